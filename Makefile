@@ -1,0 +1,91 @@
+# The few commands of this repository; people and CI use the same ones. `make help` lists them.
+# Set-up happens by itself, once, and again when a lock or a pyproject.toml changes.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+PLUGINS := apiin_one elevenlabs minimax suno_kie
+DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
+PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+
+# What may be set from outside: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
+PYTHON ?=
+PROMPT ?= Warm jazz trio with brushed drums
+OUT ?= song.mp3
+ARGS ?=
+WORKERS ?= 2
+LOCK_ARGS ?=
+export PROMPT OUT
+
+.PHONY: help song test check format lock clean setup setup-dev
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...", OUT=song.mp3
+	@echo "[song]  \"$$PROMPT\" -> $$OUT (sandbox: the vendors are played on this machine, nothing is paid)"
+	@$(BIN)/musicgate generate "$$PROMPT" --sandbox -o "$$OUT"
+
+test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
+	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
+	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
+	@echo "[check] lint" && $(BIN)/ruff check --quiet .
+	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests examples benchmarks 2>/dev/null)
+	@echo "[check] layers" && $(BIN)/lint-imports --no-cache
+	@echo "[check] tests" && $(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
+	@$(BIN)/ruff check --fix-only --quiet .
+	@$(BIN)/ruff format .
+
+lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes newer versions
+	@set -eu; compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-package musicgate-schemas \
+		--no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
+	$$compile --all-extras --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
+	$$compile --group build --constraint .ci/requirements-dev.txt --output-file .ci/requirements.txt >/dev/null
+	@grep -c '==' .ci/requirements.txt .ci/requirements-dev.txt
+
+clean: ## Remove the environment and every cache
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find musicgate schemas plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
+
+setup: $(VENV)/.runtime ## Only set up what a song needs
+setup-dev: $(VENV)/.dev ## Only set up what tests and checks need
+
+# A found interpreter must start (a shim may not), be new enough and be able to make environments.
+$(BIN)/python:
+	@set -eu; chosen=""; \
+	for candidate in $(PYTHON) python3.11 python3 python3.14 python3.13 python3.12; do \
+		if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; \
+		then chosen=$$candidate; break; fi; \
+	done; \
+	if [ -z "$$chosen" ]; then \
+		echo "musicgate needs Python 3.11 or newer (with its venv module), and none was found." >&2; \
+		echo "Install it, or name it: make song PYTHON=/path/to/python3.11" >&2; exit 1; \
+	fi; \
+	echo "[1/3] making $(VENV) with $$("$$chosen" --version)"; \
+	"$$chosen" -m venv $(VENV)
+
+$(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
+	@echo "[2/3] installing what musicgate runs on (about half a minute)"
+	@$(PIP) install --require-hashes -r .ci/requirements.txt
+	@echo "[3/3] installing musicgate, its schemas and its four plugins"
+	@$(PIP) install --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
+	@touch $@
+
+$(VENV)/.dev: .ci/requirements-dev.txt $(VENV)/.runtime
+	@echo "[dev]   installing the tools for tests and checks"
+	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
+	@touch $@
+
+# uv only writes the locks; nothing is installed by it.
+$(VENV)/.lock-tool: | $(BIN)/python
+	@$(PIP) install uv
+	@touch $@

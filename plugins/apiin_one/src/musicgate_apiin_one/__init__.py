@@ -1,0 +1,1 @@
+"""Suno over apiin.one, as a musicgate plugin."""

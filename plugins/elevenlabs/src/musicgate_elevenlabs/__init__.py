@@ -1,0 +1,1 @@
+"""ElevenLabs Music, as a musicgate plugin."""

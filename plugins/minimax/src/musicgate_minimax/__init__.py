@@ -1,0 +1,1 @@
+"""MiniMax Music, as a musicgate plugin."""

@@ -1,0 +1,1 @@
+"""Suno over kie.ai, as a musicgate plugin."""
