@@ -1,0 +1,48 @@
+"""The JSON Schemas of musicgate as data: knows where the files lie, and nothing about validation or the gateway."""
+
+import json
+from importlib.resources import files
+from typing import Any, Final, cast
+
+__all__ = ["NAMES", "by_id", "load"]
+
+#: Name of every published schema; "options/suno" is the file "v1/options/suno.json".
+NAMES: Final[tuple[str, ...]] = (
+    "request",
+    "job",
+    "error",
+    "plan",
+    "options/suno",
+    "options/elevenlabs",
+    "options/minimax",
+)
+
+#: The published generation of the schemas: the folder of the files, and a part of every ``$id``.
+_VERSION: Final = "v1"
+
+
+def load(name: str) -> dict[str, Any]:
+    """Read one schema.
+
+    Every call parses the file again and hands out a fresh copy, so that a caller may change what it gets.
+
+    Args:
+        name: One of `NAMES`, such as ``"request"`` or ``"options/suno"``.
+
+    Raises:
+        KeyError: There is no schema of this name.
+    """
+    if name not in NAMES:
+        message = f"no schema named {name!r}; there are {', '.join(NAMES)}"
+        raise KeyError(message)
+    text = files(__name__).joinpath(_VERSION, *f"{name}.json".split("/")).read_text(encoding="utf-8")
+    return cast("dict[str, Any]", json.loads(text))
+
+
+def by_id() -> dict[str, dict[str, Any]]:
+    """Read all schemas, keyed by ``$id``: what a validator needs to resolve every ``$ref`` offline.
+
+    Every call hands out fresh copies, like `load`.
+    """
+    schemas = (load(name) for name in NAMES)
+    return {str(schema["$id"]): schema for schema in schemas}
