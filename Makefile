@@ -7,7 +7,8 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+# Twice quiet: warnings about somebody's own pip settings would bury the errors.
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 PLUGINS := apiin_one elevenlabs minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
@@ -81,7 +82,7 @@ $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
 	@touch $@
 
 $(VENV)/.dev: .ci/requirements-dev.txt $(VENV)/.runtime
-	@echo "[dev]   installing the tools for tests and checks"
+	@echo "[dev]   installing the tools for tests and checks (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
 	@touch $@
 

@@ -1,1 +1,37 @@
-"""Fixtures that the core's tests share: the Hypothesis profile, and answers played into aiohttp."""
+"""Fixtures that the core's tests share: answers played into aiohttp's client without a socket."""
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import pytest
+from aioresponses import aioresponses
+from yarl import URL
+
+
+class PlayedResponse(aiohttp.ClientResponse):
+    """A client response that nobody wrote a request for.
+
+    aiohttp 3.14 asks each response for the writer of its request, and aioresponses 0.7.9 does not name one.
+    """
+
+    def __init__(self, method: str, url: URL, **arguments: Any) -> None:
+        writer: Any = SimpleNamespace(output_size=0)
+        super().__init__(method, url, stream_writer=writer, **arguments)
+
+
+class PlayedAnswers(aioresponses):
+    """aioresponses whose answers work with the installed aiohttp."""
+
+    def add(self, *arguments: Any, **options: Any) -> None:
+        """Play one answer; the arguments are those of `aioresponses.add`."""
+        super().add(*arguments, **{"response_class": PlayedResponse, **options})
+
+
+@pytest.fixture
+def played_answers() -> Iterator[PlayedAnswers]:
+    """Answer aiohttp's client from a script: `played_answers.post(url, payload={...}, status=200)`."""
+    played = PlayedAnswers()
+    with played:
+        yield played
