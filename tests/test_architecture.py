@@ -251,7 +251,7 @@ def test_no_tracked_file_knows_a_registry_or_a_machine() -> None:
 
 
 def test_a_test_reaches_loopback_only() -> None:
-    with socket.socket() as unconnected, pytest.raises(UserWarning, match="192.0.2.1"):
+    with socket.socket() as unconnected, pytest.raises(UserWarning, match=r"192\.0\.2\.1"):
         unconnected.connect(("192.0.2.1", 80))
 
 
