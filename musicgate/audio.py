@@ -1,0 +1,173 @@
+"""Knows audio files by their bytes: kinds, MPEG frame headers, the WAV header. It reads no file and decodes nothing."""
+
+import functools
+import struct
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+
+class AudioKind(StrEnum):
+    """What a file is, told from its bytes; Ogg is split into `opus` and `ogg` (Vorbis and the rest)."""
+
+    MP3 = "mp3"
+    WAV = "wav"
+    OGG = "ogg"
+    OPUS = "opus"
+    FLAC = "flac"
+    M4A = "m4a"
+    AAC = "aac"
+
+
+class NotAudioError(ValueError):
+    """The bytes are not audio that plays: another kind of file, cut short, or of no length."""
+
+
+@attrs.frozen(kw_only=True)
+class AudioFacts:
+    """What was measured on a file, not what somebody said about it."""
+
+    kind: AudioKind
+    duration_s: float
+    size_bytes: int
+    sample_rate_hz: int
+    channels: int
+
+
+@attrs.frozen(kw_only=True)
+class FrameHeader:
+    """One frame of an MP3 or ADTS stream; `size_bytes` includes the header."""
+
+    sample_rate_hz: int
+    channels: int
+    samples: int
+    size_bytes: int
+    #: 0 for ADTS, whose frames do not state it.
+    bitrate_bps: int = 0
+    #: Where the encoder's "Xing" or "Info" note would stand: behind header, checksum and side information.
+    note_offset: int = 0
+
+
+_CONTENT_TYPES: Final = {
+    AudioKind.MP3: "audio/mpeg",
+    AudioKind.WAV: "audio/wav",
+    AudioKind.OGG: "audio/ogg",
+    AudioKind.OPUS: "audio/ogg",  # RFC 7845 section 9: Opus in Ogg is audio/ogg; audio/opus (RFC 7587) is for RTP
+    AudioKind.FLAC: "audio/flac",
+    AudioKind.M4A: "audio/mp4",
+    AudioKind.AAC: "audio/aac",
+}
+
+#: ISO base media brands that hold video or pictures and so are no song, though they too begin with "ftyp".
+_PICTURE_BRANDS: Final = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"jp2 ", b"crx "})
+
+_RATES_HZ: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
+MPEG1_BITRATES_BPS: Final = tuple(1000 * k for k in (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320))
+MPEG2_BITRATES_BPS: Final = tuple(1000 * k for k in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
+_ADTS_RATES_HZ: Final = (
+    96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
+)  # fmt: skip
+
+
+def content_type(kind: AudioKind) -> str:
+    """The media type to serve a kind under."""
+    return _CONTENT_TYPES[kind]
+
+
+def extension(kind: AudioKind) -> str:
+    """The file name's ending for a kind, with its dot."""
+    return f".{kind}"
+
+
+def sniff(head: bytes) -> AudioKind | None:
+    """Tell the kind of audio from the first bytes of a file (64 are enough); None if it is none that we know."""
+    if head.startswith(b"ID3"):
+        return AudioKind.MP3 if len(head) < 10 or id3v2_size(head) else None
+    if head.startswith(b"RIFF"):
+        return AudioKind.WAV if head[8:12] == b"WAVE" else None
+    if head.startswith(b"OggS"):
+        return AudioKind.OPUS if b"OpusHead" in head[27:64] else AudioKind.OGG
+    if head.startswith(b"fLaC"):
+        return AudioKind.FLAC
+    if head[4:8] == b"ftyp":
+        return None if head[8:12] in _PICTURE_BRANDS else AudioKind.M4A
+    if mp3_header(head[:4]):
+        return AudioKind.MP3
+    return AudioKind.AAC if adts_header(head[:7]) else None
+
+
+def id3v2_size(head: bytes) -> int:
+    """Length in bytes of the ID3v2 tag in front (header and footer included); 0 if there is none.
+
+    Source: id3.org/id3v2.4.0-structure section 3.1.
+    """
+    if len(head) < 10 or head[:3] != b"ID3" or 0xFF in head[3:5] or max(head[6:10]) > 0x7F:
+        return 0
+    size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
+    return 10 + size + (10 if head[5] & 0x10 else 0)
+
+
+@functools.lru_cache(maxsize=256)
+def mp3_header(header: bytes) -> FrameHeader | None:
+    """Read the four bytes in front of an MPEG layer III frame; None if they are not such a header.
+
+    Source: ISO/IEC 11172-3 section 2.4.1.3, 13818-3 section 2.4.2.3. Free format (bit rate index 0) is refused: no vendor writes it.
+    """
+    if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
+        return None
+    version, bitrate_index, rate_index = header[1] >> 3 & 3, header[2] >> 4, header[2] >> 2 & 3
+    if version == 1 or bitrate_index in {0, 15} or rate_index == 3 or header[3] & 3 == 2:
+        return None
+    mpeg1, mono = version == 3, header[3] >> 6 == 3
+    bitrate_bps = (MPEG1_BITRATES_BPS if mpeg1 else MPEG2_BITRATES_BPS)[bitrate_index - 1]
+    sample_rate_hz = _RATES_HZ[version][rate_index]
+    samples = 1152 if mpeg1 else 576
+    side_bytes = (17 if mono else 32) if mpeg1 else (9 if mono else 17)
+    return FrameHeader(
+        sample_rate_hz=sample_rate_hz,
+        channels=1 if mono else 2,
+        samples=samples,
+        size_bytes=samples // 8 * bitrate_bps // sample_rate_hz + (header[2] >> 1 & 1),
+        bitrate_bps=bitrate_bps,
+        note_offset=4 + side_bytes + (0 if header[1] & 1 else 2),
+    )
+
+
+def adts_header(header: bytes) -> FrameHeader | None:
+    """Read the seven bytes in front of an AAC frame in ADTS; None if they are not such a header.
+
+    Source: ISO/IEC 14496-3 section 1.A.2.2.
+    """
+    if len(header) < 7 or header[0] != 0xFF or header[1] & 0xF6 != 0xF0:
+        return None
+    rate_index, size_bytes = header[2] >> 2 & 15, (header[3] & 3) << 11 | header[4] << 3 | header[5] >> 5
+    if rate_index >= len(_ADTS_RATES_HZ) or size_bytes < 7:
+        return None
+    channels = (header[2] & 1) << 2 | header[3] >> 6
+    return FrameHeader(
+        sample_rate_hz=_ADTS_RATES_HZ[rate_index],
+        channels={0: 2, 7: 8}.get(channels, channels),
+        samples=1024 * ((header[6] & 3) + 1),
+        size_bytes=size_bytes,
+    )
+
+
+def riff_wav(pcm: bytes, *, sample_rate_hz: int, channels: int, bits_per_sample: int = 16) -> bytes:
+    """Put the 44-byte WAV header in front of headerless little-endian PCM.
+
+    Raises:
+        ValueError: the PCM is not a whole number of sample frames, or too long for a WAV file (4 GiB).
+    """
+    block = channels * bits_per_sample // 8
+    if len(pcm) % block:
+        msg = f"PCM of {len(pcm)} bytes does not divide into sample frames of {block} bytes"
+        raise ValueError(msg)
+    if len(pcm) > 0xFFFF_FFFF - 36:
+        msg = f"PCM of {len(pcm)} bytes is too long for a WAV file"
+        raise ValueError(msg)
+    fmt = struct.pack("<HHIIHH", 1, channels, sample_rate_hz, sample_rate_hz * block, block, bits_per_sample)
+    return b"".join(
+        (b"RIFF", (36 + len(pcm)).to_bytes(4, "little"), b"WAVEfmt ", (16).to_bytes(4, "little"), fmt, b"data",
+         len(pcm).to_bytes(4, "little"), pcm)
+    )  # fmt: skip
