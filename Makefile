@@ -30,6 +30,9 @@ help: ## Show this list
 song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...", OUT=song.mp3
 	@echo "[song]  \"$$PROMPT\" -> $$OUT (sandbox: the vendors are played on this machine, nothing is paid)"
 	@$(BIN)/musicgate generate "$$PROMPT" --sandbox -o "$$OUT"
+	@echo "[next]  listen:  open $$OUT (macOS)  or  xdg-open $$OUT (Linux)"
+	@echo "[next]  another: make song PROMPT=\"Slow tango for two guitars\" OUT=tango.mp3"
+	@echo "[next]  more:    $(BIN)/musicgate --help"
 
 test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
