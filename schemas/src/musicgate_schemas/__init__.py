@@ -33,8 +33,7 @@ def load(name: str) -> dict[str, Any]:
         KeyError: There is no schema of this name.
     """
     if name not in NAMES:
-        message = f"no schema named {name!r}; there are {', '.join(NAMES)}"
-        raise KeyError(message)
+        raise KeyError(f"no schema named {name!r}; there are {', '.join(NAMES)}")
     text = files(__name__).joinpath(_VERSION, *f"{name}.json".split("/")).read_text(encoding="utf-8")
     return cast("dict[str, Any]", json.loads(text))
 
