@@ -1,0 +1,119 @@
+"""The public API: what a plugin, an embedding application and a test import, and nothing else.
+
+Names are loaded when they are first used, so that ``import musicgate`` costs nothing that is not needed.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from musicgate.errors import (
+        ConfigError,
+        InvalidRequestError,
+        JobNotFoundError,
+        MusicgateError,
+        PluginError,
+        ProviderError,
+        RequestError,
+        StorageError,
+        UnauthorisedError,
+        UnsupportedOptionError,
+    )
+    from musicgate.gateway import Gateway
+    from musicgate.hookspecs import HOOK_API, CallbackClaim, Step, Translation, hookimpl
+    from musicgate.model import (
+        Failure,
+        FailureClass,
+        Job,
+        JobState,
+        JobUpdate,
+        MusicRequest,
+        NativeTrack,
+        Offer,
+        Provider,
+        Track,
+    )
+    from musicgate.settings import Settings
+    from musicgate.wire import HttpRequest, HttpResponse
+
+_HOMES = {
+    "musicgate.errors": (
+        "ConfigError",
+        "InvalidRequestError",
+        "JobNotFoundError",
+        "MusicgateError",
+        "PluginError",
+        "ProviderError",
+        "RequestError",
+        "StorageError",
+        "UnauthorisedError",
+        "UnsupportedOptionError",
+    ),
+    "musicgate.gateway": ("Gateway",),
+    "musicgate.hookspecs": ("HOOK_API", "CallbackClaim", "Step", "Translation", "hookimpl"),
+    "musicgate.model": (
+        "Failure",
+        "FailureClass",
+        "Job",
+        "JobState",
+        "JobUpdate",
+        "MusicRequest",
+        "NativeTrack",
+        "Offer",
+        "Provider",
+        "Track",
+    ),
+    "musicgate.settings": ("Settings",),
+    "musicgate.wire": ("HttpRequest", "HttpResponse"),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "HOOK_API",
+    "CallbackClaim",
+    "ConfigError",
+    "Failure",
+    "FailureClass",
+    "Gateway",
+    "HttpRequest",
+    "HttpResponse",
+    "InvalidRequestError",
+    "Job",
+    "JobNotFoundError",
+    "JobState",
+    "JobUpdate",
+    "MusicRequest",
+    "MusicgateError",
+    "NativeTrack",
+    "Offer",
+    "PluginError",
+    "Provider",
+    "ProviderError",
+    "RequestError",
+    "Settings",
+    "Step",
+    "StorageError",
+    "Track",
+    "Translation",
+    "UnauthorisedError",
+    "UnsupportedOptionError",
+    "hookimpl",
+]
+
+
+def __getattr__(name: str) -> object:
+    """Load a public name from its home on first use."""
+    home = _HOME_OF.get(name)
+    if home is None:
+        message = f"module 'musicgate' has no attribute {name!r}"
+        raise AttributeError(message)
+    value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """The public names."""
+    return sorted(__all__)

@@ -1,0 +1,159 @@
+"""Every exception that musicgate raises, as one tree; it knows no HTTP library and no vendor.
+
+MusicgateError
+├── ConfigError              a setting is wrong; names the key and where it came from
+├── PluginError              a plugin broke its contract; names the plugin
+├── RequestError             the caller can fix it
+│   ├── InvalidRequestError      the body breaks the schema; carries every violation
+│   ├── UnsupportedOptionError   an option that the chosen provider cannot be told
+│   ├── UnauthorisedError        no key, or a key we do not know
+│   └── JobNotFoundError         no such job in the caller's account
+├── ProviderError            a vendor failed, or cannot be understood
+└── StorageError             our own store or disk failed
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from musicgate.model.failure import Failure
+    from musicgate.model.json_types import JsonValue
+
+
+@attrs.frozen(kw_only=True)
+class Violation:
+    """One place where a body breaks the schema.
+
+    Attributes:
+        path: keys and indexes from the root to the place.
+        keyword: the JSON Schema keyword that is broken (``type``, ``required``, ...).
+        code: the contract's coarse word for it (``invalid_type``, ``too_small``, ...).
+        params: the keyword's own value, e.g. ``{"maximum": 1}``.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    keyword: str
+    code: str
+    params: Mapping[str, JsonValue] = attrs.field(factory=dict)
+
+
+class MusicgateError(Exception):
+    """Base of all errors that musicgate raises on purpose."""
+
+
+class ConfigError(MusicgateError):
+    """A setting is wrong. ``key`` is its dotted name, ``source`` the file or environment variable it came from."""
+
+    def __init__(self, message: str, *, key: str | None = None, source: str | None = None) -> None:
+        """Keep where the wrong setting stands."""
+        where = " in ".join(part for part in (key, source) if part)
+        super().__init__(f"{where}: {message}" if where else message)
+        self.key = key
+        self.source = source
+
+
+class PluginError(MusicgateError):
+    """A plugin could not be loaded, or broke its contract."""
+
+    def __init__(self, plugin: str, message: str) -> None:
+        """Keep which plugin it was."""
+        super().__init__(f"plugin {plugin}: {message}")
+        self.plugin = plugin
+
+
+class RequestError(MusicgateError):
+    """The caller can fix it.
+
+    Attributes:
+        code: the contract's error code (``validation_error``, ``not_supported``, ...).
+        reason: its token, or None.
+        path: the option it is about, or ``()``.
+    """
+
+    def __init__(
+        self, code: str, message: str, *, reason: str | None = None, path: Sequence[str | int] = ()
+    ) -> None:
+        """Keep the contract's words beside the message."""
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.reason = reason
+        self.path = tuple(path)
+
+
+class InvalidRequestError(RequestError):
+    """The body breaks the schema; ``violations`` are in schema order."""
+
+    def __init__(self, violations: Sequence[Violation]) -> None:
+        """Summarise the first violation as the message."""
+        first = violations[0]
+        dotted = ".".join(str(part) for part in first.path)
+        super().__init__(
+            "validation_error", f"{first.message} at {dotted}" if dotted else first.message, path=first.path
+        )
+        self.violations = tuple(violations)
+
+
+class UnsupportedOptionError(RequestError):
+    """The chosen provider cannot be told this option."""
+
+    def __init__(self, path: Sequence[str | int], message: str) -> None:
+        """Name the option by its path."""
+        dotted = ".".join(str(part) for part in path)
+        super().__init__("not_supported", f"{dotted}: {message}", reason="unsupported_option", path=path)
+
+
+class UnauthorisedError(RequestError):
+    """No key, or a key that we do not know."""
+
+    def __init__(self, reason: str, message: str) -> None:
+        """Keep the contract's reason token."""
+        super().__init__("unauthorised", message, reason=reason)
+
+
+class JobNotFoundError(RequestError):
+    """No such job in the caller's account; the same for an unknown id and for somebody else's."""
+
+    def __init__(self, job_id: str) -> None:
+        """Name the id that was asked for."""
+        super().__init__(
+            "not_found", f"no music job {job_id!r} in this account", reason="music_not_found_or_not_owned"
+        )
+        self.job_id = job_id
+
+
+class ProviderError(MusicgateError):
+    """A vendor failed, or its answer cannot be understood.
+
+    Attributes:
+        failure: class, message and native words.
+        status: the HTTP status it came with, or None when there was no answer.
+        maybe_accepted: the request may have been taken (and billed) although nothing readable came back.
+    """
+
+    def __init__(self, failure: Failure, *, status: int | None = None, maybe_accepted: bool = False) -> None:
+        """Use the failure's sentence as the message."""
+        super().__init__(failure.message)
+        self.failure = failure
+        self.status = status
+        self.maybe_accepted = maybe_accepted
+
+    @property
+    def retry_after_s(self) -> float | None:
+        """Seconds until a new call makes sense, where the vendor said so."""
+        return self.failure.retry_after_s
+
+    @property
+    def retryable(self) -> bool:
+        """True if the same call may be made again after a wait without risking money."""
+        return self.failure.rule.resend and not self.maybe_accepted
+
+
+class StorageError(MusicgateError):
+    """Our own store or disk failed; nothing was sent to a vendor because of it."""

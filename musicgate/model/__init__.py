@@ -1,0 +1,73 @@
+"""The values: what is asked, promised, made and paid. Frozen attrs, no I/O, no rules beyond what a value knows of itself."""
+
+from musicgate.model.event import EventKind, JobEvent
+from musicgate.model.failure import RULES, Attribution, Cost, Failure, FailureClass, FailureRule
+from musicgate.model.job import (
+    Attempt,
+    AttemptOutcome,
+    Doubt,
+    Job,
+    JobState,
+    JobUpdate,
+    Warning,
+    WarningCode,
+)
+from musicgate.model.json_types import JsonObject, JsonValue
+from musicgate.model.provider import (
+    Ability,
+    HeaderAuth,
+    Limits,
+    Meter,
+    Offer,
+    PollSchedule,
+    PriceRule,
+    Provider,
+    Stage,
+    Timeouts,
+)
+from musicgate.model.request import DebugOptions, MusicRequest, RoutingOptions, is_blank
+from musicgate.model.settings import ProviderSettings, Secret
+from musicgate.model.track import Asset, NativeTrack, Track
+from musicgate.model.usage import PriceLine, Usage
+
+__all__ = [
+    "RULES",
+    "Ability",
+    "Asset",
+    "Attempt",
+    "AttemptOutcome",
+    "Attribution",
+    "Cost",
+    "DebugOptions",
+    "Doubt",
+    "EventKind",
+    "Failure",
+    "FailureClass",
+    "FailureRule",
+    "HeaderAuth",
+    "Job",
+    "JobEvent",
+    "JobState",
+    "JobUpdate",
+    "JsonObject",
+    "JsonValue",
+    "Limits",
+    "Meter",
+    "MusicRequest",
+    "NativeTrack",
+    "Offer",
+    "PollSchedule",
+    "PriceLine",
+    "PriceRule",
+    "Provider",
+    "ProviderSettings",
+    "RoutingOptions",
+    "Secret",
+    "Stage",
+    "Timeouts",
+    "Track",
+    "Usage",
+    "Warning",
+    "WarningCode",
+    "is_blank",
+]

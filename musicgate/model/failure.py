@@ -1,0 +1,139 @@
+"""Why a wish failed, as a value, and what each class of failure allows us to do next; knows no vendor and no HTTP library.
+
+This table is about money. Three questions are asked of every failed call: may the same vendor be asked again, may another
+vendor be asked instead, and may the failed call have cost something? The answers depend on the *class* of the failure and on
+nothing else, so they live in one table. A class that says "perhaps" or "yes" to the third question never allows a second call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+import attrs
+
+from musicgate.model.json_types import JsonValue
+
+
+class FailureClass(StrEnum):
+    """The class of a failure: the ``reason`` of an upstream error, and of a failed job."""
+
+    AUTH = "auth"
+    FORBIDDEN = "forbidden"
+    CREDITS = "credits"
+    RATE_LIMITED = "rate_limited"
+    INVALID = "invalid"
+    MODERATION = "moderation"
+    UNSUPPORTED = "unsupported"
+    NOT_FOUND = "not_found"
+    CONFLICT = "conflict"
+    UNAVAILABLE = "unavailable"
+    UPSTREAM_FAILED = "upstream_failed"
+    TIMEOUT = "timeout"
+    PROTOCOL = "protocol"
+    UNKNOWN_OUTCOME = "unknown_outcome"
+    #: The job's deadline passed while the vendor still said "working".
+    EXPIRED = "expired"
+    CANCELLED = "cancelled"
+    #: Our own fault: a plugin or the gateway broke after the job was accepted.
+    GATEWAY = "gateway_error"
+
+
+class Cost(StrEnum):
+    """Whether a call that failed with a class may have cost money."""
+
+    NO = "no"
+    PERHAPS = "perhaps"
+    YES = "yes"
+
+
+class Attribution(StrEnum):
+    """Whose error it was: the caller's or the upstream's."""
+
+    USER = "user"
+    UPSTREAM = "upstream"
+
+
+@attrs.frozen(kw_only=True)
+class FailureRule:
+    """What one class of failure allows.
+
+    Attributes:
+        http_status: status of our answer to a create call that ended so.
+        resend: the same vendor may be asked again, after a wait.
+        try_next: the next candidate may be asked.
+        cost: whether the failed call may have cost money.
+        attribution: whose error it was.
+    """
+
+    http_status: int
+    resend: bool = False
+    try_next: bool = False
+    cost: Cost = Cost.NO
+    attribution: Attribution = Attribution.UPSTREAM
+
+
+RULES: Mapping[FailureClass, FailureRule] = MappingProxyType(
+    {
+        FailureClass.AUTH: FailureRule(http_status=401, try_next=True),
+        FailureClass.FORBIDDEN: FailureRule(http_status=403, try_next=True),
+        FailureClass.CREDITS: FailureRule(http_status=402, try_next=True),
+        FailureClass.RATE_LIMITED: FailureRule(http_status=429, resend=True, try_next=True),
+        FailureClass.INVALID: FailureRule(http_status=400, attribution=Attribution.USER),
+        FailureClass.MODERATION: FailureRule(
+            http_status=400, cost=Cost.PERHAPS, attribution=Attribution.USER
+        ),
+        FailureClass.UNSUPPORTED: FailureRule(http_status=400, attribution=Attribution.USER),
+        FailureClass.NOT_FOUND: FailureRule(http_status=404),
+        FailureClass.CONFLICT: FailureRule(http_status=409),
+        FailureClass.UNAVAILABLE: FailureRule(http_status=503, resend=True, try_next=True),
+        FailureClass.UPSTREAM_FAILED: FailureRule(http_status=502, cost=Cost.PERHAPS),
+        FailureClass.TIMEOUT: FailureRule(http_status=504, cost=Cost.PERHAPS),
+        FailureClass.PROTOCOL: FailureRule(http_status=502, cost=Cost.YES),
+        FailureClass.UNKNOWN_OUTCOME: FailureRule(http_status=502, cost=Cost.YES),
+        FailureClass.EXPIRED: FailureRule(http_status=504, cost=Cost.YES),
+        FailureClass.CANCELLED: FailureRule(http_status=409, cost=Cost.PERHAPS, attribution=Attribution.USER),
+        FailureClass.GATEWAY: FailureRule(http_status=500, cost=Cost.PERHAPS),
+    }
+)
+
+
+@attrs.frozen(kw_only=True)
+class Failure:
+    """A "no", with its class and, where a vendor said it, the vendor's own code and words.
+
+    Attributes:
+        reason: the class.
+        message: one short sentence for people, ours or the vendor's, without any secret.
+        native_code: the vendor's own code as text, or None.
+        native_message: the vendor's own words, scrubbed, or None.
+        suggestion: what the vendor proposes instead (a prompt or a plan); never sent on by itself.
+        retry_after_s: seconds until a new call makes sense, where known.
+        http_status: the vendor's HTTP status where the contract keeps it (402 for a plan, 422, 504); else the table decides.
+        may_have_cost: overrides the class's answer where the vendor said so (a refund, for instance).
+    """
+
+    reason: FailureClass
+    message: str
+    native_code: str | None = None
+    native_message: str | None = None
+    suggestion: JsonValue = None
+    retry_after_s: float | None = None
+    http_status: int | None = None
+    may_have_cost: bool | None = None
+
+    @property
+    def rule(self) -> FailureRule:
+        """What this class of failure allows."""
+        return RULES[self.reason]
+
+    @property
+    def status(self) -> int:
+        """HTTP status of our answer to a create call that ended so."""
+        return self.http_status or self.rule.http_status
+
+    @property
+    def costs(self) -> bool:
+        """True if the call may have cost money."""
+        return self.rule.cost is not Cost.NO if self.may_have_cost is None else self.may_have_cost

@@ -1,0 +1,178 @@
+"""What a plugin declares of its provider: names, offers, prices, schedules, time-outs; declarations only, no behaviour."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from enum import StrEnum
+
+import attrs
+
+from musicgate.model.json_types import JsonObject
+
+
+class Stage(StrEnum):
+    """How mature a provider is; decides who may be routed to it."""
+
+    ACTIVE = "active"
+    BETA = "beta"
+    ALPHA = "alpha"
+    NOT_READY = "not_ready"
+
+
+class Meter(StrEnum):
+    """What a price counts. Same words as the ``usage`` object."""
+
+    REQUESTS = "requests"
+    OUTPUT_AUDIO_SECONDS = "output_audio_seconds"
+    OUTPUT_AUDIO_COUNT = "output_audio_count"
+
+
+@attrs.frozen(kw_only=True)
+class PriceRule:
+    """One line of a rate card: ``price_usd`` per ``unit_size`` of ``meter``."""
+
+    meter: Meter
+    price_usd: Decimal
+    unit_size: Decimal = Decimal(1)
+
+
+@attrs.frozen(kw_only=True)
+class HeaderAuth:
+    """How the vendor wants its key: in which header, behind which scheme word.
+
+    The gateway adds this header at the moment of sending; a plugin never sees the key, so no translation can leak it.
+    """
+
+    header: str = "Authorization"
+    #: Word before the key, e.g. ``Bearer``; empty = the bare key.
+    scheme: str = "Bearer"
+
+    def value(self, key: str) -> str:
+        """The header's value for a key."""
+        return f"{self.scheme} {key}" if self.scheme else key
+
+
+@attrs.frozen(kw_only=True)
+class PollSchedule:
+    """When to look at an open job: first after ``first_s``, then every ``min_s``, growing with the job's age to ``max_s``."""
+
+    first_s: float = 5.0
+    min_s: float = 5.0
+    max_s: float = 15.0
+
+
+@attrs.frozen(kw_only=True)
+class Timeouts:
+    """Per-call time-outs in seconds. A local time-out is not a verdict on the song."""
+
+    connect_s: float = 10.0
+    #: From the first byte of a create call to the last byte of its answer.
+    create_s: float = 60.0
+    #: The same for every other call.
+    read_s: float = 30.0
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Largest text lengths an offer takes, in the vendor's unit; None = not stated. For people; the translation enforces."""
+
+    prompt_chars: int | None = None
+    lyrics_chars: int | None = None
+    style_chars: int | None = None
+    title_chars: int | None = None
+    max_duration_s: float | None = None
+
+
+class Ability(StrEnum):
+    """Neutral wishes that an offer can express; what is missing here becomes a warning and is considered in routing."""
+
+    DURATION = "duration"
+    FORMAT = "format"
+    LYRICS = "lyrics"
+    STYLE = "style"
+    TITLE = "title"
+    NEGATIVE_STYLE = "negative_style"
+    INSTRUMENTAL = "instrumental"
+    VOCAL_GENDER = "vocal_gender"
+    SEED = "seed"
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """One plugin's offer of one public model.
+
+    Attributes:
+        model: canonical public id, lower case, e.g. ``suno/v4.5plus``.
+        aliases: other public ids for the same thing; compared without case.
+        native_model: what the vendor calls it; None = the plugin's settings decide.
+        tracks: how many tracks one request gives.
+        formats: containers that ``format`` may ask for.
+        prices: rate card in USD; empty = price unknown.
+    """
+
+    model: str
+    native_model: str | None
+    aliases: tuple[str, ...] = ()
+    abilities: frozenset[Ability] = frozenset()
+    formats: tuple[str, ...] = ("mp3",)
+    limits: Limits = Limits()
+    tracks: int = 1
+    prices: tuple[PriceRule, ...] = ()
+
+    def answers_to(self, model: str) -> bool:
+        """True if a caller who asks for ``model`` means this offer; case does not matter."""
+        wanted = model.strip().lower()
+        return wanted == self.model.lower() or wanted in {alias.lower() for alias in self.aliases}
+
+
+@attrs.frozen(kw_only=True)
+class Provider:
+    """One plugin's declaration.
+
+    Attributes:
+        name: family name as the caller knows it (``suno``); two plugins may share it.
+        plugin: the plugin's own name (``suno_kie``), equal to its entry-point name.
+        label: name for people.
+        aliases: other spellings of either name, e.g. ``eleven-labs``.
+        base_url: where the vendor is, without a trailing slash; the operator may override it.
+        key_env: environment variable that holds the key.
+        base_url_env: environment variable that overrides ``base_url``.
+        webhook_secret_env: environment variable of the callback secret, or None where the vendor does not sign.
+        option_block: name of the request's option block that this plugin reads.
+        options_schema: JSON Schema 2020-12 of that block; plugins that share a block declare the same schema.
+        settings_schema: JSON Schema of the plugin's own settings; every property has a default.
+        raw_models: True if any unlisted native model name of this vendor may be asked for as ``<name>/<native>``.
+        blocking: the create call lasts as long as the song; there is nothing to poll.
+        callbacks: the vendor can call us back with an id that adopts a job.
+        typical_s: usual seconds from create to done; for progress bars, never for decisions.
+        deadline_s: seconds after which an open job is given up.
+        retention_s: shortest known life of the vendor's media links in seconds, or None.
+        max_answer_bytes: largest API answer that is read.
+        max_parallel_creates: how many create calls may run at a time, or None.
+        docs_url: the vendor's page.
+    """
+
+    name: str
+    plugin: str
+    label: str
+    base_url: str
+    key_env: str
+    base_url_env: str
+    offers: tuple[Offer, ...]
+    option_block: str
+    options_schema: JsonObject
+    aliases: tuple[str, ...] = ()
+    stage: Stage = Stage.ACTIVE
+    auth: HeaderAuth = HeaderAuth()
+    webhook_secret_env: str | None = None
+    settings_schema: JsonObject = attrs.field(factory=dict)
+    blocking: bool = False
+    callbacks: bool = False
+    poll: PollSchedule = PollSchedule()
+    timeouts: Timeouts = Timeouts()
+    typical_s: float = 60.0
+    deadline_s: float = 1200.0
+    retention_s: float | None = None
+    max_answer_bytes: int = 4 * 1024 * 1024
+    max_parallel_creates: int | None = None
+    docs_url: str = ""

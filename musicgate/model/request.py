@@ -1,0 +1,93 @@
+"""The caller's wish as a value; it knows the documented fields and no vendor's words."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+import attrs
+
+from musicgate.model.json_types import JsonObject, JsonValue
+
+_EMPTY: Mapping[str, JsonValue] = MappingProxyType({})
+
+
+@attrs.frozen(kw_only=True)
+class RoutingOptions:
+    """The ``provider`` block: who may be asked, and in which order. Names are kept as the caller spelled them."""
+
+    order: tuple[str, ...] = ()
+    #: None = no restriction; an empty tuple restricts to nobody.
+    only: tuple[str, ...] | None = None
+    ignore: tuple[str, ...] = ()
+    include_alpha: bool = False
+    allow_fallbacks: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class DebugOptions:
+    """The ``debug`` block; never forwarded to a vendor. None = not said."""
+
+    enabled: bool = False
+    return_upstream_request: bool | None = None
+    return_upstream_response: bool = False
+    trace: bool = False
+    trace_level: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class MusicRequest:
+    """What the caller wishes for.
+
+    The neutral fields mean the same for every provider; a vendor's own block in ``blocks`` overrides them.
+
+    Attributes:
+        model: public model id as asked, not blank.
+        prompt: what the song shall be; an idea, or lyrics where a vendor block says so.
+        duration_s: wished length in whole seconds (``duration`` on the wire).
+        format: ``mp3``, ``wav``, ``ogg`` or ``aac``.
+        lyrics: exact words to sing.
+        style: genre and mood.
+        negative_style: what to avoid.
+        vocal_gender: ``m`` or ``f``.
+        blocks: the vendors' own option blocks by name (``suno``, ``elevenlabs``, ``minimax``, ...), as sent.
+        echo_upstream_request: return the native request in the answer.
+        meta: return routing facts in the answer.
+        metadata: the caller's own labels; stored and returned, never sent to a vendor.
+        unknown_keys: top-level keys that nobody knows; each is reported as a warning.
+    """
+
+    model: str
+    prompt: str | None = None
+    duration_s: int | None = None
+    format: str | None = None
+    lyrics: str | None = None
+    style: str | None = None
+    title: str | None = None
+    negative_style: str | None = None
+    instrumental: bool | None = None
+    vocal_gender: str | None = None
+    seed: int | None = None
+    routing: RoutingOptions = RoutingOptions()
+    blocks: Mapping[str, JsonObject] = attrs.field(factory=dict)
+    echo_upstream_request: bool = False
+    debug: DebugOptions = DebugOptions()
+    meta: bool = False
+    webhook_url: str | None = None
+    metadata: Mapping[str, str] = attrs.field(factory=dict)
+    unknown_keys: tuple[str, ...] = ()
+
+    def block(self, name: str) -> JsonObject:
+        """The vendor block of that name, empty when the caller sent none."""
+        return self.blocks.get(name, _EMPTY)
+
+    @property
+    def returns_upstream_request(self) -> bool:
+        """True if the answer shall carry the native request: a word in ``debug`` beats the top-level switch."""
+        said = self.debug.return_upstream_request
+        return self.echo_upstream_request if said is None else said
+
+
+def is_blank(text: object) -> bool:
+    """True for anything that is not text with at least one visible character."""
+    return not isinstance(text, str) or not text.strip()

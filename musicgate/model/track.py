@@ -1,0 +1,99 @@
+"""One piece of audio: as a vendor reports it, as we keep it, and the stored file; values only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import attrs
+
+from musicgate.model.json_types import JsonObject
+
+
+@attrs.frozen(kw_only=True)
+class Asset:
+    """Audio that we keep.
+
+    Attributes:
+        name: key in the asset store, e.g. ``<job id>/0.mp3``.
+        kind: container, e.g. ``mp3``.
+        content_type: media type it is served with.
+        duration_s: measured seconds.
+    """
+
+    name: str
+    kind: str
+    content_type: str
+    size_bytes: int
+    duration_s: float
+
+
+@attrs.frozen(kw_only=True)
+class NativeTrack:
+    """A track as the vendor reports it, read but not judged.
+
+    Attributes:
+        native_id: the vendor's track id, or None.
+        audio_url: link to final audio; never a partial stream.
+        fallback_urls: other links to the same final audio, in order of trust.
+        audio: the audio itself where the vendor sends bytes.
+        duration_s: positive finite seconds or None.
+        tags: genre words as the vendor puts them.
+        failure_message: why this track alone failed, or None.
+        extra: further facts worth showing (words, plan), JSON values by key.
+    """
+
+    native_id: str | None = None
+    audio_url: str | None = None
+    fallback_urls: tuple[str, ...] = ()
+    stream_audio_url: str | None = None
+    image_url: str | None = None
+    audio: bytes | None = attrs.field(
+        default=None, repr=lambda audio: "None" if audio is None else f"<{len(audio)} bytes>"
+    )
+    title: str | None = None
+    tags: str | None = None
+    duration_s: float | None = None
+    lyrics: str | None = None
+    native_model: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    failure_message: str | None = None
+    extra: JsonObject = attrs.field(factory=dict)
+
+    @property
+    def has_audio(self) -> bool:
+        """True if final audio can be had, by link or as bytes."""
+        return bool(self.audio) or bool(self.audio_url)
+
+
+@attrs.frozen(kw_only=True)
+class Track:
+    """A track of a job. ``index`` never changes once given. Fields as in `NativeTrack`; ``asset`` once we keep the audio."""
+
+    index: int
+    native_id: str | None = None
+    audio_url: str | None = None
+    fallback_urls: tuple[str, ...] = ()
+    stream_audio_url: str | None = None
+    image_url: str | None = None
+    title: str | None = None
+    tags: str | None = None
+    duration_s: float | None = None
+    lyrics: str | None = None
+    native_model: str | None = None
+    created_at: datetime | None = None
+    expires_at: datetime | None = None
+    failure_message: str | None = None
+    extra: JsonObject = attrs.field(factory=dict)
+    asset: Asset | None = None
+
+    @property
+    def has_audio(self) -> bool:
+        """True if final audio is kept, or the vendor has given a link to it, and nothing said that it is broken."""
+        return self.failure_message is None and (self.asset is not None or bool(self.audio_url))
+
+    @property
+    def is_visible(self) -> bool:
+        """True if there is anything a caller could open or read: no item is shown with all its links null."""
+        links = (self.audio_url, self.stream_audio_url, self.image_url, self.asset, self.failure_message)
+        return any(links)

@@ -1,0 +1,131 @@
+"""What the use cases need from the outside, as small protocols; no implementation and no library's types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from musicgate.model import Asset, Job, JobEvent, Timeouts
+    from musicgate.wire import HttpRequest, HttpResponse
+
+
+class Clock(Protocol):
+    """Time and sleep."""
+
+    def now(self) -> datetime:
+        """Aware UTC time."""
+
+    async def sleep(self, delay_s: float) -> None:
+        """Wait."""
+
+
+@attrs.frozen(kw_only=True)
+class Downloaded:
+    """A finished download. ``content_type`` is what the server claimed, lower case, without parameters."""
+
+    size_bytes: int
+    content_type: str | None
+
+
+class Transport(Protocol):
+    """The only socket to vendors."""
+
+    async def send(
+        self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
+    ) -> HttpResponse:
+        """Send one API call and read the whole answer. Redirects are not followed.
+
+        Raises:
+            ProviderError: class ``unavailable`` when no byte of the request left (DNS, refused, TLS); class ``unknown_outcome`` with
+                ``maybe_accepted`` when it may have left and no whole answer came back; class ``protocol`` when the answer is
+                larger than ``max_body_bytes``.
+        """
+
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+        """Fetch a media link into a file. Redirects are followed, a few; private addresses are refused unless allowed.
+
+        Raises:
+            ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too large, unreachable, refused address.
+        """
+
+
+class JobStore(Protocol):
+    """Jobs and their events, durable when the call returns. One writer wins: see `replace`."""
+
+    async def add(self, job: Job, events: Sequence[JobEvent]) -> None:
+        """Store a new job.
+
+        Raises:
+            StorageError: full, read-only or broken; nothing was stored.
+        """
+
+    async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+        """Store ``new`` in place of ``old`` if nobody changed it since ``old`` was read (compare-and-set on the version).
+
+        Returns:
+            The stored job with its new version, or None when somebody else was first.
+        """
+
+    async def get(self, job_id: str) -> Job | None:
+        """The job with that id of ours."""
+
+    async def find_native(self, account: str, native_id: str) -> Job | None:
+        """The newest job of the account with that native id."""
+
+    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+        """Unfinished jobs with an id greater than ``after_id``, in the order of their ids."""
+
+    async def count_open(self) -> int:
+        """Number of unfinished jobs."""
+
+    async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
+        """The job's history with its numbers (1, 2, ...), from the one after ``after`` on."""
+
+    async def ping(self) -> None:
+        """Return if the store can be written.
+
+        Raises:
+            StorageError: it cannot.
+        """
+
+    async def close(self) -> None:
+        """Finish the pending writes and let go."""
+
+
+class StagedAudio(Protocol):
+    """A file that is being filled; it becomes an asset or vanishes."""
+
+    path: Path
+
+
+class AssetStore(Protocol):
+    """Audio that we keep."""
+
+    def stage(self, job_id: str, index: int) -> StagedAudio:
+        """A place to write a track's audio to; unfinished places of a crashed process vanish at the next start."""
+
+    async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
+        """Measure the staged audio and keep it durably; keeping the same track again replaces it.
+
+        Raises:
+            NotAudioError: it is no audio that plays; nothing is kept.
+            StorageError: full, read-only or broken.
+        """
+
+    def discard(self, staged: StagedAudio) -> None:
+        """Throw a staged file away; nothing happens if it is gone."""
+
+    def local_path(self, asset: Asset) -> Path | None:
+        """Where the asset lies on this machine's disk, or None when it lies elsewhere or is gone."""
+
+    def read(self, asset: Asset, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to, not including, ``stop``, in pieces."""
+
+    async def delete(self, job_id: str) -> None:
+        """Remove all audio of a job."""
