@@ -82,18 +82,11 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     ({"model": ""}, ("model",), "minLength"),
     ({"prompt": None}, ("prompt",), "type"),
     ({"prompt": 5}, ("prompt",), "type"),
-    ({"duration": 0}, ("duration",), "exclusiveMinimum"),
-    ({"duration": -3}, ("duration",), "exclusiveMinimum"),
-    ({"duration": 0.5}, ("duration",), "type"),
-    ({"duration": 8.5}, ("duration",), "type"),
-    ({"duration": "8"}, ("duration",), "type"),
-    ({"duration": True}, ("duration",), "type"),
-    ({"duration": None}, ("duration",), "type"),
+    *[({"duration": value}, ("duration",), "exclusiveMinimum") for value in (0, -3)],
+    *[({"duration": value}, ("duration",), "type") for value in (0.5, 8.5, "8", True, None)],
     ({"format": "flac"}, ("format",), "enum"),
     ({"format": "MP3"}, ("format",), "enum"),
-    ({"provider": "suno"}, ("provider",), "type"),
-    ({"provider": ["suno"]}, ("provider",), "type"),
-    ({"provider": None}, ("provider",), "type"),
+    *[({"provider": value}, ("provider",), "type") for value in ("suno", ["suno"], None)],
     *[({"provider": {key: "suno"}}, ("provider", key), "type") for key in ("order", "only", "ignore")],
     *[({"provider": {key: ["a", 1]}}, ("provider", key, 1), "type") for key in ("order", "only", "ignore")],
     *[
@@ -101,8 +94,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
         for key in ("include_alpha", "includeAlpha", "allow_fallbacks")
         for value in ("true", 1, None)
     ],
-    ({"suno": None}, ("suno",), "type"),
-    ({"suno": []}, ("suno",), "type"),
+    *[({"suno": value}, ("suno",), "type") for value in ([], "x", None)],
     *[
         ({"suno": {key: value}}, ("suno", key), "type")
         for key in ("customMode", "instrumental")
@@ -137,8 +129,10 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
         for value in (1, None)
     ],
     *[({"elevenlabs": {key: "true"}}, ("elevenlabs", key), "type") for key in FLAGS_OF_ELEVENLABS],
-    ({"elevenlabs": {"composition_plan": []}}, ("elevenlabs", "composition_plan"), "type"),
-    ({"elevenlabs": {"composition_plan": None}}, ("elevenlabs", "composition_plan"), "type"),
+    *[
+        ({"elevenlabs": {"composition_plan": x}}, ("elevenlabs", "composition_plan"), "type")
+        for x in ([], None)
+    ],
     ({"elevenlabs": {"music_length_ms": 0}}, ("elevenlabs", "music_length_ms"), "exclusiveMinimum"),
     ({"elevenlabs": {"music_length_ms": 1.5}}, ("elevenlabs", "music_length_ms"), "type"),
     ({"elevenlabs": {"music_length_ms": True}}, ("elevenlabs", "music_length_ms"), "type"),
@@ -240,8 +234,12 @@ def test_missing_model_is_refused_by_required(violations: Violations) -> None:
         ({"vocal_gender": True}, ("vocal_gender",)),
         ({"suno": {"vocalGender": None}}, ("suno", "vocalGender")),
         ({"debug": {"trace_level": None}}, ("debug", "trace_level")),
+        ({"debug": {"traceLevel": 1}}, ("debug", "traceLevel")),
         ({"minimax": {"output_format": None}}, ("minimax", "output_format")),
-        ({"minimax": {"audio_setting": {"channel": True}}}, ("minimax", "audio_setting", "channel")),
+        *[
+            ({"minimax": {"audio_setting": {key: True}}}, ("minimax", "audio_setting", key))
+            for key in ("sample_rate", "bitrate", "format", "channel")
+        ],
     ],
     ids=str,
 )
