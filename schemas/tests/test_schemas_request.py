@@ -77,15 +77,12 @@ ACCEPTED: dict[str, dict[str, Any]] = {
 #: (what is sent beside a model, where it is refused, by which keyword)
 REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     # The rows of the contract.
-    ({"model": 5}, ("model",), "type"),
-    ({"model": None}, ("model",), "type"),
+    *[({"model": value}, ("model",), "type") for value in (5, None)],
     ({"model": ""}, ("model",), "minLength"),
-    ({"prompt": None}, ("prompt",), "type"),
-    ({"prompt": 5}, ("prompt",), "type"),
+    *[({"prompt": value}, ("prompt",), "type") for value in (5, None)],
     *[({"duration": value}, ("duration",), "exclusiveMinimum") for value in (0, -3)],
     *[({"duration": value}, ("duration",), "type") for value in (0.5, 8.5, "8", True, None)],
-    ({"format": "flac"}, ("format",), "enum"),
-    ({"format": "MP3"}, ("format",), "enum"),
+    *[({"format": value}, ("format",), "enum") for value in ("flac", "MP3")],
     *[({"provider": value}, ("provider",), "type") for value in ("suno", ["suno"], None)],
     *[({"provider": {key: "suno"}}, ("provider", key), "type") for key in ("order", "only", "ignore")],
     *[({"provider": {key: ["a", 1]}}, ("provider", key, 1), "type") for key in ("order", "only", "ignore")],
@@ -94,7 +91,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
         for key in ("include_alpha", "includeAlpha", "allow_fallbacks")
         for value in ("true", 1, None)
     ],
-    *[({"suno": value}, ("suno",), "type") for value in ([], "x", None)],
+    *[({"suno": value}, ("suno",), "type") for value in (["x"], "x", None)],
     *[
         ({"suno": {key: value}}, ("suno", key), "type")
         for key in ("customMode", "instrumental")
@@ -131,7 +128,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     *[({"elevenlabs": {key: "true"}}, ("elevenlabs", key), "type") for key in FLAGS_OF_ELEVENLABS],
     *[
         ({"elevenlabs": {"composition_plan": x}}, ("elevenlabs", "composition_plan"), "type")
-        for x in ([], None)
+        for x in (["x"], None)
     ],
     ({"elevenlabs": {"music_length_ms": 0}}, ("elevenlabs", "music_length_ms"), "exclusiveMinimum"),
     ({"elevenlabs": {"music_length_ms": 1.5}}, ("elevenlabs", "music_length_ms"), "type"),
