@@ -56,6 +56,8 @@ GOOD_JOBS: dict[str, dict[str, Any]] = {
     "completed with bytes": COMPLETED | {"output": [TRACK | NO_LINKS | {"audio_base64": "SUQz"}]},
     "completed, one track missing": COMPLETED
     | {"output": [TRACK, TRACK | NO_LINKS | {"index": 1, "error": FAILURE}]},
+    "completed, one track missing for a reason nobody classed": COMPLETED
+    | {"output": [TRACK, TRACK | NO_LINKS | {"index": 1, "error": {"message": "Generation failed"}}]},
     "failed": JOB | {"status": "failed", "error": FAILURE},
     "failed with the vendor's number": JOB | {"status": "failed", "error": FAILURE | {"native_code": 408}},
     "failed with a better plan": JOB
@@ -82,6 +84,7 @@ BAD_JOBS: list[tuple[dict[str, Any], Path, str]] = [
     (JOB | {"status": "failed", "error": FAILURE | {"message": ""}}, ("error", "message"), "minLength"),
     (JOB | {"output": [TRACK | NO_LINKS]}, ("output", 0), "anyOf"),
     (JOB | {"output": [TRACK | {"image_url": ""}]}, ("output", 0, "image_url"), "minLength"),
+    (JOB | {"output": [TRACK | {"error": {"reason": "timeout"}}]}, ("output", 0, "error"), "anyOf"),
     (JOB | {"output": [TRACK | {"duration": 0}]}, ("output", 0, "duration"), "exclusiveMinimum"),
     (JOB | {"output": [TRACK | {"duration": "8"}]}, ("output", 0, "duration"), "type"),
     (JOB | {"output": [TRACK | {"index": -1}]}, ("output", 0, "index"), "minimum"),
