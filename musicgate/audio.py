@@ -60,11 +60,17 @@ _CONTENT_TYPES: Final = {
 }
 
 #: ISO base media brands that hold video or pictures and so are no song, though they too begin with "ftyp".
-_PICTURE_BRANDS: Final = frozenset({b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"jp2 ", b"crx "})
+_PICTURE_BRANDS: Final = frozenset(
+    {b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"jp2 ", b"crx "}
+)
 
 _RATES_HZ: Final = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_025, 12_000, 8_000)}
-MPEG1_BITRATES_BPS: Final = tuple(1000 * k for k in (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320))
-MPEG2_BITRATES_BPS: Final = tuple(1000 * k for k in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160))
+MPEG1_BITRATES_BPS: Final = tuple(
+    1000 * k for k in (32, 40, 48, 56, 64, 80, 96, 112, 128, 160, 192, 224, 256, 320)
+)
+MPEG2_BITRATES_BPS: Final = tuple(
+    1000 * k for k in (8, 16, 24, 32, 40, 48, 56, 64, 80, 96, 112, 128, 144, 160)
+)
 _ADTS_RATES_HZ: Final = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
 )  # fmt: skip
@@ -83,7 +89,9 @@ def extension(kind: AudioKind) -> str:
 def sniff(head: bytes) -> AudioKind | None:
     """Tell the kind of audio from the first bytes of a file (64 are enough); None if it is none that we know."""
     if head.startswith(b"ID3"):
-        return AudioKind.MP3 if len(head) < 10 or id3v2_size(head) else None
+        tag_bytes = id3v2_size(head)
+        behind = adts_header(head[tag_bytes : tag_bytes + 7])  # HTTP live streaming puts tags before AAC
+        return None if not tag_bytes else AudioKind.AAC if behind else AudioKind.MP3
     if head.startswith(b"RIFF"):
         return AudioKind.WAV if head[8:12] == b"WAVE" else None
     if head.startswith(b"OggS"):
@@ -161,11 +169,9 @@ def riff_wav(pcm: bytes, *, sample_rate_hz: int, channels: int, bits_per_sample:
     """
     block = channels * bits_per_sample // 8
     if len(pcm) % block:
-        msg = f"PCM of {len(pcm)} bytes does not divide into sample frames of {block} bytes"
-        raise ValueError(msg)
+        raise ValueError(f"PCM of {len(pcm)} bytes does not divide into sample frames of {block} bytes")
     if len(pcm) > 0xFFFF_FFFF - 36:
-        msg = f"PCM of {len(pcm)} bytes is too long for a WAV file"
-        raise ValueError(msg)
+        raise ValueError(f"PCM of {len(pcm)} bytes is too long for a WAV file")
     fmt = struct.pack("<HHIIHH", 1, channels, sample_rate_hz, sample_rate_hz * block, block, bits_per_sample)
     return b"".join(
         (b"RIFF", (36 + len(pcm)).to_bytes(4, "little"), b"WAVEfmt ", (16).to_bytes(4, "little"), fmt, b"data",

@@ -52,8 +52,7 @@ def song(audio_format: AudioFormat, duration_s: float, seed: int = 0) -> bytes:
         ValueError: no music can be made in this format, or the duration is not positive.
     """
     if not duration_s > 0:
-        msg = f"a song of {duration_s} s cannot be made"
-        raise ValueError(msg)
+        raise ValueError(f"a song of {duration_s} s cannot be made")
     rate_hz, channels = audio_format.sample_rate_hz, audio_format.channels
     bitrate_bps = audio_format.bitrate_bps or _BITRATES_BPS.get(audio_format.container, 0)
     match audio_format.container:
@@ -63,12 +62,12 @@ def song(audio_format: AudioFormat, duration_s: float, seed: int = 0) -> bytes:
         case Container.OPUS if rate_hz == ogg.RATE_HZ:
             return ogg.song(bitrate_bps=bitrate_bps, channels=channels, duration_s=duration_s, seed=seed)
         case Container.OPUS:
-            msg = f"Opus is always {ogg.RATE_HZ} Hz, not {rate_hz}"
-            raise ValueError(msg)
+            raise ValueError(f"Opus is always {ogg.RATE_HZ} Hz, not {rate_hz}")
         case Container.ULAW | Container.ALAW as law:
-            return pcm.telephone(law=law, sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed)
-        case Container.PCM | Container.WAV:
-            samples = pcm.song(sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed)
+            return pcm.telephone(
+                law=law, sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed
+            )
+    samples = pcm.song(sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed)
     if audio_format.container is Container.PCM:
         return samples
     return riff_wav(samples, sample_rate_hz=rate_hz, channels=channels)

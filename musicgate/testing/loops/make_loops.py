@@ -31,7 +31,11 @@ BARS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[float, int, floa
     ((36, 43, 40, 46), (55, 59, 62, 64), ((1.0, 67, 0.6), (1 + SWING, 71, 0.4), (2.0, 74, 1.8))),
     ((45, 40, 43, 39), (55, 59, 60, 64), ((0.0, 72, 1.4), (2.0, 69, 0.6), (2 + SWING, 67, 1.0))),
     ((41, 48, 45, 42), (57, 60, 64, 67), ((0.0, 69, 0.6), (SWING, 72, 0.4), (1.0, 76, 2.4))),
-    ((41, 48, 44, 42), (56, 60, 62, 65), ((0.0, 77, 0.6), (SWING, 74, 0.4), (1.0, 72, 0.6), (1 + SWING, 68, 1.8))),
+    (
+        (41, 48, 44, 42),
+        (56, 60, 62, 65),
+        ((0.0, 77, 0.6), (SWING, 74, 0.4), (1.0, 72, 0.6), (1 + SWING, 68, 1.8)),
+    ),
     ((40, 47, 43, 46), (55, 59, 62, 66), ((0.0, 67, 1.5), (2.0, 71, 0.6), (2 + SWING, 74, 1.0))),
     ((45, 49, 52, 39), (55, 58, 61, 66), ((0.0, 73, 1.0), (1 + SWING, 70, 0.4), (2.0, 69, 1.6))),
 )
@@ -107,7 +111,9 @@ def plucked_bass(note: int, beats: float, loudness: float) -> Signal:
 def gate(t: Signal, beats: float) -> Signal:
     """Attack of 4 ms, and a soft release after so many beats."""
     end = beats * BEAT_SAMPLES / MASTER_RATE_HZ
-    return np.asarray(np.clip(t / 0.004, 0.0, 1.0) * np.clip((end + 0.09 - t) / 0.09, 0.0, 1.0), dtype=np.float64)
+    return np.asarray(
+        np.clip(t / 0.004, 0.0, 1.0) * np.clip((end + 0.09 - t) / 0.09, 0.0, 1.0), dtype=np.float64
+    )
 
 
 def brush(noise: Signal, low_hz: float, high_hz: float, decay_per_s: float) -> Signal:
@@ -124,7 +130,9 @@ def kick() -> Signal:
     """A feathered bass drum: a sine that falls from 90 to 48 Hz."""
     t = np.arange(int(0.3 * MASTER_RATE_HZ)) / MASTER_RATE_HZ
     phase = 2 * np.pi * (48.0 * t + 42.0 / 22.0 * (1 - np.exp(-t * 22.0)))
-    return np.asarray(0.30 * np.sin(phase) * np.exp(-t * 11.0) * np.clip(t / 0.003, 0.0, 1.0), dtype=np.float64)
+    return np.asarray(
+        0.30 * np.sin(phase) * np.exp(-t * 11.0) * np.clip(t / 0.003, 0.0, 1.0), dtype=np.float64
+    )
 
 
 def place(mix: Signal, at_beat: float, sound: Signal, pan: float) -> None:
@@ -141,7 +149,8 @@ def drums(mix: Signal, first_beat: float, random: np.random.Generator) -> None:
         ride = brush(random.standard_normal(16_000), 5_500.0, 13_000.0, 13.0)
         place(mix, first_beat + beat, 0.075 * loudness * ride, 0.35)
     for beat in (1, 3):
-        place(mix, first_beat + beat, 0.16 * brush(random.standard_normal(16_000), 900.0, 5_000.0, 20.0), -0.2)
+        snare = brush(random.standard_normal(16_000), 900.0, 5_000.0, 20.0)
+        place(mix, first_beat + beat, 0.16 * snare, -0.2)
     for beat in (0, 2):
         place(mix, first_beat + beat, kick(), 0.0)
 
@@ -153,11 +162,12 @@ def render(bars: int) -> Signal:
     for number in range(bars):
         bass, chord, melody = BARS[number]
         first_beat = number * BEATS_IN_BAR
-        for beat, note in enumerate(bass):
-            place(mix, first_beat + beat, plucked_bass(note, 0.92, 0.34), 0.0)
+        for quarter, note in enumerate(bass):
+            place(mix, first_beat + quarter, plucked_bass(note, 0.92, 0.34), 0.0)
         for beat, beats in ((0.0, 1.3), (1 + SWING, 1.6)):
             for voice, note in enumerate(chord):
-                place(mix, first_beat + beat + 0.006 * voice, electric_piano(note, beats, 0.085), -0.45 + 0.15 * voice)
+                rolled = first_beat + beat + 0.006 * voice
+                place(mix, rolled, electric_piano(note, beats, 0.085), -0.45 + 0.15 * voice)
         for beat, note, beats in melody:
             place(mix, first_beat + beat, vibraphone(note, beats, 0.17), 0.3)
         drums(mix, first_beat, random)
@@ -198,6 +208,8 @@ def encode(loop: Loop) -> list[bytes]:
     options = {"reservoir": "0", "compression_level": "0"} if mp3 else {"vbr": "off", "frame_duration": "20"}
     with av.open(io.BytesIO(), "w", format="mp3" if mp3 else "ogg") as container:
         stream = container.add_stream(loop.codec, rate=loop.sample_rate_hz, layout="stereo", options=options)
+        if not isinstance(stream, av.AudioStream):
+            raise TypeError(f"{loop.codec} is no audio encoder")
         stream.bit_rate = loop.bitrate_bps
         pcm = rounds if mp3 else rounds.T.reshape(1, -1)
         frame = av.AudioFrame.from_ndarray(pcm, format="s16p" if mp3 else "s16", layout="stereo")

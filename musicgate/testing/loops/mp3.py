@@ -6,6 +6,7 @@ to a higher bit rate with new zeros behind it, and costs no encoder.
 """
 
 import functools
+import struct
 from collections.abc import Iterator
 from importlib.resources import files
 from typing import Final
@@ -76,8 +77,7 @@ def _loop(sample_rate_hz: int, bitrate_bps: int, channels: int) -> tuple[tuple[b
             if channels == 1:
                 parts = tuple(map(_to_mono, parts))
             return tuple(_wrapped(parts, sample_rate_hz, bitrate_bps)), BARS[name]
-    msg = f"no MP3 loop for {sample_rate_hz} Hz, {bitrate_bps} bit/s, {channels} channel(s)"
-    raise ValueError(msg)
+    raise ValueError(f"no MP3 loop for {sample_rate_hz} Hz, {bitrate_bps} bit/s, {channels} channel(s)")
 
 
 @functools.lru_cache(maxsize=8)
@@ -101,8 +101,7 @@ def _unwrapped(encoded: bytes) -> Iterator[_Part]:
 def _known(header: bytes) -> FrameHeader:
     frame = mp3_header(header)
     if frame is None:
-        msg = f"a shipped loop is damaged at frame header {header.hex()}"
-        raise ValueError(msg)
+        raise ValueError(f"a shipped loop is damaged at frame header {header.hex()}")
     return frame
 
 
@@ -110,13 +109,16 @@ def _layout(header: bytes) -> tuple[int, int, int, int, int, int]:
     return _MPEG1_SIDE if header[1] >> 3 & 3 == 3 else _MPEG2_SIDE
 
 
-def _granules(side: bytes, layout: tuple[int, int, int, int, int, int], channels: int) -> list[tuple[int, int]]:
+def _granules(
+    side: bytes, layout: tuple[int, int, int, int, int, int], channels: int
+) -> list[tuple[int, int]]:
     """Per granule and channel: the length of its Huffman data in bits, and its whole side information as a number."""
     begin, private_mono, private_stereo, scfsi, granules, width = layout
     front = begin + (private_mono if channels == 1 else private_stereo) + scfsi * channels
     bits, total = int.from_bytes(side, "big"), 8 * len(side)
     fields = [
-        bits >> total - front - width * (number + 1) & (1 << width) - 1 for number in range(granules * channels)
+        bits >> total - front - width * (number + 1) & (1 << width) - 1
+        for number in range(granules * channels)
     ]
     return [(field >> width - 12, field) for field in fields]
 
@@ -128,9 +130,10 @@ def _to_mono(part: _Part) -> _Part:
     kept = [field for _, field in _granules(part.side, layout, 2)[::2]]
     total = 8 * len(part.side)
     shared = int.from_bytes(part.side, "big") >> total - begin - private_stereo - scfsi & (1 << scfsi) - 1
-    bits = shared
+    bits = shared  # main_data_begin and the private bits in front of it are zero
     for field in kept:
-        gain_at = width - 12 - 9 - 8  # behind part2_3_length and big_values; a step of 2 is a factor of sqrt(2)
+        # global_gain stands behind part2_3_length and big_values; two steps are a factor of sqrt(2).
+        gain_at = width - 12 - 9 - 8
         gain = field >> gain_at & 0xFF
         bits = bits << width | field - (min(gain, 2) << gain_at)
     used = begin + private_mono + scfsi + granules * width
@@ -148,16 +151,17 @@ def _wrapped(parts: tuple[_Part, ...], sample_rate_hz: int, bitrate_bps: int) ->
         earned += bytes_x_rate % sample_rate_hz
         padding, earned = divmod(earned, sample_rate_hz)
         size = bytes_x_rate // sample_rate_hz + padding
-        head = bytes((0xFF, part.header[1] | 1, index << 4 | part.header[2] & 0x0C | padding << 1, part.header[3]))
-        frame = head + part.side + part.main
+        third = index << 4 | part.header[2] & 0x0C | padding << 1
+        frame = bytes((0xFF, part.header[1], third, part.header[3])) + part.side + part.main
         if len(frame) > size:
-            msg = f"a frame of the loop does not fit into {bitrate_bps} bit/s at {sample_rate_hz} Hz"
-            raise ValueError(msg)
+            raise ValueError(
+                f"a frame of the loop does not fit into {bitrate_bps} bit/s at {sample_rate_hz} Hz"
+            )
         yield frame.ljust(size, b"\0")
 
 
 def _info_frame(model: bytes, frames: int, body_bytes: int) -> bytes:
     """A silent first frame with the note "Info": number of frames and bytes, as LAME writes it before a CBR file."""
     header = _known(model[:4])
-    note = b"Info" + (3).to_bytes(4, "big") + frames.to_bytes(4, "big") + (header.size_bytes + body_bytes).to_bytes(4, "big")
+    note = struct.pack(">4sIII", b"Info", 3, frames, header.size_bytes + body_bytes)
     return (model[:4] + bytes(header.note_offset - 4) + note).ljust(header.size_bytes, b"\0")

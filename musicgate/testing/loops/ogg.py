@@ -31,8 +31,7 @@ def song(*, bitrate_bps: int, channels: int, duration_s: float, seed: int) -> by
         ValueError: a bit rate outside 32 to 256 kbit/s, or more than two channels.
     """
     if bitrate_bps not in _BITRATES_BPS or channels not in {1, 2}:
-        msg = f"no Opus music for {bitrate_bps} bit/s and {channels} channel(s)"
-        raise ValueError(msg)
+        raise ValueError(f"no Opus music for {bitrate_bps} bit/s and {channels} channel(s)")
     loop = _packets(bitrate_bps // 400)
     end = _PRE_SKIP_SAMPLES + max(1, round(duration_s * RATE_HZ))
     start, count = rotation(seed, len(loop), _BARS), -(-end // _PACKET_SAMPLES)

@@ -48,8 +48,7 @@ def _cut(loop: bytes, block: int, sample_rate_hz: int, duration_s: float, seed: 
 @functools.lru_cache(maxsize=4)
 def _linear(sample_rate_hz: int, channels: int) -> bytes:
     if sample_rate_hz not in RATES_HZ or channels not in {1, 2}:
-        msg = f"no PCM music for {sample_rate_hz} Hz and {channels} channel(s)"
-        raise ValueError(msg)
+        raise ValueError(f"no PCM music for {sample_rate_hz} Hz and {channels} channel(s)")
     middle, side = _loop(sample_rate_hz)
     if channels == 1:
         samples = array("h", map(int, middle))
@@ -88,7 +87,9 @@ def _warm_wave(sample_rate_hz: int) -> list[float]:
 def _fading(samples: int, per_beat: float) -> list[float]:
     """A pluck: 1/100 of the time to rise, exponential decay, silent at the end."""
     return [
-        min(1.0, i / samples * 100) * math.exp(-per_beat * i / samples) * min(1.0, (samples - i) / samples * 20)
+        min(1.0, i / samples * 100)
+        * math.exp(-per_beat * i / samples)
+        * min(1.0, (samples - i) / samples * 20)
         for i in range(samples)
     ]
 
@@ -98,7 +99,9 @@ def _tone(frequency_hz: int, wave: list[float], samples: int) -> list[float]:
     return [wave[at % rate] for at in range(0, frequency_hz * samples, frequency_hz)]
 
 
-def _plucks(notes_hz: tuple[int, ...], wave: list[float], fading: list[float], loudness: float) -> list[float]:
+def _plucks(
+    notes_hz: tuple[int, ...], wave: list[float], fading: list[float], loudness: float
+) -> list[float]:
     """One note a beat; 0 is a rest."""
     scaled = [loudness * level for level in fading]
     out: list[float] = []
@@ -111,7 +114,9 @@ def _comping(chord_hz: tuple[int, ...], wave: list[float], beat_samples: int) ->
     """A bar of one chord, struck on the first beat and on the swung off-beat of the second."""
     first = beat_samples * 5 // 3
     strokes = _fading(first, 3.0) + _fading(_BEATS * beat_samples - first, 4.0)
-    second = [0.16 * sum(voices) for voices in zip(*(_tone(hz, wave, len(wave)) for hz in chord_hz), strict=True)]
+    second = [
+        0.16 * sum(voices) for voices in zip(*(_tone(hz, wave, len(wave)) for hz in chord_hz), strict=True)
+    ]
     return list(map(mul, second + second, strokes))
 
 

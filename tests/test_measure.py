@@ -1,0 +1,239 @@
+"""Lengths are measured right whatever wrote the file, and broken files are told."""
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import av
+import pytest
+from tinytag import TinyTag
+
+from musicgate.adapters.measure import measure, measure_bytes
+from musicgate.audio import AudioKind, NotAudioError, riff_wav
+from musicgate.testing.tones import AudioFormat, Container, cover_jpeg, song
+
+NO_NOTE = {"write_xing": "0", "id3v2_version": "0"}
+ID3V1 = b"TAG" + b"Warm jazz".ljust(124, b"\0") + b"\x08"
+
+
+def encode(
+    codec: str,
+    container: str,
+    *,
+    duration_s: float = 3.0,
+    rate_hz: int = 44_100,
+    mux: Mapping[str, str] = MappingProxyType({}),
+    volume: int = 1,
+    **options: str,
+) -> bytes:
+    """What FFmpeg makes of our music."""
+    pcm = song(AudioFormat(container=Container.PCM, sample_rate_hz=rate_hz), duration_s)
+    frame = av.AudioFrame(format="s16", layout="stereo", samples=len(pcm) // 4)
+    pcm = pcm if volume else bytes(len(pcm))
+    frame.planes[0].update(pcm.ljust(frame.planes[0].buffer_size, b"\0"))
+    frame.sample_rate = rate_hz
+    out = io.BytesIO()
+    with av.open(out, "w", format=container, options=dict(mux)) as writer:
+        stream = writer.add_stream(codec, rate=rate_hz, layout="stereo", options=options)
+        assert isinstance(stream, av.AudioStream)
+        for half in (frame, None):
+            for packet in stream.encode(half):
+                writer.mux(packet)
+    return out.getvalue()
+
+
+def decoded_s(content: bytes) -> float:
+    """How long it plays, according to FFmpeg."""
+    with av.open(io.BytesIO(content), "r") as reader:
+        stream = reader.streams.audio[0]
+        samples: int = sum(frame.samples for frame in reader.decode(stream))
+        return samples / stream.rate
+
+
+def id3v2(content: bytes) -> bytes:
+    """Content behind a tag with a cover picture."""
+    picture = b"\0image/jpeg\0\x03\0" + cover_jpeg()
+    frame = b"APIC" + len(picture).to_bytes(4, "big") + b"\0\0" + picture
+    size = len(frame)
+    sizes = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))
+    return b"ID3\x03\0\0" + sizes + frame + content
+
+
+def quiet_then_loud() -> bytes:
+    """A variable bit rate file whose first second is no measure for the rest, without a note of its length."""
+    silence = encode(
+        "libmp3lame", "mp3", duration_s=4.0, mux=NO_NOTE, volume=0, flags="+qscale", global_quality="236"
+    )
+    return silence + encode(
+        "libmp3lame", "mp3", duration_s=20.0, mux=NO_NOTE, flags="+qscale", global_quality="236"
+    )
+
+
+MP3: Mapping[str, Callable[[], bytes]] = {
+    "constant": lambda: encode("libmp3lame", "mp3", mux=NO_NOTE, b="128k"),
+    "constant, with Info": lambda: encode("libmp3lame", "mp3", b="128k"),
+    "variable": quiet_then_loud,
+    "variable, with Xing": lambda: encode("libmp3lame", "mp3", flags="+qscale", global_quality="236"),
+    "mpeg-2": lambda: encode("libmp3lame", "mp3", rate_hz=22_050, mux=NO_NOTE, b="32k"),
+    "mpeg-2, with Info": lambda: encode("libmp3lame", "mp3", rate_hz=22_050, b="32k"),
+    "ours": lambda: song(AudioFormat(), 3.0),
+}
+OTHER: Mapping[AudioKind, Callable[[], bytes]] = {
+    AudioKind.WAV: lambda: encode("pcm_s16le", "wav"),
+    AudioKind.FLAC: lambda: encode("flac", "flac"),
+    AudioKind.AAC: lambda: encode("aac", "adts"),
+    AudioKind.M4A: lambda: encode("aac", "ipod"),
+    AudioKind.OPUS: lambda: song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 3.0),
+}
+FRAGMENTED = {"movflags": "frag_keyframe+empty_moov", "frag_duration": "1000000"}
+
+
+@pytest.mark.parametrize("name", MP3)
+def test_mp3_is_measured_as_ffmpeg_plays_it(name: str) -> None:
+    content = MP3[name]()
+    facts = measure_bytes(content)
+    rate_hz = 22_050 if name.startswith("mpeg-2") else 44_100
+    assert facts.duration_s == pytest.approx(decoded_s(content), abs=1e-6)
+    assert (facts.kind, facts.size_bytes) == (AudioKind.MP3, len(content))
+    assert (facts.sample_rate_hz, facts.channels) == (rate_hz, 2)
+
+
+def test_an_estimate_from_the_first_frames_would_be_wrong() -> None:
+    content = quiet_then_loud()
+    estimate = TinyTag.get(file_obj=io.BytesIO(content)).duration
+    assert estimate is not None
+    assert abs(estimate - decoded_s(content)) > 1.0  # why the frames are walked
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_other_kinds_are_measured(kind: AudioKind) -> None:
+    content = OTHER[kind]()
+    facts = measure_bytes(content)
+    assert facts.kind is kind
+    assert facts.duration_s == pytest.approx(3.0, abs=0.05 if kind in {AudioKind.AAC, AudioKind.M4A} else 0)
+    assert (facts.sample_rate_hz, facts.channels) == (48_000 if kind is AudioKind.OPUS else 44_100, 2)
+
+
+def test_fragmented_m4a_is_measured_by_its_fragments() -> None:
+    content = encode("aac", "ipod", mux=FRAGMENTED)
+    assert content.count(b"moof") > 1
+    assert measure_bytes(content).duration_s == pytest.approx(decoded_s(content), abs=0.03)
+
+
+def test_ogg_vorbis_is_measured_by_its_last_page() -> None:
+    content = encode("vorbis", "ogg", strict="experimental")
+    last = content.rindex(
+        b"OggS"
+    )  # FFmpeg's own Vorbis encoder states nonsense there; write what libvorbis would
+    content = content[: last + 6] + (132_300).to_bytes(8, "little") + content[last + 14 :]
+    facts = measure_bytes(content)
+    assert (facts.kind, facts.duration_s, facts.sample_rate_hz) == (AudioKind.OGG, 3.0, 44_100)
+
+
+@pytest.mark.parametrize("name", ["constant", "constant, with Info", "variable, with Xing"])
+def test_tags_in_front_and_behind_change_no_length(name: str) -> None:
+    content = MP3[name]()
+    length_s = measure_bytes(content).duration_s
+    for tagged in (id3v2(content), content + ID3V1, id3v2(content) + ID3V1, id3v2(id3v2(content))):
+        facts = measure_bytes(tagged)
+        assert (facts.kind, facts.duration_s, facts.size_bytes) == (AudioKind.MP3, length_s, len(tagged))
+
+
+def test_a_single_frame_is_a_song() -> None:
+    frame = song(AudioFormat(), 0.01)[417:]
+    assert measure_bytes(frame).duration_s == measure_bytes(frame + ID3V1).duration_s == 1152 / 44_100
+
+
+def test_noise_between_frames_is_passed_over() -> None:
+    content = MP3["constant"]()
+    at = 417
+    assert content[at : at + 2] == b"\xff\xfb"
+    again = content.index(b"\xff\xfb", at + 400)
+    noise = b"\0\xff\xfb\0\xff\xf3\x44\0"  # half a header, and one of another sample rate
+    noisy = id3v2(noise + content[:again] + noise + content[again:])
+    assert measure_bytes(noisy).duration_s == measure_bytes(content).duration_s
+
+
+def test_aac_behind_an_id3_tag_is_aac() -> None:
+    content = OTHER[AudioKind.AAC]()
+    tagged = measure_bytes(id3v2(content))
+    assert (tagged.kind, tagged.duration_s) == (AudioKind.AAC, measure_bytes(content).duration_s)
+
+
+def test_a_wav_from_a_pipe_is_measured_by_its_size() -> None:
+    content = song(AudioFormat(container=Container.WAV), 3.0)
+    for unknown in (b"\xff\xff\xff\xff", bytes(4)):
+        piped = content[:40] + unknown + content[44:]
+        assert measure_bytes(piped).duration_s == 3.0
+
+
+def test_a_chunk_in_front_of_the_samples_is_skipped() -> None:
+    content = song(AudioFormat(container=Container.WAV), 3.0)
+    listed = content[:36] + b"LIST\x05\0\0\0INFOx\0" + content[36:]
+    assert measure_bytes(listed).duration_s == 3.0
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        (song(AudioFormat(), 3.0)[:-1], "114 of 115 frames"),
+        (song(AudioFormat(), 3.0)[:24_000], "frames are there"),
+        (song(AudioFormat(container=Container.WAV), 3.0)[:-1], "529199 of 529200 bytes"),
+        (song(AudioFormat(container=Container.WAV), 3.0)[:44], "0 of 529200 bytes"),
+        (song(AudioFormat(container=Container.WAV), 3.0)[:36], "no data chunk"),
+        (song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 3.0)[:-1], "lacks 1 bytes"),
+        (song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 3.0) + b"rest", "damaged or cut"),
+        (riff_wav(b"", sample_rate_hz=44_100, channels=2), "no audio in it"),
+        (song(AudioFormat(), 3.0)[:4], "no frame of audio"),
+        (bytes.fromhex("fffb9064") + bytes(2_000), "no frame of audio"),
+        (b"ID3\x03\0\0\x01\0\0\0" + bytes(99), "no frame of audio"),
+        (b"fLaC" + bytes(60), "does not"),
+        (b"OggS" + bytes(60), "does not|damaged"),
+        (b"RIFF\x24\0\0\0WAVEdata\x04\0\0\0abcd", "what its samples are"),
+        (b"<!DOCTYPE html><html></html>", "no audio format"),
+        (b'{"code":404}', "no audio format"),
+        (b"", "no audio format"),
+    ],
+)
+def test_what_does_not_play_is_told(content: bytes, complaint: str) -> None:
+    with pytest.raises(NotAudioError, match=complaint):
+        measure_bytes(content)
+
+
+def test_a_cut_m4a_is_told() -> None:
+    for content in (OTHER[AudioKind.M4A](), encode("aac", "ipod", mux=FRAGMENTED)):
+        with pytest.raises(NotAudioError, match="damaged or cut"):
+            measure_bytes(content[:-1])
+
+
+@pytest.mark.parametrize("kind", OTHER)
+def test_a_file_cut_anywhere_raises_nothing_else(kind: AudioKind) -> None:
+    content = OTHER[kind]()
+    for end in [*range(0, min(2_000, len(content)), 7), *range(2_000, len(content), 4_999)]:
+        try:
+            facts = measure_bytes(content[:end])
+        except NotAudioError:
+            continue
+        assert kind in {AudioKind.AAC, AudioKind.OPUS, AudioKind.FLAC, AudioKind.M4A}
+        assert facts.duration_s > 0
+
+
+def test_files_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "song.bin"  # the name says nothing
+    path.write_bytes(song(AudioFormat(), 3.0))
+    assert measure(path) == measure_bytes(path.read_bytes())
+    path.write_bytes(b"")
+    with pytest.raises(NotAudioError, match="empty"):
+        measure(path)
+    with pytest.raises(FileNotFoundError):
+        measure(tmp_path / "missing")
+
+
+def test_a_long_song_is_measured_in_milliseconds(tmp_path: Path) -> None:
+    path = tmp_path / "song.mp3"
+    path.write_bytes(song(AudioFormat(), 300.0))
+    start = time.perf_counter()
+    assert measure(path).duration_s == pytest.approx(300.0, abs=0.014)
+    assert time.perf_counter() - start < 0.5  # 10 ms on the machine it was written on

@@ -1,0 +1,276 @@
+"""Every format that an emulator may ask for decodes, lasts as long as asked, and sounds."""
+
+import io
+import math
+import time
+import zlib
+from array import array
+from collections.abc import Iterator
+from operator import mul
+
+import attrs
+import av
+import pytest
+
+from musicgate.audio import AudioKind, mp3_header, sniff
+from musicgate.testing.loops import mp3, ogg, pcm
+from musicgate.testing.tones import AudioFormat, Container, cover_jpeg, cover_png, song
+
+ELEVENLABS_MP3 = (
+    (22_050, 32), (24_000, 48), (44_100, 32), (44_100, 64), (44_100, 96), (44_100, 128), (44_100, 192),
+    (48_000, 128), (48_000, 192), (48_000, 240), (48_000, 320),
+)  # fmt: skip
+MINIMAX_MP3 = tuple((rate, kbps) for rate in (16_000, 24_000, 32_000, 44_100) for kbps in (32, 64, 128, 256))
+PCM_RATES = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
+#: How PyAV is told to read what has no header.
+HEADERLESS = {Container.PCM: "s16le", Container.ULAW: "mulaw", Container.ALAW: "alaw"}
+
+
+@attrs.frozen(kw_only=True)
+class Decoded:
+    """What a decoder made of a file: interleaved 16-bit samples."""
+
+    codec: str
+    rate_hz: int
+    channels: int
+    samples: "array[int]"
+
+    @property
+    def duration_s(self) -> float:
+        return len(self.samples) / self.channels / self.rate_hz
+
+    @property
+    def loudness(self) -> float:
+        return math.sqrt(sum(map(mul, self.samples, self.samples)) / len(self.samples)) / 32_768
+
+    @property
+    def peak(self) -> float:
+        return max(map(abs, self.samples)) / 32_768
+
+
+def decode(content: bytes, wanted: AudioFormat) -> Decoded:
+    options = {}
+    if wanted.container in HEADERLESS:
+        layout = "mono" if wanted.channels == 1 else "stereo"
+        options = {"sample_rate": str(wanted.sample_rate_hz), "ch_layout": layout}
+    with av.open(
+        io.BytesIO(content), "r", format=HEADERLESS.get(wanted.container), options=options
+    ) as container:
+        stream = container.streams.audio[0]
+        stream.codec_context.options = {"err_detect": "explode"}
+        resampler = av.AudioResampler("s16", stream.layout, stream.rate)
+        samples = array("h")
+        for frame in [*container.decode(stream), None]:
+            for out in resampler.resample(frame):
+                samples.frombytes(bytes(out.planes[0])[: out.samples * stream.channels * 2])
+        return Decoded(
+            codec=stream.codec_context.name, rate_hz=stream.rate, channels=stream.channels, samples=samples
+        )
+
+
+def walk(content: bytes) -> Iterator[tuple[int, int]]:
+    """Offset and bit rate of every MP3 frame; each must begin where the last one ends."""
+    at = 0
+    while at < len(content):
+        frame = mp3_header(content[at : at + 4])
+        assert frame is not None
+        yield at, frame.bitrate_bps
+        at += frame.size_bytes
+    assert at == len(content)
+
+
+@pytest.mark.parametrize(
+    ("rate_hz", "kbps", "channels"),
+    [
+        (rate_hz, kbps, channels)
+        for rate_hz, kbps in sorted({*ELEVENLABS_MP3, *MINIMAX_MP3})
+        for channels in (1, 2)
+        if channels == 2 or rate_hz < 48_000  # no vendor has mono at 48 kHz
+    ],
+)
+def test_mp3_of_every_vendor_rate_plays_as_long_as_asked(rate_hz: int, kbps: int, channels: int) -> None:
+    wanted = AudioFormat(sample_rate_hz=rate_hz, bitrate_bps=1000 * kbps, channels=channels)
+    content = song(wanted, 2.0)
+    decoded = decode(content, wanted)
+    assert decoded.codec in {"mp3", "mp3float"}
+    assert (decoded.rate_hz, decoded.channels) == (rate_hz, channels)
+    assert decoded.duration_s == pytest.approx(2.0, abs=1152 / rate_hz)
+    assert 0.08 < decoded.loudness < 0.3
+    assert 0.4 < decoded.peak < 0.99
+    bitrate_bps = mp3.nearest_bitrate_bps(rate_hz, 1000 * kbps)
+    assert {bitrate for _, bitrate in walk(content)} == {bitrate_bps}
+    assert len(content) * 8 / 2.0 == pytest.approx(bitrate_bps, rel=0.03)
+
+
+def test_a_bit_rate_that_the_sample_rate_lacks_becomes_the_nearest() -> None:
+    assert mp3.nearest_bitrate_bps(16_000, 256_000) == 160_000
+    assert mp3.nearest_bitrate_bps(48_000, 240_000) == 224_000
+    assert mp3.nearest_bitrate_bps(44_100, 128_000) == 128_000
+
+
+def test_a_long_song_costs_milliseconds_and_keeps_its_bit_rate() -> None:
+    wanted = AudioFormat(bitrate_bps=128_000)
+    song(wanted, 1.0)
+    start = time.perf_counter()
+    content = song(wanted, 180.0)
+    assert time.perf_counter() - start < 0.1  # 2 ms on the machine it was written on
+    assert len(content) == pytest.approx(180 * 16_000, rel=0.001)
+
+
+@pytest.mark.parametrize("container", ["wav", "pcm"])
+@pytest.mark.parametrize("rate_hz", PCM_RATES)
+def test_linear_pcm_is_exact_to_the_sample(container: str, rate_hz: int) -> None:
+    wanted = AudioFormat(container=Container(container), sample_rate_hz=rate_hz)
+    content = song(wanted, 1.5)
+    assert len(content) - (44 if container == "wav" else 0) == rate_hz * 3 // 2 * 4
+    decoded = decode(content, wanted)
+    assert (decoded.rate_hz, decoded.channels, decoded.duration_s) == (rate_hz, 2, 1.5)
+    assert 0.08 < decoded.loudness < 0.3
+    assert 0.4 < decoded.peak < 0.99
+
+
+def test_the_two_sides_of_a_stereo_song_differ() -> None:
+    for container in ("mp3", "wav", "opus"):
+        wanted = AudioFormat(container=Container(container), sample_rate_hz=48_000, bitrate_bps=128_000)
+        samples = decode(song(wanted, 1.0), wanted).samples
+        assert samples[0::2] != samples[1::2], container
+
+
+def test_mono_is_what_both_sides_share() -> None:
+    stereo = array("h", song(AudioFormat(container=Container.PCM, sample_rate_hz=8_000), 1.0))
+    mono = array("h", song(AudioFormat(container=Container.PCM, sample_rate_hz=8_000, channels=1), 1.0))
+    assert all(
+        abs(left + right - 2 * middle) <= 3
+        for left, right, middle in zip(stereo[0::2], stereo[1::2], mono, strict=True)
+    )
+
+
+@pytest.mark.parametrize("law", ["ulaw", "alaw"])
+def test_telephone_formats_carry_the_same_music(law: str) -> None:
+    wanted = AudioFormat(container=Container(law), sample_rate_hz=8_000, channels=1)
+    content = song(wanted, 2.5)
+    assert len(content) == 20_000
+    linear = array("h", song(attrs.evolve(wanted, container=Container.PCM), 2.5))
+    decoded = decode(content, wanted)
+    assert decoded.duration_s == 2.5
+    assert all(abs(a - b) <= abs(b) / 16 + 16 for a, b in zip(decoded.samples, linear, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("sample", "ulaw", "alaw"),
+    # ITU-T G.711 tables 1 and 2, by way of the reference code g711.c
+    [
+        (0, 0xFF, 0xD5),
+        (-1, 0x7F, 0x55),
+        (32_767, 0x80, 0xAA),
+        (-32_768, 0x00, 0x2A),
+        (1000, 0xCE, 0xFA),
+        (-1000, 0x4E, 0x7A),
+    ],
+)
+def test_g711_codes(sample: int, ulaw: int, alaw: int) -> None:
+    assert (pcm.ulaw(sample), pcm.alaw(sample)) == (ulaw, alaw)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("kbps", [32, 64, 96, 128, 192])
+def test_opus_is_exact_to_the_sample_and_has_its_bit_rate(kbps: int, channels: int) -> None:
+    wanted = AudioFormat(
+        container=Container.OPUS, sample_rate_hz=48_000, bitrate_bps=1000 * kbps, channels=channels
+    )
+    content = song(wanted, 2.345)
+    decoded = decode(content, wanted)
+    assert sniff(content) is AudioKind.OPUS
+    assert "opus" in decoded.codec
+    assert (decoded.rate_hz, decoded.channels, decoded.duration_s) == (48_000, channels, 2.345)
+    assert 0.08 < decoded.loudness < 0.3
+    assert 0.4 < decoded.peak < 0.99
+    assert len(content) * 8 / 2.425 == pytest.approx(1000 * kbps, rel=0.04)  # with 80 ms to settle
+
+
+def test_ogg_checksum_of_a_known_page() -> None:
+    slow = 0
+    page = bytes(range(200)) + b"OggS"
+    for byte in page:
+        slow ^= byte << 24
+        for _ in range(8):
+            slow = slow << 1 ^ (0x104C11DB7 if slow & 0x80000000 else 0)
+    assert ogg.crc(page) == slow
+    assert ogg.crc(b"123456789") == 0x89A1897F  # CRC-32/MPEG-2 with an initial value of zero
+
+
+@pytest.mark.parametrize("size_bytes", [80, 81, 82, 83, 336, 337, 338, 592, 593, 640])
+def test_a_padded_opus_packet_has_the_size_asked_for(size_bytes: int) -> None:
+    packet = ogg.padded(b"\xfc" + bytes(79), size_bytes)
+    assert len(packet) == (size_bytes if size_bytes >= 82 else 80)
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        AudioFormat(),
+        AudioFormat(sample_rate_hz=48_000, bitrate_bps=192_000),
+        AudioFormat(sample_rate_hz=22_050, bitrate_bps=32_000),
+        AudioFormat(container=Container.WAV),
+        AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+        AudioFormat(container=Container.ULAW, sample_rate_hz=8_000, channels=1),
+    ],
+)
+def test_songs_repeat_exactly_and_seeds_differ(wanted: AudioFormat) -> None:
+    songs = [song(wanted, 3.0, seed) for seed in range(20)]
+    assert songs == [song(wanted, 3.0, seed) for seed in range(20)]
+    assert len(set(songs)) == 20
+    assert len(set(map(len, songs))) == 1 or wanted.container is Container.MP3
+
+
+def test_a_song_is_the_same_on_every_machine() -> None:
+    assert zlib.crc32(song(AudioFormat(), 20.0)) == 3_860_996_204
+    assert (
+        zlib.crc32(song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 20.0)) == 3_372_088_196
+    )
+
+
+@pytest.mark.parametrize("bars", [4, 8])
+def test_every_seed_below_the_length_of_the_loop_begins_elsewhere(bars: int) -> None:
+    frames = 73 * bars
+    assert {mp3.rotation(seed, frames, bars) for seed in range(frames)} == set(range(frames))
+    assert [mp3.rotation(seed, frames, bars) for seed in range(3)] == [0, 73, 146]
+
+
+@pytest.mark.parametrize(
+    ("wanted", "duration_s", "complaint"),
+    [
+        (AudioFormat(), 0.0, "0.0 s"),
+        (AudioFormat(), float("nan"), "nan"),
+        (AudioFormat(sample_rate_hz=11_025), 1.0, "11025 Hz"),
+        (AudioFormat(sample_rate_hz=48_000, bitrate_bps=64_000), 1.0, "64000 bit/s"),
+        (AudioFormat(sample_rate_hz=48_000, channels=1), 1.0, "1 channel"),
+        (AudioFormat(channels=3), 1.0, "3 channel"),
+        (AudioFormat(container=Container.WAV, sample_rate_hz=44_000), 1.0, "44000 Hz"),
+        (AudioFormat(container=Container.PCM, channels=6), 1.0, "6 channel"),
+        (AudioFormat(container=Container.OPUS), 1.0, "44100"),
+        (AudioFormat(container=Container.OPUS, sample_rate_hz=48_000, bitrate_bps=8_000), 1.0, "8000 bit/s"),
+    ],
+)
+def test_what_cannot_be_made_is_refused(wanted: AudioFormat, duration_s: float, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        song(wanted, duration_s)
+
+
+def test_the_shortest_song_is_one_frame() -> None:
+    assert len(list(walk(song(AudioFormat(), 0.001)))) == 2  # the note about the length, and the music
+    assert decode(
+        song(AudioFormat(container=Container.WAV), 0.00001), AudioFormat(container=Container.WAV)
+    ).samples
+
+
+def test_covers_are_pictures() -> None:
+    for picture, codec, side in ((cover_png("Blue"), "png", 128), (cover_jpeg(), "mjpeg", 192)):
+        with av.open(io.BytesIO(picture), "r") as container:
+            frame = next(container.decode(video=0))
+            assert (container.streams.video[0].codec_context.name, frame.width, frame.height) == (
+                codec,
+                side,
+                side,
+            )
+    assert cover_png("Blue") == cover_png("Blue") != cover_png("Green")
