@@ -1,0 +1,48 @@
+"""Jobs, their events, and the row that shows whether the store can be written."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+_IS_OPEN = sa.text("state IN ('queued', 'in_progress')")
+
+
+def upgrade() -> None:
+    """Create the first tables."""
+    op.create_table(
+        "jobs",
+        sa.Column("id", sa.Text, primary_key=True),
+        sa.Column("account", sa.Text, nullable=False),
+        sa.Column("state", sa.Text, nullable=False),
+        sa.Column("plugin", sa.Text),
+        sa.Column("native_id", sa.Text),
+        sa.Column("created_at_us", sa.BigInteger, nullable=False),
+        sa.Column("updated_at_us", sa.BigInteger, nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.Column("doc", sa.Text, nullable=False),
+    )
+    op.create_index("jobs_open", "jobs", ["id"], sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+    op.create_index("jobs_native", "jobs", ["account", "native_id", "created_at_us", "id"])
+    op.create_table(
+        "job_events",
+        sa.Column("job_id", sa.Text, primary_key=True),
+        sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+        sa.Column("doc", sa.Text, nullable=False),
+        sqlite_with_rowid=False,
+    )
+    op.create_table(
+        "store_check",
+        sa.Column("id", sa.Integer, primary_key=True, autoincrement=False),
+        sa.Column("padding", sa.LargeBinary, nullable=False),
+    )
+
+
+def downgrade() -> None:
+    """Drop them again, with all jobs."""
+    op.drop_table("store_check")
+    op.drop_table("job_events")
+    op.drop_table("jobs")
