@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pluggy
 
-from musicgate.model import Warning  # noqa: A004 - the contract's word
+from musicgate.model import Warning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -61,7 +61,7 @@ _NO_AUDIO = Failure(
 )
 
 
-def apply(job: Job, update: JobUpdate, mapped: JobState | None, now: datetime) -> Job:
+def apply(job: Job, update: JobUpdate, mapped: JobState | None, now: datetime, speed: float = 1.0) -> Job:
     """Fold what a vendor's answer says into a job.
 
     Args:
@@ -69,6 +69,7 @@ def apply(job: Job, update: JobUpdate, mapped: JobState | None, now: datetime) -
         update: the answer, in native words.
         mapped: what the plugin's ``map_status`` makes of ``update.native_status``; None for an unknown word.
         now: aware UTC time.
+        speed: divides grace periods.
 
     Returns:
         The next job; the very same object when nothing changed.
@@ -97,7 +98,7 @@ def apply(job: Job, update: JobUpdate, mapped: JobState | None, now: datetime) -
         doubt = Doubt(failure=_NO_AUDIO, grace_s=NO_AUDIO_GRACE_S)
     if doubt is not None:
         since = known.doubt_since or now
-        if now - since >= timedelta(seconds=doubt.grace_s):
+        if now - since >= timedelta(seconds=doubt.grace_s / speed):
             return fail(known, doubt.failure, now)
         return _changed(
             job, attrs.evolve(known, doubt_since=since, state=_forward(known.state, verdict)), now
@@ -138,12 +139,12 @@ def with_outcome(job: Job, outcome: AttemptOutcome, now: datetime, failure: Fail
     return attrs.evolve(job, attempts=(*job.attempts[:-1], last), updated_at=now)
 
 
-def next_look_s(job: Job, schedule: PollSchedule, now: datetime) -> float:
+def next_look_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 1.0) -> float:
     """Seconds until an open job is worth a look. Needs no memory of earlier looks: it depends on the job's age alone."""
     age_s = max(0.0, (now - job.created_at).total_seconds())
-    if age_s < schedule.first_s:
-        return schedule.first_s - age_s
-    return min(schedule.max_s, max(schedule.min_s, age_s * _INTERVAL_PER_AGE))
+    if age_s < schedule.first_s / speed:
+        return schedule.first_s / speed - age_s
+    return min(schedule.max_s / speed, max(schedule.min_s / speed, age_s * _INTERVAL_PER_AGE))
 
 
 def merge_tracks(known: Sequence[Track], seen: Iterable[NativeTrack]) -> tuple[Track, ...]:

@@ -142,6 +142,7 @@ class Provider:
         options_schema: JSON Schema 2020-12 of that block; plugins that share a block declare the same schema.
         settings_schema: JSON Schema of the plugin's own settings; every property has a default.
         raw_models: True if any unlisted native model name of this vendor may be asked for as ``<name>/<native>``.
+        priority: place in the default order, smaller first; the operator may override it.
         blocking: the create call lasts as long as the song; there is nothing to poll.
         callbacks: the vendor can call us back with an id that adopts a job.
         typical_s: usual seconds from create to done; for progress bars, never for decisions.
@@ -166,6 +167,8 @@ class Provider:
     auth: HeaderAuth = HeaderAuth()
     webhook_secret_env: str | None = None
     settings_schema: JsonObject = attrs.field(factory=dict)
+    raw_models: bool = False
+    priority: int = 100
     blocking: bool = False
     callbacks: bool = False
     poll: PollSchedule = PollSchedule()

@@ -126,7 +126,7 @@ def _job(rehearsal: Rehearsal, case: Case) -> Job:
 def _plain(value: object) -> Any:
     """A value in JSON's terms, so that it can be compared with what a case file says."""
     if attrs.has(type(value)):
-        return {name: _plain(item) for name, item in attrs.asdict(value, recurse=False).items()}
+        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields_dict(type(value)).values()}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):

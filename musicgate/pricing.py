@@ -1,0 +1,55 @@
+"""From a rate card and the delivered audio to what a job used and costs; exact numbers, no store and no vendor."""
+
+from __future__ import annotations
+
+from decimal import ROUND_HALF_UP, Decimal
+from typing import TYPE_CHECKING
+
+from musicgate.model import Meter, PriceLine, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from musicgate.model import PriceRule, Track
+
+NANOS_PER_USD = 1_000_000_000
+NANOS_PER_CENT = 10_000_000
+
+
+def measure_usage(tracks: Sequence[Track], prices: Sequence[PriceRule]) -> Usage:
+    """Usage of a completed job, from the tracks that have audio.
+
+    Seconds are the kept audio's where we keep it (measured), else the vendor's; a track of unknown length counts as a track only.
+    """
+    good = [track for track in tracks if track.has_audio]
+    lengths_s = [track.asset.duration_s if track.asset else track.duration_s for track in good]
+    seconds = round(sum(length for length in lengths_s if length), 3)
+    quantities = {
+        Meter.REQUESTS: Decimal(1),
+        Meter.OUTPUT_AUDIO_COUNT: Decimal(len(good)),
+        Meter.OUTPUT_AUDIO_SECONDS: Decimal(str(seconds)),
+    }
+    return Usage(
+        output_audio_count=len(good),
+        output_audio_seconds=seconds,
+        lines=price_lines(prices, quantities) if prices else None,
+    )
+
+
+def price_lines(prices: Sequence[PriceRule], quantities: Mapping[Meter, Decimal]) -> tuple[PriceLine, ...]:
+    """One line per rule of the rate card. A meter without a rule is free."""
+    return tuple(
+        PriceLine(
+            meter=rule.meter,
+            quantity=quantities[rule.meter],
+            unit_size=rule.unit_size,
+            price_per_unit_usd=rule.price_usd,
+            price_usd_nanos=usd_nanos(quantities[rule.meter] / rule.unit_size * rule.price_usd),
+        )
+        for rule in prices
+    )
+
+
+def usd_nanos(usd: Decimal) -> int:
+    """Dollars as whole billionths, rounded half up."""
+    return int((usd * NANOS_PER_USD).to_integral_value(ROUND_HALF_UP))
