@@ -1,1 +1,13 @@
-"""ElevenLabs Music, as a musicgate plugin."""
+"""Eleven Music for musicgate: this module is the plugin, its hooks are the functions imported here."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from musicgate_elevenlabs.declaration import provider
+from musicgate_elevenlabs.translate import translate_request
+
+__all__ = ["HOOK_API", "provider", "translate_request"]
+
+#: Version of the hooks that this plugin was built for.
+HOOK_API: Final = 1

@@ -1,0 +1,143 @@
+"""Knows the vendor's ``output_format`` words and how to make headerless samples playable; nothing of requests or answers.
+
+Source: elevenlabs.io/docs/api-reference/music/compose, 2026-08.
+"""
+
+from __future__ import annotations
+
+import struct
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from musicgate.audio import AudioKind, riff_wav, sniff
+from musicgate.model import MusicRequest, is_blank
+
+
+class Codec(StrEnum):
+    """First part of an output format word."""
+
+    MP3 = "mp3"
+    PCM = "pcm"
+    ULAW = "ulaw"
+    ALAW = "alaw"
+    OPUS = "opus"
+
+
+#: The word for each of our containers. There is no word for aac.
+NEUTRAL: Final = {"mp3": "mp3_44100_128", "wav": "pcm_44100", "ogg": "opus_48000_128"}
+
+#: Every word of the compose family; ``auto`` is mp3 in the model's own quality.
+KNOWN: Final = frozenset(
+    {
+        "auto",
+        *(f"mp3_48000_{kbps}" for kbps in (128, 192, 240, 320)),
+        *("mp3_22050_32", "mp3_24000_48"),
+        *(f"mp3_44100_{kbps}" for kbps in (32, 64, 96, 128, 192)),
+        *(f"pcm_{rate_hz}" for rate_hz in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)),
+        *("ulaw_8000", "alaw_8000"),
+        *(f"opus_48000_{kbps}" for kbps in (32, 64, 96, 128, 192)),
+    }
+)
+
+#: Channels of headerless audio, used only where the length that was asked for does not tell.
+#: ASSUMED: music is stereo, telephone lines are mono.
+ASSUMED_CHANNELS: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
+
+_SAMPLE_BYTES: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
+#: WAVE format tags of G.711. Source: RFC 2361 appendix A.
+_G711_TAGS: Final = {Codec.ALAW: 6, Codec.ULAW: 7}
+_CONTAINERS: Final = {
+    Codec.MP3: "mp3",
+    Codec.PCM: "wav",
+    Codec.OPUS: "ogg",
+    Codec.ULAW: "wav",
+    Codec.ALAW: "wav",
+}
+
+
+@attrs.frozen(kw_only=True)
+class OutputFormat:
+    """An output format word, taken apart. ``codec`` is None for a word that is not known to us."""
+
+    codec: Codec | None
+    sample_rate_hz: int = 0
+    bitrate_bps: int | None = None
+
+    @property
+    def container(self) -> str | None:
+        """What the caller finally gets: mp3, wav or ogg; None when it cannot be known."""
+        return None if self.codec is None else _CONTAINERS[self.codec]
+
+    @property
+    def is_headerless(self) -> bool:
+        """True if the vendor sends bare samples, which no player can play."""
+        return self.codec in _SAMPLE_BYTES
+
+
+def chosen_word(request: MusicRequest) -> str | None:
+    """The word to be sent for a wish: the vendor block's own, else the one for ``format``, else None (the model decides)."""
+    own = request.block("elevenlabs").get("output_format")
+    if isinstance(own, str) and not is_blank(own):
+        return own.strip()
+    return NEUTRAL.get(request.format) if request.format else None
+
+
+def parse(word: str | None) -> OutputFormat:
+    """Take a word apart. None and ``auto`` are mp3."""
+    if word in {None, "auto"}:
+        return OutputFormat(codec=Codec.MP3)
+    if word not in KNOWN:
+        return OutputFormat(codec=None)
+    codec, rate_hz, *kbps = str(word).split("_")
+    bitrate_bps = int(kbps[0]) * 1000 if kbps else None
+    return OutputFormat(codec=Codec(codec), sample_rate_hz=int(rate_hz), bitrate_bps=bitrate_bps)
+
+
+def playable(output: OutputFormat, samples: bytes, wanted_s: float | None) -> tuple[bytes, float | None]:
+    """Put a WAV header before headerless samples, and tell how long they play (None where a header is there already).
+
+    An incomplete last sample frame is cut off. A file that has a WAV header already is left as it is.
+
+    Args:
+        output: a headerless format.
+        samples: what the vendor sent, not empty.
+        wanted_s: the length that was asked for, where it is known: it tells mono from stereo.
+
+    Raises:
+        ValueError: the format is not headerless.
+    """
+    codec = output.codec
+    if codec not in _SAMPLE_BYTES:
+        raise ValueError(f"{codec} has a container of its own")
+    if sniff(samples[:64]) is AudioKind.WAV:
+        return samples, None
+    channels = _channels(codec, len(samples), output.sample_rate_hz, wanted_s)
+    block = _SAMPLE_BYTES[codec] * channels
+    whole = samples[: len(samples) // block * block]
+    duration_s = len(whole) / (block * output.sample_rate_hz)
+    if codec is Codec.PCM:
+        return riff_wav(whole, sample_rate_hz=output.sample_rate_hz, channels=channels), duration_s
+    return _g711_wav(whole, _G711_TAGS[codec], output.sample_rate_hz, channels), duration_s
+
+
+def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, wanted_s: float | None) -> int:
+    if not wanted_s:
+        return ASSUMED_CHANNELS[codec]
+    mono_bytes = wanted_s * sample_rate_hz * _SAMPLE_BYTES[codec]
+    return 2 if size_bytes > 1.5 * mono_bytes else 1
+
+
+def _g711_wav(samples: bytes, tag: int, sample_rate_hz: int, channels: int) -> bytes:
+    """WAV with a ``fact`` chunk, which a compressed format needs: players take the length from it."""
+    fmt = struct.pack("<HHIIHHH", tag, channels, sample_rate_hz, sample_rate_hz * channels, channels, 8, 0)
+    fact = struct.pack("<I", len(samples) // channels)
+    padded = samples + b"\0" * (len(samples) % 2)
+    chunks = b"WAVE" + _chunk(b"fmt ", fmt) + _chunk(b"fact", fact)
+    chunks += b"data" + struct.pack("<I", len(samples)) + padded
+    return _chunk(b"RIFF", chunks)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content

@@ -1,0 +1,246 @@
+"""Puts a wish into the vendor's words and refuses early what its documentation rules out; reads no answer.
+
+Rule of thumb: what the documentation states plainly (limits, exclusions, plan kinds) is refused here with the option's path, since a
+refusal by the vendor costs a round trip and reads worse. Where documents and practice differ, the vendor decides.
+
+Source: elevenlabs.io/docs/api-reference/music/compose and .../compose-detailed, 2026-08.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+from urllib.parse import urlencode
+
+import attrs
+
+from musicgate.errors import RequestError, UnsupportedOptionError
+from musicgate.hookspecs import Translation, hookimpl
+from musicgate.model import (
+    JsonObject,
+    MusicRequest,
+    Offer,
+    ProviderSettings,
+    Warning,
+    WarningCode,
+    is_blank,
+)
+from musicgate.wire import HttpRequest
+from musicgate_elevenlabs import formats, plans
+from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS, MAX_SEED
+from musicgate_elevenlabs.wording import Wording, not_applied, plan_warnings, word_prompt
+
+#: A plan by its name, and by its old one, which the vendor's schema still takes for music_v1.
+_PLAN_KEYS: Final = ("composition_plan", "music_prompt")
+#: Keys of the block that are not copied: each has its own rule below.
+_RULED: Final = frozenset(
+    {
+        "prompt",
+        *_PLAN_KEYS,
+        "music_length_ms",
+        "model_id",
+        "output_format",
+        "seed",
+        "force_instrumental",
+        "with_timestamps",
+    }
+)
+#: Flags that only the detailed route answers to.
+_DETAILED_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
+
+
+@hookimpl
+def translate_request(
+    request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
+) -> Translation:
+    """One POST to /v1/music, or to /v1/music/detailed where words or a waveform are wanted."""
+    block = request.block(BLOCK)
+    word = formats.chosen_word(request)
+    model = native_model(request, offer, settings)
+    warnings = [*_format_warnings(request, word)]
+    song: dict[str, object]
+    if plan_of(request) is not None:
+        song = _planned_song(request, model)
+        warnings.extend(plan_warnings(request))
+    else:
+        song, worded = _prompted_song(request)
+        warnings.extend(worded)
+    if not is_blank(request.title):
+        warnings.append(not_applied("title", "Eleven Music names its songs itself"))
+    _check_signature(block, word)
+    others = {key: value for key, value in block.items() if key not in _RULED}
+    body = {**song, "model_id": model, **_seed(request), **others, **_timestamps(block)}
+    return Translation(
+        request=_post(settings, body, word, detailed=wants_details(request)),
+        native_model=model,
+        warnings=tuple(warnings),
+    )
+
+
+def native_model(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> str:
+    """The block's ``model_id``, else the offer's model, else the operator's default. It is always sent: the vendor's defaults differ."""
+    own = request.block(BLOCK).get("model_id")
+    if isinstance(own, str) and not is_blank(own):
+        return own.strip()
+    return offer.native_model or str(settings.options["default_model"])
+
+
+def plan_of(request: MusicRequest) -> JsonObject | None:
+    """The composition plan of a wish under either name, or None."""
+    block = request.block(BLOCK)
+    given = (block.get(key) for key in _PLAN_KEYS)
+    return next((plan for plan in given if isinstance(plan, Mapping)), None)
+
+
+def wants_details(request: MusicRequest) -> bool:
+    """True if the wish needs the detailed route: on the plain one these flags are silently useless."""
+    return any(request.block(BLOCK).get(flag) is True for flag in _DETAILED_FLAGS)
+
+
+def wanted_ms(request: MusicRequest) -> int | None:
+    """The length that a wish asks for, by its plan, its ``music_length_ms`` or its ``duration``; None when it asks for none."""
+    plan = plan_of(request)
+    if plan is not None:
+        return plans.length_ms(plan)
+    own = request.block(BLOCK).get("music_length_ms")
+    if isinstance(own, int):
+        return own
+    return None if request.duration_s is None else request.duration_s * 1000
+
+
+def _invalid(path: tuple[str | int, ...], message: str, reason: str = "invalid") -> RequestError:
+    dotted = ".".join(str(part) for part in path)
+    return RequestError("validation_error", f"{dotted}: {message}", reason=reason, path=path)
+
+
+def _planned_song(request: MusicRequest, model: str) -> dict[str, object]:
+    block = request.block(BLOCK)
+    path, _ = _own_prompt(request)
+    if path is not None:
+        message = "a prompt and a composition plan exclude each other"
+        raise _invalid(path, message, "prompt_and_composition_plan_exclusive")
+    if block.get("music_length_ms") is not None:
+        raise _invalid(
+            (BLOCK, "music_length_ms"), "only with a prompt: a composition plan states its own length"
+        )
+    if block.get("force_instrumental") is True:
+        raise _invalid((BLOCK, "force_instrumental"), "only with a prompt")
+    given = {key: block[key] for key in _PLAN_KEYS if block.get(key) is not None}
+    for key, plan in given.items():
+        if isinstance(plan, Mapping):
+            _check_plan(plan, model, (BLOCK, key))
+    flags = {"force_instrumental": False} if block.get("force_instrumental") is False else {}
+    return {**given, **flags}
+
+
+def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
+    wanted, kind = plans.KIND_OF_MODEL.get(model), plans.kind_of(plan)
+    if wanted is not None and kind is not None and wanted is not kind:
+        takers = ", ".join(name for name, takes in plans.KIND_OF_MODEL.items() if takes is kind)
+        message = f"{model} takes a plan of {wanted}; this one has {kind}, which is for {takers} (set {BLOCK}.model_id)"
+        raise _invalid(path, message)
+    problem = next(plans.problems(plan), None)
+    if problem is not None:
+        raise _invalid((*path, *problem.path), problem.message)
+
+
+def _prompted_song(request: MusicRequest) -> tuple[dict[str, object], tuple[Warning, ...]]:
+    block = request.block(BLOCK)
+    path, prompt = _own_prompt(request)
+    force = block.get("force_instrumental")
+    instrumental = request.instrumental if force is None else force
+    wording = word_prompt(prompt, request, instrumental=instrumental is True)
+    if is_blank(wording.text):
+        message = "a prompt or a composition plan is needed"
+        raise _invalid(("prompt",), message, "prompt_or_composition_plan_required")
+    _check_prompt(path or ("prompt",), prompt, wording)
+    song: dict[str, object] = {"prompt": wording.text}
+    length_ms = wanted_ms(request)
+    if length_ms is not None:
+        own = block.get("music_length_ms") is not None
+        song["music_length_ms"] = _checked_length(
+            length_ms, (BLOCK, "music_length_ms") if own else ("duration",)
+        )
+    if instrumental is not None:
+        song["force_instrumental"] = instrumental
+    return song, wording.warnings
+
+
+def _own_prompt(request: MusicRequest) -> tuple[tuple[str, ...] | None, str]:
+    """The effective prompt and where it stands; a blank one in the block does not hide the request's."""
+    own = request.block(BLOCK).get("prompt")
+    if isinstance(own, str) and not is_blank(own):
+        return (BLOCK, "prompt"), own
+    if request.prompt is not None and not is_blank(request.prompt):
+        return ("prompt",), request.prompt
+    return None, ""
+
+
+def _check_prompt(path: tuple[str, ...], prompt: str, wording: Wording) -> None:
+    # ASSUMED: the limit counts characters (code points), not UTF-16 units.
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise _invalid(path, f"{len(prompt)} characters; at most {MAX_PROMPT_CHARS} are allowed")
+    if len(wording.text) > MAX_PROMPT_CHARS:
+        culprit = "lyrics" if "lyrics" in wording.added else wording.added[-1]
+        message = (
+            f"the prompt with {', '.join(wording.added)} written into it has {len(wording.text)} characters"
+        )
+        raise _invalid((culprit,), f"{message}; at most {MAX_PROMPT_CHARS} are allowed")
+
+
+def _checked_length(length_ms: int, path: tuple[str, ...]) -> int:
+    # Some pages speak of 10 s or of 5 min; the schema's range is checked, anything narrower is the vendor's to refuse.
+    if not plans.MIN_LENGTH_MS <= length_ms <= plans.MAX_LENGTH_MS:
+        allowed = f"{plans.MIN_LENGTH_MS} to {plans.MAX_LENGTH_MS} ms are allowed"
+        raise _invalid(path, f"{length_ms} ms; {allowed}")
+    return length_ms
+
+
+def _seed(request: MusicRequest) -> dict[str, object]:
+    """The seed, beside a prompt as well: the schema forbids that, yet the vendor's own MCP server sends it so.
+
+    Seen: elevenlabs/elevenlabs-mcp, 2026-08.
+    """
+    own = request.block(BLOCK).get("seed")
+    seed = request.seed if own is None else own
+    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
+        raise _invalid(("seed",) if own is None else (BLOCK, "seed"), f"{seed}; 0 to {MAX_SEED} are allowed")
+    return {} if seed is None else {"seed": seed}
+
+
+def _timestamps(block: JsonObject) -> dict[str, object]:
+    """``with_timestamps`` is known to the detailed route alone; ``false`` on the plain one is what that route does anyway."""
+    detailed = any(block.get(flag) is True for flag in _DETAILED_FLAGS)
+    value = block.get("with_timestamps")
+    return {"with_timestamps": value} if detailed and value is not None else {}
+
+
+def _format_warnings(request: MusicRequest, word: str | None) -> list[Warning]:
+    output = formats.parse(word)
+    if is_blank(request.block(BLOCK).get("output_format")):
+        if request.format is not None and request.format not in formats.NEUTRAL:
+            made = ", ".join(formats.NEUTRAL)
+            raise UnsupportedOptionError(("format",), f"Eleven Music makes {made}, not {request.format}")
+        return []
+    warnings = []
+    if request.format is not None and request.format != output.container:
+        warnings.append(not_applied("format", f"{BLOCK}.output_format {word} wins over it"))
+    if output.is_headerless:
+        message = f"{word} has no header and would not play: the same samples come in a WAV file"
+        path = (BLOCK, "output_format")
+        warnings.append(Warning(code=WarningCode.CHANGED, path=path, message=message, plugin="elevenlabs"))
+    return warnings
+
+
+def _check_signature(block: JsonObject, word: str | None) -> None:
+    output = formats.parse(word)
+    if block.get("sign_with_c2pa") is True and output.codec not in {formats.Codec.MP3, None}:
+        raise _invalid((BLOCK, "sign_with_c2pa"), f"only for mp3; the output format is {word}")
+
+
+def _post(settings: ProviderSettings, body: JsonObject, word: str | None, *, detailed: bool) -> HttpRequest:
+    path = "/v1/music/detailed" if detailed else "/v1/music"
+    # The output format belongs into the query; in the body it would be overlooked.
+    query = f"?{urlencode({'output_format': word})}" if word else ""
+    request = HttpRequest.post_json(f"{settings.base_url}{path}{query}", body)
+    return attrs.evolve(request, headers={**request.headers, "Accept": "*/*"})

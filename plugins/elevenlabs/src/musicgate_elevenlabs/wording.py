@@ -1,0 +1,79 @@
+"""Puts neutral wishes into the words of a prompt: the vendor has no fields of their own for them; knows no other field.
+
+The prompt is the vendor's documented way to state lyrics, style and voice. (A composition plan for later models could hold lyrics
+as well, but it needs a length for every piece, which we would have to invent.)
+Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import attrs
+
+from musicgate.model import MusicRequest, Warning, WarningCode, is_blank
+
+_VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
+#: Wishes that say enough to make a song without any prompt.
+_DESCRIBING: Final = frozenset({"style", "lyrics"})
+
+
+@attrs.frozen(kw_only=True)
+class Wording:
+    """A prompt and what was written into it.
+
+    Attributes:
+        text: the prompt; blank when the wish describes no song.
+        added: names of the neutral fields in it, in their order.
+        warnings: one for each neutral field that was added or left out.
+    """
+
+    text: str
+    added: tuple[str, ...] = ()
+    warnings: tuple[Warning, ...] = ()
+
+
+def word_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Wording:
+    """Write style, voice, what to avoid and lyrics below the prompt; without any of them it stays as it is, to the letter."""
+    pieces = _pieces(request)
+    sung = {"vocal_gender", "lyrics"} if instrumental else set()
+    added = {name: piece for name, piece in pieces.items() if name not in sung}
+    warnings = [
+        not_applied(name, "an instrumental has no voice") if name in sung else _changed(name)
+        for name in pieces
+    ]
+    if is_blank(prompt) and _DESCRIBING.isdisjoint(added):
+        return Wording(text="", warnings=tuple(warnings))
+    parts = [] if is_blank(prompt) else [prompt]
+    return Wording(text="\n\n".join([*parts, *added.values()]), added=tuple(added), warnings=tuple(warnings))
+
+
+def plan_warnings(request: MusicRequest) -> tuple[Warning, ...]:
+    """What is said of neutral wishes beside a composition plan, which is sent as it is."""
+    message = "not sent: the composition plan says what the song shall be"
+    names = [*_pieces(request), *(["instrumental"] if request.instrumental is not None else [])]
+    if request.duration_s is not None:
+        names.append("duration")
+    return tuple(not_applied(name, message) for name in names)
+
+
+def not_applied(name: str, message: str) -> Warning:
+    """A warning that a neutral field was left out."""
+    return Warning(code=WarningCode.NOT_APPLIED, path=(name,), message=message, plugin="elevenlabs")
+
+
+def _changed(name: str) -> Warning:
+    message = "written into the prompt: Eleven Music has no field of its own for it"
+    return Warning(code=WarningCode.CHANGED, path=(name,), message=message, plugin="elevenlabs")
+
+
+def _pieces(request: MusicRequest) -> dict[str, str]:
+    """The neutral wishes that can be said in words, by field."""
+    voice = _VOICES.get(request.vocal_gender or "")
+    pieces = {
+        "style": None if is_blank(request.style) else f"Style: {request.style}",
+        "vocal_gender": voice and f"Vocals: {voice}",
+        "negative_style": None if is_blank(request.negative_style) else f"Avoid: {request.negative_style}",
+        "lyrics": None if is_blank(request.lyrics) else f"Lyrics:\n{request.lyrics}",
+    }
+    return {name: piece for name, piece in pieces.items() if piece}
