@@ -29,10 +29,10 @@ BARS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[float, int, floa
     ((38, 45, 41, 42), (57, 60, 64, 65), ((0.0, 76, 1.5), (2 + SWING, 74, 0.9))),
     ((43, 50, 47, 49), (57, 59, 64, 65), ((0.0, 72, 0.6), (SWING, 71, 2.0))),
     ((36, 43, 40, 46), (55, 59, 62, 64), ((1.0, 67, 0.6), (1 + SWING, 71, 0.4), (2.0, 74, 1.8))),
-    ((45, 40, 43, 39), (55, 59, 60, 64), ((0.0, 72, 1.4), (2.0, 69, 0.6), (2 + SWING, 67, 1.0))),
+    ((45, 40, 43, 42), (55, 59, 60, 64), ((0.0, 72, 1.4), (2.0, 69, 0.6), (2 + SWING, 67, 1.0))),
     ((41, 48, 45, 42), (57, 60, 64, 67), ((0.0, 69, 0.6), (SWING, 72, 0.4), (1.0, 76, 2.4))),
     (
-        (41, 48, 44, 42),
+        (41, 48, 44, 41),
         (56, 60, 62, 65),
         ((0.0, 77, 0.6), (SWING, 74, 0.4), (1.0, 72, 0.6), (1 + SWING, 68, 1.8)),
     ),
@@ -84,8 +84,8 @@ def electric_piano(note: int, beats: float, loudness: float) -> Signal:
     """Two-operator FM: a warm body and a short bright tine at the attack."""
     t = np.arange(int((beats + 0.6) * BEAT_SAMPLES)) / MASTER_RATE_HZ
     f = frequency_hz(note)
-    body = np.sin(2 * np.pi * f * t + 0.9 * np.exp(-t * 3.0) * np.sin(2 * np.pi * f * t))
-    tine = 0.12 * np.exp(-t * 14.0) * np.sin(2 * np.pi * f * 7.0 * t)
+    body = np.sin(2 * np.pi * f * t + 1.5 * np.exp(-t * 3.0) * np.sin(2 * np.pi * f * t))
+    tine = 0.2 * np.exp(-t * 14.0) * np.sin(2 * np.pi * f * 7.0 * t)
     return np.asarray(loudness * (body + tine) * np.exp(-t * 1.6) * gate(t, beats), dtype=np.float64)
 
 
@@ -131,7 +131,7 @@ def kick() -> Signal:
     t = np.arange(int(0.3 * MASTER_RATE_HZ)) / MASTER_RATE_HZ
     phase = 2 * np.pi * (48.0 * t + 42.0 / 22.0 * (1 - np.exp(-t * 22.0)))
     return np.asarray(
-        0.30 * np.sin(phase) * np.exp(-t * 11.0) * np.clip(t / 0.003, 0.0, 1.0), dtype=np.float64
+        0.24 * np.sin(phase) * np.exp(-t * 11.0) * np.clip(t / 0.003, 0.0, 1.0), dtype=np.float64
     )
 
 
@@ -147,10 +147,10 @@ def drums(mix: Signal, first_beat: float, random: np.random.Generator) -> None:
     """One bar of swing: ride on 1, 2, 2and, 3, 4, 4and; brushed snare on 2 and 4; soft kick on 1 and 3."""
     for beat, loudness in ((0, 0.8), (1, 1.0), (1 + SWING, 0.6), (2, 0.8), (3, 1.0), (3 + SWING, 0.6)):
         ride = brush(random.standard_normal(16_000), 5_500.0, 13_000.0, 13.0)
-        place(mix, first_beat + beat, 0.075 * loudness * ride, 0.35)
+        place(mix, first_beat + beat, 0.10 * loudness * ride, 0.35)
     for beat in (1, 3):
         snare = brush(random.standard_normal(16_000), 900.0, 5_000.0, 20.0)
-        place(mix, first_beat + beat, 0.16 * snare, -0.2)
+        place(mix, first_beat + beat, 0.20 * snare, -0.2)
     for beat in (0, 2):
         place(mix, first_beat + beat, kick(), 0.0)
 
@@ -163,13 +163,13 @@ def render(bars: int) -> Signal:
         bass, chord, melody = BARS[number]
         first_beat = number * BEATS_IN_BAR
         for quarter, note in enumerate(bass):
-            place(mix, first_beat + quarter, plucked_bass(note, 0.92, 0.34), 0.0)
+            place(mix, first_beat + quarter, plucked_bass(note, 0.92, 0.21), 0.0)
         for beat, beats in ((0.0, 1.3), (1 + SWING, 1.6)):
             for voice, note in enumerate(chord):
                 rolled = first_beat + beat + 0.006 * voice
-                place(mix, rolled, electric_piano(note, beats, 0.085), -0.45 + 0.15 * voice)
+                place(mix, rolled, electric_piano(note, beats, 0.105), -0.75 + 0.25 * voice)
         for beat, note, beats in melody:
-            place(mix, first_beat + beat, vibraphone(note, beats, 0.17), 0.3)
+            place(mix, first_beat + beat, vibraphone(note, beats, 0.21), 0.4)
         drums(mix, first_beat, random)
     return room(mix, random)
 
@@ -184,7 +184,7 @@ def room(mix: Signal, random: np.random.Generator) -> Signal:
         spectrum = np.fft.rfft(tail) / np.sqrt(np.sum(tail**2))
         softness = np.exp(-((np.fft.rfftfreq(length, 1 / MASTER_RATE_HZ) / 4_500.0) ** 2))
         wet[side] = np.fft.irfft(np.fft.rfft(mix[side]) * spectrum * softness, length)
-    out = np.tanh(1.2 * (mix + 0.20 * wet))
+    out = np.tanh(1.2 * (mix + 0.30 * wet))
     return np.asarray(out * (10 ** (-2 / 20) / np.max(np.abs(out))), dtype=np.float64)
 
 
