@@ -1,0 +1,103 @@
+"""Knows what MiniMax offers: names, prices, limits, time-outs, settings. It translates and reads nothing."""
+
+from decimal import Decimal
+from typing import Final
+
+import musicgate_schemas
+from musicgate.hookspecs import hookimpl
+from musicgate.model import Ability, Limits, Meter, Offer, PollSchedule, PriceRule, Provider, Timeouts
+from musicgate_minimax.models import RULES, ModelRules, rules_of
+from musicgate_minimax.parts import BLOCK
+
+DEFAULT_MODEL: Final = "music-2.6"
+
+#: Longest song, in seconds. Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
+_LONGEST_S: Final = 300.0
+
+#: music-01 needs uploaded voices that the option block cannot name; it can be asked for as a raw model only.
+_OFFERED: Final = tuple(name for name in RULES if name != "music-01")
+
+#: 0.15 USD per song of up to five minutes. Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
+_SONG: Final = (PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.15")),)
+#: music-2.0 is not here (0.03 and 0.05 USD are both published), nor are covers (no price found) and the free models (ended
+#: on 2026-08-20): their price is unknown.
+_PRICED: Final = frozenset({"music-2.5", "music-2.5+", "music-2.6", "music-3.0"})
+
+_SUNG: Final = frozenset(
+    {Ability.LYRICS, Ability.STYLE, Ability.NEGATIVE_STYLE, Ability.VOCAL_GENDER, Ability.FORMAT}
+)
+
+SETTINGS_SCHEMA: Final[dict[str, object]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "default_model": {
+            "description": "The vendor's model behind minimax/music.",
+            "type": "string",
+            "minLength": 1,
+            "default": DEFAULT_MODEL,
+        },
+        "group_id": {
+            "description": "GroupId of old accounts, sent as a query parameter; empty: not sent.",
+            "type": "string",
+            "default": "",
+        },
+    },
+    "additionalProperties": False,
+}
+
+
+def _abilities(rules: ModelRules) -> frozenset[Ability]:
+    instrumental = {Ability.INSTRUMENTAL} if rules.takes_instrumental or rules.plays_tags else set()
+    # Seen: a seed only in the cover command of github.com/MiniMax-AI/cli, May 2026.
+    return _SUNG | instrumental | ({Ability.SEED} if rules.is_cover else set())
+
+
+def _offer(model: str, native_model: str | None) -> Offer:
+    name = native_model or DEFAULT_MODEL
+    rules = rules_of(name)
+    return Offer(
+        model=model,
+        native_model=native_model,
+        abilities=_abilities(rules),
+        formats=("mp3", "wav"),
+        limits=Limits(
+            prompt_chars=rules.prompt_max,
+            lyrics_chars=rules.lyrics_max,
+            max_duration_s=_LONGEST_S,
+        ),
+        prices=_SONG if name in _PRICED else (),
+    )
+
+
+@hookimpl
+def provider() -> Provider:
+    """Declare MiniMax: one blocking call per song, nothing to poll, nobody who calls back."""
+    return Provider(
+        name="minimax",
+        plugin="minimax",
+        label="MiniMax Music",
+        aliases=("mini-max",),
+        base_url="https://api.minimax.io",
+        key_env="MINIMAX_API_KEY",
+        base_url_env="MINIMAX_BASE_URL",
+        offers=(_offer("minimax/music", None), *(_offer(f"minimax/{native}", native) for native in _OFFERED)),
+        option_block=BLOCK,
+        options_schema=musicgate_schemas.load("options/minimax"),
+        settings_schema=SETTINGS_SCHEMA,
+        raw_models=True,
+        blocking=True,
+        # Never polled; the numbers only say how often an open job is worth a look.
+        poll=PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
+        # Seen: 30 to over 120 s, usually 90 and more (openclaw/openclaw, 2026); clients wait 180 to 600 s.
+        timeouts=Timeouts(create_s=600.0),
+        typical_s=90.0,
+        deadline_s=900.0,
+        # A link lives 24 h. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+        retention_s=86_400.0,
+        # Five minutes at 256 kbit/s are about 10 MB of audio, 20 MB as hex.
+        max_answer_bytes=64 * 1024 * 1024,
+        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (20 connections).
+        max_parallel_creates=20,
+        docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
+    )
