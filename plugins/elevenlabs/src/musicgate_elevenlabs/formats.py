@@ -5,6 +5,7 @@ Source: elevenlabs.io/docs/api-reference/music/compose, 2026-08.
 
 from __future__ import annotations
 
+import re
 import struct
 from enum import StrEnum
 from typing import Final
@@ -40,6 +41,8 @@ KNOWN: Final = frozenset(
         *(f"opus_48000_{kbps}" for kbps in (32, 64, 96, 128, 192)),
     }
 )
+
+_WORD: Final = re.compile(r"(mp3|pcm|ulaw|alaw|opus)_([1-9][0-9]{3,5})(?:_([1-9][0-9]{0,3}))?")
 
 #: Channels of headerless audio, used only where the length that was asked for does not tell.
 #: ASSUMED: music is stereo, telephone lines are mono.
@@ -85,14 +88,14 @@ def chosen_word(request: MusicRequest) -> str | None:
 
 
 def parse(word: str | None) -> OutputFormat:
-    """Take a word apart. None and ``auto`` are mp3."""
+    """Take a word apart, also a new one of the known form. None and ``auto`` are mp3."""
     if word in {None, "auto"}:
         return OutputFormat(codec=Codec.MP3)
-    if word not in KNOWN:
+    match = _WORD.fullmatch(word or "")
+    if match is None:
         return OutputFormat(codec=None)
-    codec, rate_hz, *kbps = str(word).split("_")
-    bitrate_bps = int(kbps[0]) * 1000 if kbps else None
-    return OutputFormat(codec=Codec(codec), sample_rate_hz=int(rate_hz), bitrate_bps=bitrate_bps)
+    bitrate_bps = int(match[3]) * 1000 if match[3] else None
+    return OutputFormat(codec=Codec(match[1]), sample_rate_hz=int(match[2]), bitrate_bps=bitrate_bps)
 
 
 def playable(output: OutputFormat, samples: bytes, wanted_s: float | None) -> tuple[bytes, float | None]:

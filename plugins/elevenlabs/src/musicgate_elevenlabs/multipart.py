@@ -1,0 +1,127 @@
+"""Reads the multipart/mixed body of a detailed answer: parts by their full delimiters; knows nothing of songs.
+
+A part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter line, and nowhere else: audio may hold
+line ends, dashes and even the boundary's text. The closing delimiter counts only at the very end of the body, with or without a line
+end before it. Source: elevenlabs.io/docs/api-reference/music/compose-detailed, 2026-08; elevenlabs-python before and after 2026-03-06
+(the closing boundary left on the audio, parts off by the bytes of a CRLF).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+import attrs
+
+_BOUNDARY: Final = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
+_FIRST_LINE: Final = re.compile(rb"\A\s*--([^\r\n]{1,200}?)(?:--)?[ \t]*\r?\n")
+_REST_OF_LINE: Final = re.compile(rb"[ \t]*\r?\n")
+_BLANK_LINE: Final = re.compile(rb"(?:\A|\n)\r?\n")
+_CONTENT_TYPE: Final = re.compile(rb"^[ \t]*content-type[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
+
+
+@attrs.frozen(kw_only=True)
+class Part:
+    """One part: its media type in lower case, empty where it is not stated, and its bytes."""
+
+    content_type: str
+    body: bytes
+
+    @property
+    def is_json(self) -> bool:
+        """True if the part says that it is JSON, or says nothing and looks like an object."""
+        return "json" in self.content_type or (
+            not self.content_type and self.body[:64].lstrip().startswith(b"{")
+        )
+
+
+@attrs.frozen(kw_only=True)
+class Multipart:
+    """What a body holds. ``is_closed`` is False when the closing delimiter is missing: cut off, or forgotten."""
+
+    parts: tuple[Part, ...]
+    is_closed: bool
+
+
+def is_multipart(content_type: str | None) -> bool:
+    """True if the header says so."""
+    return bool(content_type and content_type.lower().startswith("multipart/"))
+
+
+def begins_with_boundary(body: bytes) -> bool:
+    """True if a body's first line looks like a boundary line. Audio could look so by chance: ask only where multipart is due."""
+    return _FIRST_LINE.match(body) is not None
+
+
+def read(content_type: str | None, body: bytes) -> Multipart:
+    """Take a body apart; never raises. Bytes before the first boundary line are skipped."""
+    boundary = _boundary(content_type, body)
+    if boundary is None:
+        return Multipart(parts=(), is_closed=False)
+    mark = b"--" + boundary
+    end = _closing_start(body, mark)
+    is_closed = end is not None
+    if end is None:
+        end = len(body) - _torn_delimiter_bytes(body, mark + b"--")
+    lines = list(_delimiter_lines(body, mark, end))
+    starts = [after for _, after in lines]
+    ends = [before for before, _ in lines[1:]] + [end]
+    parts = tuple(_part(body[start:stop]) for start, stop in zip(starts, ends, strict=False) if start <= stop)
+    return Multipart(parts=parts, is_closed=is_closed)
+
+
+def _delimiter_lines(body: bytes, mark: bytes, end: int) -> Iterator[tuple[int, int]]:
+    """Where each delimiter line begins (its leading line end included) and ends. Only the first needs no line end before it."""
+    at, is_first = body.find(mark, 0, end), True
+    while at >= 0:
+        rest = _REST_OF_LINE.match(body, at + len(mark))
+        before = _without_line_end(body, at)
+        if rest and (is_first or before < at):
+            yield before, rest.end()
+            is_first = False
+        at = body.find(mark, at + len(mark), end)
+
+
+def _closing_start(body: bytes, mark: bytes) -> int | None:
+    """Where the closing delimiter begins, one line end before it included; None when the body does not end in one."""
+    at = body.rfind(mark + b"--")
+    if at < 0 or body[at + len(mark) + 2 :].strip():
+        return None
+    return _without_line_end(body, at)
+
+
+def _without_line_end(body: bytes, at: int) -> int:
+    """The position before one line end that precedes ``at``; ``at`` itself when none does."""
+    if not body.startswith(b"\n", at - 1) or at == 0:
+        return at
+    return at - 2 if at > 1 and body.startswith(b"\r", at - 2) else at - 1
+
+
+def _boundary(content_type: str | None, body: bytes) -> bytes | None:
+    """The boundary that the header states if the body has it, else the one of the body's first line."""
+    stated = _BOUNDARY.search(content_type or "")
+    if stated:
+        boundary = (stated[1] or stated[2]).encode("utf-8", "replace")
+        if b"--" + boundary in body:
+            return boundary
+    first_line = _FIRST_LINE.match(body)
+    return first_line[1].rstrip() if first_line else None
+
+
+def _torn_delimiter_bytes(body: bytes, delimiter: bytes) -> int:
+    """Length of the piece of a closing delimiter that a body ends in: at least a line end and two dashes, else it is audio."""
+    for size in range(len(delimiter) - 1, 1, -1):
+        for line_end in (b"\r\n", b"\n"):
+            if body.endswith(line_end + delimiter[:size]):
+                return len(line_end) + size
+    return 0
+
+
+def _part(piece: bytes) -> Part:
+    """Headers up to the first blank line, then the body; without a blank line there is no body."""
+    blank_line = _BLANK_LINE.search(piece)
+    head, body = (piece[: blank_line.start()], piece[blank_line.end() :]) if blank_line else (piece, b"")
+    stated = _CONTENT_TYPE.search(head)
+    content_type = stated[1].decode("latin-1").strip().lower() if stated else ""
+    return Part(content_type=content_type, body=body)
