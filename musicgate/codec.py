@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from enum import StrEnum
 from typing import Any, Final, TypeVar
 
 from cattrs import BaseValidationError, Converter, transform_error
@@ -71,7 +72,7 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
     known: dict[str, JsonValue] = {name: body[wire] for wire, name in _REQUEST_FIELDS.items() if wire in body}
     for wire, (name, fields) in _OBJECTS.items():
         if wire in body:
-            known[name] = _renamed(body[wire], fields)
+            known[name] = _renamed(wire, body[wire], fields)
     known.setdefault("model", "")
     known["blocks"] = {name: body[name] for name in body if name in blocks}
     known["unknown_keys"] = [
@@ -122,9 +123,9 @@ def _dump(value: Job | JobEvent) -> str:
 
 def _load(text: str, kind: type[_T]) -> _T:
     try:
-        return _CONVERTER.structure(json.loads(text), kind)
+        return _CONVERTER.structure(_read_object(json.loads(text), None), kind)
     except (ValueError, RecursionError, BaseValidationError) as exc:
-        reason = _first_reason(exc) if isinstance(exc, BaseValidationError) else "it is not JSON"
+        reason = _first_reason(exc) if isinstance(exc, BaseValidationError) else "it is no JSON object"
         raise StorageError(f"a stored {kind.__name__} cannot be read: {reason}") from exc
 
 
@@ -134,9 +135,11 @@ def _plain(value: object) -> object:
     raise TypeError(f"{type(value).__name__} has no place in JSON")
 
 
-def _renamed(value: JsonValue, fields: Mapping[str, tuple[str, ...]]) -> JsonValue:
+def _renamed(wire: str, value: JsonValue, fields: Mapping[str, tuple[str, ...]]) -> JsonObject:
     if not isinstance(value, Mapping):
-        return value
+        raise RequestError(
+            "validation_error", f"the request cannot be read: {wire} is no object", path=(wire,)
+        )
     said = {name: [value[wire] for wire in wires if wire in value] for name, wires in fields.items()}
     return {name: values[0] for name, values in said.items() if values}
 
@@ -163,6 +166,13 @@ def _read_text(value: object, _kind: Any) -> str:
     if not isinstance(value, str):
         raise _NotThatError("text", value)
     return value
+
+
+def _read_word(value: object, kind: type[StrEnum]) -> StrEnum:
+    try:
+        return kind(_read_text(value, str))
+    except ValueError as exc:
+        raise _NotThatError(f"a word of {kind.__name__}", value) from exc
 
 
 def _read_bool(value: object, _kind: Any) -> bool:
@@ -248,6 +258,8 @@ def _make_converter() -> Converter:
     converter = Converter(omit_if_default=True)
     readers: tuple[tuple[Any, Callable[[object, Any], Any]], ...] = (
         (str, _read_text),
+        # A reader counts for subclasses, too: without this one every StrEnum would be read as bare text.
+        (StrEnum, _read_word),
         (bool, _read_bool),
         (int, _read_int),
         (float, _read_float),

@@ -1,0 +1,427 @@
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta, timezone
+from decimal import Decimal
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from musicgate.codec import dump_event, dump_job, load_event, load_job, read_request
+from musicgate.errors import RequestError, StorageError
+from musicgate.model import (
+    Asset,
+    Attempt,
+    AttemptOutcome,
+    DebugOptions,
+    EventKind,
+    Failure,
+    FailureClass,
+    Job,
+    JobEvent,
+    JobState,
+    Meter,
+    MusicRequest,
+    PriceLine,
+    RoutingOptions,
+    Track,
+    Usage,
+    Warning,
+    WarningCode,
+)
+
+BLOCKS = ("suno", "elevenlabs", "minimax")
+NOW = datetime(2026, 11, 20, 12, 30, 15, 123456, tzinfo=UTC)
+
+SMALL_JOB = Job(
+    id="m1",
+    account="default",
+    generation_id="G-1",
+    request=MusicRequest(model="suno/v4.5plus"),
+    state=JobState.QUEUED,
+    created_at=NOW,
+    updated_at=NOW,
+    deadline_at=NOW,
+    callback_token="token-not-real",
+)
+
+
+# ------------------------------------------------------------------------------------------------ requests
+
+
+def test_the_documented_example_is_read() -> None:
+    body = {
+        "model": "suno/v4.5plus",
+        "prompt": "Warm jazz trio with brushed drums",
+        "duration": 8,
+        "provider": {"only": ["suno"]},
+        "suno": {"customMode": False, "instrumental": False},
+    }
+    assert read_request(body, BLOCKS) == MusicRequest(
+        model="suno/v4.5plus",
+        prompt="Warm jazz trio with brushed drums",
+        duration_s=8,
+        routing=RoutingOptions(only=("suno",)),
+        blocks={"suno": {"customMode": False, "instrumental": False}},
+    )
+
+
+def test_every_documented_field_is_read() -> None:
+    body = {
+        "model": "elevenlabs/music",
+        "prompt": "p",
+        "duration": 30,
+        "format": "wav",
+        "provider": {
+            "order": ["Suno_KIE", "minimax"],
+            "only": [],
+            "ignore": ["suno"],
+            "include_alpha": True,
+            "allow_fallbacks": False,
+            "sort": "price",
+        },
+        "elevenlabs": {"seed": 7, "nested": [{"a": None}]},
+        "minimax": {"lyrics": "la"},
+        "echo_upstream_request": True,
+        "debug": {
+            "enabled": True,
+            "return_upstream_request": False,
+            "return_upstream_response": True,
+            "trace": True,
+            "trace_level": "full",
+            "more": 1,
+        },
+        "meta": True,
+        "lyrics": "l",
+        "style": "s",
+        "title": "t",
+        "negative_style": "n",
+        "instrumental": False,
+        "vocal_gender": "f",
+        "seed": 42,
+        "webhook_url": "https://example.com/hook",
+        "metadata": {"project": "river"},
+    }
+    assert read_request(body, BLOCKS) == MusicRequest(
+        model="elevenlabs/music",
+        prompt="p",
+        duration_s=30,
+        format="wav",
+        lyrics="l",
+        style="s",
+        title="t",
+        negative_style="n",
+        instrumental=False,
+        vocal_gender="f",
+        seed=42,
+        routing=RoutingOptions(
+            order=("Suno_KIE", "minimax"),
+            only=(),
+            ignore=("suno",),
+            include_alpha=True,
+            allow_fallbacks=False,
+        ),
+        blocks={"elevenlabs": {"seed": 7, "nested": [{"a": None}]}, "minimax": {"lyrics": "la"}},
+        echo_upstream_request=True,
+        debug=DebugOptions(
+            enabled=True,
+            return_upstream_request=False,
+            return_upstream_response=True,
+            trace=True,
+            trace_level="full",
+        ),
+        meta=True,
+        webhook_url="https://example.com/hook",
+        metadata={"project": "river"},
+    )
+
+
+@pytest.mark.parametrize(
+    "body, field, expected",
+    [
+        ({"duration": 8.0}, "duration_s", 8),
+        ({"seed": 3.0}, "seed", 3),
+        ({"model": "  "}, "model", "  "),
+        ({"provider": {"includeAlpha": True}}, "routing", RoutingOptions(include_alpha=True)),
+        ({"provider": {"include_alpha": False, "includeAlpha": True}}, "routing", RoutingOptions()),
+        (
+            {"debug": {"returnUpstreamRequest": True}},
+            "debug",
+            DebugOptions(return_upstream_request=True),
+        ),
+        (
+            {"debug": {"returnUpstreamResponse": True, "traceLevel": "summary"}},
+            "debug",
+            DebugOptions(return_upstream_response=True, trace_level="summary"),
+        ),
+        ({"zeta": 1, "alpha": 2, "title": "t"}, "unknown_keys", ("zeta", "alpha")),
+        ({"suno": {}, "lyria": {}}, "unknown_keys", ("lyria",)),
+        ({"duration_s": 8, "routing": {}, "blocks": {}}, "unknown_keys", ("duration_s", "routing", "blocks")),
+    ],
+)
+def test_a_spelling_of_the_wire_is_read(body: dict[str, object], field: str, expected: object) -> None:
+    request = read_request({"model": "m", **body}, BLOCKS)
+    assert getattr(request, field) == expected
+    assert type(getattr(request, field)) is type(expected)
+
+
+def test_a_missing_model_is_left_blank_for_the_check_that_names_it() -> None:
+    assert read_request({}, BLOCKS).model == ""
+
+
+@pytest.mark.parametrize(
+    "body, words",
+    [
+        ({"prompt": 1}, "expected text, got int @ $.prompt"),
+        ({"instrumental": "false"}, "expected a boolean, got str"),
+        ({"instrumental": 1}, "expected a boolean, got int"),
+        ({"duration": True}, "expected a whole number, got bool"),
+        ({"duration": 1.9}, "expected a whole number, got float"),
+        ({"duration": "8"}, "expected a whole number, got str"),
+        ({"provider": {"only": "abc"}}, "expected a list, got str @ $.routing.only"),
+        ({"provider": {"only": [1]}}, "expected text, got int"),
+        ({"provider": []}, "provider is no object"),
+        ({"suno": [1]}, "expected an object, got list"),
+        ({"metadata": {"a": 1}}, "expected text, got int"),
+    ],
+)
+def test_a_value_of_another_type_is_refused_and_never_coerced(body: dict[str, object], words: str) -> None:
+    with pytest.raises(RequestError, match="the request cannot be read") as caught:
+        read_request({"model": "m", **body}, BLOCKS)
+    assert words in caught.value.message
+    assert caught.value.code == "validation_error"
+
+
+def test_a_refusal_does_not_repeat_the_value() -> None:
+    with pytest.raises(RequestError) as caught:
+        read_request({"model": "m", "duration": "my private words"}, BLOCKS)
+    assert "private" not in caught.value.message
+
+
+# ---------------------------------------------------------------------------------------------------- rows
+
+
+texts = st.text(max_size=12)
+maybe_texts = st.none() | texts
+times = st.datetimes(min_value=datetime(1971, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis wants naive bounds
+floats = st.floats(allow_nan=False)
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | floats | texts,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
+    max_leaves=8,
+)
+json_objects = st.dictionaries(texts, json_values, max_size=3)
+
+
+def tuples_of(items: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, ...]]:
+    return st.lists(items, max_size=3).map(tuple)
+
+
+by_type: dict[object, st.SearchStrategy[Any]] = {
+    str: texts,
+    bool: st.booleans(),
+    int: st.integers(),
+    float: floats,
+    datetime: times,
+    Decimal: st.decimals(allow_nan=False, allow_infinity=False),
+    object: json_values,
+    Mapping[str, object]: json_objects,
+    Mapping[str, str]: st.dictionaries(texts, texts, max_size=3),
+    Mapping[str, Mapping[str, object]]: st.dictionaries(texts, json_objects, max_size=2),
+    tuple[str | int, ...]: tuples_of(texts | st.integers()),
+}
+
+
+def values(kind: Any) -> st.SearchStrategy[Any]:
+    """Any value of a field's type, all the way down."""
+    if kind in by_type:
+        return by_type[kind]
+    if attrs.has(kind):
+        attrs.resolve_types(kind)
+        return st.builds(kind, **{field.name: values(field.type) for field in attrs.fields(kind)})
+    arguments: Any = getattr(kind, "__args__", ())
+    if type(None) in arguments:
+        return st.none() | values(arguments[0])
+    if getattr(kind, "__origin__", None) is tuple:
+        return tuples_of(values(arguments[0]))
+    return st.sampled_from(list(kind))
+
+
+def kinds(value: Any) -> Any:
+    """The type of a value and of all that it holds: a bare text is equal to the member of a StrEnum, but is none."""
+    if attrs.has(type(value)):
+        return type(value), [kinds(getattr(value, field.name)) for field in attrs.fields(type(value))]
+    if isinstance(value, list | tuple):
+        return type(value), [kinds(item) for item in value]
+    return type(value)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values(Job))
+def test_any_job_comes_back_as_it_was(job: Job) -> None:
+    loaded = load_job(dump_job(job))
+    assert loaded == job
+    assert kinds(loaded) == kinds(job)
+
+
+@settings(max_examples=60, deadline=None)
+@given(values(JobEvent))
+def test_any_event_comes_back_as_it_was(event: JobEvent) -> None:
+    loaded = load_event(dump_event(event))
+    assert loaded == event
+    assert kinds(loaded) == kinds(event)
+
+
+FULL_JOB = attrs.evolve(
+    SMALL_JOB,
+    state=JobState.COMPLETED,
+    version=3,
+    completed_at=NOW,
+    attempts=(
+        Attempt(
+            plugin="suno_kie",
+            provider="suno",
+            model="suno/v4.5plus",
+            native_model="V4_5PLUS",
+            outcome=AttemptOutcome.ACCEPTED,
+            planned_at=NOW,
+            native_id="n-1",
+            failure=Failure(reason=FailureClass.RATE_LIMITED, message="slow down", retry_after_s=30),
+        ),
+    ),
+    tracks=(
+        Track(
+            index=0,
+            fallback_urls=("https://a.example/1",),
+            extra={"plan": [1, 2.5, None]},
+            asset=Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.5),
+        ),
+    ),
+    warnings=(Warning(code=WarningCode.CHANGED, path=("suno", "list", 0), message="m"),),
+    usage=Usage(
+        output_audio_seconds=1.5,
+        lines=(
+            PriceLine(
+                meter=Meter.REQUESTS,
+                quantity=Decimal(1),
+                unit_size=Decimal(1),
+                price_per_unit_usd=Decimal("0.060"),
+                price_usd_nanos=60_000_000,
+            ),
+        ),
+    ),
+)
+
+
+def test_a_whole_job_is_one_line_of_known_json() -> None:
+    text = dump_job(FULL_JOB)
+    assert "\n" not in text
+    document = json.loads(text)
+    assert document["state"] == "completed"
+    assert document["created_at"] == "2026-11-20T12:30:15.123456+00:00"
+    assert document["usage"]["lines"][0]["price_per_unit_usd"] == "0.060"
+    assert document["warnings"][0]["path"] == ["suno", "list", 0]
+    assert load_job(text) == FULL_JOB
+    assert kinds(load_job(text).warnings) == kinds(FULL_JOB.warnings)
+    assert str(load_job(text).usage) == str(FULL_JOB.usage)
+
+
+def test_what_has_its_default_takes_no_room_in_a_row() -> None:
+    assert json.loads(dump_job(SMALL_JOB)) == {
+        "id": "m1",
+        "account": "default",
+        "generation_id": "G-1",
+        "request": {"model": "suno/v4.5plus"},
+        "state": "queued",
+        "created_at": "2026-11-20T12:30:15.123456+00:00",
+        "updated_at": "2026-11-20T12:30:15.123456+00:00",
+        "deadline_at": "2026-11-20T12:30:15.123456+00:00",
+        "callback_token": "token-not-real",
+    }
+
+
+def test_keys_of_a_newer_version_are_passed_over() -> None:
+    document = json.loads(dump_job(SMALL_JOB)) | {"mood": "new"}
+    document["request"] |= {"tempo_bpm": 120}
+    assert load_job(json.dumps(document)) == SMALL_JOB
+
+
+def test_a_time_of_another_zone_is_the_same_moment_in_utc() -> None:
+    elsewhere = NOW.astimezone(timezone(timedelta(hours=5, minutes=30)))
+    loaded = load_job(dump_job(attrs.evolve(SMALL_JOB, created_at=elsewhere)))
+    assert loaded.created_at == NOW
+    assert loaded.created_at.tzinfo is UTC
+
+
+def test_a_time_without_zone_is_not_stored() -> None:
+    with pytest.raises(ValueError, match="without its zone"):
+        dump_job(attrs.evolve(SMALL_JOB, created_at=NOW.replace(tzinfo=None)))
+
+
+def test_bytes_never_reach_a_row() -> None:
+    with pytest.raises(TypeError, match="bytes has no place in JSON"):
+        dump_job(attrs.evolve(SMALL_JOB, native_response={"audio": b"RIFF"}))
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "ü 音楽", float("inf"), 10**400])
+def test_a_job_is_stored_whatever_stands_in_a_vendors_body(odd: object) -> None:
+    job = attrs.evolve(SMALL_JOB, native_response={"odd": odd})
+    text = dump_job(job)
+    assert text.isascii()
+    assert load_job(text) == job
+
+
+def test_read_only_views_are_stored_as_objects() -> None:
+    job = attrs.evolve(SMALL_JOB, native_request=MappingProxyType({"a": MappingProxyType({"b": (1, 2)})}))
+    assert load_job(dump_job(job)).native_request == {"a": {"b": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"version": "3"}, "expected a whole number, got str @ $.version"),
+        ({"state": "done"}, "expected a word of JobState, got str @ $.state"),
+        ({"created_at": "2026-11-20T12:00:00"}, "expected a time with its zone"),
+        ({"created_at": 1763640000}, "expected text, got int"),
+        ({"tracks": "abc"}, "expected a list, got str"),
+        ({"usage": {"output_audio_seconds": True}}, "expected a number, got bool"),
+        (
+            {
+                "usage": {
+                    "lines": [
+                        {
+                            "meter": "requests",
+                            "quantity": "x",
+                            "unit_size": "1",
+                            "price_per_unit_usd": "1",
+                            "price_usd_nanos": 1,
+                        }
+                    ]
+                }
+            },
+            "a decimal number as text",
+        ),
+        ({"request": {}}, "a field is missing @ $.request.model"),
+    ],
+)
+def test_a_damaged_row_is_named_and_never_guessed(change: dict[str, object], words: str) -> None:
+    text = json.dumps(json.loads(dump_job(SMALL_JOB)) | change)
+    with pytest.raises(StorageError, match="a stored Job cannot be read") as caught:
+        load_job(text)
+    assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '"abc"', "[" * 100_000])
+def test_a_row_that_is_no_job_is_a_storage_error(text: str) -> None:
+    with pytest.raises(StorageError, match="a stored JobEvent cannot be read"):
+        load_event(text)
+
+
+def test_an_event_keeps_its_words() -> None:
+    event = JobEvent(kind=EventKind.STATE, at=NOW, data={"from": JobState.QUEUED, "to": JobState.FAILED})
+    assert dump_event(event) == (
+        '{"kind":"state","at":"2026-11-20T12:30:15.123456+00:00","data":{"from":"queued","to":"failed"}}'
+    )
