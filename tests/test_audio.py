@@ -124,6 +124,9 @@ def test_adts_header() -> None:
     assert frame is not None
     assert (frame.sample_rate_hz, frame.channels, frame.samples, frame.size_bytes) == (44_100, 2, 1024, 11)
     assert adts_header(ADTS[:6]) is None
+    several = adts_header(bytes.fromhex("fff151c0017ffe"))  # eight channels (configuration 7), three blocks
+    assert several is not None
+    assert (several.channels, several.samples) == (8, 3072)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,20 @@ def test_riff_wav_is_a_header_of_44_bytes_that_the_standard_library_reads() -> N
         assert reader.readframes(100) == pcm
     with wave.open(io.BytesIO(riff_wav(pcm, sample_rate_hz=8_000, channels=1, bits_per_sample=24))) as reader:
         assert (reader.getnchannels(), reader.getsampwidth(), reader.getnframes()) == (1, 3, 8)
+
+
+class Endless(bytes):
+    """Says that it is longer than a WAV file can be, and takes no memory."""
+
+    __slots__ = ()
+
+    def __len__(self) -> int:
+        return 0xFFFF_FFFF - 35
+
+
+def test_riff_wav_refuses_more_than_its_header_can_state() -> None:
+    with pytest.raises(ValueError, match="too long"):
+        riff_wav(Endless(), sample_rate_hz=44_100, channels=2)
 
 
 def test_riff_wav_refuses_half_a_sample() -> None:

@@ -10,7 +10,7 @@ import av
 import pytest
 from tinytag import TinyTag
 
-from musicgate.adapters.measure import measure, measure_bytes
+from musicgate.adapters.measure import _boxes, _fragment_duration, _timescale, measure, measure_bytes
 from musicgate.audio import AudioKind, NotAudioError, riff_wav
 from musicgate.testing.tones import AudioFormat, Container, cover_jpeg, song
 
@@ -120,6 +120,78 @@ def test_fragmented_m4a_is_measured_by_its_fragments() -> None:
     content = encode("aac", "ipod", mux=FRAGMENTED)
     assert content.count(b"moof") > 1
     assert measure_bytes(content).duration_s == pytest.approx(decoded_s(content), abs=0.03)
+
+
+def box(name: bytes, content: bytes) -> bytes:
+    """An MP4 box."""
+    return (8 + len(content)).to_bytes(4, "big") + name + content
+
+
+def numbers(*values: int) -> bytes:
+    """32-bit numbers."""
+    return b"".join(value.to_bytes(4, "big") for value in values)
+
+
+@pytest.mark.parametrize(
+    ("tfhd", "trun", "duration"),
+    [
+        (numbers(0x020000, 1), numbers(0, 5), 500),  # the default of the whole file
+        (numbers(0x020008, 1, 20), numbers(0, 5), 100),
+        (numbers(0x02000B, 1, 7, 7, 7, 20), numbers(0, 5), 100),  # behind a base offset and a description
+        (numbers(0x020008, 1, 20), numbers(0x000001, 5, 99), 100),
+        (numbers(0x020008, 1, 20), numbers(0x000305, 2, 99, 99, 30, 8, 40, 8), 70),  # with a size each
+        (numbers(0x020008, 1, 20), numbers(0x000100, 2, 30, 40, 50), 70),
+    ],
+)
+def test_a_fragment_lasts_as_its_runs_say(tfhd: bytes, trun: bytes, duration: int) -> None:
+    content = box(b"mfhd", numbers(0, 1)) + box(b"traf", box(b"tfhd", tfhd) + box(b"trun", trun))
+    assert _fragment_duration(content, 0, len(content), 100) == duration
+
+
+@pytest.mark.parametrize(
+    ("content", "boxes"),
+    [
+        (box(b"free", b"abc") + box(b"skip", b""), [(b"free", 8, 11), (b"skip", 19, 19)]),
+        (
+            numbers(1) + b"mdat" + numbers(0, 19) + b"abc" + box(b"skip", b""),
+            [(b"mdat", 16, 19), (b"skip", 27, 27)],
+        ),
+        (box(b"free", b"") + numbers(0) + b"mdatabcdef", [(b"free", 8, 8), (b"mdat", 16, 22)]),
+    ],
+)
+def test_boxes_of_every_size_form(content: bytes, boxes: list[tuple[bytes, int, int]]) -> None:
+    assert list(_boxes(content, 0, len(content))) == boxes
+
+
+def test_the_timescale_stands_behind_times_of_either_size() -> None:
+    assert _timescale(numbers(0, 1, 2, 44_100), 0) == 44_100
+    assert _timescale(numbers(0x01000000, 0, 1, 0, 2, 48_000), 0) == 48_000
+    assert _timescale(b"", None) == 0
+
+
+def test_a_box_smaller_than_its_header_is_told() -> None:
+    with pytest.raises(NotAudioError, match="damaged"):
+        list(_boxes(numbers(4) + b"mdat", 0, 8))
+
+
+def test_a_film_is_no_song() -> None:
+    out = io.BytesIO()
+    with av.open(out, "w", format="mp4") as writer:
+        stream = writer.add_stream("mpeg4", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+        for half in (av.VideoFrame(32, 32, "yuv420p"), None):
+            writer.mux(stream.encode(half))
+    with pytest.raises(NotAudioError, match="what its samples are"):
+        measure_bytes(out.getvalue())
+
+
+def test_a_note_of_fraunhofer_is_read() -> None:
+    content = song(AudioFormat(), 3.0)
+    note = b"VBRI" + bytes(10) + numbers(115)
+    noted = content[:36] + note + content[36 + len(note) :]
+    assert measure_bytes(noted).duration_s == 115 * 1152 / 44_100
+    with pytest.raises(NotAudioError, match="114 of 115 frames"):
+        measure_bytes(noted[:-1])
 
 
 def test_ogg_vorbis_is_measured_by_its_last_page() -> None:

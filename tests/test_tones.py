@@ -239,6 +239,19 @@ def test_the_middle_loops_say_nothing_in_their_side_channel(rate_hz: int) -> Non
         assert part.header[3] & 0xF0 == 0x60  # joint stereo, middle and side
 
 
+def test_mono_is_as_loud_as_stereo() -> None:
+    stereo, mono = (
+        decode(song(wanted, 2.0), wanted)
+        for wanted in (AudioFormat(sample_rate_hz=24_000, channels=channels) for channels in (2, 1))
+    )
+    assert mono.loudness == pytest.approx(stereo.loudness, rel=0.001)
+
+
+def test_a_frame_that_does_not_fit_is_never_cut() -> None:
+    with pytest.raises(ValueError, match="does not fit into 64000 bit/s"):
+        list(mp3._wrapped(mp3._parts("stereo-44100.mp3"), 44_100, 64_000))
+
+
 def test_no_shipped_frame_leans_on_the_one_before_it() -> None:
     for name in ("stereo-44100.mp3", "stereo-48000.mp3", "middle-44100.mp3", "middle-16000.mp3"):
         for part in mp3._parts(name):

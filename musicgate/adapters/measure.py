@@ -104,9 +104,7 @@ _ReadHeader = Callable[[bytes], FrameHeader | None]
 
 def _first_frame(content: _Bytes, read: _ReadHeader, header_bytes: int) -> tuple[int, FrameHeader]:
     """The first header that is followed by another one, or by the end of the file, where it says."""
-    at = 0
-    while tag_bytes := id3v2_size(content[at : at + 10]):
-        at += tag_bytes
+    at = id3v2_size(content[:10])
     while (at := content.find(b"\xff", at)) >= 0:
         frame = read(content[at : at + header_bytes])
         if frame:
@@ -126,16 +124,13 @@ def _alike(first: FrameHeader, other: FrameHeader | None) -> bool:
 def _whole_frames(content: _Bytes, at: int, read: _ReadHeader, header_bytes: int) -> list[FrameHeader]:
     """Every frame that is there to its last byte; what lies between or behind them (tags, noise) is passed over."""
     frames: list[FrameHeader] = []
-    size_bytes = len(content)
-    while 0 <= at < size_bytes:
+    while 0 <= at < len(content):
         frame = read(content[at : at + header_bytes])
         if frame is None or (frames and not _alike(frames[0], frame)):
-            if content[at : at + 3] == b"TAG" and size_bytes - at <= 128:
-                break
             at = content.find(b"\xff", at + 1)
             continue
         at += frame.size_bytes
-        if at <= size_bytes:
+        if at <= len(content):
             frames.append(frame)
     return frames
 
@@ -206,8 +201,7 @@ def _m4a(content: _Bytes) -> _Length:
     for name, start, end in boxes:
         if name == b"moov":
             default = _number(content, _inside(content, start, end, b"mvex", b"trex"), 12)
-            mdhd = _inside(content, start, end, b"trak", b"mdia", b"mdhd")
-            timescale = _number(content, mdhd, 20 if mdhd and content[mdhd] == 1 else 12)
+            timescale = _timescale(content, _inside(content, start, end, b"trak", b"mdia", b"mdhd"))
         elif name == b"moof":
             samples += _fragment_duration(content, start, end, default)
     return attrs.evolve(length, duration_s=samples / timescale if timescale else 0.0)
@@ -239,6 +233,11 @@ def _inside(content: _Bytes, start: int, end: int, *path: bytes) -> int | None:
 
 def _number(content: _Bytes, box: int | None, offset: int) -> int:
     return 0 if box is None else int.from_bytes(content[box + offset : box + offset + 4], "big")
+
+
+def _timescale(content: _Bytes, mdhd: int | None) -> int:
+    """Units in a second; version 1 of the box has 64-bit times in front of it (section 8.4.2)."""
+    return _number(content, mdhd, 20 if _number(content, mdhd, 0) >> 24 == 1 else 12)
 
 
 def _fragment_duration(content: _Bytes, start: int, end: int, default: int) -> int:
