@@ -1,0 +1,139 @@
+"""Knows what the played MiniMax accepts: parameters, lengths of text and of songs, and the words of each refusal."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+
+from musicgate import reading
+from musicgate_minimax.models import RULES, ModelRules
+
+#: Text of each number. Seen: 2013, 2056 and 2061 like these; the others are the page's words, shortened.
+#: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026.
+TEXTS: Final[Mapping[int, str]] = {
+    1000: "unknown error",
+    1001: "request timeout",
+    1002: "rate limit",
+    1004: "login fail: Please carry the API secret key in the 'Authorization' field of the request header",
+    1008: "insufficient balance",
+    1024: "internal error",
+    1026: "input new_sensitive",
+    1027: "output new_sensitive",
+    1033: "downstream service error",
+    1039: "token limit",
+    1041: "conn limit",
+    1042: "invisible character ratio limit",
+    2013: "invalid params",
+    2044: "no permission to access this interface",
+    2045: "rate growth limit",
+    2049: "invalid api key",
+    2061: "your current token plan not support model",
+}
+#: Refusals that come after the work was tried, not at once.
+LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
+
+_SAMPLE_RATES: Final = (16_000, 24_000, 32_000, 44_100)
+_BITRATES: Final = (32_000, 64_000, 128_000, 256_000)
+_FORMATS: Final = ("mp3", "wav", "pcm")
+_LONGEST_RECORDING_BYTES: Final = 50 * 1024 * 1024
+
+# ASSUMED: three seconds a line, 10 to 300 s in all; the vendor says only that length follows lyrics and prompt.
+_SECONDS_PER_LINE: Final = 3.0
+_SHORTEST_S: Final = 10.0
+_LONGEST_S: Final = 300.0
+
+
+@attrs.frozen(kw_only=True)
+class Sound:
+    """The encoding that one call asked for."""
+
+    container: str = "mp3"
+    sample_rate_hz: int = 44_100
+    bitrate_bps: int = 256_000
+    channels: int = 2
+
+
+def refusal_of(
+    body: Mapping[str, object], model: str, features: Mapping[str, float], now: float
+) -> str | None:
+    """Text of the 2013 that this body earns, or None; ``features`` are known cover ids and when they die."""
+    rules = RULES[model]
+    texts = {key: body.get(key, "") for key in ("prompt", "lyrics")}
+    for key, value in texts.items():
+        if not isinstance(value, str):
+            return f"invalid params, {key} must be string"
+    prompt, lyrics = str(texts["prompt"]).strip(), str(texts["lyrics"]).strip()
+    if len(prompt) > rules.prompt_max or len(lyrics) > rules.lyrics_max:
+        return "invalid params, prompt or lyrics is too long"
+    if len(prompt) < rules.prompt_min:
+        return "invalid params, prompt is too short"
+    if rules.is_cover:
+        return _refused_reference(body, lyrics, features, now) or _refused_sound(body)
+    return _refused_voice(body, rules, prompt, lyrics) or _refused_sound(body)
+
+
+def _refused_voice(body: Mapping[str, object], rules: ModelRules, prompt: str, lyrics: str) -> str | None:
+    # A model without the switch is ASSUMED to ignore it, and then misses the lyrics.
+    if rules.takes_instrumental and body.get("is_instrumental") is True:
+        return None if prompt else "invalid params, prompt is required"
+    written = rules.takes_optimizer and body.get("lyrics_optimizer") is True
+    return None if lyrics or (written and prompt) else "invalid params, lyrics is required"
+
+
+def _refused_reference(
+    body: Mapping[str, object], lyrics: str, features: Mapping[str, float], now: float
+) -> str | None:
+    given = [key for key in ("audio_url", "audio_base64", "cover_feature_id") if body.get(key)]
+    if len(given) != 1:
+        return "invalid params, exactly one of audio_url, audio_base64, cover_feature_id is required"
+    if given == ["cover_feature_id"]:
+        if features.get(str(body["cover_feature_id"]), 0.0) <= now:
+            return "invalid params, cover_feature_id is invalid or expired"
+        return None if len(lyrics) >= 10 else "invalid params, lyrics is too short"
+    return recording_refusal(body)
+
+
+def recording_refusal(body: Mapping[str, object]) -> str | None:
+    """Text of the 2013 for a reference recording that is no base64 or too large."""
+    try:
+        recording = base64.b64decode(str(body.get("audio_base64", "")), validate=True)
+    except (binascii.Error, ValueError):
+        return "invalid params, audio_base64 is invalid"
+    return "invalid params, audio is too large" if len(recording) > _LONGEST_RECORDING_BYTES else None
+
+
+def _refused_sound(body: Mapping[str, object]) -> str | None:
+    if body.get("output_format", "hex") not in {"hex", "url"}:
+        return "invalid params, output_format"
+    if body.get("stream") is True and body.get("output_format", "hex") != "hex":
+        return "invalid params, stream only supports hex"
+    setting = reading.mapping(body.get("audio_setting"))
+    allowed = {"sample_rate": _SAMPLE_RATES, "bitrate": _BITRATES, "format": _FORMATS, "channel": (1, 2)}
+    wrong = [key for key, values in allowed.items() if key in setting and setting[key] not in values]
+    return f"invalid params, audio_setting.{wrong[0]}" if wrong else None
+
+
+def sound_of(body: Mapping[str, object]) -> Sound:
+    """The encoding of an accepted body; what is not said is what the vendor's own tools send."""
+    setting = reading.mapping(body.get("audio_setting"))
+    return Sound(
+        container=str(setting.get("format", "mp3")),
+        sample_rate_hz=reading.integer(setting.get("sample_rate")) or 44_100,
+        bitrate_bps=reading.integer(setting.get("bitrate")) or 256_000,
+        channels=reading.integer(setting.get("channel")) or 2,
+    )
+
+
+def duration_s_of(body: Mapping[str, object], wished: str | None) -> float:
+    """Length of the song in seconds: from a switch, else from the lines that are sung."""
+    asked = reading.seconds(wished)
+    if asked is not None:
+        return min(asked, _LONGEST_S)
+    lines = [
+        line
+        for line in str(body.get("lyrics", "")).splitlines()
+        if line.strip() and not line.strip().startswith("[")
+    ]
+    return min(_LONGEST_S, max(_SHORTEST_S, _SECONDS_PER_LINE * len(lines)))

@@ -1,0 +1,268 @@
+"""Knows how MiniMax's answers are read: verdict, audio in its three places, trace id, link life. It sends nothing.
+
+The verdict is ``base_resp.status_code``: errors come with HTTP 200 and the trace id still there. There is nothing to poll, so an
+answer that is neither a song nor a readable "no" is an error after which money may be spent, and the call is never repeated.
+
+Streamed answers are not read here: the gateway refuses ``stream: true`` before anything is sent.
+"""
+
+import binascii
+import logging
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final
+from urllib.parse import parse_qs, urlsplit
+
+import attrs
+
+from musicgate import audio as audio_files
+from musicgate import reading
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step, hookimpl
+from musicgate.model import Failure, FailureClass, Job, JobState, JobUpdate, JsonValue, NativeTrack
+from musicgate.wire import HttpResponse
+from musicgate_minimax.codes import CODES, class_of_code, class_of_status
+from musicgate_minimax.parts import BLOCK
+from musicgate_minimax.translate import SAMPLE_RATE_HZ
+
+_log = logging.getLogger(__name__)
+
+_LONGEST_NATIVE_MESSAGE: Final = 500
+#: Words of ``data.status`` and their like. Seen: only the number 2; the words are those of the vendor's other services.
+_WORDS: Final[Mapping[str, JobState]] = {
+    **dict.fromkeys(("success", "succeeded", "completed", "finished"), JobState.COMPLETED),
+    **dict.fromkeys(("running", "processing", "in_progress"), JobState.IN_PROGRESS),
+    **dict.fromkeys(("queued", "pending", "submitted"), JobState.QUEUED),
+    **dict.fromkeys(("failed", "error", "cancelled", "canceled"), JobState.FAILED),
+}
+#: Seen: "..., resets at 2026-05-15T15:00:00Z (2056)" (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
+_RESET: Final = re.compile(
+    r"resets?\s+(?:at|on|in)?\s*:?\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)",
+    re.IGNORECASE,
+)
+_WINDOW_USED_UP: Final = "2056"
+# ASSUMED: when the text of 2056 names no reset. The windows last hours, so a short retry is never worth it.
+_WINDOW_WAIT_S: Final = 300.0
+_CODE_IN_TEXT: Final = re.compile(r"\((\d{4,5})\)\s*$")
+
+
+@hookimpl
+def map_status(native_status: str) -> JobState | None:
+    """The meaning of a status word or number; 2 is done, and nothing else was ever seen."""
+    number = reading.integer(native_status)
+    if number is None:
+        return _WORDS.get(native_status.strip().lower())
+    if number >= 2:
+        return JobState.COMPLETED
+    if number < 0:
+        return JobState.FAILED
+    return JobState.IN_PROGRESS if number else JobState.QUEUED
+
+
+@hookimpl
+def parse_response(step: Step, response: HttpResponse, job: Job) -> JobUpdate:
+    """Read the answer to the one call that there is.
+
+    Raises:
+        ProviderError: it is neither a song nor a readable "no".
+    """
+    if step is not Step.CREATE:
+        failure = Failure(
+            reason=FailureClass.PROTOCOL, message="MiniMax has no call but the one that makes a song"
+        )
+        raise ProviderError(failure, status=response.status)
+    body = _object(response)
+    base = reading.mapping(body.get("base_resp"))
+    code = reading.integer(base.get("status_code"))
+    if code is not None and code != 0:
+        return _refused(response, body, *class_of_code(code), code=str(code), words=base.get("status_msg"))
+    if code is None and (not response.is_success or reading.mapping(body.get("error"))):
+        return _refused_otherwise(response, body)
+    return _song(response, body, job)
+
+
+def _object(response: HttpResponse) -> Mapping[str, JsonValue]:
+    """The body; an empty one where a refusal has none that can be read."""
+    try:
+        return response.json_object()
+    except ProviderError:
+        if 400 <= response.status < 500:
+            return {}
+        if response.status >= 500:
+            raise _outage(response) from None
+        raise
+
+
+def _outage(response: HttpResponse) -> ProviderError:
+    """A 5xx whose body does not say that nothing was created."""
+    message = f"MiniMax answered with HTTP {response.status}"
+    failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message)
+    return ProviderError(failure, status=response.status, maybe_accepted=True)
+
+
+def _unreadable(response: HttpResponse, message: str) -> ProviderError:
+    """An answer that promised a song and has none: it may have been paid for."""
+    failure = Failure(reason=FailureClass.PROTOCOL, message=message)
+    return ProviderError(failure, status=response.status, maybe_accepted=True)
+
+
+def _refused(
+    response: HttpResponse,
+    body: Mapping[str, JsonValue],
+    reason: FailureClass,
+    message: str,
+    *,
+    code: str | None,
+    words: JsonValue,
+) -> JobUpdate:
+    """A "no". It gets no native id although a trace id is there: nothing was created that could be looked at."""
+    said = _clean(words)
+    limited = reason is FailureClass.RATE_LIMITED
+    failure = Failure(
+        reason=reason,
+        message=message,
+        native_code=code,
+        native_message=said,
+        retry_after_s=_wait_s(code, said or "", response) if limited else None,
+    )
+    return JobUpdate(failure=failure, body=_shown(body))
+
+
+def _refused_otherwise(response: HttpResponse, body: Mapping[str, JsonValue]) -> JobUpdate:
+    """A "no" without ``base_resp``: the shape of the vendor's text models, or the HTTP status alone.
+
+    Raises:
+        ProviderError: a 5xx that does not say more, or a redirect.
+    """
+    error = reading.mapping(body.get("error"))
+    words = error.get("message")
+    # Seen on the text models only: {"type": "error", "error": {type, message, http_code}, "request_id"}, the number at the end
+    # of the message (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
+    found = _CODE_IN_TEXT.search(words) if isinstance(words, str) else None
+    if found and int(found[1]) in CODES:
+        return _refused(response, body, *class_of_code(int(found[1])), code=found[1], words=words)
+    said = reading.integer(error.get("http_code"))
+    status = said if response.is_success and said is not None else response.status
+    if 400 <= status < 500:
+        return _refused(response, body, *class_of_status(status), code=None, words=words)
+    if status >= 500:
+        raise _outage(response)
+    raise _unreadable(
+        response, f"MiniMax answered with HTTP {response.status} and neither a song nor a reason"
+    )
+
+
+def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> JobUpdate:
+    data, extra = reading.mapping(body.get("data")), reading.mapping(body.get("extra_info"))
+    word = reading.text(data.get("status"))
+    if word is not None and map_status(word) is JobState.FAILED:
+        failure = Failure(
+            reason=FailureClass.UPSTREAM_FAILED,
+            message="MiniMax reported that the song failed",
+            native_code=word,
+        )
+        return JobUpdate(failure=failure, native_status=word, body=_shown(body))
+    trace_id = _clean(reading.text(body.get("trace_id")) or response.header("trace-id"))
+    milliseconds = reading.seconds(extra.get("music_duration"))
+    track = attrs.evolve(
+        _audio(response, data, extra, job),
+        native_id=trace_id,
+        duration_s=milliseconds / 1000 if milliseconds else None,
+    )
+    return JobUpdate(
+        native_id=trace_id,
+        native_status=_clean(word)
+        or _clean(reading.mapping(body.get("base_resp")).get("status_msg"))
+        or "success",
+        # The audio is here, and there is nothing to ask later: the word alone decides nothing.
+        state=JobState.COMPLETED,
+        tracks=(track,),
+        body=_shown(body),
+    )
+
+
+def _audio(
+    response: HttpResponse, data: Mapping[str, JsonValue], extra: Mapping[str, JsonValue], job: Job
+) -> NativeTrack:
+    """The audio, wherever it is. ``data.audio`` is a link or hex, with no flag that says which.
+
+    Seen: the link in ``data.audio`` (a reseller's captured reply, 2026); github.com/MiniMax-AI/cli expects ``data.audio_url``.
+    """
+    audio, link = (_text(data.get(key)) for key in ("audio", "audio_url"))
+    if audio.lower().startswith("http"):
+        link = audio
+    elif audio:
+        return NativeTrack(audio=_playable(_bytes(response, audio, extra), extra, job))
+    if not link:
+        raise _unreadable(response, "MiniMax reported success without any audio")
+    if reading.url(link) is None or not link.isascii() or not link.isprintable() or " " in link:
+        raise _unreadable(response, "MiniMax reported success with a link that is none")
+    return NativeTrack(audio_url=link, expires_at=_expiry(link))
+
+
+def _text(value: JsonValue) -> str:
+    return value.strip() if isinstance(value, str) else ""
+
+
+def _bytes(response: HttpResponse, text: str, extra: Mapping[str, JsonValue]) -> bytes:
+    try:
+        decoded = binascii.unhexlify(text)
+    except ValueError as exc:
+        raise _unreadable(response, "MiniMax reported success with audio that is no hex") from exc
+    claimed = reading.integer(extra.get("music_size"))
+    # ASSUMED: a wrong music_size is the vendor's slip; what was delivered counts.
+    if claimed is not None and claimed != len(decoded):
+        _log.info("music_size says %d bytes, %d were delivered", claimed, len(decoded))
+    return decoded
+
+
+def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: Job) -> bytes:
+    """The audio as a file that plays: bare pcm gets a wav header, everything else is left alone."""
+    given = reading.mapping(job.request.block(BLOCK).get("audio_setting"))
+    if given.get("format") != "pcm" or audio_files.sniff(delivered[:64]) is audio_files.AudioKind.WAV:
+        return delivered
+    rate_hz = reading.integer(extra.get("music_sample_rate")) or reading.integer(given.get("sample_rate"))
+    channels = reading.integer(extra.get("music_channel")) or reading.integer(given.get("channel"))
+    # ASSUMED: 16 bit little-endian samples, two channels when nobody says; the page names no sample format.
+    channels = channels if channels in {1, 2} else 2
+    rate_hz = rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ
+    whole = delivered[: len(delivered) - len(delivered) % (2 * channels)]
+    return audio_files.riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
+
+
+def _expiry(link: str) -> datetime | None:
+    """When the signed link dies, by its own ``Expires``. The link itself is passed on as it stands, and is never logged."""
+    try:
+        values = parse_qs(urlsplit(link).query, max_num_fields=50).get("Expires", [])
+    except ValueError:
+        return None
+    return reading.moment(values[0]) if values else None
+
+
+def _wait_s(code: str | None, said: str, response: HttpResponse) -> float | None:
+    """Seconds until a new call makes sense: from the header, else until the reset that the text names."""
+    header = reading.retry_after_s(response)
+    if header is not None:
+        return header
+    named = _RESET.search(said)
+    # ASSUMED: a moment without a zone is UTC; the one that was seen had its Z.
+    reset = reading.moment(named[1]) if named else None
+    if reset is not None and response.received_at is not None:
+        return max(0.0, (reset - response.received_at).total_seconds())
+    return _WINDOW_WAIT_S if code == _WINDOW_USED_UP else None
+
+
+def _clean(words: JsonValue) -> str | None:
+    """Text that can be stored: short, stripped, without the lone surrogates that JSON can smuggle in."""
+    said = reading.text(words)
+    return said[:_LONGEST_NATIVE_MESSAGE].encode("utf-8", "replace").decode() if said else None
+
+
+def _shown(body: Mapping[str, JsonValue]) -> JsonValue:
+    """The body for a caller who asks for it, with its megabytes of hex named instead of shown."""
+    data = reading.mapping(body.get("data"))
+    audio = data.get("audio")
+    if not isinstance(audio, str) or audio.lower().startswith("http"):
+        return body
+    return {**body, "data": {**data, "audio": f"<{len(audio)} characters>"}}
