@@ -8,7 +8,6 @@ the group is stored and every caller is told so, also a caller whose answer depe
 
 import asyncio
 import contextlib
-import logging
 import queue
 import sqlite3
 import threading
@@ -20,8 +19,6 @@ import attrs
 from musicgate.errors import StorageError
 
 _T = TypeVar("_T")
-
-_logger = logging.getLogger(__name__)
 
 #: Bounds how long the first caller of a group waits for the others.
 _LARGEST_GROUP: Final = 512
@@ -144,19 +141,11 @@ class GroupWriter:
             outcomes = [_perform(self._connection, write) for write in group]
             self._connection.execute("COMMIT")
         except Exception as exc:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
-            self._roll_back()
+            # Closing rolls back. The next group gets a new connection: a disk that was full or read-only when this one was
+            # opened may stick to it.
+            self._disconnect()
             return [_Outcome(write=write, error=explained(exc)) for write in group]
         return outcomes
-
-    def _roll_back(self) -> None:
-        """Undo the group. A connection that cannot even do that is given up; the next group gets a new one."""
-        if self._connection is None or not self._connection.in_transaction:
-            return
-        try:
-            self._connection.execute("ROLLBACK")
-        except sqlite3.Error:
-            _logger.warning("the job store's connection is broken and will be opened again", exc_info=True)
-            self._disconnect()
 
     def _disconnect(self) -> None:
         if self._connection is not None:

@@ -26,7 +26,8 @@ jobs = sa.Table(
 
 _is_open = sa.text("state IN ('queued', 'in_progress')")
 
-sa.Index("jobs_open", jobs.c.id, sqlite_where=_is_open, postgresql_where=_is_open)
+# The state is in it so that counting reads the index alone.
+sa.Index("jobs_open", jobs.c.id, jobs.c.state, sqlite_where=_is_open, postgresql_where=_is_open)
 sa.Index("jobs_native", jobs.c.account, jobs.c.native_id, jobs.c.created_at_us, jobs.c.id)
 
 #: The history of each job, numbered from 1 without gaps.

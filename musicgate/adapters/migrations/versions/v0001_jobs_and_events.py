@@ -25,7 +25,7 @@ def upgrade() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("doc", sa.Text, nullable=False),
     )
-    op.create_index("jobs_open", "jobs", ["id"], sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
+    op.create_index("jobs_open", "jobs", ["id", "state"], sqlite_where=_IS_OPEN, postgresql_where=_IS_OPEN)
     op.create_index("jobs_native", "jobs", ["account", "native_id", "created_at_us", "id"])
     op.create_table(
         "job_events",

@@ -1,0 +1,612 @@
+"""What every job store promises, run against each of them; then what only the one on SQLite does."""
+
+import asyncio
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from musicgate.adapters import group_commit, migrate, sqlite
+from musicgate.adapters.group_commit import GroupWriter
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.adapters.tables import metadata
+from musicgate.errors import ConfigError, StorageError
+from musicgate.model import Attempt, AttemptOutcome, EventKind, Job, JobEvent, JobState, MusicRequest
+from musicgate.ports import JobStore
+from musicgate.testing.memory_store import MemoryJobStore
+
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+
+
+def make_job(
+    job_id: str = "m1",
+    *,
+    account: str = "default",
+    native_id: str | None = None,
+    state: JobState = JobState.QUEUED,
+    age_s: float = 0,
+) -> Job:
+    created = NOW - timedelta(seconds=age_s)
+    attempt = Attempt(
+        plugin="suno_kie",
+        provider="suno",
+        model="suno/v4",
+        native_model="V4",
+        outcome=AttemptOutcome.SENT,
+        planned_at=created,
+        native_id=native_id,
+    )
+    return Job(
+        id=job_id,
+        account=account,
+        generation_id="G-1",
+        request=MusicRequest(model="suno/v4", prompt="p", metadata={"a": "ü"}),
+        state=state,
+        created_at=created,
+        updated_at=created,
+        deadline_at=created + timedelta(minutes=20),
+        callback_token=f"token-{job_id}",
+        attempts=(attempt,),
+    )
+
+
+def make_event(word: str = "x") -> JobEvent:
+    return JobEvent(kind=EventKind.STATE, at=NOW, data={"word": word})
+
+
+@contextlib.asynccontextmanager
+async def in_memory(_folder: Path) -> AsyncIterator[JobStore]:
+    yield MemoryJobStore()
+
+
+def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
+    return SqliteJobStore.open(folder / "store.db")
+
+
+@pytest.fixture(params=[in_memory, on_sqlite])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+    opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
+    async with opened(tmp_path) as ready:
+        yield ready
+
+
+# -------------------------------------------------------------------------------------- every store's promises
+
+
+async def test_an_added_job_is_there(store: JobStore) -> None:
+    job = make_job()
+    await store.add(job, [make_event()])
+    assert await store.get("m1") == job
+    assert await store.get("m2") is None
+
+
+async def test_an_id_is_taken_once(store: JobStore) -> None:
+    await store.add(make_job(), [make_event("first")])
+    with pytest.raises(StorageError, match="already stored"):
+        await store.add(make_job(account="other"), [make_event("second")])
+    stored = await store.get("m1")
+    assert stored is not None
+    assert stored.account == "default"
+    assert [event.data["word"] for _, event in await store.events("m1")] == ["first"]
+
+
+async def test_replace_counts_the_version_up_whatever_the_new_one_says(store: JobStore) -> None:
+    old = make_job()
+    await store.add(old, [])
+    new = attrs.evolve(old, state=JobState.IN_PROGRESS, version=77)
+    stored = await store.replace(old, new, [])
+    assert stored == attrs.evolve(new, version=1)
+    assert await store.get("m1") == stored
+
+
+async def test_the_second_of_two_replacements_loses_and_changes_nothing(store: JobStore) -> None:
+    old = make_job()
+    await store.add(old, [])
+    winner = await store.replace(old, attrs.evolve(old, native_status="first"), [make_event("first")])
+    assert await store.replace(old, attrs.evolve(old, native_status="second"), [make_event("second")]) is None
+    assert await store.get("m1") == winner
+    assert [event.data["word"] for _, event in await store.events("m1")] == ["first"]
+
+
+async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
+    old = make_job()
+    await store.add(old, [])
+    rivals = [attrs.evolve(old, native_status=str(number)) for number in range(20)]
+    answers = await asyncio.gather(*(store.replace(old, rival, [make_event()]) for rival in rivals))
+    (winner,) = [answer for answer in answers if answer is not None]
+    assert await store.get("m1") == winner
+    assert len(await store.events("m1")) == 1
+
+
+async def test_a_job_that_is_not_there_cannot_be_replaced(store: JobStore) -> None:
+    assert await store.replace(make_job(), make_job(), [make_event()]) is None
+    assert await store.get("m1") is None
+    assert await store.events("m1") == []
+
+
+async def test_events_are_numbered_per_job_without_gaps(store: JobStore) -> None:
+    one, two = make_job("m1"), make_job("m2")
+    await store.add(one, [make_event("a"), make_event("b")])
+    await store.add(two, [make_event("c")])
+    await store.replace(one, one, [make_event("d")])
+    events = [(number, event.data["word"]) for number, event in await store.events("m1")]
+    assert events == [(1, "a"), (2, "b"), (3, "d")]
+    assert await store.events("m1", 1) == [(2, make_event("b")), (3, make_event("d"))]
+    assert await store.events("m1", 3) == []
+    assert await store.events("m2") == [(1, make_event("c"))]
+    assert await store.events("m3") == []
+
+
+async def test_the_newest_job_of_the_account_is_found_by_its_native_id(store: JobStore) -> None:
+    for job in (
+        make_job("m3", native_id="n", age_s=300),
+        make_job("m1", native_id="n", age_s=100),
+        make_job("m2", native_id="n", age_s=200),
+        make_job("m4", native_id="n", age_s=0, account="other"),
+        make_job("m5", native_id="elsewhere"),
+        make_job("m6"),
+    ):
+        await store.add(job, [])
+    found = await store.find_native("default", "n")
+    assert found == make_job("m1", native_id="n", age_s=100)
+    assert await store.find_native("default", "unknown") is None
+    assert await store.find_native("third", "n") is None
+
+
+async def test_of_two_jobs_of_one_moment_the_one_with_the_greater_id_is_the_newest(store: JobStore) -> None:
+    for job_id in ("m2", "m3", "m1"):
+        await store.add(make_job(job_id, native_id="n"), [])
+    found = await store.find_native("default", "n")
+    assert found is not None
+    assert found.id == "m3"
+
+
+async def test_a_native_id_counts_from_the_replacement_that_brought_it(store: JobStore) -> None:
+    job = make_job()
+    await store.add(job, [])
+    assert await store.find_native("default", "n") is None
+    stored = await store.replace(job, make_job(native_id="n"), [])
+    assert await store.find_native("default", "n") == stored
+
+
+async def test_open_jobs_come_in_pages_in_the_order_of_their_ids(store: JobStore) -> None:
+    states = {
+        "m1": JobState.QUEUED,
+        "m2": JobState.COMPLETED,
+        "m3": JobState.IN_PROGRESS,
+        "m4": JobState.FAILED,
+        "m5": JobState.QUEUED,
+    }
+    for job_id in ("m5", "m2", "m1", "m4", "m3"):
+        await store.add(make_job(job_id, state=states[job_id]), [])
+    assert [job.id for job in await store.open_jobs("", 2)] == ["m1", "m3"]
+    assert [job.id for job in await store.open_jobs("m3", 2)] == ["m5"]
+    assert await store.open_jobs("m5", 2) == []
+    assert await store.count_open() == 3
+
+
+async def test_a_finished_job_is_no_longer_open(store: JobStore) -> None:
+    job = make_job()
+    await store.add(job, [])
+    await store.replace(job, attrs.evolve(job, state=JobState.FAILED), [])
+    assert await store.open_jobs("", 10) == []
+    assert await store.count_open() == 0
+
+
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "'; DROP TABLE jobs; --", "ü 音楽", ""])
+async def test_odd_native_ids_are_stored_and_found(store: JobStore, odd: str) -> None:
+    job = make_job(native_id=odd)
+    await store.add(job, [])
+    assert await store.find_native("default", odd) == job
+    assert await store.get(odd) is None
+    assert await store.events(odd) == []
+
+
+async def test_bytes_in_a_job_are_refused_before_anything_is_stored(store: JobStore) -> None:
+    with pytest.raises(TypeError, match="bytes"):
+        await store.add(attrs.evolve(make_job(), native_response=b"RIFF"), [])
+    assert await store.get("m1") is None
+
+
+async def test_a_healthy_store_answers_the_ping(store: JobStore) -> None:
+    await store.ping()
+    await store.ping()
+
+
+async def test_a_closed_store_says_so(store: JobStore) -> None:
+    await store.close()
+    await store.close()
+    with pytest.raises(StorageError, match="closed"):
+        await store.add(make_job(), [])
+    with pytest.raises(StorageError, match="closed"):
+        await store.ping()
+
+
+# ------------------------------------------------------------------------------------------------ in memory
+
+
+async def test_trouble_of_the_memory_store_stores_nothing() -> None:
+    store = MemoryJobStore()
+    await store.add(make_job(), [])
+    store.trouble = "the disk is full"
+    for write in (store.add(make_job("m2"), []), store.replace(make_job(), make_job(), []), store.ping()):
+        with pytest.raises(StorageError, match="the disk is full"):
+            await write
+    store.trouble = None
+    assert await store.get("m2") is None
+    await store.ping()
+
+
+# ------------------------------------------------------------------------------------------------ on SQLite
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
+    async with SqliteJobStore.open(tmp_path / "store.db") as ready:
+        yield ready
+
+
+async def run_on_writer(store: SqliteJobStore, sql: str) -> Any:
+    return await store._writer.write(lambda connection: connection.execute(sql).fetchall())
+
+
+async def test_a_reopened_database_holds_everything(tmp_path: Path) -> None:
+    path = tmp_path / "deeper" / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await store.add(make_job(), [make_event()])
+    async with SqliteJobStore.open(path) as store:
+        assert await store.get("m1") == make_job()
+        assert await store.events("m1") == [(1, make_event())]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["store.db", "store.db.lock"]
+
+
+async def test_a_database_is_private_to_its_user(sqlite_store: SqliteJobStore, tmp_path: Path) -> None:
+    await sqlite_store.add(make_job(), [])
+    files = (tmp_path / "store.db", tmp_path / "store.db-wal")
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+
+
+async def test_commits_are_durable_and_the_log_is_written_ahead(sqlite_store: SqliteJobStore) -> None:
+    assert await run_on_writer(sqlite_store, "PRAGMA synchronous") == [(2,)]
+    assert await run_on_writer(sqlite_store, "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_a_second_musicgate_is_told_which_database_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path):
+        with pytest.raises(ConfigError, match="another musicgate uses the database") as caught:
+            async with SqliteJobStore.open(path):
+                pass
+        assert str(path) in str(caught.value)
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+
+
+async def test_what_waits_together_is_committed_together(sqlite_store: SqliteJobStore) -> None:
+    statements: list[str] = []
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(statements.append)
+        is_held.set()
+        gate.wait(10)
+
+    holding = asyncio.create_task(sqlite_store._writer.write(hold))
+    await asyncio.to_thread(is_held.wait)
+    adding = [asyncio.create_task(sqlite_store.add(make_job(f"m{number}"), [])) for number in range(40)]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(holding, *adding)
+    assert [word for word in statements if word.startswith(("BEGIN", "COMMIT"))] == [
+        *("COMMIT", "BEGIN IMMEDIATE", "COMMIT"),
+    ]
+    assert await sqlite_store.count_open() == 40
+
+
+async def test_one_callers_mistake_does_not_spoil_the_group(sqlite_store: SqliteJobStore) -> None:
+    taken = make_job("m3")
+    await sqlite_store.add(taken, [])
+    writes: list[Any] = [sqlite_store.add(make_job(f"m{number}"), [make_event()]) for number in range(6)]
+    writes.append(sqlite_store.replace(attrs.evolve(taken, version=9), taken, [make_event()]))
+    writes.append(sqlite_store._writer.write(lambda _: 1 // 0))
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(answer).__name__ for answer in answers] == [
+        *("NoneType", "NoneType", "NoneType", "StorageError", "NoneType", "NoneType"),
+        *("NoneType", "ZeroDivisionError"),
+    ]
+    assert await sqlite_store.count_open() == 6
+    assert await sqlite_store.events("m3") == []
+    assert len(await sqlite_store.events("m5")) == 1
+
+
+async def test_a_write_that_fails_in_its_middle_leaves_nothing_of_itself(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO job_events VALUES ('m1', 1, '{}')")
+        connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+    with pytest.raises(StorageError, match="no such table"):
+        await sqlite_store._writer.write(half)
+    assert await sqlite_store.events("m1") == []
+
+
+async def test_a_full_disk_stores_nothing_and_is_forgotten_when_there_is_room(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    await sqlite_store.add(make_job("m1"), [make_event()])
+    big = attrs.evolve(make_job("m2"), native_response={"text": "x" * 100_000})
+    for write in (
+        sqlite_store.add(big, [make_event()]),
+        sqlite_store.replace(make_job("m1"), attrs.evolve(big, id="m1"), [make_event()]),
+        sqlite_store.ping(),
+    ):
+        # SQLite takes the present size for 1. The limit ends with the connection.
+        await run_on_writer(sqlite_store, "PRAGMA max_page_count = 1")
+        with pytest.raises(StorageError, match="the disk is full"):
+            await write
+    assert await sqlite_store.get("m2") is None
+    assert await sqlite_store.get("m1") == make_job("m1")
+    assert len(await sqlite_store.events("m1")) == 1
+    await sqlite_store.add(big, [make_event()])
+    await sqlite_store.ping()
+    assert await sqlite_store.get("m2") == big
+
+
+async def test_a_read_only_database_says_so_and_can_still_be_read(sqlite_store: SqliteJobStore) -> None:
+    await sqlite_store.add(make_job(), [])
+    for write in (sqlite_store.add(make_job("m2"), []), sqlite_store.ping()):
+        await run_on_writer(sqlite_store, "PRAGMA query_only = ON")  # ends with the connection
+        with pytest.raises(StorageError, match="the database is read-only"):
+            await write
+        assert await sqlite_store.get("m1") == make_job()
+    await sqlite_store.add(make_job("m2"), [])
+
+
+async def test_a_locked_database_is_given_up_on_and_works_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageError, match="another program keeps the database locked"):
+                await store.add(make_job(), [])
+            other.execute("ROLLBACK")
+        assert await store.get("m1") is None
+        await store.add(make_job(), [])
+
+
+async def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"these are holiday pictures" * 100)
+    with pytest.raises(StorageError, match="the file is no SQLite database") as caught:
+        async with SqliteJobStore.open(path):
+            pass
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == b"these are holiday pictures" * 100
+    path.unlink()
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+
+
+async def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be opened"):
+        async with SqliteJobStore.open(tmp_path / "file" / "store.db"):
+            pass
+
+
+async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) -> None:
+    await sqlite_store.add(make_job(), [])
+    await run_on_writer(sqlite_store, "UPDATE jobs SET doc = substr(doc, 1, 20)")
+    with pytest.raises(StorageError, match="a stored Job cannot be read"):
+        await sqlite_store.get("m1")
+
+
+async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
+        await asyncio.sleep(0)
+        await store.close()
+        assert await asyncio.gather(*writes) == [None] * 1500
+    async with SqliteJobStore.open(path) as store:
+        assert await store.count_open() == 1500
+
+
+async def test_a_caller_that_goes_away_does_not_hold_up_the_others(sqlite_store: SqliteJobStore) -> None:
+    leaving = asyncio.create_task(sqlite_store.add(make_job("m1"), []))
+    staying = asyncio.create_task(sqlite_store.add(make_job("m2"), []))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await sqlite_store.get("m2") == make_job("m2")
+
+
+class UnsteadyConnection(sqlite3.Connection):
+    """A connection whose commit, and even rollback, fails when it is told to."""
+
+    refused: tuple[str, ...] = ()
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql in self.refused:
+            raise sqlite3.OperationalError(f"no {sql} today")
+        return super().execute(sql, *arguments)
+
+
+@pytest.mark.parametrize("refused", [("COMMIT",), ("COMMIT", "ROLLBACK")])
+async def test_when_the_commit_fails_everybody_hears_of_it_and_the_next_group_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
+) -> None:
+    path = tmp_path / "plain.db"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, factory=UnsteadyConnection)
+
+    writer = GroupWriter(connect)
+    await writer.write(lambda connection: connection.execute("CREATE TABLE t (x)").close())
+    monkeypatch.setattr(UnsteadyConnection, "refused", refused)
+    insert = "INSERT INTO t VALUES (1)"
+    lost = [writer.write(lambda connection: connection.execute(insert).close()) for _ in range(3)]
+    answers = await asyncio.gather(*lost, return_exceptions=True)
+    assert {str(answer) for answer in answers} == {
+        "the job store failed: the database refused (no COMMIT today)"
+    }
+    monkeypatch.setattr(UnsteadyConnection, "refused", ())
+    await writer.write(lambda connection: connection.execute(insert).close())
+    assert await writer.write(lambda db: db.execute("SELECT count(*) FROM t").fetchall()) == [(1,)]
+    await writer.close()
+
+
+_ADD_UNTIL_KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from test_job_store import make_event, make_job
+from musicgate.adapters.sqlite import SqliteJobStore
+
+async def main():
+    async with SqliteJobStore.open(Path(sys.argv[1])) as store:
+        async def add(number):
+            await store.add(make_job(f"m{number}"), [make_event()])
+            print(f"m{number}", flush=True)
+        for start in range(0, 10**6, 20):
+            await asyncio.gather(*(add(start + number) for number in range(20)))
+
+asyncio.run(main())
+"""
+
+
+def python(*arguments: str) -> "subprocess.Popen[str]":
+    """Start a Python of its own whose output is read here."""
+    return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+
+
+async def test_every_job_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with python("-c", _ADD_UNTIL_KILLED, str(path), str(Path(__file__).parent)) as process:
+        assert process.stdout is not None
+        answered = [process.stdout.readline().strip() for _ in range(200)]
+        process.kill()
+        answered += process.stdout.read().split("\n")[:-1]
+    async with SqliteJobStore.open(path) as store:
+        for job_id in answered:
+            assert await store.get(job_id) == make_job(job_id)
+            assert len(await store.events(job_id)) == 1
+
+
+# ----------------------------------------------------------------------------------------------- migrations
+
+
+def test_the_head_constant_is_the_newest_migration() -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate._MIGRATIONS))
+    assert ScriptDirectory.from_config(config).get_heads() == [migrate.HEAD]
+
+
+async def test_the_migrated_tables_are_the_defined_ones(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "migrated.db"):
+        pass
+    migrated, defined = (
+        sa.create_engine(f"sqlite:///{tmp_path / name}.db") for name in ("migrated", "defined")
+    )
+    metadata.create_all(defined)
+    words = sa.text(
+        "SELECT type, name, sql FROM sqlite_master WHERE name NOT LIKE '%alembic%' ORDER BY type, name"
+    )
+    with migrated.connect() as left, defined.connect() as right:
+        assert left.execute(words).all() == right.execute(words).all()
+        context = MigrationContext.configure(left)
+        assert compare_metadata(context, metadata) == []
+    migrated.dispose()
+    defined.dispose()
+
+
+def test_opening_an_up_to_date_database_imports_no_migration_tool(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, sys; from pathlib import Path; from musicgate.adapters.sqlite import SqliteJobStore\n"
+        "async def main():\n"
+        f"    async with SqliteJobStore.open(Path({str(tmp_path / 'store.db')!r})) as store:\n"
+        "        await store.ping()\n"
+        "asyncio.run(main())\n"
+        "print(sorted({'alembic', 'sqlalchemy'} & sys.modules.keys()))\n"
+    )
+    outputs = [python("-c", script).communicate()[0] for _ in range(2)]
+    assert outputs == ["['alembic', 'sqlalchemy']\n", "[]\n"]
+
+
+async def test_a_database_of_a_newer_musicgate_is_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await run_on_writer(store, "UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(ConfigError, match="revision '9999', which this version of musicgate does not know"):
+        async with SqliteJobStore.open(path):
+            pass
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT version_num FROM alembic_version").fetchall() == [("9999",)]
+
+
+async def test_a_migration_that_breaks_leaves_no_half_made_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "store.db"
+    upgrade = migrate.upgrade
+
+    def break_at_the_end(connection: sa.Connection, found: str | None, name: str) -> None:
+        upgrade(connection, found, name)
+        connection.exec_driver_sql("CREATE TABLE jobs (id)")
+
+    monkeypatch.setattr(migrate, "upgrade", break_at_the_end)
+    with pytest.raises(StorageError, match=r"cannot be brought up to date: .*already exists"):
+        async with SqliteJobStore.open(path):
+            pass
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    monkeypatch.undo()
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+
+
+@pytest.mark.parametrize(
+    "sql, values, index",
+    [
+        (sqlite._OPEN_JOBS, ("", 10), "USING INDEX jobs_open (id>?)"),
+        (sqlite._COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
+        (sqlite._FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
+        (sqlite._GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+        (sqlite._EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
+    ],
+)
+async def test_every_question_is_answered_from_an_index_without_sorting(
+    sqlite_store: SqliteJobStore, sql: str, values: tuple[str | int, ...], index: str
+) -> None:
+    plan = sqlite_store._read(f"EXPLAIN QUERY PLAN {sql}", *values)
+    assert len(plan) == 1
+    assert index in plan[0][3]
+
+
+def test_every_reason_is_a_sentence_for_people() -> None:
+    for code, expected in ((sqlite3.SQLITE_IOERR_WRITE, "the disk failed"), (None, "the database refused")):
+        error = sqlite3.OperationalError("details")
+        if code is not None:
+            error.sqlite_errorcode = code
+        assert str(group_commit.explained(error)) == f"the job store failed: {expected} (details)"
