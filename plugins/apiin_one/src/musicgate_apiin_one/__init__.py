@@ -1,1 +1,19 @@
-"""Suno over apiin.one, as a musicgate plugin."""
+"""Suno over apiin.one, as a musicgate plugin: this module is the plugin, its parts know one subject each."""
+
+from musicgate_apiin_one.callback import parse_callback
+from musicgate_apiin_one.declaration import HOOK_API, provider
+from musicgate_apiin_one.emulator_server import emulator
+from musicgate_apiin_one.read import cancel_request, map_status, parse_response, poll_request
+from musicgate_apiin_one.translate import translate_request
+
+__all__ = [
+    "HOOK_API",
+    "cancel_request",
+    "emulator",
+    "map_status",
+    "parse_callback",
+    "parse_response",
+    "poll_request",
+    "provider",
+    "translate_request",
+]

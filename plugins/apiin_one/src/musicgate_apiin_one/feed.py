@@ -1,0 +1,187 @@
+"""Knows the feed object that apiin.one's answers and callbacks show: where items and words hide, when a song is done; no HTTP.
+
+The page shows a finished example only. Where it is silent, the reading follows its nearest relatives and is tolerant (ASSUMED).
+Source: https://apiin.one/docs/suno/feed, 2026; https://udioapi.pro/docs/v2-feed, 2026 (relative).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from musicgate import reading
+from musicgate.model import Failure, FailureClass, JobState, JobUpdate, NativeTrack
+from musicgate_apiin_one.refusal import NATIVE_MESSAGE_CHARS, is_moderation, message_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from musicgate.model import JsonValue
+
+#: Words that end a job (ASSUMED: the page documents no failure).
+FAILED_WORDS = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"})
+#: Words that keep it open whatever its items say.
+_OPEN_WORDS = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
+#: What a word means, in upper case. Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
+#: ASSUMED: all others, from relatives.
+STATE_OF_WORD = {
+    "QUEUED": JobState.QUEUED,
+    "NEW": JobState.QUEUED,
+    "PENDING": JobState.IN_PROGRESS,
+    "IN_PROGRESS": JobState.IN_PROGRESS,
+    "PROCESSING": JobState.IN_PROGRESS,
+    "STREAMING": JobState.IN_PROGRESS,
+    "TEXT": JobState.IN_PROGRESS,
+    "FIRST": JobState.IN_PROGRESS,
+    "SUCCESS": JobState.COMPLETED,
+    "COMPLETE": JobState.COMPLETED,
+    "COMPLETED": JobState.COMPLETED,
+    **dict.fromkeys(FAILED_WORDS, JobState.FAILED),
+}
+_FAILED_STAGES = frozenset({"failed", "fail", "error"})
+_FINAL_STAGES = frozenset({"complete", "completed", "success"})
+#: Seen: a last stage "first" with this remark, in a relative's tips, 2026.
+_FINAL_REMARK = "all generated"
+
+_LINK_KEYS = ("audio_url", "audioUrl")
+_FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
+
+
+def task_id(body: JsonValue) -> str | None:
+    """The task's id in a create answer, whichever of its shapes it has."""
+    return named_task_id(body) or reading.text(reading.mapping(body).get("id"))
+
+
+def named_task_id(body: JsonValue) -> str | None:
+    """The task's id where its key says that it is one: a bare ``id`` may be a track's."""
+    envelope = reading.mapping(body)
+    data = reading.mapping(envelope.get("data"))
+    places = (
+        *(data.get("task_id"), data.get("taskId")),
+        *(envelope.get("task_id"), envelope.get("taskId"), envelope.get("workId")),
+        *(data.get("workId"), envelope.get("work_id")),
+    )
+    return next((found for found in map(reading.text, places) if found is not None), None)
+
+
+def overall_word(body: JsonValue) -> str | None:
+    """The word for the whole task, as it stands."""
+    envelope = reading.mapping(body)
+    data = reading.mapping(envelope.get("data"))
+    places = (data.get("type"), envelope.get("type"), data.get("status"), envelope.get("status"))
+    return next((found for found in map(reading.text, places) if found is not None), None)
+
+
+def is_feed(body: JsonValue) -> bool:
+    """True if the body has the shape of a feed at all."""
+    return isinstance(body, list) or not _FEED_KEYS.isdisjoint(reading.mapping(body))
+
+
+def find_items(body: JsonValue) -> list[Mapping[str, object]]:
+    """The items, one per track, wherever they hide; a single object counts as a list of one."""
+    envelope = reading.mapping(body)
+    inner = envelope.get("data")
+    data = reading.mapping(inner)
+    places = (data.get("response_data"), envelope.get("response_data"), _as_items(inner), _as_items(body))
+    return next((found for found in map(reading.items, places) if found), [])
+
+
+def read(body: JsonValue) -> JobUpdate:
+    """The verdict over a feed and its tracks."""
+    items = find_items(body)
+    word = overall_word(body)
+    native_status = word or (stage_of(items) if items else None)
+    failed = (word or "").upper() in FAILED_WORDS or (bool(items) and all(map(_has_failed, items)))
+    done = not failed and _is_done(items, word)
+    tracks = tuple(_track(item, is_final=done) for item in items)
+    if failed:
+        return JobUpdate(
+            native_status=native_status, tracks=tracks, failure=failure(body, items, word), body=body
+        )
+    state = JobState.COMPLETED if done else _open_state(items, word)
+    return JobUpdate(native_status=native_status, state=state, tracks=tracks, body=body)
+
+
+def failure(body: JsonValue, items: Sequence[Mapping[str, object]], word: str | None) -> Failure:
+    """Why the vendor says that a task failed, in its own words where it gives any."""
+    envelope = reading.mapping(body)
+    data = reading.mapping(envelope.get("data"))
+    said = [_failure_text(item) for item in items]
+    said += [_failure_text(data), _failure_text(envelope), reading.text(data.get("error")), message_of(data)]
+    text = next((words for words in said if words), None)
+    if text is None and (message_of(envelope) or "").lower() not in {"success", "ok"}:
+        text = message_of(envelope)
+    reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
+    message = f"apiin.one: {text}" if text else "apiin.one reported that the song failed and not why"
+    return Failure(reason=reason, message=message, native_code=word, native_message=text)
+
+
+def stage_of(items: Sequence[Mapping[str, object]]) -> str | None:
+    """The stage word of the first item that has one."""
+    return next((found for item in items if (found := reading.text(item.get("status"))) is not None), None)
+
+
+def _as_items(value: JsonValue) -> JsonValue:
+    """The value if it may be items itself: a list, or one object that looks like a track."""
+    is_track = isinstance(value, dict) and any(key in value for key in _LINK_KEYS)
+    return value if isinstance(value, list) or is_track else None
+
+
+def _is_done(items: Sequence[Mapping[str, object]], word: str | None) -> bool:
+    good = [item for item in items if not _has_failed(item)]
+    if not good or (word or "").upper() in _OPEN_WORDS:
+        return False
+    return all(_link(item) is not None and _is_final(item) for item in good)
+
+
+def _open_state(items: Sequence[Mapping[str, object]], word: str | None) -> JobState | None:
+    """In progress where the word is missing, or claims a success that the items do not bear out; else the word decides."""
+    claims_success = STATE_OF_WORD.get((word or "").upper()) is JobState.COMPLETED
+    return JobState.IN_PROGRESS if items or word is None or claims_success else None
+
+
+def _has_failed(item: Mapping[str, object]) -> bool:
+    return _failure_text(item) is not None or _stage(item) in _FAILED_STAGES
+
+
+def _is_final(item: Mapping[str, object]) -> bool:
+    remark = (reading.text(item.get("extra_message")) or "").lower()
+    return _stage(item) in _FINAL_STAGES or remark.startswith(_FINAL_REMARK)
+
+
+def _stage(item: Mapping[str, object]) -> str:
+    return (reading.text(item.get("status")) or "").lower()
+
+
+def _failure_text(item: Mapping[str, object]) -> str | None:
+    text = reading.text(reading.first(item, "fail_message", "error_message"))
+    return text[:NATIVE_MESSAGE_CHARS] if text else None
+
+
+def _link(item: Mapping[str, object]) -> str | None:
+    return _first_url(item, *_LINK_KEYS)
+
+
+def _first_url(item: Mapping[str, object], *keys: str) -> str | None:
+    return next((link for key in keys if (link := reading.url(item.get(key))) is not None), None)
+
+
+def _track(item: Mapping[str, object], *, is_final: bool) -> NativeTrack:
+    """One item. Its link is final audio only when the whole task is done; before that it may be a part, or never end."""
+    failed = _has_failed(item)
+    link = _link(item)
+    moments = (reading.moment(item.get(key)) for key in ("created_at", "createTime", "timestamp"))
+    return NativeTrack(
+        native_id=reading.text(item.get("id")),
+        audio_url=link if is_final and not failed else None,
+        stream_audio_url=None if is_final or failed else link,
+        image_url=_first_url(item, "image_url", "image_large_url", "imageUrl"),
+        title=reading.text(item.get("title")),
+        tags=reading.text(item.get("tags")),
+        duration_s=reading.seconds(item.get("duration")),
+        lyrics=reading.text(item.get("prompt")),
+        native_model=reading.text(item.get("model_name")),
+        created_at=next((found for found in moments if found is not None), None),
+        failure_message=(_failure_text(item) or "the vendor reported that this track failed")
+        if failed
+        else None,
+    )

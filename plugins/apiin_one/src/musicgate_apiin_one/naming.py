@@ -1,0 +1,150 @@
+"""Knows what each Suno model is called in public and in the two generations of apiin.one's pages; nothing about requests.
+
+The older pages (generation A) say ``suno-v4-5``, the newer ones (B) ``chirp-v4-5``. Which of them the server honours is not known, so
+the operator says it; a name of either generation that the caller spells out is passed on as it is.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+import attrs
+
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24, and the model page (5000 in general): the larger of the two numbers.
+LYRICS_MAX = 5000
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (80), and https://apiin.one/es/model/suno, 2026 (80-100): the larger one.
+TITLE_MAX = 100
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24.
+DESCRIPTION_MAX = 400
+
+
+class Generation(StrEnum):
+    """Which generation of the documentation the server is taken to follow."""
+
+    A = "A"
+    B = "B"
+
+
+@attrs.frozen(kw_only=True)
+class SunoModel:
+    """One model and its names.
+
+    Attributes:
+        public: canonical public id.
+        suno_name: Suno's own name, as the ``suno.model`` option spells it.
+        native: the vendor's name by generation; a generation that has no such model is absent.
+        spellings: further public ids.
+        lyrics_chars: what the generate page promises; longer text up to `LYRICS_MAX` is left to the vendor to refuse.
+        style_chars: longest style.
+    """
+
+    public: str
+    suno_name: str
+    native: dict[Generation, str]
+    spellings: tuple[str, ...]
+    lyrics_chars: int
+    style_chars: int
+
+    @property
+    def aliases(self) -> tuple[str, ...]:
+        """Every other public id: further spellings, and Suno's own name with and without the family."""
+        return (*self.spellings, f"suno/{self.suno_name}", self.suno_name)
+
+    def answers_to(self, name: str) -> bool:
+        """True if the name, with or without ``suno/`` before it, means this model; case does not matter."""
+        wanted = _bare(name)
+        return any(wanted == _bare(own) for own in (self.public, *self.aliases))
+
+
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (A); https://apiin.one/es/docs/suno/generate, 2026 (B).
+MODELS = (
+    SunoModel(
+        public="suno/v3.5",
+        suno_name="V3_5",
+        native={Generation.A: "suno-v3-5", Generation.B: "chirp-v3-5"},
+        spellings=("suno/suno-v3.5",),
+        lyrics_chars=3000,
+        style_chars=200,
+    ),
+    SunoModel(
+        public="suno/v4",
+        suno_name="V4",
+        native={Generation.A: "suno-v4-0", Generation.B: "chirp-v4-0"},
+        spellings=("suno/suno-v4",),
+        lyrics_chars=3000,
+        style_chars=200,
+    ),
+    SunoModel(
+        public="suno/v4.5",
+        suno_name="V4_5",
+        native={Generation.A: "suno-v4-5", Generation.B: "chirp-v4-5"},
+        spellings=("suno/suno-v4.5",),
+        lyrics_chars=5000,
+        style_chars=1000,
+    ),
+    SunoModel(
+        public="suno/v4.5plus",
+        suno_name="V4_5PLUS",
+        native={Generation.B: "chirp-v4-5-plus"},
+        spellings=("suno/v4.5+", "suno/suno-v4.5+"),
+        lyrics_chars=5000,
+        style_chars=1000,
+    ),
+    SunoModel(
+        public="suno/v5",
+        suno_name="V5",
+        native={Generation.A: "suno-v5-0", Generation.B: "chirp-v5"},
+        spellings=("suno/suno-v5",),
+        lyrics_chars=3000,
+        style_chars=1000,
+    ),
+    SunoModel(
+        public="suno/v5.5",
+        suno_name="V5_5",
+        native={Generation.B: "chirp-v5-5"},
+        spellings=("suno/suno-v5.5",),
+        lyrics_chars=3000,
+        style_chars=1000,
+    ),
+)
+
+#: A name in the vendor's own words, of either generation: ``suno-v4-0-pro``, ``chirp-v5-5``.
+_NATIVE_NAME = re.compile(r"(?:suno|chirp)-v[0-9]+(?:-[0-9a-z]+)*")
+
+
+@attrs.frozen(kw_only=True)
+class NativeModel:
+    """A model in the vendor's words, with the longest style that it takes."""
+
+    name: str
+    style_chars: int
+
+
+def find_native(asked: str, generation: Generation) -> NativeModel | None:
+    """What to call a model in a request; None if this generation does not have it, or nobody does."""
+    listed = next((model for model in MODELS if model.answers_to(asked)), None)
+    if listed is not None:
+        name = listed.native.get(generation)
+        return NativeModel(name=name, style_chars=listed.style_chars) if name else None
+    name = _bare(asked)
+    return NativeModel(name=name, style_chars=_style_chars(name)) if _NATIVE_NAME.fullmatch(name) else None
+
+
+def length(text: str) -> int:
+    """Length of a text as the vendor may count it."""
+    # ASSUMED: the pages say "chars" and no more; UTF-16 units are never fewer than code points, the safe side.
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+
+
+def _bare(name: str) -> str:
+    return name.strip().lower().removeprefix("suno/")
+
+
+def _style_chars(name: str) -> int:
+    """The limit of the listed model that a native name belongs to (``suno-v4-0-pro`` is a V4); the larger one for a stranger."""
+    natives = [(native, model.style_chars) for model in MODELS for native in model.native.values()]
+    family = (
+        chars for native, chars in natives if name == native or re.fullmatch(f"{native}-(?:vip|pro)", name)
+    )
+    return next(family, max(model.style_chars for model in MODELS))

@@ -1,0 +1,133 @@
+"""Knows how apiin.one says no: error bodies, numbers and words, and the class of failure that each stands for; no tasks and no tracks.
+
+Two shapes occur, ``{error: {code, message, type}}`` and ``{code, message}`` (or ``msg``), with an HTTP error status or inside HTTP 200.
+The error's ``type`` beats its number where they disagree, the body's number beats the HTTP status.
+Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a relative's.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import reading
+from musicgate.model import Failure, FailureClass
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from musicgate.model import JsonValue
+    from musicgate.wire import HttpResponse
+
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the other pages, 2026.
+_CLASS_OF_TYPE = {
+    "invalid_request": FailureClass.INVALID,
+    "bad_request": FailureClass.INVALID,
+    "authentication_error": FailureClass.AUTH,
+    "insufficient_credits": FailureClass.CREDITS,
+    "not_found": FailureClass.NOT_FOUND,
+}
+# ASSUMED: 403 and 429 are documented by relatives only; 408, 409 and 422 by nobody, they mean what HTTP says.
+_CLASS_OF_NUMBER = {
+    400: FailureClass.INVALID,
+    401: FailureClass.AUTH,
+    402: FailureClass.CREDITS,
+    403: FailureClass.FORBIDDEN,
+    404: FailureClass.NOT_FOUND,
+    408: FailureClass.TIMEOUT,
+    409: FailureClass.CONFLICT,
+    422: FailureClass.INVALID,
+    429: FailureClass.RATE_LIMITED,
+}
+# ASSUMED: the page lists no words; these are what relatives' clients look for.
+_MODERATION = re.compile(
+    r"guideline|policy|policies|moderat|inappropriate|copyright|sensitive", re.IGNORECASE
+)
+
+NATIVE_MESSAGE_CHARS = 500
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error that an answer states: its class, the vendor's own code as text, and the vendor's own words."""
+
+    reason: FailureClass
+    code: str
+    text: str | None
+
+    def failure(self, response: HttpResponse) -> Failure:
+        """The failure that it stands for."""
+        return Failure(
+            reason=self.reason,
+            message=f"apiin.one: {self.text}" if self.text else f"apiin.one answered with error {self.code}",
+            native_code=self.code,
+            native_message=self.text,
+            retry_after_s=reading.retry_after_s(response),
+            http_status=422 if self.code == "422" else None,
+        )
+
+
+def find_refusal(body: JsonValue, status: int) -> Refusal | None:
+    """The error that an answer states; None if it states none.
+
+    Args:
+        body: the parsed body; None where it could not be read.
+        status: the HTTP status. It counts only where the body says nothing itself.
+    """
+    envelope = reading.mapping(body)
+    error = envelope.get("error")
+    detail = reading.mapping(error)
+    number = _number(detail.get("code"), envelope.get("code"))
+    says_error = bool(error.strip() if isinstance(error, str) else error) or not _is_success(number or 200)
+    words = [reading.text(word) for word in (detail.get("type"), detail.get("code"), envelope.get("code"))]
+    named = _named(*words)
+    if named is None and not says_error:
+        if number is not None or _is_success(status):
+            return None
+        number = status
+    text = (
+        message_of(detail)
+        or (reading.text(error) if isinstance(error, str) else None)
+        or message_of(envelope)
+    )
+    if number is None or _is_success(number):
+        number = status
+    reason = named or _named(reading.text(envelope.get("type"))) or class_of_number(number)
+    if reason is FailureClass.INVALID and is_moderation(text):
+        reason = FailureClass.MODERATION
+    code = next((word for word in words if word is not None), None) if says_error or named else None
+    return Refusal(reason=reason, code=code or str(number), text=text)
+
+
+def class_of_number(number: int) -> FailureClass:
+    """The class of an HTTP status, or of the same number in a body."""
+    if 400 <= number < 500:
+        return _CLASS_OF_NUMBER.get(number, FailureClass.INVALID)
+    return FailureClass.UPSTREAM_FAILED if 500 <= number < 600 else FailureClass.PROTOCOL
+
+
+def is_moderation(text: str | None) -> bool:
+    """True if the vendor's words speak of a filter or a rights check."""
+    return text is not None and _MODERATION.search(text) is not None
+
+
+def message_of(source: Mapping[str, object]) -> str | None:
+    """The words of an envelope or error object, ``message`` or ``msg``, cut to what we keep."""
+    text = reading.text(reading.first(source, "message", "msg"))
+    return text[:NATIVE_MESSAGE_CHARS] if text else None
+
+
+def _named(*words: str | None) -> FailureClass | None:
+    return next(
+        (_CLASS_OF_TYPE[word.lower()] for word in words if word and word.lower() in _CLASS_OF_TYPE), None
+    )
+
+
+def _number(*codes: JsonValue) -> int | None:
+    return next((number for number in map(reading.integer, codes) if number is not None), None)
+
+
+def _is_success(number: int) -> bool:
+    return 200 <= number < 300
