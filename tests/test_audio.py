@@ -124,6 +124,9 @@ def test_adts_header() -> None:
     assert frame is not None
     assert (frame.sample_rate_hz, frame.channels, frame.samples, frame.size_bytes) == (44_100, 2, 1024, 11)
     assert adts_header(ADTS[:6]) is None
+    mono = adts_header(bytes.fromhex("fff15040017ffc"))
+    assert mono is not None
+    assert mono.channels == 1
     several = adts_header(bytes.fromhex("fff151c0017ffe"))  # eight channels (configuration 7), three blocks
     assert several is not None
     assert (several.channels, several.samples) == (8, 3072)

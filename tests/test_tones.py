@@ -311,3 +311,10 @@ def test_covers_are_pictures() -> None:
                 side,
             )
     assert cover_png("Blue") == cover_png("Blue") != cover_png("Green")
+
+
+@pytest.mark.parametrize("frequency_hz", [1, 7, 73, 440, 698])
+def test_a_tone_is_every_nth_sample_of_the_wave(frequency_hz: int) -> None:
+    wave = [float(number) for number in range(8_000)]
+    expected = [float(number * frequency_hz % 8_000) for number in range(4_000)]
+    assert pcm._tone(frequency_hz, wave, 4_000) == expected

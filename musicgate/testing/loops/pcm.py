@@ -9,7 +9,7 @@ import hashlib
 import math
 from array import array
 from itertools import chain, cycle, islice
-from operator import add, mul
+from operator import add, mul, sub
 from typing import Final
 
 from musicgate.testing.loops.mp3 import rotation
@@ -55,7 +55,7 @@ def _linear(sample_rate_hz: int, channels: int) -> bytes:
     else:
         samples = array("h", bytes(4 * len(middle)))
         samples[0::2] = array("h", map(int, map(add, middle, side)))
-        samples[1::2] = array("h", (int(m - s) for m, s in zip(middle, side, strict=True)))
+        samples[1::2] = array("h", map(int, map(sub, middle, side)))
     if array("H", b"\x01\x00")[0] != 1:
         samples.byteswap()
     return samples.tobytes()
@@ -68,9 +68,10 @@ def _loop(sample_rate_hz: int) -> tuple[list[float], list[float]]:
     fading = _fading(beat_samples, 5.0)
     bass = [*chain.from_iterable(_plucks(_BASS[bar], wave, fading, 0.9) for bar in range(_BARS))]
     melody = [*chain.from_iterable(_plucks(_MELODY[bar], wave, fading, 0.5) for bar in range(_BARS))]
-    chords = [*chain.from_iterable(_comping(chord, wave, beat_samples) for chord in _CHORDS)]
+    strokes = _strokes(beat_samples)
+    chords = [*chain.from_iterable(_comping(chord, wave, strokes) for chord in _CHORDS)]
     brushes = islice(cycle(_brushes(beat_samples)), len(bass))
-    middle = [sum(voices) for voices in zip(bass, melody, chords, brushes, strict=True)]
+    middle = list(map(add, map(add, bass, melody), map(add, chords, brushes)))
     side = [0.35 * (chord - note) for chord, note in zip(chords, melody, strict=True)]
     return middle, side
 
@@ -95,8 +96,14 @@ def _fading(samples: int, per_beat: float) -> list[float]:
 
 
 def _tone(frequency_hz: int, wave: list[float], samples: int) -> list[float]:
-    rate = len(wave)
-    return [wave[at % rate] for at in range(0, frequency_hz * samples, frequency_hz)]
+    """Every n-th sample of the 1 Hz wave, cycle by cycle: one slice each, where a look-up per sample would be slow."""
+    out: list[float] = []
+    start = 0
+    while len(out) < samples:
+        turn = wave[start::frequency_hz]
+        out += turn
+        start += len(turn) * frequency_hz - len(wave)
+    return out[:samples]
 
 
 def _plucks(
@@ -110,13 +117,17 @@ def _plucks(
     return out
 
 
-def _comping(chord_hz: tuple[int, ...], wave: list[float], beat_samples: int) -> list[float]:
-    """A bar of one chord, struck on the first beat and on the swung off-beat of the second."""
+def _strokes(beat_samples: int) -> list[float]:
+    """How loud the chord is over a bar: struck on the first beat and on the swung off-beat of the second."""
     first = beat_samples * 5 // 3
     strokes = _fading(first, 3.0) + _fading(_BEATS * beat_samples - first, 4.0)
-    second = [
-        0.16 * sum(voices) for voices in zip(*(_tone(hz, wave, len(wave)) for hz in chord_hz), strict=True)
-    ]
+    return [0.16 * level for level in strokes]
+
+
+def _comping(chord_hz: tuple[int, ...], wave: list[float], strokes: list[float]) -> list[float]:
+    """A bar of one chord; what sounds in its first second sounds in its second one, too."""
+    one, two, three, four = (_tone(hz, wave, len(wave)) for hz in chord_hz)
+    second = list(map(add, map(add, one, two), map(add, three, four)))
     return list(map(mul, second + second, strokes))
 
 
