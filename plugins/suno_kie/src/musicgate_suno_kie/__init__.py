@@ -1,9 +1,31 @@
 """Suno over kie.ai, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it."""
 
+from musicgate.emulation import Emulator, EmulatorOptions
+from musicgate.hookspecs import hookimpl
+from musicgate_suno_kie.callback import parse_callback
 from musicgate_suno_kie.declaration import provider
+from musicgate_suno_kie.read import map_status, parse_response
 from musicgate_suno_kie.translate import cancel_request, poll_request, translate_request
 
-__all__ = ["HOOK_API", "cancel_request", "poll_request", "provider", "translate_request"]
+__all__ = [
+    "HOOK_API",
+    "cancel_request",
+    "emulator",
+    "map_status",
+    "parse_callback",
+    "parse_response",
+    "poll_request",
+    "provider",
+    "translate_request",
+]
 
 #: Version of `musicgate.hookspecs` that this plugin was built for.
 HOOK_API = 1
+
+
+@hookimpl
+def emulator(options: EmulatorOptions) -> Emulator:
+    """A fresh kie.ai. It is imported when it is wanted: who talks to the real one does not pay for it."""
+    from musicgate_suno_kie.emulator_service import SunoEmulator
+
+    return SunoEmulator(options)

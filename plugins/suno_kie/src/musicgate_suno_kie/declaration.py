@@ -191,6 +191,8 @@ PROVIDER: Final = Provider(
     options_schema=musicgate_schemas.load("options/suno"),
     settings_schema=SETTINGS_SCHEMA,
     raw_models=True,
+    # Of the two Suno plugins this one is asked first, unless the operator says otherwise.
+    priority=50,
     callbacks=True,
     # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients use 5 to 15 s.
     poll=PollSchedule(first_s=5.0, min_s=5.0, max_s=15.0),

@@ -1,0 +1,140 @@
+"""Knows the vendor's numeric codes and what class of failure each one is; it knows no route and no answer shape.
+
+The code in the body is the verdict. HTTP 200 comes with success and with nearly every error, auth and credits included (seen), but
+pages list true HTTP errors as well, so both are read by the same table.
+
+Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/generate-music-callbacks, kie.ai/getting-started;
+docs.sunoapi.org for the other flavour.
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from musicgate.model import Failure, FailureClass
+from musicgate_suno_kie.declaration import Flavour
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Seconds to wait after a rate refusal without ``Retry-After``: the window is 20 creates in 10 s.
+RATE_LIMIT_WAIT_S: Final = 10.0
+
+#: A vendor's message is kept up to this length.
+LONGEST_MESSAGE: Final = 500
+
+_KIE: Final[Mapping[int, FailureClass]] = MappingProxyType(
+    {
+        400: FailureClass.MODERATION,  # lyrics under copyright
+        401: FailureClass.AUTH,
+        402: FailureClass.CREDITS,
+        # ASSUMED: not in the vendor's table; the general meaning of the number.
+        403: FailureClass.FORBIDDEN,
+        404: FailureClass.NOT_FOUND,
+        408: FailureClass.TIMEOUT,  # no upstream result for over ten minutes
+        409: FailureClass.CONFLICT,
+        413: FailureClass.MODERATION,  # uploaded audio equals an existing work
+        422: FailureClass.INVALID,
+        429: FailureClass.RATE_LIMITED,  # nothing created, nothing queued, nothing billed
+        433: FailureClass.CREDITS,  # limit of a sub-key
+        451: FailureClass.INVALID,  # cannot fetch the given file
+        455: FailureClass.UNAVAILABLE,  # maintenance
+        500: FailureClass.UPSTREAM_FAILED,
+        501: FailureClass.UPSTREAM_FAILED,
+        505: FailureClass.UNSUPPORTED,  # feature switched off
+        531: FailureClass.UPSTREAM_FAILED,  # failed and refunded
+    }
+)
+
+#: sunoapi.org: 429 means no credits there (seen, inside HTTP 200), and two other numbers mean "too often".
+_SUNOAPI: Final[Mapping[int, FailureClass]] = MappingProxyType(
+    {
+        **_KIE,
+        405: FailureClass.RATE_LIMITED,
+        413: FailureClass.INVALID,  # prompt too long
+        429: FailureClass.CREDITS,
+        430: FailureClass.RATE_LIMITED,
+    }
+)
+
+#: Codes that end a job when they come with it, as ``errorCode``, ``failCode`` or as the code of a read.
+FINAL_CODES: Final = frozenset({400, 413, 501, 531})
+
+#: Codes after which the vendor surely keeps no credits.
+#: Source: docs.kie.ai/suno-api/generate-music-callbacks: "Your credits have been refunded".
+REFUNDED_CODES: Final = frozenset({531})
+
+#: HTTP statuses of answers without the vendor's envelope (a proxy, a firewall), where they differ from the vendor's codes.
+_HTTP: Final[Mapping[int, FailureClass]] = MappingProxyType(
+    {
+        400: FailureClass.INVALID,
+        405: FailureClass.NOT_FOUND,
+        413: FailureClass.INVALID,
+        451: FailureClass.FORBIDDEN,
+    }
+)
+
+_TOO_OFTEN = "call frequency is too high"
+_VALIDATION_WORDS = ("field is required", "not within the range of allowed options")
+
+
+def failure_of(
+    code: int, message: str | None, flavour: Flavour, *, retry_after_s: float | None = None
+) -> Failure:
+    """The failure that a code of a call stands for; a code that is in no table is ``upstream_failed``."""
+    table = _SUNOAPI if flavour is Flavour.SUNOAPI else _KIE
+    reason = table.get(code, FailureClass.UPSTREAM_FAILED)
+    said = (message or "").lower()
+    # Seen: rate refusals inside HTTP 200 with these words; the code beside them was not recorded.
+    if _TOO_OFTEN in said:
+        reason = FailureClass.RATE_LIMITED
+    # Seen: validation errors under code 500, with these words.
+    if reason is FailureClass.UPSTREAM_FAILED and any(words in said for words in _VALIDATION_WORDS):
+        reason = FailureClass.INVALID
+    wait_s = retry_after_s
+    if wait_s is None and reason is FailureClass.RATE_LIMITED:
+        wait_s = RATE_LIMIT_WAIT_S
+    return Failure(
+        reason=reason,
+        message=_sentence(message, f"the vendor answered with code {code}"),
+        native_code=str(code),
+        native_message=message,
+        retry_after_s=wait_s,
+        http_status=422 if code == 422 and reason is FailureClass.INVALID else None,
+        may_have_cost=False if code in REFUNDED_CODES else None,
+    )
+
+
+def failure_of_job(code: int | None, message: str | None, word: str, flavour: Flavour) -> Failure:
+    """Why a task failed, by its own error code; codes that speak of calls (429, 500) say nothing more than "failed" here."""
+    refunded = code in REFUNDED_CODES
+    reason = FailureClass.UPSTREAM_FAILED
+    if word == "SENSITIVE_WORD_ERROR":
+        reason = FailureClass.MODERATION
+    elif code == 408 or code in FINAL_CODES:
+        reason = failure_of(code, None, flavour).reason
+    # Seen: failed creations cost nothing.
+    free = refunded or word == "CREATE_TASK_FAILED"
+    return Failure(
+        reason=reason,
+        message=_sentence(message, f"the vendor reported {word}"),
+        native_code=word if code is None else str(code),
+        native_message=message,
+        may_have_cost=False if free else None,
+    )
+
+
+def failure_of_http(status: int) -> Failure:
+    """The failure that an HTTP error without the vendor's envelope stands for."""
+    reason = _HTTP.get(status) or _KIE.get(status, FailureClass.UPSTREAM_FAILED)
+    if status >= 500:
+        reason = FailureClass.UPSTREAM_FAILED
+    elif reason is FailureClass.UPSTREAM_FAILED:
+        reason = FailureClass.INVALID if 400 <= status < 500 else FailureClass.PROTOCOL
+    message = f"HTTP {status} without a readable body"
+    return Failure(reason=reason, message=message, native_code=str(status))
+
+
+def _sentence(message: str | None, otherwise: str) -> str:
+    return message or otherwise

@@ -1,0 +1,266 @@
+"""Knows what a played task looks like at a moment: its status word, its tracks, its record in both dialects; no HTTP."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from musicgate.model import JsonObject, JsonValue
+from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
+from musicgate_suno_kie.emulator_switches import Switches
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+TEXT_S: Final = 10.0
+FIRST_S: Final = 27.0
+DONE_S: Final = 45.0
+
+#: Lengths in the documentation's example.
+_DOC_LENGTHS_S = (198.44, 228.28)
+_FAILURES = frozenset(
+    {"CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR", "FAILED", "ERROR"}
+)
+_MARKET_WORDS = {
+    "PENDING": "waiting",
+    "TEXT_SUCCESS": "generating",
+    "FIRST_SUCCESS": "generating",
+    "SUCCESS": "success",
+}
+_MODEL_NAMES = {
+    "V4": "chirp-v4",
+    "V4_5": "chirp-auk-turbo",
+    "V4_5PLUS": "chirp-auk-turbo",
+    "V4_5ALL": "chirp-auk-turbo",
+}
+_CHINA_HOURS = 8
+
+
+def digest(*parts: object) -> str:
+    """64 hexadecimal digits that depend on nothing but the parts."""
+    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def uuid4(*parts: object) -> str:
+    """A text in the form of a random UUID."""
+    text = digest(*parts)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
+
+
+@attrs.define(kw_only=True)
+class Task:
+    """One accepted create call.
+
+    Attributes:
+        song: what was asked for, in the legacy spelling.
+        param: the request as it came, for the record's ``param``.
+        key: whose account is charged.
+        created_s: epoch seconds.
+        speed: divides all delays.
+        reads: how often the record was read; final_reads: how often since the end.
+    """
+
+    id: str
+    dialect: Dialect
+    song: JsonObject
+    param: JsonObject
+    key: str
+    origin: str
+    callback_url: str
+    switches: Switches
+    created_s: float
+    speed: float
+    reads: int = 0
+    final_reads: int = 0
+    media_reads: dict[str, int] = attrs.field(factory=dict)
+
+    @property
+    def end(self) -> str:
+        """The last status word."""
+        return self.switches.word("end", "SUCCESS")
+
+    @property
+    def fails(self) -> bool:
+        """True if the task ends in a failure."""
+        return self.end in _FAILURES
+
+    @property
+    def error_code(self) -> int | None:
+        """The code of the failure, or None."""
+        word = self.switches.word("error_code")
+        return int(word) if word.isdecimal() else None
+
+    @property
+    def error_message(self) -> str:
+        """The text of the failure."""
+        return self.switches.word("error_message", "Song_generation_failed").replace("_", " ")
+
+    def at_s(self, stage: str) -> float:
+        """Epoch seconds at which a stage (text, first, done) is reached."""
+        default = {"text": TEXT_S, "first": FIRST_S, "done": DONE_S}[stage]
+        return self.created_s + self.switches.seconds(f"{stage}_s", default) / self.speed
+
+    def stages(self) -> tuple[str, ...]:
+        """The stages that this task goes through, in order."""
+        return tuple(stage for stage in ("text", "first", "done") if stage not in self.switches.words("skip"))
+
+    def word(self, now: float) -> str:
+        """The status word in the legacy dialect."""
+        words = {"text": "TEXT_SUCCESS", "first": "FIRST_SUCCESS", "done": self.end}
+        stop = self.switches.word("stop")
+        if stop and stop not in words.values():
+            return "PENDING" if stop == "PENDING" else stop
+        word = "PENDING"
+        for stage in self.stages():
+            if now < self.at_s(stage) or word == stop:
+                break
+            word = words[stage]
+        return word
+
+    def is_over(self, now: float) -> bool:
+        """True once the last status word is reached."""
+        return self.word(now) == self.end and now >= self.at_s("done")
+
+    def lengths_s(self) -> tuple[float, float]:
+        """Seconds of the two tracks. They differ, as they do at the vendor."""
+        wanted = self.switches.word("lengths")
+        if wanted == "doc":
+            return _DOC_LENGTHS_S
+        if wanted:
+            first, _, second = wanted.partition(",")
+            return float(first), float(second or first)
+        asked = self.song.get("duration")
+        if isinstance(asked, int | float) and not isinstance(asked, bool) and asked > 0:
+            return float(asked), float(asked) + 2
+        pick = int(digest(self.id, "length")[:4], 16) % 300 / 100
+        return round(6 + pick, 2), round(9 + pick, 2)
+
+    def track_ids(self) -> tuple[str, str]:
+        """Ids of the two tracks."""
+        return uuid4(self.id, 0), uuid4(self.id, 1)
+
+    def tracks(self, now: float) -> list[dict[str, JsonValue]]:
+        """The tracks as a record shows them, camelCase; empty before there is anything to show."""
+        word = self.word(now)
+        if word == "PENDING" or word.startswith(("CREATE", "SENSITIVE")):
+            return []
+        over = self.is_over(now)
+        fault = self.switches.step("audio", self.final_reads - 1) if over else ""
+        if fault == "none" or (self.fails and fault != "some"):
+            return []
+        ready = (
+            0
+            if word == "TEXT_SUCCESS" or fault == "null"
+            else 1
+            if word == "FIRST_SUCCESS" or fault == "some"
+            else 2
+        )
+        if not over and word not in {"TEXT_SUCCESS", "FIRST_SUCCESS"}:
+            return []
+        empty: JsonValue = None if fault == "null" else ""
+        return [self._track(index, ready=index < ready, fault=fault, empty=empty) for index in range(2)]
+
+    def _track(self, index: int, *, ready: bool, fault: str, empty: JsonValue) -> dict[str, JsonValue]:
+        track_id, song = self.track_ids()[index], self.song
+        wordless = song.get("instrumental") is True
+        words = (
+            song.get("prompt") or song.get("lyrics")
+            if song.get("customMode") is True
+            else "[Verse]\nA song of its own"
+        )
+        audio = f"{self.origin}/media/{track_id}.mp3" if ready else empty
+        source = f"{self.origin}/source/{track_id}.mp3" if ready else empty
+        track: dict[str, JsonValue] = {
+            "id": track_id,
+            "audioUrl": None if fault == "source" else audio,
+            "sourceAudioUrl": source,
+            "streamAudioUrl": f"{self.origin}/stream/{track_id}",
+            "sourceStreamAudioUrl": f"{self.origin}/stream/{track_id}",
+            "imageUrl": f"{self.origin}/image/{track_id}.png",
+            "sourceImageUrl": f"{self.origin}/image/{track_id}.png",
+            "prompt": "[Instrumental]" if wordless else words or "",
+            "modelName": _MODEL_NAMES.get(str(song.get("model")), "chirp-fenix"),
+            "title": song.get("title") or "Midnight Blue",
+            "tags": song.get("style") or "jazz, piano",
+            "createTime": self.time(self.created_s),
+            "duration": self.lengths_s()[index] if ready else None,
+        }
+        if self.switches.word("shape") == "doc":
+            return {key: value for key, value in track.items() if not key.startswith("source")}
+        return track
+
+    def time(self, epoch_s: float) -> JsonValue:
+        """A time as the vendor writes it: epoch milliseconds (seen), or the documented date text."""
+        if self.switches.word("shape") != "doc":
+            return int(epoch_s * 1000)
+        return f"{datetime.fromtimestamp(epoch_s, UTC) + timedelta(hours=_CHINA_HOURS):%Y-%m-%d %H:%M:%S}"
+
+    def legacy_record(self, now: float, *, word: str | None = None) -> dict[str, JsonValue]:
+        """The record of the legacy dialect; ``word`` puts a lie in place of the status."""
+        over = self.is_over(now)
+        failed = over and self.fails
+        tracks = [] if word else self.tracks(now)
+        empty: JsonValue = {
+            "suno_data_null": {"taskId": self.id, "sunoData": None},
+            "suno_data_empty": {"taskId": self.id, "sunoData": []},
+        }.get(self.switches.word("waiting"))
+        return {
+            "taskId": self.id,
+            "parentMusicId": "",
+            "param": self.param_text(),
+            "response": {"taskId": self.id, "sunoData": tracks} if tracks else empty,
+            "status": word or self.word(now),
+            "type": "chirp-v4",
+            "operationType": "generate",
+            "errorCode": self.error_code if failed else None,
+            "errorMessage": self.error_message if failed else None,
+            "createTime": self.time(self.created_s),
+        }
+
+    def market_record(self, now: float, *, word: str | None = None) -> dict[str, JsonValue]:
+        """The record of the market dialect."""
+        native = word or self.word(now)
+        over = self.is_over(now) and word is None
+        failed = over and self.fails
+        songs = [snake_case(track) for track in self.tracks(now)] if over and not failed else []
+        result: JsonValue = {"data": songs} if songs else None
+        place = self.switches.word("result", "text")
+        as_text = {"text": json.dumps(result), "broken": '{"data": [{', "response": None}
+        done = self.time(self.at_s("done")) if over else None
+        return {
+            "taskId": self.id,
+            "model": "ai-music-api/generate",
+            "state": self._market_word(native, now, failed=failed),
+            "param": self.param_text(),
+            "resultJson": as_text.get(place, result) if songs else None,
+            "response": result if place == "response" else None,
+            "failCode": str(self.error_code or 501) if failed else None,
+            "failMsg": self.error_message if failed else None,
+            "costTime": int((self.at_s("done") - self.created_s) * 1000) if over else None,
+            "createTime": self.time(self.created_s),
+            "updateTime": self.time(now),
+            "completeTime": done,
+            "creditsConsumed": CREDITS_PER_REQUEST if over and not failed else 0,
+        }
+
+    def _market_word(self, native: str, now: float, *, failed: bool) -> str:
+        if failed:
+            return "fail"
+        is_queuing = native == "PENDING" and now >= (self.created_s + self.at_s("text")) / 2
+        return "queuing" if is_queuing else _MARKET_WORDS.get(native, native.lower())
+
+    def param_text(self) -> str:
+        """The request as JSON text, or something that only looks like it."""
+        return '{"prompt": "' if self.switches.word("param") == "broken" else json.dumps(self.param)
+
+
+def snake_case(track: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
+    """A track as callbacks and the market spell it; ``createTime`` stays as it is in both."""
+    return {
+        key if key == "createTime" else "".join(f"_{c.lower()}" if c.isupper() else c for c in key): value
+        for key, value in track.items()
+    }

@@ -1,0 +1,234 @@
+"""Knows what each answer of kie.ai says about a task: status words, failures, doubts; not how a request is made.
+
+How an answer is judged:
+
+* *Create.* The body's ``code`` decides. A task id is acceptance, whatever else is said. A code is a refusal. A 2xx without an id, and
+  a server error (code or status 500 and up, unless it is in the table as a plain refusal), may have been accepted: it costs 12
+  credits to be wrong, so they are errors with ``maybe_accepted``.
+* *Read.* Only the task's own record says anything about the song. Noise (429, 455, 5xx, HTML, an empty body, ``data: null``) is an
+  error that leaves the job as it was. Three answers end a job only when they last: no record, "done" without audio, a call-back
+  that went wrong. A task that failed after a track had its audio is done with that track: it is paid for.
+
+Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market/common/get-task-detail (2026-09-25).
+"""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step, hookimpl
+from musicgate.model import (
+    Doubt,
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+    NativeTrack,
+    ProviderSettings,
+)
+from musicgate.reading import first, integer, mapping, retry_after_s, text
+from musicgate.wire import HttpResponse
+from musicgate_suno_kie.codes import FINAL_CODES, LONGEST_MESSAGE, failure_of, failure_of_http, failure_of_job
+from musicgate_suno_kie.declaration import flavour_of
+from musicgate_suno_kie.tracks import read_tracks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: A task that has just been created may have no record yet.
+#: Seen: code 422 "recordInfo is null" right after creation, on market recordInfo. ASSUMED: the same on the legacy route; the time.
+NO_RECORD_GRACE_S: Final = 60.0
+
+#: Seen: SUCCESS with null links that were filled in later, 2026-07-08. ASSUMED: the time.
+NO_AUDIO_GRACE_S: Final = 120.0
+
+#: A callback that went wrong says nothing about the song. ASSUMED: the time.
+CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
+
+#: A read that answers 408 may speak of the task or of the read itself. ASSUMED: the time.
+TIMEOUT_GRACE_S: Final = 120.0
+
+#: The word that proves nothing: their callback to us failed, the audio may well exist.
+CALLBACK_EXCEPTION: Final = "CALLBACK_EXCEPTION"
+
+#: Status words of both dialects and their unofficial relatives, in upper case. Any other word leaves a job as it is.
+STATUS_WORDS: Final[Mapping[str, JobState]] = MappingProxyType(
+    {
+        **dict.fromkeys(("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("WAITING", "QUEUING", "QUEUED", "GENERATING", "RUNNING"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("SUCCESS", "SUCCEEDED", "COMPLETED"), JobState.COMPLETED),
+        **dict.fromkeys(
+            ("CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR"), JobState.FAILED
+        ),
+        **dict.fromkeys(("FAILED", "FAIL", "ERROR"), JobState.FAILED),
+    }
+)
+
+
+@hookimpl
+def map_status(native_status: str) -> JobState | None:
+    """The meaning of a status word, whatever its case; None for CALLBACK_EXCEPTION, which proves nothing, and for unknown words."""
+    return STATUS_WORDS.get(native_status.strip().upper())
+
+
+@hookimpl
+def parse_response(step: Step, response: HttpResponse, job: Job, settings: ProviderSettings) -> JobUpdate:
+    """Read an answer to a create call or to a read.
+
+    Raises:
+        ProviderError: the answer cannot be read, may hide an accepted task, or says nothing about the song.
+    """
+    body = _envelope(response)
+    if step is Step.CREATE:
+        return _created(response, body, settings)
+    return _read(response, body, job, settings)
+
+
+def _envelope(response: HttpResponse) -> Mapping[str, object]:
+    try:
+        return response.json_object()
+    except ProviderError as exc:
+        if response.is_success:
+            raise
+        failure = attrs.evolve(failure_of_http(response.status), retry_after_s=retry_after_s(response))
+        unsure = not 400 <= response.status < 500
+        raise ProviderError(failure, status=response.status, maybe_accepted=unsure) from exc
+
+
+def _created(response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings) -> JobUpdate:
+    data = mapping(body.get("data"))
+    native_id = text(first(data, "taskId", "task_id")) or text(first(body, "taskId", "task_id"))
+    failure = _refusal(response, body, settings)
+    if failure is None and native_id is None:
+        message = "the vendor reported success but gave no task id"
+        no_id = Failure(reason=FailureClass.PROTOCOL, message=message, native_message=_message(body))
+        raise ProviderError(no_id, status=response.status, maybe_accepted=True)
+    if failure is not None and native_id is None and _hides_acceptance(failure, response):
+        raise ProviderError(failure, status=response.status, maybe_accepted=True)
+    # The answer names no status; the id alone says that the task is on its way.
+    state = JobState.IN_PROGRESS if failure is None else None
+    return JobUpdate(native_id=native_id, state=state, failure=failure, body=dict(body))
+
+
+def _hides_acceptance(failure: Failure, response: HttpResponse) -> bool:
+    """True for a server error that does not plainly say that nothing was created; 501, 505 and 531 plainly do."""
+    if failure.reason is not FailureClass.UPSTREAM_FAILED:
+        return failure.reason is FailureClass.PROTOCOL
+    code = integer(failure.native_code)
+    return code not in FINAL_CODES and (code is None or code >= 500 or response.status >= 500)
+
+
+def _refusal(
+    response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings
+) -> Failure | None:
+    """The failure that code or, without one, the HTTP status stands for; None for success."""
+    wait_s = retry_after_s(response)
+    code = integer(body.get("code"))
+    if code is None:
+        if response.is_success:
+            return None
+        named = attrs.evolve(failure_of_http(response.status), retry_after_s=wait_s)
+        return attrs.evolve(named, native_message=_message(body), message=_message(body) or named.message)
+    if code == 200:
+        return None
+    return failure_of(code, _message(body), flavour_of(settings), retry_after_s=wait_s)
+
+
+def _message(body: Mapping[str, object]) -> str | None:
+    """The envelope's text: ``msg``, on one market page ``message``."""
+    said = text(first(body, "msg", "message", "error"))
+    return said[:LONGEST_MESSAGE] if said else None
+
+
+def _read(
+    response: HttpResponse, body: Mapping[str, object], job: Job, settings: ProviderSettings
+) -> JobUpdate:
+    refusal = _refusal(response, body, settings)
+    if refusal is not None:
+        return _refused_read(response, refusal, body)
+    data = mapping(body.get("data"))
+    word = text(first(data, "status", "state"))
+    if word is None:
+        message = "the vendor's answer has no task record in it"
+        failure = Failure(reason=FailureClass.PROTOCOL, message=message, native_message=_message(body))
+        raise ProviderError(failure, status=response.status)
+    derive = settings.options.get("derive_cdn_urls") is True
+    return _judge(
+        word,
+        data,
+        job,
+        settings,
+        JobUpdate(native_status=word, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
+    )
+
+
+def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, object]) -> JobUpdate:
+    """A read that was answered with an error code: no record, the end of the task, or noise."""
+    code = integer(body.get("code"))
+    if code in {404, 422}:
+        gone = attrs.evolve(refusal, reason=FailureClass.NOT_FOUND, http_status=None)
+        return JobUpdate(doubt=Doubt(failure=gone, grace_s=NO_RECORD_GRACE_S), body=dict(body))
+    if code == 408:
+        return JobUpdate(doubt=Doubt(failure=refusal, grace_s=TIMEOUT_GRACE_S), body=dict(body))
+    if code in FINAL_CODES:
+        return JobUpdate(failure=refusal, body=dict(body))
+    raise ProviderError(refusal, status=response.status)
+
+
+def _judge(
+    word: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
+) -> JobUpdate:
+    """What a status word means beside the tracks that are there."""
+    mapped = map_status(word)
+    known = frozenset(track.native_id for track in job.tracks if track.audio_url)
+    some_audio = bool(known) or any(track.has_audio for track in update.tracks)
+    if word.strip().upper() == CALLBACK_EXCEPTION:
+        return _after_callback_exception(update, some_audio=some_audio)
+    if mapped is JobState.COMPLETED:
+        if some_audio:
+            return attrs.evolve(
+                update, tracks=_mark_missing(update.tracks, known, "the vendor delivered no audio for it")
+            )
+        message = "the vendor reported success but delivered no audio"
+        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=word)
+        return attrs.evolve(update, doubt=Doubt(failure=failure, grace_s=NO_AUDIO_GRACE_S))
+    if mapped is not JobState.FAILED:
+        return update
+    failure = _job_failure(word, data, settings)
+    if some_audio:
+        marked = _mark_missing(update.tracks, known, failure.message)
+        return attrs.evolve(update, state=JobState.COMPLETED, tracks=marked)
+    return attrs.evolve(update, failure=failure)
+
+
+def _after_callback_exception(update: JobUpdate, *, some_audio: bool) -> JobUpdate:
+    if update.tracks and all(track.has_audio for track in update.tracks):
+        return attrs.evolve(update, state=JobState.COMPLETED)
+    if some_audio:
+        return attrs.evolve(update, state=JobState.IN_PROGRESS)
+    message = "the vendor's callback failed and no audio came after it"
+    failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=CALLBACK_EXCEPTION)
+    doubt = Doubt(failure=failure, grace_s=CALLBACK_EXCEPTION_GRACE_S)
+    return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=doubt)
+
+
+def _mark_missing(
+    tracks: tuple[NativeTrack, ...], known: frozenset[str | None], reason: str
+) -> tuple[NativeTrack, ...]:
+    """At the end: a track that has no audio, and had none earlier, is reported as failed beside the good ones."""
+    return tuple(
+        track if track.has_audio or track.native_id in known else attrs.evolve(track, failure_message=reason)
+        for track in tracks
+    )
+
+
+def _job_failure(word: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:
+    code = integer(first(data, "errorCode", "failCode", "error_code", "fail_code"))
+    said = text(first(data, "errorMessage", "failMsg", "error_message", "fail_msg"))
+    message = said[:LONGEST_MESSAGE] if said else None
+    return failure_of_job(code, message, word.strip().upper(), flavour_of(settings))

@@ -1,0 +1,108 @@
+"""Knows where tracks hide in answers of both dialects and how each of their fields is spelled; no status and no verdict.
+
+Shapes: ``data.response.sunoData`` (documented, camelCase), ``data.resultJson`` of the market (JSON text or an object, snake_case,
+seen 2026-10-06 with V6_MINI), and the places where neighbouring services put the same list.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
+
+from musicgate.model import NativeTrack
+from musicgate.reading import first, items, mapping, moment, seconds, text, url
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+#: What a track's ``prompt`` says when there are no words. Seen: every instrumental, although the page says that it is empty.
+NO_WORDS: Final = "[Instrumental]"
+
+#: Seen: one client derives a track's address at Suno itself from its id. Undocumented, so off unless the operator wants it.
+_CDN_URL = "https://cdn1.suno.ai/{id}.mp3"
+
+
+def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) -> tuple[NativeTrack, ...]:
+    """The tracks of the first place that has any, each id once, in the vendor's order.
+
+    Seen: the callbacks "first" and "complete" both deliver track one; a task read through one of them may list it twice.
+    """
+    for place in _places(data):
+        read = [read_track(item, derive_cdn_urls=derive_cdn_urls) for item in items(place)]
+        tracks = [track for track in read if track is not None]
+        if tracks:
+            return tuple({track.native_id or index: track for index, track in enumerate(tracks)}.values())
+    links = mapping(_unfold(data.get("resultJson"))).get("resultUrls")
+    found = [url(link) for link in links] if isinstance(links, list) else []
+    return tuple(NativeTrack(audio_url=link) for link in found if link)
+
+
+def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> NativeTrack | None:
+    """One track in either spelling; None for an object that says nothing of a track.
+
+    The links are in order of trust: audioUrl, then sourceAudioUrl (seen, not on the page). A stream link is no audio.
+    """
+    native_id = text(first(item, "id", "audioId", "audio_id"))
+    links = [
+        url(first(item, "audioUrl", "audio_url")),
+        url(first(item, "sourceAudioUrl", "source_audio_url")),
+    ]
+    stream = _link(
+        item, "streamAudioUrl", "stream_audio_url", "sourceStreamAudioUrl", "source_stream_audio_url"
+    )
+    image = _link(item, "imageUrl", "image_url", "sourceImageUrl", "source_image_url")
+    if derive_cdn_urls and native_id and any(links):
+        links.append(_CDN_URL.format(id=quote(native_id, safe="")))
+    audio = list(dict.fromkeys(link for link in links if link))
+    if native_id is None and not audio and stream is None and image is None:
+        return None
+    words = first(item, "prompt", "lyrics")
+    return NativeTrack(
+        native_id=native_id,
+        audio_url=audio[0] if audio else None,
+        fallback_urls=tuple(audio[1:]),
+        stream_audio_url=stream,
+        image_url=image,
+        title=text(item.get("title")),
+        tags=text(item.get("tags")),
+        duration_s=_duration_s(item),
+        lyrics=words if isinstance(words, str) and words.strip() != NO_WORDS else None,
+        native_model=text(first(item, "modelName", "model_name")),
+        created_at=moment(first(item, "createTime", "create_time")),
+    )
+
+
+def _places(data: Mapping[str, object]) -> Iterator[object]:
+    result = _unfold(data.get("resultJson"))
+    for source in (_unfold(data.get("response")), result, data):
+        if isinstance(source, list):
+            yield source
+            continue
+        known = mapping(source)
+        yield known.get("sunoData") or known.get("suno_data")
+        yield known.get("data")
+
+
+def _unfold(value: object) -> object:
+    """JSON text as its value, anything else as it is; text that is no JSON is nothing."""
+    if not isinstance(value, str):
+        return value
+    try:
+        unfolded: object = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return unfolded
+
+
+def _link(item: Mapping[str, object], *keys: str) -> str | None:
+    return next((link for link in (url(item.get(key)) for key in keys) if link), None)
+
+
+def _duration_s(item: Mapping[str, object]) -> float | None:
+    places = (
+        item.get("duration"),
+        item.get("durationSeconds"),
+        mapping(item.get("metadata")).get("duration"),
+    )
+    return next((found for found in map(seconds, places) if found), None)
