@@ -1,0 +1,173 @@
+"""One call to the played vendor as a value, and the vendor's refusals as values; decides nothing.
+
+Source of the error forms: elevenlabs.io/docs/eleven-api/resources/errors, 2026-08.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import parse_qsl, urlsplit
+
+import attrs
+
+from musicgate.emulation import switches_in
+from musicgate.reading import mapping
+from musicgate.wire import HttpRequest
+
+#: What can be switched on, globally or by ``[emulate name=value ...]`` in any text of the request.
+SWITCHES: Final[Mapping[str, str]] = {
+    "latency_s": "seconds that a song takes, whatever its length",
+    "default_length_s": "length of a song when none is asked for (8; the real vendor takes about 30)",
+    "busy": "429 with this code: rate_limit_exceeded (also 1), concurrent_limit_exceeded, system_busy, too_many_concurrent_requests",
+    "retry_after": "seconds of the Retry-After header beside a 429 or 503",
+    "error": "an HTTP status, then json (default), html or empty: 500, 503, 500html, 502html, 503html, 504empty",
+    "times": "busy and error hold for the first so many calls with this body, then the song is made",
+    "drop": "close the connection: 1 = after the song was made and charged, before = before that",
+    "cut": "close the connection in the middle of the audio",
+    "zero": "200 with no bytes",
+    "html": "200 with a page where audio was due",
+    "json": "200 with JSON where audio was due; json=refusal: with an error inside",
+    "detail": "form of every error: text or legacy",
+    "moderation": "refuse as prompt, plan or harmful, whatever is in it",
+    "suggestion": "0: a refused text comes back without a suggestion",
+    "song_id": "0: no song-id header",
+    "query_error": "400: an unknown output_format is refused with 400 instead of 422",
+    "tier_gate": "pcm_44100 and 192 kbit/s mp3 are refused by plan",
+    "pcm_channels": "1: headerless audio is mono",
+    "bare_opus": "Opus packets without their Ogg container",
+    "lf": "detailed: line ends are LF",
+    "camel": "detailed: keys in camelCase",
+    "nulls": "detailed: nulls everywhere in song_metadata",
+    "no_closing": "detailed: the closing boundary is missing",
+    "no_length": "no Content-Length header",
+    "glued": "detailed: no line end before the closing boundary",
+    "preamble": "detailed: bytes right before the first boundary",
+    "boundary_in_audio": "detailed: the audio holds bytes that look like a boundary",
+    "max_concurrent": "calls at a time per key (2)",
+    "calls_per_min": "calls per minute and key (no limit)",
+    "credits": "credits of a key (no limit)",
+}
+
+
+@attrs.frozen(kw_only=True)
+class Call:
+    """A request, taken apart.
+
+    Attributes:
+        body: the JSON object; None when the body is none.
+        malformed: True if the body is no JSON at all.
+    """
+
+    route: str
+    query: Mapping[str, str]
+    key: str | None
+    raw: bytes
+    body: Mapping[str, object] | None
+    malformed: bool
+    switches: Mapping[str, str]
+
+    def given(self, name: str) -> object:
+        """A field of the body; null counts as left out."""
+        return mapping(self.body).get(name)
+
+    @property
+    def model(self) -> str:
+        """The model; the vendor's own default is the oldest one."""
+        return str(self.given("model_id") or "music_v1")
+
+    @property
+    def plan(self) -> Mapping[str, object] | None:
+        """The composition plan under either name."""
+        plan = self.given("composition_plan") or self.given("music_prompt")
+        return plan if isinstance(plan, dict) else None
+
+    @property
+    def output_format(self) -> str:
+        """The query's word, with ``auto`` made plain."""
+        word = self.query.get("output_format", "auto")
+        automatic = "mp3_44100_128" if self.model == "music_v1" else "mp3_48000_192"
+        return automatic if word == "auto" else word
+
+    def is_on(self, switch: str) -> bool:
+        """True if a switch is set and not to 0."""
+        return self.switches.get(switch, "0") != "0"
+
+    def number(self, switch: str, default: float) -> float:
+        """A switch's number; the default when it is not set or none."""
+        try:
+            return float(self.switches.get(switch, default))
+        except ValueError:
+            return default
+
+
+@attrs.frozen(kw_only=True)
+class Refusal:
+    """An error answer: its status and the value of ``detail``."""
+
+    status: int
+    detail: object
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+def read_call(request: HttpRequest, switches: Mapping[str, str]) -> Call:
+    """Take a request apart; magic words in its texts beat the global switches."""
+    parts = urlsplit(request.url)
+    try:
+        body, malformed = json.loads(request.body), False
+    except (ValueError, RecursionError):
+        body, malformed = None, True
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    return Call(
+        route=f"{request.method} {parts.path}",
+        query=dict(parse_qsl(parts.query)),
+        key=headers.get("xi-api-key"),
+        raw=request.body,
+        body=body if isinstance(body, dict) else None,
+        malformed=malformed,
+        switches={**switches, **switches_in(*texts_in(body))},
+    )
+
+
+def texts_in(value: object) -> Iterator[str]:
+    """Every text in a JSON value, in order."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from texts_in(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_in(item)
+
+
+def refuse(status: int, kind: str, code: str, message: str, param: str | None = None) -> Refusal:
+    """An error in the current form."""
+    detail = {"type": kind, "code": code, "message": message, "status": code, "param": param}
+    return Refusal(status=status, detail=detail)
+
+
+def refuse_legacy(status: int, word: str, message: str, **more: object) -> Refusal:
+    """An error in the older form, which is still the one of plan limits and of the moderation."""
+    return Refusal(status=status, detail={"status": word, "message": message, **more})
+
+
+def refuse_fields(*entries: tuple[tuple[str | int, ...], str, str]) -> Refusal:
+    """The 422 of the schema: ``(loc, msg, type)`` of each field."""
+    return Refusal(
+        status=422, detail=[{"loc": list(loc), "msg": msg, "type": kind} for loc, msg, kind in entries]
+    )
+
+
+def reshape(refusal: Refusal, form: str | None) -> Refusal:
+    """The same error with its detail as text or in the older form."""
+    detail = refusal.detail
+    entry = mapping(detail[0] if isinstance(detail, list) and detail else detail)
+    message = str(entry.get("message") or entry.get("msg") or "refused")
+    if form == "text":
+        return attrs.evolve(refusal, detail=message)
+    if form == "legacy":
+        word = entry.get("status") or entry.get("type")
+        return attrs.evolve(refusal, detail={"status": word, "message": message})
+    return refusal
