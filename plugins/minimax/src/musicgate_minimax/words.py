@@ -126,12 +126,8 @@ def _refuse_contradictions(request: MusicRequest, block: JsonObject, lyrics: Lyr
         raise refusal(written, "lyrics are given, and the vendor is asked to write some")
     if block.get("lyrics_optimizer") and block.get("is_instrumental"):
         raise refusal(written, "the vendor is asked to write lyrics, and an instrumental is asked for")
-    if (
-        request.instrumental
-        and lyrics
-        and not own
-        and not {"is_instrumental", "lyrics_optimizer"} & set(block)
-    ):
+    overruled = block.get("is_instrumental") is not None or block.get("lyrics_optimizer")
+    if request.instrumental and lyrics and not own and not overruled:
         raise refusal(("instrumental",), "lyrics are given, and an instrumental is asked for")
 
 
@@ -146,8 +142,10 @@ def _decide(
             overruled.append(not_applied(("instrumental",), "overruled by minimax.lyrics_optimizer"))
         return singing, join(overruled)
     if lyrics is not None:
-        own = lyrics.is_own and request.instrumental and block.get("is_instrumental") is None
-        return Singing.GIVEN, not_applied(("instrumental",), "overruled by minimax.lyrics") if own else Part()
+        loses = lyrics.is_own and request.instrumental and block.get("is_instrumental") is None
+        return Singing.GIVEN, not_applied(
+            ("instrumental",), "overruled by minimax.lyrics"
+        ) if loses else Part()
     if block.get("is_instrumental") is False:
         raise refusal((BLOCK, "lyrics"), "is_instrumental is false, and there are no lyrics", LYRICS_REQUIRED)
     if request.instrumental is False:

@@ -1,0 +1,298 @@
+"""Answers: recorded cases, every code and status, words, waits, and hostile bytes."""
+
+import json
+import struct
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import musicgate_minimax
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import Failure, FailureClass, JobState, JobUpdate, MusicRequest
+from musicgate.testing.cases import Case, load_cases, replay
+from musicgate.testing.rehearsal import Rehearsal
+from musicgate.wire import HttpResponse
+
+STAGE = Rehearsal("minimax", musicgate_minimax)
+CASES = load_cases(Path(__file__).parent / "cases")
+JOB = STAGE._new_job(
+    MusicRequest(model="minimax/music", prompt="p"),
+    STAGE.translate(MusicRequest(model="minimax/music", prompt="p")),
+)
+NOW = datetime(2026, 5, 15, 12, 0, tzinfo=UTC)
+GOOD: dict[str, Any] = {
+    "data": {"audio": "49443304", "status": 2},
+    "trace_id": "t1",
+    "extra_info": {"music_duration": 25364},
+    "base_resp": {"status_code": 0, "status_msg": "success"},
+}
+
+
+def parse(
+    body: object,
+    *,
+    status: int = 200,
+    step: Step = Step.CREATE,
+    headers: dict[str, str] | None = None,
+    block: dict[str, Any] | None = None,
+) -> JobUpdate:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    response = HttpResponse(status=status, headers=headers or {}, body=content, received_at=NOW)
+    request = MusicRequest(model="minimax/music", blocks={"minimax": block or {}})
+    update = STAGE.plugin.parse(step, response, attrs.evolve(JOB, request=request), STAGE.settings)
+    assert isinstance(update, JobUpdate)
+    return update
+
+
+def refused(body: object, *, status: int = 200, headers: dict[str, str] | None = None) -> Failure:
+    update = parse(body, status=status, headers=headers)
+    assert update.native_id is None
+    assert update.failure is not None
+    return update.failure
+
+
+def coded(code: object, text: str = "words") -> dict[str, Any]:
+    return {"data": None, "trace_id": "t1", "base_resp": {"status_code": code, "status_msg": text}}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_recorded_answer_becomes_what_its_case_says(case: Case) -> None:
+    replay(STAGE, case)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "status", "resend", "try_next", "costs"),
+    [
+        (1000, "upstream_failed", 502, False, False, True),
+        (1001, "timeout", 504, False, False, True),
+        (1002, "rate_limited", 429, True, True, False),
+        (1004, "auth", 401, False, True, False),
+        (1008, "credits", 402, False, True, False),
+        (1024, "upstream_failed", 502, False, False, True),
+        (1026, "moderation", 400, False, False, True),
+        (1027, "moderation", 400, False, False, True),
+        (1028, "credits", 402, False, True, False),
+        (1030, "credits", 402, False, True, False),
+        (1033, "upstream_failed", 502, False, False, True),
+        (1039, "rate_limited", 429, True, True, False),
+        (1041, "rate_limited", 429, True, True, False),
+        (1042, "invalid", 400, False, False, False),
+        (1043, "invalid", 400, False, False, False),
+        (1044, "invalid", 400, False, False, False),
+        (2013, "invalid", 400, False, False, False),
+        (2037, "invalid", 400, False, False, False),
+        (2038, "forbidden", 403, False, True, False),
+        (2039, "invalid", 400, False, False, False),
+        (2042, "forbidden", 403, False, True, False),
+        (2044, "forbidden", 403, False, True, False),
+        (2045, "rate_limited", 429, True, True, False),
+        (2048, "invalid", 400, False, False, False),
+        (2049, "auth", 401, False, True, False),
+        (2056, "rate_limited", 429, True, True, False),
+        (2061, "forbidden", 403, False, True, False),
+        (20132, "invalid", 400, False, False, False),
+        (77, "upstream_failed", 502, False, False, True),
+        (-1, "upstream_failed", 502, False, False, True),
+    ],
+)
+def test_a_code_has_its_class(
+    code: int, reason: str, status: int, *, resend: bool, try_next: bool, costs: bool
+) -> None:
+    failure = refused(coded(code))
+    assert (failure.reason, failure.native_code, failure.native_message) == (reason, str(code), "words")
+    assert (failure.status, failure.rule.resend, failure.rule.try_next) == (status, resend, try_next)
+    assert failure.costs is costs
+
+
+@pytest.mark.parametrize("code", [1004, 2049])
+def test_a_refused_key_points_at_the_region(code: int) -> None:
+    assert "check the base URL" in refused(coded(code)).message
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, "invalid"),
+        (401, "auth"),
+        (402, "credits"),
+        (403, "forbidden"),
+        (404, "not_found"),
+        (405, "invalid"),
+        (408, "timeout"),
+        (413, "invalid"),
+        (422, "invalid"),
+        (429, "rate_limited"),
+    ],
+)
+@pytest.mark.parametrize("body", [b"<html></html>", b"{}", b""])
+def test_a_4xx_without_words_is_classed_by_its_status(status: int, reason: str, body: bytes) -> None:
+    assert refused(body, status=status).reason == reason
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 529])
+@pytest.mark.parametrize("body", [b"<html></html>", b"{}", b'{"base_resp":null}', b""])
+def test_a_5xx_without_words_may_have_been_paid_for(status: int, body: bytes) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(body, status=status)
+    assert caught.value.failure.reason is FailureClass.UPSTREAM_FAILED
+    assert (caught.value.maybe_accepted, caught.value.status, caught.value.retryable) == (True, status, False)
+
+
+@pytest.mark.parametrize(
+    ("text", "headers", "wait_s"),
+    [
+        ("x, resets at 2026-05-15T15:00:00Z (2056)", {}, 10_800.0),
+        ("x, resets at 2026-05-15T23:00:00+08:00 (2056)", {}, 10_800.0),
+        ("x, reset at 2026-05-15 12:30:00", {}, 1_800.0),
+        ("x, resets at 2026-05-15T09:00:00Z (2056)", {}, 0.0),
+        ("x, resets at 2026-05-15T15:00:00Z (2056)", {"Retry-After": "7"}, 7.0),
+        ("x, resets at 2026-99-15T15:00:00Z (2056)", {}, 300.0),
+        ("usage limit exceeded (2056)", {}, 300.0),
+    ],
+)
+def test_a_used_up_window_says_when_it_opens_again(text: str, headers: dict[str, str], wait_s: float) -> None:
+    assert refused(coded(2056, text), headers=headers).retry_after_s == wait_s
+
+
+def test_a_short_limit_has_a_wait_only_when_the_header_says_so() -> None:
+    assert refused(coded(1002)).retry_after_s is None
+    assert refused(coded(1041), headers={"retry-after": "3"}).retry_after_s == 3.0
+    assert refused(b"", status=429, headers={"Retry-After": "9"}).retry_after_s == 9.0
+    assert refused(coded(1008), headers={"Retry-After": "9"}).retry_after_s is None
+
+
+def test_native_words_are_short_and_can_be_stored() -> None:
+    failure = refused(coded(2013, "\ud800" + "w" * 600))
+    assert failure.native_message == "?" + "w" * 499
+    assert refused(coded(2013, "")).native_message is None
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        *((word, JobState.COMPLETED) for word in ("success", "Succeeded", "completed", "finished", "2", "3")),
+        *((word, JobState.IN_PROGRESS) for word in ("running", "processing", "in_progress", "1")),
+        *((word, JobState.FAILED) for word in ("failed", "ERROR", "cancelled", "canceled", "-1", "-2")),
+        *((word, JobState.QUEUED) for word in ("queued", "pending", "0")),
+        ("dreaming", None),
+        ("", None),
+        ("2.5", None),
+    ],
+)
+def test_a_status_word_has_its_meaning(word: str, state: JobState | None) -> None:
+    assert STAGE.plugin.map_status(word) is state
+
+
+@pytest.mark.parametrize("step", [Step.POLL, Step.CANCEL, Step.NEXT])
+def test_there_is_no_other_call(step: Step) -> None:
+    with pytest.raises(ProviderError):
+        parse(GOOD, step=step)
+    assert STAGE.plugin.poll(JOB, STAGE.settings) is None
+    assert STAGE.plugin.cancel(JOB, STAGE.settings) is None
+
+
+def test_the_shown_body_names_the_hex_and_keeps_the_rest() -> None:
+    assert parse(GOOD).body == {**GOOD, "data": {"audio": "<8 characters>", "status": 2}}
+    link = {**GOOD, "data": {"audio": "https://example.com/a.mp3", "status": 2}}
+    assert parse(link).body == link
+
+
+def wav_of(update: JobUpdate) -> bytes:
+    content = update.tracks[0].audio
+    assert content is not None
+    return content
+
+
+def test_bare_pcm_becomes_a_wav_file_that_plays() -> None:
+    extra = {"music_sample_rate": 32000, "music_channel": 1}
+    body = {**GOOD, "data": {"audio": "0102030405", "status": 2}, "extra_info": extra}
+    content = wav_of(parse(body, block={"audio_setting": {"format": "pcm"}}))
+    assert content[:4] + content[8:12] == b"RIFFWAVE"
+    assert struct.unpack("<HI", content[22:28]) == (1, 32000)
+    assert content[44:] == b"\x01\x02\x03\x04"
+
+
+def test_bare_pcm_without_facts_has_the_rate_that_was_asked_for() -> None:
+    body = {**GOOD, "data": {"audio": "01020304", "status": 2}, "extra_info": {"music_channel": 9}}
+    content = wav_of(parse(body, block={"audio_setting": {"format": "pcm", "sample_rate": 16000}}))
+    assert struct.unpack("<HI", content[22:28]) == (2, 16000)
+
+
+def test_a_wav_file_in_answer_to_pcm_gets_no_second_header() -> None:
+    riff = b"RIFF\x24\x00\x00\x00WAVEfmt "
+    body = {**GOOD, "data": {"audio": riff.hex(), "status": 2}}
+    assert wav_of(parse(body, block={"audio_setting": {"format": "pcm"}})) == riff
+
+
+def only_provider_errors(body: bytes, status: int, step: Step) -> None:
+    response = HttpResponse(
+        status=status, headers={"Retry-After": "x", "Trace-Id": "t"}, body=body, received_at=NOW
+    )
+    try:
+        update = STAGE.plugin.parse(step, response, JOB, STAGE.settings)
+    except ProviderError:
+        return
+    assert isinstance(update, JobUpdate)
+    assert update.failure is not None or any(track.has_audio for track in update.tracks)
+    STAGE.fold(JOB, update)
+
+
+STATUSES = st.sampled_from([200, 201, 204, 301, 400, 401, 404, 429, 500, 503])
+STEPS = st.sampled_from(list(Step))
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+PLACES = st.sampled_from(
+    [
+        *(
+            ("data",),
+            ("data", "audio"),
+            ("data", "audio_url"),
+            ("data", "status"),
+            ("trace_id",),
+            ("extra_info",),
+        ),
+        *(("extra_info", "music_duration"), ("base_resp",), ("base_resp", "status_code")),
+        *(("base_resp", "status_msg"), ("error",)),
+    ]
+)
+
+
+@given(body=st.binary(max_size=64), status=STATUSES, step=STEPS)
+@settings(max_examples=60, deadline=None)
+def test_random_bytes_raise_nothing_but_provider_errors(body: bytes, status: int, step: Step) -> None:
+    only_provider_errors(body, status, step)
+
+
+@given(body=JSON, status=STATUSES)
+@settings(max_examples=60, deadline=None)
+def test_random_json_raises_nothing_but_provider_errors(body: object, status: int) -> None:
+    only_provider_errors(json.dumps(body).encode(), status, Step.CREATE)
+
+
+@given(place=PLACES, value=JSON, status=STATUSES)
+@settings(max_examples=200, deadline=None)
+def test_a_mutated_song_raises_nothing_but_provider_errors(
+    place: tuple[str, ...], value: object, status: int
+) -> None:
+    body = json.loads(json.dumps(GOOD))
+    holder = body if len(place) == 1 else body[place[0]]
+    holder[place[-1]] = value
+    only_provider_errors(json.dumps(body).encode(), status, Step.CREATE)
+
+
+@pytest.mark.parametrize("length", range(0, 150, 7))
+def test_a_song_cut_anywhere_may_have_been_paid_for(length: int) -> None:
+    whole = json.dumps(GOOD).encode()
+    assert length < len(whole)
+    with pytest.raises(ProviderError) as caught:
+        parse(whole[:length])
+    assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.PROTOCOL, True)
