@@ -155,5 +155,14 @@ class ProviderError(MusicgateError):
         return self.failure.rule.resend and not self.maybe_accepted
 
 
+class AllCandidatesFailedError(ProviderError):
+    """Nobody could even be called: no provider of this model has a key. ``tries`` are (plugin, failure), in order."""
+
+    def __init__(self, tries: Sequence[tuple[str, Failure]]) -> None:
+        """Use the first try's failure as the error's own."""
+        super().__init__(tries[0][1])
+        self.tries = tuple(tries)
+
+
 class StorageError(MusicgateError):
     """Our own store or disk failed; nothing was sent to a vendor because of it."""

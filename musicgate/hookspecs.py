@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pluggy
 
-from musicgate.model import Warning
+from musicgate.model import OptionWarning
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -55,7 +55,7 @@ class Translation:
 
     request: HttpRequest
     native_model: str
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
 
 
 @attrs.frozen(kw_only=True)

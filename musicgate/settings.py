@@ -194,9 +194,9 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
     where = f"providers.{provider.plugin}"
     table = dict(settings.providers.get(provider.plugin, {}))
     common: dict[str, Any] = {}
-    for key, kind in _PROVIDER_KEYS.items():
-        if key in table:
-            common[key] = _value(kind, table.pop(key), f"{where}.{key}", settings.source)
+    for name, kind in _PROVIDER_KEYS.items():
+        if name in table:
+            common[name] = _value(kind, table.pop(name), f"{where}.{name}", settings.source)
     environ = settings.environ
     key = environ.get(provider.key_env) or common.get("api_key")
     secret = (

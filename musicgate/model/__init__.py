@@ -9,6 +9,7 @@ from musicgate.model.job import (
     Job,
     JobState,
     JobUpdate,
+    OptionWarning,
     Warning,
     WarningCode,
 )
@@ -56,6 +57,7 @@ __all__ = [
     "MusicRequest",
     "NativeTrack",
     "Offer",
+    "OptionWarning",
     "PollSchedule",
     "PriceLine",
     "PriceRule",

@@ -50,7 +50,7 @@ class WarningCode(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Warning:  # noqa: A001 - the contract's word; it shadows the built-in only where it is imported by name
+class OptionWarning:
     """An option that could not be followed to the letter, named by its path in the request.
 
     ``not_applied``: dropped, since the provider cannot express it. ``changed``: sent in other words (the message says which).
@@ -60,6 +60,10 @@ class Warning:  # noqa: A001 - the contract's word; it shadows the built-in only
     path: tuple[str | int, ...]
     message: str
     plugin: str | None = None
+
+
+#: The contract's word for it.
+Warning = OptionWarning  # noqa: A001
 
 
 @attrs.frozen(kw_only=True)
@@ -111,7 +115,7 @@ class JobUpdate:
     tracks: tuple[NativeTrack, ...] = ()
     failure: Failure | None = None
     doubt: Doubt | None = None
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
     body: JsonValue = None
 
 
@@ -148,7 +152,7 @@ class Job:
     native_status: str | None = None
     attempts: tuple[Attempt, ...] = ()
     tracks: tuple[Track, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
     failure: Failure | None = None
     usage: Usage | None = None
     native_request: JsonValue = None

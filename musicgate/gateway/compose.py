@@ -1,0 +1,153 @@
+"""Puts the house together: settings to ports, plugins to live providers; the only place of the use cases that names an adapter."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from ulid import ULID
+
+from musicgate.errors import ConfigError, InvalidRequestError, PluginError
+from musicgate.gateway.context import GatewayContext, LiveProvider
+from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
+from musicgate.settings import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from musicgate.model import Job
+    from musicgate.plugins import PluginHost
+    from musicgate.settings import Settings
+
+_TOKEN_BYTES = 24
+
+
+@asynccontextmanager
+async def furnish(
+    settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None]
+) -> AsyncIterator[GatewayContext]:
+    """Open the adapters that the settings name; close them in reverse order.
+
+    Raises:
+        ConfigError: a setting names something that does not exist, or another process uses the store.
+        StorageError: the store cannot be opened.
+    """
+    # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
+    from musicgate.adapters.clock import SystemClock
+    from musicgate.adapters.files import FileAssetStore
+    from musicgate.adapters.sqlite import SqliteJobStore
+    from musicgate.adapters.transport import AiohttpTransport
+
+    providers = live_providers(settings, host)
+    declared = [live.provider for live in providers.values()]
+    schema = compose_request_schema(declared)
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        transport = await stack.enter_async_context(
+            AiohttpTransport(clock=clock, allow_private_addresses=settings.network.allow_private_addresses)
+        )
+        yield GatewayContext(
+            settings=settings,
+            host=host,
+            providers=providers,
+            validator=SchemaValidator(schema),
+            blocks=option_blocks(schema, declared),
+            clock=clock,
+            transport=transport,
+            store=store,
+            assets=FileAssetStore(assets_path(settings)),
+            changed=changed,
+            new_id=lambda prefix: f"{prefix}{ULID()}",
+            new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+        )
+
+
+def live_providers(settings: Settings, host: PluginHost) -> dict[str, LiveProvider]:
+    """Every provider that is installed and not switched off, with the operator's settings checked.
+
+    Raises:
+        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's settings schema.
+    """
+    for name in settings.providers:
+        if name not in host.providers:
+            installed = ", ".join(sorted(host.providers)) or "none"
+            broken = next(
+                (record.error for record in host.records if record.name == name and record.error), None
+            )
+            said = (
+                f"this plugin could not be loaded: {broken}"
+                if broken
+                else f"no such plugin is installed (there are {installed})"
+            )
+            raise ConfigError(said, key=f"providers.{name}", source=settings.source)
+    live = {}
+    for name, plugin in host.providers.items():
+        resolved = resolve(settings, plugin.provider)
+        if not resolved.enabled:
+            continue
+        _check_options(name, plugin.provider.settings_schema, resolved.settings.options, settings.source)
+        slots = resolved.provider.max_parallel_creates
+        live[name] = LiveProvider(
+            plugin=plugin,
+            provider=resolved.provider,
+            settings=resolved.settings,
+            key=resolved.key,
+            create_slots=asyncio.Semaphore(slots) if slots else None,
+        )
+    return live
+
+
+def store_path(settings: Settings) -> Path:
+    """The SQLite file of a store URL, its folder made.
+
+    Raises:
+        ConfigError: another kind of URL.
+    """
+    url = urlsplit(settings.store_url)
+    if url.scheme != "sqlite" or url.netloc:
+        raise ConfigError(
+            "must have the form sqlite:///relative.db or sqlite:////absolute.db",
+            key="store.url",
+            source=settings.source,
+        )
+    return _made(Path(unquote(url.path).removeprefix("/")), settings, "store.url", parent=True)
+
+
+def assets_path(settings: Settings) -> Path:
+    """The folder of an assets URL, made.
+
+    Raises:
+        ConfigError: another kind of URL.
+    """
+    url = urlsplit(settings.assets_url)
+    if url.scheme != "file" or url.netloc:
+        raise ConfigError(
+            "must have the form file:///absolute/folder", key="assets.url", source=settings.source
+        )
+    return _made(Path(unquote(url.path)), settings, "assets.url", parent=False)
+
+
+def _made(path: Path, settings: Settings, key: str, *, parent: bool) -> Path:
+    try:
+        (path.parent if parent else path).mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ConfigError(f"{path}: {exc.strerror}", key=key, source=settings.source) from exc
+    return path
+
+
+def _check_options(name: str, schema: object, options: object, source: str | None) -> None:
+    if not isinstance(schema, dict) or not schema:
+        return
+    try:
+        SchemaValidator(schema).check(options)
+    except InvalidRequestError as error:
+        violation = error.violations[0]
+        key = ".".join([f"providers.{name}", *map(str, violation.path)])
+        raise ConfigError(violation.message, key=key, source=source) from error
+    except Exception as exc:
+        raise PluginError(name, f"its settings schema is not valid: {exc}") from exc

@@ -1,0 +1,292 @@
+"""`Gateway`: everything that musicgate can do, as methods; the server, the command line and applications call nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicgate import lifecycle
+from musicgate.errors import JobNotFoundError, ProviderError
+from musicgate.gateway import prepare as preparing
+from musicgate.gateway import submit
+from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.compose import furnish
+from musicgate.gateway.follow import advance
+from musicgate.gateway.take_up import spread_s, take_up
+from musicgate.gateway.tracker import Tracker
+from musicgate.plugins import load_plugins
+from musicgate.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine, Mapping
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.prepare import Preparation
+    from musicgate.model import Job, MusicRequest
+    from musicgate.plugins import PluginHost
+
+_log = logging.getLogger(__name__)
+
+#: Whose jobs those of a command line or an application are, and of a server without accounts.
+LOCAL_ACCOUNT = "local"
+_MASKED_TOKEN = "***"  # noqa: S105 - it stands where a token is hidden
+
+
+class Gateway:
+    """The gateway, open. Make one with `Gateway.open`."""
+
+    def __init__(self, context: GatewayContext, watchers: dict[str, set[asyncio.Queue[Job]]]) -> None:
+        """Take a furnished house; `Gateway.open` furnishes one."""
+        self.context = context
+        self._watchers = watchers
+        self._background: set[asyncio.Task[object]] = set()
+        self._tracker = Tracker(
+            lambda job_id: advance(context, job_id),
+            concurrency=context.settings.follow.concurrency,
+            min_gap_s=1.0 / context.speed,
+        )
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls, settings: Settings | None = None, *, plugins: PluginHost | None = None
+    ) -> AsyncIterator[Gateway]:
+        """Open the store, load the plugins, take up unfinished jobs; close all of it at the end.
+
+        Args:
+            settings: None = ``musicgate.toml`` and the environment.
+            plugins: None = everything that is installed.
+
+        Raises:
+            ConfigError: a setting is wrong, or another process uses the store.
+            StorageError: the store cannot be opened.
+        """
+        settings = load_settings() if settings is None else settings
+        host = load_plugins() if plugins is None else plugins
+        for plugin in host.records:
+            if plugin.error:
+                _log.error("plugin %s is left out: %s", plugin.name, plugin.error)
+        watchers: dict[str, set[asyncio.Queue[Job]]] = {}
+
+        def changed(before: Job | None, after: Job) -> None:
+            for queue in watchers.get(after.id, ()):
+                queue.put_nowait(after)
+            for name in host.notify(before, after):
+                _log.error("plugin %s: job_changed raised", name)
+
+        async with furnish(settings, host, changed) as context:
+            gateway = cls(context, watchers)
+            tracking = asyncio.create_task(gateway._tracker.run(), name="tracker")
+            try:
+                await gateway._take_up()
+                yield gateway
+            finally:
+                tracking.cancel()
+                await asyncio.gather(tracking, return_exceptions=True)
+                await gateway._drain()
+
+    def read(self, body: object) -> MusicRequest:
+        """A wish from parsed JSON, checked against the composed schema.
+
+        Raises:
+            RequestError: with every violation, or for a blank model.
+        """
+        return preparing.read_request(self.context, body)
+
+    def plan(self, request: MusicRequest, *, strict: bool = False, beta_channel: bool = False) -> Preparation:
+        """Dry run: who would be asked, in which order, with which native request. Spends nothing, stores nothing.
+
+        Raises:
+            RequestError: nobody could be asked, with the first reason.
+        """
+        url = self.context.callback_url(_MASKED_TOKEN, _MASKED_TOKEN)
+        return preparing.prepare(
+            self.context, request, callback_url=url, strict=strict, beta_channel=beta_channel
+        )
+
+    async def submit(
+        self,
+        request: MusicRequest,
+        *,
+        account: str = LOCAL_ACCOUNT,
+        generation_id: str | None = None,
+        strict: bool = False,
+        beta_channel: bool = False,
+        wait_s: float | None = None,
+    ) -> Job:
+        """Store a wish and send it.
+
+        Args:
+            account: whose job it is.
+            generation_id: id of the HTTP request; None makes one.
+            strict: every warning is an error.
+            beta_channel: the account may use providers in stage beta.
+            wait_s: how long to wait for a blocking vendor; None = ``server.create_wait_s``.
+
+        Returns:
+            The job: accepted, or in progress at a blocking vendor, or failed. Whether a failed one was ever accepted stands in its attempts.
+
+        Raises:
+            RequestError: the caller can mend it; nothing was stored or sent.
+            AllCandidatesFailedError: no provider of this model has a key; nothing was stored or sent.
+            StorageError: the job could not be stored; nothing was sent.
+        """
+        context = self.context
+        job_id, token = context.new_id("music_"), context.new_token()
+        url = context.callback_url(job_id, token)
+        prepared = preparing.prepare(
+            context, request, callback_url=url, strict=strict, beta_channel=beta_channel
+        )
+        choices = submit.with_keys(prepared.choices)
+        job = submit.new_job(
+            context,
+            request,
+            choices[0],
+            job_id=job_id,
+            token=token,
+            account=account,
+            generation_id=generation_id or context.new_id("G-"),
+            warnings=prepared.warnings,
+        )
+        await context.store.add(job, lifecycle.history(None, job, job.created_at))
+        context.changed(None, job)
+        sending = self._spawn(self._run(job, choices), f"submit {job_id}")
+        patience_s = context.settings.server.create_wait_s if wait_s is None else wait_s
+        waits = any(choice.live.provider.blocking or choice.live.create_slots for choice in choices)
+        await asyncio.wait({sending}, timeout=patience_s if waits else None)
+        if sending.done():
+            return sending.result()
+        return await context.store.get(job_id) or job
+
+    async def generate(self, prompt: str | None = None, **wish: object) -> Job:
+        """Make music and wait until it is there: ``await gate.generate("Warm jazz trio", model="suno/v4.5plus")``.
+
+        Args:
+            prompt: what it shall be.
+            **wish: the other fields of a request, spelled as in JSON (``model``, ``duration``, ``suno``, ...).
+
+        Returns:
+            The completed job.
+
+        Raises:
+            RequestError: the wish is wrong.
+            ProviderError: the vendor refused or failed; ``.failure`` says why.
+        """
+        body = {**wish} if prompt is None else {"prompt": prompt, **wish}
+        job = await self.submit(self.read(body))
+        if not job.state.is_final:
+            job = await self.wait(job.id)
+        if job.failure is not None:
+            raise ProviderError(job.failure)
+        return job
+
+    async def find(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> Job:
+        """The account's job with that id, ours or the vendor's.
+
+        Raises:
+            JobNotFoundError: there is none, or it is somebody else's.
+        """
+        job = await self.context.store.get(job_id)
+        if job is None or job.account != account:
+            job = await self.context.store.find_native(account, job_id)
+        if job is None:
+            raise JobNotFoundError(job_id)
+        return job
+
+    async def watch(self, job_id: str) -> AsyncIterator[Job]:
+        """The job as it is, then every stored version of it, until it is final.
+
+        Raises:
+            JobNotFoundError: there is no such job.
+        """
+        queue: asyncio.Queue[Job] = asyncio.Queue()
+        self._watchers.setdefault(job_id, set()).add(queue)
+        try:
+            job = await self.context.store.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
+            yield job
+            while not job.state.is_final:
+                newer = await queue.get()
+                if newer.version > job.version:
+                    job = newer
+                    yield job
+        finally:
+            watching = self._watchers.get(job_id, set())
+            watching.discard(queue)
+            if not watching:
+                self._watchers.pop(job_id, None)
+
+    async def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
+        """The job when it is final.
+
+        Raises:
+            TimeoutError: it is not final in time; it goes on all the same.
+            JobNotFoundError: there is no such job.
+        """
+        async with asyncio.timeout(timeout_s):
+            async for job in self.watch(job_id):
+                if job.state.is_final:
+                    return job
+        raise JobNotFoundError(job_id)
+
+    def audio_path(self, job: Job, index: int = 0) -> Path | None:
+        """Where a track's audio lies on this machine; None when it is not kept here."""
+        asset = next((track.asset for track in job.tracks if track.index == index), None)
+        return self.context.assets.local_path(asset) if asset else None
+
+    async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Take a vendor's callback and look at the job if it is worth it.
+
+        Raises:
+            JobNotFoundError: no such job, or the token is not the job's.
+            UnauthorisedError: the signature is missing, wrong or stale.
+        """
+        if await receive_callback(self.context, job_id, token, headers, body):
+            self._tracker.wake(job_id)
+
+    @property
+    def open_jobs(self) -> int:
+        """Number of jobs that are watched by this process."""
+        return len(self._tracker) + len(self._background)
+
+    async def _run(self, job: Job, choices: tuple[preparing.Choice, ...]) -> Job:
+        job = await submit.run(self.context, job, choices)
+        self._follow(job)
+        return job
+
+    def _follow(self, job: Job) -> None:
+        """Hand an open job to the tracker."""
+        live = self.context.live(job)
+        if job.state.is_final or live is None:
+            return
+        delay_s = 0.0
+        if job.delivered_at is None:
+            delay_s = lifecycle.next_look_s(
+                job, live.provider.poll, self.context.clock.now(), self.context.speed
+            )
+        self._tracker.watch(job.id, delay_s)
+
+    async def _take_up(self) -> None:
+        """Go on with every unfinished job of an earlier process."""
+        async for job, choices in take_up(self.context):
+            if choices:
+                self._spawn(self._run(job, choices), f"submit {job.id}")
+            else:
+                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job))
+
+    def _spawn(self, work: Coroutine[object, object, Job], name: str) -> asyncio.Task[Job]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+        return task
+
+    async def _drain(self) -> None:
+        """End what is running in the background. A call that is cut off counts as unknown when the gateway opens again."""
+        running = list(self._background)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)

@@ -1,0 +1,133 @@
+"""Writes down what happened to a job: fold, compare-and-set, tell; whoever loses the race reads again and folds again."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import audio, lifecycle
+from musicgate.errors import StorageError
+from musicgate.model import Asset, JobUpdate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.model import Job
+
+_log = logging.getLogger(__name__)
+#: A job is changed by a handful of parties; more lost races than this means that something is broken.
+_MAX_RACES = 50
+#: Seconds between tries to keep audio that exists only in memory when our disk fails.
+_DISK_RETRY_S = (1.0, 3.0, 10.0, 30.0)
+
+
+async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
+    """Apply ``edit`` to the newest version of a job and store it.
+
+    Args:
+        job: a version of it, perhaps an old one.
+        edit: a pure function; returns the same object when there is nothing to do.
+
+    Returns:
+        The version that is stored now.
+
+    Raises:
+        StorageError: the store is full, read-only or broken.
+    """
+    for _ in range(_MAX_RACES):
+        wanted = edit(job)
+        if wanted is job:
+            return job
+        stored = await context.store.replace(job, wanted, lifecycle.history(job, wanted, wanted.updated_at))
+        if stored is not None:
+            context.changed(job, stored)
+            return stored
+        newest = await context.store.get(job.id)
+        if newest is None:
+            return wanted  # deleted meanwhile: there is nothing left to keep
+        job = newest
+    message = f"job {job.id} changed {_MAX_RACES} times while it was being written"
+    raise StorageError(message)
+
+
+async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
+    """Fold a vendor's answer into a job: keep audio that came as bytes first, then write down what it says."""
+    live = context.live(job)
+    mapped = live.plugin.map_status(update.native_status) if live else None
+    if (
+        mapped is None
+        and update.native_status is not None
+        and update.state is None
+        and update.failure is None
+    ):
+        _log.warning(
+            "job %s: %s said an unknown status %r; the job stays open",
+            job.id,
+            job.plugin,
+            update.native_status,
+        )
+    kept, broken = await _keep_bytes(context, job, update)
+    wants_body = job.request.debug.return_upstream_response
+    now = context.clock.now()
+
+    def edit(current: Job) -> Job:
+        folded = lifecycle.apply(current, update, mapped, now, context.speed)
+        if folded is current:
+            return current
+        tracks = tuple(
+            attrs.evolve(
+                track,
+                asset=kept.get(track.index, track.asset),
+                failure_message=broken.get(track.index, track.failure_message),
+            )
+            for track in folded.tracks
+        )
+        body = update.body if wants_body and update.body is not None else folded.native_response
+        return attrs.evolve(folded, tracks=tracks, native_response=body)
+
+    return await change(context, job, edit)
+
+
+async def _keep_bytes(
+    context: GatewayContext, job: Job, update: JobUpdate
+) -> tuple[Mapping[int, Asset], Mapping[int, str]]:
+    """Store audio that came inside the answer; what is no audio is reported per track."""
+    kept: dict[int, Asset] = {}
+    broken: dict[int, str] = {}
+    if job.state.is_final:
+        return kept, broken
+    for index, track in enumerate(update.tracks):
+        if track.audio:
+            try:
+                kept[index] = await _keep(context, job.id, index, track.audio)
+            except audio.NotAudioError as error:
+                broken[index] = f"the vendor's audio does not play: {error}"
+    return kept, broken
+
+
+async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
+    """Keep paid audio that exists nowhere else: a failing disk is tried again for a while before the song is given up."""
+    for pause_s in (*_DISK_RETRY_S, None):
+        try:
+            staged = context.assets.stage(job_id, index)
+            await _write(staged.path, content)
+            return await context.assets.keep(staged, job_id, index)
+        except StorageError as error:
+            if pause_s is None:
+                raise
+            _log.error("job %s: its audio cannot be kept (%s); trying again in %s s", job_id, error, pause_s)
+            await context.clock.sleep(pause_s / context.speed)
+    raise AssertionError  # the loop returns or raises
+
+
+async def _write(path: Path, content: bytes) -> None:
+    try:
+        await asyncio.to_thread(path.write_bytes, content)
+    except OSError as exc:
+        message = f"{path} cannot be written: {exc.strerror}"
+        raise StorageError(message) from exc

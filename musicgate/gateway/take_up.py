@@ -1,0 +1,77 @@
+"""What a starting gateway does with the unfinished jobs of an earlier process; it sends nothing itself.
+
+What was sent and not answered is never sent again: its outcome is unknown. What was only planned had not left us, and may be sent now.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from musicgate import lifecycle
+from musicgate.errors import MusicgateError
+from musicgate.gateway import prepare as preparing
+from musicgate.gateway import record, submit
+from musicgate.model import AttemptOutcome, Failure, FailureClass
+from musicgate.plugins import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.prepare import Choice
+    from musicgate.model import Job
+
+_PAGE = 500
+_LOST = Failure(
+    reason=FailureClass.UNKNOWN_OUTCOME,
+    message="the gateway stopped while the vendor was being asked; the answer was lost",
+)
+
+
+async def take_up(context: GatewayContext) -> AsyncIterator[tuple[Job, tuple[Choice, ...]]]:
+    """Every job that goes on: with choices when it is still to be sent, without when it is to be followed."""
+    after_id = ""
+    while page := await context.store.open_jobs(after_id, _PAGE):
+        after_id = page[-1].id
+        for job in page:
+            outcome = job.attempt.outcome if job.attempt else None
+            if outcome is AttemptOutcome.PLANNED:
+                choices = await _choices_again(context, job)
+                if choices:
+                    yield job, choices
+                continue
+            going_on = job
+            if outcome is AttemptOutcome.SENT and job.native_id is None:
+                going_on = await _mark_lost(context, job)
+            if not going_on.state.is_final:
+                yield going_on, ()
+
+
+def spread_s(job: Job) -> float:
+    """Seconds until the first look after a restart, spread over the jobs so that they do not all come at once."""
+    return sum(job.id.encode()) % 100 / 20
+
+
+async def _mark_lost(context: GatewayContext, job: Job) -> Job:
+    now = context.clock.now()
+    url = context.callback_url(job.id, job.callback_token)
+    adoptable = submit.is_adoptable(job, context.live(job), url)
+
+    def edit(current: Job) -> Job:
+        noted = lifecycle.with_outcome(current, AttemptOutcome.UNKNOWN, now, _LOST)
+        return noted if adoptable else lifecycle.fail(noted, _LOST, now)
+
+    return await record.change(context, job, edit)
+
+
+async def _choices_again(context: GatewayContext, job: Job) -> tuple[Choice, ...]:
+    """The choices of a job that never left, the planned plugin first; empty, and the job failed, when nobody is left."""
+    url = context.callback_url(job.id, job.callback_token)
+    try:
+        prepared = preparing.prepare(context, job.request, callback_url=url)
+        choices = submit.with_keys(prepared.choices)
+    except MusicgateError as error:  # plugins and settings may have changed meanwhile
+        now, failure = context.clock.now(), failure_of(error)
+        await record.change(context, job, lambda current: lifecycle.fail(current, failure, now))
+        return ()
+    return tuple(sorted(choices, key=lambda choice: choice.live.name != job.plugin))

@@ -1,0 +1,1 @@
+"""The HTTP server: routes, keys and envelopes around `musicgate.gateway.Gateway`; it decides nothing about music."""

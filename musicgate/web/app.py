@@ -1,0 +1,65 @@
+"""The aiohttp application: music routes, health and schemas inside the one middleware."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+import musicgate_schemas
+from musicgate.errors import RequestError, StorageError
+from musicgate.web.auth import Accounts
+from musicgate.web.middleware import surround
+from musicgate.web.music import MusicRoutes
+
+if TYPE_CHECKING:
+    from musicgate.gateway import Gateway
+
+
+def make_app(gateway: Gateway) -> web.Application:
+    """The server for one gateway.
+
+    Raises:
+        ConfigError: an account's expiry time or hash cannot be read.
+    """
+    settings = gateway.context.settings
+    app = web.Application(middlewares=[surround], client_max_size=settings.server.max_body_bytes)
+    app.add_routes(MusicRoutes(gateway, Accounts(settings.accounts)).routes())
+    app.add_routes(_health(gateway))
+    app.router.add_get("/v1/schemas/{name:.+}", _schema)
+    return app
+
+
+def _health(gateway: Gateway) -> list[web.RouteDef]:
+    async def live(_: web.Request) -> web.Response:
+        """The process answers."""
+        return web.json_response({"status": "ok"})
+
+    async def ready(_: web.Request) -> web.Response:
+        """New work can be taken: the store can be written."""
+        try:
+            await gateway.context.store.ping()
+        except StorageError as error:
+            return web.json_response({"status": "not_ready", "description": str(error)}, status=503)
+        broken = [record.name for record in gateway.context.host.records if record.error]
+        body = {
+            "status": "ok",
+            "open_jobs": gateway.open_jobs,
+            "providers": sorted(gateway.context.providers),
+            "broken_plugins": broken,
+        }
+        return web.json_response(body)
+
+    return [web.get("/livez", live), web.get("/readyz", ready)]
+
+
+async def _schema(request: web.Request) -> web.Response:
+    """A published schema by name: ``/v1/schemas/request``, ``/v1/schemas/options/suno``."""
+    name = request.match_info["name"].removesuffix(".json")
+    if name not in musicgate_schemas.NAMES:
+        raise RequestError("not_found", f"no schema {name!r}; there are {', '.join(musicgate_schemas.NAMES)}")
+    body = json.dumps(musicgate_schemas.load(name)).encode()
+    return web.Response(
+        body=body, content_type="application/schema+json", headers={"Cache-Control": "max-age=3600"}
+    )

@@ -1,0 +1,269 @@
+"""The music routes: from HTTP to the gateway's methods and back; no rule about music and none about money."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import math
+import time
+from typing import TYPE_CHECKING, cast
+
+from aiohttp import web
+
+from musicgate import answers
+from musicgate.errors import JobNotFoundError, RequestError
+from musicgate.gateway.dry_run import render_plan
+from musicgate.lifecycle import next_look_s
+from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
+from musicgate.web.errors import failure_response
+from musicgate.web.middleware import GENERATION_ID
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from musicgate.gateway import Gateway
+    from musicgate.model import Failure, MusicRequest, Offer, Provider, Track
+    from musicgate.web.auth import Accounts
+
+_YES = frozenset({"1", "true", "yes"})
+_NATIVE_AND_OURS_MAX_CHARS = 512
+
+
+class MusicRoutes:
+    """Handlers of the music routes."""
+
+    def __init__(self, gateway: Gateway, accounts: Accounts) -> None:
+        """Serve one gateway to these accounts."""
+        self._gateway = gateway
+        self._accounts = accounts
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes, the documented ones and their aliases first."""
+        listed = []
+        for base in ("/v1/music/generate", "/v1/music/generations"):
+            listed += [
+                web.post(base, self.create),
+                web.get(base, self.missing_id, allow_head=False),
+                web.get(f"{base}/", self.missing_id, allow_head=False),
+                web.get(f"{base}/{{music_id}}", self.status, allow_head=False),
+                web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]+}}", self.audio),
+            ]
+        return [
+            *listed,
+            web.post("/v1/music/plan", self.plan),
+            web.get("/v1/music/models", self.models),
+            web.get("/v1/music/providers", self.providers),
+            web.post("/v1/callbacks/{job_id}/{token}", self.callback),
+        ]
+
+    async def create(self, request: web.Request) -> web.Response:
+        """``POST /v1/music/generate``: the checks in the contract's order, then submit."""
+        started = time.perf_counter()
+        account = self._accounts.identify(request)
+        wish = self._gateway.read(await _read_json(request))
+        strict = _prefers_strict(request)
+        generation_id = request[GENERATION_ID]
+        job = await self._gateway.submit(
+            wish, account=account.name, generation_id=generation_id, strict=strict, beta_channel=account.beta
+        )
+        if _was_not_accepted(job) and job.failure is not None:
+            return failure_response(generation_id, job.failure, job)
+        lost = _lost(job)
+        if lost is not None:
+            return failure_response(generation_id, lost, job)
+        answer = answers.render_created(job, self._audio_url(request))
+        answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
+        if wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES:
+            answer["meta"] = {
+                **cast("dict[str, object]", answer["meta"]),
+                "routing": self._routing(wish, beta=account.beta),
+            }
+        return self._job_response(job, answer)
+
+    async def status(self, request: web.Request) -> web.Response:
+        """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
+        account = self._accounts.identify(request)
+        music_id = request.match_info["music_id"].strip()
+        if not music_id:
+            return await self.missing_id(request)
+        if len(music_id) > _NATIVE_AND_OURS_MAX_CHARS:
+            raise JobNotFoundError(music_id[:64])
+        job = await self._gateway.find(music_id, account=account.name)
+        if request.headers.get("If-None-Match") == _etag(job):
+            return web.Response(status=304, headers={"ETag": _etag(job)})
+        return self._job_response(job, answers.render_job(job, self._audio_url(request)))
+
+    async def missing_id(self, request: web.Request) -> web.Response:
+        """A GET without an id."""
+        self._accounts.identify(request)
+        raise RequestError(
+            "validation_error", "the music id is missing in the path", reason="missing_music_id"
+        )
+
+    async def audio(self, request: web.Request) -> web.StreamResponse:
+        """``GET .../audio/{index}``: the audio that we keep, with Range; the signed link needs no key, so that players can open it."""
+        job = await self._job_of_link(request)
+        index = int(request.match_info["index"])
+        track = next((track for track in job.tracks if track.index == index), None)
+        if track is None or not track.has_audio:
+            raise RequestError("not_found", f"job {job.id} has no audio {index}", reason="audio_not_found")
+        if track.asset is None:
+            raise web.HTTPFound(str(track.audio_url))
+        path = self._gateway.audio_path(job, index)
+        if path is None:
+            raise RequestError("not_found", "this audio is no longer kept here", reason="audio_gone")
+        headers = {"Content-Type": track.asset.content_type, "Cache-Control": "private, max-age=86400"}
+        return web.FileResponse(path, headers=headers)
+
+    async def plan(self, request: web.Request) -> web.Response:
+        """``POST /v1/music/plan``: the dry run."""
+        account = self._accounts.identify(request)
+        wish = self._gateway.read(await _read_json(request))
+        prepared = self._gateway.plan(wish, strict=_prefers_strict(request), beta_channel=account.beta)
+        return _json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
+
+    async def models(self, request: web.Request) -> web.Response:
+        """``GET /v1/music/models``: every model, with who offers it."""
+        self._accounts.identify(request)
+        by_model: dict[str, list[tuple[Provider, Offer, bool]]] = {}
+        for live in self._gateway.context.providers.values():
+            for offer in live.provider.offers:
+                by_model.setdefault(offer.model, []).append((live.provider, offer, live.key is not None))
+        data = [
+            {
+                "id": model,
+                "object": "model",
+                "aliases": sorted({alias for _, offer, _ in offers for alias in offer.aliases}),
+                "offers": [
+                    answers.render_offer(provider, offer, has_key=has_key)
+                    for provider, offer, has_key in offers
+                ],
+            }
+            for model, offers in sorted(by_model.items())
+        ]
+        return _json({"object": "list", "data": data})
+
+    async def providers(self, request: web.Request) -> web.Response:
+        """``GET /v1/music/providers``: who can be asked."""
+        self._accounts.identify(request)
+        live_ones = sorted(
+            self._gateway.context.providers.values(), key=lambda live: (live.provider.priority, live.name)
+        )
+        data = [answers.render_provider(live.provider, has_key=live.key is not None) for live in live_ones]
+        return _json({"object": "list", "data": data})
+
+    async def callback(self, request: web.Request) -> web.Response:
+        """``POST /v1/callbacks/{job_id}/{token}``: a vendor calls. Answered at once; what it says is asked of the vendor itself."""
+        headers = {name.lower(): value for name, value in request.headers.items()}
+        body = await request.read()
+        await self._gateway.callback(request.match_info["job_id"], request.match_info["token"], headers, body)
+        return _json({"code": 200, "msg": "success"})
+
+    def _routing(self, wish: MusicRequest, *, beta: bool) -> dict[str, object]:
+        plan = render_plan(wish, self._gateway.plan(wish, beta_channel=beta))
+        candidates = [
+            candidate["provider_plugin"] for candidate in cast("list[dict[str, object]]", plan["candidates"])
+        ]
+        return {"candidates": candidates, "excluded": plan["excluded"]}
+
+    def _job_response(self, job: Job, answer: dict[str, object]) -> web.Response:
+        headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache"}
+        live = self._gateway.context.live(job)
+        if not job.state.is_final and live is not None:
+            context = self._gateway.context
+            pause_s = next_look_s(job, live.provider.poll, context.clock.now(), context.speed)
+            headers["Retry-After"] = str(max(1, math.ceil(pause_s)))
+        return _json(answer, headers)
+
+    def _audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
+        base = (
+            self._gateway.context.settings.server.public_url.rstrip("/")
+            or f"{request.scheme}://{request.host}"
+        )
+
+        def audio_url(job: Job, track: Track) -> str:
+            return f"{base}/v1/music/generate/{job.id}/audio/{track.index}?sig={_signature(job, track.index)}"
+
+        return audio_url
+
+    async def _job_of_link(self, request: web.Request) -> Job:
+        """The job of an audio link: by its signature, else by the caller's key."""
+        music_id = request.match_info["music_id"]
+        signature = request.query.get("sig", "")
+        if signature:
+            job = await self._gateway.context.store.get(music_id)
+            index = int(request.match_info["index"])
+            if job is not None and hmac.compare_digest(
+                _signature(job, index).encode(), signature.encode("utf-8", "replace")
+            ):
+                return job
+            raise JobNotFoundError(music_id)
+        account = self._accounts.identify(request)
+        return await self._gateway.find(music_id, account=account.name)
+
+
+def _signature(job: Job, index: int) -> str:
+    """What makes an audio link unguessable: derived from the job's own secret, so it needs no storage and cannot be turned back."""
+    return hmac.new(job.callback_token.encode(), f"audio/{index}".encode(), hashlib.sha256).hexdigest()[:32]
+
+
+def _etag(job: Job) -> str:
+    return f'W/"{job.id}.{job.version}"'
+
+
+def _was_not_accepted(job: Job) -> bool:
+    """True for a failed job that no vendor ever took: the create call answers with the error itself."""
+    attempt = job.attempt
+    return job.state is JobState.FAILED and (
+        attempt is None or attempt.outcome is not AttemptOutcome.ACCEPTED
+    )
+
+
+def _lost(job: Job) -> Failure | None:
+    """Why the create answer of an open job could not be read, where the contract wants that told as an error.
+
+    The job stays open, since a callback may still adopt it; a create answer that never came is told as a queued job instead.
+    """
+    attempt = job.attempt
+    if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
+        return None
+    return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
+
+
+def _prefers_strict(request: web.Request) -> bool:
+    """``Prefer: handling=strict`` (RFC 7240) makes every warning an error."""
+    values = ",".join(request.headers.getall("Prefer", []))
+    preferences = {
+        value.split(";")[0].strip().replace(" ", "").replace('"', "").lower() for value in values.split(",")
+    }
+    return "handling=strict" in preferences
+
+
+async def _read_json(request: web.Request) -> object:
+    """The body as JSON.
+
+    Raises:
+        RequestError: ``invalid_json``.
+    """
+    raw = await request.read()
+    try:
+        value: object = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as exc:
+        reason = "it is not UTF-8" if isinstance(exc, UnicodeDecodeError) else "it cannot be parsed"
+        where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
+        raise RequestError("invalid_json", f"the body is not JSON: {reason}{where}") from exc
+    return value
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+def _json(value: object, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(
+        body=json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"),
+        content_type="application/json",
+        headers=headers,
+    )

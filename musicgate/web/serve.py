@@ -1,0 +1,51 @@
+"""Binds the application to an address and lets it go again; refuses to open a server without keys to the world."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from musicgate.errors import ConfigError
+from musicgate.web.app import make_app
+from musicgate.web.auth import is_loopback
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from musicgate.gateway import Gateway
+
+#: Seconds that running requests are given when the server stops.
+_SHUTDOWN_S = 10.0
+
+
+@asynccontextmanager
+async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[str, int]]:
+    """Serve a gateway while the block runs.
+
+    Args:
+        port: 0 = any free one.
+
+    Returns:
+        Host and port that are bound.
+
+    Raises:
+        ConfigError: the address is taken or not ours, or it is open to others although no account is configured.
+    """
+    if not gateway.context.settings.accounts and not is_loopback(host):
+        message = f"without [[accounts]] the server binds loopback only, not {host}"
+        raise ConfigError(message, key="server.host", source=gateway.context.settings.source)
+    runner = web.AppRunner(make_app(gateway), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, host, port)
+        try:
+            await site.start()
+        except OSError as exc:
+            message = f"cannot listen on {host}:{port}: {exc.strerror or exc}"
+            raise ConfigError(message, key="server.port", source=gateway.context.settings.source) from exc
+        bound = runner.addresses[0]
+        yield str(bound[0]), int(bound[1])
+    finally:
+        await runner.cleanup()
