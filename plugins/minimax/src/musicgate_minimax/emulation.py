@@ -268,7 +268,7 @@ class MiniMaxEmulator:
 
 
 def _window_text(now: float) -> str:
-    """Seen: a text of this form (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026)."""
+    """Seen: a text of this form (MiniMax-AI/MiniMax-MCP issue 80, May 2026)."""
     reset = (datetime.fromtimestamp(now, UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
     window = "5-hour usage limit reached for Token Plan Starter (1500/1500 used)"
-    return f"usage limit exceeded, {window}, resets at {reset} (2056)"
+    return f"usage limit exceeded, {window}, resets at {reset}"

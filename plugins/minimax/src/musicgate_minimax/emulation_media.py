@@ -107,10 +107,9 @@ def _served(song: Song) -> EmulatedAnswer:
         case "slow":
             return EmulatedAnswer(response=whole, bytes_per_s=64_000.0)
         case "html":
-            page = b"<html><body>maintenance</body></html>"
-            return EmulatedAnswer(
-                response=HttpResponse(status=200, headers={"Content-Type": "text/html"}, body=page)
-            )
+            body = b"<html><body>maintenance</body></html>"
+            headers = {"Content-Type": "text/html", "Content-Length": str(len(body))}
+            return EmulatedAnswer(response=HttpResponse(status=200, headers=headers, body=body))
         case "forbidden" | "expired":
             return EmulatedAnswer(response=_denied("AccessDenied"))
         case "missing":

@@ -10,7 +10,7 @@ import attrs
 from musicgate import reading
 from musicgate_minimax.models import RULES, ModelRules
 
-#: Text of each number. Seen: 2013, 2056 and 2061 like these; the others are the page's words, shortened.
+#: Text of each number, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
 #: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026.
 TEXTS: Final[Mapping[int, str]] = {
     1000: "unknown error",

@@ -29,14 +29,14 @@ from musicgate_minimax.translate import SAMPLE_RATE_HZ
 _log = logging.getLogger(__name__)
 
 _LONGEST_NATIVE_MESSAGE: Final = 500
-#: Words of ``data.status`` and their like. Seen: only the number 2; the words are those of the vendor's other services.
+#: Words of ``data.status``. Seen: only the number 2; the words are those that the documented contract reads.
 _WORDS: Final[Mapping[str, JobState]] = {
     **dict.fromkeys(("success", "succeeded", "completed", "finished"), JobState.COMPLETED),
     **dict.fromkeys(("running", "processing", "in_progress"), JobState.IN_PROGRESS),
     **dict.fromkeys(("queued", "pending", "submitted"), JobState.QUEUED),
     **dict.fromkeys(("failed", "error", "cancelled", "canceled"), JobState.FAILED),
 }
-#: Seen: "..., resets at 2026-05-15T15:00:00Z (2056)" (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
+#: Seen: "..., resets at 2026-05-12T15:00:00Z" (MiniMax-AI/MiniMax-MCP issue 80, May 2026), elsewhere with " (2056)" behind it.
 _RESET: Final = re.compile(
     r"resets?\s+(?:at|on|in)?\s*:?\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)",
     re.IGNORECASE,
@@ -118,6 +118,9 @@ def _refused(
 ) -> JobUpdate:
     """A "no". It gets no native id although a trace id is there: nothing was created that could be looked at."""
     said = _clean(words)
+    if code == _WINDOW_USED_UP and "(0/0 used)" in (said or ""):
+        # Seen: said of models that the plan never includes (MiniMax-AI/MiniMax-MCP issue 80, May 2026).
+        message = "the MiniMax plan has no allowance for this model"
     limited = reason is FailureClass.RATE_LIMITED
     failure = Failure(
         reason=reason,

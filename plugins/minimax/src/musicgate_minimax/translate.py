@@ -94,7 +94,7 @@ def _sound(request: MusicRequest, block: JsonObject) -> Part:
     if "format" not in setting and wanted not in _FORMATS:
         raise refusal(("format",), f"MiniMax makes mp3 and wav, not {wanted}", BAD_FORMAT)
     defaults = {"sample_rate": SAMPLE_RATE_HZ, "bitrate": BITRATE_BPS, "format": wanted}
-    # Hex needs no second call, and links came back empty under a token plan. Seen: openclaw/openclaw, 2026.
+    # Hex needs no second call. Seen: links that came back empty under a token plan (client reports, 2026).
     handed_over = block.get("output_format") or "hex"
     fields = {"audio_setting": {**defaults, **setting}, "output_format": handed_over}
     if wanted != "pcm":

@@ -1,0 +1,454 @@
+"""The played vendor: order of checks, limits, every switch to its end, links, covers, streams."""
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+import musicgate_minimax
+from musicgate.audio import AudioKind, sniff
+from musicgate.emulation import EmulatedAnswer, EmulatorOptions
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import Job, JobState, JobUpdate, MusicRequest
+from musicgate.testing.rehearsal import START_S, Rehearsal
+from musicgate.wire import HttpRequest
+from musicgate_minimax.emulation import MiniMaxEmulator
+from musicgate_minimax.emulation_answers import SWITCHES
+
+ORIGIN = "http://127.0.0.1:1"
+CREATE = f"{ORIGIN}/v1/music_generation"
+SONG = {"model": "music-2.6", "prompt": "Warm jazz", "is_instrumental": True}
+
+
+def stage(key: str = "test-key-not-real", **switches: str) -> Rehearsal:
+    return Rehearsal("minimax", musicgate_minimax, switches=switches, key=key)
+
+
+def wish(words: str = "", block: dict[str, Any] | None = None, model: str = "minimax/music") -> MusicRequest:
+    return MusicRequest(model=model, prompt=f"Warm jazz {words}", blocks={"minimax": block or {}})
+
+
+def emulator(**switches: str) -> MiniMaxEmulator:
+    return MiniMaxEmulator(EmulatorOptions(switches=switches))
+
+
+def ask(
+    vendor: MiniMaxEmulator,
+    body: dict[str, Any],
+    *,
+    now: float = START_S,
+    url: str = CREATE,
+    authorization: str | None = "Bearer test-key-not-real",
+) -> EmulatedAnswer:
+    request = HttpRequest.post_json(url, body)
+    headers = dict(request.headers) | ({} if authorization is None else {"Authorization": authorization})
+    return vendor.answer(attrs.evolve(request, headers=headers), now)
+
+
+def code_of(answer: EmulatedAnswer) -> int:
+    body = answer.response.json_object()
+    base = body["base_resp"]
+    assert isinstance(base, dict)
+    assert answer.response.status == 200
+    assert answer.response.header("trace-id") == body["trace_id"]
+    return int(base["status_code"])
+
+
+def assert_delivered(job: Job, *, duration_s: float | None = 10.0) -> None:
+    assert (job.state, job.failure) == (JobState.IN_PROGRESS, None)
+    assert job.delivered_at is not None
+    assert [track.duration_s for track in job.tracks] == [duration_s]
+    assert job.native_id == job.tracks[0].native_id
+
+
+@pytest.mark.parametrize(
+    ("container", "kind"), [("mp3", AudioKind.MP3), ("wav", AudioKind.WAV), ("pcm", AudioKind.WAV)]
+)
+def test_a_song_comes_as_hex_and_plays(container: str, kind: AudioKind) -> None:
+    rehearsal = stage()
+    request = wish(
+        block={"audio_setting": {"format": container, "sample_rate": 16000, "bitrate": 32000, "channel": 1}}
+    )
+    job = rehearsal.create(request)
+    assert_delivered(job)
+    update = rehearsal.plugin.parse(Step.CREATE, rehearsal.answers[0].response, job, rehearsal.settings)
+    assert isinstance(update, JobUpdate)
+    content = update.tracks[0].audio
+    assert content is not None
+    assert sniff(content[:64]) is kind
+
+
+def test_the_books_show_one_wish_billed_once() -> None:
+    rehearsal = stage()
+    job = rehearsal.create(wish())
+    books = rehearsal.emulator.books
+    assert books.calls == {"POST /v1/music_generation": 1}
+    assert books.creates == [job.native_id]
+    assert books.credits_charged == {job.native_id: 0.15}
+
+
+@pytest.mark.parametrize(
+    ("authorization", "model", "switches", "body", "code"),
+    [
+        (None, "nonsense", {}, {}, 1004),
+        ("test-key-not-real", "nonsense", {}, {}, 1004),
+        ("Bearer ", "music-2.6", {}, {}, 1004),
+        ("Bearer bad-key", "nonsense", {}, {}, 2049),
+        ("Bearer free-plan-key", "nonsense", {}, {}, 2013),
+        ("Bearer free-plan-key", "music-2.6", {"balance_usd": "0.1"}, {}, 2061),
+        ("Bearer no-credits-key", "music-2.6", {"rpm": "0"}, {}, 1008),
+        ("Bearer good", "music-2.6", {"balance_usd": "0.1", "rpm": "0"}, {}, 1008),
+        ("Bearer good", "music-2.6", {"rpm": "0", "connections": "0"}, {}, 1002),
+        ("Bearer good", "music-2.6", {"connections": "0"}, {"prompt": ""}, 1041),
+        ("Bearer window-used-key", "music-2.6", {}, {"prompt": ""}, 2056),
+        ("Bearer good", "music-2.6", {"code": "1026"}, {"prompt": ""}, 1026),
+        ("Bearer good", "music-2.6", {}, {"prompt": ""}, 2013),
+        ("Bearer good", "music-2.6-free", {}, {}, 2061),
+        ("Bearer good", "music-2.6-free", {"free": "alive"}, {}, 0),
+        ("Bearer free-plan-key", "music-2.6-free", {"free": "alive"}, {}, 0),
+        ("Bearer good", "music-2.6", {}, {}, 0),
+    ],
+)
+def test_checks_come_in_the_vendors_order(
+    authorization: str | None, model: str, switches: dict[str, str], body: dict[str, Any], code: int
+) -> None:
+    answer = ask(emulator(**switches), {**SONG, "model": model, **body}, authorization=authorization)
+    assert code_of(answer) == code
+    assert (answer.delay_s > 0) is (code == 0)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"is_instrumental": False}, "lyrics is required"),
+        ({"model": "music-2.5"}, "lyrics is required"),
+        ({"prompt": "p" * 2001}, "too long"),
+        ({"lyrics": "l" * 3501}, "too long"),
+        ({"prompt": 7}, "prompt must be string"),
+        ({"output_format": "mp3"}, "output_format"),
+        ({"stream": True, "output_format": "url"}, "stream only supports hex"),
+        ({"audio_setting": {"sample_rate": 48000}}, "audio_setting.sample_rate"),
+        ({"audio_setting": {"format": "ogg"}}, "audio_setting.format"),
+        ({"model": "music-cover", "prompt": "short"}, "prompt is too short"),
+        ({"model": "music-cover", "prompt": "slow bossa nova"}, "exactly one"),
+        (
+            {"model": "music-cover", "prompt": "slow bossa nova", "audio_base64": "!"},
+            "audio_base64 is invalid",
+        ),
+        (
+            {"model": "music-cover", "prompt": "slow bossa nova", "cover_feature_id": "x"},
+            "invalid or expired",
+        ),
+    ],
+)
+def test_a_wrong_parameter_is_refused_without_delay(body: dict[str, Any], text: str) -> None:
+    answer = ask(emulator(), {**SONG, **body})
+    assert code_of(answer) == 2013
+    assert text in answer.response.body.decode()
+    assert answer.delay_s == 0.0
+
+
+def test_a_body_that_is_no_json_is_an_unknown_model() -> None:
+    request = HttpRequest(method="POST", url=CREATE, headers={"authorization": "Bearer k"}, body=b"{")
+    assert code_of(emulator().answer(request, START_S)) == 2013
+
+
+def test_the_minute_and_the_connections_are_counted_per_key() -> None:
+    vendor = emulator(rpm="3", connections="2")
+    codes = [code_of(ask(vendor, SONG, now=START_S + second)) for second in range(4)]
+    assert codes == [0, 0, 1041, 1002]
+    assert code_of(ask(vendor, SONG, now=START_S, authorization="Bearer other")) == 0
+    assert code_of(ask(vendor, SONG, now=START_S + 61)) == 0
+
+
+def test_the_balance_is_spent_song_by_song() -> None:
+    vendor = emulator(balance_usd="0.30")
+    assert [code_of(ask(vendor, SONG)) for _ in range(3)] == [0, 0, 1008]
+    assert sum(vendor.books.credits_charged.values()) == pytest.approx(0.3)
+
+
+@pytest.mark.parametrize(
+    ("lyrics", "words", "duration_s"),
+    [
+        ("[Verse]\nla", "", 10.0),
+        ("[Verse]\n" + "la\n\n" * 6, "", 18.0),
+        ("la\n" * 150, "", 300.0),
+        ("la", "[emulate length_s=12]", 12.0),
+    ],
+)
+def test_the_length_follows_the_sung_lines(lyrics: str, words: str, duration_s: float) -> None:
+    rehearsal = stage()
+    job = rehearsal.create(MusicRequest(model="minimax/music-2.6", prompt=f"p {words}", lyrics=lyrics))
+    assert_delivered(job, duration_s=duration_s)
+    assert rehearsal.answers[0].delay_s == pytest.approx(30.0 + 0.3 * duration_s)
+
+
+def test_speed_divides_the_delay() -> None:
+    assert ask(MiniMaxEmulator(EmulatorOptions(speed=100.0)), SONG).delay_s == pytest.approx(0.33)
+    assert ask(emulator(delay_s="7"), SONG).delay_s == 7.0
+
+
+def test_the_same_seed_request_and_time_give_the_same_song() -> None:
+    first, second = (ask(emulator(), SONG).response.body for _ in range(2))
+    assert first == second
+    assert first != ask(MiniMaxEmulator(EmulatorOptions(seed=1)), SONG).response.body
+
+
+#: Magic words, and the length that is known of the song that is delivered all the same.
+GOOD_ENDS: list[tuple[str, float | None]] = [
+    ("data=tidy", 10.0),
+    ("extra=null", None),
+    ("extra=no_duration", None),
+    ("extra=text", 10.0),
+    ("extra=size", 10.0),
+    ("base_resp=missing", 10.0),
+    ("base_resp=text", 10.0),
+    ("status=success", 10.0),
+]
+
+
+@pytest.mark.parametrize(("words", "duration_s"), [*GOOD_ENDS, ("audio=upper", 10.0)])
+def test_an_ugly_song_is_delivered(words: str, duration_s: float | None) -> None:
+    assert_delivered(stage().create(wish(f"[emulate {words}]")), duration_s=duration_s)
+
+
+@pytest.mark.parametrize(("words", "duration_s"), GOOD_ENDS)
+def test_an_ugly_song_is_delivered_by_link(words: str, duration_s: float | None) -> None:
+    job = stage().create(wish(f"[emulate {words}]", {"output_format": "url"}))
+    assert_delivered(job, duration_s=duration_s)
+    assert job.tracks[0].audio_url
+
+
+def test_the_link_may_stand_in_its_other_place() -> None:
+    job = stage().create(wish("[emulate audio=audio_url]", {"output_format": "url"}))
+    assert_delivered(job)
+    assert str(job.tracks[0].audio_url).startswith(f"{ORIGIN}/music%2Fprod%2F")
+
+
+def test_a_trace_id_may_be_missing() -> None:
+    job = stage().create(wish("[emulate trace=missing]"))
+    assert job.delivered_at is not None
+    assert job.native_id is None
+
+
+BAD_ENDS = [
+    *(
+        ("data=null", "protocol"),
+        ("data=absent", "protocol"),
+        ("status=1", "protocol"),
+        ("audio=empty", "protocol"),
+    ),
+    *(
+        ("audio=odd", "protocol"),
+        ("audio=nohex", "protocol"),
+        ("body=text", "protocol"),
+        ("body=html", "protocol"),
+    ),
+    *(("body=cut", "protocol"), ("body=empty", "protocol"), ("http=500", "upstream_failed")),
+    *(("http=503", "upstream_failed"), ("drop", "unknown_outcome"), ("cut=100", "unknown_outcome")),
+]
+
+
+@pytest.mark.parametrize(("words", "reason"), BAD_ENDS)
+def test_a_lost_song_may_have_been_paid_for(words: str, reason: str) -> None:
+    rehearsal = stage()
+    with pytest.raises(ProviderError) as caught:
+        rehearsal.create(wish(f"[emulate {words}]"))
+    assert caught.value.failure.reason == reason
+    assert caught.value.maybe_accepted
+    assert len(rehearsal.emulator.books.credits_charged) == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "reason", "late"),
+    [
+        *((f"code={code}", "upstream_failed", True) for code in (1000, 1024, 1033)),
+        ("code=1001", "timeout", True),
+        ("code=1027", "moderation", True),
+        ("code=1026", "moderation", False),
+        ("code=1002", "rate_limited", False),
+        ("code=2056", "rate_limited", False),
+        ("code=2056 shape=llm", "rate_limited", False),
+        ("code=2061 base_resp=text", "forbidden", False),
+        ("code=1008 data=absent", "credits", False),
+        ("code=4711", "upstream_failed", False),
+        ("status=failed", "upstream_failed", True),
+        ("http=429", "rate_limited", False),
+        ("http=401", "auth", False),
+    ],
+)
+def test_a_refusal_fails_the_job_with_its_class(words: str, reason: str, *, late: bool) -> None:
+    rehearsal = stage()
+    job = rehearsal.create(wish(f"[emulate {words}]"))
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert job.failure.reason == reason
+    assert (rehearsal.answers[0].delay_s > 0) is late
+    assert job.native_id is None
+
+
+def test_a_used_up_window_opens_in_two_hours() -> None:
+    job = stage(key="window-used-up").create(wish())
+    assert job.failure is not None
+    assert job.failure.retry_after_s == 7200.0
+
+
+def test_an_echoed_key_stays_in_the_vendors_words() -> None:
+    job = stage(key="bad-key", echo_key="1").create(wish())
+    assert job.failure is not None
+    assert "bad-key" not in job.failure.message
+    assert job.failure.native_message == "invalid api key: bad-key"
+
+
+def linked(words: str = "", **switches: str) -> tuple[Rehearsal, str]:
+    rehearsal = stage(**switches)
+    job = rehearsal.create(wish(words, {"output_format": "url"}))
+    link = job.tracks[0].audio_url
+    assert link is not None
+    return rehearsal, link
+
+
+def fetch(rehearsal: Rehearsal, link: str, *, later_s: float = 0.0) -> EmulatedAnswer:
+    return rehearsal.emulator.answer(HttpRequest(method="GET", url=link), rehearsal.now_s + later_s)
+
+
+def test_a_link_plays_until_it_expires() -> None:
+    rehearsal, link = linked()
+    made_at_s = START_S
+    answer = fetch(rehearsal, link)
+    assert answer.response.status == 200
+    assert answer.response.header("content-type") == "audio/mpeg"
+    assert answer.response.header("content-length") == str(len(answer.response.body))
+    assert sniff(answer.response.body[:64]) is AudioKind.MP3
+    expired = rehearsal.emulator.answer(HttpRequest(method="GET", url=link), made_at_s + 86_400)
+    assert expired.response.status == 403
+    assert expired.response.header("content-type") == "application/xml"
+    assert rehearsal.emulator.books.calls["GET media"] == 2
+
+
+def test_the_job_knows_when_its_link_dies() -> None:
+    rehearsal = stage(link_s="60")
+    job = rehearsal.create(wish(block={"output_format": "url"}))
+    assert job.tracks[0].expires_at == datetime.fromtimestamp(START_S + 60, UTC)
+
+
+def test_a_link_that_was_encoded_anew_is_refused() -> None:
+    rehearsal, link = linked()
+    assert fetch(rehearsal, link.replace("%2B", "+")).response.status == 403
+    assert fetch(rehearsal, link.replace("Expires=1", "Expires=2")).response.status == 403
+    assert fetch(rehearsal, link.replace("Signature", "signature")).response.status == 403
+
+
+@pytest.mark.parametrize(
+    ("fault", "status", "length"),
+    [
+        ("forbidden", 403, None),
+        ("expired", 403, None),
+        ("missing", 404, None),
+        ("empty", 200, 0),
+        ("html", 200, 37),
+    ],
+)
+def test_a_link_can_be_broken(fault: str, status: int, length: int | None) -> None:
+    rehearsal, link = linked(f"[emulate media={fault}]")
+    response = fetch(rehearsal, link).response
+    assert response.status == status
+    assert length is None or len(response.body) == length
+
+
+def test_a_link_can_be_slow_or_cut() -> None:
+    rehearsal, link = linked(media="slow")
+    assert fetch(rehearsal, link).bytes_per_s == 64_000.0
+    rehearsal, link = linked(media="cut")
+    answer = fetch(rehearsal, link)
+    assert answer.cut_after_bytes == len(answer.response.body) // 2
+
+
+def test_a_prepared_recording_can_be_covered_for_a_day() -> None:
+    vendor = emulator()
+    prepare = {"model": "music-cover", "audio_base64": "AAAA"}
+    first, second = (
+        ask(vendor, prepare, url=f"{ORIGIN}/v1/music_cover_preprocess").response.json_object()
+        for _ in range(2)
+    )
+    assert first["cover_feature_id"] == second["cover_feature_id"]
+    assert json.loads(str(first["structure_result"]))["num_segments"] == 2
+    lyrics = "[Verse]\nThe river keeps the time"
+    song = {
+        "model": "music-cover",
+        "prompt": "slow bossa nova",
+        "cover_feature_id": first["cover_feature_id"],
+    }
+    assert code_of(ask(vendor, {**song, "lyrics": lyrics})) == 0
+    assert code_of(ask(vendor, {**song, "lyrics": "la"})) == 2013
+    assert code_of(ask(vendor, {**song, "lyrics": lyrics}, now=START_S + 86_401)) == 2013
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"model": "music-2.6", "audio_base64": "AAAA"},
+        {"model": "music-cover"},
+        {"model": "music-cover", "audio_base64": "AAAA", "audio_url": "https://example.com/a.mp3"},
+        {"model": "music-cover", "audio_base64": "?"},
+    ],
+)
+def test_a_recording_must_be_one_and_readable(body: dict[str, Any]) -> None:
+    assert code_of(ask(emulator(), body, url=f"{ORIGIN}/v1/music_cover_preprocess")) == 2013
+
+
+def test_a_cover_goes_through_the_plugin() -> None:
+    block = {"audio_url": "https://example.com/a.mp3"}
+    assert_delivered(stage().create(wish("as a bossa nova", block, "minimax/music-cover")))
+
+
+def frames_of(vendor: MiniMaxEmulator, **body: Any) -> list[dict[str, Any]]:
+    response = ask(vendor, {**SONG, "stream": True, **body}).response
+    assert response.header("content-type") == "text/event-stream"
+    return [json.loads(line[6:]) for line in response.body.decode().splitlines() if line]
+
+
+@pytest.mark.parametrize("frame", ["none", "tail", "full"])
+def test_a_stream_ends_with_status_2(frame: str) -> None:
+    whole = "".join(item["data"]["audio"] for item in frames_of(emulator(frame="none")))
+    frames = frames_of(emulator(frame=frame))
+    assert {item["data"]["status"] for item in frames[:-1]} == {1}
+    last = frames[-1]
+    assert (last["data"]["status"], last["extra_info"]["music_duration"]) == (2, 10_000)
+    before = "".join(item["data"]["audio"] for item in frames[:-1])
+    assert last["data"]["audio"] == {"none": "", "tail": whole[len(before) :], "full": whole}[frame]
+    assert before == (whole[: len(before)] if frame == "tail" else whole)
+
+
+def test_a_stream_can_break_or_be_one_body() -> None:
+    assert {item["data"]["status"] for item in frames_of(emulator(sse="broken"))} == {1}
+    assert code_of(ask(emulator(sse="json"), {**SONG, "stream": True})) == 0
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/music_generation"),
+        ("GET", "/v1/query/music_generation"),
+        ("POST", "/v1/lyrics_generation"),
+        ("GET", "/music%2Fprod%2Funknown.mp3"),
+    ],
+)
+def test_no_other_route_invents_success(method: str, path: str) -> None:
+    answer = emulator().answer(HttpRequest(method=method, url=f"{ORIGIN}{path}"), START_S)
+    assert answer.response.status in {403, 404}
+
+
+def test_nobody_is_called_back() -> None:
+    vendor = emulator()
+    ask(vendor, SONG)
+    assert list(vendor.due_callbacks(START_S + 1000)) == []
+
+
+def test_every_switch_is_in_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert [name for name in SWITCHES if f"| `{name}` |" not in readme] == []
