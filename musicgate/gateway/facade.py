@@ -21,10 +21,10 @@ from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext
-    from musicgate.gateway.prepare import Preparation
+    from musicgate.gateway.prepare import Choice, Preparation
     from musicgate.model import Job, MusicRequest
     from musicgate.plugins import PluginHost
 
@@ -32,6 +32,8 @@ _log = logging.getLogger(__name__)
 
 #: Whose jobs those of a command line or an application are, and of a server without accounts.
 LOCAL_ACCOUNT = "local"
+#: Seconds that a create call waits longer than its vendors' time-outs.
+_MARGIN_S = 5.0
 _MASKED_TOKEN = "***"  # noqa: S105 - it stands where a token is hidden
 
 
@@ -154,9 +156,10 @@ class Gateway:
         await context.store.add(job, lifecycle.history(None, job, job.created_at))
         context.changed(None, job)
         sending = self._spawn(self._run(job, choices), f"submit {job_id}")
-        patience_s = context.settings.server.create_wait_s if wait_s is None else wait_s
-        waits = any(choice.live.provider.blocking or choice.live.create_slots for choice in choices)
-        await asyncio.wait({sending}, timeout=patience_s if waits else None)
+        await asyncio.wait(
+            {sending},
+            timeout=_patience_s(choices, context.settings.server.create_wait_s if wait_s is None else wait_s),
+        )
         if sending.done():
             return sending.result()
         return await context.store.get(job_id) or job
@@ -253,7 +256,7 @@ class Gateway:
         """Number of jobs that are watched by this process."""
         return len(self._tracker) + len(self._background)
 
-    async def _run(self, job: Job, choices: tuple[preparing.Choice, ...]) -> Job:
+    async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
         job = await submit.run(self.context, job, choices)
         self._follow(job)
         return job
@@ -290,3 +293,12 @@ class Gateway:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+def _patience_s(choices: Sequence[Choice], wait_s: float) -> float:
+    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
+    if any(choice.live.provider.blocking or choice.live.create_slots for choice in choices):
+        return wait_s
+    return _MARGIN_S + sum(
+        choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from musicgate.errors import StorageError
 from musicgate.model import Asset, JobUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
     from musicgate.gateway.context import GatewayContext
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 #: A job is changed by a handful of parties; more lost races than this means that something is broken.
 _MAX_RACES = 50
-#: Seconds between tries to keep audio that exists only in memory when our disk fails.
+#: Seconds between tries to store what exists only in memory when our disk fails; the last one repeats.
 _DISK_RETRY_S = (1.0, 3.0, 10.0, 30.0)
 
 
@@ -53,6 +54,27 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         job = newest
     message = f"job {job.id} changed {_MAX_RACES} times while it was being written"
     raise StorageError(message)
+
+
+async def insist(context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]]) -> Job:
+    """Write down what a vendor answered to a create call, however long our disk fails: until the job's deadline.
+
+    What the answer brought (an id, paid audio) exists only in this process until it is stored.
+
+    Raises:
+        StorageError: the store still fails when the job's time is up.
+    """
+    for pause_s in itertools.chain(_DISK_RETRY_S, itertools.repeat(_DISK_RETRY_S[-1])):
+        try:
+            return await write()
+        except StorageError as error:
+            if context.clock.now() >= job.deadline_at:
+                raise
+            _log.error(
+                "job %s: its answer cannot be stored (%s); trying again in %s s", job.id, error, pause_s
+            )
+            await context.clock.sleep(pause_s / context.speed)
+    raise AssertionError  # the loop returns or raises
 
 
 async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
@@ -111,18 +133,12 @@ async def _keep_bytes(
 
 
 async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
-    """Keep paid audio that exists nowhere else: a failing disk is tried again for a while before the song is given up."""
-    for pause_s in (*_DISK_RETRY_S, None):
-        try:
-            staged = context.assets.stage(job_id, index)
-            await _write(staged.path, content)
-            return await context.assets.keep(staged, job_id, index)
-        except StorageError as error:
-            if pause_s is None:
-                raise
-            _log.error("job %s: its audio cannot be kept (%s); trying again in %s s", job_id, error, pause_s)
-            await context.clock.sleep(pause_s / context.speed)
-    raise AssertionError  # the loop returns or raises
+    staged = context.assets.stage(job_id, index)
+    try:
+        await _write(staged.path, content)
+        return await context.assets.keep(staged, job_id, index)
+    finally:
+        context.assets.discard(staged)
 
 
 async def _write(path: Path, content: bytes) -> None:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.gateway.prepare import Choice
-    from musicgate.model import MusicRequest, OptionWarning
+    from musicgate.model import JobUpdate, MusicRequest, OptionWarning
 
 _log = logging.getLogger(__name__)
 
@@ -144,7 +144,12 @@ async def _send(context: GatewayContext, job: Job, choice: Choice) -> Job:
     try:
         update = await exchange(context, choice.live, Step.CREATE, choice.translation.request, job)
     except ProviderError as error:
-        return await _note_failure(context, job, choice, error)
+        lost = error
+        return await record.insist(context, job, lambda: _note_failure(context, job, choice, lost))
+    return await record.insist(context, job, lambda: _note_answer(context, job, update))
+
+
+async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
     now = context.clock.now()
     if update.failure is not None and update.native_id is None:
         failure = update.failure

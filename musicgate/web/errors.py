@@ -18,6 +18,7 @@ from musicgate.errors import (
     MusicgateError,
     ProviderError,
     RequestError,
+    StorageError,
 )
 from musicgate.model import Attribution, FailureClass
 
@@ -59,9 +60,7 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
     if isinstance(error, ProviderError):
         return failure_response(generation_id, error.failure)
     if not isinstance(error, RequestError):
-        return envelope(
-            generation_id, "gateway_error", "the gateway failed; nothing was sent to a vendor by this call"
-        )
+        return envelope(generation_id, "gateway_error", _own_fault(error))
     more: dict[str, object] = {}
     if isinstance(error, InvalidRequestError):
         more["details"] = [_detail(violation) for violation in error.violations]
@@ -135,6 +134,12 @@ def envelope(
     return web.Response(
         body=json.dumps(body).encode(), status=status, headers=headers, content_type="application/json"
     )
+
+
+def _own_fault(error: MusicgateError) -> str:
+    if isinstance(error, StorageError):
+        return "the gateway's own store failed; a wish that was not stored was not sent either"
+    return f"the gateway failed: {error}"
 
 
 def _all_failed(generation_id: str, error: AllCandidatesFailedError) -> web.Response:
