@@ -9,7 +9,7 @@ Source: https://apiin.one/docs/suno/feed, 2026. Seen: partial links at stage fir
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from musicgate.errors import ProviderError
 from musicgate.hookspecs import Step, hookimpl
@@ -36,7 +36,7 @@ def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
         return None
     named = settings.options.get("feed_parameter", "task_id")
     names = ("task_id", "workId") if named == "both" else (str(named),)
-    query = urlencode(dict.fromkeys(names, job.native_id))
+    query = urlencode(dict.fromkeys(names, job.native_id), quote_via=quote, safe="")
     return HttpRequest.get(f"{settings.base_url}{FEED_PATH}?{query}")
 
 

@@ -1,0 +1,420 @@
+"""Answers become updates: the recorded ones, every refusal, and the reading rules of the feed at their edges."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import musicgate_apiin_one
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import FailureClass, JobState, JobUpdate
+from musicgate.testing.cases import Case, load_cases, replay
+from musicgate.testing.rehearsal import Rehearsal
+from musicgate.wire import HttpResponse
+from musicgate_apiin_one import feed, read, refusal
+
+CASES = load_cases(Path(__file__).parent / "cases")
+REHEARSAL = Rehearsal("apiin_one", musicgate_apiin_one)
+
+Body = Any
+
+
+def answer(body: Body, status: int = 200, headers: dict[str, str] | None = None) -> HttpResponse:
+    return HttpResponse(status=status, headers=headers or {}, body=json.dumps(body).encode())
+
+
+def item(**fields: Body) -> dict[str, Body]:
+    whole = {"id": "t0", "audio_url": "https://pipe.example/0.mp3", "status": "complete"}
+    return {**whole, **fields}
+
+
+def envelope(word: str | None, *items: dict[str, Body]) -> dict[str, Body]:
+    return {"code": 200, "message": "success", "data": {"type": word, "response_data": list(items)}}
+
+
+def create(response: HttpResponse) -> JobUpdate:
+    return read._read_create(response)
+
+
+def poll(response: HttpResponse) -> JobUpdate:
+    return read._read_feed(response)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_recorded_answer(case: Case) -> None:
+    replay(REHEARSAL, case)
+
+
+def test_every_kind_of_source_is_among_the_recordings() -> None:
+    assert {case.mark for case in CASES} == {"DOC", "LIVE", "ASSUMED"}
+
+
+REFUSALS = [
+    (400, "invalid_request", FailureClass.INVALID),
+    (400, "bad_request", FailureClass.INVALID),
+    (401, "authentication_error", FailureClass.AUTH),
+    (402, "insufficient_credits", FailureClass.CREDITS),
+    (403, "who_knows", FailureClass.FORBIDDEN),
+    (404, "not_found", FailureClass.NOT_FOUND),
+    (408, "who_knows", FailureClass.TIMEOUT),
+    (409, "who_knows", FailureClass.CONFLICT),
+    (413, "who_knows", FailureClass.INVALID),
+    (422, "who_knows", FailureClass.INVALID),
+    (429, "who_knows", FailureClass.RATE_LIMITED),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "reason"), REFUSALS)
+def test_a_refused_create_has_the_class_of_its_number_or_word_in_every_shape(
+    status: int, kind: str, reason: FailureClass
+) -> None:
+    as_object = {"error": {"code": status, "message": "no", "type": kind}}
+    shapes = [as_object, {"code": status, "message": "no"}, {"code": str(status), "msg": "no"}]
+    for body in shapes:
+        for http_status in (status, 200):
+            update = create(answer(body, http_status))
+            assert update.failure is not None
+            assert update.failure.reason is reason
+            assert update.failure.native_message == "no"
+            assert update.native_id is None
+    assert create(answer({}, status)).failure.reason is reason  # type: ignore[union-attr]  # it is what is tested
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason", "code"),
+    [
+        ({"error": {"type": "insufficient_credits"}}, 500, FailureClass.CREDITS, "insufficient_credits"),
+        ({"error": {"code": "bad_request", "message": "x"}}, 200, FailureClass.INVALID, "bad_request"),
+        ({"code": "NOT_FOUND", "message": "x"}, 200, FailureClass.NOT_FOUND, "NOT_FOUND"),
+        ({"code": 402, "message": "x"}, 429, FailureClass.CREDITS, "402"),
+        ({"error": "key is revoked"}, 401, FailureClass.AUTH, "401"),
+        ({"error": "no such voice"}, 400, FailureClass.INVALID, "400"),
+        ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "200"),
+    ],
+)
+def test_word_beats_number_and_number_beats_status(
+    body: Body, status: int, reason: FailureClass, code: str
+) -> None:
+    failure = create(answer(body, status)).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_code) == (reason, code)
+
+
+@pytest.mark.parametrize(
+    "word", ["guidelines", "Policy", "moderation", "INAPPROPRIATE", "copyright", "sensitive"]
+)
+def test_a_refusal_that_speaks_of_a_filter_is_moderation(word: str) -> None:
+    failure = create(answer({"code": 400, "message": f"text: {word}!"}, 400)).failure
+    assert failure is not None
+    assert failure.reason is FailureClass.MODERATION
+
+
+def test_only_an_invalid_request_becomes_moderation() -> None:
+    failure = create(answer({"code": 429, "message": "see our usage policy"}, 429)).failure
+    assert failure is not None
+    assert failure.reason is FailureClass.RATE_LIMITED
+
+
+def test_a_refusal_keeps_retry_after_and_a_422_its_number() -> None:
+    limited = create(answer({"code": 429, "message": "slow"}, 429, {"Retry-After": "7"})).failure
+    unprocessable = create(answer({"code": 422, "message": "odd"}, 422)).failure
+    assert limited is not None
+    assert unprocessable is not None
+    assert (limited.retry_after_s, limited.status) == (7.0, 429)
+    assert (unprocessable.http_status, unprocessable.status) == (422, 422)
+
+
+def test_native_words_are_cut_at_500_characters() -> None:
+    failure = create(answer({"code": 400, "message": "x" * 600}, 400)).failure
+    assert failure is not None
+    assert failure.native_message == "x" * 500
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "reason"),
+    [
+        ({"error": {"code": 500, "message": "x", "type": "server_error"}}, 500, FailureClass.UPSTREAM_FAILED),
+        ({"code": 503, "message": "x"}, 503, FailureClass.UPSTREAM_FAILED),
+        ({"code": 500, "message": "x"}, 200, FailureClass.UPSTREAM_FAILED),
+        ({"code": 1001, "message": "x", "data": {"task_id": "g"}}, 200, FailureClass.PROTOCOL),
+        ({"task_id": "g"}, 302, FailureClass.PROTOCOL),
+        ({"error": True, "task_id": "g"}, 200, FailureClass.PROTOCOL),
+        ({}, 200, FailureClass.PROTOCOL),
+        ([], 200, FailureClass.PROTOCOL),
+        (None, 200, FailureClass.PROTOCOL),
+        ({"task_id": "  ", "data": {"task_id": ""}}, 200, FailureClass.PROTOCOL),
+    ],
+)
+def test_a_create_answer_that_proves_nothing_may_have_cost_money(
+    body: Body, status: int, reason: FailureClass
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        create(answer(body, status))
+    assert caught.value.failure.reason is reason
+    assert caught.value.maybe_accepted
+    assert not caught.value.retryable
+
+
+def test_a_body_that_says_success_beats_its_http_status() -> None:
+    assert create(answer({"code": 200, "data": {"task_id": "g1"}}, 500)).native_id == "g1"
+    assert poll(answer(envelope("SUCCESS", item()), 500)).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    ("body", "task_id"),
+    [
+        ({"data": {"task_id": "a", "taskId": "b"}, "task_id": "c"}, "a"),
+        ({"data": {"task_id": "", "taskId": "b"}, "task_id": "c"}, "b"),
+        ({"task_id": "c", "taskId": "d", "data": {}}, "c"),
+        ({"task_id": None, "taskId": "d", "workId": "e"}, "d"),
+        ({"workId": "e", "data": {"workId": "f"}}, "e"),
+        ({"data": {"workId": "f"}, "work_id": "g"}, "f"),
+        ({"work_id": "g", "id": "h"}, "g"),
+        ({"id": " h "}, "h"),
+        ({"id": 17}, "17"),
+        ({"data": {"id": "x"}}, None),
+    ],
+)
+def test_the_first_key_that_holds_an_id_names_the_task(body: Body, task_id: str | None) -> None:
+    assert feed.task_id(body) == task_id
+
+
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 429, 500, 503])
+def test_an_error_from_the_feed_says_nothing_about_the_song(status: int) -> None:
+    for body, http_status in (({"code": status, "message": "x"}, 200), ({"error": {"message": "x"}}, status)):
+        with pytest.raises(ProviderError) as caught:
+            poll(answer(body, http_status))
+        assert not caught.value.maybe_accepted
+        assert caught.value.failure.reason is refusal.class_of_number(status)
+
+
+@pytest.mark.parametrize("body", [{"code": 404, "message": "x"}, {"error": {"type": "not_found"}}])
+def test_an_unknown_task_is_a_doubt_for_a_minute(body: Body) -> None:
+    doubt = poll(answer(body)).doubt
+    assert doubt is not None
+    assert doubt.grace_s == 60.0
+    assert doubt.failure.reason is FailureClass.NOT_FOUND
+
+
+@pytest.mark.parametrize("body", [None, 0, "SUCCESS", {}, {"code": 200}, {"message": "success"}])
+def test_a_shape_that_is_no_feed_is_noise(body: Body) -> None:
+    with pytest.raises(ProviderError) as caught:
+        poll(answer(body))
+    assert caught.value.failure.reason is FailureClass.PROTOCOL
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"data": {"response_data": [item()]}},
+        {"data": {"response_data": item()}},
+        {"response_data": [item()]},
+        {"data": [item()]},
+        [item()],
+        item(),
+        {"data": item()},
+        {"data": {"response_data": []}, "response_data": [item()]},
+    ],
+)
+def test_items_are_found_wherever_they_hide(body: Body) -> None:
+    update = poll(answer(body))
+    assert update.state is JobState.COMPLETED
+    assert [track.native_id for track in update.tracks] == ["t0"]
+
+
+def test_items_in_the_data_beat_those_beside_it() -> None:
+    body = {"data": {"response_data": [item(id="in")]}, "response_data": [item(id="beside")]}
+    assert [track.native_id for track in poll(answer(body)).tracks] == ["in"]
+
+
+@pytest.mark.parametrize(
+    ("body", "word"),
+    [
+        ({"data": {"type": "a", "status": "c"}, "type": "b", "status": "d"}, "a"),
+        ({"data": {"type": " ", "status": "c"}, "type": "b", "status": "d"}, "b"),
+        ({"data": {"status": "c"}, "status": "d"}, "c"),
+        ({"data": [], "status": "d"}, "d"),
+        ({"data": []}, None),
+    ],
+)
+def test_the_first_word_counts(body: Body, word: str | None) -> None:
+    assert poll(answer(body)).native_status == word
+
+
+def test_without_a_word_the_first_stage_is_the_native_status() -> None:
+    assert poll(answer([item(status="first"), item(status="text")])).native_status == "first"
+
+
+@pytest.mark.parametrize("word", ["IN_PROGRESS", "pending", "Processing", "queued"])
+def test_an_open_word_keeps_final_items_open(word: str) -> None:
+    update = poll(answer(envelope(word, item())))
+    assert update.state is JobState.IN_PROGRESS
+    assert update.tracks[0].audio_url is None
+    assert update.tracks[0].stream_audio_url == "https://pipe.example/0.mp3"
+
+
+@pytest.mark.parametrize("stage", ["complete", "Completed", "SUCCESS"])
+def test_a_final_stage_with_a_link_is_done(stage: str) -> None:
+    assert poll(answer(envelope(None, item(status=stage)))).state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"status": "first"},
+        {"status": "text", "extra_message": "Nearly all generated"},
+        {"status": None},
+        {"audio_url": ""},
+        {"audio_url": None},
+        {"audio_url": "soon"},
+    ],
+)
+def test_one_item_that_is_not_final_keeps_the_job_open(fields: dict[str, Body]) -> None:
+    update = poll(answer(envelope("SUCCESS", item(), item(id="t1", **fields))))
+    assert update.state is JobState.IN_PROGRESS
+    assert [track.audio_url for track in update.tracks] == [None, None]
+
+
+@pytest.mark.parametrize("word", ["SUCCESS", "complete", "COMPLETED"])
+def test_success_without_items_stays_open(word: str) -> None:
+    assert poll(answer(envelope(word))).state is JobState.IN_PROGRESS
+
+
+@pytest.mark.parametrize("word", ["FAILED", "failure", "Fail", "ERROR", "cancelled", "CANCELED"])
+def test_a_word_of_failure_ends_the_job(word: str) -> None:
+    failure = poll(answer(envelope(word, item(status="text", audio_url="")))).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_code) == (FailureClass.UPSTREAM_FAILED, word)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"fail_message": "x"},
+        {"error_message": "x"},
+        {"status": "failed"},
+        {"status": "FAIL"},
+        {"status": "error"},
+    ],
+)
+def test_a_job_fails_when_every_item_failed(fields: dict[str, Body]) -> None:
+    one = envelope("IN_PROGRESS", item(**fields), item(id="t1"))
+    both = envelope("IN_PROGRESS", item(**fields), item(id="t1", **fields))
+    assert poll(answer(one)).failure is None
+    assert poll(answer(both)).failure is not None
+    assert all(track.failure_message for track in poll(answer(both)).tracks)
+    assert all(track.audio_url is None for track in poll(answer(both)).tracks)
+
+
+def test_blank_failure_messages_are_none() -> None:
+    assert (
+        poll(answer(envelope("SUCCESS", item(fail_message="  ", error_message="")))).state
+        is JobState.COMPLETED
+    )
+
+
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ({"type": "FAILED", "error": "model down"}, "model down"),
+        ({"type": "FAILED", "message": "model down"}, "model down"),
+        ({"type": "FAILED", "fail_message": "model down", "error": "other"}, "model down"),
+        ({"type": "FAILED"}, None),
+    ],
+)
+def test_the_vendors_words_are_kept(data: Body, text: str | None) -> None:
+    failure = poll(answer({"code": 200, "message": "success", "data": data})).failure
+    assert failure is not None
+    assert failure.native_message == text
+
+
+def test_a_failed_words_own_message_is_used_when_there_is_no_other() -> None:
+    failure = poll(answer({"status": "failed", "message": "violates policy"})).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_message) == (FailureClass.MODERATION, "violates policy")
+
+
+@pytest.mark.parametrize(
+    ("duration", "seconds"),
+    [
+        (186, 186.0),
+        ("186", 186.0),
+        ("8.5 s", 8.5),
+        ("", None),
+        (None, None),
+        (0, None),
+        (-3, None),
+        ("soon", None),
+        (True, None),
+    ],
+)
+def test_durations_in_every_form(duration: Body, seconds: float | None) -> None:
+    assert poll(answer([item(duration=duration)])).tracks[0].duration_s == seconds
+
+
+def test_a_track_is_read_in_both_spellings() -> None:
+    body = [{"id": 5, "audioUrl": "https://a.example/5.mp3", "imageUrl": "https://a.example/5.png", "status": "complete",
+             "title": " Rain ", "tags": "jazz", "prompt": "la la", "model_name": "chirp-v5", "timestamp": 1771934400000}]  # fmt: skip
+    track = poll(answer(body)).tracks[0]
+    assert track.native_id == "5"
+    assert track.audio_url == "https://a.example/5.mp3"
+    assert track.image_url == "https://a.example/5.png"
+    assert (track.title, track.tags, track.lyrics, track.native_model) == (
+        "Rain",
+        "jazz",
+        "la la",
+        "chirp-v5",
+    )
+    assert track.created_at is not None
+    assert track.created_at.isoformat() == "2026-02-24T12:00:00+00:00"
+
+
+def test_an_unreadable_time_yields_to_the_next_key() -> None:
+    track = poll(answer([item(created_at="yesterday", createTime=1771934400000)])).tracks[0]
+    assert track.created_at is not None
+
+
+def test_the_larger_picture_is_taken_when_there_is_no_other() -> None:
+    track = poll(answer([item(image_url="", image_large_url="https://a.example/l.png")])).tracks[0]
+    assert track.image_url == "https://a.example/l.png"
+
+
+STATUS_WORDS = [
+    ("pending", JobState.IN_PROGRESS),
+    ("IN_PROGRESS", JobState.IN_PROGRESS),
+    ("processing", JobState.IN_PROGRESS),
+    ("streaming", JobState.IN_PROGRESS),
+    ("text", JobState.IN_PROGRESS),
+    ("first", JobState.IN_PROGRESS),
+    ("queued", JobState.QUEUED),
+    ("new", JobState.QUEUED),
+    (" Success ", JobState.COMPLETED),
+    ("complete", JobState.COMPLETED),
+    ("COMPLETED", JobState.COMPLETED),
+    *((word, JobState.FAILED) for word in ("failed", "failure", "fail", "error", "cancelled", "canceled")),
+    ("remastering", None),
+    ("", None),
+]
+
+
+@pytest.mark.parametrize(("word", "state"), STATUS_WORDS)
+def test_status_words(word: str, state: JobState | None) -> None:
+    assert REHEARSAL.plugin.map_status(word) is state
+
+
+def test_the_parsed_body_is_kept() -> None:
+    body = envelope("SUCCESS", item())
+    assert poll(answer(body)).body == body
+    assert create(answer({"task_id": "g"})).body == {"task_id": "g"}
+
+
+def test_the_create_step_reads_creates_and_every_other_step_the_feed() -> None:
+    body = answer({"task_id": "g", "status": "pending"})
+    job = None
+    created = read.parse_response(step=Step.CREATE, response=body, job=job, settings=None)  # type: ignore[arg-type]  # not used
+    followed = read.parse_response(step=Step.NEXT, response=body, job=job, settings=None)  # type: ignore[arg-type]  # not used
+    assert isinstance(created, JobUpdate)
+    assert isinstance(followed, JobUpdate)
+    assert (created.native_id, followed.native_id) == ("g", None)

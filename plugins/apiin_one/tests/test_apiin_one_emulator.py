@@ -1,0 +1,492 @@
+"""Every switch of the played vendor, driven through whole jobs to the right end; credits, keys, routes and media."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import musicgate_apiin_one
+from musicgate import audio
+from musicgate.emulation import EmulatedAnswer, EmulatorOptions
+from musicgate.errors import ConfigError, ProviderError
+from musicgate.model import FailureClass, Job, JobState, MusicRequest
+from musicgate.testing.rehearsal import Rehearsal
+from musicgate.wire import HttpRequest
+from musicgate_apiin_one.emulator_server import ApiinEmulator
+from musicgate_apiin_one.emulator_switches import SWITCHES
+
+ORIGIN = "http://127.0.0.1:1"
+CREATE = f"{ORIGIN}/api/v1/audio/music"
+FEED = f"{ORIGIN}/api/v1/audio/music/feed"
+
+
+def rehearse(key: str = "test-key-not-real", doc_generation: str = "A", **switches: str) -> Rehearsal:
+    options = {"doc_generation": doc_generation}
+    return Rehearsal("apiin_one", musicgate_apiin_one, switches=switches, options=options, key=key)
+
+
+def wish(prompt: str = "rain", **fields: Any) -> MusicRequest:
+    return MusicRequest(**{"model": "suno/v4.5", "prompt": prompt, **fields})
+
+
+def played(**switches: str) -> ApiinEmulator:
+    return ApiinEmulator(EmulatorOptions(switches=switches))
+
+
+def ask(
+    emulator: ApiinEmulator, method: str, url: str, body: Any = None, now: float = 0.0, key: str = "k"
+) -> EmulatedAnswer:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    request = HttpRequest(method=method, url=url, headers={"Authorization": f"Bearer {key}"}, body=content)
+    return emulator.answer(request, now)
+
+
+def read(answer: EmulatedAnswer) -> Any:
+    return json.loads(answer.response.body)
+
+
+def create(emulator: ApiinEmulator, now: float = 0.0, key: str = "k", **body: Any) -> str:
+    whole = {"model": "suno-v4-5", "gpt_description_prompt": "rain", **body}
+    return str(read(ask(emulator, "POST", CREATE, whole, now, key))["task_id"])
+
+
+def feed(emulator: ApiinEmulator, task: str, now: float) -> Any:
+    return read(ask(emulator, "GET", f"{FEED}?task_id={task}", None, now))["data"]
+
+
+def assert_two_songs(job: Job) -> None:
+    assert job.delivered_at is not None
+    assert [track.has_audio for track in job.tracks] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *(("create_shape", value) for value in SWITCHES["create_shape"].values),
+        *(("type_style", value) for value in SWITCHES["type_style"].values),
+        *(("final_style", value) for value in SWITCHES["final_style"].values),
+        *(("duration_style", value) for value in SWITCHES["duration_style"].values),
+        *(("feed_parameter", value) for value in ("any", "task_id")),
+        *(("docs_gen", value) for value in ("any", "A")),
+    ],
+)
+def test_every_shape_of_a_good_vendor_ends_with_two_songs(name: str, value: str) -> None:
+    rehearsal = rehearse(**{name: value})
+    job = rehearsal.run(wish())
+    assert_two_songs(job)
+    assert rehearsal.noise == []
+    assert all(track.duration_s in range(6, 13) for track in job.tracks)
+    assert list(rehearsal.emulator.books.credits_charged.values()) == [10]
+
+
+@pytest.mark.parametrize(
+    ("noise", "count"), [(value, 2) for value in SWITCHES["feed_noise"].values if value != "none"]
+)
+@pytest.mark.parametrize("error_shape", ["object", "code"])
+@pytest.mark.parametrize("error_http", ["status", "200"])
+def test_noise_from_the_feed_never_hurts_the_job(
+    noise: str, count: int, error_shape: str, error_http: str
+) -> None:
+    rehearsal = rehearse(feed_noise=noise, error_shape=error_shape, error_http=error_http)
+    assert_two_songs(rehearsal.run(wish()))
+    # "Not found" is a doubt, not noise: it is kept in mind, and gone once the task is found.
+    assert len(rehearsal.noise) == (0 if noise == "not_found" else count)
+
+
+def test_a_task_that_stays_unknown_fails_after_a_minute() -> None:
+    rehearsal = rehearse(feed_noise="not_found", feed_noise_reads="1000")
+    job = rehearsal.run(wish())
+    assert job.failure is not None
+    assert job.failure.reason is FailureClass.NOT_FOUND
+    assert 60 <= (job.updated_at - job.created_at).total_seconds() < 90
+
+
+@pytest.mark.parametrize("failure", ["all", "error_message", "type"])
+@pytest.mark.parametrize("type_style", ["in_progress", "success"])
+@pytest.mark.parametrize(
+    ("fail_text", "reason"),
+    [("plain", FailureClass.UPSTREAM_FAILED), ("moderation", FailureClass.MODERATION)],
+)
+def test_a_failed_song_ends_the_job_and_returns_the_credits(
+    failure: str, type_style: str, fail_text: str, reason: FailureClass
+) -> None:
+    rehearsal = rehearse(failure=failure, type_style=type_style, fail_text=fail_text)
+    job = rehearsal.run(wish())
+    assert job.failure is not None
+    assert job.failure.reason is (FailureClass.UPSTREAM_FAILED if failure == "type" else reason)
+    assert not any(track.has_audio for track in job.tracks)
+    assert list(rehearsal.emulator.books.credits_charged.values()) == [0]
+
+
+def test_one_failed_track_leaves_the_other() -> None:
+    job = rehearse(failure="one").run(wish())
+    assert job.delivered_at is not None
+    assert [track.has_audio for track in job.tracks] == [True, False]
+    assert job.tracks[1].failure_message == "Generation failed, please try again."
+
+
+@pytest.mark.parametrize("failure", ["stuck", "no_items"])
+def test_a_song_that_is_never_done_expires(failure: str) -> None:
+    job = rehearse(failure=failure).run(wish())
+    assert job.failure is not None
+    assert job.failure.reason is FailureClass.EXPIRED
+    assert all(track.audio_url is None for track in job.tracks)
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("400", FailureClass.INVALID),
+        ("401", FailureClass.AUTH),
+        ("402", FailureClass.CREDITS),
+        ("403", FailureClass.FORBIDDEN),
+        ("404", FailureClass.NOT_FOUND),
+        ("429", FailureClass.RATE_LIMITED),
+        ("moderation", FailureClass.MODERATION),
+    ],
+)
+@pytest.mark.parametrize("error_shape", ["object", "code"])
+@pytest.mark.parametrize("error_http", ["status", "200"])
+def test_a_refused_create_fails_with_its_class_and_costs_nothing(
+    fault: str, reason: FailureClass, error_shape: str, error_http: str
+) -> None:
+    rehearsal = rehearse(create_fault=fault, error_shape=error_shape, error_http=error_http)
+    job = rehearsal.create(wish())
+    assert job.failure is not None
+    assert (job.state, job.failure.reason, job.native_id) == (JobState.FAILED, reason, None)
+    assert rehearsal.emulator.books.credits_charged == {}
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason", "tasks"),
+    [
+        ("500", FailureClass.UPSTREAM_FAILED, 0),
+        ("503", FailureClass.UPSTREAM_FAILED, 0),
+        ("html", FailureClass.UPSTREAM_FAILED, 0),
+        ("empty", FailureClass.UPSTREAM_FAILED, 0),
+        ("drop", FailureClass.UNKNOWN_OUTCOME, 0),
+        ("cut_json", FailureClass.PROTOCOL, 1),
+        ("no_id", FailureClass.PROTOCOL, 1),
+        ("drop_accepted", FailureClass.UNKNOWN_OUTCOME, 1),
+        ("cut_answer", FailureClass.UNKNOWN_OUTCOME, 1),
+    ],
+)
+def test_a_create_without_a_clear_answer_may_have_cost_money(
+    fault: str, reason: FailureClass, tasks: int
+) -> None:
+    rehearsal = rehearse(create_fault=fault)
+    with pytest.raises(ProviderError) as caught:
+        rehearsal.create(wish())
+    assert caught.value.failure.reason is reason
+    assert caught.value.maybe_accepted
+    assert len(rehearsal.emulator.books.creates) == tasks
+
+
+def test_faults_are_played_as_often_as_asked() -> None:
+    rehearsal = rehearse(create_fault="429", create_fault_times="1")
+    assert rehearsal.create(wish()).state is JobState.FAILED
+    assert_two_songs(rehearsal.run(wish()))
+
+
+def test_magic_words_play_a_fault_for_one_task_only() -> None:
+    rehearsal = rehearse()
+    failed = rehearsal.run(wish("rain [emulate failure=all fail_text=moderation unknown=1]"))
+    assert failed.failure is not None
+    assert failed.failure.reason is FailureClass.MODERATION
+    assert_two_songs(rehearsal.run(wish()))
+
+
+@pytest.mark.parametrize("switches", [{"nonsense": "1"}, {"media": "nonsense"}, {"song_s": "soon"}])
+def test_a_switch_that_does_not_exist_is_an_error(switches: dict[str, str]) -> None:
+    with pytest.raises(ConfigError):
+        played(**switches)
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        ("bad-key", FailureClass.AUTH),
+        ("forbidden-key", FailureClass.FORBIDDEN),
+        ("no-credits-key", FailureClass.CREDITS),
+    ],
+)
+def test_magic_keys(key: str, reason: FailureClass) -> None:
+    job = rehearse(key=key).create(wish())
+    assert job.failure is not None
+    assert job.failure.reason is reason
+
+
+@pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic k"}])
+def test_no_key_is_an_authentication_error(headers: dict[str, str]) -> None:
+    answer = played().answer(HttpRequest(method="POST", url=CREATE, headers=headers, body=b"{}"), 0.0)
+    assert answer.response.status == 401
+    assert read(answer)["error"]["type"] == "authentication_error"
+
+
+@pytest.mark.parametrize(
+    ("model", "generation", "credits_charged"),
+    [
+        ("suno/v3.5", "A", 5),
+        ("suno/v4", "A", 8),
+        ("suno/v4.5", "A", 10),
+        ("suno/v5", "A", 12),
+        ("suno/v3.5", "B", 5),
+        ("suno/v4", "B", 8),
+        ("suno/v4.5plus", "B", 10),
+        ("suno/v5", "B", 12),
+        ("suno/v5.5", "B", 12),
+    ],
+)
+def test_each_model_costs_its_credits(model: str, generation: str, credits_charged: int) -> None:
+    rehearsal = rehearse(doc_generation=generation, docs_gen=generation)
+    assert_two_songs(rehearsal.run(wish(model=model)))
+    assert list(rehearsal.emulator.books.credits_charged.values()) == [credits_charged]
+
+
+def test_an_account_runs_dry() -> None:
+    rehearsal = rehearse(credits="19")
+    assert rehearsal.create(wish()).state is JobState.IN_PROGRESS
+    second = rehearsal.create(wish())
+    assert second.failure is not None
+    assert second.failure.reason is FailureClass.CREDITS
+
+
+def test_returned_credits_can_be_spent_again() -> None:
+    rehearsal = rehearse(credits="10", failure="all")
+    rehearsal.run(wish())
+    assert rehearsal.create(wish()).state is JobState.IN_PROGRESS
+
+
+def test_a_rate_limit_counts_creates_in_a_window() -> None:
+    emulator = played(creates_per_10_s="2")
+    body = {"gpt_description_prompt": "rain"}
+    statuses = [ask(emulator, "POST", CREATE, body, now).response.status for now in (0.0, 1.0, 2.0, 10.5)]
+    assert statuses == [200, 200, 429, 200]
+
+
+BAD_BODIES: list[tuple[Any, str]] = [
+    (b"{", "The body must be a JSON object."),
+    ([], "The body must be a JSON object."),
+    ({}, "prompt or gpt_description_prompt is required"),
+    ({"prompt": "x", "gpt_description_prompt": "x"}, "use either prompt or gpt_description_prompt"),
+    ({"prompt": "x", "model": "V4_5"}, "model: 'V4_5' is not supported"),
+    ({"prompt": "x", "model": 4}, "model must be a string"),
+    ({"prompt": 5}, "prompt must be a string"),
+    ({"prompt": "x", "make_instrumental": "no"}, "make_instrumental must be a boolean"),
+    ({"prompt": "x", "callback_url": "me"}, "callback_url must be a URL"),
+    ({"prompt": "x", "gender": "f"}, "gender must be male or female"),
+    ({"prompt": "x", "style_weight": 1.1}, "style_weight must be between 0 and 1"),
+    ({"prompt": "x", "audio_weight": True}, "audio_weight must be between 0 and 1"),
+    ({"gpt_description_prompt": "x" * 401}, "gpt_description_prompt must not exceed 400 characters"),
+    ({"prompt": "x" * 3001}, "prompt must not exceed 3000 characters"),
+    ({"prompt": "x" * 5001, "model": "suno-v4-5"}, "prompt must not exceed 5000 characters"),
+    ({"prompt": "x", "style": "x" * 201}, "style must not exceed 200 characters"),
+    ({"prompt": "x", "style": "x" * 1001, "model": "chirp-v5"}, "style must not exceed 1000 characters"),
+    ({"prompt": "x", "title": "x" * 81}, "title must not exceed 80 characters"),
+]
+
+
+@pytest.mark.parametrize(("body", "text"), BAD_BODIES)
+def test_a_bad_body_is_an_invalid_request(body: Any, text: str) -> None:
+    answer = ask(played(), "POST", CREATE, body)
+    assert answer.response.status == 400
+    assert read(answer) == {"error": {"code": 400, "message": text, "type": "invalid_request"}}
+
+
+@pytest.mark.parametrize(
+    ("docs_gen", "body", "status"),
+    [
+        ("A", {"model": "suno-v4-5"}, 200),
+        ("A", {"model": "chirp-v4-5"}, 400),
+        ("A", {"gender": "male"}, 400),
+        ("B", {"model": "chirp-v4-5-plus", "gender": "male", "weirdness_constraint": 0}, 200),
+        ("B", {"model": "suno-v4-5"}, 400),
+        ("any", {"model": "suno-v4-0-pro"}, 200),
+        ("any", {"model": "chirp-v5-5", "audio_weight": 1}, 200),
+    ],
+)
+def test_generations_accept_their_own_names_and_fields(
+    docs_gen: str, body: dict[str, Any], status: int
+) -> None:
+    answer = ask(played(docs_gen=docs_gen), "POST", CREATE, {"prompt": "x", **body})
+    assert answer.response.status == status
+
+
+@pytest.mark.parametrize(
+    ("switch", "parameter", "status"),
+    [("any", "task_id", 200), ("any", "workId", 200), ("task_id", "workId", 400), ("workId", "task_id", 400)],
+)
+def test_the_feed_reads_its_parameter(switch: str, parameter: str, status: int) -> None:
+    emulator = played(feed_parameter=switch)
+    task = create(emulator)
+    assert ask(emulator, "GET", f"{FEED}?{parameter}={task}").response.status == status
+
+
+def test_the_feed_of_a_strangers_task_is_not_found() -> None:
+    emulator = played()
+    task = create(emulator, key="mine")
+    assert ask(emulator, "GET", f"{FEED}?task_id={task}", key="theirs").response.status == 404
+    assert ask(emulator, "GET", f"{FEED}?task_id=nobody").response.status == 404
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/"), ("GET", "/api/v1/audio/music"), ("GET", "/api/v1/tasks/x"), ("POST", "/api/v1/audio/music/extend"),
+     ("GET", "/media/x/0.mp3"), ("POST", "/media/x/0.mp3")],
+)  # fmt: skip
+def test_an_unknown_route_is_not_found(method: str, path: str) -> None:
+    emulator = played()
+    answer = ask(emulator, method, f"{ORIGIN}{path}")
+    assert answer.response.status == 404
+    assert read(answer)["error"]["type"] == "not_found"
+    assert sum(emulator.books.calls.values()) == 1
+
+
+def test_stages_advance_with_time() -> None:
+    emulator = played()
+    task = create(emulator)
+    shown = [(feed(emulator, task, now)["type"], [item["status"] for item in feed(emulator, task, now)["response_data"]])
+             for now in (4.9, 5.0, 19.9, 20.0, 39.9, 40.0)]  # fmt: skip
+    assert shown == [
+        ("IN_PROGRESS", []),
+        ("IN_PROGRESS", ["text", "text"]),
+        ("IN_PROGRESS", ["text", "text"]),
+        ("IN_PROGRESS", ["first", "first"]),
+        ("IN_PROGRESS", ["first", "first"]),
+        ("SUCCESS", ["complete", "complete"]),
+    ]
+
+
+def test_success_from_the_text_stage_on() -> None:
+    emulator = played(type_style="success")
+    task = create(emulator)
+    assert [feed(emulator, task, now)["type"] for now in (0.0, 5.0, 40.0)] == [
+        "IN_PROGRESS",
+        "SUCCESS",
+        "SUCCESS",
+    ]
+
+
+def test_speed_divides_every_delay() -> None:
+    emulator = ApiinEmulator(EmulatorOptions(speed=10.0))
+    task = create(emulator)
+    assert feed(emulator, task, 4.0)["type"] == "SUCCESS"
+    assert ask(emulator, "GET", f"{FEED}?task_id={task}").delay_s == pytest.approx(0.03)
+
+
+def test_the_same_calls_give_the_same_answers() -> None:
+    one, other = played(), played()
+    assert create(one) == create(other)
+    assert create(one) != create(ApiinEmulator(EmulatorOptions(seed=1)))
+
+
+def fetch(emulator: ApiinEmulator, now: float) -> EmulatedAnswer:
+    task = emulator.books.creates[0]
+    return ask(emulator, "GET", f"{ORIGIN}/media/{task}/0.mp3", None, now)
+
+
+def test_a_song_plays_and_is_as_long_as_the_feed_says() -> None:
+    emulator = played(song_s="6")
+    create(emulator)
+    whole, part = fetch(emulator, 40.0).response, fetch(emulator, 20.0).response
+    assert audio.sniff(whole.body[:64]) is audio.AudioKind.MP3
+    assert whole.header("content-type") == "audio/mpeg"
+    assert whole.header("content-length") == str(len(whole.body))
+    assert len(whole.body) == pytest.approx(6 * 16_000, rel=0.02)
+    assert len(part.body) == pytest.approx(2 * 16_000, rel=0.05)
+
+
+def test_a_cover_is_a_picture() -> None:
+    emulator = played()
+    task = create(emulator)
+    answer = ask(emulator, "GET", f"{ORIGIN}/media/{task}/1.png")
+    assert answer.response.body.startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("media", "statuses"),
+    [
+        ("forbidden", [403, 403]),
+        ("forbidden_once", [403, 200]),
+        ("expired", [410, 410]),
+        ("html", [200, 200]),
+    ],
+)
+def test_media_that_is_refused(media: str, statuses: list[int]) -> None:
+    emulator = played(media=media)
+    create(emulator)
+    answers = [fetch(emulator, 40.0) for _ in statuses]
+    assert [answer.response.status for answer in answers] == statuses
+    assert audio.sniff(answers[0].response.body[:64]) is None
+
+
+def test_media_that_is_cut_empty_or_slow() -> None:
+    answers = {}
+    for media in ("cut", "empty", "slow"):
+        emulator = played(media=media)
+        create(emulator)
+        answers[media] = fetch(emulator, 40.0)
+    assert answers["cut"].cut_after_bytes == len(answers["cut"].response.body) // 2
+    assert answers["empty"].response.header("content-length") == "0"
+    assert answers["slow"].bytes_per_s == 40_000.0
+
+
+def callbacks(style: str, until: float = 100.0, **switches: str) -> list[Any]:
+    """Bodies of all callbacks of one task, looked for twice a second."""
+    emulator = played(callbacks=style, **switches)
+    create(emulator, callback_url="https://me.example/cb")
+    found = []
+    for half_s in range(int(until * 2)):
+        due = emulator.due_callbacks(half_s / 2)
+        found += [json.loads(callback.request.body) for callback in due]
+        for callback in due:
+            assert (callback.request.method, callback.request.url) == ("POST", "https://me.example/cb")
+            emulator.callback_answered(callback.id, 500, half_s / 2)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("style", "stages"),
+    [
+        ("off", []),
+        ("list", ["text", "first", "complete"]),
+        ("doubled", ["text", "text", "first", "first", "complete", "complete"]),
+        ("reversed", ["complete", "first", "text"]),
+    ],
+)
+def test_callbacks_tell_each_stage_as_a_bare_list(style: str, stages: list[str]) -> None:
+    assert [body[0]["status"] for body in callbacks(style)] == stages
+
+
+def test_callbacks_in_the_feeds_envelope() -> None:
+    assert [body["data"]["type"] for body in callbacks("envelope")] == [
+        "IN_PROGRESS",
+        "IN_PROGRESS",
+        "SUCCESS",
+    ]
+    assert all(body["task_id"].startswith("gen") for body in callbacks("envelope_with_id"))
+    assert "task_id" not in callbacks("envelope")[0]
+
+
+def test_callbacks_of_failed_and_stuck_tasks() -> None:
+    assert [body[0]["fail_message"] != "" for body in callbacks("list", failure="all")] == [
+        False,
+        False,
+        True,
+    ]
+    assert [body[0]["status"] for body in callbacks("list", failure="stuck")] == ["text", "first"]
+    assert callbacks("list", failure="no_items") == []
+
+
+def test_media_links_begin_with_the_origin_that_was_asked() -> None:
+    job = rehearse().run(wish())
+    assert all(str(track.audio_url).startswith(f"{ORIGIN}/media/gen") for track in job.tracks)
+
+
+@pytest.mark.parametrize("name", SWITCHES)
+def test_every_switch_is_in_the_readme_with_its_values_and_default(name: str) -> None:
+    switch = SWITCHES[name]
+    values = ", ".join(switch.values) or "a whole number"
+    text = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert f"| `{name}` | {values} | {switch.default} | {switch.meaning} |" in text
