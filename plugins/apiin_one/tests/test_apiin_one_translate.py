@@ -102,7 +102,7 @@ def test_models_by_generation(model: str, a: str | None, b: str | None) -> None:
     for rehearsal, native in ((A, a), (B, b)):
         if native is None:
             refused = refusal(rehearsal, model=model, prompt="x")
-            assert refused == ("not_supported", "unsupported_model_or_endpoint", "model")
+            assert refused == ("unsupported_model_or_endpoint", "unsupported_model_or_endpoint", "model")
         else:
             translation = translate(rehearsal, model=model, prompt="x")
             assert translation.native_model == native
@@ -120,7 +120,7 @@ def test_the_blocks_model_beats_the_offers(own: str, native: str) -> None:
 @pytest.mark.parametrize("own", ["V4_5PLUS", "V5_5", "V4_5ALL", "music-2.0"])
 def test_a_blocks_model_that_the_generation_lacks_is_refused_by_its_path(own: str) -> None:
     refused = refusal(prompt="x", blocks={"suno": {"model": own}})
-    assert refused == ("not_supported", "unsupported_model_or_endpoint", "suno.model")
+    assert refused == ("unsupported_model_or_endpoint", "unsupported_model_or_endpoint", "suno.model")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.hookspecs import Translation, hookimpl
 from musicgate.model import (
-    Warning,
+    OptionWarning,
     WarningCode,
     is_blank,
 )
@@ -102,7 +102,9 @@ def _choose_model(block: JsonObject, offer: Offer, generation: Generation) -> Na
     found = find_native(asked, generation)
     if found is None:
         message = f"apiin.one (generation {generation} of its pages) has no model {asked!r}"
-        raise RequestError("not_supported", message, reason="unsupported_model_or_endpoint", path=path)
+        # The contract's word stands as code and as reason: routing tells "not this model" from a broken rule by it.
+        word_for_it = "unsupported_model_or_endpoint"
+        raise RequestError(word_for_it, message, reason=word_for_it, path=path)
     return found
 
 
@@ -121,7 +123,7 @@ def _refuse_unsayable(block: JsonObject, generation: Generation) -> None:
 
 def _gender(
     request: MusicRequest, generation: Generation
-) -> tuple[dict[str, JsonValue], tuple[Warning, ...]]:
+) -> tuple[dict[str, JsonValue], tuple[OptionWarning, ...]]:
     own = request.block(OPTION_BLOCK).get("vocalGender")
     said = own if isinstance(own, str) else request.vocal_gender
     if said is None:
@@ -133,8 +135,8 @@ def _gender(
     return {}, (_no_gender("apiin.one has a field for it in generation B of its pages only"),)
 
 
-def _no_gender(why: str) -> Warning:
-    return Warning(code=WarningCode.NOT_APPLIED, path=("vocal_gender",), message=why)
+def _no_gender(why: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=("vocal_gender",), message=why)
 
 
 def _forwarded(block: JsonObject, payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
@@ -152,9 +154,9 @@ def _forwarded(block: JsonObject, payload: Mapping[str, JsonValue]) -> dict[str,
     return unknown
 
 
-def _not_applied(request: MusicRequest) -> tuple[Warning, ...]:
+def _not_applied(request: MusicRequest) -> tuple[OptionWarning, ...]:
     return tuple(
-        Warning(code=WarningCode.NOT_APPLIED, path=(name,), message=why)
+        OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message=why)
         for name, field, why in _NOT_EXPRESSIBLE
         if getattr(request, field) is not None
     )

@@ -15,7 +15,7 @@ import attrs
 
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import (
-    Warning,
+    OptionWarning,
     WarningCode,
     is_blank,
 )
@@ -48,7 +48,7 @@ class Wording:
     """The text fields of a create request."""
 
     fields: dict[str, JsonValue]
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -214,11 +214,11 @@ def _check_length(said: Said, most: int, field: str, what: str) -> None:
         raise RequestError("validation_error", message, reason=f"{field}_too_long", path=said.path)
 
 
-def _left_out(said: Said, why: str) -> Warning:
+def _left_out(said: Said, why: str) -> OptionWarning:
     if said.is_own_option:
         raise UnsupportedOptionError(said.path, why)
-    return Warning(code=WarningCode.NOT_APPLIED, path=said.path, message=why)
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=said.path, message=why)
 
 
-def _changed(said: Said, how: str) -> Warning:
-    return Warning(code=WarningCode.CHANGED, path=said.path, message=how)
+def _changed(said: Said, how: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.CHANGED, path=said.path, message=how)
