@@ -305,6 +305,20 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         {"is_instrumental": None},
         [("not_applied", "minimax.is_instrumental")],
     ),
+    (
+        "music-cover",
+        {**COVER, "is_instrumental": False},
+        {"prompt": COVER_PROMPT, "instrumental": True},
+        {"is_instrumental": None},
+        [("not_applied", "minimax.is_instrumental")],
+    ),
+    (
+        "music-2.6",
+        {"model": "Music-2.5"},
+        {"prompt": "p"},
+        {"model": "Music-2.5", "lyrics": TAGS, "is_instrumental": None},
+        [],
+    ),
     ("music-cover-free", {**COVER}, {"prompt": COVER_PROMPT}, {"model": "music-cover-free", **COVER}, []),
     ("music-cover-2", {**COVER}, {"prompt": COVER_PROMPT}, {"model": "music-cover-2", **COVER}, []),
 ]
