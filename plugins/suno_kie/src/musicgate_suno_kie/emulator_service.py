@@ -21,8 +21,9 @@ from musicgate.emulation import (
     switches_in,
 )
 from musicgate.model import JsonObject, JsonValue
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.wire import HttpRequest
 from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
+from musicgate_suno_kie.emulator_answers import json_response, noise, texts_in
 from musicgate_suno_kie.emulator_callbacks import CallbackQueue
 from musicgate_suno_kie.emulator_checks import refusal, song_of
 from musicgate_suno_kie.emulator_media import Media
@@ -31,7 +32,7 @@ from musicgate_suno_kie.emulator_task import Task, digest
 from musicgate_suno_kie.translate import LEGACY_CREATE, LEGACY_READ, MARKET_CREATE, MARKET_READ
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 CREDITS_AT_START: Final = 10_000.0
 #: Source: kie.ai/getting-started: 20 new tasks per 10 s and account; refused, not queued.
@@ -44,7 +45,6 @@ MARKET_NULL_S: Final = 2.0
 
 _CREATE_DELAY_S, _READ_DELAY_S = 0.8, 0.2
 _TOO_OFTEN = "Your call frequency is too high, please try again later."
-_HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></html>"
 _DIALECTS = {
     LEGACY_CREATE: Dialect.LEGACY,
     LEGACY_READ: Dialect.LEGACY,
@@ -91,7 +91,7 @@ class SunoEmulator:
         serve = self._routes.get(route)
         if serve is None:
             body = {"status": 404, "error": "Not Found", "path": path}
-            return EmulatedAnswer(response=_json_response(404, body))
+            return EmulatedAnswer(response=json_response(404, body))
         key, refused = self._account(request)
         return refused or serve(request, key, now)
 
@@ -133,7 +133,7 @@ class SunoEmulator:
             payload = None
         if not isinstance(payload, dict):
             return self._answer(422, "The request body is not valid JSON", delay_s=_CREATE_DELAY_S)
-        switches = Switches({**self._options.switches, **switches_in(*_texts(payload))})
+        switches = Switches({**self._options.switches, **switches_in(*texts_in(payload))})
         song = song_of(payload, dialect)
         no = refusal(payload, song, dialect, switches) or self._account_refusal(key, now)
         if no:
@@ -146,7 +146,7 @@ class SunoEmulator:
                 delay_s=_CREATE_DELAY_S,
             )
         if fault in {"html", "empty", "http-500"}:
-            return _noise(fault)
+            return noise(fault)
         task = self._accept(request, payload, song, dialect, switches, key, now)
         return self._accepted(task, fault)
 
@@ -203,7 +203,7 @@ class SunoEmulator:
         data: JsonValue = {"no_id": {}, "data_empty": ""}.get(fault, {"taskId": task.id})
         answer = self._answer(200, "success", data, delay_s=_CREATE_DELAY_S)
         if fault == "lost":
-            return _noise("html")
+            return noise("html")
         return attrs.evolve(answer, drop=fault == "drop")
 
     def _read(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
@@ -223,7 +223,7 @@ class SunoEmulator:
         if fault.isdecimal():
             return self._answer(int(fault), f"code {fault} on demand", delay_s=_READ_DELAY_S)
         if fault in {"html", "empty", "malformed", "drop"}:
-            return _noise(fault)
+            return noise(fault)
         if fault == "data_null":
             return self._answer(200, "success", None, delay_s=_READ_DELAY_S)
         if task.is_over(now):
@@ -263,7 +263,7 @@ class SunoEmulator:
         """The envelope. HTTP says 200 to everything, unless the switch asks for honest numbers."""
         name = self._global.word("envelope", "msg")
         status = code if self._global.word("http_status") == "real" else 200
-        response = _json_response(status, {"code": code, name: text, "data": data})
+        response = json_response(status, {"code": code, name: text, "data": data})
         return EmulatedAnswer(response=response, delay_s=delay_s / self._options.speed)
 
     def _next_fault(self, name: str, switches: Switches, key: str, body: bytes) -> str:
@@ -280,29 +280,3 @@ class SunoEmulator:
             self._to_refund.remove(task)
             self._spent[task.key] -= CREDITS_PER_REQUEST
             self.books.credits_charged[task.id] = 0.0
-
-
-def _texts(value: JsonValue) -> Iterator[str]:
-    """Every text in a request, wherever it stands."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _texts(item)
-
-
-def _json_response(status: int, body: JsonObject) -> HttpResponse:
-    content = json.dumps(body).encode()
-    headers = {"Content-Type": "application/json;charset=UTF-8", "Content-Length": str(len(content))}
-    return HttpResponse(status=status, headers=headers, body=content)
-
-
-def _noise(fault: str) -> EmulatedAnswer:
-    """Answers that are no answers."""
-    if fault in {"html", "http-500"}:
-        status = 502 if fault == "html" else 500
-        headers = {"Content-Type": "text/html", "Content-Length": str(len(_HTML))}
-        return EmulatedAnswer(response=HttpResponse(status=status, headers=headers, body=_HTML))
-    body = b'{"code":200,"msg":"succ' if fault == "malformed" else b""
-    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-    return EmulatedAnswer(response=HttpResponse(status=200, headers=headers, body=body), drop=fault == "drop")

@@ -14,6 +14,7 @@ Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -49,6 +50,14 @@ NO_AUDIO_GRACE_S: Final = 120.0
 
 #: A callback that went wrong says nothing about the song. ASSUMED: the time.
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
+
+#: A task may be "done" with one track and show the other a little later: two tracks are paid for, so the second is worth a wait.
+#: These are seconds of the answers' own clock, not of a `Doubt`: at the end of a doubt a job fails, and here it ends well.
+#: ASSUMED: the time.
+SECOND_TRACK_WAIT_S: Final = 30.0
+
+#: This near to the deadline a job that has one track is better done than expired.
+LAST_LOOK_S: Final = 60.0
 
 #: A read that answers 408 may speak of the task or of the read itself. ASSUMED: the time.
 TIMEOUT_GRACE_S: Final = 120.0
@@ -164,6 +173,7 @@ def _read(
         job,
         settings,
         JobUpdate(native_status=word, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
+        response.received_at,
     )
 
 
@@ -181,35 +191,42 @@ def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, o
 
 
 def _judge(
-    word: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
+    word: str,
+    data: Mapping[str, object],
+    job: Job,
+    settings: ProviderSettings,
+    update: JobUpdate,
+    now: datetime | None,
 ) -> JobUpdate:
     """What a status word means beside the tracks that are there."""
     mapped = map_status(word)
     known = frozenset(track.native_id for track in job.tracks if track.audio_url)
     some_audio = bool(known) or any(track.has_audio for track in update.tracks)
     if word.strip().upper() == CALLBACK_EXCEPTION:
-        return _after_callback_exception(update, some_audio=some_audio)
+        return _after_callback_exception(update, job, known, now)
     if mapped is JobState.COMPLETED:
+        if some_audio and _is_worth_waiting(word, update, job, known, now):
+            return attrs.evolve(update, state=JobState.IN_PROGRESS)
         if some_audio:
-            return attrs.evolve(
-                update, tracks=_mark_missing(update.tracks, known, "the vendor delivered no audio for it")
-            )
+            return _done(update, job, known, "the vendor delivered no audio for it")
         message = "the vendor reported success but delivered no audio"
         failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=word)
         return attrs.evolve(update, doubt=Doubt(failure=failure, grace_s=NO_AUDIO_GRACE_S))
     if mapped is not JobState.FAILED:
         return update
     failure = _job_failure(word, data, settings)
-    if some_audio:
-        marked = _mark_missing(update.tracks, known, failure.message)
-        return attrs.evolve(update, state=JobState.COMPLETED, tracks=marked)
-    return attrs.evolve(update, failure=failure)
+    return _done(update, job, known, failure.message) if some_audio else attrs.evolve(update, failure=failure)
 
 
-def _after_callback_exception(update: JobUpdate, *, some_audio: bool) -> JobUpdate:
-    if update.tracks and all(track.has_audio for track in update.tracks):
+def _after_callback_exception(
+    update: JobUpdate, job: Job, known: frozenset[str | None], now: datetime | None
+) -> JobUpdate:
+    """All tracks there: done. Some: the rest may come. None: failed, if it stays so."""
+    if (update.tracks or known) and not _silent_ids(update, job, known):
         return attrs.evolve(update, state=JobState.COMPLETED)
-    if some_audio:
+    if known or any(track.has_audio for track in update.tracks):
+        if now is not None and now >= job.deadline_at - timedelta(seconds=LAST_LOOK_S):
+            return _done(update, job, known, "the vendor delivered no audio for it")
         return attrs.evolve(update, state=JobState.IN_PROGRESS)
     message = "the vendor's callback failed and no audio came after it"
     failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=CALLBACK_EXCEPTION)
@@ -217,14 +234,42 @@ def _after_callback_exception(update: JobUpdate, *, some_audio: bool) -> JobUpda
     return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=doubt)
 
 
-def _mark_missing(
-    tracks: tuple[NativeTrack, ...], known: frozenset[str | None], reason: str
-) -> tuple[NativeTrack, ...]:
-    """At the end: a track that has no audio, and had none earlier, is reported as failed beside the good ones."""
-    return tuple(
-        track if track.has_audio or track.native_id in known else attrs.evolve(track, failure_message=reason)
-        for track in tracks
+def _is_worth_waiting(
+    word: str, update: JobUpdate, job: Job, known: frozenset[str | None], now: datetime | None
+) -> bool:
+    """True while a track is still silent although the task is done, for a short time after that was first said."""
+    if (
+        now is None
+        or not _silent_ids(update, job, known)
+        or now >= job.deadline_at - timedelta(seconds=LAST_LOOK_S)
+    ):
+        return False
+    # The job was last changed when this word was first heard: the same answer again changes nothing.
+    return job.native_status != word or now < job.updated_at + timedelta(seconds=SECOND_TRACK_WAIT_S)
+
+
+def _silent_ids(update: JobUpdate, job: Job, known: frozenset[str | None]) -> frozenset[str | None]:
+    """Ids of the tracks that were ever shown and have no audio yet."""
+    shown = {track.native_id for track in job.tracks} | {track.native_id for track in update.tracks}
+    return frozenset(shown - known - {track.native_id for track in update.tracks if track.has_audio})
+
+
+def _done(update: JobUpdate, job: Job, known: frozenset[str | None], reason: str) -> JobUpdate:
+    """The end with at least one good track; what has no audio, and had none earlier, is reported as failed beside it."""
+    silent = _silent_ids(update, job, known) - {None}
+    marked = (
+        attrs.evolve(track, failure_message=reason)
+        if track.native_id in silent or not (track.has_audio or track.native_id)
+        else track
+        for track in update.tracks
     )
+    shown = {track.native_id for track in update.tracks}
+    gone = (
+        NativeTrack(native_id=track.native_id, failure_message=reason)
+        for track in job.tracks
+        if track.native_id in silent - shown
+    )
+    return attrs.evolve(update, state=JobState.COMPLETED, tracks=(*marked, *gone))
 
 
 def _job_failure(word: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:

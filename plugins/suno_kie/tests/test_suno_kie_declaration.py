@@ -1,0 +1,145 @@
+"""What the declaration promises: ids, limits, prices, settings."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+
+import musicgate_schemas
+import musicgate_suno_kie
+from musicgate.model import Ability, JsonObject, Meter, ProviderSettings
+from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, Dialect, dialect_of
+
+
+@pytest.mark.parametrize(
+    ("asked", "native"),
+    [
+        ("suno/v4", "V4"),
+        ("suno/suno-v4", "V4"),
+        ("V4", "V4"),
+        ("suno/v4.5", "V4_5"),
+        ("suno/suno-v4.5", "V4_5"),
+        ("suno/v4.5plus", "V4_5PLUS"),
+        ("Suno/V4.5+", "V4_5PLUS"),
+        ("suno/suno-v4.5+", "V4_5PLUS"),
+        ("V4_5PLUS", "V4_5PLUS"),
+        ("suno/V4_5PLUS", "V4_5PLUS"),
+        ("suno/v4.5all", "V4_5ALL"),
+        ("suno/v4.5-all", "V4_5ALL"),
+        ("suno/suno-v4.5-all", "V4_5ALL"),
+        ("suno/v5", "V5"),
+        ("suno/suno-v5", "V5"),
+        ("suno/v5.5", "V5_5"),
+        ("suno/v6", "V6"),
+        ("suno/v6-mini", "V6_MINI"),
+        ("suno/V6_WILD", "V6_WILD"),
+    ],
+)
+def test_each_public_id_means_one_native_model(asked: str, native: str) -> None:
+    assert [offer.native_model for offer in PROVIDER.offers if offer.answers_to(asked)] == [native]
+
+
+def test_no_two_offers_share_an_id() -> None:
+    ids = [name.lower() for offer in PROVIDER.offers for name in (offer.model, *offer.aliases)]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize(
+    ("native", "idea", "lyrics", "style", "title", "longest_s", "takes_duration"),
+    [
+        ("V4", 500, 3000, 200, 80, 240, False),
+        ("V4_5", 500, 5000, 1000, 80, 480, False),
+        ("V4_5PLUS", 500, 5000, 1000, 80, 480, False),
+        ("V4_5ALL", 500, 5000, 1000, 80, 480, False),
+        ("V5", 500, 5000, 1000, 80, None, False),
+        ("V5_5", 500, 5000, 1000, 80, None, True),
+        ("V6", 3000, 5000, 1000, 80, 360, True),
+        ("V6_MINI", 3000, 5000, 1000, 80, 360, True),
+        ("V6_WILD", 3000, 5000, 1000, 80, 360, True),
+    ],
+)
+def test_limits_are_those_of_the_vendors_table(
+    *,
+    native: str,
+    idea: int,
+    lyrics: int,
+    style: int,
+    title: int,
+    longest_s: float | None,
+    takes_duration: bool,
+) -> None:
+    offer = next(offer for offer in PROVIDER.offers if offer.native_model == native)
+    limits = offer.limits
+    assert (limits.prompt_chars, limits.lyrics_chars, limits.style_chars, limits.title_chars) == (
+        idea,
+        lyrics,
+        style,
+        title,
+    )
+    assert limits.max_duration_s == longest_s
+    assert (Ability.DURATION in offer.abilities) is takes_duration
+
+
+def test_a_request_costs_six_cents_and_gives_two_tracks() -> None:
+    for offer in PROVIDER.offers:
+        assert offer.tracks == 2
+        assert [(rule.meter, rule.price_usd, rule.unit_size) for rule in offer.prices] == [
+            (Meter.REQUESTS, Decimal("0.06"), Decimal(1))
+        ]
+
+
+def test_what_a_song_can_be_told() -> None:
+    wishes = {Ability.LYRICS, Ability.STYLE, Ability.TITLE, Ability.NEGATIVE_STYLE, Ability.INSTRUMENTAL}
+    for offer in PROVIDER.offers:
+        assert offer.abilities - {Ability.DURATION} == wishes | {Ability.VOCAL_GENDER}
+        assert offer.formats == ("mp3",)
+
+
+def test_the_declaration_names_the_documented_environment() -> None:
+    assert (PROVIDER.name, PROVIDER.plugin, PROVIDER.base_url) == ("suno", "suno_kie", "https://api.kie.ai")
+    assert (PROVIDER.key_env, PROVIDER.base_url_env) == ("KIE_API_KEY", "KIE_BASE_URL")
+    assert PROVIDER.webhook_secret_env == "KIE_WEBHOOK_HMAC_KEY"
+    assert PROVIDER.auth.value("test-key-not-real") == "Bearer test-key-not-real"
+    assert PROVIDER.option_block == "suno"
+    assert PROVIDER.options_schema == musicgate_schemas.load("options/suno")
+    assert PROVIDER.callbacks
+    assert not PROVIDER.blocking
+    assert PROVIDER.retention_s == 86_400
+    assert (PROVIDER.poll.first_s, PROVIDER.poll.min_s, PROVIDER.poll.max_s) == (5, 5, 15)
+    assert (PROVIDER.timeouts.connect_s, PROVIDER.timeouts.create_s, PROVIDER.timeouts.read_s) == (10, 60, 30)
+    assert musicgate_suno_kie.HOOK_API == 1
+
+
+def test_kie_comes_before_the_other_suno_plugins_by_default() -> None:
+    assert PROVIDER.priority == 50
+
+
+def test_every_setting_has_a_default() -> None:
+    properties = SETTINGS_SCHEMA["properties"]
+    assert isinstance(properties, dict)
+    assert {name: schema["default"] for name, schema in properties.items()} == {
+        "dialect": "legacy",
+        "flavour": "kie",
+        "market_lyrics_field": "prompt",
+        "derive_cdn_urls": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("native", "options", "dialect"),
+    [
+        ("V5", {}, Dialect.LEGACY),
+        ("V5", {"dialect": "legacy"}, Dialect.LEGACY),
+        ("V5", {"dialect": "market"}, Dialect.MARKET),
+        (None, {"dialect": "market"}, Dialect.MARKET),
+        ("V6", {"dialect": "legacy"}, Dialect.MARKET),
+        ("v6_mini", {}, Dialect.MARKET),
+        ("V6", {"flavour": "sunoapi"}, Dialect.LEGACY),
+        ("V5", {"flavour": "sunoapi", "dialect": "market"}, Dialect.LEGACY),
+    ],
+)
+def test_the_model_and_the_settings_choose_the_dialect(
+    native: str | None, options: JsonObject, dialect: Dialect
+) -> None:
+    assert dialect_of(native, ProviderSettings(base_url="https://api.kie.ai", options=options)) is dialect
