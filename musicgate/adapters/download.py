@@ -88,15 +88,17 @@ async def _save(response: aiohttp.ClientResponse, file: IO[bytes], max_bytes: in
 
 def _open_sink(sink: Path) -> IO[bytes]:
     try:
-        return sink.open("wb")
+        # Without a buffer: what is left in one would fail once more when the file is closed, and hide the first error.
+        return sink.open("wb", buffering=0)
     except OSError as exc:
         raise StorageError(f"the audio cannot be written: {exc.strerror or exc}") from exc
 
 
 def _write(file: IO[bytes], piece: bytearray) -> None:
     try:
-        file.write(piece)
-        file.flush()
+        rest = memoryview(piece)
+        while rest:
+            rest = rest[file.write(rest) :]
     except OSError as exc:
         raise StorageError(f"the audio cannot be written: {exc.strerror or exc}") from exc
 
@@ -106,7 +108,7 @@ def _download_reason(exc: Exception, timeout_s: float, stall_timeout_s: float) -
         return f"it stalled for {stall_timeout_s:g} s"
     if isinstance(exc, TimeoutError) and not isinstance(exc, aiohttp.ConnectionTimeoutError):
         return f"it took longer than {timeout_s:g} s"
-    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | aiohttp.InvalidURL):
+    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | ValueError):
         return f"its server could not be reached: {connect_reason(exc, stall_timeout_s)}"
     return answer_reason(exc)
 

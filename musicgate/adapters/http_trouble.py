@@ -28,7 +28,7 @@ def host_of(url: str) -> str:
 
 def connect_reason(exc: Exception, connect_s: float) -> str:
     """Why there was no connection. The exceptions' own texts may hold the address, so none is used."""
-    if isinstance(exc, aiohttp.InvalidURL):
+    if isinstance(exc, ValueError | aiohttp.NonHttpUrlClientError):
         return "its address is not valid"
     if isinstance(exc, aiohttp.ClientConnectorDNSError):
         return "its name cannot be resolved"

@@ -1,0 +1,746 @@
+"""The transport against real sockets on loopback (cut, slow, refused, lying), and against played answers for the plain cases."""
+
+import asyncio
+import contextlib
+import gzip
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+from yarl import URL
+
+from musicgate.adapters import transport as module
+from musicgate.adapters.addresses import PrivateAddressError, is_public, public_socket
+from musicgate.adapters.clock import SystemClock
+from musicgate.adapters.transport import AiohttpTransport
+from musicgate.errors import ProviderError, StorageError
+from musicgate.model import FailureClass, Timeouts
+from musicgate.ports import Downloaded
+from musicgate.wire import HttpRequest, HttpResponse
+
+NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
+POST = HttpRequest.post_json("http://vendor.example/v1/create?key=test-key-not-real", {"prompt": "my words"})
+
+Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+class StoppedClock:
+    """Always the same moment."""
+
+    def now(self) -> datetime:
+        return NOW
+
+    async def sleep(self, delay_s: float) -> None:
+        raise AssertionError("the transport never sleeps")
+
+
+@attrs.define
+class Vendor:
+    """A server that reads requests and then does what the script says."""
+
+    port: int
+    script: Script
+    heads: list[bytes] = attrs.field(factory=list)
+    bodies: list[bytes] = attrs.field(factory=list)
+    connections: int = 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}/v1/create?key=test-key-not-real"
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                head = await reader.readuntil(b"\r\n\r\n")
+                lines = head.lower().split(b"\r\n")
+                length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
+                self.bodies.append(await reader.readexactly(length))
+                self.heads.append(head)
+                await self.script(reader, writer)
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Callable[[Script], Awaitable[int]]]:
+    """Starts a server on loopback for each script and tells its port; every connection ends with the test."""
+    servers: list[asyncio.Server] = []
+    open_connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
+
+    async def start(script: Script) -> int:
+        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            open_connections[writer] = task
+            with contextlib.suppress(ConnectionError):
+                await script(reader, writer)
+            writer.close()
+
+        server = await asyncio.start_server(connected, "127.0.0.1", 0)
+        servers.append(server)
+        port: int = server.sockets[0].getsockname()[1]
+        return port
+
+    yield start
+    for server in servers:
+        server.close()
+    for writer in open_connections:
+        writer.transport.abort()
+    for task in open_connections.values():
+        task.cancel()
+    await asyncio.gather(*open_connections.values(), return_exceptions=True)
+    for writer in open_connections:
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+@pytest.fixture
+def vendors(serve: Callable[[Script], Awaitable[int]]) -> "Vendors":
+    """Starts vendors, each with a script that is run when a request has been read."""
+
+    async def start(script: Script) -> Vendor:
+        vendor = Vendor(port=0, script=script)
+        vendor.port = await serve(vendor.serve)
+        return vendor
+
+    return start
+
+
+Serve = Callable[[Script], Awaitable[int]]
+Vendors = Callable[[Script], Awaitable[Vendor]]
+
+
+def answer(raw: bytes, *, close: bool = True) -> Script:
+    """Send these bytes; then hang up, or wait for the next request."""
+
+    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await writer.drain()
+        if close:
+            writer.close()
+
+    return script
+
+
+def whole(body: bytes, head: str = "200 OK", *fields: str) -> bytes:
+    lines = [f"HTTP/1.1 {head}", f"Content-Length: {len(body)}", *fields, "", ""]
+    return "\r\n".join(lines).encode() + body
+
+
+def then_silence(raw: bytes = b"") -> Script:
+    """Send these bytes and keep the connection open, until the other side hangs up."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(raw)
+        await reader.read()
+        writer.close()
+
+    return script
+
+
+@pytest.fixture
+async def transport() -> AsyncIterator[AiohttpTransport]:
+    opened = AiohttpTransport(clock=StoppedClock(), allow_private_addresses=True, stall_timeout_s=0.2)
+    async with opened:
+        yield opened
+
+
+async def send(
+    transport: AiohttpTransport,
+    url: str,
+    *,
+    method: str = "POST",
+    read_timeout_s: float = 5.0,
+    body: bytes = b"{}",
+) -> HttpResponse:
+    request = HttpRequest(
+        method=method, url=url, body=body, headers={"Authorization": "Bearer test-key-not-real"}
+    )
+    return await transport.send(
+        request, timeouts=Timeouts(connect_s=1.0), read_timeout_s=read_timeout_s, max_body_bytes=1000
+    )
+
+
+async def refusal(sending: Awaitable[object]) -> ProviderError:
+    """The error; and whatever it is, it shows neither key, nor query, nor body."""
+    with pytest.raises(ProviderError) as caught:
+        await sending
+    shown = str(caught.value) + repr(caught.value.failure)
+    for private in ("test-key-not-real", "key=", "/v1/create", "my words"):
+        assert private not in shown
+    return caught.value
+
+
+def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
+    return error.failure.reason.value, error.maybe_accepted, error.failure.http_status
+
+
+# -------------------------------------------------------------------------------------------- whole answers
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
+async def test_any_whole_answer_is_handed_on_as_it_is(
+    transport: AiohttpTransport, played_answers: Any, status: int
+) -> None:
+    body = b"" if status == 204 else b'{"code": 200}'
+    played_answers.post(
+        POST.url, status=status, body=body, headers={"Retry-After": "7", "Location": "http://x.example/"}
+    )
+    response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100)
+    assert (response.status, response.body) == (status, body)
+    assert response.header("retry-after") == "7"
+    assert response.received_at == NOW
+    ((key, calls),) = played_answers.requests.items()
+    assert key == ("POST", URL(POST.url))
+    assert len(calls) == 1
+
+
+@pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'{"cut": ', b"\xff\xfe", b"x" * 1000])
+async def test_a_body_is_bytes_whatever_it_says(
+    transport: AiohttpTransport, played_answers: Any, body: bytes
+) -> None:
+    played_answers.post(POST.url, body=body)
+    response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=1000)
+    assert response.body == body
+
+
+async def test_the_request_arrives_as_it_was_written(transport: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(answer(whole(b"{}", "200 OK", "X-Two: a", "X-Two: b")))
+    request = HttpRequest(
+        method="POST",
+        url=f"http://127.0.0.1:{vendor.port}/a%2Fb/%7Ec?sign=a%2Bb%3D&x=1",
+        headers={"Content-Type": "application/json", "X-Key": "test-key-not-real"},
+        body=b'{"a": "\xc3\xbc"}',
+    )
+    response = await transport.send(request, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100)
+    assert vendor.heads[0].startswith(b"POST /a%2Fb/%7Ec?sign=a%2Bb%3D&x=1 HTTP/1.1\r\n")
+    assert b"\r\nX-Key: test-key-not-real\r\n" in vendor.heads[0]
+    assert b"\r\nUser-Agent: musicgate\r\n" in vendor.heads[0]
+    assert vendor.bodies == [b'{"a": "\xc3\xbc"}']
+    assert response.header("x-two") == "a, b"
+
+
+async def test_a_large_body_arrives_whole_and_with_its_length(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(answer(whole(b"{}")))
+    body = bytes(range(256)) * 10_000
+    await send(transport, vendor.url, body=body)
+    assert vendor.bodies == [body]
+    assert b"Content-Length: 2560000\r\n" in vendor.heads[0]
+
+
+async def test_the_bytes_are_unpacked(transport: AiohttpTransport, vendors: Vendors) -> None:
+    packed = gzip.compress(b'{"code": 200}')
+    vendor = await vendors(answer(whole(packed, "200 OK", "Content-Encoding: gzip")))
+    assert (await send(transport, vendor.url)).body == b'{"code": 200}'
+
+
+async def test_a_redirect_of_an_api_call_is_not_followed(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    elsewhere = await vendors(answer(whole(b"stolen")))
+    vendor = await vendors(answer(whole(b"moved", "307 Temporary Redirect", f"Location: {elsewhere.url}")))
+    response = await send(transport, vendor.url)
+    assert (response.status, response.body) == (307, b"moved")
+    assert elsewhere.connections == 0
+
+
+async def test_no_cookie_comes_back(transport: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(answer(whole(b"{}", "200 OK", "Set-Cookie: a=b; Path=/"), close=False))
+    for method in ("GET", "GET", "POST"):
+        await send(transport, vendor.url, method=method)
+    assert not any(b"cookie" in head.lower() for head in vendor.heads)
+
+
+async def test_proxies_of_the_environment_are_ignored(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor, proxy = await vendors(answer(whole(b"{}"))), await vendors(answer(whole(b"proxied")))
+    monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
+    assert (await send(transport, vendor.url)).body == b"{}"
+
+
+# --------------------------------------------------------------------------------- no byte of the request left
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+async def test_a_refused_connection_is_unavailable(transport: AiohttpTransport) -> None:
+    error = await refusal(send(transport, f"http://127.0.0.1:{free_port()}/v1/create?key=test-key-not-real"))
+    assert verdict(error) == ("unavailable", False, None)
+    assert error.retryable
+    assert str(error) == "127.0.0.1 could not be reached: connection refused"
+
+
+async def test_an_unknown_name_is_unavailable(
+    transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unknown(*_arguments: object, **_options: object) -> None:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
+    error = await refusal(send(transport, "https://vendor.example/v1/create?key=test-key-not-real"))
+    assert verdict(error) == ("unavailable", False, None)
+    assert str(error) == "vendor.example could not be reached: its name cannot be resolved"
+
+
+async def test_a_failed_tls_handshake_is_unavailable(transport: AiohttpTransport, serve: Serve) -> None:
+    async def no_tls(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    port = await serve(no_tls)
+    error = await refusal(send(transport, f"https://127.0.0.1:{port}/v1/create?key=test-key-not-real"))
+    assert verdict(error) == ("unavailable", False, None)
+    assert "no TLS connection came about" in str(error)
+
+
+async def test_a_connection_that_takes_too_long_is_unavailable(
+    transport: AiohttpTransport, serve: Serve
+) -> None:
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
+    # A TLS handshake that is never answered: the connection does not stand yet.
+    request = HttpRequest(method="POST", url=f"https://127.0.0.1:{await serve(silent)}/", body=b"{}")
+    error = await refusal(
+        transport.send(request, timeouts=Timeouts(connect_s=0.1), read_timeout_s=5, max_body_bytes=100)
+    )
+    assert verdict(error) == ("unavailable", False, None)
+    assert str(error) == "127.0.0.1 could not be reached: no connection within 0.1 s"
+
+
+@pytest.mark.parametrize(
+    "url", ["http://", "not a url", "http://[::1/", "ftp://vendor.example/x", "http://a:b/"]
+)
+async def test_an_address_that_is_none_is_unavailable(transport: AiohttpTransport, url: str) -> None:
+    error = await refusal(send(transport, url))
+    assert verdict(error) == ("unavailable", False, None)
+
+
+# ------------------------------------------------------------------------------------ the outcome is unknown
+
+
+@pytest.mark.parametrize(
+    "raw, status",
+    [
+        (b"", None),
+        (b"HTTP/1.1 20", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Le", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", 200),
+        (b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"a', 200),
+        (b"HTTP/1.1 500 Oops\r\nContent-Length: 10\r\n\r\nabc", 500),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", 200),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n", 200),
+        (b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\nabcd", 200),
+        (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", None),
+    ],
+)
+async def test_an_answer_cut_anywhere_leaves_the_outcome_unknown_and_is_asked_for_once(
+    transport: AiohttpTransport, vendors: Vendors, raw: bytes, status: int | None
+) -> None:
+    vendor = await vendors(answer(raw))
+    error = await refusal(send(transport, vendor.url))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert error.status == status
+    assert not error.retryable
+    assert len(vendor.heads) == 1
+
+
+async def test_a_connection_reset_while_the_request_goes_out_leaves_the_outcome_unknown(
+    transport: AiohttpTransport, serve: Serve
+) -> None:
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readexactly(10)
+        writer.transport.abort()
+
+    url = f"http://127.0.0.1:{await serve(hang_up)}/?key=test-key-not-real"
+    error = await refusal(send(transport, url, body=b"x" * 5_000_000))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert str(error) == "127.0.0.1: the connection was cut before the answer was complete"
+
+
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
+async def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(
+    transport: AiohttpTransport, vendors: Vendors, raw: bytes
+) -> None:
+    vendor = await vendors(then_silence(raw))
+    error = await refusal(send(transport, vendor.url, read_timeout_s=0.1))
+    assert verdict(error) == ("unknown_outcome", True, 504)
+    assert str(error) == "127.0.0.1: no whole answer within 0.1 s"
+    assert len(vendor.heads) == 1
+
+
+async def test_an_answer_that_drips_is_cut_off_at_the_limit(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+        for _ in range(500):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    vendor = await vendors(drip)
+    error = await refusal(send(transport, vendor.url, read_timeout_s=0.2))
+    assert verdict(error) == ("unknown_outcome", True, 504)
+
+
+async def test_the_time_for_the_answer_starts_when_the_connection_stands(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = await vendors(answer(whole(b"{}")))
+    resolve = aiohttp.TCPConnector._resolve_host
+
+    async def slowly(*arguments: Any, **options: Any) -> Any:
+        await asyncio.sleep(0.3)
+        return await resolve(*arguments, **options)
+
+    monkeypatch.setattr(aiohttp.TCPConnector, "_resolve_host", slowly)
+    assert (await send(transport, vendor.url, read_timeout_s=0.2)).body == b"{}"
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        whole(b"x" * 1001),
+        b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1000\r\n" + b"x" * 0x1000 + b"\r\n0\r\n\r\n",
+        whole(gzip.compress(b"x" * 1001, mtime=0), "200 OK", "Content-Encoding: gzip"),
+    ],
+)
+async def test_an_answer_above_the_cap_is_not_read_on(
+    transport: AiohttpTransport, vendors: Vendors, raw: bytes
+) -> None:
+    vendor = await vendors(answer(raw))
+    error = await refusal(send(transport, vendor.url))
+    assert verdict(error) == ("protocol", True, None)
+    assert (error.status, str(error)) == (200, "the vendor's answer (HTTP 200) is larger than 1000 bytes")
+
+
+async def test_a_create_never_uses_a_kept_connection(transport: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(answer(whole(b"{}"), close=False))
+    for _ in range(3):
+        await send(transport, vendor.url, method="POST")
+    assert vendor.connections == 3
+    for _ in range(3):
+        await send(transport, vendor.url, method="GET")
+    assert vendor.connections == 4
+
+
+async def test_a_poll_survives_a_kept_connection_that_the_vendor_closed(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    async def once_per_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(whole(b"{}"))
+        await writer.drain()
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    vendor = await vendors(once_per_connection)
+    assert [(await send(transport, vendor.url, method="GET")).status for _ in range(3)] == [200, 200, 200]
+    assert vendor.connections == 3
+
+
+async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_kept_connection(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As if creates shared the connections of the polls: aiohttp itself must not repeat a POST either.
+    monkeypatch.setattr(module, "_IDEMPOTENT", frozenset({"GET", "POST"}))
+    answers = [answer(whole(b"{}"), close=False), answer(b"")]
+
+    async def first_good_then_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await answers.pop(0)(reader, writer)
+
+    vendor = await vendors(first_good_then_cut)
+    await send(transport, vendor.url, method="GET")
+    error = await refusal(send(transport, vendor.url, method="POST"))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert (vendor.connections, len(vendor.heads)) == (1, 2)
+
+
+async def test_trouble_without_a_known_cause_counts_as_unknown_outcome(
+    transport: AiohttpTransport, played_answers: Any
+) -> None:
+    for trouble in (
+        aiohttp.ServerDisconnectedError(),
+        TimeoutError(),
+        aiohttp.ClientPayloadError("key=secret"),
+    ):
+        played_answers.post(POST.url, exception=trouble)
+        error = await refusal(transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
+        assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME
+        assert error.maybe_accepted
+
+
+async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(then_silence())
+    sending = asyncio.create_task(send(transport, vendor.url))
+    while not vendor.heads:  # noqa: ASYNC110 - until the request has arrived
+        await asyncio.sleep(0.01)
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+
+
+# ------------------------------------------------------------------------------------------------ downloads
+
+
+async def download(
+    transport: AiohttpTransport, url: str, sink: Path, *, max_bytes: int = 5_000_000, timeout_s: float = 5.0
+) -> Downloaded:
+    return await transport.download(url, sink, max_bytes=max_bytes, timeout_s=timeout_s)
+
+
+@pytest.mark.parametrize(
+    "fields, content_type",
+    [
+        ((), None),
+        (("Content-Type: Audio/MPEG; charset=x",), "audio/mpeg"),
+        (("Content-Type: application/octet-stream",), "application/octet-stream"),
+    ],
+)
+async def test_media_lands_in_the_file(
+    transport: AiohttpTransport,
+    vendors: Vendors,
+    tmp_path: Path,
+    fields: tuple[str, ...],
+    content_type: str | None,
+) -> None:
+    song = bytes(range(256)) * 10_000
+    vendor = await vendors(answer(whole(song, "200 OK", *fields)))
+    (tmp_path / "sink").write_bytes(b"old" * 1_000_000)
+    downloaded = await download(transport, vendor.url, tmp_path / "sink")
+    assert downloaded == Downloaded(size_bytes=2_560_000, content_type=content_type)
+    assert (tmp_path / "sink").read_bytes() == song
+    assert b"Accept-Encoding: identity\r\n" in vendor.heads[0]
+    assert b"Authorization" not in vendor.heads[0]
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+async def test_redirects_are_followed_to_the_media(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, status: int
+) -> None:
+    last = await vendors(answer(whole(b"song")))
+    first = await vendors(answer(whole(b"", f"{status} Moved", f"Location: {last.url}")))
+    assert (await download(transport, first.url, tmp_path / "sink")).size_bytes == 4
+
+
+@pytest.mark.parametrize("hops, is_followed", [(5, True), (6, False)])
+async def test_five_redirects_are_enough(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, hops: int, *, is_followed: bool
+) -> None:
+    left = [hops]
+
+    async def on_and_on(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        raw = whole(b"", "302 Found", "Location: /next") if left[0] else whole(b"song")
+        left[0] -= 1
+        writer.write(raw)
+
+    vendor = await vendors(on_and_on)
+    if is_followed:
+        assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 4
+    else:
+        error = await refusal(download(transport, vendor.url, tmp_path / "sink"))
+        assert str(error) == "the media link failed: it was redirected more than 5 times"
+
+
+@pytest.mark.parametrize(
+    "raw, words, status",
+    [
+        (whole(b"", "403 Forbidden"), "the answer is HTTP 403", 403),
+        (whole(b"", "404 Not Found"), "the answer is HTTP 404", 404),
+        (whole(b"part", "206 Partial Content"), "the answer is HTTP 206", 206),
+        (whole(b"x", "302 Found"), "the answer is HTTP 302", 302),
+        (whole(b"", "302 Found", "Location: file:///etc/passwd"), "it does not lead to a web address", None),
+        (whole(b""), "it is empty", None),
+        (whole(b"x" * 101), "it is larger than 100 bytes", None),
+        (b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 101, "it is larger than 100 bytes", None),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc", "the answer was cut short", None),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n",
+            "the answer was cut short",
+            None,
+        ),
+        (b"", "the connection was cut before the answer was complete", None),
+        (b"nonsense\r\n\r\n", "the answer is not HTTP", None),
+    ],
+)
+async def test_a_download_that_is_no_song_says_why(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, raw: bytes, words: str, status: int | None
+) -> None:
+    vendor = await vendors(answer(raw))
+    error = await refusal(download(transport, vendor.url, tmp_path / "sink", max_bytes=100))
+    assert error.failure.reason is FailureClass.UPSTREAM_FAILED
+    assert not error.maybe_accepted
+    assert (str(error), error.status) == (f"the media link failed: {words}", status)
+
+
+async def test_a_download_without_a_server_says_why(transport: AiohttpTransport, tmp_path: Path) -> None:
+    error = await refusal(download(transport, f"http://127.0.0.1:{free_port()}/", tmp_path / "sink"))
+    assert str(error) == "the media link failed: its server could not be reached: connection refused"
+
+
+@pytest.mark.parametrize("url", ["", "song.mp3", "file:///etc/passwd", "http://", "http://[::1/x"])
+async def test_a_link_that_is_none_is_refused(transport: AiohttpTransport, tmp_path: Path, url: str) -> None:
+    error = await refusal(download(transport, url, tmp_path / "sink"))
+    assert error.failure.reason is FailureClass.UPSTREAM_FAILED
+
+
+async def test_a_download_that_stalls_is_given_up(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(then_silence(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc"))
+    error = await refusal(download(transport, vendor.url, tmp_path / "sink"))
+    assert str(error) == "the media link failed: it stalled for 0.2 s"
+
+
+async def test_a_download_that_drips_is_given_up_in_the_end(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+        for _ in range(500):
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+    vendor = await vendors(drip)
+    error = await refusal(download(transport, vendor.url, tmp_path / "sink", timeout_s=0.3))
+    assert str(error) == "the media link failed: it took longer than 0.3 s"
+
+
+async def test_a_file_that_cannot_be_written_is_our_own_fault(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(answer(whole(b"song")))
+    with pytest.raises(StorageError, match="the audio cannot be written: No such file or directory"):
+        await download(transport, vendor.url, tmp_path / "missing" / "sink")
+    with pytest.raises(StorageError, match="the audio cannot be written: No space left on device"):
+        await download(transport, vendor.url, Path("/dev/full"))
+
+
+# ------------------------------------------------------------------------------------------ private addresses
+
+
+@pytest.mark.parametrize(
+    "address, expected",
+    [
+        ("8.8.8.8", True),
+        ("2001:4860:4860::8888", True),
+        ("::ffff:8.8.8.8", True),
+        ("64:ff9b::808:808", True),
+        ("127.0.0.1", False),
+        ("127.8.8.8", False),
+        ("10.0.0.1", False),
+        ("172.16.0.1", False),
+        ("192.168.1.1", False),
+        ("169.254.169.254", False),
+        ("100.64.0.1", False),
+        ("0.0.0.0", False),  # noqa: S104 - an address to refuse, not to listen on
+        ("255.255.255.255", False),
+        ("224.0.0.1", False),
+        ("192.0.2.1", False),
+        ("::1", False),
+        ("::", False),
+        ("fe80::1%eth0", False),
+        ("fd00::1", False),
+        ("fec0::1", False),
+        ("ff02::1", False),
+        ("::ffff:127.0.0.1", False),
+        ("::ffff:a9fe:a9fe", False),
+        ("::127.0.0.1", False),
+        ("64:ff9b::7f00:1", False),
+        ("2002:7f00:1::1", False),
+        ("localhost", False),
+        ("", False),
+    ],
+)
+def test_addresses_are_public_or_not(address: str, *, expected: bool) -> None:
+    assert is_public(address) is expected
+
+
+def test_a_socket_for_a_private_address_is_never_made() -> None:
+    with pytest.raises(PrivateAddressError):
+        public_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
+    with public_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))) as made:
+        assert made.family == socket.AF_INET
+
+
+@pytest.fixture
+async def careful() -> AsyncIterator[AiohttpTransport]:
+    async with AiohttpTransport() as opened:
+        yield opened
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1"],  # noqa: S104 - an address to refuse
+)
+async def test_a_download_from_a_private_address_is_refused(
+    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, host: str
+) -> None:
+    vendor = await vendors(answer(whole(b"secret")))
+    error = await refusal(download(careful, f"http://{host}:{vendor.port}/", tmp_path / "sink"))
+    assert error.failure.reason is FailureClass.UPSTREAM_FAILED
+    assert "could not be reached" in str(error)
+    assert vendor.connections == 0
+
+
+async def test_the_refusal_names_the_setting(
+    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(answer(whole(b"secret")))
+    error = await refusal(download(careful, vendor.url, tmp_path / "sink"))
+    assert "its address is private, and network.allow_private_addresses is off" in str(error)
+
+
+async def test_a_public_name_that_leads_to_a_private_address_is_refused(
+    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    vendor = await vendors(answer(whole(b"secret")))
+
+    def rebound(*_arguments: object, **_options: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", vendor.port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", rebound)
+    error = await refusal(download(careful, f"http://cdn.example:{vendor.port}/", tmp_path / "sink"))
+    assert "its address is private" in str(error)
+    assert vendor.connections == 0
+
+
+async def test_a_redirect_to_a_private_address_is_refused(
+    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside = await vendors(answer(whole(b"secret")))
+    outside = await vendors(answer(whole(b"", "302 Found", f"Location: http://[::1]:{inside.port}/")))
+    # For this test the first address counts as public, so that the redirect itself is reached.
+    monkeypatch.setattr("musicgate.adapters.addresses.is_public", lambda address: address == "127.0.0.1")
+    error = await refusal(download(careful, outside.url, tmp_path / "sink"))
+    assert "its address is private" in str(error)
+    assert (outside.connections, inside.connections) == (1, 0)
+
+
+async def test_api_calls_may_go_to_private_addresses(careful: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(answer(whole(b"{}")))
+    assert (await send(careful, vendor.url)).status == 200
+
+
+async def test_the_system_clock_tells_aware_utc_and_sleeps() -> None:
+    clock = SystemClock()
+    before = clock.now()
+    await clock.sleep(0.01)
+    assert clock.now() > before
+    assert before.tzinfo is UTC
