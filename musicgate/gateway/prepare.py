@@ -6,6 +6,7 @@ that nobody can express is the caller's error, and the dry run is the real prepa
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import attrs
@@ -62,6 +63,7 @@ def read_request(context: GatewayContext, body: object) -> MusicRequest:
         raise InvalidRequestError(
             [Violation(path=(), message="must be an object", keyword="type", code="invalid_type")]
         )
+    _refuse_lone_surrogates(body)
     request = codec.read_request(body, context.blocks)
     if is_blank(request.model):
         raise RequestError("model_required", "model is blank", path=("model",))
@@ -120,6 +122,16 @@ def prepare(
         key=lambda choice: (order_rank(choice.candidate.provider, request.routing.order), _losses(choice))
     )
     return Preparation(model=model, choices=tuple(choices), excluded=tuple(excluded), warnings=warnings)
+
+
+def _refuse_lone_surrogates(body: object) -> None:
+    """JSON can spell half of a surrogate pair; no vendor can be told it, and no UTF-8 can hold it."""
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except UnicodeEncodeError as exc:
+        raise RequestError(
+            "validation_error", "a text holds half of a surrogate pair, which is no Unicode text"
+        ) from exc
 
 
 def _translate(
