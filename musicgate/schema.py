@@ -97,11 +97,16 @@ class SchemaValidator:
             raise InvalidRequestError(violations)
 
     def violations(self, value: JsonValue) -> tuple[Violation, ...]:
-        """Every place where the value breaks the schema, in schema order; empty when it is valid."""
+        """Every place where the value breaks the schema, in schema order, each with the first rule that it breaks; empty when it is valid."""
         places = {name: place for place, name in enumerate(self.schema.get("properties", {}))}
-        found = dict.fromkeys(_violations(self._reference.iter_errors(value)))
+        found: dict[tuple[str | int, ...], Violation] = {}
+        for violation in _violations(self._reference.iter_errors(value)):
+            found.setdefault(violation.path, violation)
         return tuple(
-            sorted(found, key=lambda violation: places.get(violation.path[0], 0) if violation.path else -1)
+            sorted(
+                found.values(),
+                key=lambda violation: places.get(violation.path[0], 0) if violation.path else -1,
+            )
         )
 
 
