@@ -89,6 +89,7 @@ def test_a_refused_create_has_the_class_of_its_number_or_word_in_every_shape(
         ({"error": {"code": "bad_request", "message": "x"}}, 200, FailureClass.INVALID, "bad_request"),
         ({"code": "NOT_FOUND", "message": "x"}, 200, FailureClass.NOT_FOUND, "NOT_FOUND"),
         ({"code": 402, "message": "x"}, 429, FailureClass.CREDITS, "402"),
+        ({"code": 400, "message": "x", "type": "insufficient_credits"}, 400, FailureClass.CREDITS, "400"),
         ({"error": "key is revoked"}, 401, FailureClass.AUTH, "401"),
         ({"error": "no such voice"}, 400, FailureClass.INVALID, "400"),
         ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "200"),
@@ -306,6 +307,12 @@ def test_a_job_fails_when_every_item_failed(fields: dict[str, Body]) -> None:
     assert poll(answer(both)).failure is not None
     assert all(track.failure_message for track in poll(answer(both)).tracks)
     assert all(track.audio_url is None for track in poll(answer(both)).tracks)
+
+
+def test_a_failed_item_shows_no_link_while_the_other_goes_on() -> None:
+    update = poll(answer(envelope("IN_PROGRESS", item(status="error"), item(id="t1", status="first"))))
+    links = [track.stream_audio_url for track in update.tracks]
+    assert links == [None, "https://pipe.example/0.mp3"]
 
 
 def test_blank_failure_messages_are_none() -> None:

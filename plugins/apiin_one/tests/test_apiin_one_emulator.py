@@ -336,7 +336,7 @@ def test_the_feed_of_a_strangers_task_is_not_found() -> None:
      ("GET", "/media/x/0.mp3"), ("POST", "/media/x/0.mp3")],
 )  # fmt: skip
 def test_an_unknown_route_is_not_found(method: str, path: str) -> None:
-    emulator = played()
+    emulator = played(error_http="200", error_shape="code")
     answer = ask(emulator, method, f"{ORIGIN}{path}")
     assert answer.response.status == 404
     assert read(answer)["error"]["type"] == "not_found"

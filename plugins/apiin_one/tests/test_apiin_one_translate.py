@@ -12,6 +12,7 @@ from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.hookspecs import Translation
 from musicgate.model import Ability, Job, MusicRequest, WarningCode
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal
+from musicgate_apiin_one import naming
 
 A = Rehearsal("apiin_one", musicgate_apiin_one)
 B = Rehearsal("apiin_one", musicgate_apiin_one, options={"doc_generation": "B"})
@@ -249,6 +250,7 @@ def test_a_neutral_gender_is_sent_in_b_and_reported_in_a() -> None:
     assert reported(B, prompt="x", vocal_gender="f") == []
     assert reported(A, prompt="x", vocal_gender="f") == [("not_applied", "vocal_gender")]
     assert reported(B, prompt="x", vocal_gender="f", instrumental=True) == [("not_applied", "vocal_gender")]
+    assert suno(B, vocalGender="m", instrumental=True)["gender"] == "male"
 
 
 @pytest.mark.parametrize(
@@ -304,6 +306,14 @@ def test_neutral_style_and_title_without_lyrics_join_the_description() -> None:
     fields = {"prompt": "rain", "style": "jazz", "title": "Blue", "negative_style": "drums"}
     assert sent(**fields)["gpt_description_prompt"] == "rain\nStyle: jazz\nTitle: Blue\nAvoid: drums"
     assert reported(**fields) == [("changed", "style"), ("changed", "title"), ("changed", "negative_style")]
+
+
+def test_a_neutral_style_that_is_no_description_either_needs_a_prompt() -> None:
+    assert refusal(style="x" * 395)[1] == "prompt_required_when_custom_mode_disabled"
+
+
+def test_a_lone_surrogate_counts_as_one() -> None:
+    assert (naming.length("\ud83c"), naming.length(EMOJI), naming.length("ab")) == (1, 2, 2)
 
 
 def test_a_neutral_style_alone_is_an_idea() -> None:

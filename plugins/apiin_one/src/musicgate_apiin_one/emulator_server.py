@@ -36,6 +36,8 @@ _MEDIA_PATH = re.compile(r"/media/(?P<task>[0-9a-z]+)/(?P<index>[01])\.(?P<kind>
 _RATE_WINDOW_S = 10.0
 #: Seconds that the vendor thinks before it answers a call.
 _ANSWER_S = 0.3
+#: No switch set: an unknown route is a 404 with the error object, whatever the switches make of other errors.
+_PLAIN = Chosen({})
 
 
 @hookimpl
@@ -74,7 +76,7 @@ class ApiinEmulator:
             return self._media(media, now)
         key = _key_of(request)
         if route not in {CREATE_ROUTE, FEED_ROUTE}:
-            return error(404, self._switches)
+            return error(404, _PLAIN)
         if key is None or key.startswith("bad"):
             return error(401, self._switches)
         if key.startswith("forbidden"):
@@ -174,7 +176,7 @@ class ApiinEmulator:
 
         task = self._tasks.get(asked["task"])
         if task is None:
-            return error(404, self._switches)
+            return error(404, _PLAIN)
         if asked["kind"] == "png":
             return emulator_media.serve_cover(task)
         fetches = self._fetches[asked[0]]
