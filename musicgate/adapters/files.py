@@ -1,0 +1,166 @@
+"""Audio as files in one folder; it knows paths and disks, and leaves the measuring to `musicgate.adapters.measure`.
+
+    <folder>/.staging/...            being filled; swept when the store is opened
+    <folder>/<job id>/<index>.mp3    kept
+
+A track appears under its name whole or not at all: it is filled under another name, measured, written through to the disk, and
+then renamed. The folder belongs to one process, as the job store does.
+"""
+
+import asyncio
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Final, TypeVar
+
+import attrs
+
+from musicgate.adapters.measure import measure
+from musicgate.audio import content_type, extension
+from musicgate.errors import StorageError
+from musicgate.model import Asset
+from musicgate.ports import StagedAudio
+
+_T = TypeVar("_T")
+
+_STAGING: Final = ".staging"
+#: Ids and names that may become part of a path: nothing in them can lead out of the folder, or into the staging folder.
+_JOB_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
+_NAME: Final = re.compile(rf"{_JOB_ID.pattern}/[0-9]+\.[a-z0-9]+")
+#: Read on a thread, in pieces of this size.
+_PIECE_BYTES: Final = 256 * 1024
+
+
+@attrs.define(kw_only=True)
+class StagedFile:
+    """A file that is being filled."""
+
+    path: Path
+
+
+class FileAssetStore:
+    """Audio in a folder of this machine, which is made if it is missing."""
+
+    def __init__(self, folder: Path) -> None:
+        """Take the folder, and sweep out what a crashed process left half-written."""
+        self._folder = folder
+        self._staging = folder / _STAGING
+        shutil.rmtree(self._staging, ignore_errors=True)
+
+    def stage(self, job_id: str, index: int) -> StagedFile:
+        """An empty file to write a track's audio to.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        prefix = f"{self._folder_of(job_id).name}-{index}-"
+        return StagedFile(path=_on_disk(lambda: _new_file(self._staging, prefix)))
+
+    async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
+        """Measure the staged audio and keep it durably; keeping the same track again replaces it.
+
+        Raises:
+            NotAudioError: it is no audio that plays; nothing is kept.
+            StorageError: full, read-only or broken.
+        """
+        home = self._folder_of(job_id)
+        return await asyncio.to_thread(_on_disk, lambda: _keep(staged.path, home, index))
+
+    def discard(self, staged: StagedAudio) -> None:
+        """Throw a staged file away; nothing happens if it is gone.
+
+        Raises:
+            StorageError: it is there and cannot be removed.
+        """
+        _on_disk(lambda: staged.path.unlink(missing_ok=True))
+
+    def local_path(self, asset: Asset) -> Path | None:
+        """Where the asset lies, or None when it is gone."""
+        path = self._path_of(asset)
+        return path if path is not None and path.is_file() else None
+
+    async def read(self, asset: Asset, start: int, stop: int) -> AsyncIterator[bytes]:
+        """The bytes from ``start`` up to, not including, ``stop``, in pieces.
+
+        Raises:
+            StorageError: the file is gone, or shorter than it was.
+        """
+        path = self._path_of(asset)
+        if path is None:
+            raise StorageError(f"no audio can have the name {asset.name!r}")
+        with await asyncio.to_thread(_on_disk, lambda: path.open("rb", buffering=0)) as file:
+            await asyncio.to_thread(file.seek, start)
+            left = stop - start
+            while left > 0:
+                size = min(left, _PIECE_BYTES)
+                piece = await asyncio.to_thread(_on_disk, lambda size=size: file.read(size))
+                if not piece:
+                    raise StorageError(f"the audio {asset.name} is shorter than it was")
+                left -= len(piece)
+                yield piece
+
+    async def delete(self, job_id: str) -> None:
+        """Remove all audio of a job; nothing happens if there is none.
+
+        Raises:
+            StorageError: it cannot be removed.
+        """
+        home = self._folder_of(job_id)
+        await asyncio.to_thread(_on_disk, lambda: shutil.rmtree(home) if home.exists() else None)
+
+    def _folder_of(self, job_id: str) -> Path:
+        if not _JOB_ID.fullmatch(job_id):
+            raise StorageError(f"no audio can be kept for a job with the id {job_id!r}")
+        return self._folder / job_id
+
+    def _path_of(self, asset: Asset) -> Path | None:
+        return self._folder / asset.name if _NAME.fullmatch(asset.name) else None
+
+
+def _on_disk(action: Callable[[], _T]) -> _T:
+    try:
+        return action()
+    except OSError as exc:
+        raise StorageError(f"the audio folder failed: {exc.strerror or exc}") from exc
+
+
+def _new_file(folder: Path, prefix: str) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
+    os.close(handle)
+    return Path(name)
+
+
+def _keep(staged: Path, home: Path, index: int) -> Asset:
+    facts = measure(staged)
+    _write_through(staged)
+    home.mkdir(exist_ok=True)
+    kept = home / f"{index}{extension(facts.kind)}"
+    staged.replace(kept)
+    # The renaming is on the disk only when the folder is, and a new folder only when the one above it is.
+    _write_through(home)
+    _write_through(home.parent)
+    for older in home.glob(f"{index}.*"):
+        if older != kept:
+            older.unlink()
+    return Asset(
+        name=f"{home.name}/{kept.name}",
+        kind=facts.kind.value,
+        content_type=content_type(facts.kind),
+        size_bytes=facts.size_bytes,
+        duration_s=facts.duration_s,
+    )
+
+
+def _write_through(path: Path) -> None:
+    """Wait until the file, or the list of files of the folder, is on the disk."""
+    if os.name == "nt" and path.is_dir():
+        return  # Windows cannot open a folder, and writes renamings through by itself.
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
