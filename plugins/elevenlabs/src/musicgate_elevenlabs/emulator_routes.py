@@ -149,6 +149,8 @@ class ElevenLabsEmulator:
         """A fault before anything was made."""
         if call.switches.get("drop") == "before":
             return attrs.evolve(self._answer(call, 502, b"", {}), drop=True)
+        if call.switches.get("json") == "refusal":
+            return self._refused(call, refuse(200, "rate_limit_error", "system_busy", _BUSY["system_busy"]))
         error = call.switches.get("error", "0")
         if error == "0" or not error[:3].isdecimal() or not self._holds(call, "error"):
             return None
@@ -224,16 +226,23 @@ class ElevenLabsEmulator:
 
     def _refused(self, call: Call, refusal: Refusal) -> EmulatedAnswer:
         shaped = reshape(refusal, call.switches.get("detail"))
-        body = json.dumps({"detail": shaped.detail}).encode()
+        detail = shaped.detail
+        if isinstance(detail, dict) and "type" in detail:
+            detail = {**detail, "request_id": self._trace(call)[:20]}
+        body = json.dumps({"detail": detail}).encode()
         return self._answer(call, shaped.status, body, {"Content-Type": "application/json", **shaped.headers})
 
     def _answer(self, call: Call, status: int, body: bytes, headers: Mapping[str, str]) -> EmulatedAnswer:
-        number = sum(self.books.calls.values())
-        trace = hashlib.sha256(f"{self._options.seed} {number} {call.route}".encode()).hexdigest()
+        trace = self._trace(call)
         named = {**headers, "request-id": trace[:20], "x-trace-id": trace[20:52]}
         if not call.is_on("no_length"):
             named["Content-Length"] = str(len(body))
         return EmulatedAnswer(response=HttpResponse(status=status, headers=named, body=body))
+
+    def _trace(self, call: Call) -> str:
+        """The same for all that belongs to one call."""
+        number = sum(self.books.calls.values())
+        return hashlib.sha256(f"{self._options.seed} {number} {call.route}".encode()).hexdigest()
 
 
 def _busy(call: Call, code: str) -> Refusal:

@@ -208,7 +208,7 @@ def _extra(facts: Mapping[str, object], metadata: Mapping[str, object]) -> dict[
         "languages": first(metadata, "languages"),
         "is_explicit": first(metadata, "is_explicit", "isExplicit"),
     }
-    return {key: value for key, value in found.items() if value is not None}
+    return {key: value for key, value in found.items() if value is not None and value != []}
 
 
 def _json_or_none(body: bytes) -> JsonValue:

@@ -1,0 +1,204 @@
+"""From the wish to the end of the job, through every fault that the emulator can play."""
+
+from typing import Any
+
+import pytest
+
+import musicgate_elevenlabs
+from musicgate.audio import sniff
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import Job, JobState, JobUpdate, MusicRequest
+from musicgate.testing.rehearsal import Rehearsal
+
+DETAILED: dict[str, Any] = {"with_timestamps": True}
+PLAN = {"chunks": [{"text": "[Verse]\nla la", "duration_ms": 3_000, "positive_styles": ["folk"]}]}
+
+
+def stage(switches: dict[str, str] | None = None, key: str = "test-key-not-real") -> Rehearsal:
+    return Rehearsal("elevenlabs", musicgate_elevenlabs, switches=switches, key=key)
+
+
+def wish(block: dict[str, Any] | None = None, **fields: Any) -> MusicRequest:
+    blocks = {} if block is None else {"elevenlabs": block}
+    return MusicRequest(model="elevenlabs/music", blocks=blocks, **{"prompt": "Warm jazz", **fields})
+
+
+def made(rehearsal: Rehearsal, request: MusicRequest) -> tuple[Job, bytes]:
+    """The delivered job and its audio."""
+    job = rehearsal.create(request)
+    assert job.state is JobState.IN_PROGRESS
+    assert job.delivered_at is not None
+    translation = rehearsal.translate(request)
+    rehearsal.now_s += 1_000
+    update = rehearsal.plugin.parse(Step.CREATE, rehearsal.send(translation.request), job, rehearsal.settings)
+    assert isinstance(update, JobUpdate)
+    audio = update.tracks[0].audio
+    assert audio is not None
+    return job, audio
+
+
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [
+        (wish(), "mp3"),
+        (wish(format="mp3", duration_s=3), "mp3"),
+        (wish(format="wav", duration_s=3), "wav"),
+        (wish(format="ogg", duration_s=3), "opus"),
+        (wish({"output_format": "alaw_8000"}), "wav"),
+        (wish({"output_format": "mp3_24000_48"}), "mp3"),
+        (wish({"composition_plan": PLAN}, prompt=None), "mp3"),
+        (wish(DETAILED, lyrics="One two", style="folk", vocal_gender="f", seed=3), "mp3"),
+        (wish({**DETAILED, "output_format": "pcm_8000"}), "wav"),
+        (wish(instrumental=True, title="T"), "mp3"),
+    ],
+)
+def test_a_wish_becomes_a_song(request_: MusicRequest, kind: str) -> None:
+    rehearsal = stage()
+    job, audio = made(rehearsal, request_)
+    assert sniff(audio[:64]) == kind
+    assert job.native_id == rehearsal.emulator.books.creates[0]
+    assert job.native_model == "music_v2"
+
+
+@pytest.mark.parametrize(
+    "switches",
+    [
+        {"lf": "1"},
+        {"camel": "1"},
+        {"nulls": "1"},
+        {"no_closing": "1"},
+        {"glued": "1"},
+        {"preamble": "1"},
+        {"boundary_in_audio": "1"},
+        {"lf": "1", "glued": "1", "preamble": "1", "boundary_in_audio": "1", "camel": "1"},
+        {"no_length": "1"},
+        {"song_id": "0"},
+    ],
+)
+@pytest.mark.parametrize("output_format", ["mp3_44100_128", "pcm_8000"])
+def test_every_odd_shape_of_the_detailed_answer_gives_the_same_audio(
+    switches: dict[str, str], output_format: str
+) -> None:
+    request = wish({**DETAILED, "output_format": output_format, "seed": 5, "music_length_ms": 3_000})
+    bait = {name: value for name, value in switches.items() if name == "boundary_in_audio"}
+    _, plain = made(stage(bait), request)
+    job, audio = made(stage(switches), request)
+    assert audio == plain
+    assert job.native_id
+    assert (job.tracks[0].title is None) == ("nulls" in switches)
+
+
+def test_a_mono_song_is_known_by_its_length() -> None:
+    _, audio = made(stage({"pcm_channels": "1"}), wish(format="wav", duration_s=3))
+    assert int.from_bytes(audio[22:24], "little") == 1
+
+
+@pytest.mark.parametrize(
+    ("switches", "reason", "maybe_accepted"),
+    [
+        ({"cut": "1"}, "unknown_outcome", True),
+        ({"drop": "1"}, "unknown_outcome", True),
+        ({"drop": "before"}, "unknown_outcome", True),
+        ({"no_closing": "1", "no_length": "1"}, "unknown_outcome", True),
+        ({"zero": "1"}, "protocol", True),
+        ({"html": "1"}, "protocol", True),
+        ({"json": "1"}, "protocol", True),
+        ({"error": "500"}, "upstream_failed", True),
+        ({"error": "500html"}, "upstream_failed", True),
+        ({"error": "502html"}, "upstream_failed", True),
+        ({"error": "503html"}, "upstream_failed", True),
+        ({"error": "504empty"}, "timeout", True),
+    ],
+)
+def test_answers_that_hide_a_song_are_never_a_plain_refusal(
+    switches: dict[str, str], reason: str, *, maybe_accepted: bool
+) -> None:
+    with pytest.raises(ProviderError) as caught:
+        stage(switches).create(wish(DETAILED))
+    assert (caught.value.failure.reason, caught.value.maybe_accepted) == (reason, maybe_accepted)
+    assert not caught.value.retryable
+
+
+@pytest.mark.parametrize(
+    ("switches", "key", "reason", "status"),
+    [
+        ({}, "bad-key", "auth", 401),
+        ({}, "free-plan-key", "forbidden", 402),
+        ({}, "no-scope-key", "forbidden", 403),
+        ({}, "no-scope-403-key", "forbidden", 403),
+        ({}, "no-credits-key", "credits", 402),
+        ({}, "no-credits-401-key", "credits", 402),
+        ({"credits": "1"}, "test-key-not-real", "credits", 402),
+        ({"busy": "1"}, "test-key-not-real", "rate_limited", 429),
+        ({"busy": "system_busy"}, "test-key-not-real", "rate_limited", 429),
+        (
+            {"busy": "too_many_concurrent_requests", "detail": "legacy"},
+            "test-key-not-real",
+            "rate_limited",
+            429,
+        ),
+        ({"busy": "1", "detail": "text"}, "test-key-not-real", "rate_limited", 429),
+        ({"max_concurrent": "0"}, "test-key-not-real", "rate_limited", 429),
+        ({"error": "503"}, "test-key-not-real", "unavailable", 503),
+        ({"error": "503", "detail": "text"}, "test-key-not-real", "unavailable", 503),
+        ({"moderation": "prompt"}, "test-key-not-real", "moderation", 400),
+        ({"moderation": "harmful"}, "test-key-not-real", "moderation", 400),
+        ({"tier_gate": "1"}, "test-key-not-real", "forbidden", 403),
+        ({"json": "refusal"}, "test-key-not-real", "rate_limited", 429),
+        ({"bare_opus": "1"}, "test-key-not-real", "unsupported", 400),
+    ],
+)
+def test_refusals_end_the_job_with_their_class(
+    switches: dict[str, str], key: str, reason: str, status: int
+) -> None:
+    wanted = {"tier_gate": "wav", "bare_opus": "ogg"}.get(next(iter(switches), ""), "mp3")
+    rehearsal = stage(switches, key)
+    job = rehearsal.create(wish(format=wanted))
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.status) == (reason, status)
+    assert (job.native_id is not None) == (reason == "unsupported")
+    assert len(rehearsal.emulator.books.creates) == (1 if reason == "unsupported" else 0)
+
+
+@pytest.mark.parametrize("query_error", ["422", "400"])
+def test_an_unknown_output_format_is_the_vendors_to_refuse(query_error: str) -> None:
+    job = stage({"query_error": query_error}).create(wish({"output_format": "flac_44100"}))
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.status) == ("invalid", int(query_error))
+
+
+def test_a_suggestion_reaches_the_caller_and_is_not_sent_on() -> None:
+    rehearsal = stage()
+    job = rehearsal.create(wish(prompt="Slow, like Nirvana"))
+    assert job.failure is not None
+    assert job.failure.suggestion == "Slow, like a well-known artist"
+    assert rehearsal.emulator.books.calls == {"POST /v1/music": 1}
+
+
+def test_a_busy_vendor_says_how_long_to_wait() -> None:
+    rehearsal = stage()
+    request = wish(prompt="x [emulate busy times=1 retry_after=4]")
+    refused = rehearsal.create(request)
+    assert refused.failure is not None
+    assert refused.failure.retry_after_s == 4.0
+    assert refused.failure.rule.resend
+    assert rehearsal.create(request).delivered_at is not None
+
+
+def test_a_rate_window_is_waited_out() -> None:
+    rehearsal = stage({"calls_per_min": "1", "default_length_s": "3", "latency_s": "0"})
+    assert rehearsal.create(wish()).failure is None
+    assert rehearsal.create(wish()).failure is not None
+    rehearsal.now_s += 60
+    assert rehearsal.create(wish()).failure is None
+
+
+def test_a_returned_plan_can_be_sent_back_unchanged() -> None:
+    rehearsal = stage()
+    job, _ = made(rehearsal, wish(DETAILED))
+    rehearsal.now_s += 1_000
+    again = rehearsal.create(wish({"composition_plan": job.tracks[0].extra["composition_plan"]}, prompt=None))
+    assert again.delivered_at is not None
+    assert again.tracks[0].duration_s == 8.0

@@ -1,0 +1,559 @@
+"""Every answer to the one call: the song, the refusal, and what cannot be read."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import musicgate_elevenlabs
+from musicgate.adapters.measure import measure_bytes
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import Attempt, AttemptOutcome, FailureClass, Job, JobState, JobUpdate, MusicRequest
+from musicgate.testing.cases import Case, load_cases, replay
+from musicgate.testing.rehearsal import Rehearsal
+from musicgate.testing.tones import AudioFormat, Container, song
+from musicgate.wire import HttpResponse
+from musicgate_elevenlabs import map_status
+
+STAGE = Rehearsal("elevenlabs", musicgate_elevenlabs)
+CASES = load_cases(Path(__file__).parent / "cases")
+MP3 = song(AudioFormat(), 3.0)
+TYPE = {"Content-Type": "multipart/mixed; boundary=b0"}
+FACTS: dict[str, Any] = {
+    "composition_plan": {
+        "chunks": [{"text": "la", "duration_ms": 3000, "positive_styles": [], "conditioning_ref": None}]
+    },
+    "song_metadata": {
+        "title": " Night Train ",
+        "description": None,
+        "genres": ["jazz", None, " soul "],
+        "languages": [],
+    },
+    "words_timestamps": [{"word": "la", "start_ms": 0, "end_ms": 500}],
+}
+
+
+def job(**fields: Any) -> Job:
+    request = MusicRequest(model="elevenlabs/music", **{"prompt": "x", **fields})
+    attempt = Attempt(
+        plugin="elevenlabs",
+        provider="elevenlabs",
+        model=request.model,
+        native_model="music_v2",
+        outcome=AttemptOutcome.SENT,
+        planned_at=STAGE.now,
+    )
+    return Job(
+        id="job", account="a", generation_id="G", request=request, state=JobState.QUEUED, created_at=STAGE.now,
+        updated_at=STAGE.now, deadline_at=STAGE.now, callback_token="t", attempts=(attempt,),
+    )  # fmt: skip
+
+
+def read(
+    body: bytes,
+    headers: dict[str, str] | None = None,
+    status: int = 200,
+    step: Step = Step.CREATE,
+    **fields: Any,
+) -> JobUpdate:
+    response = HttpResponse(status=status, headers=headers or {}, body=body)
+    update = STAGE.plugin.parse(step, response, job(**fields), STAGE.settings)
+    assert isinstance(update, JobUpdate)
+    return update
+
+
+def error_of(
+    body: bytes, headers: dict[str, str] | None = None, status: int = 200, **fields: Any
+) -> tuple[str, bool]:
+    with pytest.raises(ProviderError) as caught:
+        read(body, headers, status, **fields)
+    return caught.value.failure.reason.value, caught.value.maybe_accepted
+
+
+def refusal_of(status: int, detail: object, headers: dict[str, str] | None = None) -> JobUpdate:
+    return read(json.dumps({"detail": detail}).encode(), headers, status)
+
+
+def detailed(facts: object = FACTS, audio: bytes = MP3, closing: bytes = b"\r\n--b0--\r\n") -> bytes:
+    head = b"--b0\r\nContent-Type: application/json\r\n\r\n" + json.dumps(facts).encode()
+    return head + b"\r\n--b0\r\nContent-Type: audio/mpeg\r\n\r\n" + audio + closing
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_recorded_answers(case: Case) -> None:
+    replay(STAGE, case)
+
+
+def test_audio_is_the_song() -> None:
+    update = read(MP3, {"Content-Type": "audio/mpeg", "song-id": " s1 ", "request-id": "r1"})
+    assert (update.state, update.native_id, update.native_status) == (JobState.COMPLETED, "s1", None)
+    (track,) = update.tracks
+    assert (track.native_id, track.audio, track.native_model) == ("s1", MP3, "music_v2")
+    assert track.duration_s is None
+
+
+@pytest.mark.parametrize(
+    ("headers", "native_id", "track_id"),
+    [({"song-id": "s", "request-id": "r"}, "s", "s"), ({"Request-Id": "r"}, "r", None), ({}, None, None)],
+)
+def test_a_missing_song_id_is_no_trouble(
+    headers: dict[str, str], native_id: str | None, track_id: str | None
+) -> None:
+    update = read(MP3, headers)
+    assert (update.native_id, update.tracks[0].native_id) == (native_id, track_id)
+
+
+@pytest.mark.parametrize(
+    ("fields", "duration_s"),
+    [
+        ({"duration_s": 30}, 30.0),
+        ({"duration_s": 30, "blocks": {"elevenlabs": {"music_length_ms": 12_500}}}, 12.5),
+        ({"prompt": None, "blocks": {"elevenlabs": {"composition_plan": FACTS["composition_plan"]}}}, 3.0),
+        ({}, None),
+    ],
+)
+def test_the_length_is_the_one_that_was_asked_for(fields: dict[str, Any], duration_s: float | None) -> None:
+    assert read(MP3, **fields).tracks[0].duration_s == duration_s
+
+
+@pytest.mark.parametrize("content_type", ["audio/mpeg", "application/octet-stream", "audio/pcm", ""])
+def test_samples_become_wav_whatever_the_header_says(content_type: str) -> None:
+    pcm = song(AudioFormat(container=Container.PCM), 2.0)
+    (track,) = read(pcm, {"Content-Type": content_type}, format="wav").tracks
+    assert track.audio is not None
+    assert track.audio[44:] == pcm
+    assert track.duration_s == measure_bytes(track.audio).duration_s == 2.0
+
+
+def test_opus_needs_its_ogg_container() -> None:
+    opus = song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 1.0)
+    assert read(opus, format="ogg").tracks[0].audio == opus
+    update = read(opus.replace(b"OggS", b"...."), {"song-id": "s"}, format="ogg")
+    assert update.failure is not None
+    assert update.failure.reason is FailureClass.UNSUPPORTED
+    assert update.failure.costs
+    assert update.native_id == "s"
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", {}),
+        (b"<!DOCTYPE html><html></html>", {}),
+        (b"\n<html>", {"format": "wav"}),
+        (b'{"message": "accepted"}', {}),
+        (b'{"message": "accepted"}', {"format": "wav"}),
+        (b"[]", {}),
+        (b'{"status": "done"}', {}),
+        (b'{"status": "completed", "audio_url": ""}', {}),
+        (b"plain words", {}),
+        (b"\x00" * 100, {}),
+    ],
+)
+def test_nonsense_where_audio_was_due(body: bytes, fields: dict[str, Any]) -> None:
+    assert error_of(body, **fields) == ("protocol", True)
+
+
+def test_fewer_bytes_than_announced_are_an_unknown_outcome() -> None:
+    assert error_of(MP3[:-1], {"Content-Length": str(len(MP3))}) == ("unknown_outcome", True)
+    assert error_of(detailed()[:-1], {**TYPE, "Content-Length": str(len(detailed()))})[0] == "unknown_outcome"
+    assert read(MP3, {"Content-Length": str(len(MP3))}).tracks
+    # A compressed answer is longer than it was announced, or shorter: it says nothing.
+    assert read(MP3, {"Content-Length": str(len(MP3) + 1), "Content-Encoding": "gzip"}).tracks
+    assert read(MP3, {"Content-Length": "many"}).tracks
+
+
+def test_a_detailed_answer_tells_title_genres_words_and_plan() -> None:
+    update = read(detailed(), {**TYPE, "song-id": "s"})
+    assert update.body == FACTS
+    (track,) = update.tracks
+    assert (track.audio, track.title, track.tags, track.duration_s) == (MP3, "Night Train", "jazz, soul", 3.0)
+    assert track.extra == {
+        "words_timestamps": [{"word": "la", "start_ms": 0, "end_ms": 500}],
+        "composition_plan": FACTS["composition_plan"],
+    }
+
+
+def test_a_detailed_answer_in_camel_case_reads_the_same() -> None:
+    facts = {
+        "compositionPlan": {"chunks": []},
+        "songMetadata": {
+            "title": "T",
+            "genres": ["jazz"],
+            "isExplicit": False,
+            "languages": ["en"],
+            "description": "D",
+        },
+        "wordsTimestamps": [{"word": "la", "startMs": 1, "endMs": 2}],
+        "waveformVisual": [1, -1],
+    }
+    (track,) = read(detailed(facts), TYPE).tracks
+    assert (track.title, track.tags) == ("T", "jazz")
+    assert track.extra == {
+        "words_timestamps": [{"word": "la", "start_ms": 1, "end_ms": 2}],
+        "composition_plan": {"chunks": []},
+        "waveform_visual": [1, -1],
+        "description": "D",
+        "languages": ["en"],
+        "is_explicit": False,
+    }
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        None,
+        [],
+        {"song_metadata": None, "words_timestamps": None, "composition_plan": None},
+        {"song_metadata": {"title": None, "genres": None, "languages": None, "is_explicit": None}},
+        {"song_metadata": {"title": 7.5, "genres": "jazz"}, "words_timestamps": "la"},
+    ],
+)
+def test_nulls_and_odd_facts_do_not_lose_the_song(facts: object) -> None:
+    (track,) = read(detailed(facts), TYPE).tracks
+    assert (track.audio, track.title, track.tags) == (MP3, None, None)
+
+
+def test_broken_facts_do_not_lose_the_song() -> None:
+    (track,) = read(detailed().replace(b'{"composition_plan"', b"{"), TYPE).tracks
+    assert track.audio == MP3
+
+
+def test_a_missing_closing_boundary() -> None:
+    body = detailed(closing=b"")
+    assert error_of(body, TYPE) == ("unknown_outcome", True)
+    assert read(body, {**TYPE, "Content-Length": str(len(body))}).tracks[0].audio == MP3
+
+
+def test_a_detailed_answer_cut_at_every_byte_is_never_a_shorter_song() -> None:
+    audio = MP3[:900]
+    body = detailed(audio=audio)
+    for size in range(1, len(body) + 1):
+        response = HttpResponse(status=200, headers=TYPE, body=body[:size])
+        try:
+            update = STAGE.plugin.parse(Step.CREATE, response, job(), STAGE.settings)
+        except ProviderError as error:
+            assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME, size
+            assert error.maybe_accepted
+            assert size < len(body) - 2
+        else:
+            assert isinstance(update, JobUpdate)
+            assert update.tracks[0].audio == audio
+            assert size >= len(body) - 2
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"--b0--\r\n", detailed(audio=b""), b"--b0\r\nContent-Type: application/json\r\n\r\n{}\r\n--b0--"],
+)
+def test_a_detailed_answer_without_audio(body: bytes) -> None:
+    assert error_of(body, TYPE) == ("protocol", True)
+
+
+def test_a_detailed_answer_is_known_by_its_first_line_where_it_is_due() -> None:
+    wish: dict[str, Any] = {"blocks": {"elevenlabs": {"with_timestamps": True}}}
+    assert read(detailed(), {"Content-Type": "application/octet-stream"}, **wish).tracks[0].audio == MP3
+    assert read(MP3, {"Content-Type": "audio/mpeg"}, **wish).tracks[0].audio == MP3
+
+
+@pytest.mark.parametrize(
+    ("body", "state", "mapped"),
+    [
+        ({"status": "completed", "audio_url": "https://e.com/a.mp3"}, JobState.COMPLETED, JobState.COMPLETED),
+        ({"audio_url": "https://e.com/a.mp3"}, JobState.COMPLETED, None),
+        ({"status": "odd", "audio_url": "https://e.com/a.mp3"}, JobState.COMPLETED, None),
+        ({"status": "processing", "id": "x"}, None, JobState.IN_PROGRESS),
+        ({"status": "queued", "id": "x"}, None, JobState.QUEUED),
+    ],
+)
+def test_json_with_a_status_or_a_link(
+    body: dict[str, str], state: JobState | None, mapped: JobState | None
+) -> None:
+    update = read(json.dumps(body).encode(), {"Content-Type": "application/json"})
+    assert update.state is state
+    assert STAGE.plugin.map_status(update.native_status) is mapped
+    assert [track.audio_url for track in update.tracks] == (
+        [body["audio_url"]] if "audio_url" in body else []
+    )
+    assert update.native_id == body.get("id")
+
+
+def test_json_that_says_failed() -> None:
+    update = read(b'{"status": "failed", "message": "no luck"}')
+    assert update.failure is not None
+    assert (update.failure.reason, update.failure.message) == (FailureClass.UPSTREAM_FAILED, "no luck")
+
+
+def test_a_refusal_behind_http_200_is_a_refusal() -> None:
+    update = read(b'{"detail": {"code": "system_busy", "message": "busy"}}')
+    assert update.failure is not None
+    assert update.failure.reason is FailureClass.RATE_LIMITED
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("completed", JobState.COMPLETED),
+        (" Succeeded ", JobState.COMPLETED),
+        ("SUCCESS", JobState.COMPLETED),
+        ("running", JobState.IN_PROGRESS),
+        ("in_progress", JobState.IN_PROGRESS),
+        ("processing", JobState.IN_PROGRESS),
+        ("queued", JobState.QUEUED),
+        ("pending", JobState.QUEUED),
+        ("failed", JobState.FAILED),
+        ("error", JobState.FAILED),
+        ("rendering", None),
+        ("", None),
+    ],
+)
+def test_status_words(word: str, state: JobState | None) -> None:
+    assert map_status(word) is state
+
+
+CURRENT = [
+    (400, "validation_error", "invalid_parameters", "invalid"),
+    (400, "validation_error", "missing_required_field", "invalid"),
+    (400, "validation_error", "unsupported_model", "invalid"),
+    (400, "validation_error", "text_too_long", "invalid"),
+    (400, "validation_error", "invalid_output_format", "invalid"),
+    (400, "validation_error", "invalid_audio", "invalid"),
+    (400, "validation_error", "audio_too_long", "invalid"),
+    (400, "validation_error", "audio_too_short", "invalid"),
+    (400, "invalid_request", "bad_request", "invalid"),
+    (400, "invalid_request", "malformed_json", "invalid"),
+    (401, "authentication_error", "invalid_api_key", "auth"),
+    (401, "authentication_error", "missing_api_key", "auth"),
+    (402, "payment_required", "insufficient_credits", "credits"),
+    (402, "payment_required", "paid_plan_required", "forbidden"),
+    (403, "authorization_error", "insufficient_permissions", "forbidden"),
+    (403, "authorization_error", "feature_not_available", "forbidden"),
+    (403, "authorization_error", "subscription_required", "forbidden"),
+    (403, "authorization_error", "model_access_denied", "forbidden"),
+    (404, "not_found", "song_not_found", "not_found"),
+    (404, "not_found", "model_not_found", "unsupported"),
+    (409, "conflict", "already_running", "conflict"),
+    (429, "rate_limit_error", "rate_limit_exceeded", "rate_limited"),
+    (429, "rate_limit_error", "concurrent_limit_exceeded", "rate_limited"),
+    (429, "rate_limit_error", "system_busy", "rate_limited"),
+    (503, "service_unavailable", "maintenance", "unavailable"),
+]
+LEGACY = [
+    (400, "bad_prompt", "moderation"),
+    (400, "bad_composition_plan", "moderation"),
+    (401, "quota_exceeded", "credits"),
+    (401, "missing_permissions", "forbidden"),
+    (402, "limited_access", "forbidden"),
+    (402, "payment_required", "forbidden"),
+    (429, "too_many_concurrent_requests", "rate_limited"),
+]
+
+
+@pytest.mark.parametrize(("status", "kind", "code", "reason"), CURRENT)
+def test_codes_in_the_current_form(status: int, kind: str, code: str, reason: str) -> None:
+    detail = {
+        "type": kind,
+        "code": code,
+        "message": "Said so.",
+        "status": code,
+        "request_id": "r",
+        "param": None,
+    }
+    failure = refusal_of(status, detail).failure
+    assert failure is not None
+    assert failure.reason == reason
+    assert (failure.native_code, failure.native_message) == (code, "Said so.")
+    bare = refusal_of(status, {"type": kind, "code": code}).failure
+    assert bare is not None
+    assert bare.reason == reason
+
+
+@pytest.mark.parametrize(("status", "word", "reason"), LEGACY)
+def test_words_in_the_legacy_form(status: int, word: str, reason: str) -> None:
+    failure = refusal_of(status, {"status": word, "message": "Said so."}).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_code) == (reason, word)
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "answered"),
+    [
+        (400, "invalid", 400),
+        (401, "auth", 401),
+        (402, "credits", 402),
+        (403, "forbidden", 403),
+        (404, "not_found", 404),
+        (405, "invalid", 400),
+        (409, "conflict", 409),
+        (413, "invalid", 400),
+        (422, "invalid", 422),
+        (429, "rate_limited", 429),
+    ],
+)
+@pytest.mark.parametrize(
+    "body", [b'{"detail": "Said so."}', b'{"detail": {"code": "brand_new", "message": "x"}}', b"", b"<html>"]
+)
+def test_without_a_known_code_the_http_status_decides(
+    status: int, reason: str, answered: int, body: bytes
+) -> None:
+    failure = read(body, status=status).failure
+    assert failure is not None
+    assert (failure.reason, failure.status) == (reason, answered)
+
+
+def test_a_plan_refusal_keeps_402() -> None:
+    failure = refusal_of(402, {"status": "limited_access", "message": "x"}).failure
+    assert failure is not None
+    assert failure.status == 402
+
+
+def test_the_type_counts_when_the_code_is_new() -> None:
+    failure = refusal_of(400, {"type": "authorization_error", "code": "brand_new"}).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_code) == (FailureClass.FORBIDDEN, "brand_new")
+
+
+def test_a_moderation_word_beats_the_code_beside_it() -> None:
+    plan = {"chunks": [{"text": "la"}]}
+    detail = {
+        "code": "bad_request",
+        "status": "bad_composition_plan",
+        "message": "no",
+        "data": {"composition_plan_suggestion": plan},
+    }
+    failure = refusal_of(400, detail).failure
+    assert failure is not None
+    assert (failure.reason, failure.native_code) == (FailureClass.MODERATION, "bad_composition_plan")
+    assert failure.suggestion == plan
+
+
+@pytest.mark.parametrize(
+    ("more", "suggestion"),
+    [
+        ({"data": {"prompt_suggestion": "a band"}}, "a band"),
+        ({"data": {"suggestion": "a band"}}, "a band"),
+        ({"suggestion": "a band"}, "a band"),
+        ({"data": {"prompt_suggestion": None}}, None),
+        ({"data": None}, None),
+        ({}, None),
+    ],
+)
+def test_a_suggestion_is_handed_on(more: dict[str, Any], suggestion: str | None) -> None:
+    failure = refusal_of(400, {"status": "bad_prompt", "message": "no", **more}).failure
+    assert failure is not None
+    assert failure.suggestion == suggestion
+
+
+def test_a_list_tells_every_field() -> None:
+    failure = refusal_of(
+        422,
+        [
+            {"loc": ["body", "music_length_ms"], "msg": "too small", "type": "greater_than_equal"},
+            {"loc": ["query", "output_format"], "msg": "unknown", "type": "enum"},
+            "odd",
+        ],
+    ).failure
+    assert failure is not None
+    assert failure.message == "body.music_length_ms: too small; query.output_format: unknown"
+    assert (failure.native_code, failure.status) == ("greater_than_equal", 422)
+
+
+def test_long_words_are_cut() -> None:
+    failure = refusal_of(400, "x" * 900).failure
+    assert failure is not None
+    assert failure.native_message == "x" * 500
+
+
+@pytest.mark.parametrize(("status", "wait_s"), [(429, 7.0), (503, 7.0), (400, None)])
+def test_retry_after_is_read_where_waiting_helps(status: int, wait_s: float | None) -> None:
+    failure = refusal_of(status, "wait", {"Retry-After": "7"}).failure
+    assert failure is not None
+    assert failure.retry_after_s == wait_s
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (500, b'{"detail": {"type": "internal_error", "message": "x"}}', "upstream_failed"),
+        (500, b"<html>", "upstream_failed"),
+        (502, b"<html>", "upstream_failed"),
+        (503, b"<html>", "upstream_failed"),
+        (503, b"", "upstream_failed"),
+        (504, b"", "timeout"),
+        (408, b'{"detail": "Request timeout"}', "timeout"),
+        (302, b"", "protocol"),
+    ],
+)
+def test_what_does_not_plainly_refuse_may_have_made_a_song(status: int, body: bytes, reason: str) -> None:
+    assert error_of(body, status=status) == (reason, True)
+
+
+@pytest.mark.parametrize("step", [Step.POLL, Step.CANCEL, Step.NEXT])
+def test_no_other_call_has_an_answer(step: Step) -> None:
+    with pytest.raises(ProviderError):
+        read(MP3, step=step)
+
+
+WISHES: tuple[dict[str, Any], ...] = (
+    {},
+    {"format": "wav"},
+    {"format": "ogg"},
+    {"blocks": {"elevenlabs": {"with_timestamps": True, "output_format": "ulaw_8000"}}},
+)
+JSON_VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["detail", "code", "status", "type", "message", "data", "audio_url", "loc", "msg"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+GOOD = (
+    MP3[:400],
+    detailed(audio=MP3[:400]),
+    b'{"detail": {"status": "bad_prompt", "data": {"prompt_suggestion": "x"}}}',
+)
+
+
+@st.composite
+def mutated(draw: st.DrawFn) -> bytes:
+    body = bytearray(draw(st.sampled_from(GOOD)))
+    for _ in range(draw(st.integers(0, 4))):
+        body[draw(st.integers(0, len(body) - 1))] = draw(st.integers(0, 255))
+    return bytes(body[: draw(st.integers(0, len(body)))])
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.binary(max_size=120) | JSON_VALUES.map(lambda value: json.dumps(value).encode()) | mutated(),
+    st.sampled_from([200, 201, 204, 302, 400, 401, 402, 404, 422, 429, 500, 503]),
+    st.sampled_from(list(Step)),
+    st.sampled_from(WISHES),
+    st.sampled_from(
+        ["", "audio/mpeg", "application/json", TYPE["Content-Type"], "multipart/mixed; boundary="]
+    ),
+)
+def test_hostile_answers_raise_nothing_but_provider_errors(
+    body: bytes, status: int, step: Step, wish: dict[str, Any], content_type: str
+) -> None:
+    response = HttpResponse(status=status, headers={"Content-Type": content_type}, body=body)
+    try:
+        update = STAGE.plugin.parse(step, response, job(**wish), STAGE.settings)
+    except ProviderError as error:
+        assert error.failure.message
+    else:
+        assert isinstance(update, JobUpdate)
+        assert update.failure or update.tracks or update.native_status
+        assert attrs.asdict(update, recurse=False)

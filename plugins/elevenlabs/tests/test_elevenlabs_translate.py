@@ -1,0 +1,442 @@
+"""Option by option: what is sent, what is reported, what is refused."""
+
+import json
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+
+import musicgate_elevenlabs
+from musicgate.errors import RequestError, UnsupportedOptionError
+from musicgate.hookspecs import Translation
+from musicgate.model import MusicRequest
+from musicgate.testing.rehearsal import Rehearsal
+
+V1_PLAN: dict[str, Any] = {
+    "positive_global_styles": ["folk"],
+    "negative_global_styles": [],
+    "sections": [
+        {
+            "section_name": "Verse",
+            "positive_local_styles": [],
+            "negative_local_styles": [],
+            "duration_ms": 20000,
+            "lines": ["The river keeps the time for me"],
+        }
+    ],
+}
+V2_PLAN: dict[str, Any] = {
+    "chunks": [
+        {
+            "text": "[Verse]\nThe river keeps the time",
+            "duration_ms": 20000,
+            "positive_styles": ["folk"],
+            "negative_styles": None,
+            "context_adherence": None,
+            "conditioning_ref": None,
+            "condition_strength": None,
+        }
+    ]
+}
+
+
+def translate(
+    block: dict[str, Any] | None = None, *, model: str = "music", default: str = "music_v2", **fields: Any
+) -> Translation:
+    stage = Rehearsal("elevenlabs", musicgate_elevenlabs, options={"default_model": default})
+    blocks = {} if block is None else {"elevenlabs": block}
+    return stage.translate(MusicRequest(model=f"elevenlabs/{model}", blocks=blocks, **fields))
+
+
+def sent(translation: Translation) -> dict[str, Any]:
+    body: dict[str, Any] = json.loads(translation.request.body)
+    return body
+
+
+def said(translation: Translation) -> list[tuple[str, str]]:
+    return [
+        (warning.code.value, ".".join(str(step) for step in warning.path)) for warning in translation.warnings
+    ]
+
+
+def refused(block: dict[str, Any] | None = None, **fields: Any) -> tuple[str, str | None, str]:
+    with pytest.raises(RequestError) as caught:
+        translate(block, **fields)
+    return caught.value.code, caught.value.reason, ".".join(map(str, caught.value.path))
+
+
+def test_a_prompt_alone_is_one_plain_post() -> None:
+    translation = translate(prompt="  Warm jazz trio ")
+    assert translation.request.method == "POST"
+    assert translation.request.url == "http://127.0.0.1:1/v1/music"
+    assert sent(translation) == {"prompt": "  Warm jazz trio ", "model_id": "music_v2"}
+    assert translation.native_model == "music_v2"
+    assert said(translation) == []
+    assert "xi-api-key" not in {name.lower() for name in translation.request.headers}
+
+
+@pytest.mark.parametrize(
+    ("block", "fields", "model_id"),
+    [
+        ({}, {}, "music_v2"),
+        ({}, {"default": "music_v2_5"}, "music_v2_5"),
+        ({}, {"model": "music_v1", "default": "music_v2_5"}, "music_v1"),
+        ({"model_id": "music_v3"}, {"model": "music_v1"}, "music_v3"),
+        ({"model_id": "  "}, {"model": "music_v1"}, "music_v1"),
+    ],
+)
+def test_the_model_is_always_sent(block: dict[str, Any], fields: dict[str, Any], model_id: str) -> None:
+    translation = translate(block, prompt="x", **fields)
+    assert sent(translation)["model_id"] == model_id
+    assert translation.native_model == model_id
+
+
+@pytest.mark.parametrize(
+    ("top", "own", "prompt"),
+    [("a", "b", "b"), ("a", " ", "a"), ("a", None, "a"), (None, "b", "b"), (" ", "b", "b")],
+)
+def test_a_blank_prompt_does_not_hide_the_other(top: str | None, own: str | None, prompt: str) -> None:
+    block = {} if own is None else {"prompt": own}
+    assert sent(translate(block, prompt=top))["prompt"] == prompt
+
+
+@pytest.mark.parametrize(
+    ("block", "fields"),
+    [
+        ({}, {}),
+        ({"prompt": " "}, {"prompt": ""}),
+        ({}, {"negative_style": "drums"}),
+        ({}, {"instrumental": True, "lyrics": "la"}),
+    ],
+)
+def test_a_wish_without_prompt_and_plan_is_refused(block: dict[str, Any], fields: dict[str, Any]) -> None:
+    assert refused(block, **fields) == ("validation_error", "prompt_or_composition_plan_required", "prompt")
+
+
+@pytest.mark.parametrize(
+    ("own", "top", "path"),
+    [("x", None, "elevenlabs.prompt"), (None, "x", "prompt"), ("x", "y", "elevenlabs.prompt")],
+)
+def test_prompt_and_plan_exclude_each_other(own: str | None, top: str | None, path: str) -> None:
+    block = {"composition_plan": V2_PLAN, **({} if own is None else {"prompt": own})}
+    assert refused(block, prompt=top) == (
+        "validation_error",
+        "prompt_and_composition_plan_exclusive",
+        path,
+    )
+
+
+def test_an_empty_plan_beside_a_prompt_is_a_plan() -> None:
+    assert refused({"composition_plan": {}}, prompt="x")[1] == "prompt_and_composition_plan_exclusive"
+
+
+@pytest.mark.parametrize("top", [None, "", "  "])
+def test_a_plan_leaves_the_prompt_out(top: str | None) -> None:
+    translation = translate({"composition_plan": V2_PLAN, "prompt": ""}, prompt=top)
+    assert sent(translation) == {"composition_plan": V2_PLAN, "model_id": "music_v2"}
+
+
+@pytest.mark.parametrize(
+    ("model", "plan", "fits"),
+    [
+        ("music_v1", V1_PLAN, True),
+        ("music_v1", V2_PLAN, False),
+        ("music_v2", V1_PLAN, False),
+        ("music_v2", V2_PLAN, True),
+        ("music_v2_5", V1_PLAN, False),
+        ("music_v2_5", V2_PLAN, True),
+        ("music", V1_PLAN, False),
+        ("music", V2_PLAN, True),
+        ("music_v1", {}, False),
+        ("music_v2", {"chunks": None}, False),
+    ],
+)
+def test_the_kind_of_plan_must_fit_the_model(model: str, plan: dict[str, Any], *, fits: bool) -> None:
+    if fits:
+        assert sent(translate({"composition_plan": plan}, model=model))["composition_plan"] == plan
+    else:
+        assert refused({"composition_plan": plan}, model=model) == (
+            "validation_error",
+            "invalid",
+            "elevenlabs.composition_plan",
+        )
+
+
+def test_the_chosen_model_decides_about_the_plan() -> None:
+    block = {"composition_plan": V1_PLAN, "model_id": "music_v1"}
+    assert sent(translate(block, model="music_v2"))["model_id"] == "music_v1"
+
+
+def test_a_model_that_we_do_not_know_takes_any_plan() -> None:
+    for plan in (V1_PLAN, V2_PLAN):
+        assert sent(translate({"composition_plan": plan, "model_id": "music_v9"}))["composition_plan"] == plan
+
+
+def test_a_plan_under_its_old_name_is_a_plan() -> None:
+    assert sent(translate({"music_prompt": V1_PLAN}, model="music_v1")) == {
+        "music_prompt": V1_PLAN,
+        "model_id": "music_v1",
+    }
+    assert refused({"music_prompt": V1_PLAN}, model="music_v2")[2] == "elevenlabs.music_prompt"
+
+
+def test_a_plan_beyond_a_limit_is_refused_with_its_place() -> None:
+    chunk = {**V2_PLAN["chunks"][0], "duration_ms": 2999}
+    block = {"composition_plan": {"chunks": [V2_PLAN["chunks"][0], chunk]}}
+    assert refused(block) == (
+        "validation_error",
+        "invalid",
+        "elevenlabs.composition_plan.chunks.1.duration_ms",
+    )
+
+
+@pytest.mark.parametrize(
+    ("block", "duration_s", "length_ms"),
+    [
+        ({}, 3, 3_000),
+        ({}, 600, 600_000),
+        ({"music_length_ms": 3_000}, None, 3_000),
+        ({"music_length_ms": 600_000}, None, 600_000),
+        ({"music_length_ms": 12_345}, 30, 12_345),
+    ],
+)
+def test_the_length_is_sent_in_milliseconds(
+    block: dict[str, Any], duration_s: int | None, length_ms: int
+) -> None:
+    translation = translate(block, prompt="x", duration_s=duration_s)
+    assert sent(translation)["music_length_ms"] == length_ms
+    assert said(translation) == []
+
+
+@pytest.mark.parametrize(
+    ("block", "duration_s", "path"),
+    [
+        ({}, 2, "duration"),
+        ({}, 601, "duration"),
+        ({"music_length_ms": 2_999}, None, "elevenlabs.music_length_ms"),
+        ({"music_length_ms": 600_001}, 30, "elevenlabs.music_length_ms"),
+    ],
+)
+def test_a_length_out_of_range_is_refused(block: dict[str, Any], duration_s: int | None, path: str) -> None:
+    assert refused(block, prompt="x", duration_s=duration_s) == ("validation_error", "invalid", path)
+
+
+def test_a_length_beside_a_plan() -> None:
+    block = {"composition_plan": V2_PLAN}
+    translation = translate(block, duration_s=30)
+    assert "music_length_ms" not in sent(translation)
+    assert said(translation) == [("not_applied", "duration")]
+    assert refused({**block, "music_length_ms": 30_000}) == (
+        "validation_error",
+        "invalid",
+        "elevenlabs.music_length_ms",
+    )
+
+
+@pytest.mark.parametrize("symbol", ["x", "é", "🎷"])
+def test_a_prompt_may_have_4100_characters(symbol: str) -> None:
+    assert sent(translate(prompt=symbol * 4100))["prompt"] == symbol * 4100
+    assert refused(prompt=symbol * 4101) == ("validation_error", "invalid", "prompt")
+    assert refused({"prompt": symbol * 4101}, prompt="x")[2] == "elevenlabs.prompt"
+
+
+def test_neutral_wishes_are_written_into_the_prompt_and_reported() -> None:
+    translation = translate(
+        prompt="Warm jazz trio", style="swing", negative_style="drums", lyrics="One\nTwo", vocal_gender="f"
+    )
+    assert sent(translation)["prompt"] == (
+        "Warm jazz trio\n\nStyle: swing\n\nVocals: female lead vocals\n\nAvoid: drums\n\nLyrics:\nOne\nTwo"
+    )
+    assert said(translation) == [
+        ("changed", "style"),
+        ("changed", "vocal_gender"),
+        ("changed", "negative_style"),
+        ("changed", "lyrics"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "prompt"),
+    [
+        ({"style": "swing"}, "Style: swing"),
+        ({"lyrics": "One"}, "Lyrics:\nOne"),
+        ({"style": " ", "lyrics": "One", "vocal_gender": "m"}, "Vocals: male lead vocals\n\nLyrics:\nOne"),
+    ],
+)
+def test_style_or_lyrics_alone_make_a_prompt(fields: dict[str, Any], prompt: str) -> None:
+    assert sent(translate(**fields))["prompt"] == prompt
+
+
+def test_neutral_wishes_too_long_for_the_prompt_are_refused_by_name() -> None:
+    assert sent(translate(prompt="x" * 2000, lyrics="y" * 2090))["prompt"][-1] == "y"
+    assert refused(prompt="x" * 2000, lyrics="y" * 2091) == ("validation_error", "invalid", "lyrics")
+    assert refused(style="s" * 4100)[2] == "style"
+
+
+@pytest.mark.parametrize(
+    ("block", "neutral", "force"),
+    [
+        ({}, None, None),
+        ({}, True, True),
+        ({}, False, False),
+        ({"force_instrumental": False}, True, False),
+        ({"force_instrumental": True}, False, True),
+    ],
+)
+def test_instrumental(block: dict[str, Any], neutral: bool | None, force: bool | None) -> None:
+    body = sent(translate(block, prompt="x", instrumental=neutral))
+    assert body.get("force_instrumental") is force
+    assert ("force_instrumental" in body) == (force is not None)
+
+
+def test_an_instrumental_has_neither_lyrics_nor_a_voice() -> None:
+    translation = translate(prompt="x", instrumental=True, lyrics="One", vocal_gender="m", style="swing")
+    assert sent(translation)["prompt"] == "x\n\nStyle: swing"
+    assert said(translation) == [
+        ("changed", "style"),
+        ("not_applied", "vocal_gender"),
+        ("not_applied", "lyrics"),
+    ]
+
+
+def test_beside_a_plan_neutral_wishes_are_reported() -> None:
+    translation = translate(
+        {"composition_plan": V2_PLAN},
+        style="a", lyrics="b", negative_style="c", vocal_gender="m", instrumental=False, title="T", seed=7,
+    )  # fmt: skip
+    assert sent(translation) == {"composition_plan": V2_PLAN, "model_id": "music_v2", "seed": 7}
+    assert said(translation) == [
+        ("not_applied", "style"),
+        ("not_applied", "vocal_gender"),
+        ("not_applied", "negative_style"),
+        ("not_applied", "lyrics"),
+        ("not_applied", "instrumental"),
+        ("not_applied", "title"),
+    ]
+
+
+def test_force_instrumental_is_for_prompts_only() -> None:
+    block = {"composition_plan": V2_PLAN}
+    assert refused({**block, "force_instrumental": True})[2] == "elevenlabs.force_instrumental"
+    assert sent(translate({**block, "force_instrumental": False}))["force_instrumental"] is False
+
+
+def test_a_title_is_reported() -> None:
+    translation = translate(prompt="x", title="Night Train")
+    assert "Night Train" not in translation.request.body.decode()
+    assert said(translation) == [("not_applied", "title")]
+
+
+@pytest.mark.parametrize(
+    ("block", "neutral", "seed"),
+    [
+        ({}, 0, 0),
+        ({}, 2_147_483_647, 2_147_483_647),
+        ({"seed": 0}, 5, 0),
+        ({"seed": None}, 5, 5),
+        ({"seed": "x"}, 5, "x"),
+    ],
+)
+def test_a_seed_is_sent_beside_a_prompt(block: dict[str, Any], neutral: int, seed: object) -> None:
+    assert sent(translate(block, prompt="x", seed=neutral))["seed"] == seed
+
+
+def test_a_seed_out_of_range_is_refused() -> None:
+    assert refused(prompt="x", seed=-1) == ("validation_error", "invalid", "seed")
+    assert refused(prompt="x", seed=2_147_483_648)[2] == "seed"
+    assert refused({"seed": 2_147_483_648}, prompt="x")[2] == "elevenlabs.seed"
+
+
+@pytest.mark.parametrize(
+    ("block", "wanted", "query"),
+    [
+        ({}, None, ""),
+        ({}, "mp3", "output_format=mp3_44100_128"),
+        ({}, "wav", "output_format=pcm_44100"),
+        ({}, "ogg", "output_format=opus_48000_128"),
+        ({"output_format": "mp3_48000_320"}, None, "output_format=mp3_48000_320"),
+        ({"output_format": "mp3_48000_320"}, "mp3", "output_format=mp3_48000_320"),
+        ({"output_format": " "}, "ogg", "output_format=opus_48000_128"),
+        ({"output_format": "a&b=c"}, None, "output_format=a%26b%3Dc"),
+    ],
+)
+def test_the_format_goes_into_the_query(block: dict[str, Any], wanted: str | None, query: str) -> None:
+    translation = translate(block, prompt="x", format=wanted)
+    assert urlsplit(translation.request.url).query == query
+    assert "output_format" not in sent(translation)
+    assert said(translation) == []
+
+
+def test_aac_is_refused_unless_the_block_says_otherwise() -> None:
+    with pytest.raises(UnsupportedOptionError) as caught:
+        translate(prompt="x", format="aac")
+    assert caught.value.path == ("format",)
+    translation = translate({"output_format": "mp3_44100_64"}, prompt="x", format="aac")
+    assert said(translation) == [("not_applied", "format")]
+
+
+@pytest.mark.parametrize("word", ["pcm_24000", "ulaw_8000", "alaw_8000"])
+def test_headerless_samples_are_announced_as_wav(word: str) -> None:
+    translation = translate({"output_format": word}, prompt="x")
+    assert said(translation) == [("changed", "elevenlabs.output_format")]
+    assert said(translate({"output_format": word}, prompt="x", format="ogg")) == [
+        ("not_applied", "format"),
+        ("changed", "elevenlabs.output_format"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("block", "path", "body"),
+    [
+        ({"with_timestamps": True}, "/v1/music/detailed", {"with_timestamps": True}),
+        ({"with_timestamps": False}, "/v1/music", {}),
+        ({"with_waveform_visual": True}, "/v1/music/detailed", {"with_waveform_visual": True}),
+        (
+            {"with_waveform_visual": True, "with_timestamps": False},
+            "/v1/music/detailed",
+            {"with_waveform_visual": True, "with_timestamps": False},
+        ),
+    ],
+)
+def test_timestamps_choose_the_route(block: dict[str, Any], path: str, body: dict[str, Any]) -> None:
+    translation = translate(block, prompt="x")
+    assert urlsplit(translation.request.url).path == path
+    assert sent(translation) == {"prompt": "x", "model_id": "music_v2", **body}
+
+
+def test_the_remaining_options_are_forwarded_as_they_are() -> None:
+    block = {
+        "store_for_inpainting": False,
+        "sign_with_c2pa": True,
+        "finetune_id": "f",
+        "finetune_strength": 0,
+        "respect_sections_durations": False,
+        "lyrics_text": "la",
+        "generation_mode": None,
+        "whatever": [{"a": 1}],
+    }
+    assert sent(translate(block, prompt="x")) == {"prompt": "x", "model_id": "music_v2", **block}
+
+
+@pytest.mark.parametrize(("block", "wanted"), [({}, "wav"), ({"output_format": "opus_48000_64"}, None)])
+def test_only_mp3_can_be_signed(block: dict[str, Any], wanted: str | None) -> None:
+    assert refused({**block, "sign_with_c2pa": True}, prompt="x", format=wanted) == (
+        "validation_error",
+        "invalid",
+        "elevenlabs.sign_with_c2pa",
+    )
+    assert (
+        sent(translate({**block, "sign_with_c2pa": False}, prompt="x", format=wanted))["sign_with_c2pa"]
+        is False
+    )
+
+
+def test_nothing_of_the_gateway_reaches_the_vendor() -> None:
+    translation = translate(
+        prompt="x",
+        metadata={"label": "mine"},
+        webhook_url="https://example.com/hook",
+        echo_upstream_request=True,
+    )
+    assert sent(translation) == {"prompt": "x", "model_id": "music_v2"}
+    assert "callbacks" not in translation.request.body.decode() + translation.request.url
