@@ -420,6 +420,19 @@ async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) ->
         await sqlite_store.get("m1")
 
 
+async def test_a_damaged_row_does_not_hide_the_open_jobs_behind_it(
+    sqlite_store: SqliteJobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 7):
+        await sqlite_store.add(make_job(f"m{number}"), [])
+    await run_on_writer(sqlite_store, "UPDATE jobs SET doc = '{}' WHERE id IN ('m1', 'm2', 'm4')")
+    assert [job.id for job in await sqlite_store.open_jobs("", 2)] == ["m3", "m5"]
+    assert [job.id for job in await sqlite_store.open_jobs("m5", 2)] == ["m6"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        *("the open job m1 is left alone", "the open job m2 is left alone", "the open job m4 is left alone"),
+    ]
+
+
 async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteJobStore.open(path) as store:

@@ -10,6 +10,7 @@ One process per database: another one would not know whose turn it is to follow 
 import asyncio
 import contextlib
 import functools
+import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -24,6 +25,8 @@ from musicgate.adapters.group_commit import GroupWriter, explained, reason
 from musicgate.codec import dump_event, dump_job, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Job, JobEvent
+
+_logger = logging.getLogger(__name__)
 
 #: How long another program, a backup for instance, may hold the database before a write gives up.
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -48,7 +51,7 @@ _FIND_NATIVE: Final = (
 )
 # The words of the partial index `jobs_open`, to the letter: otherwise SQLite does not use it.
 _OPEN_JOBS: Final = (
-    "SELECT doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
+    "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
 )
 _COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
 _EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
@@ -125,8 +128,20 @@ class SqliteJobStore:
         return next(map(_job, self._read(_FIND_NATIVE, _column(account), _column(native_id))), None)
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
-        """One page of unfinished jobs, in the order of their ids."""
-        return [_job(row) for row in self._read(_OPEN_JOBS, _column(after_id), limit)]
+        """One page of unfinished jobs, in the order of their ids. A row that cannot be read is logged and left out.
+
+        One damaged row must not keep all the others from being followed after a restart.
+        """
+        jobs: list[Job] = []
+        last_id = _column(after_id)
+        while rows := self._read(_OPEN_JOBS, last_id, limit - len(jobs)):
+            for job_id, doc in rows:
+                last_id = job_id
+                try:
+                    jobs.append(load_job(doc))
+                except StorageError:
+                    _logger.exception("the open job %s is left alone", job_id)
+        return jobs
 
     async def count_open(self) -> int:
         """Number of unfinished jobs."""
