@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from musicgate.adapters.measure import measure_bytes
 from musicgate.audio import AudioKind
@@ -485,6 +487,54 @@ def test_the_boundary_bait_leaves_the_audio_playable() -> None:
     assert measure_bytes(call(vendor(boundary_in_audio="1")).response.body).duration_s == pytest.approx(
         8, abs=0.05
     )
+
+
+JSON_VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-1, 5_000)
+    | st.floats()
+    | st.sampled_from(["x", "music_v2", "\ud800"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                ["chunks", "sections", "text", "duration_ms", "positive_styles", "song_id", "range"]
+            ),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+NAMES = [
+    "prompt",
+    "composition_plan",
+    "music_length_ms",
+    "model_id",
+    "seed",
+    "finetune_strength",
+    "music_prompt",
+]
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(NAMES), JSON_VALUES, max_size=4).map(
+        lambda wish: json.dumps(wish).encode()
+    )
+    | st.binary(max_size=40),
+    st.sampled_from(["/v1/music", "/v1/music/detailed", "/v1/music/plan"]),
+)
+def test_odd_bodies_are_answered_in_the_vendors_forms(body: bytes, path: str) -> None:
+    answer = call(vendor(), body, path=path)
+    assert answer.response.status in {200, 400, 404, 422}
+    assert answer.response.status == 200 or detail(answer)
+
+
+def test_magic_words_are_found_at_any_depth() -> None:
+    nested = "[" * 900 + '"[emulate busy]"' + "]" * 900
+    assert word(call(vendor(), f'{{"prompt": "x", "note": {nested}}}'.encode()))[0] == 429
 
 
 def test_the_vendor_never_calls_back() -> None:

@@ -130,16 +130,19 @@ def read_call(request: HttpRequest, switches: Mapping[str, str]) -> Call:
     )
 
 
+def walk(value: object) -> Iterator[object]:
+    """A JSON value and every value in it, in order; any depth that the parser took."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        yield item
+        inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
+        waiting.extend(reversed(list(inner)))
+
+
 def texts_in(value: object) -> Iterator[str]:
     """Every text in a JSON value, in order."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from texts_in(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from texts_in(item)
+    return (item for item in walk(value) if isinstance(item, str))
 
 
 def refuse(status: int, kind: str, code: str, message: str, param: str | None = None) -> Refusal:

@@ -20,6 +20,7 @@ from musicgate_elevenlabs.emulator_call import (
     refuse_fields,
     refuse_legacy,
     texts_in,
+    walk,
 )
 
 #: Beginnings of keys that play a special case; every other key is good.
@@ -121,7 +122,7 @@ def check_songs(call: Call, stored: Mapping[str, object]) -> Refusal | None:
 
 def check_moderation(call: Call) -> Refusal | None:
     """Names of artists and brands, and harm. Seen: bad_prompt 2025-12, bad_composition_plan 2026-05."""
-    said = json.dumps(list(texts_in(call.body)), ensure_ascii=False).lower()
+    said = "\n".join(texts_in(call.body)).lower()
     forced = call.switches.get("moderation")
     named = any(name in said for name in _NAMES)
     harmful = forced == "harmful" or any(words in said for words in _HARMFUL)
@@ -142,16 +143,9 @@ def _without_names(text: str) -> str:
     return re.sub("|".join(map(re.escape, _NAMES)), _INSTEAD, text, flags=re.IGNORECASE)
 
 
-def _song_ids(value: object) -> Iterator[str]:
-    if isinstance(value, dict):
-        song_id = value.get("song_id")
-        if isinstance(song_id, str):
-            yield song_id
-        for item in value.values():
-            yield from _song_ids(item)
-    elif isinstance(value, list):
-        for item in value:
-            yield from _song_ids(item)
+def _song_ids(plan: object) -> Iterator[str]:
+    ids = (item.get("song_id") for item in walk(plan) if isinstance(item, dict))
+    return (song_id for song_id in ids if isinstance(song_id, str))
 
 
 def _broken_fields(call: Call) -> Iterator[tuple[tuple[str | int, ...], str, str]]:

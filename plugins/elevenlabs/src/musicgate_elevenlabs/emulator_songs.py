@@ -102,7 +102,7 @@ def multipart_body(call: Call, told: Mapping[str, object], audio: bytes) -> byte
         mark,
         b"Content-Type: application/json",
         b"",
-        json.dumps(told, ensure_ascii=False).encode(),
+        json.dumps(told).encode(),
         mark,
         b"Content-Type: " + content_type(call).encode(),
         f'Content-Disposition: attachment; filename="{name}"'.encode(),
