@@ -76,9 +76,7 @@ class Media:
 
     def _is_ready(self, task: Task, index: int, now: float) -> bool:
         stage = "first" if index == 0 else "done"
-        return now >= task.at_s(stage) and not (
-            task.fails and not task.switches.word("audio").startswith("some")
-        )
+        return now >= task.at_s(stage) and not (task.fails and not task.keeps_first_track)
 
     def _spoil(self, whole: EmulatedAnswer, task: Task, path: str) -> EmulatedAnswer:
         number = task.media_reads.get(path, 0)

@@ -89,6 +89,11 @@ class Task:
         return self.end in _FAILURES
 
     @property
+    def keeps_first_track(self) -> bool:
+        """True if one track is to have audio although the task fails."""
+        return self.switches.word("audio").startswith("some")
+
+    @property
     def error_code(self) -> int | None:
         """The code of the failure, or None."""
         word = self.switches.word("error_code")
@@ -105,8 +110,11 @@ class Task:
         return self.created_s + self.switches.seconds(f"{stage}_s", default) / self.speed
 
     def stages(self) -> tuple[str, ...]:
-        """The stages that this task goes through, in order."""
-        return tuple(stage for stage in ("text", "first", "done") if stage not in self.switches.words("skip"))
+        """The stages that this task goes through, in order. One that fails has no first track, unless ``audio=some``."""
+        skipped = set(self.switches.words("skip"))
+        if self.fails and not self.keeps_first_track:
+            skipped |= {"first"} if self.end == "GENERATE_AUDIO_FAILED" else {"text", "first"}
+        return tuple(stage for stage in ("text", "first", "done") if stage not in skipped)
 
     def word(self, now: float) -> str:
         """The status word in the legacy dialect."""

@@ -1,0 +1,709 @@
+"""The played vendor: order of checks, accounts, records, callbacks, media, and each switch seen from outside."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import musicgate_suno_kie
+from musicgate.emulation import EmulatedAnswer, EmulatorOptions
+from musicgate.wire import HttpRequest, HttpResponse
+from musicgate_suno_kie.emulator_service import SunoEmulator
+from musicgate_suno_kie.emulator_switches import SWITCHES, Switches
+
+ORIGIN = "http://127.0.0.1:9000"
+T0 = 1_790_000_000.0
+CREATE, READ = "/api/v1/generate", "/api/v1/generate/record-info"
+MARKET_CREATE, MARKET_READ = "/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo"
+BACK = "http://127.0.0.1:9001/cb"
+IDEA: dict[str, Any] = {
+    "prompt": "jazz",
+    "customMode": False,
+    "instrumental": False,
+    "model": "V5",
+    "callBackUrl": BACK,
+}
+CUSTOM: dict[str, Any] = {**IDEA, "customMode": True, "prompt": "la", "style": "jazz", "title": "Rain"}
+
+
+def market(**song: Any) -> dict[str, Any]:
+    wanted = {"prompt": "x", "custom_mode": False, "instrumental": False, "model": "V6", **song}
+    return {"model": "ai-music-api/generate", "input": wanted}
+
+
+class Client:
+    """A caller with a key and a clock."""
+
+    def __init__(
+        self,
+        switches: dict[str, str] | None = None,
+        *,
+        speed: float = 1.0,
+        secret: str | None = None,
+        **more: str,
+    ) -> None:
+        options = EmulatorOptions(switches={**(switches or {}), **more}, speed=speed, webhook_secret=secret)
+        self.emulator = SunoEmulator(options)
+        self.now = T0
+        self.key = "test-key-not-real"
+
+    def call(self, method: str, path: str, body: object = None, **headers: str) -> EmulatedAnswer:
+        url = path if path.startswith("http") else ORIGIN + path
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {"authorization": f"Bearer {self.key}", **headers}
+        return self.emulator.answer(HttpRequest(method=method, url=url, headers=sent, body=content), self.now)
+
+    def json(self, method: str, path: str, body: object = None, **headers: str) -> dict[str, Any]:
+        value = self.call(method, path, body, **headers).response.json_object()
+        return dict(value)
+
+    def code(self, method: str, path: str, body: object = None) -> tuple[Any, Any]:
+        answer = self.json(method, path, body)
+        return answer["code"], answer["msg"]
+
+    def create(self, path: str = CREATE, **song: Any) -> str:
+        task_id = self.json("POST", path, {**IDEA, **song})["data"]["taskId"]
+        assert isinstance(task_id, str)
+        return task_id
+
+    def record(self, task_id: str, path: str = READ) -> dict[str, Any]:
+        data: dict[str, Any] = self.json("GET", f"{path}?taskId={task_id}")["data"]
+        return data
+
+    def get(self, link: str) -> HttpResponse:
+        return self.call("GET", link).response
+
+
+# --- refusals ---
+
+
+def test_the_checks_come_in_the_vendors_order() -> None:
+    client = Client(rate="0", credits="0")
+    body: dict[str, Any] = {"customMode": True, "instrumental": False, "styleWeight": 2}
+    client.key = "bad-key"
+    assert client.code("POST", CREATE, b"{")[0] == 401
+    client.key = "test-key-not-real"
+    assert client.code("POST", CREATE, b"{") == (422, "The request body is not valid JSON")
+    assert client.code("POST", CREATE, body) == (422, "Please enter callBackUrl.")
+    body |= {"callBackUrl": BACK}
+    assert client.code("POST", CREATE, body) == (500, "model: This field is required")
+    body |= {"model": "V5", "title": "t" * 81}
+    assert client.code("POST", CREATE, body) == (422, "style cannot be empty")
+    body |= {"style": "s", "prompt": "p"}
+    assert client.code("POST", CREATE, body) == (422, "The title cannot exceed 80 characters")
+    body |= {"title": "t"}
+    assert client.code("POST", CREATE, body) == (422, "styleWeight must be between 0 and 1")
+    body |= {"styleWeight": 1}
+    assert client.code("POST", CREATE, body)[0] == 402
+    assert client.emulator.tasks == {}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "code"),
+    [
+        (CREATE, [], 422),
+        (CREATE, {**IDEA, "callBackUrl": "me"}, 422),
+        (CREATE, {**IDEA, "model": "V3_5"}, 500),
+        (CREATE, {**IDEA, "model": "V6"}, 500),
+        (CREATE, {**IDEA, "customMode": None}, 500),
+        (CREATE, {**IDEA, "prompt": " "}, 422),
+        (CREATE, {**IDEA, "prompt": "x" * 501}, 422),
+        (CREATE, {**IDEA, "prompt": "😀" * 251}, 422),
+        (CREATE, {**CUSTOM, "title": ""}, 422),
+        (CREATE, {**CUSTOM, "prompt": ""}, 422),
+        (CREATE, {**CUSTOM, "prompt": "x" * 5001}, 422),
+        (CREATE, {**CUSTOM, "model": "V4", "style": "x" * 201}, 422),
+        (CREATE, {**IDEA, "vocalGender": "x"}, 500),
+        (CREATE, {**IDEA, "audioWeight": -0.1}, 422),
+        (CREATE, {**CUSTOM, "model": "V5_5", "duration": 9}, 422),
+        (CREATE, {**CUSTOM, "model": "V5_5", "duration": 361}, 422),
+        (MARKET_CREATE, {**market(), "model": "other"}, 422),
+        (MARKET_CREATE, market(model="V9"), 500),
+        (MARKET_CREATE, market(prompt="x" * 3001), 422),
+        (MARKET_CREATE, market(custom_mode=True), 422),
+        (MARKET_CREATE, {"model": "ai-music-api/generate", "input": 3}, 500),
+    ],
+)
+def test_a_wrong_song_is_refused_and_nothing_is_billed(path: str, body: object, code: int) -> None:
+    client = Client()
+    assert client.code("POST", path, body)[0] == code
+    assert client.emulator.books.creates == []
+    assert client.emulator.balance(client.key) == 10_000
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        (CREATE, IDEA),
+        (CREATE, {**IDEA, "prompt": "x" * 500}),
+        (CREATE, CUSTOM),
+        (CREATE, {**CUSTOM, "instrumental": True, "prompt": None}),
+        (CREATE, {**CUSTOM, "model": "V5_5", "duration": 360}),
+        (MARKET_CREATE, market()),
+        (MARKET_CREATE, market(model="V5")),
+        (MARKET_CREATE, market(custom_mode=True, style="s", title="t", lyrics="la", prompt=None)),
+        (MARKET_CREATE, market(prompt="x" * 3000, image_urls=["https://example.com/a.png"])),
+    ],
+)
+def test_a_good_song_is_taken_and_billed_once(path: str, body: dict[str, Any]) -> None:
+    client = Client()
+    answer = client.json("POST", path, body)
+    task_id = answer["data"]["taskId"]
+    assert answer == {"code": 200, "msg": "success", "data": {"taskId": task_id}}
+    assert len(task_id) == 32
+    assert set(task_id) <= set("0123456789abcdef")
+    assert client.emulator.books.creates == [task_id]
+    assert client.emulator.books.credits_charged == {task_id: 12}
+    assert client.json("GET", "/api/v1/chat/credit")["data"] == 9988
+
+
+def test_the_legacy_route_may_be_told_to_take_v6() -> None:
+    assert Client(legacy_v6="1").create(model="V6")
+
+
+@pytest.mark.parametrize(
+    ("key", "code"), [("bad-key", 401), ("", 401), ("no-credits-key", 402), ("sub-key-limit-key", 433)]
+)
+def test_some_keys_are_refused(key: str, code: int) -> None:
+    client = Client()
+    client.key = key
+    assert client.code("POST", CREATE, IDEA)[0] == code
+
+
+def test_another_scheme_is_no_key() -> None:
+    assert Client().json("POST", CREATE, IDEA, authorization="Token test-key-not-real")["code"] == 401
+
+
+def test_an_auth_error_may_repeat_the_key() -> None:
+    client = Client(echo_key="1")
+    client.key = "bad-key-not-real"
+    assert client.code("POST", CREATE, IDEA)[1] == "Unauthorized: bad-key-not-real is no key"
+
+
+def test_credits_run_out() -> None:
+    client = Client(credits="24.5")
+    client.create()
+    client.create()
+    assert client.code("POST", CREATE, IDEA)[0] == 402
+    assert client.json("GET", "/api/v1/chat/credit")["data"] == 0.5
+    assert client.json("GET", "/api/v1/generate/credit")["data"] == 0.5
+
+
+def test_the_21st_create_within_ten_seconds_is_refused_and_not_kept() -> None:
+    client = Client()
+    for _ in range(20):
+        client.create()
+    assert client.code("POST", CREATE, IDEA) == (
+        429,
+        "Your call frequency is too high, please try again later.",
+    )
+    client.key = "another-key-not-real"
+    client.create()
+    client.key = "test-key-not-real"
+    client.now += 9.9
+    assert client.code("POST", CREATE, IDEA)[0] == 429
+    client.now += 0.1
+    client.create()
+    assert len(client.emulator.books.creates) == 22
+
+
+@pytest.mark.parametrize(("switches", "fits"), [({"rate": "1"}, 1), ({"rate": "off"}, 30)])
+def test_the_window_can_be_set(switches: dict[str, str], fits: int) -> None:
+    client = Client(switches)
+    codes = [client.code("POST", CREATE, IDEA)[0] for _ in range(30)]
+    assert codes.count(200) == fits
+
+
+def test_an_unknown_route_is_a_true_404() -> None:
+    for method, path in (("GET", "/"), ("GET", CREATE), ("POST", "/api/v1/lyrics"), ("GET", "/media/x/y")):
+        assert Client().call(method, path).response.status == 404
+    assert Client().call("GET", "/media/unknown.mp3").response.status == 404
+
+
+@pytest.mark.parametrize(("mode", "status"), [("body_only", 200), ("real", 402)])
+def test_http_may_repeat_the_code(mode: str, status: int) -> None:
+    client = Client(http_status=mode, credits="0")
+    answer = client.call("POST", CREATE, IDEA)
+    assert answer.response.status == status
+    assert answer.response.json_object()["code"] == 402
+
+
+def test_the_envelope_may_be_spelled_otherwise() -> None:
+    assert Client(envelope="message").json("GET", "/api/v1/chat/credit")["message"] == "success"
+
+
+def test_calls_are_counted_per_route() -> None:
+    client = Client()
+    task_id = client.create()
+    client.record(task_id)
+    client.record(task_id)
+    assert client.emulator.books.calls == {f"POST {CREATE}": 1, f"GET {READ}": 2}
+
+
+def test_the_same_calls_give_the_same_answers() -> None:
+    first, second = Client(), Client()
+    assert first.create() == second.create()
+    first.now = second.now = T0 + 50
+    task_id = first.emulator.books.creates[0]
+    assert first.record(task_id) == second.record(task_id)
+
+
+# --- records ---
+
+
+@pytest.mark.parametrize(
+    ("after_s", "word", "urls"),
+    [
+        (0, "PENDING", []),
+        (9.9, "PENDING", []),
+        (10, "TEXT_SUCCESS", [0, 0]),
+        (27, "FIRST_SUCCESS", [1, 0]),
+        (45, "SUCCESS", [1, 1]),
+    ],
+)
+@pytest.mark.parametrize("speed", [1.0, 10.0])
+def test_a_task_goes_through_its_stages(after_s: float, word: str, urls: list[int], speed: float) -> None:
+    client = Client(speed=speed)
+    task_id = client.create()
+    client.now += after_s / speed
+    record = client.record(task_id)
+    tracks = record["response"]["sunoData"] if record["response"] else []
+    assert record["status"] == word
+    assert [int(bool(track["audioUrl"])) for track in tracks] == urls
+    assert [int(bool(track["duration"])) for track in tracks] == urls
+
+
+def test_a_record_has_the_shape_that_was_seen() -> None:
+    client = Client()
+    task_id = client.create(**{**CUSTOM, "model": "V4_5"})
+    client.now += 45
+    record = client.record(task_id)
+    assert list(record) == [
+        *("taskId", "parentMusicId", "param", "response", "status", "type", "operationType"),
+        *("errorCode", "errorMessage", "createTime"),
+    ]
+    assert json.loads(record["param"])["style"] == "jazz"
+    assert record["createTime"] == 1_790_000_000_000
+    first, second = record["response"]["sunoData"]
+    assert (first["title"], first["tags"], first["prompt"], first["modelName"]) == (
+        "Rain",
+        "jazz",
+        "la",
+        "chirp-auk-turbo",
+    )
+    assert first["createTime"] == 1_790_000_000_000
+    assert first["id"] != second["id"]
+    assert first["id"][14] == "4"
+    assert first["duration"] != second["duration"]
+    assert 6 <= first["duration"] <= 12
+    assert first["sourceAudioUrl"].startswith(f"{ORIGIN}/source/")
+
+
+def test_the_documented_shape_is_tidier() -> None:
+    client = Client(shape="doc")
+    task_id = client.create()
+    client.now += 45
+    record = client.record(task_id)
+    assert record["createTime"] == "2026-09-21 22:13:20"
+    assert not [key for key in record["response"]["sunoData"][0] if key.startswith("source")]
+
+
+def test_an_instrumental_says_so_in_its_prompt() -> None:
+    client = Client()
+    task_id = client.create(instrumental=True)
+    client.now += 45
+    assert client.record(task_id)["response"]["sunoData"][0]["prompt"] == "[Instrumental]"
+
+
+@pytest.mark.parametrize(
+    ("switches", "song", "lengths"),
+    [
+        ({"lengths": "48,217"}, {}, [48, 217]),
+        ({"lengths": "doc"}, {}, [198.44, 228.28]),
+        ({}, {**CUSTOM, "model": "V5_5", "duration": 20}, [20, 22]),
+    ],
+)
+def test_lengths_can_be_asked_for(
+    switches: dict[str, str], song: dict[str, Any], lengths: list[float]
+) -> None:
+    client = Client(switches)
+    task_id = client.create(**song)
+    client.now += 45
+    assert [track["duration"] for track in client.record(task_id)["response"]["sunoData"]] == lengths
+
+
+@pytest.mark.parametrize(
+    ("waiting", "response"),
+    [
+        ("response_null", None),
+        ("suno_data_null", {"sunoData": None}),
+        ("suno_data_empty", {"sunoData": []}),
+    ],
+)
+def test_a_waiting_record_has_one_of_three_looks(waiting: str, response: dict[str, Any] | None) -> None:
+    client = Client(waiting=waiting)
+    record = client.record(client.create())
+    assert record["response"] == (None if response is None else {"taskId": record["taskId"], **response})
+
+
+def test_the_echoed_request_may_be_no_json() -> None:
+    client = Client(param="broken")
+    with pytest.raises(ValueError, match="Unterminated"):
+        json.loads(client.record(client.create())["param"])
+
+
+@pytest.mark.parametrize("path", [READ, MARKET_READ])
+def test_an_unknown_task_has_no_record(path: str) -> None:
+    assert Client().json("GET", f"{path}?taskId=nobody") == {
+        "code": 422,
+        "msg": "recordInfo is null",
+        "data": None,
+    }
+
+
+def test_a_task_belongs_to_its_account_and_its_dialect() -> None:
+    client = Client()
+    task_id = client.create()
+    assert client.code("GET", f"{MARKET_READ}?taskId={task_id}")[0] == 422
+    client.key = "another-key-not-real"
+    assert client.code("GET", f"{READ}?taskId={task_id}")[0] == 422
+
+
+def test_a_fourth_read_within_a_second_is_refused() -> None:
+    client = Client()
+    task_id = client.create()
+    codes = [client.code("GET", f"{READ}?taskId={task_id}")[0] for _ in range(4)]
+    assert codes == [200, 200, 200, 429]
+    client.now += 1
+    assert client.record(task_id)["status"] == "PENDING"
+
+
+def test_a_market_record_is_null_at_first_and_then_goes_its_own_way() -> None:
+    client = Client()
+    task_id = client.json("POST", MARKET_CREATE, market())["data"]["taskId"]
+    assert client.code("GET", f"{MARKET_READ}?taskId={task_id}") == (422, "recordInfo is null")
+    words = []
+    for second in (2, 6, 12, 30, 45):
+        client.now = T0 + second
+        words.append(client.record(task_id, MARKET_READ)["state"])
+    assert words == ["waiting", "queuing", "generating", "generating", "success"]
+    record = client.record(task_id, MARKET_READ)
+    song = json.loads(record["resultJson"])["data"][0]
+    assert {"audio_url", "stream_audio_url", "image_url", "model_name", "createTime"} <= set(song)
+    assert (record["costTime"], record["creditsConsumed"], record["failCode"]) == (45_000, 12, None)
+
+
+def test_a_failed_market_task_says_why() -> None:
+    client = Client(end="FAILED", error_code="400", error_message="under_copyright")
+    task_id = client.json("POST", MARKET_CREATE, market())["data"]["taskId"]
+    client.now += 45
+    record = client.record(task_id, MARKET_READ)
+    assert (record["state"], record["failCode"], record["failMsg"]) == ("fail", "400", "under copyright")
+    assert record["resultJson"] is None
+
+
+@pytest.mark.parametrize(("refund", "left"), [({}, 10_000), ({"refund": "off"}, 9988)])
+def test_a_failed_task_is_refunded(refund: dict[str, str], left: float) -> None:
+    client = Client(refund, end="GENERATE_AUDIO_FAILED")
+    task_id = client.create()
+    assert client.json("GET", "/api/v1/chat/credit")["data"] == 9988
+    client.now += 45
+    assert client.json("GET", "/api/v1/chat/credit")["data"] == left
+    assert client.emulator.books.credits_charged[task_id] == 10_000 - left
+
+
+# --- switches ---
+
+
+@pytest.mark.parametrize(
+    ("script", "seen"),
+    [
+        ("", ["", "", ""]),
+        ("html", ["html", "", ""]),
+        ("html:2,429", ["html", "html", "429"]),
+        ("html,empty:ever", ["html", "empty", "empty"]),
+        ("html:x", ["html", "", ""]),
+    ],
+)
+def test_a_script_is_played_step_by_step(script: str, seen: list[str]) -> None:
+    assert [Switches({"read": script}).step("read", number) for number in range(3)] == seen
+
+
+def test_magic_words_of_a_task_beat_the_global_switches() -> None:
+    client = Client(end="FAILED")
+    task_id = client.create(prompt="jazz [emulate end=SUCCESS done_s=1 skip=text,first]")
+    client.now += 1
+    assert client.record(task_id)["status"] == "SUCCESS"
+
+
+@pytest.mark.parametrize(
+    ("create", "codes"), [("429:2", [429, 429, 200]), ("455", [455, 200, 200]), ("402:ever", [402, 402, 402])]
+)
+def test_a_create_script_refuses_and_then_relents(create: str, codes: list[int]) -> None:
+    client = Client(create=create)
+    assert [client.code("POST", CREATE, IDEA)[0] for _ in codes] == codes
+    assert len(client.emulator.books.creates) == codes.count(200)
+
+
+def test_a_create_script_in_magic_words_counts_for_its_own_body() -> None:
+    client = Client()
+    song = {**IDEA, "prompt": "[emulate create=429]"}
+    other = {**IDEA, "prompt": "more [emulate create=429]"}
+    assert [client.code("POST", CREATE, body)[0] for body in (song, other, song, other)] == [
+        429,
+        429,
+        200,
+        200,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("create", "created"),
+    [("html", 0), ("empty", 0), ("http-500", 0), ("lost", 1), ("drop", 1), ("no_id", 1)],
+)
+def test_a_create_call_can_go_wrong_before_or_after_it_is_taken(create: str, created: int) -> None:
+    client = Client(create=create)
+    answer = client.call("POST", CREATE, IDEA)
+    assert len(client.emulator.books.creates) == created
+    assert answer.drop is (create == "drop")
+    assert answer.response.status == {"html": 502, "lost": 502, "http-500": 500}.get(create, 200)
+
+
+def test_a_lie_in_a_read_script_changes_the_word_only() -> None:
+    client = Client(read="PENDING")
+    task_id = client.create()
+    client.now += 45
+    assert client.record(task_id)["status"] == "PENDING"
+    assert client.record(task_id)["status"] == "SUCCESS"
+
+
+def test_every_switch_is_documented_in_the_readme() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
+    assert [name for name in SWITCHES if f"| `{name}` |" not in readme] == []
+
+
+@pytest.mark.parametrize(
+    ("switches", "words"),
+    [
+        (
+            {"end": "GENERATE_AUDIO_FAILED"},
+            ["PENDING", "TEXT_SUCCESS", "TEXT_SUCCESS", "GENERATE_AUDIO_FAILED"],
+        ),
+        ({"end": "SENSITIVE_WORD_ERROR"}, ["PENDING", "PENDING", "PENDING", "SENSITIVE_WORD_ERROR"]),
+        (
+            {"end": "GENERATE_AUDIO_FAILED", "audio": "some:ever"},
+            ["PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS", "GENERATE_AUDIO_FAILED"],
+        ),
+    ],
+)
+def test_a_task_that_fails_has_no_first_track_unless_told(switches: dict[str, str], words: list[str]) -> None:
+    client = Client(switches)
+    task_id = client.create()
+    seen = []
+    for second in (0, 10, 27, 45):
+        client.now = T0 + second
+        seen.append(client.record(task_id)["status"])
+    assert seen == words
+
+
+# --- callbacks ---
+
+
+def callbacks(
+    client: Client, until_s: float = 2000, status: int | None = 200
+) -> list[tuple[float, dict[str, Any]]]:
+    seen = []
+    start = client.now
+    while client.now < start + until_s:
+        client.now += 1
+        for callback in client.emulator.due_callbacks(client.now):
+            seen.append((client.now - start, json.loads(callback.request.body)))
+            client.emulator.callback_answered(callback.id, status, client.now)
+    return seen
+
+
+def test_a_task_calls_back_three_times() -> None:
+    client = Client()
+    task_id = client.create()
+    seen = callbacks(client)
+    assert [(after, body["data"]["callbackType"]) for after, body in seen] == [
+        (10, "text"),
+        (27, "first"),
+        (45, "complete"),
+    ]
+    assert [len(body["data"]["data"]) for _, body in seen] == [0, 1, 2]
+    assert {body["data"]["task_id"] for _, body in seen} == {task_id}
+    track = seen[-1][1]["data"]["data"][0]
+    assert {
+        "audio_url",
+        "source_audio_url",
+        "stream_audio_url",
+        "image_url",
+        "model_name",
+        "createTime",
+    } <= set(track)
+
+
+def test_a_failed_task_calls_back_once_with_its_code() -> None:
+    client = Client(end="GENERATE_AUDIO_FAILED", error_code="400", error_message="no_way")
+    client.create()
+    ((after, body),) = callbacks(client)
+    assert (after, body["code"], body["msg"]) == (45, 400, "no way")
+    assert (body["data"]["callbackType"], body["data"]["data"]) == ("error", None)
+
+
+def test_an_unanswered_callback_comes_again_three_times() -> None:
+    client = Client(skip="text,first")
+    client.create()
+    assert [after for after, _ in callbacks(client, status=None)] == [45, 105, 405, 1305]
+    client = Client(skip="text,first", speed=10)
+    client.create()
+    assert [after for after, _ in callbacks(client, status=500)] == [5, 11, 41, 131]
+
+
+@pytest.mark.parametrize(
+    ("switch", "stages"),
+    [
+        ("off", []),
+        ("double", ["text", "text", "first", "first", "complete", "complete"]),
+        ("reverse", ["complete", "first", "text"]),
+    ],
+)
+def test_callbacks_can_be_strange(switch: str, stages: list[str]) -> None:
+    client = Client(callbacks=switch)
+    client.create()
+    assert [body["data"]["callbackType"] for _, body in callbacks(client)] == stages
+
+
+@pytest.mark.parametrize(
+    ("shape", "keys"),
+    [
+        ("suno", {"callbackType", "task_id"}),
+        ("market", {"taskId", "state", "resultJson"}),
+        ("record", {"taskId", "status"}),
+    ],
+)
+def test_callbacks_have_one_of_three_shapes(shape: str, keys: set[str]) -> None:
+    client = Client(callback_shape=shape)
+    client.create()
+    assert all(keys <= set(body["data"]) for _, body in callbacks(client))
+
+
+def test_a_market_task_calls_back_in_the_markets_shape() -> None:
+    client = Client()
+    client.json("POST", MARKET_CREATE, {**market(), "callBackUrl": BACK})
+    assert callbacks(client)[-1][1]["data"]["state"] == "success"
+
+
+def test_nobody_is_called_without_an_address_or_at_the_placeholder() -> None:
+    client = Client()
+    client.json("POST", MARKET_CREATE, market())
+    client.create(callBackUrl="https://example.com/musicgate/no-receiver")
+    assert callbacks(client) == []
+
+
+@pytest.mark.parametrize(
+    ("switch", "verified"), [("", True), ("unsigned", False), ("badsign", False), ("stale", False)]
+)
+def test_callbacks_are_signed_when_a_secret_is_set(switch: str, *, verified: bool) -> None:
+    client = Client(secret="test-secret-not-real", callbacks=switch, skip="text,first")
+    task_id = client.create()
+    client.now += 45
+    (callback,) = client.emulator.due_callbacks(client.now)
+    timestamp = callback.request.headers.get("X-Webhook-Timestamp", "")
+    digest = hmac.new(b"test-secret-not-real", f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
+    good = callback.request.headers.get("X-Webhook-Signature") == base64.b64encode(digest).decode()
+    assert (good and timestamp == "1790000045") is verified
+    assert callback.timeout_s == 15
+
+
+# --- media ---
+
+
+def finished(**switches: str) -> tuple[Client, dict[str, Any]]:
+    client = Client(switches)
+    task_id = client.create()
+    client.now += 45
+    return client, client.record(task_id)["response"]["sunoData"][0]
+
+
+def test_audio_plays_and_has_its_length() -> None:
+    client, track = finished()
+    answer = client.get(track["audioUrl"])
+    assert answer.header("content-type") == "audio/mpeg"
+    assert answer.header("content-length") == str(len(answer.body))
+    assert len(answer.body) == pytest.approx(track["duration"] * 16_000, rel=0.02)
+    assert client.get(track["sourceAudioUrl"]).body == answer.body
+    assert client.get(track["streamAudioUrl"]).body == answer.body
+    assert client.get(track["imageUrl"]).body.startswith(b"\x89PNG")
+
+
+def test_the_two_takes_sound_differently() -> None:
+    client = Client(lengths="8,8")
+    task_id = client.create()
+    client.now += 45
+    bodies = [client.get(track["audioUrl"]).body for track in client.record(task_id)["response"]["sunoData"]]
+    assert bodies[0] != bodies[1]
+
+
+def test_audio_is_not_there_before_its_time_and_a_stream_is_empty() -> None:
+    client = Client()
+    task_id = client.create()
+    client.now += 10
+    track = client.record(task_id)["response"]["sunoData"][0]
+    stream = client.get(track["streamAudioUrl"])
+    assert (stream.status, stream.body) == (200, b"")
+    assert client.get(f"{ORIGIN}/media/{track['id']}.mp3").status == 404
+
+
+def test_links_die_after_a_day() -> None:
+    client, track = finished()
+    client.now = T0 + 86_400
+    assert client.get(track["audioUrl"]).status == 200
+    client.now += 1
+    assert client.get(track["audioUrl"]).status == 403
+
+
+def test_audio_may_have_another_type() -> None:
+    client, track = finished(audio_type="audio/mp3")
+    assert client.get(track["audioUrl"]).header("content-type") == "audio/mp3"
+
+
+@pytest.mark.parametrize(("fault", "status"), [("403", 403), ("404", 404), ("html", 200), ("empty", 200)])
+def test_a_download_can_fail_once(fault: str, status: int) -> None:
+    client, track = finished(media=fault)
+    broken, whole = client.get(track["audioUrl"]), client.get(track["audioUrl"])
+    assert broken.status == status
+    assert len(broken.body) < 100
+    assert len(whole.body) > 10_000
+
+
+def test_a_download_can_be_cut_or_slow() -> None:
+    client, track = finished(media="cut,slow", lengths="8,8")
+    cut, slow = client.call("GET", track["audioUrl"]), client.call("GET", track["audioUrl"])
+    assert cut.cut_after_bytes == len(cut.response.body) // 2
+    assert slow.bytes_per_s == 20_000
+
+
+def test_a_direct_link_lives_for_twenty_minutes() -> None:
+    client, track = finished()
+    link = client.json("POST", "/api/v1/common/download-url", {"url": track["audioUrl"]})["data"]
+    client.now += 1200
+    assert client.get(link).status == 200
+    client.now += 1
+    assert client.get(link).status == 403
+
+
+@pytest.mark.parametrize("body", [{"url": "https://example.com/a.mp3"}, {"url": 3}, {}, [], b"{"])
+def test_only_links_of_the_vendor_get_a_direct_link(body: object) -> None:
+    assert Client().code("POST", "/api/v1/common/download-url", body)[0] == 422
+
+
+def test_the_hook_makes_an_emulator() -> None:
+    assert isinstance(musicgate_suno_kie.emulator(EmulatorOptions()), SunoEmulator)

@@ -1,0 +1,520 @@
+"""What each answer becomes: recorded cases, every code, every word, and nonsense."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import musicgate_suno_kie
+from musicgate.errors import ProviderError
+from musicgate.hookspecs import Step
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Doubt,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+    ProviderSettings,
+    Track,
+)
+from musicgate.testing.cases import Case, load_cases, replay
+from musicgate.testing.rehearsal import Rehearsal
+from musicgate.wire import HttpResponse
+from musicgate_suno_kie.codes import failure_of, failure_of_http, failure_of_job
+from musicgate_suno_kie.declaration import Flavour
+from musicgate_suno_kie.read import map_status
+from musicgate_suno_kie.tracks import read_track, read_tracks
+
+CASES = load_cases(Path(__file__).parent / "cases")
+SETTINGS = ProviderSettings(base_url="https://api.kie.ai")
+AT = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+JOB = Job(
+    id="job",
+    account="test",
+    generation_id="G-TEST",
+    request=MusicRequest(model="suno/v5", prompt="x"),
+    state=JobState.IN_PROGRESS,
+    created_at=AT,
+    updated_at=AT,
+    deadline_at=AT + timedelta(minutes=20),
+    callback_token="token",
+    attempts=(
+        Attempt(
+            plugin="suno_kie",
+            provider="suno",
+            model="suno/v5",
+            native_model="V5",
+            outcome=AttemptOutcome.ACCEPTED,
+            planned_at=AT,
+            native_id="task",
+        ),
+    ),
+)
+
+
+def parse(step: Step, body: object, status: int = 200, *, job: Job = JOB, flavour: str = "kie") -> JobUpdate:
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    settings = attrs.evolve(SETTINGS, options={"flavour": flavour})
+    return musicgate_suno_kie.parse_response(step, HttpResponse(status=status, body=content), job, settings)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_recorded_answer_becomes_what_the_case_says(case: Case) -> None:
+    replay(Rehearsal("suno_kie", musicgate_suno_kie), case)
+
+
+def test_the_recordings_are_all_here() -> None:
+    assert len(CASES) == 54
+
+
+# --- codes ---
+
+
+@pytest.mark.parametrize(
+    ("code", "kie", "sunoapi"),
+    [
+        (400, "moderation", "moderation"),
+        (401, "auth", "auth"),
+        (402, "credits", "credits"),
+        (403, "forbidden", "forbidden"),
+        (404, "not_found", "not_found"),
+        (405, "upstream_failed", "rate_limited"),
+        (408, "timeout", "timeout"),
+        (409, "conflict", "conflict"),
+        (413, "moderation", "invalid"),
+        (422, "invalid", "invalid"),
+        (429, "rate_limited", "credits"),
+        (430, "upstream_failed", "rate_limited"),
+        (433, "credits", "credits"),
+        (451, "invalid", "invalid"),
+        (455, "unavailable", "unavailable"),
+        (500, "upstream_failed", "upstream_failed"),
+        (501, "upstream_failed", "upstream_failed"),
+        (505, "unsupported", "unsupported"),
+        (531, "upstream_failed", "upstream_failed"),
+        (777, "upstream_failed", "upstream_failed"),
+    ],
+)
+def test_each_code_has_its_class(code: int, kie: str, sunoapi: str) -> None:
+    assert failure_of(code, "said", Flavour.KIE).reason == kie
+    assert failure_of(code, "said", Flavour.SUNOAPI).reason == sunoapi
+    assert failure_of(code, "said", Flavour.KIE).native_code == str(code)
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ("Your call frequency is too high", "rate_limited"),
+        ("customMode: This field is required", "invalid"),
+        ("model is not within the range of allowed options", "invalid"),
+        ("Server exception", "upstream_failed"),
+        (None, "upstream_failed"),
+    ],
+)
+def test_words_beat_the_code_500(message: str | None, reason: str) -> None:
+    assert failure_of(500, message, Flavour.KIE).reason == reason
+
+
+def test_validation_words_do_not_hide_an_auth_error() -> None:
+    assert failure_of(401, "This field is required", Flavour.KIE).reason is FailureClass.AUTH
+
+
+@pytest.mark.parametrize(("code", "wait_s"), [(429, 10.0), (455, None), (402, None)])
+def test_a_rate_refusal_without_a_header_waits_for_the_window(code: int, wait_s: float | None) -> None:
+    assert failure_of(code, None, Flavour.KIE).retry_after_s == wait_s
+
+
+def test_retry_after_is_honoured() -> None:
+    assert failure_of(429, None, Flavour.KIE, retry_after_s=3.0).retry_after_s == 3.0
+    assert failure_of(455, None, Flavour.KIE, retry_after_s=3.0).retry_after_s == 3.0
+
+
+@pytest.mark.parametrize(("code", "cost"), [(531, False), (501, None), (413, None)])
+def test_only_a_refund_is_surely_free(code: int, *, cost: bool | None) -> None:
+    assert failure_of(code, None, Flavour.KIE).may_have_cost is cost
+    assert failure_of_job(code, None, "GENERATE_AUDIO_FAILED", Flavour.KIE).may_have_cost is cost
+
+
+def test_only_a_422_keeps_its_http_status() -> None:
+    assert failure_of(422, None, Flavour.KIE).status == 422
+    assert failure_of(451, None, Flavour.KIE).status == 400
+
+
+@pytest.mark.parametrize("code", [429, 500, 455, 777, None])
+def test_a_code_of_a_call_says_nothing_about_why_a_task_failed(code: int | None) -> None:
+    assert (
+        failure_of_job(code, None, "GENERATE_AUDIO_FAILED", Flavour.KIE).reason
+        is FailureClass.UPSTREAM_FAILED
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (302, "protocol"),
+        (400, "invalid"),
+        (401, "auth"),
+        (402, "credits"),
+        (403, "forbidden"),
+        (404, "not_found"),
+        (405, "not_found"),
+        (413, "invalid"),
+        (418, "invalid"),
+        (429, "rate_limited"),
+        (500, "upstream_failed"),
+        (503, "upstream_failed"),
+    ],
+)
+def test_http_errors_without_an_envelope_have_their_class(status: int, reason: str) -> None:
+    assert failure_of_http(status).reason == reason
+
+
+# --- create ---
+
+
+@pytest.mark.parametrize(
+    "code", [400, 401, 402, 404, 405, 408, 409, 413, 422, 429, 433, 451, 455, 501, 505, 531]
+)
+@pytest.mark.parametrize("as_http", [False, True])
+def test_a_refused_create_is_a_no_and_not_an_accident(code: int, *, as_http: bool) -> None:
+    update = parse(Step.CREATE, {"code": code, "msg": "no", "data": None}, code if as_http else 200)
+    assert update.native_id is None
+    assert update.failure is not None
+    assert update.failure.native_code == str(code)
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        ({"code": 500, "msg": "Server Error"}, 200),
+        ({"code": 599, "msg": "?"}, 200),
+        ({"code": 405, "msg": "?"}, 500),
+        ({"msg": "?"}, 500),
+        (b"<html>", 502),
+        (b"", 503),
+        (b"", 200),
+        (b"[]", 200),
+        ({"code": 200, "data": {}}, 200),
+        ({"code": 200, "data": {"taskId": " "}}, 200),
+        ({"code": 200, "data": {"taskId": True}}, 200),
+        ({}, 200),
+        ({"msg": "moved"}, 302),
+        (b"moved", 302),
+    ],
+)
+def test_a_create_answer_that_may_hide_a_task_is_never_a_plain_no(body: object, status: int) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(Step.CREATE, body, status)
+    assert caught.value.maybe_accepted
+    assert not caught.value.retryable
+
+
+def test_plain_http_refusals_allow_another_try() -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(Step.CREATE, b"slow down", 429)
+    assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.RATE_LIMITED, False)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"code": 200, "data": {"taskId": " abc "}},
+        {"code": "200", "data": {"task_id": "abc"}},
+        {"code": 200, "taskId": "abc", "data": None},
+        {"data": {"taskId": "abc"}},
+    ],
+)
+def test_the_task_id_is_found_where_it_may_be(body: object) -> None:
+    assert parse(Step.CREATE, body).native_id == "abc"
+    assert parse(Step.CREATE, body).state is JobState.IN_PROGRESS
+
+
+def test_an_error_code_beside_a_task_id_keeps_the_id() -> None:
+    update = parse(Step.CREATE, {"code": 500, "msg": "late", "data": {"taskId": "abc"}})
+    assert update.native_id == "abc"
+    assert update.failure is not None
+
+
+def test_a_message_is_kept_up_to_500_characters() -> None:
+    update = parse(Step.CREATE, {"code": 422, "msg": "x" * 600})
+    assert update.failure is not None
+    assert update.failure.native_message == "x" * 500
+
+
+# --- reads ---
+
+
+@pytest.mark.parametrize(
+    ("word", "state"),
+    [
+        ("PENDING", "in_progress"),
+        ("TEXT_SUCCESS", "in_progress"),
+        ("FIRST_SUCCESS", "in_progress"),
+        ("GENERATING", "in_progress"),
+        ("RUNNING", "in_progress"),
+        ("waiting", "in_progress"),
+        ("queuing", "in_progress"),
+        ("queued", "in_progress"),
+        (" success ", "completed"),
+        ("SUCCEEDED", "completed"),
+        ("COMPLETED", "completed"),
+        ("CREATE_TASK_FAILED", "failed"),
+        ("GENERATE_AUDIO_FAILED", "failed"),
+        ("SENSITIVE_WORD_ERROR", "failed"),
+        ("FAILED", "failed"),
+        ("fail", "failed"),
+        ("ERROR", "failed"),
+        ("CALLBACK_EXCEPTION", None),
+        ("GRONKED", None),
+        ("", None),
+    ],
+)
+def test_each_word_has_its_state(word: str, state: str | None) -> None:
+    assert map_status(word) == state
+
+
+@pytest.mark.parametrize("code", [401, 402, 429, 433, 455, 500, 505, 777])
+@pytest.mark.parametrize("as_http", [False, True])
+def test_noise_while_polling_is_an_error_and_no_verdict(code: int, *, as_http: bool) -> None:
+    with pytest.raises(ProviderError):
+        parse(Step.POLL, {"code": code, "msg": "noise"}, code if as_http else 200)
+
+
+@pytest.mark.parametrize("code", [400, 413, 501, 531])
+def test_a_final_code_ends_the_job(code: int) -> None:
+    failure = parse(Step.POLL, {"code": code, "msg": "over"}).failure
+    assert failure is not None
+    assert failure.native_code == str(code)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "grace_s"), [(404, "not_found", 60), (422, "not_found", 60), (408, "timeout", 120)]
+)
+def test_no_record_and_time_out_are_doubts(code: int, reason: str, grace_s: float) -> None:
+    update = parse(Step.POLL, {"code": code, "msg": "recordInfo is null", "data": None})
+    assert update.failure is None
+    assert isinstance(update.doubt, Doubt)
+    assert (update.doubt.failure.reason, update.doubt.grace_s) == (reason, grace_s)
+
+
+@pytest.mark.parametrize("data", [None, "", [], {}, {"status": None}, {"status": ""}, 7])
+def test_an_answer_without_a_record_is_an_error(data: object) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(Step.POLL, {"code": 200, "msg": "success", "data": data})
+    assert caught.value.failure.reason is FailureClass.PROTOCOL
+
+
+def record(word: str, *urls: str | None, **extra: object) -> dict[str, Any]:
+    tracks = [{"id": f"t{index}", "audioUrl": link} for index, link in enumerate(urls)]
+    return {"code": 200, "data": {"status": word, "response": {"sunoData": tracks}, **extra}}
+
+
+def look(job: Job, body: object, *, after_s: float) -> JobUpdate:
+    response = HttpResponse(
+        status=200, body=json.dumps(body).encode(), received_at=AT + timedelta(seconds=after_s)
+    )
+    return musicgate_suno_kie.parse_response(Step.POLL, response, job, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("heard", "after_s", "state"),
+    [
+        ("PENDING", 5, "in_progress"),
+        ("SUCCESS", 29, "in_progress"),
+        ("SUCCESS", 30, "completed"),
+        ("PENDING", 1140, "completed"),
+    ],
+)
+def test_the_second_track_is_waited_for_a_little(heard: str, after_s: float, state: str) -> None:
+    job = attrs.evolve(JOB, native_status=heard)
+    assert look(job, record("SUCCESS", "https://x.example/a.mp3", ""), after_s=after_s).state == state
+
+
+def test_links_that_vanish_at_the_end_do_not_lose_the_second_track() -> None:
+    known = (
+        Track(index=0, native_id="t0", audio_url="https://x.example/a.mp3"),
+        Track(index=1, native_id="t1"),
+    )
+    job = attrs.evolve(JOB, native_status="FIRST_SUCCESS", tracks=known)
+    assert look(job, record("SUCCESS", None, None), after_s=50).state is JobState.IN_PROGRESS
+    assert (
+        look(job, {"code": 200, "data": {"status": "SUCCESS", "response": None}}, after_s=50).state
+        is JobState.IN_PROGRESS
+    )
+    both = look(job, record("SUCCESS", None, "https://x.example/b.mp3"), after_s=50)
+    assert both.state is JobState.COMPLETED
+    assert [track.failure_message for track in both.tracks] == [None, None]
+    late = look(
+        attrs.evolve(job, native_status="SUCCESS"), {"code": 200, "data": {"status": "SUCCESS"}}, after_s=50
+    )
+    assert late.state is JobState.COMPLETED
+    assert [(track.native_id, track.failure_message) for track in late.tracks] == [
+        ("t1", "the vendor delivered no audio for it")
+    ]
+
+
+def test_a_good_track_survives_a_failure_that_comes_later() -> None:
+    known = (
+        Track(index=0, native_id="t0", audio_url="https://x.example/a.mp3"),
+        Track(index=1, native_id="t1"),
+    )
+    update = look(
+        attrs.evolve(JOB, tracks=known), record("GENERATE_AUDIO_FAILED", errorMessage="half"), after_s=50
+    )
+    assert (update.state, update.failure) == (JobState.COMPLETED, None)
+    assert [(track.native_id, track.failure_message) for track in update.tracks] == [("t1", "half")]
+
+
+def test_a_callback_exception_with_one_track_ends_before_the_deadline_does() -> None:
+    body = record("CALLBACK_EXCEPTION", "https://x.example/a.mp3", "")
+    assert look(JOB, body, after_s=1139).state is JobState.IN_PROGRESS
+    assert look(JOB, body, after_s=1140).state is JobState.COMPLETED
+
+
+# --- tracks ---
+
+
+@pytest.mark.parametrize(
+    ("fields", "seconds"),
+    [
+        ({"duration": 198.44}, 198.44),
+        ({"duration": "186 s"}, 186.0),
+        ({"duration": None, "durationSeconds": 7}, 7.0),
+        ({"duration": 0, "metadata": {"duration": 3}}, 3.0),
+        ({"duration": -1}, None),
+        ({"duration": "long"}, None),
+        ({"duration": True}, None),
+        ({}, None),
+    ],
+)
+def test_durations_are_positive_seconds_or_nothing(fields: dict[str, Any], seconds: float | None) -> None:
+    track = read_track({"id": "a", **fields})
+    assert track is not None
+    assert track.duration_s == seconds
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"response": {"sunoData": [{"id": "a"}]}},
+        {"response": {"suno_data": [{"id": "a"}]}},
+        {"sunoData": [{"id": "a"}]},
+        {"response": {"data": [{"id": "a"}]}},
+        {"response": {"sunoData": None, "data": [{"id": "a"}]}},
+        {"data": [{"id": "a"}]},
+        {"resultJson": '{"data": [{"id": "a"}]}'},
+        {"resultJson": '[{"id": "a"}]'},
+        {"response": None, "resultJson": {"sunoData": [{"id": "a"}]}},
+        {"response": {"sunoData": [{}, 3, {"id": "a"}, {"id": "a"}]}},
+    ],
+)
+def test_tracks_are_found_wherever_they_hide(data: dict[str, Any]) -> None:
+    assert [track.native_id for track in read_tracks(data)] == ["a"]
+
+
+def test_an_empty_text_is_no_link() -> None:
+    track = read_track(
+        {"id": "a", "audioUrl": "", "streamAudioUrl": " ", "imageUrl": "ftp://x", "sourceImageUrl": None}
+    )
+    assert track is not None
+    assert (track.audio_url, track.stream_audio_url, track.image_url) == (None, None, None)
+
+
+@pytest.mark.parametrize(("derive", "links"), [(False, ()), (True, ("https://cdn1.suno.ai/a%2Fb.mp3",))])
+def test_sunos_own_address_is_derived_only_when_the_operator_wants_it(
+    *, derive: bool, links: tuple[str, ...]
+) -> None:
+    track = read_track({"id": "a/b", "audioUrl": "https://x.example/a.mp3"}, derive_cdn_urls=derive)
+    assert track is not None
+    assert track.fallback_urls == links
+
+
+def test_the_setting_reaches_the_reader() -> None:
+    settings = attrs.evolve(SETTINGS, options={"derive_cdn_urls": True})
+    body = json.dumps(record("SUCCESS", "https://x.example/a.mp3")).encode()
+    update = musicgate_suno_kie.parse_response(Step.POLL, HttpResponse(status=200, body=body), JOB, settings)
+    assert update.tracks[0].fallback_urls == ("https://cdn1.suno.ai/t0.mp3",)
+
+
+# --- nonsense ---
+
+_KEYS = st.sampled_from(
+    [
+        *(
+            "code",
+            "msg",
+            "data",
+            "status",
+            "state",
+            "response",
+            "sunoData",
+            "resultJson",
+            "resultUrls",
+            "taskId",
+            "task_id",
+        ),
+        *(
+            "id",
+            "audioUrl",
+            "audio_url",
+            "duration",
+            "createTime",
+            "errorCode",
+            "failCode",
+            "errorMessage",
+            "prompt",
+            "title",
+        ),
+    ]
+)
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=12),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=6),
+    max_leaves=25,
+)
+_WORDS = st.sampled_from(["SUCCESS", "CALLBACK_EXCEPTION", "GENERATE_AUDIO_FAILED", "fail", "PENDING", "x"])
+_STATUSES = st.sampled_from([100, 200, 201, 204, 302, 400, 401, 404, 429, 500, 502])
+
+
+@given(body=st.binary(max_size=60), status=_STATUSES, step=st.sampled_from(Step))
+def test_whatever_the_bytes_only_a_provider_error_is_raised(body: bytes, status: int, step: Step) -> None:
+    survive(body, status, step)
+
+
+@given(body=st.dictionaries(_KEYS, _JSON, max_size=6) | _JSON, status=_STATUSES, step=st.sampled_from(Step))
+def test_whatever_the_json_only_a_provider_error_is_raised(body: object, status: int, step: Step) -> None:
+    survive(json.dumps(body).encode(), status, step)
+
+
+@given(
+    data=st.dictionaries(_KEYS, _JSON, max_size=6),
+    tracks=_JSON,
+    word=_WORDS,
+    code=st.sampled_from([200, "200", 422, 500, None]),
+    flavour=st.sampled_from(Flavour),
+)
+def test_whatever_the_record_only_a_provider_error_is_raised(
+    data: dict[str, Any], tracks: object, word: str, code: object, flavour: Flavour
+) -> None:
+    body = {"code": code, "data": {**data, "status": word, "response": {"sunoData": tracks}}}
+    survive(json.dumps(body).encode(), 200, Step.POLL, flavour)
+
+
+def survive(body: bytes, status: int, step: Step, flavour: str = "kie") -> None:
+    try:
+        update = parse(step, body, status, flavour=flavour)
+    except ProviderError:
+        return
+    assert isinstance(update, JobUpdate)
+    if update.native_status is not None:
+        map_status(update.native_status)
