@@ -1,0 +1,5 @@
+"""``python -m musicgate``: the command line."""
+
+from musicgate.cli import main
+
+main()

@@ -1,0 +1,93 @@
+"""``validate``, ``schema`` and ``version``: the published contract; no plugin is loaded and no server asked unless ``--all`` says so."""
+
+from __future__ import annotations
+
+import click
+
+
+@click.command()
+@click.argument("file")
+@click.option("--strict", is_flag=True, help="Unknown keys at the top are errors, too.")
+@click.option("--json", "as_json", is_flag=True, help="Print the violations as JSON.")
+def validate(*, file: str, strict: bool, as_json: bool) -> None:
+    """Check FILE ('-' = standard input) against the published request schema.
+
+    Every violation is printed with its path. Options of other plugins than those of the contract are not looked at.
+    """
+    from musicgate.cli import RefusedError
+    from musicgate.cli.complaint import dotted, violation_lines
+    from musicgate.cli.table import print_json
+    from musicgate.cli.wish import read_json
+    from musicgate.errors import Violation
+    from musicgate.schema import SchemaValidator, bundle
+
+    body = read_json(file)
+    schema = bundle("request")
+    violations = SchemaValidator(schema).violations(body)
+    unknown = [name for name in body if name not in schema["properties"]] if isinstance(body, dict) else []
+    if strict:
+        violations += tuple(
+            Violation(
+                path=(name,),
+                message="is not known here",
+                keyword="additionalProperties",
+                code="unrecognized_keys",
+            )
+            for name in unknown
+        )
+    else:
+        for name in unknown:
+            click.echo(f"warning: {name}: is not known here and would be ignored", err=True)
+    if as_json:
+        items = [
+            {
+                "path": list(item.path),
+                "field": dotted(item.path),
+                "keyword": item.keyword,
+                "code": item.code,
+                "message": item.message,
+            }
+            for item in violations
+        ]
+        print_json({"valid": not items, "violations": items})
+    if violations:
+        count = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
+        raise RefusedError(f"{file} is not a valid request, {count}:\n{violation_lines(violations)}")
+    if not as_json:
+        click.echo(f"{file} is a valid request")
+
+
+@click.command()
+@click.argument("name", required=False)
+@click.option(
+    "--all", "composed", is_flag=True, help="request only: with the option blocks of the installed plugins."
+)
+def schema(*, name: str | None, composed: bool) -> None:
+    """Print the JSON Schema NAME, complete in itself; without NAME, list the names."""
+    import musicgate_schemas
+    from musicgate.cli.table import print_json
+    from musicgate.schema import bundle, compose_request_schema
+
+    if name is None:
+        click.echo("\n".join(musicgate_schemas.NAMES))
+        return
+    if name not in musicgate_schemas.NAMES:
+        raise click.UsageError(
+            f"There is no schema {name!r}; there are {', '.join(musicgate_schemas.NAMES)}."
+        )
+    if not composed:
+        print_json(bundle(name))
+        return
+    if name != "request":
+        raise click.UsageError("--all: only the schema 'request' is composed with those of plugins.")
+    from musicgate.plugins import load_plugins
+
+    print_json(compose_request_schema(plugin.provider for plugin in load_plugins().providers.values()))
+
+
+@click.command()
+def version() -> None:
+    """Print the version of musicgate."""
+    from importlib.metadata import version as installed
+
+    click.echo(f"musicgate {installed('musicgate')}")

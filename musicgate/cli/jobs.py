@@ -1,0 +1,89 @@
+"""``musicgate jobs`` and ``musicgate fetch``: what an interrupted or finished run left on this machine, and how to get it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import click
+
+from musicgate.cli.generate import run_options
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+
+@click.command()
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=50,
+    show_default=True,
+    help="At most so many, newest first.",
+)
+@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
+def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
+    """List the jobs on this machine that can be fetched: unfinished ones, and those whose audio is kept.
+
+    Nothing is asked of a vendor. Jobs in a store that a running musicgate uses are not shown; a line on standard error names it.
+    """
+    from datetime import UTC, datetime
+    from pathlib import Path
+
+    from musicgate.answers import render_job
+    from musicgate.cli import stores
+    from musicgate.cli.table import print_json, print_table
+    from musicgate.settings import load_settings
+
+    settings = load_settings(Path(config) if config else None)
+    found, busy = asyncio.run(stores.list_jobs(settings, limit))
+    for path in busy:
+        click.echo(f"{path} is in use by another musicgate; its jobs are not shown", err=True)
+    if as_json:
+        print_json({"object": "list", "data": [render_job(job, lambda *_: None) for job in found]})
+        return
+    now = datetime.now(UTC)
+    rows = [
+        (job.id, job.state.value, job.request.model, job.plugin or "-", age_text(now - job.created_at))
+        for job in found
+    ]
+    print_table(("job", "state", "model", "plugin", "age"), rows, empty="no jobs here yet")
+
+
+@click.command()
+@click.argument("job_id")
+@run_options
+def fetch(
+    *,
+    job_id: str,
+    output: str | None,
+    force: bool,
+    as_json: bool,
+    url: str | None,
+    key: str | None,
+    timeout_s: float | None,
+    config: str | None,
+) -> None:
+    """Wait for JOB_ID if it is not finished, and write its audio to files."""
+    from musicgate.cli.files import find_target
+    from musicgate.cli.run import Order
+
+    order = Order(target=find_target(output, force=force), as_json=as_json, timeout_s=timeout_s)
+    if url:
+        from musicgate.cli.remote import fetch_remotely
+
+        asyncio.run(fetch_remotely(url, key, job_id, order))
+        return
+    from musicgate.cli.local import fetch_locally
+
+    asyncio.run(fetch_locally(job_id, order, config=config))
+
+
+def age_text(age: timedelta) -> str:
+    """An age as people read it: ``40 s``, ``12 min``, ``3 h``, ``2 d``."""
+    seconds = max(0, int(age.total_seconds()))
+    for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if seconds >= size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

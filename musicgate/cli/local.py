@@ -1,0 +1,168 @@
+"""Makes and fetches music in this process: the gateway, opened for one command; what is shown and written stands in `run`."""
+
+from __future__ import annotations
+
+import asyncio
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from musicgate.answers import render_job
+from musicgate.cli import run, stores
+from musicgate.cli.progress import display
+from musicgate.plugins import load_plugins
+from musicgate.settings import load_settings
+from musicgate.testing.sandbox import sandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from musicgate.cli.progress import Display
+    from musicgate.cli.run import Order
+    from musicgate.gateway import Gateway
+    from musicgate.model import Job, Track
+    from musicgate.plugins import PluginHost
+    from musicgate.settings import Settings
+
+_DOWNLOAD_TIMEOUT_S = 300.0
+
+
+async def generate_locally(
+    body: Mapping[str, Any], order: Order, *, config: str | None, strict: bool, in_sandbox: bool
+) -> None:
+    """Make a song and write it.
+
+    Raises:
+        FailedError: it failed.
+        TimeUpError: it is not finished in time; it goes on.
+        MusicgateError: it could not even be asked for.
+    """
+    host = load_plugins()
+    settings = load_settings(Path(config) if config else None)
+    async with AsyncExitStack() as stack:
+        if in_sandbox:
+            settings = await stack.enter_async_context(sandbox(settings, host))
+        gateway = await stores.open_free(stack, settings, host)
+        _tell_of_earlier(gateway)
+        wish = gateway.read(dict(body))
+        generation_id = gateway.context.new_id("G-")
+        async with display() as shown, _interruptible(gateway, generation_id, in_sandbox=in_sandbox):
+            job = await gateway.submit(wish, generation_id=generation_id, strict=strict, wait_s=0)
+            shown.typical_s = _typical_s(gateway, job)
+            job = await _follow(gateway, job, order, shown, in_sandbox=in_sandbox)
+        await _deliver(gateway, job, order, is_play=in_sandbox)
+
+
+async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> None:
+    """Wait for a job of this machine if need be, and write its audio.
+
+    Raises:
+        FailedError: it failed.
+        TimeUpError: it is not finished in time; it goes on.
+        MusicgateError: there is no such job here, or its store is in use.
+    """
+    host = load_plugins()
+    settings = load_settings(Path(config) if config else None)
+    async with AsyncExitStack() as stack:
+        gateway, job = await stores.open_with(stack, settings, host, job_id)
+        async with display() as shown, _interruptible(gateway, job.generation_id, in_sandbox=False):
+            shown.typical_s = _typical_s(gateway, job)
+            job = await _follow(gateway, job, order, shown, in_sandbox=False)
+        await _deliver(gateway, job, order, is_play=False)
+
+
+async def _follow(gateway: Gateway, job: Job, order: Order, shown: Display, *, in_sandbox: bool) -> Job:
+    """Show every change of a job until it is final."""
+    answer = _answer(gateway, job)
+    told: list[object] = []
+    try:
+        async with asyncio.timeout(order.timeout_s):
+            async for newer in gateway.watch(job.id):
+                job, answer = newer, _answer(gateway, newer)
+                warnings = answer.get("warnings") or []
+                run.note_warnings(shown, [warning for warning in warnings if warning not in told])
+                told = warnings
+                shown.show(answer)
+    except TimeoutError as exc:
+        raise run.late(answer, order, hint=_hint(job, in_sandbox=in_sandbox)) from exc
+    return job
+
+
+async def _deliver(gateway: Gateway, job: Job, order: Order, *, is_play: bool) -> None:
+    answer = _answer(gateway, job)
+    if job.failure is not None and order.as_json:
+        import json
+
+        click.echo(json.dumps({**answer, "files": []}, ensure_ascii=False, indent=2))
+    run.refuse_failed(answer)
+    with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
+        audio = {}
+        for track in job.tracks:
+            path = gateway.audio_path(job, track.index) or await _download(gateway, track, Path(folder))
+            if path is not None:
+                audio[track.index] = path
+        run.deliver(answer, audio, order, is_play=is_play)
+
+
+async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None:
+    """A track that is not kept here (``assets.archive = false``), from the vendor's link."""
+    if not track.has_audio or not track.audio_url:
+        return None
+    sink = folder / str(track.index)
+    limit = gateway.context.settings.assets.max_bytes
+    await gateway.context.transport.download(
+        track.audio_url, sink, max_bytes=limit, timeout_s=_DOWNLOAD_TIMEOUT_S
+    )
+    return sink
+
+
+def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
+    def link(job: Job, track: Track) -> str | None:
+        path = gateway.audio_path(job, track.index)
+        return path.absolute().as_uri() if path else None
+
+    return render_job(job, link)
+
+
+def _typical_s(gateway: Gateway, job: Job) -> float:
+    live = gateway.context.live(job)
+    return (live.provider.typical_s if live else 60.0) / gateway.context.speed
+
+
+def _tell_of_earlier(gateway: Gateway) -> None:
+    count = gateway.open_jobs
+    if count:
+        jobs = "job of an earlier run goes" if count == 1 else "jobs of earlier runs go"
+        click.echo(f"{count} unfinished {jobs} on meanwhile; see: musicgate jobs", err=True)
+
+
+@asynccontextmanager
+async def _interruptible(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> AsyncIterator[None]:
+    """Say what becomes of the job when the person presses Ctrl-C."""
+    try:
+        yield
+    except asyncio.CancelledError:
+        open_jobs = await gateway.context.store.open_jobs("", 1000)
+        for job in (job for job in open_jobs if job.generation_id == generation_id):
+            click.echo(f"\ninterrupted: {_hint(job, in_sandbox=in_sandbox)}", err=True)
+        raise
+
+
+def _hint(job: Job, *, in_sandbox: bool) -> str:
+    """What becomes of an unfinished job when this process ends."""
+    if in_sandbox:
+        return f"job {job.id} ends with the sandbox; nothing was paid"
+    if job.native_id is None and job.delivered_at is None:
+        return (
+            f"job {job.id} was still being handed to {job.plugin}; whether a song is made and billed is not known.\n"
+            f"See what became of it with: musicgate fetch {job.id}"
+        )
+    return f"job {job.id} goes on at {job.plugin}; fetch it with: musicgate fetch {job.id}"
+
+
+def load(config: str | None) -> tuple[Settings, PluginHost]:
+    """Settings and plugins, for commands that only look."""
+    return load_settings(Path(config) if config else None), load_plugins()

@@ -1,0 +1,78 @@
+"""``musicgate plan``: the dry run in words; nothing is sent, stored or spent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from musicgate.cli.wish import build_body, wish_options
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@click.command()
+@wish_options
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
+def plan(*, as_json: bool, config: str | None, strict: bool, **wish: Any) -> None:
+    """Show who would be asked for PROMPT, in which order, with which native request, and what it would cost."""
+    from musicgate.cli.table import print_json
+
+    answer = asyncio.run(_make(build_body(wish), config, strict=strict))
+    if as_json:
+        print_json(answer)
+    else:
+        click.echo("\n".join(plan_lines(answer)))
+
+
+async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> dict[str, Any]:
+    import tempfile
+    from pathlib import Path
+
+    import attrs
+
+    from musicgate.gateway import Gateway
+    from musicgate.gateway.dry_run import render_plan
+    from musicgate.plugins import load_plugins
+    from musicgate.settings import AssetSettings, StoreSettings, load_settings
+
+    settings = load_settings(Path(config) if config else None)
+    with tempfile.TemporaryDirectory(prefix="musicgate-plan-") as folder:
+        # A store of its own: looking must neither wait for a running gateway nor go on with its jobs.
+        aside = attrs.evolve(settings, store=StoreSettings(), assets=AssetSettings(), data_dir=Path(folder))
+        async with Gateway.open(aside, plugins=load_plugins()) as gateway:
+            request = gateway.read(body)
+            return render_plan(request, gateway.plan(request, strict=strict))
+
+
+def plan_lines(answer: Mapping[str, Any]) -> list[str]:
+    """The plan as people read it."""
+    lines = [f"model {answer['model']}"]
+    for number, candidate in enumerate(answer["candidates"], 1):
+        request = candidate["upstream_request"]
+        key = "" if candidate.get("configured", True) else "  (no key is set: it would be passed over)"
+        lines.append(f"\n{number}. {candidate['provider_plugin']}, {candidate['native_model']}{key}")
+        lines.append(f"   price   {_price(candidate.get('price'))}")
+        lines += [
+            f"   warning {'.'.join(map(str, warning['path']))}: {warning['message']}"
+            for warning in candidate["warnings"]
+        ]
+        lines.append(f"   {request['method']} {request['url']}")
+        body = json.dumps(request["body"], ensure_ascii=False, indent=2)
+        lines += [f"   {line}" for line in body.splitlines()]
+    if answer["excluded"]:
+        lines.append("\nnot asked")
+        lines += [
+            f"   {item['provider_plugin']}: {item['message']} ({item['reason']})"
+            for item in answer["excluded"]
+        ]
+    return lines
+
+
+def _price(price: Mapping[str, Any] | None) -> str:
+    total = price.get("total_usd_str") if price else None
+    return f"${total}" if total else "not known beforehand"

@@ -1,0 +1,125 @@
+"""What every run ends with, wherever the work was done: warnings, files, price, JSON, the failure in words; it does no work itself."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import click
+
+from musicgate.cli import FailedError, TimeUpError
+from musicgate.cli.complaint import dotted
+from musicgate.cli.files import Target, length_text, size_text, write
+from musicgate.cli.wish import shell_words
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from musicgate.cli.progress import Display
+
+
+@attrs.frozen(kw_only=True)
+class Order:
+    """What shall become of a job's audio.
+
+    Attributes:
+        timeout_s: how long to wait; None = until the job ends.
+    """
+
+    target: Target
+    as_json: bool = False
+    timeout_s: float | None = None
+
+
+def note_warnings(display: Display, warnings: Sequence[Mapping[str, Any]]) -> None:
+    """Tell which options were not followed to the letter."""
+    for warning in warnings:
+        where = dotted(warning.get("path") or ())
+        display.note(
+            f"warning: {where}: {warning.get('message')}" if where else f"warning: {warning.get('message')}"
+        )
+
+
+def refuse_failed(answer: Mapping[str, Any]) -> None:
+    """Return if the job did not fail.
+
+    Raises:
+        FailedError: it did; with the reason in words.
+    """
+    if answer.get("status") != "failed":
+        return
+    error = answer.get("error") or {}
+    code = f", code {error['native_code']}" if error.get("native_code") else ""
+    lines = [
+        f"{answer.get('provider_plugin') or 'the job'} failed: {error.get('message')} ({error.get('reason')}{code})"
+    ]
+    if error.get("may_have_cost"):
+        lines.append("it may have cost money all the same")
+    if error.get("suggestion") is not None:
+        lines.append(f"the vendor suggests: {json.dumps(error['suggestion'], ensure_ascii=False)}")
+    lines.append(f"job {answer.get('id')}")
+    raise FailedError("\n".join(lines))
+
+
+def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, is_play: bool) -> None:
+    """Write the files of a completed job and tell about them.
+
+    Args:
+        audio: finished audio on this machine by track index; each is copied.
+        is_play: nothing was really paid.
+
+    Raises:
+        FailedError: there is no audio, or a file could not be written.
+    """
+    files: list[str] = []
+    written: list[str] = []
+    for item in answer.get("output") or ():
+        source = audio.get(item["index"])
+        if source is None:
+            reason = (item.get("error") or {}).get("message") or "its audio is not kept"
+            click.echo(f"warning: track {item['index'] + 1}: {reason}", err=True)
+            continue
+        try:
+            path = write(source, order.target, len(files))
+        except OSError as exc:
+            message = f"the song is made, but {order.target.folder} cannot be written: {exc.strerror or exc}"
+            raise FailedError(f"{message}\n{fetch_hint(answer)}") from exc
+        files.append(str(path))
+        written.append(f"{path}  {length_text(item.get('duration'))}  {size_text(source.stat().st_size)}")
+        wanted = order.target.ending
+        if wanted and path.suffix != wanted:
+            click.echo(f"note: the audio is {path.suffix[1:]}, not {wanted[1:]}", err=True)
+    if not files:
+        raise FailedError(f"job {answer.get('id')} has no audio that could be fetched")
+    if order.as_json:
+        click.echo(json.dumps({**answer, "files": files}, ensure_ascii=False, indent=2))
+        return
+    for line in written:
+        click.echo(line)
+    click.echo(price_text(answer, is_play=is_play))
+
+
+def price_text(answer: Mapping[str, Any], *, is_play: bool) -> str:
+    """Who made it and what it cost, in a line."""
+    who = f"{answer.get('provider_plugin')}, {answer.get('model')}"
+    total = ((answer.get("usage") or {}).get("pricing_breakdown") or {}).get("total_usd_str")
+    if is_play:
+        return (
+            f"{who}: nothing was paid (the vendor would take ${total})"
+            if total
+            else f"{who}: nothing was paid"
+        )
+    return f"{who}: ${total}" if total else f"{who}: the price is not known here"
+
+
+def late(answer: Mapping[str, Any], order: Order, *, hint: str) -> TimeUpError:
+    """The end of a run whose time is up."""
+    return TimeUpError(f"not finished after {order.timeout_s:g} s: job {answer.get('id')} goes on\n{hint}")
+
+
+def fetch_hint(answer: Mapping[str, Any], url: str | None = None) -> str:
+    """How to get a job's audio later."""
+    server = ["--url", url] if url else []
+    return f"fetch it with: {shell_words(['musicgate', 'fetch', str(answer.get('id')), *server])}"

@@ -1,0 +1,130 @@
+"""Where the command line keeps its jobs: the default store, or while another process has that, a store of its own beside it.
+
+One process at a time works on a store. So that a song can be made while a server or another ``generate`` runs, there are slots:
+``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import attrs
+from filelock import Timeout
+
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.errors import ConfigError, JobNotFoundError
+from musicgate.gateway import Gateway
+from musicgate.gateway.compose import store_path
+from musicgate.settings import StoreSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from musicgate.model import Job
+    from musicgate.plugins import PluginHost
+    from musicgate.settings import Settings
+
+_LAST_SLOT = 9
+
+
+def slots(settings: Settings) -> Iterator[Settings]:
+    """The settings once per store: the default one first. Nobody listens for callbacks in a command, so vendors are told none."""
+    silent = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url=""))
+    yield silent
+    folder = settings.data_dir.absolute()
+    for number in range(2, _LAST_SLOT + 1):
+        yield attrs.evolve(
+            silent,
+            store=StoreSettings(url=f"sqlite:///{folder / f'cli-{number}.db'}"),
+            assets=attrs.evolve(settings.assets, url=(folder / f"cli-{number}-audio").as_uri()),
+        )
+
+
+async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost) -> Gateway:
+    """A gateway on the first store that nobody uses.
+
+    Raises:
+        ConfigError: all of them are in use, or a setting is wrong.
+        StorageError: a store cannot be opened.
+    """
+    for slot in slots(settings):
+        try:
+            return await stack.enter_async_context(Gateway.open(slot, plugins=host))
+        except ConfigError as error:
+            if not is_in_use(error):
+                raise
+    message = f"all {_LAST_SLOT} stores of the command line are in use; wait for a run to end"
+    raise ConfigError(message, key="store.url", source=settings.source)
+
+
+async def open_with(
+    stack: AsyncExitStack, settings: Settings, host: PluginHost, job_id: str
+) -> tuple[Gateway, Job]:
+    """A gateway on the store that has a job, and the job.
+
+    Raises:
+        JobNotFoundError: no free store has it.
+        ConfigError: no free store has it, and some are in use.
+    """
+    busy = []
+    for slot in existing(settings):
+        try:
+            async with SqliteJobStore.open(store_path(slot)) as store:
+                job = await store.get(job_id)
+        except ConfigError as error:
+            if not is_in_use(error):
+                raise
+            busy.append(str(store_path(slot)))
+            continue
+        if job is not None:
+            gateway = await stack.enter_async_context(Gateway.open(slot, plugins=host))
+            return gateway, job
+    if busy:
+        message = f"{job_id} is in no free store, and another musicgate uses {', '.join(busy)}; ask it: --url http://127.0.0.1:8080"
+        raise ConfigError(message)
+    raise JobNotFoundError(job_id)
+
+
+async def list_jobs(settings: Settings, limit: int) -> tuple[list[Job], list[Path]]:
+    """Unfinished jobs and those whose audio is kept, newest first; and the stores that another process uses."""
+    found: dict[str, Job] = {}
+    busy = []
+    for slot in existing(settings):
+        path = store_path(slot)
+        try:
+            async with SqliteJobStore.open(path) as store:
+                known = [*await _unfinished(store), *await _kept(store, slot, limit)]
+        except ConfigError as error:
+            if not is_in_use(error):
+                raise
+            busy.append(path)
+            continue
+        found |= {job.id: job for job in known}
+    newest = sorted(found.values(), key=lambda job: job.created_at, reverse=True)
+    return newest[:limit], busy
+
+
+def existing(settings: Settings) -> list[Settings]:
+    """The slots whose store has been made already."""
+    return [slot for slot in slots(settings) if store_path(slot).is_file()]
+
+
+def is_in_use(error: ConfigError) -> bool:
+    """True if a store could not be opened because another process works on it."""
+    return isinstance(error.__cause__, Timeout)
+
+
+async def _unfinished(store: SqliteJobStore) -> Sequence[Job]:
+    return await store.open_jobs("", 1000)
+
+
+async def _kept(store: SqliteJobStore, slot: Settings, limit: int) -> list[Job]:
+    """Jobs with audio. The store lists unfinished jobs only, but each finished one has a folder of its name beside the others."""
+    from musicgate.gateway.compose import assets_path
+
+    # Ids begin with their time, so the last ones by name are the newest.
+    names = sorted((path.name for path in assets_path(slot).iterdir() if path.is_dir()), reverse=True)[:limit]
+    jobs = [await store.get(name) for name in names]
+    return [job for job in jobs if job is not None]

@@ -1,0 +1,105 @@
+"""The sandbox: every installed vendor played on loopback, and settings that point the real gateway at them; no vendor's name is known here.
+
+Nothing of the operator's leaves: keys, addresses and secrets of real vendors are replaced, and so are the store and the kept audio. A played
+vendor knows nothing of real jobs; it would answer "not found" to every one that it was asked about.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.emulation import EmulatorOptions
+from musicgate.errors import PluginError
+from musicgate.settings import AssetSettings, StoreSettings, resolve
+from musicgate.testing.mount import mounted
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from musicgate.model import Provider
+    from musicgate.plugins import PluginHost
+    from musicgate.settings import Settings
+
+_log = logging.getLogger(__name__)
+
+#: What stands in for a vendor's key and for its callback secret.
+SANDBOX_KEY = "sandbox-key-not-real"
+SANDBOX_SECRET = "sandbox-secret-not-real"  # noqa: S105 - it says so itself
+#: How much faster than life the vendors are played: a song of a minute or two is there in a few seconds.
+DEFAULT_SPEED = 8.0
+
+_NO_SWITCHES: Mapping[str, str] = MappingProxyType({})
+
+
+@asynccontextmanager
+async def sandbox(
+    settings: Settings,
+    host: PluginHost,
+    *,
+    speed: float = DEFAULT_SPEED,
+    switches: Mapping[str, str] = _NO_SWITCHES,
+    public_url: str = "",
+    data_dir: Path | None = None,
+) -> AsyncIterator[Settings]:
+    """Play every provider that is not switched off, until the block ends.
+
+    Args:
+        settings: the operator's; server, accounts, limits and the plugins' own settings stay as they are.
+        host: whose emulators are started.
+        speed: divides every delay of the vendors, every poll interval and grace period.
+        switches: faults for all vendors, by name; each vendor takes those that it knows.
+        public_url: where the server under test listens, so that callbacks arrive; "" = nobody listens, the vendors are polled.
+        data_dir: folder for jobs and audio; None = a temporary one that vanishes.
+
+    Yields:
+        Settings to open a gateway with.
+    """
+    async with AsyncExitStack() as stack:
+        folder = data_dir or Path(
+            stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-sandbox-"))
+        )
+        tables = {name: dict(table) for name, table in settings.providers.items()}
+        for name, plugin in host.providers.items():
+            table = tables.setdefault(name, {})
+            if not resolve(settings, plugin.provider).enabled:
+                continue
+            secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
+            options = EmulatorOptions(speed=speed, switches=switches, webhook_secret=secret)
+            try:
+                played = plugin.emulator(options)
+            except PluginError as error:
+                _log.warning("%s cannot be played and is left out: %s", name, error)
+                table["enabled"] = False
+                continue
+            table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(played))}
+            if secret is not None:
+                table["webhook_secret"] = secret
+        declared = [plugin.provider for plugin in host.providers.values()]
+        yield attrs.evolve(
+            settings,
+            providers=tables,
+            environ=_without_vendors(settings.environ, declared),
+            data_dir=folder,
+            store=StoreSettings(),
+            assets=attrs.evolve(settings.assets, url=AssetSettings().url),
+            server=attrs.evolve(settings.server, public_url=public_url),
+            network=attrs.evolve(settings.network, allow_private_addresses=True),
+            follow=attrs.evolve(settings.follow, speed=speed),
+        )
+
+
+def _without_vendors(environ: Mapping[str, str], providers: list[Provider]) -> dict[str, str]:
+    """The environment without anything that would beat the sandbox's own keys and addresses."""
+    said = {
+        name
+        for provider in providers
+        for name in (provider.key_env, provider.base_url_env, provider.webhook_secret_env)
+    }
+    return {name: value for name, value in environ.items() if name not in said}
