@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 #: A plugin may ask for this many further requests before its answer counts as confused.
 _MAX_FURTHER_CALLS = 3
 _MASK = "***"
+#: What lies deeper in a vendor's JSON is not kept.
+_MAX_DEPTH = 100
+_Said = TypeVar("_Said", JobUpdate, Failure)
 
 
 async def exchange(
@@ -31,9 +35,10 @@ async def exchange(
             taken; a plugin that breaks while it reads counts as "maybe".
     """
     try:
-        return _scrub_update(await _converse(context, live, step, request, job), live)
+        return _scrub(await _converse(context, live, step, request, job), live)
     except ProviderError as error:
         error.failure = _scrub(error.failure, live)
+        error.args = (error.failure.message,)  # a log shows these
         raise
 
 
@@ -41,15 +46,21 @@ async def _converse(
     context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, job: Job
 ) -> JobUpdate:
     response = await _send(context, live, step, request)
-    for _ in range(_MAX_FURTHER_CALLS + 1):
+    for further in range(_MAX_FURTHER_CALLS + 1):
         try:
             answer = live.plugin.parse(step, response, job, live.settings)
         except (PluginError, RequestError) as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):
             return answer
+        if further == _MAX_FURTHER_CALLS:
+            break
         step = Step.NEXT
-        response = await _send(context, live, step, answer)
+        try:
+            response = await _send(context, live, step, answer)
+        except ProviderError as error:
+            error.maybe_accepted = True  # this call did not get through, but the one before it did
+            raise
     failure = Failure(reason=FailureClass.PROTOCOL, message=f"{live.name} asked for too many further calls")
     raise ProviderError(failure, status=response.status, maybe_accepted=True)
 
@@ -67,14 +78,23 @@ async def _send(
     )
 
 
-def _scrub_update(update: JobUpdate, live: LiveProvider) -> JobUpdate:
-    return update if update.failure is None else attrs.evolve(update, failure=_scrub(update.failure, live))
-
-
-def _scrub(failure: Failure, live: LiveProvider) -> Failure:
-    """The failure without our key, which a vendor may have quoted back at us."""
+def _scrub(said: _Said, live: LiveProvider) -> _Said:
+    """What a vendor said, without our key: it may have quoted it back at us, in any text."""
     if live.key is None:
-        return failure
-    key = live.key.reveal()
-    native = failure.native_message.replace(key, _MASK) if failure.native_message else failure.native_message
-    return attrs.evolve(failure, message=failure.message.replace(key, _MASK), native_message=native)
+        return said
+    return cast("_Said", _masked(said, live.key.reveal()))
+
+
+def _masked(value: Any, key: str, depth: int = 0) -> Any:
+    if isinstance(value, str) and not isinstance(value, StrEnum):
+        return value.replace(key, _MASK)
+    if depth > _MAX_DEPTH:
+        return _MASK
+    if isinstance(value, dict):
+        return {_masked(name, key): _masked(item, key, depth + 1) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)([_masked(item, key, depth + 1) for item in value])
+    if attrs.has(type(value)):
+        fields = attrs.asdict(value, recurse=False)
+        return attrs.evolve(value, **{name: _masked(item, key, depth + 1) for name, item in fields.items()})
+    return value
