@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate import audio, lifecycle
-from musicgate.errors import StorageError
+from musicgate.errors import MusicgateError, StorageError
 from musicgate.model import Asset, JobUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from pathlib import Path
 
-    from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Job
+    from musicgate.gateway.context import GatewayContext, LiveProvider
+    from musicgate.model import Job, JobState
 
 _log = logging.getLogger(__name__)
 #: A job is changed by a handful of parties; more lost races than this means that something is broken.
@@ -80,7 +80,7 @@ async def insist(context: GatewayContext, job: Job, write: Callable[[], Awaitabl
 async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
     """Fold a vendor's answer into a job: keep audio that came as bytes first, then write down what it says."""
     live = context.live(job)
-    mapped = live.plugin.map_status(update.native_status) if live else None
+    mapped = _meaning(live, update.native_status, job) if live else None
     if (
         mapped is None
         and update.native_status is not None
@@ -113,6 +113,15 @@ async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
         return attrs.evolve(folded, tracks=tracks, native_response=body)
 
     return await change(context, job, edit)
+
+
+def _meaning(live: LiveProvider, native_status: str | None, job: Job) -> JobState | None:
+    """What the plugin makes of a word; one that breaks the plugin is like one that it does not know: the song must not be lost over it."""
+    try:
+        return live.plugin.map_status(native_status)
+    except MusicgateError as error:
+        _log.error("job %s: %s", job.id, error)
+        return None
 
 
 async def _keep_bytes(
