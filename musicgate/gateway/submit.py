@@ -95,8 +95,16 @@ async def run(context: GatewayContext, job: Job, choices: Sequence[Choice]) -> J
     """
     for position, choice in enumerate(choices):
         if position:
-            following = _attempt(choice, AttemptOutcome.SENT, context.clock.now())
-            job = await record.change(context, job, lambda current: _next(current, choice, following))  # noqa: B023 - awaited at once
+            now = context.clock.now()
+            following = _attempt(choice, AttemptOutcome.SENT, now)
+            deadline = now + choice_deadline(context, choice.live)
+            job = await record.change(
+                context,
+                job,
+                lambda current: _next(current, choice, following, deadline),  # noqa: B023 - awaited at once
+            )
+            if job.state.is_final:
+                return job
         job = await _call(context, job, choice)
         failure = job.attempt.failure if job.attempt else None
         refused = job.attempt is not None and job.attempt.outcome is AttemptOutcome.REFUSED
@@ -156,7 +164,7 @@ async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> 
         return await record.change(
             context,
             job,
-            lambda current: lifecycle.with_outcome(current, AttemptOutcome.REFUSED, now, failure),
+            lambda current: _refuse(current, failure, now),
         )
     job = await record.fold(context, job, update)
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.SENT:
@@ -171,7 +179,7 @@ async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error
         return await record.change(
             context,
             job,
-            lambda current: lifecycle.with_outcome(current, AttemptOutcome.REFUSED, now, failure),
+            lambda current: _refuse(current, failure, now),
         )
     callback_url = context.callback_url(job.id, job.callback_token)
     adoptable = is_adoptable(job, choice.live, callback_url)
@@ -199,12 +207,21 @@ def _attempt(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
     )
 
 
-def _next(job: Job, choice: Choice, attempt: Attempt) -> Job:
+def _refuse(job: Job, failure: Failure, now: datetime) -> Job:
+    """A job whose call created nothing; a callback that was faster knows better."""
     return (
         job
-        if job.state.is_final
-        else attrs.evolve(_with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
+        if job.native_id is not None
+        else lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
     )
+
+
+def _next(job: Job, choice: Choice, attempt: Attempt, deadline: datetime) -> Job:
+    """The job with one more attempt; its deadline counts from that one."""
+    if job.state.is_final:
+        return job
+    following = _with_attempt(job, choice, attempt)
+    return attrs.evolve(following, deadline_at=deadline, updated_at=attempt.planned_at)
 
 
 def _with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
