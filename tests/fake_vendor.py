@@ -1,0 +1,452 @@
+"""A vendor of one's own for tests of the gateway: a tiny plugin, a transport that reads from a script, a clock, a house without a socket.
+
+The vendor's JSON is ours to choose, so one small body can say everything that a plugin may answer; see `FakeVendor.parse_response`.
+"""
+
+import asyncio
+import base64
+import functools
+import inspect
+import json
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from itertools import count
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import attrs
+
+from musicgate import (
+    HOOK_API,
+    CallbackClaim,
+    Failure,
+    FailureClass,
+    HttpRequest,
+    HttpResponse,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+    NativeTrack,
+    Offer,
+    Provider,
+    ProviderError,
+    RequestError,
+    Settings,
+    Step,
+    Translation,
+    UnsupportedOptionError,
+    hookimpl,
+)
+from musicgate.adapters.measure import measure
+from musicgate.audio import content_type
+from musicgate.errors import StorageError
+from musicgate.gateway import Gateway
+from musicgate.gateway.compose import live_providers
+from musicgate.gateway.context import GatewayContext
+from musicgate.model import (
+    Ability,
+    Asset,
+    Doubt,
+    Meter,
+    OptionWarning,
+    PollSchedule,
+    PriceRule,
+    ProviderSettings,
+    Timeouts,
+    WarningCode,
+)
+from musicgate.plugins import PluginHost, load_plugins
+from musicgate.ports import Downloaded, JobStore, StagedAudio
+from musicgate.schema import SchemaValidator, compose_request_schema
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+KEY = "test-key-not-real"
+MODEL = "fake/song"
+
+
+class FakeVendor:
+    """A provider plugin as an object; every keyword that `Provider` takes may be given."""
+
+    HOOK_API = HOOK_API
+
+    def __init__(self, plugin: str = "one", *, takes_seed: bool = False, **declared: Any) -> None:
+        """Declare the vendor; its host is ``<plugin>.test`` and it offers `MODEL`."""
+        self.takes_seed = takes_seed
+        offer = Offer(
+            model=MODEL,
+            native_model=f"{plugin}-native",
+            abilities=frozenset({Ability.STYLE}),
+            prices=(PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.06")),),
+        )
+        known: dict[str, Any] = {
+            "name": "fake",
+            "plugin": plugin,
+            "label": plugin.title(),
+            "base_url": f"https://{plugin}.test",
+            "key_env": f"{plugin.upper()}_KEY",
+            "base_url_env": f"{plugin.upper()}_URL",
+            "offers": (offer,),
+            "option_block": "fake",
+            "options_schema": {"type": "object"},
+            "poll": PollSchedule(first_s=5, min_s=5, max_s=15),
+            "deadline_s": 600.0,
+        }
+        self.declared = Provider(**{**known, **declared})
+
+    @hookimpl
+    def provider(self) -> Provider:
+        """The declaration."""
+        return self.declared
+
+    @hookimpl
+    def translate_request(
+        self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
+    ) -> Translation:
+        """Refuses ``fake.refuse`` and ``fake.invalid``, cannot express ``seed``, and breaks on ``fake.crash``."""
+        said = request.block("fake")
+        if said.get("crash") == self.declared.plugin:
+            raise RuntimeError("translate broke")
+        if said.get("refuse") == self.declared.plugin:
+            raise UnsupportedOptionError(("fake", "refuse"), "cannot be told")
+        if said.get("invalid"):
+            raise RequestError("validation_error", "prompt is too short", reason="prompt_too_short")
+        lost = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message="no seed here")
+        body = {"prompt": request.prompt, "model": offer.native_model, "callback": callback_url}
+        return Translation(
+            request=HttpRequest.post_json(f"{settings.base_url}/create", body),
+            native_model=offer.native_model or "",
+            warnings=() if request.seed is None or self.takes_seed else (lost,),
+        )
+
+    @hookimpl
+    def poll_request(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
+        """A GET with the native id."""
+        return None if self.declared.blocking else HttpRequest.get(f"{settings.base_url}/job/{job.native_id}")
+
+    @hookimpl
+    def parse_response(self, step: Step, response: HttpResponse) -> JobUpdate | HttpRequest:
+        """Read our own little language.
+
+        ``crash``: the plugin breaks. ``raise``: a `ProviderError` of that class, with ``maybe``. ``next``: one more request. ``no``: a
+        failure of that class. ``doubt``: a doubt of that class. Else ``id``, ``status`` and ``tracks``.
+        """
+        body: dict[str, Any] = response.json_object()
+        if "crash" in body:
+            raise RuntimeError(f"parse broke at {body['crash']}")
+        if "raise" in body:
+            raise ProviderError(
+                _failure(body["raise"], body), status=response.status, maybe_accepted=bool(body.get("maybe"))
+            )
+        if "next" in body:
+            return HttpRequest.get(body["next"])
+        doubt = Doubt(failure=_failure(body["doubt"], body), grace_s=30) if "doubt" in body else None
+        return JobUpdate(
+            native_id=body.get("id"),
+            native_status=body.get("status"),
+            state=JobState(body["state"]) if "state" in body else None,
+            tracks=tuple(_track(item) for item in body.get("tracks", ())),
+            failure=_failure(body["no"], body) if "no" in body else None,
+            doubt=doubt,
+            body=body,
+        )
+
+    @hookimpl
+    def map_status(self, native_status: str) -> JobState | None:
+        """Three words; ``break`` breaks the plugin."""
+        if native_status == "break":
+            raise RuntimeError("map_status broke")
+        words = {"waits": JobState.QUEUED, "works": JobState.IN_PROGRESS, "done": JobState.COMPLETED}
+        return words.get(native_status)
+
+    @hookimpl
+    def parse_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackClaim:
+        """The body is the claim; the header ``x-signature`` is good, bad or absent."""
+        verified = {"good": True, "bad": False}.get(headers.get("x-signature", ""))
+        claim = json.loads(body)
+        return CallbackClaim(
+            native_id=claim.get("id"), verified=verified, message="" if verified else "stale"
+        )
+
+
+def _failure(reason: str, body: Mapping[str, Any]) -> Failure:
+    return Failure(
+        reason=FailureClass(reason),
+        message=body.get("message", f"the vendor said {reason}"),
+        native_code=body.get("code"),
+        native_message=body.get("words"),
+        suggestion=body.get("suggestion"),
+        retry_after_s=body.get("retry_after_s"),
+    )
+
+
+def _track(item: Mapping[str, Any]) -> NativeTrack:
+    return NativeTrack(
+        native_id=item.get("id"),
+        audio_url=item.get("url"),
+        fallback_urls=tuple(item.get("more", ())),
+        audio=base64.b64decode(item["audio"]) if "audio" in item else None,
+        stream_audio_url=item.get("stream"),
+        title=item.get("title"),
+        duration_s=item.get("duration_s"),
+        failure_message=item.get("broken"),
+    )
+
+
+#: What a script holds for one call: a JSON body, a status with one, raw bytes, an error to raise, or a function that gives one of these.
+Answer = Any
+
+
+class ScriptedTransport:
+    """Answers from a script, one list per host; a call that no script expects is an error of the test.
+
+    Attributes:
+        sent: every API call that left, in order.
+        on_send: is awaited before each answer.
+        media: what a link gives: bytes, or an error.
+    """
+
+    def __init__(self) -> None:
+        """Know no host."""
+        self.sent: list[HttpRequest] = []
+        self.fetched: list[str] = []
+        self.read_timeouts_s: list[float] = []
+        self.media: dict[str, bytes | Exception] = {}
+        self.on_send: Callable[[HttpRequest], Awaitable[None]] | None = None
+        self._scripts: dict[str, deque[Answer]] = {}
+
+    def script(self, plugin: str, *answers: Answer) -> None:
+        """Add answers of a vendor's host."""
+        self._scripts.setdefault(f"{plugin}.test", deque()).extend(answers)
+
+    @property
+    def hosts(self) -> list[str]:
+        """Who was called, in order."""
+        return [str(urlsplit(request.url).hostname).removesuffix(".test") for request in self.sent]
+
+    async def send(
+        self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
+    ) -> HttpResponse:
+        """The next answer of the host."""
+        self.sent.append(request)
+        self.read_timeouts_s.append(read_timeout_s)
+        if self.on_send is not None:
+            await self.on_send(request)
+        script = self._scripts.get(str(urlsplit(request.url).hostname))
+        if not script:
+            raise AssertionError(f"nobody expected {request.method} {request.url}")
+        answer = script.popleft()
+        if callable(answer):
+            answer = answer()
+        if inspect.isawaitable(answer):
+            answer = await answer
+        if isinstance(answer, Exception):
+            raise answer
+        status, body = answer if isinstance(answer, tuple) else (200, answer)
+        return HttpResponse(
+            status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode()
+        )
+
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+        """The media link's bytes."""
+        self.fetched.append(url)
+        found = self.media.get(url, broken_link("HTTP 404"))
+        if isinstance(found, Exception):
+            raise found
+        await asyncio.to_thread(sink.write_bytes, found)
+        return Downloaded(size_bytes=len(found), content_type="audio/wav")
+
+
+def unreached() -> ProviderError:
+    """No byte left."""
+    return ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message="connection refused"))
+
+
+def lost() -> ProviderError:
+    """The request left, no answer came."""
+    failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message="the connection was cut")
+    return ProviderError(failure, maybe_accepted=True)
+
+
+def broken_link(message: str) -> ProviderError:
+    """A media link that gives nothing."""
+    return ProviderError(Failure(reason=FailureClass.UPSTREAM_FAILED, message=message))
+
+
+@attrs.define
+class StagedFile:
+    """A file that is being filled."""
+
+    path: Path
+
+
+class FolderAssets:
+    """Audio in a folder, measured with the real ruler.
+
+    Attributes:
+        troubles: errors to raise at the next `keep` calls.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Use a folder; it is made."""
+        folder.mkdir(exist_ok=True)
+        self.folder = folder
+        self.troubles: list[StorageError] = []
+        self._numbers = count()
+
+    def stage(self, job_id: str, index: int) -> StagedFile:
+        """A fresh place."""
+        return StagedFile(self.folder / f"{next(self._numbers)}.part")
+
+    async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
+        """Measure and rename."""
+        if self.troubles:
+            raise self.troubles.pop(0)
+        facts = measure(staged.path)
+        name = f"{job_id}.{index}.{facts.kind}"
+        staged.path.replace(self.folder / name)
+        return Asset(
+            name=name,
+            kind=facts.kind.value,
+            content_type=content_type(facts.kind),
+            size_bytes=facts.size_bytes,
+            duration_s=facts.duration_s,
+        )
+
+    def discard(self, staged: StagedAudio) -> None:
+        """Remove the part."""
+        staged.path.unlink(missing_ok=True)
+
+    def local_path(self, asset: Asset) -> Path | None:
+        """Where it lies."""
+        path = self.folder / asset.name
+        return path if path.exists() else None
+
+    async def read(self, asset: Asset, start: int, stop: int) -> AsyncIterator[bytes]:
+        """One piece."""
+        yield (self.folder / asset.name).read_bytes()[start:stop]
+
+    async def delete(self, job_id: str) -> None:
+        """Remove what is kept."""
+        for path in self.folder.glob(f"{job_id}.*"):
+            path.unlink()
+
+    @property
+    def parts(self) -> list[str]:
+        """What was staged and is neither kept nor discarded."""
+        return [path.name for path in self.folder.glob("*.part")]
+
+
+class HandClock:
+    """Time that moves only when a test, or a sleeper, moves it."""
+
+    def __init__(self) -> None:
+        """Begin at `START`."""
+        self.moment = START
+
+    def now(self) -> datetime:
+        """The moment."""
+        return self.moment
+
+    async def sleep(self, delay_s: float) -> None:
+        """Move on at once."""
+        self.moment += timedelta(seconds=delay_s)
+
+    def pass_s(self, seconds: float) -> None:
+        """Move on."""
+        self.moment += timedelta(seconds=seconds)
+
+
+@attrs.frozen(kw_only=True)
+class House:
+    """A gateway without a socket, and everything in it that a test looks at."""
+
+    gate: Gateway
+    transport: ScriptedTransport
+    clock: HandClock
+    assets: FolderAssets
+    store: Any
+    host: PluginHost
+
+    @property
+    def context(self) -> GatewayContext:
+        """What the use cases work with."""
+        return self.gate.context
+
+    async def submit(self, **wish: Any) -> Job:
+        """Read and submit a wish for `MODEL`."""
+        return await self.gate.submit(self.gate.read({"model": MODEL, "prompt": "jazz", **wish}))
+
+    async def stored(self, job: Job) -> Job:
+        """The job as the store has it."""
+        found = await self.context.store.get(job.id)
+        assert found is not None
+        return found
+
+
+def host_of(*vendors: FakeVendor, **others: object) -> PluginHost:
+    """A plugin host with these vendors and other plugins, and nothing installed."""
+    return load_plugins({vendor.declared.plugin: vendor for vendor in vendors} | others, installed=False)
+
+
+def settings_for(*vendors: FakeVendor, keyless: tuple[str, ...] = (), **sections: Any) -> Settings:
+    """Settings in which every vendor has a key but the keyless ones."""
+    keys = {vendor.declared.key_env: KEY for vendor in vendors if vendor.declared.plugin not in keyless}
+    return Settings(environ=keys, **sections)
+
+
+@functools.cache
+def _validator() -> SchemaValidator:
+    """Compiled once: every `FakeVendor` has the same options."""
+    return SchemaValidator(compose_request_schema([FakeVendor().declared]))
+
+
+def _tell_nobody(_before: Job | None, _after: Job) -> None:
+    """Nobody watches."""
+
+
+def context_of(
+    settings: Settings,
+    host: PluginHost,
+    store: JobStore,
+    transport: ScriptedTransport,
+    assets: FolderAssets,
+    clock: Any,
+    changed: Callable[[Job | None, Job], None] | None = None,
+) -> GatewayContext:
+    """A furnished house on the given ports, with ids that count."""
+    numbers = count(1)
+    return GatewayContext(
+        settings=settings,
+        host=host,
+        providers=live_providers(settings, host),
+        validator=_validator(),
+        blocks=frozenset({"fake", "suno"}),
+        clock=clock,
+        transport=transport,
+        store=store,
+        assets=assets,
+        changed=changed or _tell_nobody,
+        new_id=lambda prefix: f"{prefix}{next(numbers):04}",
+        new_token=lambda: "token-not-real",
+    )
+
+
+@asynccontextmanager
+async def house_of(
+    folder: Path, *vendors: FakeVendor, store: Any, keyless: tuple[str, ...] = (), **sections: Any
+) -> AsyncIterator[House]:
+    """A gateway whose tracker does not run: a test takes each step itself with `musicgate.gateway.follow.advance`."""
+    settings = settings_for(*vendors, keyless=keyless, **sections)
+    host, transport, clock = host_of(*vendors), ScriptedTransport(), HandClock()
+    assets = FolderAssets(folder)
+    context = context_of(settings, host, store, transport, assets, clock)
+    gate = Gateway(context, {})
+    try:
+        yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
+    finally:
+        await gate._drain()
