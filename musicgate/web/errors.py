@@ -66,7 +66,7 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
         more["details"] = [_detail(violation) for violation in error.violations]
     if isinstance(error, JobNotFoundError):
         more["music_id"] = error.job_id
-    return envelope(generation_id, error.code, error.message, reason=error.reason, more=more)
+    return envelope(generation_id, error.code, _sentence(error), reason=error.reason, more=more)
 
 
 def failure_response(generation_id: str, failure: Failure, job: Job | None = None) -> web.Response:
@@ -134,6 +134,12 @@ def envelope(
     return web.Response(
         body=json.dumps(body).encode(), status=status, headers=headers, content_type="application/json"
     )
+
+
+def _sentence(error: RequestError) -> str:
+    """The message with the option's name before it, unless it is in the sentence already."""
+    dotted = ".".join(str(part) for part in error.path)
+    return f"{dotted}: {error.message}" if dotted and dotted not in error.message else error.message
 
 
 def _own_fault(error: MusicgateError) -> str:

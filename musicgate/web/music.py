@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _YES = frozenset({"1", "true", "yes"})
 _NATIVE_AND_OURS_MAX_CHARS = 512
+#: A longer whole number stands for nothing in music; Python itself refuses to read those of more than 4300 digits.
+_MAX_DIGITS = 300
+_SHOWN_DIGITS = 12
 
 
 class MusicRoutes:
@@ -248,17 +251,41 @@ async def _read_json(request: web.Request) -> object:
     """
     raw = await request.read()
     try:
-        value: object = json.loads(raw.decode("utf-8"), parse_constant=_refuse_constant)
+        value: object = json.loads(
+            raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
+        )
     except (ValueError, RecursionError) as exc:
-        reason = "it is not UTF-8" if isinstance(exc, UnicodeDecodeError) else "it cannot be parsed"
-        where = f" at line {exc.lineno}, column {exc.colno}" if isinstance(exc, json.JSONDecodeError) else ""
-        raise RequestError("invalid_json", f"the body is not JSON: {reason}{where}") from exc
+        raise RequestError("invalid_json", f"the body is not JSON: {_why_not_json(exc)}") from exc
     return value
+
+
+def _why_not_json(exc: ValueError | RecursionError) -> str:
+    if isinstance(exc, UnicodeDecodeError):
+        return "it is not UTF-8"
+    if isinstance(exc, json.JSONDecodeError):
+        return f"it cannot be parsed at line {exc.lineno}, column {exc.colno}"
+    return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
 
 
 def _refuse_constant(name: str) -> None:
     message = f"{name} is not JSON"
     raise ValueError(message)
+
+
+def _read_float(text: str) -> float:
+    """A number with a fraction or an exponent; one that is too large (1e999) would become Infinity, which no vendor can be told."""
+    number = float(text)
+    if math.isinf(number):
+        message = f"the number {text[:_SHOWN_DIGITS]} is too large"
+        raise ValueError(message)
+    return number
+
+
+def _read_int(text: str) -> int:
+    if len(text) > _MAX_DIGITS:
+        message = f"the number {text[:_SHOWN_DIGITS]}... is too large"
+        raise ValueError(message)
+    return int(text)
 
 
 def _json(value: object, headers: dict[str, str] | None = None) -> web.Response:
