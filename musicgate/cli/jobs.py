@@ -29,14 +29,13 @@ def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
     Nothing is asked of a vendor. Jobs in a store that a running musicgate uses are not shown; a line on standard error names it.
     """
     from datetime import UTC, datetime
-    from pathlib import Path
 
     from musicgate.answers import render_job
     from musicgate.cli import stores
+    from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_json, print_table
-    from musicgate.settings import load_settings
 
-    settings = load_settings(Path(config) if config else None)
+    settings = read_settings(config)
     found, busy = asyncio.run(stores.list_jobs(settings, limit))
     for path in busy:
         click.echo(f"{path} is in use by another musicgate; its jobs are not shown", err=True)

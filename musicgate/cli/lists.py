@@ -127,13 +127,10 @@ def _record(record: PluginRecord) -> dict[str, object]:
 
 def _live(config: str | None) -> list[LiveProvider]:
     """The providers that are not switched off, in the operator's order."""
-    from pathlib import Path
-
+    from musicgate.cli.configuration import read_all
     from musicgate.gateway.compose import live_providers
-    from musicgate.plugins import load_plugins
-    from musicgate.settings import load_settings
 
-    found = live_providers(load_settings(Path(config) if config else None), load_plugins())
+    found = live_providers(*read_all(config))
     by_order: Callable[[LiveProvider], tuple[int, str]] = lambda live: (live.provider.priority, live.name)  # noqa: E731
     return sorted(found.values(), key=by_order)
 

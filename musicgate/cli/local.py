@@ -12,9 +12,8 @@ import click
 
 from musicgate.answers import render_job
 from musicgate.cli import run, stores
+from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
-from musicgate.plugins import load_plugins
-from musicgate.settings import load_settings
 from musicgate.testing.sandbox import sandbox
 
 if TYPE_CHECKING:
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from musicgate.cli.run import Order
     from musicgate.gateway import Gateway
     from musicgate.model import Job, Track
-    from musicgate.plugins import PluginHost
-    from musicgate.settings import Settings
 
 _DOWNLOAD_TIMEOUT_S = 300.0
+#: More unfinished jobs than one person has.
+_MANY = 10_000
 
 
 async def generate_locally(
@@ -40,8 +39,7 @@ async def generate_locally(
         TimeUpError: it is not finished in time; it goes on.
         MusicgateError: it could not even be asked for.
     """
-    host = load_plugins()
-    settings = load_settings(Path(config) if config else None)
+    settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         if in_sandbox:
             settings = await stack.enter_async_context(sandbox(settings, host))
@@ -49,10 +47,10 @@ async def generate_locally(
         _tell_of_earlier(gateway)
         wish = gateway.read(dict(body))
         generation_id = gateway.context.new_id("G-")
-        async with display() as shown, _interruptible(gateway, generation_id, in_sandbox=in_sandbox):
+        limits = _limits(gateway, generation_id, order, in_sandbox=in_sandbox)
+        async with display() as shown, limits:
             job = await gateway.submit(wish, generation_id=generation_id, strict=strict, wait_s=0)
-            shown.typical_s = _typical_s(gateway, job)
-            job = await _follow(gateway, job, order, shown, in_sandbox=in_sandbox)
+            job = await _follow(gateway, job, shown)
         await _deliver(gateway, job, order, is_play=in_sandbox)
 
 
@@ -64,30 +62,25 @@ async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> Non
         TimeUpError: it is not finished in time; it goes on.
         MusicgateError: there is no such job here, or its store is in use.
     """
-    host = load_plugins()
-    settings = load_settings(Path(config) if config else None)
+    settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         gateway, job = await stores.open_with(stack, settings, host, job_id)
-        async with display() as shown, _interruptible(gateway, job.generation_id, in_sandbox=False):
-            shown.typical_s = _typical_s(gateway, job)
-            job = await _follow(gateway, job, order, shown, in_sandbox=False)
+        limits = _limits(gateway, job.generation_id, order, in_sandbox=False)
+        async with display() as shown, limits:
+            job = await _follow(gateway, job, shown)
         await _deliver(gateway, job, order, is_play=False)
 
 
-async def _follow(gateway: Gateway, job: Job, order: Order, shown: Display, *, in_sandbox: bool) -> Job:
+async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
     """Show every change of a job until it is final."""
-    answer = _answer(gateway, job)
+    shown.typical_s = _typical_s(gateway, job)
     told: list[object] = []
-    try:
-        async with asyncio.timeout(order.timeout_s):
-            async for newer in gateway.watch(job.id):
-                job, answer = newer, _answer(gateway, newer)
-                warnings = answer.get("warnings") or []
-                run.note_warnings(shown, [warning for warning in warnings if warning not in told])
-                told = warnings
-                shown.show(answer)
-    except TimeoutError as exc:
-        raise run.late(answer, order, hint=_hint(job, in_sandbox=in_sandbox)) from exc
+    async for newer in gateway.watch(job.id):
+        job, answer = newer, _answer(gateway, newer)
+        warnings = answer.get("warnings") or []
+        run.note_warnings(shown, [warning for warning in warnings if warning not in told])
+        told = warnings
+        shown.show(answer)
     return job
 
 
@@ -140,15 +133,27 @@ def _tell_of_earlier(gateway: Gateway) -> None:
 
 
 @asynccontextmanager
-async def _interruptible(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> AsyncIterator[None]:
-    """Say what becomes of the job when the person presses Ctrl-C."""
+async def _limits(
+    gateway: Gateway, generation_id: str, order: Order, *, in_sandbox: bool
+) -> AsyncIterator[None]:
+    """End when the time is up or the person presses Ctrl-C, and say what becomes of the job."""
     try:
-        yield
+        async with asyncio.timeout(order.timeout_s):
+            yield
+    except TimeoutError as exc:
+        raise run.late(order, await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)) from exc
     except asyncio.CancelledError:
-        open_jobs = await gateway.context.store.open_jobs("", 1000)
-        for job in (job for job in open_jobs if job.generation_id == generation_id):
-            click.echo(f"\ninterrupted: {_hint(job, in_sandbox=in_sandbox)}", err=True)
+        hint = await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)
+        click.echo(f"\ninterrupted: {hint}", err=True)
         raise
+
+
+async def _hint_about(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> str:
+    """What becomes of the unfinished job of this run. Found in the store: while a vendor is being asked, nobody else can name it."""
+    for job in await gateway.context.store.open_jobs("", _MANY):
+        if job.generation_id == generation_id:
+            return _hint(job, in_sandbox=in_sandbox)
+    return "nothing is left unfinished"
 
 
 def _hint(job: Job, *, in_sandbox: bool) -> str:
@@ -161,8 +166,3 @@ def _hint(job: Job, *, in_sandbox: bool) -> str:
             f"See what became of it with: musicgate fetch {job.id}"
         )
     return f"job {job.id} goes on at {job.plugin}; fetch it with: musicgate fetch {job.id}"
-
-
-def load(config: str | None) -> tuple[Settings, PluginHost]:
-    """Settings and plugins, for commands that only look."""
-    return load_settings(Path(config) if config else None), load_plugins()

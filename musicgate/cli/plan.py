@@ -35,16 +35,16 @@ async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> di
 
     import attrs
 
+    from musicgate.cli.configuration import read_all
     from musicgate.gateway import Gateway
     from musicgate.gateway.dry_run import render_plan
-    from musicgate.plugins import load_plugins
-    from musicgate.settings import AssetSettings, StoreSettings, load_settings
+    from musicgate.settings import AssetSettings, StoreSettings
 
-    settings = load_settings(Path(config) if config else None)
+    settings, plugins = read_all(config)
     with tempfile.TemporaryDirectory(prefix="musicgate-plan-") as folder:
         # A store of its own: looking must neither wait for a running gateway nor go on with its jobs.
         aside = attrs.evolve(settings, store=StoreSettings(), assets=AssetSettings(), data_dir=Path(folder))
-        async with Gateway.open(aside, plugins=load_plugins()) as gateway:
+        async with Gateway.open(aside, plugins=plugins) as gateway:
             request = gateway.read(body)
             return render_plan(request, gateway.plan(request, strict=strict))
 

@@ -54,7 +54,7 @@ def previews(answer: Mapping[str, Any]) -> dict[int, str]:
     found = {}
     for item in answer.get("output") or ():
         link = item.get("stream_audio_url") or item.get("audio_url")
-        if link and answer.get("status") == "in_progress":
+        if link and not link.startswith("file:") and answer.get("status") == "in_progress":
             name = f' "{item["title"]}"' if item.get("title") else ""
             found[int(item["index"])] = f"track {int(item['index']) + 1}{name} can be heard already: {link}"
     return found

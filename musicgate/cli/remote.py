@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -65,7 +66,7 @@ async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -
 async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: Display) -> dict[str, Any]:
     """Poll until the job is final, as often as the server asks for, else with growing pauses."""
     pause_s, silent = _FIRST_PAUSE_S, 0
-    hint = run.fetch_hint(answer, str(server.origin))
+    hint = run.fetch_hint(answer, server.name)
     shown.show(answer)
     try:
         async with asyncio.timeout(order.timeout_s):
@@ -83,9 +84,9 @@ async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: 
                     shown.show(answer)
                 pause_s = min(_LONGEST_PAUSE_S, asked_s if asked_s is not None else pause_s * 1.5)
     except TimeoutError as exc:
-        raise run.late(answer, order, hint=hint) from exc
+        raise run.late(order, f"job {answer.get('id')} goes on there; {hint}") from exc
     except asyncio.CancelledError:
-        click.echo(f"\ninterrupted: job {answer.get('id')} goes on at the server; {hint}", err=True)
+        click.echo(f"\ninterrupted: job {answer.get('id')} goes on there; {hint}", err=True)
         raise
     return answer
 
@@ -94,7 +95,7 @@ async def _finish(server: _Server, answer: dict[str, Any], order: Order) -> None
     if answer.get("status") == "failed" and order.as_json:
         click.echo(json.dumps({**answer, "files": []}, ensure_ascii=False, indent=2))
     run.refuse_failed(answer)
-    async with _Server.at(str(server.origin), server.key) as again:
+    async with _Server.at(server.name, server.key) as again:
         with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
             audio = {}
             for item in answer.get("output") or ():
@@ -105,7 +106,7 @@ async def _finish(server: _Server, answer: dict[str, Any], order: Order) -> None
             run.deliver(answer, audio, order, is_play=False)
 
 
-class _SilentError(Exception):
+class _SilentError(FailedError):
     """A look that says nothing about the job."""
 
 
@@ -114,6 +115,7 @@ class _Server:
 
     def __init__(self, origin: URL, key: str | None, session: aiohttp.ClientSession) -> None:
         self.origin = origin
+        self.name = str(origin).rstrip("/")
         self.key = key
         self._session = session
 
@@ -130,24 +132,32 @@ class _Server:
         headers = self._headers() | ({"Prefer": "handling=strict"} if strict else {})
         try:
             async with self._session.post(self.origin / _BASE, json=body, headers=headers) as response:
-                return await _read(response, str(self.origin))
+                return await _read(response, self.name)
         except aiohttp.ClientConnectorError as exc:
-            raise FailedError(f"{self.origin} cannot be reached: {exc.strerror or exc}") from exc
+            raise FailedError(
+                f"{self.name} cannot be reached: {os.strerror(exc.errno) if exc.errno else exc}"
+            ) from exc
         except (aiohttp.ClientError, TimeoutError, _SilentError) as exc:
             # Not sent again: it may have been taken, and would be paid for twice.
-            message = f"{self.origin} gave no readable answer ({str(exc) or 'too slow'}); whether a job was made is not known"
+            message = f"{self.name} gave no readable answer ({str(exc) or 'too slow'}); whether a job was made is not known"
             raise FailedError(message) from exc
+        except asyncio.CancelledError:
+            click.echo(
+                f"\ninterrupted while {self.name} was being asked; whether a job was made is not known",
+                err=True,
+            )
+            raise
 
     async def look(self, job_id: str) -> tuple[dict[str, Any], float | None]:
         """The job as it is, and the seconds after which the server wants to be asked again."""
         try:
             async with self._session.get(self.origin / _BASE / job_id, headers=self._headers()) as response:
                 if response.status in _TRY_AGAIN:
-                    raise _SilentError(f"{self.origin} answers {response.status}")
+                    raise _SilentError(f"{self.name} answers {response.status}")
                 asked = response.headers.get("Retry-After", "")
-                return await _read(response, str(self.origin)), float(asked) if asked.isdecimal() else None
+                return await _read(response, self.name), float(asked) if asked.isdecimal() else None
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise _SilentError(f"{self.origin} cannot be asked: {str(exc) or 'too slow'}") from exc
+            raise _SilentError(f"{self.name} cannot be asked: {str(exc) or 'too slow'}") from exc
 
     async def download(self, link: str, sink: Path) -> Path:
         """A finished track; the key is shown to the server itself and to nobody else."""
@@ -194,10 +204,10 @@ def _refusal(status: int, envelope: Mapping[str, Any], origin: str) -> click.Cli
         envelope.get("description") or envelope.get("message") or envelope.get("error") or "no reason given"
     )
     reason = f" ({envelope['reason']})" if envelope.get("reason") else ""
-    lines = [f"{said}{reason}"]
+    details = envelope.get("details") or ()
+    lines = ["the request is not valid:"] if details else [f"{said}{reason}"]
     lines += [
-        f"  {dotted(item.get('path') or ()) or '(the whole)'}: {item.get('message')}"
-        for item in envelope.get("details") or ()
+        f"  {dotted(item.get('path') or ()) or '(the whole)'}: {item.get('message')}" for item in details
     ]
     if envelope.get("music_id") and status >= 500:
         lines.append(f"job {envelope['music_id']}")

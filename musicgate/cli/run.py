@@ -114,9 +114,9 @@ def price_text(answer: Mapping[str, Any], *, is_play: bool) -> str:
     return f"{who}: ${total}" if total else f"{who}: the price is not known here"
 
 
-def late(answer: Mapping[str, Any], order: Order, *, hint: str) -> TimeUpError:
+def late(order: Order, hint: str) -> TimeUpError:
     """The end of a run whose time is up."""
-    return TimeUpError(f"not finished after {order.timeout_s:g} s: job {answer.get('id')} goes on\n{hint}")
+    return TimeUpError(f"not finished after {order.timeout_s:g} s: {hint}")
 
 
 def fetch_hint(answer: Mapping[str, Any], url: str | None = None) -> str:

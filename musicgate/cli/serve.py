@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -23,6 +23,7 @@ _PORT = click.option(
 _CONFIG = click.option(
     "--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]"
 )
+_STOPPING = (signal.SIGINT, signal.SIGTERM)
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 
 
@@ -32,9 +33,9 @@ _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 @_CONFIG
 def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     """Run the HTTP server. SIGINT and SIGTERM stop it; unfinished jobs go on when it starts again."""
-    from musicgate.cli.local import load
+    from musicgate.cli.configuration import read_all
 
-    settings, plugins = load(config)
+    settings, plugins = read_all(config)
     _log_to_stderr()
     asyncio.run(_serve(_bound_to(settings, host, port), plugins))
 
@@ -71,9 +72,9 @@ def sandbox(
     """Run the HTTP server with every vendor played on this machine: no account, no cost. Prints curl lines to begin with."""
     from pathlib import Path
 
-    from musicgate.cli.local import load
+    from musicgate.cli.configuration import read_all
 
-    settings, plugins = load(config)
+    settings, plugins = read_all(config)
     _log_to_stderr()
     folder = Path(data_dir) if data_dir else None
     play = _play(settings, plugins, port=port, speed=speed, switches=read_switches(switches), data_dir=folder)
@@ -114,8 +115,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
 
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(name, stop.set)
+    for name in _STOPPING:
+        with suppress(NotImplementedError):  # Windows knows Ctrl-C only, and that as an exception
+            loop.add_signal_handler(name, stop.set)
     try:
         async with AsyncExitStack() as stack:
             gateway = await stack.enter_async_context(Gateway.open(settings, plugins=plugins))
@@ -126,8 +128,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
             await stop.wait()
             click.echo("stopping", err=True)
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
-            loop.remove_signal_handler(name)
+        for name in _STOPPING:
+            with suppress(NotImplementedError):
+                loop.remove_signal_handler(name)
 
 
 def greeting(
@@ -217,4 +220,5 @@ def _free_port() -> int:
 def _log_to_stderr() -> None:
     import logging
 
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.getLogger("musicgate").setLevel(logging.INFO)

@@ -117,7 +117,7 @@ def is_in_use(error: ConfigError) -> bool:
 
 
 async def _unfinished(store: SqliteJobStore) -> Sequence[Job]:
-    return await store.open_jobs("", 1000)
+    return await store.open_jobs("", 10_000)
 
 
 async def _kept(store: SqliteJobStore, slot: Settings, limit: int) -> list[Job]:
