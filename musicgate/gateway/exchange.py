@@ -13,6 +13,8 @@ from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugins import failure_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.model import Job
     from musicgate.wire import HttpRequest, HttpResponse
@@ -35,9 +37,9 @@ async def exchange(
             taken; a plugin that breaks while it reads counts as "maybe".
     """
     try:
-        return _scrub(await _converse(context, live, step, request, job), live)
+        return _scrub(await _converse(context, live, step, request, job), live, job)
     except ProviderError as error:
-        error.failure = _scrub(error.failure, live)
+        error.failure = _scrub(error.failure, live, job)
         error.args = (error.failure.message,)  # a log shows these
         raise
 
@@ -78,23 +80,29 @@ async def _send(
     )
 
 
-def _scrub(said: _Said, live: LiveProvider) -> _Said:
-    """What a vendor said, without our key: it may have quoted it back at us, in any text."""
-    if live.key is None:
-        return said
-    return cast("_Said", _masked(said, live.key.reveal()))
+def _scrub(said: _Said, live: LiveProvider, job: Job) -> _Said:
+    """What a vendor said, without our key and the job's callback token: it may have quoted both back at us, in any text.
+
+    Seen: Suno's record repeats the whole request, callback URL included (docs.kie.ai/suno-api/get-music-details, early 2026).
+    """
+    secrets = [job.callback_token] if live.key is None else [live.key.reveal(), job.callback_token]
+    return cast("_Said", _masked(said, secrets))
 
 
-def _masked(value: Any, key: str, depth: int = 0) -> Any:
+def _masked(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
     if isinstance(value, str) and not isinstance(value, StrEnum):
-        return value.replace(key, _MASK)
+        for secret in secrets:
+            value = value.replace(secret, _MASK)
+        return value
     if depth > _MAX_DEPTH:
         return _MASK
     if isinstance(value, dict):
-        return {_masked(name, key): _masked(item, key, depth + 1) for name, item in value.items()}
+        return {_masked(name, secrets): _masked(item, secrets, depth + 1) for name, item in value.items()}
     if isinstance(value, list | tuple):
-        return type(value)([_masked(item, key, depth + 1) for item in value])
+        return type(value)([_masked(item, secrets, depth + 1) for item in value])
     if attrs.has(type(value)):
         fields = attrs.asdict(value, recurse=False)
-        return attrs.evolve(value, **{name: _masked(item, key, depth + 1) for name, item in fields.items()})
+        return attrs.evolve(
+            value, **{name: _masked(item, secrets, depth + 1) for name, item in fields.items()}
+        )
     return value
