@@ -149,14 +149,12 @@ def next_look_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 
 
 def merge_tracks(known: Sequence[Track], seen: Iterable[NativeTrack]) -> tuple[Track, ...]:
     """Tracks after an answer: matched by native id, else by position. A link once given is not taken back by an empty one."""
-    tracks = list(known)
-    for position, native in enumerate(seen):
-        match = _position_of(tracks, native, position)
-        if match is None:
-            tracks.append(_with_native(Track(index=len(tracks)), native))
-        else:
-            tracks[match] = _with_native(tracks[match], native)
-    return tuple(tracks)
+    return _merge(known, seen)[0]
+
+
+def track_indexes(known: Sequence[Track], seen: Iterable[NativeTrack]) -> tuple[int, ...]:
+    """The index that `merge_tracks` gives to each track of an answer, in the answer's order."""
+    return _merge(known, seen)[1]
 
 
 def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ...]:
@@ -179,6 +177,18 @@ def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ..
         reason = after.failure.reason if after.failure else None
         events.append(JobEvent(kind=EventKind.SETTLED, at=now, data={"state": after.state, "reason": reason}))
     return tuple(events)
+
+
+def _merge(known: Sequence[Track], seen: Iterable[NativeTrack]) -> tuple[tuple[Track, ...], tuple[int, ...]]:
+    tracks, indexes = list(known), list[int]()
+    for position, native in enumerate(seen):
+        index = _position_of(tracks, native, position)
+        if index is None:
+            index = len(tracks)
+            tracks.append(Track(index=index))
+        tracks[index] = _with_native(tracks[index], native)
+        indexes.append(index)
+    return tuple(tracks), tuple(indexes)
 
 
 def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> Iterable[JobEvent]:

@@ -132,7 +132,8 @@ async def _keep_bytes(
     broken: dict[int, str] = {}
     if job.state.is_final:
         return kept, broken
-    for index, track in enumerate(update.tracks):
+    indexes = lifecycle.track_indexes(job.tracks, update.tracks)
+    for index, track in zip(indexes, update.tracks, strict=True):
         if track.audio:
             try:
                 kept[index] = await _keep(context, job.id, index, track.audio)
