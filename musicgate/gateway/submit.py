@@ -5,7 +5,7 @@ crash at any point we know that a call may have been made, and never make it aga
 
 * *accepted*: the vendor gave an id, or the audio. The job is followed.
 * *refused*: the vendor, or the network before it, plainly said that nothing was created. Only now, and only for the classes of failure
-  that allow it, may the next candidate be asked; that attempt is stored before it is sent as well.
+  that allow it, may the next candidate be asked; that attempt is stored as *sent* before it is sent as well.
 * *unknown*: the request left us and nothing readable came back. It is never sent again and never given to another vendor. Where the vendor
   can call us back, the job stays open: a callback adopts it, else the deadline ends it. Where it cannot, the job ends at once and says that
   it may have cost money.
@@ -87,22 +87,16 @@ async def run(context: GatewayContext, job: Job, choices: Sequence[Choice]) -> J
     """Send a stored job to its first choice, and to the next ones as long as nothing was accepted and the class allows it.
 
     Args:
-        job: as stored; its last attempt belongs to ``choices[0]``.
+        job: as stored; its last attempt belongs to ``choices[0]``, or to a plugin that can no longer be asked and never was.
         choices: in the order of asking.
 
     Returns:
         The job after the last call: accepted, refused for good, or unknown.
     """
     for position, choice in enumerate(choices):
-        if position:
-            now = context.clock.now()
-            following = _attempt(choice, AttemptOutcome.SENT, now)
-            deadline = now + choice_deadline(context, choice.live)
-            job = await record.change(
-                context,
-                job,
-                lambda current: _next(current, choice, following, deadline),  # noqa: B023 - awaited at once
-            )
+        if position or choice.live.name != job.plugin:
+            following = _attempt(choice, AttemptOutcome.PLANNED, context.clock.now())
+            job = await record.change(context, job, lambda current: _next(current, choice, following))  # noqa: B023 - awaited at once
             if job.state.is_final:
                 return job
         job = await _call(context, job, choice)
@@ -216,12 +210,12 @@ def _refuse(job: Job, failure: Failure, now: datetime) -> Job:
     )
 
 
-def _next(job: Job, choice: Choice, attempt: Attempt, deadline: datetime) -> Job:
-    """The job with one more attempt; its deadline counts from that one."""
-    if job.state.is_final:
-        return job
-    following = _with_attempt(job, choice, attempt)
-    return attrs.evolve(following, deadline_at=deadline, updated_at=attempt.planned_at)
+def _next(job: Job, choice: Choice, attempt: Attempt) -> Job:
+    return (
+        job
+        if job.state.is_final
+        else attrs.evolve(_with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
+    )
 
 
 def _with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
