@@ -41,7 +41,9 @@ async def take_up(context: GatewayContext) -> AsyncIterator[tuple[Job, tuple[Cho
                     yield job, choices
                 continue
             going_on = job
-            if outcome is AttemptOutcome.SENT and job.native_id is None:
+            if outcome is AttemptOutcome.REFUSED:
+                going_on = await _end_refused(context, job)
+            elif outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
                 going_on = await _mark_lost(context, job)
             if not going_on.state.is_final:
                 yield going_on, ()
@@ -50,6 +52,13 @@ async def take_up(context: GatewayContext) -> AsyncIterator[tuple[Job, tuple[Cho
 def spread_s(job: Job) -> float:
     """Seconds until the first look after a restart, spread over the jobs so that they do not all come at once."""
     return sum(job.id.encode()) % 100 / 20
+
+
+async def _end_refused(context: GatewayContext, job: Job) -> Job:
+    """A job that the vendor refused just before the end of the earlier process; nothing was created."""
+    now = context.clock.now()
+    failure = (job.attempt.failure if job.attempt else None) or _LOST
+    return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now))
 
 
 async def _mark_lost(context: GatewayContext, job: Job) -> Job:
