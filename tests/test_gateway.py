@@ -1,6 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import attrs
@@ -77,6 +77,24 @@ async def test_next_provider_is_not_asked_when_that_cannot_be_written_down(house
     assert house.transport.hosts == ["one"]
 
 
+async def test_answer_is_written_down_as_soon_as_the_disk_takes_it(house: House) -> None:
+    async def break_disk(_: HttpRequest) -> None:
+        house.store.trouble = "disk full"
+
+    def mend_disk_later() -> datetime:
+        if moment() >= START + timedelta(seconds=44):
+            house.store.trouble = None
+        return moment()
+
+    moment = house.clock.now
+    house.clock.now = mend_disk_later  # type: ignore[method-assign]  # the only thing that moves is time
+    house.transport.on_send = break_disk
+    house.transport.script("one", {"id": "n-1"})
+    job = await house.submit()
+    assert (job.native_id, outcomes(job)) == ("n-1", [("one", "accepted")])
+    assert len(house.transport.sent) == 1
+
+
 async def test_key_is_added_when_sending_and_nowhere_else(house: House) -> None:
     house.transport.script("one", {"id": "n-1"})
     job = await house.submit(echo_upstream_request=True)
@@ -100,6 +118,7 @@ async def test_history_tells_every_step(house: House) -> None:
         (EventKind.CREATED, None),
         (EventKind.ATTEMPT, "sent"),
         (EventKind.ATTEMPT, "refused"),
+        (EventKind.ATTEMPT, "planned"),
         (EventKind.ATTEMPT, "sent"),
         (EventKind.ATTEMPT, "accepted"),
         (EventKind.STATE, "in_progress"),
@@ -376,6 +395,16 @@ async def test_wish_that_waits_for_a_slot_is_planned_and_sent_in_its_turn(tmp_pa
         assert (second.native_id, outcomes(second)) == ("n-2", [("one", "accepted")])
         assert second.deadline_at == START + timedelta(seconds=650)
         assert len(house.transport.sent) == 2
+
+
+async def test_next_provider_that_lasts_as_long_as_a_song_is_in_progress(tmp_path: Path) -> None:
+    slow = FakeVendor("slow", priority=2, blocking=True)
+    async with house_of(tmp_path / "a", ONE, slow, store=MemoryJobStore()) as house:
+        free = asyncio.Event()
+        house.transport.script("one", {"no": "credits"})
+        house.transport.script("slow", lambda: hold(free, {"no": "invalid"}))
+        job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0.01)
+        assert (job.state, outcomes(job)) == (JobState.IN_PROGRESS, [("one", "refused"), ("slow", "sent")])
 
 
 async def test_planned_job_is_written_down_as_sent_when_its_turn_comes(tmp_path: Path) -> None:

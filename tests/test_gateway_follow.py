@@ -1,0 +1,484 @@
+import base64
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate import (
+    FailureClass,
+    HttpRequest,
+    Job,
+    JobNotFoundError,
+    JobState,
+    StorageError,
+    UnauthorisedError,
+)
+from musicgate.audio import riff_wav
+from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.follow import advance
+from musicgate.model import AttemptOutcome, Meter
+from musicgate.settings import AssetSettings, ServerSettings
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import KEY, START, FakeVendor, House, broken_link, house_of, lost, unreached
+
+#: One and a half seconds of silence, and two seconds.
+SHORT = riff_wav(bytes(24_000), sample_rate_hz=8_000, channels=1)
+LONG = riff_wav(bytes(32_000), sample_rate_hz=8_000, channels=1)
+LINK, OTHER, SPARE = "https://cdn.test/1.wav", "https://cdn.test/2.wav", "https://spare.test/1.wav"
+ONE = FakeVendor("one", callbacks=True)
+DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}, {"id": "t2", "url": OTHER}]}
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with house_of(tmp_path / "audio", ONE, store=MemoryJobStore()) as house:
+        yield house
+
+
+async def accepted(house: House, **wish: Any) -> Job:
+    house.transport.script("one", {"id": "n-1"})
+    job = await house.submit(**wish)
+    house.clock.pass_s(10)
+    return job
+
+
+async def step(house: House, job: Job, *answers: object) -> tuple[Job, float | None]:
+    house.transport.script("one", *answers)
+    pause_s = await advance(house.context, job.id)
+    return await house.stored(job), pause_s
+
+
+# ------------------------------------------------------------------------------------------------------ looking
+
+
+async def test_finished_job_is_fetched_measured_and_priced(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: LONG}
+    job, pause_s = await step(house, job, DONE)
+    assert pause_s is None
+    assert job.state is JobState.COMPLETED
+    assert [track.asset and (track.asset.duration_s, track.asset.content_type) for track in job.tracks] == [
+        (1.5, "audio/wav"),
+        (2.0, "audio/wav"),
+    ]
+    assert job.usage is not None
+    assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (2, 3.5)
+    assert job.usage.lines is not None
+    assert [(line.meter, line.price_usd_nanos) for line in job.usage.lines] == [(Meter.REQUESTS, 60_000_000)]
+    assert house.assets.parts == []
+    assert house.gate.audio_path(job, 1) == house.assets.folder / f"{job.id}.1.wav"
+    assert house.gate.audio_path(job, 7) is None
+
+
+async def test_look_asks_for_the_vendors_id_with_the_key(house: House) -> None:
+    job = await accepted(house)
+    await step(house, job, {"status": "works"})
+    assert house.transport.sent[-1].url == "https://one.test/job/n-1"
+    assert house.transport.sent[-1].headers["Authorization"] == f"Bearer {KEY}"
+    assert house.transport.read_timeouts_s == [60.0, 30.0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "pause_s"),
+    [
+        ((200, b"<html>"), 5.0),
+        (unreached(), 5.0),
+        (lost(), 5.0),
+        ({"crash": KEY}, 5.0),
+        ({"raise": "rate_limited", "retry_after_s": 40, "message": KEY}, 40.0),
+        ({"raise": "unavailable", "retry_after_s": 1}, 5.0),
+        ({"raise": "not_found", "retry_after_s": 9999}, 590.0),
+    ],
+)
+async def test_noise_leaves_the_job_as_it_was(
+    house: House, answer: object, pause_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    job = await accepted(house)
+    after, pause = await step(house, job, answer)
+    assert after == job
+    assert pause == pause_s
+    assert "said nothing" in caplog.text
+    assert KEY not in caplog.text
+
+
+async def test_plugin_that_cannot_ask_leaves_the_job_open(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await accepted(house)
+
+    def broken(**_: object) -> None:
+        raise RuntimeError("poll broke")
+
+    monkeypatch.setitem(house.context.providers["one"].plugin._hooks, "poll_request", broken)
+    assert await step(house, job) == (job, 5.0)
+
+
+async def test_unknown_status_word_leaves_the_job_open(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    job = await accepted(house)
+    job, pause_s = await step(house, job, {"status": "ZWISCHENSTAND"})
+    assert (job.state, job.native_status, pause_s) == (JobState.QUEUED, "ZWISCHENSTAND", 5.0)
+    assert "unknown status 'ZWISCHENSTAND'" in caplog.text
+
+
+async def test_status_word_that_breaks_the_plugin_is_an_unknown_one(house: House) -> None:
+    job = await accepted(house)
+    job, pause_s = await step(house, job, {"status": "break"})
+    assert (job.state, job.native_status, pause_s) == (JobState.QUEUED, "break", 5.0)
+
+
+async def test_state_never_goes_back(house: House) -> None:
+    job = await accepted(house)
+    for word, state in (("works", "in_progress"), ("waits", "in_progress"), ("strange", "in_progress")):
+        job, _ = await step(house, job, {"status": word})
+        assert job.state.value == state
+    house.transport.media = {LINK: SHORT, OTHER: SHORT}
+    job, _ = await step(house, job, DONE)
+    assert await advance(house.context, job.id) is None
+    assert await house.stored(job) == job
+
+
+async def test_vendors_failure_ends_the_job_with_its_words(house: House) -> None:
+    job = await accepted(house)
+    job, pause_s = await step(house, job, {"no": "moderation", "code": "413", "words": "rude"})
+    assert pause_s is None
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.native_code, job.failure.native_message) == (
+        FailureClass.MODERATION,
+        "413",
+        "rude",
+    )
+    assert job.completed_at == START + timedelta(seconds=10)
+
+
+async def test_doubt_ends_a_job_only_when_it_lasts(house: House) -> None:
+    job = await accepted(house)
+    for pass_s, failed in ((0, False), (29, False), (1, True)):
+        house.clock.pass_s(pass_s)
+        job, _ = await step(house, job, {"doubt": "not_found", "message": f"no {KEY}"})
+        assert (job.state is JobState.FAILED) is failed
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.message) == (FailureClass.NOT_FOUND, "no ***")
+
+
+async def test_success_without_audio_is_given_two_minutes(house: House) -> None:
+    job = await accepted(house)
+    for pass_s, state in ((0, "in_progress"), (119, "in_progress"), (1, "failed")):
+        house.clock.pass_s(pass_s)
+        job, _ = await step(house, job, {"status": "done", "tracks": [{"stream": "https://s.test/1"}]})
+        assert job.state.value == state
+
+
+async def test_body_is_kept_and_renewed_when_asked_for(house: House) -> None:
+    job = await accepted(house, debug={"return_upstream_response": True})
+    job, _ = await step(house, job, {"status": "works", "words": f"key {KEY}"})
+    assert job.native_response == {"status": "works", "words": "key ***"}
+
+
+async def test_body_that_is_nested_without_end_is_cut(house: House) -> None:
+    job = await accepted(house, debug={"return_upstream_response": True})
+    body = b'{"status": "works", "x": ' + b"[" * 900 + b"]" * 900 + b"}"
+    job, _ = await step(house, job, (200, body))
+    assert job.native_status == "works"
+
+
+async def test_look_at_a_job_that_is_gone_is_the_last(house: House) -> None:
+    assert await advance(house.context, "music_none") is None
+
+
+# ----------------------------------------------------------------------------------------------------- deadlines
+
+
+async def test_deadline_ends_a_job_and_tells_the_last_word(house: House) -> None:
+    job = await accepted(house)
+    job, _ = await step(house, job, {"status": "works"})
+    house.clock.pass_s(590)
+    job, pause_s = await step(house, job)
+    assert pause_s is None
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.costs) == (FailureClass.EXPIRED, True)
+    assert (
+        job.failure.message == "not finished when its time was up; the last thing the vendor said was 'works'"
+    )
+    assert len(house.transport.sent) == 2
+
+
+async def test_next_look_is_not_after_the_deadline(house: House) -> None:
+    job = await accepted(house)
+    house.clock.pass_s(588)
+    assert (await step(house, job, {"status": "works"}))[1] == 2.0
+
+
+async def test_unknown_outcome_ends_as_such_at_the_deadline(tmp_path: Path) -> None:
+    server = ServerSettings(public_url="https://gate.test")
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=server) as house:
+        house.transport.script("one", lost())
+        job = await house.submit()
+        house.clock.pass_s(599)
+        assert await advance(house.context, job.id) == 1.0
+        house.clock.pass_s(1)
+        job, pause_s = await step(house, job)
+        assert pause_s is None
+        assert job.failure is not None
+        assert (job.failure.reason, job.failure.costs) == (FailureClass.UNKNOWN_OUTCOME, True)
+        assert len(house.transport.sent) == 1
+
+
+async def test_job_of_a_plugin_that_is_gone_waits_for_its_deadline(house: House) -> None:
+    job = await accepted(house)
+    context = attrs.evolve(house.context, providers={})
+    assert await advance(context, job.id) == 590.0
+    house.clock.pass_s(590)
+    assert await advance(context, job.id) is None
+    assert (await house.stored(job)).state is JobState.FAILED
+
+
+async def test_delivered_job_is_fetched_even_after_its_deadline(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT}
+    job, _ = await step(house, job, DONE)
+    assert job.delivered_at is not None
+    house.clock.pass_s(700)
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s) == (JobState.COMPLETED, None)
+
+
+# ------------------------------------------------------------------------------------------------------- settling
+
+
+async def test_one_broken_track_of_two_is_tried_again_and_then_told(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: b"<html>no audio</html>"}
+    job, pause_s = await step(house, job, DONE)
+    assert (job.state, pause_s) == (JobState.IN_PROGRESS, 2.0)
+    assert [bool(track.asset) for track in job.tracks] == [True, False]
+    house.clock.pass_s(80)
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s) == (JobState.IN_PROGRESS, 20.0)
+    assert house.transport.fetched == [LINK, OTHER, OTHER]
+    house.clock.pass_s(520)
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s) == (JobState.COMPLETED, None)
+    assert job.tracks[1].failure_message == "the bytes are no audio format that we know"
+    assert job.tracks[1].audio_url == OTHER
+    assert job.usage is not None
+    assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (1, 1.5)
+    assert house.assets.parts == []
+
+
+async def test_broken_track_that_heals_in_time_is_kept(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: broken_link("HTTP 403")}
+    job, _ = await step(house, job, DONE)
+    house.transport.media[OTHER] = LONG
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s) == (JobState.COMPLETED, None)
+    assert job.usage is not None
+    assert job.usage.output_audio_count == 2
+
+
+async def test_job_without_one_track_that_plays_has_failed(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: broken_link("HTTP 403"), OTHER: b""}
+    job, _ = await step(house, job, DONE)
+    house.clock.pass_s(600)
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s, job.usage) == (JobState.FAILED, None, None)
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.costs) == (FailureClass.UPSTREAM_FAILED, True)
+    assert job.failure.message == (
+        "the vendor reported success but its audio could not be kept: HTTP 403; the file is empty"
+    )
+    assert [track.audio_url for track in job.tracks] == [LINK, OTHER]
+
+
+async def test_spare_links_are_tried_in_order(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: b"junk", SPARE: SHORT}
+    job, _ = await step(house, job, {"status": "done", "tracks": [{"url": LINK, "more": [OTHER, SPARE]}]})
+    assert job.state is JobState.COMPLETED
+    assert house.transport.fetched == [LINK, OTHER, SPARE]
+    assert house.assets.parts == []
+
+
+async def test_full_disk_delays_a_job_and_does_not_end_it(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: LONG}
+    house.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
+    job, pause_s = await step(house, job, DONE)
+    assert (job.state, pause_s) == (JobState.IN_PROGRESS, 2.0)
+    job, _ = await step(house, job)
+    assert job.state is JobState.COMPLETED
+
+
+async def test_without_archive_the_vendors_links_are_the_output(tmp_path: Path) -> None:
+    assets = AssetSettings(archive=False)
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), assets=assets) as house:
+        job = await accepted(house)
+        tracks = [{"url": LINK, "duration_s": 12.5}, {"url": OTHER}]
+        job, _ = await step(house, job, {"status": "done", "tracks": tracks})
+        assert job.state is JobState.COMPLETED
+        assert house.transport.fetched == []
+        assert [track.asset for track in job.tracks] == [None, None]
+        assert job.usage is not None
+        assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (2, 12.5)
+
+
+# -------------------------------------------------------------------------------------------------- audio as bytes
+
+
+def as_bytes(content: bytes, **more: object) -> dict[str, object]:
+    return {"audio": base64.b64encode(content).decode(), **more}
+
+
+@pytest.mark.parametrize("archive", [True, False])
+async def test_audio_that_comes_as_bytes_is_kept_at_once(tmp_path: Path, *, archive: bool) -> None:
+    assets = AssetSettings(archive=archive)
+    vendor = FakeVendor("one", blocking=True)
+    async with house_of(tmp_path / "a", vendor, store=MemoryJobStore(), assets=assets) as house:
+        house.transport.script("one", {"status": "done", "tracks": [as_bytes(SHORT)]})
+        job = await house.gate.submit(house.gate.read({"model": "fake/song"}), wait_s=5)
+        assert job.tracks[0].asset is not None
+        assert job.attempt is not None
+        assert job.attempt.outcome is AttemptOutcome.ACCEPTED
+        job, _ = await step(house, job)
+        assert job.state is JobState.COMPLETED
+        assert job.usage is not None
+        assert job.usage.output_audio_seconds == 1.5
+        assert house.assets.parts == []
+
+
+async def test_bytes_that_do_not_play_are_no_song(house: House) -> None:
+    job = await accepted(house)
+    job, _ = await step(house, job, {"status": "done", "tracks": [as_bytes(b"junk")]})
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert "the vendor's audio does not play" in job.failure.message
+    assert house.assets.parts == []
+
+
+async def test_bytes_of_a_create_answer_survive_a_disk_that_is_full_for_a_while(tmp_path: Path) -> None:
+    async with house_of(tmp_path / "a", FakeVendor("one", blocking=True), store=MemoryJobStore()) as house:
+        house.assets.troubles = [StorageError("disk full")] * 5
+        house.transport.script("one", {"status": "done", "tracks": [as_bytes(SHORT)]})
+        job = await house.gate.submit(house.gate.read({"model": "fake/song"}), wait_s=5)
+        assert job.tracks[0].asset is not None
+        assert house.clock.now() == START + timedelta(seconds=1 + 3 + 10 + 30 + 30)
+        assert len(house.transport.sent) == 1
+        assert house.assets.parts == []
+
+
+async def test_bytes_belong_to_the_track_of_their_id(house: House) -> None:
+    job = await accepted(house)
+    job, _ = await step(house, job, {"status": "works", "tracks": [{"id": "a", "title": "A"}, {"id": "b"}]})
+    job, _ = await step(house, job, {"status": "done", "tracks": [as_bytes(LONG, id="b")]})
+    assert [(track.native_id, track.asset and track.asset.duration_s) for track in job.tracks] == [
+        ("a", None),
+        ("b", 2.0),
+    ]
+
+
+# ------------------------------------------------------------------------------------------------------ callbacks
+
+TOKEN = "token-not-real"
+
+
+async def call_back(
+    house: House, job: Job, token: str = TOKEN, signature: str = "", body: bytes = b'{"id": "n-1"}'
+) -> bool:
+    return await receive_callback(house.context, job.id, token, {"x-signature": signature}, body)
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "look"),
+    [
+        ("", b'{"id": "n-1"}', True),
+        ("good", b'{"id": "n-1"}', True),
+        ("good", b"{}", True),
+        ("good", b"not json", True),
+        ("good", b'{"id": "n-other"}', False),
+    ],
+)
+async def test_callback_is_a_hint_to_look(house: House, signature: str, body: bytes, *, look: bool) -> None:
+    job = await accepted(house)
+    assert await call_back(house, job, signature=signature, body=body) is look
+    assert await house.stored(job) == job
+
+
+async def test_callback_adopts_a_job_whose_answer_was_lost(tmp_path: Path) -> None:
+    server = ServerSettings(public_url="https://gate.test")
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=server) as house:
+        house.transport.script("one", lost())
+        job = await house.submit()
+        assert not await call_back(house, job, body=b"{}")
+        assert not await call_back(house, job, body=b"not json")
+        assert await call_back(house, job)
+        job = await house.stored(job)
+        assert job.attempt is not None
+        assert (job.native_id, job.attempt.outcome) == ("n-1", AttemptOutcome.ACCEPTED)
+        house.transport.media = {LINK: SHORT, OTHER: SHORT}
+        job, _ = await step(house, job, DONE)
+        assert job.state is JobState.COMPLETED
+
+
+@pytest.mark.parametrize("token", ["", "token-not-rea", "ключ"])
+async def test_callback_with_a_wrong_token_finds_no_job(house: House, token: str) -> None:
+    job = await accepted(house)
+    with pytest.raises(JobNotFoundError):
+        await call_back(house, job, token=token)
+
+
+async def test_callback_for_no_job(house: House) -> None:
+    with pytest.raises(JobNotFoundError):
+        await receive_callback(house.context, "music_none", TOKEN, {}, b"{}")
+
+
+async def test_callback_with_a_bad_signature_changes_nothing(tmp_path: Path) -> None:
+    server = ServerSettings(public_url="https://gate.test")
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=server) as house:
+        house.transport.script("one", lost())
+        job = await house.submit()
+        with pytest.raises(UnauthorisedError) as caught:
+            await call_back(house, job, signature="bad")
+        assert caught.value.reason == "invalid_signature"
+        assert (await house.stored(job)).native_id is None
+
+
+async def test_callback_for_a_final_job_or_a_plugin_that_is_gone_is_ignored(house: House) -> None:
+    job = await accepted(house)
+    gone = attrs.evolve(house.context, providers={})
+    assert not await receive_callback(gone, job.id, TOKEN, {}, b'{"id": "n-1"}')
+    job, _ = await step(house, job, {"no": "moderation"})
+    assert not await call_back(house, job)
+
+
+async def test_callback_wakes_the_tracker(house: House) -> None:
+    job = await accepted(house)
+    tracker = house.gate._tracker
+    due_before = tracker._due[job.id]
+    await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-1"}')
+    assert tracker._due[job.id] < due_before
+
+
+async def test_other_tasks_callback_does_not_wake_the_tracker(house: House) -> None:
+    job = await accepted(house)
+    due_before = house.gate._tracker._due[job.id]
+    await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-other"}')
+    assert house.gate._tracker._due[job.id] == due_before
+
+
+async def test_callback_between_a_look_and_its_answer_does_no_harm(house: House) -> None:
+    job = await accepted(house)
+
+    async def call(_: HttpRequest) -> None:
+        assert await call_back(house, job)
+
+    house.transport.on_send = call
+    job, _ = await step(house, job, {"status": "works"})
+    assert (job.state, job.native_id) == (JobState.IN_PROGRESS, "n-1")
