@@ -16,6 +16,7 @@ from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.lifecycle import next_look_s
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
+from musicgate.web.body import read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.middleware import GENERATION_ID
 
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
 
 _YES = frozenset({"1", "true", "yes"})
 _NATIVE_AND_OURS_MAX_CHARS = 512
-#: A longer whole number stands for nothing in music; Python itself refuses to read those of more than 4300 digits.
-_MAX_DIGITS = 300
-_SHOWN_DIGITS = 12
 
 
 class MusicRoutes:
@@ -64,7 +62,7 @@ class MusicRoutes:
         """``POST /v1/music/generate``: the checks in the contract's order, then submit."""
         started = time.perf_counter()
         account = self._accounts.identify(request)
-        wish = self._gateway.read(await _read_json(request))
+        wish = self._gateway.read(await read_json(request))
         strict = _prefers_strict(request)
         generation_id = request[GENERATION_ID]
         job = await self._gateway.submit(
@@ -93,6 +91,9 @@ class MusicRoutes:
         if len(music_id) > _NATIVE_AND_OURS_MAX_CHARS:
             raise JobNotFoundError(music_id[:64])
         job = await self._gateway.find(music_id, account=account.name)
+        if not job.state.is_final and job.delivered_at is None and self._gateway.context.live(job) is None:
+            message = f"nobody can be asked about this job: the plugin {job.plugin} is gone or switched off"
+            raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
         if request.headers.get("If-None-Match") == _etag(job):
             return web.Response(status=304, headers={"ETag": _etag(job)})
         return self._job_response(job, answers.render_job(job, self._audio_url(request)))
@@ -122,7 +123,7 @@ class MusicRoutes:
     async def plan(self, request: web.Request) -> web.Response:
         """``POST /v1/music/plan``: the dry run."""
         account = self._accounts.identify(request)
-        wish = self._gateway.read(await _read_json(request))
+        wish = self._gateway.read(await read_json(request))
         prepared = self._gateway.plan(wish, strict=_prefers_strict(request), beta_channel=account.beta)
         return _json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
 
@@ -241,51 +242,6 @@ def _prefers_strict(request: web.Request) -> bool:
         value.split(";")[0].strip().replace(" ", "").replace('"', "").lower() for value in values.split(",")
     }
     return "handling=strict" in preferences
-
-
-async def _read_json(request: web.Request) -> object:
-    """The body as JSON.
-
-    Raises:
-        RequestError: ``invalid_json``.
-    """
-    raw = await request.read()
-    try:
-        value: object = json.loads(
-            raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
-        )
-    except (ValueError, RecursionError) as exc:
-        raise RequestError("invalid_json", f"the body is not JSON: {_why_not_json(exc)}") from exc
-    return value
-
-
-def _why_not_json(exc: ValueError | RecursionError) -> str:
-    if isinstance(exc, UnicodeDecodeError):
-        return "it is not UTF-8"
-    if isinstance(exc, json.JSONDecodeError):
-        return f"it cannot be parsed at line {exc.lineno}, column {exc.colno}"
-    return "it is nested too deeply" if isinstance(exc, RecursionError) else str(exc)
-
-
-def _refuse_constant(name: str) -> None:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
-
-
-def _read_float(text: str) -> float:
-    """A number with a fraction or an exponent; one that is too large (1e999) would become Infinity, which no vendor can be told."""
-    number = float(text)
-    if math.isinf(number):
-        message = f"the number {text[:_SHOWN_DIGITS]} is too large"
-        raise ValueError(message)
-    return number
-
-
-def _read_int(text: str) -> int:
-    if len(text) > _MAX_DIGITS:
-        message = f"the number {text[:_SHOWN_DIGITS]}... is too large"
-        raise ValueError(message)
-    return int(text)
 
 
 def _json(value: object, headers: dict[str, str] | None = None) -> web.Response:
