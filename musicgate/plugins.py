@@ -200,12 +200,16 @@ def _load(
     plugin: object = None
     provider: Provider | None = None
     error: str | None = None
+    is_ours = False
     try:
         plugin = source.load() if isinstance(source, EntryPoint) else source
+        is_ours = not host.is_registered(
+            plugin
+        )  # the same plugin may be working already, under an earlier name
         provider = _register(host, name, plugin, earlier)
     except Exception as exc:  # noqa: BLE001 - whatever a stranger's module does, the rest must run
         error = str(exc) if isinstance(exc, MusicgateError) else f"{type(exc).__name__}: {exc}"
-        if plugin is not None and host.is_registered(plugin):
+        if is_ours and host.is_registered(plugin):
             host.unregister(plugin)
     return PluginRecord(
         name=name,
