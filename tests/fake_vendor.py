@@ -10,7 +10,7 @@ import inspect
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from itertools import count
@@ -42,7 +42,9 @@ from musicgate import (
     UnsupportedOptionError,
     hookimpl,
 )
+from musicgate.adapters.clock import SystemClock
 from musicgate.adapters.measure import measure
+from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.audio import content_type
 from musicgate.errors import StorageError
 from musicgate.gateway import Gateway
@@ -171,6 +173,24 @@ class FakeVendor:
         return CallbackClaim(
             native_id=claim.get("id"), verified=verified, message="" if verified else "stale"
         )
+
+
+class Observer:
+    """Hears of every stored version."""
+
+    HOOK_API = HOOK_API
+
+    def __init__(self, *, trouble: bool = False) -> None:
+        """Break on every version, if there shall be trouble."""
+        self.heard: list[tuple[int | None, int]] = []
+        self.trouble = trouble
+
+    @hookimpl
+    def job_changed(self, before: Job | None, after: Job) -> None:
+        """Note the versions."""
+        self.heard.append((None if before is None else before.version, after.version))
+        if self.trouble:
+            raise RuntimeError("an observer broke")
 
 
 def _failure(reason: str, body: Mapping[str, Any]) -> Failure:
@@ -450,3 +470,18 @@ async def house_of(
         yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
     finally:
         await gate._drain()
+
+
+def furnish_with(
+    transport: ScriptedTransport, assets: FolderAssets, path: Path
+) -> Callable[..., AbstractAsyncContextManager[GatewayContext]]:
+    """A stand-in for `musicgate.gateway.facade.furnish`: the real clock and the SQLite file at ``path``, but no socket."""
+
+    @asynccontextmanager
+    async def furnish(
+        settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None]
+    ) -> AsyncIterator[GatewayContext]:
+        async with SqliteJobStore.open(path) as store:
+            yield context_of(settings, host, store, transport, assets, SystemClock(), changed)
+
+    return furnish

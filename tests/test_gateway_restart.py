@@ -1,0 +1,311 @@
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate import FailureClass, Gateway, HttpRequest, Job, JobNotFoundError, JobState, MusicRequest
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.audio import riff_wav
+from musicgate.gateway import facade
+from musicgate.gateway.take_up import spread_s
+from musicgate.model import Attempt, AttemptOutcome, Failure, RoutingOptions, Track
+from musicgate.settings import FollowSettings, ServerSettings
+from tests.fake_vendor import (
+    MODEL,
+    FakeVendor,
+    FolderAssets,
+    Observer,
+    ScriptedTransport,
+    furnish_with,
+    host_of,
+    lost,
+    settings_for,
+)
+
+SONG = riff_wav(bytes(8_000), sample_rate_hz=8_000, channels=1)
+LINK = "https://cdn.test/1.wav"
+DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}]}
+ONE = FakeVendor("one", priority=1)
+TWO = FakeVendor("two", priority=2)
+QUICK = FollowSettings(speed=1000.0)
+PUBLIC = ServerSettings(public_url="https://gate.test")
+
+Opener = Callable[..., AbstractAsyncContextManager[Gateway]]
+
+
+@attrs.frozen(kw_only=True)
+class Machine:
+    """What outlives a process: the disk and the vendors."""
+
+    folder: Path
+    transport: ScriptedTransport
+    monkeypatch: pytest.MonkeyPatch
+
+    @property
+    def path(self) -> Path:
+        return self.folder / "jobs.db"
+
+    @asynccontextmanager
+    async def start(
+        self, *vendors: FakeVendor, others: dict[str, object] | None = None, **sections: Any
+    ) -> AsyncIterator[Gateway]:
+        furnish = furnish_with(self.transport, FolderAssets(self.folder / "audio"), self.path)
+        self.monkeypatch.setattr(facade, "furnish", furnish)
+        settings = settings_for(*vendors, **{"follow": QUICK, **sections})
+        async with Gateway.open(settings, plugins=host_of(*vendors, **(others or {}))) as gate:
+            yield gate
+
+    async def leave(self, *jobs: Job) -> None:
+        """Jobs that an earlier process left behind."""
+        async with SqliteJobStore.open(self.path) as store:
+            for job in jobs:
+                await store.add(job, ())
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    transport = ScriptedTransport()
+    transport.media = {LINK: SONG}
+    return Machine(folder=tmp_path, transport=transport, monkeypatch=monkeypatch)
+
+
+def left(outcome: AttemptOutcome, job_id: str = "music_a", plugin: str = "one", **more: Any) -> Job:
+    now = datetime.now(UTC)
+    facts = {name: more.pop(name) for name in ("native_id", "failure") if name in more}
+    attempt = Attempt(
+        plugin=plugin,
+        provider="fake",
+        model=MODEL,
+        native_model=f"{plugin}-native",
+        outcome=outcome,
+        planned_at=now,
+        **facts,
+    )
+    job = Job(
+        id=job_id,
+        account="local",
+        generation_id="G-1",
+        request=MusicRequest(model=MODEL, prompt="jazz"),
+        state=JobState.QUEUED,
+        created_at=now,
+        updated_at=now,
+        deadline_at=now + timedelta(seconds=600),
+        callback_token="token-not-real",
+        attempts=(attempt,),
+    )
+    return attrs.evolve(job, **more)
+
+
+def outcomes(job: Job) -> list[tuple[str, str]]:
+    return [(attempt.plugin, attempt.outcome.value) for attempt in job.attempts]
+
+
+async def test_whole_life_from_wish_to_song(machine: Machine) -> None:
+    machine.transport.script("one", {"id": "n-1"}, {"status": "works"}, (503, b"busy"), DONE)
+    async with machine.start(ONE) as gate:
+        job = await gate.generate("jazz", model=MODEL)
+        assert job.state is JobState.COMPLETED
+        assert job.tracks[0].asset is not None
+        path = gate.audio_path(job)
+        assert path is not None
+        assert path.read_bytes() == SONG
+        kinds = [event.kind.value for _, event in await gate.context.store.events(job.id)]
+    assert kinds == ["created", "attempt", "attempt", "state", "track", "output", "state", "settled"]
+    assert machine.transport.hosts == ["one"] * 4
+
+
+async def test_what_was_sent_and_not_answered_is_never_sent_again(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.SENT))
+    async with machine.start(ONE, TWO) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+        assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
+        assert job.failure is not None
+        assert (job.failure.reason, job.failure.costs) == (FailureClass.UNKNOWN_OUTCOME, True)
+        assert gate.open_jobs == 0
+    assert machine.transport.sent == []
+
+
+async def test_lost_answer_waits_for_a_callback_after_a_restart(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.SENT))
+    machine.transport.script("one", DONE)
+    async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
+        job = await gate.find("music_a")
+        assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "unknown")])
+        assert machine.transport.sent == []
+        await gate.callback("music_a", "token-not-real", {}, b'{"id": "n-1"}')
+        job = await gate.wait("music_a", timeout_s=2)
+    assert (job.state, outcomes(job)) == (JobState.COMPLETED, [("one", "accepted")])
+    assert [request.method for request in machine.transport.sent] == ["GET"]
+
+
+async def test_unknown_outcome_stays_open_after_a_restart(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.UNKNOWN))
+    async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
+        assert gate.open_jobs == 1
+        assert (await gate.find("music_a")).state is JobState.QUEUED
+    assert machine.transport.sent == []
+
+
+async def test_what_was_only_planned_is_sent(machine: Machine) -> None:
+    long_ago = datetime.now(UTC) - timedelta(hours=1)
+    await machine.leave(left(AttemptOutcome.PLANNED, deadline_at=long_ago))
+    machine.transport.script("one", {"id": "n-1"}, DONE)
+    async with machine.start(ONE, TWO) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert (job.state, outcomes(job)) == (JobState.COMPLETED, [("one", "accepted")])
+    assert [request.method for request in machine.transport.sent] == ["POST", "GET"]
+
+
+async def test_planned_plugin_is_asked_first_whatever_the_order_is_now(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.PLANNED, plugin="two"))
+    machine.transport.script("two", {"id": "n-2"}, DONE)
+    async with machine.start(ONE, TWO) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert outcomes(job) == [("two", "accepted")]
+
+
+async def test_planned_plugin_that_has_lost_its_key_leaves_the_wish_to_another(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.PLANNED))
+    machine.transport.script("two", {"id": "n-2"}, DONE)
+    async with machine.start(ONE, TWO, keyless=("one",)) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert outcomes(job) == [("one", "planned"), ("two", "accepted")]
+    assert (job.plugin, job.native_model, job.native_id) == ("two", "two-native", "n-2")
+    assert machine.transport.hosts == ["two", "two"]
+
+
+async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -> None:
+    none = left(AttemptOutcome.PLANNED)
+    filtered = left(AttemptOutcome.PLANNED, "music_b")
+    wish = attrs.evolve(filtered.request, routing=RoutingOptions(only=("nobody",)))
+    await machine.leave(none, attrs.evolve(filtered, request=wish))
+    async with machine.start(ONE, keyless=("one",)) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+        other = await gate.wait("music_b", timeout_s=2)
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.costs) == (FailureClass.AUTH, False)
+    assert other.failure is not None
+    assert other.failure.reason is FailureClass.GATEWAY
+    assert machine.transport.sent == []
+
+
+async def test_what_was_accepted_is_followed(machine: Machine) -> None:
+    machine.monkeypatch.setattr(facade, "spread_s", lambda _: 0.0)
+    await machine.leave(left(AttemptOutcome.ACCEPTED, native_id="n-1"))
+    machine.transport.script("one", DONE)
+    async with machine.start(ONE) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert job.state is JobState.COMPLETED
+    assert [request.url for request in machine.transport.sent] == ["https://one.test/job/n-1"]
+
+
+@pytest.mark.parametrize(
+    ("outcome", "native_id"), [(AttemptOutcome.ACCEPTED, "n-1"), (AttemptOutcome.SENT, None)]
+)
+async def test_what_was_delivered_is_settled(
+    machine: Machine, outcome: AttemptOutcome, native_id: str | None
+) -> None:
+    delivered = left(outcome, native_id=native_id, delivered_at=datetime.now(UTC), state=JobState.IN_PROGRESS)
+    await machine.leave(attrs.evolve(delivered, tracks=(Track(index=0, audio_url=LINK),)))
+    async with machine.start(ONE) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert job.state is JobState.COMPLETED
+    assert machine.transport.sent == []
+    assert machine.transport.fetched == [LINK]
+
+
+async def test_what_was_refused_ends_with_that_refusal(machine: Machine) -> None:
+    refusal = Failure(reason=FailureClass.CREDITS, message="no credits")
+    await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
+    async with machine.start(ONE) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert job.failure == refusal
+    assert machine.transport.sent == []
+
+
+async def test_final_jobs_are_left_alone(machine: Machine) -> None:
+    final = left(AttemptOutcome.ACCEPTED, native_id="n-1", state=JobState.FAILED)
+    await machine.leave(final)
+    async with machine.start(ONE) as gate:
+        assert gate.open_jobs == 0
+        assert await gate.find("music_a") == final
+
+
+async def test_job_of_a_plugin_that_is_gone_stays_open(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.ACCEPTED, plugin="gone", native_id="n-1"))
+    async with machine.start(ONE) as gate:
+        assert (await gate.find("music_a")).state is JobState.QUEUED
+        assert gate.open_jobs == 1
+    assert machine.transport.sent == []
+
+
+async def test_process_that_stops_during_a_call_never_makes_it_again(machine: Machine) -> None:
+    called = asyncio.Event()
+
+    async def hang(_: HttpRequest) -> None:
+        called.set()
+        await asyncio.Event().wait()
+
+    machine.transport.on_send = hang
+    async with machine.start(FakeVendor("one", blocking=True)) as gate:
+        job = await gate.submit(gate.read({"model": MODEL}), wait_s=0)
+        await called.wait()
+        assert outcomes(job) == [("one", "sent")]
+    machine.transport.on_send = None
+    async with machine.start(FakeVendor("one", blocking=True)) as gate:
+        job = await gate.wait(job.id, timeout_s=2)
+    assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
+    assert len(machine.transport.sent) == 1
+
+
+async def test_many_open_jobs_are_all_taken_up(machine: Machine) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.take_up._PAGE", 2)
+    await machine.leave(*(left(AttemptOutcome.SENT, f"music_{number}") for number in range(5)))
+    async with machine.start(ONE) as gate:
+        states = [(await gate.find(f"music_{number}")).state for number in range(5)]
+    assert states == [JobState.FAILED] * 5
+
+
+async def test_observers_hear_of_every_version_and_cannot_stop_it(
+    machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    quiet, loud = Observer(), Observer(trouble=True)
+    machine.transport.script("one", {"id": "n-1"}, DONE)
+    async with machine.start(ONE, others={"quiet": quiet, "loud": loud}) as gate:
+        job = await gate.generate("jazz", model=MODEL)
+    assert quiet.heard == loud.heard
+    assert quiet.heard[0] == (None, 0)
+    assert quiet.heard[-1] == (job.version - 1, job.version)
+    assert "plugin loud: job_changed raised" in caplog.text
+
+
+async def test_watchers_see_every_version_until_the_last(machine: Machine) -> None:
+    machine.transport.script("one", {"id": "n-1"}, {"status": "works"}, DONE)
+    async with machine.start(ONE) as gate:
+        job = await gate.submit(gate.read({"model": MODEL}))
+        seen = [version async for version in gate.watch(job.id)]
+        assert [version.version for version in seen] == list(range(job.version, job.version + len(seen)))
+        assert [version.state.value for version in seen][-1] == "completed"
+        assert gate._watchers == {}
+        with pytest.raises(JobNotFoundError):
+            await gate.wait("music_none")
+
+
+async def test_waiting_has_an_end_and_the_job_goes_on(machine: Machine) -> None:
+    machine.transport.script("one", lost())
+    async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
+        job = await gate.submit(gate.read({"model": MODEL}))
+        with pytest.raises(TimeoutError):
+            await gate.wait(job.id, timeout_s=0.01)
+        assert (await gate.find(job.id)).state is JobState.QUEUED
+
+
+def test_first_looks_after_a_restart_are_spread() -> None:
+    delays_s = {spread_s(left(AttemptOutcome.ACCEPTED, f"music_{number:02}")) for number in range(40)}
+    assert len(delays_s) > 10
+    assert all(0 <= delay_s < 5 for delay_s in delays_s)

@@ -1,0 +1,396 @@
+from importlib.metadata import EntryPoint
+from types import ModuleType
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate import (
+    HOOK_API,
+    CallbackClaim,
+    Failure,
+    FailureClass,
+    HttpRequest,
+    HttpResponse,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+    PluginError,
+    Provider,
+    ProviderError,
+    RequestError,
+    Step,
+    Translation,
+    hookimpl,
+    plugins,
+)
+from musicgate.emulation import EmulatorOptions
+from musicgate.model import ProviderSettings
+from musicgate.plugins import PluginHost, failure_of, load_plugins
+from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
+
+SETTINGS = ProviderSettings(base_url="https://one.test")
+WISH = MusicRequest(model=MODEL, prompt="jazz")
+
+
+def translate(host: PluginHost, plugin: str) -> Translation:
+    live = host.providers[plugin]
+    return live.translate(WISH, live.provider.offers[0], SETTINGS, None)
+
+
+def error_of(host: PluginHost, name: str) -> str | None:
+    return next(record.error for record in host.records if record.name == name)
+
+
+# --------------------------------------------------------------------------------------------- loading, isolation
+
+
+def without(*hooks: str) -> object:
+    """A vendor without some of its hooks."""
+    vendor = FakeVendor("bad")
+    plugin: Any = ModuleType("bad")
+    plugin.HOOK_API = HOOK_API
+    for hook in ("provider", "translate_request", "parse_response", "map_status"):
+        if hook not in hooks:
+            setattr(plugin, hook, getattr(vendor, hook))
+    return plugin
+
+
+class WrongSignature(FakeVendor):
+    @hookimpl
+    def map_status(self, native_status: str, weather: str) -> JobState | None:  # type: ignore[override]  # on purpose
+        return None
+
+
+class MisspeltHook(FakeVendor):
+    @hookimpl
+    def pol_request(self, job: Job) -> HttpRequest | None:
+        return None
+
+
+class StrayHook:
+    HOOK_API = HOOK_API
+
+    @hookimpl
+    def map_status(self, native_status: str) -> JobState | None:
+        return JobState.FAILED
+
+
+class BrokenDeclaration(FakeVendor):
+    @hookimpl
+    def provider(self) -> Provider:
+        raise RuntimeError("no declaration today")
+
+
+class OddDeclaration(FakeVendor):
+    @hookimpl
+    def provider(self) -> Provider:
+        return "a provider"  # type: ignore[return-value]  # on purpose
+
+
+class OldPlugin(FakeVendor):
+    HOOK_API = 0
+
+
+class TimelessPlugin(FakeVendor):
+    HOOK_API = None  # type: ignore[assignment]  # on purpose
+
+
+BROKEN: list[tuple[object, str]] = [
+    (
+        OldPlugin("bad"),
+        "plugin bad: was built for hook API 0; this musicgate has 1 (module constant HOOK_API)",
+    ),
+    (TimelessPlugin("bad"), "plugin bad: does not say which hook API it was built for; this musicgate has 1"),
+    (ModuleType("bad"), "plugin bad: does not say which hook API it was built for"),
+    (WrongSignature("bad"), "PluginValidationError"),
+    (MisspeltHook("bad"), "plugin bad: pol_request is no hook of hook API 1"),
+    (StrayHook(), "plugin bad: implements map_status but no provider() hook"),
+    (BrokenDeclaration("bad"), "RuntimeError: no declaration today"),
+    (OddDeclaration("bad"), "plugin bad: provider() returned a str"),
+    (without("map_status"), "plugin bad: does not implement map_status"),
+    (without("translate_request", "parse_response"), "does not implement translate_request, parse_response"),
+    (FakeVendor("other"), "plugin bad: provider() calls the plugin 'other', the entry point 'bad'"),
+    (FakeVendor("bad", offers=()), "plugin bad: offers no model"),
+    (
+        FakeVendor("bad", options_schema={"type": "object", "maxProperties": 1}),
+        "plugin bad: its schema of the block 'fake' differs from that of good",
+    ),
+]
+
+
+@pytest.mark.parametrize(("plugin", "error"), BROKEN)
+def test_broken_plugin_is_left_out_and_the_rest_runs(plugin: object, error: str) -> None:
+    host = host_of(FakeVendor("good"), bad=plugin, last=FakeVendor("last"))
+    said = error_of(host, "bad")
+    assert said is not None
+    assert error in said
+    assert list(host.providers) == ["good", "last"]
+    assert translate(host, "good").native_model == "good-native"
+    assert host.providers["good"].map_status("works") is JobState.IN_PROGRESS
+    bad = next(record for record in host.records if record.name == "bad")
+    assert bad.provider is None
+
+
+def test_plugin_that_cannot_be_imported_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    points = [
+        EntryPoint("gone", "musicgate_is_not_there", "musicgate"),
+        EntryPoint("halfway", "musicgate.errors:NothingOfThatName", "musicgate"),
+    ]
+    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "musicgate" else [])
+    host = load_plugins({"good": FakeVendor("good")})
+    assert list(host.providers) == ["good"]
+    assert error_of(host, "gone") == "ModuleNotFoundError: No module named 'musicgate_is_not_there'"
+    assert (error_of(host, "halfway") or "").startswith("AttributeError")
+
+
+def test_entry_points_are_loaded_with_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("fake_plugin_for_this_test")
+    module.plugin = FakeVendor("good")
+    monkeypatch.setitem(__import__("sys").modules, "fake_plugin_for_this_test", module)
+    points = [EntryPoint("good", "fake_plugin_for_this_test:plugin", "musicgate")]
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: points)
+    (record,) = load_plugins().records
+    assert (record.name, record.hook_api, record.error) == ("good", 1, None)
+    assert record.provider is module.plugin.declared
+    assert record.load_ms > 0
+    assert load_plugins(installed=False).records == ()
+
+
+def test_second_plugin_of_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    module: Any = ModuleType("fake_plugin_for_this_test")
+    module.first, module.second = FakeVendor("good", label="First"), FakeVendor("good", label="Second")
+    monkeypatch.setitem(__import__("sys").modules, "fake_plugin_for_this_test", module)
+    points = [
+        EntryPoint("good", f"fake_plugin_for_this_test:{name}", "musicgate") for name in ("first", "second")
+    ]
+    monkeypatch.setattr(plugins, "entry_points", lambda **_: points)
+    host = load_plugins({"good": module.first})
+    assert [(record.provider and record.provider.label, record.error) for record in host.records] == [
+        ("First", None),
+        (None, "plugin good: another plugin has this name already"),
+        (None, "plugin good: another plugin has this name already"),
+    ]
+    assert translate(host, "good").native_model == "good-native"
+    assert host.providers["good"].provider.label == "First"
+
+
+def test_plugin_under_two_names_works_under_the_first() -> None:
+    vendor = FakeVendor("good")
+    host = load_plugins({"good": vendor, "twin": vendor}, installed=False)
+    assert error_of(host, "good") is None
+    assert error_of(host, "twin") is not None
+    assert translate(host, "good").native_model == "good-native"
+
+
+def test_plugins_that_share_a_block_and_its_schema_live_together() -> None:
+    host = host_of(FakeVendor("one"), FakeVendor("two"))
+    assert [record.error for record in host.records] == [None, None]
+
+
+# ---------------------------------------------------------------------------------------- one provider, one plugin
+
+
+class Prefix:
+    """A cross-cutting plugin: a word before every prompt, and a note of who was called."""
+
+    HOOK_API = HOOK_API
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+
+    @hookimpl(wrapper=True)
+    def translate_request(self, request: MusicRequest, offer: Any) -> Any:
+        self.seen.append(offer.native_model)
+        translation = yield
+        body = translation.request.body.replace(b'"jazz"', b'"quiet jazz"')
+        return attrs.evolve(translation, request=attrs.evolve(translation.request, body=body))
+
+
+class Noted(FakeVendor):
+    """Notes its calls, and wraps other providers' translations if it can (it cannot)."""
+
+    def __init__(self, plugin: str) -> None:
+        super().__init__(plugin)
+        self.calls: list[str] = []
+
+    @hookimpl
+    def translate_request(self, request: MusicRequest, offer: Any, settings: Any, callback_url: Any) -> Any:
+        self.calls.append(self.declared.plugin)
+        return FakeVendor.translate_request(self, request, offer, settings, callback_url)
+
+
+def test_hook_call_reaches_its_own_plugin_and_every_wrapper() -> None:
+    one, two, prefix = Noted("one"), Noted("two"), Prefix()
+    host = host_of(one, two, prefix=prefix)
+    translation = translate(host, "two")
+    assert (one.calls, two.calls) == ([], ["two"])
+    assert prefix.seen == ["two-native"]
+    assert b'"quiet jazz"' in translation.request.body
+    assert translation.native_model == "two-native"
+    assert list(host.providers) == ["one", "two"]
+
+
+class VetoingWrapper:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def translate_request(self) -> Any:
+        yield
+        raise RequestError("guardrail_blocked", "not here")
+
+
+def test_wrapper_may_veto() -> None:
+    with pytest.raises(RequestError) as caught:
+        translate(host_of(FakeVendor("one"), veto=VetoingWrapper()), "one")
+    assert caught.value.code == "guardrail_blocked"
+
+
+# ------------------------------------------------------------------------------------------------------ guarding
+
+
+class Playing(FakeVendor):
+    """Answers every hook with what the test gives: a value, or an error to raise."""
+
+    def __init__(self, answer: object) -> None:
+        super().__init__("one")
+        self.answer = answer
+
+    def _give(self) -> Any:
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return self.answer
+
+    @hookimpl
+    def translate_request(self) -> Any:  # type: ignore[override]  # pluggy passes by name
+        return self._give()
+
+    @hookimpl
+    def poll_request(self) -> Any:  # type: ignore[override]  # the same
+        return self._give()
+
+    @hookimpl
+    def cancel_request(self) -> Any:
+        return self._give()
+
+    @hookimpl
+    def parse_response(self) -> Any:  # type: ignore[override]  # the same
+        return self._give()
+
+    @hookimpl
+    def map_status(self) -> Any:  # type: ignore[override]  # the same
+        return self._give()
+
+    @hookimpl
+    def parse_callback(self) -> Any:  # type: ignore[override]  # the same
+        return self._give()
+
+    @hookimpl
+    def emulator(self) -> Any:
+        return self._give()
+
+
+def call(answer: object, hook: str) -> object:
+    live = host_of(Playing(answer)).providers["one"]
+    job: Any = None
+    calls: dict[str, Any] = {
+        "translate_request": lambda: live.translate(WISH, live.provider.offers[0], SETTINGS, None),
+        "poll_request": lambda: live.poll(job, SETTINGS),
+        "cancel_request": lambda: live.cancel(job, SETTINGS),
+        "parse_response": lambda: live.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS),
+        "map_status": lambda: live.map_status("word"),
+        "parse_callback": lambda: live.parse_callback({}, b"", SETTINGS, 0.0),
+        "emulator": lambda: live.emulator(EmulatorOptions()),
+    }
+    return calls[hook]()
+
+
+HOOKS = (
+    "translate_request", "poll_request", "cancel_request", "parse_response", "map_status", "parse_callback",
+    "emulator",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+def test_hook_that_raises_is_a_plugin_error_that_names_it(hook: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        call(KeyError("id"), hook)
+    assert str(caught.value) == f"plugin one: {hook} raised KeyError: 'id'"
+    assert caught.value.plugin == "one"
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    "error",
+    [
+        RequestError("validation_error", "no"),
+        ProviderError(Failure(reason=FailureClass.CREDITS, message="no")),
+        PluginError("one", "no"),
+    ],
+)
+def test_errors_that_are_meant_pass_as_they_are(hook: str, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        call(error, hook)
+    assert caught.value is error
+
+
+@pytest.mark.parametrize("hook", HOOKS[:-1])
+def test_hook_that_returns_nonsense_is_a_plugin_error(hook: str) -> None:
+    with pytest.raises(PluginError, match=f"plugin one: {hook} returned a int"):
+        call(5, hook)
+
+
+@pytest.mark.parametrize("hook", ["poll_request", "cancel_request", "map_status"])
+def test_hooks_that_may_say_nothing(hook: str) -> None:
+    assert call(None, hook) is None
+
+
+@pytest.mark.parametrize("hook", ["translate_request", "parse_response", "parse_callback", "emulator"])
+def test_hooks_that_must_answer(hook: str) -> None:
+    with pytest.raises(PluginError, match=f"plugin one: {hook} gave no answer"):
+        call(None, hook)
+
+
+@pytest.mark.parametrize(
+    ("hook", "answer"),
+    [
+        ("poll_request", HttpRequest.get("https://one.test")),
+        ("cancel_request", HttpRequest.get("https://one.test")),
+        ("parse_response", JobUpdate()),
+        ("parse_response", HttpRequest.get("https://one.test")),
+        ("map_status", JobState.QUEUED),
+        ("parse_callback", CallbackClaim()),
+    ],
+)
+def test_good_answers_pass(hook: str, answer: object) -> None:
+    assert call(answer, hook) is answer
+
+
+def test_no_word_has_no_meaning() -> None:
+    assert host_of(Playing(JobState.FAILED)).providers["one"].map_status(None) is None
+
+
+def test_hooks_that_a_plugin_lacks_say_nothing() -> None:
+    live = load_plugins({"bad": without()}, installed=False).providers["bad"]
+    job: Any = None
+    assert live.poll(job, SETTINGS) is None
+    assert live.cancel(job, SETTINGS) is None
+
+
+def test_observer_that_raises_is_named_and_the_others_hear() -> None:
+    first, broken, last = Observer(), Observer(trouble=True), Observer()
+    host = host_of(FakeVendor("one"), first=first, broken=broken, last=last)
+    before: Any = attrs.make_class("Version", ["version"])(1)
+    after: Any = attrs.make_class("Version", ["version"])(2)
+    assert host.notify(before, after) == ["broken"]
+    assert first.heard == broken.heard == last.heard == [(1, 2)]
+
+
+def test_failure_of_an_error_keeps_the_vendors_and_blames_ourselves_for_the_rest() -> None:
+    failure = Failure(reason=FailureClass.CREDITS, message="no")
+    assert failure_of(ProviderError(failure)) is failure
+    assert failure_of(PluginError("one", "broke")) == Failure(
+        reason=FailureClass.GATEWAY, message="plugin one: broke"
+    )
