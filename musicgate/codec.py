@@ -230,18 +230,15 @@ def _as_it_is(value: Any) -> Any:
     return value
 
 
-def _sequence_reader(kind: Any, converter: Converter) -> Callable[[object, Any], Any]:
-    """Tuples and frozensets: text is a sequence to Python, and must not become a tuple of letters."""
-    build: Any = frozenset if getattr(kind, "__origin__", None) is frozenset else tuple
+def _tuple_reader(kind: Any, converter: Converter) -> Callable[[object, Any], Any]:
+    """Text is a sequence to Python, and must not become a tuple of letters."""
     item_kind = kind.__args__[0]
-    if build is tuple and kind.__args__[1:] != (...,):
-        raise TypeError(f"no reader for {kind}")
     read_item = converter.get_structure_hook(item_kind)
 
     def read(value: object, _kind: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise _NotThatError("a list", value)
-        return build([read_item(item, item_kind) for item in value])
+        return tuple(read_item(item, item_kind) for item in value)
 
     return read
 
@@ -250,8 +247,8 @@ def _is_json_object(kind: Any) -> bool:
     return getattr(kind, "__origin__", None) is Mapping and kind.__args__ == (str, object)
 
 
-def _is_sequence(kind: Any) -> bool:
-    return getattr(kind, "__origin__", None) in {tuple, frozenset}
+def _is_tuple(kind: Any) -> bool:
+    return getattr(kind, "__origin__", None) is tuple and kind.__args__[1:] == (...,)
 
 
 def _make_converter() -> Converter:
@@ -271,7 +268,7 @@ def _make_converter() -> Converter:
     converter.register_structure_hook_func(lambda kind: kind is object, lambda value, _: value)
     converter.register_structure_hook_func(lambda kind: kind == str | int, _read_path_part)
     converter.register_structure_hook_func(_is_json_object, _read_object)
-    converter.register_structure_hook_factory(_is_sequence, _sequence_reader)
+    converter.register_structure_hook_factory(_is_tuple, _tuple_reader)
     converter.register_unstructure_hook(datetime, _write_time)
     converter.register_unstructure_hook(Decimal, str)
     converter.register_unstructure_hook_func(lambda kind: kind is object or _is_json_object(kind), _as_it_is)

@@ -439,6 +439,7 @@ async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
         writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
         await asyncio.sleep(0)
         await store.close()
+        assert not store._writer._thread.is_alive()
         assert await asyncio.gather(*writes) == [None] * 1500
     async with SqliteJobStore.open(path) as store:
         assert await store.count_open() == 1500

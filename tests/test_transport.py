@@ -253,7 +253,9 @@ async def test_a_redirect_of_an_api_call_is_not_followed(
 async def test_no_cookie_comes_back(transport: AiohttpTransport, vendors: Vendors) -> None:
     vendor = await vendors(answer(whole(b"{}", "200 OK", "Set-Cookie: a=b; Path=/"), close=False))
     for method in ("GET", "GET", "POST"):
-        await send(transport, vendor.url, method=method)
+        # By name: aiohttp's own cookie jar would keep nothing from a bare address anyway.
+        await send(transport, f"http://localhost:{vendor.port}/", method=method)
+    assert len(vendor.heads) == 3
     assert not any(b"cookie" in head.lower() for head in vendor.heads)
 
 
@@ -454,6 +456,23 @@ async def test_a_poll_survives_a_kept_connection_that_the_vendor_closed(
     assert vendor.connections == 3
 
 
+async def test_a_repeated_poll_that_is_refused_does_not_hide_that_the_first_one_left(
+    transport: AiohttpTransport,
+) -> None:
+    async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        server.close()
+        writer.close()
+        await writer.wait_closed()
+
+    server = await asyncio.start_server(cut, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    request = HttpRequest.get(f"http://127.0.0.1:{port}/")
+    error = await refusal(transport.send(request, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
+    assert isinstance(error.__cause__, aiohttp.ClientConnectorError)
+    assert verdict(error) == ("unknown_outcome", True, None)
+
+
 async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_kept_connection(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -527,6 +546,21 @@ async def test_media_lands_in_the_file(
     assert (tmp_path / "sink").read_bytes() == song
     assert b"Accept-Encoding: identity\r\n" in vendor.heads[0]
     assert b"Authorization" not in vendor.heads[0]
+
+
+@pytest.mark.parametrize(
+    "path, line",
+    [
+        ("/a song ü.mp3?x=ü y", b"GET /a%20song%20%C3%BC.mp3?x=%C3%BC+y HTTP/1.1"),
+        ("/a%2Fb~c?sign=a%2Bb%3D%7E", b"GET /a%2Fb~c?sign=a%2Bb%3D%7E HTTP/1.1"),
+    ],
+)
+async def test_a_link_is_asked_for_to_the_letter_where_that_is_possible(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, path: str, line: bytes
+) -> None:
+    vendor = await vendors(answer(whole(b"song")))
+    await download(transport, f"http://127.0.0.1:{vendor.port}{path}", tmp_path / "sink")
+    assert vendor.heads[0].split(b"\r\n")[0] == line
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -605,6 +639,14 @@ async def test_a_download_that_stalls_is_given_up(
     vendor = await vendors(then_silence(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc"))
     error = await refusal(download(transport, vendor.url, tmp_path / "sink"))
     assert str(error) == "the media link failed: it stalled for 0.2 s"
+
+
+async def test_a_download_that_announces_too_much_is_not_waited_for(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(then_silence(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"))
+    error = await refusal(download(transport, vendor.url, tmp_path / "sink", max_bytes=100))
+    assert str(error) == "the media link failed: it is larger than 100 bytes"
 
 
 async def test_a_download_that_drips_is_given_up_in_the_end(
