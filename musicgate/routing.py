@@ -76,7 +76,7 @@ def names_of(provider: Provider) -> frozenset[str]:
 
 def find_offer(provider: Provider, model: str) -> Offer | None:
     """The provider's offer of a model: a listed one, or one made for a raw native name where the provider takes any."""
-    listed = next((offer for offer in provider.offers if offer.answers_to(model)), None)
+    listed = _listed(provider, model)
     family, slash, native = model.partition("/")
     if (
         listed is not None
@@ -91,10 +91,17 @@ def find_offer(provider: Provider, model: str) -> Offer | None:
     return Offer(model=model.lower(), native_model=native, abilities=abilities, formats=formats)
 
 
+def _listed(provider: Provider, model: str) -> Offer | None:
+    return next((offer for offer in provider.offers if offer.answers_to(model)), None)
+
+
 def find_route(
     model: str, options: RoutingOptions, providers: Iterable[Provider], *, beta_channel: bool = False
 ) -> Route:
     """Order the providers of a model by the caller's wishes, then by the operator's order.
+
+    A provider that takes any native name is asked only if nobody lists the model: it would take ``suno/v3.5`` for a native name that its
+    vendor does not have, while the one next to it offers just that.
 
     Args:
         model: public model id, without a suffix.
@@ -105,8 +112,10 @@ def find_route(
     candidates: list[Candidate] = []
     excluded: list[Exclusion] = []
     offered = False
-    for provider in sorted(providers, key=lambda provider: (provider.priority, provider.plugin)):
-        offer = find_offer(provider, model)
+    ordered = sorted(providers, key=lambda provider: (provider.priority, provider.plugin))
+    find = _listed if any(_listed(provider, model) for provider in ordered) else find_offer
+    for provider in ordered:
+        offer = find(provider, model)
         if offer is None:
             excluded.append(_exclude(provider, "model_not_offered", f"does not offer {model}"))
             continue

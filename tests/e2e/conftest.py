@@ -311,6 +311,12 @@ def open_house(tmp_path: Path, plugins: PluginHost) -> OpenHouse:
     return lambda **options: running_house(tmp_path, plugins, **options)
 
 
+@pytest.fixture(scope="session")
+def house_starter() -> OpenHouse:
+    """`running_house`, for a module that shares a house of its own."""
+    return running_house
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def house(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[House]:
     """The house that the tests of a module share."""
