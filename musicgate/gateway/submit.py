@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.gateway.prepare import Choice
-    from musicgate.model import JobUpdate, MusicRequest, OptionWarning
+    from musicgate.model import JobUpdate, JsonValue, MusicRequest, OptionWarning
 
 _log = logging.getLogger(__name__)
 
@@ -155,11 +155,8 @@ async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> 
     now = context.clock.now()
     if update.failure is not None and update.native_id is None:
         failure = update.failure
-        return await record.change(
-            context,
-            job,
-            lambda current: _refuse(current, failure, now),
-        )
+        body = update.body if job.request.debug.return_upstream_response else None
+        return await record.change(context, job, lambda current: _refuse(current, failure, now, body))
     job = await record.fold(context, job, update)
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.SENT:
         job = await record.change(context, job, lambda current: _accept(current, now))
@@ -170,11 +167,7 @@ async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error
     now = context.clock.now()
     failure = error.failure
     if not error.maybe_accepted:
-        return await record.change(
-            context,
-            job,
-            lambda current: _refuse(current, failure, now),
-        )
+        return await record.change(context, job, lambda current: _refuse(current, failure, now))
     callback_url = context.callback_url(job.id, job.callback_token)
     adoptable = is_adoptable(job, choice.live, callback_url)
     _log.warning(
@@ -201,13 +194,12 @@ def _attempt(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
     )
 
 
-def _refuse(job: Job, failure: Failure, now: datetime) -> Job:
-    """A job whose call created nothing; a callback that was faster knows better."""
-    return (
-        job
-        if job.native_id is not None
-        else lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
-    )
+def _refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
+    """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
+    if job.native_id is not None:
+        return job
+    refused = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
+    return refused if body is None else attrs.evolve(refused, native_response=body)
 
 
 def _next(job: Job, choice: Choice, attempt: Attempt) -> Job:
@@ -227,7 +219,13 @@ def _with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
         else None
     )
     warnings = own + choice.translation.warnings
-    return attrs.evolve(job, attempts=(*job.attempts, attempt), warnings=warnings, native_request=sent)
+    return attrs.evolve(
+        job,
+        attempts=(*job.attempts, attempt),
+        warnings=warnings,
+        native_request=sent,
+        native_response=None,
+    )
 
 
 def _start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
