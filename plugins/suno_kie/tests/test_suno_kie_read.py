@@ -170,6 +170,8 @@ def test_a_code_of_a_call_says_nothing_about_why_a_task_failed(code: int | None)
         (405, "not_found"),
         (413, "invalid"),
         (418, "invalid"),
+        (451, "forbidden"),
+        (499, "invalid"),
         (429, "rate_limited"),
         (500, "upstream_failed"),
         (503, "upstream_failed"),
@@ -217,6 +219,26 @@ def test_a_create_answer_that_may_hide_a_task_is_never_a_plain_no(body: object, 
         parse(Step.CREATE, body, status)
     assert caught.value.maybe_accepted
     assert not caught.value.retryable
+
+
+@pytest.mark.parametrize("status", [400, 404, 499])
+def test_an_http_refusal_without_a_body_created_nothing(status: int) -> None:
+    with pytest.raises(ProviderError) as caught:
+        parse(Step.CREATE, b"no", status)
+    assert not caught.value.maybe_accepted
+
+
+def test_an_http_refusal_without_a_code_keeps_its_words() -> None:
+    failure = parse(Step.CREATE, {"error": "who are you"}, 401).failure
+    assert failure is not None
+    assert (failure.reason, failure.message, failure.native_message) == (
+        FailureClass.AUTH,
+        "who are you",
+        "who are you",
+    )
+    silent = parse(Step.CREATE, {}, 401).failure
+    assert silent is not None
+    assert (silent.message, silent.native_message) == ("HTTP 401 without a readable body", None)
 
 
 def test_plain_http_refusals_allow_another_try() -> None:

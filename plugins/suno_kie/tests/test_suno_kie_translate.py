@@ -303,12 +303,31 @@ def test_a_whole_neutral_song_is_sent_without_a_word() -> None:
     [
         ("[Verse]\n(hum)\n", "Untitled"),
         ("one two " * 20, ("one two " * 10).strip()),
+        ("x" * 80, "x" * 80),
         ("x" * 81, "Untitled"),
+        ("one " + "x" * 76, "one " + "x" * 76),
         ("  Hello   there ", "Hello there"),
     ],
 )
 def test_a_title_made_of_lyrics_fits(lyrics: str, title: str) -> None:
     assert sent(translate(lyrics=lyrics, style="folk"))["title"] == title
+
+
+def test_a_model_that_nobody_knows_takes_any_style_and_a_short_title() -> None:
+    translation = translate(suno={"model": "V9"}, prompt="x" * 2000, lyrics="word " * 30)
+    assert sent(translation)["style"] == "x" * 2000
+    assert sent(translation)["title"] == ("word " * 16).strip()
+
+
+@pytest.mark.parametrize(
+    ("block", "neutral"),
+    [({"title": "Rain"}, {"style": "ambient"}), ({"style": "ambient"}, {"title": "Rain"})],
+)
+def test_one_neutral_word_is_enough_for_a_custom_instrumental(
+    block: dict[str, Any], neutral: dict[str, Any]
+) -> None:
+    body = sent(translate(suno={**block, "instrumental": True}, **neutral))
+    assert (body["customMode"], body["style"], body["title"]) == (True, "ambient", "Rain")
 
 
 def test_lyrics_that_are_too_long_are_refused_by_their_own_name() -> None:

@@ -127,7 +127,8 @@ def _custom_as_said(wish: Wish) -> Plan:
 
 def _custom_for_lyrics(wish: Wish, lyrics: Said, limits: Limits) -> Plan:
     style, title, warnings = wish.style, wish.title, []
-    fits = wish.idea is not None and utf16_units(wish.idea.text) <= (limits.style_chars or 0)
+    longest = limits.style_chars
+    fits = wish.idea is not None and (longest is None or utf16_units(wish.idea.text) <= longest)
     if style is None and wish.idea and fits:
         style = wish.idea
         warnings.append(
