@@ -1,0 +1,468 @@
+from datetime import UTC, datetime, timedelta
+from itertools import product
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musicgate import Failure, FailureClass, Job, JobState, JobUpdate, MusicRequest, NativeTrack, Track
+from musicgate.lifecycle import (
+    TRANSITIONS,
+    apply,
+    fail,
+    history,
+    merge_tracks,
+    next_look_s,
+    settle,
+    track_indexes,
+    with_outcome,
+)
+from musicgate.model import (
+    Asset,
+    Attempt,
+    AttemptOutcome,
+    Doubt,
+    EventKind,
+    OptionWarning,
+    PollSchedule,
+    Usage,
+    WarningCode,
+)
+
+START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+LATER = START + timedelta(seconds=60)
+LINK = "https://cdn.test/1.mp3"
+SONG = NativeTrack(native_id="t1", audio_url=LINK)
+REFUSED = Failure(reason=FailureClass.MODERATION, message="no")
+ASSET = Asset(name="a/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=5, duration_s=2.5)
+QUEUED, IN_PROGRESS, COMPLETED, FAILED = JobState
+
+
+def attempt(outcome: AttemptOutcome = AttemptOutcome.SENT, native_id: str | None = None) -> Attempt:
+    return Attempt(
+        plugin="one",
+        provider="fake",
+        model="fake/song",
+        native_model="native",
+        outcome=outcome,
+        planned_at=START,
+        native_id=native_id,
+    )
+
+
+def job(state: JobState = QUEUED, **more: object) -> Job:
+    known = Job(
+        id="music_1",
+        account="local",
+        generation_id="G-1",
+        request=MusicRequest(model="fake/song"),
+        state=state,
+        created_at=START,
+        updated_at=START,
+        deadline_at=START + timedelta(seconds=600),
+        callback_token="token-not-real",
+        attempts=(attempt(),),
+    )
+    return attrs.evolve(known, **more)  # type: ignore[arg-type]  # a test's own fields
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+# --------------------------------------------------------------------------------------------- states, every pair
+
+
+def test_transitions_are_these_and_no_others() -> None:
+    allowed = {(QUEUED, IN_PROGRESS), (QUEUED, COMPLETED), (QUEUED, FAILED)}
+    allowed |= {(IN_PROGRESS, COMPLETED), (IN_PROGRESS, FAILED)}
+    assert {(one, two) for one, two in product(JobState, JobState) if two in TRANSITIONS[one]} == allowed
+    assert {state for state in JobState if not TRANSITIONS[state]} == {
+        state for state in JobState if state.is_final
+    }
+
+
+#: State before, the vendor's verdict, state after and whether it counts as delivered. "completed" brings audio here.
+PAIRS = [
+    (QUEUED, None, QUEUED, False),
+    (QUEUED, QUEUED, QUEUED, False),
+    (QUEUED, IN_PROGRESS, IN_PROGRESS, False),
+    (QUEUED, COMPLETED, IN_PROGRESS, True),
+    (QUEUED, FAILED, FAILED, False),
+    (IN_PROGRESS, None, IN_PROGRESS, False),
+    (IN_PROGRESS, QUEUED, IN_PROGRESS, False),
+    (IN_PROGRESS, IN_PROGRESS, IN_PROGRESS, False),
+    (IN_PROGRESS, COMPLETED, IN_PROGRESS, True),
+    (IN_PROGRESS, FAILED, FAILED, False),
+    *((state, verdict, state, False) for state in (COMPLETED, FAILED) for verdict in (None, *JobState)),
+]
+
+
+@pytest.mark.parametrize(("before", "verdict", "after", "delivered"), PAIRS)
+@pytest.mark.parametrize("by_word", [True, False])
+def test_verdict_moves_a_job(
+    before: JobState, verdict: JobState | None, after: JobState, *, delivered: bool, by_word: bool
+) -> None:
+    update = JobUpdate(native_status="word", state=None if by_word else verdict, tracks=(SONG,))
+    moved = apply(job(before), update, verdict if by_word else None, LATER)
+    assert moved.state is after
+    assert (moved.delivered_at == LATER) is delivered
+    assert (moved.failure is not None) is (after is FAILED and before is not FAILED)
+
+
+@pytest.mark.parametrize("state", [COMPLETED, FAILED])
+def test_final_state_absorbs_everything(state: JobState) -> None:
+    final = job(state)
+    update = JobUpdate(native_id="n", native_status="w", tracks=(SONG,), failure=REFUSED)
+    assert apply(final, update, IN_PROGRESS, LATER) is final
+    assert fail(final, REFUSED, LATER) is final
+    assert settle(final, [], Usage(), LATER) is final
+
+
+def test_delivered_job_hears_nothing_more() -> None:
+    delivered = job(IN_PROGRESS, delivered_at=START)
+    assert apply(delivered, JobUpdate(failure=REFUSED), FAILED, LATER) is delivered
+
+
+def test_verdict_of_the_plugin_beats_the_word() -> None:
+    assert apply(job(), JobUpdate(native_status="w", state=IN_PROGRESS), FAILED, LATER).state is IN_PROGRESS
+
+
+def test_same_answer_again_gives_the_same_object() -> None:
+    update = JobUpdate(native_id="n-1", native_status="works", tracks=(SONG,))
+    once = apply(job(), update, IN_PROGRESS, LATER)
+    assert once.updated_at == LATER
+    assert apply(once, update, IN_PROGRESS, LATER + timedelta(seconds=9)) is once
+
+
+def test_failure_says_what_the_vendor_said() -> None:
+    failed = apply(job(), JobUpdate(native_status="ERROR"), FAILED, LATER)
+    assert failed.failure == Failure(
+        reason=FailureClass.UPSTREAM_FAILED, message="the vendor reported 'ERROR'"
+    )
+    assert (failed.completed_at, failed.updated_at) == (LATER, LATER)
+    assert apply(job(), JobUpdate(failure=REFUSED), COMPLETED, LATER).failure is REFUSED
+
+
+def test_unknown_word_is_kept_and_an_absent_one_keeps_the_last() -> None:
+    once = apply(job(), JobUpdate(native_status="NOVEL"), None, LATER)
+    assert (once.state, once.native_status) == (QUEUED, "NOVEL")
+    assert apply(once, JobUpdate(), None, LATER).native_status == "NOVEL"
+
+
+def test_warnings_are_gathered_once() -> None:
+    note = OptionWarning(code=WarningCode.CHANGED, path=("seed",), message="changed")
+    once = apply(job(), JobUpdate(warnings=(note,)), None, LATER)
+    assert once.warnings == (note,)
+    assert apply(once, JobUpdate(warnings=(note,)), None, LATER).warnings == (note,)
+
+
+# ------------------------------------------------------------------------------------------------------ native ids
+
+
+def test_first_native_id_adopts_the_attempt_and_never_changes() -> None:
+    adopted = apply(job(), JobUpdate(native_id="n-1"), None, LATER)
+    assert adopted.attempt is not None
+    assert (adopted.native_id, adopted.attempt.outcome) == ("n-1", AttemptOutcome.ACCEPTED)
+    assert adopted.attempt.answered_at == LATER
+    assert apply(adopted, JobUpdate(native_id="n-2"), None, LATER) is adopted
+
+
+def test_only_the_last_attempt_is_adopted() -> None:
+    two = job(attempts=(attempt(AttemptOutcome.REFUSED), attempt(AttemptOutcome.UNKNOWN)))
+    adopted = apply(two, JobUpdate(native_id="n-1"), None, LATER)
+    assert [(item.outcome.value, item.native_id) for item in adopted.attempts] == [
+        ("refused", None),
+        ("accepted", "n-1"),
+    ]
+
+
+def test_outcome_is_written_to_the_last_attempt() -> None:
+    two = job(attempts=(attempt(), attempt()))
+    noted = with_outcome(two, AttemptOutcome.UNKNOWN, LATER, REFUSED)
+    assert noted.attempts[0] == attempt()
+    assert noted.attempt == attrs.evolve(
+        attempt(), outcome=AttemptOutcome.UNKNOWN, failure=REFUSED, answered_at=LATER
+    )
+    assert noted.updated_at == LATER
+    bare = job(attempts=())
+    assert with_outcome(bare, AttemptOutcome.UNKNOWN, LATER) is bare
+
+
+# ----------------------------------------------------------------------------------------------- doubts and grace
+
+DOUBT = JobUpdate(doubt=Doubt(failure=REFUSED, grace_s=30))
+EMPTY = JobUpdate(native_status="done")
+
+
+@pytest.mark.parametrize(
+    ("update", "mapped", "speed", "lasts_s"),
+    [
+        (DOUBT, None, 1.0, 30.0),
+        (DOUBT, None, 10.0, 3.0),
+        (EMPTY, COMPLETED, 1.0, 120.0),
+        (EMPTY, COMPLETED, 60.0, 2.0),
+        (attrs.evolve(DOUBT, state=COMPLETED, tracks=(SONG,)), None, 1.0, 30.0),
+    ],
+)
+def test_doubt_ends_a_job_only_when_it_lasts(
+    update: JobUpdate, mapped: JobState | None, speed: float, lasts_s: float
+) -> None:
+    doubted = apply(job(), update, mapped, START, speed)
+    assert doubted.doubt_since == START
+    assert apply(doubted, update, mapped, at(lasts_s - 0.001), speed) == doubted
+    failed = apply(doubted, update, mapped, at(lasts_s), speed)
+    assert failed.state is FAILED
+    assert failed.doubt_since is None
+
+
+def test_success_without_audio_counts_as_work_in_progress_and_says_why_it_fails() -> None:
+    doubted = apply(job(), EMPTY, COMPLETED, START)
+    assert doubted.state is IN_PROGRESS
+    failed = apply(doubted, EMPTY, COMPLETED, at(120))
+    assert failed.failure is not None
+    assert failed.failure.message == "the vendor reported success but delivered no audio"
+
+
+@pytest.mark.parametrize("update", [JobUpdate(native_status="works"), JobUpdate()])
+def test_better_answer_ends_the_doubt(update: JobUpdate) -> None:
+    doubted = apply(job(), DOUBT, None, START)
+    cleared = apply(doubted, update, IN_PROGRESS, at(10))
+    assert cleared.doubt_since is None
+    assert apply(cleared, DOUBT, None, at(35)).state is IN_PROGRESS
+
+
+def test_audio_as_bytes_is_audio() -> None:
+    update = JobUpdate(native_status="done", tracks=(NativeTrack(audio=b"sound"),))
+    assert apply(job(), update, COMPLETED, LATER).delivered_at == LATER
+
+
+def test_stream_alone_is_no_audio() -> None:
+    update = JobUpdate(native_status="done", tracks=(NativeTrack(stream_audio_url=LINK),))
+    assert apply(job(), update, COMPLETED, LATER).delivered_at is None
+
+
+def test_broken_track_is_no_audio() -> None:
+    broken = attrs.evolve(SONG, failure_message="broken")
+    assert apply(job(), JobUpdate(tracks=(broken,)), COMPLETED, LATER).delivered_at is None
+
+
+def test_audio_that_an_earlier_answer_showed_counts() -> None:
+    shown = apply(job(), JobUpdate(tracks=(SONG,)), IN_PROGRESS, START)
+    assert apply(shown, EMPTY, COMPLETED, LATER).delivered_at == LATER
+
+
+# ---------------------------------------------------------------------------------------------------- monotonicity
+
+_WORDS = {"waits": QUEUED, "works": IN_PROGRESS, "done": COMPLETED, "bad": FAILED}
+_RANK = {QUEUED: 0, IN_PROGRESS: 1, COMPLETED: 2, FAILED: 2}
+_NATIVE_TRACKS = st.builds(
+    NativeTrack,
+    native_id=st.sampled_from([None, "a", "b", "c"]),
+    audio_url=st.sampled_from([None, LINK, "https://cdn.test/2.mp3"]),
+    stream_audio_url=st.sampled_from([None, "https://s.test/1"]),
+    title=st.sampled_from([None, "One", "Two"]),
+    failure_message=st.sampled_from([None, None, "broken"]),
+)
+_UPDATES = st.builds(
+    JobUpdate,
+    native_id=st.sampled_from([None, "n-1", "n-2"]),
+    native_status=st.sampled_from([None, "novel", *_WORDS]),
+    state=st.sampled_from([None, None, *JobState]),
+    tracks=st.lists(_NATIVE_TRACKS, max_size=3).map(tuple),
+    failure=st.sampled_from([None, None, None, REFUSED]),
+    doubt=st.sampled_from([None, None, Doubt(failure=REFUSED, grace_s=30)]),
+)
+
+
+@given(st.lists(st.tuples(_UPDATES, st.floats(0, 100)), max_size=12))
+def test_no_sequence_of_answers_turns_a_job_back(steps: list[tuple[JobUpdate, float]]) -> None:
+    current, now = job(), START
+    for update, pause_s in steps:
+        now += timedelta(seconds=pause_s)
+        following = apply(current, update, _WORDS.get(update.native_status or ""), now)
+        assert following.state is current.state or following.state in TRANSITIONS[current.state]
+        assert _RANK[following.state] >= _RANK[current.state]
+        assert following.state is not COMPLETED  # only settling completes a job
+        assert current.native_id in {None, following.native_id}
+        assert current.native_status is None or following.native_status is not None
+        assert current.delivered_at in {None, following.delivered_at}
+        assert (following.failure is not None) == (following.state is FAILED)
+        assert (following.completed_at is not None) == following.state.is_final
+        assert [track.index for track in following.tracks] == list(range(len(following.tracks)))
+        for old, new in zip(current.tracks, following.tracks, strict=False):
+            assert old.native_id in {None, new.native_id}
+            assert not (old.audio_url and not new.audio_url)
+        if current.state.is_final or current.delivered_at:
+            assert following is current
+        again = apply(following, update, _WORDS.get(update.native_status or ""), now)
+        assert again.state is following.state
+        assert again.native_id == following.native_id
+        current = following
+
+
+# --------------------------------------------------------------------------------------------------------- settling
+
+
+def test_settled_job_has_usage_and_one_good_track_is_enough() -> None:
+    tracks = [Track(index=0, asset=ASSET), Track(index=1, audio_url=LINK, failure_message="broken")]
+    usage = Usage(output_audio_count=1)
+    settled = settle(job(IN_PROGRESS, delivered_at=START), tracks, usage, LATER)
+    assert (settled.state, settled.usage, settled.tracks) == (COMPLETED, usage, tuple(tracks))
+    assert (settled.completed_at, settled.updated_at) == (LATER, LATER)
+
+
+@pytest.mark.parametrize(
+    ("tracks", "reason"),
+    [
+        ([], "no audio"),
+        ([Track(index=0, stream_audio_url=LINK)], "no audio"),
+        (
+            [Track(index=n, audio_url=LINK, failure_message=f"HTTP 40{n}") for n in (3, 4)],
+            "HTTP 403; HTTP 404",
+        ),
+    ],
+)
+def test_job_without_a_good_track_has_failed_and_may_have_cost(tracks: list[Track], reason: str) -> None:
+    settled = settle(job(IN_PROGRESS, delivered_at=START), tracks, Usage(), LATER)
+    assert (settled.state, settled.usage) == (FAILED, None)
+    assert settled.failure == Failure(
+        reason=FailureClass.UPSTREAM_FAILED,
+        message=f"the vendor reported success but its audio could not be kept: {reason}",
+        may_have_cost=True,
+    )
+
+
+# ----------------------------------------------------------------------------------------------------------- looks
+
+SCHEDULE = PollSchedule(first_s=20, min_s=5, max_s=30)
+
+
+@pytest.mark.parametrize(
+    ("age_s", "speed", "pause_s"),
+    [
+        (0, 1, 20),
+        (15, 1, 5),
+        (19.5, 1, 0.5),
+        (20, 1, 5),
+        (40, 1, 6),
+        (100, 1, 15),
+        (200, 1, 30),
+        (100_000, 1, 30),
+        (-3, 1, 20),
+        (0, 10, 2),
+        (2, 10, 0.5),
+        (4, 10, 0.6),
+        (200, 10, 3),
+    ],
+)
+def test_looks_grow_rarer_with_age(age_s: float, speed: float, pause_s: float) -> None:
+    assert next_look_s(job(), SCHEDULE, at(age_s), speed) == pytest.approx(pause_s)
+
+
+# ---------------------------------------------------------------------------------------------------------- tracks
+
+
+def known(*native_ids: str | None) -> list[Track]:
+    return [Track(index=index, native_id=native_id) for index, native_id in enumerate(native_ids)]
+
+
+@pytest.mark.parametrize(
+    ("before", "seen", "after", "indexes"),
+    [
+        ((), ("a", "b"), ("a", "b"), (0, 1)),
+        ((), (None, None), (None, None), (0, 1)),
+        (("a", "b"), ("b", "a"), ("a", "b"), (1, 0)),
+        (("a", "b"), ("b",), ("a", "b"), (1,)),
+        ((None, None), ("a", "b"), ("a", "b"), (0, 1)),
+        (("a",), (None, "b"), ("a", "b"), (0, 1)),
+        (("a",), ("b",), ("a", "b"), (1,)),
+        (("a", "b"), (None, None), ("a", "b"), (0, 1)),
+        ((), ("a", "a"), ("a",), (0, 0)),
+        (("a",), (), ("a",), ()),
+    ],
+)
+def test_tracks_are_matched_by_id_then_by_place(
+    before: tuple[str | None, ...],
+    seen: tuple[str | None, ...],
+    after: tuple[str | None, ...],
+    indexes: tuple[int, ...],
+) -> None:
+    natives = [NativeTrack(native_id=native_id) for native_id in seen]
+    merged = merge_tracks(known(*before), natives)
+    assert [track.native_id for track in merged] == list(after)
+    assert [track.index for track in merged] == list(range(len(after)))
+    assert track_indexes(known(*before), natives) == indexes
+
+
+def test_what_is_known_is_not_taken_back_by_an_empty_answer() -> None:
+    full = NativeTrack(
+        native_id="a",
+        audio_url=LINK,
+        fallback_urls=("https://spare.test/1",),
+        title="One",
+        duration_s=2.5,
+        extra={"words": []},
+        audio=b"bytes stay out of a track",
+    )
+    once = merge_tracks([], [full])
+    assert once == (
+        Track(
+            index=0,
+            native_id="a",
+            audio_url=LINK,
+            fallback_urls=("https://spare.test/1",),
+            title="One",
+            duration_s=2.5,
+            extra={"words": []},
+        ),
+    )
+    assert merge_tracks(once, [NativeTrack(native_id="a")]) == once
+    assert merge_tracks(once, [NativeTrack(native_id="a", title="Two")])[0].title == "Two"
+
+
+def test_kept_audio_stays_with_its_track() -> None:
+    kept = [Track(index=0, native_id="a", asset=ASSET)]
+    assert merge_tracks(kept, [NativeTrack(native_id="b"), SONG])[0].asset is ASSET
+
+
+# --------------------------------------------------------------------------------------------------------- history
+
+
+def test_history_begins_with_the_wish_and_its_attempt() -> None:
+    events = history(None, job(), START)
+    assert [(event.kind, event.at, dict(event.data)) for event in events] == [
+        (EventKind.CREATED, START, {"model": "fake/song"}),
+        (EventKind.ATTEMPT, START, {"plugin": "one", "outcome": "sent", "native_id": None}),
+    ]
+
+
+def test_history_tells_what_changed_and_in_which_order() -> None:
+    before = job()
+    after = apply(
+        before, JobUpdate(native_id="n-1", tracks=(attrs.evolve(SONG, title="One"),)), COMPLETED, LATER
+    )
+    assert [(event.kind.value, dict(event.data)) for event in history(before, after, LATER)] == [
+        ("attempt", {"plugin": "one", "outcome": "accepted", "native_id": "n-1"}),
+        ("state", {"from": "queued", "to": "in_progress"}),
+        ("track", {"index": 0, "title": "One"}),
+        ("output", {"tracks": 1}),
+    ]
+    settled = settle(after, after.tracks, Usage(), LATER)
+    assert [(event.kind.value, dict(event.data)) for event in history(after, settled, LATER)] == [
+        ("state", {"from": "in_progress", "to": "completed"}),
+        ("settled", {"state": "completed", "reason": None}),
+    ]
+
+
+def test_history_of_a_failure_names_the_class() -> None:
+    events = history(job(), fail(job(), REFUSED, LATER), LATER)
+    assert dict(events[-1].data) == {"state": "failed", "reason": "moderation"}
+
+
+def test_history_of_one_more_attempt() -> None:
+    before = job(attempts=(attempt(AttemptOutcome.REFUSED),))
+    after = job(attempts=(attempt(AttemptOutcome.REFUSED), attempt(AttemptOutcome.PLANNED)))
+    assert [event.data["outcome"] for event in history(before, after, LATER)] == ["planned"]
+    assert history(after, attrs.evolve(after, native_status="x"), LATER) == ()

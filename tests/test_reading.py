@@ -1,0 +1,209 @@
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from musicgate import HttpResponse, reading
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=8,
+)
+
+
+@given(_JSON | st.binary() | st.from_regex(r"[0-9.eE+ -]{0,40}s?") | st.from_regex(r"https?:.{0,20}"))
+def test_no_value_makes_a_reader_raise(value: Any) -> None:
+    assert isinstance(reading.mapping(value), dict)
+    assert isinstance(reading.items(value), list)
+    for read in (reading.text, reading.url, reading.seconds, reading.integer, reading.moment):
+        read(value)
+
+
+@given(
+    st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,4} [A-Z][a-z]{2} [0-9]{1,12} .{0,9} [+-]?[0-9]{0,9}")
+)
+def test_no_header_makes_the_reader_raise(value: str) -> None:
+    wait_s = reading.retry_after_s(HttpResponse(status=429, headers={"Retry-After": value, "Date": value}))
+    assert wait_s is None or wait_s >= 0
+
+
+@pytest.mark.parametrize(("value", "expected"), [({"a": 1}, {"a": 1}), ([], {}), (None, {}), ("x", {})])
+def test_mapping(value: object, expected: dict[str, object]) -> None:
+    assert reading.mapping(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ([{"a": 1}, None, "x", {"b": 2}, [{"c": 3}]], [{"a": 1}, {"b": 2}]),
+        ({"a": 1}, [{"a": 1}]),
+        (None, []),
+        ("text", []),
+        ([], []),
+    ],
+)
+def test_items(value: object, expected: list[object]) -> None:
+    assert reading.items(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ({"a": None, "b": "  ", "c": 0, "d": 1}, 0),
+        ({"b": "", "d": False}, False),
+        ({"a": [], "d": 1}, []),
+        ({"z": 1}, None),
+    ],
+)
+def test_first_takes_what_is_neither_missing_null_nor_blank(
+    source: dict[str, object], expected: object
+) -> None:
+    assert reading.first(source, "a", "b", "c", "d") == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (" abc ", "abc"),
+        ("", None),
+        (" \n", None),
+        (17, "17"),
+        (0, "0"),
+        (True, None),
+        (1.5, None),
+        (None, None),
+        (["a"], None),
+    ],
+)
+def test_text(value: object, expected: str | None) -> None:
+    assert reading.text(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (" https://a.test/x?y=%20 ", "https://a.test/x?y=%20"),
+        ("http://127.0.0.1:80/", "http://127.0.0.1:80/"),
+        ("HTTPS://a.test", "HTTPS://a.test"),
+        ("", None),
+        ("/relative", None),
+        ("ftp://a.test/x", None),
+        ("data:audio/mp3;base64,AA", None),
+        ("https://", None),
+        ("http://[::1", None),
+        (5, None),
+        (None, None),
+    ],
+)
+def test_url(value: object, expected: str | None) -> None:
+    assert reading.url(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (186, 186.0),
+        (186.5, 186.5),
+        ("186.5", 186.5),
+        ("186 s", 186.0),
+        (" 12SECONDS ", 12.0),
+        ("3 sec", 3.0),
+        ("", None),
+        ("long", None),
+        ("1m", None),
+        ("-5", None),
+        (0, None),
+        ("0", None),
+        (-1, None),
+        (float("nan"), None),
+        (float("inf"), None),
+        (10**400, None),
+        ("9" * 400, None),
+        (True, None),
+        (None, None),
+        ({}, None),
+    ],
+)
+def test_seconds(value: object, expected: float | None) -> None:
+    assert reading.seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (5, 5),
+        (-5, -5),
+        (5.0, 5),
+        (" 17 ", 17),
+        ("-3", -3),
+        ("1.0", None),
+        (5.5, None),
+        (float("inf"), None),
+        (True, None),
+        ("", None),
+        ("9" * 19, None),
+        (None, None),
+    ],
+)
+def test_integer(value: object, expected: int | None) -> None:
+    assert reading.integer(value) == expected
+    assert not isinstance(reading.integer(value), bool)
+
+
+NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (1_782_907_200, NOON),
+        (1_782_907_200_000, NOON),
+        ("1782907200000", NOON),
+        ("2026-07-01T12:00:00Z", NOON),
+        ("2026-07-01T14:00:00+02:00", NOON),
+        ("2026-07-01T12:00:00", NOON),
+        (" 2026-07-01 12:00:00 ", NOON),
+        (1_782_907_200_500, NOON.replace(microsecond=500_000)),
+        ("yesterday", None),
+        ("", None),
+        (10**30, None),
+        (-(10**30), None),
+        ("0001-01-01T00:00:00+14:00", None),
+        (True, None),
+        (None, None),
+    ],
+)
+def test_moment(value: object, expected: datetime | None) -> None:
+    assert reading.moment(value) == expected
+
+
+DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("headers", "expected"),
+    [
+        ({"Retry-After": "120"}, 120.0),
+        ({"retry-after": " 1.5 "}, 1.5),
+        ({"RETRY-AFTER": "Wed, 01 Jul 2026 12:01:30 GMT", "Date": DATE}, 90.0),
+        ({"Retry-After": "Wed, 01 Jul 2026 11:00:00 GMT", "Date": DATE}, 0.0),
+        ({"Retry-After": "Wed, 01 Jul 2026 12:00:10 GMT"}, 5.0),
+        ({"Retry-After": "Wed, 01 Jul 2026 12:00:10 -0000", "Date": DATE}, 10.0),
+        ({"Retry-After": "soon", "Date": DATE}, None),
+        ({"Retry-After": "-5", "Date": DATE}, None),
+        ({"Retry-After": ""}, None),
+        ({}, None),
+    ],
+)
+def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
+    received_at = NOON.replace(second=5)
+    assert (
+        reading.retry_after_s(HttpResponse(status=429, headers=headers, received_at=received_at)) == expected
+    )
+
+
+def test_retry_after_as_a_date_needs_a_clock() -> None:
+    assert reading.retry_after_s(HttpResponse(status=429, headers={"Retry-After": DATE})) is None
