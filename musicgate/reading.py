@@ -115,6 +115,6 @@ def retry_after_s(response: HttpResponse) -> float | None:
 def _http_date(value: str | None) -> datetime | None:
     try:
         parsed = parsedate_to_datetime(value) if value else None
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return None
     return parsed.replace(tzinfo=UTC) if parsed and parsed.tzinfo is None else parsed

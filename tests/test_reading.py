@@ -194,6 +194,8 @@ DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
         ({"Retry-After": "Wed, 01 Jul 2026 12:00:10 -0000", "Date": DATE}, 10.0),
         ({"Retry-After": "soon", "Date": DATE}, None),
         ({"Retry-After": "-5", "Date": DATE}, None),
+        ({"Retry-After": f"Wed, 01 Jul {'9' * 20} 12:00:00 GMT", "Date": DATE}, None),
+        ({"Retry-After": "Wed, 01 Jul 2026 12:00:00 +99999999999", "Date": DATE}, None),
         ({"Retry-After": ""}, None),
         ({}, None),
     ],
