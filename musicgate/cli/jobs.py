@@ -47,7 +47,11 @@ def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
         (job.id, job.state.value, job.request.model, job.plugin or "-", age_text(now - job.created_at))
         for job in found
     ]
-    print_table(("job", "state", "model", "plugin", "age"), rows, empty="no jobs here yet")
+    print_table(
+        ("job", "state", "model", "plugin", "age"),
+        rows,
+        empty="no other jobs here" if busy else "no jobs here yet",
+    )
 
 
 @click.command()

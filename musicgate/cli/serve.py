@@ -52,7 +52,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A fault for all vendors, e.g. audio=missing; may be repeated.",
+    help="A fault, e.g. suno_kie.end=SENSITIVE_WORD_ERROR, or without the plugin for all; may be repeated.",
 )
 @click.option(
     "--data",

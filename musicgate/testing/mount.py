@@ -45,7 +45,16 @@ async def mounted(emulator: Emulator) -> AsyncIterator[str]:
         Its origin, ``http://127.0.0.1:<port>``: the base URL for the plugin's settings.
     """
     clock = _Clock()
-    server = web.Server(lambda request: _serve(emulator, clock, request), access_log=None)
+    running: set[asyncio.Task[object]] = set()
+
+    async def serve(request: web.BaseRequest) -> web.StreamResponse:
+        task = asyncio.current_task()
+        if task is not None:
+            running.add(task)
+            task.add_done_callback(running.discard)
+        return await _serve(emulator, clock, request)
+
+    server = web.Server(serve, access_log=None)
     runner = web.ServerRunner(server, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     calling: asyncio.Task[None] | None = None
@@ -59,6 +68,13 @@ async def mounted(emulator: Emulator) -> AsyncIterator[str]:
         if calling is not None:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
+        # aiohttp would let what is under way go on: a song that is long in the making for as long as it takes.
+        for site in list(runner.sites):
+            await site.stop()
+        under_way = list(running)
+        for task in under_way:
+            task.cancel()
+        await asyncio.gather(*under_way, return_exceptions=True)
         await runner.cleanup()
 
 
@@ -103,7 +119,10 @@ async def _serve(emulator: Emulator, clock: _Clock, request: web.BaseRequest) ->
         await asyncio.sleep(answer.delay_s)
     if answer.drop:
         return _hang_up(request)
-    return await _send(request, answer)
+    try:
+        return await _send(request, answer)
+    except ConnectionResetError:  # the caller did not wait
+        return _hang_up(request)
 
 
 async def _send(request: web.BaseRequest, answer: EmulatedAnswer) -> web.StreamResponse:

@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.emulation import EmulatorOptions
-from musicgate.errors import PluginError
+from musicgate.errors import ConfigError, PluginError
 from musicgate.settings import AssetSettings, StoreSettings, resolve
 from musicgate.testing.mount import mounted
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from musicgate.emulation import Emulator
     from musicgate.model import Provider
-    from musicgate.plugins import PluginHost
+    from musicgate.plugins import PluginHost, ProviderPlugin
     from musicgate.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -54,13 +55,19 @@ async def sandbox(
         settings: the operator's; server, accounts, limits and the plugins' own settings stay as they are.
         host: whose emulators are started.
         speed: divides every delay of the vendors, every poll interval and grace period.
-        switches: faults for all vendors, by name; each vendor takes those that it knows.
+        switches: faults by name: ``suno_kie.end`` is for one plugin, ``end`` for every vendor that knows it.
         public_url: where the server under test listens, so that callbacks arrive; "" = nobody listens, the vendors are polled.
         data_dir: folder for jobs and audio; None = a temporary one that vanishes.
 
     Yields:
         Settings to open a gateway with.
+
+    Raises:
+        ConfigError: a switch is for a plugin that is not there, or is none that its vendor knows.
     """
+    for name in switches:
+        if "." in name and name.partition(".")[0] not in host.providers:
+            raise ConfigError("no such plugin is installed", key=name, source="switches")
     async with AsyncExitStack() as stack:
         folder = data_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-sandbox-"))
@@ -71,11 +78,8 @@ async def sandbox(
             if not resolve(settings, plugin.provider).enabled:
                 continue
             secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
-            options = EmulatorOptions(speed=speed, switches=switches, webhook_secret=secret)
-            try:
-                played = plugin.emulator(options)
-            except PluginError as error:
-                _log.warning("%s cannot be played and is left out: %s", name, error)
+            played = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)
+            if played is None:
                 table["enabled"] = False
                 continue
             table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(played))}
@@ -93,6 +97,34 @@ async def sandbox(
             network=attrs.evolve(settings.network, allow_private_addresses=True),
             follow=attrs.evolve(settings.follow, speed=speed),
         )
+
+
+def _emulator(
+    plugin: ProviderPlugin, options: EmulatorOptions, switches: Mapping[str, str]
+) -> Emulator | None:
+    """A vendor with the switches that are for it; None where it cannot be played.
+
+    Raises:
+        ConfigError: the vendor does not know a switch that names it.
+    """
+    own = {
+        name.partition(".")[2]: value
+        for name, value in switches.items()
+        if name.startswith(f"{plugin.name}.")
+    }
+    shared = {name: value for name, value in switches.items() if "." not in name}
+    try:
+        return plugin.emulator(attrs.evolve(options, switches={**shared, **own}))
+    except (
+        PluginError
+    ):  # some vendors refuse words that they do not know, and those were perhaps for another one
+        try:
+            return plugin.emulator(attrs.evolve(options, switches=own))
+        except PluginError as error:
+            if own:
+                raise ConfigError(str(error), key=plugin.name, source="switches") from error
+            _log.warning("%s cannot be played and is left out: %s", plugin.name, error)
+            return None
 
 
 def _without_vendors(environ: Mapping[str, str], providers: list[Provider]) -> dict[str, str]:

@@ -1,0 +1,182 @@
+"""The sandbox: real gateway, real plugins, played vendors; and nothing of the operator's real world in it."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import attrs
+import pytest
+
+from musicgate.errors import ConfigError
+from musicgate.gateway import Gateway
+from musicgate.model import Job, JobState, Secret
+from musicgate.plugins import PluginHost, load_plugins
+from musicgate.settings import Account, Settings, load_settings, resolve
+from musicgate.testing.sandbox import SANDBOX_KEY, SANDBOX_SECRET, sandbox
+from musicgate.web.serve import serve
+
+FAST = 100.0
+
+
+@pytest.fixture(scope="module")
+def host() -> PluginHost:
+    return load_plugins()
+
+
+@pytest.mark.parametrize(
+    ("model", "plugin", "tracks"),
+    [
+        ("suno/v4.5plus", "suno_kie", 2),
+        ("suno/v3.5", "apiin_one", 2),
+        ("elevenlabs/music_v1", "elevenlabs", 1),
+        ("minimax/music-2.5", "minimax", 1),
+    ],
+)
+async def test_every_vendor_is_played_to_the_last_note(
+    host: PluginHost, model: str, plugin: str, tracks: int
+) -> None:
+    async with (
+        sandbox(Settings(), host, speed=FAST) as settings,
+        Gateway.open(settings, plugins=host) as gateway,
+    ):
+        job = await gateway.generate("Warm jazz trio with brushed drums", model=model)
+        paths = [gateway.audio_path(job, index) for index in range(tracks)]
+        assert (job.state, job.plugin, len(job.tracks)) == (JobState.COMPLETED, plugin, tracks)
+        assert all(path is not None and path.stat().st_size > 1000 for path in paths)
+
+
+async def test_nothing_of_the_real_world_is_in_the_settings(host: PluginHost, tmp_path: Path) -> None:
+    real = {
+        "KIE_API_KEY": "real-looking-key-not-real",
+        "KIE_BASE_URL": "https://vendor.example",
+        "KIE_WEBHOOK_HMAC_KEY": "real-looking-secret-not-real",
+        "MUSICGATE_STORE__URL": f"sqlite:///{tmp_path}/real.db",
+        "MUSICGATE_ASSETS__URL": f"file://{tmp_path}/real-audio",
+        "MUSICGATE_SERVER__PUBLIC_URL": "https://music.example",
+        "MUSICGATE_DATA_DIR": str(tmp_path / "real-data"),
+        "MUSICGATE_PROVIDERS__MINIMAX__PRIORITY": "7",
+        "MUSICGATE_SERVER__CREATE_WAIT_S": "1.5",
+    }
+    account = Account(name="ann", key=Secret("test-key-not-real"))
+    given = attrs.evolve(load_settings(None, real), accounts=(account,))
+    async with sandbox(given, host, speed=5.0) as settings:
+        resolved = {name: resolve(settings, plugin.provider) for name, plugin in host.providers.items()}
+        addresses = {name: one.settings.base_url for name, one in resolved.items()}
+        assert all(address.startswith("http://127.0.0.1:") for address in addresses.values())
+        assert len(set(addresses.values())) == 4
+        assert {one.key for one in resolved.values()} == {Secret(SANDBOX_KEY)}
+        assert resolved["suno_kie"].settings.webhook_secret == Secret(SANDBOX_SECRET)
+        assert str(tmp_path) not in settings.store_url + settings.assets_url
+        assert (settings.server.public_url, settings.follow.speed) == ("", 5.0)
+        assert settings.network.allow_private_addresses
+        # What has nothing to do with the vendors stays as the operator said it.
+        assert (settings.accounts, settings.server.create_wait_s) == ((account,), 1.5)
+        assert resolved["minimax"].provider.priority == 7
+        folder = settings.data_dir
+        assert folder.is_dir()
+    assert not folder.exists()
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a look of a microsecond
+
+
+async def test_a_folder_that_is_given_stays(host: PluginHost, tmp_path: Path) -> None:
+    async with (
+        sandbox(Settings(), host, speed=FAST, data_dir=tmp_path) as settings,
+        Gateway.open(settings, plugins=host) as gateway,
+    ):
+        await gateway.generate("Hello", model="elevenlabs/music_v1")
+    assert (tmp_path / "musicgate.db").is_file()
+    assert len(list((tmp_path / "audio").glob("music_*/0.mp3"))) == 1
+
+
+async def test_a_provider_that_is_switched_off_is_not_played(host: PluginHost) -> None:
+    off = attrs.evolve(Settings(), providers={"minimax": {"enabled": False}})
+    async with sandbox(off, host, speed=FAST) as settings, Gateway.open(settings, plugins=host) as gateway:
+        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
+
+
+async def test_a_provider_that_cannot_be_played_is_never_called_for_real(host: PluginHost) -> None:
+    import musicgate_minimax as real
+
+    class Mute:
+        """MiniMax without its emulator."""
+
+        HOOK_API = real.HOOK_API
+
+    for hook in ("provider", "translate_request", "parse_response", "map_status"):
+        setattr(Mute, hook, staticmethod(getattr(real, hook)))
+    mute = load_plugins({"minimax": Mute()}, installed=False)
+    assert mute.records[0].error is None
+    async with (
+        sandbox(Settings(), mute, speed=FAST) as settings,
+        Gateway.open(settings, plugins=mute) as gateway,
+    ):
+        assert list(gateway.context.providers) == []
+
+
+@pytest.mark.parametrize(
+    ("switches", "state"),
+    [
+        ({"end": "SENSITIVE_WORD_ERROR"}, JobState.FAILED),
+        ({"suno_kie.end": "SENSITIVE_WORD_ERROR"}, JobState.FAILED),
+        ({"minimax.delay_s": "1"}, JobState.COMPLETED),
+    ],
+    ids=["for all", "for this one", "for another one"],
+)
+async def test_switches_reach_the_vendors_that_they_are_for(
+    host: PluginHost, switches: dict[str, str], state: JobState
+) -> None:
+    async with (
+        sandbox(Settings(), host, speed=FAST, switches=switches) as settings,
+        Gateway.open(settings, plugins=host) as gateway,
+    ):
+        # A vendor that refuses words which it does not know is played all the same.
+        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
+        job = await gateway.submit(gateway.read({"model": "suno/v4.5plus", "prompt": "Hello"}))
+        job = await gateway.wait(job.id, 20)
+    assert job.state is state
+
+
+@pytest.mark.parametrize("name", ["nobody.end", "apiin_one.gibberish"])
+async def test_a_switch_that_nobody_knows_is_an_error(host: PluginHost, name: str) -> None:
+    with pytest.raises(ConfigError, match=name.partition(".")[0]):
+        async with sandbox(Settings(), host, switches={name: "1"}):
+            pass
+
+
+async def test_callbacks_arrive_and_are_signed(host: PluginHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Mapping[str, str]] = []
+    listening = Gateway.callback
+
+    async def listen(
+        gateway: Gateway, job_id: str, token: str, headers: Mapping[str, str], body: bytes
+    ) -> None:
+        await listening(gateway, job_id, token, headers, body)
+        taken.append(headers)
+
+    monkeypatch.setattr(Gateway, "callback", listen)
+    port = free_port()
+    async with (
+        sandbox(Settings(), host, speed=FAST, public_url=f"http://127.0.0.1:{port}") as settings,
+        Gateway.open(settings, plugins=host) as gateway,
+        serve(gateway, "127.0.0.1", port) as (address, bound),
+        aiohttp.ClientSession(f"http://{address}:{bound}") as session,
+    ):
+        body: dict[str, Any] = {"model": "suno/v4.5plus", "prompt": "Hello"}
+        async with session.post("/v1/music/generate", json=body) as response:
+            made = await response.json()
+        job: Job = await gateway.wait(made["id"], 20)
+        async with asyncio.timeout(5):
+            while len(taken) < 3:  # noqa: ASYNC110 - what is waited for has no event
+                await asyncio.sleep(0.01)
+    assert job.state is JobState.COMPLETED
+    assert all("x-webhook-signature" in headers for headers in taken)
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
