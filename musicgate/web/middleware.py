@@ -28,6 +28,8 @@ _CORS = {
     "Access-Control-Expose-Headers": "ETag, Retry-After, Location, X-Gateway-Error-Attribution",
     "Access-Control-Max-Age": "86400",
 }
+#: What a client needs of aiohttp's own errors.
+_KEPT_HEADERS = ("Allow", "Content-Range")
 #: HTTP statuses that aiohttp itself answers with, in the contract's codes.
 _CODES = {404: "not_found", 405: "not_supported", 413: "payload_too_large"}
 
@@ -45,6 +47,7 @@ async def surround(
         response = await handler(request)
     except web.HTTPException as exc:
         if exc.status < 400:
+            exc.headers.update(_CORS)  # a browser wants to see them on a redirect as well
             raise
         response = _plain_http(generation_id, request, exc)
     except MusicgateError as exc:
@@ -64,9 +67,9 @@ def _plain_http(generation_id: str, request: web.Request, exc: web.HTTPException
         404: f"there is nothing at {request.path}",
         405: f"{request.path} does not take {request.method}",
         413: "the body is too large (server.max_body_bytes)",
+        416: "there are no such bytes",
     }
     code = _CODES.get(exc.status, "gateway_error" if exc.status >= 500 else "validation_error")
     response = envelope(generation_id, code, sentences.get(exc.status, exc.reason), status=exc.status)
-    if "Allow" in exc.headers:
-        response.headers["Allow"] = exc.headers["Allow"]
+    response.headers.update({name: exc.headers[name] for name in _KEPT_HEADERS if name in exc.headers})
     return response

@@ -48,7 +48,7 @@ class MusicRoutes:
                 web.get(base, self.missing_id, allow_head=False),
                 web.get(f"{base}/", self.missing_id, allow_head=False),
                 web.get(f"{base}/{{music_id}}", self.status, allow_head=False),
-                web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]+}}", self.audio),
+                web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]{{1,3}}}}", self.audio),
             ]
         return [
             *listed,
@@ -117,6 +117,7 @@ class MusicRoutes:
         path = self._gateway.audio_path(job, index)
         if path is None:
             raise RequestError("not_found", "this audio is no longer kept here", reason="audio_gone")
+        _check_range(request, track.asset.size_bytes)
         headers = {"Content-Type": track.asset.content_type, "Cache-Control": "private, max-age=86400"}
         return web.FileResponse(path, headers=headers)
 
@@ -233,6 +234,22 @@ def _lost(job: Job) -> Failure | None:
     if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
+
+
+def _check_range(request: web.Request, size_bytes: int) -> None:
+    """Refuse bytes beyond the end; aiohttp would do so without a body.
+
+    Raises:
+        HTTPRequestRangeNotSatisfiable: status 416.
+    """
+    if "If-Range" in request.headers:  # the range may not count at all
+        return
+    try:
+        first = request.http_range.start or 0
+    except ValueError:
+        first = size_bytes
+    if first >= size_bytes:
+        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size_bytes}"})
 
 
 def _prefers_strict(request: web.Request) -> bool:
