@@ -162,6 +162,11 @@ def test_the_kind_of_plan_must_fit_the_model(model: str, plan: dict[str, Any], *
         )
 
 
+def test_a_plan_of_the_wrong_kind_says_which_models_take_it() -> None:
+    with pytest.raises(RequestError, match=r"sections, which is for music_v1 \(set elevenlabs\.model_id\)$"):
+        translate({"composition_plan": V1_PLAN})
+
+
 def test_the_chosen_model_decides_about_the_plan() -> None:
     block = {"composition_plan": V1_PLAN, "model_id": "music_v1"}
     assert sent(translate(block, model="music_v2"))["model_id"] == "music_v1"
