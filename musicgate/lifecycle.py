@@ -7,7 +7,7 @@ states absorb everything. So poller, callback and canceller may race: whoever co
 
 *Nothing is guessed.* A word that the plugin does not know leaves the job open. "Done" without audio is a `Doubt`, not a success.
 A vendor that says "not found" right after creation is a `Doubt` as well. Only a doubt that lasts ends a job, and only the
-deadline ends a job about which nothing is known.
+deadline ends a job about which nothing is known; a track that has audio by then is delivered, not thrown away.
 
 "Done" is two moments. When the vendor says so, the job is *delivered*: its tracks are known and it is still ``in_progress``. When
 the audio is fetched, measured and priced, it is *settled*: ``completed`` means audio that plays. Between the two lies
@@ -84,22 +84,22 @@ def apply(job: Job, update: JobUpdate, mapped: JobState | None, now: datetime, s
         warnings=job.warnings + tuple(warning for warning in update.warnings if warning not in job.warnings),
     )
     if update.failure is not None:
-        return fail(known, update.failure, now)
+        return end(known, update.failure, now)
     verdict = update.state or mapped
     if verdict is JobState.FAILED:
         message = f"the vendor reported {update.native_status!r}"
-        return fail(known, Failure(reason=FailureClass.UPSTREAM_FAILED, message=message), now)
+        return end(known, Failure(reason=FailureClass.UPSTREAM_FAILED, message=message), now)
     doubt = update.doubt
     if verdict is JobState.COMPLETED and doubt is None:
         if any(track.has_audio for track in known.tracks) or any(track.audio for track in update.tracks):
-            return _changed(
-                job, attrs.evolve(known, delivered_at=now, doubt_since=None, state=JobState.IN_PROGRESS), now
+            return _deliver(
+                known, now, _NO_AUDIO.message if any(track.has_audio for track in known.tracks) else None
             )
         doubt = Doubt(failure=_NO_AUDIO, grace_s=NO_AUDIO_GRACE_S)
     if doubt is not None:
         since = known.doubt_since or now
         if now - since >= timedelta(seconds=doubt.grace_s / speed):
-            return fail(known, doubt.failure, now)
+            return end(known, doubt.failure, now)
         return _changed(
             job, attrs.evolve(known, doubt_since=since, state=_forward(known.state, verdict)), now
         )
@@ -129,6 +129,15 @@ def fail(job: Job, failure: Failure, now: datetime) -> Job:
     return attrs.evolve(
         job, state=JobState.FAILED, failure=failure, doubt_since=None, completed_at=now, updated_at=now
     )
+
+
+def end(job: Job, failure: Failure, now: datetime) -> Job:
+    """End a job about which nothing better will be heard: with the tracks that have audio, since they are paid for, else failed."""
+    if job.state.is_final or job.delivered_at is not None:
+        return job
+    if not any(track.has_audio for track in job.tracks):
+        return fail(job, failure, now)
+    return _deliver(job, now, failure.message)
 
 
 def with_outcome(job: Job, outcome: AttemptOutcome, now: datetime, failure: Failure | None = None) -> Job:
@@ -207,6 +216,19 @@ def _accept(job: Job, update: JobUpdate, now: datetime) -> tuple[Attempt, ...]:
         last, outcome=AttemptOutcome.ACCEPTED, native_id=update.native_id, answered_at=now
     )
     return (*job.attempts[:-1], accepted)
+
+
+def _deliver(job: Job, now: datetime, silence: str | None) -> Job:
+    """The job with what the vendor has made; tracks without audio say ``silence``. None: the audio comes as bytes, beside the links."""
+    tracks = tuple(
+        track
+        if silence is None or track.has_audio or track.failure_message
+        else attrs.evolve(track, failure_message=silence)
+        for track in job.tracks
+    )
+    return attrs.evolve(
+        job, tracks=tracks, delivered_at=now, doubt_since=None, state=JobState.IN_PROGRESS, updated_at=now
+    )
 
 
 def _forward(state: JobState, verdict: JobState | None) -> JobState:

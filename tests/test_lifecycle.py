@@ -10,6 +10,7 @@ from musicgate import Failure, FailureClass, Job, JobState, JobUpdate, MusicRequ
 from musicgate.lifecycle import (
     TRANSITIONS,
     apply,
+    end,
     fail,
     history,
     merge_tracks,
@@ -34,6 +35,7 @@ START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 LATER = START + timedelta(seconds=60)
 LINK = "https://cdn.test/1.mp3"
 SONG = NativeTrack(native_id="t1", audio_url=LINK)
+SILENT = NativeTrack(native_id="silent", stream_audio_url="https://x.example/stream")
 REFUSED = Failure(reason=FailureClass.MODERATION, message="no")
 ASSET = Asset(name="a/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=5, duration_s=2.5)
 QUEUED, IN_PROGRESS, COMPLETED, FAILED = JobState
@@ -104,7 +106,8 @@ PAIRS = [
 def test_verdict_moves_a_job(
     before: JobState, verdict: JobState | None, after: JobState, *, delivered: bool, by_word: bool
 ) -> None:
-    update = JobUpdate(native_status="word", state=None if by_word else verdict, tracks=(SONG,))
+    tracks = (SONG,) if verdict is COMPLETED else ()
+    update = JobUpdate(native_status="word", state=None if by_word else verdict, tracks=tracks)
     moved = apply(job(before), update, verdict if by_word else None, LATER)
     assert moved.state is after
     assert (moved.delivered_at == LATER) is delivered
@@ -203,7 +206,7 @@ EMPTY = JobUpdate(native_status="done")
         (DOUBT, None, 10.0, 3.0),
         (EMPTY, COMPLETED, 1.0, 120.0),
         (EMPTY, COMPLETED, 60.0, 2.0),
-        (attrs.evolve(DOUBT, state=COMPLETED, tracks=(SONG,)), None, 1.0, 30.0),
+        (attrs.evolve(DOUBT, state=COMPLETED, tracks=(SILENT,)), None, 1.0, 30.0),
     ],
 )
 def test_doubt_ends_a_job_only_when_it_lasts(
@@ -223,6 +226,37 @@ def test_success_without_audio_counts_as_work_in_progress_and_says_why_it_fails(
     failed = apply(doubted, EMPTY, COMPLETED, at(120))
     assert failed.failure is not None
     assert failed.failure.message == "the vendor reported success but delivered no audio"
+
+
+@pytest.mark.parametrize(
+    ("update", "mapped"),
+    [
+        (JobUpdate(failure=REFUSED, tracks=(SONG, SILENT)), None),
+        (JobUpdate(native_status="broken", tracks=(SONG, SILENT)), FAILED),
+        (JobUpdate(native_status="done", tracks=(SONG, SILENT)), COMPLETED),
+    ],
+)
+def test_end_with_one_good_track_delivers_it_and_marks_the_other(
+    update: JobUpdate, mapped: JobState | None
+) -> None:
+    delivered = apply(job(), update, mapped, LATER)
+    assert (delivered.state, delivered.delivered_at, delivered.failure) == (IN_PROGRESS, LATER, None)
+    assert [track.has_audio for track in delivered.tracks] == [True, False]
+    assert delivered.tracks[1].failure_message
+
+
+def test_doubt_that_lasts_delivers_what_has_audio() -> None:
+    update = attrs.evolve(DOUBT, tracks=(SONG, SILENT))
+    doubted = apply(job(), update, None, START)
+    assert doubted.delivered_at is None
+    delivered = apply(doubted, update, None, at(30))
+    assert (delivered.delivered_at, delivered.failure) == (at(30), None)
+    assert [track.failure_message for track in delivered.tracks] == [None, REFUSED.message]
+
+
+def test_end_leaves_a_final_or_delivered_job_alone() -> None:
+    for settled in (job(COMPLETED), job(FAILED), job(IN_PROGRESS, delivered_at=START)):
+        assert end(settled, REFUSED, LATER) is settled
 
 
 @pytest.mark.parametrize("update", [JobUpdate(native_status="works"), JobUpdate()])

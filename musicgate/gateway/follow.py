@@ -41,8 +41,8 @@ async def advance(context: GatewayContext, job_id: str) -> float | None:
         return await settle(context, job)
     now = context.clock.now()
     if now >= job.deadline_at:
-        await record.change(context, job, lambda current: _expire(current, now))
-        return None
+        job = await record.change(context, job, lambda current: _expire(current, now))
+        return None if job.state.is_final else await settle(context, job)
     live = context.live(job)
     if live is None or job.native_id is None:
         return _until_deadline_s(job, now)
@@ -77,7 +77,7 @@ def _until_deadline_s(job: Job, now: datetime) -> float:
 
 
 def _expire(job: Job, now: datetime) -> Job:
-    """The deadline has passed. A job whose create answer was lost ends with that failure, any other as expired."""
+    """The deadline has passed. A job whose create answer was lost ends with that failure; any other with what it has, or as expired."""
     if job.state.is_final or job.delivered_at is not None:
         return job
     attempt = job.attempt
@@ -88,4 +88,4 @@ def _expire(job: Job, now: datetime) -> Job:
         return lifecycle.fail(job, attrs.evolve(lost, may_have_cost=True), now)
     said = f"; the last thing the vendor said was {job.native_status!r}" if job.native_status else ""
     message = f"not finished when its time was up{said}"
-    return lifecycle.fail(job, Failure(reason=FailureClass.EXPIRED, message=message), now)
+    return lifecycle.end(job, Failure(reason=FailureClass.EXPIRED, message=message), now)

@@ -87,7 +87,8 @@ class Attempt:
 class Doubt:
     """A vendor's answer that would end the job if it stays so: "done" without audio, "not found" just after creation.
 
-    The job stays open; only when the same is still said ``grace_s`` after it was first said does the job fail with ``failure``.
+    The job stays open; only when the same is still said ``grace_s`` after it was first said does it end: with the tracks that have audio by
+    then (the others say ``failure.message``), or failed with ``failure`` when none has.
     """
 
     failure: Failure

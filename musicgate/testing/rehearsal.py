@@ -134,12 +134,12 @@ class Rehearsal:
             return job
 
     def finish(self, job: Job, *, limit: int = 200) -> Job:
-        """Poll until the job is final or delivered, or the provider's deadline passes (then it fails as ``expired``)."""
+        """Poll until the job is final or delivered, or the provider's deadline passes (then it ends as at the deadline)."""
         for _ in range(limit):
             if job.state.is_final or job.delivered_at is not None:
                 return job
             if self.now >= job.deadline_at:
-                return lifecycle.fail(job, Failure(reason=FailureClass.EXPIRED, message="deadline"), self.now)
+                return lifecycle.end(job, Failure(reason=FailureClass.EXPIRED, message="deadline"), self.now)
             job = self.poll(job)
         message = f"not finished after {limit} looks"
         raise AssertionError(message)

@@ -14,7 +14,6 @@ Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
@@ -31,6 +30,7 @@ from musicgate.model import (
     JobUpdate,
     NativeTrack,
     ProviderSettings,
+    Track,
 )
 from musicgate.reading import first, integer, mapping, retry_after_s, text
 from musicgate.wire import HttpResponse
@@ -45,19 +45,11 @@ if TYPE_CHECKING:
 #: Seen: code 422 "recordInfo is null" right after creation, on market recordInfo. ASSUMED: the same on the legacy route; the time.
 NO_RECORD_GRACE_S: Final = 60.0
 
-#: Seen: SUCCESS with null links that were filled in later, 2026-07-08. ASSUMED: the time.
+#: Seen: SUCCESS with null links that were filled in later, 2026-07-08. ASSUMED: the time, and that it holds for one silent track as well.
 NO_AUDIO_GRACE_S: Final = 120.0
 
 #: A callback that went wrong says nothing about the song. ASSUMED: the time.
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
-
-#: A task may be "done" with one track and show the other a little later: two tracks are paid for, so the second is worth a wait.
-#: These are seconds of the answers' own clock, not of a `Doubt`: at the end of a doubt a job fails, and here it ends well.
-#: ASSUMED: the time.
-SECOND_TRACK_WAIT_S: Final = 30.0
-
-#: This near to the deadline a job that has one track is better done than expired.
-LAST_LOOK_S: Final = 60.0
 
 #: A read that answers 408 may speak of the task or of the read itself. ASSUMED: the time.
 TIMEOUT_GRACE_S: Final = 120.0
@@ -173,7 +165,6 @@ def _read(
         job,
         settings,
         JobUpdate(native_status=word, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
-        response.received_at,
     )
 
 
@@ -191,85 +182,28 @@ def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, o
 
 
 def _judge(
-    word: str,
-    data: Mapping[str, object],
-    job: Job,
-    settings: ProviderSettings,
-    update: JobUpdate,
-    now: datetime | None,
+    word: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
 ) -> JobUpdate:
     """What a status word means beside the tracks that are there."""
     mapped = map_status(word)
-    known = frozenset(track.native_id for track in job.tracks if track.audio_url)
-    some_audio = bool(known) or any(track.has_audio for track in update.tracks)
-    if word.strip().upper() == CALLBACK_EXCEPTION:
-        return _after_callback_exception(update, job, known, now)
-    if mapped is JobState.COMPLETED:
-        if some_audio and _is_worth_waiting(word, update, job, known, now):
-            return attrs.evolve(update, state=JobState.IN_PROGRESS)
-        if some_audio:
-            return _done(update, job, known, "the vendor delivered no audio for it")
-        message = "the vendor reported success but delivered no audio"
-        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=word)
-        return attrs.evolve(update, doubt=Doubt(failure=failure, grace_s=NO_AUDIO_GRACE_S))
-    if mapped is not JobState.FAILED:
+    callback_failed = word.strip().upper() == CALLBACK_EXCEPTION
+    if mapped is JobState.FAILED:
+        return attrs.evolve(update, failure=_job_failure(word, data, settings))
+    if mapped is not JobState.COMPLETED and not callback_failed:
         return update
-    failure = _job_failure(word, data, settings)
-    return _done(update, job, known, failure.message) if some_audio else attrs.evolve(update, failure=failure)
-
-
-def _after_callback_exception(
-    update: JobUpdate, job: Job, known: frozenset[str | None], now: datetime | None
-) -> JobUpdate:
-    """All tracks there: done. Some: the rest may come. None: failed, if it stays so."""
-    if (update.tracks or known) and not _silent_ids(update, job, known):
+    tracks: tuple[Track | NativeTrack, ...] = (*job.tracks, *update.tracks)
+    sounding = {track.native_id for track in tracks if track.audio_url}
+    shown = {track.native_id for track in tracks}
+    if sounding and sounding == shown:
         return attrs.evolve(update, state=JobState.COMPLETED)
-    if known or any(track.has_audio for track in update.tracks):
-        if now is not None and now >= job.deadline_at - timedelta(seconds=LAST_LOOK_S):
-            return _done(update, job, known, "the vendor delivered no audio for it")
+    if sounding and callback_failed:
         return attrs.evolve(update, state=JobState.IN_PROGRESS)
-    message = "the vendor's callback failed and no audio came after it"
-    failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=CALLBACK_EXCEPTION)
-    doubt = Doubt(failure=failure, grace_s=CALLBACK_EXCEPTION_GRACE_S)
-    return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=doubt)
-
-
-def _is_worth_waiting(
-    word: str, update: JobUpdate, job: Job, known: frozenset[str | None], now: datetime | None
-) -> bool:
-    """True while a track is still silent although the task is done, for a short time after that was first said."""
-    if (
-        now is None
-        or not _silent_ids(update, job, known)
-        or now >= job.deadline_at - timedelta(seconds=LAST_LOOK_S)
-    ):
-        return False
-    # The job was last changed when this word was first heard: the same answer again changes nothing.
-    return job.native_status != word or now < job.updated_at + timedelta(seconds=SECOND_TRACK_WAIT_S)
-
-
-def _silent_ids(update: JobUpdate, job: Job, known: frozenset[str | None]) -> frozenset[str | None]:
-    """Ids of the tracks that were ever shown and have no audio yet."""
-    shown = {track.native_id for track in job.tracks} | {track.native_id for track in update.tracks}
-    return frozenset(shown - known - {track.native_id for track in update.tracks if track.has_audio})
-
-
-def _done(update: JobUpdate, job: Job, known: frozenset[str | None], reason: str) -> JobUpdate:
-    """The end with at least one good track; what has no audio, and had none earlier, is reported as failed beside it."""
-    silent = _silent_ids(update, job, known) - {None}
-    marked = (
-        attrs.evolve(track, failure_message=reason)
-        if track.native_id in silent or not (track.has_audio or track.native_id)
-        else track
-        for track in update.tracks
+    said = "the vendor's callback failed" if callback_failed else "the vendor reported success"
+    failure = Failure(
+        reason=FailureClass.UPSTREAM_FAILED, message=f"{said} and no audio came after it", native_code=word
     )
-    shown = {track.native_id for track in update.tracks}
-    gone = (
-        NativeTrack(native_id=track.native_id, failure_message=reason)
-        for track in job.tracks
-        if track.native_id in silent - shown
-    )
-    return attrs.evolve(update, state=JobState.COMPLETED, tracks=(*marked, *gone))
+    grace_s = CALLBACK_EXCEPTION_GRACE_S if callback_failed else NO_AUDIO_GRACE_S
+    return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=Doubt(failure=failure, grace_s=grace_s))
 
 
 def _job_failure(word: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:
