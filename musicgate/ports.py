@@ -59,7 +59,7 @@ class JobStore(Protocol):
     """Jobs and their events, durable when the call returns. One writer wins: see `replace`."""
 
     async def add(self, job: Job, events: Sequence[JobEvent]) -> None:
-        """Store a new job.
+        """Store a new job. A caller that is cancelled while it waits cannot know whether the job was stored.
 
         Raises:
             StorageError: full, read-only or broken; nothing was stored.
@@ -101,7 +101,9 @@ class JobStore(Protocol):
 class StagedAudio(Protocol):
     """A file that is being filled; it becomes an asset or vanishes."""
 
-    path: Path
+    @property
+    def path(self) -> Path:
+        """Where to write."""
 
 
 class AssetStore(Protocol):

@@ -1,6 +1,7 @@
 """The audio folder: what is kept is whole, measured and durable; nothing can lead out of the folder."""
 
 import os
+import time
 from pathlib import Path
 
 import attrs
@@ -108,11 +109,19 @@ async def test_what_a_crash_left_half_written_is_swept_at_the_next_start(
     store: FileAssetStore, folder: Path
 ) -> None:
     asset = await keep(store, MP3)
-    store.stage("m2", 0).path.write_bytes(b"half")
+    stale = store.stage("m2", 0).path
+    stale.write_bytes(b"half")
+    os.utime(stale, (time.time() - 3601,) * 2)
     reopened = FileAssetStore(folder)
     assert tree(folder) == ["m1/0.mp3"]
     assert reopened.local_path(asset) is not None
     assert (await keep(reopened, MP3, "m2")).name == "m2/0.mp3"
+
+
+async def test_what_another_process_is_filling_is_not_swept(store: FileAssetStore, folder: Path) -> None:
+    filling = store.stage("m2", 0).path
+    FileAssetStore(folder)
+    assert filling.exists()
 
 
 async def test_a_song_is_on_the_disk_before_it_has_its_name(

@@ -1,17 +1,19 @@
 """Audio as files in one folder; it knows paths and disks, and leaves the measuring to `musicgate.adapters.measure`.
 
-    <folder>/.staging/...            being filled; swept when the store is opened
+    <folder>/.staging/...            being filled; what a crash left there is swept an hour later, when a store is opened
     <folder>/<job id>/<index>.mp3    kept
 
 A track appears under its name whole or not at all: it is filled under another name, measured, written through to the disk, and
-then renamed. The folder belongs to one process, as the job store does.
+then renamed. Processes with stores of their own may share one folder: ids are unique, and what another is filling is too young to be swept.
 """
 
 import asyncio
+import contextlib
 import os
 import re
 import shutil
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, TypeVar
@@ -30,11 +32,13 @@ _STAGING: Final = ".staging"
 #: Ids and names that may become part of a path: nothing in them can lead out of the folder, or into the staging folder.
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _NAME: Final = re.compile(rf"{_JOB_ID.pattern}/[0-9]+\.[a-z0-9]+")
+#: Nothing is being filled for so long: a download is given up much earlier.
+_STALE_S: Final = 3600.0
 #: Read on a thread, in pieces of this size.
 _PIECE_BYTES: Final = 256 * 1024
 
 
-@attrs.define(kw_only=True)
+@attrs.frozen(kw_only=True)
 class StagedFile:
     """A file that is being filled."""
 
@@ -48,7 +52,7 @@ class FileAssetStore:
         """Take the folder, and sweep out what a crashed process left half-written."""
         self._folder = folder
         self._staging = folder / _STAGING
-        shutil.rmtree(self._staging, ignore_errors=True)
+        _sweep(self._staging)
 
     def stage(self, job_id: str, index: int) -> StagedFile:
         """An empty file to write a track's audio to.
@@ -118,6 +122,13 @@ class FileAssetStore:
 
     def _path_of(self, asset: Asset) -> Path | None:
         return self._folder / asset.name if _NAME.fullmatch(asset.name) else None
+
+
+def _sweep(staging: Path) -> None:
+    for path in staging.glob("*"):
+        with contextlib.suppress(OSError):  # somebody else sweeps, or is faster
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
 
 
 def _on_disk(action: Callable[[], _T]) -> _T:
