@@ -65,9 +65,8 @@ def new_job(
 ) -> Job:
     """A job that is about to be sent to the first choice, or waits for its turn there."""
     now = context.clock.now()
-    waits = choice.live.create_slots is not None and choice.live.create_slots.locked()
-    attempt = _attempt(choice, AttemptOutcome.PLANNED if waits else AttemptOutcome.SENT, now)
-    blocking = choice.live.provider.blocking and not waits
+    attempt = _attempt(choice, _first_outcome(choice), now)
+    blocking = choice.live.provider.blocking and attempt.outcome is AttemptOutcome.SENT
     job = Job(
         id=job_id,
         account=account,
@@ -192,6 +191,11 @@ def _attempt(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
         outcome=outcome,
         planned_at=now,
     )
+
+
+def _first_outcome(choice: Choice) -> AttemptOutcome:
+    """Where calls wait for their turn, one is only planned until it has it: a crash while it waits must not make it "unknown"."""
+    return AttemptOutcome.SENT if choice.live.create_slots is None else AttemptOutcome.PLANNED
 
 
 def _refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
