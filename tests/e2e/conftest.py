@@ -329,3 +329,11 @@ async def keyless(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost)
     """A house without accounts."""
     async with running_house(tmp_path_factory.mktemp("keyless"), plugins, accounts=()) as started:
         yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def patient(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[House]:
+    """A house that looks at its jobs as seldom as in life, while the vendors are fast."""
+    folder = tmp_path_factory.mktemp("patient")
+    async with running_house(folder, plugins, follow={"speed": 1.0}) as started:
+        yield started
