@@ -1,0 +1,443 @@
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate import Failure, FailureClass, HttpRequest, Job, JobState, MusicRequest, Track
+from musicgate.answers import (
+    render_body,
+    render_created,
+    render_failure,
+    render_job,
+    render_offer,
+    render_provider,
+    render_rate_card,
+    render_request,
+    render_usage,
+    render_warning,
+    usd_text,
+)
+from musicgate.errors import InvalidRequestError
+from musicgate.gateway.dry_run import render_plan
+from musicgate.model import (
+    Asset,
+    Attempt,
+    AttemptOutcome,
+    DebugOptions,
+    Limits,
+    Meter,
+    OptionWarning,
+    PriceLine,
+    PriceRule,
+    Usage,
+    WarningCode,
+)
+from musicgate.schema import SchemaValidator, bundle
+from musicgate.settings import ServerSettings
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import KEY, MODEL, FakeVendor, house_of
+
+JOB_SCHEMA, PLAN_SCHEMA = SchemaValidator(bundle("job")), SchemaValidator(bundle("plan"))
+START = datetime(2026, 11, 20, 10, 0, 0, 123_456, tzinfo=UTC)
+LINK, STREAM, COVER = "https://cdn.test/1.mp3", "https://s.test/1", "https://i.test/1.png"
+ASSET = Asset(
+    name="music_1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=5000, duration_s=12.3456
+)
+ATTEMPT = Attempt(
+    plugin="suno_kie",
+    provider="suno",
+    model="suno/v4.5plus",
+    native_model="V4_5PLUS",
+    outcome=AttemptOutcome.ACCEPTED,
+    planned_at=START,
+    answered_at=START + timedelta(seconds=1),
+    native_id="n-1",
+)
+JOB = Job(
+    id="music_1",
+    account="alice",
+    generation_id="G-1",
+    request=MusicRequest(model="suno/v4.5+", prompt="jazz"),
+    state=JobState.IN_PROGRESS,
+    created_at=START,
+    updated_at=START,
+    deadline_at=START + timedelta(seconds=600),
+    callback_token="token-not-real",
+    attempts=(ATTEMPT,),
+)
+REFUSED = Failure(
+    reason=FailureClass.MODERATION,
+    message="no",
+    native_code="413",
+    native_message="rude",
+    suggestion={"prompt": "kind jazz"},
+)
+PAID = Usage(
+    output_audio_count=1,
+    output_audio_seconds=12.3,
+    lines=(
+        PriceLine(
+            meter=Meter.REQUESTS,
+            quantity=Decimal(1),
+            unit_size=Decimal(1),
+            price_per_unit_usd=Decimal("0.069"),
+            price_usd_nanos=69_000_000,
+        ),
+    ),
+)
+
+
+def ours(job: Job, track: Track) -> str | None:
+    return f"https://gate.test/v1/music/generate/{job.id}/audio/{track.index}"
+
+
+def shown(**more: Any) -> dict[str, Any]:
+    answer = render_job(attrs.evolve(JOB, **more), ours)
+    JOB_SCHEMA.check(answer)
+    return answer
+
+
+def request(**more: Any) -> MusicRequest:
+    return attrs.evolve(JOB.request, **more)
+
+
+def test_job_that_works_has_the_documented_keys() -> None:
+    assert shown(native_status="TEXT_SUCCESS") == {
+        "id": "music_1",
+        "object": "music",
+        "status": "in_progress",
+        "provider": "suno",
+        "provider_plugin": "suno_kie",
+        "model": "V4_5PLUS",
+        "public_model": "suno/v4.5plus",
+        "nativeResponseId": "n-1",
+        "requestId": "G-1",
+        "created_at": "2026-11-20T10:00:00.123Z",
+        "updated_at": "2026-11-20T10:00:00.123Z",
+        "completed_at": None,
+        "native_status": "TEXT_SUCCESS",
+        "attempts": [
+            {
+                "provider": "suno",
+                "provider_plugin": "suno_kie",
+                "native_model": "V4_5PLUS",
+                "outcome": "accepted",
+                "planned_at": "2026-11-20T10:00:00.123Z",
+                "answered_at": "2026-11-20T10:00:01.123Z",
+                "nativeResponseId": "n-1",
+            }
+        ],
+    }
+
+
+def test_create_answer_has_the_documented_usage() -> None:
+    created = render_created(JOB, ours)
+    JOB_SCHEMA.check(created)
+    assert created["usage"] == {"requests": 1}
+    done = attrs.evolve(JOB, state=JobState.COMPLETED, usage=PAID, tracks=(Track(index=0, audio_url=LINK),))
+    usage: Any = render_created(done, ours)["usage"]
+    assert usage["output_audio_count"] == 1
+
+
+def test_kept_track_is_ours_and_measured() -> None:
+    track = Track(
+        index=0,
+        native_id="t1",
+        audio_url=LINK,
+        image_url=COVER,
+        title="One",
+        tags="jazz",
+        duration_s=99.0,
+        lyrics="la",
+        native_model="chirp",
+        created_at=START,
+        expires_at=START,
+        extra={"words": [], "title": "never"},
+        asset=ASSET,
+    )
+    answer = shown(state=JobState.COMPLETED, tracks=(track,), usage=PAID, completed_at=START)
+    assert answer["output"] == [
+        {
+            "index": 0,
+            "id": "t1",
+            "audio_url": "https://gate.test/v1/music/generate/music_1/audio/0",
+            "stream_audio_url": None,
+            "image_url": COVER,
+            "title": "One",
+            "tags": "jazz",
+            "duration": 12.346,
+            "content_type": "audio/mpeg",
+            "size_bytes": 5000,
+            "lyrics": "la",
+            "native_model": "chirp",
+            "created_at": "2026-11-20T10:00:00.123Z",
+            "words": [],
+        }
+    ]
+    assert answer["completed_at"] == "2026-11-20T10:00:00.123Z"
+    assert "expires_at" not in answer
+
+
+def test_track_that_is_not_kept_has_the_vendors_link_and_its_end() -> None:
+    tracks = (
+        Track(index=0, audio_url=LINK, duration_s=30.0, expires_at=START + timedelta(days=2)),
+        Track(index=1, audio_url=LINK, expires_at=START + timedelta(days=1)),
+        Track(index=2, audio_url=LINK, expires_at=START, asset=ASSET),
+    )
+    answer = shown(tracks=tracks)
+    assert [item["audio_url"] for item in answer["output"]][:2] == [LINK, LINK]
+    assert [item["duration"] for item in answer["output"]] == [30.0, None, 12.346]
+    assert answer["expires_at"] == "2026-11-21T10:00:00.123Z"
+
+
+def test_kept_track_that_we_cannot_serve_has_the_vendors_link() -> None:
+    job = attrs.evolve(JOB, tracks=(Track(index=0, audio_url=LINK, asset=ASSET),))
+    output: Any = render_job(job, lambda *_: None)["output"]
+    assert output[0]["audio_url"] == LINK
+
+
+def test_no_item_has_all_its_links_null() -> None:
+    tracks = (
+        Track(index=0, native_id="t1", title="named only"),
+        Track(index=1, stream_audio_url=STREAM),
+        Track(index=2, image_url=COVER),
+        Track(index=3, failure_message="HTTP 403"),
+    )
+    answer = shown(tracks=tracks)
+    assert [item["index"] for item in answer["output"]] == [1, 2, 3]
+    assert [item["audio_url"] for item in answer["output"]] == [None, None, None]
+    assert answer["output"][2]["error"] == {"message": "HTTP 403"}
+    assert "output" not in shown(tracks=tracks[:1])
+
+
+def test_failed_job_says_why() -> None:
+    answer = shown(state=JobState.FAILED, failure=REFUSED, completed_at=START)
+    assert answer["error"] == {
+        "reason": "moderation",
+        "message": "no",
+        "native_code": "413",
+        "native_message": "rude",
+        "may_have_cost": True,
+        "suggestion": {"prompt": "kind jazz"},
+    }
+    assert "usage" not in answer
+    assert "suggestion" not in render_failure(attrs.evolve(REFUSED, suggestion=None))
+    assert render_failure(attrs.evolve(REFUSED, may_have_cost=False))["may_have_cost"] is False
+
+
+def test_every_attempt_is_told_and_its_failure_unless_it_was_adopted_after_all() -> None:
+    refused = attrs.evolve(ATTEMPT, outcome=AttemptOutcome.REFUSED, failure=REFUSED, native_id=None)
+    adopted = attrs.evolve(ATTEMPT, failure=REFUSED)
+    attempts = shown(attempts=(refused, adopted))["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["refused", "accepted"]
+    assert {key: attempts[0][key] for key in ("reason", "message", "native_code")} == {
+        "reason": "moderation",
+        "message": "no",
+        "native_code": "413",
+    }
+    assert "reason" not in attempts[1]
+
+
+def test_job_speaks_of_its_last_attempt() -> None:
+    second = attrs.evolve(ATTEMPT, plugin="apiin_one", native_model="v4.5", native_id=None)
+    answer = shown(attempts=(ATTEMPT, second))
+    assert (answer["provider_plugin"], answer["model"], answer["nativeResponseId"]) == (
+        "apiin_one",
+        "v4.5",
+        None,
+    )
+
+
+def test_usage_is_for_completed_jobs_only() -> None:
+    assert "usage" not in shown(usage=PAID)
+
+
+@pytest.mark.parametrize(
+    ("wish", "key", "present"),
+    [
+        ({}, "upstream_request", False),
+        ({"echo_upstream_request": True}, "upstream_request", True),
+        ({"debug": DebugOptions(return_upstream_request=True)}, "upstream_request", True),
+        (
+            {"echo_upstream_request": True, "debug": DebugOptions(return_upstream_request=False)},
+            "upstream_request",
+            False,
+        ),
+        ({"echo_upstream_request": True}, "upstream_response", False),
+        ({"debug": DebugOptions(return_upstream_response=True)}, "upstream_response", True),
+    ],
+)
+def test_what_was_said_upstream_is_shown_only_when_asked_for(
+    wish: dict[str, Any], key: str, *, present: bool
+) -> None:
+    answer = shown(request=request(**wish), native_request={"a": 1}, native_response={"b": 2})
+    assert (key in answer) is present
+
+
+def test_warnings_and_labels_come_back() -> None:
+    warning = OptionWarning(
+        code=WarningCode.NOT_APPLIED, path=("suno", "x", 0), message="no", plugin="suno_kie"
+    )
+    answer = shown(warnings=(warning,), request=request(metadata={"project": "river"}))
+    assert answer["warnings"] == [
+        {"code": "not_applied", "path": ["suno", "x", 0], "message": "no", "provider_plugin": "suno_kie"}
+    ]
+    assert render_warning(warning) == answer["warnings"][0]
+    assert answer["metadata"] == {"project": "river"}
+    assert {"warnings", "metadata"}.isdisjoint(shown())
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        {"state": JobState.COMPLETED},
+        {"state": JobState.COMPLETED, "usage": PAID, "tracks": (Track(index=0, stream_audio_url=STREAM),)},
+        {"state": JobState.FAILED},
+        {"failure": REFUSED},
+    ],
+)
+def test_published_schema_knows_a_job_that_lies(lie: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError):
+        JOB_SCHEMA.check(render_job(attrs.evolve(JOB, **lie), ours))
+
+
+# -------------------------------------------------------------------------------------------------- usage, prices
+
+
+def test_usage_with_its_price() -> None:
+    assert render_usage(PAID) == {
+        "requests": 1,
+        "output_audio_count": 1,
+        "output_audio_seconds": 12.3,
+        "pricing_breakdown": {
+            "total_nanos": 69_000_000,
+            "total_usd_str": "0.069",
+            "total_cents": 6,
+            "currency": "USD",
+            "lines": [
+                {
+                    "meter": "requests",
+                    "quantity": 1.0,
+                    "unit_size": 1.0,
+                    "price_per_unit": "0.069",
+                    "line_nanos": 69_000_000,
+                }
+            ],
+        },
+    }
+
+
+def test_seconds_and_price_are_left_out_when_they_are_not_known() -> None:
+    assert render_usage(Usage(output_audio_count=2)) == {"requests": 1, "output_audio_count": 2}
+
+
+@pytest.mark.parametrize(
+    ("nanos", "text"),
+    [(60_000_000, "0.06"), (0, "0"), (1, "0.000000001"), (100_000_000_000, "100"), (1_500_000_000, "1.5")],
+)
+def test_dollars_as_text(nanos: int, text: str) -> None:
+    assert usd_text(nanos) == text
+
+
+def test_rate_card_is_none_when_no_price_is_known() -> None:
+    offer = FakeVendor("one").declared.offers[0]
+    assert render_rate_card(offer) == [
+        {"meter": "requests", "unit_size": 1.0, "price_per_unit": "0.06", "currency": "USD"}
+    ]
+    assert render_rate_card(attrs.evolve(offer, prices=())) is None
+
+
+# ------------------------------------------------------------------------------------------- requests, providers
+
+
+def test_native_request_is_shown_without_the_token() -> None:
+    sent = HttpRequest.post_json("https://a.test/cb/tok", {"callback": "https://gate.test/job/tok", "n": 1})
+    assert render_request(sent, {"tok": "***", "": "never"}) == {
+        "method": "POST",
+        "url": "https://a.test/cb/***",
+        "headers": {"Content-Type": "application/json", "Accept": "application/json"},
+        "body": {"callback": "https://gate.test/job/***", "n": 1},
+    }
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [(b"{}", {}), (b"a=1", {"text": "a=1"}), (b"\xff", {"text": "\ufffd"}), (b"", {"text": ""})],
+)
+def test_body_that_is_no_json_is_shown_as_text(body: bytes, expected: object) -> None:
+    assert render_body(HttpRequest(method="POST", url="https://a.test", body=body), {}) == expected
+
+
+def test_provider_and_offer_as_they_are_listed() -> None:
+    declared = FakeVendor("one", retention_s=86_400.0, docs_url="https://docs.test").declared
+    listed = render_provider(declared, has_key=True)
+    assert (listed["provider"], listed["provider_plugin"], listed["configured"]) == ("fake", "one", True)
+    assert (listed["models"], listed["key_setting"], listed["stage"]) == ([MODEL], "ONE_KEY", "active")
+    assert listed["retention_seconds"] == 86_400.0
+    offer = attrs.evolve(declared.offers[0], limits=Limits(prompt_chars=500, max_duration_s=300.0))
+    assert render_offer(declared, offer, has_key=False) == {
+        "provider": "fake",
+        "provider_plugin": "one",
+        "native_model": "one-native",
+        "configured": False,
+        "stage": "active",
+        "abilities": ["style"],
+        "formats": ["mp3"],
+        "tracks": 1,
+        "limits": {
+            "prompt_characters": 500,
+            "lyrics_characters": None,
+            "style_characters": None,
+            "title_characters": None,
+            "max_duration_seconds": 300.0,
+        },
+        "pricing": [{"meter": "requests", "unit_size": 1.0, "price_per_unit": "0.06", "currency": "USD"}],
+    }
+
+
+# -------------------------------------------------------------------------------------------------------- dry run
+
+PER_SECOND = PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.30"), unit_size=Decimal(60))
+
+
+async def test_plan_shows_candidates_exclusions_warnings_and_prices(tmp_path: Path) -> None:
+    one = FakeVendor("one", priority=1)
+    offer = attrs.evolve(one.declared.offers[0], prices=(PER_SECOND,), tracks=2)
+    timed = FakeVendor("two", priority=2, offers=(offer,))
+    server = ServerSettings(public_url="https://gate.test")
+    vendors = (one, timed, FakeVendor("three"))
+    async with house_of(
+        tmp_path / "a", *vendors, store=MemoryJobStore(), keyless=("two",), server=server
+    ) as house:
+        body = {"model": MODEL, "prompt": "jazz", "seed": 1, "wobble": 1, "provider": {"ignore": ["three"]}}
+        wish = house.gate.read(body)
+        plan: Any = render_plan(wish, house.gate.plan(wish))
+        PLAN_SCHEMA.check(plan)
+        assert (plan["object"], plan["model"]) == ("plan", MODEL)
+        first, second = plan["candidates"]
+        assert first["upstream_request"] == {
+            "method": "POST",
+            "url": "https://one.test/create",
+            "headers": {"Content-Type": "application/json", "Accept": "application/json"},
+            "body": {
+                "prompt": "jazz",
+                "model": "one-native",
+                "callback": "https://gate.test/v1/callbacks/***/***",
+            },
+        }
+        assert [(warning["code"], warning["path"]) for warning in first["warnings"]] == [
+            ("unknown_key", ["wobble"]),
+            ("not_applied", ["seed"]),
+        ]
+        assert first["price"]["total_nanos"] == 60_000_000
+        assert (first["configured"], second["configured"], second["price"]) == (True, False, None)
+        assert [(item["provider_plugin"], item["reason"]) for item in plan["excluded"]] == [
+            ("three", "ignored")
+        ]
+        assert KEY not in repr(plan)
+        wish = attrs.evolve(wish, duration_s=60)
+        plan = render_plan(wish, house.gate.plan(wish))
+        assert plan["candidates"][1]["price"]["total_nanos"] == 600_000_000
