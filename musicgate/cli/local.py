@@ -14,7 +14,7 @@ from musicgate.answers import render_job
 from musicgate.cli import run, stores
 from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
-from musicgate.testing.sandbox import sandbox
+from musicgate.testing.sandbox import DEFAULT_SPEED, sandbox
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,7 +42,8 @@ async def generate_locally(
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         if in_sandbox:
-            settings = await stack.enter_async_context(sandbox(settings, host))
+            speed = max(DEFAULT_SPEED, settings.follow.speed)
+            settings = await stack.enter_async_context(sandbox(settings, host, speed=speed))
         gateway = await stores.open_free(stack, settings, host)
         _tell_of_earlier(gateway)
         wish = gateway.read(dict(body))

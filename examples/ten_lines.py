@@ -1,0 +1,22 @@
+"""A song in ten lines, without any account: in the sandbox. With a key in the environment, leave out the sandbox and `settings`."""
+
+import asyncio
+import shutil
+
+from musicgate import Gateway, Settings
+from musicgate.plugins import load_plugins
+from musicgate.testing.sandbox import sandbox
+
+
+async def main() -> None:
+    """Make a song and write its first track to ten_lines.mp3."""
+    plugins = load_plugins()
+    async with sandbox(Settings(), plugins) as settings, Gateway.open(settings, plugins=plugins) as gate:
+        job = await gate.generate("Warm jazz trio with brushed drums", model="suno/v4.5plus")
+        for track in job.tracks:
+            print(track.title, track.asset.duration_s if track.asset else "?", "seconds")
+        if path := gate.audio_path(job):
+            shutil.copy(path, "ten_lines.mp3")
+
+
+asyncio.run(main())

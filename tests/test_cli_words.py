@@ -1,0 +1,255 @@
+"""The pure part of the command line: from words to a body, from audio to files, from answers to words."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+
+from musicgate.cli.complaint import dotted
+from musicgate.cli.files import Target, find_target, length_text, size_text, write
+from musicgate.cli.jobs import age_text
+from musicgate.cli.progress import describe, previews, share_done
+from musicgate.cli.serve import curl_lines, read_switches
+from musicgate.cli.wish import build_body
+from musicgate.testing.tones import AudioFormat, song
+
+NOTHING_SAID: dict[str, Any] = {
+    **dict.fromkeys(("prompt", "model", "lyrics", "style", "title", "negative_style", "instrumental")),
+    **dict.fromkeys(("vocal_gender", "seed", "duration", "format", "request_file")),
+    "only": (),
+    "options": (),
+}
+
+
+@pytest.fixture
+def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of one's own to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# --- from words to a body ---
+
+
+@pytest.mark.parametrize(
+    ("said", "body"),
+    [
+        ({"prompt": "Jazz"}, {"prompt": "Jazz", "model": "suno/v4.5plus"}),
+        ({"prompt": ""}, {"prompt": "", "model": "suno/v4.5plus"}),
+        (
+            {"prompt": "Jazz", "model": "minimax/music", "duration": 30, "instrumental": False, "seed": 0},
+            {"prompt": "Jazz", "model": "minimax/music", "duration": 30, "instrumental": False, "seed": 0},
+        ),
+        (
+            {"prompt": "Jazz", "only": ("suno_kie", "apiin")},
+            {"prompt": "Jazz", "model": "suno/v4.5plus", "provider": {"only": ["suno_kie", "apiin"]}},
+        ),
+        (
+            {"options": ("suno.styleWeight=0.5", "suno.style=jazz", "meta=true", 'suno.title="7"')},
+            {
+                "suno": {"styleWeight": 0.5, "style": "jazz", "title": "7"},
+                "meta": True,
+                "model": "suno/v4.5plus",
+            },
+        ),
+        ({"options": ("a=NaN", "b=x=y")}, {"a": "NaN", "b": "x=y", "model": "suno/v4.5plus"}),
+    ],
+)
+def test_words_become_a_body(said: dict[str, Any], body: dict[str, Any]) -> None:
+    assert build_body({**NOTHING_SAID, **said}) == body
+
+
+def test_options_go_over_the_request_file(tmp_path: Path) -> None:
+    file, words = tmp_path / "wish.json", tmp_path / "words.txt"
+    file.write_text(
+        '{"model": "minimax/music", "prompt": "old", "provider": {"order": ["x"]}, "minimax": {"stream": false}}'
+    )
+    words.write_text("la\nlé", encoding="utf-8")
+    said = {
+        "prompt": "new",
+        "only": ("minimax",),
+        "options": ("minimax.lyrics_optimizer=true",),
+        "lyrics": f"@{words}",
+    }
+    assert build_body({**NOTHING_SAID, "request_file": str(file), **said}) == {
+        "model": "minimax/music",
+        "prompt": "new",
+        "lyrics": "la\nlé",
+        "provider": {"order": ["x"], "only": ["minimax"]},
+        "minimax": {"stream": False, "lyrics_optimizer": True},
+    }
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ({}, "Say what it shall be"),
+        ({"model": "suno/v5"}, "Say what it shall be"),
+        ({"options": ("styleWeight",)}, "the form is -O block.field=value"),
+        ({"options": ("suno..x=1",)}, "the form is -O block.field=value"),
+        ({"prompt": "x", "options": ("prompt.deep=1",)}, "prompt is no object"),
+        ({"request_file": "missing.json"}, "missing.json: No such file"),
+        ({"request_file": "list.json"}, "list.json: a request is a JSON object"),
+        ({"request_file": "cut.json"}, "cut.json: not JSON: .* at line 2, column 1"),
+        ({"request_file": "nan.json"}, "nan.json: not JSON: NaN is not JSON"),
+        ({"request_file": "latin.json"}, "latin.json: not UTF-8"),
+        ({"lyrics": "@missing.txt"}, "missing.txt: No such file"),
+    ],
+)
+def test_words_that_cannot_be_read_are_usage_errors(
+    at_home: Path, said: dict[str, Any], complaint: str
+) -> None:
+    (at_home / "list.json").write_text("[1]")
+    (at_home / "cut.json").write_text('{"a":\n')
+    (at_home / "nan.json").write_text('{"a": NaN}')
+    (at_home / "latin.json").write_bytes(b'"\xe9"')
+    with pytest.raises(click.UsageError, match=complaint):
+        build_body({**NOTHING_SAID, **said})
+
+
+# --- files ---
+
+
+@pytest.mark.parametrize(
+    ("output", "stem", "ending"),
+    [
+        (None, "song", ""),
+        ("tango.mp3", "tango", ".mp3"),
+        ("tango.WAV", "tango", ".wav"),
+        ("tango", "tango", ""),
+        ("my.song", "my.song", ""),
+        (".mp3", ".mp3", ""),
+        ("sub", "song", ""),
+        ("sub/", "song", ""),
+        ("sub/a.b.ogg", "a.b", ".ogg"),
+    ],
+)
+def test_output_is_a_name_or_a_folder(at_home: Path, output: str | None, stem: str, ending: str) -> None:
+    (at_home / "sub").mkdir()
+    target = find_target(output, force=False)
+    assert (target.stem, target.ending) == (stem, ending)
+    assert target.folder == Path("sub" if output and output.startswith("sub") else ".")
+
+
+def test_a_folder_that_is_missing_is_told_before_anything_is_paid(at_home: Path) -> None:
+    with pytest.raises(click.UsageError, match="there is no folder nowhere"):
+        find_target("nowhere/song.mp3", force=False)
+
+
+@pytest.fixture(scope="module")
+def mp3(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("source") / "0.bin"
+    path.write_bytes(song(AudioFormat(), 6.0, seed=1))
+    return path
+
+
+def test_files_get_the_ending_of_the_audio_and_the_next_free_number(tmp_path: Path, mp3: Path) -> None:
+    target = Target(folder=tmp_path, stem="song", ending=".wav")
+    assert [write(mp3, target, position).name for position in (0, 1)] == ["song.mp3", "song-2.mp3"]
+    (tmp_path / "song.mp3").write_bytes(b"mine")
+    assert [write(mp3, target, position).name for position in (0, 1)] == ["song-3.mp3", "song-4.mp3"]
+    assert (tmp_path / "song.mp3").read_bytes() == b"mine"
+    assert (tmp_path / "song-4.mp3").read_bytes() == mp3.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "song-2.mp3",
+        "song-3.mp3",
+        "song-4.mp3",
+        "song.mp3",
+    ]
+
+
+def test_force_writes_over(tmp_path: Path, mp3: Path) -> None:
+    (tmp_path / "song.mp3").write_bytes(b"old")
+    path = write(mp3, Target(folder=tmp_path, stem="song", force=True), 0)
+    assert (path.name, path.read_bytes()) == ("song.mp3", mp3.read_bytes())
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_disk_without_links_gets_its_files_too(
+    tmp_path: Path, mp3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "no links here")
+
+    monkeypatch.setattr("os.link", refuse)
+    (tmp_path / "song.mp3").write_bytes(b"mine")
+    assert write(mp3, Target(folder=tmp_path, stem="song"), 0).read_bytes() == mp3.read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["song-2.mp3", "song.mp3"]
+    assert (tmp_path / "song.mp3").read_bytes() == b"mine"
+
+
+def test_a_full_disk_leaves_nothing_behind(
+    tmp_path: Path, mp3: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(OSError, match="No space left"):
+        write(mp3, Target(folder=tmp_path, stem="song"), 0)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- words for people ---
+
+
+def test_numbers_read_well() -> None:
+    assert [length_text(seconds) for seconds in (0.4, 7.5, 59.6, 151.2, None)] == [
+        "0:00", "0:08", "1:00", "2:31", "length unknown",
+    ]  # fmt: skip
+    assert [size_text(size) for size in (900, 99_000, 3_412_000)] == ["0.9 kB", "99.0 kB", "3.4 MB"]
+    ages = [timedelta(seconds=seconds) for seconds in (-5, 59, 61, 7300, 200_000)]
+    assert [age_text(age) for age in ages] == ["0 s", "59 s", "1 min", "2 h", "2 d"]
+    assert dotted(("provider", "order", 0)) == "provider.order[0]"
+
+
+def test_the_bar_is_nearly_full_at_the_usual_time_and_never_full() -> None:
+    shares = [share_done(elapsed_s, 60.0) for elapsed_s in (-1, 0, 30, 60, 120, 600)]
+    assert shares == sorted(shares)
+    assert [round(share, 2) for share in shares[:5]] == [0.0, 0.0, 0.68, 0.9, 0.99]
+    assert share_done(100.0, 60.0) < 1.0
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ({"status": "queued", "provider_plugin": "suno_kie"}, "queued at suno_kie"),
+        (
+            {"status": "in_progress", "provider_plugin": "suno_kie", "native_status": "PENDING"},
+            "making music at suno_kie: PENDING",
+        ),
+        ({"status": "completed", "provider_plugin": "suno_kie", "native_status": "SUCCESS"}, "done"),
+        ({"status": "failed"}, "failed"),
+        ({"status": "paused"}, "paused"),
+    ],
+)
+def test_a_state_in_words(answer: dict[str, Any], words: str) -> None:
+    assert describe(answer) == words
+
+
+def test_tracks_that_can_be_heard_early_are_told() -> None:
+    output = [
+        {"index": 0, "title": "Blue", "stream_audio_url": "http://v.example/s", "audio_url": None},
+        {"index": 1, "title": None, "audio_url": "file:///kept.mp3"},
+        {"index": 2, "title": None, "audio_url": None},
+    ]
+    assert previews({"status": "in_progress", "output": output}) == {
+        0: 'track 1 "Blue" can be heard already: http://v.example/s'
+    }
+    assert previews({"status": "completed", "output": output}) == {}
+
+
+def test_curl_lines_can_be_pasted() -> None:
+    lines = curl_lines("http://127.0.0.1:9", ["suno/v4.5plus"], has_accounts=True)
+    assert lines[2] == (
+        '  curl -s http://127.0.0.1:9/v1/music/generate -H "Authorization: Bearer $MUSICGATE_API_KEY"'
+        " -H 'Content-Type: application/json'"
+        """ -d '{"model": "suno/v4.5plus", "prompt": "Warm jazz trio with brushed drums"}'"""
+    )
+    assert "Authorization" not in "".join(curl_lines("http://127.0.0.1:9", ["m"], has_accounts=False))
+
+
+def test_switches_are_pairs() -> None:
+    assert read_switches(["suno_kie.end=X", "cut", "a=b=c"]) == {"suno_kie.end": "X", "cut": "1", "a": "b=c"}
