@@ -43,9 +43,8 @@ from musicgate import (
     hookimpl,
 )
 from musicgate.adapters.clock import SystemClock
-from musicgate.adapters.measure import measure
+from musicgate.adapters.files import FileAssetStore
 from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.audio import content_type
 from musicgate.errors import StorageError
 from musicgate.gateway import Gateway
 from musicgate.gateway.compose import live_providers
@@ -297,68 +296,29 @@ def broken_link(message: str) -> ProviderError:
     return ProviderError(Failure(reason=FailureClass.UPSTREAM_FAILED, message=message))
 
 
-@attrs.define
-class StagedFile:
-    """A file that is being filled."""
-
-    path: Path
-
-
-class FolderAssets:
-    """Audio in a folder, measured with the real ruler.
+class FolderAssets(FileAssetStore):
+    """The real store of files, on a disk that fails when it is told to.
 
     Attributes:
         troubles: errors to raise at the next `keep` calls.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder; it is made."""
-        folder.mkdir(exist_ok=True)
+        """Use a folder."""
+        super().__init__(folder)
         self.folder = folder
         self.troubles: list[StorageError] = []
-        self._numbers = count()
-
-    def stage(self, job_id: str, index: int) -> StagedFile:
-        """A fresh place."""
-        return StagedFile(self.folder / f"{next(self._numbers)}.part")
 
     async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
-        """Measure and rename."""
+        """Keep, unless there is trouble."""
         if self.troubles:
             raise self.troubles.pop(0)
-        facts = measure(staged.path)
-        name = f"{job_id}.{index}.{facts.kind}"
-        staged.path.replace(self.folder / name)
-        return Asset(
-            name=name,
-            kind=facts.kind.value,
-            content_type=content_type(facts.kind),
-            size_bytes=facts.size_bytes,
-            duration_s=facts.duration_s,
-        )
-
-    def discard(self, staged: StagedAudio) -> None:
-        """Remove the part."""
-        staged.path.unlink(missing_ok=True)
-
-    def local_path(self, asset: Asset) -> Path | None:
-        """Where it lies."""
-        path = self.folder / asset.name
-        return path if path.exists() else None
-
-    async def read(self, asset: Asset, start: int, stop: int) -> AsyncIterator[bytes]:
-        """One piece."""
-        yield (self.folder / asset.name).read_bytes()[start:stop]
-
-    async def delete(self, job_id: str) -> None:
-        """Remove what is kept."""
-        for path in self.folder.glob(f"{job_id}.*"):
-            path.unlink()
+        return await super().keep(staged, job_id, index)
 
     @property
-    def parts(self) -> list[str]:
+    def parts(self) -> list[Path]:
         """What was staged and is neither kept nor discarded."""
-        return [path.name for path in self.folder.glob("*.part")]
+        return list((self.folder / ".staging").glob("*"))
 
 
 class HandClock:

@@ -69,7 +69,7 @@ async def test_finished_job_is_fetched_measured_and_priced(house: House) -> None
     assert job.usage.lines is not None
     assert [(line.meter, line.price_usd_nanos) for line in job.usage.lines] == [(Meter.REQUESTS, 60_000_000)]
     assert house.assets.parts == []
-    assert house.gate.audio_path(job, 1) == house.assets.folder / f"{job.id}.1.wav"
+    assert house.gate.audio_path(job, 1) == house.assets.folder / job.id / "1.wav"
     assert house.gate.audio_path(job, 7) is None
 
 
