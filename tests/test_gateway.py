@@ -477,6 +477,32 @@ async def test_lost_answer_stays_open_where_the_vendor_calls_back(tmp_path: Path
         assert house.gate.open_jobs == 1
 
 
+async def test_lost_answer_of_a_vendor_that_never_calls_back_ends_the_job(tmp_path: Path) -> None:
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as house:
+        house.transport.script("one", lost())
+        assert (await house.submit()).state is JobState.FAILED
+
+
+async def test_lost_answer_of_a_vendor_that_cannot_reach_us_ends_the_job(tmp_path: Path) -> None:
+    vendor = FakeVendor("one", callbacks=True)
+    async with house_of(tmp_path / "a", vendor, store=MemoryJobStore()) as house:
+        house.transport.script("one", lost())
+        assert (await house.submit()).state is JobState.FAILED
+
+
+async def test_callback_token_is_not_shown(tmp_path: Path) -> None:
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as house:
+        house.transport.script("one", {"id": "n-1", "words": "https://gate.test/token-not-real"})
+        job = await house.submit(echo_upstream_request=True, debug={"return_upstream_response": True})
+        assert job.native_request == {
+            "prompt": "jazz",
+            "model": "one-native",
+            "callback": "https://gate.test/v1/callbacks/music_0001/***",
+        }
+        assert job.native_response == {"id": "n-1", "words": "https://gate.test/***"}
+        assert "token-not-real" not in repr(job)
+
+
 async def test_callback_url_of_the_callers_own_cannot_bring_a_job_back(tmp_path: Path) -> None:
     vendor = FakeVendor("one", callbacks=True, priority=1)
     async with house_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=PUBLIC) as house:

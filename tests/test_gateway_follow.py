@@ -209,6 +209,20 @@ async def test_deadline_ends_a_job_and_tells_the_last_word(house: House) -> None
     assert len(house.transport.sent) == 2
 
 
+async def test_deadline_delivers_what_has_audio(house: House) -> None:
+    job = await accepted(house)
+    job, _ = await step(
+        house, job, {"status": "works", "tracks": [{"url": LINK}, {"stream": "https://s.test/2"}]}
+    )
+    house.transport.media = {LINK: SHORT}
+    house.clock.pass_s(590)
+    job, pause_s = await step(house, job)
+    assert (job.state, pause_s) == (JobState.COMPLETED, None)
+    assert [track.has_audio for track in job.tracks] == [True, False]
+    assert job.tracks[1].failure_message is not None
+    assert len(house.transport.sent) == 2
+
+
 async def test_next_look_is_not_after_the_deadline(house: House) -> None:
     job = await accepted(house)
     house.clock.pass_s(588)
