@@ -15,6 +15,7 @@ from musicgate.gateway import submit
 from musicgate.gateway.callbacks import receive_callback
 from musicgate.gateway.compose import furnish
 from musicgate.gateway.follow import advance
+from musicgate.gateway.settle import settle
 from musicgate.gateway.take_up import spread_s, take_up
 from musicgate.gateway.tracker import Tracker
 from musicgate.plugins import load_plugins
@@ -258,6 +259,10 @@ class Gateway:
 
     async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
         job = await submit.run(self.context, job, choices)
+        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
+            # The audio came with the answer and is kept already: nothing has to be fetched, so the caller gets a finished job.
+            await settle(self.context, job)
+            job = await self.context.store.get(job.id) or job
         self._follow(job)
         return job
 
@@ -279,7 +284,7 @@ class Gateway:
             if choices:
                 self._spawn(self._run(job, choices), f"submit {job.id}")
             else:
-                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job))
+                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job) / self.context.speed)
 
     def _spawn(self, work: Coroutine[object, object, Job], name: str) -> asyncio.Task[Job]:
         task = asyncio.get_running_loop().create_task(work, name=name)
