@@ -53,8 +53,13 @@ PATIENCE_S = 15.0
 OpenHouse = Callable[..., AbstractAsyncContextManager["House"]]
 
 
+#: Words in a request whose answer comes late, whatever the vendor; and how late, in seconds.
+HOLD = b"[hold]"
+HOLD_S = 2.0
+
+
 class RecordedVendor:
-    """An emulator that remembers every request as it came, and may keep its callbacks to itself."""
+    """An emulator that remembers every request as it came, and holds back the answer to those that ask for it."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -64,7 +69,8 @@ class RecordedVendor:
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         """Remember, then play."""
         self.requests.append(request)
-        return self._emulator.answer(request, now)
+        answer = self._emulator.answer(request, now)
+        return attrs.evolve(answer, delay_s=HOLD_S) if HOLD in request.body else answer
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
         """As the emulator says."""
@@ -337,3 +343,15 @@ async def patient(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost)
     folder = tmp_path_factory.mktemp("patient")
     async with running_house(folder, plugins, follow={"speed": 1.0}) as started:
         yield started
+
+
+@pytest.fixture(scope="session")
+def recorded() -> type[RecordedVendor]:
+    """Makes a vendor that remembers what it was asked."""
+    return RecordedVendor
+
+
+@pytest.fixture
+def unused_port() -> int:
+    """A port for a server of one's own."""
+    return free_port()
