@@ -22,7 +22,7 @@ from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterator, Coroutine, Mapping
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.prepare import Choice, Preparation
@@ -33,8 +33,6 @@ _log = logging.getLogger(__name__)
 
 #: Whose jobs those of a command line or an application are, and of a server without accounts.
 LOCAL_ACCOUNT = "local"
-#: Seconds that a create call waits longer than its vendors' time-outs.
-_MARGIN_S = 5.0
 _MASKED_TOKEN = "***"  # noqa: S105 - it stands where a token is hidden
 
 
@@ -159,7 +157,9 @@ class Gateway:
         sending = self._spawn(self._run(job, choices), f"submit {job_id}")
         await asyncio.wait(
             {sending},
-            timeout=_patience_s(choices, context.settings.server.create_wait_s if wait_s is None else wait_s),
+            timeout=submit.patience_s(
+                choices, context.settings.server.create_wait_s if wait_s is None else wait_s
+            ),
         )
         if sending.done():
             return sending.result()
@@ -298,12 +298,3 @@ class Gateway:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-
-def _patience_s(choices: Sequence[Choice], wait_s: float) -> float:
-    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
-    if any(choice.live.provider.blocking or choice.live.create_slots for choice in choices):
-        return wait_s
-    return _MARGIN_S + sum(
-        choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices
-    )

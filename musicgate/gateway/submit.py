@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from musicgate.model import JobUpdate, JsonValue, MusicRequest, OptionWarning
 
 _log = logging.getLogger(__name__)
+#: Seconds that a create call waits longer than its vendors' time-outs.
+_MARGIN_S = 5.0
 
 
 def with_keys(choices: Sequence[Choice]) -> tuple[Choice, ...]:
@@ -111,6 +113,15 @@ async def run(context: GatewayContext, job: Job, choices: Sequence[Choice]) -> J
             "job %s: %s refused (%s); trying the next provider", job.id, choice.live.name, failure.reason
         )
     return job
+
+
+def patience_s(choices: Sequence[Choice], wait_s: float) -> float:
+    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
+    if any(choice.live.provider.blocking or choice.live.create_slots for choice in choices):
+        return wait_s
+    return _MARGIN_S + sum(
+        choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices
+    )
 
 
 def choice_deadline(context: GatewayContext, live: LiveProvider) -> timedelta:
