@@ -105,7 +105,9 @@ async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
             attrs.evolve(
                 track,
                 asset=kept.get(track.index, track.asset),
-                failure_message=broken.get(track.index, track.failure_message),
+                failure_message=broken.get(
+                    track.index, None if track.index in kept else track.failure_message
+                ),
             )
             for track in folded.tracks
         )
