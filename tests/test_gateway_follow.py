@@ -368,6 +368,18 @@ async def test_audio_that_comes_as_bytes_is_kept_at_once(tmp_path: Path, *, arch
         assert house.assets.parts == []
 
 
+async def test_one_track_may_come_as_a_link_and_another_as_bytes(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT}
+    job, _ = await step(
+        house, job, {"status": "done", "tracks": [{"id": "a", "url": LINK}, as_bytes(LONG, id="b")]}
+    )
+    assert job.state is JobState.COMPLETED
+    assert [track.has_audio for track in job.tracks] == [True, True]
+    assert job.usage is not None
+    assert job.usage.output_audio_seconds == 3.5
+
+
 async def test_bytes_that_do_not_play_are_no_song(house: House) -> None:
     job = await accepted(house)
     job, _ = await step(house, job, {"status": "done", "tracks": [as_bytes(b"junk")]})

@@ -194,9 +194,10 @@ async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -
     assert machine.transport.sent == []
 
 
-async def test_what_was_accepted_is_followed(machine: Machine) -> None:
+@pytest.mark.parametrize("outcome", [AttemptOutcome.ACCEPTED, AttemptOutcome.SENT])
+async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutcome) -> None:
     machine.monkeypatch.setattr(facade, "spread_s", lambda _: 0.0)
-    await machine.leave(left(AttemptOutcome.ACCEPTED, native_id="n-1"))
+    await machine.leave(left(outcome, native_id="n-1"))
     machine.transport.script("one", DONE)
     async with machine.start(ONE) as gate:
         job = await gate.wait("music_a", timeout_s=2)
