@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from musicgate.audio import AudioKind, extension, sniff
+from musicgate.audio import AudioKind, NotAudioError, extension, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,12 +71,14 @@ def write(source: Path, target: Target, position: int) -> Path:
         The path that was written: with the ending of what the file really is, and the first number that is free.
 
     Raises:
+        NotAudioError: it is no audio; nothing is written.
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
     with source.open("rb") as audio:
         kind = sniff(audio.read(_HEAD_BYTES))
-    ending = extension(kind) if kind else target.ending or source.suffix
-    names = _names(target.stem, ending, position)
+    if kind is None:
+        raise NotAudioError("what came is no audio")
+    names = _names(target.stem, extension(kind), position)
     with tempfile.NamedTemporaryFile(
         dir=target.folder, prefix=f".{target.stem}.", suffix=".part", delete=False
     ) as part:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import click
 
+from musicgate.audio import NotAudioError
 from musicgate.cli import FailedError, TimeUpError
 from musicgate.cli.complaint import dotted
 from musicgate.cli.files import Target, length_text, size_text, write
@@ -83,6 +84,9 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
             continue
         try:
             path = write(source, order.target, len(files))
+        except NotAudioError as error:
+            click.echo(f"warning: track {item['index'] + 1}: {error}", err=True)
+            continue
         except OSError as exc:
             message = f"the song is made, but {order.target.folder} cannot be written: {exc.strerror or exc}"
             raise FailedError(f"{message}\n{fetch_hint(answer)}") from exc

@@ -1,0 +1,152 @@
+"""Where the command line keeps its jobs, and what it makes of them at the end."""
+
+import json
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.cli import FailedError, stores
+from musicgate.cli.files import Target
+from musicgate.cli.run import Order, deliver, price_text, refuse_failed
+from musicgate.errors import ConfigError, JobNotFoundError
+from musicgate.plugins import load_plugins
+from musicgate.settings import ServerSettings, Settings, StoreSettings
+from musicgate.testing.tones import AudioFormat, song
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return Settings(data_dir=tmp_path, server=ServerSettings(public_url="https://music.example"))
+
+
+def test_every_slot_has_a_store_and_a_folder_of_its_own_and_listens_to_nobody(settings: Settings) -> None:
+    found = list(stores.slots(settings))
+    assert [Path(slot.store_url.removeprefix("sqlite:///")).name for slot in found] == [
+        "musicgate.db", *(f"cli-{number}.db" for number in range(2, 10)),
+    ]  # fmt: skip
+    assert len({slot.assets_url for slot in found}) == 9
+    assert {slot.server.public_url for slot in found} == {""}
+
+
+async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path) -> None:
+    host = load_plugins()
+    async with AsyncExitStack() as stack:
+        opened = [await stores.open_free(stack, settings, host) for _ in range(2)]
+        assert [Path(gate.context.settings.store_url).name for gate in opened] == ["musicgate.db", "cli-2.db"]
+        with pytest.raises(ConfigError, match=r"another musicgate uses .*musicgate\.db, .*cli-2\.db"):
+            await stores.open_with(stack, settings, host, "music_x")
+        assert await stores.list_jobs(settings, 5) == ([], [tmp_path / "musicgate.db", tmp_path / "cli-2.db"])
+    with pytest.raises(JobNotFoundError):
+        await stores.open_with(AsyncExitStack(), settings, host, "music_x")
+
+
+async def test_all_stores_in_use_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stores, "_LAST_SLOT", 1)
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(SqliteJobStore.open(settings.data_dir / "musicgate.db"))
+        with pytest.raises(ConfigError, match="all 1 stores of the command line are in use"):
+            await stores.open_free(stack, settings, load_plugins())
+
+
+async def test_a_wrong_store_url_is_no_reason_to_take_another_store(
+    settings: Settings, tmp_path: Path
+) -> None:
+    wrong = attrs.evolve(settings, store=StoreSettings(url="mysql://x"))
+    with pytest.raises(ConfigError, match=r"store\.url: must have the form"):
+        await stores.open_free(AsyncExitStack(), wrong, load_plugins())
+    assert not (tmp_path / "cli-2.db").exists()
+
+
+# --- the end of a run ---
+
+
+@pytest.fixture
+def audio(tmp_path: Path) -> Path:
+    (tmp_path / "source").mkdir()
+    path = tmp_path / "source" / "0.mp3"
+    path.write_bytes(song(AudioFormat(), 6.0, seed=1))
+    return path
+
+
+ANSWER: dict[str, Any] = {
+    "id": "music_1",
+    "provider_plugin": "suno_kie",
+    "model": "V5",
+    "output": [
+        {"index": 0, "duration": None, "error": {"message": "the link broke"}},
+        {"index": 1, "duration": 61.4},
+    ],
+}
+
+
+def test_a_broken_track_is_told_and_the_good_one_written(
+    tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s", ending=".wav")), is_play=False)
+    said = capsys.readouterr()
+    assert (
+        said.out
+        == f"{tmp_path}/s.mp3  1:01  {audio.stat().st_size / 1000:.1f} kB\nsuno_kie, V5: the price is not known here\n"
+    )
+    assert said.err == "warning: track 1: the link broke\nnote: the audio is mp3, not wav\n"
+
+
+def test_json_stays_json(tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s"), as_json=True), is_play=False)
+    assert json.loads(capsys.readouterr().out) == {**ANSWER, "files": [f"{tmp_path}/s.mp3"]}
+
+
+def test_no_audio_at_all_is_a_failure(tmp_path: Path) -> None:
+    with pytest.raises(FailedError, match="job music_1 has no audio"):
+        deliver(ANSWER, {}, Order(target=Target(folder=tmp_path, stem="s")), is_play=False)
+
+
+def test_a_disk_that_is_full_at_the_end_says_how_to_get_the_song(
+    tmp_path: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fail)
+    with pytest.raises(
+        FailedError, match=r"(?s)No space left on device.*fetch it with: musicgate fetch music_1"
+    ):
+        deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s")), is_play=False)
+
+
+@pytest.mark.parametrize(
+    ("total", "is_play", "words"),
+    [
+        ("0.06", False, "suno_kie, V5: $0.06"),
+        ("0.06", True, "suno_kie, V5: nothing was paid (the vendor would take $0.06)"),
+        (None, True, "suno_kie, V5: nothing was paid"),
+        (None, False, "suno_kie, V5: the price is not known here"),
+    ],
+)
+def test_the_price_in_words(total: str | None, *, is_play: bool, words: str) -> None:
+    usage = {"pricing_breakdown": {"total_usd_str": total}} if total else {}
+    assert price_text({**ANSWER, "usage": usage}, is_play=is_play) == words
+
+
+def test_a_failure_in_words() -> None:
+    error = {
+        "reason": "moderation",
+        "message": "not this",
+        "native_code": "531",
+        "may_have_cost": True,
+        "suggestion": "a waltz",
+    }
+    fail: Callable[[], None] = lambda: refuse_failed({**ANSWER, "status": "failed", "error": error})  # noqa: E731
+    with pytest.raises(FailedError) as caught:
+        fail()
+    assert caught.value.message.splitlines() == [
+        "suno_kie failed: not this (moderation, code 531)",
+        "it may have cost money all the same",
+        'the vendor suggests: "a waltz"',
+        "job music_1",
+    ]
