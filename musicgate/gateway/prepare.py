@@ -95,10 +95,7 @@ def prepare(
     declared = [live.provider for live in context.providers.values()]
     route = find_route(model, request.routing, declared, beta_channel=beta_channel)
     if not route.offered:
-        raise RequestError(
-            "unsupported_model_or_endpoint",
-            f"no provider offers {model} for music; GET /v1/music/models lists what there is",
-        )
+        raise _not_offered(model)
     if not route.candidates:
         reasons = "; ".join(
             f"{item.plugin}: {item.message}" for item in route.excluded if item.reason != "model_not_offered"
@@ -117,7 +114,7 @@ def prepare(
             reason = (error.reason or error.code) if isinstance(error, RequestError) else "plugin_failed"
             excluded.append(Exclusion(plugin=candidate.plugin, reason=reason, message=str(error)))
     if not choices:
-        raise _most_telling(refusals)
+        raise _most_telling(model, refusals)
     choices.sort(
         key=lambda choice: (order_rank(choice.candidate.provider, request.routing.order), _losses(choice))
     )
@@ -154,11 +151,18 @@ def _translate(
     return Choice(candidate=candidate, live=live, translation=attrs.evolve(translation, warnings=warnings))
 
 
-def _most_telling(refusals: list[MusicgateError]) -> MusicgateError:
+def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:
     """The first refusal that the caller can mend; "I do not have this model" says less than a broken rule."""
     requests = [error for error in refusals if isinstance(error, RequestError)]
     telling = [error for error in requests if error.code != "unsupported_model_or_endpoint"]
-    return next(iter(telling or requests or refusals))
+    if requests and not telling:
+        return _not_offered(model, "; ".join(error.message for error in requests))
+    return next(iter(telling or refusals))
+
+
+def _not_offered(model: str, why: str = "") -> RequestError:
+    listed = f"no provider offers {model} for music; GET /v1/music/models lists what there is"
+    return RequestError("unsupported_model_or_endpoint", f"{listed} ({why})" if why else listed)
 
 
 def _losses(choice: Choice) -> int:

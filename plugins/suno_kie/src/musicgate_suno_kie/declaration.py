@@ -190,7 +190,6 @@ PROVIDER: Final = Provider(
     option_block="suno",
     options_schema=musicgate_schemas.load("options/suno"),
     settings_schema=SETTINGS_SCHEMA,
-    raw_models=True,
     # Of the two Suno plugins this one is asked first, unless the operator says otherwise.
     priority=50,
     callbacks=True,
