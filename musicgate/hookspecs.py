@@ -2,7 +2,9 @@
 
 A provider plugin is a module (or object) that implements the provider hooks and is named by an entry point in the group
 ``musicgate``. It does no I/O, reads no clock and no environment: values in, values out. A cross-cutting plugin implements
-``@hookimpl(wrapper=True)`` around provider hooks, or ``job_changed``.
+``@hookimpl(wrapper=True)`` around provider hooks, ``revise_request``, or ``job_changed``. A wrapper sees what goes in and may
+change what comes out; what goes in it cannot change (pluggy hands every implementation the same arguments): that is what
+``revise_request`` is for.
 
 pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be added here without
 breaking anybody. Every plugin states ``HOOK_API = 1``, the version of this file that it was built for.
@@ -44,6 +46,19 @@ class Step(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
+class Revision:
+    """A wish in place of the caller's.
+
+    Attributes:
+        request: the wish that is translated.
+        warnings: what is no longer as the caller said it; nothing is changed in silence.
+    """
+
+    request: MusicRequest
+    warnings: tuple[OptionWarning, ...] = ()
+
+
+@attrs.frozen(kw_only=True)
 class Translation:
     """A wish in the vendor's words.
 
@@ -80,17 +95,39 @@ def provider() -> Provider:  # type: ignore[empty-body]  # a specification has n
     """Declare the provider. Called once, when the plugin is loaded."""
 
 
+@hookspec
+def revise_request(request: MusicRequest, offer: Offer, provider: Provider) -> Revision | None:
+    """Put another wish in the place of the caller's, before it is translated for one candidate; None leaves it as it is.
+
+    For cross-cutting plugins. Each one sees what the one before it made; the last one registered is asked first, as with every
+    hook. It cannot be wrapped.
+
+    Args:
+        request: the wish; it passed the composed schema. The result is not held against the schema again.
+        offer: what would be asked for.
+        provider: who would be asked.
+
+    Raises:
+        RequestError: this wish is refused; another candidate may still be asked.
+    """
+
+
 @hookspec(firstresult=True)
 def translate_request(  # type: ignore[empty-body]  # a specification has no body
-    request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
+    request: MusicRequest,
+    offer: Offer,
+    settings: ProviderSettings,
+    callback_url: str | None,
+    provider: Provider,
 ) -> Translation:
     """Put a wish into the vendor's words. Every option is sent, or reported in ``warnings``, or refused.
 
     Args:
-        request: the wish; it passed the composed schema.
+        request: the wish; it passed the composed schema, and every ``revise_request``.
         offer: which of the plugin's offers was chosen.
         settings: base URL and the plugin's own settings.
         callback_url: where the vendor shall call us, or None when we cannot be reached.
+        provider: whose translation this is, for wrappers.
 
     Raises:
         RequestError: the vendor would refuse this, and we know it before sending.

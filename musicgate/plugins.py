@@ -1,13 +1,14 @@
 """Finds plugins, loads them one by one, isolates what is broken, and puts a typed face before each provider's hooks.
 
 pluggy's own entry-point loader stops at the first broken distribution; here each one is loaded, verified and registered by
-itself. A hook call for a provider reaches that provider's plugin and no other, but every hook wrapper of a cross-cutting plugin
-runs around it: a subset caller is made once per provider and hook.
+itself. A hook call for a provider reaches that provider's plugin and no other, but every cross-cutting plugin has its say: its
+wrappers run around the call. A subset caller is made once per provider and hook.
 """
 
 from __future__ import annotations
 
 import time
+import traceback
 from importlib.metadata import EntryPoint, entry_points
 from typing import TYPE_CHECKING, TypeVar, cast
 
@@ -16,7 +17,7 @@ import pluggy
 
 from musicgate import hookspecs
 from musicgate.errors import MusicgateError, PluginError, ProviderError, RequestError
-from musicgate.hookspecs import HOOK_API, PROJECT, CallbackClaim, Step, Translation
+from musicgate.hookspecs import HOOK_API, PROJECT, CallbackClaim, Revision, Step, Translation
 from musicgate.model import Failure, FailureClass, JobState, JobUpdate, Provider
 from musicgate.wire import HttpRequest, HttpResponse
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 ENTRY_POINT_GROUP = "musicgate"
 _PROVIDER_HOOKS = (
     "provider",
+    "revise_request",
     "translate_request",
     "poll_request",
     "cancel_request",
@@ -38,6 +40,8 @@ _PROVIDER_HOOKS = (
     "emulator",
 )
 _REQUIRED_HOOKS = ("translate_request", "parse_response", "map_status")
+#: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would never run.
+_CROSS_CUTTING_HOOKS = frozenset({"revise_request", "job_changed"})
 _Answer = TypeVar("_Answer")
 
 
@@ -79,9 +83,17 @@ class ProviderPlugin:
     def translate(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
-        """See `musicgate.hookspecs.translate_request`."""
-        arguments = {"request": request, "offer": offer, "settings": settings, "callback_url": callback_url}
-        return self._call("translate_request", Translation, arguments)
+        """See `musicgate.hookspecs.revise_request` and `musicgate.hookspecs.translate_request`."""
+        revision = self._revise(request, offer)
+        arguments = {
+            "request": revision.request,
+            "offer": offer,
+            "settings": settings,
+            "callback_url": callback_url,
+            "provider": self.provider,
+        }
+        translation: Translation = self._call("translate_request", Translation, arguments)
+        return attrs.evolve(translation, warnings=revision.warnings + translation.warnings)
 
     def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
         """See `musicgate.hookspecs.poll_request`."""
@@ -116,6 +128,24 @@ class ProviderPlugin:
         """See `musicgate.hookspecs.emulator`."""
         return cast("Emulator", self._call("emulator", object, {"options": options}))
 
+    def _revise(self, request: MusicRequest, offer: Offer) -> Revision:
+        revised = Revision(request=request)
+        for implementation in reversed(self._hooks["revise_request"].get_hookimpls()):
+            arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
+            name = implementation.plugin_name
+            try:
+                answer = implementation.function(*(arguments[wanted] for wanted in implementation.argnames))
+            except RequestError:
+                raise
+            except Exception as exc:
+                raise PluginError(name, f"revise_request raised {type(exc).__name__}: {exc}") from exc
+            if answer is None:
+                continue
+            if not isinstance(answer, Revision):
+                raise PluginError(name, f"revise_request returned a {type(answer).__name__}")
+            revised = attrs.evolve(answer, warnings=revised.warnings + answer.warnings)
+        return revised
+
     def _call(
         self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
     ) -> _Answer:
@@ -132,10 +162,19 @@ class ProviderPlugin:
         except (RequestError, ProviderError, PluginError):
             raise
         except Exception as exc:
-            raise PluginError(self.name, f"{hook} raised {type(exc).__name__}: {exc}") from exc
+            raise PluginError(self._culprit(hook, exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
         if answer is not None and not isinstance(answer, wanted):
             raise PluginError(self.name, f"{hook} returned a {type(answer).__name__}")
         return cast("_Answer | None", answer)
+
+    def _culprit(self, hook: str, error: Exception) -> str:
+        """Whose implementation raised, this provider's or somebody's wrapper: the innermost frame tells."""
+        names = {
+            getattr(implementation.function, "__code__", None): implementation.plugin_name
+            for implementation in self._hooks[hook].get_hookimpls()
+        }
+        frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+        return next((names[code] for code in reversed(frames) if code in names), self.name)
 
 
 class PluginHost:
@@ -244,8 +283,11 @@ def _register(
         for implementation in caller.get_hookimpls()
         if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper)
     }
+    unwrappable = sorted(wrappers & _CROSS_CUTTING_HOOKS)
+    if unwrappable:
+        raise PluginError(name, f"wraps {', '.join(unwrappable)}, which cannot be wrapped")
     if "provider" not in implemented - wrappers:
-        stray = sorted(implemented - wrappers - {"job_changed"})
+        stray = sorted(implemented - wrappers - _CROSS_CUTTING_HOOKS)
         if stray:
             raise PluginError(name, f"implements {', '.join(stray)} but no provider() hook")
         return None
