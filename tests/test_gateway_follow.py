@@ -20,7 +20,7 @@ from musicgate.audio import riff_wav
 from musicgate.gateway.callbacks import receive_callback
 from musicgate.gateway.follow import advance
 from musicgate.model import AttemptOutcome, Meter
-from musicgate.settings import AssetSettings, ServerSettings
+from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import KEY, START, FakeVendor, House, broken_link, house_of, lost, unreached
 
@@ -229,10 +229,19 @@ async def test_next_look_is_not_after_the_deadline(house: House) -> None:
     assert (await step(house, job, {"status": "works"}))[1] == 2.0
 
 
-async def test_unknown_outcome_ends_as_such_at_the_deadline(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (lost(), FailureClass.UNKNOWN_OUTCOME),
+        ({"raise": "unavailable", "maybe": True}, FailureClass.UNAVAILABLE),
+    ],
+)
+async def test_unknown_outcome_ends_as_such_at_the_deadline(
+    tmp_path: Path, answer: object, reason: FailureClass
+) -> None:
     server = ServerSettings(public_url="https://gate.test")
     async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=server) as house:
-        house.transport.script("one", lost())
+        house.transport.script("one", answer)
         job = await house.submit()
         house.clock.pass_s(599)
         assert await advance(house.context, job.id) == 1.0
@@ -240,7 +249,7 @@ async def test_unknown_outcome_ends_as_such_at_the_deadline(tmp_path: Path) -> N
         job, pause_s = await step(house, job)
         assert pause_s is None
         assert job.failure is not None
-        assert (job.failure.reason, job.failure.costs) == (FailureClass.UNKNOWN_OUTCOME, True)
+        assert (job.failure.reason, job.failure.costs) == (reason, True)
         assert len(house.transport.sent) == 1
 
 
@@ -284,6 +293,22 @@ async def test_one_broken_track_of_two_is_tried_again_and_then_told(house: House
     assert job.usage is not None
     assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (1, 1.5)
     assert house.assets.parts == []
+
+
+async def test_speed_divides_every_pause_and_grace(tmp_path: Path) -> None:
+    follow = FollowSettings(speed=10.0)
+    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), follow=follow) as house:
+        job = await accepted(house)
+        assert (await step(house, job, {"raise": "unavailable", "retry_after_s": 40}))[1] == 4.0
+        assert (await step(house, job, {"status": "works"}))[1] == 1.5
+        job, pause_s = await step(house, job, DONE)
+        assert pause_s == 0.2
+        house.clock.pass_s(59)
+        job, pause_s = await step(house, job)
+        assert pause_s == 6.0
+        house.clock.pass_s(1)
+        job, pause_s = await step(house, job)
+        assert (job.state, pause_s) == (JobState.FAILED, None)
 
 
 async def test_broken_track_that_heals_in_time_is_kept(house: House) -> None:
