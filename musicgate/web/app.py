@@ -10,7 +10,8 @@ from aiohttp import web
 import musicgate_schemas
 from musicgate.errors import RequestError, StorageError
 from musicgate.web.auth import Accounts
-from musicgate.web.middleware import surround
+from musicgate.web.errors import envelope
+from musicgate.web.middleware import GENERATION_ID, surround
 from musicgate.web.music import MusicRoutes
 
 if TYPE_CHECKING:
@@ -36,12 +37,13 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         """The process answers."""
         return web.json_response({"status": "ok"})
 
-    async def ready(_: web.Request) -> web.Response:
+    async def ready(request: web.Request) -> web.Response:
         """New work can be taken: the store can be written."""
         try:
             await gateway.context.store.ping()
         except StorageError as error:
-            return web.json_response({"status": "not_ready", "description": str(error)}, status=503)
+            more: dict[str, object] = {"status": "not_ready"}
+            return envelope(request[GENERATION_ID], "gateway_error", str(error), status=503, more=more)
         broken = [record.name for record in gateway.context.host.records if record.error]
         body = {
             "status": "ok",
