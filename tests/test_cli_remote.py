@@ -114,6 +114,15 @@ async def test_a_server_that_stays_away_ends_the_waiting_and_not_the_job(
     assert len(server.asked) == 1 + 3
 
 
+async def test_only_silence_without_a_break_counts(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_MAX_SILENT_LOOKS", 3)
+    noise: object = (503, {}, {})
+    audio = song(AudioFormat(), 6.0, seed=1)
+    async with running(OPEN, noise, noise, OPEN, noise, noise, finished("/a"), audio) as server:
+        await make(server, order)
+    assert len(server.asked) == 1 + 6 + 1
+
+
 async def test_the_server_says_when_it_wants_to_be_asked(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -172,7 +172,7 @@ async def receiver(status: int) -> AsyncIterator[tuple[str, list[tuple[str, byte
 
     async def take(request: web.BaseRequest) -> web.Response:
         came.append((request.headers.get("X-Sign", ""), await request.read()))
-        return web.Response(status=status)
+        return web.Response(status=status, headers={"Location": "/elsewhere"} if status == 302 else {})
 
     runner = web.ServerRunner(web.Server(take), shutdown_timeout=0.1)
     await runner.setup()
