@@ -9,9 +9,10 @@ import pytest
 from schemas.tests import compatibility
 from schemas.tests.compatibility import all_breaking_changes, present, published
 
-MISSING = object()
+#: Taken away.
+MISSING = "(missing)"
 
-#: Where, what is put there (MISSING: taken away), and the place that the judge must name. Callers would be refused, or lose an option.
+#: Where, what is put there (or that it is taken away), and the place that the judge must name. Callers would be refused, or lose an option.
 BREAKS_CALLERS: list[tuple[str, object, str]] = [
     ("request/$id", "urn:musicgate:schema:v1:wish", "request/$id"),
     ("request/$schema", "http://json-schema.org/draft-07/schema#", "request/$schema"),
@@ -88,7 +89,7 @@ def changed(place: str, value: object) -> dict[str, Any]:
     part = schemas
     for step in steps[:-1]:
         part = part[step]
-    if value is MISSING:
+    if value == MISSING:
         del part[steps[-1]]
     else:
         part[steps[-1]] = value
