@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from musicgate.cli import FailedError, stores
 from musicgate.cli.files import Target
 from musicgate.cli.run import Order, deliver, price_text, refuse_failed
 from musicgate.errors import ConfigError, JobNotFoundError
+from musicgate.model import Attempt, AttemptOutcome, Job, JobState, MusicRequest
 from musicgate.plugins import load_plugins
 from musicgate.settings import ServerSettings, Settings, StoreSettings
 from musicgate.testing.tones import AudioFormat, song
@@ -60,6 +62,58 @@ async def test_a_wrong_store_url_is_no_reason_to_take_another_store(
     with pytest.raises(ConfigError, match=r"store\.url: must have the form"):
         await stores.open_free(AsyncExitStack(), wrong, load_plugins())
     assert not (tmp_path / "cli-2.db").exists()
+
+
+def job_that_is(outcome: AttemptOutcome, native_id: str | None = None) -> Job:
+    now = datetime.now(UTC)
+    attempt = Attempt(
+        plugin="suno_kie",
+        provider="suno",
+        model="suno/v5",
+        native_model="V5",
+        outcome=outcome,
+        planned_at=now,
+        native_id=native_id,
+    )
+    return Job(
+        id="music_1",
+        account="local",
+        generation_id="G-1",
+        request=MusicRequest(model="suno/v5", prompt="Hello"),
+        state=JobState.QUEUED,
+        created_at=now,
+        updated_at=now,
+        deadline_at=now + timedelta(hours=1),
+        callback_token="token",
+        attempts=(attempt,),
+    )
+
+
+@pytest.mark.parametrize(
+    ("outcome", "native_id", "public_url", "store"),
+    [
+        (AttemptOutcome.PLANNED, None, "", "cli-2.db"),
+        (AttemptOutcome.SENT, None, "https://music.example", "cli-2.db"),
+        (AttemptOutcome.UNKNOWN, None, "https://music.example", "cli-2.db"),
+        (AttemptOutcome.SENT, None, "", "musicgate.db"),
+        (AttemptOutcome.ACCEPTED, "task", "https://music.example", "musicgate.db"),
+    ],
+)
+async def test_jobs_that_a_short_run_would_harm_are_left_to_their_server(
+    outcome: AttemptOutcome, native_id: str | None, public_url: str, store: str, tmp_path: Path
+) -> None:
+    settings = Settings(data_dir=tmp_path, server=ServerSettings(public_url=public_url))
+    before = job_that_is(outcome, native_id)
+    async with SqliteJobStore.open(tmp_path / "musicgate.db") as opened:
+        await opened.add(before, [])
+    async with AsyncExitStack() as stack:
+        gateway = await stores.open_free(stack, settings, load_plugins())
+        assert Path(gateway.context.settings.store_url).name == store
+    if store != "musicgate.db":
+        with pytest.raises(ConfigError, match="only a server can finish"):
+            await stores.open_with(AsyncExitStack(), settings, load_plugins(), "music_1")
+        async with SqliteJobStore.open(tmp_path / "musicgate.db") as opened:
+            assert await opened.get("music_1") == before
 
 
 # --- the end of a run ---

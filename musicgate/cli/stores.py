@@ -2,6 +2,10 @@
 
 One process at a time works on a store. So that a song can be made while a server or another ``generate`` runs, there are slots:
 ``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
+
+A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a store sends the jobs that
+wait for their turn, and this process would end in the middle of those calls: paid songs would be lost. And a job whose create answer was
+lost is adopted by the vendor's callback, which only a server hears; a gateway without one has to give it up.
 """
 
 from __future__ import annotations
@@ -16,6 +20,7 @@ from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import ConfigError, JobNotFoundError
 from musicgate.gateway import Gateway
 from musicgate.gateway.compose import store_path
+from musicgate.model import AttemptOutcome
 from musicgate.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -51,6 +56,8 @@ async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost)
     """
     for slot in slots(settings):
         try:
+            if await _is_left_to_a_server(settings, slot):
+                continue
             return await stack.enter_async_context(Gateway.open(slot, plugins=host))
         except ConfigError as error:
             if not is_in_use(error):
@@ -66,7 +73,7 @@ async def open_with(
 
     Raises:
         JobNotFoundError: no free store has it.
-        ConfigError: no free store has it, and some are in use.
+        ConfigError: no free store has it, and some are in use; or its store is left to a server.
     """
     busy = []
     for slot in existing(settings):
@@ -79,6 +86,9 @@ async def open_with(
             busy.append(str(store_path(slot)))
             continue
         if job is not None:
+            if await _is_left_to_a_server(settings, slot):
+                message = f"{store_path(slot)} has jobs that only a server can finish; start it (musicgate serve) and use --url"
+                raise ConfigError(message, key="store.url", source=settings.source)
             gateway = await stack.enter_async_context(Gateway.open(slot, plugins=host))
             return gateway, job
     if busy:
@@ -114,6 +124,19 @@ def existing(settings: Settings) -> list[Settings]:
 def is_in_use(error: ConfigError) -> bool:
     """True if a store could not be opened because another process works on it."""
     return isinstance(error.__cause__, Timeout)
+
+
+async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
+    """True if a run that ends soon, and that nobody can call back, would harm the jobs of this store."""
+    path = store_path(slot)
+    if not path.is_file():
+        return False
+    async with SqliteJobStore.open(path) as store:
+        attempts = [job.attempt for job in await _unfinished(store)]
+    undecided = {AttemptOutcome.PLANNED}
+    if settings.server.public_url:
+        undecided |= {AttemptOutcome.SENT, AttemptOutcome.UNKNOWN}
+    return any(attempt.outcome in undecided and attempt.native_id is None for attempt in attempts if attempt)
 
 
 async def _unfinished(store: SqliteJobStore) -> Sequence[Job]:
