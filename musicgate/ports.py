@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from musicgate.model import Asset, Job, JobEvent, Timeouts
+    from musicgate.model import Asset, IdempotencyClaim, Job, JobEvent, JobQuery, Timeouts
     from musicgate.wire import HttpRequest, HttpResponse
 
 
@@ -58,8 +58,15 @@ class Transport(Protocol):
 class JobStore(Protocol):
     """Jobs and their events, durable when the call returns. One writer wins: see `replace`."""
 
-    async def add(self, job: Job, events: Sequence[JobEvent]) -> None:
-        """Store a new job. A caller that is cancelled while it waits cannot know whether the job was stored.
+    async def add(
+        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+    ) -> IdempotencyClaim | None:
+        """Store a new job, and the use of its idempotency key with it: both or neither.
+
+        A caller that is cancelled while it waits cannot know whether the job was stored.
+
+        Returns:
+            None; or the earlier claim of the same account, route and key, and then nothing was stored.
 
         Raises:
             StorageError: full, read-only or broken; nothing was stored.
@@ -81,8 +88,26 @@ class JobStore(Protocol):
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """Unfinished jobs with an id greater than ``after_id``, in the order of their ids."""
 
-    async def count_open(self) -> int:
-        """Number of unfinished jobs."""
+    async def count_open(self, account: str | None = None) -> int:
+        """Number of unfinished jobs, of one account or of all."""
+
+    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
+        """The account's jobs that a query asks for, newest first."""
+
+    async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
+        """The use of an idempotency key, as long as it is kept."""
+
+    async def spent_usd_nanos(self, account: str, since: datetime) -> int:
+        """What the account's jobs that finished since then have cost, in billionths of a dollar."""
+
+    async def delete(self, job_id: str) -> bool:
+        """Remove a job with its events and its idempotency key; False when there is none."""
+
+    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Ids of jobs that ended before then, the oldest first."""
+
+    async def forget_claims(self, before: datetime) -> int:
+        """Remove idempotency keys that were used before then; their number."""
 
     async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
         """The job's history with its numbers (1, 2, ...), from the one after ``after`` on."""

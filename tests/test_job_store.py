@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,25 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from musicgate.adapters import group_commit, migrate, sqlite
+from musicgate.adapters import sqlite_statements as statements
 from musicgate.adapters.group_commit import GroupWriter
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.adapters.tables import metadata
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Attempt, AttemptOutcome, EventKind, Job, JobEvent, JobState, MusicRequest
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    EventKind,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobQuery,
+    JobState,
+    Meter,
+    MusicRequest,
+    PriceLine,
+    Usage,
+)
 from musicgate.ports import JobStore
 from musicgate.testing.memory_store import MemoryJobStore
 
@@ -220,6 +235,131 @@ async def test_bytes_in_a_job_are_refused_before_anything_is_stored(store: JobSt
     with pytest.raises(TypeError, match="bytes"):
         await store.add(attrs.evolve(make_job(), native_response=b"RIFF"), [])
     assert await store.get("m1") is None
+
+
+def make_claim(
+    job_id: str = "m1", *, key: str = "k", account: str = "default", age_s: float = 0
+) -> IdempotencyClaim:
+    return IdempotencyClaim(
+        account=account,
+        route="create",
+        key=key,
+        fingerprint=f"body of {job_id}",
+        job_id=job_id,
+        created_at=NOW - timedelta(seconds=age_s),
+    )
+
+
+def ended(job: Job, *, at_s: float = 0, price_usd_nanos: int | None = None) -> Job:
+    line = PriceLine(
+        meter=Meter.REQUESTS,
+        quantity=Decimal(1),
+        unit_size=Decimal(1),
+        price_per_unit_usd=Decimal(1),
+        price_usd_nanos=price_usd_nanos or 0,
+    )
+    usage = Usage(lines=None if price_usd_nanos is None else (line,))
+    finished = NOW + timedelta(seconds=at_s)
+    return attrs.evolve(job, state=JobState.COMPLETED, completed_at=finished, usage=usage)
+
+
+async def test_of_twins_with_one_key_the_first_is_stored(store: JobStore) -> None:
+    twins = [(make_job(f"m{number}"), make_claim(f"m{number}")) for number in range(50)]
+    earlier = await asyncio.gather(*(store.add(job, [], claim) for job, claim in twins))
+    winners = [job.id for (job, _), claim in zip(twins, earlier, strict=True) if claim is None]
+    assert len(winners) == 1
+    assert {claim.job_id for claim in earlier if claim is not None} == set(winners)
+    stored = [job.id for job, _ in twins if await store.get(job.id) is not None]
+    assert stored == winners
+    assert await store.find_claim("default", "create", "k") == make_claim(winners[0])
+
+
+async def test_a_key_belongs_to_its_account_and_route(store: JobStore) -> None:
+    assert await store.add(make_job("m1"), [], make_claim("m1")) is None
+    assert await store.add(make_job("m2"), [], make_claim("m2", account="other")) is None
+    assert await store.add(make_job("m3"), [], attrs.evolve(make_claim("m3"), route="plan")) is None
+    assert await store.find_claim("nobody", "create", "k") is None
+
+
+async def test_a_job_that_cannot_be_stored_leaves_its_key_free(store: JobStore) -> None:
+    await store.add(make_job("m1"), [])
+    with pytest.raises(StorageError):
+        await store.add(make_job("m1"), [], make_claim("m1"))
+    assert await store.find_claim("default", "create", "k") is None
+
+
+async def test_old_keys_are_forgotten(store: JobStore) -> None:
+    await store.add(make_job("m1"), [], make_claim("m1", key="old", age_s=100))
+    await store.add(make_job("m2"), [], make_claim("m2", key="new", age_s=99))
+    assert await store.forget_claims(NOW - timedelta(seconds=99)) == 1
+    assert await store.find_claim("default", "create", "old") is None
+    assert await store.find_claim("default", "create", "new") is not None
+
+
+async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
+    for number in range(5):
+        await store.add(make_job(f"m{number}", age_s=100 - number), [])
+    await store.add(make_job("m9", account="other"), [])
+    first = await store.list_jobs("default", JobQuery(limit=2))
+    assert [job.id for job in first] == ["m4", "m3"]
+    before = (first[-1].created_at, first[-1].id)
+    rest = await store.list_jobs("default", JobQuery(before=before))
+    assert [job.id for job in rest] == ["m2", "m1", "m0"]
+
+
+async def test_jobs_of_one_moment_are_paged_by_their_ids(store: JobStore) -> None:
+    for number in range(3):
+        await store.add(make_job(f"m{number}"), [])
+    seen, before = [], None
+    while page := await store.list_jobs("default", JobQuery(before=before, limit=1)):
+        seen.append(page[0].id)
+        before = (page[0].created_at, page[0].id)
+    assert seen == ["m2", "m1", "m0"]
+
+
+async def test_jobs_are_listed_by_state_and_model(store: JobStore) -> None:
+    await store.add(make_job("m1"), [])
+    await store.add(make_job("m2", state=JobState.IN_PROGRESS), [])
+    other = make_job("m3", state=JobState.FAILED)
+    await store.add(attrs.evolve(other, request=MusicRequest(model="suno/v5")), [])
+    states = (JobState.IN_PROGRESS, JobState.FAILED)
+    assert [job.id for job in await store.list_jobs("default", JobQuery(states=states))] == ["m3", "m2"]
+    assert [job.id for job in await store.list_jobs("default", JobQuery(model="suno/v5"))] == ["m3"]
+    assert await store.list_jobs("default", JobQuery(states=states, model="suno/v9")) == []
+
+
+async def test_open_jobs_are_counted_per_account(store: JobStore) -> None:
+    await store.add(make_job("m1"), [])
+    await store.add(make_job("m2", account="other"), [])
+    await store.add(ended(make_job("m3")), [])
+    assert (await store.count_open("default"), await store.count_open()) == (1, 2)
+
+
+async def test_what_an_account_spent_is_summed_from_a_moment_on(store: JobStore) -> None:
+    for number, (at_s, price) in enumerate([(-1, 7), (0, 10), (5, 20), (6, None)]):
+        old = make_job(f"m{number}")
+        await store.add(old, [])
+        assert await store.replace(old, ended(old, at_s=at_s, price_usd_nanos=price), [])
+    assert await store.spent_usd_nanos("default", NOW) == 30
+    assert await store.spent_usd_nanos("other", NOW) == 0
+
+
+async def test_jobs_that_ended_long_ago_are_found(store: JobStore) -> None:
+    for job_id, at_s in (("m1", -5.0), ("m2", -10.0), ("m3", 0.0)):
+        await store.add(ended(make_job(job_id), at_s=at_s), [])
+    await store.add(make_job("m4"), [])
+    assert list(await store.finished_before(NOW, 10)) == ["m2", "m1"]
+    assert list(await store.finished_before(NOW, 1)) == ["m2"]
+
+
+async def test_a_deleted_job_is_gone_with_everything_of_it(store: JobStore) -> None:
+    await store.add(make_job("m1", native_id="n"), [make_event()], make_claim("m1"))
+    assert await store.delete("m1") is True
+    assert await store.get("m1") is None
+    assert await store.find_native("default", "n") is None
+    assert await store.events("m1") == []
+    assert await store.find_claim("default", "create", "k") is None
+    assert await store.delete("m1") is False
 
 
 async def test_a_healthy_store_answers_the_ping(store: JobStore) -> None:
@@ -603,11 +743,20 @@ async def test_a_migration_that_breaks_leaves_no_half_made_tables(
 @pytest.mark.parametrize(
     "sql, values, index",
     [
-        (sqlite._OPEN_JOBS, ("", 10), "USING INDEX jobs_open (id>?)"),
-        (sqlite._COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
-        (sqlite._FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
-        (sqlite._GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
-        (sqlite._EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
+        (statements.OPEN_JOBS, ("", 10), "USING INDEX jobs_open (id>?)"),
+        (statements.COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
+        (statements.FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
+        (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+        (statements.EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
+        (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_open_of (account=?"),
+        (statements.SPENT, ("a", 0), "USING COVERING INDEX jobs_spent (account=? AND finished_at_us>?)"),
+        (statements.FINISHED_BEFORE, (9, 10), "USING COVERING INDEX jobs_finished (finished_at_us<?)"),
+        (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
+        (
+            statements.listing("a", JobQuery(before=(NOW, "m1")))[0],
+            ("a", 1, "m1", 10),
+            "USING INDEX jobs_listed (account=? AND (created_at_us,id)<(?,?))",
+        ),
     ],
 )
 async def test_every_question_is_answered_from_an_index_without_sorting(

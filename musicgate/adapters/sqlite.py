@@ -13,7 +13,7 @@ import functools
 import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -21,42 +21,16 @@ import attrs
 from filelock import FileLock, Timeout
 
 from musicgate.adapters import migrate
+from musicgate.adapters import sqlite_statements as sql
 from musicgate.adapters.group_commit import GroupWriter, explained, reason
-from musicgate.codec import dump_event, dump_job, load_event, load_job
+from musicgate.codec import dump_event, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobEvent
+from musicgate.model import IdempotencyClaim, Job, JobEvent, JobQuery
 
 _logger = logging.getLogger(__name__)
 
 #: How long another program, a backup for instance, may hold the database before a write gives up.
 _BUSY_TIMEOUT_S: Final = 5.0
-
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-
-_ADD_JOB: Final = (
-    "INSERT INTO jobs (id, account, state, plugin, native_id, created_at_us, updated_at_us, version, doc)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
-)
-_REPLACE_JOB: Final = (
-    "UPDATE jobs SET state = ?, plugin = ?, native_id = ?, updated_at_us = ?, version = ?, doc = ?"
-    " WHERE id = ? AND version = ?"
-)
-_ADD_EVENT: Final = (
-    "INSERT INTO job_events (job_id, number, doc) VALUES"
-    " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
-)
-_GET: Final = "SELECT doc FROM jobs WHERE id = ?"
-_FIND_NATIVE: Final = (
-    "SELECT doc FROM jobs WHERE account = ? AND native_id = ? ORDER BY created_at_us DESC, id DESC LIMIT 1"
-)
-# The words of the partial index `jobs_open`, to the letter: otherwise SQLite does not use it.
-_OPEN_JOBS: Final = (
-    "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
-)
-_COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
-_EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
-# As large as a large job, so that a disk with room for a page or two does not pass.
-_CHECK: Final = "REPLACE INTO store_check (id, padding) VALUES (1, zeroblob(16384))"
 
 
 class SqliteJobStore:
@@ -88,44 +62,67 @@ class SqliteJobStore:
         finally:
             lock.release()
 
-    async def add(self, job: Job, events: Sequence[JobEvent]) -> None:
-        """Store a new job with its first events."""
-        row = (
-            *(job.id, job.account, job.state, job.plugin, _column(job.native_id)),
-            *(_microseconds(job.created_at), _microseconds(job.updated_at), job.version, dump_job(job)),
-        )
+    async def add(
+        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+    ) -> IdempotencyClaim | None:
+        """Store a new job with its first events, unless its idempotency key has been used: then return that earlier use."""
+        row = sql.new_row(job)
         docs = [dump_event(event) for event in events]
 
-        def insert(connection: sqlite3.Connection) -> None:
-            connection.execute(_ADD_JOB, row)
-            connection.executemany(_ADD_EVENT, [(job.id, doc) for doc in docs])
+        def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
+            if claim is not None:
+                earlier = connection.execute(
+                    sql.FIND_CLAIM, sql.claim_key(claim.account, claim.route, claim.key)
+                ).fetchone()
+                if earlier is not None:
+                    return sql.read_claim(earlier)
+                connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
+            connection.execute(sql.ADD_JOB, row)
+            connection.executemany(sql.ADD_EVENT, [(job.id, doc) for doc in docs])
+            return None
 
-        await self._writer.write(insert)
+        return await self._writer.write(insert)
 
     async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = attrs.evolve(new, version=old.version + 1)
-        row = (
-            *(stored.state, stored.plugin, _column(stored.native_id), _microseconds(stored.updated_at)),
-            *(stored.version, dump_job(stored), old.id, old.version),
-        )
+        row = sql.changed_row(stored, old.version)
         docs = [dump_event(event) for event in events]
 
         def update(connection: sqlite3.Connection) -> Job | None:
-            if connection.execute(_REPLACE_JOB, row).rowcount == 0:
+            if connection.execute(sql.REPLACE_JOB, row).rowcount == 0:
                 return None
-            connection.executemany(_ADD_EVENT, [(old.id, doc) for doc in docs])
+            connection.executemany(sql.ADD_EVENT, [(old.id, doc) for doc in docs])
             return stored
 
         return await self._writer.write(update)
 
+    async def delete(self, job_id: str) -> bool:
+        """Remove a job with its events and its idempotency key."""
+        wanted = (sql.column(job_id),)
+
+        def remove(connection: sqlite3.Connection) -> bool:
+            found = connection.execute(sql.DELETE_JOB, wanted).rowcount > 0
+            connection.execute(sql.DELETE_EVENTS, wanted)
+            connection.execute(sql.DELETE_CLAIMS_OF, wanted)
+            return found
+
+        return await self._writer.write(remove)
+
+    async def forget_claims(self, before: datetime) -> int:
+        """Remove idempotency keys that were used before then."""
+        moment = (sql.microseconds(before),)
+        return await self._writer.write(
+            lambda connection: connection.execute(sql.DELETE_OLD_CLAIMS, moment).rowcount
+        )
+
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
-        return next(map(_job, self._read(_GET, _column(job_id))), None)
+        return next(map(_job, self._read(sql.GET, sql.column(job_id))), None)
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
-        return next(map(_job, self._read(_FIND_NATIVE, _column(account), _column(native_id))), None)
+        return next(map(_job, self._read(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))), None)
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of unfinished jobs, in the order of their ids. A row that cannot be read is logged and left out.
@@ -133,8 +130,8 @@ class SqliteJobStore:
         One damaged row must not keep all the others from being followed after a restart.
         """
         jobs: list[Job] = []
-        last_id = _column(after_id)
-        while rows := self._read(_OPEN_JOBS, last_id, limit - len(jobs)):
+        last_id = sql.column(after_id)
+        while rows := self._read(sql.OPEN_JOBS, last_id, limit - len(jobs)):
             for job_id, doc in rows:
                 last_id = job_id
                 try:
@@ -143,21 +140,46 @@ class SqliteJobStore:
                     _logger.exception("the open job %s is left alone", job_id)
         return jobs
 
-    async def count_open(self) -> int:
-        """Number of unfinished jobs."""
-        (row,) = self._read(_COUNT_OPEN)
-        return int(row[0])
+    async def count_open(self, account: str | None = None) -> int:
+        """Number of unfinished jobs, of one account or of all."""
+        rows = (
+            self._read(sql.COUNT_OPEN)
+            if account is None
+            else self._read(sql.COUNT_OPEN_OF, sql.column(account))
+        )
+        return int(rows[0][0])
+
+    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
+        """The account's jobs that a query asks for, newest first."""
+        statement, values = sql.listing(account, query)
+        return [_job(row) for row in self._read(statement, *values)]
+
+    async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
+        """The use of an idempotency key, as long as it is kept."""
+        rows = self._read(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
+        return sql.read_claim(rows[0]) if rows else None
+
+    async def spent_usd_nanos(self, account: str, since: datetime) -> int:
+        """What the account's jobs that finished since then have cost."""
+        ((total,),) = self._read(sql.SPENT, sql.column(account), sql.microseconds(since))
+        return int(total)
+
+    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Ids of jobs that ended before then, the oldest first."""
+        return [row[0] for row in self._read(sql.FINISHED_BEFORE, sql.microseconds(moment), limit)]
 
     async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on."""
-        return [(number, load_event(doc)) for number, doc in self._read(_EVENTS, _column(job_id), after)]
+        return [
+            (number, load_event(doc)) for number, doc in self._read(sql.EVENTS, sql.column(job_id), after)
+        ]
 
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.
 
         Asking for the write lock would prove nothing: a full disk only shows when pages reach the log.
         """
-        await self._writer.write(lambda connection: connection.execute(_CHECK).close())
+        await self._writer.write(lambda connection: connection.execute(sql.CHECK).close())
 
     async def close(self) -> None:
         """Finish the pending writes and let the database go. Closing again does nothing."""
@@ -175,15 +197,6 @@ class SqliteJobStore:
 
 def _job(row: tuple[Any, ...]) -> Job:
     return load_job(row[0])
-
-
-def _microseconds(moment: datetime) -> int:
-    return (moment - _EPOCH) // timedelta(microseconds=1)
-
-
-def _column(text: str | None) -> str | None:
-    """Text that SQLite takes: ids come from vendors and from URLs, and may hold a lone surrogate."""
-    return text if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _connect(path: Path) -> sqlite3.Connection:

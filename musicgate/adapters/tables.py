@@ -17,9 +17,14 @@ jobs = sa.Table(
     sa.Column("state", sa.Text, nullable=False),
     sa.Column("plugin", sa.Text),
     sa.Column("native_id", sa.Text),
+    # The model as the caller asked for it.
+    sa.Column("model", sa.Text, nullable=False),
     # Microseconds since 1970, so that every database orders them alike and none rounds them.
     sa.Column("created_at_us", sa.BigInteger, nullable=False),
     sa.Column("updated_at_us", sa.BigInteger, nullable=False),
+    # When the job ended and what it cost; empty while it is open, or where the price is not known.
+    sa.Column("finished_at_us", sa.BigInteger),
+    sa.Column("price_usd_nanos", sa.BigInteger),
     sa.Column("version", sa.BigInteger, nullable=False),
     sa.Column("doc", sa.Text, nullable=False),
 )
@@ -29,6 +34,10 @@ _is_open = sa.text("state IN ('queued', 'in_progress')")
 # The state is in it so that counting reads the index alone.
 sa.Index("jobs_open", jobs.c.id, jobs.c.state, sqlite_where=_is_open, postgresql_where=_is_open)
 sa.Index("jobs_native", jobs.c.account, jobs.c.native_id, jobs.c.created_at_us, jobs.c.id)
+sa.Index("jobs_listed", jobs.c.account, jobs.c.created_at_us, jobs.c.id)
+sa.Index("jobs_open_of", jobs.c.account, jobs.c.state, sqlite_where=_is_open, postgresql_where=_is_open)
+sa.Index("jobs_spent", jobs.c.account, jobs.c.finished_at_us, jobs.c.price_usd_nanos)
+sa.Index("jobs_finished", jobs.c.finished_at_us, jobs.c.id)
 
 #: The history of each job, numbered from 1 without gaps.
 job_events = sa.Table(
@@ -39,6 +48,21 @@ job_events = sa.Table(
     sa.Column("doc", sa.Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+#: Which idempotency key made which job. Removed with the job, or when it is old.
+idempotency_keys = sa.Table(
+    "idempotency_keys",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("route", sa.Text, primary_key=True),
+    sa.Column("key", sa.Text, primary_key=True),
+    sa.Column("fingerprint", sa.Text, nullable=False),
+    sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("created_at_us", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+sa.Index("idempotency_keys_of", idempotency_keys.c.job_id)
+sa.Index("idempotency_keys_old", idempotency_keys.c.created_at_us)
 
 #: One row that is written anew to find out whether the store can be written.
 store_check = sa.Table(

@@ -178,3 +178,33 @@ class Job:
     def native_model(self) -> str | None:
         """The vendor's name of the model."""
         return self.attempt.native_model if self.attempt else None
+
+
+@attrs.frozen(kw_only=True)
+class IdempotencyClaim:
+    """That a key was used: by whom, on which route, with which body, for which job."""
+
+    account: str
+    route: str
+    key: str
+    #: Digest of the body; the same key with another body is refused.
+    fingerprint: str
+    job_id: str
+    created_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class JobQuery:
+    """Which jobs of an account are wanted, newest first.
+
+    Attributes:
+        states: only these; empty = all.
+        model: only jobs that asked for this model, as the caller spelled it.
+        before: only jobs older than this moment and id: where the last page ended.
+        limit: how many at the most.
+    """
+
+    states: tuple[JobState, ...] = ()
+    model: str | None = None
+    before: tuple[datetime, str] | None = None
+    limit: int = 20

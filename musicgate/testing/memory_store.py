@@ -4,12 +4,13 @@ Jobs go through the same JSON as in a real store, so that a value that could not
 """
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import attrs
 
 from musicgate.codec import dump_event, dump_job, load_event, load_job
 from musicgate.errors import StorageError
-from musicgate.model import Job, JobEvent
+from musicgate.model import IdempotencyClaim, Job, JobEvent, JobQuery
 
 
 class MemoryJobStore:
@@ -23,14 +24,24 @@ class MemoryJobStore:
         self.trouble: str | None = None
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
+        self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
         self._is_closed = False
 
-    async def add(self, job: Job, events: Sequence[JobEvent]) -> None:
-        """Store a new job with its first events."""
+    async def add(
+        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+    ) -> IdempotencyClaim | None:
+        """Store a new job with its first events, unless its idempotency key has been used: then return that earlier use."""
         self._check()
+        if claim is not None:
+            earlier = await self.find_claim(claim.account, claim.route, claim.key)
+            if earlier is not None:
+                return earlier
         if job.id in self._jobs:
             raise StorageError(f"the job store failed: it is already stored (job {job.id})")
         self._put(job, events)
+        if claim is not None:
+            self._claims[claim.account, claim.route, claim.key] = claim
+        return None
 
     async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
@@ -57,9 +68,52 @@ class MemoryJobStore:
         unfinished = (job for job in self._all() if job.id > after_id and not job.state.is_final)
         return sorted(unfinished, key=lambda job: job.id)[:limit]
 
-    async def count_open(self) -> int:
-        """Number of unfinished jobs."""
-        return sum(not job.state.is_final for job in self._all())
+    async def count_open(self, account: str | None = None) -> int:
+        """Number of unfinished jobs, of one account or of all."""
+        return sum(not job.state.is_final and account in {None, job.account} for job in self._all())
+
+    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
+        """The account's jobs that a query asks for, newest first."""
+        found = [
+            job
+            for job in self._all()
+            if job.account == account
+            and (not query.states or job.state in query.states)
+            and query.model in {None, job.request.model}
+            and (query.before is None or (job.created_at, job.id) < query.before)
+        ]
+        return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[: query.limit]
+
+    async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
+        """The use of an idempotency key, as long as it is kept."""
+        return self._claims.get((account, route, key))
+
+    async def spent_usd_nanos(self, account: str, since: datetime) -> int:
+        """What the account's jobs that finished since then have cost."""
+        return sum(
+            (job.usage.total_usd_nanos or 0)
+            for job in self._all()
+            if job.account == account and job.usage and job.completed_at and job.completed_at >= since
+        )
+
+    async def delete(self, job_id: str) -> bool:
+        """Remove a job with its events and its idempotency key."""
+        self._check()
+        self._events.pop(job_id, None)
+        self._claims = {key: claim for key, claim in self._claims.items() if claim.job_id != job_id}
+        return self._jobs.pop(job_id, None) is not None
+
+    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
+        """Ids of jobs that ended before then, the oldest first."""
+        ended = [(job.completed_at, job.id) for job in self._all() if job.state.is_final and job.completed_at]
+        return [job_id for at, job_id in sorted(ended) if at < moment][:limit]
+
+    async def forget_claims(self, before: datetime) -> int:
+        """Remove idempotency keys that were used before then."""
+        self._check()
+        kept = {key: claim for key, claim in self._claims.items() if claim.created_at >= before}
+        forgotten, self._claims = len(self._claims) - len(kept), kept
+        return forgotten
 
     async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on."""
