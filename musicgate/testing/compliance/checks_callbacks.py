@@ -1,0 +1,213 @@
+"""Callbacks, where the vendor makes them: good ones are taken, forged, stale and unsigned ones refused, garbage does no harm.
+
+Which headers carry the signature, and what it covers, is found out and not declared: a header belongs to it if the callback is refused
+without it. Of the body, only what a claim says matters: under a good signature nobody may make it say something else.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from musicgate import lifecycle
+from musicgate.emulation import EmulatedCallback
+from musicgate.errors import MusicgateError, ProviderError
+from musicgate.hookspecs import CallbackClaim
+from musicgate.model import JobUpdate, ProviderSettings, Secret
+from musicgate.testing.compliance.probes import EMPTY_TALK, WRONG_SHAPES
+from musicgate.testing.compliance.subject import SECRET_CANARY, Skipped
+from musicgate.testing.rehearsal import START_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from musicgate.testing.compliance.subject import Subject
+
+_OTHER_SECRET: Final = "kit-other-test-secret-not-real"  # noqa: S105 - a secret of nothing
+_DAY_S: Final = 86_400.0
+#: Epoch seconds or milliseconds, wherever they stand in a header.
+_TIME: Final = re.compile(r"(?<![0-9])1[0-9]{9}(?:[0-9]{3})?(?![0-9])")
+#: Longer bodies are flipped at every n-th byte only, so that this many are tried.
+_FLIPS: Final = 1_500
+
+
+@attrs.frozen(kw_only=True)
+class _Call:
+    """One callback as it arrives, and when."""
+
+    headers: Mapping[str, str]
+    body: bytes
+    at_s: float
+    native_id: str | None
+
+
+def check_callbacks_come_and_are_read(subject: Subject) -> None:
+    """The emulator calls back, the plugin reads it, and a claim names our task or none."""
+    calls = _calls(subject, secret=None)
+    assert calls, "Provider.callbacks is set, yet the emulator never called back while it made a song"
+    for call in calls:
+        claim = _claim(subject, call, _settings(subject, None))
+        assert claim.native_id in {None, call.native_id}, (
+            f"a callback about {call.native_id!r} is read as one about {claim.native_id!r}"
+        )
+
+
+def check_unsigned_is_not_verified(subject: Subject) -> None:
+    """Without a secret nothing can be verified: `verified` is None."""
+    for call in _calls(subject, secret=None):
+        verified = _claim(subject, call, _settings(subject, None)).verified
+        assert verified is None, f"no webhook secret is set, yet a callback is verified={verified}; it has to be None"
+
+
+def check_good_signature(subject: Subject) -> None:
+    """What the vendor signed with our secret is verified; with another secret it is refused."""
+    for call in _signed(subject):
+        claim = _claim(subject, call, _settings(subject, SECRET_CANARY))
+        assert claim.verified is True, f"a callback with a good signature is verified={claim.verified}: {claim.message}"
+        other = _verdict(subject, call, _settings(subject, _OTHER_SECRET))
+        assert other is False, f"a callback that was signed with another secret is verified={other}, not False"
+
+
+def check_signature_headers_are_needed(subject: Subject) -> None:
+    """Without its signature, a callback is refused."""
+    for call in _signed(subject):
+        settings = _settings(subject, SECRET_CANARY)
+        bare = _verdict(subject, attrs.evolve(call, headers={}), settings)
+        assert bare is False, f"a callback without any header is verified={bare}, although a secret is set"
+        assert _signature_headers(subject, call), "a callback is verified, and no header is needed for it"
+
+
+def check_flipped_bytes(subject: Subject) -> None:
+    """Any flipped byte of the signature is refused; no flipped byte of the body makes a good signature claim another task."""
+    call = _signed(subject)[-1]
+    settings = _settings(subject, SECRET_CANARY)
+    for name in _signature_headers(subject, call):
+        value = call.headers[name]
+        for place in range(len(value)):
+            forged = value[:place] + chr(ord(value[place]) ^ 1) + value[place + 1 :]
+            verdict = _verdict(subject, attrs.evolve(call, headers={**call.headers, name: forged}), settings)
+            assert verdict is False, f"byte {place} of the header {name} was flipped, and the callback is verified={verdict}"
+    good = _claim(subject, call, settings)
+    for place in range(0, len(call.body), len(call.body) // _FLIPS + 1):
+        forged_body = call.body[:place] + bytes([call.body[place] ^ 1]) + call.body[place + 1 :]
+        try:
+            claim = _claim(subject, attrs.evolve(call, body=forged_body), settings)
+        except ProviderError:
+            continue
+        same = claim.verified is False or claim.native_id == good.native_id
+        assert same, f"byte {place} of the body was flipped: {claim.native_id!r} is claimed under the signature of {good.native_id!r}"
+
+
+def check_old_signature(subject: Subject) -> None:
+    """A signature from yesterday, and one from tomorrow, is refused."""
+    for call in _signed(subject):
+        headers = [call.headers[name] for name in _signature_headers(subject, call)]
+        if not any(_TIME.search(value) for value in headers):
+            raise Skipped("no signature header carries a time, so its age cannot be known")
+        for late_s in (_DAY_S, -_DAY_S):
+            moved = attrs.evolve(call, at_s=call.at_s + late_s)
+            verdict = _verdict(subject, moved, _settings(subject, SECRET_CANARY))
+            assert verdict is False, f"a signature that is {late_s:.0f} s old is verified={verdict}: it could be replayed for ever"
+
+
+def check_duplicate_callbacks(subject: Subject) -> None:
+    """The same callback twice says the same twice, and adopts a job once."""
+    for call in _calls(subject, secret=None):
+        first, second = (_claim(subject, call, _settings(subject, None)) for _ in range(2))
+        assert first == second, f"a callback was read as {first}, and the second time as {second}"
+        job = subject.walk.heard[0].job
+        update = JobUpdate(native_id=first.native_id)
+        once = lifecycle.apply(job, update, None, job.updated_at)
+        assert lifecycle.apply(once, update, None, job.updated_at) == once, "a second, equal callback changed the job"
+
+
+def check_garbage_callbacks(subject: Subject) -> None:
+    """Garbage is a `ProviderError` or an unverified claim, never a verified one and never another error."""
+    _must_call_back(subject)
+    signed = [dict(call.headers) for call in _calls(subject, secret=_secret_of(subject))[:1]]
+    for headers in ({}, *signed):
+        for shape, body in (EMPTY_TALK | WRONG_SHAPES).items():
+            call = _Call(headers=headers, body=body, at_s=START_S, native_id=None)
+            for secret in (None, _secret_of(subject)):
+                try:
+                    claim = _claim(subject, call, _settings(subject, secret))
+                except ProviderError:
+                    continue
+                except MusicgateError as error:
+                    message = f"{shape} as a callback's body: only ProviderError may be raised, but {error}"
+                    raise AssertionError(message) from error
+                assert claim.verified is not True, f"{shape} as a callback's body was verified"
+                plain = claim.native_id is None or (isinstance(claim.native_id, str) and claim.native_id.strip())
+                assert plain, f"{shape} as a callback's body names the task {claim.native_id!r}"
+
+
+def _must_call_back(subject: Subject) -> None:
+    if not subject.provider.callbacks:
+        raise Skipped("the vendor cannot call back (Provider.callbacks)")
+
+
+def _secret_of(subject: Subject) -> str | None:
+    return SECRET_CANARY if subject.provider.webhook_secret_env else None
+
+
+def _settings(subject: Subject, secret: str | None) -> ProviderSettings:
+    return attrs.evolve(subject.settings, webhook_secret=Secret(secret) if secret else None)
+
+
+def _claim(subject: Subject, call: _Call, settings: ProviderSettings) -> CallbackClaim:
+    return subject.plugin.parse_callback(call.headers, call.body, settings, call.at_s)
+
+
+def _verdict(subject: Subject, call: _Call, settings: ProviderSettings) -> bool | None:
+    """What became of a callback; one that cannot be read is as good as refused."""
+    try:
+        return _claim(subject, call, settings).verified
+    except ProviderError:
+        return False
+
+
+def _calls(subject: Subject, *, secret: str | None) -> list[_Call]:
+    """Every callback that the emulator makes about one song."""
+    _must_call_back(subject)
+    rehearsal, _ = subject.rehearsal(webhook_secret=secret)
+    job = rehearsal.create(subject.song_wish)
+    step_s = max(1.0, rehearsal.provider.typical_s / 20)
+    found = []
+    while rehearsal.now < job.deadline_at:
+        for due in rehearsal.emulator.due_callbacks(rehearsal.now_s):
+            found.append(_arrived(due, rehearsal.now_s, job.native_id))
+            rehearsal.emulator.callback_answered(due.id, 200, rehearsal.now_s)
+        rehearsal.now_s += step_s
+    return found
+
+
+def _arrived(due: EmulatedCallback, at_s: float, native_id: str | None) -> _Call:
+    headers = {name.lower(): value for name, value in due.request.headers.items()}
+    return _Call(headers=headers, body=due.request.body, at_s=at_s, native_id=native_id)
+
+
+def _signed(subject: Subject) -> list[_Call]:
+    """Callbacks signed with the kit's secret.
+
+    Raises:
+        Skipped: this vendor does not sign.
+    """
+    _must_call_back(subject)
+    if subject.provider.webhook_secret_env is None:
+        raise Skipped("the vendor does not sign its callbacks (Provider.webhook_secret_env)")
+    calls = _calls(subject, secret=SECRET_CANARY)
+    assert calls, "the emulator never called back while it made a song, so no signature can be looked at"
+    return calls
+
+
+def _signature_headers(subject: Subject, call: _Call) -> list[str]:
+    return list(_needed(subject, call, _settings(subject, SECRET_CANARY)))
+
+
+def _needed(subject: Subject, call: _Call, settings: ProviderSettings) -> Iterator[str]:
+    for name in call.headers:
+        others = {other: value for other, value in call.headers.items() if other != name}
+        if _verdict(subject, attrs.evolve(call, headers=others), settings) is False:
+            yield name

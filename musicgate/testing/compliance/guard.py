@@ -1,0 +1,176 @@
+"""Catches what a hook must not do: ask a clock, the environment, chance or the network, open a file, change its inputs."""
+
+from __future__ import annotations
+
+import builtins
+import datetime as real_datetime
+import os
+import random
+import secrets
+import socket
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Any, Final
+from unittest import mock
+
+import attrs
+
+#: Modules that may ask a clock on their own account, while a hook runs: a log record has a time, a test runner measures.
+_BYSTANDERS: Final = frozenset(
+    {"logging", "hypothesis", "pytest", "_pytest", "pluggy", "coverage", "threading", "importlib", "warnings"}
+)
+_FORBIDDEN: Final[Mapping[ModuleType, tuple[str, ...]]] = {
+    socket: ("socket", "create_connection", "getaddrinfo", "gethostbyname"),
+    time: (
+        *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),
+        *("sleep", "localtime", "gmtime", "ctime"),
+    ),
+    os: ("getenv", "urandom", "getcwd", "system"),
+    random: (
+        *("random", "randint", "randrange", "choice", "choices", "sample", "shuffle"),
+        *("uniform", "getrandbits", "randbytes", "gauss"),
+    ),
+    secrets: ("token_hex", "token_bytes", "token_urlsafe", "choice", "randbelow", "randbits"),
+    uuid: ("uuid1", "uuid4"),
+}
+
+
+_DATETIME: Final = real_datetime.datetime
+
+
+class ImpureError(Exception):
+    """A hook reached for something outside its arguments."""
+
+
+class _Guard:
+    """Makes stand-ins that note who reached for what; only the thread under test is watched."""
+
+    def __init__(self) -> None:
+        self.uses: list[str] = []
+        #: A module that is first imported while the guard stands may keep a stand-in; afterwards it lets everything through.
+        self.stands = True
+        self._thread = threading.get_ident()
+
+    def stand_in(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+        def forbidden(*arguments: Any, **options: Any) -> Any:
+            caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # noqa: SLF001 - who called is the question
+            if self.is_bystander(caller):
+                return original(*arguments, **options)
+            raise self.caught(name)
+
+        return forbidden
+
+    def is_bystander(self, caller: str) -> bool:
+        is_ours = self.stands and threading.get_ident() == self._thread
+        return not is_ours or caller.partition(".")[0] in _BYSTANDERS
+
+    def caught(self, name: str) -> ImpureError:
+        self.uses.append(name)
+        return ImpureError(f"a hook used {name}")
+
+    def environment(self) -> Any:
+        guard = self
+
+        class Environment(dict[str, str]):
+            def __getitem__(self, key: str) -> str:
+                raise guard.caught(f"os.environ[{key!r}]")
+
+            def get(self, key: str, default: object = None) -> Any:
+                raise guard.caught(f"os.environ.get({key!r})")
+
+            def __contains__(self, key: object) -> bool:
+                raise guard.caught(f"os.environ ({key!r})")
+
+            def __iter__(self) -> Iterator[str]:
+                raise guard.caught("os.environ")
+
+        return Environment()
+
+    def datetime_class(self) -> type:
+        """A `datetime` that cannot tell the time; everything that is a datetime is one of it, too."""
+        guard = self
+
+        class Kind(type):
+            def __instancecheck__(cls, instance: object) -> bool:
+                return isinstance(instance, _DATETIME)
+
+        class Timeless(_DATETIME, metaclass=Kind):
+            @classmethod
+            def now(cls, tz: Any = None) -> Any:
+                raise guard.caught("datetime.now")
+
+            @classmethod
+            def utcnow(cls) -> Any:
+                raise guard.caught("datetime.utcnow")
+
+            @classmethod
+            def today(cls) -> Any:
+                raise guard.caught("datetime.today")
+
+        return Timeless
+
+
+@contextmanager
+def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
+    """Run hooks with nothing but their arguments.
+
+    Args:
+        package: the plugin's package: names that its modules imported from ``time``, ``os`` and so on are replaced there, too.
+        files: opening files is allowed (an emulator's sounds are files).
+
+    Yields:
+        What was reached for, as it happens; empty at the end for a pure hook.
+    """
+    guard = _Guard()
+    swaps: list[tuple[object, str, object]] = [
+        (module, name, guard.stand_in(f"{module.__name__}.{name}", getattr(module, name)))
+        for module, names in _FORBIDDEN.items()
+        for name in names
+        if hasattr(module, name)
+    ]
+    swaps.append((os, "environ", guard.environment()))
+    swaps.append((real_datetime, "datetime", guard.datetime_class()))
+    if not files:
+        swaps.append((builtins, "open", guard.stand_in("open", open)))
+    originals = {id(getattr(owner, name)): new for owner, name, new in swaps}
+    for module in _modules_of(package):
+        for name, value in list(vars(module).items()):
+            new = originals.get(id(value))
+            if new is not None and not name.startswith("__"):
+                swaps.append((module, name, new))
+    patches = [mock.patch.object(owner, name, new) for owner, name, new in swaps]
+    for patch in patches:
+        patch.start()
+    try:
+        yield guard.uses
+    finally:
+        guard.stands = False
+        for patch in reversed(patches):
+            patch.stop()
+
+
+def _modules_of(package: str | None) -> list[ModuleType]:
+    if not package:
+        return []
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name == package or name.startswith(f"{package}.")
+    ]
+
+
+def snapshot(value: object) -> object:
+    """A value as plain data that no later change reaches, for comparing before with after."""
+    if attrs.has(type(value)):
+        fields = attrs.fields_dict(type(value))
+        return (type(value).__name__, {name: snapshot(getattr(value, name)) for name in fields})
+    if isinstance(value, Mapping):
+        return {key: snapshot(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return (type(value).__name__, [snapshot(inner) for inner in value])
+    return value

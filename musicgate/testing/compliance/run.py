@@ -1,0 +1,133 @@
+"""The ordered list of all checks, and how they are run on one plugin outside of pytest."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+import attrs
+
+from musicgate.testing.compliance import (
+    checks_answers,
+    checks_callbacks,
+    checks_declaration,
+    checks_emulator,
+    checks_life,
+    checks_options,
+    checks_purity,
+    checks_request,
+)
+from musicgate.testing.compliance.subject import Skipped, Subject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Check = Callable[[Subject], None]
+
+#: Every check, in the order in which an author mends what they find.
+CHECKS: Final[tuple[Check, ...]] = (
+    checks_declaration.check_it_loads,
+    checks_declaration.check_names_agree,
+    checks_declaration.check_address_and_variables,
+    checks_declaration.check_offers,
+    checks_declaration.check_times,
+    checks_declaration.check_option_schema,
+    checks_declaration.check_settings_schema,
+    checks_request.check_request_form,
+    checks_request.check_callback_url_is_told,
+    checks_request.check_follow_up_form,
+    checks_request.check_blocking_is_not_polled,
+    checks_request.check_no_secret_leaves,
+    checks_options.check_every_option_counts,
+    checks_options.check_nested_options_count,
+    checks_options.check_unknown_options,
+    checks_options.check_neutral_fields,
+    checks_options.check_abilities_are_true,
+    checks_options.check_formats_are_true,
+    checks_options.check_limits_are_true,
+    checks_options.check_texts_are_whole,
+    checks_purity.check_hooks_are_pure,
+    checks_purity.check_same_in_same_out,
+    checks_purity.check_inputs_are_left_alone,
+    checks_purity.check_emulator_is_pure,
+    checks_emulator.check_emulator_is_there,
+    checks_emulator.check_emulated_song_plays,
+    checks_emulator.check_emulated_media_states_its_length,
+    checks_emulator.check_emulated_words_are_mapped,
+    checks_emulator.check_emulated_failure,
+    checks_emulator.check_emulator_refuses_a_bad_key,
+    checks_emulator.check_emulator_knows_its_routes,
+    checks_emulator.check_emulator_is_deterministic,
+    checks_emulator.check_emulator_counts,
+    checks_answers.check_recorded_cases,
+    checks_answers.check_hostile_answers,
+    checks_answers.check_wrong_types_in_good_answers,
+    checks_answers.check_good_body_under_failing_status,
+    checks_answers.check_unreadable_create,
+    checks_answers.check_refusals_by_status,
+    checks_answers.check_noise_while_polling,
+    checks_answers.check_retry_after,
+    checks_life.check_unknown_status_word,
+    checks_life.check_any_sequence_of_answers,
+    checks_life.check_updates_survive_storage,
+    checks_life.check_jobs_fit_the_schema,
+    checks_callbacks.check_callbacks_come_and_are_read,
+    checks_callbacks.check_unsigned_is_not_verified,
+    checks_callbacks.check_good_signature,
+    checks_callbacks.check_signature_headers_are_needed,
+    checks_callbacks.check_flipped_bytes,
+    checks_callbacks.check_old_signature,
+    checks_callbacks.check_duplicate_callbacks,
+    checks_callbacks.check_garbage_callbacks,
+)
+
+
+class Outcome(StrEnum):
+    """How a check ended."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@attrs.frozen(kw_only=True)
+class Result:
+    """How one check ended on one plugin.
+
+    Attributes:
+        name: the check's name without ``check_``.
+        message: what is wrong, or why the check was skipped; empty when it passed.
+        seconds: how long it took.
+    """
+
+    name: str
+    outcome: Outcome
+    message: str = ""
+    seconds: float = 0.0
+
+
+def name_of(check: Check) -> str:
+    """The name that a check is shown under."""
+    return getattr(check, "__name__", "check").removeprefix("check_")
+
+
+def run_checks(subject: Subject, checks: Iterable[Check] = CHECKS) -> tuple[Result, ...]:
+    """Run the checks in order; a check that breaks is a failed check, and the rest still runs."""
+    return tuple(run_check(subject, check) for check in checks)
+
+
+def run_check(subject: Subject, check: Check) -> Result:
+    """Run one check."""
+    started_s = time.perf_counter()
+    outcome, message = Outcome.PASSED, ""
+    try:
+        check(subject)
+    except Skipped as reason:
+        outcome, message = Outcome.SKIPPED, str(reason)
+    except AssertionError as error:
+        outcome, message = Outcome.FAILED, str(error) or "an assertion without a message failed"
+    except Exception as exc:  # noqa: BLE001 - a plugin that breaks in an unforeseen place is what the kit looks for
+        outcome, message = Outcome.FAILED, f"the plugin broke the check with {type(exc).__name__}: {exc}"
+    return Result(name=name_of(check), outcome=outcome, message=message, seconds=time.perf_counter() - started_s)
