@@ -242,9 +242,8 @@ def _load(
     is_ours = False
     try:
         plugin = source.load() if isinstance(source, EntryPoint) else source
-        is_ours = not host.is_registered(
-            plugin
-        )  # the same plugin may be working already, under an earlier name
+        # The same plugin may be working already, under an earlier name.
+        is_ours = not host.is_registered(plugin)
         provider = _register(host, name, plugin, earlier)
     except Exception as exc:  # noqa: BLE001 - whatever a stranger's module does, the rest must run
         error = str(exc) if isinstance(exc, MusicgateError) else f"{type(exc).__name__}: {exc}"
