@@ -126,7 +126,9 @@ class FakeVendor:
 
     @hookimpl
     def poll_request(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
-        """A GET with the native id."""
+        """A GET with the native id; the word ``mute`` breaks the plugin."""
+        if job.native_status == "mute":
+            raise RuntimeError("poll broke")
         return None if self.declared.blocking else HttpRequest.get(f"{settings.base_url}/job/{job.native_id}")
 
     @hookimpl

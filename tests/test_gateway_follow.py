@@ -106,15 +106,12 @@ async def test_noise_leaves_the_job_as_it_was(
 
 
 async def test_plugin_that_cannot_ask_leaves_the_job_open(
-    house: House, monkeypatch: pytest.MonkeyPatch
+    house: House, caplog: pytest.LogCaptureFixture
 ) -> None:
     job = await accepted(house)
-
-    def broken(**_: object) -> None:
-        raise RuntimeError("poll broke")
-
-    monkeypatch.setitem(house.context.providers["one"].plugin._hooks, "poll_request", broken)
+    job, _ = await step(house, job, {"status": "mute"})
     assert await step(house, job) == (job, 5.0)
+    assert "plugin one: poll_request raised RuntimeError: poll broke" in caplog.text
 
 
 async def test_unknown_status_word_leaves_the_job_open(

@@ -230,6 +230,23 @@ def test_hook_call_reaches_its_own_plugin_and_every_wrapper() -> None:
     assert b'"quiet jazz"' in translation.request.body
     assert translation.native_model == "two-native"
     assert list(host.providers) == ["one", "two"]
+    assert translate(host, "one").native_model == "one-native"
+    assert (one.calls, two.calls) == (["one"], ["two"])
+
+
+class WrapperOfDeclarations:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def provider(self) -> Any:
+        yield
+        raise RuntimeError("nobody asks me")
+
+
+def test_declaration_is_a_plugins_own_word() -> None:
+    host = load_plugins({"wrapper": WrapperOfDeclarations(), "one": FakeVendor("one")}, installed=False)
+    assert [record.error for record in host.records] == [None, None]
+    assert list(host.providers) == ["one"]
 
 
 class VetoingWrapper:
@@ -239,6 +256,21 @@ class VetoingWrapper:
     def translate_request(self) -> Any:
         yield
         raise RequestError("guardrail_blocked", "not here")
+
+
+class BreakingWrapper:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def translate_request(self) -> Any:
+        yield
+        raise RuntimeError("broke")
+
+
+def test_wrapper_that_breaks_is_the_one_to_blame() -> None:
+    with pytest.raises(PluginError) as caught:
+        translate(host_of(FakeVendor("one"), breaking=BreakingWrapper()), "one")
+    assert caught.value.plugin == "breaking"
 
 
 def test_wrapper_may_veto() -> None:

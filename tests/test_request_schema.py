@@ -86,6 +86,19 @@ def test_each_place_is_told_once_with_the_first_rule_that_it_breaks() -> None:
     assert told(format=5) == [(["format"], "invalid_type")]
 
 
+def test_order_is_that_of_the_properties_whatever_the_order_of_the_rules() -> None:
+    alone = SchemaValidator(
+        {
+            "properties": {"a": {}, "b": {"type": "string"}},
+            "required": ["a"],
+            "maxProperties": 1,
+            "type": "object",
+        }
+    )
+    assert [violation.path for violation in alone.violations({"b": 1})] == [("a",), ("b",)]
+    assert [violation.path for violation in alone.violations({"b": 1, "a": 1})] == [(), ("b",)]
+
+
 def test_violation_carries_the_keyword_and_its_value() -> None:
     (violation,) = VALIDATOR.violations({"model": "m", "suno": {"styleWeight": 2}})
     assert (violation.keyword, violation.params) == ("maximum", {"maximum": 1})

@@ -50,6 +50,7 @@ async def test_job_is_looked_at_until_it_says_that_it_is_over() -> None:
     async with running(step) as tracker:
         tracker.watch("a", 0.0)
         await emptied(tracker)
+        assert tracker._looked_at == {}
     assert pauses == []
 
 
@@ -60,11 +61,12 @@ async def test_earlier_look_replaces_a_later_one_and_not_the_other_way_round() -
         seen.append(job_id)
 
     async with running(step) as tracker:
-        tracker.watch("a", 60.0)
+        tracker.watch("a", 0.005)
         tracker.watch("a", 0.001)
-        tracker.watch("a", 60.0)
+        tracker.watch("a", 0.005)
+        tracker.watch("b", 0.01)
         await emptied(tracker)
-    assert seen == ["a"]
+    assert seen == ["a", "b"]
 
 
 async def test_sleeping_tracker_hears_of_an_earlier_job() -> None:
@@ -113,6 +115,26 @@ async def test_job_that_is_woken_during_a_look_is_looked_at_once_more() -> None:
         for _ in range(3):
             tracker.wake("a")
         assert (len(seen), len(tracker)) == (1, 1)
+        free.set()
+        await emptied(tracker)
+    assert seen == [0, 1]
+
+
+async def test_job_that_falls_due_during_a_look_is_looked_at_once_more() -> None:
+    inside, free = asyncio.Event(), asyncio.Event()
+    seen: list[int] = []
+
+    async def step(_: str) -> float | None:
+        seen.append(len(seen))
+        inside.set()
+        await free.wait()
+        return 60.0 if len(seen) == 1 else None
+
+    async with running(step) as tracker:
+        tracker.watch("a", 0.0)
+        await inside.wait()
+        tracker.watch("a", 0.0)
+        await asyncio.sleep(0.005)
         free.set()
         await emptied(tracker)
     assert seen == [0, 1]
