@@ -1,0 +1,64 @@
+"""Where a caller's words stand in a request, and how to change them in place; it knows no rule.
+
+The neutral fields hold words, and so does the option block of whoever is asked: at any depth, since a vendor's plan of sections is
+nested. Other vendors' blocks are not sent to this one, and labels (``metadata``) to none.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from musicgate import MusicRequest
+    from musicgate.model import JsonValue
+
+    TextPath = tuple[str | int, ...]
+    #: Path and text -> the text that shall stand there.
+    Edit = Callable[[TextPath, str], str]
+
+_ADDRESS_STARTS = ("http://", "https://")
+
+
+def edit_texts(request: MusicRequest, block: str, edit: Edit) -> MusicRequest:
+    """The request with every text edited.
+
+    Args:
+        request: the wish; it stays as it is.
+        block: name of the option block that is sent.
+        edit: is asked for every text; addresses (of a callback, of a song to be covered) are not shown to it.
+    """
+    options = request.blocks.get(block)
+    blocks = {} if options is None else {block: _edited_items(options, (block,), edit)}
+    return attrs.evolve(
+        request,
+        prompt=_edited_text(request.prompt, ("prompt",), edit),
+        lyrics=_edited_text(request.lyrics, ("lyrics",), edit),
+        style=_edited_text(request.style, ("style",), edit),
+        title=_edited_text(request.title, ("title",), edit),
+        negative_style=_edited_text(request.negative_style, ("negative_style",), edit),
+        blocks={**request.blocks, **blocks},
+    )
+
+
+def _edited_text(text: str | None, path: TextPath, edit: Edit) -> str | None:
+    if text is None or text.lower().startswith(_ADDRESS_STARTS):
+        return text
+    return edit(path, text)
+
+
+def _edited_items(items: Mapping[str, JsonValue], path: TextPath, edit: Edit) -> dict[str, JsonValue]:
+    return {key: _edited(value, (*path, key), edit) for key, value in items.items()}
+
+
+def _edited(value: JsonValue, path: TextPath, edit: Edit) -> JsonValue:
+    if isinstance(value, str):
+        return _edited_text(value, path, edit)
+    if isinstance(value, list):
+        return [_edited(item, (*path, index), edit) for index, item in enumerate(value)]
+    if isinstance(value, dict):
+        return _edited_items(value, path, edit)
+    return value
