@@ -5,7 +5,6 @@ Source of the codes: docs.ai-stats.phaseo.app, error and music pages, February 2
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -21,6 +20,7 @@ from musicgate.errors import (
     StorageError,
 )
 from musicgate.model import Attribution, FailureClass
+from musicgate.web.body import write_json
 
 if TYPE_CHECKING:
     from musicgate.errors import Violation
@@ -132,7 +132,7 @@ def envelope(
     if status == STATUS_OF["unauthorised"] and code == "unauthorised":
         headers["WWW-Authenticate"] = "Bearer"
     return web.Response(
-        body=json.dumps(body).encode(), status=status, headers=headers, content_type="application/json"
+        body=write_json(body), status=status, headers=headers, content_type="application/json"
     )
 
 

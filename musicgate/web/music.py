@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import json
 import math
 import time
 from typing import TYPE_CHECKING, cast
@@ -16,7 +15,7 @@ from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.lifecycle import next_look_s
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
-from musicgate.web.body import read_json
+from musicgate.web.body import read_json, write_json
 from musicgate.web.errors import failure_response
 from musicgate.web.middleware import GENERATION_ID
 
@@ -263,7 +262,7 @@ def _prefers_strict(request: web.Request) -> bool:
 
 def _json(value: object, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(
-        body=json.dumps(value, ensure_ascii=False).encode("utf-8", "backslashreplace"),
+        body=write_json(value),
         content_type="application/json",
         headers=headers,
     )

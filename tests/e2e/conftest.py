@@ -107,9 +107,14 @@ class Reply:
     @property
     def body(self) -> dict[str, Any]:
         """The JSON object in it."""
-        value = json.loads(self.raw)
+        value = json.loads(self.raw, parse_constant=_refuse_constant)
         assert isinstance(value, dict)
         return value
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is not JSON, and many readers break on it"
+    raise AssertionError(message)
 
 
 class House:
