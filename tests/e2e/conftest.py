@@ -13,7 +13,9 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import aiohttp
@@ -27,7 +29,8 @@ from referencing import Registry, Resource
 import musicgate_schemas
 from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator, EmulatorBooks, EmulatorOptions
 from musicgate.gateway import Gateway
-from musicgate.model import Secret
+from musicgate.hookspecs import hookimpl
+from musicgate.model import Provider, Secret
 from musicgate.plugins import PluginHost, load_plugins
 from musicgate.settings import (
     Account,
@@ -49,6 +52,11 @@ WEBHOOK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
 #: Longest time that a test waits for anything, in seconds.
 PATIENCE_S = 15.0
+
+_HOOKS = (
+    *("translate_request", "poll_request", "cancel_request", "parse_response"),
+    *("map_status", "parse_callback", "emulator"),
+)
 
 OpenHouse = Callable[..., AbstractAsyncContextManager["House"]]
 
@@ -308,6 +316,32 @@ def plugins() -> PluginHost:
     host = load_plugins()
     assert set(VENDORS) <= set(host.providers), [record.error for record in host.records]
     return host
+
+
+@pytest.fixture(scope="session")
+def redeclared() -> Callable[..., PluginHost]:
+    """The four plugins with parts of their declarations changed: ``redeclared(minimax={"stage": Stage.ALPHA})``."""
+
+    def load(**changes: Mapping[str, object]) -> PluginHost:
+        modules = {name: import_module(f"musicgate_{name}") for name in VENDORS}
+        altered = {name: _altered(module, changes.get(name, {})) for name, module in modules.items()}
+        return load_plugins(altered, installed=False)
+
+    return load
+
+
+def _altered(original: ModuleType, changes: Mapping[str, object]) -> ModuleType:
+    """A real plugin that declares something else."""
+    declared: Provider = attrs.evolve(original.provider(), **changes)
+
+    @hookimpl
+    def provider() -> Provider:
+        return declared
+
+    plugin = ModuleType(f"altered_{original.__name__}")
+    hooks = {name: getattr(original, name) for name in _HOOKS if hasattr(original, name)}
+    vars(plugin).update(HOOK_API=1, provider=provider, **hooks)
+    return plugin
 
 
 @pytest.fixture(scope="session")

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import pytest
 import pytest_asyncio
 
-from musicgate.hookspecs import hookimpl
 from musicgate.model import Secret, Stage
-from musicgate.plugins import load_plugins
 from musicgate.settings import Account
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from musicgate.model import Provider
     from tests.e2e.conftest import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -197,40 +192,15 @@ async def test_a_model_that_only_one_has_goes_there(house: House) -> None:
     assert [candidate["provider_plugin"] for candidate in old.body["candidates"]] == [APIIN]
 
 
-def staged(original: ModuleType, stage: Stage) -> ModuleType:
-    """A real plugin that declares itself to be in another stage."""
-    names = (
-        *("translate_request", "poll_request", "cancel_request", "parse_response"),
-        *("map_status", "parse_callback", "emulator"),
-    )
-    declared: Provider = attrs.evolve(original.provider(), stage=stage)
-
-    @hookimpl
-    def provider() -> Provider:
-        return declared
-
-    hooks = {name: getattr(original, name) for name in names if hasattr(original, name)}
-    plugin = ModuleType(f"staged_{original.__name__}")
-    vars(plugin).update(HOOK_API=1, provider=provider, **hooks)
-    return plugin
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def unripe(tmp_path_factory: pytest.TempPathFactory, house_starter: Any) -> AsyncIterator[House]:
+async def unripe(
+    tmp_path_factory: pytest.TempPathFactory, house_starter: Any, redeclared: Any
+) -> AsyncIterator[House]:
     """A house with kie in alpha and apiin in beta; one of the accounts is on the beta channel."""
-    import musicgate_apiin_one
-    import musicgate_elevenlabs
-    import musicgate_minimax
-    import musicgate_suno_kie
-
-    host = load_plugins(
-        {
-            KIE: staged(musicgate_suno_kie, Stage.ALPHA),
-            APIIN: staged(musicgate_apiin_one, Stage.BETA),
-            "elevenlabs": musicgate_elevenlabs,
-            "minimax": staged(musicgate_minimax, Stage.NOT_READY),
-        },
-        installed=False,
+    host = redeclared(
+        suno_kie={"stage": Stage.ALPHA},
+        apiin_one={"stage": Stage.BETA},
+        minimax={"stage": Stage.NOT_READY},
     )
     accounts = (
         Account(name="plain", key=Secret("test-key-not-real")),
