@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgate import lifecycle
-from musicgate.errors import JobNotFoundError, ProviderError
+from musicgate.errors import JobNotFoundError, ProviderError, StorageError
 from musicgate.gateway import prepare as preparing
 from musicgate.gateway import submit
 from musicgate.gateway.callbacks import receive_callback
@@ -261,7 +261,8 @@ class Gateway:
         job = await submit.run(self.context, job, choices)
         if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
             # The audio came with the answer and is kept already: nothing has to be fetched, so the caller gets a finished job.
-            await settle(self.context, job)
+            with suppress(StorageError):  # the tracker tries again, and says so
+                await settle(self.context, job)
             job = await self.context.store.get(job.id) or job
         self._follow(job)
         return job
