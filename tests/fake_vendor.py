@@ -108,13 +108,15 @@ class FakeVendor:
     def translate_request(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
-        """Refuses ``fake.refuse`` and ``fake.invalid``, cannot express ``seed``, and breaks on ``fake.crash``."""
+        """Refuses ``fake.refuse``, ``fake.invalid`` and ``fake.unoffered``, cannot express ``seed``, and breaks on ``fake.crash``."""
         said = request.block("fake")
         if said.get("crash") == self.declared.plugin:
             raise RuntimeError("translate broke")
         if said.get("refuse") == self.declared.plugin:
             raise UnsupportedOptionError(("fake", "refuse"), "cannot be told")
-        if said.get("invalid"):
+        if self.declared.plugin in str(said.get("unoffered", "")):
+            raise RequestError("unsupported_model_or_endpoint", f"{self.declared.plugin} has no such model")
+        if said.get("invalid") in {True, self.declared.plugin}:
             raise RequestError("validation_error", "prompt is too short", reason="prompt_too_short")
         lost = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message="no seed here")
         body = {"prompt": request.prompt, "model": offer.native_model, "callback": callback_url}

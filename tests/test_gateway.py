@@ -299,6 +299,9 @@ async def test_provider_without_key_is_passed_over(tmp_path: Path) -> None:
         ({"fake": {"invalid": True}}, "validation_error", "prompt_too_short"),
         ({"provider": {"only": ["one"]}, "fake": {"refuse": "one"}}, "not_supported", "unsupported_option"),
         ({"fake": 5}, "validation_error", None),
+        ({"fake": {"unoffered": "one two"}}, "unsupported_model_or_endpoint", None),
+        ({"fake": {"unoffered": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
+        ({"fake": {"crash": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
     ],
 )
 async def test_wish_that_nobody_can_fulfil_costs_nothing(

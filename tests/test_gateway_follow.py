@@ -1,5 +1,5 @@
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from musicgate import (
 from musicgate.audio import riff_wav
 from musicgate.gateway.callbacks import receive_callback
 from musicgate.gateway.follow import advance
-from musicgate.model import AttemptOutcome, Meter
+from musicgate.model import AttemptOutcome, JobEvent, Meter
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import KEY, START, FakeVendor, House, broken_link, house_of, lost, unreached
@@ -383,11 +383,33 @@ async def test_audio_that_comes_as_bytes_is_kept_at_once(tmp_path: Path, *, arch
         assert job.tracks[0].asset is not None
         assert job.attempt is not None
         assert job.attempt.outcome is AttemptOutcome.ACCEPTED
-        job, _ = await step(house, job)
         assert job.state is JobState.COMPLETED
         assert job.usage is not None
         assert job.usage.output_audio_seconds == 1.5
         assert house.assets.parts == []
+        assert house.gate.open_jobs == 0
+
+
+async def test_delivered_job_that_cannot_be_settled_yet_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = MemoryJobStore()
+    replace = store.replace
+
+    async def replace_unless_completed(old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+        if new.state is JobState.COMPLETED:
+            raise StorageError("disk full")
+        return await replace(old, new, events)
+
+    monkeypatch.setattr(store, "replace", replace_unless_completed)
+    async with house_of(tmp_path / "a", FakeVendor("one", blocking=True), store=store) as house:
+        house.transport.script("one", {"status": "done", "tracks": [as_bytes(SHORT)]})
+        job = await house.gate.submit(house.gate.read({"model": "fake/song"}), wait_s=5)
+        assert (job.state, job.delivered_at) == (JobState.IN_PROGRESS, START)
+        assert house.gate.open_jobs == 1
+        monkeypatch.undo()
+        job, _ = await step(house, job)
+        assert job.state is JobState.COMPLETED
 
 
 async def test_one_track_may_come_as_a_link_and_another_as_bytes(house: House) -> None:

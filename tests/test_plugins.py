@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any
@@ -26,7 +27,8 @@ from musicgate import (
     plugins,
 )
 from musicgate.emulation import EmulatorOptions
-from musicgate.model import ProviderSettings
+from musicgate.hookspecs import Revision
+from musicgate.model import OptionWarning, ProviderSettings, WarningCode
 from musicgate.plugins import PluginHost, failure_of, load_plugins
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
@@ -277,6 +279,81 @@ def test_wrapper_may_veto() -> None:
     with pytest.raises(RequestError) as caught:
         translate(host_of(FakeVendor("one"), veto=VetoingWrapper()), "one")
     assert caught.value.code == "guardrail_blocked"
+
+
+# ---------------------------------------------------------------------------------------------------- other wishes
+
+
+class Reviser:
+    """Answers with what the test makes of the wish."""
+
+    HOOK_API = HOOK_API
+
+    def __init__(self, answer: Callable[[MusicRequest], object]) -> None:
+        self.answer = answer
+
+    @hookimpl
+    def revise_request(self, request: MusicRequest, provider: Provider) -> Any:
+        assert provider.plugin == "one"
+        return self.answer(request)
+
+
+def saying(word: str) -> Reviser:
+    note = OptionWarning(code=WarningCode.CHANGED, path=("prompt",), message=word)
+    return Reviser(
+        lambda request: Revision(
+            request=attrs.evolve(request, prompt=f"{word} {request.prompt}"), warnings=(note,)
+        )
+    )
+
+
+def test_revised_wish_is_translated_and_says_so() -> None:
+    host = host_of(
+        FakeVendor("one"), first=saying("quiet"), silent=Reviser(lambda _: None), last=saying("warm")
+    )
+    translation = translate(host, "one")
+    assert b'"quiet warm jazz"' in translation.request.body
+    assert [warning.message for warning in translation.warnings] == ["warm", "quiet"]
+
+
+def fail(error: Exception) -> Callable[[object], object]:
+    def raise_it(_: object) -> object:
+        raise error
+
+    return raise_it
+
+
+def test_reviser_may_refuse() -> None:
+    refusal = RequestError("guardrail_blocked", "not here")
+    with pytest.raises(RequestError) as caught:
+        translate(host_of(FakeVendor("one"), strict=Reviser(fail(refusal))), "one")
+    assert caught.value is refusal
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (fail(KeyError("x")), "plugin odd: revise_request raised KeyError: 'x'"),
+        (lambda request: request, "plugin odd: revise_request returned a MusicRequest"),
+    ],
+)
+def test_reviser_that_breaks_is_named(answer: Callable[[object], object], message: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        translate(host_of(FakeVendor("one"), odd=Reviser(answer)), "one")
+    assert str(caught.value) == message
+
+
+class WrapperOfWishes:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def revise_request(self) -> Any:
+        return (yield)
+
+
+def test_wrapper_that_would_never_run_is_refused() -> None:
+    host = host_of(FakeVendor("one"), odd=WrapperOfWishes())
+    assert error_of(host, "odd") == "plugin odd: wraps revise_request, which cannot be wrapped"
 
 
 # ------------------------------------------------------------------------------------------------------ guarding
