@@ -45,7 +45,7 @@ test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
 	@echo "[check] lint" && $(BIN)/ruff check --quiet .
-	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests examples benchmarks 2>/dev/null)
+	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests docs examples benchmarks 2>/dev/null)
 	@echo "[check] layers" && $(BIN)/lint-imports --no-cache
 	@echo "[check] tests" && $(BIN)/pytest -n $(WORKERS) $(ARGS)
 

@@ -1,0 +1,57 @@
+"""Writes the generated pages of this folder, or tells which are stale; what they say is known to the modules beside it.
+
+`python docs/generate.py` writes them, `python docs/generate.py --check` only says (exit code 1) which are stale.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this file only
+
+from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
+from docs.providers_page import providers_page  # noqa: E402
+from musicgate.model import Provider  # noqa: E402
+from musicgate.plugins import load_plugins  # noqa: E402
+
+
+def repository_plugins() -> list[Provider]:
+    """What the plugins of this repository declare, whatever else is installed."""
+    names = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/pyproject.toml"))
+    host = load_plugins({name: import_module(f"musicgate_{name}") for name in names}, installed=False)
+    broken = [f"{record.name}: {record.error}" for record in host.records if record.error]
+    if broken:
+        sys.exit("\n".join(broken))
+    return [plugin.provider for plugin in host.providers.values()]
+
+
+def pages() -> dict[Path, str]:
+    """The text of each generated page."""
+    return {
+        ROOT / "docs" / "hooks.md": hooks_page(),
+        ROOT / "docs" / "providers.md": providers_page(repository_plugins()),
+    }
+
+
+def main() -> None:
+    """Write the pages, or tell which are stale."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
+    check = parser.parse_args().check
+    texts = pages()
+    stale = [
+        path for path, text in texts.items() if not path.exists() or path.read_text(encoding="utf-8") != text
+    ]
+    if check and stale:
+        names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
+        sys.exit(f"stale: {names}; `make docs` writes them anew")
+    for path in stale:
+        path.write_text(texts[path], encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

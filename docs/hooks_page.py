@@ -1,0 +1,178 @@
+"""Writes docs/hooks.md from the hook specifications and the classes that they name; knows no hook by heart."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterable, Iterator
+from enum import Enum
+from types import MappingProxyType
+from typing import Any
+
+import attrs
+
+from docs.markdown import GENERATED, mark, table, ticks
+from musicgate import emulation, errors, hookspecs, model, wire
+from musicgate.model import RULES
+
+#: Where the names in a hook's signature are looked up.
+_HOMES = (hookspecs, model, wire, emulation, errors)
+_SECTION = re.compile(r"^(Args|Attributes|Raises|Returns):$")
+_ITEM = re.compile(r"^    (\w+): (.*)$")
+#: As wide as the formatter makes code.
+_WIDTH = 110
+
+
+def hooks_page() -> str:
+    """Every hook with its signature and promise, then every value that goes in or out, then what failures mean."""
+    hooks = [hook for hook in vars(hookspecs).values() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
+    parts = [GENERATED, "# Hooks", _prose(inspect.getdoc(hookspecs) or "", {}).split("\n", 2)[2]]
+    parts += ["[How to add a provider](add-a-provider.md) uses these step by step.", "## The hooks"]
+    parts += [_hook(hook) for hook in hooks]
+    values = list(_values(hooks))
+    parts += ["## The values", "Frozen: `attrs.evolve(value, field=...)` makes a changed copy."]
+    parts += [_enum(value) if issubclass(value, Enum) else _value(value) for value in values]
+    parts += ["## What a class of failure allows", _failures()]
+    return "\n\n".join(part.strip("\n") for part in parts) + "\n"
+
+
+def _hook(hook: Callable[..., object]) -> str:
+    options = getattr(hook, f"{hookspecs.PROJECT}_spec")
+    answers = (
+        "The plugin's own answer counts." if options["firstresult"] else "Every plugin that has it is called."
+    )
+    code = f"```python\n@hookimpl\n{_head(hook)}\n```"
+    return "\n\n".join([f"### {hook.__name__}", code, answers, _prose(inspect.getdoc(hook) or "", {})])
+
+
+def _head(hook: Callable[..., object]) -> str:
+    """The hook's first line, wrapped as the formatter wraps it."""
+    signature = inspect.signature(hook)
+    arguments = [f"{name}: {argument.annotation}" for name, argument in signature.parameters.items()]
+    head, tail = f"def {hook.__name__}(", f") -> {signature.return_annotation}: ..."
+    line = ", ".join(arguments)
+    if len(head + line + tail) <= _WIDTH:
+        return head + line + tail
+    if len(line) + 4 <= _WIDTH:
+        return f"{head}\n    {line}\n{tail}"
+    return "\n".join([head, *(f"    {argument}," for argument in arguments), tail])
+
+
+def _values(hooks: Iterable[Callable[..., object]]) -> Iterator[type]:
+    """The classes that the hooks' signatures name, and those that these are made of, each once."""
+    waiting = [str(part) for hook in hooks for part in inspect.get_annotations(hook).values()]
+    seen: set[str] = set()
+    while waiting:
+        for name in re.findall(r"\w+", waiting.pop(0)):
+            found = next((getattr(home, name) for home in _HOMES if hasattr(home, name)), None)
+            if name in seen or not isinstance(found, type) or not found.__module__.startswith("musicgate"):
+                continue
+            seen.add(name)
+            yield found
+            waiting += [str(part) for part in inspect.get_annotations(found).values()]
+
+
+def _value(value: type) -> str:
+    described: dict[str, str] = _comments(value)
+    text = _prose(inspect.getdoc(value) or "", described)
+    lines = [f"### {value.__name__}", text]
+    fields = attrs.fields(value) if attrs.has(value) else ()
+    if fields:
+        rows = [
+            (
+                f"`{field.name}`",
+                f"`{field.type}`",
+                _default(field),
+                described.get(field.name, ""),
+            )
+            for field in fields
+        ]
+        lines.append(table(("field", "type", "default", "meaning"), rows))
+    methods = [
+        f"- `{name}{'' if isinstance(member, property) else _arguments(member)}`: {_summary(member)}"
+        for name, member in vars(value).items()
+        if not name.startswith("_")
+        and isinstance(member, (property, classmethod)) | inspect.isfunction(member)
+    ]
+    return "\n\n".join([*lines, *(["\n".join(methods)] if methods else [])])
+
+
+def _enum(words: type[Enum]) -> str:
+    described = _comments(words)
+    rows = [(f"`{word.name}`", f"`{word.value}`", described.get(word.name, "")) for word in words]
+    return "\n\n".join([f"### {words.__name__}", _summary(words), table(("name", "word", "meaning"), rows)])
+
+
+def _failures() -> str:
+    rows = [
+        (
+            f"`{reason.value}`",
+            str(rule.http_status),
+            mark(rule.resend),
+            mark(rule.try_next),
+            rule.cost.value,
+            rule.attribution.value,
+        )
+        for reason, rule in RULES.items()
+    ]
+    head = ("class", "HTTP status", "same vendor again", "next provider", "may have cost", "whose error")
+    return table(head, rows)
+
+
+def _comments(value: type) -> dict[str, str]:
+    """The ``#:`` comment before each name in a class body."""
+    lines = textwrap.dedent(inspect.getsource(value)).splitlines()
+    body = ast.parse("\n".join(lines)).body[0]
+    found: dict[str, str] = {}
+    for statement in getattr(body, "body", ()):
+        above: list[str] = []
+        row = statement.lineno - 2
+        while row >= 0 and lines[row].strip().startswith("#:"):
+            above.insert(0, lines[row].strip().removeprefix("#:").strip())
+            row -= 1
+        match statement:
+            case ast.AnnAssign(target=ast.Name(id=name)) | ast.Assign(targets=[ast.Name(id=name)]) if above:
+                found[name] = ticks(" ".join(above))
+    return found
+
+
+def _prose(docstring: str, attributes: dict[str, str]) -> str:
+    """A Google docstring as Markdown; what its ``Attributes`` say goes into the dictionary instead."""
+    out: list[str] = []
+    section = ""
+    for line in docstring.splitlines():
+        title, item = _SECTION.match(line), _ITEM.match(line)
+        if title:
+            section = title[1]
+            out += [] if section == "Attributes" else [f"**{section}**", ""]
+        elif section == "Attributes" and item:
+            attributes[item[1]] = ticks(item[2])
+        elif section and item:
+            out.append(f"- `{item[1]}`: {ticks(item[2])}")
+        else:
+            section = section if line.startswith("    ") or not line else ""
+            out.append(ticks(line.removeprefix("    ") if section else line))
+    return "\n".join(out).strip()
+
+
+def _summary(thing: object) -> str:
+    return ticks((inspect.getdoc(thing) or "").split("\n\n")[0].replace("\n", " "))
+
+
+def _arguments(member: object) -> str:
+    function = member.__func__ if isinstance(member, classmethod) else member
+    names = [name for name in inspect.signature(function).parameters if name not in {"self", "cls"}]  # type: ignore[arg-type]  # a function
+    return f"({', '.join(names)})"
+
+
+def _default(field: attrs.Attribute[Any]) -> str:
+    if field.default is attrs.NOTHING:
+        return "required"
+    if isinstance(field.default, attrs.Factory):  # type: ignore[arg-type]  # a class at run time
+        return "empty"
+    if field.default in ((), frozenset(), MappingProxyType({})):
+        return "empty"
+    text = str(field.default) if isinstance(field.default, Enum) else repr(field.default)
+    return f"`{text}`"

@@ -1,0 +1,155 @@
+"""Writes docs/providers.md from the plugins' declarations; knows no provider by heart."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from docs.markdown import GENERATED, mark, number, seconds, table
+from musicgate.model import Ability, Meter, Offer, PriceRule, Provider
+
+_UNITS = {Meter.REQUESTS: "request", Meter.OUTPUT_AUDIO_SECONDS: "s", Meter.OUTPUT_AUDIO_COUNT: "track"}
+
+
+def providers_page(providers: Sequence[Provider]) -> str:
+    """What can be asked of whom, with which limits, for how much."""
+    parts = [
+        GENERATED,
+        "# Providers",
+        "What the plugins of this repository declare. `musicgate models` and `musicgate providers` show the same of your installation.",
+        "## Who",
+        _overview(providers),
+        "## What each model can be asked for",
+        "✓: the wish reaches the vendor. -: it is reported in `warnings`. `format` names what may be asked for.",
+        _abilities(providers),
+        "## Limits and prices",
+        "Texts in the vendor's unit of characters; -: not stated by the vendor. Prices in USD from the vendors' public pages.",
+        _limits(providers),
+        *(_plugin(provider) for provider in providers),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _overview(providers: Sequence[Provider]) -> str:
+    head = ("plugin", "provider", "stage", "key", "way", "callbacks", "usual", "given up after", "links live")
+    rows = [
+        (
+            f"[{one.plugin}](#{one.plugin})",
+            f"`{one.name}`",
+            one.stage.value,
+            f"`{one.key_env}`",
+            "one long call" if one.blocking else "polled",
+            ("signed" if one.webhook_secret_env else "unsigned") if one.callbacks else "-",
+            seconds(one.typical_s),
+            seconds(one.deadline_s),
+            seconds(one.retention_s),
+        )
+        for one in providers
+    ]
+    return table(head, rows)
+
+
+def _abilities(providers: Sequence[Provider]) -> str:
+    head = ("model", "plugin", "tracks", *(f"`{ability.value}`" for ability in Ability))
+    rows = [
+        (
+            f"`{offer.model}`",
+            one.plugin,
+            str(offer.tracks),
+            *(
+                ", ".join(offer.formats)
+                if ability is Ability.FORMAT and ability in offer.abilities
+                else mark(ability in offer.abilities)
+                for ability in Ability
+            ),
+        )
+        for one, offer in _offers(providers)
+    ]
+    return table(head, rows)
+
+
+def _limits(providers: Sequence[Provider]) -> str:
+    head = ("model", "plugin", "native", "prompt", "lyrics", "style", "title", "longest", "price")
+    rows = [
+        (
+            f"`{offer.model}`",
+            one.plugin,
+            f"`{offer.native_model}`" if offer.native_model else "by settings",
+            *(
+                number(value)
+                for value in (
+                    offer.limits.prompt_chars,
+                    offer.limits.lyrics_chars,
+                    offer.limits.style_chars,
+                    offer.limits.title_chars,
+                )
+            ),
+            seconds(offer.limits.max_duration_s),
+            _price(offer),
+        )
+        for one, offer in _offers(providers)
+    ]
+    return table(head, rows)
+
+
+def _plugin(one: Provider) -> str:
+    aliases = ", ".join(f"`{alias}`" for alias in dict.fromkeys((one.name, one.plugin, *one.aliases)))
+    scheme = f"{one.auth.scheme} " if one.auth.scheme else ""
+    variables = [one.key_env, one.base_url_env, *filter(None, [one.webhook_secret_env])]
+    polls = (
+        "never"
+        if one.blocking
+        else f"after {seconds(one.poll.first_s)}, then every {one.poll.min_s:g} to {one.poll.max_s:g} s"
+    )
+    times = f"connect {one.timeouts.connect_s:g} s, create {one.timeouts.create_s:g} s, read {one.timeouts.read_s:g} s"
+    rows = [
+        ("answers to", aliases),
+        ("address", f"`{one.base_url}`"),
+        ("environment", ", ".join(f"`{name}`" for name in variables)),
+        ("key goes into", f"`{one.auth.header}: {scheme}...`"),
+        ("option block", f"`{one.option_block}`"),
+        ("place in the default order", f"{one.priority} (smaller is asked first)"),
+        (
+            "models that are not listed",
+            f"may be asked for as `{one.name}/<native name>`" if one.raw_models else "are refused",
+        ),
+        ("polled", polls),
+        ("time-outs", times),
+        ("create calls at a time", number(one.max_parallel_creates) if one.max_parallel_creates else "any"),
+        ("largest answer", f"{one.max_answer_bytes // 1024**2} MiB"),
+        ("vendor's page", f"<{one.docs_url}>" if one.docs_url else "-"),
+    ]
+    properties: Mapping[str, Any] = one.settings_schema.get("properties", {})  # type: ignore[assignment]  # a JSON Schema
+    settings = [
+        (f"`{name}`", _kinds(schema), f"`{json.dumps(schema['default'])}`", schema.get("description", ""))
+        for name, schema in properties.items()
+    ]
+    return "\n\n".join(
+        [
+            f"## {one.plugin}",
+            f"{one.label}.",
+            table(("what", "declared"), rows),
+            f"Settings, in `[providers.{one.plugin}]` beside `api_key`, `base_url`, `webhook_secret` and `priority`:",
+            table(("setting", "takes", "default", "meaning"), settings),
+        ]
+    )
+
+
+def _kinds(schema: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{word}`" for word in schema["enum"]) if "enum" in schema else str(schema["type"])
+
+
+def _offers(providers: Iterable[Provider]) -> list[tuple[Provider, Offer]]:
+    pairs = [(one, offer) for one in providers for offer in one.offers]
+    return sorted(pairs, key=lambda pair: (pair[1].model, pair[0].priority))
+
+
+def _price(offer: Offer) -> str:
+    rules = [f"{rule.price_usd.normalize():f} per {_unit(rule)}" for rule in offer.prices]
+    return " + ".join(rules) or "not known"
+
+
+def _unit(rule: PriceRule) -> str:
+    word = _UNITS[rule.meter]
+    return word if rule.unit_size == 1 else f"{rule.unit_size.normalize():f} {word}"
