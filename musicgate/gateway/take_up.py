@@ -11,7 +11,7 @@ from musicgate import lifecycle
 from musicgate.errors import MusicgateError
 from musicgate.gateway import prepare as preparing
 from musicgate.gateway import record, submit
-from musicgate.model import AttemptOutcome, Failure, FailureClass
+from musicgate.model import AttemptOutcome, Failure, FailureClass, Stage
 from musicgate.plugins import failure_of
 
 if TYPE_CHECKING:
@@ -76,8 +76,10 @@ async def _mark_lost(context: GatewayContext, job: Job) -> Job:
 async def _choices_again(context: GatewayContext, job: Job) -> tuple[Choice, ...]:
     """The choices of a job that never left, the planned plugin first; empty, and the job failed, when nobody is left."""
     url = context.callback_url(job.id, job.callback_token)
+    live = context.live(job)
+    was_let_in = live is not None and live.provider.stage is Stage.BETA
     try:
-        prepared = preparing.prepare(context, job.request, callback_url=url)
+        prepared = preparing.prepare(context, job.request, callback_url=url, beta_channel=was_let_in)
         choices = submit.with_keys(prepared.choices)
     except MusicgateError as error:  # plugins and settings may have changed meanwhile
         now, failure = context.clock.now(), failure_of(error)
