@@ -13,7 +13,7 @@ from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.audio import riff_wav
 from musicgate.gateway import facade
 from musicgate.gateway.take_up import spread_s
-from musicgate.model import Attempt, AttemptOutcome, Failure, RoutingOptions, Track
+from musicgate.model import Attempt, AttemptOutcome, Failure, RoutingOptions, Stage, Track
 from musicgate.settings import FollowSettings, ServerSettings
 from tests.fake_vendor import (
     MODEL,
@@ -167,6 +167,14 @@ async def test_planned_plugin_is_asked_first_whatever_the_order_is_now(machine: 
     async with machine.start(ONE, TWO) as gate:
         job = await gate.wait("music_a", timeout_s=2)
     assert outcomes(job) == [("two", "accepted")]
+
+
+async def test_planned_beta_provider_is_still_open_to_the_wish_that_it_let_in(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.PLANNED))
+    machine.transport.script("one", {"id": "n-1"}, DONE)
+    async with machine.start(FakeVendor("one", stage=Stage.BETA)) as gate:
+        job = await gate.wait("music_a", timeout_s=2)
+    assert outcomes(job) == [("one", "accepted")]
 
 
 async def test_planned_plugin_that_has_lost_its_key_leaves_the_wish_to_another(machine: Machine) -> None:
