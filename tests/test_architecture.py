@@ -40,6 +40,7 @@ BORDERS = {
     "asyncpg": ("adapters",),
     "cattrs": ("codec", "settings"),
     "click": ("cli",),
+    "jinja2": ("scaffold",),
     "jsonschema": ("schema",),
     "jsonschema_rs": ("schema",),
     "pluggy": ("__init__", "hookspecs", "plugins"),

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli.plugin_group import PluginGroup
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,10 +85,13 @@ def models(*, as_json: bool, config: str | None) -> None:
     )
 
 
-@click.command()
+@click.group(cls=PluginGroup, invoke_without_command=True)
 @_JSON
-def plugins(*, as_json: bool) -> None:
-    """List the installed plugins; exit code 1 if one of them does not work."""
+@click.pass_context
+def plugins(context: click.Context, *, as_json: bool) -> None:
+    """List the installed plugins; exit code 1 if one of them does not work. Or check one, or begin a new one."""
+    if context.invoked_subcommand is not None:
+        return
     from musicgate.cli import FailedError
     from musicgate.cli.table import print_json, print_table
     from musicgate.plugins import load_plugins
@@ -110,7 +115,7 @@ def plugins(*, as_json: bool) -> None:
         head = ("plugin", "distribution", "version", "hook api", "provider", "load", "state")
         print_table(head, rows, empty="no plugin is installed")
     if any(record.error for record in records):
-        click.get_current_context().exit(FailedError.exit_code)
+        context.exit(FailedError.exit_code)
 
 
 def _record(record: PluginRecord) -> dict[str, object]:

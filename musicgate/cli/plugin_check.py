@@ -1,0 +1,94 @@
+"""``musicgate plugins check``: runs the compliance kit on an installed plugin and prints what it found; it knows no check."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from musicgate.testing.compliance import Result, Subject
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--cases",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Recorded answers to replay; they are not part of an installed plugin.",
+)
+@click.option(
+    "--failing",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Switch that makes the plugin's emulator fail a song after it was accepted; may be repeated.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: bool) -> None:
+    """Run the compliance kit on the installed plugin NAME; exit code 1 if a check fails."""
+    from musicgate.cli import FailedError, RefusedError
+    from musicgate.cli.plugin_group import NEEDS_TESTING
+    from musicgate.cli.table import print_json
+
+    try:
+        from musicgate.testing.compliance import Outcome, Subject, run_checks
+    except ModuleNotFoundError as exc:
+        raise FailedError(NEEDS_TESTING.format(library=exc.name)) from exc
+    try:
+        subject = _with(Subject.installed(name), cases, failing)
+    except LookupError as exc:
+        raise RefusedError(str(exc.args[0])) from exc
+    results = run_checks(subject)
+    counted = Counter(result.outcome for result in results)
+    counts = {outcome.value: counted[outcome] for outcome in Outcome}
+    if as_json:
+        checks = [_plain(result) for result in results]
+        print_json({"object": "plugin_check", "plugin": name, **counts, "checks": checks})
+    else:
+        _print(results)
+        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        click.echo(f"\n{name}: {said} in {sum(result.seconds for result in results):.1f} s")
+    if counted[Outcome.FAILED]:
+        click.get_current_context().exit(FailedError.exit_code)
+
+
+def _with(subject: Subject, cases: Path | None, failing: Sequence[str]) -> Subject:
+    """The installed plugin, with what its own test file would tell the kit."""
+    import attrs
+
+    from musicgate.cli import RefusedError
+    from musicgate.testing.cases import load_cases
+
+    if failing:
+        pairs = [word.partition("=") for word in failing]
+        subject = attrs.evolve(subject, failure_switches={switch: value or "1" for switch, _, value in pairs})
+    if cases is None:
+        return subject
+    try:
+        return attrs.evolve(subject, cases=tuple(load_cases(cases)))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise RefusedError(f"--cases {cases}: {exc}") from exc
+
+
+def _print(results: Sequence[Result]) -> None:
+    from musicgate.cli.table import print_table
+
+    rows = [
+        (result.name.replace("_", " "), result.outcome.value, " ".join(result.message.split()))
+        for result in results
+    ]
+    print_table(("check", "result", "why"), rows, empty="the kit has no checks")
+
+
+def _plain(result: Result) -> dict[str, object]:
+    return {
+        "name": result.name,
+        "outcome": result.outcome.value,
+        "message": result.message,
+        "seconds": round(result.seconds, 3),
+    }

@@ -1,0 +1,55 @@
+"""``musicgate plugins new``: writes the draft of a plugin distribution and says what to do with it; it knows no template."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("name")
+@click.option(
+    "--directory",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="A new folder to write it into.  [default: musicgate-NAME]",
+)
+@click.option("--provider", metavar="NAME", help="The provider as callers know it.  [default: NAME]")
+@click.option(
+    "--polling/--blocking",
+    default=True,
+    help="Create, then look until it is done; or one call that lasts as long as the song.  [default: polling]",
+)
+def new(*, name: str, directory: Path | None, provider: str | None, polling: bool) -> None:
+    """Write a new plugin distribution for the vendor NAME; it passes the kit as it is written."""
+    import pkgutil
+    from datetime import UTC, datetime
+    from importlib.metadata import version
+
+    from musicgate.cli import FailedError, RefusedError
+    from musicgate.cli.plugin_group import NEEDS_TESTING
+    from musicgate.plugins import load_plugins
+    from musicgate.scaffold.names import Names, objection
+    from musicgate.schema import bundle
+
+    try:
+        from musicgate.scaffold.project import Kind, render, write
+    except ModuleNotFoundError as exc:
+        raise FailedError(NEEDS_TESTING.format(library=exc.name)) from exc
+    names = Names(name=name, provider=provider or name)
+    packages = {module.name for module in pkgutil.iter_modules()}
+    why_not = objection(names, load_plugins().records, bundle("request")["properties"], packages)
+    if why_not:
+        raise RefusedError(why_not)
+    folder = directory or Path(names.distribution)
+    kind = Kind.POLLING if polling else Kind.BLOCKING
+    files = render(names, kind, musicgate_version=version("musicgate"), today=datetime.now(UTC).date())
+    try:
+        write(folder, files)
+    except FileExistsError as exc:
+        raise RefusedError(f"{folder} exists already; nothing was written") from exc
+    click.echo(f"{folder}: {len(files)} files, a {kind.value} plugin that passes the kit\n")
+    click.echo(f"  cd {folder} && pip install -e '.[test]'")
+    click.echo(f"  musicgate plugins check {name} && pytest")
+    click.echo("  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts")
