@@ -74,10 +74,19 @@ class RequestError(MusicgateError):
         code: the contract's error code (``validation_error``, ``not_supported``, ...).
         reason: its token, or None.
         path: the option it is about, or ``()``.
+        status: HTTP status, where it is not the code's usual one.
+        retry_after_s: seconds until the same call makes sense, where known.
     """
 
     def __init__(
-        self, code: str, message: str, *, reason: str | None = None, path: Sequence[str | int] = ()
+        self,
+        code: str,
+        message: str,
+        *,
+        reason: str | None = None,
+        path: Sequence[str | int] = (),
+        status: int | None = None,
+        retry_after_s: float | None = None,
     ) -> None:
         """Keep the contract's words beside the message."""
         super().__init__(message)
@@ -85,6 +94,8 @@ class RequestError(MusicgateError):
         self.message = message
         self.reason = reason
         self.path = tuple(path)
+        self.status = status
+        self.retry_after_s = retry_after_s
 
 
 class InvalidRequestError(RequestError):

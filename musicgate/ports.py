@@ -103,8 +103,10 @@ class JobStore(Protocol):
     async def delete(self, job_id: str) -> bool:
         """Remove a job with its events and its idempotency key; False when there is none."""
 
-    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
-        """Ids of jobs that ended before then, the oldest first."""
+    async def finished_jobs(
+        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+    ) -> Sequence[tuple[datetime, str]]:
+        """When jobs ended, and their ids: those that ended before ``before``, the oldest first, from the place ``after`` on."""
 
     async def forget_claims(self, before: datetime) -> int:
         """Remove idempotency keys that were used before then; their number."""

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 PREFIX = "MUSICGATE_"
 #: Variables with the prefix that are no settings of a section.
-_SPECIAL = frozenset({"MUSICGATE_CONFIG", "MUSICGATE_DATA_DIR"})
+_SPECIAL = frozenset(f"MUSICGATE_{name}" for name in ("CONFIG", "DATA_DIR", "URL", "API_KEY", "TRACEBACK"))
 _DEFAULT_FILE = "musicgate.toml"
 #: Keys that every ``[providers.<plugin>]`` table may have; the rest is the plugin's own.
 _PROVIDER_KEYS = {"api_key": str, "base_url": str, "webhook_secret": str, "priority": int, "enabled": bool}
@@ -91,6 +91,20 @@ class FollowSettings:
 
 
 @attrs.frozen(kw_only=True)
+class RetentionSettings:
+    """``[retention]``: how long what has ended is kept; 0 = for ever. Open jobs are never swept."""
+
+    #: Days after its end that a job is kept, with its events and audio.
+    jobs_days: float = 0.0
+    #: Days after its end that a job's audio is kept.
+    audio_days: float = 0.0
+    #: Hours that an Idempotency-Key is remembered.
+    idempotency_hours: float = 48.0
+    #: Seconds between two rounds of the sweeper.
+    sweep_s: float = 600.0
+
+
+@attrs.frozen(kw_only=True)
 class Account:
     """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` (``sha256:<hex>``) is set."""
 
@@ -118,6 +132,7 @@ class Settings:
     assets: AssetSettings = AssetSettings()
     network: NetworkSettings = NetworkSettings()
     follow: FollowSettings = FollowSettings()
+    retention: RetentionSettings = RetentionSettings()
     accounts: tuple[Account, ...] = ()
     providers: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, repr=lambda tables: repr(sorted(tables))
@@ -232,6 +247,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "assets": AssetSettings,
     "network": NetworkSettings,
     "follow": FollowSettings,
+    "retention": RetentionSettings,
 }
 
 
@@ -342,6 +358,14 @@ def _check_ranges(settings: Settings) -> None:
         ("follow.speed", settings.follow.speed > 0, "must be greater than 0"),
         ("follow.concurrency", settings.follow.concurrency > 0, "must be greater than 0"),
         ("follow.deadline_s", settings.follow.deadline_s >= 0, "must not be negative"),
+        ("retention.jobs_days", settings.retention.jobs_days >= 0, "must not be negative"),
+        ("retention.audio_days", settings.retention.audio_days >= 0, "must not be negative"),
+        (
+            "retention.idempotency_hours",
+            settings.retention.idempotency_hours >= 24,
+            "must be at least 24 hours",
+        ),
+        ("retention.sweep_s", settings.retention.sweep_s > 0, "must be greater than 0"),
         ("assets.max_bytes", settings.assets.max_bytes > 0, "must be greater than 0"),
     )
     for key, holds, message in checks:

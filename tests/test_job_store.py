@@ -348,8 +348,11 @@ async def test_jobs_that_ended_long_ago_are_found(store: JobStore) -> None:
     for job_id, at_s in (("m1", -5.0), ("m2", -10.0), ("m3", 0.0)):
         await store.add(ended(make_job(job_id), at_s=at_s), [])
     await store.add(make_job("m4"), [])
-    assert list(await store.finished_before(NOW, 10)) == ["m2", "m1"]
-    assert list(await store.finished_before(NOW, 1)) == ["m2"]
+    ten, five = NOW - timedelta(seconds=10), NOW - timedelta(seconds=5)
+    assert list(await store.finished_jobs(None, NOW, 10)) == [(ten, "m2"), (five, "m1")]
+    assert list(await store.finished_jobs(None, NOW, 1)) == [(ten, "m2")]
+    assert list(await store.finished_jobs((ten, "m2"), NOW, 10)) == [(five, "m1")]
+    assert list(await store.finished_jobs((five, "m1"), NOW, 10)) == []
 
 
 async def test_a_deleted_job_is_gone_with_everything_of_it(store: JobStore) -> None:
@@ -750,7 +753,7 @@ async def test_a_migration_that_breaks_leaves_no_half_made_tables(
         (statements.EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_open_of (account=?"),
         (statements.SPENT, ("a", 0), "USING COVERING INDEX jobs_spent (account=? AND finished_at_us>?)"),
-        (statements.FINISHED_BEFORE, (9, 10), "USING COVERING INDEX jobs_finished (finished_at_us<?)"),
+        (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
         (
             statements.listing("a", JobQuery(before=(NOW, "m1")))[0],

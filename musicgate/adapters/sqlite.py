@@ -164,9 +164,13 @@ class SqliteJobStore:
         ((total,),) = self._read(sql.SPENT, sql.column(account), sql.microseconds(since))
         return int(total)
 
-    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
-        """Ids of jobs that ended before then, the oldest first."""
-        return [row[0] for row in self._read(sql.FINISHED_BEFORE, sql.microseconds(moment), limit)]
+    async def finished_jobs(
+        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+    ) -> Sequence[tuple[datetime, str]]:
+        """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
+        moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
+        rows = self._read(sql.FINISHED, moment, sql.column(job_id), sql.microseconds(before), limit)
+        return [(sql.moment(ended_us), found) for ended_us, found in rows]
 
     async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on."""

@@ -31,7 +31,10 @@ OPEN_JOBS: Final = (
 COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
 COUNT_OPEN_OF: Final = "SELECT count(*) FROM jobs WHERE account = ? AND state IN ('queued', 'in_progress')"
 SPENT: Final = "SELECT coalesce(sum(price_usd_nanos), 0) FROM jobs WHERE account = ? AND finished_at_us >= ?"
-FINISHED_BEFORE: Final = "SELECT id FROM jobs WHERE finished_at_us < ? ORDER BY finished_at_us, id LIMIT ?"
+FINISHED: Final = (
+    "SELECT finished_at_us, id FROM jobs WHERE (finished_at_us, id) > (?, ?) AND finished_at_us < ?"
+    " ORDER BY finished_at_us, id LIMIT ?"
+)
 EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
 DELETE_JOB: Final = "DELETE FROM jobs WHERE id = ?"
 DELETE_EVENTS: Final = "DELETE FROM job_events WHERE job_id = ?"
@@ -110,13 +113,18 @@ def read_claim(row: tuple[Any, ...]) -> IdempotencyClaim:
         key=key,
         fingerprint=fingerprint,
         job_id=job_id,
-        created_at=_EPOCH + timedelta(microseconds=created_at_us),
+        created_at=moment(created_at_us),
     )
 
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970."""
     return (moment - _EPOCH) // timedelta(microseconds=1)
+
+
+def moment(microseconds_since_1970: int) -> datetime:
+    """The time of that many microseconds since 1970."""
+    return _EPOCH + timedelta(microseconds=microseconds_since_1970)
 
 
 def column(text: str | None) -> str | None:

@@ -13,20 +13,24 @@ from musicgate.errors import JobNotFoundError, ProviderError, StorageError
 from musicgate.gateway import prepare as preparing
 from musicgate.gateway import submit
 from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import furnish
 from musicgate.gateway.follow import advance
+from musicgate.gateway.idempotency import claim_of
 from musicgate.gateway.settle import settle
+from musicgate.gateway.sweep import Sweeper
 from musicgate.gateway.take_up import spread_s, take_up
 from musicgate.gateway.tracker import Tracker
 from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.gateway.prepare import Choice, Preparation
-    from musicgate.model import Job, MusicRequest
+    from musicgate.model import IdempotencyClaim, Job, JobQuery, MusicRequest
     from musicgate.plugins import PluginHost
 
 _log = logging.getLogger(__name__)
@@ -80,13 +84,17 @@ class Gateway:
 
         async with furnish(settings, host, changed) as context:
             gateway = cls(context, watchers)
-            tracking = asyncio.create_task(gateway._tracker.run(), name="tracker")
+            housework = [
+                asyncio.create_task(gateway._tracker.run(), name="tracker"),
+                asyncio.create_task(Sweeper(context).run(), name="sweeper"),
+            ]
             try:
                 await gateway._take_up()
                 yield gateway
             finally:
-                tracking.cancel()
-                await asyncio.gather(tracking, return_exceptions=True)
+                for task in housework:
+                    task.cancel()
+                await asyncio.gather(*housework, return_exceptions=True)
                 await gateway._drain()
 
     def read(self, body: object) -> MusicRequest:
@@ -117,6 +125,7 @@ class Gateway:
         strict: bool = False,
         beta_channel: bool = False,
         wait_s: float | None = None,
+        idempotency: IdempotencyKey | None = None,
     ) -> Job:
         """Store a wish and send it.
 
@@ -126,6 +135,8 @@ class Gateway:
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
             wait_s: how long to wait for a blocking vendor; None = ``server.create_wait_s``.
+            idempotency: the caller's key. A key that was used for the same wish gives the job of that time, whose
+                ``generation_id`` is another one than this call's; nothing is sent then.
 
         Returns:
             The job: accepted, or in progress at a blocking vendor, or failed. Whether a failed one was ever accepted stands in its attempts.
@@ -136,6 +147,10 @@ class Gateway:
             StorageError: the job could not be stored; nothing was sent.
         """
         context = self.context
+        if idempotency is not None:
+            earlier = await context.store.find_claim(account, idempotency.route, idempotency.key)
+            if earlier is not None:
+                return await self._again(earlier, idempotency)
         job_id, token = context.new_id("music_"), context.new_token()
         url = context.callback_url(job_id, token)
         prepared = preparing.prepare(
@@ -152,7 +167,10 @@ class Gateway:
             generation_id=generation_id or context.new_id("G-"),
             warnings=prepared.warnings,
         )
-        await context.store.add(job, lifecycle.history(None, job, job.created_at))
+        claim = None if idempotency is None else claim_of(idempotency, job)
+        taken = await context.store.add(job, lifecycle.history(None, job, job.created_at), claim)
+        if taken is not None and idempotency is not None:
+            return await self._again(taken, idempotency)
         context.changed(None, job)
         sending = self._spawn(self._run(job, choices), f"submit {job_id}")
         await asyncio.wait(
@@ -199,6 +217,32 @@ class Gateway:
         if job is None:
             raise JobNotFoundError(job_id)
         return job
+
+    async def list_jobs(self, query: JobQuery, *, account: str = LOCAL_ACCOUNT) -> Sequence[Job]:
+        """The account's jobs that a query asks for, newest first."""
+        return await self.context.store.list_jobs(account, query)
+
+    async def cancel(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> Job:
+        """Stop a job: tell the vendor where that can be told, and follow it no longer.
+
+        Raises:
+            JobNotFoundError: the account has no such job.
+            RequestError: 409, it has ended already.
+        """
+        return await cancel(self.context, await self.find(job_id, account=account))
+
+    async def delete(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> None:
+        """Remove a job, its history and its audio; one that is open is cancelled first.
+
+        Raises:
+            JobNotFoundError: the account has no such job.
+            StorageError: it could not be removed.
+        """
+        job = await self.find(job_id, account=account)
+        if not job.state.is_final and job.delivered_at is None:
+            await cancel(self.context, job)
+        await self.context.assets.delete(job.id)
+        await self.context.store.delete(job.id)
 
     async def watch(self, job_id: str) -> AsyncIterator[Job]:
         """The job as it is, then every stored version of it, until it is final.
@@ -256,6 +300,14 @@ class Gateway:
     def open_jobs(self) -> int:
         """Number of jobs that are watched by this process."""
         return len(self._tracker) + len(self._background)
+
+    async def _again(self, earlier: IdempotencyClaim, key: IdempotencyKey) -> Job:
+        """The job that a key made the first time."""
+        key.check(earlier)
+        job = await self.context.store.get(earlier.job_id)
+        if job is None:
+            raise JobNotFoundError(earlier.job_id)
+        return job
 
     async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
         job = await submit.run(self.context, job, choices)

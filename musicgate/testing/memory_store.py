@@ -103,10 +103,14 @@ class MemoryJobStore:
         self._claims = {key: claim for key, claim in self._claims.items() if claim.job_id != job_id}
         return self._jobs.pop(job_id, None) is not None
 
-    async def finished_before(self, moment: datetime, limit: int) -> Sequence[str]:
-        """Ids of jobs that ended before then, the oldest first."""
+    async def finished_jobs(
+        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+    ) -> Sequence[tuple[datetime, str]]:
+        """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
         ended = [(job.completed_at, job.id) for job in self._all() if job.state.is_final and job.completed_at]
-        return [job_id for at, job_id in sorted(ended) if at < moment][:limit]
+        return [place for place in sorted(ended) if place[0] < before and (after is None or place > after)][
+            :limit
+        ]
 
     async def forget_claims(self, before: datetime) -> int:
         """Remove idempotency keys that were used before then."""
