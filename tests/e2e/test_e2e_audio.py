@@ -9,10 +9,12 @@ from urllib.parse import urlsplit
 import pytest
 import pytest_asyncio
 
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+from tests.e2e.house import decoded_s, running_house
 
-    from tests.e2e.conftest import House, OpenHouse
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,7 +79,6 @@ SONGS: list[tuple[dict[str, Any], str, bytes, int]] = [
 )
 async def test_completed_means_audio_that_plays_and_is_measured(
     house: House,
-    decode: Callable[[bytes], float],
     wish: dict[str, Any],
     content_type: str,
     magic: bytes,
@@ -93,7 +94,7 @@ async def test_completed_means_audio_that_plays_and_is_measured(
         assert audio.headers["Accept-Ranges"] == "bytes"
         assert len(audio.raw) == int(audio.headers["Content-Length"]) == track["size_bytes"]
         assert audio.raw.startswith(magic)
-        length_s = decode(audio.raw)
+        length_s = decoded_s(audio.raw)
         assert length_s > 2.5
         # A decoder drops or adds at most the padding of a codec: three mp3 frames.
         assert track["duration"] == pytest.approx(length_s, abs=0.08)
@@ -204,11 +205,9 @@ async def test_without_the_archive_the_vendors_link_is_handed_on(open_house: Ope
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def hasty(
-    tmp_path_factory: pytest.TempPathFactory, plugins: Any, house_starter: Any
-) -> AsyncIterator[House]:
+async def hasty(tmp_path_factory: pytest.TempPathFactory, plugins: Any) -> AsyncIterator[House]:
     """A house where the ten minutes for which a link is tried last 0.2 s."""
-    async with house_starter(tmp_path_factory.mktemp("hasty"), plugins, speed=3000.0) as started:
+    async with running_house(tmp_path_factory.mktemp("hasty"), plugins, speed=3000.0) as started:
         yield started
 
 
@@ -242,7 +241,7 @@ MEDIA: list[tuple[str, str, str]] = [
 
 @pytest.mark.parametrize(("vendor", "switches", "status"), MEDIA, ids=[f"{row[0]}-{row[1]}" for row in MEDIA])
 async def test_links_that_do_not_give_the_song_are_tried_again_and_then_told(
-    hasty: House, decode: Callable[[bytes], float], vendor: str, switches: str, status: str
+    hasty: House, vendor: str, switches: str, status: str
 ) -> None:
     wish: dict[str, Any] = {
         "model": "minimax/music-2.6" if vendor == "minimax" else "suno/v5",
@@ -256,7 +255,7 @@ async def test_links_that_do_not_give_the_song_are_tried_again_and_then_told(
     if status == "completed":
         for track in job["output"]:
             audio = await hasty.call("GET", track["audio_url"], key=None)
-            assert decode(audio.raw) > 2.5
+            assert decoded_s(audio.raw) > 2.5
     else:
         assert job["error"]["reason"] == "upstream_failed"
         assert job["error"]["may_have_cost"] is True

@@ -11,7 +11,7 @@ from musicgate.model import Secret
 from musicgate.settings import Account
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import House, OpenHouse
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

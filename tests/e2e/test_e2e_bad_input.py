@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import House, OpenHouse
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

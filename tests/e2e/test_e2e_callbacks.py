@@ -13,7 +13,7 @@ from musicgate.model import Secret
 from musicgate_suno_kie.callback import sign
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import House, OpenHouse, Reply
+    from tests.e2e.house import House, OpenHouse, Reply
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -18,6 +18,7 @@ import pytest
 
 from musicgate.emulation import EmulatorOptions
 from musicgate.testing.mount import mounted
+from tests.e2e.house import RecordedVendor, free_port
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -108,7 +109,7 @@ class Server:
 
 @asynccontextmanager
 async def played(
-    folder: Path, plugins: PluginHost, recorded: Any, port: int
+    folder: Path, plugins: PluginHost, port: int
 ) -> AsyncIterator[tuple[Server, dict[str, Any]]]:
     """The four vendors, and a server that is not started yet."""
     async with AsyncExitStack() as stack:
@@ -116,7 +117,7 @@ async def played(
         for name in ("suno_kie", "apiin_one", "elevenlabs", "minimax"):
             switches = {"rate": "off"} if name == "suno_kie" else {}
             emulator = plugins.providers[name].emulator(EmulatorOptions(speed=SPEED, switches=switches))
-            vendors[name] = recorded(emulator)
+            vendors[name] = RecordedVendor(emulator)
             origin = await stack.enter_async_context(mounted(vendors[name]))
             tables.append(f'[providers.{name}]\napi_key = "test-key-not-real"\nbase_url = "{origin}"')
         settings = [
@@ -134,10 +135,8 @@ async def played(
         yield server, vendors
 
 
-async def test_every_job_goes_on_or_is_honestly_lost(
-    tmp_path: Path, plugins: PluginHost, recorded: Any, unused_port: int
-) -> None:
-    async with played(tmp_path, plugins, recorded, unused_port) as (server, vendors):
+async def test_every_job_goes_on_or_is_honestly_lost(tmp_path: Path, plugins: PluginHost) -> None:
+    async with played(tmp_path, plugins, free_port()) as (server, vendors):
         await server.start()
         done = await server.finish(await server.create(MINIMAX, "done before [emulate delay_s=1 length_s=3]"))
         kept = await server.audio(done)
@@ -190,11 +189,9 @@ async def test_every_job_goes_on_or_is_honestly_lost(
         }
 
 
-async def test_kills_at_any_moment_cost_no_second_create(
-    tmp_path: Path, plugins: PluginHost, recorded: Any, unused_port: int
-) -> None:
+async def test_kills_at_any_moment_cost_no_second_create(tmp_path: Path, plugins: PluginHost) -> None:
     """Three times: ten wishes at once, killed a little later. Some POSTs get no answer; their jobs are looked up by the vendor's id."""
-    async with played(tmp_path, plugins, recorded, unused_port) as (server, vendors):
+    async with played(tmp_path, plugins, free_port()) as (server, vendors):
         known: list[str] = []
         sent = 0
         for moment_s in (0.02, 0.06, 0.15):
@@ -239,10 +236,8 @@ async def test_kills_at_any_moment_cost_no_second_create(
         assert sum(len(vendor.books.creates) for vendor in vendors.values()) <= len(prompts)
 
 
-async def test_a_second_server_on_the_same_store_is_refused(
-    tmp_path: Path, plugins: PluginHost, recorded: Any, unused_port: int
-) -> None:
-    async with played(tmp_path, plugins, recorded, unused_port) as (server, _):
+async def test_a_second_server_on_the_same_store_is_refused(tmp_path: Path, plugins: PluginHost) -> None:
+    async with played(tmp_path, plugins, free_port()) as (server, _):
         await server.start()
         started = time.monotonic()
         second = await asyncio.create_subprocess_exec(

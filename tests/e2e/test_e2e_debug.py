@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import House
+    from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

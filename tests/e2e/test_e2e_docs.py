@@ -30,7 +30,7 @@ from musicgate.web.errors import STATUS_OF
 
 if TYPE_CHECKING:
     from musicgate.plugins import PluginHost
-    from tests.e2e.conftest import House
+    from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

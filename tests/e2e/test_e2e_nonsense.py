@@ -10,7 +10,7 @@ import attrs
 import pytest
 
 if TYPE_CHECKING:
-    from tests.e2e.conftest import House, OpenHouse
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

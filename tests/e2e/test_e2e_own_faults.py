@@ -9,11 +9,12 @@ import pytest
 
 from musicgate.errors import StorageError
 from musicgate.model import Timeouts
+from tests.e2e.house import redeclared, running_house
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tests.e2e.conftest import House, OpenHouse
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,12 +71,10 @@ async def test_an_answer_that_cannot_be_stored_at_first_is_not_lost(
 
 
 @pytest.mark.parametrize("vendor", ["suno_kie", "apiin_one", "elevenlabs", "minimax"])
-async def test_a_create_call_that_takes_too_long_is_never_made_again(
-    tmp_path: Path, house_starter: Any, redeclared: Any, vendor: str
-) -> None:
+async def test_a_create_call_that_takes_too_long_is_never_made_again(tmp_path: Path, vendor: str) -> None:
     model = {"elevenlabs": "elevenlabs/music", "minimax": "minimax/music-2.6"}.get(vendor, "suno/v5")
     impatient = {vendor: {"timeouts": Timeouts(create_s=0.15)}}
-    async with house_starter(
+    async with running_house(
         tmp_path, redeclared(**impatient), server={"create_wait_s": 1.0}, follow={"deadline_s": 1.0}
     ) as house:
         with house.watch() as seen:
@@ -102,11 +101,9 @@ async def test_a_create_call_that_takes_too_long_is_never_made_again(
         )
 
 
-async def test_reads_that_take_too_long_are_noise(
-    tmp_path: Path, house_starter: Any, redeclared: Any
-) -> None:
+async def test_reads_that_take_too_long_are_noise(tmp_path: Path) -> None:
     host = redeclared(suno_kie={"timeouts": Timeouts(read_s=0.0001)})
-    async with house_starter(tmp_path, host, follow={"deadline_s": 0.5}) as house:
+    async with running_house(tmp_path, host, follow={"deadline_s": 0.5}) as house:
         job = await house.make({**KIE, "prompt": "rain [emulate callbacks=off]"})
     assert (job["status"], job["error"]["reason"]) == ("failed", "expired")
 

@@ -9,11 +9,12 @@ import pytest_asyncio
 
 from musicgate.model import Secret, Stage
 from musicgate.settings import Account
+from tests.e2e.house import redeclared, running_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from tests.e2e.conftest import House, OpenHouse
+    from tests.e2e.house import House, OpenHouse
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -193,9 +194,7 @@ async def test_a_model_that_only_one_has_goes_there(house: House) -> None:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def unripe(
-    tmp_path_factory: pytest.TempPathFactory, house_starter: Any, redeclared: Any
-) -> AsyncIterator[House]:
+async def unripe(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     """A house with kie in alpha and apiin in beta; one of the accounts is on the beta channel."""
     host = redeclared(
         suno_kie={"stage": Stage.ALPHA},
@@ -206,7 +205,7 @@ async def unripe(
         Account(name="plain", key=Secret("test-key-not-real")),
         Account(name="beta", key=Secret("test-key-of-beta"), beta=True),
     )
-    async with house_starter(tmp_path_factory.mktemp("unripe"), host, accounts=accounts) as started:
+    async with running_house(tmp_path_factory.mktemp("unripe"), host, accounts=accounts) as started:
         yield started
 
 

@@ -11,12 +11,13 @@ import pytest_asyncio
 from musicgate.emulation import EmulatedAnswer, EmulatedCallback, EmulatorBooks
 from musicgate.testing.mount import mounted
 from musicgate.wire import HttpRequest, HttpResponse
+from tests.e2e.house import running_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from musicgate.plugins import PluginHost
-    from tests.e2e.conftest import House
+    from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -70,13 +71,13 @@ def script() -> ScriptedVendor:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scripted(
-    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost, house_starter: Any, script: ScriptedVendor
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost, script: ScriptedVendor
 ) -> AsyncIterator[House]:
     """A house where that vendor is asked by every plugin, and no link is fetched."""
     async with mounted(script) as origin:
         tables = {name: {"base_url": origin} for name in ("suno_kie", "elevenlabs", "minimax")}
         folder = tmp_path_factory.mktemp("scripted")
-        async with house_starter(folder, plugins, tables=tables, archive=False) as started:
+        async with running_house(folder, plugins, tables=tables, archive=False) as started:
             yield started
 
 

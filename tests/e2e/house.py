@@ -1,0 +1,329 @@
+"""A whole house on loopback: server, gateway, SQLite, the four plugins, and their vendors, played; tests talk HTTP to it.
+
+Every answer that passes through `House.call` is held against the published schemas and against what the contract says of errors in
+general, so a test need only say what is special about its case. Faults are asked for by magic words in a prompt (``[emulate ...]``), so
+most tests of a module share one house.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import aiohttp
+import attrs
+import av
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+import musicgate_schemas
+from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator, EmulatorBooks, EmulatorOptions
+from musicgate.gateway import Gateway
+from musicgate.hookspecs import hookimpl
+from musicgate.model import Provider, Secret
+from musicgate.plugins import PluginHost, load_plugins
+from musicgate.settings import (
+    Account,
+    AssetSettings,
+    FollowSettings,
+    NetworkSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
+from musicgate.testing.mount import mounted
+from musicgate.web.serve import serve
+from musicgate.wire import HttpRequest
+
+VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
+#: How much faster than life the vendors are played and looked after: a song of 45 s takes 0.15 s.
+SPEED = 300.0
+WEBHOOK_SECRET = "test-secret-not-real"
+ACCOUNT_KEY = "test-key-not-real"
+#: Longest time that a test waits for anything, in seconds.
+PATIENCE_S = 15.0
+
+_HOOKS = (
+    *("translate_request", "poll_request", "cancel_request", "parse_response"),
+    *("map_status", "parse_callback", "emulator"),
+)
+
+OpenHouse = Callable[..., AbstractAsyncContextManager["House"]]
+
+
+#: Words in a request whose answer comes late, whatever the vendor; and how late, in seconds.
+HOLD = b"[hold]"
+HOLD_S = 2.0
+
+
+class RecordedVendor:
+    """An emulator that remembers every request as it came, and holds back the answer to those that ask for it."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+        self.books: EmulatorBooks = emulator.books
+        self.requests: list[HttpRequest] = []
+
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        """Remember, then play."""
+        self.requests.append(request)
+        answer = self._emulator.answer(request, now)
+        return attrs.evolve(answer, delay_s=HOLD_S) if HOLD in request.body else answer
+
+    def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
+        """As the emulator says."""
+        return self._emulator.due_callbacks(now)
+
+    def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
+        """As the emulator says."""
+        self._emulator.callback_answered(callback_id, status, now)
+
+
+@attrs.define
+class Seen:
+    """What a vendor saw while a block ran; filled when it ends."""
+
+    creates: list[HttpRequest] = attrs.field(factory=list)
+    reads: list[HttpRequest] = attrs.field(factory=list)
+    billed: int = 0
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON body of the only create call."""
+        assert len(self.creates) == 1
+        return dict(json.loads(self.creates[0].body))
+
+
+@attrs.frozen(kw_only=True)
+class Reply:
+    """An HTTP answer of ours."""
+
+    status: int
+    headers: Mapping[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object in it."""
+        value = json.loads(self.raw, parse_constant=_refuse_constant)
+        assert isinstance(value, dict)
+        return value
+
+
+def _refuse_constant(name: str) -> None:
+    message = f"{name} is not JSON, and many readers break on it"
+    raise AssertionError(message)
+
+
+class House:
+    """A running server with everything behind it."""
+
+    def __init__(
+        self, url: str, gateway: Gateway, session: aiohttp.ClientSession, vendors: dict[str, RecordedVendor]
+    ) -> None:
+        self.url = url
+        self.gateway = gateway
+        self.vendors = vendors
+        self._session = session
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: object = None,
+        data: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        key: str | None = ACCOUNT_KEY,
+    ) -> Reply:
+        """One request to our server, checked in general."""
+        sent = {"Authorization": f"Bearer {key}"} if key else {}
+        if body is not None:
+            data = json.dumps(body).encode()
+        url = path if path.startswith("http") else self.url + path
+        async with self._session.request(
+            method, url, data=data, headers={**sent, **(headers or {})}, allow_redirects=False
+        ) as answer:
+            reply = Reply(status=answer.status, headers=answer.headers.copy(), raw=await answer.read())
+        check_answer(method, path, reply)
+        return reply
+
+    async def create(self, wish: Mapping[str, object], **headers: str) -> Reply:
+        """``POST /v1/music/generate``; header names with ``_`` for ``-``."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        return await self.call("POST", "/v1/music/generate", body=wish, headers=named)
+
+    async def get(self, music_id: str, key: str | None = ACCOUNT_KEY) -> Reply:
+        """``GET /v1/music/generate/{music_id}``."""
+        return await self.call("GET", f"/v1/music/generate/{music_id}", key=key)
+
+    async def until(self, music_id: str, is_reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Poll, as a client does, until a job looks as it should."""
+        async with asyncio.timeout(PATIENCE_S):
+            while True:
+                job = (await self.get(music_id)).body
+                if is_reached(job):
+                    return job
+                await asyncio.sleep(0.01)
+
+    async def finish(self, music_id: str) -> dict[str, Any]:
+        """Poll until the job is final."""
+        return await self.until(music_id, lambda job: job["status"] in {"completed", "failed"})
+
+    async def make(self, wish: Mapping[str, object]) -> dict[str, Any]:
+        """Create and wait for the end."""
+        reply = await self.create(wish)
+        assert reply.status == 200, reply.raw
+        return await self.finish(reply.body["id"])
+
+    @contextmanager
+    def watch(self, *vendors: str) -> Iterator[Seen]:
+        """What the named vendors (all, when none is named) see while the block runs."""
+        watched = [self.vendors[name] for name in vendors or VENDORS]
+        before = [(len(vendor.requests), len(vendor.books.creates)) for vendor in watched]
+        seen = Seen()
+        try:
+            yield seen
+        finally:
+            for vendor, (requests, creates) in zip(watched, before, strict=True):
+                new = vendor.requests[requests:]
+                seen.creates += [request for request in new if request.method == "POST"]
+                seen.reads += [request for request in new if request.method != "POST"]
+                seen.billed += len(vendor.books.creates) - creates
+
+
+@asynccontextmanager
+async def running_house(
+    folder: Path,
+    plugins: PluginHost,
+    *,
+    accounts: Sequence[Account] = (Account(name="test", key=Secret(ACCOUNT_KEY)),),
+    switches: Mapping[str, Mapping[str, str]] | None = None,
+    tables: Mapping[str, Mapping[str, Any]] | None = None,
+    server: Mapping[str, Any] | None = None,
+    follow: Mapping[str, Any] | None = None,
+    archive: bool = True,
+    speed: float = SPEED,
+    reachable: bool = True,
+) -> AsyncIterator[House]:
+    """Start a house.
+
+    Args:
+        folder: for the store and the audio.
+        switches: faults of all tasks, by vendor.
+        tables: what stands in ``[providers.<plugin>]``, by vendor; ``api_key`` None = no key.
+        server, follow: settings of these sections.
+        reachable: the server has a public URL, so vendors call back.
+    """
+    async with AsyncExitStack() as stack:
+        vendors, providers = {}, {}
+        for name in VENDORS:
+            usual = {"rate": "off"} if name == "suno_kie" else {}
+            options = EmulatorOptions(
+                speed=speed,
+                switches={**usual, **(switches or {}).get(name, {})},
+                webhook_secret=WEBHOOK_SECRET if name == "suno_kie" else None,
+            )
+            vendors[name] = RecordedVendor(plugins.providers[name].emulator(options))
+            origin = await stack.enter_async_context(mounted(vendors[name]))
+            table = {"api_key": f"{name}-key-not-real", "base_url": origin}
+            secret = {"webhook_secret": WEBHOOK_SECRET} if name == "suno_kie" else {}
+            said = {**table, **secret, **(tables or {}).get(name, {})}
+            providers[name] = {key: value for key, value in said.items() if value is not None}
+        port = free_port()
+        url = f"http://127.0.0.1:{port}"
+        settings = Settings(
+            server=ServerSettings(
+                **{
+                    "port": port,
+                    "public_url": url if reachable else "",
+                    "create_wait_s": 0.5,
+                    **(server or {}),
+                }
+            ),
+            store=StoreSettings(url=f"sqlite:///{folder / 'jobs.db'}"),
+            assets=AssetSettings(url=(folder / "audio").as_uri(), archive=archive),
+            network=NetworkSettings(allow_private_addresses=True),
+            follow=FollowSettings(**{"speed": speed, **(follow or {})}),
+            accounts=tuple(accounts),
+            providers=providers,
+            data_dir=folder,
+        )
+        gateway = await stack.enter_async_context(Gateway.open(settings, plugins=plugins))
+        await stack.enter_async_context(serve(gateway, "127.0.0.1", port))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        yield House(url, gateway, session, vendors)
+
+
+def free_port() -> int:
+    """A port that nobody listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def check_answer(method: str, path: str, reply: Reply) -> None:
+    """What holds for every answer: the published schema of its kind, and the headers of an error."""
+    assert reply.headers["Access-Control-Allow-Origin"] == "*"
+    if reply.status >= 400:
+        assert violations("error", reply.body) == []
+        body = reply.body
+        assert body["status_code"] == reply.status
+        assert body["request_id"] == body["generation_id"]
+        assert reply.headers["Content-Type"].startswith("application/json")
+        assert reply.headers["Cache-Control"] == "no-store"
+        assert reply.headers["X-Gateway-Error-Attribution"] in {"user", "upstream"}
+    elif reply.status == 200 and path.startswith("/v1/music/plan"):
+        assert violations("plan", reply.body) == []
+    elif reply.status == 200 and path.startswith("/v1/music/generat") and "/audio/" not in path:
+        assert violations("job", reply.body) == []
+
+
+_REGISTRY: Registry[Any] = Registry().with_resources(
+    (name, Resource.from_contents(schema)) for name, schema in musicgate_schemas.by_id().items()
+)
+_VALIDATORS = {
+    name: Draft202012Validator(musicgate_schemas.load(name), registry=_REGISTRY)
+    for name in ("job", "error", "plan", "request")
+}
+
+
+def violations(schema: str, value: object) -> list[str]:
+    """Where a value breaks a published schema."""
+    return [f"{error.json_path}: {error.message}" for error in _VALIDATORS[schema].iter_errors(value)]
+
+
+def decoded_s(audio: bytes) -> float:
+    """Length of audio by decoding all of it, as a player does."""
+    with av.open(io.BytesIO(audio), mode="r") as container:
+        frames = list(container.decode(audio=0))
+    return float(sum(frame.samples for frame in frames) / frames[0].sample_rate)
+
+
+def redeclared(**changes: Mapping[str, object]) -> PluginHost:
+    """The four plugins with parts of their declarations changed: ``redeclared(minimax={"stage": Stage.ALPHA})``."""
+    modules = {name: import_module(f"musicgate_{name}") for name in VENDORS}
+    altered = {name: _altered(module, changes.get(name, {})) for name, module in modules.items()}
+    return load_plugins(altered, installed=False)
+
+
+def _altered(original: ModuleType, changes: Mapping[str, object]) -> ModuleType:
+    """A real plugin that declares something else."""
+    declared: Provider = attrs.evolve(original.provider(), **changes)
+
+    @hookimpl
+    def provider() -> Provider:
+        return declared
+
+    plugin = ModuleType(f"altered_{original.__name__}")
+    hooks = {name: getattr(original, name) for name in _HOOKS if hasattr(original, name)}
+    vars(plugin).update(HOOK_API=1, provider=provider, **hooks)
+    return plugin
