@@ -1,0 +1,269 @@
+"""The two example plugins that have their say about every provider, through the real server and the played vendors."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import pytest_asyncio
+
+from musicgate import HOOK_API, hookimpl
+from musicgate.hookspecs import Revision
+from musicgate.plugins import load_plugins
+from musicgate_job_ledger import JobLedger
+from musicgate_prompt_policy import PromptPolicy, read_rules
+from tests.e2e.house import ACCOUNT_KEY, running_house
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from musicgate import MusicRequest
+    from tests.e2e.house import House
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+KIE, APIIN = "suno_kie", "apiin_one"
+RULES = """{
+  "refuse": [
+    {"name": "real-voices", "pattern": "in the voice of", "message": "nobody's voice is taken here"},
+    {"name": "not-at-kie", "pattern": "\\\\bzither\\\\b", "message": "no zither there", "providers": ["suno_kie"]}
+  ],
+  "rewrite": [
+    {"name": "clean-language", "pattern": "\\\\bdamn(ed)?\\\\b", "replacement": "darned"},
+    {"name": "soft-suno", "pattern": "(drum)s?", "replacement": "soft \\\\1", "providers": ["suno"]}
+  ]
+}"""
+#: Plugin, a model that it is asked for, and the word that shall arrive there for "drums".
+EVERYBODY = [
+    (KIE, "suno/v5", "soft drum"),
+    (APIIN, "suno/v3.5", "soft drum"),
+    ("elevenlabs", "elevenlabs/music_v1", "drums"),
+    ("minimax", "minimax/music-2.5", "drums"),
+]
+SECTION = {
+    "section_name": "Verse",
+    "duration_ms": 5000,
+    "positive_local_styles": [],
+    "negative_local_styles": [],
+}
+PLAN = {"positive_global_styles": ["rock"], "negative_global_styles": []}
+
+
+class Expands:
+    """Another plugin of the operator's: spells out an abbreviation. It is loaded before the policy, so it is asked after it."""
+
+    HOOK_API = HOOK_API
+
+    @hookimpl
+    def revise_request(self, request: MusicRequest) -> Revision:
+        prompt = (request.prompt or "").replace("ITVO", "in the voice of")
+        return Revision(request=attrs.evolve(request, prompt=prompt))
+
+
+@pytest.fixture(scope="module")
+def ledger() -> list[str]:
+    return []
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def house(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> AsyncIterator[House]:
+    plugins = load_plugins(
+        {
+            "expands": Expands(),
+            "prompt_policy": PromptPolicy(read_rules(RULES)),
+            "job_ledger": JobLedger(ledger.append),
+        }
+    )
+    assert [record.error for record in plugins.records if record.error] == []
+    async with running_house(tmp_path_factory.mktemp("house"), plugins) as started:
+        yield started
+
+
+def wish(model: str, prompt: str, **more: object) -> dict[str, Any]:
+    return {"model": model, "prompt": prompt, **more}
+
+
+def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
+    return [line for line in map(json.loads, ledger) if line["job_id"] == job_id]
+
+
+# ------------------------------------------------------------------------------------------------------- rewriting
+
+
+@pytest.mark.parametrize(("plugin", "model", "drums"), EVERYBODY)
+async def test_the_vendor_gets_the_other_words_and_the_caller_is_told(
+    house: House, plugin: str, model: str, drums: str
+) -> None:
+    with house.watch() as seen:
+        job = await house.make(wish(model, "Damn rain with drums"))
+    sent = seen.creates[0].body.decode()
+    assert f"darned rain with {drums}" in sent
+    assert "Damn" not in sent
+    assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", plugin, 1)
+    rules = ["clean-language"] + ["soft-suno"] * (drums == "soft drum")
+    told = [warning for warning in job["warnings"] if warning["code"] == "changed"]
+    assert told[: len(rules)] == [
+        {
+            "code": "changed",
+            "path": ["prompt"],
+            "message": f"put in other words by the rule {rule!r}",
+            "provider_plugin": plugin,
+        }
+        for rule in rules
+    ]
+
+
+async def test_words_deep_in_a_vendors_own_block_are_found(house: House) -> None:
+    section = {**SECTION, "lines": ["damn the rain", "sing"]}
+    plan = {**PLAN, "sections": [section]}
+    body = {"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}}
+    with house.watch() as seen:
+        job = await house.make(body)
+    sent = seen.body["composition_plan"]["sections"][0]["lines"]
+    assert (job["status"], sent) == ("completed", ["darned the rain", "sing"])
+    paths = [warning["path"] for warning in job["warnings"] if "clean-language" in warning["message"]]
+    assert paths == [["elevenlabs", "composition_plan", "sections", 0, "lines", 0]]
+
+
+async def test_a_fallback_gets_the_other_words_too_and_one_warning(house: House) -> None:
+    with house.watch(KIE) as kie, house.watch(APIIN) as apiin:
+        job = await house.make(wish("suno/v5", "damn rain [emulate create=429]"))
+    assert [attempt["provider_plugin"] for attempt in job["attempts"]] == [KIE, APIIN]
+    for seen in (kie, apiin):
+        assert len(seen.creates) == 1
+        assert b"darned rain" in seen.creates[0].body
+    told = [warning for warning in job["warnings"] if "clean-language" in warning["message"]]
+    assert [(warning["path"], warning["provider_plugin"]) for warning in told] == [(["prompt"], APIIN)]
+
+
+async def test_words_that_no_rule_means_stay_and_nobody_is_warned(house: House) -> None:
+    with house.watch() as seen:
+        job = await house.make(wish("suno/v5", "damnation rain", metadata={"label": "damn"}))
+    assert seen.body["prompt"] == "damnation rain"
+    assert (job["status"], job.get("warnings") or []) == ("completed", [])
+
+
+async def test_in_strict_mode_other_words_are_an_error(house: House) -> None:
+    with house.watch() as seen:
+        reply = await house.create(wish("suno/v5", "damn rain"), Prefer="handling=strict")
+    assert (reply.status, reply.body["error"]) == (400, "not_supported")
+    assert "clean-language" in reply.body["description"]
+    assert seen.creates == []
+
+
+# -------------------------------------------------------------------------------------------------------- refusing
+
+
+@pytest.mark.parametrize(("plugin", "model", "drums"), EVERYBODY)
+async def test_a_refused_wish_reaches_no_vendor_and_becomes_no_job(
+    house: House, ledger: list[str], plugin: str, model: str, drums: str
+) -> None:
+    lines, jobs = len(ledger), await house.gateway.context.store.count_open()
+    with house.watch() as seen:
+        reply = await house.create(wish(model, "rain In The Voice Of somebody"))
+    assert reply.status == 403
+    assert reply.headers["X-Gateway-Error-Attribution"] == "user"
+    assert {key: reply.body.get(key) for key in ("error", "reason", "description", "music_id")} == {
+        "error": "guardrail_blocked",
+        "reason": "real-voices",
+        "description": "prompt: nobody's voice is taken here",
+        "music_id": None,
+    }
+    assert (seen.creates, seen.reads) == ([], [])
+    assert (len(ledger), await house.gateway.context.store.count_open()) == (lines, jobs)
+
+
+async def test_the_place_of_the_refused_words_is_named(house: House) -> None:
+    section = {**SECTION, "lines": ["in the voice of him"]}
+    plan = {**PLAN, "sections": [section]}
+    reply = await house.create({"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}})
+    assert (reply.status, reply.body["error"]) == (403, "guardrail_blocked")
+    assert reply.body["description"].startswith("elevenlabs.composition_plan.sections.0.lines.0: ")
+
+
+async def test_a_block_of_a_vendor_that_is_not_asked_is_not_judged(house: House) -> None:
+    body = wish("suno/v5", "rain", minimax={"lyrics": "in the voice of him"})
+    assert (await house.make(body))["status"] == "completed"
+
+
+async def test_a_refusal_for_one_candidate_goes_to_the_other_one(house: House) -> None:
+    with house.watch() as seen:
+        job = await house.make(wish("suno/v5", "rain and a zither"))
+    assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", APIIN, 1)
+    only = await house.create(wish("suno/v5", "rain and a zither", provider={"only": [KIE]}))
+    assert (only.status, only.body["reason"]) == (403, "not-at-kie")
+
+
+async def test_what_another_plugin_puts_in_is_judged_as_well(house: House) -> None:
+    with house.watch() as seen:
+        reply = await house.create(wish("suno/v5", "rain ITVO somebody"))
+    assert (reply.status, reply.body["reason"]) == (403, "real-voices")
+    assert seen.creates == []
+
+
+async def test_a_dry_run_tells_beforehand(house: House) -> None:
+    plan = await house.call("POST", "/v1/music/plan", body=wish("suno/v5", "damn zither"))
+    (candidate,) = plan.body["candidates"]
+    assert candidate["provider_plugin"] == APIIN
+    assert "darned zither" in json.dumps(candidate["upstream_request"]["body"])
+    assert "clean-language" in candidate["warnings"][0]["message"]
+    (refused,) = [entry for entry in plan.body["excluded"] if entry["provider_plugin"] == KIE]
+    assert (refused["reason"], refused["message"]) == ("not-at-kie", "no zither there")
+
+
+# ---------------------------------------------------------------------------------------------------------- ledger
+
+
+async def test_a_song_has_one_line_with_its_time_and_its_money(house: House, ledger: list[str]) -> None:
+    job = await house.make(wish("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
+    (line,) = lines_of(ledger, job["id"])
+    assert {key: line[key] for key in ("state", "reason", "provider", "plugin", "model")} == {
+        "state": "completed",
+        "reason": None,
+        "provider": "suno",
+        "plugin": KIE,
+        "model": "suno/v5",
+    }
+    assert (line["account"], line["attempts"], line["tracks"], line["price_usd"]) == ("test", 1, 2, "0.06")
+    assert line["native_id"] == job["nativeResponseId"]
+    assert line["audio_s"] == pytest.approx(job["usage"]["output_audio_seconds"])
+    assert 0 < line["took_s"] < 15
+    assert line["settled_at"].startswith("20")
+
+
+async def test_a_failed_song_has_its_reason(house: House, ledger: list[str]) -> None:
+    job = await house.make(wish("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
+    (line,) = lines_of(ledger, job["id"])
+    assert (job["status"], line["state"], line["reason"]) == ("failed", "failed", "moderation")
+    assert (line["tracks"], line["price_usd"], line["may_have_cost"]) == (0, None, True)
+
+
+async def test_a_song_by_the_second_provider_is_on_its_account(house: House, ledger: list[str]) -> None:
+    job = await house.make(wish("suno/v5", "rain [emulate create=402]"))
+    (line,) = lines_of(ledger, job["id"])
+    assert (line["plugin"], line["attempts"], line["state"]) == (APIIN, 2, "completed")
+
+
+async def test_no_line_holds_words_or_secrets(house: House, ledger: list[str]) -> None:
+    job = await house.make(wish("suno/v5", "a very private song", metadata={"label": "for my wife"}))
+    stored = await house.gateway.find(job["id"], account="test")
+    assert lines_of(ledger, job["id"])
+    everything = "\n".join(ledger)
+    for secret in ("private", "wife", "key-not-real", ACCOUNT_KEY, stored.callback_token, "http"):
+        assert secret not in everything
+
+
+async def test_a_ledger_that_cannot_be_written_harms_no_song(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(line: str) -> None:
+        raise OSError("no space left")
+
+    plugins = load_plugins({"job_ledger": JobLedger(full)})
+    async with running_house(tmp_path, plugins) as house:
+        job = await house.make(wish("suno/v5", "rain"))
+    assert job["status"] == "completed"
+    assert "plugin job_ledger: job_changed raised" in caplog.text
