@@ -122,7 +122,7 @@ async def test_whole_life_from_wish_to_song(machine: Machine) -> None:
 async def test_what_was_sent_and_not_answered_is_never_sent_again(machine: Machine) -> None:
     await machine.leave(left(AttemptOutcome.SENT))
     async with machine.start(ONE, TWO) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
         assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
         assert job.failure is not None
         assert (job.failure.reason, job.failure.costs) == (FailureClass.UNKNOWN_OUTCOME, True)
@@ -138,7 +138,7 @@ async def test_lost_answer_waits_for_a_callback_after_a_restart(machine: Machine
         assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "unknown")])
         assert machine.transport.sent == []
         await gate.callback("music_a", "token-not-real", {}, b'{"id": "n-1"}')
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert (job.state, outcomes(job)) == (JobState.COMPLETED, [("one", "accepted")])
     assert [request.method for request in machine.transport.sent] == ["GET"]
 
@@ -156,7 +156,7 @@ async def test_what_was_only_planned_is_sent(machine: Machine) -> None:
     await machine.leave(left(AttemptOutcome.PLANNED, deadline_at=long_ago))
     machine.transport.script("one", {"id": "n-1"}, DONE)
     async with machine.start(ONE, TWO) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert (job.state, outcomes(job)) == (JobState.COMPLETED, [("one", "accepted")])
     assert [request.method for request in machine.transport.sent] == ["POST", "GET"]
 
@@ -165,7 +165,7 @@ async def test_planned_plugin_is_asked_first_whatever_the_order_is_now(machine: 
     await machine.leave(left(AttemptOutcome.PLANNED, plugin="two"))
     machine.transport.script("two", {"id": "n-2"}, DONE)
     async with machine.start(ONE, TWO) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert outcomes(job) == [("two", "accepted")]
 
 
@@ -173,7 +173,7 @@ async def test_planned_beta_provider_is_still_open_to_the_wish_that_it_let_in(ma
     await machine.leave(left(AttemptOutcome.PLANNED))
     machine.transport.script("one", {"id": "n-1"}, DONE)
     async with machine.start(FakeVendor("one", stage=Stage.BETA)) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert outcomes(job) == [("one", "accepted")]
 
 
@@ -181,7 +181,7 @@ async def test_planned_plugin_that_has_lost_its_key_leaves_the_wish_to_another(m
     await machine.leave(left(AttemptOutcome.PLANNED))
     machine.transport.script("two", {"id": "n-2"}, DONE)
     async with machine.start(ONE, TWO, keyless=("one",)) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert outcomes(job) == [("one", "planned"), ("two", "accepted")]
     assert (job.plugin, job.native_model, job.native_id) == ("two", "two-native", "n-2")
     assert machine.transport.hosts == ["two", "two"]
@@ -193,8 +193,8 @@ async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -
     wish = attrs.evolve(filtered.request, routing=RoutingOptions(only=("nobody",)))
     await machine.leave(none, attrs.evolve(filtered, request=wish))
     async with machine.start(ONE, keyless=("one",)) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
-        other = await gate.wait("music_b", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
+        other = await gate.wait("music_b", timeout_s=20)
     assert job.failure is not None
     assert (job.failure.reason, job.failure.costs) == (FailureClass.AUTH, False)
     assert other.failure is not None
@@ -208,7 +208,7 @@ async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutc
     await machine.leave(left(outcome, native_id="n-1"))
     machine.transport.script("one", DONE)
     async with machine.start(ONE) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert job.state is JobState.COMPLETED
     assert [request.url for request in machine.transport.sent] == ["https://one.test/job/n-1"]
 
@@ -222,7 +222,7 @@ async def test_what_was_delivered_is_settled(
     delivered = left(outcome, native_id=native_id, delivered_at=datetime.now(UTC), state=JobState.IN_PROGRESS)
     await machine.leave(attrs.evolve(delivered, tracks=(Track(index=0, audio_url=LINK),)))
     async with machine.start(ONE) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert job.state is JobState.COMPLETED
     assert machine.transport.sent == []
     assert machine.transport.fetched == [LINK]
@@ -232,7 +232,7 @@ async def test_what_was_refused_ends_with_that_refusal(machine: Machine) -> None
     refusal = Failure(reason=FailureClass.CREDITS, message="no credits")
     await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
     async with machine.start(ONE) as gate:
-        job = await gate.wait("music_a", timeout_s=2)
+        job = await gate.wait("music_a", timeout_s=20)
     assert job.failure == refusal
     assert machine.transport.sent == []
 
@@ -267,7 +267,7 @@ async def test_process_that_stops_during_a_call_never_makes_it_again(machine: Ma
         assert outcomes(job) == [("one", "sent")]
     machine.transport.on_send = None
     async with machine.start(FakeVendor("one", blocking=True)) as gate:
-        job = await gate.wait(job.id, timeout_s=2)
+        job = await gate.wait(job.id, timeout_s=20)
     assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
     assert len(machine.transport.sent) == 1
 
