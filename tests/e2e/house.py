@@ -46,6 +46,13 @@ from musicgate.wire import HttpRequest
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
 #: How much faster than life the vendors are played and looked after: a song of 45 s takes 0.15 s.
 SPEED = 300.0
+#: Songs of three seconds, so that they are quickly made; and no limit on how many a test may ask for.
+USUAL_SWITCHES = {
+    "suno_kie": {"rate": "off", "lengths": "3,4"},
+    "apiin_one": {"song_s": "3"},
+    "elevenlabs": {"default_length_s": "3"},
+    "minimax": {"length_s": "3"},
+}
 WEBHOOK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
 #: Longest time that a test waits for anything, in seconds.
@@ -226,10 +233,9 @@ async def running_house(
     async with AsyncExitStack() as stack:
         vendors, providers = {}, {}
         for name in VENDORS:
-            usual = {"rate": "off"} if name == "suno_kie" else {}
             options = EmulatorOptions(
                 speed=speed,
-                switches={**usual, **(switches or {}).get(name, {})},
+                switches={**USUAL_SWITCHES[name], **(switches or {}).get(name, {})},
                 webhook_secret=WEBHOOK_SECRET if name == "suno_kie" else None,
             )
             vendors[name] = RecordedVendor(plugins.providers[name].emulator(options))

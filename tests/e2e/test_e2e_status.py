@@ -61,7 +61,7 @@ async def test_each_shape_and_word_ends_as_it_should(
     assert (job["status"], seen.billed) == (status, 1)
     good = [track for track in job.get("output", []) if track["audio_url"]]
     assert len(good) == tracks
-    assert all(track["duration"] > 5 for track in good)
+    assert all(track["duration"] > 2.5 for track in good)
 
 
 NOISE: list[tuple[str, str]] = [
