@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from musicgate import lifecycle
 from musicgate.errors import MusicgateError, ProviderError
 from musicgate.hookspecs import Step
-from musicgate.model import Failure, FailureClass, Job, JobState, JobUpdate, NativeTrack, OptionWarning
+from musicgate.model import Failure, FailureClass, Job, JobState, JobUpdate
 from musicgate.testing.cases import replay
 from musicgate.testing.compliance.probes import (
     EMPTY_TALK,
     FAILING_STATUSES,
     HTML,
+    NONSENSE,
     STATUSES,
-    WRONG_SHAPES,
     mutations,
 )
 from musicgate.testing.compliance.subject import BASE_URL, Skipped
+from musicgate.testing.compliance.updates import problems_of
 from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from musicgate.testing.compliance.subject import Heard, Subject
+    from musicgate.testing.compliance.subject import Subject
+    from musicgate.testing.compliance.walk import Heard
 
 _HTML_TYPE: Final = {"Content-Type": "text/html"}
 #: Classes that a refusal without a readable body may have on create, by HTTP status (providers: error classes).
@@ -46,7 +47,9 @@ def check_recorded_cases(subject: Subject) -> None:
     """Every recorded answer becomes what its file says."""
     if subject.cases is None:
         raise Skipped("no recorded cases at hand (they are part of a plugin's tests, not of its wheel)")
-    assert subject.cases, "the folder of recorded cases is empty: record the vendor's answers, with source and date"
+    assert subject.cases, (
+        "the folder of recorded cases is empty: record the vendor's answers, with source and date"
+    )
     rehearsal, _ = subject.rehearsal()
     for case in subject.cases:
         replay(rehearsal, case)
@@ -56,7 +59,7 @@ def check_hostile_answers(subject: Subject) -> None:
     """Nonsense under every status ends in an update or a `ProviderError`, and never in a song."""
     for step, job in jobs(subject):
         for status in STATUSES:
-            for shape, body in (EMPTY_TALK | WRONG_SHAPES).items():
+            for shape, body in NONSENSE.items():
                 where = f"{shape} with HTTP {status} at step {step}"
                 read = read_answer(subject, step, HttpResponse(status=status, body=body), job, where)
                 assert not _is_song(subject, job, read), f"{where} was taken for a finished song"
@@ -96,10 +99,16 @@ def check_unreadable_create(subject: Subject) -> None:
         for shape, body in EMPTY_TALK.items():
             where = f"{shape} with HTTP {status} as the answer to a create call"
             read = read_answer(subject, Step.CREATE, HttpResponse(status=status, body=body), job, where)
-            assert isinstance(read, ProviderError), f"{where} was read as {read!r:.300}, not as a ProviderError"
+            assert isinstance(read, ProviderError), (
+                f"{where} was read as {read!r:.300}, not as a ProviderError"
+            )
             reason = read.failure.reason
-            assert reason in _UNREADABLE, f"{where} is {reason}; it has to be protocol: nobody knows what was created"
-            assert read.maybe_accepted, f"{where} has maybe_accepted=False: a paid song might be asked for twice"
+            assert reason in _UNREADABLE, (
+                f"{where} is {reason}; it has to be protocol: nobody knows what was created"
+            )
+            assert read.maybe_accepted, (
+                f"{where} has maybe_accepted=False: a paid song might be asked for twice"
+            )
 
 
 def check_refusals_by_status(subject: Subject) -> None:
@@ -115,7 +124,9 @@ def check_refusals_by_status(subject: Subject) -> None:
         assert failure.reason in classes, f"{where} is {failure.reason}; it has to be {allowed}"
         if status >= 500 and failure.reason is not FailureClass.UNAVAILABLE:
             careful = isinstance(read, ProviderError) and read.maybe_accepted
-            assert careful, f"{where} does not plainly say that nothing was created: maybe_accepted has to be True"
+            assert careful, (
+                f"{where} does not plainly say that nothing was created: maybe_accepted has to be True"
+            )
 
 
 def check_noise_while_polling(subject: Subject) -> None:
@@ -136,7 +147,10 @@ def check_retry_after(subject: Subject) -> None:
     """`Retry-After` reaches the failure, given as seconds and as a date."""
     headers = {
         "as seconds": {"Retry-After": "7"},
-        "as a date": {"Retry-After": "Fri, 20 Nov 2026 10:00:07 GMT", "Date": "Fri, 20 Nov 2026 10:00:00 GMT"},
+        "as a date": {
+            "Retry-After": "Fri, 20 Nov 2026 10:00:07 GMT",
+            "Date": "Fri, 20 Nov 2026 10:00:00 GMT",
+        },
     }
     for step, job in jobs(subject):
         for form, given in headers.items():
@@ -145,7 +159,9 @@ def check_retry_after(subject: Subject) -> None:
                 response = HttpResponse(status=429, headers={**given, **_HTML_TYPE}, body=body)
                 failure = _failure_of(read_answer(subject, step, response, job, where))
                 wait_s = failure.retry_after_s if failure else None
-                assert wait_s == 7.0, f"{where}: retry_after_s is {wait_s}, not 7.0 (musicgate.reading.retry_after_s)"
+                assert wait_s == 7.0, (
+                    f"{where}: retry_after_s is {wait_s}, not 7.0 (musicgate.reading.retry_after_s)"
+                )
 
 
 def jobs(subject: Subject) -> tuple[tuple[Step, Job], ...]:
@@ -173,16 +189,20 @@ def read_answer(subject: Subject, step: Step, response: HttpResponse, job: Job, 
     try:
         read = subject.plugin.parse(step, response, job, subject.settings)
     except ProviderError as error:
-        well = isinstance(error.failure, Failure) and isinstance(error.failure.reason, FailureClass)
-        assert well, f"{where} raised a ProviderError without a Failure"
+        failure: object = error.failure
+        assert isinstance(failure, Failure), f"{where} raised a ProviderError without a Failure"
+        reason: object = failure.reason
+        assert isinstance(reason, FailureClass), f"{where} raised a ProviderError of the class {reason!r}"
         assert error.failure.message.strip(), f"{where} raised a ProviderError without a word"
         return error
     except MusicgateError as error:
         raise AssertionError(f"{where}: readers raise ProviderError and nothing else, but {error}") from error
     if isinstance(read, HttpRequest):
-        assert read.url.startswith(f"{BASE_URL}/"), f"{where}: the next request goes to {read.url}, not to the vendor"
+        assert read.url.startswith(f"{BASE_URL}/"), (
+            f"{where}: the next request goes to {read.url}, not to the vendor"
+        )
         return read
-    for problem in _problems_of(read):
+    for problem in problems_of(read):
         raise AssertionError(f"{where}: the update's {problem}")
     return read
 
@@ -201,44 +221,3 @@ def _is_song(subject: Subject, job: Job, read: Reading) -> bool:
     mapped = subject.plugin.map_status(read.native_status)
     after = lifecycle.apply(job, read, mapped, job.updated_at)
     return after.delivered_at is not None or after.state is JobState.COMPLETED
-
-
-def _problems_of(update: JobUpdate) -> Iterator[str]:
-    for field in ("native_id", "native_status"):
-        value = getattr(update, field)
-        if value is not None and not (isinstance(value, str) and value.strip()):
-            yield f"{field} is {value!r:.100}; it has to be text that is not blank, or None"
-    if update.state is not None and not isinstance(update.state, JobState):
-        yield f"state is {update.state!r:.100}, no JobState"
-    if update.failure is not None and not isinstance(update.failure, Failure):
-        yield f"failure is a {type(update.failure).__name__}"
-    if not (isinstance(update.tracks, tuple) and all(isinstance(track, NativeTrack) for track in update.tracks)):
-        yield "tracks are no tuple of NativeTrack"
-        return
-    if not (
-        isinstance(update.warnings, tuple) and all(isinstance(one, OptionWarning) for one in update.warnings)
-    ):
-        yield "warnings are no tuple of OptionWarning"
-    claims = update.state is JobState.COMPLETED and update.failure is None and update.doubt is None
-    if claims and update.tracks and not any(track.has_audio for track in update.tracks):
-        yield "state is completed, yet no track has audio"
-    for track in update.tracks:
-        yield from _problems_of_track(track)
-
-
-def _problems_of_track(track: NativeTrack) -> Iterator[str]:
-    length = track.duration_s
-    if length is not None and not (isinstance(length, int | float) and 0 < length < math.inf):
-        yield f"track has a duration_s of {length!r:.100}; positive finite seconds, or None"
-    for field in ("audio_url", "stream_audio_url", "image_url"):
-        link = getattr(track, field)
-        if link is not None and not (isinstance(link, str) and link.startswith(("http://", "https://"))):
-            yield f"track has the {field} {link!r:.100}, which is no absolute URL"
-    for field in ("native_id", "title", "tags", "lyrics", "native_model", "failure_message"):
-        text = getattr(track, field)
-        if text is not None and not isinstance(text, str):
-            yield f"track has a {field} that is a {type(text).__name__}"
-    for field in ("created_at", "expires_at"):
-        moment = getattr(track, field)
-        if moment is not None and moment.tzinfo is None:
-            yield f"track has a {field} without a time zone"

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from jsonschema.exceptions import SchemaError
 
-from musicgate.model import Ability, HeaderAuth, Meter, Offer, Stage
+from musicgate.model import Ability, HeaderAuth, Meter, Offer, PriceRule, Stage
 from musicgate.routing import fold_name
 from musicgate.schema import SchemaValidator
 from musicgate.testing.compliance.subject import Skipped
@@ -105,7 +105,8 @@ def check_offers(subject: Subject) -> None:
 
 def _problems_of(offer: Offer) -> Iterator[str]:
     limits = offer.limits
-    strange = [word for word in offer.abilities if not isinstance(word, Ability)]
+    words: frozenset[object] = offer.abilities
+    strange = [word for word in words if not isinstance(word, Ability)]
     if strange:
         yield f"abilities holds {strange[0]!r}, which is no Ability"
     if not set(offer.formats) <= _FORMATS:
@@ -131,15 +132,19 @@ def _problems_of(offer: Offer) -> Iterator[str]:
             and Ability(ability) not in offer.abilities
         ):
             yield f"limits.{name} is stated, yet the ability `{ability}` is not declared"
-    for rule in offer.prices:
-        if not isinstance(rule.meter, Meter):
-            yield f"a price counts {rule.meter!r}, which is no Meter"
+    yield from _problems_of_prices(offer.prices)
+
+
+def _problems_of_prices(prices: tuple[PriceRule, ...]) -> Iterator[str]:
+    for rule in prices:
+        meter: object = rule.meter
+        if not isinstance(meter, Meter):
+            yield f"a price counts {meter!r}, which is no Meter"
         if not (rule.price_usd.is_finite() and 0 <= rule.price_usd <= _DEAREST_USD):
             yield f"a price of {rule.price_usd} per {rule.unit_size} {rule.meter} is in no US dollars"
         if not (rule.unit_size.is_finite() and rule.unit_size > 0):
             yield f"a price counts {rule.meter} in units of {rule.unit_size}"
-    meters = [rule.meter for rule in offer.prices]
-    if len(set(meters)) < len(meters):
+    if len({rule.meter for rule in prices}) < len(prices):
         yield "two prices count the same meter"
 
 

@@ -8,8 +8,8 @@ from musicgate.adapters.measure import measure_bytes
 from musicgate.audio import NotAudioError
 from musicgate.errors import ProviderError
 from musicgate.model import FailureClass, Job, JobState, JobUpdate
-from musicgate.testing.compliance.probes import parsed, places
 from musicgate.testing.compliance.probes import at as value_at
+from musicgate.testing.compliance.probes import parsed, places
 from musicgate.testing.compliance.subject import BASE_URL, Skipped
 from musicgate.wire import HttpRequest
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from musicgate.emulation import EmulatedAnswer
-    from musicgate.testing.compliance.subject import Heard, Subject, Walk
+    from musicgate.testing.compliance.subject import Subject
+    from musicgate.testing.compliance.walk import Heard, Walk
 
 _BAD_KEY: Final = "bad-test-key-not-real"
 _NO_ROUTES: Final = ("/kit/no/such/route", "/")
@@ -27,7 +28,11 @@ def check_emulator_is_there(subject: Subject) -> None:
     """The plugin brings its vendor, played: sandbox, tests and docs run on it."""
     assert hasattr(subject.module, "emulator"), f"{subject.provider.plugin} has no emulator() hook"
     emulator = subject.rehearsal()[0].emulator
-    missing = [name for name in ("answer", "due_callbacks", "callback_answered", "books") if not hasattr(emulator, name)]
+    missing = [
+        name
+        for name in ("answer", "due_callbacks", "callback_answered", "books")
+        if not hasattr(emulator, name)
+    ]
     assert not missing, f"the emulator has no {', '.join(missing)} (musicgate.emulation.Emulator)"
 
 
@@ -35,10 +40,14 @@ def check_emulated_song_plays(subject: Subject) -> None:
     """A plain wish ends delivered, in as many tracks as promised, and each track is audio that can be measured."""
     walk = subject.walk
     job = walk.job
-    assert job.delivered_at is not None, f"a plain wish ended {job.state} ({job.failure}) and was not delivered"
+    assert job.delivered_at is not None, (
+        f"a plain wish ended {job.state} ({job.failure}) and was not delivered"
+    )
     offer = walk.rehearsal.offer(job.request.model)
     good = list(_tracks_with_audio(walk))
-    assert len(good) == offer.tracks, f"{offer.model} promises {offer.tracks} tracks, {len(good)} were delivered"
+    assert len(good) == offer.tracks, (
+        f"{offer.model} promises {offer.tracks} tracks, {len(good)} were delivered"
+    )
     for where, content in good:
         try:
             facts = measure_bytes(content)
@@ -55,13 +64,17 @@ def check_emulated_media_states_its_length(subject: Subject) -> None:
     for link in links:
         response = _fetch(subject.walk, link).response
         stated = response.header("content-length")
-        assert stated == str(len(response.body)), f"{link}: Content-Length {stated}, {len(response.body)} bytes"
+        assert stated == str(len(response.body)), (
+            f"{link}: Content-Length {stated}, {len(response.body)} bytes"
+        )
         assert response.header("content-type"), f"{link} is served without a Content-Type"
 
 
 def check_emulated_words_are_mapped(subject: Subject) -> None:
     """Every status word of a plain song has a meaning, unless the plugin gave its own verdict; the job was seen open."""
-    words = [one.read for one in subject.walk.heard if isinstance(one.read, JobUpdate) and one.read.native_status]
+    words = [
+        one.read for one in subject.walk.heard if isinstance(one.read, JobUpdate) and one.read.native_status
+    ]
     if not words:
         raise Skipped("the vendor's answers carry no status word")
     for read in words:
@@ -87,7 +100,9 @@ def check_emulated_failure(subject: Subject) -> None:
     assert job.state is JobState.FAILED, f"with {switches} the song did not fail: it is {job.state}"
     assert job.failure is not None, f"with {switches} the job failed without a reason"
     expired = job.failure.reason is FailureClass.EXPIRED
-    assert not expired, f"with {switches} the song only ran into the deadline; the vendor never said that it failed"
+    assert not expired, (
+        f"with {switches} the song only ran into the deadline; the vendor never said that it failed"
+    )
 
 
 def check_emulator_refuses_a_bad_key(subject: Subject) -> None:
@@ -99,7 +114,9 @@ def check_emulator_refuses_a_bad_key(subject: Subject) -> None:
     except ProviderError as error:
         failure = error.failure
     assert failure is not None, f"the emulator took the key {_BAD_KEY!r}, and nobody refused"
-    assert failure.reason is FailureClass.AUTH, f"the key {_BAD_KEY!r} was refused as {failure.reason}, not as auth"
+    assert failure.reason is FailureClass.AUTH, (
+        f"the key {_BAD_KEY!r} was refused as {failure.reason}, not as auth"
+    )
     created = rehearsal.emulator.books.creates
     assert not created, f"the emulator refused the key {_BAD_KEY!r} and created {created} all the same"
     shown = f"{failure.message} {failure.suggestion}"
@@ -133,8 +150,12 @@ def check_emulator_counts(subject: Subject) -> None:
     emulator = subject.walk.rehearsal.emulator
     created = emulator.books.creates
     assert len(created) == 1, f"one wish was made, and the books hold {len(created)} creations: {created}"
-    assert emulator.books.calls.total() >= len(subject.walk.heard), "the books count fewer calls than were made"
-    assert set(emulator.books.credits_charged) <= set(created), "somebody was charged for what was not created"
+    assert emulator.books.calls.total() >= len(subject.walk.heard), (
+        "the books count fewer calls than were made"
+    )
+    assert set(emulator.books.credits_charged) <= set(created), (
+        "somebody was charged for what was not created"
+    )
 
 
 def _tracks_with_audio(walk: Walk) -> Iterator[tuple[str, bytes]]:
@@ -151,15 +172,19 @@ def _tracks_with_audio(walk: Walk) -> Iterator[tuple[str, bytes]]:
 
 
 def _fetch(walk: Walk, link: str) -> EmulatedAnswer:
-    assert link.startswith(f"{BASE_URL}/"), f"the emulator gives out the link {link}, which is not its own origin"
+    assert link.startswith(f"{BASE_URL}/"), (
+        f"the emulator gives out the link {link}, which is not its own origin"
+    )
     return walk.rehearsal.emulator.answer(HttpRequest(method="GET", url=link), walk.rehearsal.now_s)
 
 
 def _leaves_open(one: Heard) -> bool:
     if isinstance(one.read, ProviderError):
         return True
-    return isinstance(one.read, JobUpdate) and one.read.failure is None and not any(
-        track.has_audio for track in one.read.tracks
+    return (
+        isinstance(one.read, JobUpdate)
+        and one.read.failure is None
+        and not any(track.has_audio for track in one.read.tracks)
     )
 
 

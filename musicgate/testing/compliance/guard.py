@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import builtins
-import datetime as real_datetime
+import datetime as dt
 import os
 import random
 import secrets
@@ -40,7 +40,8 @@ _FORBIDDEN: Final[Mapping[ModuleType, tuple[str, ...]]] = {
 }
 
 
-_DATETIME: Final = real_datetime.datetime
+#: The real one, whatever stands in for it.
+_DateTime = dt.datetime
 
 
 class ImpureError(Exception):
@@ -97,11 +98,11 @@ class _Guard:
 
         class Kind(type):
             def __instancecheck__(cls, instance: object) -> bool:
-                return isinstance(instance, _DATETIME)
+                return isinstance(instance, _DateTime)
 
-        class Timeless(_DATETIME, metaclass=Kind):
+        class Timeless(_DateTime, metaclass=Kind):
             @classmethod
-            def now(cls, tz: Any = None) -> Any:
+            def now(cls, tz: Any = None) -> Any:  # noqa: ARG003 - the signature of the real one
                 raise guard.caught("datetime.now")
 
             @classmethod
@@ -134,7 +135,7 @@ def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
         if hasattr(module, name)
     ]
     swaps.append((os, "environ", guard.environment()))
-    swaps.append((real_datetime, "datetime", guard.datetime_class()))
+    swaps.append((dt, "datetime", guard.datetime_class()))
     if not files:
         swaps.append((builtins, "open", guard.stand_in("open", open)))
     originals = {id(getattr(owner, name)): new for owner, name, new in swaps}
@@ -164,7 +165,7 @@ def _modules_of(package: str | None) -> list[ModuleType]:
     ]
 
 
-def snapshot(value: object) -> object:
+def snapshot(value: Any) -> object:
     """A value as plain data that no later change reaches, for comparing before with after."""
     if attrs.has(type(value)):
         fields = attrs.fields_dict(type(value))

@@ -33,23 +33,25 @@ EMPTY_TALK: Final[Mapping[str, bytes]] = {
     "NaN": b'{"kit": NaN}',
 }
 _DEEP: Final = 300
+_SHAPES: Final[Mapping[str, object]] = {
+    "null": None,
+    "a huge number": 10**400,
+    "a fraction": 0.5,
+    "a list": [[]],
+    "an object": {"": {}},
+    "true": True,
+}
 #: Bodies with the wrong types in places where vendors put words, numbers and objects.
 WRONG_SHAPES: Final[Mapping[str, bytes]] = {
     f"{place} = {shape}": json.dumps({place: value}).encode()
     for place in ("data", "code", "status", "error", "message", "id", "detail")
-    for shape, value in {
-        "null": None,
-        "a huge number": 10**400,
-        "a fraction": 0.5,
-        "a list": [[]],
-        "an object": {"": {}},
-        "true": True,
-    }.items()
+    for shape, value in _SHAPES.items()
 } | {
     "1e999 for a code": b'{"code": 1e999, "status": -1e999}',
     "an object 300 deep": b'{"data":' * _DEEP + b"1" + b"}" * _DEEP,
     "half a surrogate pair": b'{"status": "\\ud83d", "message": "\\udc00", "id": "\\ud800"}',
 }
+NONSENSE: Final[Mapping[str, bytes]] = {**EMPTY_TALK, **WRONG_SHAPES}
 #: What is put into every place of a good body, one at a time.
 WRONG_VALUES: Final[tuple[object, ...]] = (
     None,

@@ -18,6 +18,7 @@ from musicgate.testing.compliance import (
     checks_options,
     checks_purity,
     checks_request,
+    checks_texts,
 )
 from musicgate.testing.compliance.subject import Skipped, Subject
 
@@ -46,8 +47,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_options.check_neutral_fields,
     checks_options.check_abilities_are_true,
     checks_options.check_formats_are_true,
-    checks_options.check_limits_are_true,
-    checks_options.check_texts_are_whole,
+    checks_texts.check_limits_are_true,
+    checks_texts.check_texts_are_whole,
     checks_purity.check_hooks_are_pure,
     checks_purity.check_same_in_same_out,
     checks_purity.check_inputs_are_left_alone,
@@ -130,4 +131,6 @@ def run_check(subject: Subject, check: Check) -> Result:
         outcome, message = Outcome.FAILED, str(error) or "an assertion without a message failed"
     except Exception as exc:  # noqa: BLE001 - a plugin that breaks in an unforeseen place is what the kit looks for
         outcome, message = Outcome.FAILED, f"the plugin broke the check with {type(exc).__name__}: {exc}"
-    return Result(name=name_of(check), outcome=outcome, message=message, seconds=time.perf_counter() - started_s)
+    return Result(
+        name=name_of(check), outcome=outcome, message=message, seconds=time.perf_counter() - started_s
+    )

@@ -10,11 +10,11 @@ import attrs
 
 from musicgate.errors import ProviderError, RequestError
 from musicgate.hookspecs import Step, Translation
-from musicgate.model import Job, JobUpdate, MusicRequest, Offer, Provider, ProviderSettings, Secret
+from musicgate.model import Job, MusicRequest, Offer, Provider, ProviderSettings, Secret
 from musicgate.plugins import ENTRY_POINT_GROUP, PluginRecord, ProviderPlugin, load_plugins
 from musicgate.testing.cases import Case, load_cases
+from musicgate.testing.compliance.walk import Heard, Listener, Walk
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal, settings_defaults
-from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,48 +34,6 @@ _SECRET_WORDS = ("secret", "token", "password", "api_key")
 
 class Skipped(Exception):  # noqa: N818 - not an error: the check has nothing to look at, and says why
     """A check does not apply to this plugin; the message says why."""
-
-
-@attrs.frozen(kw_only=True)
-class Heard:
-    """One answer that the played vendor gave while a song was made, and what the plugin read in it."""
-
-    step: Step
-    response: HttpResponse
-    job: Job
-    read: JobUpdate | HttpRequest | ProviderError
-
-
-@attrs.frozen(kw_only=True)
-class Walk:
-    """One song from the wish to the delivery, between the plugin and its own emulator."""
-
-    rehearsal: Rehearsal
-    translation: Translation
-    job: Job
-    heard: tuple[Heard, ...]
-
-
-class _Listener:
-    """A plugin's typed face that remembers every answer it was given to read."""
-
-    def __init__(self, plugin: ProviderPlugin) -> None:
-        self._plugin = plugin
-        self.heard: list[Heard] = []
-
-    def __getattr__(self, name: str) -> object:
-        return getattr(self._plugin, name)
-
-    def parse(
-        self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
-    ) -> JobUpdate | HttpRequest:
-        try:
-            read = self._plugin.parse(step, response, job, settings)
-        except ProviderError as error:
-            self.heard.append(Heard(step=step, response=response, job=job, read=error))
-            raise
-        self.heard.append(Heard(step=step, response=response, job=job, read=read))
-        return read
 
 
 @attrs.frozen(kw_only=True, eq=False, slots=False)
@@ -266,7 +224,7 @@ class Subject:
         rehearsal = Rehearsal(
             self.name, self.module, key=key, webhook_secret=webhook_secret, switches=switches
         )
-        listener = _Listener(rehearsal.plugin)
+        listener = Listener(rehearsal.plugin)
         rehearsal.plugin = cast("ProviderPlugin", listener)
         return rehearsal, listener.heard
 

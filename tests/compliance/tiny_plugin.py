@@ -1,0 +1,217 @@
+"""A tiny good plugin for an invented vendor: it keeps every promise, and the tests break them one at a time."""
+
+import hmac
+from collections.abc import Mapping
+from decimal import Decimal
+from types import ModuleType
+from typing import Any, Final
+from urllib.parse import quote
+
+from musicgate import reading
+from musicgate.emulation import Emulator, EmulatorOptions
+from musicgate.errors import ProviderError, RequestError
+from musicgate.hookspecs import CallbackClaim, Step, Translation, hookimpl
+from musicgate.model import (
+    Ability,
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+    Limits,
+    Meter,
+    MusicRequest,
+    NativeTrack,
+    Offer,
+    OptionWarning,
+    PriceRule,
+    Provider,
+    ProviderSettings,
+    WarningCode,
+)
+from musicgate.wire import HttpRequest, HttpResponse
+from tests.compliance.tiny_vendor import TinyVendor, sign
+
+PROMPT_CHARS = 400
+OPTIONS_SCHEMA: Final[dict[str, Any]] = {
+    "$schema": "https://json-schema.org/draft/2020-12/schema",
+    "type": "object",
+    "properties": {
+        "mood": {"description": "How it feels.", "type": "string"},
+        "tempo": {"description": "Beats per minute.", "type": "integer", "minimum": 40, "maximum": 200},
+        "mix": {
+            "description": "Levels.",
+            "type": "object",
+            "properties": {"bass": {"description": "0 to 10.", "type": "integer", "minimum": 0, "maximum": 10}},
+        },
+    },
+    "examples": [{"mood": "calm"}],
+}
+SETTINGS_SCHEMA: Final[dict[str, Any]] = {
+    "type": "object",
+    "properties": {
+        "region": {"description": "Where to sing.", "type": "string", "default": "eu"},
+        "partner_secret": {"description": "Proves a partner.", "type": "string", "default": ""},
+    },
+    "additionalProperties": False,
+}
+OFFER = Offer(
+    model="tiny/song",
+    aliases=("tiny-song",),
+    native_model="song-1",
+    abilities=frozenset(
+        {
+            *(Ability.LYRICS, Ability.STYLE, Ability.TITLE, Ability.INSTRUMENTAL),
+            *(Ability.DURATION, Ability.FORMAT),
+        }
+    ),
+    formats=("mp3", "wav"),
+    limits=Limits(prompt_chars=PROMPT_CHARS),
+    prices=(PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.05")),),
+)
+PROVIDER = Provider(
+    name="tiny",
+    plugin="tiny",
+    label="Tiny",
+    base_url="https://api.tiny.example",
+    key_env="TINY_API_KEY",
+    base_url_env="TINY_BASE_URL",
+    webhook_secret_env="TINY_WEBHOOK_SECRET",
+    offers=(OFFER,),
+    option_block="tiny",
+    options_schema=OPTIONS_SCHEMA,
+    settings_schema=SETTINGS_SCHEMA,
+    callbacks=True,
+)
+_SENT = ("prompt", "lyrics", "style", "title", "instrumental", "format")
+_FORMATS = ("mp3", "wav")
+_DROPPED = ("negative_style", "vocal_gender", "seed")
+_WORDS = {
+    "waiting": JobState.QUEUED,
+    "working": JobState.IN_PROGRESS,
+    "done": JobState.COMPLETED,
+    "failed": JobState.FAILED,
+}
+_CLASSES = {
+    401: FailureClass.AUTH,
+    402: FailureClass.CREDITS,
+    403: FailureClass.FORBIDDEN,
+    404: FailureClass.NOT_FOUND,
+    429: FailureClass.RATE_LIMITED,
+}
+
+
+@hookimpl
+def provider() -> Provider:
+    return PROVIDER
+
+
+@hookimpl
+def translate_request(
+    request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
+) -> Translation:
+    if len(request.prompt or "") > PROMPT_CHARS:
+        raise RequestError("validation_error", "the prompt is too long", path=("prompt",))
+    if request.format not in {None, *_FORMATS}:
+        raise RequestError("not_supported", "mp3 or wav", path=("format",))
+    song: dict[str, object] = {name: getattr(request, name) for name in _SENT}
+    song |= {"model": offer.native_model, "length_s": request.duration_s, "callback_url": callback_url}
+    wished = {name: value for name, value in song.items() if value is not None}
+    return Translation(
+        request=HttpRequest.post_json(f"{settings.base_url}/v1/songs", {**wished, **request.block("tiny")}),
+        native_model=offer.native_model or "song-1",
+        warnings=tuple(not_applied(name) for name in _DROPPED if getattr(request, name) is not None),
+    )
+
+
+def not_applied(name: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message="Tiny cannot do that")
+
+
+@hookimpl
+def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
+    return HttpRequest.get(f"{settings.base_url}/v1/songs/{quote(job.native_id or '', safe='')}")
+
+
+@hookimpl
+def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
+    if not response.is_success:
+        return refused(step, response)
+    body = response.json_object()
+    native_id, word = reading.text(body.get("id")), reading.text(body.get("status"))
+    if native_id is None or word is None:
+        failure = Failure(reason=FailureClass.PROTOCOL, message="no id or no status")
+        raise ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
+    failed = map_status(word) is JobState.FAILED
+    said = Failure(reason=FailureClass.UPSTREAM_FAILED, message=reading.text(body.get("reason")) or "it failed")
+    return JobUpdate(
+        native_id=native_id,
+        native_status=word,
+        tracks=tuple(track(song) for song in reading.items(body.get("songs"))),
+        failure=said if failed else None,
+        body=body,
+    )
+
+
+def refused(step: Step, response: HttpResponse) -> JobUpdate:
+    otherwise = FailureClass.INVALID if response.status < 500 else FailureClass.UPSTREAM_FAILED
+    failure = Failure(
+        reason=_CLASSES.get(response.status, otherwise),
+        message=f"HTTP {response.status}",
+        retry_after_s=reading.retry_after_s(response),
+    )
+    if step is Step.CREATE and response.status < 500:
+        return JobUpdate(failure=failure)
+    raise ProviderError(failure, status=response.status, maybe_accepted=response.status >= 500)
+
+
+def track(song: Mapping[str, object]) -> NativeTrack:
+    return NativeTrack(
+        native_id=reading.text(song.get("id")),
+        audio_url=reading.url(song.get("url")),
+        duration_s=reading.seconds(song.get("seconds")),
+        title=reading.text(song.get("title")),
+    )
+
+
+@hookimpl
+def map_status(native_status: str) -> JobState | None:
+    return _WORDS.get(native_status)
+
+
+@hookimpl
+def parse_callback(
+    headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
+) -> CallbackClaim:
+    verified = None
+    if settings.webhook_secret is not None:
+        at = headers.get("x-tiny-time", "")
+        wanted = sign(settings.webhook_secret.reveal(), at, body)
+        fresh = at.isdecimal() and abs(now - int(at)) <= 300
+        verified = fresh and hmac.compare_digest(wanted, headers.get("x-tiny-signature", ""))
+        if not verified:
+            return CallbackClaim(verified=False, message="not signed by Tiny, or too old")
+    content = HttpResponse(status=200, body=body).json_object()
+    return CallbackClaim(native_id=reading.text(content.get("id")), verified=verified)
+
+
+@hookimpl
+def emulator(options: EmulatorOptions) -> Emulator:
+    return TinyVendor(options)
+
+
+_HOOKS = (
+    *("provider", "translate_request", "poll_request", "parse_response"),
+    *("map_status", "parse_callback", "emulator"),
+)
+
+
+def tiny(name: str = "musicgate_tiny", **hooks: Any) -> ModuleType:
+    """The plugin as a module, some hooks replaced; None takes one away."""
+    module = ModuleType(name)
+    members = {hook: globals()[hook] for hook in _HOOKS} | {"HOOK_API": 1} | hooks
+    for member, value in members.items():
+        if value is not None:
+            is_hook = callable(value) and not hasattr(value, "musicgate_impl")
+            setattr(module, member, hookimpl(value) if is_hook else value)
+    return module
