@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this file only
 
 from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
+from docs.kit_page import kit_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
 from musicgate.model import Provider  # noqa: E402
 from musicgate.plugins import load_plugins  # noqa: E402
@@ -33,6 +34,7 @@ def pages() -> dict[Path, str]:
     """The text of each generated page."""
     return {
         ROOT / "docs" / "hooks.md": hooks_page(),
+        ROOT / "docs" / "kit.md": kit_page(),
         ROOT / "docs" / "providers.md": providers_page(repository_plugins()),
     }
 
