@@ -250,6 +250,23 @@ def test_file_says_everything() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "variable", "key"),
+    [
+        ("server = 1", "MUSICGATE_SERVER__PORT", "server"),
+        ("providers = 1", "MUSICGATE_PROVIDERS__X__DIALECT", "providers.x"),
+    ],
+)
+def test_environment_cannot_add_to_what_is_no_table(
+    tmp_path: Path, text: str, variable: str, key: str
+) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match="must be a table") as caught:
+        load_settings(path, {variable: "2"})
+    assert (caught.value.key, caught.value.source) == (key, str(path))
+
+
 def test_environment_of_the_vendor_beats_the_file() -> None:
     table = {"api_key": "file", "base_url": "https://file.test", "webhook_secret": "file"}
     found = resolved(table, ONE_KEY=KEY, ONE_URL="https://env.test/", ONE_SECRET="s")

@@ -1,0 +1,32 @@
+"""The operator's settings: one TOML file and the environment into frozen values, once, at start; nothing else reads either.
+
+Unknown keys are errors that name the key and where it stands.
+"""
+
+from musicgate.settings.load import PREFIX, load_settings
+from musicgate.settings.resolve import ResolvedProvider, resolve
+from musicgate.settings.values import (
+    Account,
+    AssetSettings,
+    FollowSettings,
+    NetworkSettings,
+    RetentionSettings,
+    ServerSettings,
+    Settings,
+    StoreSettings,
+)
+
+__all__ = [
+    "PREFIX",
+    "Account",
+    "AssetSettings",
+    "FollowSettings",
+    "NetworkSettings",
+    "ResolvedProvider",
+    "RetentionSettings",
+    "ServerSettings",
+    "Settings",
+    "StoreSettings",
+    "load_settings",
+    "resolve",
+]

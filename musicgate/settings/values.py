@@ -1,0 +1,132 @@
+"""Everything that the operator can say, as frozen values with their defaults; nothing is read here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import platformdirs
+
+from musicgate.model import Secret
+
+
+@attrs.frozen(kw_only=True)
+class ServerSettings:
+    """``[server]``. ``create_wait_s``: how long a create call waits for a blocking vendor before it answers ``in_progress``."""
+
+    host: str = "127.0.0.1"
+    port: int = 8080
+    #: Where vendors and callers reach this server from outside, without a trailing slash; "" = they cannot.
+    public_url: str = ""
+    create_wait_s: float = 2.0
+    #: Largest request body that is read.
+    max_body_bytes: int = 1_048_576
+    #: Refuse models whose price is not known.
+    pricing_required: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class StoreSettings:
+    """``[store]``: where jobs are kept; "" = ``musicgate.db`` in the data folder."""
+
+    url: str = ""
+
+
+@attrs.frozen(kw_only=True)
+class AssetSettings:
+    """``[assets]``: where audio is kept ("" = ``audio`` in the data folder), and whether vendors' links are copied."""
+
+    url: str = ""
+    archive: bool = True
+    #: Largest track that is fetched.
+    max_bytes: int = 268_435_456
+
+
+@attrs.frozen(kw_only=True)
+class NetworkSettings:
+    """``[network]``: whether vendor media and callbacks may lie on loopback and private networks."""
+
+    allow_private_addresses: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class FollowSettings:
+    """``[follow]``: ``speed`` divides every poll interval and grace period, for tests and demonstrations."""
+
+    speed: float = 1.0
+    #: How many looks and downloads may run at a time.
+    concurrency: int = 64
+    #: Seconds after which an open job is given up; 0 = each provider's own.
+    deadline_s: float = 0.0
+
+
+@attrs.frozen(kw_only=True)
+class RetentionSettings:
+    """``[retention]``: how long what has ended is kept; 0 = for ever. Open jobs are never swept."""
+
+    #: Days after its end that a job is kept, with its events and audio.
+    jobs_days: float = 0.0
+    #: Days after its end that a job's audio is kept.
+    audio_days: float = 0.0
+    #: Hours that an Idempotency-Key is remembered.
+    idempotency_hours: float = 48.0
+    #: Seconds between two rounds of the sweeper.
+    sweep_s: float = 600.0
+
+
+@attrs.frozen(kw_only=True)
+class Account:
+    """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` (``sha256:<hex>``) is set."""
+
+    name: str
+    key: Secret | None = None
+    key_hash: str = ""
+    #: ISO time with offset after which the key is refused; "" = never.
+    expires_at: str = ""
+    #: May use providers in stage beta.
+    beta: bool = False
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """Everything the operator can say.
+
+    Attributes:
+        data_dir: folder for the default store and audio.
+        providers: the raw ``[providers.<plugin>]`` tables; `resolve` reads them once the plugins are known.
+        source: the file that was read, or None.
+    """
+
+    server: ServerSettings = ServerSettings()
+    store: StoreSettings = StoreSettings()
+    assets: AssetSettings = AssetSettings()
+    network: NetworkSettings = NetworkSettings()
+    follow: FollowSettings = FollowSettings()
+    retention: RetentionSettings = RetentionSettings()
+    accounts: tuple[Account, ...] = ()
+    providers: Mapping[str, Mapping[str, Any]] = attrs.field(
+        factory=dict, repr=lambda tables: repr(sorted(tables))
+    )
+    environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
+    data_dir: Path = attrs.field(
+        factory=lambda: Path(platformdirs.user_data_dir("musicgate", appauthor=False))
+    )
+    source: str | None = None
+
+    @property
+    def store_url(self) -> str:
+        """``[store] url`` with its default filled in."""
+        return self.store.url or f"sqlite:///{self.data_dir / 'musicgate.db'}"
+
+    @property
+    def assets_url(self) -> str:
+        """``[assets] url`` with its default filled in."""
+        return self.assets.url or (self.data_dir / "audio").absolute().as_uri()
+
+
+def data_dir_of(environ: Mapping[str, str]) -> Path:
+    """The folder that the environment names, else the user's data folder."""
+    said = environ.get("MUSICGATE_DATA_DIR")
+    return Path(said) if said else Path(platformdirs.user_data_dir("musicgate", appauthor=False))
