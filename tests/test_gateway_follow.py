@@ -353,6 +353,20 @@ async def test_full_disk_delays_a_job_and_does_not_end_it(house: House) -> None:
     assert job.state is JobState.COMPLETED
 
 
+async def test_full_disk_ends_no_job_however_long_it_lasts(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: LONG}
+    house.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
+    job, _ = await step(house, job, DONE)
+    house.clock.pass_s(3600)
+    house.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
+    job, _ = await step(house, job)
+    assert job.state is JobState.IN_PROGRESS
+    job, _ = await step(house, job)
+    assert job.state is JobState.COMPLETED
+    assert [track.failure_message for track in job.tracks] == [None, None]
+
+
 async def test_without_archive_the_vendors_links_are_the_output(tmp_path: Path) -> None:
     assets = AssetSettings(archive=False)
     async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), assets=assets) as house:

@@ -40,18 +40,24 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         Seconds until the next try; None when the job is final.
     """
     results: dict[int, Asset | str] = {}
+    our_fault: StorageError | None = None
     if context.settings.assets.archive:
         wanted = [
             track
             for track in job.tracks
             if track.asset is None and track.audio_url and not track.failure_message
         ]
-        outcomes = await asyncio.gather(*(_fetch(context, job.id, track) for track in wanted))
-        results = {track.index: outcome for track, outcome in zip(wanted, outcomes, strict=True)}
+        for track, outcome in zip(
+            wanted, await asyncio.gather(*(_fetch(context, job.id, track) for track in wanted)), strict=True
+        ):
+            if isinstance(outcome, StorageError):
+                our_fault = outcome
+            else:
+                results[track.index] = outcome
     now = context.clock.now()
     since_s = (now - (job.delivered_at or now)).total_seconds()
     failed = {index: reason for index, reason in results.items() if isinstance(reason, str)}
-    final = not failed or since_s >= ARCHIVE_GRACE_S / context.speed
+    final = our_fault is None and (not failed or since_s >= ARCHIVE_GRACE_S / context.speed)
 
     def edit(current: Job) -> Job:
         tracks = tuple(_with_result(track, results.get(track.index), final=final) for track in current.tracks)
@@ -66,24 +72,31 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     job = await record.change(context, job, edit)
     if job.state.is_final:
         return None
+    if our_fault is not None:
+        _log.error("job %s: its audio cannot be kept: %s", job.id, our_fault)
     for index, reason in failed.items():
         _log.info("job %s: track %s cannot be fetched yet: %s", job.id, index, reason)
     return min(_PAUSE_MAX_S, max(_PAUSE_MIN_S, since_s * context.speed / 4)) / context.speed
 
 
-async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Asset | str:
-    """The kept audio of a track, or why none of its links gave any."""
+async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Asset | str | StorageError:
+    """The kept audio of a track, or why none of its links gave any; our own disk's failure says nothing about the links."""
     reasons = []
     for url in (track.audio_url, *track.fallback_urls):
         if not url:
             continue
-        staged = context.assets.stage(job_id, track.index)
+        try:
+            staged = context.assets.stage(job_id, track.index)
+        except StorageError as error:
+            return error
         try:
             await context.transport.download(
                 url, staged.path, max_bytes=context.settings.assets.max_bytes, timeout_s=_DOWNLOAD_TIMEOUT_S
             )
             return await context.assets.keep(staged, job_id, track.index)
-        except (ProviderError, NotAudioError, StorageError) as error:
+        except StorageError as error:
+            return error
+        except (ProviderError, NotAudioError) as error:
             reasons.append(str(error))
         finally:
             context.assets.discard(staged)
