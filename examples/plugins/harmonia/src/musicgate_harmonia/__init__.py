@@ -1,0 +1,32 @@
+"""Harmonia, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it."""
+
+from musicgate.emulation import Emulator, EmulatorOptions
+from musicgate.hookspecs import hookimpl
+
+from musicgate_harmonia.callback import parse_callback
+from musicgate_harmonia.declaration import provider
+from musicgate_harmonia.read import cancel_request, map_status, parse_response, poll_request
+from musicgate_harmonia.translate import translate_request
+
+__all__ = [
+    "HOOK_API",
+    "cancel_request",
+    "emulator",
+    "map_status",
+    "parse_callback",
+    "parse_response",
+    "poll_request",
+    "provider",
+    "translate_request",
+]
+
+#: Version of `musicgate.hookspecs` that this plugin was built for.
+HOOK_API = 1
+
+
+@hookimpl
+def emulator(options: EmulatorOptions) -> Emulator:
+    """A fresh Harmonia, played. It is imported here, so that real work does not pay for it."""
+    from musicgate_harmonia.emulation import HarmoniaEmulator
+
+    return HarmoniaEmulator(options)

@@ -1,0 +1,191 @@
+"""Harmonia against the kit, what wishes become, and what is peculiar to this vendor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+from musicgate.emulation import EmulatorOptions
+from musicgate.errors import ProviderError, RequestError, UnsupportedOptionError
+from musicgate.hookspecs import Step
+from musicgate.model import FailureClass, JobState, MusicRequest, ProviderSettings, Secret
+from musicgate.testing.compliance import ProviderCompliance
+from musicgate.testing.rehearsal import CALLBACK_URL, START_S, Rehearsal
+
+import musicgate_harmonia
+from musicgate_harmonia.callback import parse_callback
+
+SECRET = "test-secret-not-real"  # noqa: S105 - it says so
+
+
+class TestCompliance(ProviderCompliance):
+    plugin: ClassVar = musicgate_harmonia
+    cases = Path(__file__).parent / "cases"
+    failure_switches: ClassVar = {"end": "broken"}
+
+
+def rehearse(**switches: str) -> Rehearsal:
+    return Rehearsal("harmonia", musicgate_harmonia, switches=switches, webhook_secret=SECRET)
+
+
+def wish(**fields: Any) -> MusicRequest:
+    return MusicRequest(**{"model": "harmonia/allegro", "prompt": "Rain", **fields})
+
+
+def test_a_whole_wish_in_the_vendors_words() -> None:
+    translation = rehearse().translate(
+        wish(
+            lyrics="Drip",
+            style="jazz",
+            negative_style="metal",
+            title="Wet",
+            duration_s=30,
+            seed=0,
+            format="wav",
+            vocal_gender="f",
+            blocks={"harmonia": {"tempo_bpm": 96, "key": "C minor", "instruments": ["oud"]}},
+        )
+    )
+    assert translation.request.url == "http://127.0.0.1:1/v2/scores"
+    assert json.loads(translation.request.body) == {
+        "engine": "allegro-2",
+        "brief": "Rain",
+        "words": "Drip",
+        "genre": "jazz",
+        "avoid": "metal",
+        "name": "Wet",
+        "seconds": 30,
+        "seed": 0,
+        "container": "wav",
+        "voices": "female",
+        "tempo_bpm": 96,
+        "key": "C minor",
+        "instruments": ["oud"],
+        "hook": {"url": CALLBACK_URL},
+    }
+    assert translation.warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("fields", "voices", "lost"),
+    [
+        ({}, None, []),
+        ({"instrumental": True}, "none", []),
+        ({"instrumental": False}, "any", []),
+        ({"instrumental": True, "vocal_gender": "m"}, "none", [("vocal_gender",)]),
+        ({"vocal_gender": "m", "blocks": {"harmonia": {"voices": "female"}}}, "female", [("vocal_gender",)]),
+        ({"instrumental": True, "blocks": {"harmonia": {"voices": "any"}}}, "any", [("instrumental",)]),
+        ({"instrumental": False, "blocks": {"harmonia": {"voices": "none"}}}, "none", [("instrumental",)]),
+        ({"format": "ogg"}, None, [("format",)]),
+    ],
+)
+def test_who_sings_and_what_is_reported(
+    fields: dict[str, Any], voices: str | None, lost: list[tuple[str]]
+) -> None:
+    translation = rehearse().translate(wish(**fields))
+    assert json.loads(translation.request.body).get("voices") == voices
+    assert [warning.path for warning in translation.warnings] == lost
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"prompt": "  "}, "prompt_required"),
+        ({"prompt": "é" * 751}, "prompt_too_long"),
+        ({"lyrics": "x" * 4001}, "lyrics_too_long"),
+        ({"duration_s": 9}, "duration_out_of_range"),
+        ({"duration_s": 301}, "duration_out_of_range"),
+        ({"blocks": {"harmonia": {"tuba": 1}}}, "unsupported_option"),
+    ],
+)
+def test_what_harmonia_would_refuse_is_refused_first(fields: dict[str, Any], reason: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        rehearse().translate(wish(**fields))
+    assert caught.value.reason == reason
+    assert isinstance(caught.value, UnsupportedOptionError) is (reason == "unsupported_option")
+
+
+@pytest.mark.parametrize("fields", [{"prompt": "é" * 750}, {"duration_s": 10}, {"duration_s": 300}])
+def test_the_largest_wishes_are_sung(fields: dict[str, Any]) -> None:
+    assert rehearse(song_s="1").run(wish(**fields)).delivered_at is not None
+
+
+def test_a_draft_is_free_and_its_performance_is_paid_for_once() -> None:
+    rehearsal = rehearse()
+    job = rehearsal.run(wish())
+    assert (job.delivered_at is not None, [track.duration_s for track in job.tracks]) == (True, [10.0])
+    assert job.tracks[0].audio_url == f"http://127.0.0.1:1/v2/recordings/{job.native_id}/master.mp3"
+    assert list(rehearsal.emulator.books.credits_charged.values()) == [0.02]
+
+
+@pytest.mark.parametrize(
+    ("switches", "reason"),
+    [
+        ({"create": "402"}, FailureClass.CREDITS),
+        ({"perform": "402"}, FailureClass.CREDITS),
+        ({"create": "422"}, FailureClass.MODERATION),
+        ({"perform": "503"}, FailureClass.UNAVAILABLE),
+        ({"end": "silenced"}, FailureClass.MODERATION),
+        ({"end": "broken"}, FailureClass.UPSTREAM_FAILED),
+        ({"end": "encore"}, FailureClass.EXPIRED),
+        ({"recording": "none"}, FailureClass.UPSTREAM_FAILED),
+    ],
+)
+def test_every_sad_end(switches: dict[str, str], reason: FailureClass) -> None:
+    job = rehearse(**switches).run(wish())
+    assert (job.state, job.failure and job.failure.reason) == (JobState.FAILED, reason)
+
+
+@pytest.mark.parametrize("switches", [{"perform": "drop"}, {"perform": "lost"}, {"perform": "html"}])
+def test_a_performance_that_may_have_begun_is_never_begun_again(switches: dict[str, str]) -> None:
+    rehearsal = rehearse(**switches)
+    with pytest.raises(ProviderError) as caught:
+        rehearsal.create(wish())
+    assert caught.value.maybe_accepted
+
+
+def test_retry_after_is_read_as_a_date() -> None:
+    rehearsal = rehearse(look="429")
+    rehearsal.poll(rehearsal.create(wish()))
+    assert [error.retry_after_s for error in rehearsal.noise] == [3.0]
+
+
+def test_a_called_off_performance_ends_as_cancelled() -> None:
+    rehearsal = rehearse()
+    job = rehearsal.create(wish())
+    request = rehearsal.plugin.cancel(job, rehearsal.settings)
+    assert request is not None
+    update = rehearsal.plugin.parse(Step.CANCEL, rehearsal.send(request), job, rehearsal.settings)
+    job = rehearsal.fold(job, update)  # type: ignore[arg-type]  # a cancel call has no next one
+    assert (job.state, job.failure and job.failure.reason) == (JobState.FAILED, FailureClass.CANCELLED)
+    rehearsal.now_s += 60
+    too_late = rehearsal.send(request)
+    with pytest.raises(ProviderError, match="ended"):
+        rehearsal.plugin.parse(Step.CANCEL, too_late, job, rehearsal.settings)
+
+
+@pytest.mark.parametrize(("switch", "verified"), [("", True), ("badsign", False), ("stale", False)])
+def test_a_hook_is_believed_with_a_good_young_signature_only(switch: str, verified: bool) -> None:  # noqa: FBT001
+    options = EmulatorOptions(webhook_secret=SECRET, switches={"hooks": switch})
+    rehearsal = rehearse()
+    rehearsal.emulator = rehearsal.plugin.emulator(options)
+    job = rehearsal.create(wish())
+    (due,) = rehearsal.emulator.due_callbacks(START_S + 60)
+    headers = {name.lower(): value for name, value in due.request.headers.items()}
+    settings = ProviderSettings(base_url="http://127.0.0.1:1", webhook_secret=Secret(SECRET))
+    claim = parse_callback(headers, due.request.body, settings, START_S + 60)
+    assert claim.verified is verified
+    assert (claim.native_id == job.native_id) is verified
+
+
+def test_an_unanswered_hook_is_called_three_times() -> None:
+    rehearsal = rehearse()
+    rehearsal.create(wish())
+    calls = []
+    for minute in range(1, 8):
+        for due in rehearsal.emulator.due_callbacks(START_S + 61 * minute):
+            calls.append(minute)
+            rehearsal.emulator.callback_answered(due.id, 500, START_S + 61 * minute)
+    assert calls == [1, 2, 3]
