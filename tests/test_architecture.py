@@ -19,7 +19,7 @@ PLUGINS = ("apiin_one", "elevenlabs", "minimax", "suno_kie")
 
 #: Values and pure rules: clock, ids and randomness come in as arguments.
 PURE_MODULES = (
-    *("audio", "emulation", "errors", "hookspecs", "lifecycle", "model"),
+    *("audio", "delivery", "emulation", "errors", "hookspecs", "lifecycle", "model"),
     *("pricing", "reading", "routing", "wire"),
 )
 
@@ -47,6 +47,7 @@ BORDERS = {
     "rich": ("cli",),
     "sqlalchemy": ("adapters",),
     "sqlite3": ("adapters",),
+    "standardwebhooks": ("webhooks",),
     "tinytag": ("adapters",),
 }
 
