@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Track,
     )
     from musicgate.settings import Settings
+    from musicgate.webhooks import verify_webhook
     from musicgate.wire import HttpRequest, HttpResponse
 
 _HOMES = {
@@ -66,6 +67,7 @@ _HOMES = {
         "Track",
     ),
     "musicgate.settings": ("Settings",),
+    "musicgate.webhooks": ("verify_webhook",),
     "musicgate.wire": ("HttpRequest", "HttpResponse"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
@@ -100,6 +102,7 @@ __all__ = [
     "UnauthorisedError",
     "UnsupportedOptionError",
     "hookimpl",
+    "verify_webhook",
 ]
 
 

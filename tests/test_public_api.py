@@ -36,6 +36,7 @@ PUBLIC = [
     "UnauthorisedError",
     "UnsupportedOptionError",
     "hookimpl",
+    "verify_webhook",
 ]
 
 

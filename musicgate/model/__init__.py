@@ -1,5 +1,6 @@
 """The values: what is asked, promised, made and paid. Frozen attrs, no I/O, no rules beyond what a value knows of itself."""
 
+from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry
 from musicgate.model.event import EventKind, JobEvent
 from musicgate.model.failure import RULES, Attribution, Cost, Failure, FailureClass, FailureRule
 from musicgate.model.job import (
@@ -42,6 +43,9 @@ __all__ = [
     "Attribution",
     "Cost",
     "DebugOptions",
+    "Delivery",
+    "DeliveryStatus",
+    "DeliveryTry",
     "Doubt",
     "EventKind",
     "Failure",

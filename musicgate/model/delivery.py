@@ -1,0 +1,64 @@
+"""A message to a customer's webhook and what became of it, as values; who sends it, and when, is not known here."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+
+class DeliveryStatus(StrEnum):
+    """What is known of one message. Only a pending one is sent."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    #: Every try of the schedule was in vain.
+    FAILED = "failed"
+    #: The receiver said that it wants no more (410), now or to an earlier message.
+    DISABLED = "disabled"
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryTry:
+    """One try to deliver a message.
+
+    Attributes:
+        http_status: the receiver's answer; None when there was none.
+        error: why the try was in vain, in a sentence that shows nothing of the answer's body; None when it was not.
+    """
+
+    at: datetime
+    duration_s: float
+    http_status: int | None = None
+    error: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Delivery:
+    """One message about one job to one receiver: a row of the outbox.
+
+    Its body is not kept: it is made from the job, which is final and changes no more.
+
+    Attributes:
+        id: ``msg_...``, the same for every try, so that a receiver can tell a repetition.
+        type: ``music.completed`` or ``music.failed``.
+        next_try_at: when a pending message is due; None for the others.
+        attempts: number of tries so far.
+        step: place in the schedule of retries; a replay begins anew.
+        tries: the last tries, oldest first.
+        version: counts the writes; the store replaces only the version it was read at.
+    """
+
+    id: str
+    job_id: str
+    account: str
+    url: str
+    type: str
+    created_at: datetime
+    next_try_at: datetime | None
+    status: DeliveryStatus = DeliveryStatus.PENDING
+    attempts: int = 0
+    step: int = 0
+    tries: tuple[DeliveryTry, ...] = ()
+    version: int = 0
