@@ -11,7 +11,7 @@ import attrs
 
 from musicgate import audio, lifecycle
 from musicgate.errors import MusicgateError, StorageError
-from musicgate.model import Asset, JobUpdate
+from musicgate.model import Asset, Failure, FailureClass, JobUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -25,6 +25,7 @@ _log = logging.getLogger(__name__)
 _MAX_RACES = 50
 #: Seconds between tries to store what exists only in memory when our disk fails; the last one repeats.
 _DISK_RETRY_S = (1.0, 3.0, 10.0, 30.0)
+_DELETED = Failure(reason=FailureClass.CANCELLED, message="the job was deleted")
 
 
 async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
@@ -35,7 +36,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         edit: a pure function; returns the same object when there is nothing to do.
 
     Returns:
-        The version that is stored now.
+        The version that is stored now. For a job that was deleted meanwhile, one that has ended: nothing may be sent for it any more.
 
     Raises:
         StorageError: the store is full, read-only or broken.
@@ -50,7 +51,8 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
             return stored
         newest = await context.store.get(job.id)
         if newest is None:
-            return wanted  # deleted meanwhile: there is nothing left to keep
+            await context.assets.delete(job.id)  # audio that came after its job was deleted
+            return lifecycle.fail(wanted, _DELETED, wanted.updated_at)
         job = newest
     message = f"job {job.id} changed {_MAX_RACES} times while it was being written"
     raise StorageError(message)
@@ -114,7 +116,10 @@ async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
         body = update.body if wants_body and update.body is not None else folded.native_response
         return attrs.evolve(folded, tracks=tracks, native_response=body)
 
-    return await change(context, job, edit)
+    job = await change(context, job, edit)
+    if kept and not any(track.asset for track in job.tracks):
+        await context.assets.delete(job.id)  # it ended, by a cancel for instance, before its audio came
+    return job
 
 
 def _meaning(live: LiveProvider, native_status: str | None, job: Job) -> JobState | None:

@@ -32,6 +32,8 @@ class Sweeper:
                 await self.sweep()
             except StorageError as error:
                 _log.warning("sweeping failed: %s", error)
+            except Exception:  # noqa: BLE001 - one round's trouble must not end all the others
+                _log.exception("sweeping failed")
             await asyncio.sleep(self._context.settings.retention.sweep_s)
 
     async def sweep(self) -> None:
@@ -42,11 +44,13 @@ class Sweeper:
         """
         context, retention = self._context, self._context.settings.retention
         now = context.clock.now()
-        await context.store.forget_claims(now - timedelta(hours=retention.idempotency_hours))
+        keys_up_to = _ago(now, retention.idempotency_hours / 24)
+        await context.store.forget_claims(keys_up_to)
         if retention.audio_days:
             await self._silence(_ago(now, retention.audio_days))
         if retention.jobs_days:
-            await self._remove_jobs(_ago(now, retention.jobs_days))
+            # A key goes with its job. So no job goes before its key is old, or the same wish would be paid for again.
+            await self._remove_jobs(min(keys_up_to, _ago(now, retention.jobs_days)))
 
     async def _silence(self, before: datetime) -> None:
         while page := await self._context.store.finished_jobs(self._silent_up_to, before, _PAGE):

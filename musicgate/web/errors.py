@@ -66,7 +66,15 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
         more["details"] = [_detail(violation) for violation in error.violations]
     if isinstance(error, JobNotFoundError):
         more["music_id"] = error.job_id
-    return envelope(generation_id, error.code, _sentence(error), reason=error.reason, more=more)
+    return envelope(
+        generation_id,
+        error.code,
+        _sentence(error),
+        reason=error.reason,
+        status=error.status,
+        retry_after_s=error.retry_after_s,
+        more=more,
+    )
 
 
 def failure_response(generation_id: str, failure: Failure, job: Job | None = None) -> web.Response:
