@@ -28,7 +28,7 @@ _WIDTH = 110
 def hooks_page() -> str:
     """Every hook with its signature and promise, then every value that goes in or out, then what failures mean."""
     hooks = [hook for hook in vars(hookspecs).values() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
-    parts = [GENERATED, "# Hooks", _prose(inspect.getdoc(hookspecs) or "", {}).split("\n", 2)[2]]
+    parts = [GENERATED, "# Hooks", prose_of(hookspecs, {}).split("\n", 2)[2]]
     parts += ["[How to add a provider](add-a-provider.md) uses these step by step.", "## The hooks"]
     parts += [_hook(hook) for hook in hooks]
     values = list(_values(hooks))
@@ -44,7 +44,7 @@ def _hook(hook: Callable[..., object]) -> str:
         "The plugin's own answer counts." if options["firstresult"] else "Every plugin that has it is called."
     )
     code = f"```python\n@hookimpl\n{_head(hook)}\n```"
-    return "\n\n".join([f"### {hook.__name__}", code, answers, _prose(inspect.getdoc(hook) or "", {})])
+    return "\n\n".join([f"### {hook.__name__}", code, answers, prose_of(hook, {})])
 
 
 def _head(hook: Callable[..., object]) -> str:
@@ -76,7 +76,7 @@ def _values(hooks: Iterable[Callable[..., object]]) -> Iterator[type]:
 
 def _value(value: type) -> str:
     described: dict[str, str] = _comments(value)
-    text = _prose(inspect.getdoc(value) or "", described)
+    text = prose_of(value, described)
     lines = [f"### {value.__name__}", text]
     fields = attrs.fields(value) if attrs.has(value) else ()
     if fields:
@@ -138,22 +138,25 @@ def _comments(value: type) -> dict[str, str]:
     return found
 
 
-def _prose(docstring: str, attributes: dict[str, str]) -> str:
-    """A Google docstring as Markdown; what its ``Attributes`` say goes into the dictionary instead."""
+def prose_of(thing: object, attributes: dict[str, str]) -> str:
+    """A thing's Google docstring as Markdown; what its ``Attributes`` say goes into the dictionary instead."""
     out: list[str] = []
-    section = ""
-    for line in docstring.splitlines():
+    section = last = ""
+    for line in (inspect.getdoc(thing) or "").splitlines():
         title, item = _SECTION.match(line), _ITEM.match(line)
         if title:
             section = title[1]
             out += [] if section == "Attributes" else [f"**{section}**", ""]
         elif section == "Attributes" and item:
-            attributes[item[1]] = ticks(item[2])
+            last = item[1]
+            attributes[last] = ticks(item[2])
+        elif section == "Attributes" and line.startswith("     "):
+            attributes[last] += f" {ticks(line.strip())}"
         elif section and item:
             out.append(f"- `{item[1]}`: {ticks(item[2])}")
         else:
             section = section if line.startswith("    ") or not line else ""
-            out.append(ticks(line.removeprefix("    ") if section else line))
+            out.append(ticks(line))
     return "\n".join(out).strip()
 
 

@@ -16,6 +16,7 @@ import click
 import pytest
 
 import docs.generate
+import docs.hooks_page
 import musicgate_schemas
 from musicgate.cli import cli
 from musicgate.plugins import load_plugins
@@ -133,6 +134,24 @@ def test_matrix_says_what_one_offer_declares() -> None:
     assert "| `minimax/music-3.0` | minimax | 1 | - | mp3, wav | ✓ | ✓ | - | ✓ | ✓ | ✓ | - |" in text
     assert "| `minimax/music-3.0` | minimax | `music-3.0` | 2 000 | 3 500 | - | - | 5 min |" in text
     assert '| `default_model` | string | `"music-2.6"` |' in text
+
+
+def test_docstrings_become_markdown() -> None:
+    class Value:
+        """A value: ``x``.
+
+        Attributes:
+            size_s: how long,
+                in seconds.
+
+        Raises:
+            ValueError: never.
+        """
+
+    described: dict[str, str] = {}
+    text = docs.hooks_page.prose_of(Value, described)
+    assert text == "A value: `x`.\n\n\n**Raises**\n\n- `ValueError`: never."
+    assert described == {"size_s": "how long, in seconds."}
 
 
 @pytest.mark.parametrize("path", PAGES, ids=NAMES)

@@ -1,6 +1,9 @@
-"""docs/add-a-provider.md can be followed: its commands print what it says, its code runs, the files that it names are there."""
+"""docs/add-a-provider.md can be followed: its commands do what it says, its code runs, the files that it names are there."""
 
+import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -8,23 +11,46 @@ from typing import Any
 
 import pytest
 
+from musicgate.audio import AudioKind, sniff
+from schemas.tests.judge import Verdict, started_ajv
 from tests.pages import ROOT, Block, blocks_of, prose
 
 PAGE = ROOT / "docs" / "add-a-provider.md"
 BLOCKS = list(blocks_of(PAGE))
 
 
+def called(words: list[str], folder: Path, path: str = "") -> str:
+    """What a command of the page prints."""
+    done = subprocess.run(  # noqa: S603 - our own command
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        check=False,
+        encoding="utf-8",
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
 @pytest.fixture(scope="module")
 def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     """The folder where the tutorial's first command was called, and what it printed."""
     folder = tmp_path_factory.mktemp("drafts")
-    words = BLOCKS[0].code.split()
+    words = shlex.split(BLOCKS[0].code)
     assert words[:3] == ["musicgate", "plugins", "new"]
-    done = subprocess.run(  # noqa: S603 - our own command
-        [sys.executable, "-m", *words], cwd=folder, capture_output=True, check=False, encoding="utf-8"
-    )
-    assert (done.returncode, done.stderr) == (0, "")
-    return folder, done.stdout
+    return folder, called(words, folder)
+
+
+@pytest.fixture(scope="module")
+def installed(drafted: tuple[Path, str]) -> tuple[Path, str]:
+    """The draft, and a path on which it is as good as installed; real wheels are for tests/outside."""
+    draft = drafted[0] / "musicgate-acme"
+    facts = drafted[0] / "musicgate_acme-0.1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: musicgate-acme\nVersion: 0.1.0\n", "utf-8")
+    (facts / "entry_points.txt").write_text("[musicgate]\nacme = musicgate_acme\n", "utf-8")
+    return draft, os.pathsep.join([str(drafted[0]), str(draft / "src")])
 
 
 def test_first_command_prints_what_the_page_says(drafted: tuple[Path, str]) -> None:
@@ -53,3 +79,33 @@ def test_python_of_the_tutorial_runs(block: Block) -> None:
     names: dict[str, Any] = {}
     exec(compile(block.code, f"{block.page}:{block.line}", "exec"), names)  # noqa: S102 - the page is ours
     assert names
+
+
+def commands_of_the_draft() -> dict[str, list[str]]:
+    """The commands of the block after "Install the draft", by their first words."""
+    block = next(block for block in BLOCKS if block.kind == "sh" and "pip install -e" in block.code)
+    lines = [shlex.split(line, comments=True) for line in block.code.splitlines()]
+    return {" ".join(words[:3]): words for words in lines if words[:1] == ["musicgate"]}
+
+
+def test_draft_is_found_and_passes_the_kit(installed: tuple[Path, str]) -> None:
+    commands = commands_of_the_draft()
+    assert "musicgate-acme" in called(commands["musicgate plugins"], *installed)
+    told = called([*commands["musicgate plugins check"], "--cases", "tests/cases"], *installed)
+    assert ", 0 failed, " in told
+
+
+def test_draft_makes_a_song_in_the_sandbox(installed: tuple[Path, str]) -> None:
+    called(commands_of_the_draft()["musicgate generate Warm jazz trio"], *installed)
+    assert sniff((installed[0] / "song.mp3").read_bytes()) is AudioKind.MP3
+
+
+def test_options_of_the_draft_are_part_of_the_composed_schema(installed: tuple[Path, str]) -> None:
+    """And Ajv takes the whole, which is how anybody else would use it."""
+    assert "`musicgate schema request --all`" in prose(PAGE)
+    schema = json.loads(called(["musicgate", "schema", "request", "--all"], *installed))
+    with started_ajv() as ajv:
+        assert ajv.ask(schema, {"model": "acme/v1", "acme": {"creativity": 0.5}}) == Verdict()
+        wrong = {"model": "acme/v1", "acme": {"creativity": 2, "mood": "odd"}, "suno": {"customMode": 1}}
+        refused = frozenset({"/acme/creativity", "/acme/mood", "/suno/customMode"})
+        assert ajv.ask(schema, wrong) == Verdict(refused)
