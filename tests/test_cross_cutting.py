@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import pytest
 import pytest_asyncio
 
-from musicgate import HOOK_API, hookimpl
+from musicgate import HOOK_API, Settings, hookimpl
 from musicgate.hookspecs import Revision
 from musicgate.plugins import load_plugins
+from musicgate.testing.sandbox import sandbox
 from musicgate_job_ledger import JobLedger
 from musicgate_prompt_policy import PromptPolicy, read_rules
-from tests.e2e.house import ACCOUNT_KEY, running_house
+from tests.e2e.house import ACCOUNT_KEY, SPEED, running_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
     from musicgate import MusicRequest
     from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
+ROOT = Path(__file__).resolve().parents[1]
 KIE, APIIN = "suno_kie", "apiin_one"
 RULES = """{
   "refuse": [
@@ -267,3 +269,14 @@ async def test_a_ledger_that_cannot_be_written_harms_no_song(
         job = await house.make(wish("suno/v5", "rain"))
     assert job["status"] == "completed"
     assert "plugin job_ledger: job_changed raised" in caplog.text
+
+
+async def test_the_readme_of_the_ledger_keeps_one(tmp_path: Path) -> None:
+    readme = ROOT / "examples/plugins/job_ledger/README.md"
+    (code,) = [block.partition("```")[0] for block in readme.read_text("utf-8").split("```python\n")[1:]]
+    names: dict[str, Any] = {}
+    exec(code, names)  # noqa: S102 - our own page
+    async with sandbox(Settings(), load_plugins(), speed=SPEED) as settings:
+        await names["sing_with_a_ledger"](settings, tmp_path / "ledger.jsonl")
+    (line,) = (tmp_path / "ledger.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["plugin"] == KIE

@@ -1,0 +1,185 @@
+"""What the built distributions hold: all that they need, and nothing that belongs to the workshop."""
+
+from __future__ import annotations
+
+import email
+import json
+import re
+import tarfile
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.outside.environment import DISTRIBUTIONS, build, shared
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
+
+#: Distribution -> files beside Python modules that its wheel must hold, and patterns of all that it may hold.
+WHEELS: dict[str, tuple[list[str], list[str]]] = {
+    "musicgate": (
+        [
+            "musicgate/adapters/migrations/env.py",
+            "musicgate/adapters/migrations/script.py.mako",
+            "musicgate/adapters/migrations/versions/v0001_jobs_and_events.py",
+            "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
+            "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
+            "musicgate/testing/loops/cover.jpg",
+            "musicgate/testing/loops/stereo-44100.mp3",
+            "musicgate/testing/loops/stereo-48000.opus",
+        ],
+        [
+            r"adapters/migrations/script\.py\.mako",
+            r"scaffold/templates/.+\.jinja",
+            r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
+            r"testing/loops/[a-z0-9-]+\.(mp3|opus|jpg)",
+        ],
+    ),
+    "musicgate-schemas": (
+        [
+            "musicgate_schemas/v1/error.json",
+            "musicgate_schemas/v1/job.json",
+            "musicgate_schemas/v1/options/elevenlabs.json",
+            "musicgate_schemas/v1/options/minimax.json",
+            "musicgate_schemas/v1/options/suno.json",
+            "musicgate_schemas/v1/plan.json",
+            "musicgate_schemas/v1/request.json",
+        ],
+        [r"v1/(options/)?[a-z]+\.json"],
+    ),
+    "musicgate-apiin-one": ([], []),
+    "musicgate-elevenlabs": ([], []),
+    "musicgate-minimax": ([], []),
+    "musicgate-suno-kie": ([], []),
+    "musicgate-harmonia": ([], []),
+    "musicgate-job-ledger": ([], []),
+    "musicgate-prompt-policy": (["musicgate_prompt_policy/rules.json"], [r"rules\.json"]),
+}
+EVERY = sorted(DISTRIBUTIONS)
+#: What else the top folder of an sdist may hold. hatchling adds .gitignore, which says what it left out.
+SDIST_TOP = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", ".gitignore"}
+#: Distributions whose own folder has no LICENSE file, so that their wheel cannot carry its text.
+UNLICENSED = {
+    "musicgate-schemas",
+    "musicgate-apiin-one",
+    "musicgate-elevenlabs",
+    "musicgate-minimax",
+    "musicgate-suno-kie",
+    "musicgate-harmonia",
+}
+
+
+def stem(distribution: str) -> str:
+    """Name of the import package, and beginning of the built files' names."""
+    return distribution.replace("-", "_")
+
+
+def wheel_names(folder: Path, distribution: str) -> set[str]:
+    """Every file in a wheel."""
+    (wheel,) = folder.glob(f"{stem(distribution)}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        return set(archive.namelist())
+
+
+def sdist_of(wheels: Path, distribution: str) -> Path:
+    (sdist,) = wheels.glob(f"{stem(distribution)}-*.tar.gz")
+    return sdist
+
+
+def in_package(names: set[str], distribution: str) -> set[str]:
+    return {name for name in names if name.startswith(f"{stem(distribution)}/")}
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_a_wheel_holds_what_it_needs(wheels: Path, distribution: str) -> None:
+    names = wheel_names(wheels, distribution)
+    package = stem(distribution)
+    needed = {f"{package}/__init__.py", f"{package}/py.typed", *WHEELS[distribution][0]}
+    assert needed - names == set()
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_a_wheel_holds_every_module_of_the_source(wheels: Path, distribution: str) -> None:
+    modules = set(json.loads((wheels / "modules.json").read_text())[distribution])
+    assert f"{stem(distribution)}/__init__.py" in modules
+    assert modules - wheel_names(wheels, distribution) == set()
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_a_wheel_holds_nothing_else(wheels: Path, distribution: str) -> None:
+    names = wheel_names(wheels, distribution)
+    package = stem(distribution)
+    allowed = [r"py\.typed", r"([a-z0-9_]+/)*[a-z0-9_]+\.py", *WHEELS[distribution][1]]
+    inside = re.compile(rf"{package}/(?:{'|'.join(allowed)})")
+    about = re.compile(
+        rf"{package}-[0-9.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)"
+    )
+    assert [name for name in names if not inside.fullmatch(name) and not about.fullmatch(name)] == []
+    strange = re.compile(r"(^|/)(tests?|cases|conftest\.py|test_\w+\.py|__pycache__)(/|$)")
+    templates = "musicgate/scaffold/templates/"
+    assert [name for name in names if strange.search(name) and not name.startswith(templates)] == []
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_a_wheel_says_what_it_is(wheels: Path, distribution: str) -> None:
+    (wheel,) = wheels.glob(f"{stem(distribution)}-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        (path,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
+        about = email.message_from_bytes(archive.read(path))
+    needs = [line for line in about.get_all("Requires-Dist", []) if "extra ==" not in line]
+    assert (about["Name"], about["Requires-Python"]) == (distribution, ">=3.11")
+    if distribution == "musicgate":
+        assert "musicgate-schemas>=0.1.0" in needs
+    else:
+        wanted = [] if distribution == "musicgate-schemas" else ["attrs>=24.2", "musicgate>=0.1.0"]
+        assert sorted(needs) == wanted
+
+
+@pytest.mark.parametrize(
+    "distribution",
+    [
+        pytest.param(
+            name,
+            marks=[pytest.mark.xfail(strict=True, reason="its folder has no LICENSE file")]
+            if name in UNLICENSED
+            else [],
+        )
+        for name in EVERY
+    ],
+)
+def test_a_wheel_carries_the_licence(wheels: Path, distribution: str) -> None:
+    names = wheel_names(wheels, distribution)
+    assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_an_sdist_holds_the_source_and_no_caches(wheels: Path, distribution: str) -> None:
+    with tarfile.open(sdist_of(wheels, distribution)) as archive:
+        names = [name.split("/", 1)[1] for name in archive.getnames() if "/" in name]
+    own = {"musicgate", "CHANGELOG.md"} if distribution == "musicgate" else {"src", "tests"}
+    assert {name.split("/")[0] for name in names} <= SDIST_TOP | own
+    assert [name for name in names if re.search(r"__pycache__|\.pyc$|\.db$|(^|/)\.venv/", name)] == []
+
+
+@pytest.fixture(scope="session")
+def rebuilt(run_folder: Path, wheels: Path) -> Path:
+    """Wheels that were built from the sdists, as a packager of a Linux distribution would."""
+
+    def make(folder: Path) -> None:
+        for distribution in EVERY:
+            with tarfile.open(sdist_of(wheels, distribution)) as archive:
+                archive.extractall(folder, filter="data")
+            (source,) = folder.glob(f"{stem(distribution)}-*/")
+            build(source, folder / "wheels", only_wheel=True)
+
+    return shared(run_folder, "rebuilt", make) / "wheels"
+
+
+@pytest.mark.parametrize("distribution", EVERY)
+def test_a_wheel_from_the_sdist_is_the_same(wheels: Path, rebuilt: Path, distribution: str) -> None:
+    assert in_package(wheel_names(rebuilt, distribution), distribution) == in_package(
+        wheel_names(wheels, distribution), distribution
+    )
