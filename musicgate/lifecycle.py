@@ -176,10 +176,7 @@ def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ..
     events = list(_attempt_events(before.attempts, after, now))
     if before.state is not after.state:
         events.append(JobEvent(kind=EventKind.STATE, at=now, data={"from": before.state, "to": after.state}))
-    events.extend(
-        JobEvent(kind=EventKind.TRACK, at=now, data={"index": track.index, "title": track.title})
-        for track in after.tracks[len(before.tracks) :]
-    )
+    events.extend(_track_events(before.tracks, after.tracks, now))
     if before.delivered_at is None and after.delivered_at is not None:
         events.append(JobEvent(kind=EventKind.OUTPUT, at=now, data={"tracks": len(after.tracks)}))
     if not before.state.is_final and after.state.is_final:
@@ -205,6 +202,18 @@ def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> Ite
         if index >= len(before) or before[index].outcome is not attempt.outcome:
             data = {"plugin": attempt.plugin, "outcome": attempt.outcome, "native_id": attempt.native_id}
             yield JobEvent(kind=EventKind.ATTEMPT, at=now, data=data)
+
+
+def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:
+    """Tracks that are new, and links that were not there before: what a caller may listen to while the job is still open."""
+    for index, track in enumerate(after):
+        old = before[index] if index < len(before) else None
+        streams = bool(track.stream_audio_url) and not (old and old.stream_audio_url)
+        plays = bool(track.audio_url) and not (old and old.audio_url)
+        if old is None or streams or plays:
+            links = {"stream_audio_url": track.stream_audio_url, "audio_url": track.audio_url}
+            data = {"index": track.index, "title": track.title, **links}
+            yield JobEvent(kind=EventKind.TRACK, at=now, data=data)
 
 
 def _accept(job: Job, update: JobUpdate, now: datetime) -> tuple[Attempt, ...]:

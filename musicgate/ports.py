@@ -91,8 +91,8 @@ class JobStore(Protocol):
     async def count_open(self, account: str | None = None) -> int:
         """Number of unfinished jobs, of one account or of all."""
 
-    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
-        """The account's jobs that a query asks for, newest first."""
+    async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
+        """The jobs that a query asks for, of one account or of all, newest first."""
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
         """The use of an idempotency key, as long as it is kept."""
@@ -111,8 +111,10 @@ class JobStore(Protocol):
     async def forget_claims(self, before: datetime) -> int:
         """Remove idempotency keys that were used before then; their number."""
 
-    async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history with its numbers (1, 2, ...), from the one after ``after`` on."""
+    async def events(
+        self, job_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, JobEvent]]:
+        """The job's history with its numbers (1, 2, ...), from the one after ``after`` on; at most ``limit`` entries."""
 
     async def ping(self) -> None:
         """Return if the store can be written.

@@ -162,6 +162,7 @@ async def test_events_are_numbered_per_job_without_gaps(store: JobStore) -> None
     assert events == [(1, "a"), (2, "b"), (3, "d")]
     assert await store.events("m1", 1) == [(2, make_event("b")), (3, make_event("d"))]
     assert await store.events("m1", 3) == []
+    assert await store.events("m1", 1, 1) == [(2, make_event("b"))]
     assert await store.events("m2") == [(1, make_event("c"))]
     assert await store.events("m3") == []
 
@@ -305,6 +306,8 @@ async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
     before = (first[-1].created_at, first[-1].id)
     rest = await store.list_jobs("default", JobQuery(before=before))
     assert [job.id for job in rest] == ["m2", "m1", "m0"]
+    everybodys = await store.list_jobs(None, JobQuery(limit=3))
+    assert {job.id for job in everybodys} == {"m9", "m4", "m3"}
 
 
 async def test_jobs_of_one_moment_are_paged_by_their_ids(store: JobStore) -> None:
@@ -750,7 +753,7 @@ async def test_a_migration_that_breaks_leaves_no_half_made_tables(
         (statements.COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
         (statements.FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
         (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
-        (statements.EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
+        (statements.EVENTS, ("m1", 0, -1), "USING PRIMARY KEY (job_id=? AND number>?)"),
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_open_of (account=?"),
         (statements.SPENT, ("a", 0), "USING COVERING INDEX jobs_spent (account=? AND finished_at_us>?)"),
         (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),

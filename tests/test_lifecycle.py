@@ -480,13 +480,33 @@ def test_history_tells_what_changed_and_in_which_order() -> None:
     assert [(event.kind.value, dict(event.data)) for event in history(before, after, LATER)] == [
         ("attempt", {"plugin": "one", "outcome": "accepted", "native_id": "n-1"}),
         ("state", {"from": "queued", "to": "in_progress"}),
-        ("track", {"index": 0, "title": "One"}),
+        ("track", {"index": 0, "title": "One", "stream_audio_url": None, "audio_url": LINK}),
         ("output", {"tracks": 1}),
     ]
     settled = settle(after, after.tracks, Usage(), LATER)
     assert [(event.kind.value, dict(event.data)) for event in history(after, settled, LATER)] == [
         ("state", {"from": "in_progress", "to": "completed"}),
         ("settled", {"state": "completed", "reason": None}),
+    ]
+
+
+def test_every_link_of_a_track_is_told_once_while_the_job_is_open() -> None:
+    bare, streamed = Track(index=0), Track(index=0, title="One", stream_audio_url="https://s.test/0")
+    whole = attrs.evolve(streamed, audio_url=LINK)
+    second = Track(index=1, stream_audio_url="https://s.test/1")
+    steps = [(bare,), (streamed,), (attrs.evolve(streamed, tags="jazz"),), (whole, second), (whole, second)]
+    told: list[list[tuple[object, ...]]] = []
+    before = job(IN_PROGRESS)
+    for tracks in steps:
+        after = attrs.evolve(before, tracks=tracks)
+        told.append([tuple(event.data.values()) for event in history(before, after, LATER)])
+        before = after
+    assert told == [
+        [(0, None, None, None)],
+        [(0, "One", "https://s.test/0", None)],
+        [],
+        [(0, "One", "https://s.test/0", LINK), (1, None, "https://s.test/1", None)],
+        [],
     ]
 
 

@@ -149,8 +149,8 @@ class SqliteJobStore:
         )
         return int(rows[0][0])
 
-    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
-        """The account's jobs that a query asks for, newest first."""
+    async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
+        """The jobs that a query asks for, of one account or of all, newest first."""
         statement, values = sql.listing(account, query)
         return [_job(row) for row in self._read(statement, *values)]
 
@@ -172,11 +172,12 @@ class SqliteJobStore:
         rows = self._read(sql.FINISHED, moment, sql.column(job_id), sql.microseconds(before), limit)
         return [(sql.moment(ended_us), found) for ended_us, found in rows]
 
-    async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history from the event after number ``after`` on."""
-        return [
-            (number, load_event(doc)) for number, doc in self._read(sql.EVENTS, sql.column(job_id), after)
-        ]
+    async def events(
+        self, job_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, JobEvent]]:
+        """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
+        rows = self._read(sql.EVENTS, sql.column(job_id), after, -1 if limit is None else limit)
+        return [(number, load_event(doc)) for number, doc in rows]
 
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.

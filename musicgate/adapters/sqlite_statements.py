@@ -35,7 +35,7 @@ FINISHED: Final = (
     "SELECT finished_at_us, id FROM jobs WHERE (finished_at_us, id) > (?, ?) AND finished_at_us < ?"
     " ORDER BY finished_at_us, id LIMIT ?"
 )
-EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
+EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?"
 DELETE_JOB: Final = "DELETE FROM jobs WHERE id = ?"
 DELETE_EVENTS: Final = "DELETE FROM job_events WHERE job_id = ?"
 FIND_CLAIM: Final = (
@@ -71,10 +71,13 @@ def changed_row(job: Job, expected_version: int) -> tuple[Any, ...]:
     )
 
 
-def listing(account: str, query: JobQuery) -> tuple[str, tuple[str | int | None, ...]]:
-    """The statement and the values for one page of an account's jobs, newest first."""
-    conditions, values = ["account = ?"], [column(account)]
-    numbers: list[str | int | None] = list(values)
+def listing(account: str | None, query: JobQuery) -> tuple[str, tuple[str | int | None, ...]]:
+    """The statement and the values for one page of jobs, of one account or of all, newest first."""
+    conditions: list[str] = []
+    numbers: list[str | int | None] = []
+    if account is not None:
+        conditions.append("account = ?")
+        numbers.append(column(account))
     if query.before is not None:
         moment, job_id = query.before
         conditions.append("(created_at_us, id) < (?, ?)")
@@ -86,7 +89,7 @@ def listing(account: str, query: JobQuery) -> tuple[str, tuple[str | int | None,
         conditions.append("model = ?")
         numbers.append(column(query.model))
     # Only the fixed conditions above get into the text; every value is bound.
-    where = " AND ".join(conditions)
+    where = " AND ".join(conditions) or "TRUE"
     statement = f"SELECT doc FROM jobs WHERE {where} ORDER BY created_at_us DESC, id DESC LIMIT ?"  # noqa: S608
     return statement, (*numbers, query.limit)
 

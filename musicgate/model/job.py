@@ -195,7 +195,7 @@ class IdempotencyClaim:
 
 @attrs.frozen(kw_only=True)
 class JobQuery:
-    """Which jobs of an account are wanted, newest first.
+    """Which jobs are wanted, newest first.
 
     Attributes:
         states: only these; empty = all.

@@ -72,12 +72,12 @@ class MemoryJobStore:
         """Number of unfinished jobs, of one account or of all."""
         return sum(not job.state.is_final and account in {None, job.account} for job in self._all())
 
-    async def list_jobs(self, account: str, query: JobQuery) -> Sequence[Job]:
-        """The account's jobs that a query asks for, newest first."""
+    async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
+        """The jobs that a query asks for, of one account or of all, newest first."""
         found = [
             job
             for job in self._all()
-            if job.account == account
+            if account in {None, job.account}
             and (not query.states or job.state in query.states)
             and query.model in {None, job.request.model}
             and (query.before is None or (job.created_at, job.id) < query.before)
@@ -119,10 +119,12 @@ class MemoryJobStore:
         forgotten, self._claims = len(self._claims) - len(kept), kept
         return forgotten
 
-    async def events(self, job_id: str, after: int = 0) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history from the event after number ``after`` on."""
+    async def events(
+        self, job_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, JobEvent]]:
+        """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
         numbered = enumerate(self._events.get(job_id, ()), start=1)
-        return [(number, load_event(text)) for number, text in numbered if number > after]
+        return [(number, load_event(text)) for number, text in numbered if number > after][:limit]
 
     async def ping(self) -> None:
         """Return if a write would succeed."""
