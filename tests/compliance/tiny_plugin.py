@@ -42,7 +42,9 @@ OPTIONS_SCHEMA: Final[dict[str, Any]] = {
         "mix": {
             "description": "Levels.",
             "type": "object",
-            "properties": {"bass": {"description": "0 to 10.", "type": "integer", "minimum": 0, "maximum": 10}},
+            "properties": {
+                "bass": {"description": "0 to 10.", "type": "integer", "minimum": 0, "maximum": 10}
+            },
         },
     },
     "examples": [{"mood": "calm"}],
@@ -143,7 +145,9 @@ def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
         failure = Failure(reason=FailureClass.PROTOCOL, message="no id or no status")
         raise ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
     failed = map_status(word) is JobState.FAILED
-    said = Failure(reason=FailureClass.UPSTREAM_FAILED, message=reading.text(body.get("reason")) or "it failed")
+    said = Failure(
+        reason=FailureClass.UPSTREAM_FAILED, message=reading.text(body.get("reason")) or "it failed"
+    )
     return JobUpdate(
         native_id=native_id,
         native_status=word,
@@ -200,7 +204,7 @@ def emulator(options: EmulatorOptions) -> Emulator:
     return TinyVendor(options)
 
 
-_HOOKS = (
+HOOKS = (
     *("provider", "translate_request", "poll_request", "parse_response"),
     *("map_status", "parse_callback", "emulator"),
 )
@@ -209,7 +213,7 @@ _HOOKS = (
 def tiny(name: str = "musicgate_tiny", **hooks: Any) -> ModuleType:
     """The plugin as a module, some hooks replaced; None takes one away."""
     module = ModuleType(name)
-    members = {hook: globals()[hook] for hook in _HOOKS} | {"HOOK_API": 1} | hooks
+    members = {hook: globals()[hook] for hook in HOOKS} | {"HOOK_API": 1} | hooks
     for member, value in members.items():
         if value is not None:
             is_hook = callable(value) and not hasattr(value, "musicgate_impl")

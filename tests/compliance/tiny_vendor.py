@@ -94,7 +94,10 @@ class TinyVendor:
         request = HttpRequest.post_json(str(task.callback_url), {"id": task.id, "status": "done"})
         if self._options.webhook_secret is not None:
             at = str(int(now))
-            signed = {"X-Tiny-Time": at, "X-Tiny-Signature": sign(self._options.webhook_secret, at, request.body)}
+            signed = {
+                "X-Tiny-Time": at,
+                "X-Tiny-Signature": sign(self._options.webhook_secret, at, request.body),
+            }
             request = attrs.evolve(request, headers={**request.headers, **signed})
         return EmulatedCallback(id=task.id, request=request)
 

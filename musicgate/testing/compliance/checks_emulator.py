@@ -26,7 +26,8 @@ _NO_ROUTES: Final = ("/kit/no/such/route", "/")
 
 def check_emulator_is_there(subject: Subject) -> None:
     """The plugin brings its vendor, played: sandbox, tests and docs run on it."""
-    assert hasattr(subject.module, "emulator"), f"{subject.provider.plugin} has no emulator() hook"
+    name = subject.provider.plugin
+    assert hasattr(subject.module, "emulator"), f"{name} has no emulator() hook"
     emulator = subject.rehearsal()[0].emulator
     missing = [
         name

@@ -43,7 +43,7 @@ def check_request_form(subject: Subject) -> None:
 def check_follow_up_form(subject: Subject) -> None:
     """Poll and cancel requests are well-formed, under the base URL, and percent-encode the vendor's id."""
     subject.must_poll()
-    job = _with_native_id(subject.open_job, _ODD_ID)
+    job = _with_native_id(subject.created_job, _ODD_ID)
     for base_url in (BASE_URL, _OTHER_BASE):
         settings = attrs.evolve(subject.settings, base_url=base_url)
         asked = subject.plugin.poll(job, settings)
@@ -130,7 +130,7 @@ def _requests(subject: Subject) -> Iterator[tuple[str, HttpRequest]]:
     for offer, _, made in subject.base:
         yield f"translate_request for {offer.model}", made.request
     if subject.can_poll:
-        job = _with_native_id(subject.open_job, "kit-id")
+        job = _with_native_id(subject.created_job, "kit-id")
         asked = {
             "poll_request": subject.plugin.poll(job, subject.settings),
             "cancel_request": subject.plugin.cancel(job, subject.settings),

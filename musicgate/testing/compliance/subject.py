@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from functools import cached_property
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING, cast
@@ -154,8 +155,9 @@ class Subject:
     def translate(
         self, request: MusicRequest, offer: Offer, *, callback_url: str | None = CALLBACK_URL
     ) -> Translation:
-        """The wish in the vendor's words, through the hook."""
-        return self.plugin.translate(request, offer, self.settings, callback_url)
+        """The wish in the vendor's words, through the hook, which gets copies: a plugin that writes into them is found elsewhere."""
+        wish, settings = copy.deepcopy((request, self.settings))
+        return self.plugin.translate(wish, offer, settings, callback_url)
 
     def own_wishes(self, offer: Offer) -> tuple[MusicRequest, ...]:
         """The kit's wishes without any vendor's words: an idea, a sung song, an instrumental."""
@@ -217,8 +219,9 @@ class Subject:
         """The plugin opposite its own emulator, and the list in which the answers will be written down.
 
         Raises:
-            Skipped: it has no emulator (`check_emulator_is_there` says so).
+            Skipped: it does not load, or has no emulator (`check_emulator_is_there` says so).
         """
+        _ = self.plugin
         if not hasattr(self.module, "emulator"):
             raise Skipped("the plugin has no emulator")
         rehearsal = Rehearsal(
@@ -248,6 +251,11 @@ class Subject:
     def walk(self) -> Walk:
         """One plain song, played once."""
         return self.play()
+
+    @cached_property
+    def created_job(self) -> Job:
+        """A job just after its create call; nobody has looked at it yet."""
+        return self.rehearsal()[0].create(self.song_wish)
 
     @property
     def can_poll(self) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import attrs
 
 from musicgate.errors import ProviderError
@@ -46,9 +48,10 @@ class Listener:
     def parse(
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
-        """Let the plugin read, and write it down."""
+        """Let the plugin read copies, and write down what it was given."""
+        given = copy.deepcopy((response, job))
         try:
-            read = self._plugin.parse(step, response, job, settings)
+            read = self._plugin.parse(step, *given, settings)
         except ProviderError as error:
             self.heard.append(Heard(step=step, response=response, job=job, read=error))
             raise

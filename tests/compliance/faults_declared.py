@@ -1,0 +1,72 @@
+"""Faults of declarations."""
+
+from decimal import Decimal
+from typing import Any
+
+import attrs
+
+from musicgate.model import (
+    Ability,
+    Limits,
+    PollSchedule,
+    Timeouts,
+)
+from tests.compliance import broken, tiny_plugin
+from tests.compliance.fault import Fault, fault
+from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, PROVIDER, SETTINGS_SCHEMA, tiny
+
+_PRICE = OFFER.prices[0]
+_NO_HOOKS: dict[str, Any] = dict.fromkeys(tiny_plugin.HOOKS)
+
+
+def _hears_of_it(before: object, after: object) -> None:
+    """An observer's hook, which makes no provider."""
+
+
+def _without(schema: dict[str, Any], option: str, key: str) -> dict[str, Any]:
+    """Properties of a schema where one lacks a key."""
+    properties = dict(schema["properties"])
+    properties[option] = {name: value for name, value in properties[option].items() if name != key}
+    return properties
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault("it_loads", "built for another hook API", "hook API 99", lambda: tiny(HOOK_API=99)),
+    fault("it_loads", "a required hook is missing", "map_status", lambda: tiny(map_status=None)),
+    fault("it_loads", "declares no provider", "provider", lambda: tiny(
+        job_changed=_hears_of_it, **_NO_HOOKS)),
+    fault("names_agree", "another package name", "musicgate_tiny", lambda: tiny("tiny")),
+    fault("names_agree", "a blank label", "label", lambda: broken.declares(label=" ")),
+    fault("address_and_variables", "http", "https://", lambda: broken.declares(base_url="http://api.tiny.example")),
+    fault("address_and_variables", "a trailing slash", "slash", lambda: broken.declares(base_url="https://api.tiny.example/")),
+    fault("address_and_variables", "a strange variable", "key_env", lambda: broken.declares(key_env="tiny-key")),
+    fault("address_and_variables", "one variable for two", "share", lambda: broken.declares(base_url_env="TINY_API_KEY")),
+    fault("address_and_variables", "a header that is none", "header", lambda: broken.declares(
+        auth=attrs.evolve(PROVIDER.auth, header="Authorization:"))),
+    fault("offers", "an alias of two offers", "names two offers", lambda: broken.declares(
+        offers=(OFFER, attrs.evolve(OFFER, model="tiny/other", aliases=("TINY-song",))))),
+    fault("offers", "an id in capitals", "lower case", lambda: broken.offers(model="Tiny/Song")),
+    fault("offers", "a limit without its ability", "`lyrics`", lambda: broken.offers(
+        abilities=frozenset({Ability.STYLE}), limits=Limits(lyrics_chars=10))),
+    fault("offers", "a price in cents", "no US dollars", lambda: broken.offers(
+        prices=(attrs.evolve(_PRICE, price_usd=Decimal(500)),))),
+    fault("offers", "a price per nothing", "units of 0", lambda: broken.offers(
+        prices=(attrs.evolve(_PRICE, unit_size=Decimal(0)),))),
+    fault("offers", "formats that nobody knows", "formats", lambda: broken.offers(formats=("mp4",))),
+    fault("times", "a schedule upside down", "max_s", lambda: broken.declares(poll=PollSchedule(min_s=9.0, max_s=3.0))),
+    fault("times", "a negative time-out", "read_s", lambda: broken.declares(timeouts=Timeouts(read_s=-1.0))),
+    fault("times", "a song longer than its deadline", "deadline_s", lambda: broken.declares(typical_s=5_000.0)),
+    fault("times", "a blocking call that times out too soon", "blocking", lambda: broken.declares(
+        blocking=True, typical_s=90.0)),
+    fault("option_schema", "no JSON Schema", "no JSON Schema", lambda: broken.options(type="objekt")),
+    fault("option_schema", "an example that breaks it", "example 0", lambda: broken.options(examples=[{"tempo": 1}])),
+    fault("option_schema", "an option without description", "description", lambda: broken.options(
+        properties=_without(OPTIONS_SCHEMA, "mood", "description"))),
+    fault("option_schema", "no examples", "examples", lambda: broken.options(examples=[])),
+    fault("settings_schema", "a setting without default", "no default", lambda: broken.declares(
+        settings_schema={**SETTINGS_SCHEMA, "properties": _without(SETTINGS_SCHEMA, "region", "default")})),
+    fault("settings_schema", "a default that breaks it", "defaults", lambda: broken.declares(
+        settings_schema={**SETTINGS_SCHEMA, "properties": {"region": {"description": "x", "type": "integer", "default": "eu"}}})),
+    fault("settings_schema", "takes misspelt settings", "misspelt", lambda: broken.declares(
+        settings_schema={**SETTINGS_SCHEMA, "additionalProperties": True})),
+)  # fmt: skip

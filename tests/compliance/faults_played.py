@@ -1,0 +1,106 @@
+"""Faults of the played vendor."""
+
+import itertools
+import time
+from typing import Any
+
+import attrs
+
+from musicgate.emulation import EmulatedAnswer
+from musicgate.hookspecs import Step
+from musicgate.model import (
+    FailureClass,
+    JobUpdate,
+)
+from musicgate.wire import HttpRequest, HttpResponse
+from tests.compliance import broken
+from tests.compliance.fault import Fault, fault
+from tests.compliance.tiny_plugin import tiny
+from tests.compliance.tiny_vendor import TinyVendor
+
+_COUNT = itertools.count()
+
+
+class _AsksTheClock(TinyVendor):
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        return super().answer(request, time.time() if now == 0 else max(now, time.time() * 0))
+
+
+class _ByChance(TinyVendor):
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        answer = super().answer(request, now)
+        headers = {**answer.response.headers, "X-Call": str(next(_COUNT))}
+        return attrs.evolve(answer, response=attrs.evolve(answer.response, headers=headers))
+
+
+class _Silent(TinyVendor):
+    """Its media says nothing: a body of the right length that is no audio."""
+
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        answer = super().answer(request, now)
+        if "/media/" not in request.url:
+            return answer
+        body = b"\x00" * 2_000
+        return attrs.evolve(
+            answer, response=HttpResponse(status=200, headers={"Content-Length": "2000"}, body=body)
+        )
+
+
+class _TakesAnyKey(TinyVendor):
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        return super().answer(attrs.evolve(request, headers={"Authorization": "Bearer test"}), now)
+
+
+class _ChargesTwice(TinyVendor):
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        before = len(self.books.creates)
+        answer = super().answer(request, now)
+        self.books.creates.extend(self.books.creates[before:])
+        return answer
+
+
+class _NeverFails(TinyVendor):
+    def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+        return super()._shown(attrs.evolve(task, fails=False), now, host)
+
+
+class _AtOnce(TinyVendor):
+    def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+        return super()._shown(task, now + 3_600, host)
+
+
+class _StrangeWord(TinyVendor):
+    def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+        shown = super()._shown(task, now, host)
+        return {**shown, "status": "tuning"} if shown["status"] == "working" else shown
+
+
+def _no_length(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    return attrs.evolve(response, headers={"Content-Type": "audio/wav"})
+
+
+def _any_route(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    return attrs.evolve(response, status=200) if response.status == 404 else response
+
+
+def _all_invalid(step: Step, response: HttpResponse, read: Any) -> Any:
+    if isinstance(read, JobUpdate) and read.failure is not None:
+        return attrs.evolve(read, failure=attrs.evolve(read.failure, reason=FailureClass.INVALID))
+    return read
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault("emulator_is_pure", "the vendor looks at a clock", "time.time", lambda: broken.plays(_AsksTheClock)),
+    fault("emulator_is_there", "no vendor", "emulator() hook", lambda: tiny(emulator=None)),
+    fault("emulated_song_plays", "media without sound", "no audio that plays", lambda: broken.plays(_Silent)),
+    fault("emulated_song_plays", "fewer tracks than promised", "promises 2", lambda: broken.offers(tracks=2)),
+    fault("emulated_media_states_its_length", "no Content-Length", "Content-Length", lambda: broken.answers(_no_length)),
+    fault("emulated_words_are_mapped", "a word that is not mapped", "tuning", lambda: broken.plays(_StrangeWord)),
+    fault("emulated_words_are_mapped", "done at the first look", "first look", lambda: broken.plays(_AtOnce)),
+    fault("emulated_failure", "a switch that does nothing", "did not fail", lambda: broken.plays(_NeverFails)),
+    fault("emulator_refuses_a_bad_key", "takes any key", "took the key", lambda: broken.plays(_TakesAnyKey)),
+    fault("emulator_refuses_a_bad_key", "the wrong class", "not as auth", lambda: broken.reads(_all_invalid)),
+    fault("emulator_knows_its_routes", "every route answers", "no route", lambda: broken.answers(_any_route)),
+    fault("emulator_is_deterministic", "never the same twice", "differently", lambda: broken.plays(_ByChance)),
+    fault("emulator_counts", "books two songs", "2 creations", lambda: broken.plays(_ChargesTwice)),
+)  # fmt: skip

@@ -1,0 +1,165 @@
+"""Faults of what is sent, and of hooks that are no functions of their arguments."""
+
+import datetime as dt
+import itertools
+import os
+import random
+import socket
+import time
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import attrs
+
+from musicgate.errors import RequestError
+from musicgate.model import (
+    Ability,
+    MusicRequest,
+    ProviderSettings,
+    Timeouts,
+)
+from tests.compliance import broken, tiny_plugin
+from tests.compliance.fault import Fault, fault
+from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, tiny
+
+_COUNT = itertools.count()
+
+
+def _throws_dice() -> object:
+    return random.choice("ab")  # noqa: S311 - the fault that is to be found
+
+
+def _reads_a_file() -> None:
+    open(os.devnull).close()  # noqa: PTH123 - the plainest way to do what is forbidden
+
+
+def _with_stray_option() -> ModuleType:
+    properties = {**OPTIONS_SCHEMA["properties"], "echo": {"description": "Echo.", "type": "boolean"}}
+
+    def drop(body: dict[str, Any], request: MusicRequest) -> None:
+        body.pop("echo", None)
+
+    made = broken.sends(drop)
+    return tiny(
+        provider=broken.options(properties=properties).provider, translate_request=made.translate_request
+    )
+
+
+def _drops(*keys: str) -> Callable[[], ModuleType]:
+    def drop(body: dict[str, Any], request: MusicRequest) -> None:
+        for key in keys:
+            body.pop(key, None)
+
+    return lambda: broken.sends(drop)
+
+
+def _drops_falsy(body: dict[str, Any], request: MusicRequest) -> None:
+    for key in [key for key, value in body.items() if not value and key.startswith("kit")]:
+        del body[key]
+
+
+def _cuts(body: dict[str, Any], request: MusicRequest) -> None:
+    body["prompt"] = body.get("prompt", "")[:300]
+
+
+def _mangles(body: dict[str, Any], request: MusicRequest) -> None:
+    body["title"] = body["title"].encode("ascii", "ignore").decode() if "title" in body else ""
+
+
+def _refuses_early() -> ModuleType:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if len(request.prompt or "") > 350:
+            raise RequestError("validation_error", "too long", path=("prompt",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    return tiny(translate_request=translate_request)
+
+
+def _tells_its_secret() -> ModuleType:
+    return broken.translates(
+        lambda made, _request, settings, *_: attrs.evolve(
+            made,
+            request=attrs.evolve(
+                made.request,
+                url=f"{made.request.url}?partner={settings.options['partner_secret']}",
+            ),
+        )
+    )
+
+
+def _refuses_with_its_secret() -> ModuleType:
+    def translate_request(
+        request: MusicRequest, offer: Any, settings: ProviderSettings, callback_url: str | None
+    ) -> Any:
+        if len(request.prompt or "") > tiny_plugin.PROMPT_CHARS:
+            raise RequestError("validation_error", f"too long for {settings.options}", path=("prompt",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    return tiny(translate_request=translate_request)
+
+
+def _map_with(use: Callable[[], object]) -> Callable[[], ModuleType]:
+    def meaning(word: str) -> Any:
+        use()
+        return tiny_plugin.map_status(word)
+
+    return lambda: broken.maps(meaning)
+
+
+def _changes_its_input() -> ModuleType:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        made = tiny_plugin.translate_request(request, offer, settings, callback_url)
+        if isinstance(request.blocks, dict):
+            request.blocks["tiny"] = {"mood": "taken"}
+        return made
+
+    return tiny(translate_request=translate_request)
+
+
+def _counts_calls(body: dict[str, Any], request: MusicRequest) -> None:
+    body["nonce"] = next(_COUNT)
+
+
+FAULTS: tuple[Fault, ...] = (
+    fault("request_form", "an address of its own", "base URL", lambda: broken.requests(url="https://api.tiny.example/v1/songs")),
+    fault("request_form", "a GET", "GET", lambda: broken.requests(method="GET", body=b"", headers={})),
+    fault("request_form", "a body that is no JSON", "no JSON", lambda: broken.requests(body=b"prompt=rain")),
+    fault("request_form", "a header that cannot be sent", "header", lambda: broken.requests(
+        headers={"Content-Type": "application/json", "X-Mood": "böse\n"})),
+    fault("callback_url_is_told", "tells nobody where to call", "callback URL", _drops("callback_url")),
+    fault("follow_up_form", "an id as it is", "native id", lambda: broken.polls(
+        lambda job, settings: f"{settings.base_url}/v1/songs/{job.native_id}".replace(" ", "").replace("é", ""))),
+    fault("follow_up_form", "polls elsewhere", "base URL", lambda: broken.polls(lambda *_: "https://api.tiny.example/x")),
+    fault("follow_up_form", "cannot be polled", "gives None", lambda: tiny(poll_request=None)),
+    fault("blocking_is_not_polled", "blocking, and polled", "blocking", lambda: broken.declares(
+        blocking=True, timeouts=Timeouts(create_s=600.0))),
+    fault("no_secret_leaves", "a secret in the URL", "secret", _tells_its_secret),
+    fault("no_secret_leaves", "a secret in a refusal", "refusal", _refuses_with_its_secret),
+    fault("no_secret_leaves", "the key's header", "Authorization", lambda: broken.requests(
+        headers={"Content-Type": "application/json", "authorization": "Bearer test"})),
+    fault("every_option_counts", "an option that nothing comes of", "tiny.echo", _with_stray_option),
+    fault("nested_options_count", "a nested option that nothing comes of", "tiny.mix.bass", _drops("mix")),
+    fault("unknown_options", "drops unknown keys", "kit_unknown_option", _drops("kit_unknown_option")),
+    fault("unknown_options", "drops 0 and false", "0", lambda: broken.sends(_drops_falsy)),
+    fault("neutral_fields", "says nothing of what it drops", "dropped in silence", lambda: broken.translates(
+        lambda made, *_: attrs.evolve(made, warnings=()))),
+    fault("neutral_fields", "drops the style", "style", _drops("style")),
+    fault("abilities_are_true", "declares what it reports", "seed", lambda: broken.offers(
+        abilities=OFFER.abilities | {Ability.SEED})),
+    fault("abilities_are_true", "sends what it does not declare", "title", lambda: broken.offers(
+        abilities=OFFER.abilities - {Ability.TITLE})),
+    fault("formats_are_true", "takes what it does not declare", "wav", lambda: broken.offers(formats=("mp3",))),
+    fault("formats_are_true", "declares what it refuses", "ogg", lambda: broken.offers(formats=("mp3", "wav", "ogg"))),
+    fault("limits_are_true", "refuses what it promises", "400", _refuses_early),
+    fault("texts_are_whole", "cuts a long prompt", "never cut", lambda: broken.sends(_cuts)),
+    fault("texts_are_whole", "loses emoji", "title", lambda: broken.sends(_mangles)),
+    fault("hooks_are_pure", "asks the clock", "time.time", _map_with(lambda: time.time() > 0)),
+    fault("hooks_are_pure", "asks the date", "datetime.now", _map_with(lambda: dt.datetime.now(dt.UTC))),
+    fault("hooks_are_pure", "asks the environment", "TINY_API_KEY", _map_with(lambda: os.environ.get("TINY_API_KEY"))),
+    fault("hooks_are_pure", "throws dice", "random.choice", _map_with(_throws_dice)),
+    fault("hooks_are_pure", "opens a socket", "socket", _map_with(lambda: socket.socket().close())),
+    fault("hooks_are_pure", "reads a file", "open", _map_with(_reads_a_file)),
+    fault("same_in_same_out", "counts its calls", "the same twice", lambda: broken.sends(_counts_calls)),
+    fault("inputs_are_left_alone", "writes into the request", "changed its arguments", _changes_its_input),
+)  # fmt: skip

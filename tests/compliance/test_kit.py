@@ -1,0 +1,162 @@
+import datetime as dt
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import attrs
+import pytest
+
+from musicgate.errors import RequestError
+from musicgate.model import MusicRequest, Timeouts
+from musicgate.testing.compliance import CHECKS, Outcome, Result, Skipped, Subject, name_of, run_checks
+from musicgate.testing.compliance.guard import pure
+from tests.compliance.broken import declares
+from tests.compliance.tiny_plugin import PROVIDER, tiny
+
+CALLBACK_CHECKS = {name_of(check) for check in CHECKS if check.__module__.endswith("checks_callbacks")}
+
+
+def outcomes(module: ModuleType) -> dict[str, Result]:
+    return {result.name: result for result in run_checks(Subject.of_module(module))}
+
+
+def skipped(module: ModuleType) -> dict[str, str]:
+    return {
+        name: result.message for name, result in outcomes(module).items() if result.outcome is Outcome.SKIPPED
+    }
+
+
+def test_a_vendor_that_cannot_call_back_is_not_asked_to() -> None:
+    reasons = skipped(declares(callbacks=False))
+    assert reasons.keys() >= CALLBACK_CHECKS | {"callback_url_is_told"}
+    assert {reasons[name] for name in CALLBACK_CHECKS} == {"the vendor cannot call back (Provider.callbacks)"}
+
+
+def test_a_vendor_that_does_not_sign_is_not_asked_for_signatures() -> None:
+    reasons = skipped(declares(webhook_secret_env=None))
+    assert {name for name, reason in reasons.items() if "does not sign" in reason} == {
+        *("good_signature", "signature_headers_are_needed", "flipped_bytes", "old_signature")
+    }
+
+
+def test_a_blocking_vendor_is_not_polled() -> None:
+    reasons = skipped(declares(blocking=True, timeouts=Timeouts(create_s=600.0)))
+    assert {name for name, reason in reasons.items() if "Provider.blocking" in reason} == {
+        *("follow_up_form", "noise_while_polling")
+    }
+
+
+def test_what_a_plugin_does_not_have_is_skipped_with_its_reason() -> None:
+    reasons = skipped(declares(settings_schema={}, options_schema={"type": "object"}))
+    assert reasons["settings_schema"] == "the plugin has no settings of its own"
+    assert reasons["every_option_counts"] == "the option schema declares no options"
+    assert reasons["nested_options_count"] == "no declared option is an object with declared keys"
+    assert reasons["emulated_failure"].startswith("no switches named")
+    assert reasons["recorded_cases"].startswith("no recorded cases at hand")
+
+
+def test_a_plugin_that_does_not_load_fails_once_and_skips_the_rest() -> None:
+    results = outcomes(tiny(translate_request=None))
+    assert results.pop("it_loads").outcome is Outcome.FAILED
+    assert {result.outcome for result in results.values()} == {Outcome.SKIPPED}
+    assert results["offers"].message == results["emulator_is_there"].message == "the plugin does not load"
+
+
+def test_a_plugin_that_cannot_be_imported_fails_with_the_reason() -> None:
+    subject = Subject(name="gone", module=None, import_error="ImportError: no such thing", package="gone")
+    first, second, *_ = run_checks(subject)
+    assert first.outcome is Outcome.FAILED
+    assert first.message == "the plugin cannot be imported: ImportError: no such thing"
+    assert second.outcome is Outcome.SKIPPED
+
+
+def test_a_plugin_that_breaks_a_check_does_not_stop_the_others() -> None:
+    def breaks(subject: Subject) -> None:
+        raise KeyError(subject.name)
+
+    def passes(subject: Subject) -> None:
+        assert subject.provider == PROVIDER
+
+    results = run_checks(Subject.of_module(tiny()), [breaks, passes])
+    assert [(result.name, result.outcome) for result in results] == [
+        ("breaks", Outcome.FAILED),
+        ("passes", Outcome.PASSED),
+    ]
+    assert results[0].message == "the plugin broke the check with KeyError: 'tiny'"
+
+
+def test_an_installed_plugin_is_found_by_its_name() -> None:
+    subject = Subject.installed("minimax")
+    assert (subject.package, subject.distribution) == ("musicgate_minimax", "musicgate-minimax")
+    assert subject.provider.plugin == "minimax"
+    with pytest.raises(LookupError, match=r"no plugin 'kit' is installed; there are .*minimax"):
+        Subject.installed("kit")
+
+
+def test_an_installed_module_knows_its_distribution() -> None:
+    subject = Subject.of_module(Subject.installed("suno_kie").module)  # type: ignore[arg-type]  # it is the module
+    assert (subject.name, subject.distribution) == ("suno_kie", "musicgate-suno-kie")
+
+
+def test_wishes_of_the_author_are_tried_beside_the_kits() -> None:
+    wish = MusicRequest(model="tiny-song", prompt="rain", blocks={"tiny": {"mood": "wet"}})
+    subject = Subject.of_module(tiny(), wishes=(wish,))
+    assert wish in [base[1] for base in subject.base]
+
+
+def test_no_wish_that_can_be_fulfilled_is_told() -> None:
+    too_long = attrs.evolve(PROVIDER, options_schema={"type": "object"})
+
+    def translate_request(request: MusicRequest) -> None:
+        raise RequestError("validation_error", "never")
+
+    subject = Subject.of_module(tiny(provider=lambda: too_long, translate_request=translate_request))
+    with pytest.raises(AssertionError, match="refused every base wish"):
+        _ = subject.base
+
+
+def test_a_name_that_was_imported_from_its_module_is_guarded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("musicgate_tiny_clock")
+    exec("from time import time\nfrom os import environ\nfrom datetime import datetime", vars(module))  # noqa: S102
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    uses_of: tuple[tuple[Callable[[], object], str], ...] = (
+        (lambda: module.time() > 0, "time.time"),
+        (lambda: module.environ["HOME"], "os.environ['HOME']"),
+        (lambda: module.datetime.now().year, "datetime.now"),
+    )
+    for use, name in uses_of:
+        with pure(module.__name__) as uses, pytest.raises(Exception, match="a hook used"):
+            use()
+        assert uses == [name]
+    assert module.time() > 0
+
+
+def test_a_guarded_datetime_is_a_datetime_still() -> None:
+    real = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+    with pure(None) as uses:
+        moment = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
+        assert isinstance(moment, dt.datetime)
+        assert isinstance(real, dt.datetime)
+    assert not uses
+    assert moment.isoformat() == "2026-11-20T00:00:00+00:00"
+
+
+def test_the_kit_needs_no_pytest_until_its_class_is_asked_for() -> None:
+    program = (
+        "import sys, musicgate.testing.compliance as kit; assert kit.CHECKS; assert 'pytest' not in sys.modules;"
+        "kit.ProviderCompliance; assert 'pytest' in sys.modules"
+    )
+    root = Path(__file__).parents[2]
+    done = subprocess.run(  # noqa: S603 - our own interpreter
+        [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_skipped_check_says_why() -> None:
+    with pytest.raises(Skipped, match="not blocking"):
+        next(check for check in CHECKS if name_of(check) == "blocking_is_not_polled")(
+            Subject.of_module(tiny())
+        )
