@@ -71,6 +71,7 @@ HARMLESS: list[tuple[str, object]] = [
     ("request/properties/title/type", ["string", "null"]),
     ("request/properties/metadata/maxProperties", 32),
     ("options/minimax/properties/tempo", {"type": "integer"}),
+    ("options/minimax/required", []),
     ("options/minimax/additionalProperties", True),
     ("options/harp", {"type": "object"}),
     ("job/properties/position", {"type": "integer"}),
