@@ -1,0 +1,145 @@
+"""`musicgate plugins check` on plugins that are installed somewhere: good, broken in one place, not importable, not there."""
+
+import json
+import os
+import subprocess
+import sys
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from musicgate.scaffold.names import Names
+from musicgate.scaffold.project import Kind, render, write
+
+#: What `python -c` runs: the command line, with modules that cannot be imported.
+_SCRIPT = """
+import sys
+for name in sys.argv.pop(1).split():
+    sys.modules[name] = None
+from musicgate.cli import main
+main()
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that three plugins are installed in."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("good_one", "bad_one", "sad_one"):
+        install(folder, name)
+    translate = folder / "musicgate_bad_one/translate.py"
+    text = translate.read_text()
+    assert '    "seed": "seed",\n' in text
+    translate.write_text(text.replace('    "seed": "seed",\n', ""))
+    callback = folder / "musicgate_bad_one/callback.py"
+    text = callback.read_text()
+    assert "> SIGNATURE_WINDOW_S" in text
+    callback.write_text(text.replace("> SIGNATURE_WINDOW_S", "> 10 * SIGNATURE_WINDOW_S ** 2"))
+    (folder / "musicgate_sad_one/read.py").write_text("raise RuntimeError('not today')\n")
+    return folder
+
+
+def install(folder: Path, name: str) -> None:
+    """What pip would leave of a draft: the package, and the entry point in its metadata."""
+    names = Names(name=name, provider=name)
+    draft = folder / f"draft_{name}"
+    write(draft, render(names, Kind.POLLING, musicgate_version="0.1.0", today=date(2026, 11, 20)))
+    (draft / "src" / names.package).rename(folder / names.package)
+    metadata = folder / f"{names.package}-0.1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {names.distribution}\nVersion: 0.1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[musicgate]\n{name} = {names.package}\n")
+
+
+def check(site: Path, *words: str, without: str = "") -> subprocess.CompletedProcess[str]:
+    return subprocess.run(  # noqa: S603 - our own script
+        [sys.executable, "-c", _SCRIPT, without, "plugins", "check", *words],
+        env={**os.environ, "PYTHONPATH": str(site)},
+        cwd=site,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def table(output: str) -> dict[str, tuple[str, str]]:
+    """Check -> result and reason."""
+    head, *rows = output.split("\n\n", maxsplit=1)[0].splitlines()
+    at, why = head.index("RESULT"), head.index("WHY")
+    return {row[:at].strip(): (row[at:why].strip(), row[why:].strip()) for row in rows}
+
+
+def test_a_good_plugin_passes_without_pytest_and_without_its_tests(site: Path) -> None:
+    done = check(site, "good_one", without="pytest _pytest")
+    assert done.returncode == 0, done.stdout + done.stderr
+    rows = table(done.stdout)
+    assert rows["it loads"] == ("passed", "")
+    assert rows["good signature"] == ("passed", "")
+    assert rows["recorded cases"][0] == "skipped"
+    assert "no recorded cases at hand" in rows["recorded cases"][1]
+    assert {result for result, _ in rows.values()} == {"passed", "skipped"}
+    assert all(why for result, why in rows.values() if result == "skipped")
+    said = done.stdout.splitlines()[-1]
+    passed = sum(result == "passed" for result, _ in rows.values())
+    assert said.startswith(f"good_one: {passed} passed, 0 failed, {len(rows) - passed} skipped in ")
+
+
+def test_cases_and_failing_switches_can_be_given(site: Path) -> None:
+    cases = str(site / "draft_good_one/tests/cases")
+    done = check(site, "good_one", "--cases", cases, "--failing", "end=failed", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    answer = json.loads(done.stdout)
+    outcomes = {item["name"]: item["outcome"] for item in answer["checks"]}
+    assert (outcomes["recorded_cases"], outcomes["emulated_failure"]) == ("passed", "passed")
+    assert (answer["object"], answer["plugin"], answer["failed"]) == ("plugin_check", "good_one", 0)
+    assert answer["passed"] + answer["skipped"] == len(answer["checks"])
+    assert answer["checks"][0].keys() == {"name", "outcome", "message", "seconds"}
+
+
+def test_a_case_that_is_read_as_something_else_fails(site: Path, tmp_path: Path) -> None:
+    case = json.loads((site / "draft_good_one/tests/cases/poll-done.json").read_text())
+    case["expect"]["update"]["tracks"][0]["title"] = "Sun"
+    (tmp_path / "done.json").write_text(json.dumps(case))
+    done = check(site, "good_one", "--cases", str(tmp_path))
+    assert done.returncode == 1
+    result, why = table(done.stdout)["recorded cases"]
+    assert (result, "'Rain' is not 'Sun'" in why) == ("failed", True)
+
+
+def test_a_broken_plugin_is_told_what_is_wrong_with_it(site: Path) -> None:
+    done = check(site, "bad_one")
+    assert done.returncode == 1
+    rows = table(done.stdout)
+    failed = {name: why for name, (result, why) in rows.items() if result == "failed"}
+    assert "seed" in failed["neutral fields"]
+    assert "old signature" in failed
+    assert all(failed.values())
+    assert rows["it loads"] == ("passed", "")
+    assert f", {len(failed)} failed, " in done.stdout.splitlines()[-1]
+
+
+def test_a_plugin_that_cannot_be_imported_is_a_finding(site: Path) -> None:
+    done = check(site, "sad_one")
+    assert done.returncode == 1
+    assert table(done.stdout)["it loads"][0] == "failed"
+    assert "RuntimeError: not today" in table(done.stdout)["it loads"][1]
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "without", "exit_code", "said"),
+    [
+        (["nobody"], "", 2, "no plugin 'nobody' is installed; there are"),
+        (["good_one", "--cases", "nowhere"], "", 2, "'nowhere' does not exist"),
+        (["good_one", "--cases", "bad_cases"], "", 2, "--cases bad_cases: bad.json: a case needs mark"),
+        (["good_one"], "hypothesis", 1, 'hypothesis; install it with:  pip install "musicgate[testing]"'),
+    ],
+)
+def test_what_is_missing_is_said_in_a_sentence(
+    site: Path, words: list[str], without: str, exit_code: int, said: str
+) -> None:
+    (site / "bad_cases").mkdir(exist_ok=True)
+    (site / "bad_cases/bad.json").write_text("{}")
+    done = check(site, *words, without=without)
+    assert (done.returncode, said in done.stderr) == (exit_code, True), done.stderr
