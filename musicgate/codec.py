@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from cattrs import BaseValidationError, Converter, transform_error
 
 from musicgate.errors import RequestError, StorageError
-from musicgate.model import Job, JobEvent, JsonObject, JsonValue, MusicRequest
+from musicgate.model import Delivery, Job, JobEvent, JsonObject, JsonValue, MusicRequest
 
 _T = TypeVar("_T")
 
@@ -115,7 +115,21 @@ def load_event(text: str) -> JobEvent:
     return _load(text, JobEvent)
 
 
-def _dump(value: Job | JobEvent) -> str:
+def dump_delivery(delivery: Delivery) -> str:
+    """The delivery as one line of JSON, for a store."""
+    return _dump(delivery)
+
+
+def load_delivery(text: str) -> Delivery:
+    """The delivery that `dump_delivery` wrote.
+
+    Raises:
+        StorageError: the text is something else.
+    """
+    return _load(text, Delivery)
+
+
+def _dump(value: Job | JobEvent | Delivery) -> str:
     # ASCII only, so that a lone surrogate in a vendor's text can be stored. NaN and Infinity (JSON's 1e999) may stand in a kept
     # vendor body: a paid song is not lost because of a number that only the debug view shows.
     return json.dumps(_CONVERTER.unstructure(value), separators=(",", ":"), default=_plain)

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from datetime import datetime
     from pathlib import Path
 
-    from musicgate.model import Asset, IdempotencyClaim, Job, JobEvent, JobQuery, Timeouts
+    from musicgate.model import Asset, Delivery, IdempotencyClaim, Job, JobEvent, JobQuery, Timeouts
     from musicgate.wire import HttpRequest, HttpResponse
 
 
@@ -55,8 +55,59 @@ class Transport(Protocol):
         """
 
 
+class WebhookClient(Protocol):
+    """The only socket to customers' webhooks."""
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    ) -> HttpResponse:
+        """Send one message and read the head of the answer, never its body.
+
+        Redirects are not followed. Private addresses are refused unless allowed, when the name has been resolved.
+
+        Raises:
+            ProviderError: class ``unavailable``: there was no answer. The message says why, and shows no more of the address than its host.
+        """
+
+
+class Outbox(Protocol):
+    """Messages to webhooks, durable when the call returns. They are added by `JobStore.replace`, and deleted with their job."""
+
+    async def replace(self, old: Delivery, new: Delivery) -> Delivery | None:
+        """Store ``new`` in place of ``old``, as `JobStore.replace` does; None when somebody else was first or the message is gone."""
+
+    async def get(self, message_id: str) -> Delivery | None:
+        """The message with that id."""
+
+    async def of_job(self, job_id: str) -> Sequence[Delivery]:
+        """The messages about a job, in the order of their ids."""
+
+    async def pending(
+        self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
+    ) -> Sequence[Delivery]:
+        """Messages that have a time for their next try, due or not, the earliest first.
+
+        Args:
+            except_ids: not these messages.
+            except_origins: not those to these servers, see `musicgate.delivery.origin`.
+        """
+
+    async def disable(self, account: str, url: str, at: datetime) -> None:
+        """Note that an account's address wants no more messages."""
+
+    async def enable(self, account: str, url: str) -> bool:
+        """Forget that an account's address wants no more messages; False when it was not noted."""
+
+    async def is_disabled(self, account: str, url: str) -> bool:
+        """True if that address wants no more messages of the account."""
+
+
 class JobStore(Protocol):
     """Jobs and their events, durable when the call returns. One writer wins: see `replace`."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """The messages about these jobs."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -72,8 +123,13 @@ class JobStore(Protocol):
             StorageError: full, read-only or broken; nothing was stored.
         """
 
-    async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+    async def replace(
+        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+    ) -> Job | None:
         """Store ``new`` in place of ``old`` if nobody changed it since ``old`` was read (compare-and-set on the version).
+
+        Args:
+            deliveries: messages about the change, stored with it: both or neither.
 
         Returns:
             The stored job with its new version, or None when somebody else was first.
@@ -101,7 +157,7 @@ class JobStore(Protocol):
         """What the account's jobs that finished since then have cost, in billionths of a dollar."""
 
     async def delete(self, job_id: str) -> bool:
-        """Remove a job with its events and its idempotency key; False when there is none."""
+        """Remove a job with its events, its idempotency key and the messages about it; False when there is none."""
 
     async def finished_jobs(
         self, after: tuple[datetime, str] | None, before: datetime, limit: int

@@ -20,12 +20,12 @@ from typing import Any, Final, Self
 import attrs
 from filelock import FileLock, Timeout
 
-from musicgate.adapters import migrate
+from musicgate.adapters import migrate, sqlite_outbox
 from musicgate.adapters import sqlite_statements as sql
 from musicgate.adapters.group_commit import GroupWriter, explained, reason
 from musicgate.codec import dump_event, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import IdempotencyClaim, Job, JobEvent, JobQuery
+from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
 
 _logger = logging.getLogger(__name__)
 
@@ -42,6 +42,7 @@ class SqliteJobStore:
         self._reader = _connect(path)
         self._reader.execute("PRAGMA query_only = ON")
         self._writer = GroupWriter(functools.partial(_connect, path))
+        self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._read)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -83,28 +84,33 @@ class SqliteJobStore:
 
         return await self._writer.write(insert)
 
-    async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+    async def replace(
+        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+    ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = attrs.evolve(new, version=old.version + 1)
         row = sql.changed_row(stored, old.version)
         docs = [dump_event(event) for event in events]
+        messages = sqlite_outbox.rows_of(deliveries)
 
         def update(connection: sqlite3.Connection) -> Job | None:
             if connection.execute(sql.REPLACE_JOB, row).rowcount == 0:
                 return None
             connection.executemany(sql.ADD_EVENT, [(old.id, doc) for doc in docs])
+            sqlite_outbox.insert(connection, messages)
             return stored
 
         return await self._writer.write(update)
 
     async def delete(self, job_id: str) -> bool:
-        """Remove a job with its events and its idempotency key."""
+        """Remove a job with its events, its idempotency key and the messages about it."""
         wanted = (sql.column(job_id),)
 
         def remove(connection: sqlite3.Connection) -> bool:
             found = connection.execute(sql.DELETE_JOB, wanted).rowcount > 0
             connection.execute(sql.DELETE_EVENTS, wanted)
             connection.execute(sql.DELETE_CLAIMS_OF, wanted)
+            sqlite_outbox.delete_of_job(connection, job_id)
             return found
 
         return await self._writer.write(remove)

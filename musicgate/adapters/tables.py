@@ -64,6 +64,38 @@ idempotency_keys = sa.Table(
 sa.Index("idempotency_keys_of", idempotency_keys.c.job_id)
 sa.Index("idempotency_keys_old", idempotency_keys.c.created_at_us)
 
+#: The outbox: one row per message to a webhook. It is to be sent while it has a time for its next try.
+webhook_deliveries = sa.Table(
+    "webhook_deliveries",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("job_id", sa.Text, nullable=False),
+    # Scheme, host and port of the address.
+    sa.Column("origin", sa.Text, nullable=False),
+    sa.Column("next_try_at_us", sa.BigInteger),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("doc", sa.Text, nullable=False),
+)
+_is_pending = sa.text("next_try_at_us IS NOT NULL")
+sa.Index("webhook_deliveries_of", webhook_deliveries.c.job_id, webhook_deliveries.c.id)
+# The origin is in it so that messages to a server that hangs are passed over in the index.
+sa.Index(
+    "webhook_deliveries_due",
+    *(webhook_deliveries.c.next_try_at_us, webhook_deliveries.c.id, webhook_deliveries.c.origin),
+    sqlite_where=_is_pending,
+    postgresql_where=_is_pending,
+)
+
+#: Addresses that said "never again" (410), until somebody tries them anew.
+disabled_webhooks = sa.Table(
+    "disabled_webhooks",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("url", sa.Text, primary_key=True),
+    sa.Column("disabled_at_us", sa.BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 #: One row that is written anew to find out whether the store can be written.
 store_check = sa.Table(
     "store_check",

@@ -10,7 +10,8 @@ import attrs
 
 from musicgate.codec import dump_event, dump_job, load_event, load_job
 from musicgate.errors import StorageError
-from musicgate.model import IdempotencyClaim, Job, JobEvent, JobQuery
+from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
+from musicgate.testing.memory_outbox import MemoryOutbox
 
 
 class MemoryJobStore:
@@ -22,6 +23,7 @@ class MemoryJobStore:
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.outbox = MemoryOutbox(self._check)
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
@@ -43,13 +45,16 @@ class MemoryJobStore:
             self._claims[claim.account, claim.route, claim.key] = claim
         return None
 
-    async def replace(self, old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+    async def replace(
+        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+    ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         self._check()
         current = await self.get(old.id)
         if current is None or current.version != old.version:
             return None
         stored = attrs.evolve(new, version=old.version + 1)
+        self.outbox.insert(deliveries)
         self._put(stored, events)
         return stored
 
@@ -97,9 +102,10 @@ class MemoryJobStore:
         )
 
     async def delete(self, job_id: str) -> bool:
-        """Remove a job with its events and its idempotency key."""
+        """Remove a job with its events, its idempotency key and the messages about it."""
         self._check()
         self._events.pop(job_id, None)
+        self.outbox.delete_of_job(job_id)
         self._claims = {key: claim for key, claim in self._claims.items() if claim.job_id != job_id}
         return self._jobs.pop(job_id, None) is not None
 

@@ -1,0 +1,85 @@
+"""The outbox of the job store without a disk; it keeps the contract of the real ones."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+
+import attrs
+
+from musicgate import delivery as rules
+from musicgate.codec import dump_delivery, load_delivery
+from musicgate.errors import StorageError
+from musicgate.model import Delivery
+
+
+class MemoryOutbox:
+    """Messages in a dictionary, for one test."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        """Start empty. ``check`` raises when the store cannot be written."""
+        self._check = check
+        self._docs: dict[str, str] = {}
+        self._disabled: set[tuple[str, str]] = set()
+
+    async def replace(self, old: Delivery, new: Delivery) -> Delivery | None:
+        """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
+        self._check()
+        current = await self.get(old.id)
+        if current is None or current.version != old.version:
+            return None
+        stored = attrs.evolve(new, version=old.version + 1)
+        self._docs[stored.id] = dump_delivery(stored)
+        return stored
+
+    async def get(self, message_id: str) -> Delivery | None:
+        """The message with that id."""
+        doc = self._docs.get(message_id)
+        return None if doc is None else load_delivery(doc)
+
+    async def of_job(self, job_id: str) -> Sequence[Delivery]:
+        """The messages about a job, oldest first."""
+        return sorted(
+            (delivery for delivery in self._all() if delivery.job_id == job_id), key=lambda found: found.id
+        )
+
+    async def pending(
+        self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
+    ) -> Sequence[Delivery]:
+        """Messages that are to be sent, those that are due first come first."""
+        waiting = [
+            (delivery.next_try_at, delivery.id, delivery)
+            for delivery in self._all()
+            if delivery.next_try_at is not None
+            and delivery.id not in except_ids
+            and rules.origin(delivery.url) not in except_origins
+        ]
+        return [delivery for _, _, delivery in sorted(waiting, key=lambda item: item[:2])[:limit]]
+
+    async def disable(self, account: str, url: str, at: datetime) -> None:
+        """Note that an account's address wants no more messages."""
+        self._check()
+        self._disabled.add((account, url))
+
+    async def enable(self, account: str, url: str) -> bool:
+        """Forget that an account's address wants no more messages; False when it was not noted."""
+        self._check()
+        found = (account, url) in self._disabled
+        self._disabled.discard((account, url))
+        return found
+
+    async def is_disabled(self, account: str, url: str) -> bool:
+        """True if that address wants no more messages of the account."""
+        return (account, url) in self._disabled
+
+    def insert(self, deliveries: Sequence[Delivery]) -> None:
+        """Store new messages together with the end of their job."""
+        taken = [delivery.id for delivery in deliveries if delivery.id in self._docs]
+        if taken:
+            raise StorageError(f"the job store failed: it is already stored (message {taken[0]})")
+        self._docs.update({delivery.id: dump_delivery(delivery) for delivery in deliveries})
+
+    def delete_of_job(self, job_id: str) -> None:
+        """Remove the messages about a job."""
+        self._docs = {found.id: self._docs[found.id] for found in self._all() if found.job_id != job_id}
+
+    def _all(self) -> list[Delivery]:
+        return [load_delivery(doc) for doc in self._docs.values()]
