@@ -13,6 +13,7 @@ from tests.e2e.house import redeclared, running_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
     from tests.e2e.house import House, OpenHouse
 
@@ -191,6 +192,17 @@ async def test_a_model_that_only_one_has_goes_there(house: House) -> None:
     assert [candidate["provider_plugin"] for candidate in plan.body["candidates"]] == [KIE]
     old = await house.call("POST", "/v1/music/plan", body={**wish({}), "model": "suno/v3.5"})
     assert [candidate["provider_plugin"] for candidate in old.body["candidates"]] == [APIIN]
+
+
+async def test_a_provider_that_takes_any_name_does_not_take_one_that_another_lists(tmp_path: Path) -> None:
+    """Here kie would send ``v3.5`` as a name of its own, which it refuses; apiin.one offers that model."""
+    async with running_house(tmp_path, redeclared(suno_kie={"raw_models": True})) as house:
+        listed = await house.call("POST", "/v1/music/plan", body={**wish({}), "model": "suno/v3.5"})
+        unlisted = await house.call("POST", "/v1/music/plan", body={**wish({}), "model": "suno/V99"})
+    assert [candidate["provider_plugin"] for candidate in listed.body["candidates"]] == [APIIN]
+    assert [
+        (candidate["provider_plugin"], candidate["native_model"]) for candidate in unlisted.body["candidates"]
+    ] == [(KIE, "V99")]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
