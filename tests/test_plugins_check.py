@@ -83,6 +83,7 @@ def test_a_good_plugin_passes_without_pytest_and_without_its_tests(site: Path) -
     said = done.stdout.splitlines()[-1]
     passed = sum(result == "passed" for result, _ in rows.values())
     assert said.startswith(f"good_one: {passed} passed, 0 failed, {len(rows) - passed} skipped in ")
+    assert not (site / ".hypothesis").exists()
 
 
 def test_cases_and_failing_switches_can_be_given(site: Path) -> None:

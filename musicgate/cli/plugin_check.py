@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -36,14 +37,18 @@ def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: b
     from musicgate.cli.table import print_json
 
     try:
+        from hypothesis.configuration import set_hypothesis_home_dir
+
         from musicgate.testing.compliance import Outcome, Subject, run_checks
     except ModuleNotFoundError as exc:
-        raise FailedError(NEEDS_TESTING.format(library=exc.name)) from exc
+        raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     try:
         subject = _with(Subject.installed(name), cases, failing)
     except LookupError as exc:
         raise RefusedError(str(exc.args[0])) from exc
-    results = run_checks(subject)
+    with TemporaryDirectory(prefix="musicgate-kit-") as notes:
+        set_hypothesis_home_dir(notes)  # it would leave its notes in the folder that one happens to be in
+        results = run_checks(subject)
     counted = Counter(result.outcome for result in results)
     counts = {outcome.value: counted[outcome] for outcome in Outcome}
     if as_json:

@@ -36,7 +36,7 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
     try:
         from musicgate.scaffold.project import Kind, render, write
     except ModuleNotFoundError as exc:
-        raise FailedError(NEEDS_TESTING.format(library=exc.name)) from exc
+        raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     names = Names(name=name, provider=provider or name)
     packages = {module.name for module in pkgutil.iter_modules()}
     why_not = objection(names, load_plugins().records, bundle("request")["properties"], packages)
