@@ -118,6 +118,15 @@ def replay(delivery: Delivery, now: datetime) -> Delivery:
     return attrs.evolve(delivery, status=DeliveryStatus.PENDING, step=0, next_try_at=now)
 
 
+def is_address(url: str) -> bool:
+    """True if a text is an absolute http or https address that could be called."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 def origin(url: str) -> str:
     """Whose server an address leads to: messages to one server share its patience. Text that is no address is its own."""
     try:

@@ -66,7 +66,7 @@ class WebhookClient(Protocol):
         Redirects are not followed. Private addresses are refused unless allowed, when the name has been resolved.
 
         Raises:
-            ProviderError: class ``unavailable``: there was no answer. The message says why, and shows no more of the address than its host.
+            ProviderError: class ``unavailable``: there was no answer. The message says why, and shows nothing of the address.
         """
 
 

@@ -14,6 +14,7 @@ from musicgate.settings.values import (
     ServerSettings,
     Settings,
     StoreSettings,
+    WebhookSettings,
 )
 
 __all__ = [
@@ -27,6 +28,7 @@ __all__ = [
     "ServerSettings",
     "Settings",
     "StoreSettings",
+    "WebhookSettings",
     "load_settings",
     "resolve",
 ]

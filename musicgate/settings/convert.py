@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from musicgate.errors import ConfigError
+from musicgate.webhooks import read_secret
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from musicgate.model import Secret
 
 _WORDS = {
     "true": True,
@@ -36,6 +39,17 @@ def typed_value(kind: type, value: object, key: str, source: str | None) -> Any:
             pass
     names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     raise ConfigError(f"must be {names.get(kind, kind.__name__)}, not {value!r}", key=key, source=source)
+
+
+def signing_secret(value: object, key: str, source: str | None) -> Secret | None:
+    """The secret of a webhook's signature; None for an empty text. The complaint never shows what was said.
+
+    Raises:
+        ConfigError: it has another form.
+    """
+    if not isinstance(value, str):
+        raise ConfigError("must be text", key=key, source=source)
+    return read_secret(value, key=key, source=source) if value.strip() else None
 
 
 def by_schema(schema: Mapping[str, Any], value: object) -> object:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import tomllib
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import attrs
 
+from musicgate.delivery import is_address
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
-from musicgate.settings.convert import typed_value
+from musicgate.settings.convert import signing_secret, typed_value
 from musicgate.settings.values import (
     Account,
     AssetSettings,
@@ -21,6 +23,7 @@ from musicgate.settings.values import (
     ServerSettings,
     Settings,
     StoreSettings,
+    WebhookSettings,
     data_dir_of,
 )
 
@@ -40,6 +43,19 @@ _SECTIONS: dict[str, type[Any]] = {
     "network": NetworkSettings,
     "follow": FollowSettings,
     "retention": RetentionSettings,
+    "webhooks": WebhookSettings,
+}
+
+#: Keys of one of ``[[accounts]]`` and what stands there.
+_ACCOUNT_KEYS: dict[str, Any] = {
+    "name": str,
+    "key": str,
+    "key_hash": str,
+    "expires_at": str,
+    "beta": bool,
+    "webhook_url": str,
+    "webhook_secret": Secret | None,
+    "webhook_secret_previous": Secret | None,
 }
 
 
@@ -76,6 +92,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         source=str(chosen) if chosen else None,
     )
     _check_ranges(settings)
+    _check_webhooks(settings)
     return settings
 
 
@@ -117,9 +134,12 @@ def _section(kind: type[_Section], name: str, table: object, source: str | None)
             raise ConfigError(
                 f"no such setting; there are {', '.join(hints)}", key=f"{name}.{key}", source=source
             )
-    return kind(
-        **{key: typed_value(hints[key], value, f"{name}.{key}", source) for key, value in table.items()}
-    )
+    return kind(**{key: _read(hints[key], value, f"{name}.{key}", source) for key, value in table.items()})
+
+
+def _read(kind: Any, value: object, key: str, source: str | None) -> Any:
+    """A value of the wanted kind; a `Secret` of a section or an account signs webhooks."""
+    return (signing_secret if kind == Secret | None else partial(typed_value, kind))(value, key, source)
 
 
 def _accounts(tables: object, source: str | None) -> tuple[Account, ...]:
@@ -130,14 +150,12 @@ def _accounts(tables: object, source: str | None) -> tuple[Account, ...]:
         where = f"accounts[{index}]"
         if not isinstance(table, dict):
             raise ConfigError("must be a table", key=where, source=source)
-        allowed = {"name": str, "key": str, "key_hash": str, "expires_at": str, "beta": bool}
         for key in table:
-            if key not in allowed:
-                raise ConfigError(
-                    f"no such setting; there are {', '.join(allowed)}", key=f"{where}.{key}", source=source
-                )
+            if key not in _ACCOUNT_KEYS:
+                message = f"no such setting; there are {', '.join(_ACCOUNT_KEYS)}"
+                raise ConfigError(message, key=f"{where}.{key}", source=source)
         read = {
-            key: typed_value(allowed[key], value, f"{where}.{key}", source) for key, value in table.items()
+            key: _read(_ACCOUNT_KEYS[key], value, f"{where}.{key}", source) for key, value in table.items()
         }
         if not read.get("name") or bool(read.get("key")) == bool(read.get("key_hash")):
             raise ConfigError("needs a name, and either key or key_hash", key=where, source=source)
@@ -152,6 +170,26 @@ def _provider_tables(tables: object, source: str | None) -> dict[str, dict[str, 
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError("must be tables: [providers.<plugin>]", key="providers", source=source)
     return tables
+
+
+def _check_webhooks(settings: Settings) -> None:
+    """Every address that is told about jobs can be signed for, and is one."""
+    own = settings.webhooks
+    if settings.accounts and (own.url or own.secret):
+        message = (
+            "is for a server without accounts; set webhook_url and webhook_secret of each of [[accounts]]"
+        )
+        raise ConfigError(message, key="webhooks", source=settings.source)
+    targets = [("webhooks.", own.url, own.secret, own.secret_previous)]
+    for index, account in enumerate(settings.accounts):
+        secrets = (account.webhook_secret, account.webhook_secret_previous)
+        targets.append((f"accounts[{index}].webhook_", account.webhook_url, *secrets))
+    for prefix, url, secret, previous in targets:
+        if url and not is_address(url):
+            raise ConfigError("must be an http or https address", key=f"{prefix}url", source=settings.source)
+        if secret is None and (url or previous):
+            message = f"is missing; {prefix}{'url' if url else 'secret_previous'} needs it"
+            raise ConfigError(message, key=f"{prefix}secret", source=settings.source)
 
 
 def _check_ranges(settings: Settings) -> None:
@@ -170,6 +208,13 @@ def _check_ranges(settings: Settings) -> None:
             "must be at least 24 hours",
         ),
         ("retention.sweep_s", settings.retention.sweep_s > 0, "must be greater than 0"),
+        ("webhooks.timeout_s", 0 < settings.webhooks.timeout_s <= 60, "must be more than 0, and at most 60"),
+        ("webhooks.concurrency", settings.webhooks.concurrency > 0, "must be greater than 0"),
+        (
+            "webhooks.concurrency_per_server",
+            settings.webhooks.concurrency_per_server > 0,
+            "must be greater than 0",
+        ),
         ("assets.max_bytes", settings.assets.max_bytes > 0, "must be greater than 0"),
     )
     for key, holds, message in checks:

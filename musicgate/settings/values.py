@@ -77,6 +77,22 @@ class RetentionSettings:
 
 
 @attrs.frozen(kw_only=True)
+class WebhookSettings:
+    """``[webhooks]``: where a server without accounts tells about its jobs, with which signature; and how messages are sent, for all."""
+
+    url: str = ""
+    #: ``whsec_...``; the environment is a good place for it.
+    secret: Secret | None = None
+    #: Signs as well while receivers change over to a new secret.
+    secret_previous: Secret | None = None
+    #: Seconds until a receiver must have answered.
+    timeout_s: float = 15.0
+    #: How many messages may be under way at a time, in all and to one server.
+    concurrency: int = 128
+    concurrency_per_server: int = 4
+
+
+@attrs.frozen(kw_only=True)
 class Account:
     """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` (``sha256:<hex>``) is set."""
 
@@ -87,6 +103,10 @@ class Account:
     expires_at: str = ""
     #: May use providers in stage beta.
     beta: bool = False
+    #: Where the account's jobs are told about, unless a request names another address.
+    webhook_url: str = ""
+    webhook_secret: Secret | None = None
+    webhook_secret_previous: Secret | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -105,6 +125,7 @@ class Settings:
     network: NetworkSettings = NetworkSettings()
     follow: FollowSettings = FollowSettings()
     retention: RetentionSettings = RetentionSettings()
+    webhooks: WebhookSettings = WebhookSettings()
     accounts: tuple[Account, ...] = ()
     providers: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, repr=lambda tables: repr(sorted(tables))

@@ -1,0 +1,103 @@
+"""The socket to customers' webhooks, on aiohttp; it knows HTTP, and trusts neither an address nor an answer.
+
+An address comes from a caller, so it may not lead into our own network: `public_socket` looks at the address that a name led to, right
+before the connection. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
+be used to read something that only we can reach.
+"""
+
+import asyncio
+import contextlib
+import io
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Final, Self
+
+import aiohttp
+
+from musicgate.adapters.addresses import public_socket
+from musicgate.adapters.clock import SystemClock
+from musicgate.adapters.http_trouble import TROUBLE, answer_reason, connect_reason, exact_url
+from musicgate.errors import ProviderError
+from musicgate.model import Failure, FailureClass
+from musicgate.ports import Clock
+from musicgate.wire import HttpResponse
+
+#: Larger bodies go out as a stream: aiohttp warns about them otherwise, since one write of that size holds up the loop.
+_LARGE_BODY_BYTES: Final = 1 << 19
+#: What is taken from the socket at a time; of a body that is not wanted no more than this is ever held.
+_READ_BYTES: Final = 4096
+
+
+class AiohttpWebhookClient:
+    """Sends messages to webhooks. Use it as an async context manager."""
+
+    def __init__(self, *, clock: Clock | None = None, allow_private_addresses: bool = False) -> None:
+        """Remember the settings; sockets are opened by ``async with``."""
+        self._clock = clock or SystemClock()
+        self._allow_private_addresses = allow_private_addresses
+        self._sessions = contextlib.AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        """Open the client session."""
+        # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer whose
+        # body nobody read cannot be followed by another one.
+        connector = aiohttp.TCPConnector(
+            limit=0,
+            force_close=True,
+            use_dns_cache=False,
+            socket_factory=None if self._allow_private_addresses else public_socket,
+        )
+        self._session = await self._sessions.enter_async_context(
+            aiohttp.ClientSession(
+                connector=connector,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
+                read_bufsize=_READ_BYTES,
+                auto_decompress=False,
+                trust_env=False,
+            )
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close all connections."""
+        await self._sessions.aclose()
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    ) -> HttpResponse:
+        """Send one message and read the head of the answer; see `musicgate.ports.WebhookClient.post`."""
+        try:
+            async with (
+                asyncio.timeout(timeout_s),
+                self._session.post(
+                    exact_url(url),
+                    headers={"Content-Type": "application/json", **headers},
+                    data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
+                    allow_redirects=False,
+                    timeout=aiohttp.ClientTimeout(total=None),
+                ) as response,
+            ):
+                response.close()
+                return HttpResponse(
+                    status=response.status,
+                    headers={name: ", ".join(response.headers.getall(name)) for name in response.headers},
+                    body=b"",
+                    received_at=self._clock.now(),
+                )
+        except TROUBLE as exc:
+            failure = Failure(
+                reason=FailureClass.UNAVAILABLE,
+                message=f"the receiver gave no answer: {_reason(exc, timeout_s)}",
+            )
+            raise ProviderError(failure) from exc
+
+
+def _reason(exc: Exception, timeout_s: float) -> str:
+    if isinstance(exc, TimeoutError):
+        return f"none within {timeout_s:g} s"
+    if isinstance(exc, aiohttp.ClientConnectorError | ValueError):
+        return connect_reason(exc, timeout_s)
+    return answer_reason(exc)
