@@ -1,4 +1,4 @@
-"""JSON at the door: a request's body is read strictly, and an answer is JSON for every reader; it knows no field of either."""
+"""JSON at the door: a request's body is read strictly; it knows no field of it."""
 
 from __future__ import annotations
 
@@ -59,20 +59,3 @@ def _read_int(text: str) -> int:
         message = f"the number {text[:_SHOWN_DIGITS]}... is too large"
         raise ValueError(message)
     return int(text)
-
-
-def write_json(value: object) -> bytes:
-    """An answer's body. A number that JSON cannot write (a vendor's 1e999 in a debug view) becomes null."""
-    try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    except ValueError:
-        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-    return text.encode("utf-8", "backslashreplace")
-
-
-def _finite(value: object) -> object:
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

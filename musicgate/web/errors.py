@@ -20,7 +20,7 @@ from musicgate.errors import (
     StorageError,
 )
 from musicgate.model import Attribution, FailureClass
-from musicgate.web.body import write_json
+from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from musicgate.errors import Violation

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import math
 import time
 from typing import TYPE_CHECKING, cast
@@ -14,10 +12,12 @@ from musicgate import answers
 from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.lifecycle import next_look_s
+from musicgate.links import audio_links, is_signed
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
-from musicgate.web.body import read_json, write_json
+from musicgate.web.body import read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.middleware import GENERATION_ID
+from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -185,11 +185,7 @@ class MusicRoutes:
             self._gateway.context.settings.server.public_url.rstrip("/")
             or f"{request.scheme}://{request.host}"
         )
-
-        def audio_url(job: Job, track: Track) -> str:
-            return f"{base}/v1/music/generate/{job.id}/audio/{track.index}?sig={_signature(job, track.index)}"
-
-        return audio_url
+        return audio_links(base)
 
     async def _job_of_link(self, request: web.Request) -> Job:
         """The job of an audio link: by its signature, else by the caller's key."""
@@ -198,18 +194,11 @@ class MusicRoutes:
         if signature:
             job = await self._gateway.context.store.get(music_id)
             index = int(request.match_info["index"])
-            if job is not None and hmac.compare_digest(
-                _signature(job, index).encode(), signature.encode("utf-8", "replace")
-            ):
+            if job is not None and is_signed(job, index, signature):
                 return job
             raise JobNotFoundError(music_id)
         account = self._accounts.identify(request)
         return await self._gateway.find(music_id, account=account.name)
-
-
-def _signature(job: Job, index: int) -> str:
-    """What makes an audio link unguessable: derived from the job's own secret, so it needs no storage and cannot be turned back."""
-    return hmac.new(job.callback_token.encode(), f"audio/{index}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _etag(job: Job) -> str:
