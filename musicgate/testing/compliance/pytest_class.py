@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from musicgate.emulation import switches_in
 from musicgate.testing.compliance.run import CHECKS, Check, name_of
 from musicgate.testing.compliance.subject import Skipped, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
     from types import ModuleType
 
@@ -24,20 +24,18 @@ class ProviderCompliance:
         plugin: the plugin's module.
         cases: folder of its recorded answers, or None while there are none.
         wishes: wishes that the vendor can fulfil, where the kit's own do not do.
-        failure_switches: emulator switches that make a song fail after it was accepted.
+        failure_switches: words that make the emulator fail a song after it was accepted, as in ``"end=FAILED code=413"``.
     """
 
-    plugin: ClassVar[ModuleType]
-    cases: ClassVar[Path | None] = None
-    wishes: ClassVar[tuple[MusicRequest, ...]] = ()
-    failure_switches: ClassVar[Mapping[str, str] | None] = None
+    plugin: ModuleType
+    cases: Path | None = None
+    wishes: tuple[MusicRequest, ...] = ()
+    failure_switches: str = ""
 
-    @pytest.fixture(scope="class")
+    @pytest.fixture
     def subject(self) -> Subject:
-        """The plugin under test, made once."""
-        return Subject.of_module(
-            self.plugin, cases=self.cases, wishes=self.wishes, failure_switches=self.failure_switches
-        )
+        """The plugin under test, made once per class."""
+        return _subject_of(type(self))
 
     @pytest.mark.parametrize("check", CHECKS, ids=name_of)
     def test_compliance(self, subject: Subject, check: Check) -> None:
@@ -46,3 +44,18 @@ class ProviderCompliance:
             check(subject)
         except Skipped as reason:
             pytest.skip(str(reason))
+
+
+#: Subjects are costly: a song is played for each. All tests of a class share one.
+_SUBJECTS: Final[dict[type[ProviderCompliance], Subject]] = {}
+
+
+def _subject_of(kind: type[ProviderCompliance]) -> Subject:
+    if kind not in _SUBJECTS:
+        _SUBJECTS[kind] = Subject.of_module(
+            kind.plugin,
+            cases=kind.cases,
+            wishes=kind.wishes,
+            failure_switches=switches_in(f"[emulate {kind.failure_switches}]") or None,
+        )
+    return _SUBJECTS[kind]
