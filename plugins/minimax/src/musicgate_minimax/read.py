@@ -1,6 +1,7 @@
 """Knows how MiniMax's answers are read: verdict, audio in its three places, trace id, link life. It sends nothing.
 
-The verdict is ``base_resp.status_code``: errors come with HTTP 200 and the trace id still there. There is nothing to poll, so an
+The verdict is ``base_resp.status_code``: errors come with HTTP 200 and the trace id still there. Success needs both, the number
+and a 2xx. There is nothing to poll, so an
 answer that is neither a song nor a readable "no" is an error after which money may be spent, and the call is never repeated.
 
 Streamed answers are not read here: the gateway refuses ``stream: true`` before anything is sent.
@@ -77,6 +78,8 @@ def parse_response(step: Step, response: HttpResponse, job: Job) -> JobUpdate:
     code = reading.integer(base.get("status_code"))
     if code is not None and code != 0:
         return _refused(response, body, *class_of_code(code), code=str(code), words=base.get("status_msg"))
+    if code == 0 and not response.is_success:
+        raise _contradiction(response)
     if code is None and (not response.is_success or reading.mapping(body.get("error"))):
         return _refused_otherwise(response, body)
     return _song(response, body, job)
@@ -98,6 +101,20 @@ def _outage(response: HttpResponse) -> ProviderError:
     """A 5xx whose body does not say that nothing was created."""
     message = f"MiniMax answered with HTTP {response.status}"
     failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message)
+    return ProviderError(failure, status=response.status, maybe_accepted=True)
+
+
+def _contradiction(response: HttpResponse) -> ProviderError:
+    """A body that says success under an HTTP status that does not: no song is taken from it, and it may have been paid for."""
+    if response.status >= 500:
+        return _outage(response)
+    refused = 400 <= response.status < 500
+    reason = class_of_status(response.status)[0] if refused else FailureClass.PROTOCOL
+    failure = Failure(
+        reason=reason,
+        message=f"MiniMax answered with HTTP {response.status} around a body that says success",
+        retry_after_s=reading.retry_after_s(response),
+    )
     return ProviderError(failure, status=response.status, maybe_accepted=True)
 
 
