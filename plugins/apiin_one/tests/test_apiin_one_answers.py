@@ -158,9 +158,17 @@ def test_a_create_answer_that_proves_nothing_may_have_cost_money(
     assert not caught.value.retryable
 
 
-def test_a_body_that_says_success_beats_its_http_status() -> None:
-    assert create(answer({"code": 200, "data": {"task_id": "g1"}}, 500)).native_id == "g1"
-    assert poll(answer(envelope("SUCCESS", item()), 500)).state is JobState.COMPLETED
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(400, FailureClass.INVALID), (401, FailureClass.AUTH), (500, FailureClass.UPSTREAM_FAILED)],
+)
+def test_a_success_under_an_error_status_is_none(status: int, reason: FailureClass) -> None:
+    with pytest.raises(ProviderError) as created:
+        create(answer({"code": 200, "data": {"task_id": "g1"}}, status))
+    assert (created.value.failure.reason, created.value.maybe_accepted) == (reason, True)
+    with pytest.raises(ProviderError) as polled:
+        poll(answer(envelope("SUCCESS", item()), status))
+    assert polled.value.failure.reason is reason
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,9 @@ def _read_create(response: HttpResponse) -> JobUpdate:
     refused = refusal.find_refusal(body, response.status)
     if refused is not None:
         failure = refused.failure(response)
-        if failure.reason in {FailureClass.UPSTREAM_FAILED, FailureClass.PROTOCOL}:
+        # A task's id beside an error status: the task may have been made.
+        unsure = failure.reason in {FailureClass.UPSTREAM_FAILED, FailureClass.PROTOCOL}
+        if unsure or feed.named_task_id(body) is not None:
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
         return JobUpdate(failure=failure, body=body)
     if body is None:

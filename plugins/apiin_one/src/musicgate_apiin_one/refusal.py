@@ -74,7 +74,7 @@ def find_refusal(body: JsonValue, status: int) -> Refusal | None:
 
     Args:
         body: the parsed body; None where it could not be read.
-        status: the HTTP status. It counts only where the body says nothing itself.
+        status: the HTTP status. It counts only where the body names no error itself: a success needs both.
     """
     envelope = reading.mapping(body)
     error = envelope.get("error")
@@ -84,7 +84,7 @@ def find_refusal(body: JsonValue, status: int) -> Refusal | None:
     words = [reading.text(word) for word in (detail.get("type"), detail.get("code"), envelope.get("code"))]
     named = _named(*words)
     if named is None and not says_error:
-        if number is not None or _is_success(status):
+        if _is_success(status):
             return None
         number = status
     text = (
