@@ -2,7 +2,7 @@
 
 How an answer is judged:
 
-* *Create.* The body's ``code`` decides. A task id is acceptance, whatever else is said. A code is a refusal. A 2xx without an id, and
+* *Create.* The body's ``code`` decides, but success under an error status is none. A task id is acceptance, whatever else is said. A code is a refusal. A 2xx without an id, and
   a server error (code or status 500 and up, unless it is in the table as a plain refusal), may have been accepted: it costs 12
   credits to be wrong, so they are errors with ``maybe_accepted``.
 * *Read.* Only the task's own record says anything about the song. Noise (429, 455, 5xx, HTML, an empty body, ``data: null``) is an
@@ -85,6 +85,8 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
         ProviderError: the answer cannot be read, may hide an accepted task, or says nothing about the song.
     """
     body = _envelope(response)
+    if integer(body.get("code")) == 200 and not response.is_success:
+        raise _contradiction(step, response)
     if step is Step.CREATE:
         return _created(response, body, settings)
     return _read(response, body, job, settings)
@@ -99,6 +101,16 @@ def _envelope(response: HttpResponse) -> Mapping[str, object]:
         failure = attrs.evolve(failure_of_http(response.status), retry_after_s=retry_after_s(response))
         unsure = not 400 <= response.status < 500
         raise ProviderError(failure, status=response.status, maybe_accepted=unsure) from exc
+
+
+def _contradiction(step: Step, response: HttpResponse) -> ProviderError:
+    """A body that says success under an HTTP status that does not. The task may have been made, so it is not asked for again."""
+    failure = attrs.evolve(
+        failure_of_http(response.status),
+        message=f"HTTP {response.status} around a body that says success",
+        retry_after_s=retry_after_s(response),
+    )
+    return ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
 
 
 def _created(response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings) -> JobUpdate:
