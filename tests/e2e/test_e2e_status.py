@@ -129,7 +129,7 @@ async def test_a_vendor_that_only_makes_noise_is_given_up_at_the_deadline(open_h
 async def test_states_and_tracks_only_move_forward_while_a_song_is_made(open_house: OpenHouse) -> None:
     """Slow enough that a reader sees text, first track and end; the second read is a lie that must change nothing."""
     async with open_house(speed=60.0) as house:
-        created = await house.create(suno("callbacks=reverse,double"))
+        created = await house.create(suno("callbacks=reverse,double first_s=15 done_s=90"))
         job, seen = created.body, []
         async with asyncio.timeout(15):
             while job["status"] not in {"completed", "failed"}:
