@@ -49,6 +49,7 @@ from musicgate.errors import StorageError
 from musicgate.gateway import Gateway
 from musicgate.gateway.compose import live_providers
 from musicgate.gateway.context import GatewayContext
+from musicgate.gateway.events import Changes
 from musicgate.model import (
     Ability,
     Asset,
@@ -428,12 +429,15 @@ async def house_of(
     settings = settings_for(*vendors, keyless=keyless, **sections)
     host, transport, clock = host_of(*vendors), ScriptedTransport(), HandClock()
     assets = FolderAssets(folder)
-    context = context_of(settings, host, store, transport, assets, clock)
-    gate = Gateway(context, {})
+    changes = Changes()
+    context = context_of(
+        settings, host, store, transport, assets, clock, lambda _, after: changes.tell(after.id)
+    )
+    gate = Gateway(context, changes)
     try:
         yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
     finally:
-        await gate._drain()
+        await gate._submissions.drain()
 
 
 def furnish_with(

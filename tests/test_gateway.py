@@ -10,7 +10,7 @@ from musicgate import FailureClass, HttpRequest, Job, JobState, ProviderError, R
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import AllCandidatesFailedError, InvalidRequestError
 from musicgate.gateway import record
-from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.model import EventKind, OptionWarning, WarningCode
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -525,7 +525,9 @@ async def test_callback_that_is_faster_than_the_answer_holds_the_job(tmp_path: P
 
         async def call_back(_: HttpRequest) -> None:
             (job,) = await house.store.open_jobs("", 10)
-            assert await receive_callback(house.context, job.id, "token-not-real", {}, b'{"id": "n-1"}')
+            assert await receive_callback(
+                house.context, SeenCallbacks(), job.id, "token-not-real", {}, b'{"id": "n-1"}'
+            )
 
         house.transport.on_send = call_back
         house.transport.script("one", answer)

@@ -17,7 +17,7 @@ from musicgate import (
     UnauthorisedError,
 )
 from musicgate.audio import riff_wav
-from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.gateway.follow import advance
 from musicgate.model import AttemptOutcome, JobEvent, Meter
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
@@ -476,7 +476,9 @@ TOKEN = "token-not-real"
 async def call_back(
     house: House, job: Job, token: str = TOKEN, signature: str = "", body: bytes = b'{"id": "n-1"}'
 ) -> bool:
-    return await receive_callback(house.context, job.id, token, {"x-signature": signature}, body)
+    return await receive_callback(
+        house.context, SeenCallbacks(), job.id, token, {"x-signature": signature}, body
+    )
 
 
 @pytest.mark.parametrize(
@@ -520,7 +522,7 @@ async def test_callback_with_a_wrong_token_finds_no_job(house: House, token: str
 
 async def test_callback_for_no_job(house: House) -> None:
     with pytest.raises(JobNotFoundError):
-        await receive_callback(house.context, "music_none", TOKEN, {}, b"{}")
+        await receive_callback(house.context, SeenCallbacks(), "music_none", TOKEN, {}, b"{}")
 
 
 async def test_callback_with_a_bad_signature_changes_nothing(tmp_path: Path) -> None:
@@ -537,7 +539,7 @@ async def test_callback_with_a_bad_signature_changes_nothing(tmp_path: Path) -> 
 async def test_callback_for_a_final_job_or_a_plugin_that_is_gone_is_ignored(house: House) -> None:
     job = await accepted(house)
     gone = attrs.evolve(house.context, providers={})
-    assert not await receive_callback(gone, job.id, TOKEN, {}, b'{"id": "n-1"}')
+    assert not await receive_callback(gone, SeenCallbacks(), job.id, TOKEN, {}, b'{"id": "n-1"}')
     job, _ = await step(house, job, {"no": "moderation"})
     assert not await call_back(house, job)
 

@@ -293,14 +293,14 @@ async def test_observers_hear_of_every_version_and_cannot_stop_it(
     assert "plugin loud: job_changed raised" in caplog.text
 
 
-async def test_watchers_see_every_version_until_the_last(machine: Machine) -> None:
+async def test_watchers_see_the_job_go_forward_until_the_last_version(machine: Machine) -> None:
     machine.transport.script("one", {"id": "n-1"}, {"status": "works"}, DONE)
     async with machine.start(ONE) as gate:
         job = await gate.submit(gate.read({"model": MODEL}))
         seen = [version async for version in gate.watch(job.id)]
         assert [version.version for version in seen] == list(range(job.version, job.version + len(seen)))
         assert [version.state.value for version in seen][-1] == "completed"
-        assert gate._watchers == {}
+        assert gate._changes._flags == {}
         with pytest.raises(JobNotFoundError):
             await gate.wait("music_none")
 

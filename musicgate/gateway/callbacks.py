@@ -2,16 +2,20 @@
 
 A callback is a hint. No state, no link and no audio is taken from it; the one thing it may bring is the vendor's task id, and only for a job
 that has none. Whether that id is right is then asked of the vendor itself.
+
+A signed one is taken once: its time stamp bounds how old it may be, and within that time the same one again is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import hmac
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING
 
 from musicgate import lifecycle
-from musicgate.errors import JobNotFoundError, MusicgateError, UnauthorisedError
+from musicgate.errors import JobNotFoundError, MusicgateError, RequestError, UnauthorisedError
 from musicgate.gateway import record
 from musicgate.model import JobUpdate
 
@@ -23,8 +27,32 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class SeenCallbacks:
+    """The last signed callbacks that were taken, as digests. After a restart it is empty: one look too many does no harm."""
+
+    def __init__(self, capacity: int = 10_000) -> None:
+        """Remember so many."""
+        self._capacity = capacity
+        self._digests: OrderedDict[bytes, None] = OrderedDict()
+
+    def __contains__(self, digest: bytes) -> bool:
+        """True if it was taken lately."""
+        return digest in self._digests
+
+    def add(self, digest: bytes) -> None:
+        """Remember one, and forget the oldest where there are too many."""
+        self._digests[digest] = None
+        if len(self._digests) > self._capacity:
+            self._digests.popitem(last=False)
+
+
 async def receive_callback(
-    context: GatewayContext, job_id: str, token: str, headers: Mapping[str, str], body: bytes
+    context: GatewayContext,
+    seen: SeenCallbacks,
+    job_id: str,
+    token: str,
+    headers: Mapping[str, str],
+    body: bytes,
 ) -> bool:
     """Take a callback.
 
@@ -37,6 +65,7 @@ async def receive_callback(
     Raises:
         JobNotFoundError: no such job, or the token is not the job's.
         UnauthorisedError: the signature is missing, wrong or stale.
+        RequestError: 409, this very callback was taken before.
     """
     job = await context.store.get(job_id)
     if job is None or not hmac.compare_digest(job.callback_token.encode(), token.encode()):
@@ -52,6 +81,11 @@ async def receive_callback(
     if claim.verified is False:
         _log.warning("job %s: a callback was refused: %s", job_id, claim.message)
         raise UnauthorisedError("invalid_signature", claim.message or "the callback's signature is not good")
+    # The body and not its signature: a vendor that sends an answer again signs it anew, and it still says nothing new.
+    digest = hashlib.sha256(job_id.encode() + b"\n" + body).digest()
+    if claim.verified and digest in seen:
+        message = "this callback was taken before"
+        raise RequestError("not_supported", message, reason="callback_replayed", status=409)
     if job.native_id is None and claim.native_id is not None:
         now = context.clock.now()
         update = JobUpdate(native_id=claim.native_id)
@@ -59,4 +93,6 @@ async def receive_callback(
     if claim.native_id is not None and claim.native_id != job.native_id:
         _log.warning("job %s: a callback names another task than ours; ignored", job_id)
         return False
+    if claim.verified and job.native_id is not None:
+        seen.add(digest)
     return job.native_id is not None

@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 _NEVER_SENT = "cancelled before it was sent; nothing is billed"
 _TOLD = "cancelled; the vendor was told, and may bill what it had done"
-_NOT_TOLD = "cancelled here; this vendor cannot be told, so it may finish the song and bill it"
+_NOT_TOLD = "cancelled here; the vendor could not be told, so it may finish the song and bill it"
 
 
 async def cancel(context: GatewayContext, job: Job) -> Job:

@@ -4,33 +4,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgate import lifecycle
-from musicgate.errors import JobNotFoundError, ProviderError, StorageError
+from musicgate.errors import JobNotFoundError, ProviderError
 from musicgate.gateway import prepare as preparing
 from musicgate.gateway import submit
-from musicgate.gateway.callbacks import receive_callback
+from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import furnish
+from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import claim_of
-from musicgate.gateway.settle import settle
+from musicgate.gateway.submissions import Submissions
 from musicgate.gateway.sweep import Sweeper
 from musicgate.gateway.take_up import spread_s, take_up
 from musicgate.gateway.tracker import Tracker
+from musicgate.model import IdempotencyClaim
 from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
-    from musicgate.gateway.prepare import Choice, Preparation
-    from musicgate.model import IdempotencyClaim, Job, JobQuery, MusicRequest
+    from musicgate.gateway.prepare import Preparation
+    from musicgate.model import Job, JobEvent, JobQuery, MusicRequest
     from musicgate.plugins import PluginHost
 
 _log = logging.getLogger(__name__)
@@ -43,11 +45,12 @@ _MASKED_TOKEN = "***"  # noqa: S105 - it stands where a token is hidden
 class Gateway:
     """The gateway, open. Make one with `Gateway.open`."""
 
-    def __init__(self, context: GatewayContext, watchers: dict[str, set[asyncio.Queue[Job]]]) -> None:
-        """Take a furnished house; `Gateway.open` furnishes one."""
+    def __init__(self, context: GatewayContext, changes: Changes) -> None:
+        """Take a furnished house, whose every stored version is told to ``changes``; `Gateway.open` furnishes one."""
         self.context = context
-        self._watchers = watchers
-        self._background: set[asyncio.Task[object]] = set()
+        self._changes = changes
+        self._submissions = Submissions(context, self._follow)
+        self._callbacks = SeenCallbacks()
         self._tracker = Tracker(
             lambda job_id: advance(context, job_id),
             concurrency=context.settings.follow.concurrency,
@@ -74,16 +77,15 @@ class Gateway:
         for plugin in host.records:
             if plugin.error:
                 _log.error("plugin %s is left out: %s", plugin.name, plugin.error)
-        watchers: dict[str, set[asyncio.Queue[Job]]] = {}
+        changes = Changes()
 
         def changed(before: Job | None, after: Job) -> None:
-            for queue in watchers.get(after.id, ()):
-                queue.put_nowait(after)
+            changes.tell(after.id)
             for name in host.notify(before, after):
                 _log.error("plugin %s: job_changed raised", name)
 
         async with furnish(settings, host, changed) as context:
-            gateway = cls(context, watchers)
+            gateway = cls(context, changes)
             housework = [
                 asyncio.create_task(gateway._tracker.run(), name="tracker"),
                 asyncio.create_task(Sweeper(context).run(), name="sweeper"),
@@ -95,7 +97,7 @@ class Gateway:
                 for task in housework:
                     task.cancel()
                 await asyncio.gather(*housework, return_exceptions=True)
-                await gateway._drain()
+                await gateway._submissions.drain()
 
     def read(self, body: object) -> MusicRequest:
         """A wish from parsed JSON, checked against the composed schema.
@@ -168,20 +170,11 @@ class Gateway:
             warnings=prepared.warnings,
         )
         claim = None if idempotency is None else claim_of(idempotency, job)
-        taken = await context.store.add(job, lifecycle.history(None, job, job.created_at), claim)
-        if taken is not None and idempotency is not None:
-            return await self._again(taken, idempotency)
-        context.changed(None, job)
-        sending = self._spawn(self._run(job, choices), f"submit {job_id}")
-        await asyncio.wait(
-            {sending},
-            timeout=submit.patience_s(
-                choices, context.settings.server.create_wait_s if wait_s is None else wait_s
-            ),
-        )
-        if sending.done():
-            return sending.result()
-        return await context.store.get(job_id) or job
+        patience_s = context.settings.server.create_wait_s if wait_s is None else wait_s
+        begun = await self._submissions.begin(job, choices, claim, patience_s)
+        if isinstance(begun, IdempotencyClaim):
+            return await self._again(begun, idempotency)
+        return begun
 
     async def generate(self, prompt: str | None = None, **wish: object) -> Job:
         """Make music and wait until it is there: ``await gate.generate("Warm jazz trio", model="suno/v4.5plus")``.
@@ -243,30 +236,26 @@ class Gateway:
             await cancel(self.context, job)
         await self.context.assets.delete(job.id)
         await self.context.store.delete(job.id)
+        await self.context.assets.delete(job.id)  # a download may have ended between the two
+        self._changes.tell(job.id)
 
-    async def watch(self, job_id: str) -> AsyncIterator[Job]:
-        """The job as it is, then every stored version of it, until it is final.
+    def watch(self, job_id: str) -> AsyncIterator[Job]:
+        """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.
 
         Raises:
-            JobNotFoundError: there is no such job.
+            JobNotFoundError: there is no such job, or no longer.
         """
-        queue: asyncio.Queue[Job] = asyncio.Queue()
-        self._watchers.setdefault(job_id, set()).add(queue)
-        try:
-            job = await self.context.store.get(job_id)
-            if job is None:
-                raise JobNotFoundError(job_id)
-            yield job
-            while not job.state.is_final:
-                newer = await queue.get()
-                if newer.version > job.version:
-                    job = newer
-                    yield job
-        finally:
-            watching = self._watchers.get(job_id, set())
-            watching.discard(queue)
-            if not watching:
-                self._watchers.pop(job_id, None)
+        return watch_job(self.context.store, self._changes, job_id)
+
+    def events(
+        self, job_id: str, *, after: int = 0, pause_s: float = 15.0
+    ) -> AsyncIterator[tuple[int, JobEvent] | None]:
+        """A job's history from the event after number ``after`` on, then what happens to it, up to the event that ends it.
+
+        Returns:
+            Numbered events, and None after every ``pause_s`` seconds of silence. A reader who takes its time misses nothing.
+        """
+        return follow_events(self.context.store, self._changes, job_id, after=after, pause_s=pause_s)
 
     async def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
         """The job when it is final.
@@ -292,31 +281,24 @@ class Gateway:
         Raises:
             JobNotFoundError: no such job, or the token is not the job's.
             UnauthorisedError: the signature is missing, wrong or stale.
+            RequestError: 409, this very callback was taken before.
         """
-        if await receive_callback(self.context, job_id, token, headers, body):
+        if await receive_callback(self.context, self._callbacks, job_id, token, headers, body):
             self._tracker.wake(job_id)
 
     @property
     def open_jobs(self) -> int:
         """Number of jobs that are watched by this process."""
-        return len(self._tracker) + len(self._background)
+        return len(self._tracker) + len(self._submissions)
 
-    async def _again(self, earlier: IdempotencyClaim, key: IdempotencyKey) -> Job:
+    async def _again(self, earlier: IdempotencyClaim, key: IdempotencyKey | None) -> Job:
         """The job that a key made the first time."""
-        key.check(earlier)
+        if key is not None:
+            key.check(earlier)
+        await self._submissions.wait(earlier.job_id)
         job = await self.context.store.get(earlier.job_id)
         if job is None:
             raise JobNotFoundError(earlier.job_id)
-        return job
-
-    async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
-        job = await submit.run(self.context, job, choices)
-        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
-            # The audio came with the answer and is kept already: nothing has to be fetched, so the caller gets a finished job.
-            with suppress(StorageError):  # the tracker tries again, and says so
-                await settle(self.context, job)
-            job = await self.context.store.get(job.id) or job
-        self._follow(job)
         return job
 
     def _follow(self, job: Job) -> None:
@@ -335,19 +317,6 @@ class Gateway:
         """Go on with every unfinished job of an earlier process."""
         async for job, choices in take_up(self.context):
             if choices:
-                self._spawn(self._run(job, choices), f"submit {job.id}")
+                self._submissions.resume(job, choices)
             else:
-                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job) / self.context.speed)
-
-    def _spawn(self, work: Coroutine[object, object, Job], name: str) -> asyncio.Task[Job]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
-        return task
-
-    async def _drain(self) -> None:
-        """End what is running in the background. A call that is cut off counts as unknown when the gateway opens again."""
-        running = list(self._background)
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
+                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job, self.context.speed) / self.context.speed)

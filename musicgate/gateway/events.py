@@ -1,0 +1,109 @@
+"""What happens to jobs, live: whoever waits is woken, and reads from the store what happened; nothing that happened is held here.
+
+The store is the truth. A reader has one flag in memory, however much happens while it is busy: a slow one costs nothing, delays no job,
+and misses nothing, since it goes on from the number of the last event that it has had.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from musicgate.errors import JobNotFoundError
+from musicgate.model import EventKind
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from musicgate.model import Job, JobEvent
+    from musicgate.ports import JobStore
+
+#: Events that are read at a time: what a reader holds in memory at the most.
+PAGE = 100
+
+
+class Changes:
+    """Wakes whoever waits for a job to change."""
+
+    def __init__(self) -> None:
+        """Nobody waits yet."""
+        self._flags: dict[str, set[asyncio.Event]] = {}
+
+    def tell(self, job_id: str) -> None:
+        """Something was stored about a job, or it was deleted."""
+        for flag in self._flags.get(job_id, ()):
+            flag.set()
+
+    @contextmanager
+    def listening(self, job_id: str) -> Iterator[asyncio.Event]:
+        """A flag that is set whenever the job changes; the listener clears it before it looks."""
+        flag = asyncio.Event()
+        self._flags.setdefault(job_id, set()).add(flag)
+        try:
+            yield flag
+        finally:
+            flags = self._flags[job_id]
+            flags.discard(flag)
+            if not flags:
+                del self._flags[job_id]
+
+
+async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncIterator[Job]:
+    """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.
+
+    Raises:
+        JobNotFoundError: there is no such job, or no longer.
+    """
+    seen = -1
+    with changes.listening(job_id) as changed:
+        while True:
+            changed.clear()
+            job = await store.get(job_id)
+            if job is None:
+                raise JobNotFoundError(job_id)
+            if job.version > seen:
+                seen = job.version
+                yield job
+            if job.state.is_final:
+                return
+            await changed.wait()
+
+
+async def follow_events(
+    store: JobStore, changes: Changes, job_id: str, *, after: int, pause_s: float
+) -> AsyncIterator[tuple[int, JobEvent] | None]:
+    """A job's history from the event after number ``after`` on, then what happens to it, up to the final event.
+
+    Yields:
+        Numbered events; None after every ``pause_s`` seconds of silence. It ends after the event that ends the job, at once where that
+        one lies before ``after``, and when the job is deleted.
+    """
+    with changes.listening(job_id) as changed:
+        while True:
+            changed.clear()
+            page = await store.events(job_id, after, PAGE)
+            for number, event in page:
+                after = number
+                yield number, event
+                if event.kind is EventKind.SETTLED:
+                    return
+            if page:
+                continue
+            job = await store.get(job_id)
+            if job is None:
+                return
+            if not job.state.is_final:
+                if not await _is_set_within(changed, pause_s):
+                    yield None
+            elif not await store.events(job_id, after, 1):  # it may have ended between the two questions
+                return
+
+
+async def _is_set_within(flag: asyncio.Event, pause_s: float) -> bool:
+    try:
+        async with asyncio.timeout(pause_s):
+            await flag.wait()
+    except TimeoutError:
+        return False
+    return True

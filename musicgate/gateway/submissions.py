@@ -1,0 +1,138 @@
+"""The create calls that run in this process: each in a task of its own, so that no caller who goes away can stop one half-way.
+
+It knows who waits for a call and how long, and nothing of vendors; how a job is sent stands in `musicgate.gateway.submit`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+from musicgate import lifecycle
+from musicgate.errors import StorageError
+from musicgate.gateway import submit
+from musicgate.gateway.settle import settle
+from musicgate.model import IdempotencyClaim
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.prepare import Choice
+    from musicgate.model import Job
+
+_T = TypeVar("_T")
+
+
+@attrs.frozen(kw_only=True)
+class _Call:
+    """A create call that is being made.
+
+    Attributes:
+        until: loop time up to which its caller waits.
+        ended: set when it has ended, or was never begun.
+    """
+
+    until: float
+    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+class Submissions:
+    """Stores wishes and sends them."""
+
+    def __init__(self, context: GatewayContext, follow: Callable[[Job], None]) -> None:
+        """Begin with none. ``follow`` takes every job that a call leaves open."""
+        self._context = context
+        self._follow = follow
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._calls: dict[str, _Call] = {}
+
+    def __len__(self) -> int:
+        """Number of calls that are running."""
+        return len(self._tasks)
+
+    async def begin(
+        self, job: Job, choices: tuple[Choice, ...], claim: IdempotencyClaim | None, wait_s: float
+    ) -> Job | IdempotencyClaim:
+        """Store a job and send it.
+
+        Args:
+            wait_s: how long to wait for a vendor whose call lasts as long as the song.
+
+        Returns:
+            The job after its call, or as it is when the wait is over; the earlier use of its key, and then nothing was stored.
+
+        Raises:
+            StorageError: the job, or what became of it, could not be stored.
+        """
+        loop = asyncio.get_running_loop()
+        call = _Call(until=loop.time() + submit.patience_s(choices, wait_s))
+        self._calls[job.id] = call  # before anybody can see the claim
+        # A caller who is cut off here cannot know whether the job is stored; if it is, it must be sent as well.
+        begun = await asyncio.shield(self._spawn(self._add(job, choices, claim), f"store {job.id}"))
+        if isinstance(begun, IdempotencyClaim):
+            return begun
+        await asyncio.wait({begun}, timeout=max(0.0, call.until - loop.time()))
+        if begun.done():
+            return begun.result()
+        return await self._context.store.get(job.id) or job
+
+    def resume(self, job: Job, choices: tuple[Choice, ...]) -> None:
+        """Send a stored job that never left."""
+        self._spawn(self._run(job, choices), f"submit {job.id}")
+
+    async def wait(self, job_id: str) -> None:
+        """Wait for a call as long as its own caller does."""
+        call = self._calls.get(job_id)
+        if call is None:
+            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(call.until):
+                await call.ended.wait()
+
+    async def drain(self) -> None:
+        """End what is running. A call that is cut off counts as unknown when the gateway opens again."""
+        while self._tasks:
+            running = list(self._tasks)
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    async def _add(
+        self, job: Job, choices: tuple[Choice, ...], claim: IdempotencyClaim | None
+    ) -> asyncio.Task[Job] | IdempotencyClaim:
+        sending: asyncio.Task[Job] | None = None
+        try:
+            events = lifecycle.history(None, job, job.created_at)
+            taken = await self._context.store.add(job, events, claim)
+            if taken is not None:
+                return taken
+            self._context.changed(None, job)
+            sending = self._spawn(self._run(job, choices), f"submit {job.id}")
+            sending.add_done_callback(lambda _: self._end(job.id))
+            return sending
+        finally:
+            if sending is None:
+                self._end(job.id)
+
+    async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
+        job = await submit.run(self._context, job, choices)
+        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
+            # The audio came with the answer and is kept already: nothing has to be fetched, so the caller gets a finished job.
+            with suppress(StorageError):  # the tracker tries again, and says so
+                await settle(self._context, job)
+            job = await self._context.store.get(job.id) or job
+        self._follow(job)
+        return job
+
+    def _end(self, job_id: str) -> None:
+        self._calls.pop(job_id).ended.set()
+
+    def _spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
