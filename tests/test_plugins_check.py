@@ -8,7 +8,9 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from musicgate.cli import cli
 from musicgate.scaffold.names import Names
 from musicgate.scaffold.project import Kind, render, write
 
@@ -96,6 +98,11 @@ def test_cases_and_failing_switches_can_be_given(site: Path) -> None:
     assert (answer["object"], answer["plugin"], answer["failed"]) == ("plugin_check", "good_one", 0)
     assert answer["passed"] + answer["skipped"] == len(answer["checks"])
     assert answer["checks"][0].keys() == {"name", "outcome", "message", "seconds"}
+
+
+def test_a_list_option_before_the_command_is_a_usage_error() -> None:
+    done = CliRunner().invoke(cli, ["plugins", "--json", "check", "good_one"])
+    assert (done.exit_code, "--json goes behind check" in done.output) == (2, True)
 
 
 def test_a_case_that_is_read_as_something_else_fails(site: Path, tmp_path: Path) -> None:

@@ -180,6 +180,11 @@ def test_new_writes_a_blocking_one_where_it_is_told(tmp_path: Path) -> None:
     assert "blocking=True" in (folder / "src/musicgate_slow_choir/declaration.py").read_text()
 
 
+def test_the_next_step_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path) -> None:
+    folder = tmp_path / "my songs"
+    assert f"  cd '{folder}' && pip" in run("plugins", "new", "dawn_choir", "--directory", str(folder)).output
+
+
 def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     done = run("plugins", "new", "dawn_choir", "--directory", str(tmp_path / "there"))

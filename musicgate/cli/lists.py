@@ -91,6 +91,8 @@ def models(*, as_json: bool, config: str | None) -> None:
 def plugins(context: click.Context, *, as_json: bool) -> None:
     """List the installed plugins; exit code 1 if one of them does not work. Or check one, or begin a new one."""
     if context.invoked_subcommand is not None:
+        if as_json:
+            raise click.UsageError(f"--json goes behind {context.invoked_subcommand}.")
         return
     from musicgate.cli import FailedError
     from musicgate.cli.table import print_json, print_table

@@ -24,6 +24,7 @@ import click
 def new(*, name: str, directory: Path | None, provider: str | None, polling: bool) -> None:
     """Write a new plugin distribution for the vendor NAME; it passes the kit as it is written."""
     import pkgutil
+    import shlex
     from datetime import UTC, datetime
     from importlib.metadata import version
 
@@ -50,6 +51,6 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
     except FileExistsError as exc:
         raise RefusedError(f"{folder} exists already; nothing was written") from exc
     click.echo(f"{folder}: {len(files)} files, a {kind.value} plugin that passes the kit\n")
-    click.echo(f"  cd {folder} && pip install -e '.[test]'")
+    click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
     click.echo(f"  musicgate plugins check {name} && pytest")
     click.echo("  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts")

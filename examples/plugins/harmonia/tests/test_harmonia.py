@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from musicgate.emulation import EmulatorOptions
@@ -21,9 +21,9 @@ SECRET = "test-secret-not-real"  # noqa: S105 - it says so
 
 
 class TestCompliance(ProviderCompliance):
-    plugin: ClassVar = musicgate_harmonia
+    plugin = musicgate_harmonia
     cases = Path(__file__).parent / "cases"
-    failure_switches: ClassVar = {"end": "broken"}
+    failure_switches = "end=broken"
 
 
 def rehearse(**switches: str) -> Rehearsal:

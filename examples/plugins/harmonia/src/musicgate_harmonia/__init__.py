@@ -1,4 +1,7 @@
-"""Harmonia, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it."""
+"""Harmonia, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it.
+
+None of these modules may have the name of a hook: importing ``emulator.py`` would put the module in the place of the hook `emulator`.
+"""
 
 from musicgate.emulation import Emulator, EmulatorOptions
 from musicgate.hookspecs import hookimpl
