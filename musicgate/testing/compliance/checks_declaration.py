@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
-from jsonschema.exceptions import SchemaError
+import attrs
 
+from musicgate.errors import PluginError
 from musicgate.model import Ability, HeaderAuth, Meter, Offer, PriceRule, Stage
 from musicgate.routing import fold_name
-from musicgate.schema import SchemaValidator
+from musicgate.schema import SchemaValidator, compose_request_schema
 from musicgate.testing.compliance.subject import Skipped
 from musicgate.testing.rehearsal import settings_defaults
 
@@ -188,7 +189,7 @@ def check_times(subject: Subject) -> None:
 def check_option_schema(subject: Subject) -> None:
     """The options are a JSON Schema 2020-12 of an object, each is described, and the schema's own examples validate."""
     schema = dict(subject.provider.options_schema)
-    validator = _compiled("Provider.options_schema", schema)
+    validator = _compiled(subject, "Provider.options_schema", schema)
     assert schema.get("type") == "object", (
         "Provider.options_schema: an option block is an object, `type` has to say so"
     )
@@ -214,7 +215,7 @@ def check_settings_schema(subject: Subject) -> None:
     schema = dict(subject.provider.settings_schema)
     if not schema:
         raise Skipped("the plugin has no settings of its own")
-    validator = _compiled("Provider.settings_schema", schema)
+    validator = _compiled(subject, "Provider.settings_schema", schema)
     properties: Any = schema.get("properties", {})
     for name, setting in properties.items():
         assert "default" in setting, f"the setting {name!r} has no default"
@@ -229,8 +230,9 @@ def check_settings_schema(subject: Subject) -> None:
     )
 
 
-def _compiled(what: str, schema: Mapping[str, object]) -> SchemaValidator:
+def _compiled(subject: Subject, what: str, schema: Mapping[str, object]) -> SchemaValidator:
     try:
-        return SchemaValidator(dict(schema))
-    except SchemaError as exc:
-        raise AssertionError(f"{what} is no JSON Schema 2020-12: {exc.message}") from exc
+        compose_request_schema([attrs.evolve(subject.provider, options_schema=schema)])
+    except PluginError as exc:
+        raise AssertionError(f"{what} is no JSON Schema 2020-12 ({exc})") from exc
+    return SchemaValidator(dict(schema))
