@@ -36,12 +36,13 @@ async def call_back(
     secret: Secret | None = SECRET,
     token: str | None = None,
     body: bytes | None = None,
+    words: str = "ok",
 ) -> Reply:
     """A callback as kie sends it."""
     stored = await house.gateway.context.store.get(job["id"])
     assert stored is not None
     told = native_id or stored.native_id or "unknown"
-    content = {"code": 200, "msg": "ok", "data": {"callbackType": "complete", "task_id": told, "data": []}}
+    content = {"code": 200, "msg": words, "data": {"callbackType": "complete", "task_id": told, "data": []}}
     headers = {}
     if secret is not None:
         stamp = str(int(time.time() - age_s))
@@ -212,13 +213,23 @@ async def test_a_flood_of_callbacks_costs_a_bounded_number_of_looks(open_house: 
     async with open_house(follow={"speed": 5.0}) as house:  # at most one look in 0.2 s, whoever calls
         job = (await house.create(wish("stop=TEXT_SUCCESS callbacks=off"))).body
         started = time.monotonic()
-        for _ in range(10):  # in waves, so that they do not all arrive while one look runs
-            replies = await asyncio.gather(*(call_back(house, job) for _ in range(10)))
+        for wave in range(10):  # so that they do not all arrive while one look runs
+            words = [f"{wave}.{number}" for number in range(10)]  # so that none is a replay
+            replies = await asyncio.gather(*(call_back(house, job, words=word) for word in words))
             assert {reply.status for reply in replies} == {200}
             await asyncio.sleep(0.02)
         await asyncio.sleep(0.2)
         took_s = time.monotonic() - started
         assert 1 <= await looks(house, job) <= 2 + took_s / 0.2
+
+
+async def test_a_replayed_callback_causes_no_second_look(patient: House) -> None:
+    job = (await patient.create(wish("stop=TEXT_SUCCESS callbacks=off"))).body
+    replies = [await call_back(patient, job) for _ in range(5)]
+    await asyncio.sleep(0.1)
+    assert replies[0].status == 200
+    assert {reply.status for reply in replies[1:]} <= {200, 409}
+    assert await looks(patient, job) == 1
 
 
 async def test_a_callback_for_a_finished_job_changes_nothing(house: House) -> None:
