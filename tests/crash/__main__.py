@@ -1,0 +1,61 @@
+"""``python -m tests.crash --kills 300 --seed 1``: a campaign, then the books; ends non-zero when they disagree."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicgate.plugins import load_plugins
+from tests.crash import books
+from tests.crash.campaign import Campaign
+from tests.crash.world import DEADLINE_S, make_world
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def main() -> int:
+    """Run, print, judge."""
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--kills", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="musicgate-crash-") as folder:
+        campaign, found = asyncio.run(run(Path(folder), arguments.kills, arguments.seed))
+        ends = books.summary(campaign)
+    print(f"{arguments.kills} kills, seed {arguments.seed}, {time.monotonic() - started:.0f} s")
+    _table("killed at", campaign.kills)
+    _table("open jobs caught while", campaign.caught)
+    _table(f"{len(campaign.wishes)} wishes ended", ends)
+    twice = sum(count > 1 for count in campaign.world.receiver.messages.values())
+    print(f"webhook messages: {len(campaign.world.receiver.messages)}, of which more than once: {twice}")
+    for complaint in found:
+        print(f"DISAGREEMENT {complaint}")
+    print("the books agree" if not found else f"the books disagree in {len(found)} places")
+    return 1 if found else 0
+
+
+async def run(folder: Path, kills: int, seed: int) -> tuple[Campaign, list[str]]:
+    """One campaign in a folder, and what the books say after it."""
+    async with make_world(folder, load_plugins()) as world:
+        campaign = Campaign(world, seed)
+        await campaign.run(kills)
+        await campaign.settle(DEADLINE_S + 30)
+        await world.stop()
+        return campaign, books.disagreements(campaign)
+
+
+def _table(title: str, counts: Mapping[str, int]) -> None:
+    print(f"\n{title}")
+    for name, count in sorted(counts.items(), key=lambda item: -item[1]):
+        print(f"  {name:<40} {count:>5}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

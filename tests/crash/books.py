@@ -1,0 +1,96 @@
+"""Compares the vendors' books with ours after a campaign: what was billed, what was made, what we know, what the customer was told."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from musicgate.adapters.measure import measure
+from musicgate.audio import NotAudioError
+from musicgate.model import AttemptOutcome, FailureClass, JobState
+from tests.crash.campaign import all_jobs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from musicgate.model import Job
+    from tests.crash.campaign import Campaign
+
+#: The only end that a crash may give a paid song: nobody can know, and the job says so.
+_HONEST_LOSS = FailureClass.UNKNOWN_OUTCOME
+
+
+def disagreements(campaign: Campaign) -> list[str]:
+    """Every place where the books disagree; empty when all is well."""
+    jobs: dict[int, list[Job]] = {}
+    for job in all_jobs(campaign.world):
+        jobs.setdefault(int(job.request.metadata["wish"]), []).append(job)
+    found = []
+    for number, name in campaign.wishes.items():
+        said = f"wish {number} ({name})"
+        found += [f"{said}: {complaint}" for complaint in _of_wish(campaign, number, jobs.get(number, []))]
+    return found
+
+
+def summary(campaign: Campaign) -> dict[str, int]:
+    """How the jobs ended."""
+    counts: dict[str, int] = {}
+    for job in all_jobs(campaign.world):
+        end = job.state.value if job.failure is None else f"failed: {job.failure.reason}"
+        counts[end] = counts.get(end, 0) + 1
+    return counts
+
+
+def _of_wish(campaign: Campaign, number: int, jobs: list[Job]) -> Iterator[str]:
+    made = {name: vendor.made_for.get(number, []) for name, vendor in campaign.world.vendors.items()}
+    tasks = [(name, task) for name, ids in made.items() for task in ids]
+    if number not in campaign.answers:
+        yield "the customer never got an answer"
+    if len(jobs) != 1:
+        yield f"{len(jobs)} jobs for one wish"
+    if len(tasks) > 1:
+        yield f"made {len(tasks)} times: {tasks}"
+    for job in jobs:
+        yield from _of_job(campaign, job, tasks)
+
+
+def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Iterator[str]:
+    if not job.state.is_final:
+        yield f"{job.id} is still {job.state}"
+        return
+    known = {(attempt.plugin, attempt.native_id) for attempt in job.attempts}
+    unclear = {
+        attempt.plugin
+        for attempt in job.attempts
+        if attempt.outcome in {AttemptOutcome.UNKNOWN, AttemptOutcome.SENT}
+    }
+    accepted = any(attempt.outcome is AttemptOutcome.ACCEPTED for attempt in job.attempts)
+    for name, task in tasks:
+        if (name, task) not in known and name not in unclear and job.state is not JobState.COMPLETED:
+            yield f"{job.id}: {name} made {task}, and we know of no such attempt"
+    if job.state is JobState.COMPLETED:
+        yield from _of_audio(campaign, job)
+        if not tasks:
+            yield f"{job.id} is completed, and no vendor made anything"
+    elif job.failure is None or job.failure.reason is not _HONEST_LOSS:
+        yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
+    elif accepted:
+        yield f"{job.id} was accepted, and lost all the same"
+    elif not job.failure.costs:
+        yield f"{job.id} is unknown, and does not say that it may have cost"
+    messages = campaign.world.receiver.jobs.get(job.id, set())
+    if len(messages) != 1:
+        yield f"{job.id}: the customer was told by {len(messages)} different messages"
+
+
+def _of_audio(campaign: Campaign, job: Job) -> Iterator[str]:
+    for track in job.tracks:
+        if track.asset is None:
+            yield f"{job.id}: track {track.index} has no audio ({track.failure_message})"
+            continue
+        try:
+            facts = measure(campaign.world.folder / "audio" / track.asset.name)
+        except (OSError, NotAudioError) as error:
+            yield f"{job.id}: track {track.index} does not play: {error}"
+        else:
+            if abs(facts.duration_s - track.asset.duration_s) > 0.01:
+                yield f"{job.id}: track {track.index} is another one than was measured"

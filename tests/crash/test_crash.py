@@ -1,0 +1,19 @@
+"""A short campaign of kills: the books of vendors and gateway agree afterwards."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.crash.__main__ import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.timeout(240)
+async def test_no_wish_is_lost_or_made_twice_by_kills(tmp_path: Path) -> None:
+    campaign, found = await run(tmp_path, kills=11, seed=7)
+    assert found == [], campaign.world.log_tail()
+    assert sum(campaign.kills.values()) == 11

@@ -1,0 +1,270 @@
+"""The world of the crash harness: a real server process that can be killed, played vendors and a webhook receiver that live on.
+
+Vendors and receiver run in the harness's own process. Every request that reaches them is an occasion to kill the server at that very moment:
+before the vendor has acted, or after it has acted and before its answer leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import re
+import signal
+import sys
+from collections import Counter, defaultdict
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+import aiohttp
+from aiohttp import web
+
+from musicgate.emulation import EmulatorOptions
+from musicgate.testing.mount import mounted
+from tests.e2e.house import free_port
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator
+    from musicgate.plugins import PluginHost
+    from musicgate.wire import HttpRequest
+
+KEY = "test-key-not-real"
+WEBHOOK_SECRET = "whsec_dGVzdC1zZWNyZXQtbm90LXJlYWwtMTIzNA=="
+SPEED = 30.0
+#: Longer than any wait for a song in this world, so that a job which ends as expired is a finding.
+DEADLINE_S = 45.0
+VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
+_MARK = re.compile(rb"wish-(\d+)-")
+
+
+class Executioner:
+    """Kills the server when an armed occasion comes."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        self.killed = asyncio.Event()
+        self._occasion: str | None = None
+        self._delay_s = 0.0
+
+    def arm(self, occasion: str, delay_s: float) -> None:
+        """Kill at the next occasion of that name, or a moment after it."""
+        self.killed.clear()
+        self._occasion, self._delay_s = occasion, delay_s
+
+    def saw(self, occasion: str) -> None:
+        """Something happened; perhaps it is what was waited for."""
+        if occasion == self._occasion:
+            self._occasion = None
+            if self._delay_s:
+                asyncio.get_running_loop().call_later(self._delay_s, self.kill)
+            else:
+                self.kill()
+
+    def kill(self) -> None:
+        """``kill -9`` now."""
+        self._occasion = None
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGKILL)
+            self.pid = None
+        self.killed.set()
+
+
+class WatchedVendor:
+    """An emulator whose every call is an occasion, and which notes which wish each task was made for."""
+
+    def __init__(
+        self,
+        name: str,
+        emulator: Emulator,
+        executioner: Executioner,
+        is_create: Callable[[HttpRequest], bool],
+    ) -> None:
+        self.name = name
+        self.books = emulator.books
+        #: Task ids by the number of the wish that they were made for.
+        self.made_for: defaultdict[int, list[str]] = defaultdict(list)
+        self._emulator = emulator
+        self._executioner = executioner
+        self._is_create = is_create
+
+    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
+        """Play, and tell before and after."""
+        kind = self._kind(request)
+        self._executioner.saw(f"{kind} asked")
+        before = len(self.books.creates)
+        answer = self._emulator.answer(request, now)
+        mark = _MARK.search(request.body)
+        if mark:
+            self.made_for[int(mark[1])] += self.books.creates[before:]
+        self._executioner.saw(f"{kind} done")
+        return answer
+
+    def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
+        """As the emulator says; a callback that leaves is an occasion as well."""
+        due = self._emulator.due_callbacks(now)
+        if due:
+            self._executioner.saw("callback")
+        return due
+
+    def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
+        """As the emulator says."""
+        self._emulator.callback_answered(callback_id, status, now)
+
+    def _kind(self, request: HttpRequest) -> str:
+        if self._is_create(request):
+            return "create"
+        return "look" if "/api/" in request.url else "media"
+
+
+class Receiver:
+    """A customer's webhook receiver: remembers how often each message came, and for which job."""
+
+    def __init__(self, executioner: Executioner) -> None:
+        self.messages: Counter[str] = Counter()
+        self.jobs: defaultdict[str, set[str]] = defaultdict(set)
+        self.delay_s = 0.0
+        self._executioner = executioner
+
+    async def take(self, request: web.Request) -> web.Response:
+        """One delivery."""
+        self._executioner.saw("webhook asked")
+        body = json.loads(await request.read())
+        message_id = request.headers["webhook-id"]
+        self.messages[message_id] += 1
+        self.jobs[str(body["data"]["id"])].add(message_id)
+        if self.delay_s:
+            await asyncio.sleep(self.delay_s)
+        self._executioner.saw("webhook done")
+        return web.Response(status=204)
+
+
+class World:
+    """Vendors, receiver, and the server's process."""
+
+    def __init__(self, folder: Path, session: aiohttp.ClientSession, executioner: Executioner) -> None:
+        self.folder = folder
+        self.database = folder / "jobs.db"
+        self.executioner = executioner
+        self.receiver = Receiver(executioner)
+        self.vendors: dict[str, WatchedVendor] = {}
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.session = session
+        self.process: Process | None = None
+
+    async def start(self) -> None:
+        """Start the server, and wait until it is ready."""
+        with (self.folder / "log.txt").open("ab") as log:
+            self.process = await asyncio.create_subprocess_exec(
+                *(sys.executable, "-m", "musicgate", "serve", "--config", str(self.folder / "gate.toml")),
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder)},
+                cwd=self.folder,
+            )
+        self.executioner.pid = self.process.pid
+        async with asyncio.timeout(30):
+            while not await self.is_ready():
+                if self.process.returncode is not None:
+                    message = f"the server ended by itself ({self.process.returncode}): {self.log_tail()}"
+                    raise AssertionError(message)
+                await asyncio.sleep(0.02)
+
+    async def gone(self) -> None:
+        """Wait until the killed process is gone."""
+        if self.process is not None:
+            await self.process.wait()
+
+    async def stop(self, number: int = signal.SIGTERM) -> int:
+        """Ask the server to stop; its exit code."""
+        assert self.process is not None
+        self.executioner.pid = None
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await self.process.wait()
+
+    async def is_ready(self) -> bool:
+        """True if the server answers that it takes work."""
+        try:
+            async with self.session.get(f"{self.url}/readyz") as answer:
+                return answer.status == 200
+        except (aiohttp.ClientError, TimeoutError):
+            return False
+
+    async def post(self, wish: dict[str, object], key: str) -> tuple[int, dict[str, object]]:
+        """One create call with an Idempotency-Key."""
+        headers = {
+            "Authorization": f"Bearer {KEY}",
+            "Idempotency-Key": key,
+            "Content-Type": "application/json",
+        }
+        async with self.session.post(f"{self.url}/v1/music/generate", json=wish, headers=headers) as answer:
+            return answer.status, await answer.json()
+
+    async def get(self, path: str) -> tuple[int, bytes]:
+        """One GET with the key."""
+        async with self.session.get(
+            f"{self.url}{path}", headers={"Authorization": f"Bearer {KEY}"}
+        ) as answer:
+            return answer.status, await answer.read()
+
+    def log_tail(self) -> str:
+        """The last lines that the server wrote."""
+        return "\n".join((self.folder / "log.txt").read_text("utf-8", "replace").splitlines()[-20:])
+
+
+def _is_create(name: str) -> Callable[[HttpRequest], bool]:
+    path = {
+        "suno_kie": "/api/v1/generate",
+        "apiin_one": "/api/v1/audio/music",
+        "elevenlabs": "/v1/music",
+        "minimax": "/v1/music_generation",
+    }[name]
+    return lambda request: request.method == "POST" and path in request.url
+
+
+@asynccontextmanager
+async def make_world(folder: Path, plugins: PluginHost, **server: object) -> AsyncIterator[World]:
+    """A world whose server is not started yet; whatever runs at the end is killed."""
+    executioner = Executioner()
+    async with AsyncExitStack() as stack:
+        timeout = aiohttp.ClientTimeout(total=30)
+        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
+        world = World(folder, session, executioner)
+        tables = []
+        for name in VENDORS:
+            # The receiver of kie's limit is tested elsewhere; here it would only slow the campaign down.
+            switches = {"rate": "off", "callbacks": "double"} if name == "suno_kie" else {}
+            emulator = plugins.providers[name].emulator(EmulatorOptions(speed=SPEED, switches=switches))
+            world.vendors[name] = WatchedVendor(name, emulator, executioner, _is_create(name))
+            origin = await stack.enter_async_context(mounted(world.vendors[name]))
+            tables.append(f'[providers.{name}]\napi_key = "{KEY}"\nbase_url = "{origin}"')
+        receiver = web.Application()
+        receiver.router.add_post("/hook", world.receiver.take)
+        runner = web.AppRunner(receiver, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        hook = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+        settings = {"port": world.port, "public_url": world.url, "create_wait_s": 0.2, **server}
+        lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
+        (folder / "gate.toml").write_text(
+            "\n".join(
+                [
+                    f"[server]\n{lines}",
+                    f'[store]\nurl = "sqlite:///{world.database}"',
+                    f'[assets]\nurl = "{(folder / "audio").as_uri()}"',
+                    "[network]\nallow_private_addresses = true",
+                    f"[follow]\nspeed = {SPEED}\ndeadline_s = {DEADLINE_S}",
+                    f'[[accounts]]\nname = "test"\nkey = "{KEY}"\nwebhook_url = "{hook}"\nwebhook_secret = "{WEBHOOK_SECRET}"',
+                    *tables,
+                ]
+            ),
+            "utf-8",
+        )
+        stack.callback(executioner.kill)
+        yield world
