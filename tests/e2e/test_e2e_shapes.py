@@ -239,6 +239,11 @@ async def test_a_track_without_any_link_is_not_shown(scripted: House, script: Sc
         ({"code": 200, "data": {"taskId": "", "task_id": "b"}, "taskId": "c"}, "b"),
         ({"code": 200, "data": {}, "taskId": "c", "task_id": "d"}, "c"),
         ({"code": 200, "data": None, "task_id": "d"}, "d"),
+        pytest.param(
+            {"code": 200, "id": "e"},
+            "e",
+            marks=pytest.mark.xfail(reason="the suno_kie plugin does not look for the contract's last key"),
+        ),
         ({"code": 200, "data": {"taskId": " padded "}}, "padded"),
         ({"code": 200, "data": {"taskId": 12345}}, "12345"),
     ],
@@ -294,6 +299,26 @@ async def test_every_bad_word_of_minimax(scripted: House, script: ScriptedVendor
         assert (job["status"], job["error"]["reason"]) == ("failed", "upstream_failed")
     else:
         assert (reply.status, reply.body["reason"]) == (502, "upstream_failed")
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        *((word, "completed") for word in ("completed", "Succeeded", "success", None, "whatever")),
+        *((word, "in_progress") for word in ("running", "in_progress", "processing", "queued", "pending")),
+        *((word, "failed") for word in ("failed", "Error")),
+    ],
+)
+async def test_every_word_of_eleven(
+    scripted: House, script: ScriptedVendor, word: str | None, status: str
+) -> None:
+    """The vendor answers with audio; the contract's table is for gateways that answered with a link."""
+    script.created = {"id": "song", "status": word, "audio_url": "https://media.example.com/1.mp3"}
+    script.status = 200
+    reply = await scripted.create({"model": "elevenlabs/music", "prompt": "rain"})
+    assert (reply.status, reply.body["nativeResponseId"]) == (200, "song")
+    job = reply.body if status == "in_progress" else await scripted.finish(reply.body["id"])
+    assert job["status"] == status
 
 
 @pytest.mark.parametrize(
