@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from musicgate.model import (
         Attempt,
+        Delivery,
         Failure,
         Job,
         JsonObject,
@@ -132,6 +133,35 @@ def render_usage(usage: Usage) -> dict[str, object]:
             ],
         }
     return answer
+
+
+def render_message(kind: str, at: datetime, data: Mapping[str, object]) -> dict[str, object]:
+    """What a webhook says: what happened, when, to what. Source: Standard Webhooks 1.0.0, "Payload structure"."""
+    return {"type": kind, "timestamp": _time(at), "data": data}
+
+
+def render_delivery(delivery: Delivery) -> dict[str, object]:
+    """A message to a webhook, with what became of it, as the delivery log lists it."""
+    return {
+        "id": delivery.id,
+        "object": "webhook_delivery",
+        "music_id": delivery.job_id,
+        "type": delivery.type,
+        "url": delivery.url,
+        "status": delivery.status.value,
+        "created_at": _time(delivery.created_at),
+        "next_attempt_at": _time(delivery.next_try_at),
+        "attempts": delivery.attempts,
+        "tries": [
+            {
+                "at": _time(tried.at),
+                "status_code": tried.http_status,
+                "duration_ms": round(tried.duration_s * 1000),
+                "error": tried.error,
+            }
+            for tried in delivery.tries
+        ],
+    }
 
 
 def render_request(request: HttpRequest, mask: Mapping[str, str]) -> dict[str, object]:

@@ -346,6 +346,29 @@ class HandClock:
         self.moment += timedelta(seconds=seconds)
 
 
+class ScriptedWebhooks:
+    """Customers' webhooks: answers from a list, then 200; a text is a reason why no answer came.
+
+    Attributes:
+        sent: url, headers and parsed body of each message.
+    """
+
+    def __init__(self) -> None:
+        """Begin with nothing to say."""
+        self.answers: deque[HttpResponse | int | str] = deque()
+        self.sent: list[tuple[str, Mapping[str, str], Any]] = []
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    ) -> HttpResponse:
+        """Remember, and answer."""
+        self.sent.append((url, headers, json.loads(body)))
+        answer = self.answers.popleft() if self.answers else 200
+        if isinstance(answer, str):
+            raise ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=answer))
+        return HttpResponse(status=answer) if isinstance(answer, int) else answer
+
+
 @attrs.frozen(kw_only=True)
 class House:
     """A gateway without a socket, and everything in it that a test looks at."""
@@ -415,6 +438,7 @@ def context_of(
         transport=transport,
         store=store,
         assets=assets,
+        webhooks=ScriptedWebhooks(),
         changed=changed or _tell_nobody,
         new_id=lambda prefix: f"{prefix}{next(numbers):04}",
         new_token=lambda: "token-not-real",

@@ -19,7 +19,7 @@ from musicgate import (
 from musicgate.audio import riff_wav
 from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.gateway.follow import advance
-from musicgate.model import AttemptOutcome, JobEvent, Meter
+from musicgate.model import AttemptOutcome, Delivery, JobEvent, Meter
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import KEY, START, FakeVendor, House, broken_link, house_of, lost, unreached
@@ -410,10 +410,12 @@ async def test_delivered_job_that_cannot_be_settled_yet_is_followed(
     store = MemoryJobStore()
     replace = store.replace
 
-    async def replace_unless_completed(old: Job, new: Job, events: Sequence[JobEvent]) -> Job | None:
+    async def replace_unless_completed(
+        old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery]
+    ) -> Job | None:
         if new.state is JobState.COMPLETED:
             raise StorageError("disk full")
-        return await replace(old, new, events)
+        return await replace(old, new, events, deliveries)
 
     monkeypatch.setattr(store, "replace", replace_unless_completed)
     async with house_of(tmp_path / "a", FakeVendor("one", blocking=True), store=store) as house:

@@ -41,6 +41,7 @@ async def furnish(
     from musicgate.adapters.files import FileAssetStore
     from musicgate.adapters.sqlite import SqliteJobStore
     from musicgate.adapters.transport import AiohttpTransport
+    from musicgate.adapters.webhook_client import AiohttpWebhookClient
 
     providers = live_providers(settings, host)
     declared = [live.provider for live in providers.values()]
@@ -48,8 +49,12 @@ async def furnish(
     clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        allow_private_addresses = settings.network.allow_private_addresses
         transport = await stack.enter_async_context(
-            AiohttpTransport(clock=clock, allow_private_addresses=settings.network.allow_private_addresses)
+            AiohttpTransport(clock=clock, allow_private_addresses=allow_private_addresses)
+        )
+        webhooks = await stack.enter_async_context(
+            AiohttpWebhookClient(clock=clock, allow_private_addresses=allow_private_addresses)
         )
         yield GatewayContext(
             settings=settings,
@@ -61,6 +66,7 @@ async def furnish(
             transport=transport,
             store=store,
             assets=FileAssetStore(assets_path(settings)),
+            webhooks=webhooks,
             changed=changed,
             new_id=lambda prefix: f"{prefix}{ULID()}",
             new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from musicgate.model import Job, Provider, ProviderSettings, Secret
     from musicgate.plugins import PluginHost, ProviderPlugin
-    from musicgate.ports import AssetStore, Clock, JobStore, Transport
+    from musicgate.ports import AssetStore, Clock, JobStore, Transport, WebhookClient
     from musicgate.schema import SchemaValidator
     from musicgate.settings import Settings
 
@@ -45,7 +45,9 @@ class GatewayContext:
     Attributes:
         validator: the composed request schema.
         blocks: names of the vendor blocks in it.
+        webhooks: the socket to customers.
         changed: called with every job version that was stored.
+        announced: rings when there is something new in the outbox.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -59,9 +61,11 @@ class GatewayContext:
     transport: Transport
     store: JobStore
     assets: AssetStore
+    webhooks: WebhookClient
     changed: Callable[[Job | None, Job], None]
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
+    announced: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     @property
     def speed(self) -> float:

@@ -22,6 +22,7 @@ from musicgate.gateway.submissions import Submissions
 from musicgate.gateway.sweep import Sweeper
 from musicgate.gateway.take_up import spread_s, take_up
 from musicgate.gateway.tracker import Tracker
+from musicgate.gateway.webhooks import Webhooks
 from musicgate.model import IdempotencyClaim
 from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
@@ -48,6 +49,8 @@ class Gateway:
     def __init__(self, context: GatewayContext, changes: Changes) -> None:
         """Take a furnished house, whose every stored version is told to ``changes``; `Gateway.open` furnishes one."""
         self.context = context
+        #: The messages to customers about their jobs.
+        self.webhooks = Webhooks(context)
         self._changes = changes
         self._submissions = Submissions(context, self._follow)
         self._callbacks = SeenCallbacks()
@@ -89,6 +92,7 @@ class Gateway:
             housework = [
                 asyncio.create_task(gateway._tracker.run(), name="tracker"),
                 asyncio.create_task(Sweeper(context).run(), name="sweeper"),
+                asyncio.create_task(gateway.webhooks.run(), name="webhooks"),
             ]
             try:
                 await gateway._take_up()
@@ -107,12 +111,20 @@ class Gateway:
         """
         return preparing.read_request(self.context, body)
 
-    def plan(self, request: MusicRequest, *, strict: bool = False, beta_channel: bool = False) -> Preparation:
+    def plan(
+        self,
+        request: MusicRequest,
+        *,
+        account: str = LOCAL_ACCOUNT,
+        strict: bool = False,
+        beta_channel: bool = False,
+    ) -> Preparation:
         """Dry run: who would be asked, in which order, with which native request. Spends nothing, stores nothing.
 
         Raises:
             RequestError: nobody could be asked, with the first reason.
         """
+        self.webhooks.check(account, request.webhook_url)
         url = self.context.callback_url(_MASKED_TOKEN, _MASKED_TOKEN)
         return preparing.prepare(
             self.context, request, callback_url=url, strict=strict, beta_channel=beta_channel
@@ -153,6 +165,7 @@ class Gateway:
             earlier = await context.store.find_claim(account, idempotency.route, idempotency.key)
             if earlier is not None:
                 return await self._again(earlier, idempotency)
+        self.webhooks.check(account, request.webhook_url)
         job_id, token = context.new_id("music_"), context.new_token()
         url = context.callback_url(job_id, token)
         prepared = preparing.prepare(
@@ -319,4 +332,7 @@ class Gateway:
             if choices:
                 self._submissions.resume(job, choices)
             else:
-                self._tracker.watch(job.id, 0.0 if job.delivered_at else spread_s(job, self.context.speed) / self.context.speed)
+                self._tracker.watch(
+                    job.id,
+                    0.0 if job.delivered_at else spread_s(job, self.context.speed) / self.context.speed,
+                )

@@ -171,16 +171,12 @@ def _losses(choice: Choice) -> int:
 
 
 def _own_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
-    unknown = [
+    return tuple(
         OptionWarning(
             code=WarningCode.UNKNOWN_KEY, path=(key,), message=f"{key} is not known here and was ignored"
         )
         for key in request.unknown_keys
-    ]
-    if request.webhook_url is not None:
-        message = "this version does not deliver webhooks; poll the job instead"
-        unknown.append(OptionWarning(code=WarningCode.NOT_APPLIED, path=("webhook_url",), message=message))
-    return tuple(unknown)
+    )
 
 
 def _as_error(warning: OptionWarning) -> RequestError:

@@ -11,6 +11,7 @@ import attrs
 
 from musicgate import audio, lifecycle
 from musicgate.errors import MusicgateError, StorageError
+from musicgate.gateway.targets import messages_about
 from musicgate.model import Asset, Failure, FailureClass, JobUpdate
 
 if TYPE_CHECKING:
@@ -45,9 +46,13 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         wanted = edit(job)
         if wanted is job:
             return job
-        stored = await context.store.replace(job, wanted, lifecycle.history(job, wanted, wanted.updated_at))
+        messages = messages_about(context, job, wanted)
+        events = lifecycle.history(job, wanted, wanted.updated_at)
+        stored = await context.store.replace(job, wanted, events, messages)
         if stored is not None:
             context.changed(job, stored)
+            if messages:
+                context.announced.set()
             return stored
         newest = await context.store.get(job.id)
         if newest is None:

@@ -13,6 +13,7 @@ from musicgate.web.auth import Accounts
 from musicgate.web.errors import envelope
 from musicgate.web.middleware import GENERATION_ID, surround
 from musicgate.web.music import MusicRoutes
+from musicgate.web.webhooks import WebhookRoutes
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
@@ -26,7 +27,9 @@ def make_app(gateway: Gateway) -> web.Application:
     """
     settings = gateway.context.settings
     app = web.Application(middlewares=[surround], client_max_size=settings.server.max_body_bytes)
-    app.add_routes(MusicRoutes(gateway, Accounts(settings.accounts)).routes())
+    accounts = Accounts(settings.accounts)
+    app.add_routes(MusicRoutes(gateway, accounts).routes())
+    app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
     return app

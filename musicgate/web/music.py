@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from musicgate.gateway import Gateway
     from musicgate.model import Failure, MusicRequest, Offer, Provider, Track
+    from musicgate.settings import Account
     from musicgate.web.auth import Accounts
 
 _YES = frozenset({"1", "true", "yes"})
@@ -77,7 +78,7 @@ class MusicRoutes:
         if wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES:
             answer["meta"] = {
                 **cast("dict[str, object]", answer["meta"]),
-                "routing": self._routing(wish, beta=account.beta),
+                "routing": self._routing(wish, account),
             }
         return self._job_response(job, answer)
 
@@ -124,7 +125,9 @@ class MusicRoutes:
         """``POST /v1/music/plan``: the dry run."""
         account = self._accounts.identify(request)
         wish = self._gateway.read(await read_json(request))
-        prepared = self._gateway.plan(wish, strict=_prefers_strict(request), beta_channel=account.beta)
+        prepared = self._gateway.plan(
+            wish, account=account.name, strict=_prefers_strict(request), beta_channel=account.beta
+        )
         return _json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
 
     async def models(self, request: web.Request) -> web.Response:
@@ -164,8 +167,8 @@ class MusicRoutes:
         await self._gateway.callback(request.match_info["job_id"], request.match_info["token"], headers, body)
         return _json({"code": 200, "msg": "success"})
 
-    def _routing(self, wish: MusicRequest, *, beta: bool) -> dict[str, object]:
-        plan = render_plan(wish, self._gateway.plan(wish, beta_channel=beta))
+    def _routing(self, wish: MusicRequest, account: Account) -> dict[str, object]:
+        plan = render_plan(wish, self._gateway.plan(wish, account=account.name, beta_channel=account.beta))
         candidates = [
             candidate["provider_plugin"] for candidate in cast("list[dict[str, object]]", plan["candidates"])
         ]

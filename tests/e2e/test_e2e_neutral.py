@@ -217,7 +217,6 @@ async def test_every_neutral_wish_is_sent_or_reported(
         ("elevenlabs/music", "elevenlabs", {"prompt": "x", "title": "t"}, "title"),
         ("minimax/music-2.6", "minimax", {"prompt": "x", "duration": 30}, "duration"),
         ("minimax/music-2.6", "minimax", {"prompt": "x", "style": "jazz"}, "style"),
-        ("suno/v5", "suno_kie", {"prompt": "x", "webhook_url": "https://example.com/h"}, "webhook_url"),
     ],
 )
 async def test_strict_handling_turns_a_warning_into_a_refusal_by_name(

@@ -1,0 +1,84 @@
+"""The routes about webhooks that we send: the log of a job's messages, replay, test; no rule about sending."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from musicgate.answers import render_delivery
+from musicgate.errors import RequestError
+from musicgate.web.body import read_json
+from musicgate.wire import write_json
+
+if TYPE_CHECKING:
+    from musicgate.gateway import Gateway
+    from musicgate.web.auth import Accounts
+
+
+class WebhookRoutes:
+    """Handlers of the webhook routes."""
+
+    def __init__(self, gateway: Gateway, accounts: Accounts) -> None:
+        """Serve one gateway to these accounts."""
+        self._gateway = gateway
+        self._accounts = accounts
+
+    def routes(self) -> list[web.RouteDef]:
+        """The routes, under both names of the music route."""
+        listed = []
+        for base in ("/v1/music/generate", "/v1/music/generations"):
+            listed += [
+                web.get(f"{base}/{{music_id}}/webhooks", self.log, allow_head=False),
+                web.post(f"{base}/{{music_id}}/webhooks/{{message_id}}/replay", self.replay),
+            ]
+        return [*listed, web.post("/v1/webhooks/test", self.test)]
+
+    async def log(self, request: web.Request) -> web.Response:
+        """``GET .../{music_id}/webhooks``: what was sent about a job, and what became of it."""
+        account = self._accounts.identify(request)
+        job = await self._gateway.find(request.match_info["music_id"], account=account.name)
+        data = [render_delivery(delivery) for delivery in await self._gateway.webhooks.log(job)]
+        return _json({"object": "list", "data": data})
+
+    async def replay(self, request: web.Request) -> web.Response:
+        """``POST .../{music_id}/webhooks/{message_id}/replay``: once more, with the same id. Answered before it is sent."""
+        account = self._accounts.identify(request)
+        job = await self._gateway.find(request.match_info["music_id"], account=account.name)
+        delivery = await self._gateway.webhooks.replay(job, request.match_info["message_id"])
+        return _json(render_delivery(delivery), status=202)
+
+    async def test(self, request: web.Request) -> web.Response:
+        """``POST /v1/webhooks/test``: a signed message to the account's address, or to ``url``; answers with what came of it."""
+        account = self._accounts.identify(request)
+        body = await read_json(request) if request.can_read_body else {}
+        if not isinstance(body, dict) or not isinstance(body.get("url"), str | None):
+            raise RequestError(
+                "validation_error", "the body is an object with a url, or empty", path=("url",)
+            )
+        unknown = [key for key in body if key != "url"]
+        if unknown:
+            raise RequestError("validation_error", "is not known here", path=(unknown[0],))
+        result = await self._gateway.webhooks.test(account.name, body.get("url"))
+        tried = result.answer.as_try()
+        return _json(
+            {
+                "object": "webhook_test",
+                "id": result.id,
+                "url": result.url,
+                "delivered": result.answer.is_delivered,
+                "status_code": tried.http_status,
+                "duration_ms": round(tried.duration_s * 1000),
+                "error": tried.error,
+                "enabled_again": result.enabled_again,
+            }
+        )
+
+
+def _json(value: object, status: int = 200) -> web.Response:
+    return web.Response(
+        body=write_json(value),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "private, no-store"},
+    )
