@@ -117,6 +117,10 @@ def _plugin(one: Provider) -> str:
         ("polled", polls),
         ("time-outs", times),
         ("create calls at a time", number(one.max_parallel_creates) if one.max_parallel_creates else "any"),
+        (
+            "create calls in a while",
+            f"{one.create_window.calls} in {one.create_window.per_s:g} s" if one.create_window else "any",
+        ),
         ("largest answer", f"{one.max_answer_bytes // 1024**2} MiB"),
         ("vendor's page", f"<{one.docs_url}>" if one.docs_url else "-"),
     ]

@@ -7,6 +7,7 @@ MusicgateError
 │   ├── InvalidRequestError      the body breaks the schema; carries every violation
 │   ├── UnsupportedOptionError   an option that the chosen provider cannot be told
 │   ├── UnauthorisedError        no key, or a key we do not know
+│   ├── LimitReachedError        the account may not have one more, yet
 │   └── JobNotFoundError         no such job in the caller's account
 ├── ProviderError            a vendor failed, or cannot be understood
 └── StorageError             our own store or disk failed
@@ -20,6 +21,7 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from musicgate.model.failure import Failure
     from musicgate.model.json_types import JsonValue
@@ -126,6 +128,30 @@ class UnauthorisedError(RequestError):
     def __init__(self, reason: str, message: str) -> None:
         """Keep the contract's reason token."""
         super().__init__("unauthorised", message, reason=reason)
+
+
+class LimitReachedError(RequestError):
+    """The account has reached one of its limits; ``reason`` names it.
+
+    Attributes:
+        reset_at: when it is worth trying again.
+        min_usd: how much would have to be left of the day's money, where money is the reason.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        reset_at: datetime,
+        retry_after_s: float | None = None,
+        min_usd: float | None = None,
+    ) -> None:
+        """Money is another code than calls and jobs."""
+        code = "key_limit_exceeded" if min_usd is None else "insufficient_funds"
+        super().__init__(code, message, reason=reason, retry_after_s=retry_after_s)
+        self.reset_at = reset_at
+        self.min_usd = min_usd
 
 
 class JobNotFoundError(RequestError):

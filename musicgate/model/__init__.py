@@ -26,6 +26,7 @@ from musicgate.model.provider import (
     PollSchedule,
     PriceRule,
     Provider,
+    RateWindow,
     Stage,
     Timeouts,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "PriceRule",
     "Provider",
     "ProviderSettings",
+    "RateWindow",
     "RoutingOptions",
     "Secret",
     "Stage",

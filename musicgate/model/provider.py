@@ -62,6 +62,14 @@ class PollSchedule:
 
 
 @attrs.frozen(kw_only=True)
+class RateWindow:
+    """At most ``calls`` in any ``per_s`` seconds, as a vendor counts them."""
+
+    calls: int
+    per_s: float
+
+
+@attrs.frozen(kw_only=True)
 class Timeouts:
     """Per-call time-outs in seconds. A local time-out is not a verdict on the song."""
 
@@ -149,7 +157,8 @@ class Provider:
         deadline_s: seconds after which an open job is given up.
         retention_s: shortest known life of the vendor's media links in seconds, or None.
         max_answer_bytes: largest API answer that is read.
-        max_parallel_creates: how many create calls may run at a time, or None.
+        max_parallel_creates: how many create calls may run at a time, or None; the operator may override it.
+        create_window: how many create calls the vendor takes in which time, or None. What is too many or too much waits for its turn.
         docs_url: the vendor's page.
     """
 
@@ -178,4 +187,5 @@ class Provider:
     retention_s: float | None = None
     max_answer_bytes: int = 4 * 1024 * 1024
     max_parallel_creates: int | None = None
+    create_window: RateWindow | None = None
     docs_url: str = ""

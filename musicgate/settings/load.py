@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from functools import partial
@@ -12,6 +13,7 @@ import attrs
 
 from musicgate.delivery import is_address
 from musicgate.errors import ConfigError
+from musicgate.limits import AccountLimits
 from musicgate.model import Secret
 from musicgate.settings.convert import signing_secret, typed_value
 from musicgate.settings.values import (
@@ -28,7 +30,7 @@ from musicgate.settings.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 PREFIX = "MUSICGATE_"
 #: Variables with the prefix that are no settings of a section.
@@ -43,6 +45,7 @@ _SECTIONS: dict[str, type[Any]] = {
     "network": NetworkSettings,
     "follow": FollowSettings,
     "retention": RetentionSettings,
+    "limits": AccountLimits,
     "webhooks": WebhookSettings,
 }
 
@@ -53,6 +56,7 @@ _ACCOUNT_KEYS: dict[str, Any] = {
     "key_hash": str,
     "expires_at": str,
     "beta": bool,
+    **get_type_hints(AccountLimits),
     "webhook_url": str,
     "webhook_secret": Secret | None,
     "webhook_secret_previous": Secret | None,
@@ -216,7 +220,19 @@ def _check_ranges(settings: Settings) -> None:
             "must be greater than 0",
         ),
         ("assets.max_bytes", settings.assets.max_bytes > 0, "must be greater than 0"),
+        *_limit_ranges("limits", settings.limits),
+        *(
+            check
+            for index, account in enumerate(settings.accounts)
+            for check in _limit_ranges(f"accounts[{index}]", account)
+        ),
     )
     for key, holds, message in checks:
         if not holds:
             raise ConfigError(message, key=key, source=settings.source)
+
+
+def _limit_ranges(where: str, said: AccountLimits | Account) -> Iterator[tuple[str, bool, str]]:
+    for name in attrs.fields_dict(AccountLimits):
+        value = getattr(said, name)
+        yield f"{where}.{name}", value is None or 0 <= value < math.inf, "must be a number from 0 on"

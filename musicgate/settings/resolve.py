@@ -16,7 +16,14 @@ if TYPE_CHECKING:
     from musicgate.settings.values import Settings
 
 #: Keys that every ``[providers.<plugin>]`` table may have; the rest is the plugin's own.
-_PROVIDER_KEYS = {"api_key": str, "base_url": str, "webhook_secret": str, "priority": int, "enabled": bool}
+_PROVIDER_KEYS = {
+    "api_key": str,
+    "base_url": str,
+    "webhook_secret": str,
+    "priority": int,
+    "enabled": bool,
+    "max_parallel_creates": int,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -51,6 +58,8 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
         raise ConfigError(
             "must begin with http:// or https://", key=f"{where}.base_url", source=settings.source
         )
+    if common.get("max_parallel_creates", 1) < 1:
+        raise ConfigError("must be at least 1", key=f"{where}.max_parallel_creates", source=settings.source)
     declared = provider.settings_schema.get("properties", {})
     properties: Mapping[str, Any] = declared if isinstance(declared, dict) else {}
     for name in table:
@@ -59,7 +68,11 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
     defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
     typed = {name: by_schema(properties[name], value) for name, value in table.items()}
     return ResolvedProvider(
-        provider=attrs.evolve(provider, priority=common.get("priority", provider.priority)),
+        provider=attrs.evolve(
+            provider,
+            priority=common.get("priority", provider.priority),
+            max_parallel_creates=common.get("max_parallel_creates", provider.max_parallel_creates),
+        ),
         settings=ProviderSettings(
             base_url=base_url.rstrip("/"),
             options={**defaults, **typed},

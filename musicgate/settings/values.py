@@ -9,7 +9,10 @@ from typing import Any
 import attrs
 import platformdirs
 
+from musicgate.limits import AccountLimits
 from musicgate.model import Secret
+
+_NO_LIMITS = AccountLimits()
 
 
 @attrs.frozen(kw_only=True)
@@ -103,6 +106,10 @@ class Account:
     expires_at: str = ""
     #: May use providers in stage beta.
     beta: bool = False
+    #: None = as ``[limits]`` says; 0 = no limit.
+    requests_per_minute: int | None = None
+    max_open_jobs: int | None = None
+    max_usd_per_day: float | None = None
     #: Where the account's jobs are told about, unless a request names another address.
     webhook_url: str = ""
     webhook_secret: Secret | None = None
@@ -126,6 +133,7 @@ class Settings:
     follow: FollowSettings = FollowSettings()
     retention: RetentionSettings = RetentionSettings()
     webhooks: WebhookSettings = WebhookSettings()
+    limits: AccountLimits = _NO_LIMITS
     accounts: tuple[Account, ...] = ()
     providers: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, repr=lambda tables: repr(sorted(tables))
@@ -135,6 +143,17 @@ class Settings:
         factory=lambda: Path(platformdirs.user_data_dir("musicgate", appauthor=False))
     )
     source: str | None = None
+
+    def limits_of(self, account: str) -> AccountLimits:
+        """What an account may do: what its own table says, else ``[limits]``. Of several keys of one account, the last that says it counts."""
+        said = {
+            name: value
+            for entry in self.accounts
+            if entry.name == account
+            for name in attrs.fields_dict(AccountLimits)
+            if (value := getattr(entry, name)) is not None
+        }
+        return attrs.evolve(self.limits, **said)
 
     @property
     def store_url(self) -> str:

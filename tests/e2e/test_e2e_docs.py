@@ -16,6 +16,7 @@ from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Secret
 from musicgate.model.failure import RULES
 from musicgate.settings import Account, Settings, load_settings, resolve
+from musicgate.settings.resolve import _PROVIDER_KEYS
 from musicgate.web.app import make_app
 from musicgate.web.errors import STATUS_OF
 
@@ -160,7 +161,7 @@ async def test_the_keys_of_accounts_are_documented() -> None:
 async def test_the_keys_of_providers_are_documented(plugins: PluginHost) -> None:
     part = SETTINGS.partition("## `[providers.<plugin>]`")[2].partition("\n## ")[0]
     common = {row[0] for row in tables(part, "key", "")}
-    assert common == {"api_key", "base_url", "webhook_secret", "priority", "enabled"}
+    assert common == set(_PROVIDER_KEYS)
     declared = {name: plugin.provider for name, plugin in plugins.providers.items()}
     names = {row[0]: row[1:] for row in tables(part, "plugin", "key", "base URL")}
     assert names == {

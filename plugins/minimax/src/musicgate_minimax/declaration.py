@@ -5,7 +5,17 @@ from typing import Final
 
 import musicgate_schemas
 from musicgate.hookspecs import hookimpl
-from musicgate.model import Ability, Limits, Meter, Offer, PollSchedule, PriceRule, Provider, Timeouts
+from musicgate.model import (
+    Ability,
+    Limits,
+    Meter,
+    Offer,
+    PollSchedule,
+    PriceRule,
+    Provider,
+    RateWindow,
+    Timeouts,
+)
 from musicgate_minimax.models import RULES, ModelRules, rules_of
 from musicgate_minimax.parts import BLOCK
 
@@ -97,7 +107,8 @@ def provider() -> Provider:
         retention_s=86_400.0,
         # Five minutes at 256 kbit/s are about 10 MB of audio, 20 MB as hex.
         max_answer_bytes=64 * 1024 * 1024,
-        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (20 connections).
+        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute, 20 connections).
         max_parallel_creates=20,
+        create_window=RateWindow(calls=120, per_s=60.0),
         docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
     )

@@ -23,6 +23,7 @@ from musicgate.model import (
     PriceRule,
     Provider,
     ProviderSettings,
+    RateWindow,
     Timeouts,
 )
 
@@ -202,6 +203,8 @@ PROVIDER: Final = Provider(
     # ASSUMED: twenty minutes; the vendor itself gives up after ten (code 408).
     deadline_s=1200.0,
     retention_s=RETENTION_S,
+    # Source: docs.kie.ai, getting started, early 2026: 20 new tasks in 10 s; what is more is refused, not queued.
+    create_window=RateWindow(calls=20, per_s=10.0),
     docs_url="https://docs.kie.ai/suno-api/generate-music",
 )
 
