@@ -16,6 +16,7 @@ from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, PROVIDER, SETTINGS_SCHEMA, tiny
 
 _PRICE = OFFER.prices[0]
+_SONGS: Any = "songs"
 _NO_HOOKS: dict[str, Any] = dict.fromkeys(tiny_plugin.HOOKS)
 
 
@@ -69,4 +70,29 @@ FAULTS: tuple[Fault, ...] = (
         settings_schema={**SETTINGS_SCHEMA, "properties": {"region": {"description": "x", "type": "integer", "default": "eu"}}})),
     fault("settings_schema", "takes misspelt settings", "misspelt", lambda: broken.declares(
         settings_schema={**SETTINGS_SCHEMA, "additionalProperties": True})),
+    fault("names_agree", "a name in capitals", "lower-case", lambda: tiny(
+        "musicgate_Tiny", provider=broken.declares(plugin="Tiny").provider)),
+    fault("names_agree", "a blank family name", "Provider.name", lambda: broken.declares(name="")),
+    fault("names_agree", "a blank block", "option_block", lambda: broken.declares(option_block="")),
+    fault("address_and_variables", "no host", "no host", lambda: broken.declares(base_url="https:///v1")),
+    fault("address_and_variables", "a query", "holds a query", lambda: broken.declares(base_url="https://tiny.example/v1?a=b")),
+    fault("address_and_variables", "a fragment", "holds a fragment", lambda: broken.declares(base_url="https://tiny.example/v1#a")),
+    fault("address_and_variables", "auth as a word", "not a HeaderAuth", lambda: broken.declares(auth="Bearer")),
+    fault("address_and_variables", "a scheme of two words", "auth.scheme", lambda: broken.declares(
+        auth=attrs.evolve(PROVIDER.auth, scheme="Bearer of"))),
+    fault("offers", "a blank id", "id is blank", lambda: broken.offers(model="", aliases=())),
+    fault("offers", "an ability as a word", "no Ability", lambda: broken.offers(abilities=frozenset({"singing"}))),
+    fault("offers", "a choice of no formats", "no format to choose", lambda: broken.offers(formats=())),
+    fault("offers", "no tracks", "gives 0 tracks", lambda: broken.offers(tracks=0)),
+    fault("offers", "a limit of nothing", "limits.prompt_chars is 0", lambda: broken.offers(limits=Limits(prompt_chars=0))),
+    fault("offers", "a meter as a word", "no Meter", lambda: broken.offers(prices=(attrs.evolve(_PRICE, meter=_SONGS),))),
+    fault("offers", "two prices for one thing", "same meter", lambda: broken.offers(prices=(_PRICE, _PRICE))),
+    fault("times", "ten looks a second", "flood", lambda: broken.declares(poll=PollSchedule(min_s=0.1))),
+    fault("times", "a create call beyond the deadline", "timeouts.create_s", lambda: broken.declares(
+        timeouts=Timeouts(create_s=9_000.0))),
+    fault("times", "a stage as a word", "no Stage", lambda: broken.declares(stage="ready")),
+    fault("option_schema", "a block that is a text", "`type` has to say so", lambda: broken.options(type="string")),
+    fault("option_schema", "another dialect", "is written in", lambda: broken.options(**{"$schema": "http://json-schema.org/draft-07/schema#"})),
+    fault("settings_schema", "a setting without description", "no description", lambda: broken.declares(
+        settings_schema={**SETTINGS_SCHEMA, "properties": _without(SETTINGS_SCHEMA, "region", "description")})),
 )  # fmt: skip

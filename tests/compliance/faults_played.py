@@ -2,16 +2,18 @@
 
 import itertools
 import time
+from collections.abc import Callable
 from typing import Any
 
 import attrs
 
-from musicgate.emulation import EmulatedAnswer
+from musicgate.emulation import EmulatedAnswer, EmulatorOptions
 from musicgate.hookspecs import Step
 from musicgate.model import (
     FailureClass,
     JobUpdate,
 )
+from musicgate.testing.tones import AudioFormat, Container, song
 from musicgate.wire import HttpRequest, HttpResponse
 from tests.compliance import broken
 from tests.compliance.fault import Fault, fault
@@ -89,6 +91,75 @@ def _all_invalid(step: Step, response: HttpResponse, read: Any) -> Any:
     return read
 
 
+def _no_vendor() -> object:
+    return object()
+
+
+class _Forever(TinyVendor):
+    def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+        return {"id": task.id, "status": "working"}
+
+
+class _Hangs(TinyVendor):
+    def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+        shown = super()._shown(task, now, host)
+        return {**shown, "status": "working"} if task.fails else shown
+
+
+def _slower() -> type[TinyVendor]:
+    made = itertools.count(1)
+
+    class Slower(TinyVendor):
+        def __init__(self, options: EmulatorOptions) -> None:
+            super().__init__(options)
+            self._late_s = 60.0 * next(made)
+
+        def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
+            return super()._shown(task, now - self._late_s, host)
+
+    return Slower
+
+
+def _a_blink(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    sound = song(AudioFormat(container=Container.WAV, sample_rate_hz=8_000, channels=1), 0.1)
+    return attrs.evolve(response, body=sound) if "/media/" in request.url else response
+
+
+def _media(**changes: Any) -> Callable[[HttpRequest, HttpResponse, TinyVendor], HttpResponse]:
+    return lambda request, response, _vendor: (
+        attrs.evolve(response, **changes) if "/media/" in request.url else response
+    )
+
+
+def _links_elsewhere(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    return attrs.evolve(
+        response, body=response.body.replace(b"http://127.0.0.1:1/media", b"https://cdn.example")
+    )
+
+
+def _no_type(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    return attrs.evolve(response, headers={"Content-Length": str(len(response.body))})
+
+
+def _creates_when(status: int) -> Callable[[HttpRequest, HttpResponse, TinyVendor], HttpResponse]:
+    def edit(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+        if response.status == status:
+            vendor.books.creates.append("t-stray")
+        return response
+
+    return edit
+
+
+def _forgets(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    vendor.books.calls.clear()
+    return response
+
+
+def _charges(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    vendor.books.credits_charged["t-stray"] = 5.0
+    return response
+
+
 FAULTS: tuple[Fault, ...] = (
     fault("emulator_is_pure", "the vendor looks at a clock", "time.time", lambda: broken.plays(_AsksTheClock)),
     fault("emulator_is_there", "no vendor", "emulator() hook", lambda: tiny(emulator=None)),
@@ -103,4 +174,16 @@ FAULTS: tuple[Fault, ...] = (
     fault("emulator_knows_its_routes", "every route answers", "no route", lambda: broken.answers(_any_route)),
     fault("emulator_is_deterministic", "never the same twice", "differently", lambda: broken.plays(_ByChance)),
     fault("emulator_counts", "books two songs", "2 creations", lambda: broken.plays(_ChargesTwice)),
+    fault("emulator_is_there", "a vendor that is none", "has no answer", lambda: tiny(emulator=_no_vendor)),
+    fault("emulated_song_plays", "never done", "was not delivered", lambda: broken.plays(_Forever)),
+    fault("emulated_song_plays", "a blink of sound", "lasts 0.1 s", lambda: broken.answers(_a_blink)),
+    fault("emulated_song_plays", "media that is forbidden", "answers HTTP 403", lambda: broken.answers(_media(status=403))),
+    fault("emulated_song_plays", "links elsewhere", "not its own origin", lambda: broken.answers(_links_elsewhere)),
+    fault("emulated_media_states_its_length", "media of no kind", "without a Content-Type", lambda: broken.answers(_no_type)),
+    fault("emulated_failure", "hangs instead", "ran into the deadline", lambda: broken.plays(_Hangs)),
+    fault("emulator_refuses_a_bad_key", "creates all the same", "all the same", lambda: broken.answers(_creates_when(401))),
+    fault("emulator_knows_its_routes", "creates anywhere", "created something", lambda: broken.answers(_creates_when(404))),
+    fault("emulator_is_deterministic", "slower every time", "calls, the other", lambda: broken.plays(_slower())),
+    fault("emulator_counts", "counts no calls", "count fewer calls", lambda: broken.answers(_forgets)),
+    fault("emulator_counts", "charges for nothing", "was charged", lambda: broken.answers(_charges)),
 )  # fmt: skip

@@ -18,13 +18,15 @@ from musicgate.model import (
     NativeTrack,
     ProviderSettings,
 )
-from musicgate.wire import HttpResponse
+from musicgate.testing.compliance.probes import HTML
+from musicgate.wire import HttpRequest, HttpResponse
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import tiny
 from tests.compliance.tiny_vendor import sign
 
 _COUNT = itertools.count()
+_ODD: Any = "odd"
 #: The body of the callback that the tiny vendor signs.
 _SIGNED = b'{"id":"t-0-0","status":"done"}'
 
@@ -139,6 +141,8 @@ def _ignores(what: str) -> ModuleType:
         if what == "tail" and claim.verified is False and settings.webhook_secret is not None:
             wanted = sign(settings.webhook_secret.reveal(), at, body)
             claim = attrs.evolve(claim, verified=bool(given) and given[:8] == wanted[:8])
+        if what == "half" and (given or at):
+            claim = attrs.evolve(claim, verified=True)
         if what == "secret" and given:
             claim = attrs.evolve(claim, verified=True)
         if what == "body" and claim.verified is False:
@@ -160,6 +164,20 @@ def _indexes_garbage() -> ModuleType:
         return CallbackClaim(native_id=content["id"])
 
     return tiny(parse_callback=parse_callback)
+
+
+def _shrugs(step: Step, response: HttpResponse, read: Any) -> Any:
+    return JobUpdate() if response.body in {b"", HTML} else read
+
+
+def _asks_elsewhere(step: Step, response: HttpResponse, read: Any) -> Any:
+    return HttpRequest.get("https://other.example/song") if response.body == b"{}" else read
+
+
+def _ends_on_unknown(step: Step, response: HttpResponse, read: Any) -> Any:
+    if isinstance(read, JobUpdate) and tiny_plugin.map_status(read.native_status or "") is None:
+        return attrs.evolve(read, state=JobState.COMPLETED, tracks=())
+    return read
 
 
 FAULTS: tuple[Fault, ...] = (
@@ -195,4 +213,21 @@ FAULTS: tuple[Fault, ...] = (
     fault("old_signature", "takes what is old", "replayed", lambda: _ignores("age")),
     fault("duplicate_callbacks", "counts callbacks", "second time", lambda: broken.hears(_counts_callbacks)),
     fault("garbage_callbacks", "breaks on garbage", "only ProviderError", _indexes_garbage),
+    fault("refusals_by_status", "takes a refusal for nothing", "not as a failure", lambda: broken.reads(_shrugs)),
+    fault("unreadable_create", "believes an empty answer", "not as a ProviderError", lambda: broken.reads(_shrugs)),
+    fault("hostile_answers", "asks somebody else", "next request goes to", lambda: broken.reads(_asks_elsewhere)),
+    fault("hostile_answers", "an error without its failure", "without a Failure", lambda: broken.reads_errors(
+        lambda error: setattr(error, "failure", "no"))),
+    fault("hostile_answers", "an error of no class", "of the class", lambda: broken.reads_errors(
+        lambda error: setattr(error, "failure", attrs.evolve(error.failure, reason=_ODD)))),
+    fault("hostile_answers", "an error without a word", "without a word", lambda: broken.reads_errors(
+        lambda error: setattr(error, "failure", attrs.evolve(error.failure, message=" ")))),
+    fault("unknown_status_word", "ends on an unknown word", "ends the job", lambda: broken.reads(_ends_on_unknown)),
+    fault("updates_survive_storage", "a body of tuples", "comes back", lambda: broken.reads_updates(body=(1, 2))),
+    fault("good_signature", "the vendor never calls", "can be looked at", lambda: broken.calls_back(lambda *_: ())),
+    fault("signature_headers_are_needed", "half a signature will do", "no header is needed", lambda: _ignores("half")),
+    fault("garbage_callbacks", "verifies anything", "was verified", lambda: tiny(
+        parse_callback=lambda: CallbackClaim(verified=True))),
+    fault("garbage_callbacks", "a blank task", "names the task", lambda: tiny(
+        parse_callback=lambda: CallbackClaim(native_id=" "))),
 )  # fmt: skip

@@ -13,12 +13,16 @@ from typing import Any
 import attrs
 
 from musicgate.errors import RequestError
+from musicgate.hookspecs import Step
 from musicgate.model import (
     Ability,
+    Job,
     MusicRequest,
     ProviderSettings,
     Timeouts,
 )
+from musicgate.testing.rehearsal import CALLBACK_URL
+from musicgate.wire import HttpResponse
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, tiny
@@ -121,6 +125,31 @@ def _counts_calls(body: dict[str, Any], request: MusicRequest) -> None:
     body["nonce"] = next(_COUNT)
 
 
+def _asks_then(step: Step, response: HttpResponse, read: Any) -> Any:
+    time.time()
+    return read
+
+
+def _asks_when(words: bytes) -> Callable[[Step, HttpResponse, Any], Any]:
+    def edit(step: Step, response: HttpResponse, read: Any) -> Any:
+        return _asks_then(step, response, read) if words in response.body else read
+
+    return edit
+
+
+def _cancels(job: Job) -> None:
+    time.time()
+
+
+def _refuses_without_a_word() -> ModuleType:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if len(request.title or "") > 80:
+            raise RequestError("validation_error", " ", path=("title",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    return tiny(translate_request=translate_request)
+
+
 FAULTS: tuple[Fault, ...] = (
     fault("request_form", "an address of its own", "base URL", lambda: broken.requests(url="https://api.tiny.example/v1/songs")),
     fault("request_form", "a GET", "GET", lambda: broken.requests(method="GET", body=b"", headers={})),
@@ -134,7 +163,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("follow_up_form", "cannot be polled", "gives None", lambda: tiny(poll_request=None)),
     fault("blocking_is_not_polled", "blocking, and polled", "blocking", lambda: broken.declares(
         blocking=True, timeouts=Timeouts(create_s=600.0))),
-    fault("no_secret_leaves", "a secret in the URL", "secret", _tells_its_secret),
+    fault("no_secret_leaves", "a secret in the URL", "holds a secret of the settings", _tells_its_secret),
     fault("no_secret_leaves", "a secret in a refusal", "refusal", _refuses_with_its_secret),
     fault("no_secret_leaves", "the key's header", "Authorization", lambda: broken.requests(
         headers={"Content-Type": "application/json", "authorization": "Bearer test"})),
@@ -162,4 +191,25 @@ FAULTS: tuple[Fault, ...] = (
     fault("hooks_are_pure", "reads a file", "open", _map_with(_reads_a_file)),
     fault("same_in_same_out", "counts its calls", "the same twice", lambda: broken.sends(_counts_calls)),
     fault("inputs_are_left_alone", "writes into the request", "changed its arguments", _changes_its_input),
+    fault("request_form", "a blank in the URL", "no URL may hold", lambda: broken.translates(
+        lambda made, *_: attrs.evolve(made, request=attrs.evolve(made.request, url=made.request.url + " x")))),
+    fault("request_form", "a method of its own", "BREW", lambda: broken.requests(method="BREW")),
+    fault("request_form", "a GET with a body", "a GET with a body", lambda: broken.requests(method="GET")),
+    fault("request_form", "a body of no kind", "without a Content-Type", lambda: broken.requests(headers={})),
+    fault("request_form", "no native model", "names no native model", lambda: broken.translates(
+        lambda made, *_: attrs.evolve(made, native_model=" "))),
+    fault("callback_url_is_told", "makes one up", "still holds one", lambda: broken.sends(
+        lambda body, _: body.setdefault("callback_url", CALLBACK_URL))),
+    fault("no_secret_leaves", "a secret in a warning", "a warning of", lambda: broken.translates(
+        lambda made, _request, settings, _url: attrs.evolve(
+            made, warnings=(tiny_plugin.not_applied(str(settings.options)),)))),
+    fault("hooks_are_pure", "parse_response asks the clock", "parse_response at step create used", lambda: broken.reads(_asks_then)),
+    fault("hooks_are_pure", "only a recording asks", "of the case done used", lambda: broken.reads(_asks_when(b"s-1.wav"))),
+    fault("hooks_are_pure", "only nonsense asks", "of a hostile answer used", lambda: broken.reads(_asks_when(b"It is broken"))),
+    fault("hooks_are_pure", "poll_request asks the clock", "poll_request used", lambda: broken.polls(
+        lambda _job, settings: f"{settings.base_url}/v1/songs/{time.time()}")),
+    fault("hooks_are_pure", "cancel_request asks the clock", "cancel_request used", lambda: tiny(cancel_request=_cancels)),
+    fault("hooks_are_pure", "parse_callback asks the clock", "parse_callback used", lambda: broken.hears(
+        lambda claim, *_: attrs.evolve(claim, native_status=str(time.time())))),
+    fault("texts_are_whole", "says nothing at all", "without a word", _refuses_without_a_word),
 )  # fmt: skip

@@ -4,16 +4,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import attrs
 import pytest
 
+from musicgate import lifecycle
 from musicgate.errors import RequestError
-from musicgate.model import MusicRequest, Timeouts
+from musicgate.hookspecs import Translation
+from musicgate.model import Job, JobState, MusicRequest, Timeouts, Track
 from musicgate.testing.compliance import CHECKS, Outcome, Result, Skipped, Subject, name_of, run_checks
+from musicgate.testing.compliance.checks_life import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
-from tests.compliance.broken import declares
-from tests.compliance.tiny_plugin import PROVIDER, tiny
+from musicgate.wire import HttpRequest, HttpResponse
+from tests.compliance.broken import declares, translates
+from tests.compliance.tiny_plugin import PROVIDER, not_applied, tiny
 
 CALLBACK_CHECKS = {name_of(check) for check in CHECKS if check.__module__.endswith("checks_callbacks")}
 
@@ -160,3 +165,75 @@ def test_a_skipped_check_says_why() -> None:
         next(check for check in CHECKS if name_of(check) == "blocking_is_not_polled")(
             Subject.of_module(tiny())
         )
+
+
+def test_a_distribution_of_another_name_is_told() -> None:
+    subject = attrs.evolve(Subject.of_module(tiny()), distribution="musicgate-other")
+    result = {one.name: one for one in run_checks(subject)}["names_agree"]
+    assert result.message == "the distribution is 'musicgate-other', not 'musicgate-tiny'"
+
+
+def test_an_empty_folder_of_cases_is_told(tmp_path: Path) -> None:
+    result = {one.name: one for one in run_checks(Subject.of_module(tiny(), cases=tmp_path))}[
+        "recorded_cases"
+    ]
+    assert result.message.startswith("the folder of recorded cases is empty")
+
+
+def test_an_ability_that_works_only_beside_another_is_one() -> None:
+    def edit(made: Translation, request: MusicRequest, *_: object) -> Translation:
+        return (
+            made
+            if request.lyrics or request.style is None
+            else attrs.evolve(without_style(made), warnings=(not_applied("style"),))
+        )
+
+    def without_style(made: Translation) -> Translation:
+        body: Any = HttpResponse(status=200, body=made.request.body).json()
+        body.pop("style")
+        return attrs.evolve(made, request=HttpRequest.post_json(made.request.url, body))
+
+    assert outcomes(translates(edit))["abilities_are_true"].outcome is Outcome.PASSED
+
+
+def _backwards(job: Job, *_: object) -> Job:
+    return attrs.evolve(
+        job, state=JobState.QUEUED if job.state is JobState.IN_PROGRESS else JobState.IN_PROGRESS
+    )
+
+
+def _revives(job: Job, *_: object) -> Job:
+    return attrs.evolve(job, state=JobState.FAILED, version=job.version + 1)
+
+
+def _renames(job: Job, *_: object) -> Job:
+    attempt = attrs.evolve(job.attempts[-1], native_id=f"{job.native_id}x")
+    return attrs.evolve(job, attempts=(attempt,))
+
+
+def _forgets(job: Job, *_: object) -> Job:
+    return attrs.evolve(job, tracks=() if job.tracks else (Track(index=0),))
+
+
+def _delivers(job: Job, *_: object) -> Job:
+    return attrs.evolve(job, delivered_at=job.updated_at)
+
+
+@pytest.mark.parametrize(
+    ("apply", "says"),
+    [
+        (_backwards, "moved a job from in_progress to queued"),
+        (_revives, "changed a job that is failed"),
+        (_renames, "changed the native id"),
+        (_forgets, "took tracks away"),
+        (_delivers, "finished a job that has no audio"),
+    ],
+)
+def test_a_life_cycle_that_breaks_its_table_is_caught(
+    apply: Callable[..., Job], says: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = Subject.of_module(tiny())
+    assert subject.walk.job.delivered_at
+    monkeypatch.setattr(lifecycle, "apply", apply)
+    with pytest.raises(AssertionError, match=says):
+        check_any_sequence_of_answers(subject)

@@ -99,8 +99,7 @@ def check_emulated_failure(subject: Subject) -> None:
         message = f"with {switches} the create call ended in an error ({error}), and not in a vendor's no"
         raise AssertionError(message) from error
     assert job.state is JobState.FAILED, f"with {switches} the song did not fail: it is {job.state}"
-    assert job.failure is not None, f"with {switches} the job failed without a reason"
-    expired = job.failure.reason is FailureClass.EXPIRED
+    expired = job.failure is not None and job.failure.reason is FailureClass.EXPIRED
     assert not expired, (
         f"with {switches} the song only ran into the deadline; the vendor never said that it failed"
     )
@@ -120,8 +119,6 @@ def check_emulator_refuses_a_bad_key(subject: Subject) -> None:
     )
     created = rehearsal.emulator.books.creates
     assert not created, f"the emulator refused the key {_BAD_KEY!r} and created {created} all the same"
-    shown = f"{failure.message} {failure.suggestion}"
-    assert _BAD_KEY not in shown, "the failure of a refused key shows the key in its own message"
 
 
 def check_emulator_knows_its_routes(subject: Subject) -> None:
@@ -141,8 +138,11 @@ def check_emulator_knows_its_routes(subject: Subject) -> None:
 def check_emulator_is_deterministic(subject: Subject) -> None:
     """The same requests at the same times give the same answers."""
     first, second = subject.walk.rehearsal, subject.play().rehearsal
-    assert len(first.answers) >= len(second.answers), "the second of two equal songs took more calls"
-    for place, (left, right) in enumerate(zip(first.answers, second.answers, strict=False)):
+    left_calls, right_calls = len(first.answers), len(second.answers)
+    assert left_calls == right_calls, (
+        f"of two equal songs one took {left_calls} calls, the other {right_calls}"
+    )
+    for place, (left, right) in enumerate(zip(first.answers, second.answers, strict=True)):
         assert left == right, f"call {place + 1} of two equal songs was answered differently"
 
 

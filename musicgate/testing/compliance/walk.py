@@ -9,7 +9,7 @@ import attrs
 from musicgate.errors import ProviderError
 from musicgate.hookspecs import Step, Translation
 from musicgate.model import Job, JobUpdate, ProviderSettings
-from musicgate.plugins import ProviderPlugin
+from musicgate.provider_plugin import ProviderPlugin
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate.wire import HttpRequest, HttpResponse
 
