@@ -1,48 +1,33 @@
-"""Finds plugins, loads them one by one, isolates what is broken, and puts a typed face before each provider's hooks.
+"""Finds plugins, loads them one by one, and isolates what is broken; what a provider's hooks mean is not known here.
 
 pluggy's own entry-point loader stops at the first broken distribution; here each one is loaded, verified and registered by
-itself. A hook call for a provider reaches that provider's plugin and no other, but every cross-cutting plugin has its say: its
-wrappers run around the call. A subset caller is made once per provider and hook.
+itself.
 """
 
 from __future__ import annotations
 
 import time
-import traceback
 from importlib.metadata import EntryPoint, entry_points
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING
 
 import attrs
 import pluggy
 
 from musicgate import hookspecs
-from musicgate.errors import MusicgateError, PluginError, ProviderError, RequestError
-from musicgate.hookspecs import HOOK_API, PROJECT, CallbackClaim, Revision, Step, Translation
-from musicgate.model import Failure, FailureClass, JobState, JobUpdate, Provider
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.errors import MusicgateError, PluginError, ProviderError
+from musicgate.hookspecs import HOOK_API, PROJECT
+from musicgate.model import Failure, FailureClass, Provider
+from musicgate.provider_plugin import ProviderPlugin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from musicgate.emulation import Emulator, EmulatorOptions
-    from musicgate.model import Job, MusicRequest, Offer, ProviderSettings
+    from musicgate.model import Job
 
 ENTRY_POINT_GROUP = "musicgate"
-_PROVIDER_HOOKS = (
-    "provider",
-    "revise_request",
-    "translate_request",
-    "poll_request",
-    "cancel_request",
-    "parse_response",
-    "map_status",
-    "parse_callback",
-    "emulator",
-)
 _REQUIRED_HOOKS = ("translate_request", "parse_response", "map_status")
 #: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would never run.
 _CROSS_CUTTING_HOOKS = frozenset({"revise_request", "job_changed"})
-_Answer = TypeVar("_Answer")
 
 
 @attrs.frozen(kw_only=True)
@@ -62,119 +47,6 @@ class PluginRecord:
     provider: Provider | None
     load_ms: float
     error: str | None = None
-
-
-class ProviderPlugin:
-    """One provider's hooks, typed and guarded. The gateway calls plugins through this and nothing else.
-
-    Every method lets `RequestError` and `ProviderError` through; anything else that a plugin raises or returns becomes a
-    `PluginError` that names it.
-    """
-
-    def __init__(
-        self, host: pluggy.PluginManager, name: str, provider: Provider, others: Iterable[object]
-    ) -> None:
-        """Make the subset callers: this provider's hooks with everybody's wrappers around them."""
-        self.name = name
-        self.provider = provider
-        removed = [plugin for plugin in others if host.get_name(plugin) != name]
-        self._hooks = {hook: host.subset_hook_caller(hook, removed) for hook in _PROVIDER_HOOKS}
-
-    def translate(
-        self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
-    ) -> Translation:
-        """See `musicgate.hookspecs.revise_request` and `musicgate.hookspecs.translate_request`."""
-        revision = self._revise(request, offer)
-        arguments = {
-            "request": revision.request,
-            "offer": offer,
-            "settings": settings,
-            "callback_url": callback_url,
-            "provider": self.provider,
-        }
-        translation: Translation = self._call("translate_request", Translation, arguments)
-        return attrs.evolve(translation, warnings=revision.warnings + translation.warnings)
-
-    def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
-        """See `musicgate.hookspecs.poll_request`."""
-        return self._call_optional("poll_request", HttpRequest, {"job": job, "settings": settings})
-
-    def cancel(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
-        """See `musicgate.hookspecs.cancel_request`."""
-        return self._call_optional("cancel_request", HttpRequest, {"job": job, "settings": settings})
-
-    def parse(
-        self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
-    ) -> JobUpdate | HttpRequest:
-        """See `musicgate.hookspecs.parse_response`."""
-        arguments = {"step": step, "response": response, "job": job, "settings": settings}
-        answer: object = self._call("parse_response", (JobUpdate, HttpRequest), arguments)
-        return cast("JobUpdate | HttpRequest", answer)
-
-    def map_status(self, native_status: str | None) -> JobState | None:
-        """See `musicgate.hookspecs.map_status`; None in gives None out."""
-        if native_status is None:
-            return None
-        return self._call_optional("map_status", JobState, {"native_status": native_status})
-
-    def parse_callback(
-        self, headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
-    ) -> CallbackClaim:
-        """See `musicgate.hookspecs.parse_callback`."""
-        arguments = {"headers": headers, "body": body, "settings": settings, "now": now}
-        return self._call("parse_callback", CallbackClaim, arguments)
-
-    def emulator(self, options: EmulatorOptions) -> Emulator:
-        """See `musicgate.hookspecs.emulator`."""
-        return cast("Emulator", self._call("emulator", object, {"options": options}))
-
-    def _revise(self, request: MusicRequest, offer: Offer) -> Revision:
-        revised = Revision(request=request)
-        for implementation in reversed(self._hooks["revise_request"].get_hookimpls()):
-            arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
-            name = implementation.plugin_name
-            try:
-                answer = implementation.function(*(arguments[wanted] for wanted in implementation.argnames))
-            except RequestError:
-                raise
-            except Exception as exc:
-                raise PluginError(name, f"revise_request raised {type(exc).__name__}: {exc}") from exc
-            if answer is None:
-                continue
-            if not isinstance(answer, Revision):
-                raise PluginError(name, f"revise_request returned a {type(answer).__name__}")
-            revised = attrs.evolve(answer, warnings=revised.warnings + answer.warnings)
-        return revised
-
-    def _call(
-        self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
-    ) -> _Answer:
-        answer: _Answer | None = self._call_optional(hook, wanted, arguments)
-        if answer is None:
-            raise PluginError(self.name, f"{hook} gave no answer")
-        return answer
-
-    def _call_optional(
-        self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
-    ) -> _Answer | None:
-        try:
-            answer = self._hooks[hook](**arguments)
-        except (RequestError, ProviderError, PluginError):
-            raise
-        except Exception as exc:
-            raise PluginError(self._culprit(hook, exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
-        if answer is not None and not isinstance(answer, wanted):
-            raise PluginError(self.name, f"{hook} returned a {type(answer).__name__}")
-        return cast("_Answer | None", answer)
-
-    def _culprit(self, hook: str, error: Exception) -> str:
-        """Whose implementation raised, this provider's or somebody's wrapper: the innermost frame tells."""
-        names = {
-            getattr(implementation.function, "__code__", None): implementation.plugin_name
-            for implementation in self._hooks[hook].get_hookimpls()
-        }
-        frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-        return next((names[code] for code in reversed(frames) if code in names), self.name)
 
 
 class PluginHost:
@@ -216,8 +88,9 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     host = pluggy.PluginManager(PROJECT)
     host.add_hookspecs(hookspecs)
     records: list[PluginRecord] = []
-    points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name) if installed else []
-    for point in points:
+    # By distribution as well: which of two plugins of one name comes first must not depend on how a folder is listed.
+    found = entry_points(group=ENTRY_POINT_GROUP) if installed else ()
+    for point in sorted(found, key=lambda point: (point.name, point.dist.name if point.dist else "")):
         records.append(_load(host, point.name, point, records))
     for name, plugin in (extra or {}).items():
         records.append(_load(host, name, plugin, records))
@@ -245,7 +118,7 @@ def _load(
         # The same plugin may be working already, under an earlier name.
         is_ours = not host.is_registered(plugin)
         provider = _register(host, name, plugin, earlier)
-    except Exception as exc:  # noqa: BLE001 - whatever a stranger's module does, the rest must run
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever a stranger's module does, the rest must run
         error = str(exc) if isinstance(exc, MusicgateError) else f"{type(exc).__name__}: {exc}"
         if is_ours and host.is_registered(plugin):
             host.unregister(plugin)

@@ -43,7 +43,7 @@ BORDERS = {
     "jinja2": ("scaffold",),
     "jsonschema": ("schema",),
     "jsonschema_rs": ("schema",),
-    "pluggy": ("__init__", "hookspecs", "plugins"),
+    "pluggy": ("__init__", "hookspecs", "plugins", "provider_plugin"),
     "rich": ("cli",),
     "sqlalchemy": ("adapters",),
     "sqlite3": ("adapters",),

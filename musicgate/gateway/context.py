@@ -11,8 +11,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from musicgate.model import Job, Provider, ProviderSettings, Secret
-    from musicgate.plugins import PluginHost, ProviderPlugin
+    from musicgate.plugins import PluginHost
     from musicgate.ports import AssetStore, Clock, JobStore, Transport, WebhookClient
+    from musicgate.provider_plugin import ProviderPlugin
     from musicgate.schema import SchemaValidator
     from musicgate.settings import Settings
 

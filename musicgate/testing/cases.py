@@ -125,8 +125,9 @@ def _job(rehearsal: Rehearsal, case: Case) -> Job:
 
 def _plain(value: object) -> Any:
     """A value in JSON's terms, so that it can be compared with what a case file says."""
-    if attrs.has(type(value)):
-        return {field.name: _plain(getattr(value, field.name)) for field in attrs.fields_dict(type(value)).values()}
+    kind: Any = type(value)
+    if attrs.has(kind):
+        return {name: _plain(getattr(value, name)) for name in attrs.fields_dict(kind)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime):

@@ -69,8 +69,8 @@ async def mounted(emulator: Emulator) -> AsyncIterator[str]:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
         # aiohttp would let what is under way go on: a song that is long in the making for as long as it takes.
-        for site in list(runner.sites):
-            await site.stop()
+        for open_site in list(runner.sites):
+            await open_site.stop()
         under_way = list(running)
         for task in under_way:
             task.cancel()

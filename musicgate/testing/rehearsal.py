@@ -29,7 +29,8 @@ from musicgate.model import (
     ProviderSettings,
     Secret,
 )
-from musicgate.plugins import ProviderPlugin, load_plugins
+from musicgate.plugins import load_plugins
+from musicgate.provider_plugin import ProviderPlugin
 from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:

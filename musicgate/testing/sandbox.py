@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
     from musicgate.emulation import Emulator
     from musicgate.model import Provider
-    from musicgate.plugins import PluginHost, ProviderPlugin
+    from musicgate.plugins import PluginHost
+    from musicgate.provider_plugin import ProviderPlugin
     from musicgate.settings import Settings
 
 _log = logging.getLogger(__name__)
