@@ -22,7 +22,7 @@ if TYPE_CHECKING:
         UnsupportedOptionError,
     )
     from musicgate.gateway import Gateway
-    from musicgate.hookspecs import HOOK_API, CallbackClaim, Step, Translation, hookimpl
+    from musicgate.hookspecs import HOOK_API, CallbackClaim, Revision, Step, Translation, hookimpl
     from musicgate.model import (
         Failure,
         FailureClass,
@@ -32,8 +32,10 @@ if TYPE_CHECKING:
         MusicRequest,
         NativeTrack,
         Offer,
+        OptionWarning,
         Provider,
         Track,
+        WarningCode,
     )
     from musicgate.settings import Settings
     from musicgate.webhooks import verify_webhook
@@ -53,7 +55,7 @@ _HOMES = {
         "UnsupportedOptionError",
     ),
     "musicgate.gateway": ("Gateway",),
-    "musicgate.hookspecs": ("HOOK_API", "CallbackClaim", "Step", "Translation", "hookimpl"),
+    "musicgate.hookspecs": ("HOOK_API", "CallbackClaim", "Revision", "Step", "Translation", "hookimpl"),
     "musicgate.model": (
         "Failure",
         "FailureClass",
@@ -63,8 +65,10 @@ _HOMES = {
         "MusicRequest",
         "NativeTrack",
         "Offer",
+        "OptionWarning",
         "Provider",
         "Track",
+        "WarningCode",
     ),
     "musicgate.settings": ("Settings",),
     "musicgate.webhooks": ("verify_webhook",),
@@ -90,10 +94,12 @@ __all__ = [
     "MusicgateError",
     "NativeTrack",
     "Offer",
+    "OptionWarning",
     "PluginError",
     "Provider",
     "ProviderError",
     "RequestError",
+    "Revision",
     "Settings",
     "Step",
     "StorageError",
@@ -101,6 +107,7 @@ __all__ = [
     "Translation",
     "UnauthorisedError",
     "UnsupportedOptionError",
+    "WarningCode",
     "hookimpl",
     "verify_webhook",
 ]

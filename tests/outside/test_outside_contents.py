@@ -61,15 +61,6 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
 EVERY = sorted(DISTRIBUTIONS)
 #: What else the top folder of an sdist may hold. hatchling adds .gitignore, which says what it left out.
 SDIST_TOP = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", ".gitignore"}
-#: Distributions whose own folder has no LICENSE file, so that their wheel cannot carry its text.
-UNLICENSED = {
-    "musicgate-schemas",
-    "musicgate-apiin-one",
-    "musicgate-elevenlabs",
-    "musicgate-minimax",
-    "musicgate-suno-kie",
-    "musicgate-harmonia",
-}
 
 
 def stem(distribution: str) -> str:
@@ -138,18 +129,7 @@ def test_a_wheel_says_what_it_is(wheels: Path, distribution: str) -> None:
         assert sorted(needs) == wanted
 
 
-@pytest.mark.parametrize(
-    "distribution",
-    [
-        pytest.param(
-            name,
-            marks=[pytest.mark.xfail(strict=True, reason="its folder has no LICENSE file")]
-            if name in UNLICENSED
-            else [],
-        )
-        for name in EVERY
-    ],
-)
+@pytest.mark.parametrize("distribution", EVERY)
 def test_a_wheel_carries_the_licence(wheels: Path, distribution: str) -> None:
     names = wheel_names(wheels, distribution)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
