@@ -1,0 +1,83 @@
+"""Addresses and secrets of webhooks in the settings: read, checked at the start, never shown."""
+
+from pathlib import Path
+
+import pytest
+
+from musicgate import ConfigError
+from musicgate.gateway.targets import target_of
+from musicgate.model import Secret
+from musicgate.settings import Settings, load_settings
+
+SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
+EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
+ACCOUNT = '[[accounts]]\nname = "alice"\nkey = "test-key-not-real"\n'
+
+
+def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
+    path = tmp_path / "m.toml"
+    path.write_text(text)
+    return load_settings(path, environ)
+
+
+def test_a_server_without_accounts_has_one_address(tmp_path: Path) -> None:
+    text = f'[webhooks]\nurl = "https://h.test/x"\nsecret = "{SECRET}"\nsecret_previous = "{EARLIER}"\ntimeout_s = 3'
+    settings = load(tmp_path, text)
+    assert (settings.webhooks.url, settings.webhooks.timeout_s) == ("https://h.test/x", 3.0)
+    target = target_of(settings, "local")
+    assert (target.url, target.secrets) == ("https://h.test/x", (Secret(SECRET), Secret(EARLIER)))
+    assert SECRET not in repr(settings)
+    assert EARLIER not in repr(settings)
+
+
+def test_the_secret_may_come_from_the_environment(tmp_path: Path) -> None:
+    settings = load(tmp_path, MUSICGATE_WEBHOOKS__SECRET=SECRET, MUSICGATE_WEBHOOKS__URL="https://h.test/")
+    assert settings.webhooks.secret == Secret(SECRET)
+    assert load(tmp_path, MUSICGATE_WEBHOOKS__SECRET="").webhooks.secret is None
+
+
+def test_each_account_has_its_own(tmp_path: Path) -> None:
+    text = (
+        f'{ACCOUNT}webhook_url = "https://a.test/"\nwebhook_secret = "{SECRET}"\n'
+        f'[[accounts]]\nname = "bob"\nkey = "other-key-not-real"\nwebhook_secret = "{EARLIER}"\n'
+        '[[accounts]]\nname = "carol"\nkey = "third-key-not-real"\n'
+    )
+    settings = load(tmp_path, text)
+    assert target_of(settings, "alice").url == "https://a.test/"
+    assert target_of(settings, "alice").secrets == (Secret(SECRET),)
+    assert (target_of(settings, "bob").url, target_of(settings, "bob").secrets) == (None, (Secret(EARLIER),))
+    assert target_of(settings, "carol").secrets == ()
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "said"),
+    [
+        ('[webhooks]\nsecret = "tell-nobody"', "webhooks.secret", "must be whsec_"),
+        ("[webhooks]\nsecret = 7", "webhooks.secret", "must be text"),
+        ('[webhooks]\nurl = "https://h.test/"', "webhooks.secret", "is missing; webhooks.url needs it"),
+        (
+            f'[webhooks]\nsecret_previous = "{EARLIER}"',
+            "webhooks.secret",
+            "webhooks.secret_previous needs it",
+        ),
+        (
+            f'[webhooks]\nurl = "h.test"\nsecret = "{SECRET}"',
+            "webhooks.url",
+            "must be an http or https address",
+        ),
+        (f'{ACCOUNT}webhook_secret = "tell-nobody"', "accounts[0].webhook_secret", "must be whsec_"),
+        (f'{ACCOUNT}webhook_url = "https://h.test/"', "accounts[0].webhook_secret", "webhook_url needs it"),
+        (f'{ACCOUNT}[webhooks]\nsecret = "{SECRET}"', "webhooks", "for a server without accounts"),
+        ("[webhooks]\ntimeout_s = 0", "webhooks.timeout_s", "more than 0"),
+        ("[webhooks]\ntimeout_s = 61", "webhooks.timeout_s", "at most 60"),
+        ("[webhooks]\nconcurrency = 0", "webhooks.concurrency", "greater than 0"),
+        ("[webhooks]\nconcurrency_per_server = 0", "webhooks.concurrency_per_server", "greater than 0"),
+    ],
+)
+def test_a_mistake_is_named_at_the_start(tmp_path: Path, text: str, key: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said) as caught:
+        load(tmp_path, text)
+    assert caught.value.key == key
+    assert caught.value.source == str(tmp_path / "m.toml")
+    assert "tell-nobody" not in str(caught.value)
