@@ -93,6 +93,7 @@ STRANGERS = {
     "stranger-twin-a": ("twin", _OBSERVER.format(does="pass")),
     "stranger-twin-b": ("twin", _OBSERVER.format(does="pass")),
     "stranger-import": ("cannot_import", "import a_module_that_nobody_has\n"),
+    "stranger-exit": ("leaves", "import sys\n\nsys.exit(3)\n"),
     "stranger-syntax": ("cannot_parse", "HOOK_API = = 1\n"),
     "stranger-signature": ("odd_signature", _provider("odd_signature", status_arguments="word, weather")),
     "stranger-declaration": (
