@@ -98,6 +98,6 @@ class AiohttpWebhookClient:
 def _reason(exc: Exception, timeout_s: float) -> str:
     if isinstance(exc, TimeoutError):
         return f"none within {timeout_s:g} s"
-    if isinstance(exc, aiohttp.ClientConnectorError | ValueError):
+    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.NonHttpUrlClientError | ValueError):
         return connect_reason(exc, timeout_s)
     return answer_reason(exc)

@@ -1,0 +1,153 @@
+"""The socket to webhooks against real receivers on loopback: what it sends, what it takes for an answer, and where it does not go."""
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from musicgate import FailureClass, ProviderError
+from musicgate.adapters.addresses import is_public
+from musicgate.adapters.webhook_client import AiohttpWebhookClient
+from tests.webhook_receivers import Receiver, receiving, speaking
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[AiohttpWebhookClient]:
+    async with AiohttpWebhookClient(allow_private_addresses=True) as ready:
+        yield ready
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with receiving() as ready:
+        yield ready
+
+
+async def refusal(client: AiohttpWebhookClient, url: str, timeout_s: float = 5.0) -> str:
+    with pytest.raises(ProviderError) as caught:
+        await client.post(url, {"webhook-id": "msg_1"}, b"{}", timeout_s=timeout_s)
+    assert caught.value.failure.reason is FailureClass.UNAVAILABLE
+    assert "127.0.0.1" not in str(caught.value)
+    return str(caught.value)
+
+
+async def test_the_message_arrives_to_the_byte(client: AiohttpWebhookClient, receiver: Receiver) -> None:
+    body = '{"title":"音楽"}'.encode()
+    answer = await client.post(f"{receiver.url}?a=%2F", {"webhook-id": "msg_1"}, body, timeout_s=5)
+    assert answer.status == 204
+    (message,) = receiver.received
+    assert (message.raw, message.path, message.id) == (body, "/hook?a=%2F", "msg_1")
+    assert message.headers["content-type"] == "application/json"
+    assert message.headers["user-agent"] == "musicgate-webhooks"
+    assert "cookie" not in message.headers
+
+
+async def test_a_large_message_goes_out_with_its_length(
+    client: AiohttpWebhookClient, receiver: Receiver
+) -> None:
+    body = b'"' + b"x" * 900_000 + b'"'
+    await client.post(receiver.url, {}, body, timeout_s=5)
+    assert receiver.received[0].raw == body
+    assert receiver.received[0].headers["content-length"] == "900002"
+
+
+async def test_a_redirect_is_an_answer_and_not_followed(
+    client: AiohttpWebhookClient, receiver: Receiver
+) -> None:
+    receiver.answers.append((307, {"Location": receiver.url}))
+    answer = await client.post(receiver.url, {}, b"{}", timeout_s=5)
+    assert (answer.status, len(receiver.received)) == (307, 1)
+
+
+async def test_the_head_of_an_answer_is_read(client: AiohttpWebhookClient, receiver: Receiver) -> None:
+    receiver.answers.append((503, {"Retry-After": "17", "Set-Cookie": "a=b"}))
+    answer = await client.post(receiver.url, {}, b"{}", timeout_s=5)
+    assert (answer.status, answer.header("retry-after"), answer.body) == (503, "17", b"")
+    await client.post(receiver.url, {}, b"{}", timeout_s=5)
+    assert "cookie" not in receiver.received[1].headers
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 300_000,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 9\r\n\r\nnot gzip!",
+        b"HTTP/1.0 200\r\n\r\nendless",
+    ],
+)
+async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, words: bytes) -> None:
+    async with speaking(words, hang=True) as url:
+        started = time.monotonic()
+        assert (await client.post(url, {}, b"{}", timeout_s=5)).status == 200
+        assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"",
+        b"hello\r\n\r\n",
+        b"\x00" * 100,
+        b"SSH-2.0-OpenSSH_9.6\r\n",
+        b"HTTP/1.1 abc OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nCont",
+    ],
+)
+async def test_garbage_is_no_answer(client: AiohttpWebhookClient, words: bytes) -> None:
+    async with speaking(words) as url:
+        assert (await refusal(client, url)).startswith("the receiver gave no answer: ")
+
+
+@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"])
+async def test_a_receiver_that_hangs_is_given_up_in_time(client: AiohttpWebhookClient, words: bytes) -> None:
+    async with speaking(words, hang=True) as url:
+        started = time.monotonic()
+        assert await refusal(client, url, timeout_s=0.2) == "the receiver gave no answer: none within 0.2 s"
+        assert time.monotonic() - started < 2
+
+
+async def test_nobody_at_home(client: AiohttpWebhookClient) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
+    assert await refusal(client, url) == "the receiver gave no answer: connection refused"
+
+
+@pytest.mark.parametrize("url", ["http://h.test:99999/", "http://[x/", "nonsense", "ftp://h.test/"])
+async def test_what_is_no_address_is_no_answer(client: AiohttpWebhookClient, url: str) -> None:
+    assert await refusal(client, url) == "the receiver gave no answer: its address is not valid"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "[::]"],
+)
+async def test_private_addresses_are_refused(receiver: Receiver, host: str) -> None:
+    port = receiver.url.split(":")[2]
+    async with AiohttpWebhookClient() as client:
+        said = await refusal(client, f"http://{host}:{port}")
+    assert said.endswith("its address is private, and network.allow_private_addresses is off")
+    assert receiver.received == []
+
+
+async def test_a_name_that_leads_elsewhere_the_second_time_gains_nothing(
+    receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = int(receiver.url.split(":")[2].removesuffix("/hook"))
+    leads_to = ["93.184.215.14", "127.0.0.1"]
+
+    async def rebind(_loop: object, _host: str, *_: object, **__: object) -> list[Any]:
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (leads_to.pop(0), port))]
+
+    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", rebind)
+    ((*_, first),) = await asyncio.get_running_loop().getaddrinfo("rebind.test", port)
+    assert is_public(first[0])  # whoever only looks at the name is content
+    async with AiohttpWebhookClient() as client:
+        said = await refusal(client, f"http://rebind.test:{port}/")
+    assert said.endswith("its address is private, and network.allow_private_addresses is off")
+    assert (leads_to, receiver.received) == ([], [])
