@@ -14,7 +14,7 @@ from musicgate.errors import JobNotFoundError
 from musicgate.model import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncGenerator, Iterator
 
     from musicgate.model import Job, JobEvent
     from musicgate.ports import JobStore
@@ -49,7 +49,7 @@ class Changes:
                 del self._flags[job_id]
 
 
-async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncIterator[Job]:
+async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGenerator[Job, None]:
     """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.
 
     Raises:
@@ -72,7 +72,7 @@ async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncIter
 
 async def follow_events(
     store: JobStore, changes: Changes, job_id: str, *, after: int, pause_s: float
-) -> AsyncIterator[tuple[int, JobEvent] | None]:
+) -> AsyncGenerator[tuple[int, JobEvent] | None, None]:
     """A job's history from the event after number ``after`` on, then what happens to it, up to the final event.
 
     Yields:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,7 +28,7 @@ from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
@@ -252,7 +252,7 @@ class Gateway:
         await self.context.assets.delete(job.id)  # a download may have ended between the two
         self._changes.tell(job.id)
 
-    def watch(self, job_id: str) -> AsyncIterator[Job]:
+    def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.
 
         Raises:
@@ -262,7 +262,7 @@ class Gateway:
 
     def events(
         self, job_id: str, *, after: int = 0, pause_s: float = 15.0
-    ) -> AsyncIterator[tuple[int, JobEvent] | None]:
+    ) -> AsyncGenerator[tuple[int, JobEvent] | None, None]:
         """A job's history from the event after number ``after`` on, then what happens to it, up to the event that ends it.
 
         Returns:
@@ -277,8 +277,8 @@ class Gateway:
             TimeoutError: it is not final in time; it goes on all the same.
             JobNotFoundError: there is no such job.
         """
-        async with asyncio.timeout(timeout_s):
-            async for job in self.watch(job_id):
+        async with asyncio.timeout(timeout_s), aclosing(self.watch(job_id)) as versions:
+            async for job in versions:
                 if job.state.is_final:
                     return job
         raise JobNotFoundError(job_id)

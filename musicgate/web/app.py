@@ -11,12 +11,19 @@ import musicgate_schemas
 from musicgate.errors import RequestError, StorageError
 from musicgate.web.auth import Accounts
 from musicgate.web.errors import envelope
+from musicgate.web.events import EventRoutes
+from musicgate.web.job_view import JobView
+from musicgate.web.jobs import JobRoutes
 from musicgate.web.middleware import GENERATION_ID, surround
 from musicgate.web.music import MusicRoutes
+from musicgate.web.patience import Patience
 from musicgate.web.webhooks import WebhookRoutes
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
+
+#: The documented name of the collection, and the one that the reference gateway takes as well.
+_BASES = ("/v1/music/generate", "/v1/music/generations")
 
 
 def make_app(gateway: Gateway) -> web.Application:
@@ -27,8 +34,14 @@ def make_app(gateway: Gateway) -> web.Application:
     """
     settings = gateway.context.settings
     app = web.Application(middlewares=[surround], client_max_size=settings.server.max_body_bytes)
-    accounts = Accounts(settings.accounts)
-    app.add_routes(MusicRoutes(gateway, accounts).routes())
+    accounts, patience = Accounts(settings.accounts), Patience()
+    app.on_shutdown.append(patience.end)
+    view = JobView(gateway, patience)
+    music = MusicRoutes(gateway, accounts, view)
+    jobs, events = JobRoutes(gateway, accounts, view), EventRoutes(gateway, accounts, view, patience)
+    for base in _BASES:
+        app.add_routes([*music.routes(base), *jobs.routes(base), *events.routes(base)])
+    app.add_routes(music.other_routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))
     app.router.add_get("/v1/schemas/{name:.+}", _schema)

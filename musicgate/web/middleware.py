@@ -17,15 +17,18 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 GENERATION_ID = web.RequestKey("generation_id", str)
 
+#: What every answer says to browsers.
 # Source: the reference gateway's CORS answer, and the headers that its public SDKs send, August 2026.
-_CORS = {
+CORS = {
     "Access-Control-Allow-Origin": "*",
     "Access-Control-Allow-Methods": "GET, POST, PUT, PATCH, DELETE, OPTIONS",
     "Access-Control-Allow-Headers": (
         "Authorization, Content-Type, x-title, http-referer, x-gateway-debug, X-AIStats-Strictness, X-Phaseo-Client, "
         "X-Phaseo-Client-Version, X-App-Id, X-App-Name, Idempotency-Key, Prefer, Last-Event-ID, traceparent"
     ),
-    "Access-Control-Expose-Headers": "ETag, Retry-After, Location, X-Gateway-Error-Attribution",
+    "Access-Control-Expose-Headers": (
+        "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied"
+    ),
     "Access-Control-Max-Age": "86400",
 }
 #: What a client needs of aiohttp's own errors.
@@ -42,12 +45,12 @@ async def surround(
     generation_id = f"G-{ULID()}"
     request[GENERATION_ID] = generation_id
     if request.method == "OPTIONS":
-        return web.Response(status=204, headers=_CORS)
+        return web.Response(status=204, headers=CORS)
     try:
         response = await handler(request)
     except web.HTTPException as exc:
         if exc.status < 400:
-            exc.headers.update(_CORS)  # a browser wants to see them on a redirect as well
+            exc.headers.update(CORS)  # a browser wants to see them on a redirect as well
             raise
         response = _plain_http(generation_id, request, exc)
     except MusicgateError as exc:
@@ -58,7 +61,7 @@ async def surround(
         _log.exception("%s %s failed", request.method, request.path)
         response = envelope(generation_id, "gateway_error", "the gateway failed")
     if not response.prepared:
-        response.headers.update(_CORS)
+        response.headers.update(CORS)
     return response
 
 

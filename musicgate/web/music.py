@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import TYPE_CHECKING, cast
 
@@ -11,47 +10,48 @@ from aiohttp import web
 from musicgate import answers
 from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway.dry_run import render_plan
-from musicgate.lifecycle import next_look_s
-from musicgate.links import audio_links, is_signed
+from musicgate.gateway.idempotency import read_key
+from musicgate.links import is_signed
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
 from musicgate.web.body import read_json
 from musicgate.web.errors import failure_response
+from musicgate.web.job_view import etag, missing_id, respond_json
 from musicgate.web.middleware import GENERATION_ID
-from musicgate.wire import write_json
+from musicgate.web.preferences import read_preferences
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from musicgate.gateway import Gateway
-    from musicgate.model import Failure, MusicRequest, Offer, Provider, Track
+    from musicgate.model import Failure, MusicRequest, Offer, Provider
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
+    from musicgate.web.job_view import JobView
 
 _YES = frozenset({"1", "true", "yes"})
-_NATIVE_AND_OURS_MAX_CHARS = 512
+#: What idempotency keys belong to beside their account. The two paths are two names of one route.
+_CREATE = "POST /v1/music/generate"
 
 
 class MusicRoutes:
     """Handlers of the music routes."""
 
-    def __init__(self, gateway: Gateway, accounts: Accounts) -> None:
+    def __init__(self, gateway: Gateway, accounts: Accounts, view: JobView) -> None:
         """Serve one gateway to these accounts."""
         self._gateway = gateway
         self._accounts = accounts
+        self._view = view
 
-    def routes(self) -> list[web.RouteDef]:
-        """The routes, the documented ones and their aliases first."""
-        listed = []
-        for base in ("/v1/music/generate", "/v1/music/generations"):
-            listed += [
-                web.post(base, self.create),
-                web.get(base, self.missing_id, allow_head=False),
-                web.get(f"{base}/", self.missing_id, allow_head=False),
-                web.get(f"{base}/{{music_id}}", self.status, allow_head=False),
-                web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]{{1,3}}}}", self.audio),
-            ]
+    def routes(self, base: str) -> list[web.RouteDef]:
+        """The documented routes under one name of the collection."""
         return [
-            *listed,
+            web.post(base, self.create),
+            web.get(f"{base}/", self.missing_id, allow_head=False),
+            web.get(f"{base}/{{music_id}}", self.status, allow_head=False),
+            web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]{{1,3}}}}", self.audio),
+        ]
+
+    def other_routes(self) -> list[web.RouteDef]:
+        """What can be asked before a job is made, and where vendors call."""
+        return [
             web.post("/v1/music/plan", self.plan),
             web.get("/v1/music/models", self.models),
             web.get("/v1/music/providers", self.providers),
@@ -62,48 +62,59 @@ class MusicRoutes:
         """``POST /v1/music/generate``: the checks in the contract's order, then submit."""
         started = time.perf_counter()
         account = self._accounts.identify(request)
-        wish = self._gateway.read(await read_json(request))
-        strict = _prefers_strict(request)
+        body = await read_json(request)
+        wish = self._gateway.read(body)
+        key = read_key(_key_header(request), _CREATE, body)
+        preferences = read_preferences(request)
         generation_id = request[GENERATION_ID]
+        usual_s = self._gateway.context.settings.server.create_wait_s
         job = await self._gateway.submit(
-            wish, account=account.name, generation_id=generation_id, strict=strict, beta_channel=account.beta
+            wish,
+            account=account.name,
+            generation_id=generation_id,
+            strict=preferences.strict,
+            beta_channel=account.beta,
+            wait_s=usual_s if preferences.wait_s is None else min(usual_s, preferences.wait_s),
+            idempotency=key,
         )
-        if _was_not_accepted(job) and job.failure is not None:
-            return failure_response(generation_id, job.failure, job)
-        lost = _lost(job)
-        if lost is not None:
-            return failure_response(generation_id, lost, job)
-        answer = answers.render_created(job, self._audio_url(request))
+        headers = preferences.applied
+        if job.generation_id != generation_id:
+            headers["Idempotency-Replayed"] = "true"
+        refusal = _refusal(job)
+        if refusal is None and preferences.wait_s is not None:
+            job = await self._view.waited(job, preferences.wait_s - (time.perf_counter() - started))
+            refusal = _refusal(job)
+        if refusal is not None:
+            response = failure_response(generation_id, refusal, job)
+            response.headers.update(headers)
+            return response
+        answer = answers.render_created(job, self._view.audio_url(request))
         answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
         if wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES:
             answer["meta"] = {
                 **cast("dict[str, object]", answer["meta"]),
                 "routing": self._routing(wish, account),
             }
-        return self._job_response(job, answer)
+        return self._view.respond(job, answer, headers)
 
     async def status(self, request: web.Request) -> web.Response:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
         account = self._accounts.identify(request)
-        music_id = request.match_info["music_id"].strip()
-        if not music_id:
-            return await self.missing_id(request)
-        if len(music_id) > _NATIVE_AND_OURS_MAX_CHARS:
-            raise JobNotFoundError(music_id[:64])
-        job = await self._gateway.find(music_id, account=account.name)
+        preferences = read_preferences(request)
+        job = await self._view.find(request, account)
         if not job.state.is_final and job.delivered_at is None and self._gateway.context.live(job) is None:
             message = f"nobody can be asked about this job: the plugin {job.plugin} is gone or switched off"
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
-        if request.headers.get("If-None-Match") == _etag(job):
-            return web.Response(status=304, headers={"ETag": _etag(job)})
-        return self._job_response(job, answers.render_job(job, self._audio_url(request)))
+        job = await self._view.waited(job, preferences.wait_s)
+        headers = {} if preferences.wait_s is None else preferences.applied
+        if request.headers.get("If-None-Match") == etag(job):
+            return web.Response(status=304, headers={"ETag": etag(job), **headers})
+        return self._view.respond(job, self._view.render(request, job), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """A GET without an id."""
         self._accounts.identify(request)
-        raise RequestError(
-            "validation_error", "the music id is missing in the path", reason="missing_music_id"
-        )
+        raise missing_id()
 
     async def audio(self, request: web.Request) -> web.StreamResponse:
         """``GET .../audio/{index}``: the audio that we keep, with Range; the signed link needs no key, so that players can open it."""
@@ -126,9 +137,9 @@ class MusicRoutes:
         account = self._accounts.identify(request)
         wish = self._gateway.read(await read_json(request))
         prepared = self._gateway.plan(
-            wish, account=account.name, strict=_prefers_strict(request), beta_channel=account.beta
+            wish, account=account.name, strict=read_preferences(request).strict, beta_channel=account.beta
         )
-        return _json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
+        return respond_json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
 
     async def models(self, request: web.Request) -> web.Response:
         """``GET /v1/music/models``: every model, with who offers it."""
@@ -149,7 +160,7 @@ class MusicRoutes:
             }
             for model, offers in sorted(by_model.items())
         ]
-        return _json({"object": "list", "data": data})
+        return respond_json({"object": "list", "data": data})
 
     async def providers(self, request: web.Request) -> web.Response:
         """``GET /v1/music/providers``: who can be asked."""
@@ -158,14 +169,14 @@ class MusicRoutes:
             self._gateway.context.providers.values(), key=lambda live: (live.provider.priority, live.name)
         )
         data = [answers.render_provider(live.provider, has_key=live.key is not None) for live in live_ones]
-        return _json({"object": "list", "data": data})
+        return respond_json({"object": "list", "data": data})
 
     async def callback(self, request: web.Request) -> web.Response:
         """``POST /v1/callbacks/{job_id}/{token}``: a vendor calls. Answered at once; what it says is asked of the vendor itself."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         body = await request.read()
         await self._gateway.callback(request.match_info["job_id"], request.match_info["token"], headers, body)
-        return _json({"code": 200, "msg": "success"})
+        return respond_json({"code": 200, "msg": "success"})
 
     def _routing(self, wish: MusicRequest, account: Account) -> dict[str, object]:
         plan = render_plan(wish, self._gateway.plan(wish, account=account.name, beta_channel=account.beta))
@@ -173,22 +184,6 @@ class MusicRoutes:
             candidate["provider_plugin"] for candidate in cast("list[dict[str, object]]", plan["candidates"])
         ]
         return {"candidates": candidates, "excluded": plan["excluded"]}
-
-    def _job_response(self, job: Job, answer: dict[str, object]) -> web.Response:
-        headers = {"ETag": _etag(job), "Cache-Control": "private, no-cache"}
-        live = self._gateway.context.live(job)
-        if not job.state.is_final and live is not None:
-            context = self._gateway.context
-            pause_s = next_look_s(job, live.provider.poll, context.clock.now(), context.speed)
-            headers["Retry-After"] = str(max(1, math.ceil(pause_s)))
-        return _json(answer, headers)
-
-    def _audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
-        base = (
-            self._gateway.context.settings.server.public_url.rstrip("/")
-            or f"{request.scheme}://{request.host}"
-        )
-        return audio_links(base)
 
     async def _job_of_link(self, request: web.Request) -> Job:
         """The job of an audio link: by its signature, else by the caller's key."""
@@ -204,24 +199,23 @@ class MusicRoutes:
         return await self._gateway.find(music_id, account=account.name)
 
 
-def _etag(job: Job) -> str:
-    return f'W/"{job.id}.{job.version}"'
+def _key_header(request: web.Request) -> str | None:
+    """The header as it was sent; said twice, it is none that can be read."""
+    values = request.headers.getall("Idempotency-Key", [])
+    return ", ".join(values) if values else None
 
 
-def _was_not_accepted(job: Job) -> bool:
-    """True for a failed job that no vendor ever took: the create call answers with the error itself."""
-    attempt = job.attempt
-    return job.state is JobState.FAILED and (
-        attempt is None or attempt.outcome is not AttemptOutcome.ACCEPTED
-    )
+def _refusal(job: Job) -> Failure | None:
+    """Why a create call answers with an error instead of a job: no vendor ever took it, and it was not its caller who stopped it.
 
-
-def _lost(job: Job) -> Failure | None:
-    """Why the create answer of an open job could not be read, where the contract wants that told as an error.
-
-    The job stays open, since a callback may still adopt it; a create answer that never came is told as a queued job instead.
+    Or the vendor's answer could not be read. Such a job stays open, since a callback may still adopt it; a create answer that never came
+    is told as a queued job instead.
     """
-    attempt = job.attempt
+    attempt, failure = job.attempt, job.failure
+    if job.state is JobState.FAILED:
+        accepted = attempt is not None and attempt.outcome is AttemptOutcome.ACCEPTED
+        was_stopped = failure is not None and failure.reason is FailureClass.CANCELLED
+        return None if accepted or was_stopped else failure
     if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
@@ -241,20 +235,3 @@ def _check_range(request: web.Request, size_bytes: int) -> None:
         first = size_bytes
     if first >= size_bytes:
         raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size_bytes}"})
-
-
-def _prefers_strict(request: web.Request) -> bool:
-    """``Prefer: handling=strict`` (RFC 7240) makes every warning an error."""
-    values = ",".join(request.headers.getall("Prefer", []))
-    preferences = {
-        value.split(";")[0].strip().replace(" ", "").replace('"', "").lower() for value in values.split(",")
-    }
-    return "handling=strict" in preferences
-
-
-def _json(value: object, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(
-        body=write_json(value),
-        content_type="application/json",
-        headers=headers,
-    )
