@@ -160,6 +160,10 @@ def _charges(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -
     return response
 
 
+def _only_sings(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+    return attrs.evolve(response, status=403) if b"instrumental" in request.body else response
+
+
 FAULTS: tuple[Fault, ...] = (
     fault("emulator_is_pure", "the vendor looks at a clock", "time.time", lambda: broken.plays(_AsksTheClock)),
     fault("emulator_is_there", "no vendor", "emulator() hook", lambda: tiny(emulator=None)),
@@ -186,4 +190,5 @@ FAULTS: tuple[Fault, ...] = (
     fault("emulator_is_deterministic", "slower every time", "calls, the other", lambda: broken.plays(_slower())),
     fault("emulator_counts", "counts no calls", "count fewer calls", lambda: broken.answers(_forgets)),
     fault("emulator_counts", "charges for nothing", "was charged", lambda: broken.answers(_charges)),
+    fault("emulated_wishes_come_true", "refuses an instrumental", "ended failed", lambda: broken.answers(_only_sings)),
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 import datetime as dt
 import itertools
+import logging
 import os
 import random
 import socket
@@ -13,10 +14,11 @@ from typing import Any
 import attrs
 
 from musicgate.errors import RequestError
-from musicgate.hookspecs import Step
+from musicgate.hookspecs import CallbackClaim, Step
 from musicgate.model import (
     Ability,
     Job,
+    JobUpdate,
     MusicRequest,
     ProviderSettings,
     Timeouts,
@@ -32,6 +34,10 @@ _COUNT = itertools.count()
 
 def _throws_dice() -> object:
     return random.choice("ab")  # noqa: S311 - the fault that is to be found
+
+
+def _asks_the_calendar() -> object:
+    return dt.date.today()  # noqa: DTZ011 - the fault that is to be found
 
 
 def _reads_a_file() -> None:
@@ -150,6 +156,34 @@ def _refuses_without_a_word() -> ModuleType:
     return tiny(translate_request=translate_request)
 
 
+def _logs_its_secret() -> ModuleType:
+    def edit(made: Any, request: Any, settings: ProviderSettings, callback_url: str | None) -> Any:
+        logging.getLogger("musicgate_tiny").debug("asking with %s", dict(settings.options))
+        return made
+
+    return broken.translates(edit)
+
+
+def _claims_its_secret(
+    claim: CallbackClaim, headers: object, body: object, settings: ProviderSettings
+) -> CallbackClaim:
+    secret = settings.webhook_secret.reveal() if settings.webhook_secret else "none"
+    return attrs.evolve(claim, message=f"checked with {secret}")
+
+
+def _updates_its_secret() -> ModuleType:
+    def parse_response(step: Step, response: HttpResponse, settings: ProviderSettings) -> JobUpdate:
+        update = tiny_plugin.parse_response(step, response)
+        return attrs.evolve(update, body={"asked_with": dict(settings.options)})
+
+    return tiny(parse_response=parse_response)
+
+
+def _mangles_mood(body: dict[str, Any], request: MusicRequest) -> None:
+    if "mood" in body:
+        body["mood"] = body["mood"].encode("ascii", "ignore").decode()
+
+
 FAULTS: tuple[Fault, ...] = (
     fault("request_form", "an address of its own", "base URL", lambda: broken.requests(url="https://api.tiny.example/v1/songs")),
     fault("request_form", "a GET", "GET", lambda: broken.requests(method="GET", body=b"", headers={})),
@@ -212,4 +246,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("hooks_are_pure", "parse_callback asks the clock", "parse_callback used", lambda: broken.hears(
         lambda claim, *_: attrs.evolve(claim, native_status=str(time.time())))),
     fault("texts_are_whole", "says nothing at all", "without a word", _refuses_without_a_word),
+    fault("no_secret_is_told", "a secret in the log", "tells a secret", _logs_its_secret),
+    fault("no_secret_is_told", "a secret in a claim", "tells a secret", lambda: broken.hears(_claims_its_secret)),
+    fault("no_secret_is_told", "a secret in an update", "tells a secret", _updates_its_secret),
+    fault("option_texts_are_whole", "loses emoji of an option", "tiny.mood", lambda: broken.sends(_mangles_mood)),
+    fault("hooks_are_pure", "asks the calendar", "date.today", _map_with(_asks_the_calendar)),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlencode
 
 import attrs
 import pytest
@@ -13,7 +14,16 @@ from musicgate import lifecycle
 from musicgate.errors import RequestError
 from musicgate.hookspecs import Translation
 from musicgate.model import Job, JobState, MusicRequest, Timeouts, Track
-from musicgate.testing.compliance import CHECKS, Outcome, Result, Skipped, Subject, name_of, run_checks
+from musicgate.testing.compliance import (
+    CHECKS,
+    Outcome,
+    Result,
+    Skipped,
+    Subject,
+    name_of,
+    run_check,
+    run_checks,
+)
 from musicgate.testing.compliance.checks_life import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
 from musicgate.wire import HttpRequest, HttpResponse
@@ -237,3 +247,21 @@ def test_a_life_cycle_that_breaks_its_table_is_caught(
     monkeypatch.setattr(lifecycle, "apply", apply)
     with pytest.raises(AssertionError, match=says):
         check_any_sequence_of_answers(subject)
+
+
+def test_a_vendor_on_the_own_machine_needs_no_tls() -> None:
+    module = declares(base_url="http://localhost:8001")
+    assert outcomes(module)["address_and_variables"].outcome is Outcome.PASSED
+
+
+def test_a_form_is_read_as_well_as_json() -> None:
+    def edit(made: Translation, *_: object) -> Translation:
+        song: Any = HttpResponse(status=200, body=made.request.body).json()
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        return attrs.evolve(
+            made, request=attrs.evolve(made.request, headers=headers, body=urlencode(song).encode())
+        )
+
+    subject = Subject.of_module(translates(edit))
+    for name in ("request_form", "texts_are_whole", "option_texts_are_whole"):
+        assert run_check(subject, next(check for check in CHECKS if name_of(check) == name)).message == ""

@@ -57,6 +57,16 @@ def check_emulated_song_plays(subject: Subject) -> None:
         assert facts.duration_s > 0.5, f"{where} lasts {facts.duration_s} s"
 
 
+def check_emulated_wishes_come_true(subject: Subject) -> None:
+    """Every base wish of the first offer ends in a song: the schema's examples, the author's wishes, the kit's own."""
+    first = subject.provider.offers[0]
+    for offer, wish, _ in subject.base:
+        if offer is first:
+            job = subject.play(wish).job
+            made = job.delivered_at is not None
+            assert made, f"{wish!r:.300} was translated, and ended {job.state} ({job.failure})"
+
+
 def check_emulated_media_states_its_length(subject: Subject) -> None:
     """Media links answer with a Content-Length that is true and a Content-Type."""
     links = [track.audio_url for track in subject.walk.job.tracks if track.audio_url]

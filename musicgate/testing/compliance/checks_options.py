@@ -72,7 +72,7 @@ def check_nested_options_count(subject: Subject) -> None:
                 offer,
                 wish,
                 made,
-                _with_option(subject, wish, name, {key: value}),
+                subject.with_option(wish, name, {key: value}),
                 (block_name, name, key),
             )
             for offer, wish, made in subject.base
@@ -91,7 +91,7 @@ def check_unknown_options(subject: Subject) -> None:
         raise Skipped("the option schema refuses unknown keys, before the plugin is asked")
     for offer, wish, made in subject.base:
         for value in _STRAY_VALUES:
-            changed = _with_option(subject, wish, _STRAY, value)
+            changed = subject.with_option(wish, _STRAY, value)
             fate = fate_of(subject, offer, wish, made, changed, (block_name, _STRAY))
             assert fate not in UNTOLD, (
                 f"{block_name}.{_STRAY} = {value!r} was dropped in silence for {offer.model}: the schema allows unknown keys, "
@@ -164,12 +164,7 @@ def _option_tries(
     for offer, wish, made in subject.base:
         for value in values:
             if wish.block(block_name).get(name) != value:
-                yield offer, wish, made, _with_option(subject, wish, name, value)
-
-
-def _with_option(subject: Subject, wish: MusicRequest, name: str, value: object) -> MusicRequest:
-    block_name = subject.provider.option_block
-    return attrs.evolve(wish, blocks={**wish.blocks, block_name: {**wish.block(block_name), name: value}})
+                yield offer, wish, made, subject.with_option(wish, name, value)
 
 
 def _without(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import logging
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 import attrs
 
-from musicgate.errors import RequestError
+from musicgate.errors import ProviderError, RequestError
 from musicgate.model import AttemptOutcome
 from musicgate.testing.compliance.probes import parsed
 from musicgate.testing.compliance.subject import BASE_URL, SECRET_CANARY, Skipped
@@ -116,6 +118,41 @@ def check_no_secret_leaves(subject: Subject) -> None:
             assert not _leaks([str(error)]), (
                 f"a refusal of translate_request for {offer.model} shows a secret"
             )
+
+
+def check_no_secret_is_told(subject: Subject) -> None:
+    """No secret is in a log line, in what is said of an answer, or in what is said of a callback."""
+    settings, lines = subject.settings, list[str]()
+    with _listening(lines):
+        for offer, wish, _ in subject.base:
+            subject.translate(wish, offer)
+        for one in subject.walk.heard:
+            lines.append(repr(subject.plugin.parse(one.step, one.response, one.job, settings)))
+        if subject.provider.callbacks:
+            for headers in ({}, {"x-kit": "1"}):
+                try:
+                    claim = subject.plugin.parse_callback(headers, b'{"kit": 1}', settings, 0.0)
+                    lines.append(repr(claim))
+                except ProviderError as error:
+                    lines.append(str(error))
+    told = [line for line in lines if SECRET_CANARY in line]
+    assert not told, f"a hook tells a secret of the settings: {told[0].replace(SECRET_CANARY, '***')[:200]}"
+
+
+@contextmanager
+def _listening(lines: list[str]) -> Iterator[None]:
+    """Every log line of every level, while the block runs."""
+    handler = logging.Handler(level=logging.NOTSET)
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # one line does
+    root = logging.getLogger()
+    level = root.level
+    root.addHandler(handler)
+    root.setLevel(logging.NOTSET)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
+        root.removeHandler(handler)
 
 
 def _leaks(shown: list[str]) -> bool:

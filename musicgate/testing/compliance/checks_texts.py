@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote_plus
 
 import attrs
 
@@ -14,6 +15,7 @@ from musicgate.testing.compliance.subject import PROMPT, Skipped
 
 if TYPE_CHECKING:
     from musicgate.testing.compliance.subject import Subject
+    from musicgate.wire import HttpRequest
 
 #: Letters outside the basic plane, right-to-left, joined and combined ones: nobody may cut or mangle them.
 _TEXTS: Final = (
@@ -32,7 +34,25 @@ def check_texts_are_whole(subject: Subject) -> None:
             if getattr(wish, field) is None and field != "negative_style":
                 continue
             for text in (*_TEXTS, *_long_texts(offer, field)):
-                _assert_whole(subject, offer, with_field(wish, field, text), field, text)
+                _assert_whole(subject, offer, with_field(wish, field, text), (field,), text)
+
+
+def check_option_texts_are_whole(subject: Subject) -> None:
+    """Free texts of the option block arrive whole in any script, or the caller is told."""
+    free = [
+        name
+        for name, schema in subject.block_properties.items()
+        if isinstance(schema, dict)
+        and schema.get("type") == "string"
+        and not {"enum", "const", "format", "pattern", "maxLength"} & schema.keys()
+    ]
+    if not free:
+        raise Skipped("no declared option is a free text")
+    for offer, wish, _ in subject.base:
+        for name in free:
+            for text in _TEXTS:
+                path = (subject.provider.option_block, name)
+                _assert_whole(subject, offer, subject.with_option(wish, name, text), path, text)
 
 
 def check_limits_are_true(subject: Subject) -> None:
@@ -68,17 +88,25 @@ def _long_texts(offer: Offer, field: str) -> tuple[str, ...]:
     )
 
 
-def _assert_whole(subject: Subject, offer: Offer, wish: MusicRequest, field: str, text: str) -> None:
-    shown = f"{field} of {len(text)} characters ({text[:12]!r}...) for {offer.model}"
+def _assert_whole(
+    subject: Subject, offer: Offer, wish: MusicRequest, path: tuple[str, ...], text: str
+) -> None:
+    shown = f"{'.'.join(path)} of {len(text)} characters ({text[:12]!r}...) for {offer.model}"
     try:
         made = subject.translate(wish, offer)
     except RequestError as error:
         assert str(error).strip(), f"{shown} was refused without a word"
         return
-    if any(names(warning.path, (field,)) for warning in made.warnings):
+    if any(names(warning.path, path) for warning in made.warnings):
         return
-    body = parsed(made.request.body)
-    held = list(texts(body)) if body is not None else [made.request.body.decode("utf-8", "replace")]
-    assert any(text in one for one in held), (
-        f"{shown} is not whole in the native request: texts are never cut"
-    )
+    whole = any(text in one for one in _texts_of(made.request))
+    assert whole, f"{shown} is not whole in the native request: texts are never cut"
+
+
+def _texts_of(request: HttpRequest) -> list[str]:
+    """Every text that a request carries: in JSON, as a form, in the URL, or as it stands."""
+    body, url = parsed(request.body), unquote_plus(request.url)
+    if body is not None:
+        return [url, *texts(body)]
+    plain = request.body.decode("utf-8", "replace")
+    return [url, plain, unquote_plus(plain)]

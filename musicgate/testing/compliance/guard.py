@@ -40,8 +40,8 @@ _FORBIDDEN: Final[Mapping[ModuleType, tuple[str, ...]]] = {
 }
 
 
-#: The real one, whatever stands in for it.
-_DateTime = dt.datetime
+#: The real ones, whatever stands in for them.
+_Date, _DateTime = dt.date, dt.datetime
 
 
 class ImpureError(Exception):
@@ -92,28 +92,21 @@ class _Guard:
 
         return Environment()
 
-    def datetime_class(self) -> type:
-        """A `datetime` that cannot tell the time; everything that is a datetime is one of it, too."""
-        guard = self
+    def timeless(self, real: type) -> type:
+        """A `date` or `datetime` that cannot tell the time; everything that is one of the real kind is one of it, too."""
 
         class Kind(type):
             def __instancecheck__(cls, instance: object) -> bool:
-                return isinstance(instance, _DateTime)
+                return isinstance(instance, real)
 
-        class Timeless(_DateTime, metaclass=Kind):
-            @classmethod
-            def now(cls, tz: Any = None) -> Any:  # noqa: ARG003 - the signature of the real one
-                raise guard.caught("datetime.now")
+        def forbidden(name: str) -> object:
+            def ask(*_: object, **__: object) -> None:
+                raise self.caught(f"{real.__name__}.{name}")
 
-            @classmethod
-            def utcnow(cls) -> Any:
-                raise guard.caught("datetime.utcnow")
+            return staticmethod(ask)
 
-            @classmethod
-            def today(cls) -> Any:
-                raise guard.caught("datetime.today")
-
-        return Timeless
+        clocks = [name for name in ("now", "utcnow", "today") if hasattr(real, name)]
+        return Kind(real.__name__, (real,), {name: forbidden(name) for name in clocks})
 
 
 @contextmanager
@@ -135,7 +128,7 @@ def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
         if hasattr(module, name)
     ]
     swaps.append((os, "environ", guard.environment()))
-    swaps.append((dt, "datetime", guard.datetime_class()))
+    swaps.extend((dt, kind.__name__, guard.timeless(kind)) for kind in (_Date, _DateTime))
     if not files:
         swaps.append((builtins, "open", guard.stand_in("open", open)))
     originals = {id(getattr(owner, name)): new for owner, name, new in swaps}

@@ -160,6 +160,11 @@ class Subject:
         wish, settings = copy.deepcopy((request, self.settings))
         return self.plugin.translate(wish, offer, settings, callback_url)
 
+    def with_option(self, wish: MusicRequest, name: str, value: object) -> MusicRequest:
+        """The wish with one option of the plugin's block set."""
+        block = self.provider.option_block
+        return attrs.evolve(wish, blocks={**wish.blocks, block: {**wish.block(block), name: value}})
+
     def own_wishes(self, offer: Offer) -> tuple[MusicRequest, ...]:
         """The kit's wishes without any vendor's words: an idea, a sung song, an instrumental."""
         return (
@@ -232,19 +237,19 @@ class Subject:
         rehearsal.plugin = cast("ProviderPlugin", listener)
         return rehearsal, listener.heard
 
-    def play(self, *, switches: Mapping[str, str] | None = None) -> Walk:
-        """Make one song.
+    def play(self, wish: MusicRequest | None = None) -> Walk:
+        """Make one song, by the first base wish unless another is given.
 
         Raises:
             AssertionError: creating it ended in an error.
         """
-        rehearsal, heard = self.rehearsal(switches=switches)
-        wish = self.song_wish
+        rehearsal, heard = self.rehearsal()
+        wish = wish or self.song_wish
         try:
             job = rehearsal.finish(rehearsal.create(wish))
         except ProviderError as error:
             raise AssertionError(
-                f"the emulator was asked for a plain song, and the create call ended in {error.failure.reason}: {error}"
+                f"the emulator was asked for a song ({wish!r:.200}), and the create call ended in {error.failure.reason}: {error}"
             ) from error
         return Walk(rehearsal=rehearsal, translation=rehearsal.translate(wish), job=job, heard=tuple(heard))
 
