@@ -186,6 +186,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("hostile_answers", "breaks", "ProviderError and nothing else", lambda: broken.reads(_decodes)),
     fault("wrong_types_in_good_answers", "trusts the vendor's types", "nothing else", lambda: broken.reads(_reads_by_index)),
     fault("good_body_under_failing_status", "overlooks the status", "HTTP 4", lambda: broken.reads(_overlooks_status)),
+    fault("good_body_under_failing_status", "is sure that nothing was made", "maybe_accepted", lambda: broken.reads_errors(_is_sure)),
     fault("unreadable_create", "is sure that nothing was created", "maybe_accepted", lambda: broken.reads_errors(_is_sure)),
     fault("unreadable_create", "calls it invalid", "protocol", lambda: broken.reads_errors(_is_refusal)),
     fault("refusals_by_status", "one class for all", "auth", lambda: broken.reads(_all_invalid)),

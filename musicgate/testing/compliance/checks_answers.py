@@ -87,6 +87,10 @@ def check_good_body_under_failing_status(subject: Subject) -> None:
             where = f"a good body with HTTP {status} at step {one.step}"
             read = read_answer(subject, one.step, response, one.job, where)
             if isinstance(read, ProviderError):
+                sure = one.step is Step.CREATE and status >= 500 and not read.maybe_accepted
+                assert not sure, (
+                    f"{where} has maybe_accepted=False: a song that was made might be asked for again"
+                )
                 continue
             refused = isinstance(read, JobUpdate) and (read.failure is not None or read.doubt is not None)
             assert refused, f"{where} was read as if nothing were wrong: {read!r:.300}"
