@@ -1,0 +1,222 @@
+"""Idempotency keys: what a key may look like, what the same wish is, and that one key makes one call whatever happens around it."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicgate import FailureClass, HttpRequest, Job, JobNotFoundError, JobState, RequestError, StorageError
+from musicgate.gateway.idempotency import IdempotencyKey, fingerprint, read_key
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import MODEL, FakeVendor, House, house_of, lost
+
+ROUTE = "POST /somewhere"
+ONE = FakeVendor("one", priority=1)
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    async with house_of(tmp_path / "audio", ONE, store=MemoryJobStore()) as house:
+        yield house
+
+
+# ---------------------------------------------------------------------------------------------------- the header
+
+
+@pytest.mark.parametrize(
+    ("header", "key"),
+    [
+        ("abc", "abc"),
+        ('"abc"', "abc"),
+        ('  "abc"  ', "abc"),
+        ('"two words"', "two words"),
+        (r'"with \" and \\"', 'with " and \\'),
+        ("8e03978e-40d5-43dd-bc93-6894a57f9324", "8e03978e-40d5-43dd-bc93-6894a57f9324"),
+        ("a/b+c=;,~", "a/b+c=;,~"),
+        ("x" * 255, "x" * 255),
+        (f'"{"x" * 255}"', "x" * 255),
+    ],
+)
+def test_key_is_read_quoted_or_bare(header: str, key: str) -> None:
+    read = read_key(header, ROUTE, {})
+    assert read is not None
+    assert (read.route, read.key) == (ROUTE, key)
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        *("", "   ", '""', '"', '"abc', 'abc"', 'a"b', "two words", "a\tb", "\x7f", "x" * 256),
+        *("schlüssel", '"schlüssel"', '"a", "b"', r'"lost \ slash"', '"tab\there"'),
+    ],
+)
+def test_key_that_cannot_be_one_is_refused(header: str) -> None:
+    with pytest.raises(RequestError) as caught:
+        read_key(header, ROUTE, {})
+    assert (caught.value.code, caught.value.reason) == ("validation_error", "invalid_idempotency_key")
+
+
+def test_no_header_is_no_key() -> None:
+    assert read_key(None, ROUTE, {}) is None
+
+
+# ------------------------------------------------------------------------------------------------- the same wish
+
+BODY = {"model": "m", "prompt": "é", "suno": {"styleWeight": 0.5, "tags": [1, 2]}}
+
+
+@pytest.mark.parametrize(
+    ("other", "same"),
+    [
+        ({"suno": {"tags": [1, 2], "styleWeight": 0.5}, "prompt": "é", "model": "m"}, True),
+        ({**BODY, "suno": {"styleWeight": 0.5, "tags": [2, 1]}}, False),
+        ({**BODY, "prompt": "e"}, False),
+        ({**BODY, "prompt": None}, False),
+        ({**BODY, "more": None}, False),
+        ({"model": "m"}, False),
+        ([], False),
+    ],
+)
+def test_fingerprint_is_of_what_was_said_not_of_how(other: object, *, same: bool) -> None:
+    assert (fingerprint(other) == fingerprint(BODY)) is same
+
+
+def test_fingerprint_takes_text_that_is_not_unicode() -> None:
+    assert fingerprint({"a": "\ud800"}) != fingerprint({"a": "\ud801"})
+
+
+# --------------------------------------------------------------------------------------------- one key, one call
+
+
+async def submit(
+    house: House, header: str = "k", account: str = "local", route: str = ROUTE, **wish: Any
+) -> Job:
+    body = {"model": MODEL, "prompt": "jazz", **wish}
+    return await house.gate.submit(
+        house.gate.read(body), account=account, idempotency=read_key(header, route, body)
+    )
+
+
+async def test_second_call_gets_the_job_of_the_first_and_nothing_is_sent(house: House) -> None:
+    house.transport.script("one", {"id": "n-1"})
+    first = await submit(house)
+    again = await submit(house)
+    assert again == first
+    assert len(house.transport.sent) == 1
+
+
+async def test_another_body_under_the_key_is_refused(house: House) -> None:
+    house.transport.script("one", {"id": "n-1"})
+    await submit(house)
+    with pytest.raises(RequestError) as caught:
+        await submit(house, prompt="blues")
+    error = caught.value
+    assert (error.code, error.reason, error.status) == ("validation_error", "idempotency_key_reused", 422)
+    assert len(house.transport.sent) == 1
+
+
+@pytest.mark.parametrize(
+    "more", [{"header": "k2"}, {"account": "other"}, {"route": "POST /elsewhere"}], ids=str
+)
+async def test_key_belongs_to_its_account_and_route(house: House, more: dict[str, str]) -> None:
+    house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+    first = await submit(house)
+    second = await submit(house, **more)
+    assert (first.native_id, second.native_id) == ("n-1", "n-2")
+
+
+async def test_refused_job_is_the_answer_again(house: House) -> None:
+    house.transport.script("one", {"no": "moderation"})
+    first = await submit(house)
+    again = await submit(house)
+    assert again == first
+    assert again.failure is not None
+    assert again.failure.reason is FailureClass.MODERATION
+    assert len(house.transport.sent) == 1
+
+
+async def test_lost_answer_is_not_sent_again(house: House) -> None:
+    house.transport.script("one", lost())
+    await submit(house)
+    again = await submit(house)
+    assert again.failure is not None
+    assert again.failure.reason is FailureClass.UNKNOWN_OUTCOME
+    assert len(house.transport.sent) == 1
+
+
+async def test_wish_that_was_not_stored_uses_up_no_key(house: House) -> None:
+    house.store.trouble = "disk full"
+    with pytest.raises(StorageError):
+        await submit(house)
+    assert house.gate._submissions._calls == {}
+    house.store.trouble = None
+    house.transport.script("one", {"id": "n-1"})
+    assert (await submit(house)).native_id == "n-1"
+
+
+async def test_twins_wait_for_the_one_call_and_hear_the_same(house: House) -> None:
+    answer = asyncio.Event()
+
+    async def hold(_: HttpRequest) -> None:
+        await answer.wait()
+
+    house.transport.on_send = hold
+    house.transport.script("one", {"no": "moderation"})
+    twins = [asyncio.create_task(submit(house)) for _ in range(50)]
+    await asyncio.sleep(0.02)
+    assert not any(twin.done() for twin in twins)
+    answer.set()
+    jobs = await asyncio.gather(*twins)
+    assert {(job.id, job.state) for job in jobs} == {(jobs[0].id, JobState.FAILED)}
+    assert len(house.transport.sent) == 1
+    assert house.gate._submissions._calls == {}
+
+
+async def test_twin_waits_no_longer_than_the_first_caller(tmp_path: Path) -> None:
+    never = asyncio.Event()
+
+    async def hold(_: HttpRequest) -> None:
+        await never.wait()
+
+    async with house_of(
+        tmp_path / "audio", FakeVendor("one", blocking=True), store=MemoryJobStore()
+    ) as house:
+        house.transport.on_send = hold
+        house.transport.script("one", {"id": "n-1"})
+        body = {"model": MODEL}
+        wish, key = house.gate.read(body), IdempotencyKey(route=ROUTE, key="k", fingerprint="f")
+        async with asyncio.timeout(5):
+            first = await house.gate.submit(wish, wait_s=0.05, idempotency=key)
+            again = await house.gate.submit(wish, wait_s=60.0, idempotency=key)
+        assert (again.id, again.state) == (first.id, JobState.IN_PROGRESS)
+
+
+async def test_caller_who_goes_away_before_the_job_is_stored_does_not_stop_it(house: House) -> None:
+    house.transport.script("one", {"id": "n-1"})
+    stored, add = asyncio.Event(), house.store.add
+
+    async def slow_add(*arguments: Any) -> Any:
+        await stored.wait()
+        return await add(*arguments)
+
+    house.store.add = slow_add
+    caller = asyncio.create_task(submit(house))
+    await asyncio.sleep(0.01)
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    stored.set()
+    again = await submit(house)
+    assert again.native_id == "n-1"
+    assert len(house.transport.sent) == 1
+
+
+async def test_key_of_a_deleted_job_is_free_again(house: House) -> None:
+    house.transport.script("one", {"no": "moderation"}, {"id": "n-2"})
+    first = await submit(house)
+    await house.gate.delete(first.id)
+    with pytest.raises(JobNotFoundError):
+        await house.gate.find(first.id)
+    assert (await submit(house)).native_id == "n-2"
