@@ -12,8 +12,6 @@ from typing import Any
 import attrs
 from aiohttp import web
 
-Answering = Callable[[], Awaitable[web.Response]]
-
 
 @attrs.frozen(kw_only=True)
 class Received:
@@ -40,6 +38,7 @@ class Receiver:
 
     Attributes:
         delay_s: how long every answer takes.
+        on_message: called for each message before it is answered.
         most_at_once: how many messages were under way together, at the most.
     """
 
@@ -48,6 +47,7 @@ class Receiver:
         self.received: list[Received] = []
         self.answers: deque[int | tuple[int, dict[str, str]]] = deque()
         self.delay_s = 0.0
+        self.on_message: Callable[[Received], Awaitable[None]] | None = None
         self.at_once = self.most_at_once = 0
         self._came = asyncio.Condition()
 
@@ -72,6 +72,8 @@ class Receiver:
             async with self._came:
                 self.received.append(message)
                 self._came.notify_all()
+            if self.on_message is not None:
+                await self.on_message(message)
             await asyncio.sleep(self.delay_s)
         finally:
             self.at_once -= 1

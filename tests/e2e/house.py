@@ -39,6 +39,7 @@ from musicgate.settings import (
     ServerSettings,
     Settings,
     StoreSettings,
+    WebhookSettings,
 )
 from musicgate.testing.mount import mounted
 from musicgate.web.serve import serve
@@ -220,6 +221,8 @@ async def running_house(
     tables: Mapping[str, Mapping[str, Any]] | None = None,
     server: Mapping[str, Any] | None = None,
     follow: Mapping[str, Any] | None = None,
+    webhooks: Mapping[str, Any] | None = None,
+    private: bool = True,
     archive: bool = True,
     speed: float = SPEED,
     reachable: bool = True,
@@ -230,7 +233,8 @@ async def running_house(
         folder: for the store and the audio.
         switches: faults of all tasks, by vendor.
         tables: what stands in ``[providers.<plugin>]``, by vendor; ``api_key`` None = no key.
-        server, follow: settings of these sections.
+        server, follow, webhooks: settings of these sections.
+        private: links and webhooks may lead to private addresses, this machine's among them.
         reachable: the server has a public URL, so vendors call back.
     """
     async with AsyncExitStack() as stack:
@@ -260,8 +264,9 @@ async def running_house(
             ),
             store=StoreSettings(url=f"sqlite:///{folder / 'jobs.db'}"),
             assets=AssetSettings(url=(folder / "audio").as_uri(), archive=archive),
-            network=NetworkSettings(allow_private_addresses=True),
+            network=NetworkSettings(allow_private_addresses=private),
             follow=FollowSettings(**{"speed": speed, **(follow or {})}),
+            webhooks=WebhookSettings(**(webhooks or {})),
             accounts=tuple(accounts),
             providers=providers,
             data_dir=folder,

@@ -1,0 +1,455 @@
+"""From the end of a job to the message about it, on a clock that tests move and webhooks that they script."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate import HttpResponse, Job, JobState, RequestError, StorageError, verify_webhook
+from musicgate.gateway import record
+from musicgate.gateway.context import GatewayContext
+from musicgate.gateway.courier import Courier
+from musicgate.gateway.webhooks import Webhooks
+from musicgate.lifecycle import fail
+from musicgate.model import Delivery, DeliveryStatus, Failure, FailureClass, Secret
+from musicgate.settings import Account, ServerSettings, WebhookSettings
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
+
+SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
+EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
+URL = "https://hooks.test/all"
+OWN = WebhookSettings(url=URL, secret=Secret(SECRET))
+REFUSED = Failure(reason=FailureClass.MODERATION, message="no")
+
+
+@pytest.fixture
+async def house(tmp_path: Path) -> AsyncIterator[House]:
+    server = ServerSettings(public_url="https://music.test")
+    async with house_of(
+        tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=OWN, server=server
+    ) as ready:
+        yield ready
+
+
+def webhooks_of(house: House) -> ScriptedWebhooks:
+    scripted = house.context.webhooks
+    assert isinstance(scripted, ScriptedWebhooks)
+    return scripted
+
+
+async def ended(house: House, **wish: Any) -> Job:
+    """A job that has just failed."""
+    house.transport.script("one", {"id": "n", "status": "works"})
+    job = await house.submit(**wish)
+    return await record.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+
+
+async def deliver(house: House, context: GatewayContext | None = None) -> float:
+    """One round of the courier to its end; what it says about the next one."""
+    courier = Courier(context or house.context, jitter=lambda: 0.0)
+    pause_s = await courier._start_due()
+    await asyncio.gather(*courier._running.values())
+    return pause_s
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Let the others run until something holds."""
+    async with asyncio.timeout(5):
+        while True:
+            if holds():
+                return
+            await asyncio.sleep(0)
+
+
+@contextlib.asynccontextmanager
+async def at_work(context: GatewayContext) -> AsyncIterator[None]:
+    """A courier that works while the block runs."""
+    running = asyncio.create_task(Courier(context, jitter=lambda: 0.0).run())
+    try:
+        yield
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+
+async def message_about(house: House, job: Job) -> Delivery:
+    (found,) = await house.context.store.outbox.of_job(job.id)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ the outbox
+
+
+async def test_the_end_of_a_job_puts_a_message_into_the_outbox(house: House) -> None:
+    house.transport.script("one", {"id": "n", "status": "works"})
+    job = await house.submit()
+    assert await house.context.store.outbox.of_job(job.id) == []
+    assert not house.context.announced.is_set()
+    job = await record.change(house.context, job, lambda current: fail(current, REFUSED, START))
+    found = await message_about(house, job)
+    assert (found.type, found.url, found.account, found.next_try_at) == ("music.failed", URL, "local", START)
+    assert found.id.startswith("msg_")
+    assert house.context.announced.is_set()
+    await record.change(house.context, job, lambda current: attrs.evolve(current, native_status="late"))
+    assert len(await house.context.store.outbox.of_job(job.id)) == 1
+
+
+async def test_a_wish_may_name_another_address(house: House) -> None:
+    job = await ended(house, webhook_url="https://elsewhere.test/x")
+    assert (await message_about(house, job)).url == "https://elsewhere.test/x"
+    assert job.warnings == ()
+
+
+async def test_without_an_address_nobody_is_told(tmp_path: Path) -> None:
+    only_secret = WebhookSettings(secret=Secret(SECRET))
+    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=only_secret) as house:
+        job = await ended(house)
+        assert await house.context.store.outbox.of_job(job.id) == []
+        told = await ended(house, webhook_url=URL)
+        assert (await message_about(house, told)).url == URL
+
+
+ALICE = Account(name="alice", key=Secret("test-key-not-real"))
+
+
+@pytest.mark.parametrize(
+    ("sections", "account", "setting"),
+    [
+        ({}, "local", "webhooks.secret"),
+        ({"accounts": (ALICE,)}, "alice", "webhook_secret of the account alice in [[accounts]]"),
+    ],
+)
+async def test_an_address_that_nothing_can_be_signed_for_is_refused(
+    tmp_path: Path, sections: dict[str, Any], account: str, setting: str
+) -> None:
+    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), **sections) as house:
+        wish = house.gate.read({"model": "fake/song", "prompt": "x", "webhook_url": URL})
+        with pytest.raises(RequestError) as caught:
+            await house.gate.submit(wish, account=account)
+        assert (caught.value.code, caught.value.reason) == ("validation_error", "webhook_secret_missing")
+        assert caught.value.path == ("webhook_url",)
+        assert caught.value.message.endswith(f"the operator sets {setting}")
+        with pytest.raises(RequestError, match="no secret"):
+            house.gate.plan(wish, account=account)
+        assert (house.transport.sent, await house.store.count_open()) == ([], 0)
+
+
+async def test_an_address_that_is_none_is_refused(house: House) -> None:
+    with pytest.raises(RequestError, match="is no http or https address"):
+        await house.submit(webhook_url="http://h.test:99999/")
+    assert house.transport.sent == []
+
+
+# ---------------------------------------------------------------------------------------------------- sending
+
+
+async def test_a_message_is_the_job_signed(house: House) -> None:
+    job = await ended(house, metadata={"a": "ü"})
+    await deliver(house)
+    ((url, headers, body),) = webhooks_of(house).sent
+    found = await message_about(house, job)
+    assert (url, headers["webhook-id"]) == (URL, found.id)
+    assert headers["webhook-timestamp"] == str(int(START.timestamp()))
+    assert list(body) == ["type", "timestamp", "data"]
+    assert (body["type"], body["timestamp"]) == ("music.failed", "2026-11-20T10:00:00.000Z")
+    assert (body["data"]["id"], body["data"]["status"]) == (job.id, "failed")
+    assert (body["data"]["error"]["reason"], body["data"]["metadata"]) == ("moderation", {"a": "ü"})
+    assert (found.status, found.attempts, found.tries[0].http_status) == (DeliveryStatus.DELIVERED, 1, 200)
+    await deliver(house)
+    assert len(webhooks_of(house).sent) == 1
+
+
+async def test_a_receiver_can_check_it_with_either_secret(tmp_path: Path) -> None:
+    both = WebhookSettings(url=URL, secret=Secret(SECRET), secret_previous=Secret(EARLIER))
+    bodies: list[bytes] = []
+
+    class Keeping(ScriptedWebhooks):
+        async def post(
+            self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+        ) -> HttpResponse:
+            bodies.append(body)
+            return await super().post(url, headers, body, timeout_s=timeout_s)
+
+    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=both) as house:
+        house.clock.moment = START.now(START.tzinfo)  # receivers look at the real clock
+        keeping = Keeping()
+        job = await ended(house)
+        await deliver(house, attrs.evolve(house.context, webhooks=keeping))
+        ((_, headers, _),) = keeping.sent
+        for secret in (SECRET, EARLIER):
+            message = verify_webhook(headers, bodies[0], secret)
+            assert message["data"]["id"] == job.id  # type: ignore[index]  # JSON of our own
+
+
+async def test_every_try_has_the_same_id_and_body_and_its_own_time(house: House) -> None:
+    job = await ended(house)
+    webhooks_of(house).answers.extend([500, "the receiver gave no answer: connection refused", 302])
+    for pause_s in (5, 300, 1800):
+        assert await deliver(house) <= 30
+        found = await message_about(house, job)
+        assert found.next_try_at is not None
+        assert round((found.next_try_at - house.clock.now()).total_seconds()) == pause_s
+        house.clock.pass_s(pause_s - 1)
+        await deliver(house)  # too early
+        house.clock.pass_s(2)
+    await deliver(house)
+    sent = webhooks_of(house).sent
+    assert len(sent) == 4
+    assert len({headers["webhook-id"] for _, headers, _ in sent}) == 1
+    assert len({headers["webhook-timestamp"] for _, headers, _ in sent}) == 4
+    assert all(body == sent[0][2] for _, _, body in sent)
+    found = await message_about(house, job)
+    assert (found.status, found.attempts) == (DeliveryStatus.DELIVERED, 4)
+    assert [(tried.http_status, tried.error) for tried in found.tries] == [
+        (500, "the receiver answered HTTP 500"),
+        (None, "the receiver gave no answer: connection refused"),
+        (302, "the receiver answered HTTP 302; webhooks follow no redirect"),
+        (200, None),
+    ]
+
+
+@pytest.mark.parametrize("value", ["90", "Fri, 20 Nov 2026 10:01:30 GMT"])
+async def test_retry_after_is_obeyed(house: House, value: str) -> None:
+    job = await ended(house)
+    headers = {"Retry-After": value, "Date": "Fri, 20 Nov 2026 10:00:00 GMT"}
+    webhooks_of(house).answers.append(HttpResponse(status=429, headers=headers, received_at=START))
+    await deliver(house)
+    found = await message_about(house, job)
+    assert found.next_try_at is not None
+    assert round((found.next_try_at - START).total_seconds()) == 90
+
+
+async def test_a_message_is_given_up_after_ten_tries(house: House) -> None:
+    job = await ended(house)
+    webhooks_of(house).answers.extend([500] * 20)
+    for _ in range(12):
+        await deliver(house)
+        house.clock.pass_s(86_400)
+    found = await message_about(house, job)
+    assert (found.status, found.attempts, len(webhooks_of(house).sent)) == (DeliveryStatus.FAILED, 10, 10)
+
+
+async def test_a_message_without_a_secret_says_what_is_missing(house: House) -> None:
+    job = await ended(house)
+    settings = attrs.evolve(house.context.settings, webhooks=WebhookSettings())
+    await deliver(house, attrs.evolve(house.context, settings=settings))
+    found = await message_about(house, job)
+    assert found.tries[0].error == "there is no secret to sign with; the operator sets webhooks.secret"
+    assert (found.status, webhooks_of(house).sent) == (DeliveryStatus.PENDING, [])
+
+
+async def test_a_message_about_a_deleted_job_is_not_sent(house: House) -> None:
+    job = await ended(house)
+    await house.gate.delete(job.id)
+    assert await deliver(house) == 30.0
+    assert webhooks_of(house).sent == []
+
+
+# -------------------------------------------------------------------------------------------- 410, replay, test
+
+
+async def test_410_disables_the_address_for_the_account_until_a_test_arrives(house: House) -> None:
+    scripted, hooks = webhooks_of(house), Webhooks(house.context)
+    scripted.answers.append(410)
+    first = await ended(house)
+    await deliver(house)
+    second, elsewhere = await ended(house), await ended(house, webhook_url="https://other.test/")
+    await deliver(house)
+    assert [url for url, _, _ in scripted.sent] == [URL, "https://other.test/"]
+    found = await message_about(house, second)
+    assert (found.status, found.attempts, found.next_try_at) == (DeliveryStatus.DISABLED, 0, None)
+    assert (await message_about(house, first)).status is DeliveryStatus.DISABLED
+    assert (await message_about(house, elsewhere)).status is DeliveryStatus.DELIVERED
+
+    with pytest.raises(RequestError, match="is disabled; a test send") as caught:
+        await hooks.replay(second, found.id)
+    assert (caught.value.status, caught.value.reason) == (409, "webhook_disabled")
+    scripted.answers.append(500)
+    assert (await hooks.test("local")).enabled_again is False
+    with pytest.raises(RequestError, match="is disabled"):
+        await hooks.replay(second, found.id)
+    assert (await hooks.test("local")).enabled_again is True
+    assert (await hooks.test("local")).enabled_again is False
+    await hooks.replay(second, found.id)
+    await deliver(house)
+    assert (await message_about(house, second)).status is DeliveryStatus.DELIVERED
+
+
+async def test_a_replay_sends_the_same_message_again(house: House) -> None:
+    job = await ended(house)
+    await deliver(house)
+    found = await message_about(house, job)
+    house.context.announced.clear()
+    again = await Webhooks(house.context).replay(job, found.id)
+    assert (again.status, again.id) == (DeliveryStatus.PENDING, found.id)
+    assert house.context.announced.is_set()
+    await deliver(house)
+    first, second = webhooks_of(house).sent
+    assert (first[1]["webhook-id"], first[2]) == (second[1]["webhook-id"], second[2])
+    assert len((await message_about(house, job)).tries) == 2
+
+
+async def test_a_message_is_replayed_under_its_own_job_only(house: House) -> None:
+    one, two = await ended(house), await ended(house)
+    found = await message_about(house, one)
+    for message_id in (found.id, "msg_x"):
+        with pytest.raises(RequestError, match="has no message") as caught:
+            await Webhooks(house.context).replay(two, message_id)
+        assert caught.value.reason == "webhook_message_not_found"
+
+
+async def test_a_replay_during_a_try_is_not_lost_by_its_note(house: House) -> None:
+    job = await ended(house)
+    hooks = Webhooks(house.context)
+
+    class Replaying(ScriptedWebhooks):
+        async def post(
+            self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+        ) -> HttpResponse:
+            await hooks.replay(job, headers["webhook-id"])
+            return HttpResponse(status=500)
+
+    await deliver(house, attrs.evolve(house.context, webhooks=Replaying()))
+    found = await message_about(house, job)
+    assert (found.status, found.attempts, found.version) == (DeliveryStatus.PENDING, 1, 2)
+
+
+async def test_a_test_send_tells_what_came_of_it(house: House) -> None:
+    hooks, scripted = Webhooks(house.context), webhooks_of(house)
+    result = await hooks.test("local", "https://new.test/")
+    ((url, headers, body),) = scripted.sent
+    assert (url, headers["webhook-id"]) == ("https://new.test/", result.id)
+    assert (body["type"], body["data"]) == ("webhook.test", {"object": "webhook_test", "account": "local"})
+    assert result.answer.is_delivered
+    scripted.answers.append("the receiver gave no answer: none within 15 s")
+    assert (await hooks.test("local")).answer.error == "the receiver gave no answer: none within 15 s"
+    with pytest.raises(RequestError, match="is no http or https address"):
+        await hooks.test("local", "ftp://new.test/")
+
+
+async def test_a_test_send_needs_an_address(tmp_path: Path) -> None:
+    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as house:
+        with pytest.raises(RequestError) as caught:
+            await house.gate.webhooks.test("local")
+        assert caught.value.reason == "webhook_url_missing"
+        with pytest.raises(RequestError, match="no secret"):
+            await house.gate.webhooks.test("local", URL)
+        assert webhooks_of(house).sent == []
+
+
+# -------------------------------------------------------------------------------- many receivers, and our faults
+
+
+class Hanging(ScriptedWebhooks):
+    """One server hangs until it is let go; the others answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.let_go = asyncio.Event()
+        self.hanging = 0
+
+    async def post(
+        self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
+    ) -> HttpResponse:
+        """Hang, or answer."""
+        if "slow.test" in url:
+            self.hanging += 1
+            await self.let_go.wait()
+        return await super().post(url, headers, body, timeout_s=timeout_s)
+
+
+async def test_a_server_that_hangs_holds_up_nobody_else(house: House) -> None:
+    for number in range(20):
+        await ended(house, webhook_url=f"https://slow.test/job?number={number}")
+        house.clock.pass_s(1)
+    await ended(house, webhook_url="https://quick.test/")
+    limits = attrs.evolve(OWN, concurrency=8, concurrency_per_server=3)
+    settings = attrs.evolve(house.context.settings, webhooks=limits)
+    hanging = Hanging()
+    context = attrs.evolve(house.context, settings=settings, webhooks=hanging)
+    async with at_work(context):
+        await until(lambda: bool(hanging.sent))
+        assert [url for url, _, _ in hanging.sent] == ["https://quick.test/"]
+        assert hanging.hanging == 3
+        hanging.let_go.set()
+        await until(lambda: len(hanging.sent) == 21)
+        assert len({headers["webhook-id"] for _, headers, _ in hanging.sent}) == 21
+    assert await house.context.store.outbox.pending(1) == []
+
+
+async def test_no_more_are_under_way_than_the_operator_allows(house: House) -> None:
+    for number in range(10):
+        await ended(house, webhook_url=f"https://slow.test:{number + 1}/")
+    settings = attrs.evolve(house.context.settings, webhooks=attrs.evolve(OWN, concurrency=4))
+    hanging = Hanging()
+    courier = Courier(attrs.evolve(house.context, settings=settings, webhooks=hanging), lambda: 0.0)
+    await courier._start_due()
+    await courier._start_due()
+    await asyncio.sleep(0)
+    assert (len(courier._running), hanging.hanging) == (4, 4)
+    hanging.let_go.set()
+    await asyncio.gather(*courier._running.values())
+    assert (len(courier._running), len(courier._busy)) == (0, 0)
+
+
+async def test_the_courier_wakes_when_a_job_ends(house: House) -> None:
+    async with at_work(house.context):
+        await asyncio.sleep(0)
+        await ended(house)
+        await until(lambda: bool(webhooks_of(house).sent))
+
+
+async def test_a_message_that_was_cut_off_is_sent_again_with_its_id(house: House) -> None:
+    job = await ended(house, webhook_url="https://slow.test/")
+    hanging = Hanging()
+    async with at_work(attrs.evolve(house.context, webhooks=hanging)):
+        await until(lambda: hanging.hanging > 0)
+    found = await message_about(house, job)
+    assert (found.status, found.attempts) == (DeliveryStatus.PENDING, 0)
+    await deliver(house)
+    assert webhooks_of(house).sent[0][1]["webhook-id"] == found.id
+
+
+async def test_a_try_is_noted_as_soon_as_the_disk_takes_it(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await ended(house)
+    naps: list[float] = []
+
+    async def mend(_clock: HandClock, delay_s: float) -> None:
+        naps.append(delay_s)
+        if len(naps) == 3:
+            house.store.trouble = None
+
+    monkeypatch.setattr(HandClock, "sleep", mend)
+    house.store.trouble = "disk full"
+    await deliver(house)
+    assert naps == [5.0, 5.0, 5.0]
+    assert len(webhooks_of(house).sent) == 1
+    assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
+
+
+async def test_an_outbox_that_cannot_be_read_ends_nothing(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outbox = house.context.store.outbox
+    pending, calls = outbox.pending, 0
+
+    async def broken_once(*arguments: Any, **options: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls == 1:
+            raise StorageError("the disk failed")
+        return await pending(*arguments, **options)
+
+    monkeypatch.setattr(outbox, "pending", broken_once)
+    async with at_work(house.context):
+        await asyncio.sleep(0)
+        job = await ended(house)
+        await until(lambda: bool(webhooks_of(house).sent))
+        assert job.state is JobState.FAILED
