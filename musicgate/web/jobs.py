@@ -101,7 +101,8 @@ def _place(request: web.Request) -> tuple[datetime, str] | None:
     if text is None:
         return None
     try:
-        moment, blank, job_id = base64.b64decode(f"{text}==", b"-_", validate=True).decode().partition(" ")
+        whole = text + "=" * (-len(text) % 4)
+        moment, blank, job_id = base64.b64decode(whole, b"-_", validate=True).decode().partition(" ")
         created_at = datetime.fromisoformat(moment)
     except (binascii.Error, ValueError):
         created_at, blank, job_id = datetime.min, "", ""  # noqa: DTZ901 - it is refused below
