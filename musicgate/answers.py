@@ -10,6 +10,7 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from musicgate.breaker import HealthReport
 from musicgate.model import AttemptOutcome, JobState
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def render_job(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[
         "public_model": attempt.model if attempt else job.request.model,
         "nativeResponseId": job.native_id,
         "requestId": job.generation_id,
-        "created_at": _time(job.created_at),
-        "updated_at": _time(job.updated_at),
-        "completed_at": _time(job.completed_at),
+        "created_at": time_text(job.created_at),
+        "updated_at": time_text(job.updated_at),
+        "completed_at": time_text(job.completed_at),
         "native_status": job.native_status,
     }
     shown = [track for track in job.tracks if track.is_visible]
@@ -61,7 +62,7 @@ def render_job(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[
         answer["output"] = [_track(job, track, audio_url) for track in shown]
         expiries = [track.expires_at for track in shown if track.expires_at and not track.asset]
         if expiries:
-            answer["expires_at"] = _time(min(expiries))
+            answer["expires_at"] = time_text(min(expiries))
     if job.usage is not None and job.state is JobState.COMPLETED:
         answer["usage"] = render_usage(job.usage)
     if job.failure is not None:
@@ -137,7 +138,7 @@ def render_usage(usage: Usage) -> dict[str, object]:
 
 def render_message(kind: str, at: datetime, data: Mapping[str, object]) -> dict[str, object]:
     """What a webhook says: what happened, when, to what. Source: Standard Webhooks 1.0.0, "Payload structure"."""
-    return {"type": kind, "timestamp": _time(at), "data": data}
+    return {"type": kind, "timestamp": time_text(at), "data": data}
 
 
 def render_delivery(delivery: Delivery) -> dict[str, object]:
@@ -149,12 +150,12 @@ def render_delivery(delivery: Delivery) -> dict[str, object]:
         "type": delivery.type,
         "url": delivery.url,
         "status": delivery.status.value,
-        "created_at": _time(delivery.created_at),
-        "next_attempt_at": _time(delivery.next_try_at),
+        "created_at": time_text(delivery.created_at),
+        "next_attempt_at": time_text(delivery.next_try_at),
         "attempts": delivery.attempts,
         "tries": [
             {
-                "at": _time(tried.at),
+                "at": time_text(tried.at),
                 "status_code": tried.http_status,
                 "duration_ms": round(tried.duration_s * 1000),
                 "error": tried.error,
@@ -184,8 +185,11 @@ def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
     return value
 
 
-def render_provider(provider: Provider, *, has_key: bool) -> dict[str, object]:
-    """A provider as ``/v1/music/providers`` lists it."""
+def render_provider(
+    provider: Provider, *, has_key: bool, health: HealthReport | None = None, waiting: int = 0
+) -> dict[str, object]:
+    """A provider as ``/v1/music/providers`` lists it. ``health`` and ``waiting`` are of this process."""
+    window = provider.create_window
     return {
         "provider": provider.name,
         "provider_plugin": provider.plugin,
@@ -200,8 +204,22 @@ def render_provider(provider: Provider, *, has_key: bool) -> dict[str, object]:
         "typical_seconds": provider.typical_s,
         "deadline_seconds": provider.deadline_s,
         "retention_seconds": provider.retention_s,
+        "max_parallel_creates": provider.max_parallel_creates,
+        "create_window": None if window is None else {"calls": window.calls, "seconds": window.per_s},
+        "waiting": waiting,
+        "health": render_health(health or HealthReport()),
         "models": [offer.model for offer in provider.offers],
         "docs_url": provider.docs_url,
+    }
+
+
+def render_health(health: HealthReport) -> dict[str, object]:
+    """How a provider is: its circuit breaker, and the create calls of the last minute."""
+    return {
+        "state": health.state.value,
+        "error_rate": round(health.error_rate, 3),
+        "calls": health.calls,
+        "opens_until": time_text(health.opens_until),
     }
 
 
@@ -271,7 +289,7 @@ def _track(job: Job, track: Track, audio_url: Callable[[Job, Track], str | None]
         "size_bytes": asset.size_bytes if asset else None,
         "lyrics": track.lyrics,
         "native_model": track.native_model,
-        "created_at": _time(track.created_at),
+        "created_at": time_text(track.created_at),
     }
     item.update({key: value for key, value in more.items() if value is not None})
     item.update({key: value for key, value in track.extra.items() if key not in item})
@@ -286,10 +304,12 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "provider_plugin": attempt.plugin,
         "native_model": attempt.native_model,
         "outcome": attempt.outcome.value,
-        "planned_at": _time(attempt.planned_at),
-        "answered_at": _time(attempt.answered_at),
+        "planned_at": time_text(attempt.planned_at),
+        "answered_at": time_text(attempt.answered_at),
         "nativeResponseId": attempt.native_id,
     }
+    if attempt.not_before is not None:
+        item["not_before"] = time_text(attempt.not_before)
     if attempt.failure is not None and attempt.outcome is not AttemptOutcome.ACCEPTED:
         item["reason"] = attempt.failure.reason.value
         item["message"] = attempt.failure.message
@@ -297,7 +317,8 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
     return item
 
 
-def _time(moment: datetime | None) -> str | None:
+def time_text(moment: datetime | None) -> str | None:
+    """A moment as callers see it: ISO 8601 in UTC, milliseconds."""
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 

@@ -20,6 +20,7 @@ model closes its breaker as soon as it is back. Source of the numbers: the refer
 
 from __future__ import annotations
 
+from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING
@@ -81,6 +82,16 @@ class BreakerState(StrEnum):
     CLOSED = "closed"
     OPEN = "open"
     HALF_OPEN = "half_open"
+
+
+@attrs.frozen(kw_only=True)
+class HealthReport:
+    """How a provider is. ``calls`` and ``error_rate`` are of the last minute; ``opens_until`` is the end of its open time."""
+
+    state: BreakerState = BreakerState.CLOSED
+    error_rate: float = 0.0
+    calls: int = 0
+    opens_until: datetime | None = None
 
 
 @attrs.frozen

@@ -89,10 +89,6 @@ class CallWindow:
     per_s: float
     _times: deque[float] = attrs.field(factory=deque)
 
-    def __len__(self) -> int:
-        """Number of calls that still counted when the window was last looked at."""
-        return len(self._times)
-
     def left(self, now: float) -> int:
         """How many more calls are allowed."""
         self._forget(now)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import ROUND_HALF_UP, Decimal
 from typing import TYPE_CHECKING
 
-from musicgate.model import Meter, PriceLine, Usage
+from musicgate.model import Meter, Offer, PriceLine, Usage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 NANOS_PER_USD = 1_000_000_000
 NANOS_PER_CENT = 10_000_000
+#: ASSUMED: length of a song whose wish names none, where seconds are what is paid for.
+USUAL_SONG_S = 120
 
 
 def measure_usage(tracks: Sequence[Track], prices: Sequence[PriceRule]) -> Usage:
@@ -53,3 +55,15 @@ def price_lines(prices: Sequence[PriceRule], quantities: Mapping[Meter, Decimal]
 def usd_nanos(usd: Decimal) -> int:
     """Dollars as whole billionths, rounded half up."""
     return int((usd * NANOS_PER_USD).to_integral_value(ROUND_HALF_UP))
+
+
+def expected_usd_nanos(offer: Offer, duration_s: int | None) -> int | None:
+    """What a wish will cost about, in billionths of a dollar, if all goes well; None when the offer's price is not known."""
+    if not offer.prices:
+        return None
+    quantities = {
+        Meter.REQUESTS: Decimal(1),
+        Meter.OUTPUT_AUDIO_COUNT: Decimal(offer.tracks),
+        Meter.OUTPUT_AUDIO_SECONDS: Decimal((duration_s or USUAL_SONG_S) * offer.tracks),
+    }
+    return sum(line.price_usd_nanos for line in price_lines(offer.prices, quantities))

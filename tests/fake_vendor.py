@@ -47,6 +47,7 @@ from musicgate.adapters.files import FileAssetStore
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import StorageError
 from musicgate.gateway import Gateway
+from musicgate.gateway.admit import Admission
 from musicgate.gateway.compose import live_providers
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.events import Changes
@@ -427,11 +428,11 @@ def context_of(
     changed: Callable[[Job | None, Job], None] | None = None,
 ) -> GatewayContext:
     """A furnished house on the given ports, with ids that count."""
-    numbers = count(1)
+    numbers, providers = count(1), live_providers(settings, host)
     return GatewayContext(
         settings=settings,
         host=host,
-        providers=live_providers(settings, host),
+        providers=providers,
         validator=_validator(),
         blocks=frozenset({"fake", "suno"}),
         clock=clock,
@@ -439,7 +440,8 @@ def context_of(
         store=store,
         assets=assets,
         webhooks=ScriptedWebhooks(),
-        changed=changed or _tell_nobody,
+        tell=changed or _tell_nobody,
+        admission=Admission(settings, {name: live.provider for name, live in providers.items()}),
         new_id=lambda prefix: f"{prefix}{next(numbers):04}",
         new_token=lambda: "token-not-real",
     )

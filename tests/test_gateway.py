@@ -381,7 +381,7 @@ async def settle_tasks() -> None:
 
 
 async def test_wish_that_waits_for_a_slot_is_planned_and_sent_in_its_turn(tmp_path: Path) -> None:
-    slow = FakeVendor("one", max_parallel_creates=1, deadline_s=600.0)
+    slow = FakeVendor("one", max_parallel_creates=1, blocking=True, deadline_s=600.0)
     async with house_of(tmp_path / "a", slow, store=MemoryJobStore()) as house:
         free = asyncio.Event()
         house.transport.script("one", lambda: hold(free, {"id": "n-1"}), {"id": "n-2"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -12,7 +11,10 @@ from urllib.parse import unquote, urlsplit
 from ulid import ULID
 
 from musicgate.errors import ConfigError, InvalidRequestError, PluginError
+from musicgate.gateway.admit import Admission
 from musicgate.gateway.context import GatewayContext, LiveProvider
+from musicgate.gateway.health import Health
+from musicgate.gateway.turns import Turns
 from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.settings import resolve
 
@@ -67,7 +69,8 @@ async def furnish(
             store=store,
             assets=FileAssetStore(assets_path(settings)),
             webhooks=webhooks,
-            changed=changed,
+            tell=changed,
+            admission=Admission(settings, {name: live.provider for name, live in providers.items()}),
             new_id=lambda prefix: f"{prefix}{ULID()}",
             new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
         )
@@ -97,13 +100,14 @@ def live_providers(settings: Settings, host: PluginHost) -> dict[str, LiveProvid
         if not resolved.enabled:
             continue
         _check_options(name, plugin.provider.settings_schema, resolved.settings.options, settings.source)
-        slots = resolved.provider.max_parallel_creates
+        declared, speed = resolved.provider, settings.follow.speed
         live[name] = LiveProvider(
             plugin=plugin,
-            provider=resolved.provider,
+            provider=declared,
             settings=resolved.settings,
             key=resolved.key,
-            create_slots=asyncio.Semaphore(slots) if slots else None,
+            turns=Turns(parallel=declared.max_parallel_creates, window=declared.create_window, speed=speed),
+            health=Health(name, speed),
         )
     return live
 

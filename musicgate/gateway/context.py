@@ -10,6 +10,9 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from musicgate.gateway.admit import Admission
+    from musicgate.gateway.health import Health
+    from musicgate.gateway.turns import Turns
     from musicgate.model import Job, Provider, ProviderSettings, Secret
     from musicgate.plugins import PluginHost
     from musicgate.ports import AssetStore, Clock, JobStore, Transport, WebhookClient
@@ -24,14 +27,16 @@ class LiveProvider:
 
     Attributes:
         provider: the declaration, with the operator's priority.
-        create_slots: limits parallel create calls where the provider declares a limit.
+        turns: the queue for create calls, as many and as often as its vendor takes them.
+        health: its circuit breaker.
     """
 
     plugin: ProviderPlugin
     provider: Provider
     settings: ProviderSettings
     key: Secret | None
-    create_slots: asyncio.Semaphore | None
+    turns: Turns
+    health: Health
 
     @property
     def name(self) -> str:
@@ -47,7 +52,8 @@ class GatewayContext:
         validator: the composed request schema.
         blocks: names of the vendor blocks in it.
         webhooks: the socket to customers.
-        changed: called with every job version that was stored.
+        tell: called with every job version that was stored.
+        admission: the limits of all accounts.
         announced: rings when there is something new in the outbox.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
@@ -63,7 +69,8 @@ class GatewayContext:
     store: JobStore
     assets: AssetStore
     webhooks: WebhookClient
-    changed: Callable[[Job | None, Job], None]
+    tell: Callable[[Job | None, Job], None]
+    admission: Admission
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
     announced: asyncio.Event = attrs.field(factory=asyncio.Event)
@@ -72,6 +79,11 @@ class GatewayContext:
     def speed(self) -> float:
         """Divides every interval and grace period."""
         return self.settings.follow.speed
+
+    def changed(self, before: Job | None, after: Job) -> None:
+        """Take note of a job version that was stored, and tell of it."""
+        self.admission.note(after)
+        self.tell(before, after)
 
     def callback_url(self, job_id: str, token: str) -> str | None:
         """Where vendors call us about a job; None when they cannot reach us."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from musicgate.answers import render_request, render_usage, render_warning
+from musicgate.answers import render_health, render_request, render_usage, render_warning
+from musicgate.breaker import BreakerState
 from musicgate.model import Meter, Usage
 from musicgate.pricing import price_lines
 
@@ -30,7 +31,7 @@ def render_plan(request: MusicRequest, prepared: Preparation) -> dict[str, objec
 
 def _candidate(request: MusicRequest, choice: Choice, own: list[dict[str, object]]) -> dict[str, object]:
     live, translation = choice.live, choice.translation
-    return {
+    item = {
         "provider": live.provider.name,
         "provider_plugin": live.name,
         "native_model": translation.native_model,
@@ -39,6 +40,9 @@ def _candidate(request: MusicRequest, choice: Choice, own: list[dict[str, object
         "warnings": own + [render_warning(warning) for warning in translation.warnings],
         "price": _expected_price(request, choice),
     }
+    if choice.health.state is not BreakerState.CLOSED:
+        item["health"] = render_health(choice.health)
+    return item
 
 
 def _expected_price(request: MusicRequest, choice: Choice) -> object:

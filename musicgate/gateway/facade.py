@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING
 from musicgate import lifecycle
 from musicgate.errors import JobNotFoundError, ProviderError
 from musicgate.gateway import prepare as preparing
-from musicgate.gateway import submit
 from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import furnish
+from musicgate.gateway.create import create
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.follow import advance
-from musicgate.gateway.idempotency import claim_of
 from musicgate.gateway.submissions import Submissions
 from musicgate.gateway.sweep import Sweeper
 from musicgate.gateway.take_up import spread_s, take_up
@@ -148,15 +147,16 @@ class Gateway:
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
-            wait_s: how long to wait for a blocking vendor; None = ``server.create_wait_s``.
+            wait_s: how long to wait for a turn, and for a blocking vendor; None = ``server.create_wait_s``.
             idempotency: the caller's key. A key that was used for the same wish gives the job of that time, whose
                 ``generation_id`` is another one than this call's; nothing is sent then.
 
         Returns:
-            The job: accepted, or in progress at a blocking vendor, or failed. Whether a failed one was ever accepted stands in its attempts.
+            The job: accepted, or in progress at a blocking vendor, or queued until its turn comes, or failed. Whether a failed one was ever accepted stands in its attempts.
 
         Raises:
             RequestError: the caller can mend it; nothing was stored or sent.
+            LimitReachedError: the account may not have one more job yet; nothing was stored or sent.
             AllCandidatesFailedError: no provider of this model has a key; nothing was stored or sent.
             StorageError: the job could not be stored; nothing was sent.
         """
@@ -166,25 +166,17 @@ class Gateway:
             if earlier is not None:
                 return await self._again(earlier, idempotency)
         self.webhooks.check(account, request.webhook_url)
-        job_id, token = context.new_id("music_"), context.new_token()
-        url = context.callback_url(job_id, token)
-        prepared = preparing.prepare(
-            context, request, callback_url=url, strict=strict, beta_channel=beta_channel
-        )
-        choices = submit.with_keys(prepared.choices)
-        job = submit.new_job(
+        begun = await create(
             context,
+            self._submissions,
             request,
-            choices[0],
-            job_id=job_id,
-            token=token,
             account=account,
-            generation_id=generation_id or context.new_id("G-"),
-            warnings=prepared.warnings,
+            generation_id=generation_id,
+            strict=strict,
+            beta_channel=beta_channel,
+            wait_s=context.settings.server.create_wait_s if wait_s is None else wait_s,
+            idempotency=idempotency,
         )
-        claim = None if idempotency is None else claim_of(idempotency, job)
-        patience_s = context.settings.server.create_wait_s if wait_s is None else wait_s
-        begun = await self._submissions.begin(job, choices, claim, patience_s)
         if isinstance(begun, IdempotencyClaim):
             return await self._again(begun, idempotency)
         return begun
@@ -249,6 +241,7 @@ class Gateway:
             await cancel(self.context, job)
         await self.context.assets.delete(job.id)
         await self.context.store.delete(job.id)
+        self.context.admission.forget(job.id)
         await self.context.assets.delete(job.id)  # a download may have ended between the two
         self._changes.tell(job.id)
 
@@ -329,10 +322,11 @@ class Gateway:
     async def _take_up(self) -> None:
         """Go on with every unfinished job of an earlier process."""
         async for job, choices in take_up(self.context):
+            self.context.admission.note(job)
             if choices:
                 self._submissions.resume(job, choices)
             else:
                 self._tracker.watch(
                     job.id,
-                    0.0 if job.delivered_at else spread_s(job, self.context.speed) / self.context.speed,
+                    0.0 if job.delivered_at else spread_s(job) / self.context.speed,
                 )

@@ -9,22 +9,10 @@ from __future__ import annotations
 import logging
 from datetime import UTC, datetime
 
-import attrs
-
-from musicgate.breaker import Breaker, BreakerState, was_there
+from musicgate.breaker import Breaker, HealthReport, was_there
 from musicgate.model import Failure
 
 _log = logging.getLogger(__name__)
-
-
-@attrs.frozen(kw_only=True)
-class HealthReport:
-    """How a provider is. ``calls`` and ``error_rate`` are of the last minute; ``opens_until`` is the end of its open time."""
-
-    state: BreakerState = BreakerState.CLOSED
-    error_rate: float = 0.0
-    calls: int = 0
-    opens_until: datetime | None = None
 
 
 class Health:

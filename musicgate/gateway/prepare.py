@@ -26,6 +26,7 @@ from musicgate.routing import Candidate, Exclusion, find_route, order_rank, stri
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from musicgate.breaker import HealthReport
     from musicgate.gateway.context import GatewayContext, LiveProvider
 
 
@@ -36,6 +37,7 @@ class Choice:
     candidate: Candidate
     live: LiveProvider
     translation: Translation
+    health: HealthReport
 
 
 @attrs.frozen(kw_only=True)
@@ -115,8 +117,14 @@ def prepare(
             excluded.append(Exclusion(plugin=candidate.plugin, reason=reason, message=str(error)))
     if not choices:
         raise _most_telling(model, refusals)
+    now = context.clock.now()
+    # The caller's order beats our statistics, and these beat a wish that cannot be followed to the letter.
     choices.sort(
-        key=lambda choice: (order_rank(choice.candidate.provider, request.routing.order), _losses(choice))
+        key=lambda choice: (
+            order_rank(choice.candidate.provider, request.routing.order),
+            not choice.live.health.keeps_its_place(now),
+            _losses(choice),
+        )
     )
     return Preparation(model=model, choices=tuple(choices), excluded=tuple(excluded), warnings=warnings)
 
@@ -148,7 +156,12 @@ def _translate(
     warnings = tuple(attrs.evolve(warning, plugin=live.name) for warning in translation.warnings)
     if strict and warnings:
         raise _as_error(warnings[0])
-    return Choice(candidate=candidate, live=live, translation=attrs.evolve(translation, warnings=warnings))
+    return Choice(
+        candidate=candidate,
+        live=live,
+        translation=attrs.evolve(translation, warnings=warnings),
+        health=live.health.report(context.clock.now()),
+    )
 
 
 def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:

@@ -22,21 +22,26 @@ if TYPE_CHECKING:
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.prepare import Choice
+    from musicgate.gateway.turns import Turn
     from musicgate.model import Job
 
 _T = TypeVar("_T")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class _Call:
     """A create call that is being made.
 
     Attributes:
         until: loop time up to which its caller waits.
+        caller: whoever made it.
+        turn: the turn at the first choice, where there was one at once.
         ended: set when it has ended, or was never begun.
     """
 
     until: float
+    caller: submit.Caller = attrs.field(factory=submit.Caller)
+    turn: Turn | None = None
     ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
@@ -55,12 +60,18 @@ class Submissions:
         return len(self._tasks)
 
     async def begin(
-        self, job: Job, choices: tuple[Choice, ...], claim: IdempotencyClaim | None, wait_s: float
+        self,
+        job: Job,
+        choices: tuple[Choice, ...],
+        claim: IdempotencyClaim | None,
+        wait_s: float,
+        turn: Turn | None,
     ) -> Job | IdempotencyClaim:
         """Store a job and send it.
 
         Args:
-            wait_s: how long to wait for a vendor whose call lasts as long as the song.
+            wait_s: how long to wait for a turn, and for a vendor whose call lasts as long as the song.
+            turn: the turn at the first choice; None = the job has to wait for it.
 
         Returns:
             The job after its call, or as it is when the wait is over; the earlier use of its key, and then nothing was stored.
@@ -69,13 +80,18 @@ class Submissions:
             StorageError: the job, or what became of it, could not be stored.
         """
         loop = asyncio.get_running_loop()
-        call = _Call(until=loop.time() + submit.patience_s(choices, wait_s))
+        patience_s = submit.patience_s(choices, wait_s, waits_for_turn=turn is None)
+        call = _Call(until=loop.time() + patience_s, turn=turn)
         self._calls[job.id] = call  # before anybody can see the claim
         # A caller who is cut off here cannot know whether the job is stored; if it is, it must be sent as well.
-        begun = await asyncio.shield(self._spawn(self._add(job, choices, claim), f"store {job.id}"))
+        try:
+            begun = await asyncio.shield(self._spawn(self._add(job, choices, claim, call), f"store {job.id}"))
+        except asyncio.CancelledError:
+            call.caller.is_waiting = False
+            raise
         if isinstance(begun, IdempotencyClaim):
             return begun
-        await asyncio.wait({begun}, timeout=max(0.0, call.until - loop.time()))
+        await self._patiently(begun, call, wait_s)
         if begun.done():
             return begun.result()
         return await self._context.store.get(job.id) or job
@@ -101,8 +117,22 @@ class Submissions:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
+    async def _patiently(self, sending: asyncio.Task[Job], call: _Call, wait_s: float) -> None:
+        """Wait for a call as long as its caller does: for what the vendor says, but only briefly for a turn."""
+        loop = asyncio.get_running_loop()
+        queued = loop.create_task(call.caller.queued.wait())
+        try:
+            timeout_s = max(0.0, call.until - loop.time())
+            await asyncio.wait({sending, queued}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if queued.done() and not sending.done():
+                call.until = min(call.until, loop.time() + wait_s)
+                await asyncio.wait({sending}, timeout=max(0.0, call.until - loop.time()))
+        finally:
+            queued.cancel()
+            call.caller.is_waiting = False
+
     async def _add(
-        self, job: Job, choices: tuple[Choice, ...], claim: IdempotencyClaim | None
+        self, job: Job, choices: tuple[Choice, ...], claim: IdempotencyClaim | None, call: _Call
     ) -> asyncio.Task[Job] | IdempotencyClaim:
         sending: asyncio.Task[Job] | None = None
         try:
@@ -111,15 +141,17 @@ class Submissions:
             if taken is not None:
                 return taken
             self._context.changed(None, job)
-            sending = self._spawn(self._run(job, choices), f"submit {job.id}")
+            sending = self._spawn(self._run(job, choices, call), f"submit {job.id}")
             sending.add_done_callback(lambda _: self._end(job.id))
             return sending
         finally:
             if sending is None:
+                self._context.admission.forget(job.id)
                 self._end(job.id)
 
-    async def _run(self, job: Job, choices: tuple[Choice, ...]) -> Job:
-        job = await submit.run(self._context, job, choices)
+    async def _run(self, job: Job, choices: tuple[Choice, ...], call: _Call | None = None) -> Job:
+        caller, turn = (call.caller, call.turn) if call else (None, None)
+        job = await submit.run(self._context, job, choices, caller=caller, turn=turn)
         if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
             # The audio came with the answer and is kept already: nothing has to be fetched, so the caller gets a finished job.
             with suppress(StorageError):  # the tracker tries again, and says so
@@ -129,7 +161,10 @@ class Submissions:
         return job
 
     def _end(self, job_id: str) -> None:
-        self._calls.pop(job_id).ended.set()
+        call = self._calls.pop(job_id)
+        if call.turn is not None:
+            call.turn.leave(self._context.clock.now())  # unless its call has done so
+        call.ended.set()
 
     def _spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work, name=name)

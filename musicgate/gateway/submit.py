@@ -15,31 +15,45 @@ The call runs in its own task. A caller who hangs up does not cancel it; a calle
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
 from musicgate import lifecycle
-from musicgate.answers import render_body
 from musicgate.errors import AllCandidatesFailedError, ProviderError
-from musicgate.gateway import record
+from musicgate.gateway import attempts, record
 from musicgate.gateway.exchange import exchange
 from musicgate.hookspecs import Step
-from musicgate.model import Attempt, AttemptOutcome, Failure, FailureClass, Job, JobState
+from musicgate.model import AttemptOutcome, Failure, FailureClass, Job, JobState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.gateway.prepare import Choice
-    from musicgate.model import JobUpdate, JsonValue, MusicRequest, OptionWarning
+    from musicgate.gateway.turns import Turn
+    from musicgate.model import JobUpdate, MusicRequest, OptionWarning
 
 _log = logging.getLogger(__name__)
 #: Seconds that a create call waits longer than its vendors' time-outs.
 _MARGIN_S = 5.0
+
+
+@attrs.define(kw_only=True)
+class Caller:
+    """Whoever made a create call.
+
+    Attributes:
+        is_waiting: the answer has not been given yet.
+        queued: set when the job begins to wait for a turn: from then on the caller waits only briefly.
+    """
+
+    is_waiting: bool = True
+    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
 def with_keys(choices: Sequence[Choice]) -> tuple[Choice, ...]:
@@ -64,10 +78,11 @@ def new_job(
     account: str,
     generation_id: str,
     warnings: tuple[OptionWarning, ...],
+    has_turn: bool = True,
 ) -> Job:
-    """A job that is about to be sent to the first choice, or waits for its turn there."""
+    """A job that is about to be sent to the first choice, or waits for its turn there: a crash while it waits must not make it "unknown"."""
     now = context.clock.now()
-    attempt = _attempt(choice, _first_outcome(choice), now)
+    attempt = attempts.plan(choice, AttemptOutcome.SENT if has_turn else AttemptOutcome.PLANNED, now)
     blocking = choice.live.provider.blocking and attempt.outcome is AttemptOutcome.SENT
     job = Job(
         id=job_id,
@@ -81,43 +96,57 @@ def new_job(
         callback_token=token,
         warnings=warnings,
     )
-    return _with_attempt(job, choice, attempt)
+    return attempts.with_attempt(job, choice, attempt)
 
 
-async def run(context: GatewayContext, job: Job, choices: Sequence[Choice]) -> Job:
+async def run(
+    context: GatewayContext,
+    job: Job,
+    choices: Sequence[Choice],
+    *,
+    caller: Caller | None = None,
+    turn: Turn | None = None,
+) -> Job:
     """Send a stored job to its first choice, and to the next ones as long as nothing was accepted and the class allows it.
 
     Args:
         job: as stored; its last attempt belongs to ``choices[0]``, or to a plugin that can no longer be asked and never was.
         choices: in the order of asking.
+        caller: whoever waits for the answer; None = nobody. When nobody does, vendors that were only busy are asked once more later.
+        turn: the turn at ``choices[0]``, where the job has it already.
 
     Returns:
         The job after the last call: accepted, refused for good, or unknown.
     """
-    for position, choice in enumerate(choices):
-        if position or choice.live.name != job.plugin:
-            following = _attempt(choice, AttemptOutcome.PLANNED, context.clock.now())
-            job = await record.change(context, job, lambda current: _next(current, choice, following))  # noqa: B023 - awaited at once
+    caller = Caller(is_waiting=False) if caller is None else caller
+    to_ask: deque[Choice] = deque(choices)
+    busy: dict[str, tuple[Choice, Failure]] = {}
+    while to_ask:
+        choice = to_ask.popleft()
+        if choice.live.name != job.plugin or (job.attempt and job.attempt.outcome is AttemptOutcome.REFUSED):
+            job = await _plan_next(context, job, choice)
             if job.state.is_final:
-                return job
-        job = await _call(context, job, choice)
+                break
+        job = await _call(context, job, choice, caller, turn)
+        turn = None
         failure = job.attempt.failure if job.attempt else None
         refused = job.attempt is not None and job.attempt.outcome is AttemptOutcome.REFUSED
         if job.state.is_final or not refused or failure is None:
-            return job
-        last = position == len(choices) - 1 or not job.request.routing.allow_fallbacks
-        if last or not failure.rule.try_next:
-            now = context.clock.now()
-            return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now))  # noqa: B023 - awaited at once
-        _log.info(
-            "job %s: %s refused (%s); trying the next provider", job.id, choice.live.name, failure.reason
-        )
+            break
+        busy[choice.live.name] = (choice, failure)
+        if to_ask and job.request.routing.allow_fallbacks and failure.rule.try_next:
+            _log.info(
+                "job %s: %s refused (%s); trying the next provider", job.id, choice.live.name, failure.reason
+            )
+            continue
+        job, again = await _ask_again_or_fail(context, job, failure, busy, caller)
+        to_ask = deque(again)
     return job
 
 
-def patience_s(choices: Sequence[Choice], wait_s: float) -> float:
-    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
-    if any(choice.live.provider.blocking or choice.live.create_slots for choice in choices):
+def patience_s(choices: Sequence[Choice], wait_s: float, *, waits_for_turn: bool = False) -> float:
+    """How long a create call waits for its own end: briefly where a call lasts as long as a song, or its turn has not come, else for every time-out on the way."""
+    if waits_for_turn or any(choice.live.provider.blocking for choice in choices):
         return wait_s
     return _MARGIN_S + sum(
         choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices
@@ -135,29 +164,74 @@ def is_adoptable(job: Job, live: LiveProvider | None, callback_url: str | None) 
     return live is not None and live.provider.callbacks and callback_url is not None and not own
 
 
-async def _call(context: GatewayContext, job: Job, choice: Choice) -> Job:
+async def _plan_next(context: GatewayContext, job: Job, choice: Choice, wait_s: float | None = None) -> Job:
+    """Write down that this choice is asked next, perhaps not at once."""
+    now = context.clock.now()
+    attempt = attempts.plan(choice, AttemptOutcome.PLANNED, now)
+    if wait_s is not None:
+        attempt = attrs.evolve(attempt, not_before=now + timedelta(seconds=wait_s / context.speed))
+    return await record.change(context, job, lambda current: attempts.with_next(current, choice, attempt))
+
+
+async def _ask_again_or_fail(
+    context: GatewayContext,
+    job: Job,
+    failure: Failure,
+    busy: Mapping[str, tuple[Choice, Failure]],
+    caller: Caller,
+) -> tuple[Job, tuple[Choice, ...]]:
+    """After the last refusal: whoever of those that refused is free again first, or the end."""
+    now = context.clock.now()
+    waits = [
+        (wait_s, choice)
+        for choice, said in busy.values()
+        if (wait_s := attempts.resend_wait_s(job, said, now)) is not None
+    ]
+    if caller.is_waiting or not failure.rule.try_next or not waits:
+        return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
+    wait_s, choice = min(waits, key=lambda wait: wait[0])
+    _log.info("job %s: %s is busy; asking again in %g s", job.id, choice.live.name, wait_s)
+    job = await _plan_next(context, job, choice, wait_s)
+    return job, () if job.state.is_final else (choice,)
+
+
+async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Caller, turn: Turn | None) -> Job:
+    clock, not_before = context.clock, job.attempt.not_before if job.attempt else None
+    turns = choice.live.turns
+    try:
+        if not_before is not None and (pause_s := (not_before - clock.now()).total_seconds()) > 0:
+            await clock.sleep(pause_s)
+        turn = turn or turns.try_enter(clock.now())
+        if turn is None:
+            caller.queued.set()
+            turn = await turns.enter(clock)
+        return await _send(context, job, choice, turn)
+    finally:
+        if turn is not None:
+            turn.leave(clock.now())
+
+
+async def _send(context: GatewayContext, job: Job, choice: Choice, turn: Turn) -> Job:
     live = choice.live
-    if live.create_slots is None:
-        return await _send(context, job, choice)
-    async with live.create_slots:
-        return await _send(context, job, choice)
-
-
-async def _send(context: GatewayContext, job: Job, choice: Choice) -> Job:
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.PLANNED:
         now = context.clock.now()
-        blocking = choice.live.provider.blocking
-        deadline = now + choice_deadline(context, choice.live)
+        deadline = now + choice_deadline(context, live)
         job = await record.change(
-            context, job, lambda current: _start(current, now, deadline, blocking=blocking)
+            context,
+            job,
+            lambda current: attempts.started(current, now, deadline, blocking=live.provider.blocking),
         )
         if job.state.is_final:
             return job
+    turn.call()
     try:
-        update = await exchange(context, choice.live, Step.CREATE, choice.translation.request, job)
+        update = await exchange(context, live, Step.CREATE, choice.translation.request, job)
     except ProviderError as error:
         lost = error
+        live.health.note_call(lost.failure, context.clock.now())
         return await record.insist(context, job, lambda: _note_failure(context, job, choice, lost))
+    refusal = update.failure if update.native_id is None else None
+    live.health.note_call(refusal, context.clock.now())
     return await record.insist(context, job, lambda: _note_answer(context, job, update))
 
 
@@ -166,10 +240,12 @@ async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> 
     if update.failure is not None and update.native_id is None:
         failure = update.failure
         body = update.body if job.request.debug.return_upstream_response else None
-        return await record.change(context, job, lambda current: _refuse(current, failure, now, body))
+        return await record.change(
+            context, job, lambda current: attempts.refused(current, failure, now, body)
+        )
     job = await record.fold(context, job, update)
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.SENT:
-        job = await record.change(context, job, lambda current: _accept(current, now))
+        job = await record.change(context, job, lambda current: attempts.accepted(current, now))
     return job
 
 
@@ -177,7 +253,7 @@ async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error
     now = context.clock.now()
     failure = error.failure
     if not error.maybe_accepted:
-        return await record.change(context, job, lambda current: _refuse(current, failure, now))
+        return await record.change(context, job, lambda current: attempts.refused(current, failure, now))
     callback_url = context.callback_url(job.id, job.callback_token)
     adoptable = is_adoptable(job, choice.live, callback_url)
     _log.warning(
@@ -191,73 +267,6 @@ async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error
         return noted if adoptable else lifecycle.fail(noted, attrs.evolve(failure, may_have_cost=True), now)
 
     return await record.change(context, job, edit)
-
-
-def _attempt(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
-    return Attempt(
-        plugin=choice.live.name,
-        provider=choice.live.provider.name,
-        model=choice.candidate.offer.model,
-        native_model=choice.translation.native_model,
-        outcome=outcome,
-        planned_at=now,
-    )
-
-
-def _first_outcome(choice: Choice) -> AttemptOutcome:
-    """Where calls wait for their turn, one is only planned until it has it: a crash while it waits must not make it "unknown"."""
-    return AttemptOutcome.SENT if choice.live.create_slots is None else AttemptOutcome.PLANNED
-
-
-def _refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
-    """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
-    if job.native_id is not None:
-        return job
-    refused = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
-    return refused if body is None else attrs.evolve(refused, native_response=body)
-
-
-def _next(job: Job, choice: Choice, attempt: Attempt) -> Job:
-    return (
-        job
-        if job.state.is_final
-        else attrs.evolve(_with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
-    )
-
-
-def _with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
-    """The job with one more attempt; warnings of the plugin before it go, since it was not the one that did the work."""
-    own = tuple(warning for warning in job.warnings if warning.plugin is None)
-    sent = (
-        render_body(choice.translation.request, {job.callback_token: "***"})
-        if job.request.returns_upstream_request
-        else None
-    )
-    warnings = own + choice.translation.warnings
-    return attrs.evolve(
-        job,
-        attempts=(*job.attempts, attempt),
-        warnings=warnings,
-        native_request=sent,
-        native_response=None,
-    )
-
-
-def _start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
-    """A job whose turn has come: from here on its call may cost money. Its deadline counts from here."""
-    if job.state.is_final or job.attempt is None:
-        return job
-    state = JobState.IN_PROGRESS if blocking else job.state
-    sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
-    return attrs.evolve(
-        job, attempts=(*job.attempts[:-1], sent), state=state, deadline_at=deadline, updated_at=now
-    )
-
-
-def _accept(job: Job, now: datetime) -> Job:
-    if job.attempt is None or job.attempt.outcome is not AttemptOutcome.SENT:
-        return job
-    return lifecycle.with_outcome(job, AttemptOutcome.ACCEPTED, now)
 
 
 def _key_missing(live: LiveProvider) -> Failure:

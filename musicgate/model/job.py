@@ -81,6 +81,8 @@ class Attempt:
     answered_at: datetime | None = None
     native_id: str | None = None
     failure: Failure | None = None
+    #: The vendor was too busy before; this call is not made earlier.
+    not_before: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from musicgate.answers import render_failure
+from musicgate.answers import render_failure, time_text
 from musicgate.errors import (
     AllCandidatesFailedError,
     InvalidRequestError,
     JobNotFoundError,
+    LimitReachedError,
     MusicgateError,
     ProviderError,
     RequestError,
@@ -66,6 +67,10 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
         more["details"] = [_detail(violation) for violation in error.violations]
     if isinstance(error, JobNotFoundError):
         more["music_id"] = error.job_id
+    if isinstance(error, LimitReachedError):
+        more["reset_at"] = time_text(error.reset_at)
+        if error.min_usd is not None:
+            more["min_usd"] = error.min_usd
     return envelope(
         generation_id,
         error.code,

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 GENERATION_ID = web.RequestKey("generation_id", str)
+#: What a handler wants every answer to its request to carry, an error as well.
+EXTRA_HEADERS = web.RequestKey("extra_headers", dict[str, str])
 
 #: What every answer says to browsers.
 # Source: the reference gateway's CORS answer, and the headers that its public SDKs send, August 2026.
@@ -27,7 +29,8 @@ CORS = {
         "X-Phaseo-Client-Version, X-App-Id, X-App-Name, Idempotency-Key, Prefer, Last-Event-ID, traceparent"
     ),
     "Access-Control-Expose-Headers": (
-        "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied"
+        "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied, "
+        "RateLimit, RateLimit-Policy"
     ),
     "Access-Control-Max-Age": "86400",
 }
@@ -61,7 +64,7 @@ async def surround(
         _log.exception("%s %s failed", request.method, request.path)
         response = envelope(generation_id, "gateway_error", "the gateway failed")
     if not response.prepared:
-        response.headers.update(CORS)
+        response.headers.update({**CORS, **request.get(EXTRA_HEADERS, {})})
     return response
 
 

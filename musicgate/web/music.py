@@ -16,7 +16,7 @@ from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
 from musicgate.web.body import read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.job_view import etag, missing_id, respond_json
-from musicgate.web.middleware import GENERATION_ID
+from musicgate.web.middleware import EXTRA_HEADERS, GENERATION_ID
 from musicgate.web.preferences import read_preferences
 
 if TYPE_CHECKING:
@@ -60,8 +60,15 @@ class MusicRoutes:
 
     async def create(self, request: web.Request) -> web.Response:
         """``POST /v1/music/generate``: the checks in the contract's order, then submit."""
-        started = time.perf_counter()
         account = self._accounts.identify(request)
+        try:
+            return await self._create(request, account)
+        finally:
+            context = self._gateway.context
+            request[EXTRA_HEADERS] = context.admission.headers(account.name, context.clock.now())
+
+    async def _create(self, request: web.Request, account: Account) -> web.Response:
+        started = time.perf_counter()
         body = await read_json(request)
         wish = self._gateway.read(body)
         key = read_key(_key_header(request), _CREATE, body)
@@ -168,7 +175,16 @@ class MusicRoutes:
         live_ones = sorted(
             self._gateway.context.providers.values(), key=lambda live: (live.provider.priority, live.name)
         )
-        data = [answers.render_provider(live.provider, has_key=live.key is not None) for live in live_ones]
+        now = self._gateway.context.clock.now()
+        data = [
+            answers.render_provider(
+                live.provider,
+                has_key=live.key is not None,
+                health=live.health.report(now),
+                waiting=live.turns.waiting,
+            )
+            for live in live_ones
+        ]
         return respond_json({"object": "list", "data": data})
 
     async def callback(self, request: web.Request) -> web.Response:

@@ -1,0 +1,156 @@
+"""Lets an account's wishes in, or not: counts its create calls, its open jobs and what they will cost, in memory; the rules are `musicgate.limits`'s.
+
+The book of open jobs is complete because a store belongs to one process: it is filled from the store at the start and follows every stored
+version from then on. A wish stands in it from the moment in which it is let in, before it is stored, and no other task runs between counting
+and writing down; so no crowd of wishes can slip past a limit together.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import limits
+from musicgate.errors import LimitReachedError
+from musicgate.pricing import NANOS_PER_USD, expected_usd_nanos
+from musicgate.routing import find_offer, strip_suffix
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from musicgate.model import Job, MusicRequest, Provider
+    from musicgate.ports import JobStore
+    from musicgate.settings import Settings
+
+#: Windows of accounts that made no call for a minute are thrown away when there are more than this.
+_MAX_IDLE_WINDOWS = 1_000
+
+
+@attrs.frozen(kw_only=True)
+class Admitted:
+    """A wish that was let in: for which job to be, and when it was counted."""
+
+    account: str
+    job_id: str
+    counted_s: float
+
+
+@attrs.frozen(kw_only=True)
+class _OpenJob:
+    account: str
+    usd_nanos: int
+
+
+class Admission:
+    """The limits of all accounts, and where each of them stands."""
+
+    def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
+        """Begin with an empty book. ``providers`` are the declarations by plugin."""
+        self._settings = settings
+        self._providers = providers
+        self._windows: dict[str, limits.CallWindow] = {}
+        self._open: dict[str, _OpenJob] = {}
+        self._open_of: Counter[str] = Counter()
+        self._usd_nanos_of: Counter[str] = Counter()
+
+    async def admit(
+        self, store: JobStore, request: MusicRequest, *, account: str, job_id: str, now: datetime
+    ) -> Admitted:
+        """Let a wish in, and count it.
+
+        Raises:
+            LimitReachedError: one more is too many; nothing was counted.
+        """
+        allowed, spent = self._limits_of(account), 0
+        if allowed.max_usd_per_day:
+            spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
+        # From here on to the end nothing is awaited.
+        standing = self._standing(account, now)
+        standing = attrs.evolve(standing, usd_nanos=standing.usd_nanos + spent)
+        wish_usd_nanos = self._cheapest(request)
+        no = limits.refusal(allowed, standing, wish_usd_nanos, now)
+        if no is not None:
+            raise LimitReachedError(
+                no.limit.value,
+                no.message,
+                reset_at=no.reset_at,
+                retry_after_s=no.retry_after_s,
+                min_usd=None if no.min_usd_nanos is None else no.min_usd_nanos / NANOS_PER_USD,
+            )
+        if allowed.requests_per_minute:
+            self._window(account, now.timestamp()).count(now.timestamp())
+        self._put(job_id, _OpenJob(account=account, usd_nanos=wish_usd_nanos))
+        return Admitted(account=account, job_id=job_id, counted_s=now.timestamp())
+
+    def take_back(self, admitted: Admitted) -> None:
+        """Undo the admission of a wish that was none: its idempotency key had been used."""
+        self.forget(admitted.job_id)
+        if admitted.account in self._windows:
+            self._windows[admitted.account].take_back(admitted.counted_s)
+
+    def note(self, job: Job) -> None:
+        """Take a stored version of a job into the book."""
+        if job.state.is_final:
+            self.forget(job.id)
+        else:
+            self._put(job.id, _OpenJob(account=job.account, usd_nanos=self._expected(job)))
+
+    def forget(self, job_id: str) -> None:
+        """Strike a job that has ended, is gone, or was never stored."""
+        gone = self._open.pop(job_id, None)
+        if gone is None:
+            return
+        for counter, amount in ((self._open_of, 1), (self._usd_nanos_of, gone.usd_nanos)):
+            counter[gone.account] -= amount
+        if not self._open_of[gone.account]:
+            del self._open_of[gone.account], self._usd_nanos_of[gone.account]
+
+    def headers(self, account: str, now: datetime) -> dict[str, str]:
+        """What an answer to the account tells about its limits."""
+        return limits.rate_limit_fields(self._limits_of(account), self._standing(account, now))
+
+    def _put(self, job_id: str, entry: _OpenJob) -> None:
+        if self._open.get(job_id) == entry:
+            return
+        self.forget(job_id)
+        self._open[job_id] = entry
+        self._open_of[entry.account] += 1
+        self._usd_nanos_of[entry.account] += entry.usd_nanos
+
+    def _standing(self, account: str, now: datetime) -> limits.Standing:
+        standing = limits.Standing(open_jobs=self._open_of[account], usd_nanos=self._usd_nanos_of[account])
+        if not self._limits_of(account).requests_per_minute:
+            return standing
+        seconds = now.timestamp()
+        window = self._window(account, seconds)
+        return attrs.evolve(
+            standing, requests_left=window.left(seconds), requests_wait_s=window.wait_s(seconds)
+        )
+
+    def _limits_of(self, account: str) -> limits.AccountLimits:
+        return self._settings.limits_of(account)
+
+    def _window(self, account: str, now: float) -> limits.CallWindow:
+        window = self._windows.get(account)
+        if window is None:
+            if len(self._windows) >= _MAX_IDLE_WINDOWS:
+                self._windows = {
+                    name: kept for name, kept in self._windows.items() if kept.left(now) < kept.calls
+                }
+            window = self._windows[account] = limits.requests_window(self._limits_of(account))
+        return window
+
+    def _cheapest(self, request: MusicRequest) -> int:
+        """The lowest known price of a wish, whoever will do it; 0 when none is known."""
+        model = strip_suffix(request.model)
+        offers = [find_offer(provider, model) for provider in self._providers.values()]
+        prices = [expected_usd_nanos(offer, request.duration_s) for offer in offers if offer]
+        return min((price for price in prices if price is not None), default=0)
+
+    def _expected(self, job: Job) -> int:
+        provider = self._providers.get(job.plugin or "")
+        offer = find_offer(provider, job.attempt.model) if provider and job.attempt else None
+        return (expected_usd_nanos(offer, job.request.duration_s) or 0) if offer else 0

@@ -1,0 +1,98 @@
+"""What becomes of a job's attempts: planned, sent, refused, accepted, planned once more; pure edits of a job, no call and no store.
+
+Refused is not always the end. A vendor that was only too busy ("too often", "maintenance") may be asked once more after a while, by the class of
+its refusal, as long as nobody waits for the answer of the create call: a caller who does wait is told at once, and decides for itself.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import lifecycle
+from musicgate.answers import render_body
+from musicgate.model import Attempt, AttemptOutcome, Failure, Job, JobState
+
+if TYPE_CHECKING:
+    from musicgate.gateway.prepare import Choice
+    from musicgate.model import JsonValue
+
+#: Seconds until a busy vendor is asked once more, where it named no time.
+RESEND_S = 10.0
+MAX_RESENDS = 3
+
+
+def plan(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
+    """An attempt that is about to be made, or that waits for its turn."""
+    return Attempt(
+        plugin=choice.live.name,
+        provider=choice.live.provider.name,
+        model=choice.candidate.offer.model,
+        native_model=choice.translation.native_model,
+        outcome=outcome,
+        planned_at=now,
+    )
+
+
+def with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
+    """The job with one more attempt; warnings of the plugin before it go, since it was not the one that did the work."""
+    own = tuple(warning for warning in job.warnings if warning.plugin is None)
+    sent = (
+        render_body(choice.translation.request, {job.callback_token: "***"})
+        if job.request.returns_upstream_request
+        else None
+    )
+    return attrs.evolve(
+        job,
+        attempts=(*job.attempts, attempt),
+        warnings=own + choice.translation.warnings,
+        native_request=sent,
+        native_response=None,
+    )
+
+
+def with_next(job: Job, choice: Choice, attempt: Attempt) -> Job:
+    """An open job with one more attempt."""
+    if job.state.is_final:
+        return job
+    return attrs.evolve(with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
+
+
+def started(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
+    """A job whose turn has come: from here on its call may cost money. Its deadline counts from here."""
+    if job.state.is_final or job.attempt is None:
+        return job
+    state = JobState.IN_PROGRESS if blocking else job.state
+    sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
+    return attrs.evolve(
+        job, attempts=(*job.attempts[:-1], sent), state=state, deadline_at=deadline, updated_at=now
+    )
+
+
+def accepted(job: Job, now: datetime) -> Job:
+    """A job whose call was taken."""
+    if job.attempt is None or job.attempt.outcome is not AttemptOutcome.SENT:
+        return job
+    return lifecycle.with_outcome(job, AttemptOutcome.ACCEPTED, now)
+
+
+def refused(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
+    """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
+    if job.native_id is not None:
+        return job
+    noted = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
+    return noted if body is None else attrs.evolve(noted, native_response=body)
+
+
+def resend_wait_s(job: Job, failure: Failure, now: datetime) -> float | None:
+    """Seconds until a refused call may be made once more; None = never.
+
+    At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited for.
+    """
+    resent = sum(attempt.not_before is not None for attempt in job.attempts)
+    wait_s = RESEND_S if failure.retry_after_s is None else failure.retry_after_s
+    if not failure.rule.resend or resent >= MAX_RESENDS or now + timedelta(seconds=wait_s) >= job.deadline_at:
+        return None
+    return wait_s
