@@ -434,6 +434,26 @@ async def test_a_try_is_noted_as_soon_as_the_disk_takes_it(
     assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
 
 
+async def test_a_message_that_breaks_our_own_code_waits_a_while(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job, other = await ended(house), await ended(house)
+    outbox = house.context.store.outbox
+    first = (await message_about(house, job)).id
+    replace = outbox.replace
+
+    async def broken(old: Delivery, new: Delivery) -> Delivery | None:
+        if old.id == first:
+            raise RuntimeError
+        return await replace(old, new)
+
+    monkeypatch.setattr(outbox, "replace", broken)
+    await deliver(house)
+    assert house.clock.now() == START + timedelta(seconds=5)
+    assert (await message_about(house, other)).status is DeliveryStatus.DELIVERED
+    assert (await message_about(house, job)).status is DeliveryStatus.PENDING
+
+
 async def test_an_outbox_that_cannot_be_read_ends_nothing(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -86,7 +86,7 @@ class Receiver:
 async def receiving() -> AsyncIterator[Receiver]:
     """A receiver on a port of its own."""
     receiver = Receiver()
-    app = web.Application()
+    app = web.Application(client_max_size=1 << 23)
     app.router.add_route("*", "/{path:.*}", receiver.take)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
