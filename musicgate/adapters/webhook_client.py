@@ -53,7 +53,7 @@ class AiohttpWebhookClient:
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
                 read_bufsize=_READ_BYTES,
-                auto_decompress=False,
+                auto_decompress=False,  # a few packed bytes may become a lot, also of a body that nobody reads
                 trust_env=False,
             )
         )
