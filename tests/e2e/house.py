@@ -72,7 +72,7 @@ OpenHouse = Callable[..., AbstractAsyncContextManager["House"]]
 HOLD = b"[hold]"
 HOLD_S = 2.0
 #: Paths below the collection of jobs that answer with something else than jobs.
-_OTHER_ANSWERS = re.compile("/audio/|/webhooks")
+_OTHER_ANSWERS = re.compile("/audio/|/webhooks|/events")
 
 
 class RecordedVendor:
