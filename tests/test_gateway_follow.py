@@ -196,14 +196,32 @@ async def test_deadline_ends_a_job_and_tells_the_last_word(house: House) -> None
     job = await accepted(house)
     job, _ = await step(house, job, {"status": "works"})
     house.clock.pass_s(590)
-    job, pause_s = await step(house, job)
+    job, pause_s = await step(house, job, {"status": "works"})
     assert pause_s is None
     assert job.failure is not None
     assert (job.failure.reason, job.failure.costs) == (FailureClass.EXPIRED, True)
     assert (
         job.failure.message == "not finished when its time was up; the last thing the vendor said was 'works'"
     )
-    assert len(house.transport.sent) == 2
+    assert len(house.transport.sent) == 3
+
+
+@pytest.mark.parametrize("answer", [{"raise": "unavailable"}, lost()])
+async def test_deadline_ends_a_job_whose_last_look_says_nothing(house: House, answer: object) -> None:
+    job = await accepted(house)
+    house.clock.pass_s(600)
+    job, pause_s = await step(house, job, answer)
+    assert pause_s is None
+    assert job.failure is not None
+    assert job.failure.reason is FailureClass.EXPIRED
+
+
+async def test_song_that_was_finished_while_nobody_looked_is_fetched_after_the_deadline(house: House) -> None:
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: LONG}
+    house.clock.pass_s(100_000)
+    job, pause_s = await step(house, job, DONE)
+    assert (job.state, pause_s) == (JobState.COMPLETED, None)
 
 
 async def test_deadline_delivers_what_has_audio(house: House) -> None:
@@ -213,11 +231,11 @@ async def test_deadline_delivers_what_has_audio(house: House) -> None:
     )
     house.transport.media = {LINK: SHORT}
     house.clock.pass_s(590)
-    job, pause_s = await step(house, job)
+    job, pause_s = await step(house, job, {"status": "works"})
     assert (job.state, pause_s) == (JobState.COMPLETED, None)
     assert [track.has_audio for track in job.tracks] == [True, False]
     assert job.tracks[1].failure_message is not None
-    assert len(house.transport.sent) == 2
+    assert len(house.transport.sent) == 3
 
 
 async def test_next_look_is_not_after_the_deadline(house: House) -> None:

@@ -213,6 +213,21 @@ async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutc
     assert [request.url for request in machine.transport.sent] == ["https://one.test/job/n-1"]
 
 
+async def test_time_that_went_by_while_the_gateway_was_away_does_not_count(machine: Machine) -> None:
+    machine.monkeypatch.setattr(facade, "spread_s", lambda _: 0.0)
+    now = datetime.now(UTC)
+    late = left(AttemptOutcome.ACCEPTED, native_id="n-1")
+    await machine.leave(
+        attrs.evolve(late, created_at=now - timedelta(hours=9), deadline_at=now - timedelta(hours=8))
+    )
+    machine.transport.script("one", {"raise": "unavailable"}, DONE)
+    async with machine.start(ONE) as gate:
+        assert (await gate.find("music_a")).deadline_at > now
+        job = await gate.wait("music_a", timeout_s=30)
+    assert job.state is JobState.COMPLETED
+    assert len(machine.transport.sent) == 2
+
+
 @pytest.mark.parametrize(
     ("outcome", "native_id"), [(AttemptOutcome.ACCEPTED, "n-1"), (AttemptOutcome.SENT, None)]
 )

@@ -40,13 +40,18 @@ async def advance(context: GatewayContext, job_id: str) -> float | None:
     if job.delivered_at is not None:
         return await settle(context, job)
     now = context.clock.now()
-    if now >= job.deadline_at:
-        job = await record.change(context, job, lambda current: _expire(current, now))
-        return None if job.state.is_final else await settle(context, job)
+    overdue = now >= job.deadline_at
     live = context.live(job)
-    if live is None or job.native_id is None:
+    if live is not None and job.native_id is not None:
+        # A job whose time is up is asked about once more: its song may have been finished while nobody looked.
+        pause_s = await _look(context, live, job)
+        job = await context.store.get(job_id)
+        if not overdue or job is None or job.state.is_final or job.delivered_at is not None:
+            return pause_s
+    if not overdue:
         return _until_deadline_s(job, now)
-    return await _look(context, live, job)
+    job = await record.change(context, job, lambda current: _expire(current, now))
+    return None if job.state.is_final else await settle(context, job)
 
 
 async def _look(context: GatewayContext, live: LiveProvider, job: Job) -> float | None:

@@ -5,7 +5,10 @@ What was sent and not answered is never sent again: its outcome is unknown. What
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
+
+import attrs
 
 from musicgate import lifecycle
 from musicgate.errors import MusicgateError
@@ -22,6 +25,8 @@ if TYPE_CHECKING:
     from musicgate.model import Job
 
 _PAGE = 500
+#: Seconds that a job has at the least after a start, however long the gateway was away.
+GRACE_S = 300.0
 _LOST = Failure(
     reason=FailureClass.UNKNOWN_OUTCOME,
     message="the gateway stopped while the vendor was being asked; the answer was lost",
@@ -46,12 +51,27 @@ async def take_up(context: GatewayContext) -> AsyncIterator[tuple[Job, tuple[Cho
             elif outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
                 going_on = await _mark_lost(context, job)
             if not going_on.state.is_final:
-                yield going_on, ()
+                yield await _grant_time(context, going_on), ()
 
 
 def spread_s(job: Job) -> float:
     """Seconds until the first look after a restart, spread over the jobs so that they do not all come at once."""
     return sum(job.id.encode()) % 100 / 20
+
+
+async def _grant_time(context: GatewayContext, job: Job) -> Job:
+    """A job whose time went by while nobody looked: it gets some more, for looks that say nothing and callbacks that come late."""
+    now = context.clock.now()
+    granted = now + timedelta(seconds=GRACE_S / context.speed)
+    if job.delivered_at is not None or job.deadline_at >= granted:
+        return job
+    return await record.change(
+        context,
+        job,
+        lambda current: (
+            current if current.state.is_final else attrs.evolve(current, deadline_at=granted, updated_at=now)
+        ),
+    )
 
 
 async def _end_refused(context: GatewayContext, job: Job) -> Job:
