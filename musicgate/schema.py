@@ -148,9 +148,8 @@ def option_blocks(schema: dict[str, Any], providers: Iterable[Provider]) -> froz
     contract = {
         name.removeprefix("options/") for name in musicgate_schemas.NAMES if name.startswith("options/")
     }
-    return (
-        frozenset(contract | {provider.option_block for provider in providers}) & schema["properties"].keys()
-    )
+    declared = {provider.option_block for provider in providers}
+    return frozenset(name for name in contract | declared if name in schema["properties"])
 
 
 def _references(node: object) -> set[str]:

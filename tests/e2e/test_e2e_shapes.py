@@ -239,11 +239,7 @@ async def test_a_track_without_any_link_is_not_shown(scripted: House, script: Sc
         ({"code": 200, "data": {"taskId": "", "task_id": "b"}, "taskId": "c"}, "b"),
         ({"code": 200, "data": {}, "taskId": "c", "task_id": "d"}, "c"),
         ({"code": 200, "data": None, "task_id": "d"}, "d"),
-        pytest.param(
-            {"code": 200, "id": "e"},
-            "e",
-            marks=pytest.mark.xfail(reason="the suno_kie plugin does not look for the contract's last key"),
-        ),
+        ({"code": 200, "id": "e"}, "e"),
         ({"code": 200, "data": {"taskId": " padded "}}, "padded"),
         ({"code": 200, "data": {"taskId": 12345}}, "12345"),
     ],

@@ -115,7 +115,7 @@ def _contradiction(step: Step, response: HttpResponse) -> ProviderError:
 
 def _created(response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings) -> JobUpdate:
     data = mapping(body.get("data"))
-    native_id = text(first(data, "taskId", "task_id")) or text(first(body, "taskId", "task_id"))
+    native_id = text(first(data, "taskId", "task_id")) or text(first(body, "taskId", "task_id", "id"))
     failure = _refusal(response, body, settings)
     if failure is None and native_id is None:
         message = "the vendor reported success but gave no task id"
