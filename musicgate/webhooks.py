@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from standardwebhooks import Webhook, WebhookVerificationError
 
@@ -20,8 +20,6 @@ from musicgate.model import Secret
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
-
-    from musicgate.model import JsonValue
 
 _PREFIX = "whsec_"
 #: The specification: at least 192 bits, at most 512.
@@ -63,7 +61,7 @@ def sign(secrets: Sequence[Secret], message_id: str, at: datetime, body: str) ->
     }
 
 
-def verify_webhook(headers: Mapping[str, str], body: bytes | str, secret: str) -> dict[str, JsonValue]:
+def verify_webhook(headers: Mapping[str, str], body: bytes | str, secret: str) -> dict[str, Any]:
     """Check a webhook that came, and read it; this is for those who receive webhooks.
 
     Messages come at least once: pass over those whose ``webhook-id`` header you have seen. In an aiohttp handler::

@@ -11,16 +11,22 @@ import pytest
 
 from musicgate.audio import AudioKind, sniff
 from musicgate.gateway import Gateway
+from musicgate.model import Secret, Timeouts
 from musicgate.plugins import load_plugins
-from musicgate.settings import Settings
+from musicgate.settings import Settings, WebhookSettings
 from musicgate.testing.sandbox import sandbox
 from musicgate.web.serve import serve
+from musicgate.wire import HttpRequest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 def test_every_example_is_run_by_a_test() -> None:
-    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_file()) == ["curl.sh", "ten_lines.py"]
+    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_file()) == [
+        "curl.sh",
+        "ten_lines.py",
+        "webhook_receiver.py",
+    ]
 
 
 def test_ten_lines_make_a_song(tmp_path: Path) -> None:
@@ -71,6 +77,60 @@ async def test_curl_creates_polls_and_downloads(tmp_path: Path) -> None:
     assert lines[0].startswith("job music_")
     assert lines[-2:] == ["completed", "tango.mp3"]
     assert sniff((tmp_path / "tango.mp3").read_bytes()) is AudioKind.MP3
+
+
+async def test_the_receiver_hears_of_a_song_once(tmp_path: Path) -> None:
+    secret = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    receiver = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(EXAMPLES / "webhook_receiver.py"), str(port)),
+        cwd=tmp_path,
+        env={"PATH": os.environ["PATH"], "WEBHOOK_SECRET": secret},
+        stdout=asyncio.subprocess.PIPE,
+    )
+    try:
+        await _listening(port)
+        host = load_plugins()
+        asked = Settings(webhooks=WebhookSettings(url=f"http://127.0.0.1:{port}/", secret=Secret(secret)))
+        async with (
+            sandbox(asked, host, speed=50.0) as settings,
+            Gateway.open(settings, plugins=host) as gateway,
+        ):
+            job = await gateway.generate("Slow tango", model="suno/v4.5plus")
+            assert receiver.stdout is not None
+            line = (await asyncio.wait_for(receiver.stdout.readline(), 20)).decode().split()
+            (entry,) = await gateway.webhooks.log(job)
+            await gateway.webhooks.replay(job, entry.id)
+            async with asyncio.timeout(20):
+                while (entry := (await gateway.webhooks.log(job))[0]).attempts < 2:  # noqa: ASYNC110 - the log tells
+                    await asyncio.sleep(0.01)
+            forged = HttpRequest(method="POST", url=f"http://127.0.0.1:{port}/", body=b"{}")
+            refused = await gateway.context.transport.send(
+                forged, timeouts=Timeouts(), read_timeout_s=5.0, max_body_bytes=1000
+            )
+            assert refused.status == 401
+    finally:
+        receiver.terminate()
+        rest, _ = await receiver.communicate()
+    assert line[:2] == ["music.completed", job.id]
+    assert len(line[2:]) == len(job.tracks) == 2
+    assert [tried.http_status for tried in entry.tries] == [204, 204]
+    assert rest == b""
+
+
+async def _listening(port: int) -> None:
+    """Wait until somebody answers on a port."""
+    async with asyncio.timeout(20):
+        while True:
+            try:
+                _, writer = await asyncio.open_connection("127.0.0.1", port)
+            except ConnectionRefusedError:
+                await asyncio.sleep(0.05)
+            else:
+                writer.close()
+                return
 
 
 pytestmark = pytest.mark.timeout(60)

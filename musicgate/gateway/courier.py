@@ -167,20 +167,23 @@ class Courier:
         )
 
     async def _note(self, delivery: Delivery, edit: Callable[[Delivery], Delivery]) -> None:
-        """Write down what became of a message, however long our disk fails: otherwise it would be sent again and again meanwhile."""
+        """Write down what became of a message, however long our disk fails: otherwise it would be sent again and again meanwhile.
+
+        Only a replay changes a message beside us. One that was asked for during the try is still owed after it.
+        """
         outbox = self._context.store.outbox
-        while True:
+        newest: Delivery | None = delivery
+        while newest is not None:
+            noted = edit(newest)
+            if newest.version != delivery.version and newest.next_try_at is not None:
+                noted = rules.replay(noted, newest.next_try_at)
             try:
-                if await outbox.replace(delivery, edit(delivery)) is not None:
+                if await outbox.replace(newest, noted) is not None:
                     return
                 newest = await outbox.get(delivery.id)
             except StorageError as error:
                 _log.error("message %s: its try cannot be noted: %s", delivery.id, error)
                 await self._context.clock.sleep(_AFTER_ERROR_S)
-                continue
-            if newest is None:
-                return
-            delivery = newest
 
 
 def body_about(server: ServerSettings, delivery: Delivery, job: Job) -> bytes:
