@@ -1,6 +1,7 @@
 """The command line against servers that behave badly: nothing is sent twice, nobody else sees the key, noise is waited out."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -13,7 +14,7 @@ from aiohttp import web
 
 from musicgate.cli import FailedError, RefusedError, SettingsError, TimeUpError, remote
 from musicgate.cli.files import Target
-from musicgate.cli.remote import fetch_remotely, generate_remotely
+from musicgate.cli.remote import cancel_remotely, fetch_remotely, generate_remotely
 from musicgate.cli.run import Order
 from musicgate.testing.tones import AudioFormat, song
 
@@ -181,3 +182,28 @@ async def test_audio_that_cannot_be_fetched_leaves_no_file(
         with pytest.raises(FailedError, match=words):
             await make(server, order)
     assert names_in(tmp_path) == []
+
+
+async def test_a_job_of_a_server_is_stopped_with_one_call() -> None:
+    stopped = {**OPEN, "status": "failed", "error": {"reason": "cancelled", "message": "stopped"}}
+    async with running(stopped) as server:
+        assert await cancel_remotely(server.url, KEY, "music_1") == stopped
+        assert server.asked == [("POST", "/v1/music/generate/music_1/cancel", f"Bearer {KEY}")]
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "words"),
+    [
+        ((409, {"error": "not_supported", "reason": "already_final", "description": "it has ended"}, {}), RefusedError, "it has ended (already_final)"),
+        ((404, {"error": "not_found", "description": "no such job"}, {}), RefusedError, "no such job"),
+        ("hang up", FailedError, "cannot be asked"),
+        (b"<html>", FailedError, "HTTP 200 without JSON"),
+    ],
+)  # fmt: skip
+async def test_a_server_that_does_not_stop_a_job_is_told_in_words(
+    answer: object, kind: type[click.ClickException], words: str
+) -> None:
+    async with running(answer) as server:
+        with pytest.raises(kind, match=re.escape(words)):
+            await cancel_remotely(server.url, KEY, "music_1")
+    assert len(server.asked) == 1

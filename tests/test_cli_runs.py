@@ -378,3 +378,31 @@ async def test_sandbox_prints_lines_that_work(tmp_path: Path) -> None:
     run.process.send_signal(signal.SIGINT)
     assert (await run.end()).code == 0
     assert (tmp_path / "kept" / "musicgate.db").is_file()
+
+
+async def test_a_job_is_stopped_and_listed_as_failed(tmp_path: Path) -> None:
+    async with vendor("suno_kie", speed=15.0) as (emulator, env):
+        late = await musicgate(
+            tmp_path, "generate", "Hello [emulate song_s=900]", "--timeout", "0.7", env=env
+        )
+        assert late.code == 4
+        ((job_id, _),) = jobs_of(await musicgate(tmp_path, "jobs", "--json", env=env))
+        done = await musicgate(tmp_path, "cancel", job_id, env=env)
+        said = "cancelled here; the vendor could not be told, so it may finish the song and bill it"
+        assert (done.code, done.out, done.err) == (0, f"{job_id}: {said}\n", "")
+        assert jobs_of(await musicgate(tmp_path, "jobs", "--json", env=env)) == [(job_id, "failed")]
+        again = await musicgate(tmp_path, "cancel", job_id, "--json", env=env)
+        assert json.loads(again.out)["error"]["may_have_cost"] is True
+        assert len(emulator.books.creates) == 1
+    unknown = await musicgate(tmp_path, "cancel", "music_none", env=env)
+    assert (unknown.code, unknown.out) == (2, "")
+
+
+async def test_a_finished_job_cannot_be_stopped(tmp_path: Path) -> None:
+    async with vendor("suno_kie", speed=100.0) as (_, env):
+        assert (await musicgate(tmp_path, "generate", "Hello", env=env)).code == 0
+        ((job_id, state),) = jobs_of(await musicgate(tmp_path, "jobs", "--json", env=env))
+        assert state == "completed"
+        done = await musicgate(tmp_path, "cancel", job_id, env=env)
+    assert (done.code, done.out) == (2, "")
+    assert f"job {job_id} is finished; it cannot be cancelled any more" in done.err

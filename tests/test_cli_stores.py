@@ -116,6 +116,33 @@ async def test_jobs_that_a_short_run_would_harm_are_left_to_their_server(
             assert await opened.get("music_1") == before
 
 
+async def test_every_job_is_listed_whoever_made_it_and_whatever_became_of_it(settings: Settings) -> None:
+    made = job_that_is(AttemptOutcome.REFUSED)
+    jobs = [
+        attrs.evolve(
+            made,
+            id=f"music_{number}",
+            account=account,
+            state=state,
+            created_at=made.created_at + timedelta(seconds=number),
+            completed_at=made.created_at if state.is_final else None,
+        )
+        for number, (account, state) in enumerate(
+            [
+                ("local", JobState.QUEUED),
+                ("studio", JobState.FAILED),
+                ("local", JobState.FAILED),
+                ("studio", JobState.COMPLETED),
+            ]
+        )
+    ]
+    async with SqliteJobStore.open(settings.data_dir / "musicgate.db") as opened:
+        for job in jobs:
+            await opened.add(job, [])
+    assert await stores.list_jobs(settings, 9) == (jobs[::-1], [])
+    assert await stores.list_jobs(settings, 2) == (jobs[:1:-1], [])
+
+
 # --- the end of a run ---
 
 

@@ -21,8 +21,9 @@ EXIT_INTERRUPTED = 130
 COMMANDS = {
     "generate": ("generate", "generate", "Make music and write it to files."),
     "plan": ("plan", "plan", "Show who would be asked, with what, for how much; spend nothing."),
-    "jobs": ("jobs", "jobs", "List the local jobs that can be fetched."),
+    "jobs": ("jobs", "jobs", "List the local jobs."),
     "fetch": ("jobs", "fetch", "Wait for a job if need be, and write its audio."),
+    "cancel": ("jobs", "cancel", "Stop a job."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with every vendor played on this machine."),
     "providers": ("lists", "providers", "List the providers that can be asked."),

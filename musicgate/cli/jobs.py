@@ -1,4 +1,4 @@
-"""``musicgate jobs`` and ``musicgate fetch``: what an interrupted or finished run left on this machine, and how to get it."""
+"""``musicgate jobs``, ``fetch`` and ``cancel``: what runs left on this machine, how to get it, and how to stop it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 @click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
 def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
-    """List the jobs on this machine that can be fetched: unfinished ones, and those whose audio is kept.
+    """List the jobs on this machine, the failed ones too.
 
     Nothing is asked of a vendor. Jobs in a store that a running musicgate uses are not shown; a line on standard error names it.
     """
@@ -81,6 +81,31 @@ def fetch(
     from musicgate.cli.local import fetch_locally
 
     asyncio.run(fetch_locally(job_id, order, config=config))
+
+
+@click.command()
+@click.argument("job_id")
+@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
+@click.option("--url", envvar="MUSICGATE_URL", metavar="URL", help="The job is on this musicgate server.")
+@click.option("--key", envvar="MUSICGATE_API_KEY", metavar="KEY", help="Key for that server.")
+@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
+def cancel(*, job_id: str, as_json: bool, url: str | None, key: str | None, config: str | None) -> None:
+    """Stop JOB_ID: tell its vendor where that can be told, and follow it no longer."""
+    from musicgate.cli.table import print_json
+
+    if url:
+        from musicgate.cli.remote import cancel_remotely
+
+        answer = asyncio.run(cancel_remotely(url, key, job_id))
+    else:
+        from musicgate.cli.local import cancel_locally
+
+        answer = asyncio.run(cancel_locally(job_id, config=config))
+    if as_json:
+        print_json(answer)
+        return
+    error = answer.get("error") or {}
+    click.echo(f"{answer.get('id')}: {error.get('message')}")
 
 
 def age_text(age: timedelta) -> str:

@@ -72,6 +72,21 @@ async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> Non
         await _deliver(gateway, job, order, is_play=False)
 
 
+async def cancel_locally(job_id: str, *, config: str | None) -> dict[str, Any]:
+    """Stop a job of this machine.
+
+    Returns:
+        The job as a caller is shown it.
+
+    Raises:
+        MusicgateError: there is no such job here, it has ended, or its store is in use.
+    """
+    settings, host = read_all(config)
+    async with AsyncExitStack() as stack:
+        gateway, job = await stores.open_with(stack, settings, host, job_id)
+        return _answer(gateway, await gateway.cancel(job.id, account=job.account))
+
+
 async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
     """Show every change of a job until it is final."""
     shown.typical_s = _typical_s(gateway, job)

@@ -63,6 +63,16 @@ async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -
     await _finish(server, answer, order)
 
 
+async def cancel_remotely(url: str, key: str | None, job_id: str) -> dict[str, Any]:
+    """Stop a job of the server.
+
+    Raises:
+        click.ClickException: unknown, or it has ended, or the server cannot be understood.
+    """
+    async with _Server.at(url, key) as server:
+        return await server.cancel(job_id)
+
+
 async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: Display) -> dict[str, Any]:
     """Poll until the job is final, as often as the server asks for, else with growing pauses."""
     pause_s, silent = _FIRST_PAUSE_S, 0
@@ -158,6 +168,16 @@ class _Server:
                 return await _read(response, self.name), float(asked) if asked.isdecimal() else None
         except (aiohttp.ClientError, TimeoutError) as exc:
             raise _SilentError(f"{self.name} cannot be asked: {str(exc) or 'too slow'}") from exc
+
+    async def cancel(self, job_id: str) -> dict[str, Any]:
+        """The job, stopped."""
+        try:
+            async with self._session.post(
+                self.origin / _BASE / job_id / "cancel", headers=self._headers()
+            ) as response:
+                return await _read(response, self.name)
+        except (aiohttp.ClientError, TimeoutError) as exc:
+            raise FailedError(f"{self.name} cannot be asked: {str(exc) or 'too slow'}") from exc
 
     async def download(self, link: str, sink: Path) -> Path:
         """A finished track; the key is shown to the server itself and to nobody else."""

@@ -20,7 +20,7 @@ from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import ConfigError, JobNotFoundError
 from musicgate.gateway import Gateway
 from musicgate.gateway.compose import store_path
-from musicgate.model import AttemptOutcome
+from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.settings import StoreSettings
 
 if TYPE_CHECKING:
@@ -35,8 +35,11 @@ _LAST_SLOT = 9
 
 
 def slots(settings: Settings) -> Iterator[Settings]:
-    """The settings once per store: the default one first. Nobody listens for callbacks in a command, so vendors are told none."""
-    silent = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url=""))
+    """The settings once per store: the default one first.
+
+    Nobody listens for callbacks in a command, so vendors are told none. And a person who presses Ctrl-C does not want to wait.
+    """
+    silent = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
     yield silent
     folder = settings.data_dir.absolute()
     for number in range(2, _LAST_SLOT + 1):
@@ -98,14 +101,14 @@ async def open_with(
 
 
 async def list_jobs(settings: Settings, limit: int) -> tuple[list[Job], list[Path]]:
-    """Unfinished jobs and those whose audio is kept, newest first; and the stores that another process uses."""
+    """The newest jobs, whoever made them and whatever became of them; and the stores that another process uses."""
     found: dict[str, Job] = {}
     busy = []
     for slot in existing(settings):
         path = store_path(slot)
         try:
             async with SqliteJobStore.open(path) as store:
-                known = [*await _unfinished(store), *await _kept(store, slot, limit)]
+                known = [*await _unfinished(store), *await store.list_jobs(None, JobQuery(limit=limit))]
         except ConfigError as error:
             if not is_in_use(error):
                 raise
@@ -141,13 +144,3 @@ async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
 
 async def _unfinished(store: SqliteJobStore) -> Sequence[Job]:
     return await store.open_jobs("", 10_000)
-
-
-async def _kept(store: SqliteJobStore, slot: Settings, limit: int) -> list[Job]:
-    """Jobs with audio. The store lists unfinished jobs only, but each finished one has a folder of its name beside the others."""
-    from musicgate.gateway.compose import assets_path
-
-    # Ids begin with their time, so the last ones by name are the newest.
-    names = sorted((path.name for path in assets_path(slot).iterdir() if path.is_dir()), reverse=True)[:limit]
-    jobs = [await store.get(name) for name in names]
-    return [job for job in jobs if job is not None]

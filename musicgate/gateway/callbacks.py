@@ -3,7 +3,7 @@
 A callback is a hint. No state, no link and no audio is taken from it; the one thing it may bring is the vendor's task id, and only for a job
 that has none. Whether that id is right is then asked of the vendor itself.
 
-A signed one is taken once: its time stamp bounds how old it may be, and within that time the same one again is refused.
+A signed one is taken once: its time stamp bounds how old it may be, and within that time the same one again is answered and ignored.
 """
 
 from __future__ import annotations
