@@ -287,7 +287,6 @@ class Gateway:
         Raises:
             JobNotFoundError: no such job, or the token is not the job's.
             UnauthorisedError: the signature is missing, wrong or stale.
-            RequestError: 409, this very callback was taken before.
         """
         if await receive_callback(self.context, self._callbacks, job_id, token, headers, body):
             self._tracker.wake(job_id)
