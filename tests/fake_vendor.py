@@ -66,6 +66,7 @@ from musicgate.model import (
 from musicgate.plugins import PluginHost, load_plugins
 from musicgate.ports import Downloaded, JobStore, StagedAudio
 from musicgate.schema import SchemaValidator, compose_request_schema
+from musicgate.settings import ServerSettings
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 KEY = "test-key-not-real"
@@ -405,7 +406,7 @@ def host_of(*vendors: FakeVendor, **others: object) -> PluginHost:
 def settings_for(*vendors: FakeVendor, keyless: tuple[str, ...] = (), **sections: Any) -> Settings:
     """Settings in which every vendor has a key but the keyless ones."""
     keys = {vendor.declared.key_env: KEY for vendor in vendors if vendor.declared.plugin not in keyless}
-    return Settings(environ=keys, **sections)
+    return Settings(environ=keys, **{"server": ServerSettings(drain_s=0.0), **sections})
 
 
 @functools.cache
@@ -463,7 +464,7 @@ async def house_of(
     try:
         yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
     finally:
-        await gate._submissions.drain()
+        await gate._submissions.drain(0.0)
 
 
 def furnish_with(

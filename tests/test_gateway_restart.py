@@ -33,7 +33,7 @@ DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}]}
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
 QUICK = FollowSettings(speed=1000.0)
-PUBLIC = ServerSettings(public_url="https://gate.test")
+PUBLIC = ServerSettings(public_url="https://gate.test", drain_s=0.0)
 
 Opener = Callable[..., AbstractAsyncContextManager[Gateway]]
 
@@ -285,6 +285,30 @@ async def test_process_that_stops_during_a_call_never_makes_it_again(machine: Ma
         job = await gate.wait(job.id, timeout_s=20)
     assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
     assert len(machine.transport.sent) == 1
+
+
+async def test_stopping_gateway_lets_a_running_call_end_and_begins_no_other(machine: Machine) -> None:
+    called, answered = asyncio.Event(), asyncio.Event()
+
+    async def hold(_: HttpRequest) -> None:
+        called.set()
+        await answered.wait()
+
+    vendor = FakeVendor("one", blocking=True, max_parallel_creates=1)
+    machine.transport.on_send = hold
+    machine.transport.script("one", DONE)
+    async with machine.start(vendor, server=ServerSettings(drain_s=20.0)) as gate:
+        running = await gate.submit(gate.read({"model": MODEL}), wait_s=0)
+        waiting = await gate.submit(gate.read({"model": MODEL}), wait_s=0)
+        await called.wait()
+        assert outcomes(waiting) == [("one", "planned")]
+        asyncio.get_running_loop().call_later(0.05, answered.set)
+    assert len(machine.transport.sent) == 1
+    machine.transport.script("one", DONE)
+    async with machine.start(vendor) as gate:
+        jobs = [await gate.wait(job.id, timeout_s=20) for job in (running, waiting)]
+    assert [job.state for job in jobs] == [JobState.COMPLETED] * 2
+    assert len(machine.transport.sent) == 2
 
 
 async def test_many_open_jobs_are_all_taken_up(machine: Machine) -> None:

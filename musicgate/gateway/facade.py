@@ -100,7 +100,7 @@ class Gateway:
                 for task in housework:
                     task.cancel()
                 await asyncio.gather(*housework, return_exceptions=True)
-                await gateway._submissions.drain()
+                await gateway._submissions.drain(settings.server.drain_s)
 
     def read(self, body: object) -> MusicRequest:
         """A wish from parsed JSON, checked against the composed schema.

@@ -109,8 +109,15 @@ class Submissions:
             async with asyncio.timeout_at(call.until):
                 await call.ended.wait()
 
-    async def drain(self) -> None:
-        """End what is running. A call that is cut off counts as unknown when the gateway opens again."""
+    async def drain(self, patience_s: float) -> None:
+        """Begin nothing new, and give the calls that are being made some time to end.
+
+        What waits for its turn stays planned. A call that is cut off in the end counts as unknown when the gateway opens again.
+        """
+        for live in self._context.providers.values():
+            live.turns.close()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=patience_s)
         while self._tasks:
             running = list(self._tasks)
             for task in running:

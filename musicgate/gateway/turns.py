@@ -41,29 +41,33 @@ class Turns:
         self._parallel = math.inf if parallel is None else parallel
         self._window = None if window is None else CallWindow(window.calls, window.per_s / speed)
         self._running = 0
-        self._waiting = 0
+        self._waiting: set[asyncio.Task[object] | None] = set()
+        self._is_closed = False
         self._door = asyncio.Lock()  # fair: who came first goes in first
         self._somebody_left = asyncio.Event()
 
     @property
     def waiting(self) -> int:
         """Number of calls that wait for their turn."""
-        return self._waiting
+        return len(self._waiting)
 
     @property
     def is_full(self) -> bool:
         """True if no more wishes may wait here."""
-        return self._waiting >= MAX_WAITING
+        return len(self._waiting) >= MAX_WAITING
 
     def try_enter(self, now: datetime) -> Turn | None:
         """A turn, if nobody is before us and a call may begin now."""
-        if self._waiting or self._wait_s(now) > 0:
+        if self._is_closed or self._waiting or self._wait_s(now) > 0:
             return None
         return self._begin()
 
     async def enter(self, clock: Clock) -> Turn:
-        """Wait for a turn."""
-        self._waiting += 1
+        """Wait for a turn; after `close` there is none, and the waiting task is cancelled."""
+        waiting = asyncio.current_task()
+        if self._is_closed:
+            raise asyncio.CancelledError
+        self._waiting.add(waiting)
         try:
             async with self._door:
                 while (wait_s := self._wait_s(clock.now())) > 0:
@@ -74,7 +78,14 @@ class Turns:
                         await clock.sleep(wait_s)
                 return self._begin()
         finally:
-            self._waiting -= 1
+            self._waiting.discard(waiting)
+
+    def close(self) -> None:
+        """Let nobody in any more. Whoever waits is sent away; its job stays planned, and goes on when the gateway opens again."""
+        self._is_closed = True
+        for task in self._waiting:
+            if task is not None:
+                task.cancel()
 
     def leave(self, now: datetime, *, has_called: bool) -> None:
         """Give a turn back. `Turn.leave` calls this once."""

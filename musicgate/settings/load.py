@@ -199,6 +199,7 @@ def _check_webhooks(settings: Settings) -> None:
 def _check_ranges(settings: Settings) -> None:
     checks = (
         ("server.port", 0 <= settings.server.port <= 65535, "must be 0 to 65535"),
+        ("server.drain_s", 0 <= settings.server.drain_s <= 600, "must be 0 to 600 seconds"),
         ("server.create_wait_s", 0 <= settings.server.create_wait_s <= 60, "must be 0 to 60 seconds"),
         ("server.max_body_bytes", settings.server.max_body_bytes > 0, "must be greater than 0"),
         ("follow.speed", settings.follow.speed > 0, "must be greater than 0"),

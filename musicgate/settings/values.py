@@ -24,6 +24,8 @@ class ServerSettings:
     #: Where vendors and callers reach this server from outside, without a trailing slash; "" = they cannot.
     public_url: str = ""
     create_wait_s: float = 2.0
+    #: How long calls to vendors that are being made when the gateway stops may take to end.
+    drain_s: float = 10.0
     #: Largest request body that is read.
     max_body_bytes: int = 1_048_576
     #: Refuse models whose price is not known.

@@ -259,6 +259,7 @@ async def running_house(
                     "port": port,
                     "public_url": url if reachable else "",
                     "create_wait_s": 0.5,
+                    "drain_s": 0.0,
                     **(server or {}),
                 }
             ),
