@@ -1,0 +1,636 @@
+"""What a wish waits for, and what lets it in: limits of accounts, turns at vendors, busy vendors, circuit breakers."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicgate import Gateway, HttpRequest, Job, JobState, ProviderError, RequestError, StorageError
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.audio import riff_wav
+from musicgate.breaker import BreakerState
+from musicgate.errors import LimitReachedError
+from musicgate.gateway import facade
+from musicgate.gateway.dry_run import render_plan
+from musicgate.gateway.follow import advance
+from musicgate.gateway.idempotency import IdempotencyKey
+from musicgate.limits import AccountLimits
+from musicgate.model import Attempt, AttemptOutcome, FailureClass, MusicRequest, RateWindow
+from musicgate.settings import FollowSettings
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import (
+    MODEL,
+    START,
+    FakeVendor,
+    FolderAssets,
+    House,
+    ScriptedTransport,
+    furnish_with,
+    host_of,
+    house_of,
+    lost,
+    settings_for,
+    unreached,
+)
+
+ONE = FakeVendor("one", priority=1)
+TWO = FakeVendor("two", priority=2)
+SLOW = FakeVendor("one", priority=1, blocking=True)
+SONG = riff_wav(bytes(8_000), sample_rate_hz=8_000, channels=1)
+LINK = "https://cdn.test/1.wav"
+DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}]}
+BUSY = {"no": "rate_limited"}
+
+
+def outcomes(job: Job) -> list[tuple[str, str]]:
+    return [(attempt.plugin, attempt.outcome.value) for attempt in job.attempts]
+
+
+async def let_others_run() -> None:
+    for _ in range(60):
+        await asyncio.sleep(0)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "audio"
+
+
+# -------------------------------------------------------------------------------------------- limits of accounts
+
+
+async def test_calls_of_a_minute(folder: Path) -> None:
+    limits = AccountLimits(requests_per_minute=2)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
+        await house.submit()
+        house.clock.pass_s(20)
+        await house.submit()
+        with pytest.raises(LimitReachedError) as caught:
+            await house.submit()
+        error = caught.value
+        assert (error.code, error.reason, error.retry_after_s) == (
+            *("key_limit_exceeded", "requests_per_minute", 40),
+        )
+        assert error.reset_at == START + timedelta(seconds=60)
+        assert len(house.transport.sent) == 2
+        house.clock.pass_s(40)
+        await house.submit()
+
+
+async def test_open_jobs_are_counted_until_they_end(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=2)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, {"id": "n-3"}, {"id": "n-4"})
+        first, second = await house.submit(), await house.submit()
+        with pytest.raises(LimitReachedError, match="2 jobs are open, 2 may be") as caught:
+            await house.submit()
+        assert (caught.value.reason, caught.value.retry_after_s) == ("max_open_jobs", 10)
+        await house.gate.cancel(first.id)
+        third = await house.submit()
+        await house.gate.delete(second.id)
+        await house.submit()
+        with pytest.raises(LimitReachedError):
+            await house.submit()
+        house.clock.moment = third.deadline_at
+        house.transport.script("one", {"status": "works"})
+        await advance(house.context, third.id)
+        house.transport.script("one", {"id": "n-5"})
+        await house.submit()
+
+
+async def test_a_crowd_does_not_slip_past(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=3)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
+        ends = await asyncio.gather(*(house.submit() for _ in range(30)), return_exceptions=True)
+        assert sum(isinstance(end, Job) for end in ends) == 3
+        assert sum(isinstance(end, LimitReachedError) for end in ends) == 27
+        assert await house.store.count_open("local") == 3
+
+
+async def test_a_crowd_does_not_slip_past_the_real_store(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=5)
+    async with (
+        SqliteJobStore.open(folder.parent / "jobs.db") as store,
+        house_of(folder, ONE, store=store, limits=limits) as house,
+    ):
+        house.transport.script("one", *({"id": f"n-{number}"} for number in range(5)))
+        ends = await asyncio.gather(*(house.submit() for _ in range(50)), return_exceptions=True)
+        assert sum(isinstance(end, Job) for end in ends) == 5
+        assert await store.count_open("local") == 5
+
+
+@pytest.mark.parametrize("wish", [{"fake": {"invalid": True}}, {"model": "nobody/song"}])
+async def test_a_wish_that_is_refused_later_leaves_no_open_job_behind(
+    folder: Path, wish: Mapping[str, Any]
+) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
+        for _ in range(3):
+            with pytest.raises(RequestError) as caught:
+                await house.submit(**wish)
+            assert not isinstance(caught.value, LimitReachedError)
+        house.transport.script("one", {"no": "credits"}, {"id": "n-1"})
+        assert (await house.submit()).state is JobState.FAILED
+        await house.submit()
+
+
+async def test_a_wish_that_could_not_be_stored_leaves_no_open_job_behind(folder: Path) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
+        house.store.trouble = "disk full"
+        with pytest.raises(StorageError):
+            await house.submit()
+        house.store.trouble = None
+        house.transport.script("one", {"id": "n-1"})
+        await house.submit()
+
+
+async def test_limits_come_before_routing_and_after_the_schema(folder: Path) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
+        house.transport.script("one", {"id": "n-1"})
+        await house.submit()
+        with pytest.raises(LimitReachedError):
+            await house.submit(model="nobody/song")
+        with pytest.raises(RequestError, match="must be"):
+            await house.submit(duration=0)
+
+
+async def test_the_days_money_counts_what_is_open_and_what_has_ended(folder: Path) -> None:
+    limits = AccountLimits(max_usd_per_day=0.13)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.media[LINK] = SONG
+        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, DONE)
+        first = await house.submit()
+        await house.submit()
+        with pytest.raises(LimitReachedError) as caught:
+            await house.submit()
+        error = caught.value
+        assert (error.code, error.reason, error.min_usd, error.retry_after_s) == (
+            *("insufficient_funds", "max_usd_per_day", 0.06, None),
+        )
+        assert error.reset_at == datetime(2026, 11, 21, tzinfo=UTC)
+        await advance(house.context, first.id)
+        assert (await house.stored(first)).state is JobState.COMPLETED
+        with pytest.raises(LimitReachedError):
+            await house.submit()
+        # Tomorrow the first one is forgotten; the second one is still open.
+        house.clock.pass_s(86_400)
+        house.transport.script("one", {"id": "n-3"})
+        await house.submit()
+        with pytest.raises(LimitReachedError):
+            await house.submit()
+
+
+async def test_a_failed_job_costs_nothing(folder: Path) -> None:
+    async with house_of(
+        folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_usd_per_day=0.07)
+    ) as house:
+        house.transport.script("one", {"no": "credits"}, {"id": "n-1"})
+        assert (await house.submit()).state is JobState.FAILED
+        await house.submit()
+
+
+async def test_accounts_do_not_take_each_others_places(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=1, requests_per_minute=1)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        wish = house.gate.read({"model": MODEL})
+        await house.gate.submit(wish, account="a")
+        await house.gate.submit(wish, account="b")
+        with pytest.raises(LimitReachedError):
+            await house.gate.submit(wish, account="a")
+
+
+async def test_windows_of_accounts_that_went_away_are_thrown_away(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.admit._MAX_IDLE_WINDOWS", 3)
+    limits = AccountLimits(requests_per_minute=5)
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        wish = house.gate.read({"model": MODEL})
+        for number in range(10):
+            house.clock.pass_s(30)
+            house.transport.script("one", {"id": f"n-{number}"})
+            await house.gate.submit(wish, account=f"account {number}")
+        assert len(house.context.admission._windows) <= 3
+
+
+async def test_a_repeated_key_costs_nothing(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=2, requests_per_minute=2)
+    key = IdempotencyKey(route="create", key="a", fingerprint="f")
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        wish = house.gate.read({"model": MODEL})
+        # Twins that come together: the second one is let in, and taken back when the store knows its key.
+        twins = await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(2)))
+        again = await house.gate.submit(wish, idempotency=key)
+        assert len({job.id for job in (*twins, again)}) == 1
+        await house.gate.submit(wish)
+        with pytest.raises(LimitReachedError):
+            await house.gate.submit(wish)
+        assert (await house.gate.submit(wish, idempotency=key)).id == again.id
+
+
+# ------------------------------------------------------------------------------------------------ turns at vendors
+
+
+@pytest.fixture
+async def windowed(folder: Path) -> AsyncIterator[House]:
+    vendor = FakeVendor("one", create_window=RateWindow(calls=2, per_s=10.0))
+    async with house_of(folder, vendor, store=MemoryJobStore()) as house:
+        yield house
+
+
+async def test_a_call_that_would_be_too_many_waits_for_its_turn(windowed: House) -> None:
+    sent_at: list[timedelta] = []
+
+    async def note(_: HttpRequest) -> None:
+        sent_at.append(windowed.clock.now() - START)
+
+    windowed.transport.on_send = note
+    windowed.transport.script("one", *({"id": f"n-{number}"} for number in range(5)))
+    jobs = [await windowed.submit() for _ in range(5)]
+    await let_others_run()
+    assert [moment.total_seconds() for moment in sent_at] == [0, 0, 10, 10, 20]
+    assert [(await windowed.stored(job)).native_id for job in jobs] == [f"n-{number}" for number in range(5)]
+
+
+async def test_who_has_its_turn_at_once_is_stored_as_sent(windowed: House) -> None:
+    seen: list[str] = []
+
+    async def look(_: HttpRequest) -> None:
+        seen.extend(job.attempts[-1].outcome.value for job in await windowed.store.open_jobs("", 10))
+
+    windowed.transport.on_send = look
+    windowed.transport.script("one", {"id": "n-1"})
+    job = await windowed.submit()
+    assert seen == ["sent"]
+    assert job.version == 1  # two writes: stored, accepted
+
+
+async def stand_still(house: House, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Time goes on only when the event is set."""
+    goes_on = asyncio.Event()
+
+    async def sleep(delay_s: float) -> None:
+        await goes_on.wait()
+        house.clock.pass_s(delay_s)
+
+    monkeypatch.setattr(house.clock, "sleep", sleep)
+    return goes_on
+
+
+async def test_a_waiting_job_is_queued_and_can_be_cancelled(
+    windowed: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    goes_on = await stand_still(windowed, monkeypatch)
+    windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, {"id": "n-4"})
+    wish = windowed.gate.read({"model": MODEL})
+    await windowed.submit(), await windowed.submit()
+    third, fourth = [await windowed.gate.submit(wish, wait_s=0) for _ in range(2)]
+    assert (third.state, outcomes(third)) == (JobState.QUEUED, [("one", "planned")])
+    assert windowed.context.providers["one"].turns.waiting == 2
+    cancelled = await windowed.gate.cancel(third.id)
+    assert cancelled.failure is not None
+    assert (cancelled.failure.reason, cancelled.failure.costs) == (FailureClass.CANCELLED, False)
+    goes_on.set()
+    await let_others_run()
+    fourth = await windowed.stored(fourth)
+    assert (fourth.native_id, fourth.deadline_at) == ("n-4", START + timedelta(seconds=610))
+    assert len(windowed.transport.sent) == 3
+
+
+async def test_a_fallback_that_has_to_wait_lets_its_caller_go(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    two = FakeVendor("two", priority=2, create_window=RateWindow(calls=1, per_s=10.0))
+    async with house_of(folder, ONE, two, store=MemoryJobStore()) as house:
+        await stand_still(house, monkeypatch)
+        house.transport.script("one", {"no": "credits"}, {"no": "credits"})
+        house.transport.script("two", {"id": "n-1"})
+        wish = house.gate.read({"model": MODEL})
+        await house.gate.submit(wish)
+        job = await asyncio.wait_for(house.gate.submit(wish, wait_s=0.01), timeout=5)
+        assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "refused"), ("two", "planned")])
+
+
+async def test_nobody_waits_in_a_queue_that_is_full(windowed: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musicgate.gateway.turns.MAX_WAITING", 1)
+    await stand_still(windowed, monkeypatch)
+    windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+    wish = windowed.gate.read({"model": MODEL})
+    for _ in range(3):
+        await windowed.gate.submit(wish, wait_s=0)
+    await let_others_run()
+    with pytest.raises(ProviderError, match="1 wishes wait for one already") as caught:
+        await windowed.gate.submit(wish, wait_s=0)
+    assert caught.value.failure.reason is FailureClass.RATE_LIMITED
+    assert await windowed.store.count_open() == 3
+
+
+# ------------------------------------------------------------------------------------------------------ busy vendors
+
+
+async def answered_then(house: House, *answers: object) -> Job:
+    """A job whose create call is answered before the vendor says anything; then it says all of this."""
+    goes_on = asyncio.Event()
+
+    async def hold(_: HttpRequest) -> None:
+        await goes_on.wait()
+
+    house.transport.on_send = hold
+    house.transport.script("one", *answers)
+    job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0)
+    assert outcomes(job) == [("one", "sent")]
+    goes_on.set()
+    await let_others_run()
+    return await house.stored(job)
+
+
+async def test_a_busy_vendor_is_asked_again_when_nobody_waits(folder: Path) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        job = await answered_then(house, {**BUSY, "retry_after_s": 7}, {"no": "unavailable"}, {"id": "n-1"})
+        assert outcomes(job) == [("one", "refused"), ("one", "refused"), ("one", "accepted")]
+        waits = [
+            attempt.not_before and (attempt.not_before - START).total_seconds() for attempt in job.attempts
+        ]
+        assert waits == [None, 7, 17]
+        assert job.state is JobState.IN_PROGRESS  # it never goes back
+        assert job.deadline_at == START + timedelta(seconds=617)
+
+
+async def test_a_caller_who_waits_is_told_at_once(folder: Path) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
+        house.transport.script("one", {**BUSY, "retry_after_s": 7})
+        job = await house.submit()
+        assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused")])
+        assert job.failure is not None
+        assert (job.failure.status, job.failure.retry_after_s) == (429, 7)
+
+
+async def test_a_busy_vendor_is_asked_three_times_more(folder: Path) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        job = await answered_then(house, BUSY, BUSY, BUSY, {**BUSY, "message": "the last one"})
+        assert (job.state, len(job.attempts)) == (JobState.FAILED, 4)
+        assert job.failure is not None
+        assert job.failure.message == "the last one"
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {**BUSY, "retry_after_s": 600},
+        {"no": "credits"},
+        {"no": "invalid"},
+        {"no": "moderation"},
+        {"no": "upstream_failed"},
+    ],
+)
+async def test_a_refusal_that_does_not_allow_it_is_the_end(
+    folder: Path, refusal: Mapping[str, object]
+) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        job = await answered_then(house, refusal)
+        assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused")])
+
+
+async def test_unknown_outcome_is_never_asked_again(folder: Path) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        job = await answered_then(house, lost())
+        assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
+
+
+async def test_vendor_that_cannot_be_reached_is_asked_again(folder: Path) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        job = await answered_then(house, unreached(), {"id": "n-1"})
+        assert outcomes(job) == [("one", "refused"), ("one", "accepted")]
+
+
+async def test_others_are_asked_first_and_then_whoever_is_free_first(folder: Path) -> None:
+    async with house_of(folder, SLOW, TWO, store=MemoryJobStore()) as house:
+        house.transport.script("two", {**BUSY, "retry_after_s": 30})
+        job = await answered_then(house, {**BUSY, "retry_after_s": 20}, {"id": "n-1"})
+        assert outcomes(job) == [("one", "refused"), ("two", "refused"), ("one", "accepted")]
+        assert job.attempts[2].not_before == START + timedelta(seconds=20)
+
+
+async def test_a_job_that_waits_for_a_busy_vendor_can_be_cancelled(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        goes_on = await stand_still(house, monkeypatch)
+        job = await answered_then(house, BUSY)
+        assert outcomes(job) == [("one", "refused"), ("one", "planned")]
+        job = await house.gate.cancel(job.id)
+        assert job.failure is not None
+        assert not job.failure.costs
+        goes_on.set()
+        await let_others_run()
+        assert len(house.transport.sent) == 1
+
+
+# -------------------------------------------------------------------------------------------------- circuit breakers
+
+
+async def fail_often(house: House, times: int = 8) -> None:
+    for _ in range(times):
+        house.transport.script("one", {"no": "unavailable"})
+        house.transport.script("two", {"id": "n-2"})
+        await house.submit()
+
+
+async def test_a_failing_provider_is_asked_after_the_others(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
+        await fail_often(house)
+        report = house.context.providers["one"].health.report(house.clock.now())
+        assert (report.state, report.calls, report.error_rate) == (BreakerState.OPEN, 8, 1.0)
+        assert report.opens_until == START + timedelta(seconds=30)
+        assert "one fails: 8 of 8 calls in a minute; until 2026-11-20T10:00:30+00:00" in caplog.text
+        house.transport.sent.clear()
+        # The second one refuses: the failing one is still there to be asked.
+        house.transport.script("two", {"no": "credits"})
+        house.transport.script("one", {"id": "n-1"})
+        job = await house.submit()
+        assert (outcomes(job), house.transport.hosts) == (
+            *([("two", "refused"), ("one", "accepted")], ["two", "one"]),
+        )
+
+
+async def test_a_plan_shows_who_fails(folder: Path) -> None:
+    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
+        await fail_often(house)
+        wish = house.gate.read({"model": MODEL})
+        plan: dict[str, Any] = render_plan(wish, house.gate.plan(wish))
+        two, one = plan["candidates"]
+        assert (two["provider_plugin"], "health" in two) == ("two", False)
+        assert one["health"] == {
+            "state": "open",
+            "error_rate": 1.0,
+            "calls": 8,
+            "opens_until": "2026-11-20T10:00:30.000Z",
+        }
+
+
+@pytest.mark.parametrize(
+    ("routing", "hosts"),
+    [
+        ({"only": ["one"]}, ["one"]),
+        ({"ignore": ["two"]}, ["one"]),
+        ({"order": ["one"]}, ["one"]),
+        ({"order": ["two"]}, ["two"]),
+        ({"allow_fallbacks": False}, ["two"]),
+        ({}, ["two"]),
+    ],
+)
+async def test_the_callers_word_beats_the_breaker(
+    folder: Path, routing: Mapping[str, object], hosts: list[str]
+) -> None:
+    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
+        await fail_often(house)
+        house.transport.sent.clear()
+        house.transport.script(hosts[0], {"id": "n-3"})
+        await house.submit(provider=routing)
+        assert house.transport.hosts == hosts
+
+
+async def test_a_provider_that_is_back_is_asked_in_its_place(
+    folder: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
+        await fail_often(house)
+        house.clock.pass_s(30)
+        house.transport.sent.clear()
+        house.transport.script("one", *({"id": f"n-{number}"} for number in range(7)))
+        house.transport.script("two", *({"id": f"m-{number}"} for number in range(19)))
+        for _ in range(20):
+            await house.submit()
+        assert house.transport.hosts == ["one", *["two"] * 19]  # one probe in twenty
+        for _ in range(4):
+            await house.submit(provider={"only": ["one"]})
+        assert "one is back" in caplog.text
+        await house.submit()
+        assert house.transport.hosts[-1] == "one"
+
+
+@pytest.mark.parametrize(
+    "answer", [{"no": "invalid"}, {"no": "moderation"}, {"no": "rate_limited"}, {"crash": 1}]
+)
+async def test_a_vendor_that_says_no_is_there(folder: Path, answer: object) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
+        house.transport.script("one", *[answer] * 12)
+        for _ in range(12):
+            await house.submit()
+        assert house.context.providers["one"].health.report(START).state is BreakerState.CLOSED
+
+
+@pytest.mark.parametrize("answer", [{"raise": "protocol"}, {"raise": "upstream_failed"}, lost()])
+async def test_a_vendor_that_cannot_be_understood_is_not(folder: Path, answer: object) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
+        house.transport.script("one", *[answer] * 8)
+        for _ in range(8):
+            await house.submit()
+        assert house.context.providers["one"].health.report(START).state is BreakerState.OPEN
+
+
+# ------------------------------------------------------------------------------------------------- after a restart
+
+
+def left(job_id: str, outcome: AttemptOutcome, **more: Any) -> Job:
+    now = datetime.now(UTC)
+    attempt = Attempt(
+        plugin="one",
+        provider="fake",
+        model=MODEL,
+        native_model="one-native",
+        outcome=outcome,
+        planned_at=now,
+        **more,
+    )
+    return Job(
+        id=job_id,
+        account="local",
+        generation_id="G-1",
+        request=MusicRequest(model=MODEL, prompt=job_id),
+        state=JobState.QUEUED,
+        created_at=now,
+        updated_at=now,
+        deadline_at=now + timedelta(seconds=600),
+        callback_token="token-not-real",
+        attempts=(attempt,),
+    )
+
+
+async def reopened(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, transport: ScriptedTransport, jobs: list[Job]
+) -> None:
+    path = folder.parent / "jobs.db"
+    async with SqliteJobStore.open(path) as store:
+        for job in jobs:
+            await store.add(job, ())
+    furnish = furnish_with(transport, FolderAssets(folder), path)
+    monkeypatch.setattr(facade, "furnish", furnish)
+
+
+async def test_waiting_jobs_go_on_in_the_order_in_which_they_came(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = ScriptedTransport()
+    transport.script("one", *({"id": f"n-{number}", "status": "waits"} for number in range(6)))
+    all_sent = asyncio.Event()
+
+    async def note(_: HttpRequest) -> None:
+        if len(transport.sent) == 6:
+            all_sent.set()
+
+    transport.on_send = note
+    jobs = [left(f"music_{number}", AttemptOutcome.PLANNED) for number in (3, 1, 5, 0, 4, 2)]
+    await reopened(folder, monkeypatch, transport, jobs)
+    vendor = FakeVendor("one", create_window=RateWindow(calls=2, per_s=10.0), callbacks=True)
+    settings = settings_for(vendor, follow=FollowSettings(speed=100.0))
+    monkeypatch.setattr("musicgate.gateway.tracker.Tracker.watch", lambda *_: None)
+    async with Gateway.open(settings, plugins=host_of(vendor)) as gate:
+        started = asyncio.get_running_loop().time()
+        await asyncio.wait_for(all_sent.wait(), timeout=20)
+        assert asyncio.get_running_loop().time() - started >= 0.18  # two windows of 0.1 s
+        await let_others_run()
+        ids = [(await gate.find(f"music_{number}")).native_id for number in range(6)]
+    assert ids == [f"n-{number}" for number in range(6)]
+
+
+async def test_a_job_that_waits_for_a_busy_vendor_goes_on_waiting(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    transport = ScriptedTransport()
+    transport.script("one", {"id": "n-0"})
+    not_before = datetime.now(UTC) + timedelta(seconds=0.3)
+    await reopened(
+        folder, monkeypatch, transport, [left("music_0", AttemptOutcome.PLANNED, not_before=not_before)]
+    )
+    sent_at = asyncio.get_running_loop().create_future()
+
+    async def note(_: HttpRequest) -> None:
+        sent_at.set_result(datetime.now(UTC))
+
+    transport.on_send = note
+    monkeypatch.setattr("musicgate.gateway.tracker.Tracker.watch", lambda *_: None)
+    async with Gateway.open(settings_for(ONE), plugins=host_of(ONE)):
+        assert await asyncio.wait_for(sent_at, timeout=20) >= not_before - timedelta(milliseconds=5)
+
+
+async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    await reopened(
+        folder,
+        monkeypatch,
+        ScriptedTransport(),
+        [left("music_0", AttemptOutcome.ACCEPTED, native_id="n-0")],
+    )
+    limits = AccountLimits(max_open_jobs=1, max_usd_per_day=0.1)
+    async with Gateway.open(settings_for(ONE, limits=limits), plugins=host_of(ONE)) as gate:
+        with pytest.raises(LimitReachedError):
+            await gate.submit(gate.read({"model": MODEL}))
+        assert gate.context.admission._usd_nanos_of == {"local": 60_000_000}
