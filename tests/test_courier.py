@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
@@ -11,12 +12,22 @@ import attrs
 import pytest
 
 from musicgate import HttpResponse, Job, JobState, RequestError, StorageError, verify_webhook
+from musicgate.delivery import announce
 from musicgate.gateway import record
 from musicgate.gateway.context import GatewayContext
-from musicgate.gateway.courier import Courier
+from musicgate.gateway.courier import Courier, body_about
 from musicgate.gateway.webhooks import Webhooks
 from musicgate.lifecycle import fail
-from musicgate.model import Delivery, DeliveryStatus, Failure, FailureClass, Secret
+from musicgate.model import (
+    Asset,
+    Delivery,
+    DeliveryStatus,
+    Failure,
+    FailureClass,
+    MusicRequest,
+    Secret,
+    Track,
+)
 from musicgate.settings import Account, ServerSettings, WebhookSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
@@ -163,6 +174,38 @@ async def test_a_message_is_the_job_signed(house: House) -> None:
     assert (found.status, found.attempts, found.tries[0].http_status) == (DeliveryStatus.DELIVERED, 1, 200)
     await deliver(house)
     assert len(webhooks_of(house).sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("server", "link"),
+    [
+        (
+            ServerSettings(public_url="https://music.test/"),
+            "https://music.test/v1/music/generate/m1/audio/0?sig=",
+        ),
+        (ServerSettings(host="127.0.0.1", port=81), "http://127.0.0.1:81/v1/music/generate/m1/audio/0?sig="),
+        (ServerSettings(host="::1", port=81), "http://[::1]:81/v1/music/generate/m1/audio/0?sig="),
+        (ServerSettings(host="0.0.0.0", port=81), "https://vendor.test/a"),  # noqa: S104 - not bound
+        (ServerSettings(port=0), "https://vendor.test/a"),
+    ],
+)
+def test_audio_is_linked_where_the_server_is(server: ServerSettings, link: str) -> None:
+    asset = Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.0)
+    track = Track(index=0, asset=asset, audio_url="https://vendor.test/a")
+    job = Job(
+        id="m1",
+        account="local",
+        generation_id="G-1",
+        request=MusicRequest(model="fake/song"),
+        state=JobState.COMPLETED,
+        created_at=START,
+        updated_at=START,
+        deadline_at=START,
+        callback_token="token",
+        tracks=(track,),
+    )
+    message = json.loads(body_about(server, announce(job, URL, "msg_1"), job))
+    assert message["data"]["output"][0]["audio_url"].startswith(link)
 
 
 async def test_a_receiver_can_check_it_with_either_secret(tmp_path: Path) -> None:

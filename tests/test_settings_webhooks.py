@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from musicgate import ConfigError
+from musicgate import ConfigError, Gateway
 from musicgate.gateway.targets import target_of
 from musicgate.model import Secret
-from musicgate.settings import Settings, load_settings
+from musicgate.plugins import load_plugins
+from musicgate.settings import Settings, WebhookSettings, load_settings
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
 EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -34,6 +35,13 @@ def test_the_secret_may_come_from_the_environment(tmp_path: Path) -> None:
     settings = load(tmp_path, MUSICGATE_WEBHOOKS__SECRET=SECRET, MUSICGATE_WEBHOOKS__URL="https://h.test/")
     assert settings.webhooks.secret == Secret(SECRET)
     assert load(tmp_path, MUSICGATE_WEBHOOKS__SECRET="").webhooks.secret is None
+
+
+async def test_settings_that_a_program_made_are_checked_when_the_gateway_opens(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path, webhooks=WebhookSettings(secret=Secret("tell-nobody")))
+    with pytest.raises(ConfigError, match=r"webhooks\.secret: must be whsec_"):
+        async with Gateway.open(settings, plugins=load_plugins(installed=False)):
+            pass
 
 
 def test_each_account_has_its_own(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from musicgate.gateway.context import GatewayContext, LiveProvider
 from musicgate.gateway.health import Health
 from musicgate.gateway.turns import Turns
 from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.settings import resolve
+from musicgate.settings import check_webhooks, resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -45,6 +45,7 @@ async def furnish(
     from musicgate.adapters.transport import AiohttpTransport
     from musicgate.adapters.webhook_client import AiohttpWebhookClient
 
+    check_webhooks(settings)
     providers = live_providers(settings, host)
     declared = [live.provider for live in providers.values()]
     schema = compose_request_schema(declared)

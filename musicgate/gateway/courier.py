@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Delivery, Job
+    from musicgate.model import Delivery, Job, Track
     from musicgate.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
+#: Addresses to listen on that nobody can call.
+_WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
 #: Seconds until a look at the outbox although nobody rang: the wall clock may have jumped.
 _LONGEST_SLEEP_S = 30.0
 #: Seconds until the next try after our own store failed, or our own code.
@@ -188,9 +190,22 @@ class Courier:
 
 def body_about(server: ServerSettings, delivery: Delivery, job: Job) -> bytes:
     """What a message says; the job is final, so it is the same for every try."""
-    base_url = server.public_url or f"http://{server.host}:{server.port}"
-    data = render_job(job, audio_links(base_url))
-    return write_json(render_message(delivery.type, delivery.created_at, data))
+    base_url = _base_url(server)
+    links = audio_links(base_url) if base_url else _no_link
+    return write_json(render_message(delivery.type, delivery.created_at, render_job(job, links)))
+
+
+def _base_url(server: ServerSettings) -> str | None:
+    """Where the server is for others; None where the settings do not tell, and then vendors' links have to do."""
+    if server.public_url:
+        return server.public_url
+    told = server.port and server.host not in _WILDCARDS
+    host = f"[{server.host}]" if ":" in server.host else server.host
+    return f"http://{host}:{server.port}" if told else None
+
+
+def _no_link(_job: Job, _track: Track) -> None:
+    """There is no address to begin a link with."""
 
 
 def _seconds_until(delivery: Delivery, now: datetime) -> float:

@@ -16,6 +16,7 @@ from musicgate.settings.values import (
     StoreSettings,
     WebhookSettings,
 )
+from musicgate.settings.webhooks import check_webhooks
 
 __all__ = [
     "PREFIX",
@@ -29,6 +30,7 @@ __all__ = [
     "Settings",
     "StoreSettings",
     "WebhookSettings",
+    "check_webhooks",
     "load_settings",
     "resolve",
 ]

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_type_hints
 
 import attrs
 
-from musicgate.delivery import is_address
 from musicgate.errors import ConfigError
 from musicgate.limits import AccountLimits
 from musicgate.model import Secret
@@ -28,6 +27,7 @@ from musicgate.settings.values import (
     WebhookSettings,
     data_dir_of,
 )
+from musicgate.settings.webhooks import check_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -96,7 +96,7 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
         source=str(chosen) if chosen else None,
     )
     _check_ranges(settings)
-    _check_webhooks(settings)
+    check_webhooks(settings)
     return settings
 
 
@@ -174,26 +174,6 @@ def _provider_tables(tables: object, source: str | None) -> dict[str, dict[str, 
     if not isinstance(tables, dict) or not all(isinstance(table, dict) for table in tables.values()):
         raise ConfigError("must be tables: [providers.<plugin>]", key="providers", source=source)
     return tables
-
-
-def _check_webhooks(settings: Settings) -> None:
-    """Every address that is told about jobs can be signed for, and is one."""
-    own = settings.webhooks
-    if settings.accounts and (own.url or own.secret):
-        message = (
-            "is for a server without accounts; set webhook_url and webhook_secret of each of [[accounts]]"
-        )
-        raise ConfigError(message, key="webhooks", source=settings.source)
-    targets = [("webhooks.", own.url, own.secret, own.secret_previous)]
-    for index, account in enumerate(settings.accounts):
-        secrets = (account.webhook_secret, account.webhook_secret_previous)
-        targets.append((f"accounts[{index}].webhook_", account.webhook_url, *secrets))
-    for prefix, url, secret, previous in targets:
-        if url and not is_address(url):
-            raise ConfigError("must be an http or https address", key=f"{prefix}url", source=settings.source)
-        if secret is None and (url or previous):
-            message = f"is missing; {prefix}{'url' if url else 'secret_previous'} needs it"
-            raise ConfigError(message, key=f"{prefix}secret", source=settings.source)
 
 
 def _check_ranges(settings: Settings) -> None:

@@ -1,0 +1,39 @@
+"""What the settings of webhooks must hold together, however they came about: from a file or from a program."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from musicgate.delivery import is_address
+from musicgate.errors import ConfigError
+from musicgate.webhooks import read_secret
+
+if TYPE_CHECKING:
+    from musicgate.settings.values import Settings
+
+
+def check_webhooks(settings: Settings) -> None:
+    """Return if every address that is told about jobs is one and can be signed for.
+
+    Raises:
+        ConfigError: it names the setting, and never shows a secret.
+    """
+    source, own = settings.source, settings.webhooks
+    if settings.accounts and (own.url or own.secret):
+        message = (
+            "is for a server without accounts; set webhook_url and webhook_secret of each of [[accounts]]"
+        )
+        raise ConfigError(message, key="webhooks", source=source)
+    targets = [("webhooks.", own.url, own.secret, own.secret_previous)]
+    for index, account in enumerate(settings.accounts):
+        secrets = (account.webhook_secret, account.webhook_secret_previous)
+        targets.append((f"accounts[{index}].webhook_", account.webhook_url, *secrets))
+    for prefix, url, secret, previous in targets:
+        if url and not is_address(url):
+            raise ConfigError("must be an http or https address", key=f"{prefix}url", source=source)
+        if secret is None and (url or previous):
+            message = f"is missing; {prefix}{'url' if url else 'secret_previous'} needs it"
+            raise ConfigError(message, key=f"{prefix}secret", source=source)
+        for key, text in (("secret", secret), ("secret_previous", previous)):
+            if text is not None:
+                read_secret(text.reveal(), key=f"{prefix}{key}", source=source)
