@@ -1,6 +1,9 @@
 """The audio folder: what is kept is whole, measured and durable; nothing can lead out of the folder."""
 
+import asyncio
+import errno
 import os
+import shutil
 import time
 from pathlib import Path
 
@@ -225,3 +228,42 @@ async def test_a_staged_file_that_vanished_is_a_storage_error(store: FileAssetSt
     staged.path.unlink()
     with pytest.raises(StorageError, match="the audio folder failed: No such file"):
         await store.keep(staged, "m1", 0)
+
+
+@pytest.mark.parametrize("trouble", [FileNotFoundError(2, "gone"), OSError(errno.ENOTEMPTY, "not empty")])
+async def test_audio_is_removed_although_somebody_else_works_on_it(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: OSError
+) -> None:
+    await keep(store, WAV)
+    remove, troubles = shutil.rmtree, [trouble, trouble]
+
+    def disturbed(path: Path) -> None:
+        if troubles:
+            raise troubles.pop()
+        remove(path)
+
+    monkeypatch.setattr("musicgate.adapters.files.shutil.rmtree", disturbed)
+    await store.delete("m1")
+    assert tree(folder) == []
+
+
+@pytest.mark.parametrize("code", [errno.EACCES, errno.ENOTEMPTY])
+async def test_audio_that_cannot_be_removed_is_told(
+    store: FileAssetStore, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    await keep(store, WAV)
+
+    def refuse(_: Path) -> None:
+        raise OSError(code, "no")
+
+    monkeypatch.setattr("musicgate.adapters.files.shutil.rmtree", refuse)
+    with pytest.raises(StorageError, match="the audio folder failed: no"):
+        await store.delete("m1")
+
+
+async def test_deletes_at_the_same_time_are_no_trouble(store: FileAssetStore, folder: Path) -> None:
+    for round_ in range(20):
+        for index in range(4):
+            await keep(store, WAV, f"m{round_}", index)
+        await asyncio.gather(*(store.delete(f"m{round_}") for _ in range(4)))
+    assert tree(folder) == []

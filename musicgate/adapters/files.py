@@ -9,6 +9,7 @@ then renamed. Processes with stores of their own may share one folder: ids are u
 
 import asyncio
 import contextlib
+import errno
 import os
 import re
 import shutil
@@ -34,6 +35,8 @@ _JOB_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _NAME: Final = re.compile(rf"{_JOB_ID.pattern}/[0-9]+\.[a-z0-9]+")
 #: Nothing is being filled for so long: a download is given up much earlier.
 _STALE_S: Final = 3600.0
+#: More parties than this do not work on one job's folder at a time.
+_MAX_RACES: Final = 10
 #: Read on a thread, in pieces of this size.
 _PIECE_BYTES: Final = 256 * 1024
 
@@ -113,7 +116,7 @@ class FileAssetStore:
             StorageError: it cannot be removed.
         """
         home = self._folder_of(job_id)
-        await asyncio.to_thread(_on_disk, lambda: shutil.rmtree(home) if home.exists() else None)
+        await asyncio.to_thread(_on_disk, lambda: _remove(home))
 
     def _folder_of(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
@@ -136,6 +139,22 @@ def _on_disk(action: Callable[[], _T]) -> _T:
         return action()
     except OSError as exc:
         raise StorageError(f"the audio folder failed: {exc.strerror or exc}") from exc
+
+
+def _remove(home: Path) -> None:
+    """Remove a job's folder. Somebody else may be doing the same, or put one more track into it meanwhile."""
+    for _ in range(_MAX_RACES):
+        try:
+            shutil.rmtree(home)
+        except FileNotFoundError:
+            if not home.exists():
+                return
+        except OSError as exc:
+            if exc.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
+    shutil.rmtree(home)
 
 
 def _new_file(folder: Path, prefix: str) -> Path:
