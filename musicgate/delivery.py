@@ -36,6 +36,7 @@ _MAX_RETRY_AFTER_S = 86_400.0
 _JITTER_SHARE = 0.2
 #: So many tries are remembered; replays could go on for ever.
 _MAX_TRIES_KEPT = 30
+_MAX_URL_CHARS = 2_000
 _GONE = 410
 
 
@@ -119,7 +120,9 @@ def replay(delivery: Delivery, now: datetime) -> Delivery:
 
 
 def is_address(url: str) -> bool:
-    """True if a text is an absolute http or https address that could be called."""
+    """True if a text is an absolute http or https address that could be called, and no longer than any server would take it."""
+    if len(url) > _MAX_URL_CHARS or not url.isprintable() or " " in url:
+        return False
     try:
         parts = urlsplit(url)
         return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0

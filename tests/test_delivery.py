@@ -152,6 +152,12 @@ def test_addresses_of_one_server_share_a_place(url: str, place: str) -> None:
         ("ftp://h.test/", False),
         ("https:///x", False),
         ("h.test", False),
+        ("https://h.test/a b", False),
+        ("https://h.test/\r\nX-Evil: 1", False),
+        ("https://h.test/\ud800", False),
+        ("https://h.test/音楽", True),
+        ("https://h.test/" + "x" * 1985, True),
+        ("https://h.test/" + "x" * 1986, False),
     ],
 )
 def test_what_is_an_address(url: str, *, good: bool) -> None:

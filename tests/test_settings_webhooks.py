@@ -58,6 +58,12 @@ def test_each_account_has_its_own(tmp_path: Path) -> None:
     assert SECRET not in repr(settings)
 
 
+def test_an_account_with_two_keys_has_one_address(tmp_path: Path) -> None:
+    again = f'[[accounts]]\nname = "alice"\nkey = "new-key-not-real"\nwebhook_url = "https://a.test/"\nwebhook_secret = "{SECRET}"'
+    target = target_of(load(tmp_path, f"{ACCOUNT}{again}"), "alice")
+    assert (target.url, target.secrets) == ("https://a.test/", (Secret(SECRET),))
+
+
 @pytest.mark.parametrize(
     ("text", "key", "said"),
     [

@@ -31,9 +31,13 @@ class Target:
 
 
 def target_of(settings: Settings, account: str) -> Target:
-    """The account's own settings; those of ``[webhooks]`` where the server has no accounts."""
-    own = next((entry for entry in settings.accounts if entry.name == account), None)
-    if own is not None:
+    """The account's own settings; those of ``[webhooks]`` where the server has no accounts.
+
+    An account that changes its key stands in the list twice for a while; the entry that can sign counts.
+    """
+    entries = [entry for entry in settings.accounts if entry.name == account]
+    if entries:
+        own = next((entry for entry in entries if entry.webhook_secret), entries[0])
         url, secrets = own.webhook_url, (own.webhook_secret, own.webhook_secret_previous)
         setting = f"webhook_secret of the account {account} in [[accounts]]"
     else:
