@@ -193,6 +193,30 @@ async def test_twin_waits_no_longer_than_the_first_caller(tmp_path: Path) -> Non
         assert (again.id, again.state) == (first.id, JobState.IN_PROGRESS)
 
 
+async def test_twin_of_a_job_that_has_to_queue_is_answered_with_it(tmp_path: Path) -> None:
+    """The first provider refuses, and at the second one somebody else is being served for a long time."""
+    vendors = FakeVendor("one", priority=1), FakeVendor("two", priority=2, max_parallel_creates=1)
+    async with house_of(tmp_path / "audio", *vendors, store=MemoryJobStore()) as house:
+        never = asyncio.Event()
+
+        async def hold(request: HttpRequest) -> None:
+            if "two" in request.url:
+                await never.wait()
+
+        house.transport.on_send = hold
+        house.transport.script("two", {"id": "n-1"})
+        served = asyncio.create_task(house.submit(provider={"only": ["two"]}))
+        await asyncio.sleep(0.01)
+        house.transport.script("one", {"no": "credits"})
+        wish, key = house.gate.read({"model": MODEL}), IdempotencyKey(route=ROUTE, key="k", fingerprint="f")
+        async with asyncio.timeout(5):
+            first, again = await asyncio.gather(
+                *(house.gate.submit(wish, wait_s=0.05, idempotency=key) for _ in range(2))
+            )
+        assert (again.id, again.state) == (first.id, JobState.QUEUED)
+        served.cancel()
+
+
 async def test_caller_who_goes_away_before_the_job_is_stored_does_not_stop_it(house: House) -> None:
     house.transport.script("one", {"id": "n-1"})
     stored, add = asyncio.Event(), house.store.add

@@ -33,16 +33,16 @@ class _Call:
     """A create call that is being made.
 
     Attributes:
-        until: loop time up to which its caller waits.
+        until: loop time up to which its caller waits at the most.
         caller: whoever made it.
         turn: the turn at the first choice, where there was one at once.
-        ended: set when it has ended, or was never begun.
+        answered: set when its caller has been answered, at the latest when it has ended, or was never begun.
     """
 
     until: float
     caller: submit.Caller = attrs.field(factory=submit.Caller)
     turn: Turn | None = None
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    answered: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
 class Submissions:
@@ -92,6 +92,7 @@ class Submissions:
         if isinstance(begun, IdempotencyClaim):
             return begun
         await self._patiently(begun, call, wait_s)
+        call.answered.set()
         if begun.done():
             return begun.result()
         return await self._context.store.get(job.id) or job
@@ -107,7 +108,7 @@ class Submissions:
             return
         with suppress(TimeoutError):
             async with asyncio.timeout_at(call.until):
-                await call.ended.wait()
+                await call.answered.wait()
 
     async def drain(self, patience_s: float) -> None:
         """Begin nothing new, and give the calls that are being made some time to end.
@@ -171,7 +172,7 @@ class Submissions:
         call = self._calls.pop(job_id)
         if call.turn is not None:
             call.turn.leave(self._context.clock.now())  # unless its call has done so
-        call.ended.set()
+        call.answered.set()
 
     def _spawn(self, work: Coroutine[Any, Any, _T], name: str) -> asyncio.Task[_T]:
         task = asyncio.get_running_loop().create_task(work, name=name)
