@@ -250,3 +250,45 @@ async def test_stopping_ends_the_looks_that_run() -> None:
         tracker.watch("a", 0.0)
         await inside.wait()
     assert ended.is_set()
+
+
+async def test_lane_whose_looks_hang_does_not_hold_up_another() -> None:
+    seen: list[str] = []
+
+    async def step(job_id: str) -> None:
+        if job_id.startswith("hanging"):
+            await asyncio.Event().wait()
+        seen.append(job_id)
+
+    async with running(step, concurrency=2) as tracker:
+        for number in range(5):
+            tracker.watch(f"hanging {number}", 0.0, "slow")
+        tracker.watch("a", 0.001, "quick")
+        tracker.watch("b", 0.002, "quick")
+        async with asyncio.timeout(5):
+            while len(seen) < 2:  # noqa: ASYNC110 - a tracker tells nobody what it has done
+                await asyncio.sleep(0.001)
+        assert len(tracker) == 5
+        assert len(tracker._running) == 2
+    assert seen == ["a", "b"]
+
+
+async def test_jobs_that_wait_for_their_lane_are_looked_at_in_turn_and_once() -> None:
+    seen: list[str] = []
+    go = asyncio.Event()
+
+    async def step(job_id: str) -> None:
+        await go.wait()
+        seen.append(job_id)
+
+    async with running(step, concurrency=1) as tracker:
+        for job_id in ("a", "b", "c"):
+            tracker.watch(job_id, 0.0, "one")
+        async with asyncio.timeout(5):
+            while len(tracker._lanes["one"].waiting) < 2:  # noqa: ASYNC110 - a tracker tells nobody who waits
+                await asyncio.sleep(0.001)
+        tracker.wake("b")
+        tracker.watch("c", 0.0)
+        go.set()
+        await emptied(tracker)
+    assert seen == ["a", "b", "c"]

@@ -316,7 +316,7 @@ class Gateway:
             delay_s = lifecycle.next_look_s(
                 job, live.provider.poll, self.context.clock.now(), self.context.speed
             )
-        self._tracker.watch(job.id, delay_s)
+        self._tracker.watch(job.id, delay_s, live.name)
 
     async def _take_up(self) -> None:
         """Go on with every unfinished job of an earlier process."""
@@ -328,4 +328,5 @@ class Gateway:
                 self._tracker.watch(
                     job.id,
                     0.0 if job.delivered_at else spread_s(job) / self.context.speed,
+                    job.plugin,
                 )
