@@ -27,7 +27,7 @@ WORKERS ?= 2
 LOCK_ARGS ?=
 export PROMPT OUT
 
-.PHONY: help song test check format docs lock clean setup setup-dev
+.PHONY: help song test crash check format docs lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...",
 
 test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+crash: $(VENV)/.dev ## Kill the server again and again, then compare the books: ARGS="--kills 300 --seed 1"
+	@$(BIN)/python -m tests.crash $(ARGS)
 
 check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .

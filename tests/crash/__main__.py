@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgate.plugins import load_plugins
-from tests.crash import books
+from tests.crash import books, scenarios
 from tests.crash.campaign import Campaign
 from tests.crash.world import DEADLINE_S, make_world
 
@@ -24,6 +24,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("--kills", type=int, default=300)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument(
+        "--faults", action="store_true", help="play single faults as well, and print what they did"
+    )
     arguments = parser.parse_args()
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="musicgate-crash-") as folder:
@@ -37,8 +40,19 @@ def main() -> int:
     print(f"webhook messages: {len(campaign.world.receiver.messages)}, of which more than once: {twice}")
     for complaint in found:
         print(f"DISAGREEMENT {complaint}")
+    if arguments.faults:
+        found += _play_faults()
     print("the books agree" if not found else f"the books disagree in {len(found)} places")
     return 1 if found else 0
+
+
+def _play_faults() -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="musicgate-faults-") as folder:
+        findings = asyncio.run(scenarios.run_all(Path(folder), load_plugins()))
+    print(f"\n{'fault':<28} result")
+    for finding in findings:
+        print(f"{finding.fault:<28} {'' if finding.is_good else 'NOT GOOD: '}{finding.result}")
+    return [f"{finding.fault}: {finding.result}" for finding in findings if not finding.is_good]
 
 
 async def run(folder: Path, kills: int, seed: int) -> tuple[Campaign, list[str]]:

@@ -104,7 +104,7 @@ class Campaign:
         """Wait until no job is open, and every webhook of a final job has been taken once at least."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience_s):
-                while open_jobs(self.world) or not self._all_told():
+                while open_jobs(self.world) or not self._all_told():  # noqa: ASYNC110 - another process tells no event
                     await asyncio.sleep(0.2)
 
     def _all_told(self) -> bool:

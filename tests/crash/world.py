@@ -17,6 +17,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import aiohttp
+import attrs
 from aiohttp import web
 
 from musicgate.emulation import EmulatorOptions
@@ -85,6 +86,8 @@ class WatchedVendor:
     ) -> None:
         self.name = name
         self.books = emulator.books
+        #: Seconds that each look waits for its answer; 0 = as the emulator says.
+        self.hold_looks_s = 0.0
         #: Task ids by the number of the wish that they were made for.
         self.made_for: defaultdict[int, list[str]] = defaultdict(list)
         self._emulator = emulator
@@ -101,7 +104,11 @@ class WatchedVendor:
         if mark:
             self.made_for[int(mark[1])] += self.books.creates[before:]
         self._executioner.saw(f"{kind} done")
-        return answer
+        return (
+            attrs.evolve(answer, delay_s=self.hold_looks_s)
+            if self.hold_looks_s and kind == "look"
+            else answer
+        )
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
         """As the emulator says; a callback that leaves is an occasion as well."""
@@ -199,7 +206,7 @@ class World:
         """One create call with an Idempotency-Key."""
         headers = {
             "Authorization": f"Bearer {KEY}",
-            "Idempotency-Key": key,
+            "Idempotency-Key": f'"{key}"',
             "Content-Type": "application/json",
         }
         async with self.session.post(f"{self.url}/v1/music/generate", json=wish, headers=headers) as answer:
