@@ -245,7 +245,9 @@ async def make_world(folder: Path, plugins: PluginHost, **server: object) -> Asy
         tables = []
         for name in VENDORS:
             # The receiver of kie's limit is tested elsewhere; here it would only slow the campaign down.
-            switches = {"rate": "off", "callbacks": "double"} if name == "suno_kie" else {}
+            switches = (
+                {"rate": "off", "callbacks": "double", "credits": "1000000"} if name == "suno_kie" else {}
+            )
             emulator = plugins.providers[name].emulator(EmulatorOptions(speed=SPEED, switches=switches))
             world.vendors[name] = WatchedVendor(name, emulator, executioner, _is_create(name))
             origin = await stack.enter_async_context(mounted(world.vendors[name]))
