@@ -234,6 +234,21 @@ async def test_a_repeated_key_costs_nothing(folder: Path) -> None:
         assert (await house.gate.submit(wish, idempotency=key)).id == again.id
 
 
+async def test_twins_of_one_key_share_the_last_place(folder: Path) -> None:
+    limits = AccountLimits(max_open_jobs=1, requests_per_minute=1)
+    key, other = (IdempotencyKey(route="create", key=name, fingerprint="f") for name in "ab")
+    async with (
+        SqliteJobStore.open(folder.parent / "jobs.db") as store,
+        house_of(folder, ONE, store=store, limits=limits) as house,
+    ):
+        house.transport.script("one", {"id": "n-1"})
+        wish = house.gate.read({"model": MODEL})
+        twins = await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(50)))
+        assert {job.native_id for job in twins} == {"n-1"}
+        with pytest.raises(LimitReachedError):
+            await house.gate.submit(wish, idempotency=other)
+
+
 # ------------------------------------------------------------------------------------------------ turns at vendors
 
 
@@ -430,6 +445,16 @@ async def test_a_job_that_waits_for_a_busy_vendor_can_be_cancelled(
         goes_on.set()
         await let_others_run()
         assert len(house.transport.sent) == 1
+
+
+async def test_a_job_that_waits_for_a_busy_vendor_does_not_hold_up_the_end(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
+        await stand_still(house, monkeypatch)
+        job = await answered_then(house, BUSY)
+        await asyncio.wait_for(house.gate._submissions.drain(30), timeout=5)
+        assert outcomes(await house.stored(job)) == [("one", "refused"), ("one", "planned")]
 
 
 # -------------------------------------------------------------------------------------------------- circuit breakers

@@ -4,6 +4,7 @@ from typing import Any
 import pytest
 
 from musicgate import ConfigError, Provider
+from musicgate.limits import AccountLimits
 from musicgate.model import ProviderSettings, Secret
 from musicgate.settings import (
     Account,
@@ -178,6 +179,19 @@ BROKEN = [
     ("", {"MUSICGATE_SERVER__PROT": "1"}, "server.prot", "no such setting"),
     ("", {"MUSICGATE_PORT": "1"}, None, "the form is MUSICGATE_<SECTION>__<KEY>"),
     ("", {"MUSICGATE_ACCOUNTS__KEY": "1"}, None, "no such setting"),
+    ("[limits]\nmax_open_jobs=-1", {}, "limits.max_open_jobs", "must be a number from 0 on"),
+    ("[limits]\nmax_usd_per_day=nan", {}, "limits.max_usd_per_day", "must be a number from 0 on"),
+    ("[limits]\nrequests_per_minute=1.5", {}, "limits.requests_per_minute", "must be a whole number"),
+    (
+        "[[accounts]]\nname='a'\nkey='k'\nmax_usd_per_day=-0.5",
+        *({}, "accounts[0].max_usd_per_day", "must be a number from 0 on"),
+    ),
+    (
+        "[[accounts]]\nname='a'\nkey='k'\nmax_open_jobs='two'",
+        {},
+        "accounts[0].max_open_jobs",
+        "must be a whole",
+    ),
     ("", {"MUSICGATE_SERVER__PORT": "many"}, "server.port", "must be a whole number, not 'many'"),
 ]
 
@@ -191,6 +205,29 @@ def test_wrong_setting_is_named_with_its_source(
     assert caught.value.key == key
     assert message in str(caught.value)
     assert caught.value.source == next(iter(environ), str(tmp_path / "m.toml"))
+
+
+def test_limits_are_read_for_all_and_for_one(tmp_path: Path) -> None:
+    text = """
+[limits]
+requests_per_minute = 60
+max_usd_per_day = 5
+[[accounts]]
+name = "alice"
+key = "test-key-not-real"
+requests_per_minute = 0
+max_open_jobs = 3
+"""
+    settings = load(tmp_path, text, MUSICGATE_LIMITS__MAX_OPEN_JOBS="9")
+    assert settings.limits == AccountLimits(requests_per_minute=60, max_open_jobs=9, max_usd_per_day=5.0)
+    assert settings.limits_of("alice") == AccountLimits(
+        requests_per_minute=0, max_open_jobs=3, max_usd_per_day=5.0
+    )
+
+
+def test_operator_knows_better_how_many_calls_may_run_at_a_time() -> None:
+    assert resolved({"max_parallel_creates": 5}).provider.max_parallel_creates == 5
+    assert resolved({}).provider.max_parallel_creates == DECLARED.max_parallel_creates
 
 
 def test_file_that_is_not_there(tmp_path: Path) -> None:
@@ -308,6 +345,8 @@ def test_value_that_is_not_of_its_schemas_type_is_left_for_the_schema() -> None:
         ({"priority": "high"}, "providers.one.priority", "must be a whole number"),
         ({"enabled": "perhaps"}, "providers.one.enabled", "must be true or false"),
         ({"base_url": "ftp://x.test"}, "providers.one.base_url", "must begin with http:// or https://"),
+        ({"max_parallel_creates": 0}, "providers.one.max_parallel_creates", "must be at least 1"),
+        ({"max_parallel_creates": "all"}, "providers.one.max_parallel_creates", "must be a whole number"),
     ],
 )
 def test_wrong_setting_of_a_provider_is_named(table: dict[str, Any], key: str, message: str) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.errors import ProviderError
+from musicgate.errors import LimitReachedError, ProviderError
 from musicgate.gateway import submit
 from musicgate.gateway.idempotency import claim_of
 from musicgate.gateway.prepare import prepare
@@ -46,7 +46,16 @@ async def create(
     """
     now = context.clock.now()
     job_id, token = context.new_id("music_"), context.new_token()
-    admitted = await context.admission.admit(context.store, request, account=account, job_id=job_id, now=now)
+    try:
+        admitted = await context.admission.admit(
+            context.store, request, account=account, job_id=job_id, now=now
+        )
+    except LimitReachedError:
+        # Perhaps it was a twin of this very call that took the last place: then both hear the same.
+        twin = None if idempotency is None else await submissions.twin(account, idempotency)
+        if twin is None:
+            raise
+        return twin
     try:
         url = context.callback_url(job_id, token)
         prepared = prepare(context, request, callback_url=url, strict=strict, beta_channel=beta_channel)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.gateway.prepare import Choice
     from musicgate.gateway.turns import Turn
     from musicgate.model import Job
@@ -54,6 +55,8 @@ class Submissions:
         self._follow = follow
         self._tasks: set[asyncio.Task[Any]] = set()
         self._calls: dict[str, _Call] = {}
+        #: Uses of idempotency keys that are being stored.
+        self._claims: dict[tuple[str, str, str], asyncio.Task[Any]] = {}
 
     def __len__(self) -> int:
         """Number of calls that are running."""
@@ -84,8 +87,11 @@ class Submissions:
         call = _Call(until=loop.time() + patience_s, turn=turn)
         self._calls[job.id] = call  # before anybody can see the claim
         # A caller who is cut off here cannot know whether the job is stored; if it is, it must be sent as well.
+        adding = self._spawn(self._add(job, choices, claim, call), f"store {job.id}")
+        if claim is not None:
+            self._remember(claim, adding)
         try:
-            begun = await asyncio.shield(self._spawn(self._add(job, choices, claim, call), f"store {job.id}"))
+            begun = await asyncio.shield(adding)
         except asyncio.CancelledError:
             call.caller.is_waiting = False
             raise
@@ -109,6 +115,14 @@ class Submissions:
         with suppress(TimeoutError):
             async with asyncio.timeout_at(call.until):
                 await call.answered.wait()
+
+    async def twin(self, account: str, key: IdempotencyKey) -> IdempotencyClaim | None:
+        """The use of a key by a call that is being made right now, once it is stored; None when there is none."""
+        adding = self._claims.get((account, key.route, key.key))
+        if adding is None:
+            return None
+        await asyncio.wait({adding})
+        return await self._context.store.find_claim(account, key.route, key.key)
 
     async def drain(self, patience_s: float) -> None:
         """Begin nothing new, and give the calls that are being made some time to end.
@@ -167,6 +181,12 @@ class Submissions:
             job = await self._context.store.get(job.id) or job
         self._follow(job)
         return job
+
+    def _remember(self, claim: IdempotencyClaim, adding: asyncio.Task[Any]) -> None:
+        place = (claim.account, claim.route, claim.key)
+        if place not in self._claims:
+            self._claims[place] = adding
+            adding.add_done_callback(lambda _: self._claims.pop(place))
 
     def _end(self, job_id: str) -> None:
         call = self._calls.pop(job_id)

@@ -200,7 +200,7 @@ async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Calle
     turns = choice.live.turns
     try:
         if not_before is not None and (pause_s := (not_before - clock.now()).total_seconds()) > 0:
-            await clock.sleep(pause_s)
+            await turns.rest(clock, pause_s)
         turn = turn or turns.try_enter(clock.now())
         if turn is None:
             caller.queued.set()

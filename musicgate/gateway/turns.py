@@ -42,6 +42,7 @@ class Turns:
         self._window = None if window is None else CallWindow(window.calls, window.per_s / speed)
         self._running = 0
         self._waiting: set[asyncio.Task[object] | None] = set()
+        self._resting: set[asyncio.Task[object] | None] = set()
         self._is_closed = False
         self._door = asyncio.Lock()  # fair: who came first goes in first
         self._somebody_left = asyncio.Event()
@@ -61,6 +62,15 @@ class Turns:
         if self._is_closed or self._waiting or self._wait_s(now) > 0:
             return None
         return self._begin()
+
+    async def rest(self, clock: Clock, pause_s: float) -> None:
+        """Wait before one stands in line, since the vendor is busy; `close` ends this as well."""
+        resting = asyncio.current_task()
+        self._resting.add(resting)
+        try:
+            await clock.sleep(pause_s)
+        finally:
+            self._resting.discard(resting)
 
     async def enter(self, clock: Clock) -> Turn:
         """Wait for a turn; after `close` there is none, and the waiting task is cancelled."""
@@ -83,7 +93,7 @@ class Turns:
     def close(self) -> None:
         """Let nobody in any more. Whoever waits is sent away; its job stays planned, and goes on when the gateway opens again."""
         self._is_closed = True
-        for task in self._waiting:
+        for task in self._waiting | self._resting:
             if task is not None:
                 task.cancel()
 
