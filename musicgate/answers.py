@@ -10,13 +10,13 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from musicgate.breaker import HealthReport
 from musicgate.model import AttemptOutcome, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from musicgate.breaker import HealthReport
     from musicgate.model import (
         Attempt,
         Delivery,
@@ -188,9 +188,15 @@ def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
 def render_provider(
     provider: Provider, *, has_key: bool, health: HealthReport | None = None, waiting: int = 0
 ) -> dict[str, object]:
-    """A provider as ``/v1/music/providers`` lists it. ``health`` and ``waiting`` are of this process."""
+    """A provider as ``/v1/music/providers`` lists it.
+
+    Args:
+        has_key: whether it can be asked.
+        health: how it is; None where nobody has asked it.
+        waiting: how many create calls wait for their turn.
+    """
     window = provider.create_window
-    return {
+    answer: dict[str, object] = {
         "provider": provider.name,
         "provider_plugin": provider.plugin,
         "label": provider.label,
@@ -206,11 +212,12 @@ def render_provider(
         "retention_seconds": provider.retention_s,
         "max_parallel_creates": provider.max_parallel_creates,
         "create_window": None if window is None else {"calls": window.calls, "seconds": window.per_s},
-        "waiting": waiting,
-        "health": render_health(health or HealthReport()),
         "models": [offer.model for offer in provider.offers],
         "docs_url": provider.docs_url,
     }
+    if health is not None:
+        answer |= {"waiting": waiting, "health": render_health(health)}
+    return answer
 
 
 def render_health(health: HealthReport) -> dict[str, object]:

@@ -1,11 +1,12 @@
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate import ConfigError, Provider
 from musicgate.limits import AccountLimits
-from musicgate.model import ProviderSettings, Secret
+from musicgate.model import ProviderSettings, RateWindow, Secret
 from musicgate.settings import (
     Account,
     AssetSettings,
@@ -230,6 +231,23 @@ def test_operator_knows_better_how_many_calls_may_run_at_a_time() -> None:
     assert resolved({}).provider.max_parallel_creates == DECLARED.max_parallel_creates
 
 
+@pytest.mark.parametrize(
+    ("table", "window"),
+    [
+        ({}, RateWindow(calls=20, per_s=10.0)),
+        ({"create_window_calls": 50}, RateWindow(calls=50, per_s=10.0)),
+        ({"create_window_calls": 0}, None),
+    ],
+)
+def test_operator_knows_better_how_many_calls_a_window_takes(
+    table: dict[str, Any], window: RateWindow | None
+) -> None:
+    settings = Settings(providers={"one": table})
+    windowed = attrs.evolve(DECLARED, create_window=RateWindow(calls=20, per_s=10.0))
+    assert resolve(settings, windowed).provider.create_window == window
+    assert resolve(settings, DECLARED).provider.create_window is None
+
+
 def test_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_settings(tmp_path / "none.toml", {})
@@ -346,6 +364,7 @@ def test_value_that_is_not_of_its_schemas_type_is_left_for_the_schema() -> None:
         ({"enabled": "perhaps"}, "providers.one.enabled", "must be true or false"),
         ({"base_url": "ftp://x.test"}, "providers.one.base_url", "must begin with http:// or https://"),
         ({"max_parallel_creates": 0}, "providers.one.max_parallel_creates", "must be at least 1"),
+        ({"create_window_calls": -1}, "providers.one.create_window_calls", "must not be negative"),
         ({"max_parallel_creates": "all"}, "providers.one.max_parallel_creates", "must be a whole number"),
     ],
 )

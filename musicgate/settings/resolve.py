@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from musicgate.errors import ConfigError
-from musicgate.model import Provider, ProviderSettings, Secret
+from musicgate.model import Provider, ProviderSettings, RateWindow, Secret
 from musicgate.settings.convert import by_schema, typed_value
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ _PROVIDER_KEYS = {
     "priority": int,
     "enabled": bool,
     "max_parallel_creates": int,
+    "create_window_calls": int,
 }
 
 
@@ -60,6 +61,8 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
         )
     if common.get("max_parallel_creates", 1) < 1:
         raise ConfigError("must be at least 1", key=f"{where}.max_parallel_creates", source=settings.source)
+    if common.get("create_window_calls", 0) < 0:
+        raise ConfigError("must not be negative", key=f"{where}.create_window_calls", source=settings.source)
     declared = provider.settings_schema.get("properties", {})
     properties: Mapping[str, Any] = declared if isinstance(declared, dict) else {}
     for name in table:
@@ -72,6 +75,7 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
             provider,
             priority=common.get("priority", provider.priority),
             max_parallel_creates=common.get("max_parallel_creates", provider.max_parallel_creates),
+            create_window=_window(provider.create_window, common.get("create_window_calls")),
         ),
         settings=ProviderSettings(
             base_url=base_url.rstrip("/"),
@@ -81,3 +85,10 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
         key=Secret(key.strip()) if key and key.strip() else None,
         enabled=common.get("enabled", True),
     )
+
+
+def _window(declared: RateWindow | None, calls: int | None) -> RateWindow | None:
+    """The declared window with the operator's number of calls; 0 = no window."""
+    if declared is None or calls is None:
+        return declared
+    return attrs.evolve(declared, calls=calls) if calls else None
