@@ -286,6 +286,22 @@ async def test_who_has_its_turn_at_once_is_stored_as_sent(windowed: House) -> No
     assert job.version == 1  # two writes: stored, accepted
 
 
+async def test_a_turn_that_was_not_used_is_given_back(folder: Path) -> None:
+    vendor = FakeVendor("one", max_parallel_creates=1)
+    key = IdempotencyKey(route="create", key="a", fingerprint="f")
+    async with house_of(folder, vendor, store=MemoryJobStore()) as house:
+        house.store.trouble = "disk full"
+        with pytest.raises(StorageError):
+            await house.submit()
+        house.store.trouble = None
+        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        wish = house.gate.read({"model": MODEL})
+        # Of twins that come together one has the turn, and one of them stores the key; they need not be the same.
+        await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(3)))
+        job = await asyncio.wait_for(house.submit(), timeout=5)
+        assert (job.native_id, outcomes(job)) == ("n-2", [("one", "accepted")])
+
+
 async def stand_still(house: House, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
     """Time goes on only when the event is set."""
     goes_on = asyncio.Event()
@@ -430,6 +446,22 @@ async def test_others_are_asked_first_and_then_whoever_is_free_first(folder: Pat
         job = await answered_then(house, {**BUSY, "retry_after_s": 20}, {"id": "n-1"})
         assert outcomes(job) == [("one", "refused"), ("two", "refused"), ("one", "accepted")]
         assert job.attempts[2].not_before == START + timedelta(seconds=20)
+
+
+async def test_a_wish_that_another_vendor_calls_wrong_is_not_asked_for_again(folder: Path) -> None:
+    async with house_of(folder, SLOW, TWO, store=MemoryJobStore()) as house:
+        house.transport.script("two", {"no": "invalid"})
+        job = await answered_then(house, BUSY)
+        assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused"), ("two", "refused")])
+        assert job.failure is not None
+        assert job.failure.reason is FailureClass.INVALID
+
+
+async def test_speed_divides_the_wait_for_a_busy_vendor(folder: Path) -> None:
+    async with house_of(folder, SLOW, store=MemoryJobStore(), follow=FollowSettings(speed=20.0)) as house:
+        job = await answered_then(house, {**BUSY, "retry_after_s": 500}, {"id": "n-1"})
+        assert outcomes(job) == [("one", "refused"), ("one", "accepted")]
+        assert job.attempts[1].not_before == START + timedelta(seconds=25)
 
 
 async def test_a_job_that_waits_for_a_busy_vendor_can_be_cancelled(

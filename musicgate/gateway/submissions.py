@@ -83,8 +83,7 @@ class Submissions:
             StorageError: the job, or what became of it, could not be stored.
         """
         loop = asyncio.get_running_loop()
-        patience_s = submit.patience_s(choices, wait_s, waits_for_turn=turn is None)
-        call = _Call(until=loop.time() + patience_s, turn=turn)
+        call = _Call(until=loop.time() + submit.patience_s(choices, wait_s), turn=turn)
         self._calls[job.id] = call  # before anybody can see the claim
         # A caller who is cut off here cannot know whether the job is stored; if it is, it must be sent as well.
         adding = self._spawn(self._add(job, choices, claim, call), f"store {job.id}")

@@ -144,9 +144,9 @@ async def run(
     return job
 
 
-def patience_s(choices: Sequence[Choice], wait_s: float, *, waits_for_turn: bool = False) -> float:
-    """How long a create call waits for its own end: briefly where a call lasts as long as a song, or its turn has not come, else for every time-out on the way."""
-    if waits_for_turn or any(choice.live.provider.blocking for choice in choices):
+def patience_s(choices: Sequence[Choice], wait_s: float) -> float:
+    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
+    if any(choice.live.provider.blocking for choice in choices):
         return wait_s
     return _MARGIN_S + sum(
         choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices

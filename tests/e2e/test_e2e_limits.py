@@ -57,6 +57,13 @@ async def test_no_create_is_too_many_for_kie(open_house: OpenHouse) -> None:
         assert (len(seen.creates), seen.billed) == (25, 25)
 
 
+async def test_without_its_window_kie_refuses_some(open_house: OpenHouse) -> None:
+    tables = {"suno_kie": {"create_window_calls": 0}}
+    async with open_house(speed=SPEED, switches=NEAR, tables=tables) as house:
+        statuses = [reply.status for reply in await together(house, KIE, 25)]
+        assert sorted(set(statuses)) == [200, 429]
+
+
 async def test_elevenlabs_never_sees_a_third_call(open_house: OpenHouse) -> None:
     async with open_house(speed=100.0) as house:
         with house.watch("elevenlabs") as seen:
