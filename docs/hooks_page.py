@@ -79,11 +79,15 @@ def _value(value: type) -> str:
     text = prose_of(value, described)
     lines = [f"### {value.__name__}", text]
     fields = attrs.fields(value) if attrs.has(value) else ()
+    # As they are written: cattrs puts the types themselves into the fields once it has met a class.
+    annotations = {
+        name: note for kind in value.__mro__ for name, note in inspect.get_annotations(kind).items()
+    }
     if fields:
         rows = [
             (
                 f"`{field.name}`",
-                f"`{field.type}`",
+                f"`{annotations[field.name]}`",
                 _default(field),
                 described.get(field.name, ""),
             )
