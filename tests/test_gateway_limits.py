@@ -102,6 +102,16 @@ async def test_open_jobs_are_counted_until_they_end(folder: Path) -> None:
         await house.submit()
 
 
+async def test_a_job_that_is_deleted_while_its_audio_is_fetched_is_no_open_job(folder: Path) -> None:
+    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
+        house.transport.script("one", {"id": "n-1"}, DONE, {"id": "n-2"})
+        job = await house.submit()
+        await advance(house.context, job.id)  # the link gives nothing yet
+        assert (await house.stored(job)).delivered_at is not None
+        await house.gate.delete(job.id)
+        await house.submit()
+
+
 async def test_a_crowd_does_not_slip_past(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=3)
     async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
