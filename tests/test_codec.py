@@ -25,11 +25,11 @@ from musicgate.model import (
     JobState,
     Meter,
     MusicRequest,
+    OptionWarning,
     PriceLine,
     RoutingOptions,
     Track,
     Usage,
-    Warning,
     WarningCode,
 )
 
@@ -300,7 +300,7 @@ FULL_JOB = attrs.evolve(
             asset=Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.5),
         ),
     ),
-    warnings=(Warning(code=WarningCode.CHANGED, path=("suno", "list", 0), message="m"),),
+    warnings=(OptionWarning(code=WarningCode.CHANGED, path=("suno", "list", 0), message="m"),),
     usage=Usage(
         output_audio_seconds=1.5,
         lines=(

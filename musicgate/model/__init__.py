@@ -13,7 +13,6 @@ from musicgate.model.job import (
     JobState,
     JobUpdate,
     OptionWarning,
-    Warning,
     WarningCode,
 )
 from musicgate.model.json_types import JsonObject, JsonValue
@@ -79,7 +78,6 @@ __all__ = [
     "Timeouts",
     "Track",
     "Usage",
-    "Warning",
     "WarningCode",
     "is_blank",
 ]

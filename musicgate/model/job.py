@@ -62,10 +62,6 @@ class OptionWarning:
     plugin: str | None = None
 
 
-#: The contract's word for it.
-Warning = OptionWarning  # noqa: A001
-
-
 @attrs.frozen(kw_only=True)
 class Attempt:
     """One submission to one plugin."""

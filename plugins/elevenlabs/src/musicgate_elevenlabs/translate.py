@@ -20,8 +20,8 @@ from musicgate.model import (
     JsonObject,
     MusicRequest,
     Offer,
+    OptionWarning,
     ProviderSettings,
-    Warning,
     WarningCode,
     is_blank,
 )
@@ -144,7 +144,7 @@ def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
         raise _invalid((*path, *problem.path), problem.message)
 
 
-def _prompted_song(request: MusicRequest) -> tuple[dict[str, object], tuple[Warning, ...]]:
+def _prompted_song(request: MusicRequest) -> tuple[dict[str, object], tuple[OptionWarning, ...]]:
     block = request.block(BLOCK)
     path, prompt = _own_prompt(request)
     force = block.get("force_instrumental")
@@ -215,7 +215,7 @@ def _timestamps(block: JsonObject) -> dict[str, object]:
     return {"with_timestamps": value} if detailed and value is not None else {}
 
 
-def _format_warnings(request: MusicRequest, word: str | None) -> list[Warning]:
+def _format_warnings(request: MusicRequest, word: str | None) -> list[OptionWarning]:
     output = formats.parse(word)
     if is_blank(request.block(BLOCK).get("output_format")):
         if request.format is not None and request.format not in formats.NEUTRAL:
@@ -228,7 +228,9 @@ def _format_warnings(request: MusicRequest, word: str | None) -> list[Warning]:
     if output.is_headerless:
         message = f"{word} has no header and would not play: the same samples come in a WAV file"
         path = (BLOCK, "output_format")
-        warnings.append(Warning(code=WarningCode.CHANGED, path=path, message=message, plugin="elevenlabs"))
+        warnings.append(
+            OptionWarning(code=WarningCode.CHANGED, path=path, message=message, plugin="elevenlabs")
+        )
     return warnings
 
 

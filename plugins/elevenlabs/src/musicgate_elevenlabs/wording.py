@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.model import MusicRequest, Warning, WarningCode, is_blank
+from musicgate.model import MusicRequest, OptionWarning, WarningCode, is_blank
 
 _VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
 #: Wishes that say enough to make a song without any prompt.
@@ -30,7 +30,7 @@ class Wording:
 
     text: str
     added: tuple[str, ...] = ()
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
 
 
 def word_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Wording:
@@ -48,7 +48,7 @@ def word_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Wo
     return Wording(text="\n\n".join([*parts, *added.values()]), added=tuple(added), warnings=tuple(warnings))
 
 
-def plan_warnings(request: MusicRequest) -> tuple[Warning, ...]:
+def plan_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
     """What is said of neutral wishes beside a composition plan, which is sent as it is."""
     message = "not sent: the composition plan says what the song shall be"
     names = [*_pieces(request), *(["instrumental"] if request.instrumental is not None else [])]
@@ -57,14 +57,14 @@ def plan_warnings(request: MusicRequest) -> tuple[Warning, ...]:
     return tuple(not_applied(name, message) for name in names)
 
 
-def not_applied(name: str, message: str) -> Warning:
+def not_applied(name: str, message: str) -> OptionWarning:
     """A warning that a neutral field was left out."""
-    return Warning(code=WarningCode.NOT_APPLIED, path=(name,), message=message, plugin="elevenlabs")
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message=message, plugin="elevenlabs")
 
 
-def _changed(name: str) -> Warning:
+def _changed(name: str) -> OptionWarning:
     message = "written into the prompt: Eleven Music has no field of its own for it"
-    return Warning(code=WarningCode.CHANGED, path=(name,), message=message, plugin="elevenlabs")
+    return OptionWarning(code=WarningCode.CHANGED, path=(name,), message=message, plugin="elevenlabs")
 
 
 def _pieces(request: MusicRequest) -> dict[str, str]:

@@ -6,7 +6,7 @@ from typing import Final
 import attrs
 
 from musicgate.errors import RequestError
-from musicgate.model import JsonValue, Warning, WarningCode
+from musicgate.model import JsonValue, OptionWarning, WarningCode
 from musicgate_minimax.models import utf16_length
 
 BLOCK: Final = "minimax"
@@ -26,13 +26,13 @@ class Part:
     """Some keys of the vendor's request, and what could not be followed to the letter while making them."""
 
     fields: Mapping[str, JsonValue] = attrs.field(factory=dict)
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
 
 
 def join(parts: Iterable[Part]) -> Part:
     """All parts as one, in order."""
     fields: dict[str, JsonValue] = {}
-    warnings: list[Warning] = []
+    warnings: list[OptionWarning] = []
     for part in parts:
         fields |= part.fields
         warnings += part.warnings
@@ -41,12 +41,12 @@ def join(parts: Iterable[Part]) -> Part:
 
 def not_applied(path: Path, message: str) -> Part:
     """Nothing to send; the option is reported as dropped."""
-    return Part(warnings=(Warning(code=WarningCode.NOT_APPLIED, path=path, message=message),))
+    return Part(warnings=(OptionWarning(code=WarningCode.NOT_APPLIED, path=path, message=message),))
 
 
 def changed(path: Path, message: str, fields: Mapping[str, JsonValue] | None = None) -> Part:
     """The option is sent in other words."""
-    warning = Warning(code=WarningCode.CHANGED, path=path, message=message)
+    warning = OptionWarning(code=WarningCode.CHANGED, path=path, message=message)
     return Part(fields=fields or {}, warnings=(warning,))
 
 

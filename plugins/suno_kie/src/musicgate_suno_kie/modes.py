@@ -32,7 +32,7 @@ from musicgate.errors import RequestError
 from musicgate.model import (
     Limits,
     MusicRequest,
-    Warning,
+    OptionWarning,
     WarningCode,
     is_blank,
 )
@@ -75,7 +75,7 @@ class Plan:
     instrumental: bool
     fields: dict[str, str]
     paths: dict[str, tuple[str, ...]]
-    warnings: tuple[Warning, ...] = ()
+    warnings: tuple[OptionWarning, ...] = ()
 
 
 def plan(request: MusicRequest, limits: Limits) -> Plan:
@@ -154,7 +154,11 @@ def _custom_instrumental(wish: Wish) -> Plan:
 
 
 def _custom(
-    wish: Wish, prompt: Said | None, style: Said | None, title: Said | None, warnings: tuple[Warning, ...]
+    wish: Wish,
+    prompt: Said | None,
+    style: Said | None,
+    title: Said | None,
+    warnings: tuple[OptionWarning, ...],
 ) -> Plan:
     voice = None if wish.instrumental and wish.neutral(wish.voice) else wish.voice
     texts = {
@@ -224,7 +228,7 @@ def _said_in_words(wish: Wish, style: Said | None) -> Iterator[tuple[str, Said]]
     return ((label, said) for label, said in wishes.items() if said is not None)
 
 
-def _unsung(wish: Wish) -> Iterator[Warning]:
+def _unsung(wish: Wish) -> Iterator[OptionWarning]:
     """Neutral words that the chosen mode does not sing."""
     if wish.instrumental and wish.lyrics:
         yield _not_applied(wish.lyrics.path, "an instrumental sings no lyrics")
@@ -258,13 +262,13 @@ def _title_from(lyrics: str, longest: int) -> str:
     return " ".join(words) or UNTITLED
 
 
-def _unused_idea(idea: Said) -> Warning:
+def _unused_idea(idea: Said) -> OptionWarning:
     return _not_applied(idea.path, "with lyrics and a style there is no field for an idea")
 
 
-def _changed(path: tuple[str, ...], message: str) -> Warning:
-    return Warning(code=WarningCode.CHANGED, path=path, message=message)
+def _changed(path: tuple[str, ...], message: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.CHANGED, path=path, message=message)
 
 
-def _not_applied(path: tuple[str, ...], message: str) -> Warning:
-    return Warning(code=WarningCode.NOT_APPLIED, path=path, message=message)
+def _not_applied(path: tuple[str, ...], message: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=path, message=message)

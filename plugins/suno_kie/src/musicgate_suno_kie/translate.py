@@ -17,8 +17,8 @@ from musicgate.model import (
     Limits,
     MusicRequest,
     Offer,
+    OptionWarning,
     ProviderSettings,
-    Warning,
     WarningCode,
     is_blank,
 )
@@ -131,7 +131,7 @@ def _market(song: JsonObject, planned: Plan, settings: ProviderSettings, back: s
 
 def _duration(
     request: MusicRequest, native_model: str, planned: Plan
-) -> tuple[int | None, tuple[Warning, ...]]:
+) -> tuple[int | None, tuple[OptionWarning, ...]]:
     """The neutral duration where it can be sent, else why not. The caller's own ``suno.duration`` beats it."""
     wanted_s = request.duration_s
     if wanted_s is None or request.block("suno").get("duration") is not None:
@@ -145,12 +145,12 @@ def _duration(
     return wanted_s, ()
 
 
-def _no_field(request: MusicRequest) -> Iterator[Warning]:
+def _no_field(request: MusicRequest) -> Iterator[OptionWarning]:
     if not is_blank(request.format) and request.format != _DELIVERED_FORMAT:
         yield _not_applied("format", f"Suno delivers {_DELIVERED_FORMAT} only")
     if request.seed is not None:
         yield _not_applied("seed", "Suno cannot be told a seed")
 
 
-def _not_applied(field: str, message: str) -> Warning:
-    return Warning(code=WarningCode.NOT_APPLIED, path=(field,), message=message)
+def _not_applied(field: str, message: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(field,), message=message)
