@@ -1,4 +1,4 @@
-"""What callers are shown: jobs, failures, plans and declarations in the documented shapes; no HTTP and no store.
+"""What callers are shown: jobs, failures, usage and native requests in the documented shapes; no HTTP and no store.
 
 Source of the shapes: docs.ai-stats.phaseo.app, "Music Generation (Beta)" and "Music Status (Beta)", February 2026. What musicgate adds
 stands beside the documented keys and never in their place.
@@ -16,16 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from musicgate.breaker import HealthReport
     from musicgate.model import (
         Attempt,
         Delivery,
         Failure,
         Job,
         JsonObject,
-        Offer,
         OptionWarning,
-        Provider,
         Track,
         Usage,
     )
@@ -127,7 +124,7 @@ def render_usage(usage: Usage) -> dict[str, object]:
                     "meter": line.meter.value,
                     "quantity": float(line.quantity),
                     "unit_size": float(line.unit_size),
-                    "price_per_unit": _decimal_text(line.price_per_unit_usd),
+                    "price_per_unit": decimal_text(line.price_per_unit_usd),
                     "line_nanos": line.price_usd_nanos,
                 }
                 for line in usage.lines
@@ -185,92 +182,9 @@ def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
     return value
 
 
-def render_provider(
-    provider: Provider, *, has_key: bool, health: HealthReport | None = None, waiting: int = 0
-) -> dict[str, object]:
-    """A provider as ``/v1/music/providers`` lists it.
-
-    Args:
-        has_key: whether it can be asked.
-        health: how it is; None where nobody has asked it.
-        waiting: how many create calls wait for their turn.
-    """
-    window = provider.create_window
-    answer: dict[str, object] = {
-        "provider": provider.name,
-        "provider_plugin": provider.plugin,
-        "label": provider.label,
-        "stage": provider.stage.value,
-        "configured": has_key,
-        "key_setting": provider.key_env,
-        "blocking": provider.blocking,
-        "callbacks": provider.callbacks,
-        "option_block": provider.option_block,
-        "priority": provider.priority,
-        "typical_seconds": provider.typical_s,
-        "deadline_seconds": provider.deadline_s,
-        "retention_seconds": provider.retention_s,
-        "max_parallel_creates": provider.max_parallel_creates,
-        "create_window": None if window is None else {"calls": window.calls, "seconds": window.per_s},
-        "models": [offer.model for offer in provider.offers],
-        "docs_url": provider.docs_url,
-    }
-    if health is not None:
-        answer |= {"waiting": waiting, "health": render_health(health)}
-    return answer
-
-
-def render_health(health: HealthReport) -> dict[str, object]:
-    """How a provider is: its circuit breaker, and the create calls of the last minute."""
-    return {
-        "state": health.state.value,
-        "error_rate": round(health.error_rate, 3),
-        "calls": health.calls,
-        "opens_until": time_text(health.opens_until),
-    }
-
-
-def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str, object]:
-    """An offer as ``/v1/music/models`` lists it under its model."""
-    limits = offer.limits
-    return {
-        "provider": provider.name,
-        "provider_plugin": provider.plugin,
-        "native_model": offer.native_model,
-        "configured": has_key,
-        "stage": provider.stage.value,
-        "abilities": sorted(ability.value for ability in offer.abilities),
-        "formats": list(offer.formats),
-        "tracks": offer.tracks,
-        "limits": {
-            "prompt_characters": limits.prompt_chars,
-            "lyrics_characters": limits.lyrics_chars,
-            "style_characters": limits.style_chars,
-            "title_characters": limits.title_chars,
-            "max_duration_seconds": limits.max_duration_s,
-        },
-        "pricing": render_rate_card(offer),
-    }
-
-
-def render_rate_card(offer: Offer) -> list[dict[str, object]] | None:
-    """The price rules of an offer; None when its price is not known."""
-    if not offer.prices:
-        return None
-    return [
-        {
-            "meter": rule.meter.value,
-            "unit_size": float(rule.unit_size),
-            "price_per_unit": _decimal_text(rule.price_usd),
-            "currency": "USD",
-        }
-        for rule in offer.prices
-    ]
-
-
 def usd_text(nanos: int) -> str:
     """Billionths of a dollar as exact text: ``"0.06"``."""
-    return _decimal_text(Decimal(nanos) / _NANOS_PER_USD)
+    return decimal_text(Decimal(nanos) / _NANOS_PER_USD)
 
 
 def audio_link(job: Job, track: Track, audio_url: Callable[[Job, Track], str | None]) -> str | None:
@@ -329,7 +243,8 @@ def time_text(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def _decimal_text(number: Decimal) -> str:
+def decimal_text(number: Decimal) -> str:
+    """A number as exact text without an exponent or idle zeros."""
     return f"{number.normalize():f}"
 
 

@@ -12,14 +12,12 @@ from musicgate.answers import (
     render_created,
     render_failure,
     render_job,
-    render_offer,
-    render_provider,
-    render_rate_card,
     render_request,
     render_usage,
     render_warning,
     usd_text,
 )
+from musicgate.catalogue import render_offer, render_provider, render_rate_card
 from musicgate.errors import InvalidRequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.model import (

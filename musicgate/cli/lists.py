@@ -26,7 +26,7 @@ _CONFIG = click.option(
 @_CONFIG
 def providers(*, as_json: bool, config: str | None) -> None:
     """List the providers that can be asked, in the default order, and whether they have a key."""
-    from musicgate.answers import render_provider
+    from musicgate.catalogue import render_provider
     from musicgate.cli.table import print_json, print_table
 
     found = _live(config)
@@ -55,7 +55,7 @@ def providers(*, as_json: bool, config: str | None) -> None:
 @_CONFIG
 def models(*, as_json: bool, config: str | None) -> None:
     """List the public model ids, with who offers them, what they can be told and what they cost."""
-    from musicgate.answers import render_offer
+    from musicgate.catalogue import render_offer
     from musicgate.cli.table import print_json, print_table
 
     offers = [(live, offer) for live in _live(config) for offer in live.provider.offers]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from musicgate.answers import render_health, render_request, render_usage, render_warning
+from musicgate.answers import render_request, render_usage, render_warning
 from musicgate.breaker import BreakerState
+from musicgate.catalogue import render_health
 from musicgate.model import Meter, Usage
 from musicgate.pricing import price_lines
 

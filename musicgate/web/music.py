@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from musicgate import answers
+from musicgate import answers, catalogue
 from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.gateway.idempotency import read_key
@@ -161,7 +161,7 @@ class MusicRoutes:
                 "object": "model",
                 "aliases": sorted({alias for _, offer, _ in offers for alias in offer.aliases}),
                 "offers": [
-                    answers.render_offer(provider, offer, has_key=has_key)
+                    catalogue.render_offer(provider, offer, has_key=has_key)
                     for provider, offer, has_key in offers
                 ],
             }
@@ -177,7 +177,7 @@ class MusicRoutes:
         )
         now = self._gateway.context.clock.now()
         data = [
-            answers.render_provider(
+            catalogue.render_provider(
                 live.provider,
                 has_key=live.key is not None,
                 health=live.health.report(now),
