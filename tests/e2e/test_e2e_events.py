@@ -6,7 +6,7 @@ import asyncio
 import json
 import socket
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -314,6 +314,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_may_come_again(
         async with asyncio.timeout(15), reluctant(house, job["id"]) as slow:
             await asyncio.sleep(1.0)
             heard = await slow.read()
+        assert not heard.endswith(b"\n\n"), "what was written for it was kept until it listened"
         got = [
             int(line[4:]) for line in heard.rpartition(b"\n\n")[0].split(b"\n") if line.startswith(b"id: ")
         ]
@@ -322,6 +323,20 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_may_come_again(
         await house.call("POST", f"{JOBS}/{job['id']}/cancel")
         again = numbers(await listen(house, job["id"], Last_Event_ID=str(got[-1])))
         assert got + again == list(range(1, again[-1] + 1))
+
+
+async def test_a_reader_that_was_cut_off_does_not_hold_up_the_end_of_the_server(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(streaming, "STALL_S", 0.2)
+    async with AsyncExitStack() as readers:
+        async with open_house() as house:
+            job = (await house.create(OPEN)).body
+            await readers.enter_async_context(reluctant(house, job["id"]))
+            await burst(house, job["id"], 8_000, 4_000)
+            await asyncio.sleep(1.0)
+            started = time.monotonic()
+        assert time.monotonic() - started < 5
 
 
 async def test_streams_do_not_hold_up_the_end_of_the_server(open_house: OpenHouse) -> None:

@@ -128,11 +128,13 @@ async def test_a_job_that_waits_for_its_turn_is_stopped_before_it_costs(open_hou
     async with open_house() as house:
         slow = wish("latency_s=600 default_length_s=3 max_concurrent=9", "elevenlabs")
         with house.watch("elevenlabs") as seen:
-            jobs = [(await house.create(slow)).body for _ in range(3)]
+            jobs = [(await house.create(slow, Idempotency_Key=f"turn-{turn}")).body for turn in range(3)]
             assert [job["attempts"][0]["outcome"] for job in jobs] == ["sent", "sent", "planned"]
             reply = await house.call("POST", f"{JOBS}/{jobs[2]['id']}/cancel")
             assert reply.body["error"]["reason"] == "cancelled"
             assert reply.body["error"]["may_have_cost"] is False
+            again = await house.create(slow, Idempotency_Key="turn-2")
+            assert (again.status, again.body["id"]) == (200, jobs[2]["id"])
             for job in jobs[:2]:
                 assert (await house.finish(job["id"]))["status"] == "completed"
             await asyncio.sleep(0.1)
