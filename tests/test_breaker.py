@@ -101,6 +101,14 @@ def test_one_wish_in_twenty_is_a_probe_when_it_is_half_open() -> None:
     assert [place for place, keeps in enumerate(kept) if keeps] == [0, 20, 40]
 
 
+def test_the_first_wish_after_each_open_time_is_a_probe() -> None:
+    breaker = opened()
+    for _ in range(7):
+        breaker = breaker.with_wish(30.0)
+    assert not breaker.keeps_its_place(30.0)
+    assert after(breaker, 30.0, "x").keeps_its_place(90.0)
+
+
 @pytest.mark.parametrize(("breaker", "keeps"), [(Breaker(), True), (opened(), False)])
 def test_wishes_count_only_when_it_is_half_open(breaker: Breaker, *, keeps: bool) -> None:
     assert breaker.keeps_its_place(1.0) is keeps

@@ -3,9 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate import Gateway, HttpRequest, Job, JobState, ProviderError, RequestError, StorageError
@@ -191,6 +193,25 @@ async def test_the_days_money_counts_what_is_open_and_what_has_ended(folder: Pat
         house.transport.script("one", {"id": "n-3"})
         await house.submit()
         with pytest.raises(LimitReachedError):
+            await house.submit()
+
+
+async def test_a_wish_is_let_in_if_its_cheapest_offer_can_be_paid(folder: Path) -> None:
+    (offer,) = ONE.declared.offers
+    dear = attrs.evolve(offer, prices=(attrs.evolve(offer.prices[0], price_usd=Decimal(5)),))
+    unknown = attrs.evolve(offer, prices=())
+    vendors = (
+        FakeVendor("dear", priority=1, offers=(dear,)),
+        FakeVendor("unknown", priority=2, offers=(unknown,)),
+        FakeVendor("one", priority=3),
+    )
+    limits = AccountLimits(max_usd_per_day=1.0)
+    async with house_of(folder, *vendors, store=MemoryJobStore(), limits=limits) as house:
+        house.transport.script("one", {"id": "n-1"})
+        await house.submit(provider={"order": ["one"]})
+        house.transport.script("dear", {"id": "n-2"})
+        await house.submit()  # what the first one costs is known once it is chosen
+        with pytest.raises(LimitReachedError, match="0 of 1 USD are left"):
             await house.submit()
 
 
