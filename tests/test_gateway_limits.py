@@ -549,6 +549,14 @@ async def test_a_failing_provider_is_asked_after_the_others(
         )
 
 
+async def test_speed_divides_the_open_time(folder: Path) -> None:
+    follow = FollowSettings(speed=10.0)
+    async with house_of(folder, ONE, TWO, store=MemoryJobStore(), follow=follow) as house:
+        await fail_often(house)
+        report = house.context.providers["one"].health.report(house.clock.now())
+        assert report.opens_until == START + timedelta(seconds=3)
+
+
 async def test_a_plan_shows_who_fails(folder: Path) -> None:
     async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
         await fail_often(house)
