@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -88,8 +89,14 @@ def wish(model: str, prompt: str, **more: object) -> dict[str, Any]:
     return {"model": model, "prompt": prompt, **more}
 
 
-def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
-    return [line for line in map(json.loads, ledger) if line["job_id"] == job_id]
+async def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
+    """The lines of a job, from the first one on: observers hear of a version right after it can be read."""
+    async with asyncio.timeout(5):
+        while True:
+            lines = [line for line in map(json.loads, ledger) if line["job_id"] == job_id]
+            if lines:
+                return lines
+            await asyncio.sleep(0.01)
 
 
 # ------------------------------------------------------------------------------------------------------- rewriting
@@ -221,7 +228,7 @@ async def test_a_dry_run_tells_beforehand(house: House) -> None:
 
 async def test_a_song_has_one_line_with_its_time_and_its_money(house: House, ledger: list[str]) -> None:
     job = await house.make(wish("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
-    (line,) = lines_of(ledger, job["id"])
+    (line,) = await lines_of(ledger, job["id"])
     assert {key: line[key] for key in ("state", "reason", "provider", "plugin", "model")} == {
         "state": "completed",
         "reason": None,
@@ -238,21 +245,21 @@ async def test_a_song_has_one_line_with_its_time_and_its_money(house: House, led
 
 async def test_a_failed_song_has_its_reason(house: House, ledger: list[str]) -> None:
     job = await house.make(wish("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
-    (line,) = lines_of(ledger, job["id"])
+    (line,) = await lines_of(ledger, job["id"])
     assert (job["status"], line["state"], line["reason"]) == ("failed", "failed", "moderation")
     assert (line["tracks"], line["price_usd"], line["may_have_cost"]) == (0, None, True)
 
 
 async def test_a_song_by_the_second_provider_is_on_its_account(house: House, ledger: list[str]) -> None:
     job = await house.make(wish("suno/v5", "rain [emulate create=402]"))
-    (line,) = lines_of(ledger, job["id"])
+    (line,) = await lines_of(ledger, job["id"])
     assert (line["plugin"], line["attempts"], line["state"]) == (APIIN, 2, "completed")
 
 
 async def test_no_line_holds_words_or_secrets(house: House, ledger: list[str]) -> None:
     job = await house.make(wish("suno/v5", "a very private song", metadata={"label": "for my wife"}))
     stored = await house.gateway.find(job["id"], account="test")
-    assert lines_of(ledger, job["id"])
+    assert await lines_of(ledger, job["id"])
     everything = "\n".join(ledger)
     for secret in ("private", "wife", "key-not-real", ACCOUNT_KEY, stored.callback_token, "http"):
         assert secret not in everything

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
+from musicgate.breaker import Breaker
 from musicgate.plugins import PluginHost, load_plugins
 
 pytest.register_assert_rewrite("tests.e2e.house")
@@ -34,6 +35,15 @@ async def house(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -
     """The house that the tests of a module share."""
     async with running_house(tmp_path_factory.mktemp("house"), plugins) as started:
         yield started
+
+
+@pytest.fixture(autouse=True)
+def _healthy(request: pytest.FixtureRequest) -> None:
+    """Faults that one test plays must not move a vendor behind the others in the next one that shares the house."""
+    if "house" in request.fixturenames:
+        shared: House = request.getfixturevalue("house")
+        for live in shared.gateway.context.providers.values():
+            live.health._breaker = Breaker()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
