@@ -6,14 +6,18 @@ Each one has a world of its own. They run after one another, so that one fault i
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import resource
 import signal
+import sqlite3
 import time
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.codec import dump_job
 from tests.crash.campaign import all_jobs, open_jobs
 from tests.crash.world import DEADLINE_S, KEY, World, make_world
 
@@ -165,10 +169,30 @@ async def slow_receivers(world: World) -> str:
     return f"8 jobs completed in {took_s:.1f} s while each message takes 5 s; all 8 were told, each with one message id"
 
 
+async def clock_jump(world: World) -> str:
+    """The machine's clock is set while the server is away, eight hours ahead and then back: jobs go on, and none expires."""
+    ids = []
+    for hours in (8, -8):
+        ids.append(
+            await create(
+                world, KIE, f"before the jump by {hours} [emulate lengths=3,3 done_s=60 callbacks=off]"
+            )
+        )
+        world.executioner.kill()
+        await world.gone()
+        shift(world, timedelta(hours=-hours))
+        await world.start()
+    await until(lambda: not open_jobs(world))
+    ends = {job.id: job.state for job in all_jobs(world)}
+    expect(all(ends[job] == "completed" for job in ids), f"ended as {ends}")
+    return "8 h ahead and 8 h back while the server was down: both jobs completed"
+
+
 #: Fault, settings of the server, and what is done and seen.
 SCENARIOS: tuple[tuple[str, dict[str, object], Callable[[World], Awaitable[str]]], ...] = (
     ("store full", {}, full_disk),
     ("SIGTERM", {}, asked_to_stop),
+    ("clock jumps", {}, clock_jump),
     ("upstream hangs", {}, hanging_vendor),
     ("1,000 concurrent creates", {}, many_at_once),
     ("slow SSE readers", {}, slow_event_readers),
@@ -197,6 +221,15 @@ async def until(holds: Callable[[], object], *, patience_s: float = DEADLINE_S +
             if await answer if asyncio.iscoroutine(answer) else answer:
                 return
             await asyncio.sleep(0.2)
+
+
+def shift(world: World, by: timedelta) -> None:
+    """Move every time of the open jobs, as a clock that is set moves them against the new time."""
+    moved = ("created_at", "updated_at", "deadline_at")
+    with contextlib.closing(sqlite3.connect(world.database)) as connection, connection:
+        for job in open_jobs(world):
+            later = attrs.evolve(job, **{name: getattr(job, name) + by for name in moved})
+            connection.execute("UPDATE jobs SET doc = ? WHERE id = ?", (dump_job(later), job.id))
 
 
 def limit_file_size(world: World, size: int) -> None:
