@@ -122,7 +122,11 @@ class FakeVendor:
         if said.get("invalid") in {True, self.declared.plugin}:
             raise RequestError("validation_error", "prompt is too short", reason="prompt_too_short")
         lost = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message="no seed here")
-        body = {"prompt": request.prompt, "model": offer.native_model, "callback": callback_url}
+        body = {
+            "prompt": request.prompt,
+            "model": offer.native_model,
+            "callback": said.get("callback", callback_url),
+        }
         return Translation(
             request=HttpRequest.post_json(f"{settings.base_url}/create", body),
             native_model=offer.native_model or "",

@@ -510,7 +510,7 @@ async def test_callback_url_of_the_callers_own_cannot_bring_a_job_back(tmp_path:
     vendor = FakeVendor("one", callbacks=True, priority=1)
     async with house_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=PUBLIC) as house:
         house.transport.script("one", lost())
-        job = await house.submit(suno={"callBackUrl": "https://caller.test/hook"})
+        job = await house.submit(fake={"callback": "https://caller.test/hook"})
         assert job.state is JobState.FAILED
 
 

@@ -76,7 +76,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 def left(outcome: AttemptOutcome, job_id: str = "music_a", plugin: str = "one", **more: Any) -> Job:
     now = datetime.now(UTC)
-    facts = {name: more.pop(name) for name in ("native_id", "failure") if name in more}
+    facts = {name: more.pop(name) for name in ("native_id", "failure", "calls_back") if name in more}
     attempt = Attempt(
         plugin=plugin,
         provider="fake",
@@ -130,8 +130,17 @@ async def test_what_was_sent_and_not_answered_is_never_sent_again(machine: Machi
     assert machine.transport.sent == []
 
 
-async def test_lost_answer_waits_for_a_callback_after_a_restart(machine: Machine) -> None:
+async def test_lost_answer_of_a_vendor_that_was_not_told_where_to_call_is_not_waited_for(
+    machine: Machine,
+) -> None:
     await machine.leave(left(AttemptOutcome.SENT))
+    async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
+        job = await gate.wait("music_a", timeout_s=20)
+    assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
+
+
+async def test_lost_answer_waits_for_a_callback_after_a_restart(machine: Machine) -> None:
+    await machine.leave(left(AttemptOutcome.SENT, calls_back=True))
     machine.transport.script("one", DONE)
     async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
         job = await gate.find("music_a")

@@ -38,12 +38,10 @@ def plan(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
 
 def with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
     """The job with one more attempt; warnings of the plugin before it go, since it was not the one that did the work."""
+    request, token = choice.translation.request, job.callback_token
+    attempt = attrs.evolve(attempt, calls_back=token in request.url or token.encode() in request.body)
     own = tuple(warning for warning in job.warnings if warning.plugin is None)
-    sent = (
-        render_body(choice.translation.request, {job.callback_token: "***"})
-        if job.request.returns_upstream_request
-        else None
-    )
+    sent = render_body(request, {token: "***"}) if job.request.returns_upstream_request else None
     return attrs.evolve(
         job,
         attempts=(*job.attempts, attempt),

@@ -158,10 +158,10 @@ def choice_deadline(context: GatewayContext, live: LiveProvider) -> timedelta:
     return timedelta(seconds=context.settings.follow.deadline_s or live.provider.deadline_s)
 
 
-def is_adoptable(job: Job, live: LiveProvider | None, callback_url: str | None) -> bool:
+def is_adoptable(job: Job, live: LiveProvider | None) -> bool:
     """True if a job whose create answer was lost can still be heard of: the vendor calls back, and it was told to call us."""
-    own = job.request.block("suno").get("callBackUrl")
-    return live is not None and live.provider.callbacks and callback_url is not None and not own
+    was_told = job.attempt is not None and job.attempt.calls_back
+    return live is not None and live.provider.callbacks and was_told
 
 
 async def _plan_next(context: GatewayContext, job: Job, choice: Choice, wait_s: float | None = None) -> Job:
@@ -254,8 +254,7 @@ async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error
     failure = error.failure
     if not error.maybe_accepted:
         return await record.change(context, job, lambda current: attempts.refused(current, failure, now))
-    callback_url = context.callback_url(job.id, job.callback_token)
-    adoptable = is_adoptable(job, choice.live, callback_url)
+    adoptable = is_adoptable(job, choice.live)
     _log.warning(
         "job %s: outcome unknown at %s (%s); it is not sent again", job.id, choice.live.name, failure.message
     )

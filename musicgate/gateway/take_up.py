@@ -83,8 +83,7 @@ async def _end_refused(context: GatewayContext, job: Job) -> Job:
 
 async def _mark_lost(context: GatewayContext, job: Job) -> Job:
     now = context.clock.now()
-    url = context.callback_url(job.id, job.callback_token)
-    adoptable = submit.is_adoptable(job, context.live(job), url)
+    adoptable = submit.is_adoptable(job, context.live(job))
 
     def edit(current: Job) -> Job:
         noted = lifecycle.with_outcome(current, AttemptOutcome.UNKNOWN, now, _LOST)

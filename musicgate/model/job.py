@@ -74,6 +74,8 @@ class Attempt:
     native_model: str | None
     outcome: AttemptOutcome
     planned_at: datetime
+    #: The vendor was told where to call us about this job.
+    calls_back: bool = False
     answered_at: datetime | None = None
     native_id: str | None = None
     failure: Failure | None = None
