@@ -633,6 +633,29 @@ async def test_a_link_that_is_none_is_refused(transport: AiohttpTransport, tmp_p
     assert error.failure.reason is FailureClass.UPSTREAM_FAILED
 
 
+def open_files() -> set[str]:
+    links = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # closed meanwhile
+            links.add(str(entry.readlink()))
+    return links
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list its open files")
+async def test_a_download_that_is_cancelled_at_its_start_leaves_no_file_open(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(then_silence(b""))
+    for number in range(20):
+        task = asyncio.create_task(download(transport, vendor.url, tmp_path / f"sink-{number}"))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    await asyncio.sleep(0.05)  # time for a thread to open what nobody would close
+    assert [path for path in open_files() if str(tmp_path) in path] == []
+
+
 async def test_a_download_that_stalls_is_given_up(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:

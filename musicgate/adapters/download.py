@@ -34,7 +34,8 @@ async def fetch(
     """
     try:
         async with asyncio.timeout(timeout_s):
-            with await asyncio.to_thread(_open_sink, sink) as file:
+            # Opened here and not on a thread: whoever is cancelled while a thread opens a file can never close it.
+            with _open_sink(sink) as file:
                 return await _follow(session, link, file, max_bytes, stall_timeout_s)
     except TROUBLE as exc:
         raise _download_error(_download_reason(exc, timeout_s, stall_timeout_s)) from exc

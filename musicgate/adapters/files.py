@@ -98,7 +98,8 @@ class FileAssetStore:
         path = self._path_of(asset)
         if path is None:
             raise StorageError(f"no audio can have the name {asset.name!r}")
-        with await asyncio.to_thread(_on_disk, lambda: path.open("rb", buffering=0)) as file:
+        # Opened here and not on a thread: whoever is cancelled while a thread opens a file can never close it.
+        with _on_disk(lambda: path.open("rb", buffering=0)) as file:
             await asyncio.to_thread(file.seek, start)
             left = stop - start
             while left > 0:
