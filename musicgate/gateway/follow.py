@@ -45,8 +45,10 @@ async def advance(context: GatewayContext, job_id: str) -> float | None:
     if live is not None and job.native_id is not None:
         # A job whose time is up is asked about once more: its song may have been finished while nobody looked.
         pause_s = await _look(context, live, job)
+        if not overdue:
+            return pause_s
         job = await context.store.get(job_id)
-        if not overdue or job is None or job.state.is_final or job.delivered_at is not None:
+        if job is None or job.state.is_final or job.delivered_at is not None:
             return pause_s
     if not overdue:
         return _until_deadline_s(job, now)
