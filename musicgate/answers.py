@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from musicgate.model import AttemptOutcome, JobState
+from musicgate.pricing import NANOS_PER_CENT, NANOS_PER_USD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
         Usage,
     )
     from musicgate.wire import HttpRequest
-
-_NANOS_PER_CENT = 10_000_000
-_NANOS_PER_USD = 1_000_000_000
 
 
 def render_job(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[str, object]:
@@ -117,7 +115,7 @@ def render_usage(usage: Usage) -> dict[str, object]:
         answer["pricing_breakdown"] = {
             "total_nanos": total_nanos,
             "total_usd_str": usd_text(total_nanos),
-            "total_cents": total_nanos // _NANOS_PER_CENT,
+            "total_cents": total_nanos // NANOS_PER_CENT,
             "currency": "USD",
             "lines": [
                 {
@@ -184,7 +182,7 @@ def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
 
 def usd_text(nanos: int) -> str:
     """Billionths of a dollar as exact text: ``"0.06"``."""
-    return decimal_text(Decimal(nanos) / _NANOS_PER_USD)
+    return decimal_text(Decimal(nanos) / NANOS_PER_USD)
 
 
 def audio_link(job: Job, track: Track, audio_url: Callable[[Job, Track], str | None]) -> str | None:

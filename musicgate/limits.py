@@ -24,8 +24,9 @@ from enum import StrEnum
 
 import attrs
 
+from musicgate.pricing import NANOS_PER_USD
+
 _MINUTE_S = 60
-_NANOS_PER_USD = 1_000_000_000
 #: Nobody knows when a job ends; after this many seconds it is worth another try.
 OPEN_JOBS_RETRY_S = 10
 
@@ -155,9 +156,9 @@ def refusal(limits: AccountLimits, standing: Standing, wish_usd_nanos: int, now:
             reset_at=now + timedelta(seconds=OPEN_JOBS_RETRY_S),
             retry_after_s=OPEN_JOBS_RETRY_S,
         )
-    purse = round(limits.max_usd_per_day * _NANOS_PER_USD)
+    purse = round(limits.max_usd_per_day * NANOS_PER_USD)
     if purse and (standing.usd_nanos >= purse or standing.usd_nanos + wish_usd_nanos > purse):
-        left_usd = max(0, purse - standing.usd_nanos) / _NANOS_PER_USD
+        left_usd = max(0, purse - standing.usd_nanos) / NANOS_PER_USD
         return Refusal(
             limit=Limit.MAX_USD_PER_DAY,
             message=f"{left_usd:g} of {limits.max_usd_per_day:g} USD are left today, with what open jobs are expected to cost",

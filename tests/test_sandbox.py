@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import socket
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from musicgate.plugins import PluginHost, load_plugins
 from musicgate.settings import Account, Settings, load_settings, resolve
 from musicgate.testing.sandbox import SANDBOX_KEY, SANDBOX_SECRET, sandbox
 from musicgate.web.serve import serve
+from tests.free_port import free_port
 
 FAST = 100.0
 
@@ -174,9 +174,3 @@ async def test_callbacks_arrive_and_are_signed(host: PluginHost, monkeypatch: py
                 await asyncio.sleep(0.01)
     assert job.state is JobState.COMPLETED
     assert all("x-webhook-signature" in headers for headers in taken)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -22,6 +22,7 @@ from musicgate.errors import ProviderError, StorageError
 from musicgate.model import FailureClass, Timeouts
 from musicgate.ports import Downloaded
 from musicgate.wire import HttpRequest, HttpResponse
+from tests.free_port import free_port
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 POST = HttpRequest.post_json("http://vendor.example/v1/create?key=test-key-not-real", {"prompt": "my words"})
@@ -268,13 +269,6 @@ async def test_proxies_of_the_environment_are_ignored(
 
 
 # --------------------------------------------------------------------------------- no byte of the request left
-
-
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 async def test_a_refused_connection_is_unavailable(transport: AiohttpTransport) -> None:

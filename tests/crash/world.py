@@ -11,7 +11,6 @@ import json
 import os
 import re
 import signal
-import socket
 import sys
 from collections import Counter, defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -23,6 +22,7 @@ from aiohttp import web
 
 from musicgate.emulation import EmulatorOptions
 from musicgate.testing.mount import mounted
+from tests.free_port import free_port
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
@@ -222,13 +222,6 @@ class World:
     def log_tail(self) -> str:
         """The last lines that the server wrote."""
         return "\n".join((self.folder / "log.txt").read_text("utf-8", "replace").splitlines()[-20:])
-
-
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _is_create(name: str) -> Callable[[HttpRequest], bool]:

@@ -11,7 +11,6 @@ import asyncio
 import io
 import json
 import re
-import socket
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from importlib import import_module
@@ -44,6 +43,7 @@ from musicgate.settings import (
 from musicgate.testing.mount import mounted
 from musicgate.web.serve import serve
 from musicgate.wire import HttpRequest
+from tests.free_port import free_port
 
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
 #: How much faster than life the vendors are played and looked after: a song of 45 s takes 0.15 s.
@@ -276,13 +276,6 @@ async def running_house(
         await stack.enter_async_context(serve(gateway, "127.0.0.1", port))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         yield House(url, gateway, session, vendors)
-
-
-def free_port() -> int:
-    """A port that nobody listens on right now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def check_answer(method: str, path: str, reply: Reply) -> None:

@@ -18,7 +18,8 @@ import pytest
 
 from musicgate.emulation import EmulatorOptions
 from musicgate.testing.mount import mounted
-from tests.e2e.house import RecordedVendor, free_port
+from tests.e2e.house import RecordedVendor
+from tests.free_port import free_port
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process

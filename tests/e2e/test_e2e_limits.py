@@ -14,8 +14,9 @@ import pytest
 
 from musicgate.model import Secret
 from musicgate.settings import Account
-from tests.e2e.house import ACCOUNT_KEY, House, OpenHouse, Reply, free_port
+from tests.e2e.house import ACCOUNT_KEY, House, OpenHouse, Reply
 from tests.e2e.test_e2e_crash import played
+from tests.free_port import free_port
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -16,8 +16,9 @@ from musicgate import verify_webhook
 from musicgate.audio import sniff
 from musicgate.model import Secret
 from musicgate.settings import Account
-from tests.e2e.house import ACCOUNT_KEY, House, OpenHouse, free_port, running_house
+from tests.e2e.house import ACCOUNT_KEY, House, OpenHouse, running_house
 from tests.e2e.test_e2e_crash import played
+from tests.free_port import free_port
 from tests.webhook_receivers import Receiver, receiving, speaking
 
 if TYPE_CHECKING:
