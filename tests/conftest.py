@@ -1,6 +1,9 @@
-"""Fixtures that the core's tests share: answers played into aiohttp's client without a socket."""
+"""Fixtures that the core's tests share: answers played into aiohttp's client without a socket, and every job store in turn."""
 
-from collections.abc import Iterator
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -8,6 +11,10 @@ import aiohttp
 import pytest
 from aioresponses import aioresponses
 from yarl import URL
+
+from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.ports import JobStore
+from musicgate.testing.memory_store import MemoryJobStore
 
 
 class PlayedResponse(aiohttp.ClientResponse):
@@ -35,3 +42,20 @@ def played_answers() -> Iterator[PlayedAnswers]:
     played = PlayedAnswers()
     with played:
         yield played
+
+
+@contextlib.asynccontextmanager
+async def in_memory(_folder: Path) -> AsyncIterator[JobStore]:
+    yield MemoryJobStore()
+
+
+def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
+    return SqliteJobStore.open(folder / "store.db")
+
+
+@pytest.fixture(params=[in_memory, on_sqlite])
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
+    """Every store in turn: what holds for one must hold for each. A new one joins here."""
+    opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
+    async with opened(tmp_path) as ready:
+        yield ready

@@ -6,8 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -81,22 +80,6 @@ def make_job(
 
 def make_event(word: str = "x") -> JobEvent:
     return JobEvent(kind=EventKind.STATE, at=NOW, data={"word": word})
-
-
-@contextlib.asynccontextmanager
-async def in_memory(_folder: Path) -> AsyncIterator[JobStore]:
-    yield MemoryJobStore()
-
-
-def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
-    return SqliteJobStore.open(folder / "store.db")
-
-
-@pytest.fixture(params=[in_memory, on_sqlite])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
-    async with opened(tmp_path) as ready:
-        yield ready
 
 
 # -------------------------------------------------------------------------------------- every store's promises

@@ -3,8 +3,6 @@
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -60,22 +58,6 @@ async def put(store: JobStore, *deliveries: Delivery, job_id: str = "m1") -> Job
     ended = await store.replace(job, attrs.evolve(job, state=JobState.COMPLETED), [], deliveries)
     assert ended is not None
     return ended
-
-
-@contextlib.asynccontextmanager
-async def in_memory(_folder: Path) -> AsyncIterator[JobStore]:
-    yield MemoryJobStore()
-
-
-def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
-    return SqliteJobStore.open(folder / "store.db")
-
-
-@pytest.fixture(params=[in_memory, on_sqlite])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
-    async with opened(tmp_path) as ready:
-        yield ready
 
 
 async def test_a_message_is_stored_with_the_change_of_its_job(store: JobStore) -> None:
