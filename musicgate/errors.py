@@ -10,6 +10,7 @@ MusicgateError
 │   ├── LimitReachedError        the account may not have one more, yet
 │   └── JobNotFoundError         no such job in the caller's account
 ├── ProviderError            a vendor failed, or cannot be understood
+├── GatewayClosedError       the gateway closes, or is closed; the job stays stored and goes on when it opens again
 └── StorageError             our own store or disk failed
 """
 
@@ -201,5 +202,20 @@ class AllCandidatesFailedError(ProviderError):
         self.tries = tuple(tries)
 
 
+class GatewayClosedError(MusicgateError):
+    """The gateway closes, or is closed. What is stored goes on when it opens again."""
+
+    def __init__(self, message: str = "the gateway is closed") -> None:
+        super().__init__(message)
+
+
 class StorageError(MusicgateError):
-    """Our own store or disk failed; nothing was sent to a vendor because of it."""
+    """Our own store or disk failed.
+
+    Attributes:
+        maybe_stored: the write may have happened all the same: its answer was lost. False = nothing was stored, and so nothing was sent.
+    """
+
+    def __init__(self, message: str, *, maybe_stored: bool = False) -> None:
+        super().__init__(message)
+        self.maybe_stored = maybe_stored

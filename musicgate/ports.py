@@ -16,10 +16,13 @@ if TYPE_CHECKING:
 
 
 class Clock(Protocol):
-    """Time and sleep."""
+    """Two clocks, and sleep. Both tell aware UTC time; a value of one must never be compared with a value of the other."""
 
     def now(self) -> datetime:
-        """Aware UTC time."""
+        """Wall time: for dates that people see, for signatures, and for money per day. It may jump."""
+
+    def steady(self) -> datetime:
+        """Steady time: for deadlines, windows and pauses. It never jumps, and may be off from the wall time."""
 
     async def sleep(self, delay_s: float) -> None:
         """Wait."""

@@ -64,7 +64,7 @@ from musicgate.model import (
     WarningCode,
 )
 from musicgate.plugins import PluginHost, load_plugins
-from musicgate.ports import Downloaded, JobStore, StagedAudio
+from musicgate.ports import AssetStore, Downloaded, JobStore, StagedAudio, Transport
 from musicgate.schema import SchemaValidator, compose_request_schema
 from musicgate.settings import ServerSettings
 
@@ -343,6 +343,10 @@ class HandClock:
         """The moment."""
         return self.moment
 
+    def steady(self) -> datetime:
+        """The moment."""
+        return self.moment
+
     async def sleep(self, delay_s: float) -> None:
         """Move on at once."""
         self.moment += timedelta(seconds=delay_s)
@@ -427,13 +431,13 @@ def context_of(
     settings: Settings,
     host: PluginHost,
     store: JobStore,
-    transport: ScriptedTransport,
-    assets: FolderAssets,
+    transport: Transport,
+    assets: AssetStore,
     clock: Any,
     changed: Callable[[Job | None, Job], None] | None = None,
 ) -> GatewayContext:
     """A furnished house on the given ports, with ids that count."""
-    numbers, providers = count(1), live_providers(settings, host)
+    numbers, providers = count(1), live_providers(settings, host, clock)
     return GatewayContext(
         settings=settings,
         host=host,
@@ -468,7 +472,7 @@ async def house_of(
     try:
         yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
     finally:
-        await gate._submissions.drain(0.0)
+        await gate.close()
 
 
 def furnish_with(

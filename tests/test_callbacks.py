@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from musicgate import Job
-from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, House, house_of, lost
 
@@ -22,7 +22,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 async def call(
     house: House, seen: SeenCallbacks, job: Job, body: bytes, headers: dict[str, str] = SIGNED
 ) -> bool:
-    return await receive_callback(house.context, seen, job.id, job.callback_token, headers, body)
+    hint = await receive_callback(house.context, seen, job.id, job.callback_token, headers, body)
+    return hint is Hint.POLL
 
 
 async def test_signed_callback_is_taken_once(house: House) -> None:

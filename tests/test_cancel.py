@@ -182,7 +182,7 @@ async def test_audio_that_comes_after_a_cancel_or_delete_is_not_kept(tmp_path: P
         await stop(house, job.id)
         answer.set()
         async with asyncio.timeout(5):
-            while len(house.gate._submissions):  # noqa: ASYNC110 - calls tell nobody that they have ended
+            while house.gate.jobs_in_flight:  # noqa: ASYNC110 - calls tell nobody that they have ended
                 await asyncio.sleep(0.001)
         left = await house.store.get(job.id)
         assert left is None or said(left)[:2] == ("failed", "cancelled")

@@ -10,7 +10,7 @@ from musicgate import FailureClass, HttpRequest, Job, JobState, ProviderError, R
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import AllCandidatesFailedError, InvalidRequestError
 from musicgate.gateway import record
-from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.model import EventKind, OptionWarning, WarningCode
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -65,16 +65,19 @@ async def test_job_that_cannot_be_stored_is_not_sent(house: House) -> None:
     assert house.transport.sent == []
 
 
-async def test_next_provider_is_not_asked_when_that_cannot_be_written_down(house: House) -> None:
+async def test_next_provider_is_not_asked_when_that_cannot_be_stored_and_the_caller_gets_the_job(
+    house: House,
+) -> None:
     async def break_disk(_: HttpRequest) -> None:
         house.store.trouble = "disk full"
 
     house.transport.on_send = break_disk
     house.transport.script("one", {"no": "credits"})
     house.transport.script("two", {"id": "n-2"})
-    with pytest.raises(StorageError):
-        await house.submit()
+    job = await house.submit()
     assert house.transport.hosts == ["one"]
+    assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "sent")])
+    assert (house.gate.jobs_in_flight, house.gate.jobs_scheduled) == (0, 1)
 
 
 async def test_answer_is_written_down_as_soon_as_the_disk_takes_it(house: House) -> None:
@@ -525,9 +528,10 @@ async def test_callback_that_is_faster_than_the_answer_holds_the_job(tmp_path: P
 
         async def call_back(_: HttpRequest) -> None:
             (job,) = await house.store.open_jobs("", 10)
-            assert await receive_callback(
+            hint = await receive_callback(
                 house.context, SeenCallbacks(), job.id, "token-not-real", {}, b'{"id": "n-1"}'
             )
+            assert hint is Hint.POLL
 
         house.transport.on_send = call_back
         house.transport.script("one", answer)

@@ -17,7 +17,7 @@ from musicgate import (
     UnauthorisedError,
 )
 from musicgate.audio import riff_wav
-from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.follow import advance
 from musicgate.model import AttemptOutcome, Delivery, JobEvent, Meter
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
@@ -101,7 +101,7 @@ async def test_noise_leaves_the_job_as_it_was(
     after, pause = await step(house, job, answer)
     assert after == job
     assert pause == pause_s
-    assert "said nothing" in caplog.text
+    assert "brought nothing" in caplog.text
     assert KEY not in caplog.text
 
 
@@ -371,18 +371,43 @@ async def test_full_disk_delays_a_job_and_does_not_end_it(house: House) -> None:
     assert job.state is JobState.COMPLETED
 
 
-async def test_full_disk_ends_no_job_however_long_it_lasts(house: House) -> None:
+async def test_full_disk_ends_no_job_for_an_hour(house: House) -> None:
     job = await accepted(house)
     house.transport.media = {LINK: SHORT, OTHER: LONG}
     house.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
     job, _ = await step(house, job, DONE)
-    house.clock.pass_s(3600)
+    house.clock.pass_s(3500)
     house.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
     job, _ = await step(house, job)
     assert job.state is JobState.IN_PROGRESS
     job, _ = await step(house, job)
     assert job.state is JobState.COMPLETED
     assert [track.failure_message for track in job.tracks] == [None, None]
+
+
+async def test_delivered_job_that_cannot_be_settled_ends_by_its_deadline_with_the_vendors_links(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def overflow(*_: object) -> None:
+        raise OverflowError("a price that no integer holds")
+
+    monkeypatch.setattr("musicgate.pricing.measure_usage", overflow)
+    job = await accepted(house)
+    house.transport.media = {LINK: SHORT, OTHER: LONG}
+    with pytest.raises(OverflowError):
+        await step(house, job, DONE)
+    house.clock.pass_s(3599)
+    with pytest.raises(OverflowError):
+        await step(house, job)
+    assert (await house.stored(job)).state is JobState.IN_PROGRESS
+    house.clock.pass_s(1)
+    with pytest.raises(OverflowError):
+        await step(house, job)
+    job = await house.stored(job)
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert (job.failure.reason, job.failure.costs) == (FailureClass.GATEWAY, True)
+    assert [track.audio_url for track in job.tracks] == [LINK, OTHER]
 
 
 async def test_without_archive_the_vendors_links_are_the_output(tmp_path: Path) -> None:
@@ -496,9 +521,8 @@ TOKEN = "token-not-real"
 async def call_back(
     house: House, job: Job, token: str = TOKEN, signature: str = "", body: bytes = b'{"id": "n-1"}'
 ) -> bool:
-    return await receive_callback(
-        house.context, SeenCallbacks(), job.id, token, {"x-signature": signature}, body
-    )
+    headers = {"x-signature": signature}
+    return await receive_callback(house.context, SeenCallbacks(), job.id, token, headers, body) is Hint.POLL
 
 
 @pytest.mark.parametrize(
@@ -559,24 +583,27 @@ async def test_callback_with_a_bad_signature_changes_nothing(tmp_path: Path) -> 
 async def test_callback_for_a_final_job_or_a_plugin_that_is_gone_is_ignored(house: House) -> None:
     job = await accepted(house)
     gone = attrs.evolve(house.context, providers={})
-    assert not await receive_callback(gone, SeenCallbacks(), job.id, TOKEN, {}, b'{"id": "n-1"}')
+    hint = await receive_callback(gone, SeenCallbacks(), job.id, TOKEN, {}, b'{"id": "n-1"}')
+    assert hint is Hint.NOTHING
     job, _ = await step(house, job, {"no": "moderation"})
     assert not await call_back(house, job)
 
 
-async def test_callback_wakes_the_tracker(house: House) -> None:
+async def test_callback_makes_the_next_poll_due(house: House) -> None:
     job = await accepted(house)
-    tracker = house.gate._tracker
-    due_before = tracker._due[job.id]
+    entry = house.gate._scheduler._entries[job.id]
+    due_before = entry.due_s
+    assert due_before is not None
     await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-1"}')
-    assert tracker._due[job.id] < due_before
+    assert entry.due_s is not None
+    assert entry.due_s < due_before
 
 
-async def test_other_tasks_callback_does_not_wake_the_tracker(house: House) -> None:
+async def test_another_tasks_callback_leaves_the_next_poll_where_it_is(house: House) -> None:
     job = await accepted(house)
-    due_before = house.gate._tracker._due[job.id]
+    due_before = house.gate._scheduler._entries[job.id].due_s
     await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-other"}')
-    assert house.gate._tracker._due[job.id] == due_before
+    assert house.gate._scheduler._entries[job.id].due_s == due_before
 
 
 async def test_callback_between_a_look_and_its_answer_does_no_harm(house: House) -> None:

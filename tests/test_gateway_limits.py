@@ -354,7 +354,7 @@ async def test_a_waiting_job_is_queued_and_can_be_cancelled(
     await windowed.submit(), await windowed.submit()
     third, fourth = [await windowed.gate.submit(wish, wait_s=0) for _ in range(2)]
     assert (third.state, outcomes(third)) == (JobState.QUEUED, [("one", "planned")])
-    assert windowed.context.providers["one"].turns.waiting == 2
+    assert windowed.context.providers["one"].create_queue.waiting == 2
     cancelled = await windowed.gate.cancel(third.id)
     assert cancelled.failure is not None
     assert (cancelled.failure.reason, cancelled.failure.costs) == (FailureClass.CANCELLED, False)
@@ -380,14 +380,14 @@ async def test_a_fallback_that_has_to_wait_lets_its_caller_go(
 
 
 async def test_nobody_waits_in_a_queue_that_is_full(windowed: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("musicgate.gateway.turns.MAX_WAITING", 1)
+    monkeypatch.setattr("musicgate.gateway.create_queue.MAX_WAITING", 1)
     await stand_still(windowed, monkeypatch)
     windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
     wish = windowed.gate.read({"model": MODEL})
     for _ in range(3):
         await windowed.gate.submit(wish, wait_s=0)
     await let_others_run()
-    with pytest.raises(ProviderError, match="1 wishes wait for one already") as caught:
+    with pytest.raises(ProviderError, match="1 jobs wait for one already") as caught:
         await windowed.gate.submit(wish, wait_s=0)
     assert caught.value.failure.reason is FailureClass.RATE_LIMITED
     assert await windowed.store.count_open() == 3
@@ -516,7 +516,7 @@ async def test_a_job_that_waits_for_a_busy_vendor_does_not_hold_up_the_end(
     async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
         await stand_still(house, monkeypatch)
         job = await answered_then(house, BUSY)
-        await asyncio.wait_for(house.gate._submissions.drain(30), timeout=5)
+        await asyncio.wait_for(house.gate.close(), timeout=5)
         assert outcomes(await house.stored(job)) == [("one", "refused"), ("one", "planned")]
 
 
@@ -704,7 +704,7 @@ async def test_a_job_that_waits_for_a_busy_vendor_goes_on_waiting(
         sent_at.set_result(datetime.now(UTC))
 
     transport.on_send = note
-    monkeypatch.setattr("musicgate.gateway.tracker.Tracker.watch", lambda *_: None)
+    monkeypatch.setattr("musicgate.gateway.scheduler.Scheduler.take", lambda *_: None)
     async with Gateway.open(settings_for(ONE), plugins=host_of(ONE)):
         assert await asyncio.wait_for(sent_at, timeout=20) >= not_before - timedelta(milliseconds=5)
 

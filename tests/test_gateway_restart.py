@@ -12,7 +12,7 @@ from musicgate import FailureClass, Gateway, HttpRequest, Job, JobNotFoundError,
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.audio import riff_wav
 from musicgate.gateway import facade
-from musicgate.gateway.take_up import spread_s
+from musicgate.gateway.recover import spread_s
 from musicgate.model import Attempt, AttemptOutcome, Failure, RoutingOptions, Stage, Track
 from musicgate.settings import FollowSettings, ServerSettings
 from tests.fake_vendor import (
@@ -320,8 +320,8 @@ async def test_stopping_gateway_lets_a_running_call_end_and_begins_no_other(mach
     assert len(machine.transport.sent) == 2
 
 
-async def test_many_open_jobs_are_all_taken_up(machine: Machine) -> None:
-    machine.monkeypatch.setattr("musicgate.gateway.take_up._PAGE", 2)
+async def test_many_open_jobs_are_all_recovered(machine: Machine) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.recover._PAGE", 2)
     await machine.leave(*(left(AttemptOutcome.SENT, f"music_{number}") for number in range(5)))
     async with machine.start(ONE) as gate:
         states = [(await gate.find(f"music_{number}")).state for number in range(5)]

@@ -117,10 +117,20 @@ def test_verdict_moves_a_job(
 @pytest.mark.parametrize("state", [COMPLETED, FAILED])
 def test_final_state_absorbs_everything(state: JobState) -> None:
     final = job(state)
-    update = JobUpdate(native_id="n", native_status="w", tracks=(SONG,), failure=REFUSED)
+    update = JobUpdate(native_status="w", tracks=(SONG,), failure=REFUSED)
     assert apply(final, update, IN_PROGRESS, LATER) is final
     assert fail(final, REFUSED, LATER) is final
     assert settle(final, [], Usage(), LATER) is final
+
+
+@pytest.mark.parametrize("state", [COMPLETED, FAILED])
+def test_attempt_of_a_final_job_still_learns_the_vendors_id_and_nothing_else_changes(state: JobState) -> None:
+    final = job(state)
+    update = JobUpdate(native_id="n", native_status="w", tracks=(SONG,), failure=REFUSED)
+    after = apply(final, update, IN_PROGRESS, LATER)
+    assert (after.native_id, after.attempts[-1].outcome) == ("n", AttemptOutcome.ACCEPTED)
+    assert attrs.evolve(after, attempts=final.attempts) == final
+    assert history(final, after, LATER) == ()
 
 
 def test_delivered_job_hears_nothing_more() -> None:
@@ -329,7 +339,7 @@ def test_no_sequence_of_answers_turns_a_job_back(steps: list[tuple[JobUpdate, fl
             assert old.native_id in {None, new.native_id}
             assert not (old.audio_url and not new.audio_url)
         if current.state.is_final or current.delivered_at:
-            assert following is current
+            assert attrs.evolve(following, attempts=current.attempts) == current
         again = apply(following, update, _WORDS.get(update.native_status or ""), now)
         assert again.state is following.state
         assert again.native_id == following.native_id

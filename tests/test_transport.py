@@ -36,6 +36,9 @@ class StoppedClock:
     def now(self) -> datetime:
         return NOW
 
+    def steady(self) -> datetime:
+        return self.now()
+
     async def sleep(self, delay_s: float) -> None:
         raise AssertionError("the transport never sleeps")
 

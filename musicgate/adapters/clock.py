@@ -9,19 +9,22 @@ _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
 class SystemClock:
-    """The clock of this machine, as it stood when this was made, and how long that is ago.
+    """The two clocks of this machine: the wall clock, and a steady one that nobody sets.
 
-    Somebody who sets the machine's clock moves no deadline: a job must not expire because of a correction by an hour. The price is that a
-    process which was started with a wrong clock keeps it until it is started again.
+    Signatures and the dates that people see need the wall clock, as it is now: a machine that booted with a wrong time is corrected while
+    it runs. Deadlines, windows and pauses need the steady one: a job must not expire because somebody moved the wall clock by an hour.
     """
 
     def __init__(self) -> None:
-        """Look at both clocks once."""
         self._started = datetime.now(UTC)
         self._mark_s = time.clock_gettime(_STEADY)
 
     def now(self) -> datetime:
-        """Aware UTC time."""
+        """Wall time, aware UTC."""
+        return datetime.now(UTC)
+
+    def steady(self) -> datetime:
+        """Steady time: the wall time at the start of this process, and how long that is ago."""
         return self._started + timedelta(seconds=time.clock_gettime(_STEADY) - self._mark_s)
 
     async def sleep(self, delay_s: float) -> None:

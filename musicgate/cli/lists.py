@@ -134,10 +134,11 @@ def _record(record: PluginRecord) -> dict[str, object]:
 
 def _live(config: str | None) -> list[LiveProvider]:
     """The providers that are not switched off, in the operator's order."""
+    from musicgate.adapters.clock import SystemClock
     from musicgate.cli.configuration import read_all
     from musicgate.gateway.compose import live_providers
 
-    found = live_providers(*read_all(config))
+    found = live_providers(*read_all(config), SystemClock())
     by_order: Callable[[LiveProvider], tuple[int, str]] = lambda live: (live.provider.priority, live.name)  # noqa: E731
     return sorted(found.values(), key=by_order)
 

@@ -1,14 +1,14 @@
-"""Lets an account's wishes in, or not: counts its create calls, its open jobs and what they will cost, in memory; the rules are `musicgate.limits`'s.
+"""Enforces per-account quotas before a job is created: create calls, open jobs, and what they will cost; the rules are `musicgate.limits`'s.
 
 The book of open jobs is complete because a store belongs to one process: it is filled from the store at the start and follows every stored
-version from then on. A wish stands in it from the moment in which it is let in, before it is stored, and no other task runs between counting
-and writing down; so no crowd of wishes can slip past a limit together.
+version from then on. A request is in it from the moment in which it is let in, before it is stored, and no other task runs between counting
+and writing down; so no burst of requests can slip past a limit together.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
@@ -20,22 +20,42 @@ from musicgate.routing import find_offer, strip_suffix
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+    from types import TracebackType
 
     from musicgate.model import Job, MusicRequest, Provider
-    from musicgate.ports import JobStore
+    from musicgate.ports import Clock, JobStore
     from musicgate.settings import Settings
 
 #: Windows of accounts that made no call for a minute are thrown away when there are more than this.
 _MAX_IDLE_WINDOWS = 1_000
 
 
-@attrs.frozen(kw_only=True)
-class Admitted:
-    """A wish that was let in: for which job to be, and when it was counted."""
+class Reservation:
+    """What a request holds of its account's quota: a context manager that gives it back, unless its job was stored."""
 
-    account: str
-    job_id: str
-    counted_s: float
+    def __init__(self, admission: Admission, account: str, job_id: str, counted_s: float) -> None:
+        self._admission = admission
+        self._account = account
+        self._job_id = job_id
+        self._counted_s = counted_s
+        self._is_kept = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_kept:
+            self._admission.forget(self._job_id)
+
+    def keep(self) -> None:
+        """The job is stored: from now on it is counted until it ends."""
+        self._is_kept = True
+
+    def take_back_call(self) -> None:
+        """Count the call no longer: it was a duplicate of an earlier one."""
+        self._admission.take_back_call(self._account, self._counted_s)
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +68,7 @@ class Admission:
     """The limits of all accounts, and where each of them stands."""
 
     def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
-        """Begin with an empty book. ``providers`` are the declarations by plugin."""
+        """Start with an empty book. ``providers`` are the declarations by plugin."""
         self._settings = settings
         self._providers = providers
         self._windows: dict[str, limits.CallWindow] = {}
@@ -56,22 +76,28 @@ class Admission:
         self._open_of: Counter[str] = Counter()
         self._usd_nanos_of: Counter[str] = Counter()
 
-    async def admit(
-        self, store: JobStore, request: MusicRequest, *, account: str, job_id: str, now: datetime
-    ) -> Admitted:
-        """Let a wish in, and count it.
+    @property
+    def open_jobs(self) -> int:
+        """Number of jobs and requests that count as open, of all accounts."""
+        return len(self._open)
+
+    async def reserve(
+        self, store: JobStore, request: MusicRequest, *, account: str, job_id: str, clock: Clock
+    ) -> Reservation:
+        """Let a request in, and count it.
 
         Raises:
             LimitReachedError: one more is too many; nothing was counted.
         """
         allowed, spent = self._limits_of(account), 0
+        now, steady = clock.now(), clock.steady()
         if allowed.max_usd_per_day:
             spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
         # From here on to the end nothing is awaited.
-        standing = self._standing(account, now)
+        standing = self._standing(account, steady)
         standing = attrs.evolve(standing, usd_nanos=standing.usd_nanos + spent)
-        wish_usd_nanos = self._cheapest(request)
-        no = limits.refusal(allowed, standing, wish_usd_nanos, now)
+        expected_nanos = self._cheapest(request)
+        no = limits.refusal(allowed, standing, expected_nanos, now)
         if no is not None:
             raise LimitReachedError(
                 no.limit.value,
@@ -80,16 +106,16 @@ class Admission:
                 retry_after_s=no.retry_after_s,
                 min_usd=None if no.min_usd_nanos is None else no.min_usd_nanos / NANOS_PER_USD,
             )
+        counted_s = steady.timestamp()
         if allowed.requests_per_minute:
-            self._window(account, now.timestamp()).count(now.timestamp())
-        self._put(job_id, _OpenJob(account=account, usd_nanos=wish_usd_nanos))
-        return Admitted(account=account, job_id=job_id, counted_s=now.timestamp())
+            self._window(account, counted_s).count(counted_s)
+        self._put(job_id, _OpenJob(account=account, usd_nanos=expected_nanos))
+        return Reservation(self, account, job_id, counted_s)
 
-    def take_back(self, admitted: Admitted) -> None:
-        """Undo the admission of a wish that was none: its idempotency key had been used."""
-        self.forget(admitted.job_id)
-        if admitted.account in self._windows:
-            self._windows[admitted.account].take_back(admitted.counted_s)
+    def take_back_call(self, account: str, counted_s: float) -> None:
+        """Count a call no longer that turned out to be a duplicate."""
+        if account in self._windows:
+            self._windows[account].take_back(counted_s)
 
     def note(self, job: Job) -> None:
         """Take a stored version of a job into the book."""
@@ -108,9 +134,9 @@ class Admission:
         if not self._open_of[gone.account]:
             del self._open_of[gone.account], self._usd_nanos_of[gone.account]
 
-    def headers(self, account: str, now: datetime) -> dict[str, str]:
+    def headers(self, account: str, steady: datetime) -> dict[str, str]:
         """What an answer to the account tells about its limits."""
-        return limits.rate_limit_fields(self._limits_of(account), self._standing(account, now))
+        return limits.rate_limit_fields(self._limits_of(account), self._standing(account, steady))
 
     def _put(self, job_id: str, entry: _OpenJob) -> None:
         if self._open.get(job_id) == entry:
@@ -120,11 +146,11 @@ class Admission:
         self._open_of[entry.account] += 1
         self._usd_nanos_of[entry.account] += entry.usd_nanos
 
-    def _standing(self, account: str, now: datetime) -> limits.Standing:
+    def _standing(self, account: str, steady: datetime) -> limits.Standing:
         standing = limits.Standing(open_jobs=self._open_of[account], usd_nanos=self._usd_nanos_of[account])
         if not self._limits_of(account).requests_per_minute:
             return standing
-        seconds = now.timestamp()
+        seconds = steady.timestamp()
         window = self._window(account, seconds)
         return attrs.evolve(
             standing, requests_left=window.left(seconds), requests_wait_s=window.wait_s(seconds)

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 #: Seconds until a busy vendor is asked once more, where it named no time.
 RESEND_S = 10.0
 MAX_RESENDS = 3
+_MAYBE_TAKEN = frozenset({AttemptOutcome.SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
 
 
 def plan(choice: Choice, outcome: AttemptOutcome, now: datetime) -> Attempt:
@@ -52,15 +53,15 @@ def with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
 
 
 def with_next(job: Job, choice: Choice, attempt: Attempt) -> Job:
-    """An open job with one more attempt."""
-    if job.state.is_final:
+    """An open job with one more attempt. Never while an attempt may still have been taken."""
+    if job.state.is_final or (job.attempt and job.attempt.outcome in _MAYBE_TAKEN):
         return job
     return attrs.evolve(with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
 
 
 def started(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
-    """A job whose turn has come: from here on its call may cost money. Its deadline counts from here."""
-    if job.state.is_final or job.attempt is None:
+    """A job that has its slot: from here on its call may cost money. Its deadline counts from here."""
+    if job.state.is_final or job.attempt is None or job.attempt.outcome is not AttemptOutcome.PLANNED:
         return job
     state = JobState.IN_PROGRESS if blocking else job.state
     sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
@@ -78,19 +79,36 @@ def accepted(job: Job, now: datetime) -> Job:
 
 def refused(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
     """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
-    if job.native_id is not None:
+    attempt = job.attempt
+    if job.native_id is not None or attempt is None or attempt.outcome is not AttemptOutcome.SENT:
         return job
     noted = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
     return noted if body is None else attrs.evolve(noted, native_response=body)
 
 
-def resend_wait_s(job: Job, failure: Failure, now: datetime) -> float | None:
+def lost(job: Job, failure: Failure, now: datetime, *, adoptable: bool) -> Job:
+    """A job whose outcome is unknown: it waits for a callback where one can come, else it ends and may have cost money.
+
+    A callback that was faster than the broken answer knows better.
+    """
+    attempt = job.attempt
+    if job.native_id is not None or attempt is None or attempt.outcome is not AttemptOutcome.SENT:
+        return job
+    noted = lifecycle.with_outcome(job, AttemptOutcome.UNKNOWN, now, failure)
+    return noted if adoptable else lifecycle.fail(noted, attrs.evolve(failure, may_have_cost=True), now)
+
+
+def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
     """Seconds until a refused call may be made once more; None = never.
 
     At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited for.
     """
     resent = sum(attempt.not_before is not None for attempt in job.attempts)
     wait_s = RESEND_S if failure.retry_after_s is None else failure.retry_after_s
-    if not failure.rule.resend or resent >= MAX_RESENDS or now + timedelta(seconds=wait_s) >= job.deadline_at:
+    if (
+        not failure.rule.resend
+        or resent >= MAX_RESENDS
+        or steady + timedelta(seconds=wait_s) >= job.deadline_at
+    ):
         return None
     return wait_s

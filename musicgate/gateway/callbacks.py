@@ -1,7 +1,8 @@
-"""A vendor calls: check the token and the signature, adopt a job whose create answer was lost, and look now; believe nothing else.
+"""A vendor calls: check the token and the signature, adopt a job whose create answer was lost, and poll now; believe nothing else.
 
 A callback is a hint. No state, no link and no audio is taken from it; the one thing it may bring is the vendor's task id, and only for a job
-that has none. Whether that id is right is then asked of the vendor itself.
+that has none. Whether that id is right is then asked of the vendor itself. A job that was cancelled while its create call was in flight takes
+the id as well: only with it can the vendor be told to stop.
 
 A signed one is taken once: its time stamp bounds how old it may be, and within that time the same one again is answered and ignored.
 """
@@ -12,6 +13,7 @@ import hashlib
 import hmac
 import logging
 from collections import OrderedDict
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 from musicgate import lifecycle
@@ -27,11 +29,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
+class Hint(Enum):
+    """What a callback is good for."""
+
+    NOTHING = auto()
+    POLL = auto()
+    #: It brought the id of a job that was cancelled before: now the vendor can be told.
+    STOP = auto()
+
+
 class SeenCallbacks:
-    """The last signed callbacks that were taken, as digests. After a restart it is empty: one look too many does no harm."""
+    """The last signed callbacks that were taken, as digests. After a restart it is empty: one poll too many does no harm."""
 
     def __init__(self, capacity: int = 10_000) -> None:
-        """Remember so many."""
         self._capacity = capacity
         self._digests: OrderedDict[bytes, None] = OrderedDict()
 
@@ -53,14 +63,14 @@ async def receive_callback(
     token: str,
     headers: Mapping[str, str],
     body: bytes,
-) -> bool:
+) -> Hint:
     """Take a callback.
 
     Args:
         headers: with lower-case names.
 
     Returns:
-        True if the job is worth a look now.
+        What to do now.
 
     Raises:
         JobNotFoundError: no such job, or the token is not the job's.
@@ -70,13 +80,15 @@ async def receive_callback(
     if job is None or not hmac.compare_digest(job.callback_token.encode(), token.encode()):
         raise JobNotFoundError(job_id)
     live = context.live(job)
-    if live is None or job.state.is_final:
-        return False
+    if live is None or (
+        job.state.is_final and (job.native_id is not None or not lifecycle.was_cancelled(job))
+    ):
+        return Hint.NOTHING
     try:
         claim = live.plugin.parse_callback(headers, body, live.settings, context.clock.now().timestamp())
     except MusicgateError as error:
-        _log.warning("job %s: a callback cannot be read (%s); looking all the same", job_id, error)
-        return job.native_id is not None
+        _log.warning("job %s: a callback cannot be read (%s); polling all the same", job_id, error)
+        return Hint.NOTHING if job.native_id is None else Hint.POLL
     if claim.verified is False:
         _log.warning("job %s: a callback was refused: %s", job_id, claim.message)
         raise UnauthorisedError("invalid_signature", claim.message or "the callback's signature is not good")
@@ -84,14 +96,16 @@ async def receive_callback(
     digest = hashlib.sha256(job_id.encode() + b"\n" + body).digest()
     if claim.verified and digest in seen:
         # Not an error: kie.ai asks for idempotency, sends again what it thinks was not taken, and gives a song a bad end over it.
-        return False
+        return Hint.NOTHING
     if job.native_id is None and claim.native_id is not None:
         now = context.clock.now()
         update = JobUpdate(native_id=claim.native_id)
         job = await record.change(context, job, lambda current: lifecycle.apply(current, update, None, now))
     if claim.native_id is not None and claim.native_id != job.native_id:
         _log.warning("job %s: a callback names another task than ours; ignored", job_id)
-        return False
+        return Hint.NOTHING
     if claim.verified and job.native_id is not None:
         seen.add(digest)
-    return job.native_id is not None
+    if job.native_id is None:
+        return Hint.NOTHING
+    return Hint.STOP if job.state.is_final else Hint.POLL

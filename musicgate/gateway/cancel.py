@@ -1,4 +1,4 @@
-"""Stops a job at the caller's word: tells the vendor where that can be told, and says honestly what that means for the bill."""
+"""Stops a job at its caller's request: tells the vendor where that is possible, and says honestly what that means for the bill."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from musicgate import lifecycle
 from musicgate.errors import MusicgateError, RequestError
 from musicgate.gateway import record
-from musicgate.gateway.exchange import exchange
+from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hookspecs import Step
 from musicgate.model import AttemptOutcome, Failure, FailureClass
 
@@ -30,30 +30,33 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
         The job as it is stored now; cancelling a cancelled job again changes nothing.
 
     Raises:
-        RequestError: 409, the job has ended already.
+        RequestError: 409, the job has ended already, or the vendor has delivered it, perhaps while it was being told to stop.
     """
-    if job.failure is not None and job.failure.reason is FailureClass.CANCELLED:
+    if lifecycle.was_cancelled(job):
         return job
-    if job.state.is_final or job.delivered_at is not None:
-        message = f"job {job.id} is {'finished' if job.delivered_at else job.state.value}; it cannot be cancelled any more"
-        raise RequestError("not_supported", message, reason="already_final", status=409)
+    _refuse_finished(job)
     never_sent = job.attempt is None or job.attempt.outcome is AttemptOutcome.PLANNED
-    told = not never_sent and await _tell(context, job)
+    is_told = not never_sent and await tell_vendor_to_stop(context, job)
     now = context.clock.now()
 
     def edit(current: Job) -> Job:
-        # Its turn may have come while we decided: then it was sent, and only the vendor knows the rest.
+        if current.delivered_at is not None:
+            return current  # the song is there, and it is paid for
+        # It may have got its slot while we decided: then it was sent, and only the vendor knows the rest.
         sent = current.attempt is not None and current.attempt.outcome is not AttemptOutcome.PLANNED
-        message = (_TOLD if told else _NOT_TOLD) if sent else _NEVER_SENT
+        message = (_TOLD if is_told else _NOT_TOLD) if sent else _NEVER_SENT
         return lifecycle.fail(
             current, Failure(reason=FailureClass.CANCELLED, message=message, may_have_cost=sent), now
         )
 
-    return await record.change(context, job, edit)
+    stored = await record.change(context, job, edit)
+    if not lifecycle.was_cancelled(stored):
+        _refuse_finished(stored)
+    return stored
 
 
-async def _tell(context: GatewayContext, job: Job) -> bool:
-    """True if the vendor took the word."""
+async def tell_vendor_to_stop(context: GatewayContext, job: Job) -> bool:
+    """True if the vendor took it. Never raises: that a vendor cannot be told is no reason to keep a job."""
     live = context.live(job)
     if live is None or job.native_id is None:
         return False
@@ -61,8 +64,15 @@ async def _tell(context: GatewayContext, job: Job) -> bool:
         request = live.plugin.cancel(job, live.settings)
         if request is None:
             return False
-        update = await exchange(context, live, Step.CANCEL, request, job)
+        update = await call_vendor(context, live, Step.CANCEL, request, job)
     except MusicgateError as error:
         _log.warning("job %s: %s could not be told to stop: %s", job.id, live.name, error)
         return False
     return update.failure is None
+
+
+def _refuse_finished(job: Job) -> None:
+    if job.state.is_final or job.delivered_at is not None:
+        word = "finished" if job.delivered_at else job.state.value
+        message = f"job {job.id} is {word}; it cannot be cancelled any more"
+        raise RequestError("not_supported", message, reason="already_final", status=409)

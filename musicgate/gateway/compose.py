@@ -13,8 +13,8 @@ from ulid import ULID
 from musicgate.errors import ConfigError, InvalidRequestError, PluginError
 from musicgate.gateway.admit import Admission
 from musicgate.gateway.context import GatewayContext, LiveProvider
+from musicgate.gateway.create_queue import CreateQueue
 from musicgate.gateway.health import Health
-from musicgate.gateway.turns import Turns
 from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.settings import check_webhooks, resolve
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from musicgate.model import Job
     from musicgate.plugins import PluginHost
+    from musicgate.ports import Clock
     from musicgate.settings import Settings
 
 _TOKEN_BYTES = 24
@@ -46,10 +47,10 @@ async def furnish(
     from musicgate.adapters.webhook_client import AiohttpWebhookClient
 
     check_webhooks(settings)
-    providers = live_providers(settings, host)
+    clock = SystemClock()
+    providers = live_providers(settings, host, clock)
     declared = [live.provider for live in providers.values()]
     schema = compose_request_schema(declared)
-    clock = SystemClock()
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
         allow_private_addresses = settings.network.allow_private_addresses
@@ -77,7 +78,7 @@ async def furnish(
         )
 
 
-def live_providers(settings: Settings, host: PluginHost) -> dict[str, LiveProvider]:
+def live_providers(settings: Settings, host: PluginHost, clock: Clock) -> dict[str, LiveProvider]:
     """Every provider that is installed and not switched off, with the operator's settings checked.
 
     Raises:
@@ -107,7 +108,9 @@ def live_providers(settings: Settings, host: PluginHost) -> dict[str, LiveProvid
             provider=declared,
             settings=resolved.settings,
             key=resolved.key,
-            turns=Turns(parallel=declared.max_parallel_creates, window=declared.create_window, speed=speed),
+            create_queue=CreateQueue(
+                clock, parallel=declared.max_parallel_creates, window=declared.create_window, speed=speed
+            ),
             health=Health(name, speed),
         )
     return live

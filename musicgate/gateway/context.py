@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from musicgate.gateway.admit import Admission
+    from musicgate.gateway.create_queue import CreateQueue
     from musicgate.gateway.health import Health
-    from musicgate.gateway.turns import Turns
     from musicgate.model import Job, Provider, ProviderSettings, Secret
     from musicgate.plugins import PluginHost
     from musicgate.ports import AssetStore, Clock, JobStore, Transport, WebhookClient
@@ -27,7 +27,7 @@ class LiveProvider:
 
     Attributes:
         provider: the declaration, with the operator's priority.
-        turns: the queue for create calls, as many and as often as its vendor takes them.
+        create_queue: hands out slots for create calls, as many and as often as its vendor takes them.
         health: its circuit breaker.
     """
 
@@ -35,7 +35,7 @@ class LiveProvider:
     provider: Provider
     settings: ProviderSettings
     key: Secret | None
-    turns: Turns
+    create_queue: CreateQueue
     health: Health
 
     @property
@@ -84,6 +84,12 @@ class GatewayContext:
         """Take note of a job version that was stored, and tell of it."""
         self.admission.note(after)
         self.tell(before, after)
+
+    def ended(self, job: Job) -> None:
+        """Take note of a stored job that has ended, whoever stored it: what was not told then is told now."""
+        self.admission.forget(job.id)
+        self.tell(job, job)
+        self.announced.set()
 
     def callback_url(self, job_id: str, token: str) -> str | None:
         """Where vendors call us about a job; None when they cannot reach us."""

@@ -1,15 +1,20 @@
-"""From a wish that was read to a job that is being sent: let in, prepared, stored; the order of these steps is the contract's.
+"""From a request that was read to a job that is being sent: quota, plan, job; the order of these steps is the contract's.
 
-The account's limits come before routing, so that a caller who may not ask learns nothing by asking; nothing is counted for a wish that is
-refused after that, but its call.
+The account's limits come before routing, so that a caller who may not ask learns nothing by asking; nothing is counted for a request that
+is refused after that, but its call.
+
+What a request takes on the way (its reservation, a slot) is given back by the block that took it, unless its call took it over.
 """
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+import attrs
+
 from musicgate.errors import LimitReachedError, ProviderError
-from musicgate.gateway import submit
+from musicgate.gateway import send
 from musicgate.gateway.idempotency import claim_of
 from musicgate.gateway.prepare import prepare
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
@@ -17,81 +22,114 @@ from musicgate.model import Failure, FailureClass, IdempotencyClaim
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
-    from musicgate.gateway.prepare import Choice
-    from musicgate.gateway.submissions import Submissions
-    from musicgate.model import Job, MusicRequest
+    from musicgate.gateway.in_flight import InFlight
+    from musicgate.gateway.prepare import Choice, Preparation
+    from musicgate.model import Job, JsonValue, MusicRequest
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` tells of the fields."""
+
+    request: MusicRequest
+    account: str
+    generation_id: str | None
+    strict: bool
+    beta_channel: bool
+    explain: bool
+    wait_s: float
+    idempotency: IdempotencyKey | None
 
 
 async def create(
-    context: GatewayContext,
-    submissions: Submissions,
-    request: MusicRequest,
-    *,
-    account: str,
-    generation_id: str | None,
-    strict: bool,
-    beta_channel: bool,
-    wait_s: float,
-    idempotency: IdempotencyKey | None,
+    context: GatewayContext, in_flight: InFlight, submission: Submission
 ) -> Job | IdempotencyClaim:
-    """Make a job of a wish and send it; `musicgate.gateway.Gateway.submit` tells of the arguments.
+    """Make a job of a request and send it.
 
     Returns:
         The job; or the earlier use of its key, and then nothing was counted, stored or sent.
 
     Raises:
-        RequestError: the caller can mend it, or has to wait; nothing was stored or sent.
-        ProviderError: nobody can be asked, for lack of a key, or because too many wishes wait; nothing was stored or sent.
+        RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
+        ProviderError: nobody can be asked, for lack of a key, or because too many jobs wait; nothing was stored or sent.
         StorageError: the job could not be stored; nothing was sent.
+        GatewayClosedError: the gateway closes; nothing was sent.
     """
-    now = context.clock.now()
-    job_id, token = context.new_id("music_"), context.new_token()
-    try:
-        admitted = await context.admission.admit(
-            context.store, request, account=account, job_id=job_id, now=now
+    account, key = submission.account, submission.idempotency
+    job_id = context.new_id("music_")
+    with ExitStack() as held:
+        try:
+            reservation = held.enter_context(
+                await context.admission.reserve(
+                    context.store, submission.request, account=account, job_id=job_id, clock=context.clock
+                )
+            )
+        except LimitReachedError:
+            # Perhaps it was a duplicate of this very call that took the last place: then both get the same.
+            duplicate = None if key is None else await in_flight.duplicate(account, key)
+            if duplicate is None:
+                raise
+            return duplicate
+        token = context.new_token()
+        prepared = prepare(
+            context,
+            submission.request,
+            callback_url=context.callback_url(job_id, token),
+            strict=submission.strict,
+            beta_channel=submission.beta_channel,
         )
-    except LimitReachedError:
-        # Perhaps it was a twin of this very call that took the last place: then both hear the same.
-        twin = None if idempotency is None else await submissions.twin(account, idempotency)
-        if twin is None:
-            raise
-        return twin
-    try:
-        url = context.callback_url(job_id, token)
-        prepared = prepare(context, request, callback_url=url, strict=strict, beta_channel=beta_channel)
-        choices = _with_room(submit.with_keys(prepared.choices))
-    except BaseException:
-        context.admission.forget(job_id)
-        raise
-    for choice in choices:
-        choice.live.health.note_wish(now)
-    turn = choices[0].live.turns.try_enter(now)
-    job = submit.new_job(
-        context,
-        request,
-        choices[0],
-        job_id=job_id,
-        token=token,
-        account=account,
-        generation_id=generation_id or context.new_id("G-"),
-        warnings=prepared.warnings,
-        has_turn=turn is not None,
-    )
-    claim = None if idempotency is None else claim_of(idempotency, job)
-    begun = await submissions.begin(job, choices, claim, wait_s, turn)
+        choices = _with_room(send.with_keys(prepared.choices))
+        for choice in choices:
+            choice.live.health.note_wish(context.clock.steady())
+        slot = choices[0].live.create_queue.try_slot()
+        if slot is not None:
+            held.enter_context(slot)
+        job = send.new_job(
+            context,
+            submission.request,
+            choices[0],
+            job_id=job_id,
+            token=token,
+            account=account,
+            generation_id=submission.generation_id or context.new_id("G-"),
+            warnings=prepared.warnings,
+            routing=_explained(prepared) if submission.explain else None,
+            has_slot=slot is not None,
+        )
+        call = in_flight.start(
+            job,
+            choices,
+            claim=None if key is None else claim_of(key, job),
+            reservation=reservation,
+            slot=slot,
+            held=held,
+            wait_s=submission.wait_s,
+        )
+    begun = await in_flight.answer(call, submission.wait_s)
     if isinstance(begun, IdempotencyClaim):
-        context.admission.take_back(admitted)
+        reservation.take_back_call()
     return begun
 
 
+def _explained(prepared: Preparation) -> JsonValue:
+    """Who was considered for a request, and why the others were not; stored with the job, since tomorrow's answer is another one."""
+    return {
+        "candidates": [choice.live.name for choice in prepared.choices],
+        "excluded": [
+            {"provider_plugin": excluded.plugin, "reason": excluded.reason, "message": excluded.message}
+            for excluded in prepared.excluded
+        ],
+    }
+
+
 def _with_room(choices: tuple[Choice, ...]) -> tuple[Choice, ...]:
-    """The choices at which one more wish may wait.
+    """The choices at which one more job may wait.
 
     Raises:
         ProviderError: there is none.
     """
-    with_room = tuple(choice for choice in choices if not choice.live.turns.is_full)
+    with_room = tuple(choice for choice in choices if not choice.live.create_queue.is_full)
     if not with_room:
-        message = f"{choices[0].live.turns.waiting} wishes wait for {choices[0].live.name} already"
+        message = f"{choices[0].live.create_queue.waiting} jobs wait for {choices[0].live.name} already"
         raise ProviderError(Failure(reason=FailureClass.RATE_LIMITED, message=message))
     return with_room

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from musicgate.wire import HttpRequest, HttpResponse
 
 #: A plugin may ask for this many further requests before its answer counts as confused.
-_MAX_FURTHER_CALLS = 3
+MAX_FURTHER_CALLS = 3
 _MASK = "***"
 #: What lies deeper in a vendor's JSON is not kept.
 _MAX_DEPTH = 100
@@ -48,14 +48,14 @@ async def _converse(
     context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, job: Job
 ) -> JobUpdate:
     response = await _send(context, live, step, request)
-    for further in range(_MAX_FURTHER_CALLS + 1):
+    for further in range(MAX_FURTHER_CALLS + 1):
         try:
             answer = live.plugin.parse(step, response, job, live.settings)
         except (PluginError, RequestError) as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):
             return answer
-        if further == _MAX_FURTHER_CALLS:
+        if further == MAX_FURTHER_CALLS:
             break
         step = Step.NEXT
         try:

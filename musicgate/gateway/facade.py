@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgate import lifecycle
-from musicgate.errors import JobNotFoundError, ProviderError
+from musicgate.errors import JobNotFoundError, MusicgateError, ProviderError, RequestError
 from musicgate.gateway import prepare as preparing
-from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
-from musicgate.gateway.cancel import cancel
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.cancel import cancel, tell_vendor_to_stop
 from musicgate.gateway.compose import furnish
-from musicgate.gateway.create import create
+from musicgate.gateway.create import Submission, create
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.follow import advance
-from musicgate.gateway.submissions import Submissions
+from musicgate.gateway.in_flight import InFlight
+from musicgate.gateway.recover import grant_time, open_jobs, recover, spread_s
+from musicgate.gateway.scheduler import Scheduler
+from musicgate.gateway.supervisor import Supervisor
 from musicgate.gateway.sweep import Sweeper
-from musicgate.gateway.take_up import spread_s, take_up
-from musicgate.gateway.tracker import Tracker
 from musicgate.gateway.webhooks import Webhooks
 from musicgate.model import IdempotencyClaim
 from musicgate.plugins import load_plugins
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
+    from musicgate.gateway.in_flight import Call
     from musicgate.gateway.prepare import Preparation
+    from musicgate.gateway.supervisor import ServiceReport
     from musicgate.model import Job, JobEvent, JobQuery, MusicRequest
     from musicgate.plugins import PluginHost
 
@@ -51,10 +54,11 @@ class Gateway:
         #: The messages to customers about their jobs.
         self.webhooks = Webhooks(context)
         self._changes = changes
-        self._submissions = Submissions(context, self._follow)
+        self._supervisor = Supervisor()
+        self._in_flight = InFlight(context, self._supervisor, self._take_over)
         self._callbacks = SeenCallbacks()
-        self._tracker = Tracker(
-            lambda job_id: advance(context, job_id),
+        self._scheduler = Scheduler(
+            lambda job_id: advance(context, job_id, self._in_flight.resume),
             concurrency=context.settings.follow.concurrency,
             min_gap_s=1.0 / context.speed,
         )
@@ -83,24 +87,31 @@ class Gateway:
 
         def changed(before: Job | None, after: Job) -> None:
             changes.tell(after.id)
+            if before is after:
+                return  # nothing new for plugins
             for name in host.notify(before, after):
                 _log.error("plugin %s: job_changed raised", name)
 
         async with furnish(settings, host, changed) as context:
             gateway = cls(context, changes)
-            housework = [
-                asyncio.create_task(gateway._tracker.run(), name="tracker"),
-                asyncio.create_task(Sweeper(context).run(), name="sweeper"),
-                asyncio.create_task(gateway.webhooks.run(), name="webhooks"),
-            ]
             try:
-                await gateway._take_up()
+                await gateway._recover()
+                gateway._start()
                 yield gateway
             finally:
-                for task in housework:
-                    task.cancel()
-                await asyncio.gather(*housework, return_exceptions=True)
-                await gateway._submissions.drain(settings.server.drain_s)
+                await gateway.close()
+
+    def _start(self) -> None:
+        """Begin the work in the background."""
+        self._supervisor.start("scheduler", self._scheduler.run)
+        self._supervisor.start("sweeper", Sweeper(self.context).run)
+        self._supervisor.start("courier", self.webhooks.run)
+
+    async def close(self) -> None:
+        """Stop the work in the background: calls in flight get ``server.drain_s`` to end, what waits stays stored. `open` does this."""
+        self._in_flight.close()
+        await self._supervisor.stop_services()
+        await self._supervisor.finish(self.context.settings.server.drain_s)
 
     def read(self, body: object) -> MusicRequest:
         """A wish from parsed JSON, checked against the composed schema.
@@ -137,28 +148,32 @@ class Gateway:
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
+        explain: bool = False,
         wait_s: float | None = None,
         idempotency: IdempotencyKey | None = None,
     ) -> Job:
-        """Store a wish and send it.
+        """Store a request and send it.
 
         Args:
             account: whose job it is.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
-            wait_s: how long to wait for a turn, and for a blocking vendor; None = ``server.create_wait_s``.
-            idempotency: the caller's key. A key that was used for the same wish gives the job of that time, whose
+            explain: keep with the job who was considered, and why others were not.
+            wait_s: how long to wait for a slot, and for a blocking vendor; None = ``server.create_wait_s``.
+            idempotency: the caller's key. A key that was used for the same request gives the job of that time, whose
                 ``generation_id`` is another one than this call's; nothing is sent then.
 
         Returns:
-            The job: accepted, or in progress at a blocking vendor, or queued until its turn comes, or failed. Whether a failed one was ever accepted stands in its attempts.
+            The job: accepted, or in progress at a blocking vendor, or queued until it gets a slot, or failed. Its attempts say whether a
+            failed one was ever accepted. What was stored is always returned, whatever breaks after that.
 
         Raises:
             RequestError: the caller can mend it; nothing was stored or sent.
             LimitReachedError: the account may not have one more job yet; nothing was stored or sent.
             AllCandidatesFailedError: no provider of this model has a key; nothing was stored or sent.
-            StorageError: the job could not be stored; nothing was sent.
+            StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
+            GatewayClosedError: the gateway closes.
         """
         context = self.context
         if idempotency is not None:
@@ -166,17 +181,17 @@ class Gateway:
             if earlier is not None:
                 return await self._again(earlier, idempotency)
         self.webhooks.check(account, request.webhook_url)
-        begun = await create(
-            context,
-            self._submissions,
-            request,
+        submission = Submission(
+            request=request,
             account=account,
             generation_id=generation_id,
             strict=strict,
             beta_channel=beta_channel,
+            explain=explain or request.meta or request.debug.enabled,
             wait_s=context.settings.server.create_wait_s if wait_s is None else wait_s,
             idempotency=idempotency,
         )
+        begun = await create(context, self._in_flight, submission)
         if isinstance(begun, IdempotencyClaim):
             return await self._again(begun, idempotency)
         return begun
@@ -238,7 +253,8 @@ class Gateway:
         """
         job = await self.find(job_id, account=account)
         if not job.state.is_final and job.delivered_at is None:
-            await cancel(self.context, job)
+            with suppress(RequestError):  # it ended meanwhile, or was delivered
+                await cancel(self.context, job)
         await self.context.assets.delete(job.id)
         await self.context.store.delete(job.id)
         self.context.admission.forget(job.id)
@@ -282,51 +298,76 @@ class Gateway:
         return self.context.assets.local_path(asset) if asset else None
 
     async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
-        """Take a vendor's callback and look at the job if it is worth it.
+        """Take a vendor's callback and poll the job if it is worth it.
 
         Raises:
             JobNotFoundError: no such job, or the token is not the job's.
             UnauthorisedError: the signature is missing, wrong or stale.
         """
-        if await receive_callback(self.context, self._callbacks, job_id, token, headers, body):
-            self._tracker.wake(job_id)
+        hint = await receive_callback(self.context, self._callbacks, job_id, token, headers, body)
+        if hint is Hint.POLL and not (self._in_flight.wake(job_id) or self._scheduler.wake(job_id)):
+            self._scheduler.take(job_id, 0.0)
+        if hint is Hint.STOP:
+            self._supervisor.spawn(f"stop {job_id}", self._stop_late(job_id))
 
     @property
     def open_jobs(self) -> int:
-        """Number of jobs that are watched by this process."""
-        return len(self._tracker) + len(self._submissions)
+        """Number of open jobs that this process owns: in flight or scheduled."""
+        return self.jobs_in_flight + self.jobs_scheduled
+
+    @property
+    def jobs_in_flight(self) -> int:
+        """Number of jobs whose create call is in flight, or waits for a slot."""
+        return len(self._in_flight)
+
+    @property
+    def jobs_scheduled(self) -> int:
+        """Number of jobs that wait for their next step."""
+        return len(self._scheduler)
+
+    @property
+    def background(self) -> Mapping[str, ServiceReport]:
+        """How the services in the background are doing, by name."""
+        return self._supervisor.services
 
     async def _again(self, earlier: IdempotencyClaim, key: IdempotencyKey | None) -> Job:
         """The job that a key made the first time."""
         if key is not None:
             key.check(earlier)
-        await self._submissions.wait(earlier.job_id)
+        await self._in_flight.wait(earlier.job_id)
         job = await self.context.store.get(earlier.job_id)
         if job is None:
             raise JobNotFoundError(earlier.job_id)
         return job
 
-    def _follow(self, job: Job) -> None:
-        """Hand an open job to the tracker."""
-        live = self.context.live(job)
-        if job.state.is_final or live is None:
+    def _take_over(self, call: Call, has_failed: bool) -> None:
+        """Hand the job of a call that has ended to the scheduler. Nothing here may fail: the job would lose its owner."""
+        job = call.job
+        if job.state.is_final and not has_failed:
             return
         delay_s = 0.0
-        if job.delivered_at is None:
-            delay_s = lifecycle.next_look_s(
-                job, live.provider.poll, self.context.clock.now(), self.context.speed
-            )
-        self._tracker.watch(job.id, delay_s, live.name)
+        live = self.context.live(job)
+        if live is not None and not has_failed and not call.is_woken and job.delivered_at is None:
+            delay_s = lifecycle.next_look_s(job, live.provider.poll, job.updated_at, self.context.speed)
+        self._scheduler.take(job.id, delay_s, job.plugin or "")
 
-    async def _take_up(self) -> None:
+    async def _stop_late(self, job_id: str) -> None:
+        """Tell a vendor to stop whose task id came only after the cancel."""
+        job = await self.context.store.get(job_id)
+        if job is not None:
+            await tell_vendor_to_stop(self.context, job)
+
+    async def _recover(self) -> None:
         """Go on with every unfinished job of an earlier process."""
-        async for job, choices in take_up(self.context):
+        async for job in open_jobs(self.context):
             self.context.admission.note(job)
+            try:
+                job, choices = await recover(self.context, await grant_time(self.context, job))  # noqa: PLW2901
+            except MusicgateError as error:
+                _log.error("job %s: it cannot be recovered yet: %s", job.id, error)
+                choices = ()
             if choices:
-                self._submissions.resume(job, choices)
-            else:
-                self._tracker.watch(
-                    job.id,
-                    0.0 if job.delivered_at else spread_s(job) / self.context.speed,
-                    job.plugin,
-                )
+                self._in_flight.resume(job, choices)
+            elif not job.state.is_final:
+                delay_s = 0.0 if job.delivered_at else spread_s(job) / self.context.speed
+                self._scheduler.take(job.id, delay_s, job.plugin or "")

@@ -5,27 +5,32 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
 
 from musicgate import audio, lifecycle
 from musicgate.errors import MusicgateError, StorageError
+from musicgate.gateway.supervisor import no_stray_cancellation
 from musicgate.gateway.targets import messages_about
 from musicgate.model import Asset, Failure, FailureClass, JobUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
     from pathlib import Path
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.model import Job, JobState
+    from musicgate.ports import AssetStore, StagedAudio
 
 _log = logging.getLogger(__name__)
 #: A job is changed by a handful of parties; more lost races than this means that something is broken.
 _MAX_RACES = 50
 #: Seconds between tries to store what exists only in memory when our disk fails; the last one repeats.
 _DISK_RETRY_S = (1.0, 3.0, 10.0, 30.0)
+#: Tries of a write that breaks in another way than the disk; it may do so each time.
+_MAX_BROKEN_TRIES = 3
 _DELETED = Failure(reason=FailureClass.CANCELLED, message="the job was deleted")
 
 
@@ -34,7 +39,8 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
 
     Args:
         job: a version of it, perhaps an old one.
-        edit: a pure function; returns the same object when there is nothing to do.
+        edit: a pure function; returns the same object when there is nothing to do. Applied again to its own result it changes nothing:
+            a write whose answer is lost is tried again.
 
     Returns:
         The version that is stored now. For a job that was deleted meanwhile, one that has ended: nothing may be sent for it any more.
@@ -63,29 +69,56 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
     raise StorageError(message)
 
 
-async def insist(context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]]) -> Job:
-    """Write down what a vendor answered to a create call, however long our disk fails: until the job's deadline.
-
-    What the answer brought (an id, paid audio) exists only in this process until it is stored.
+async def insist(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
+    """Store a change that exists only in this process, however long our disk fails: until the job's deadline.
 
     Raises:
         StorageError: the store still fails when the job's time is up.
     """
-    for pause_s in itertools.chain(_DISK_RETRY_S, itertools.repeat(_DISK_RETRY_S[-1])):
+    return await _insist(context, job, lambda: change(context, job, edit))
+
+
+async def fold_insisting(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
+    """Fold the answer to a create call, however long our disk fails; at the least the id that it brought is stored.
+
+    Raises:
+        StorageError: the store still fails when the job's time is up.
+    """
+    try:
+        return await _insist(context, job, lambda: fold(context, job, update))
+    except StorageError:
+        raise
+    except Exception:
+        if update.native_id is None:
+            raise
+        _log.exception("job %s: its answer cannot be folded; only the vendor's id is kept", job.id)
+        now, bare = context.clock.now(), JobUpdate(native_id=update.native_id)
+        return await insist(context, job, lambda current: lifecycle.apply(current, bare, None, now))
+
+
+async def _insist(context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]]) -> Job:
+    """Repeat a write: while our disk fails, up to the job's deadline; after any other error a few times."""
+    pauses = itertools.chain(_DISK_RETRY_S, itertools.repeat(_DISK_RETRY_S[-1]))
+    for failures, pause_s in enumerate(pauses, 1):
         try:
-            return await write()
+            with no_stray_cancellation():
+                return await write()
         except StorageError as error:
-            if context.clock.now() >= job.deadline_at:
+            if context.clock.steady() >= job.deadline_at:
                 raise
             _log.error(
                 "job %s: its answer cannot be stored (%s); trying again in %s s", job.id, error, pause_s
             )
-            await context.clock.sleep(pause_s / context.speed)
+        except Exception:
+            if failures > _MAX_BROKEN_TRIES:
+                raise
+            _log.exception("job %s: storing its answer broke; trying again in %s s", job.id, pause_s)
+        await context.clock.sleep(pause_s / context.speed)
     raise AssertionError  # the loop returns or raises
 
 
 async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
-    """Fold a vendor's answer into a job: keep audio that came as bytes first, then write down what it says."""
+    """Fold a vendor's answer into a job: keep audio that came as bytes first, then store what it says."""
     live = context.live(job)
     mapped = _meaning(live, update.native_status, job) if live else None
     if (
@@ -102,12 +135,12 @@ async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
         )
     kept, broken = await _keep_bytes(context, job, update)
     wants_body = job.request.debug.return_upstream_response
-    now = context.clock.now()
+    now, steady = context.clock.now(), context.clock.steady()
 
     def edit(current: Job) -> Job:
-        folded = lifecycle.apply(current, update, mapped, now, context.speed)
-        if folded is current:
-            return current
+        folded = lifecycle.apply(current, update, mapped, now, context.speed, steady)
+        if folded is current or current.state.is_final or current.delivered_at is not None:
+            return folded
         tracks = tuple(
             attrs.evolve(
                 track,
@@ -128,7 +161,7 @@ async def fold(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
 
 
 def _meaning(live: LiveProvider, native_status: str | None, job: Job) -> JobState | None:
-    """What the plugin makes of a word; one that breaks the plugin is like one that it does not know: the song must not be lost over it."""
+    """Map a native status; a plugin error counts as an unknown status: the song must not be lost over it."""
     try:
         return live.plugin.map_status(native_status)
     except MusicgateError as error:
@@ -155,12 +188,29 @@ async def _keep_bytes(
 
 
 async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
-    staged = context.assets.stage(job_id, index)
-    try:
+    with staged_audio(context.assets, job_id, index) as staged:
         await _write(staged.path, content)
         return await context.assets.keep(staged, job_id, index)
+
+
+@contextmanager
+def staged_audio(assets: AssetStore, job_id: str, index: int) -> Iterator[StagedAudio]:
+    """A place for a track's audio that is gone after the block, unless it was kept.
+
+    Raises:
+        StorageError: it cannot be made. That it cannot be removed is logged: the next start sweeps it out.
+    """
+    staged = assets.stage(job_id, index)
+    try:
+        yield staged
     finally:
-        context.assets.discard(staged)
+        for _ in range(2):
+            try:
+                assets.discard(staged)
+            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the audio is kept, or its own error matters more
+                _log.exception("job %s: staged audio cannot be removed", job_id)
+            else:
+                break
 
 
 async def _write(path: Path, content: bytes) -> None:

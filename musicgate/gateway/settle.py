@@ -1,8 +1,10 @@
 """The last step of a job: fetch the audio that the vendor has finished, measure it, price it; only then is the job completed.
 
 A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried again, by all its links,
-for `ARCHIVE_GRACE_S`; what was fetched is written down track by track. When the time is up the job is completed with the tracks that play,
+for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. When the time is up the job is completed with the tracks that play,
 and the others say why they do not. A job without one good track fails, with its vendor links left in place: the caller may have more luck.
+
+What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the job's deadline.
 """
 
 from __future__ import annotations
@@ -15,13 +17,15 @@ import attrs
 
 from musicgate import lifecycle, pricing
 from musicgate.audio import NotAudioError
-from musicgate.errors import ProviderError, StorageError
+from musicgate.errors import ProviderError
 from musicgate.gateway import record
+from musicgate.gateway.supervisor import no_stray_cancellation
+from musicgate.model import Asset
 from musicgate.routing import find_offer
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Asset, Job, PriceRule, Track
+    from musicgate.model import Job, PriceRule, Track
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +35,8 @@ ARCHIVE_GRACE_S = 600.0
 #: Pause between two tries grows with the time since delivery, within these bounds, in seconds.
 _PAUSE_MIN_S, _PAUSE_MAX_S = 2.0, 60.0
 _DOWNLOAD_TIMEOUT_S = 300.0
+#: Tracks of one job that are fetched at a time: a vendor's answer may name any number.
+_DOWNLOADS_PER_JOB = 4
 
 
 async def settle(context: GatewayContext, job: Job) -> float | None:
@@ -39,76 +45,117 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     Returns:
         Seconds until the next try; None when the job is final.
     """
-    results: dict[int, Asset | str] = {}
-    our_fault: StorageError | None = None
-    if context.settings.assets.archive:
-        wanted = [
-            track
-            for track in job.tracks
-            if track.asset is None and track.audio_url and not track.failure_message
-        ]
-        for track, outcome in zip(
-            wanted, await asyncio.gather(*(_fetch(context, job.id, track) for track in wanted)), strict=True
-        ):
-            if isinstance(outcome, StorageError):
-                our_fault = outcome
-            else:
-                results[track.index] = outcome
-    now = context.clock.now()
-    since_s = (now - (job.delivered_at or now)).total_seconds()
-    failed = {index: reason for index, reason in results.items() if isinstance(reason, str)}
-    final = our_fault is None and (not failed or since_s >= ARCHIVE_GRACE_S / context.speed)
+    results = await _fetch_all(context, job)
+    our_faults = {index: result for index, result in results.items() if isinstance(result, Exception)}
+    missing = {index: result for index, result in results.items() if isinstance(result, Missing)}
+    now, steady = context.clock.now(), context.clock.steady()
+    since_s = (steady - (job.delivered_at or steady)).total_seconds()
+    is_over = since_s >= ARCHIVE_GRACE_S / context.speed
+    final = not our_faults and (is_over or all(result.is_final for result in missing.values()))
 
     def edit(current: Job) -> Job:
-        tracks = tuple(_with_result(track, results.get(track.index), final=final) for track in current.tracks)
-        if not final:
-            return (
-                current if tracks == current.tracks else attrs.evolve(current, tracks=tracks, updated_at=now)
-            )
-        return lifecycle.settle(
-            current, tracks, pricing.measure_usage(tracks, _prices(context, current)), now
+        tracks = tuple(
+            _with_result(track, results.get(track.index), is_over=is_over or final)
+            for track in current.tracks
         )
+        if final:
+            usage = pricing.measure_usage(tracks, _prices(context, current))
+            return lifecycle.settle(current, tracks, usage, now)
+        if current.state.is_final or tracks == current.tracks:
+            return current
+        return attrs.evolve(current, tracks=tracks, updated_at=now)
 
-    job = await record.change(context, job, edit)
-    if job.state.is_final:
+    stored = await record.change(context, job, edit)
+    if stored.state.is_final:
+        kept = {result.name for result in results.values() if isinstance(result, Asset)}
+        if kept.isdisjoint(track.asset.name for track in stored.tracks if track.asset):
+            await _discard(context, stored, kept)
         return None
-    if our_fault is not None:
-        _log.error("job %s: its audio cannot be kept: %s", job.id, our_fault)
-    for index, reason in failed.items():
-        _log.info("job %s: track %s cannot be fetched yet: %s", job.id, index, reason)
+    for index, error in our_faults.items():
+        _log.error("job %s: track %s cannot be kept: %r", job.id, index, error)
+    for index, reason in missing.items():
+        _log.info("job %s: track %s cannot be fetched yet: %s", job.id, index, reason.message)
     return min(_PAUSE_MAX_S, max(_PAUSE_MIN_S, since_s * context.speed / 4)) / context.speed
 
 
-async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Asset | str | StorageError:
-    """The kept audio of a track, or why none of its links gave any; our own disk's failure says nothing about the links."""
-    reasons = []
+@attrs.frozen
+class Missing:
+    """Why a track has no audio: none of its links gave any. ``is_final``: another try cannot bring it."""
+
+    message: str
+    is_final: bool = False
+
+
+#: The kept audio of a track; or why none of its links gave any; or what failed on our own side, which says nothing about the links.
+Fetched = Asset | Missing | Exception
+
+
+async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
+    """Fetch every track that is not kept yet, a few at a time."""
+    if not context.settings.assets.archive:
+        return {}
+    wanted = [
+        track for track in job.tracks if track.asset is None and track.audio_url and not track.failure_message
+    ]
+    places = asyncio.Semaphore(_DOWNLOADS_PER_JOB)
+
+    async def fetch(track: Track) -> Fetched:
+        async with places:
+            return await _fetch_guarded(context, job.id, track)
+
+    async with asyncio.TaskGroup() as group:
+        fetching = {track.index: group.create_task(fetch(track)) for track in wanted}
+    return {index: task.result() for index, task in fetching.items()}
+
+
+async def _fetch_guarded(context: GatewayContext, job_id: str, track: Track) -> Fetched:
+    """One track's trouble, whatever it is, is that track's alone."""
+    try:
+        with no_stray_cancellation():
+            return await _fetch(context, job_id, track)
+    except Exception as error:  # noqa: BLE001 - told, logged, and tried again until the job's deadline
+        return error
+
+
+async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Fetched:
+    """The kept audio of a track, or why none of its links gave any.
+
+    Raises:
+        StorageError: our own disk failed.
+    """
+    reasons: list[str] = []
+    are_final = True
     for url in (track.audio_url, *track.fallback_urls):
         if not url:
             continue
-        try:
-            staged = context.assets.stage(job_id, track.index)
-        except StorageError as error:
-            return error
-        try:
-            await context.transport.download(
-                url, staged.path, max_bytes=context.settings.assets.max_bytes, timeout_s=_DOWNLOAD_TIMEOUT_S
-            )
-            return await context.assets.keep(staged, job_id, track.index)
-        except StorageError as error:
-            return error
-        except (ProviderError, NotAudioError) as error:
-            reasons.append(str(error))
-        finally:
-            context.assets.discard(staged)
-    return "; ".join(dict.fromkeys(reasons)) or "no link"
+        with record.staged_audio(context.assets, job_id, track.index) as staged:
+            try:
+                await context.transport.download(
+                    url,
+                    staged.path,
+                    max_bytes=context.settings.assets.max_bytes,
+                    timeout_s=_DOWNLOAD_TIMEOUT_S,
+                )
+                return await context.assets.keep(staged, job_id, track.index)
+            except (ProviderError, NotAudioError) as error:
+                reasons.append(str(error))
+                are_final = are_final and getattr(error, "is_final", False)
+    return Missing("; ".join(dict.fromkeys(reasons)) or "no link", is_final=are_final and bool(reasons))
 
 
-def _with_result(track: Track, result: Asset | str | None, *, final: bool) -> Track:
-    if result is None:
-        return track
-    if isinstance(result, str):
-        return attrs.evolve(track, failure_message=result) if final else track
-    return attrs.evolve(track, asset=result)
+async def _discard(context: GatewayContext, job: Job, kept: set[str]) -> None:
+    """Remove audio that came after its job had ended, by a cancel or a delete for instance."""
+    if kept:
+        _log.info("job %s: it ended while its audio was being fetched; the audio is removed", job.id)
+        await context.assets.delete(job.id)
+
+
+def _with_result(track: Track, result: Fetched | None, *, is_over: bool) -> Track:
+    if isinstance(result, Asset):
+        return attrs.evolve(track, asset=result)
+    if isinstance(result, Missing) and (is_over or result.is_final):
+        return attrs.evolve(track, failure_message=result.message)
+    return track
 
 
 def _prices(context: GatewayContext, job: Job) -> tuple[PriceRule, ...]:

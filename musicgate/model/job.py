@@ -129,12 +129,13 @@ class Job:
         account: name of the account whose key created it; it is visible to nobody else.
         generation_id: id of the HTTP request that created it, ``G-...``.
         version: counts the writes; the store replaces only the version it was read at.
-        deadline_at: when an open job is given up.
+        deadline_at: when an open job is given up; it, ``delivered_at`` and ``doubt_since`` are steady times, of no use to people.
         callback_token: unguessable; part of the callback URL of this job.
         delivered_at: the vendor has said that it is done; the audio is being fetched, measured and priced.
         doubt_since: since when the vendor has been saying what `Doubt` describes.
         native_request: what was sent, secrets masked; kept only when the caller asked for it.
         native_response: the last parsed vendor body; kept only when the caller asked for it.
+        routing: who was considered when it was made, and why others were not; kept only when the caller asked for it.
     """
 
     id: str
@@ -158,6 +159,7 @@ class Job:
     usage: Usage | None = None
     native_request: JsonValue = None
     native_response: JsonValue = None
+    routing: JsonValue = None
 
     @property
     def attempt(self) -> Attempt | None:

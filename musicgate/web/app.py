@@ -60,10 +60,25 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         except StorageError as error:
             more: dict[str, object] = {"status": "not_ready"}
             return envelope(request[GENERATION_ID], "gateway_error", str(error), status=503, more=more)
+        jobs = {
+            "open": gateway.open_jobs,
+            "in_flight": gateway.jobs_in_flight,
+            "scheduled": gateway.jobs_scheduled,
+        }
+        background = {
+            name: {"running": service.is_running, "restarts": service.restarts, "error": service.error}
+            for name, service in gateway.background.items()
+        }
+        if not all(service.is_running for service in gateway.background.values()):
+            more = {"status": "not_ready", "jobs": jobs, "background": background}
+            message = "a background service failed, and is being started again"
+            return envelope(request[GENERATION_ID], "gateway_error", message, status=503, more=more)
         broken = [record.name for record in gateway.context.host.records if record.error]
         body = {
             "status": "ok",
             "open_jobs": gateway.open_jobs,
+            "jobs": jobs,
+            "background": background,
             "providers": sorted(gateway.context.providers),
             "broken_plugins": broken,
         }

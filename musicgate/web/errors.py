@@ -156,8 +156,13 @@ def _sentence(error: RequestError) -> str:
 
 
 def _own_fault(error: MusicgateError) -> str:
+    if isinstance(error, StorageError) and error.maybe_stored:
+        return (
+            "the gateway's own store failed, and the request may have been stored and sent: look for its job"
+            " before you send it again, or repeat it with the same Idempotency-Key"
+        )
     if isinstance(error, StorageError):
-        return "the gateway's own store failed; a wish that was not stored was not sent either"
+        return "the gateway's own store failed; nothing was stored, and nothing was sent"
     return f"the gateway failed: {error}"
 
 

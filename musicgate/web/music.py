@@ -21,7 +21,7 @@ from musicgate.web.preferences import read_preferences
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
-    from musicgate.model import Failure, MusicRequest, Offer, Provider
+    from musicgate.model import Failure, Offer, Provider
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
     from musicgate.web.job_view import JobView
@@ -65,7 +65,7 @@ class MusicRoutes:
             return await self._create(request, account)
         finally:
             context = self._gateway.context
-            request[EXTRA_HEADERS] = context.admission.headers(account.name, context.clock.now())
+            request[EXTRA_HEADERS] = context.admission.headers(account.name, context.clock.steady())
 
     async def _create(self, request: web.Request, account: Account) -> web.Response:
         started = time.perf_counter()
@@ -74,6 +74,9 @@ class MusicRoutes:
         key = read_key(_key_header(request), _CREATE, body)
         preferences = read_preferences(request)
         generation_id = request[GENERATION_ID]
+        explain = (
+            wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES
+        )
         usual_s = self._gateway.context.settings.server.create_wait_s
         job = await self._gateway.submit(
             wish,
@@ -81,6 +84,7 @@ class MusicRoutes:
             generation_id=generation_id,
             strict=preferences.strict,
             beta_channel=account.beta,
+            explain=explain,
             wait_s=usual_s if preferences.wait_s is None else min(usual_s, preferences.wait_s),
             idempotency=key,
         )
@@ -97,11 +101,8 @@ class MusicRoutes:
             return response
         answer = answers.render_created(job, self._view.audio_url(request))
         answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
-        if wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES:
-            answer["meta"] = {
-                **cast("dict[str, object]", answer["meta"]),
-                "routing": self._routing(wish, account),
-            }
+        if explain and job.routing is not None:
+            answer["meta"] = {**cast("dict[str, object]", answer["meta"]), "routing": job.routing}
         return self._view.respond(job, answer, headers)
 
     async def status(self, request: web.Request) -> web.Response:
@@ -181,7 +182,7 @@ class MusicRoutes:
                 live.provider,
                 has_key=live.key is not None,
                 health=live.health.report(now),
-                waiting=live.turns.waiting,
+                waiting=live.create_queue.waiting,
             )
             for live in live_ones
         ]
@@ -193,13 +194,6 @@ class MusicRoutes:
         body = await request.read()
         await self._gateway.callback(request.match_info["job_id"], request.match_info["token"], headers, body)
         return respond_json({"code": 200, "msg": "success"})
-
-    def _routing(self, wish: MusicRequest, account: Account) -> dict[str, object]:
-        plan = render_plan(wish, self._gateway.plan(wish, account=account.name, beta_channel=account.beta))
-        candidates = [
-            candidate["provider_plugin"] for candidate in cast("list[dict[str, object]]", plan["candidates"])
-        ]
-        return {"candidates": candidates, "excluded": plan["excluded"]}
 
     async def _job_of_link(self, request: web.Request) -> Job:
         """The job of an audio link: by its signature, else by the caller's key."""

@@ -10,7 +10,8 @@ crash at any point we know that a call may have been made, and never make it aga
   can call us back, the job stays open: a callback adopts it, else the deadline ends it. Where it cannot, the job ends at once and says that
   it may have cost money.
 
-The call runs in its own task. A caller who hangs up does not cancel it; a caller who waits sees its end, or after a while a job in progress.
+What an answer brought exists only in this process until it is stored; so it is tried to be stored for as long as the job lives
+(`record.insist`), and the bare id of the vendor's task is stored even where the rest of its answer breaks our own code.
 """
 
 from __future__ import annotations
@@ -26,7 +27,8 @@ import attrs
 from musicgate import lifecycle
 from musicgate.errors import AllCandidatesFailedError, ProviderError
 from musicgate.gateway import attempts, record
-from musicgate.gateway.exchange import exchange
+from musicgate.gateway.cancel import tell_vendor_to_stop
+from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hookspecs import Step
 from musicgate.model import AttemptOutcome, Failure, FailureClass, Job, JobState
 
@@ -34,13 +36,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
+    from musicgate.gateway.create_queue import Slot
     from musicgate.gateway.prepare import Choice
-    from musicgate.gateway.turns import Turn
-    from musicgate.model import JobUpdate, MusicRequest, OptionWarning
+    from musicgate.model import JobUpdate, JsonValue, MusicRequest, OptionWarning
 
 _log = logging.getLogger(__name__)
 #: Seconds that a create call waits longer than its vendors' time-outs.
 _MARGIN_S = 5.0
+#: Seconds for which a job may wait for a slot. A full queue (10,000 jobs) at two calls a second is empty after 83 minutes.
+QUEUE_DEADLINE_S = 7_200.0
 
 
 @attrs.define(kw_only=True)
@@ -49,7 +53,7 @@ class Caller:
 
     Attributes:
         is_waiting: the answer has not been given yet.
-        queued: set when the job begins to wait for a turn: from then on the caller waits only briefly.
+        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
     """
 
     is_waiting: bool = True
@@ -78,11 +82,15 @@ def new_job(
     account: str,
     generation_id: str,
     warnings: tuple[OptionWarning, ...],
-    has_turn: bool = True,
+    routing: JsonValue = None,
+    has_slot: bool = True,
 ) -> Job:
-    """A job that is about to be sent to the first choice, or waits for its turn there: a crash while it waits must not make it "unknown"."""
+    """A job that is about to be sent to the first choice, or waits for a slot there: a crash while it waits must not make it "unknown"."""
     now = context.clock.now()
-    attempt = attempts.plan(choice, AttemptOutcome.SENT if has_turn else AttemptOutcome.PLANNED, now)
+    attempt = attempts.plan(choice, AttemptOutcome.SENT if has_slot else AttemptOutcome.PLANNED, now)
+    longest = choice_deadline(context, choice.live)
+    if not has_slot:
+        longest = max(longest, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
     blocking = choice.live.provider.blocking and attempt.outcome is AttemptOutcome.SENT
     job = Job(
         id=job_id,
@@ -92,9 +100,10 @@ def new_job(
         state=JobState.IN_PROGRESS if blocking else JobState.QUEUED,
         created_at=now,
         updated_at=now,
-        deadline_at=now + choice_deadline(context, choice.live),
+        deadline_at=context.clock.steady() + longest,
         callback_token=token,
         warnings=warnings,
+        routing=routing,
     )
     return attempts.with_attempt(job, choice, attempt)
 
@@ -105,18 +114,22 @@ async def run(
     choices: Sequence[Choice],
     *,
     caller: Caller | None = None,
-    turn: Turn | None = None,
+    slot: Slot | None = None,
 ) -> Job:
     """Send a stored job to its first choice, and to the next ones as long as nothing was accepted and the class allows it.
 
     Args:
         job: as stored; its last attempt belongs to ``choices[0]``, or to a plugin that can no longer be asked and never was.
         choices: in the order of asking.
-        caller: whoever waits for the answer; None = nobody. When nobody does, vendors that were only busy are asked once more later.
-        turn: the turn at ``choices[0]``, where the job has it already.
+        caller: who waits for the answer; None = nobody. When nobody does, vendors that were only busy are asked once more later.
+        slot: the slot at ``choices[0]``, where the job has it already.
 
     Returns:
         The job after the last call: accepted, refused for good, or unknown.
+
+    Raises:
+        GatewayClosedError: the gateway closes; the job is stored as planned.
+        StorageError: the store failed until the job's time was up.
     """
     caller = Caller(is_waiting=False) if caller is None else caller
     to_ask: deque[Choice] = deque(choices)
@@ -127,8 +140,8 @@ async def run(
             job = await _plan_next(context, job, choice)
             if job.state.is_final:
                 break
-        job = await _call(context, job, choice, caller, turn)
-        turn = None
+        job = await _call(context, job, choice, caller, slot)
+        slot = None
         failure = job.attempt.failure if job.attempt else None
         refused = job.attempt is not None and job.attempt.outcome is AttemptOutcome.REFUSED
         if job.state.is_final or not refused or failure is None:
@@ -170,7 +183,7 @@ async def _plan_next(context: GatewayContext, job: Job, choice: Choice, wait_s: 
     attempt = attempts.plan(choice, AttemptOutcome.PLANNED, now)
     if wait_s is not None:
         attempt = attrs.evolve(attempt, not_before=now + timedelta(seconds=wait_s / context.speed))
-    return await record.change(context, job, lambda current: attempts.with_next(current, choice, attempt))
+    return await record.insist(context, job, lambda current: attempts.with_next(current, choice, attempt))
 
 
 async def _ask_again_or_fail(
@@ -180,59 +193,67 @@ async def _ask_again_or_fail(
     busy: Mapping[str, tuple[Choice, Failure]],
     caller: Caller,
 ) -> tuple[Job, tuple[Choice, ...]]:
-    """After the last refusal: whoever of those that refused is free again first, or the end."""
-    now = context.clock.now()
+    """After the last refusal: retry at the first provider that is free again, or fail the job."""
+    now, steady = context.clock.now(), context.clock.steady()
     waits = [
         (wait_s, choice)
-        for choice, said in busy.values()
-        if (wait_s := attempts.resend_wait_s(job, said, now)) is not None
+        for choice, refusal in busy.values()
+        if (wait_s := attempts.resend_wait_s(job, refusal, steady)) is not None
     ]
     if caller.is_waiting or not failure.rule.try_next or not waits:
-        return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
+        return await record.insist(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
     wait_s, choice = min(waits, key=lambda wait: wait[0])
     _log.info("job %s: %s is busy; asking again in %g s", job.id, choice.live.name, wait_s)
     job = await _plan_next(context, job, choice, wait_s)
     return job, () if job.state.is_final else (choice,)
 
 
-async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Caller, turn: Turn | None) -> Job:
-    clock, not_before = context.clock, job.attempt.not_before if job.attempt else None
-    turns = choice.live.turns
-    try:
-        if not_before is not None and (pause_s := (not_before - clock.now()).total_seconds()) > 0:
-            await turns.rest(clock, pause_s)
-        turn = turn or turns.try_enter(clock.now())
-        if turn is None:
-            caller.queued.set()
-            turn = await turns.enter(clock)
-        return await _send(context, job, choice, turn)
-    finally:
-        if turn is not None:
-            turn.leave(clock.now())
+async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Caller, slot: Slot | None) -> Job:
+    """Make one create call, as soon as it may be made and not after the job's deadline."""
+    queue = choice.live.create_queue
+    if slot is None:
+        try:
+            async with asyncio.timeout(max(0.0, (job.deadline_at - context.clock.steady()).total_seconds())):
+                await queue.pause(_pause_s(context, job))
+                slot = queue.try_slot()
+                if slot is None:
+                    caller.queued.set()
+                    slot = await queue.slot()
+        except TimeoutError:
+            now, steady = context.clock.now(), context.clock.steady()
+            return await record.insist(
+                context, job, lambda current: lifecycle.expire(current, now, context.speed, steady)
+            )
+    with slot:
+        return await _send(context, job, choice, slot)
 
 
-async def _send(context: GatewayContext, job: Job, choice: Choice, turn: Turn) -> Job:
+def _pause_s(context: GatewayContext, job: Job) -> float:
+    """Seconds until the call may be made, where the vendor was busy before."""
+    not_before = job.attempt.not_before if job.attempt else None
+    return 0.0 if not_before is None else max(0.0, (not_before - context.clock.now()).total_seconds())
+
+
+async def _send(context: GatewayContext, job: Job, choice: Choice, slot: Slot) -> Job:
     live = choice.live
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.PLANNED:
-        now = context.clock.now()
-        deadline = now + choice_deadline(context, live)
-        job = await record.change(
+        now, deadline = context.clock.now(), context.clock.steady() + choice_deadline(context, live)
+        job = await record.insist(
             context,
             job,
             lambda current: attempts.started(current, now, deadline, blocking=live.provider.blocking),
         )
         if job.state.is_final:
             return job
-    turn.call()
+    slot.call()
     try:
-        update = await exchange(context, live, Step.CREATE, choice.translation.request, job)
+        update = await call_vendor(context, live, Step.CREATE, choice.translation.request, job)
     except ProviderError as error:
-        lost = error
-        live.health.note_call(lost.failure, context.clock.now())
-        return await record.insist(context, job, lambda: _note_failure(context, job, choice, lost))
+        live.health.note_call(error.failure, context.clock.steady())
+        return await _note_failure(context, job, choice, error)
     refusal = update.failure if update.native_id is None else None
-    live.health.note_call(refusal, context.clock.now())
-    return await record.insist(context, job, lambda: _note_answer(context, job, update))
+    live.health.note_call(refusal, context.clock.steady())
+    return await _note_answer(context, job, update)
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
@@ -240,32 +261,28 @@ async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> 
     if update.failure is not None and update.native_id is None:
         failure = update.failure
         body = update.body if job.request.debug.return_upstream_response else None
-        return await record.change(
+        return await record.insist(
             context, job, lambda current: attempts.refused(current, failure, now, body)
         )
-    job = await record.fold(context, job, update)
-    if job.attempt is not None and job.attempt.outcome is AttemptOutcome.SENT:
-        job = await record.change(context, job, lambda current: attempts.accepted(current, now))
-    return job
+    stored = await record.fold_insisting(context, job, update)
+    stored = await record.insist(context, stored, lambda current: attempts.accepted(current, now))
+    if stored.state.is_final and update.native_id is not None and lifecycle.was_cancelled(stored):
+        await tell_vendor_to_stop(context, stored)
+    return stored
 
 
 async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error: ProviderError) -> Job:
     now = context.clock.now()
     failure = error.failure
     if not error.maybe_accepted:
-        return await record.change(context, job, lambda current: attempts.refused(current, failure, now))
+        return await record.insist(context, job, lambda current: attempts.refused(current, failure, now))
     adoptable = is_adoptable(job, choice.live)
     _log.warning(
         "job %s: outcome unknown at %s (%s); it is not sent again", job.id, choice.live.name, failure.message
     )
-
-    def edit(current: Job) -> Job:
-        if current.native_id is not None:  # a callback was faster than the broken answer
-            return current
-        noted = lifecycle.with_outcome(current, AttemptOutcome.UNKNOWN, now, failure)
-        return noted if adoptable else lifecycle.fail(noted, attrs.evolve(failure, may_have_cost=True), now)
-
-    return await record.change(context, job, edit)
+    return await record.insist(
+        context, job, lambda current: attempts.lost(current, failure, now, adoptable=adoptable)
+    )
 
 
 def _key_missing(live: LiveProvider) -> Failure:

@@ -1,0 +1,110 @@
+"""Recovery: what an open job needs that no create call in flight owns any more; it sends nothing itself.
+
+It came from an earlier process, or its call broke in this one; that makes no difference. What was sent and not answered is never sent again:
+its outcome is unknown. What was only planned had not left us, and may be sent now.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import lifecycle
+from musicgate.errors import MusicgateError
+from musicgate.gateway import attempts, record, send
+from musicgate.gateway import prepare as preparing
+from musicgate.model import AttemptOutcome, Failure, FailureClass, Stage
+from musicgate.plugins import failure_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.prepare import Choice
+    from musicgate.model import Job
+
+_PAGE = 500
+#: Seconds that a job has at the least after a start, however long the gateway was away.
+GRACE_S = 300.0
+_LOST = Failure(
+    reason=FailureClass.UNKNOWN_OUTCOME,
+    message="the gateway stopped while the vendor was being asked; the answer was lost",
+)
+
+
+async def open_jobs(context: GatewayContext) -> AsyncIterator[Job]:
+    """Every unfinished job of the store, in the order in which they were made."""
+    after_id = ""
+    while page := await context.store.open_jobs(after_id, _PAGE):
+        after_id = page[-1].id
+        for job in page:
+            yield job
+
+
+async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+    """Take stock of an open job that no create call owns.
+
+    Returns:
+        The job as it is stored now; with choices when it is still to be sent, without when it is to be followed, or has ended.
+    """
+    outcome = job.attempt.outcome if job.attempt else None
+    if outcome is AttemptOutcome.PLANNED:
+        return await _plan_again(context, job)
+    if outcome is AttemptOutcome.REFUSED:
+        return await _end_refused(context, job), ()
+    if outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
+        return await _mark_lost(context, job), ()
+    return job, ()
+
+
+def spread_s(job: Job) -> float:
+    """Seconds until the first poll after a restart, spread over the jobs so that they do not all come at once."""
+    return sum(job.id.encode()) % 100 / 20
+
+
+async def grant_time(context: GatewayContext, job: Job) -> Job:
+    """Extend the deadline of a job that came close to it, or expired, while the gateway was down."""
+    now = context.clock.now()
+    granted = context.clock.steady() + timedelta(seconds=GRACE_S / context.speed)
+    if job.state.is_final or job.deadline_at >= granted:
+        return job
+    return await record.change(
+        context,
+        job,
+        lambda current: (
+            current
+            if current.state.is_final or current.deadline_at >= granted
+            else attrs.evolve(current, deadline_at=granted, updated_at=now)
+        ),
+    )
+
+
+async def _end_refused(context: GatewayContext, job: Job) -> Job:
+    """End a job that was refused, with nobody left to ask on; nothing was created."""
+    now = context.clock.now()
+    failure = (job.attempt.failure if job.attempt else None) or _LOST
+    return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now))
+
+
+async def _mark_lost(context: GatewayContext, job: Job) -> Job:
+    now = context.clock.now()
+    adoptable = send.is_adoptable(job, context.live(job))
+    return await record.change(
+        context, job, lambda current: attempts.lost(current, _LOST, now, adoptable=adoptable)
+    )
+
+
+async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+    """Plan a job again that was never sent, the planned plugin first. Fails it if no provider can take it."""
+    url = context.callback_url(job.id, job.callback_token)
+    live = context.live(job)
+    was_let_in = live is not None and live.provider.stage is Stage.BETA
+    try:
+        prepared = preparing.prepare(context, job.request, callback_url=url, beta_channel=was_let_in)
+        choices = send.with_keys(prepared.choices)
+    except MusicgateError as error:  # plugins and settings may have changed meanwhile
+        now, failure = context.clock.now(), failure_of(error)
+        return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
+    return job, tuple(sorted(choices, key=lambda choice: choice.live.name != job.plugin))

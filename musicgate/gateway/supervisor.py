@@ -1,0 +1,146 @@
+"""Owns every background task of a gateway: whatever ends one is logged once and counted, and a service is started again.
+
+Two kinds of task run beside the callers. A *service* (scheduler, sweeper, courier) never ends by itself; one that does has failed, and is
+started again after a pause that grows. A *one-off* (a create call in flight, a vendor that is told to stop) ends when its work is done, and
+hands over what it leaves by itself; one that raises has a bug, which is logged here so that nobody has to await it to hear of it.
+
+Nothing here is cancelled by anyone but the supervisor, when it closes. A `CancelledError` that arises although nobody asked for it is a
+failure like any other: `asyncio` would take a task that lets it through for one that was stopped on purpose, and say nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+#: Seconds until a service that failed is started again; the last one repeats. A service that ran for longer starts over.
+_RESTART_S = (0.5, 1.0, 5.0, 30.0)
+_STEADY_S = 60.0
+
+
+class StrayCancellationError(Exception):
+    """A `CancelledError` that nobody asked for: something below raised it by itself."""
+
+
+def is_cancelled() -> bool:
+    """True if the current task was asked to stop, so that a `CancelledError` in it is meant."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+@contextmanager
+def no_stray_cancellation() -> Iterator[None]:
+    """Turn a `CancelledError` that nobody asked for into an error.
+
+    Raises:
+        StrayCancellationError: the block raised a `CancelledError` although its task was not cancelled.
+    """
+    try:
+        yield
+    except asyncio.CancelledError as exc:
+        if is_cancelled():
+            raise
+        raise StrayCancellationError("a call was cancelled, and nobody had cancelled it") from exc
+
+
+@attrs.frozen(kw_only=True)
+class ServiceReport:
+    """How a service is doing.
+
+    Attributes:
+        is_running: False while it waits to be started again.
+        restarts: how often it has failed.
+        error: the last failure, as ``Type: message``.
+    """
+
+    is_running: bool
+    restarts: int
+    error: str | None = None
+
+
+class Supervisor:
+    """The background tasks of one gateway."""
+
+    def __init__(self, restart_s: tuple[float, ...] = _RESTART_S) -> None:
+        self._restart_s = restart_s
+        self._services: dict[str, asyncio.Task[None]] = {}
+        self._reports: dict[str, ServiceReport] = {}
+        self._one_offs: set[asyncio.Task[Any]] = set()
+        #: Failures of one-offs by the first word of their name.
+        self.failures: Counter[str] = Counter()
+
+    @property
+    def services(self) -> dict[str, ServiceReport]:
+        """Every service with its state."""
+        return dict(self._reports)
+
+    @property
+    def is_well(self) -> bool:
+        """True if every service runs."""
+        return all(report.is_running for report in self._reports.values())
+
+    def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        """Run a service until the supervisor closes; ``run`` is called again whenever it ended."""
+        self._reports[name] = ServiceReport(is_running=True, restarts=0)
+        self._services[name] = asyncio.get_running_loop().create_task(self._serve(name, run), name=name)
+
+    def spawn(self, name: str, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
+        """Run a one-off to its end. Its result may be awaited or left alone."""
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._one_offs.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def finish(self, patience_s: float) -> None:
+        """Give the one-offs some time to end, then stop those that are left, and whatever they start while they end."""
+        if self._one_offs:
+            await asyncio.wait(self._one_offs, timeout=patience_s)
+        while self._one_offs:
+            await _stop(list(self._one_offs))
+
+    async def stop_services(self) -> None:
+        """Stop every service, and wait until it has let go."""
+        await _stop(list(self._services.values()))
+
+    async def _serve(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        loop, failures_in_a_row = asyncio.get_running_loop(), 0
+        while True:
+            started_s = loop.time()
+            error = "it ended by itself"
+            try:
+                with no_stray_cancellation():
+                    await run()
+                _log.error("background service %s ended by itself; it is started again", name)
+            except Exception as exc:  # noqa: BLE001 - a service that failed must not stay away
+                error = f"{type(exc).__name__}: {exc}"
+                _log.exception("background service %s failed; it is started again", name)
+            failures_in_a_row = 0 if loop.time() - started_s > _STEADY_S else failures_in_a_row
+            pause_s = self._restart_s[min(failures_in_a_row, len(self._restart_s) - 1)]
+            failures_in_a_row += 1
+            restarts = self._reports[name].restarts + 1
+            self._reports[name] = ServiceReport(is_running=False, restarts=restarts, error=error)
+            await asyncio.sleep(pause_s)
+            self._reports[name] = attrs.evolve(self._reports[name], is_running=True)
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._one_offs.discard(task)
+        if task.cancelled() or task.exception() is None:
+            return
+        self.failures[task.get_name().split(" ", 1)[0]] += 1
+        _log.error("background task %s failed", task.get_name(), exc_info=task.exception())
+
+
+async def _stop(tasks: list[asyncio.Task[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
