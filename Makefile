@@ -27,7 +27,7 @@ WORKERS ?= 2
 LOCK_ARGS ?=
 export PROMPT OUT
 
-.PHONY: help song test crash check format docs lock clean setup setup-dev
+.PHONY: help song test crash faults check format docs lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -44,6 +44,9 @@ test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 
 crash: $(VENV)/.dev ## Kill the server again and again, then compare the books: ARGS="--kills 300 --seed 1"
 	@$(BIN)/python -m tests.crash $(ARGS)
+
+faults: $(VENV)/.dev ## Play every life of a job with every single fault, then with pairs: ARGS="--pairs 300 --seed 1"
+	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
