@@ -23,11 +23,12 @@ _NAMES = {"HttpRequest": HttpRequest, "MusicRequest": MusicRequest}
 
 @attrs.frozen
 class _Rule:
-    """One field: which types it may have, and what a tuple in it may hold (None: it is no tuple)."""
+    """One field: which types it may have, what a tuple in it may hold (None: it is no tuple), and whether values of ours may be in it."""
 
     name: str
     kinds: tuple[type, ...]
     items: tuple[type, ...] | None
+    is_nested: bool
 
 
 def fault_of(value: object) -> str | None:
@@ -48,18 +49,20 @@ def fault_of(value: object) -> str | None:
 
 
 def _fault(value: object, rule: _Rule) -> str | None:
+    if value is None and type(None) in rule.kinds:
+        return None
     if not _is_one_of(value, rule.kinds):
         return f"{rule.name} is of the type {type(value).__name__}"
     if rule.items is not None and isinstance(value, tuple):
         for index, item in enumerate(value):
             if not _is_one_of(item, rule.items):
                 return f"{rule.name}[{index}] is of the type {type(item).__name__}"
-            if (inner := fault_of(item)) is not None:
+            if rule.is_nested and (inner := fault_of(item)) is not None:
                 return f"{rule.name}[{index}].{inner}"
         return None
     if isinstance(value, float) and not math.isfinite(value):
         return f"{rule.name} is {value}"
-    inner = fault_of(value)
+    inner = fault_of(value) if rule.is_nested else None
     return None if inner is None else f"{rule.name}: {inner}"
 
 
@@ -76,9 +79,10 @@ def _rules(kind: Any) -> tuple[_Rule, ...]:
 
 
 def _rule(name: str, hint: Any) -> _Rule:
-    if typing.get_origin(hint) is tuple:
-        return _Rule(name, (tuple,), _kinds(typing.get_args(hint)[0]))
-    return _Rule(name, _kinds(hint), None)
+    is_tuple = typing.get_origin(hint) is tuple
+    kinds: tuple[Any, ...] = _kinds(typing.get_args(hint)[0] if is_tuple else hint)
+    is_nested = any(attrs.has(kind) for kind in kinds)
+    return _Rule(name, (tuple,), kinds, is_nested) if is_tuple else _Rule(name, kinds, None, is_nested)
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:
