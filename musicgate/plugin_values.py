@@ -19,6 +19,7 @@ from musicgate.wire import HttpRequest
 
 #: What annotations name that are imported for type checkers only.
 _NAMES = {"HttpRequest": HttpRequest, "MusicRequest": MusicRequest}
+_PLAIN = frozenset({str, bytes, int, bool, types.NoneType})
 
 
 @attrs.frozen
@@ -29,6 +30,8 @@ class _Rule:
     kinds: tuple[type, ...]
     items: tuple[type, ...] | None
     is_nested: bool
+    #: Exact types of values that need no further look: the quick way for nearly every field of nearly every answer.
+    plain: frozenset[type]
 
 
 def fault_of(value: object) -> str | None:
@@ -42,15 +45,13 @@ def fault_of(value: object) -> str | None:
         return None
     kind: Any = type(value)
     for rule in _rules(kind):
-        fault = _fault(getattr(value, rule.name), rule)
-        if fault is not None:
+        field = getattr(value, rule.name)
+        if type(field) not in rule.plain and (fault := _fault(field, rule)) is not None:
             return fault
     return None
 
 
 def _fault(value: object, rule: _Rule) -> str | None:
-    if value is None and type(None) in rule.kinds:
-        return None
     if not _is_one_of(value, rule.kinds):
         return f"{rule.name} is of the type {type(value).__name__}"
     if rule.items is not None and isinstance(value, tuple):
@@ -82,7 +83,9 @@ def _rule(name: str, hint: Any) -> _Rule:
     is_tuple = typing.get_origin(hint) is tuple
     kinds: tuple[Any, ...] = _kinds(typing.get_args(hint)[0] if is_tuple else hint)
     is_nested = any(attrs.has(kind) for kind in kinds)
-    return _Rule(name, (tuple,), kinds, is_nested) if is_tuple else _Rule(name, kinds, None, is_nested)
+    if is_tuple:
+        return _Rule(name, (tuple,), kinds, is_nested, frozenset())
+    return _Rule(name, kinds, None, is_nested, _PLAIN.intersection(kinds))
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:
