@@ -19,7 +19,7 @@ from musicgate.wire import HttpRequest
 
 #: What annotations name that are imported for type checkers only.
 _NAMES = {"HttpRequest": HttpRequest, "MusicRequest": MusicRequest}
-_PLAIN = frozenset({str, bytes, int, bool, types.NoneType})
+_PLAIN: frozenset[type] = frozenset({str, bytes, int, bool, types.NoneType})
 
 
 @attrs.frozen
