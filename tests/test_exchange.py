@@ -44,10 +44,10 @@ TOKEN = "callback-token-not-real"
 POST = HttpRequest.post_json("https://one.test/create", {"prompt": "jazz"})
 
 
-def job_for(**debug: bool) -> Job:
+def job_for(*, keeps_body: bool) -> Job:
     return Job(
         id="music_1", account="default", generation_id="G-1", state=JobState.QUEUED, callback_token=TOKEN,
-        request=MusicRequest(model=MODEL, prompt="jazz", debug=DebugOptions(**debug)),
+        request=MusicRequest(model=MODEL, prompt="jazz", debug=DebugOptions(return_upstream_response=keeps_body)),
         created_at=START, updated_at=START, deadline_at=START + timedelta(hours=1),
     )  # fmt: skip
 
@@ -62,9 +62,11 @@ def transport() -> ScriptedTransport:
     return ScriptedTransport()
 
 
-async def ask(live: LiveProvider, transport: Any, step: Step = Step.CREATE, **debug: bool) -> JobUpdate:
+async def ask(
+    live: LiveProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
+) -> JobUpdate:
     context: Any = SimpleNamespace(transport=transport)
-    return await exchange(context, live, step, POST, job_for(**debug))
+    return await exchange(context, live, step, POST, job_for(keeps_body=keeps_body))
 
 
 async def refusal(live: LiveProvider, transport: Any, step: Step = Step.CREATE) -> ProviderError:
@@ -231,7 +233,7 @@ async def test_error_that_quotes_the_key_is_another_error(
 async def test_refusal_is_masked(live: LiveProvider, transport: ScriptedTransport, kind: str) -> None:
     transport.script("one", {kind: "invalid", "message": f"bad {KEY}", "words": f"{TOKEN[:20]}"})
     update = await ask(live, transport)
-    failure = update.failure or (update.doubt and update.doubt.failure)
+    failure = update.doubt.failure if update.doubt else update.failure
     assert failure is not None
     assert (failure.message, failure.native_message) == ("bad ***", "***")
 
@@ -240,7 +242,7 @@ async def test_warning_and_the_failure_of_a_track_are_masked(
     live: LiveProvider, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warning = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message=f"{KEY} has no seed")
-    parse = ONE.parse_response
+    parse: Any = ONE.parse_response
 
     def warned(step: Step, response: HttpResponse) -> Any:
         return attrs.evolve(parse(step, response), warnings=(warning,))
@@ -295,7 +297,7 @@ async def test_body_is_masked_where_it_is_kept_and_dropped_elsewhere(
 ) -> None:
     said = {"id": f"n-{KEY}", "more": [f"{KEY}!"], "no": "invalid"}
     transport.script("one", said, said, {"id": "n-1", "status": "works"})
-    kept = await ask(live, transport, return_upstream_response=True)
+    kept = await ask(live, transport, keeps_body=True)
     assert kept.body == {"id": "n-***", "more": ["***!"], "no": "invalid"}
     assert (await ask(live, transport)).body is None
 

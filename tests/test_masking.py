@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from musicgate.masking import MASK, PART_CHARS, Masker
 from musicgate.model import Failure, FailureClass
 
-#: Obviously no real key. With what keys have: capitals, digits, and letters that are escaped in URLs, JSON and HTML.
-KEY = 'Test-Key/Not+Real_"0123&456=789'
+#: Obviously no real key. With capitals, digits, letters that are escaped in URLs, JSON and HTML, and something that looks like an escape.
+KEY = 'Test-Key/Not+Real_"01%4a&456=789'
 TOKEN = "callback-token-not-real"
 
 
