@@ -1,6 +1,7 @@
 """Which addresses are public, by a table of our own; and that no way of naming a private one leads media or a webhook there."""
 
 import asyncio
+import ipaddress
 import re
 import socket
 from collections.abc import AsyncIterator
@@ -111,7 +112,7 @@ def test_table_is_long_enough_to_mean_something() -> None:
 
 
 def test_verdict_does_not_lean_on_the_interpreters_tables(monkeypatch: pytest.MonkeyPatch) -> None:
-    for kind in (addresses.ipaddress.IPv4Address, addresses.ipaddress.IPv6Address):
+    for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         for flag in (
             "is_global",
             "is_private",
