@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from musicgate.masking import Masker
     from musicgate.model import (
         Attempt,
         Delivery,
@@ -30,11 +31,14 @@ if TYPE_CHECKING:
     from musicgate.wire import HttpRequest
 
 
-def render_job(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[str, object]:
+def render_job(
+    job: Job, audio_url: Callable[[Job, Track], str | None], masker: Masker | None = None
+) -> dict[str, object]:
     """A job as GET and POST answer it.
 
     Args:
         audio_url: where a caller gets a track's audio that we keep; asked only for tracks with an asset.
+        masker: takes whole secrets out of what the vendor said and we use as it is: ids, links, titles.
     """
     attempt = job.attempt
     answer: dict[str, object] = {
@@ -71,12 +75,17 @@ def render_job(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[
         answer["upstream_request"] = job.native_request
     if job.request.debug.return_upstream_response and job.native_response is not None:
         answer["upstream_response"] = job.native_response
+    if masker is not None:
+        said = ("nativeResponseId", "native_status", "output", "attempts")
+        answer.update({key: masker.json(answer[key]) for key in said if key in answer})
     return answer
 
 
-def render_created(job: Job, audio_url: Callable[[Job, Track], str | None]) -> dict[str, object]:
+def render_created(
+    job: Job, audio_url: Callable[[Job, Track], str | None], masker: Masker | None = None
+) -> dict[str, object]:
     """A job as the create call answers it: with the documented ``usage`` although nothing is settled yet."""
-    answer = render_job(job, audio_url)
+    answer = render_job(job, audio_url, masker)
     answer.setdefault("usage", {"requests": 1})
     return answer
 

@@ -173,14 +173,23 @@ class ProviderError(MusicgateError):
         failure: class, message and native words.
         status: the HTTP status it came with, or None when there was no answer.
         maybe_accepted: the request may have been taken (and billed) although nothing readable came back.
+        is_final: the same call would end the same way, so trying again is useless (media larger than ``assets.max_bytes``).
     """
 
-    def __init__(self, failure: Failure, *, status: int | None = None, maybe_accepted: bool = False) -> None:
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        status: int | None = None,
+        maybe_accepted: bool = False,
+        is_final: bool = False,
+    ) -> None:
         """Use the failure's sentence as the message."""
         super().__init__(failure.message)
         self.failure = failure
         self.status = status
         self.maybe_accepted = maybe_accepted
+        self.is_final = is_final
 
     @property
     def retry_after_s(self) -> float | None:
@@ -190,7 +199,7 @@ class ProviderError(MusicgateError):
     @property
     def retryable(self) -> bool:
         """True if the same call may be made again after a wait without risking money."""
-        return self.failure.rule.resend and not self.maybe_accepted
+        return self.failure.rule.resend and not self.maybe_accepted and not self.is_final
 
 
 class AllCandidatesFailedError(ProviderError):

@@ -8,6 +8,9 @@ change what comes out; what goes in it cannot change (pluggy hands every impleme
 
 pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be added here without
 breaking anybody. Every plugin states ``HOOK_API = 1``, the version of this file that it was built for.
+
+A hook raises what is listed under **Raises** and nothing else. Whatever else it raises is the plugin's fault, also an error type that
+another hook may raise, and so is an answer whose fields do not have their types: the gateway then names the plugin.
 """
 
 from __future__ import annotations
@@ -92,7 +95,10 @@ class CallbackClaim:
 
 @hookspec(firstresult=True)
 def provider() -> Provider:  # type: ignore[empty-body]  # a specification has no body
-    """Declare the provider. Called once, when the plugin is loaded."""
+    """Declare the provider. Called once, when the plugin is loaded.
+
+    It raises nothing: a plugin without a declaration is left out.
+    """
 
 
 @hookspec
@@ -136,12 +142,18 @@ def translate_request(  # type: ignore[empty-body]  # a specification has no bod
 
 @hookspec(firstresult=True)
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Ask how a job is doing; None where the vendor cannot be asked. ``job.native_id`` is set."""
+    """Ask how a job is doing; None where the vendor cannot be asked. ``job.native_id`` is set.
+
+    It raises nothing: no caller is there who could fix anything, and the vendor has not been asked yet.
+    """
 
 
 @hookspec(firstresult=True)
 def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Ask to stop a job; None where the vendor cannot be told."""
+    """Ask to stop a job; None where the vendor cannot be told.
+
+    It raises nothing.
+    """
 
 
 @hookspec(firstresult=True)
@@ -160,7 +172,10 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 
 @hookspec(firstresult=True)
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a status word; None for a word that the plugin does not know (the job stays open, the word is kept)."""
+    """The meaning of a status word; None for a word that the plugin does not know (the job stays open, the word is kept).
+
+    It raises nothing.
+    """
 
 
 @hookspec(firstresult=True)
@@ -176,9 +191,15 @@ def parse_callback(  # type: ignore[empty-body]  # a specification has no body
 
 @hookspec(firstresult=True)
 def emulator(options: EmulatorOptions) -> Emulator:  # type: ignore[empty-body]  # a specification has no body
-    """A fresh emulator of this vendor."""
+    """A fresh emulator of this vendor.
+
+    It raises nothing that is told apart: a switch that does not exist is a `PluginError` like every other fault.
+    """
 
 
 @hookspec
 def job_changed(before: Job | None, after: Job) -> None:
-    """Something about a job changed and is stored. For metrics, billing, audit; must be quick; errors are logged and swallowed."""
+    """Something about a job changed and is stored. For metrics, billing, audit; must be quick.
+
+    It raises nothing: errors are logged and swallowed.
+    """

@@ -6,18 +6,21 @@ around the call. A subset caller is made once per provider and hook.
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import traceback
 from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
-from musicgate.errors import PluginError, ProviderError, RequestError
+from musicgate.errors import MusicgateError, PluginError, ProviderError, RequestError
 from musicgate.hookspecs import CallbackClaim, Revision, Step, Translation
-from musicgate.model import JobState, JobUpdate, Provider
+from musicgate.model import Failure, JobState, JobUpdate, Provider
+from musicgate.plugin_values import fault_of
 from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     import pluggy
 
@@ -35,14 +38,21 @@ _PROVIDER_HOOKS = (
     "parse_callback",
     "emulator",
 )
+#: What a hook may raise: what `musicgate.hookspecs` lists under **Raises**, and nothing else.
+_RAISES: Mapping[str, type[MusicgateError]] = {
+    "revise_request": RequestError,
+    "translate_request": RequestError,
+    "parse_response": ProviderError,
+    "parse_callback": ProviderError,
+}
 _Answer = TypeVar("_Answer")
 
 
 class ProviderPlugin:
     """One provider's hooks, typed and guarded. The gateway calls plugins through this and nothing else.
 
-    Every method lets `RequestError` and `ProviderError` through; anything else that a plugin raises or returns becomes a
-    `PluginError` that names it.
+    A method raises what its hook is documented to raise. Anything else that a plugin raises, and any answer of a wrong type, becomes a
+    `PluginError` that names the plugin; so does a ``CancelledError``: hooks are synchronous, so nobody cancelled anything.
     """
 
     def __init__(
@@ -107,17 +117,12 @@ class ProviderPlugin:
         for implementation in reversed(self._hooks["revise_request"].get_hookimpls()):
             arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
             name = implementation.plugin_name
-            try:
+            with _guarded("revise_request", functools.partial(_always, name)):
                 answer = implementation.function(*(arguments[wanted] for wanted in implementation.argnames))
-            except RequestError:
-                raise
-            except Exception as exc:
-                raise PluginError(name, f"revise_request raised {type(exc).__name__}: {exc}") from exc
             if answer is None:
                 continue
-            if not isinstance(answer, Revision):
-                raise PluginError(name, f"revise_request returned a {type(answer).__name__}")
-            revised = attrs.evolve(answer, warnings=revised.warnings + answer.warnings)
+            revision: Revision = _checked(name, "revise_request", answer, Revision)
+            revised = attrs.evolve(revision, warnings=revised.warnings + revision.warnings)
         return revised
 
     def _call(
@@ -131,17 +136,11 @@ class ProviderPlugin:
     def _call_optional(
         self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
     ) -> _Answer | None:
-        try:
+        with _guarded(hook, lambda error: self._culprit(hook, error)):
             answer = self._hooks[hook](**arguments)
-        except (RequestError, ProviderError, PluginError):
-            raise
-        except Exception as exc:
-            raise PluginError(self._culprit(hook, exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
-        if answer is not None and not isinstance(answer, wanted):
-            raise PluginError(self.name, f"{hook} returned a {type(answer).__name__}")
-        return cast("_Answer | None", answer)
+        return None if answer is None else _checked(self.name, hook, answer, wanted)
 
-    def _culprit(self, hook: str, error: Exception) -> str:
+    def _culprit(self, hook: str, error: BaseException) -> str:
         """Whose implementation raised, this provider's or somebody's wrapper: the innermost frame tells."""
         names = {
             getattr(implementation.function, "__code__", None): implementation.plugin_name
@@ -149,3 +148,45 @@ class ProviderPlugin:
         }
         frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
         return next((names[code] for code in reversed(frames) if code in names), self.name)
+
+
+@contextlib.contextmanager
+def _guarded(hook: str, culprit: Callable[[BaseException], str]) -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except (
+        BaseException
+    ) as exc:  # also SystemExit and CancelledError: a plugin ends neither the process nor a task
+        if isinstance(exc, _RAISES.get(hook, ())):
+            fault = _error_fault(exc)
+            if fault is None:
+                raise
+            raise PluginError(culprit(exc), f"{hook} raised a {type(exc).__name__} with {fault}") from exc
+        raise PluginError(culprit(exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
+
+
+def _error_fault(error: BaseException) -> str | None:
+    if not isinstance(error, ProviderError):
+        return None
+    failure: object = error.failure
+    if not isinstance(failure, Failure):
+        return f"a {type(failure).__name__} in place of a failure"
+    fault = fault_of(failure)
+    return None if fault is None else f"a failure whose {fault}"
+
+
+def _always(plugin: str, _error: BaseException) -> str:
+    return plugin
+
+
+def _checked(
+    plugin: str, hook: str, answer: object, wanted: type[_Answer] | tuple[type[object], ...]
+) -> _Answer:
+    if not isinstance(answer, wanted):
+        raise PluginError(plugin, f"{hook} returned a {type(answer).__name__}")
+    fault = fault_of(answer)
+    if fault is not None:
+        raise PluginError(plugin, f"{hook} returned a {type(answer).__name__} that is not sound: {fault}")
+    return cast("_Answer", answer)

@@ -12,6 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from musicgate.wire import read_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -41,6 +43,16 @@ def first(source: Mapping[str, object], *keys: str) -> object:
         if value is not None and not (isinstance(value, str) and not value.strip()):
             return value
     return None
+
+
+def json_text(value: object) -> object:
+    """JSON in a text as its value (vendors put JSON inside JSON), anything else as it is; a text that is no JSON is None."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return read_json(value)
+    except (ValueError, RecursionError):
+        return None
 
 
 def text(value: object) -> str | None:

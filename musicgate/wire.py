@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import attrs
@@ -12,14 +14,29 @@ from musicgate.errors import ProviderError
 from musicgate.model.failure import Failure, FailureClass
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from datetime import datetime
 
     from musicgate.model.json_types import JsonValue
 
 
+#: What a method and a header's name are made of. Source: RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: What would end a header, or could not be sent as UTF-8. Source: RFC 9110 section 5.5.
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
 def _header_names(headers: Mapping[str, str]) -> str:
     return "{" + ", ".join(f"{name}: ..." for name in headers) + "}"
+
+
+def _header_fault(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        return f"a header cannot have the name {name!r}"
+    if not isinstance(value, str):
+        return f"its header {name} is of the type {type(value).__name__}, not text"
+    if _NOT_IN_HEADER.search(value):
+        return f"its header {name} holds a line break or another letter that no header can hold"
+    return None
 
 
 def _length(body: bytes) -> str:
@@ -50,6 +67,20 @@ class HttpRequest:
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return cls(method="POST", url=url, headers=headers, body=body)
 
+    def fault(self) -> str | None:
+        """Why this cannot be sent as HTTP, whatever the server, or None. No value is shown: it may be a secret."""
+        parts: tuple[object, object, object, object] = (self.method, self.url, self.headers, self.body)
+        method, url, headers, body = parts
+        if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+            return "its method is no HTTP method"
+        if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
+            return "its address is not an http(s) URL"
+        if not isinstance(body, bytes):
+            return f"its body is of the type {type(body).__name__}, not bytes"
+        if not isinstance(headers, Mapping):
+            return f"its headers are of the type {type(headers).__name__}, not a mapping"
+        return next((fault for item in headers.items() if (fault := _header_fault(*item))), None)
+
 
 @attrs.frozen(kw_only=True)
 class HttpResponse:
@@ -75,18 +106,17 @@ class HttpResponse:
         return 200 <= self.status < 300
 
     def json(self) -> JsonValue:
-        """The body as a JSON value.
+        """The body as a JSON value, read as `read_json` does.
 
         Raises:
-            ProviderError: class ``protocol``, when the body is not JSON (empty, cut, HTML, NaN, wrong encoding).
+            ProviderError: class ``protocol``, when the body is not JSON (empty, cut, HTML).
         """
         try:
-            value: JsonValue = json.loads(self.body, parse_constant=_refuse_constant)
+            return read_json(self.body)
         except (ValueError, RecursionError) as exc:
             message = f"the vendor's answer (HTTP {self.status}) is not JSON"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=self.status, maybe_accepted=True) from exc
-        return value
 
     def json_object(self) -> dict[str, JsonValue]:
         """The body as a JSON object.
@@ -104,9 +134,42 @@ class HttpResponse:
         return value
 
 
-def _refuse_constant(name: str) -> None:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
+def read_json(content: bytes | str) -> JsonValue:
+    """A vendor's JSON as a value, read leniently: one needless field must not cost a paid song.
+
+    Seen in the wild: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes that are
+    not UTF-8 in a text (they become replacement characters), whole numbers of thousands of digits (null as well).
+
+    Raises:
+        ValueError: it is not JSON, leniently or not.
+        RecursionError: it is nested too deeply.
+    """
+    if isinstance(content, bytes):
+        content = content.decode(json.detect_encoding(content), "replace")
+    content = content.removeprefix("\ufeff")
+    try:
+        value: JsonValue = _LENIENT.decode(content)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        value = _MORE_LENIENT.decode(content)
+    return value
+
+
+def _integer(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than the interpreter converts
+        return None
+
+
+def _nothing(_constant: str) -> None:
+    return None
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing)
+#: Calls us for every whole number, so it is used only where there is one that is too long.
+_MORE_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_int=_integer)
 
 
 def write_json(value: object) -> bytes:

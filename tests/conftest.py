@@ -15,6 +15,7 @@ from yarl import URL
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.ports import JobStore
 from musicgate.testing.memory_store import MemoryJobStore
+from tests.loopback_vendors import Serve, Vendors, serving, starting
 
 
 class PlayedResponse(aiohttp.ClientResponse):
@@ -42,6 +43,19 @@ def played_answers() -> Iterator[PlayedAnswers]:
     played = PlayedAnswers()
     with played:
         yield played
+
+
+@pytest.fixture
+async def serve() -> AsyncIterator[Serve]:
+    """Starts a server on loopback for each script and tells its port."""
+    async with serving() as start:
+        yield start
+
+
+@pytest.fixture
+def vendors(serve: Serve) -> Vendors:
+    """Starts vendors, each with a script that is run when a request has been read."""
+    return starting(serve)
 
 
 @contextlib.asynccontextmanager

@@ -1,7 +1,7 @@
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import attrs
 import pytest
@@ -20,6 +20,7 @@ from musicgate.answers import (
 from musicgate.catalogue import render_offer, render_provider, render_rate_card
 from musicgate.errors import InvalidRequestError
 from musicgate.gateway.dry_run import render_plan
+from musicgate.masking import Masker
 from musicgate.model import (
     Asset,
     Attempt,
@@ -209,6 +210,25 @@ def test_no_item_has_all_its_links_null() -> None:
     assert [item["audio_url"] for item in answer["output"]] == [None, None, None]
     assert answer["output"][2]["error"] == {"message": "HTTP 403"}
     assert "output" not in shown(tracks=tracks[:1])
+
+
+def test_whole_secret_is_not_shown_where_the_vendor_put_it_into_an_id_a_link_or_a_title() -> None:
+    track = Track(
+        index=0, native_id=f"t-{KEY}", audio_url=f"https://cdn.test/{KEY.upper()}.mp3", title=KEY, tags="test",
+        lyrics=f"la {KEY} la", extra={"plan": [KEY]},
+    )  # fmt: skip
+    attempt = attrs.evolve(ATTEMPT, native_id=f"n-{KEY}")
+    job = attrs.evolve(JOB, tracks=(track,), attempts=(attempt,), native_status=f"works {KEY}")
+    for render in (render_job, render_created):
+        shown = render(job, lambda *_: None, Masker([KEY], whole=True))
+        assert KEY not in str(shown).lower()
+        assert shown["nativeResponseId"] == "n-***"
+        (output,) = cast("list[dict[str, object]]", shown["output"])
+        assert output["audio_url"] == "https://cdn.test/***.mp3"
+        assert (output["title"], output["tags"], output["plan"]) == ("***", "test", ["***"])
+        assert shown["id"] == "music_1"
+    plain = render_job(job, lambda *_: None)
+    assert plain == render_job(job, lambda *_: None, Masker(["another-key-not-there"], whole=True))
 
 
 def test_failed_job_says_why() -> None:

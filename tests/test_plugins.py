@@ -1,4 +1,7 @@
+import asyncio
+import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
 from types import ModuleType
 from typing import Any
@@ -17,6 +20,7 @@ from musicgate import (
     JobState,
     JobUpdate,
     MusicRequest,
+    NativeTrack,
     PluginError,
     Provider,
     ProviderError,
@@ -24,11 +28,13 @@ from musicgate import (
     Step,
     Translation,
     hookimpl,
+    hookspecs,
     plugins,
+    provider_plugin,
 )
 from musicgate.emulation import EmulatorOptions
 from musicgate.hookspecs import Revision
-from musicgate.model import OptionWarning, ProviderSettings, WarningCode
+from musicgate.model import Doubt, OptionWarning, ProviderSettings, WarningCode
 from musicgate.plugins import PluginHost, failure_of, load_plugins
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
@@ -367,7 +373,7 @@ class Playing(FakeVendor):
         self.answer = answer
 
     def _give(self) -> Any:
-        if isinstance(self.answer, Exception):
+        if isinstance(self.answer, BaseException):
             raise self.answer
         return self.answer
 
@@ -430,19 +436,150 @@ def test_hook_that_raises_is_a_plugin_error_that_names_it(hook: str) -> None:
     assert isinstance(caught.value.__cause__, KeyError)
 
 
-@pytest.mark.parametrize("hook", HOOKS)
-@pytest.mark.parametrize(
-    "error",
-    [
-        RequestError("validation_error", "no"),
-        ProviderError(Failure(reason=FailureClass.CREDITS, message="no")),
-        PluginError("one", "no"),
-    ],
-)
-def test_errors_that_are_meant_pass_as_they_are(hook: str, error: Exception) -> None:
+REFUSAL = RequestError("validation_error", "no")
+CREDITS = ProviderError(Failure(reason=FailureClass.CREDITS, message="no"))
+MEANT = {"translate_request": REFUSAL, "parse_response": CREDITS, "parse_callback": CREDITS}
+
+
+@pytest.mark.parametrize(("hook", "error"), MEANT.items())
+def test_error_that_a_hook_is_documented_to_raise_passes_as_it_is(hook: str, error: Exception) -> None:
     with pytest.raises(type(error)) as caught:
         call(error, hook)
     assert caught.value is error
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    "error",
+    [REFUSAL, CREDITS, PluginError("two", "no"), MemoryError(), asyncio.CancelledError(), SystemExit(3)],
+    ids=lambda error: type(error).__name__,
+)
+def test_every_other_error_is_the_plugins_fault(hook: str, error: BaseException) -> None:
+    if MEANT.get(hook) is error:
+        pytest.skip("documented")
+    with pytest.raises(PluginError, match=f"^plugin one: {hook} raised {type(error).__name__}") as caught:
+        call(error, hook)
+    assert caught.value.__cause__ is error
+
+
+def test_a_person_who_interrupts_is_not_a_plugins_fault() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        call(KeyboardInterrupt(), "poll_request")
+
+
+def test_documented_errors_are_those_that_pass() -> None:
+    hooks = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "musicgate_spec")]
+    documented = {
+        hook: set(
+            re.findall(r"(\w+Error): ", (getattr(hookspecs, hook).__doc__ or "").partition("Raises:")[2])
+        )
+        for hook in hooks
+    }
+    assert len(hooks) == 10
+    assert {hook: names for hook, names in documented.items() if names} == {
+        hook: {kind.__name__} for hook, kind in provider_plugin._RAISES.items()
+    }
+
+
+class VetoOfAnswers:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def parse_response(self) -> Any:
+        yield
+        raise RequestError("guardrail_blocked", "not here")
+
+
+def test_wrapper_that_raises_what_its_hook_may_not_is_the_one_to_blame() -> None:
+    job: Any = None
+    live = host_of(Playing(JobUpdate()), veto=VetoOfAnswers()).providers["one"]
+    with pytest.raises(PluginError, match=r"^plugin veto: parse_response raised RequestError"):
+        live.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS)
+
+
+@pytest.mark.parametrize(
+    ("failure", "words"),
+    [
+        ("no", "raised a ProviderError with a str in place of a failure"),
+        (Failure(reason="credits", message="no"), "with a failure whose reason is of the type str"),  # type: ignore[arg-type]  # on purpose
+        (
+            Failure(reason=FailureClass.CREDITS, message=5),  # type: ignore[arg-type]  # on purpose
+            "with a failure whose message is of the type int",
+        ),
+    ],
+)
+def test_error_that_is_not_sound_is_the_plugins_fault(failure: Any, words: str) -> None:
+    error = ProviderError(CREDITS.failure)
+    error.failure = failure
+    with pytest.raises(PluginError, match=words):
+        call(error, "parse_response")
+
+
+GET = HttpRequest.get("https://one.test")
+ODD: Any = 5
+TEXT: Any = "text"
+UNSOUND: list[tuple[str, object, str]] = [
+    ("poll_request", attrs.evolve(GET, headers={"X": ODD}), "its header X is of the type int, not text"),
+    ("poll_request", attrs.evolve(GET, url=ODD), "its address is not an http(s) URL"),
+    ("cancel_request", attrs.evolve(GET, body=TEXT), "its body is of the type str, not bytes"),
+    ("parse_response", attrs.evolve(GET, method="G\n"), "its method is no HTTP method"),
+    ("translate_request", Translation(request=ODD, native_model="m"), "request is of the type int"),
+    (
+        "translate_request",
+        Translation(request=attrs.evolve(GET, body=TEXT), native_model="m"),
+        "request: its body is of the type str, not bytes",
+    ),
+    ("translate_request", Translation(request=GET, native_model=ODD), "native_model is of the type int"),
+    ("translate_request", Translation(request=GET, native_model="m", warnings=("w",)), "warnings[0] is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(native_id=ODD), "native_id is of the type int"),
+    ("parse_response", JobUpdate(native_status=ODD), "native_status is of the type int"),
+    ("parse_response", JobUpdate(state="completed"), "state is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=[NativeTrack()]), "tracks is of the type list"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=({"id": 1},)), "tracks[0] is of the type dict"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=(NativeTrack(), NativeTrack(title=ODD))), "tracks[1].title is of the type int"),
+    ("parse_response", JobUpdate(tracks=(NativeTrack(fallback_urls=(None,)),)), "tracks[0].fallback_urls[0] is of the type NoneType"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=(NativeTrack(audio="x"),)), "tracks[0].audio is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=(NativeTrack(duration_s=True),)), "tracks[0].duration_s is of the type bool"),
+    ("parse_response", JobUpdate(tracks=(NativeTrack(duration_s=float("nan")),)), "tracks[0].duration_s is nan"),
+    ("parse_response", JobUpdate(failure="no"), "failure is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(doubt=Doubt(failure=ODD, grace_s=1)), "doubt: failure is of the type int"),
+    ("parse_callback", CallbackClaim(native_id=ODD), "native_id is of the type int"),
+    ("parse_callback", CallbackClaim(verified=1), "verified is of the type int"),  # type: ignore[arg-type]  # on purpose
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("hook", "answer", "fault"), UNSOUND, ids=[fault for _, _, fault in UNSOUND])
+def test_answer_with_a_wrong_type_in_it_is_the_plugins_fault(hook: str, answer: object, fault: str) -> None:
+    with pytest.raises(PluginError) as caught:
+        call(answer, hook)
+    kind = type(answer).__name__
+    assert str(caught.value) == f"plugin one: {hook} returned a {kind} that is not sound: {fault}"
+
+
+def test_answer_with_every_field_set_is_sound() -> None:
+    failure = Failure(
+        reason=FailureClass.INVALID, message="no", suggestion={"a": [1]}, retry_after_s=5, may_have_cost=False
+    )
+    warning = OptionWarning(code=WarningCode.CHANGED, path=("a", 0), message="so", plugin="one")
+    now = datetime(2026, 11, 28, tzinfo=UTC)
+    track = NativeTrack(
+        native_id="t", audio_url="u", fallback_urls=("v",), stream_audio_url="s", image_url="i", audio=b"x",
+        title="t", tags="g", duration_s=5, lyrics="l", native_model="m", created_at=now, expires_at=now,
+        failure_message="f", extra={"words": []},
+    )  # fmt: skip
+    update = JobUpdate(
+        native_id="n", native_status="w", state=JobState.QUEUED, tracks=(track,), failure=failure,
+        doubt=Doubt(failure=failure, grace_s=5), warnings=(warning,), body=[None, 1.5, True],
+    )  # fmt: skip
+    assert call(update, "parse_response") is update
+
+
+def test_reviser_whose_revision_is_not_sound_is_named() -> None:
+    odd: Any = Revision(request=ODD)
+    with pytest.raises(
+        PluginError, match=r"^plugin odd: revise_request returned a Revision that is not sound: request is"
+    ):
+        translate(host_of(FakeVendor("one"), odd=Reviser(lambda _: odd)), "one")
 
 
 @pytest.mark.parametrize("hook", HOOKS[:-1])

@@ -45,6 +45,8 @@ archive = false
 max_bytes = 7
 [network]
 allow_private_addresses = true
+proxy = "http://proxy.test:3128"
+downloads = 5
 [follow]
 speed = 20
 concurrency = 3
@@ -75,7 +77,9 @@ def test_every_setting_is_read_from_the_file(tmp_path: Path) -> None:
     )
     assert settings.store == StoreSettings(url="sqlite:///here.db")
     assert settings.assets == AssetSettings(url="file:///there", archive=False, max_bytes=7)
-    assert settings.network == NetworkSettings(allow_private_addresses=True)
+    assert settings.network == NetworkSettings(
+        allow_private_addresses=True, proxy="http://proxy.test:3128", downloads=5
+    )
     assert settings.follow == FollowSettings(speed=20.0, concurrency=3, deadline_s=50.5)
     assert settings.accounts == (
         Account(name="alice", key=Secret(KEY), beta=True),
@@ -151,6 +155,8 @@ BROKEN = [
     ("[server]\nport = '1x'", {}, "server.port", "must be a whole number, not '1x'"),
     ("[server]\nport = 1.5", {}, "server.port", "must be a whole number"),
     ("[server]\nport = true", {}, "server.port", "must be a whole number"),
+    ("[network]\ndownloads = 0", {}, "network.downloads", "must be 1 to 1000"),
+    ("[network]\ndownloads = 1001", {}, "network.downloads", "must be 1 to 1000"),
     ("[server]\nport = 65536", {}, "server.port", "must be 0 to 65535"),
     ("[server]\nport = -1", {}, "server.port", "must be 0 to 65535"),
     ("[server]\nhost = 5", {}, "server.host", "must be text, not 5"),

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import gzip
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,17 +17,17 @@ from yarl import URL
 from musicgate.adapters import transport as module
 from musicgate.adapters.addresses import PrivateAddressError, is_public, public_socket
 from musicgate.adapters.clock import SystemClock
+from musicgate.adapters.http_trouble import exact_url
 from musicgate.adapters.transport import AiohttpTransport
 from musicgate.errors import ProviderError, StorageError
 from musicgate.model import FailureClass, Timeouts
 from musicgate.ports import Downloaded
 from musicgate.wire import HttpRequest, HttpResponse
 from tests.free_port import free_port
+from tests.loopback_vendors import Serve, Vendors, answer, then_silence, whole
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 POST = HttpRequest.post_json("http://vendor.example/v1/create?key=test-key-not-real", {"prompt": "my words"})
-
-Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
 class StoppedClock:
@@ -41,109 +41,6 @@ class StoppedClock:
 
     async def sleep(self, delay_s: float) -> None:
         raise AssertionError("the transport never sleeps")
-
-
-@attrs.define
-class Vendor:
-    """A server that reads requests and then does what the script says."""
-
-    port: int
-    script: Script
-    heads: list[bytes] = attrs.field(factory=list)
-    bodies: list[bytes] = attrs.field(factory=list)
-    connections: int = 0
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}/v1/create?key=test-key-not-real"
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while not writer.is_closing():
-                head = await reader.readuntil(b"\r\n\r\n")
-                lines = head.lower().split(b"\r\n")
-                length = next((int(line[15:]) for line in lines if line.startswith(b"content-length:")), 0)
-                self.bodies.append(await reader.readexactly(length))
-                self.heads.append(head)
-                await self.script(reader, writer)
-
-
-@pytest.fixture
-async def serve() -> AsyncIterator[Callable[[Script], Awaitable[int]]]:
-    """Starts a server on loopback for each script and tells its port; every connection ends with the test."""
-    servers: list[asyncio.Server] = []
-    open_connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
-
-    async def start(script: Script) -> int:
-        async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            task = asyncio.current_task()
-            assert task is not None
-            open_connections[writer] = task
-            with contextlib.suppress(ConnectionError):
-                await script(reader, writer)
-            writer.close()
-
-        server = await asyncio.start_server(connected, "127.0.0.1", 0)
-        servers.append(server)
-        port: int = server.sockets[0].getsockname()[1]
-        return port
-
-    yield start
-    for server in servers:
-        server.close()
-    for writer in open_connections:
-        writer.transport.abort()
-    for task in open_connections.values():
-        task.cancel()
-    await asyncio.gather(*open_connections.values(), return_exceptions=True)
-    for writer in open_connections:
-        with contextlib.suppress(ConnectionError):
-            await writer.wait_closed()
-
-
-@pytest.fixture
-def vendors(serve: Callable[[Script], Awaitable[int]]) -> "Vendors":
-    """Starts vendors, each with a script that is run when a request has been read."""
-
-    async def start(script: Script) -> Vendor:
-        vendor = Vendor(port=0, script=script)
-        vendor.port = await serve(vendor.serve)
-        return vendor
-
-    return start
-
-
-Serve = Callable[[Script], Awaitable[int]]
-Vendors = Callable[[Script], Awaitable[Vendor]]
-
-
-def answer(raw: bytes, *, close: bool = True) -> Script:
-    """Send these bytes; then hang up, or wait for the next request."""
-
-    async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await writer.drain()
-        if close:
-            writer.close()
-
-    return script
-
-
-def whole(body: bytes, head: str = "200 OK", *fields: str) -> bytes:
-    lines = [f"HTTP/1.1 {head}", f"Content-Length: {len(body)}", *fields, "", ""]
-    return "\r\n".join(lines).encode() + body
-
-
-def then_silence(raw: bytes = b"") -> Script:
-    """Send these bytes and keep the connection open, until the other side hangs up."""
-
-    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(raw)
-        await reader.read()
-        writer.close()
-
-    return script
 
 
 @pytest.fixture
@@ -327,6 +224,46 @@ async def test_a_connection_that_takes_too_long_is_unavailable(
 async def test_an_address_that_is_none_is_unavailable(transport: AiohttpTransport, url: str) -> None:
     error = await refusal(send(transport, url))
     assert verdict(error) == ("unavailable", False, None)
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ({"headers": {"X-Key": "one\ntwo"}}, "its header X-Key holds a line break"),
+        ({"headers": {"X-Key": 5}}, "its header X-Key is of the type int, not text"),
+        ({"method": "PO ST"}, "its method is no HTTP method"),
+        ({"body": "text"}, "its body is of the type str, not bytes"),
+    ],
+)
+async def test_what_cannot_be_put_on_the_wire_was_not_sent(
+    transport: AiohttpTransport, vendors: Vendors, changed: dict[str, Any], reason: str
+) -> None:
+    vendor = await vendors(answer(whole(b"{}")))
+    request = attrs.evolve(HttpRequest(method="POST", url=vendor.url, body=b"{}"), **changed)
+    error = await refusal(transport.send(request, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
+    assert verdict(error) == ("unavailable", False, None)
+    assert str(error).startswith(f"127.0.0.1 was not asked: {reason}")
+    assert vendor.connections == 0
+
+
+# ---------------------------------------------------------------------------------------------- long headers
+
+
+@pytest.mark.parametrize("size_bytes", [9_000, 34_000, 65_000])
+async def test_an_answer_with_a_long_header_is_read(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, size_bytes: int
+) -> None:
+    policy = "x" * size_bytes
+    vendor = await vendors(answer(whole(b'{"id": 1}', "200 OK", f"Content-Security-Policy: {policy}")))
+    for method in ("POST", "GET"):
+        response = await send(transport, vendor.url, method=method)
+        assert (response.body, response.header("content-security-policy")) == (b'{"id": 1}', policy)
+    assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 9
+
+
+async def test_an_endless_header_is_not_read_on(transport: AiohttpTransport, vendors: Vendors) -> None:
+    vendor = await vendors(answer(whole(b"{}", "200 OK", f"X-Long: {'x' * 70_000}")))
+    assert verdict(await refusal(send(transport, vendor.url))) == ("unknown_outcome", True, None)
 
 
 # ------------------------------------------------------------------------------------ the outcome is unknown
@@ -548,8 +485,14 @@ async def test_media_lands_in_the_file(
 @pytest.mark.parametrize(
     "path, line",
     [
-        ("/a song ü.mp3?x=ü y", b"GET /a%20song%20%C3%BC.mp3?x=%C3%BC+y HTTP/1.1"),
+        ("/a song ü.mp3?x=ü y", b"GET /a%20song%20%C3%BC.mp3?x=%C3%BC%20y HTTP/1.1"),
         ("/a%2Fb~c?sign=a%2Bb%3D%7E", b"GET /a%2Fb~c?sign=a%2Bb%3D%7E HTTP/1.1"),
+        (
+            "/my song ü%20%2f.mp3?Expires=1&Signature=ab%2Fc%2Bd%3D%3D&x={a}",
+            b"GET /my%20song%20%C3%BC%20%2f.mp3?Expires=1&Signature=ab%2Fc%2Bd%3D%3D&x={a} HTTP/1.1",
+        ),
+        ("/half \ud83d.mp3?s=%2F", b"GET /half%20%3F.mp3?s=%2F HTTP/1.1"),
+        ("/a\r\nX-Evil: 1?s=%2F", b"GET /a%0D%0AX-Evil:%201?s=%2F HTTP/1.1"),
     ],
 )
 async def test_a_link_is_asked_for_to_the_letter_where_that_is_possible(
@@ -558,6 +501,67 @@ async def test_a_link_is_asked_for_to_the_letter_where_that_is_possible(
     vendor = await vendors(answer(whole(b"song")))
     await download(transport, f"http://127.0.0.1:{vendor.port}{path}", tmp_path / "sink")
     assert vendor.heads[0].split(b"\r\n")[0] == line
+
+
+@pytest.mark.parametrize("is_relative", [True, False])
+async def test_a_redirect_is_followed_to_the_letter(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, *, is_relative: bool
+) -> None:
+    last = await vendors(answer(whole(b"song")))
+    path = "/my song \u00fc.mp3?Signature=ab%2Fc%2Bd%3D%3D"
+
+    async def redirect(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(first.heads) > 1:
+            writer.write(whole(b"song"))
+        else:
+            target = path if is_relative else f"http://127.0.0.1:{last.port}{path}"
+            writer.write(
+                whole(b"", "302 Found").replace(b"\r\n\r\n", f"\r\nLocation: {target}\r\n\r\n".encode())
+            )
+
+    first = await vendors(redirect)
+    await download(transport, first.url, tmp_path / "sink")
+    asked = first.heads[1] if is_relative else last.heads[0]
+    assert asked.split(b"\r\n")[0] == b"GET /my%20song%20%C3%BC.mp3?Signature=ab%2Fc%2Bd%3D%3D HTTP/1.1"
+
+
+async def test_bytes_of_a_redirect_that_are_no_text_go_back_as_they_came(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
+) -> None:
+    last = await vendors(answer(whole(b"song")))
+    head = b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\nLocation: http://127.0.0.1:%d/\xe9?s=%%2F\r\n\r\n"
+    first = await vendors(answer(head % last.port))
+    await download(transport, first.url, tmp_path / "sink")
+    assert last.heads[0].split(b"\r\n")[0] == b"GET /%E9?s=%2F HTTP/1.1"
+
+
+def test_a_name_in_another_script_is_spelled_as_the_network_wants_it() -> None:
+    assert (
+        str(exact_url("http://b\u00fccher.example:81/\u00fc?s=%2F"))
+        == "http://xn--bcher-kva.example:81/%C3%BC?s=%2F"
+    )
+
+
+async def test_so_many_downloads_run_at_a_time_and_waiting_costs_none_of_their_time(
+    vendors: Vendors, tmp_path: Path
+) -> None:
+    running, most = [0], [0]
+
+    async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        running[0] += 1
+        most[0] = max(most[0], running[0])
+        await asyncio.sleep(0.1)
+        running[0] -= 1
+        writer.write(whole(b"song"))
+        writer.close()
+
+    vendor = await vendors(slow)
+    async with AiohttpTransport(allow_private_addresses=True, downloads=3) as transport:
+        sinks = [tmp_path / f"sink-{number}" for number in range(15)]
+        saved = await asyncio.gather(
+            *(download(transport, vendor.url, sink, timeout_s=0.4) for sink in sinks)
+        )
+    assert (len(saved), most[0]) == (15, 3)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -616,6 +620,7 @@ async def test_a_download_that_is_no_song_says_why(
     error = await refusal(download(transport, vendor.url, tmp_path / "sink", max_bytes=100))
     assert error.failure.reason is FailureClass.UPSTREAM_FAILED
     assert not error.maybe_accepted
+    assert error.is_final is ("larger" in words)
     assert (str(error), error.status) == (f"the media link failed: {words}", status)
 
 

@@ -1,4 +1,9 @@
-"""Which network addresses a link from outside may lead to; it knows address ranges, and opens sockets only to public ones."""
+"""Which network addresses a link from outside may lead to; it knows address ranges, and opens sockets only to public ones.
+
+The ranges are a list of our own: what the interpreter's `ipaddress` calls global changes from one patch release to the next.
+Everything in IANA's special-purpose registries is refused, also the few entries that are globally reachable (anycast services of
+the network itself): no song and no webhook lives there.
+"""
 
 import ipaddress
 import socket
@@ -6,6 +11,47 @@ from typing import Any, Final
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+#: Source: iana.org/assignments/iana-ipv4-special-registry (by the RFCs beside the entries, November 2026), and RFC 5771.
+_REFUSED_V4: Final = tuple(
+    ipaddress.IPv4Network(network)
+    for network in (
+        "0.0.0.0/8",  # this network (RFC 791)
+        "10.0.0.0/8",  # private use (RFC 1918)
+        "100.64.0.0/10",  # shared by carriers (RFC 6598); 100.100.100.200 is Alibaba Cloud's metadata service
+        "127.0.0.0/8",  # loopback (RFC 1122)
+        "169.254.0.0/16",  # link-local (RFC 3927); 169.254.169.254 is most clouds' metadata service
+        "172.16.0.0/12",  # private use (RFC 1918)
+        "192.0.0.0/24",  # protocol assignments (RFC 6890); 192.0.0.192 is Oracle Cloud's metadata service
+        "192.0.2.0/24",  # documentation (RFC 5737)
+        "192.31.196.0/24",  # AS112 (RFC 7535)
+        "192.52.193.0/24",  # multicast tunnels (RFC 7450)
+        "192.88.99.0/24",  # relays of 6to4, deprecated (RFC 7526)
+        "192.168.0.0/16",  # private use (RFC 1918)
+        "192.175.48.0/24",  # AS112 (RFC 7534)
+        "198.18.0.0/15",  # benchmarks (RFC 2544)
+        "198.51.100.0/24",  # documentation (RFC 5737)
+        "203.0.113.0/24",  # documentation (RFC 5737)
+        "224.0.0.0/4",  # multicast (RFC 5771)
+        "240.0.0.0/4",  # reserved (RFC 1112), and the broadcast address
+        # In no registry: it belongs to Microsoft, and is Azure's host service on every virtual machine there.
+        # Source: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16, November 2026.
+        "168.63.129.16/32",
+    )
+)
+#: The only part of IPv6 that is handed out as global unicast. Source: RFC 4291 section 2.4, RFC 3587. Outside lie loopback, unspecified,
+#: link-local, unique local (fd00:ec2::254 and fd20:ce::254 are metadata services), site-local, multicast, discard-only, segment routing
+#: (5f00::/16), local NAT64 (64:ff9b:1::/48), and every old form that wraps an IPv4 address in ::/64.
+_GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
+#: Source: iana.org/assignments/iana-ipv6-special-registry, version of 2024-10-22, read November 2026; only what lies in 2000::/3.
+_REFUSED_V6: Final = tuple(
+    ipaddress.IPv6Network(network)
+    for network in (
+        "2001::/23",  # protocol assignments (RFC 2928): Teredo, benchmarks, ORCHID, AS112, anycast
+        "2001:db8::/32",  # documentation (RFC 3849)
+        "2620:4f:8000::/48",  # AS112 (RFC 7534)
+        "3fff::/20",  # documentation (RFC 9637)
+    )
+)
 #: IPv4 addresses behind an IPv6 gateway. Source: RFC 6052 section 2.1.
 _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -15,7 +61,7 @@ class PrivateAddressError(OSError):
 
 
 def is_public(address: str) -> bool:
-    """True if the address is somewhere on the internet: not loopback, private, link-local, shared, multicast or unspecified.
+    """True if the address is somewhere on the internet: not loopback, private, reserved, multicast, nor a cloud's metadata service.
 
     An IPv4 address that is wrapped in an IPv6 one (mapped, 6to4, NAT64) is judged by itself. What is no address is not public.
     """
@@ -23,9 +69,9 @@ def is_public(address: str) -> bool:
         parsed = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
     except ValueError:
         return False
-    # To `is_global`, the deprecated ranges fec0::/10 and ::/96 (RFC 3879, RFC 4291) are public.
-    is_odd = parsed.is_multicast or parsed.is_reserved or getattr(parsed, "is_site_local", False)
-    return parsed.is_global and not is_odd
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return not any(parsed in network for network in _REFUSED_V4)
+    return parsed in _GLOBAL_V6 and not any(parsed in network for network in _REFUSED_V6)
 
 
 def _unwrapped(address: _Address) -> _Address:
@@ -36,8 +82,18 @@ def _unwrapped(address: _Address) -> _Address:
     return address.ipv4_mapped or address.sixtofour or address
 
 
+def check_public(addresses: list[tuple[Any, ...]]) -> None:
+    """Refuse the addresses of a ``getaddrinfo`` unless every one of them is public.
+
+    Raises:
+        PrivateAddressError: one is not, or there is none.
+    """
+    if not addresses or not all(is_public(str(where[0])) for *_, where in addresses):
+        raise PrivateAddressError("the link leads to a private address")
+
+
 def public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
-    """A socket for an address of ``getaddrinfo``, to be connected next.
+    """Open a socket for an address of ``getaddrinfo``, to be connected next.
 
     The check sits here, behind the name lookup and right before the connection, for every address that is tried: a name that
     leads elsewhere the second time it is looked up (rebinding) gains nothing, and neither does an address in place of a name.
@@ -45,7 +101,6 @@ def public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
     Raises:
         PrivateAddressError: the address is not public.
     """
-    family, kind, protocol, _, where = addr_info
-    if not is_public(str(where[0])):
-        raise PrivateAddressError("the link leads to a private address")
+    family, kind, protocol, _, _ = addr_info
+    check_public([addr_info])
     return socket.socket(family=family, type=kind, proto=protocol)

@@ -6,7 +6,9 @@ from typing import IO, Final
 
 import aiohttp
 
-from musicgate.adapters.http_trouble import TROUBLE, answer_reason, connect_reason, exact_url
+from musicgate.adapters.http_trouble import NOT_REACHED, TROUBLE, answer_reason, connect_reason, exact_url
+from musicgate.adapters.outside_client import OutsideClient
+from musicgate.adapters.threads import run_to_end
 from musicgate.errors import ProviderError, StorageError
 from musicgate.model import Failure, FailureClass
 from musicgate.ports import Downloaded
@@ -18,7 +20,7 @@ _PIECE_BYTES: Final = 1 << 20
 
 
 async def fetch(
-    session: aiohttp.ClientSession,
+    client: OutsideClient,
     link: str,
     sink: Path,
     *,
@@ -29,29 +31,29 @@ async def fetch(
     """Fetch a link into a file, which is overwritten.
 
     Raises:
-        ProviderError: class ``upstream_failed``; ``status`` is set where the server refused.
+        ProviderError: class ``upstream_failed``; ``status`` is set where the server refused, ``is_final`` where the media is too large.
         StorageError: the file could not be written.
     """
     try:
         async with asyncio.timeout(timeout_s):
-            # Opened here and not on a thread: whoever is cancelled while a thread opens a file can never close it.
+            # Opened here and not on a thread: a cancelled caller could never close what a thread opens.
             with _open_sink(sink) as file:
-                return await _follow(session, link, file, max_bytes, stall_timeout_s)
+                return await _follow(client, link, file, max_bytes, stall_timeout_s)
     except TROUBLE as exc:
         raise _download_error(_download_reason(exc, timeout_s, stall_timeout_s)) from exc
 
 
 async def _follow(
-    session: aiohttp.ClientSession, link: str, file: IO[bytes], max_bytes: int, stall_timeout_s: float
+    client: OutsideClient, link: str, file: IO[bytes], max_bytes: int, stall_timeout_s: float
 ) -> Downloaded:
     """Go from hop to hop to the media. Each hop is a request of its own, so each one's address is checked."""
     url = exact_url(link)
     for _ in range(_MOST_REDIRECTS + 1):
         if url.scheme not in {"http", "https"}:
             raise _download_error("it does not lead to a web address")
-        async with session.get(
+        async with client.request(
+            "GET",
             url,
-            allow_redirects=False,
             # The length that is announced shall be the length of the file.
             headers={"Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=None, connect=stall_timeout_s, sock_read=stall_timeout_s),
@@ -71,19 +73,19 @@ async def _follow(
 async def _save(response: aiohttp.ClientResponse, file: IO[bytes], max_bytes: int) -> int:
     """Write the body to the file and return its size; aiohttp itself notices a body shorter than its Content-Length."""
     if (response.content_length or 0) > max_bytes:
-        raise _download_error(f"it is larger than {max_bytes} bytes")
+        raise _download_error(f"it is larger than {max_bytes} bytes", is_final=True)
     size_bytes, piece = 0, bytearray()
     async for chunk in response.content.iter_any():
         size_bytes += len(chunk)
         if size_bytes > max_bytes:
-            raise _download_error(f"it is larger than {max_bytes} bytes")
+            raise _download_error(f"it is larger than {max_bytes} bytes", is_final=True)
         piece += chunk
         if len(piece) >= _PIECE_BYTES:
-            await asyncio.to_thread(_write, file, piece)
+            await run_to_end(_write, file, piece)
             piece = bytearray()
     if not size_bytes:
         raise _download_error("it is empty")
-    await asyncio.to_thread(_write, file, piece)
+    await run_to_end(_write, file, piece)
     return size_bytes
 
 
@@ -109,11 +111,11 @@ def _download_reason(exc: Exception, timeout_s: float, stall_timeout_s: float) -
         return f"it stalled for {stall_timeout_s:g} s"
     if isinstance(exc, TimeoutError) and not isinstance(exc, aiohttp.ConnectionTimeoutError):
         return f"it took longer than {timeout_s:g} s"
-    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError | ValueError):
+    if isinstance(exc, (*NOT_REACHED, aiohttp.ConnectionTimeoutError, ValueError)):
         return f"its server could not be reached: {connect_reason(exc, stall_timeout_s)}"
     return answer_reason(exc)
 
 
-def _download_error(reason: str, *, status: int | None = None) -> ProviderError:
+def _download_error(reason: str, *, status: int | None = None, is_final: bool = False) -> ProviderError:
     failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=f"the media link failed: {reason}")
-    return ProviderError(failure, status=status)
+    return ProviderError(failure, status=status, is_final=is_final)

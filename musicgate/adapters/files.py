@@ -22,6 +22,7 @@ from typing import Final, TypeVar
 import attrs
 
 from musicgate.adapters.measure import measure
+from musicgate.adapters.threads import run_to_end
 from musicgate.audio import content_type, extension
 from musicgate.errors import StorageError
 from musicgate.model import Asset
@@ -100,11 +101,11 @@ class FileAssetStore:
             raise StorageError(f"no audio can have the name {asset.name!r}")
         # Opened here and not on a thread: whoever is cancelled while a thread opens a file can never close it.
         with _on_disk(lambda: path.open("rb", buffering=0)) as file:
-            await asyncio.to_thread(file.seek, start)
+            await run_to_end(file.seek, start)
             left = stop - start
             while left > 0:
                 size = min(left, _PIECE_BYTES)
-                piece = await asyncio.to_thread(_on_disk, lambda size=size: file.read(size))
+                piece = await run_to_end(_on_disk, lambda size=size: file.read(size))
                 if not piece:
                     raise StorageError(f"the audio {asset.name} is shorter than it was")
                 left -= len(piece)

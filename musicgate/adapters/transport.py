@@ -22,10 +22,19 @@ from typing import Final, Self
 import aiohttp
 import attrs
 
-from musicgate.adapters.addresses import public_socket
 from musicgate.adapters.clock import SystemClock
 from musicgate.adapters.download import fetch
-from musicgate.adapters.http_trouble import TROUBLE, answer_reason, connect_reason, exact_url, host_of
+from musicgate.adapters.http_trouble import (
+    MAX_HEADER_BYTES,
+    NOT_REACHED,
+    TROUBLE,
+    answer_reason,
+    connect_reason,
+    exact_url,
+    host_of,
+)
+from musicgate.adapters.outside_client import OutsideClient
+from musicgate.adapters.proxies import Proxies
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.ports import Clock, Downloaded
@@ -35,7 +44,7 @@ _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: What aiohttp raises before there is a connection: no connection, in time or at all; no usable address or header. uvloop raises
 #: RuntimeError for some of these.
 _BEFORE_CONNECTION: Final = (
-    aiohttp.ClientConnectorError,
+    *NOT_REACHED,
     aiohttp.ConnectionTimeoutError,
     aiohttp.NonHttpUrlClientError,
     ValueError,
@@ -43,6 +52,9 @@ _BEFORE_CONNECTION: Final = (
 )
 #: Larger bodies go out as a stream: aiohttp warns about them otherwise, since one write of that size holds up the loop.
 _LARGE_BODY_BYTES: Final = 1 << 19
+_USER_AGENT: Final = "musicgate"
+#: A proxy that answers so has passed nothing on (RFC 9110 section 15.5.8).
+_PROXY_WANTS_CREDENTIALS: Final = 407
 
 
 @attrs.define
@@ -74,6 +86,8 @@ class AiohttpTransport:
         clock: Clock | None = None,
         allow_private_addresses: bool = False,
         stall_timeout_s: float = 20.0,
+        downloads: int = 32,
+        proxies: Proxies | None = None,
     ) -> None:
         """Remember the settings; sockets are opened by ``async with``.
 
@@ -82,10 +96,19 @@ class AiohttpTransport:
             allow_private_addresses: media links may lead to loopback and private networks. API calls always may: their
                 addresses come from the operator, not from an answer.
             stall_timeout_s: a download that brings nothing for so long is given up.
+            downloads: how many run at a time; each needs a connection and an open file.
+            proxies: the way to vendors and media.
         """
         self._clock = clock or SystemClock()
-        self._allow_private_addresses = allow_private_addresses
         self._stall_timeout_s = stall_timeout_s
+        self._downloads = asyncio.Semaphore(downloads)
+        self._proxies = proxies or Proxies()
+        self._media = OutsideClient(
+            proxies=self._proxies,
+            allow_private_addresses=allow_private_addresses,
+            force_close=False,
+            headers={"User-Agent": _USER_AGENT},
+        )
         self._sessions = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -97,8 +120,7 @@ class AiohttpTransport:
         tracing.on_connection_reuseconn.append(_on_connected)
         self._kept = await self._open(aiohttp.TCPConnector(limit=0), tracing)
         self._fresh = await self._open(aiohttp.TCPConnector(limit=0, force_close=True), tracing)
-        socket_factory = None if self._allow_private_addresses else public_socket
-        self._media = await self._open(aiohttp.TCPConnector(limit=0, socket_factory=socket_factory))
+        await self._sessions.enter_async_context(self._media)
         return self
 
     async def __aexit__(
@@ -111,18 +133,25 @@ class AiohttpTransport:
         self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
     ) -> HttpResponse:
         """Send one API call and read the whole answer; see `musicgate.ports.Transport.send`."""
+        if (fault := request.fault()) is not None:
+            raise _not_sent(request.url, fault)
         session = self._kept if request.method in _IDEMPOTENT else self._fresh
         async with _watched(request.url, timeouts.connect_s, read_timeout_s) as progress:
+            url = exact_url(request.url)
+            proxy = self._proxies.leading_to(url)
             body = request.body if len(request.body) < _LARGE_BODY_BYTES else io.BytesIO(request.body)
             async with session.request(
                 request.method,
-                exact_url(request.url),
+                url,
                 headers=request.headers,
                 data=body or None,
+                proxy=proxy,
                 allow_redirects=False,
                 timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s),
                 trace_request_ctx=progress,
             ) as response:
+                if proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
+                    raise _not_sent(request.url, "the proxy wants other credentials")
                 progress.status = response.status
                 content = await _read_whole(response, max_body_bytes)
         return HttpResponse(
@@ -133,20 +162,21 @@ class AiohttpTransport:
         )
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
-        """Fetch a media link into a file; see `musicgate.ports.Transport.download`.
+        """Fetch a media link into a file; see `musicgate.ports.Transport.download`. The wait for a place takes none of its time.
 
         Raises:
             ProviderError: as the port says; ``status`` is set where the vendor's server refused.
             StorageError: the file could not be written.
         """
-        return await fetch(
-            self._media,
-            url,
-            sink,
-            max_bytes=max_bytes,
-            timeout_s=timeout_s,
-            stall_timeout_s=self._stall_timeout_s,
-        )
+        async with self._downloads:
+            return await fetch(
+                self._media,
+                url,
+                sink,
+                max_bytes=max_bytes,
+                timeout_s=timeout_s,
+                stall_timeout_s=self._stall_timeout_s,
+            )
 
     async def _open(
         self, connector: aiohttp.TCPConnector, *tracing: aiohttp.TraceConfig
@@ -154,11 +184,18 @@ class AiohttpTransport:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": "musicgate"},
+            headers={"User-Agent": _USER_AGENT},
             trace_configs=list(tracing),
             trust_env=False,
+            max_line_size=MAX_HEADER_BYTES,
+            max_field_size=MAX_HEADER_BYTES,
         )
         return await self._sessions.enter_async_context(session)
+
+
+def _not_sent(url: str, reason: str) -> ProviderError:
+    message = f"{host_of(url)} was not asked: {reason}"
+    return ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=message))
 
 
 @contextlib.asynccontextmanager

@@ -1,12 +1,10 @@
 """The socket to customers' webhooks, on aiohttp; it knows HTTP, and trusts neither an address nor an answer.
 
-An address comes from a caller, so it may not lead into our own network: `public_socket` looks at the address that a name led to, right
-before the connection. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
+An address comes from a caller, so it may not lead into our own network: `OutsideClient` sees to that. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
 be used to read something that only we can reach.
 """
 
 import asyncio
-import contextlib
 import io
 from collections.abc import Mapping
 from types import TracebackType
@@ -14,9 +12,10 @@ from typing import Final, Self
 
 import aiohttp
 
-from musicgate.adapters.addresses import public_socket
 from musicgate.adapters.clock import SystemClock
-from musicgate.adapters.http_trouble import TROUBLE, answer_reason, connect_reason, exact_url
+from musicgate.adapters.http_trouble import NOT_REACHED, TROUBLE, answer_reason, connect_reason, exact_url
+from musicgate.adapters.outside_client import OutsideClient
+from musicgate.adapters.proxies import Proxies
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass
 from musicgate.ports import Clock
@@ -31,39 +30,36 @@ _READ_BYTES: Final = 4096
 class AiohttpWebhookClient:
     """Sends messages to webhooks. Use it as an async context manager."""
 
-    def __init__(self, *, clock: Clock | None = None, allow_private_addresses: bool = False) -> None:
+    def __init__(
+        self,
+        *,
+        clock: Clock | None = None,
+        allow_private_addresses: bool = False,
+        proxies: Proxies | None = None,
+    ) -> None:
         """Remember the settings; sockets are opened by ``async with``."""
         self._clock = clock or SystemClock()
-        self._allow_private_addresses = allow_private_addresses
-        self._sessions = contextlib.AsyncExitStack()
+        self._client = OutsideClient(
+            proxies=proxies or Proxies(),
+            allow_private_addresses=allow_private_addresses,
+            # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer
+            # whose body nobody read cannot be followed by another one.
+            force_close=True,
+            headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
+            read_bufsize=_READ_BYTES,
+            auto_decompress=False,  # a few packed bytes may become a lot, also of a body that nobody reads
+        )
 
     async def __aenter__(self) -> Self:
-        """Open the client session."""
-        # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer whose
-        # body nobody read cannot be followed by another one.
-        connector = aiohttp.TCPConnector(
-            limit=0,
-            force_close=True,
-            use_dns_cache=False,
-            socket_factory=None if self._allow_private_addresses else public_socket,
-        )
-        self._session = await self._sessions.enter_async_context(
-            aiohttp.ClientSession(
-                connector=connector,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
-                read_bufsize=_READ_BYTES,
-                auto_decompress=False,  # a few packed bytes may become a lot, also of a body that nobody reads
-                trust_env=False,
-            )
-        )
+        """Open the client sessions."""
+        await self._client.__aenter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Close all connections."""
-        await self._sessions.aclose()
+        await self._client.__aexit__(kind, error, trace)
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
@@ -72,11 +68,11 @@ class AiohttpWebhookClient:
         try:
             async with (
                 asyncio.timeout(timeout_s),
-                self._session.post(
+                self._client.request(
+                    "POST",
                     exact_url(url),
                     headers={"Content-Type": "application/json", **headers},
                     data=body if len(body) < _LARGE_BODY_BYTES else io.BytesIO(body),
-                    allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=None),
                 ) as response,
             ):
@@ -98,6 +94,6 @@ class AiohttpWebhookClient:
 def _reason(exc: Exception, timeout_s: float) -> str:
     if isinstance(exc, TimeoutError):
         return f"none within {timeout_s:g} s"
-    if isinstance(exc, aiohttp.ClientConnectorError | aiohttp.NonHttpUrlClientError | ValueError):
+    if isinstance(exc, (*NOT_REACHED, aiohttp.NonHttpUrlClientError, ValueError)):
         return connect_reason(exc, timeout_s)
     return answer_reason(exc)

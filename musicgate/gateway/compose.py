@@ -42,23 +42,32 @@ async def furnish(
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
     from musicgate.adapters.clock import SystemClock
     from musicgate.adapters.files import FileAssetStore
+    from musicgate.adapters.proxies import Proxies
     from musicgate.adapters.sqlite import SqliteJobStore
     from musicgate.adapters.transport import AiohttpTransport
     from musicgate.adapters.webhook_client import AiohttpWebhookClient
 
     check_webhooks(settings)
     clock = SystemClock()
+    proxies = Proxies.from_settings(settings.network.proxy, settings.environ)
     providers = live_providers(settings, host, clock)
     declared = [live.provider for live in providers.values()]
     schema = compose_request_schema(declared)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
-        allow_private_addresses = settings.network.allow_private_addresses
+        network = settings.network
         transport = await stack.enter_async_context(
-            AiohttpTransport(clock=clock, allow_private_addresses=allow_private_addresses)
+            AiohttpTransport(
+                clock=clock,
+                allow_private_addresses=network.allow_private_addresses,
+                downloads=network.downloads,
+                proxies=proxies,
+            )
         )
         webhooks = await stack.enter_async_context(
-            AiohttpWebhookClient(clock=clock, allow_private_addresses=allow_private_addresses)
+            AiohttpWebhookClient(
+                clock=clock, allow_private_addresses=network.allow_private_addresses, proxies=proxies
+            )
         )
         yield GatewayContext(
             settings=settings,

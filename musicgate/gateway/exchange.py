@@ -1,30 +1,43 @@
-"""One conversation with a vendor: add the key, send, let the plugin read; every failure comes out as a `ProviderError`."""
+"""One conversation with a vendor: add the key, send, let the plugin read; every failure comes out as a `ProviderError`.
+
+Money hangs on ``ProviderError.maybe_accepted``, so nothing else leaves `exchange`: whatever breaks before the request is handed to the
+transport means "not sent", and whatever breaks later, in a plugin, a wrapper or ourselves, means that the vendor may have taken it.
+
+What a vendor says may quote our key and the job's callback token back at us. Texts that are kept to be shown are masked here, where they
+come in; ids, links and titles are used, and stay as they are. A status word is both: it loses whole secrets only.
+Seen: Suno's record repeats the whole request, callback URL included (docs.kie.ai/suno-api/get-music-details, early 2026).
+"""
 
 from __future__ import annotations
 
-from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+import asyncio
+import functools
+import logging
+from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.errors import PluginError, ProviderError, RequestError
+from musicgate.errors import PluginError, ProviderError
 from musicgate.hookspecs import Step
+from musicgate.masking import Masker
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugins import failure_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from musicgate.gateway.context import GatewayContext, LiveProvider
-    from musicgate.model import Job
+    from musicgate.model import Job, NativeTrack
     from musicgate.wire import HttpRequest, HttpResponse
 
+_log = logging.getLogger(__name__)
 #: A plugin may ask for this many further requests before its answer counts as confused.
 MAX_FURTHER_CALLS = 3
-_MASK = "***"
-#: What lies deeper in a vendor's JSON is not kept.
-_MAX_DEPTH = 100
-_Said = TypeVar("_Said", JobUpdate, Failure)
+
+
+@attrs.define
+class _Progress:
+    """Whether a request of this conversation was handed to the transport."""
+
+    was_sent: bool = False
 
 
 async def exchange(
@@ -34,24 +47,55 @@ async def exchange(
 
     Raises:
         ProviderError: no answer, or none that can be read. After a create call, ``maybe_accepted`` says whether it may have been
-            taken; a plugin that breaks while it reads counts as "maybe".
+            taken; whatever breaks once the request was sent counts as "maybe".
     """
+    progress = _Progress()
     try:
-        return _scrub(await _converse(context, live, step, request, job), live, job)
-    except ProviderError as error:
-        error.failure = _scrub(error.failure, live, job)
-        error.args = (error.failure.message,)  # a log shows these
+        try:
+            update = await _converse(context, live, step, request, job, progress)
+        except ProviderError as error:
+            masked = masker_of(live, job).failure(error.failure)
+            if masked is error.failure:
+                raise
+            # Not from the error: its text holds the secret, and a log may show the chain.
+            raise _changed(error, failure=masked) from None
+        return _masked(update, live, job)
+    except ProviderError:
         raise
+    except asyncio.CancelledError as error:
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        # Nobody cancelled this task: something below gave up, and ended its own work in its own way.
+        raise _broken(live, job, error, progress) from error
+    except Exception as error:
+        raise _broken(live, job, error, progress) from error
+
+
+def masker_of(live: LiveProvider, job: Job, *, whole: bool = False) -> Masker:
+    """What hides our secrets in a text of this vendor about this job; see `musicgate.masking.Masker`."""
+    secrets = [secret.reveal() for secret in (live.key, live.settings.webhook_secret) if secret is not None]
+    return _masker((*secrets, job.callback_token), whole)
+
+
+@functools.lru_cache(maxsize=256)
+def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
+    return Masker(secrets, whole=whole)
 
 
 async def _converse(
-    context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, job: Job
+    context: GatewayContext,
+    live: LiveProvider,
+    step: Step,
+    request: HttpRequest,
+    job: Job,
+    progress: _Progress,
 ) -> JobUpdate:
-    response = await _send(context, live, step, request)
+    response = await _send(context, live, step, request, progress)
     for further in range(MAX_FURTHER_CALLS + 1):
         try:
             answer = live.plugin.parse(step, response, job, live.settings)
-        except (PluginError, RequestError) as error:
+        except PluginError as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):
             return answer
@@ -59,50 +103,93 @@ async def _converse(
             break
         step = Step.NEXT
         try:
-            response = await _send(context, live, step, answer)
+            response = await _send(context, live, step, answer, progress)
         except ProviderError as error:
-            error.maybe_accepted = True  # this call did not get through, but the one before it did
-            raise
+            # This call did not get through, but the one before it did.
+            raise _changed(error, maybe_accepted=True) from error
     failure = Failure(reason=FailureClass.PROTOCOL, message=f"{live.name} asked for too many further calls")
     raise ProviderError(failure, status=response.status, maybe_accepted=True)
 
 
 async def _send(
-    context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest
+    context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, progress: _Progress
 ) -> HttpResponse:
-    auth, timeouts = live.provider.auth, live.provider.timeouts
-    key = {auth.header: auth.value(live.key.reveal())} if live.key else {}
+    timeouts = live.provider.timeouts
+    complete = _with_key(live, request)
+    progress.was_sent = True
     return await context.transport.send(
-        attrs.evolve(request, headers={**request.headers, **key}),
+        complete,
         timeouts=timeouts,
         read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
         max_body_bytes=live.provider.max_answer_bytes,
     )
 
 
-def _scrub(said: _Said, live: LiveProvider, job: Job) -> _Said:
-    """What a vendor said, without our key and the job's callback token: it may have quoted both back at us, in any text.
+def _with_key(live: LiveProvider, request: HttpRequest) -> HttpRequest:
+    """The request as it is sent.
 
-    Seen: Suno's record repeats the whole request, callback URL included (docs.kie.ai/suno-api/get-music-details, early 2026).
+    Raises:
+        ProviderError: class ``auth``: the key is not one that a header can hold.
     """
-    secrets = [job.callback_token] if live.key is None else [live.key.reveal(), job.callback_token]
-    return cast("_Said", _masked(said, secrets))
+    auth = live.provider.auth
+    key = {auth.header: auth.value(live.key.reveal())} if live.key else {}
+    complete = attrs.evolve(request, headers={**request.headers, **key})
+    if complete.fault() is None:
+        return complete
+    message = (
+        f"{live.name}: the key cannot be put into a header (a line break in it?); nothing was sent: "
+        f"set {live.provider.key_env}, or providers.{live.name}.api_key"
+    )
+    raise ProviderError(Failure(reason=FailureClass.AUTH, message=message, http_status=502))
 
 
-def _masked(value: Any, secrets: Sequence[str], depth: int = 0) -> Any:
-    if isinstance(value, str) and not isinstance(value, StrEnum):
-        for secret in secrets:
-            value = value.replace(secret, _MASK)
-        return value
-    if depth > _MAX_DEPTH:
-        return _MASK
-    if isinstance(value, dict):
-        return {_masked(name, secrets): _masked(item, secrets, depth + 1) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)([_masked(item, secrets, depth + 1) for item in value])
-    if attrs.has(type(value)):
-        fields = attrs.asdict(value, recurse=False)
-        return attrs.evolve(
-            value, **{name: _masked(item, secrets, depth + 1) for name, item in fields.items()}
-        )
-    return value
+def _broken(live: LiveProvider, job: Job, error: BaseException, progress: _Progress) -> ProviderError:
+    """What an error means that nobody foresaw. Its own text may hold anything, so it is not shown."""
+    kind = type(error).__name__
+    _log.error("job %s: the call to %s broke: error=%s sent=%s", job.id, live.name, kind, progress.was_sent)
+    if not progress.was_sent:
+        message = f"the call to {live.name} broke before anything was sent ({kind})"
+        return ProviderError(Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=False))
+    message = f"the call to {live.name} broke on the way ({kind})"
+    failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message)
+    return ProviderError(failure, maybe_accepted=True)
+
+
+def _changed(
+    error: ProviderError, *, failure: Failure | None = None, maybe_accepted: bool | None = None
+) -> ProviderError:
+    return ProviderError(
+        error.failure if failure is None else failure,
+        status=error.status,
+        maybe_accepted=error.maybe_accepted if maybe_accepted is None else maybe_accepted,
+        is_final=error.is_final,
+    )
+
+
+def _masked(update: JobUpdate, live: LiveProvider, job: Job) -> JobUpdate:
+    """The update with the texts masked that are kept to be shown. Most answers have none but the status word."""
+    if update.native_status:
+        word = masker_of(live, job, whole=True).text(update.native_status)
+        update = update if word is update.native_status else attrs.evolve(update, native_status=word)
+    keeps_body = job.request.debug.return_upstream_response and update.body is not None
+    has_texts = update.failure is not None or update.doubt is not None or bool(update.warnings)
+    if not (keeps_body or has_texts or any(track.failure_message for track in update.tracks)):
+        return update
+    masker = masker_of(live, job)
+    doubt = update.doubt
+    return attrs.evolve(
+        update,
+        failure=update.failure and masker.failure(update.failure),
+        doubt=doubt and attrs.evolve(doubt, failure=masker.failure(doubt.failure)),
+        warnings=tuple(
+            attrs.evolve(warning, message=masker.text(warning.message)) for warning in update.warnings
+        ),
+        tracks=tuple(_masked_track(track, masker) for track in update.tracks),
+        body=masker.json(update.body) if keeps_body else None,
+    )
+
+
+def _masked_track(track: NativeTrack, masker: Masker) -> NativeTrack:
+    if not track.failure_message:
+        return track
+    return attrs.evolve(track, failure_message=masker.text(track.failure_message))

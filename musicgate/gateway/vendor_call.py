@@ -1,19 +1,16 @@
-"""One call to a vendor as the use cases make it: whatever breaks or hangs on the way comes out as a `ProviderError`.
+"""One call to a vendor as the use cases make it: an exchange that ends, whatever its transport does.
 
-`musicgate.gateway.exchange` reads what a vendor says and knows the errors that belong to that. This knows the others: a port that raises what
-it never should, a plugin that breaks in a way of its own, a transport that does not keep its own time-outs. Of a create call all of these
-mean that it may have been taken.
+The transport keeps its own time-outs, and ends its calls by itself. Should it hang all the same, no job may hang with it: a call that is
+longer than all of its time-outs together is given up, and then it may have been taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
 from typing import TYPE_CHECKING
 
 from musicgate.errors import ProviderError
 from musicgate.gateway.exchange import MAX_FURTHER_CALLS, exchange
-from musicgate.gateway.supervisor import no_stray_cancellation
 from musicgate.hookspecs import Step
 from musicgate.model import Failure, FailureClass
 
@@ -22,7 +19,6 @@ if TYPE_CHECKING:
     from musicgate.model import Job, JobUpdate
     from musicgate.wire import HttpRequest
 
-_log = logging.getLogger(__name__)
 #: Seconds beyond all time-outs of the transport: it ends its calls by itself, unless it is broken.
 _MARGIN_S = 5.0
 
@@ -36,20 +32,12 @@ async def call_vendor(
         ProviderError: and nothing else.
     """
     try:
-        with no_stray_cancellation():
-            async with asyncio.timeout(longest_call_s(live, step)):
-                return await exchange(context, live, step, request, job)
-    except ProviderError:
-        raise
+        async with asyncio.timeout(longest_call_s(live, step)):
+            return await exchange(context, live, step, request, job)
     except TimeoutError as exc:
         failure = Failure(
-            reason=FailureClass.UNKNOWN_OUTCOME, message=f"{live.name}: the call hung", http_status=504
+            reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {live.name} hung", http_status=504
         )
-        raise ProviderError(failure, maybe_accepted=True) from exc
-    except Exception as exc:
-        _log.exception("job %s: the call to %s broke", job.id, live.name)
-        message = f"{live.name}: the call broke ({type(exc).__name__})"
-        failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message)
         raise ProviderError(failure, maybe_accepted=True) from exc
 
 

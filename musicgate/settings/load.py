@@ -201,6 +201,7 @@ def _check_ranges(settings: Settings) -> None:
             "must be greater than 0",
         ),
         ("assets.max_bytes", settings.assets.max_bytes > 0, "must be greater than 0"),
+        ("network.downloads", 1 <= settings.network.downloads <= 1000, "must be 1 to 1000"),
         *_limit_ranges("limits", settings.limits),
         *(
             check

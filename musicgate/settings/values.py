@@ -51,9 +51,13 @@ class AssetSettings:
 
 @attrs.frozen(kw_only=True)
 class NetworkSettings:
-    """``[network]``: whether vendor media and callbacks may lie on loopback and private networks."""
+    """``[network]``: whether vendor media and webhooks may lie on loopback and private networks, and how the network is reached."""
 
     allow_private_addresses: bool = False
+    #: Proxy for all outgoing calls; "" = as ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say, "none" = none. It may hold a password.
+    proxy: str = attrs.field(default="", repr=False)
+    #: How many downloads run at a time, of all jobs together; each needs a connection and an open file.
+    downloads: int = 32
 
 
 @attrs.frozen(kw_only=True)

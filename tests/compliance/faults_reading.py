@@ -217,9 +217,9 @@ FAULTS: tuple[Fault, ...] = (
     fault("refusals_by_status", "takes a refusal for nothing", "not as a failure", lambda: broken.reads(_shrugs)),
     fault("unreadable_create", "believes an empty answer", "not as a ProviderError", lambda: broken.reads(_shrugs)),
     fault("hostile_answers", "asks somebody else", "next request goes to", lambda: broken.reads(_asks_elsewhere)),
-    fault("hostile_answers", "an error without its failure", "without a Failure", lambda: broken.reads_errors(
+    fault("hostile_answers", "an error without its failure", "in place of a failure", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", "no"))),
-    fault("hostile_answers", "an error of no class", "of the class", lambda: broken.reads_errors(
+    fault("hostile_answers", "an error of no class", "whose reason is of the type str", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", attrs.evolve(error.failure, reason=_ODD)))),
     fault("hostile_answers", "an error without a word", "without a word", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", attrs.evolve(error.failure, message=" ")))),

@@ -189,7 +189,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("request_form", "a GET", "GET", lambda: broken.requests(method="GET", body=b"", headers={})),
     fault("request_form", "a body that is no JSON", "no JSON", lambda: broken.requests(body=b"prompt=rain")),
     fault("request_form", "a header that cannot be sent", "header", lambda: broken.requests(
-        headers={"Content-Type": "application/json", "X-Mood": "böse\n"})),
+        headers={"Content-Type": "application/json", "X-Mood": "böse"})),
     fault("callback_url_is_told", "tells nobody where to call", "callback URL", _drops("callback_url")),
     fault("follow_up_form", "an id as it is", "native id", lambda: broken.polls(
         lambda job, settings: f"{settings.base_url}/v1/songs/{job.native_id}".replace(" ", "").replace("é", ""))),

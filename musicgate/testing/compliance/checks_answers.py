@@ -193,10 +193,6 @@ def read_answer(subject: Subject, step: Step, response: HttpResponse, job: Job, 
     try:
         read = subject.plugin.parse(step, response, job, subject.settings)
     except ProviderError as error:
-        failure: object = error.failure
-        assert isinstance(failure, Failure), f"{where} raised a ProviderError without a Failure"
-        reason: object = failure.reason
-        assert isinstance(reason, FailureClass), f"{where} raised a ProviderError of the class {reason!r}"
         assert error.failure.message.strip(), f"{where} raised a ProviderError without a word"
         return error
     except MusicgateError as error:

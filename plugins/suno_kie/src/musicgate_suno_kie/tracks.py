@@ -6,12 +6,11 @@ seen 2026-10-06 with V6_MINI), and the places where neighbouring services put th
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from musicgate.model import NativeTrack
-from musicgate.reading import first, items, mapping, moment, seconds, text, url
+from musicgate.reading import first, items, json_text, mapping, moment, seconds, text, url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -33,7 +32,7 @@ def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) ->
         tracks = [track for track in read if track is not None]
         if tracks:
             return tuple({track.native_id or index: track for index, track in enumerate(tracks)}.values())
-    links = mapping(_unfold(data.get("resultJson"))).get("resultUrls")
+    links = mapping(json_text(data.get("resultJson"))).get("resultUrls")
     found = [url(link) for link in links] if isinstance(links, list) else []
     return tuple(NativeTrack(audio_url=link) for link in found if link)
 
@@ -74,25 +73,14 @@ def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> 
 
 
 def _places(data: Mapping[str, object]) -> Iterator[object]:
-    result = _unfold(data.get("resultJson"))
-    for source in (_unfold(data.get("response")), result, data):
+    result = json_text(data.get("resultJson"))
+    for source in (json_text(data.get("response")), result, data):
         if isinstance(source, list):
             yield source
             continue
         known = mapping(source)
         yield known.get("sunoData") or known.get("suno_data")
         yield known.get("data")
-
-
-def _unfold(value: object) -> object:
-    """JSON text as its value, anything else as it is; text that is no JSON is nothing."""
-    if not isinstance(value, str):
-        return value
-    try:
-        unfolded: object = json.loads(value)
-    except (ValueError, RecursionError):
-        return None
-    return unfolded
 
 
 def _link(item: Mapping[str, object], *keys: str) -> str | None:

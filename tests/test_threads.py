@@ -1,0 +1,166 @@
+"""A call on a thread is never left behind: real files and pipes, a slow system, and cancellation at the worst moment."""
+
+import asyncio
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicgate.adapters import download as download_module
+from musicgate.adapters import files
+from musicgate.adapters.files import FileAssetStore
+from musicgate.adapters.threads import run_to_end
+from musicgate.adapters.transport import AiohttpTransport
+from musicgate.testing.tones import AudioFormat, Container, song
+from tests.loopback_vendors import Vendors, answer, whole
+
+
+class SlowCall:
+    """Stops on the thread before the call it stands for, and sees whether the descriptor is still that of the same file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.started = threading.Event()
+        self.may_go_on = threading.Event()
+        self.was_open: bool | None = None
+
+    def before(self, file: Any) -> None:
+        handle = file.fileno()
+        self.started.set()
+        assert self.may_go_on.wait(10)
+        try:
+            self.was_open = os.fstat(handle).st_ino == self.path.stat().st_ino
+        except OSError:
+            self.was_open = False
+
+
+async def test_the_result_and_the_error_come_through() -> None:
+    assert await run_to_end(divmod, 7, 2) == (3, 1)
+    with pytest.raises(ZeroDivisionError):
+        await run_to_end(divmod, 7, 0)
+
+
+async def test_a_cancelled_call_ends_when_its_thread_has_ended() -> None:
+    may_end, has_ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        assert may_end.wait(10)
+        has_ended.set()
+        raise OSError("nobody hears this")
+
+    task = asyncio.create_task(run_to_end(work))
+    await asyncio.sleep(0.05)
+    for _ in range(3):  # also who cancels again has to wait
+        task.cancel()
+        await asyncio.sleep(0.02)
+        assert not task.done()
+    may_end.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert has_ended.is_set()
+
+
+async def test_a_time_out_is_told_when_the_thread_has_ended() -> None:
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await run_to_end(time.sleep, 0.3)
+    assert time.monotonic() - started >= 0.3
+
+
+async def test_a_pipe_stays_open_under_a_blocked_write() -> None:
+    reader, writer = os.pipe()
+    more_than_a_pipe_holds = b"x" * 500_000
+
+    async def fill() -> int:
+        try:
+            return await run_to_end(os.write, writer, more_than_a_pipe_holds)
+        finally:
+            os.close(writer)
+
+    task = asyncio.create_task(fill())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.sleep(0.05)
+    os.fstat(writer)  # raises when it is closed
+    with os.fdopen(reader, "rb") as other_end:
+        assert len(await asyncio.to_thread(other_end.read)) == 500_000
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+@pytest.fixture(params=["cancelled", "timed out"])
+def ending(request: pytest.FixtureRequest) -> str:
+    text: str = request.param
+    return text
+
+
+async def test_a_download_that_ends_early_closes_its_file_after_the_write(
+    vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ending: str
+) -> None:
+    sink = tmp_path / "sink"
+    slow = SlowCall(sink)
+    write: Callable[..., None] = download_module._write
+
+    def slow_write(file: Any, piece: bytearray) -> None:
+        slow.before(file)
+        write(file, piece)
+
+    monkeypatch.setattr(download_module, "_write", slow_write)
+    vendor = await vendors(answer(whole(b"song" * 1000)))
+    async with AiohttpTransport(allow_private_addresses=True) as transport:
+        timeout_s = 0.3 if ending == "timed out" else 5.0
+        task = asyncio.create_task(
+            transport.download(vendor.url, sink, max_bytes=1 << 20, timeout_s=timeout_s)
+        )
+        await asyncio.to_thread(slow.started.wait, 5)
+        if ending == "cancelled":
+            task.cancel()
+        await asyncio.sleep(0.4)
+        foreign = tmp_path / "jobs.db"
+        with foreign.open("wb", buffering=0):  # gets the number of whatever was closed too early
+            slow.may_go_on.set()
+            await asyncio.wait([task])
+        assert foreign.read_bytes() == b""
+    assert task.cancelled() is (ending == "cancelled")
+    assert slow.was_open
+    assert sink.read_bytes() == b"song" * 1000
+
+
+async def test_audio_whose_reader_hangs_up_is_closed_after_the_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FileAssetStore(tmp_path)
+    staged = store.stage("m1", 0)
+    staged.path.write_bytes(song(AudioFormat(container=Container.WAV), 1.0))
+    asset = await store.keep(staged, "m1", 0)
+    path = store.local_path(asset)
+    assert path is not None
+    slow, on_disk = SlowCall(path), files._on_disk
+    opened: list[Any] = []
+
+    def slow_on_disk(work: Callable[[], Any]) -> Any:
+        if opened:
+            slow.before(opened[0])
+        result = on_disk(work)
+        opened.append(result)
+        return result
+
+    monkeypatch.setattr(files, "_on_disk", slow_on_disk)
+
+    async def read() -> None:
+        async for _ in store.read(asset, 0, asset.size_bytes):
+            pass
+
+    task = asyncio.create_task(read())
+    await asyncio.to_thread(slow.started.wait, 5)
+    task.cancel()
+    await asyncio.sleep(0.1)
+    slow.may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert slow.was_open
