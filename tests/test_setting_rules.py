@@ -186,10 +186,10 @@ def test_secrets_that_are_mounted_from_files_end_in_a_line_break() -> None:
     ("data", "message"),
     [
         (b"\xef\xbb\xbf[server]\nport = 9000\n", None),
-        ("[server]\nport = 9000\n".encode("utf-16"), "is UTF-16; save it as UTF-8"),
-        (b"\xfe\xff\x00[", "is UTF-16; save it as UTF-8"),
-        ("[server]".encode("utf-32"), "is UTF-32; save it as UTF-8"),
-        (b'[server]\nhost = "\xff"\n', r"is not UTF-8 text \(line 2\)"),
+        ("[server]\nport = 9000\n".encode("utf-16"), "is not TOML: UTF-16 text; save it as UTF-8"),
+        (b"\xfe\xff\x00[", "is not TOML: UTF-16 text; save it as UTF-8"),
+        ("[server]".encode("utf-32"), "is not TOML: UTF-32 text; save it as UTF-8"),
+        (b'[server]\nhost = "\xff"\n', r"is not TOML: not UTF-8 text \(line 2\)"),
     ],
 )
 def test_a_byte_order_mark_is_passed_over(data: bytes, message: str | None, tmp_path: Path) -> None:

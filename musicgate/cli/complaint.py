@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from musicgate.cli import FailedError, RefusedError, SettingsError
+from musicgate.cli.terminal import visible
 from musicgate.errors import (
     AllCandidatesFailedError,
     ConfigError,
@@ -26,7 +27,7 @@ def complaint_about(error: Exception) -> click.ClickException:
     if isinstance(error, InvalidRequestError):
         return RefusedError(f"the request is not valid:\n{violation_lines(error.violations)}")
     if isinstance(error, AllCandidatesFailedError):
-        needs = "\n".join(f"  {failure.message}" for _, failure in error.tries)
+        needs = "\n".join(f"  {visible(failure.message)}" for _, failure in error.tries)
         hint = "or try it without any account: add --sandbox"
         return SettingsError(f"no provider of this model has a key:\n{needs}\n{hint}")
     if isinstance(error, ConfigError):
@@ -46,7 +47,8 @@ def complaint_about(error: Exception) -> click.ClickException:
 def violation_lines(violations: Sequence[Violation]) -> str:
     """One line per violation: the path of the field, and what is wrong there."""
     return "\n".join(
-        f"  {dotted(violation.path) or '(the whole)'}: {violation.message}" for violation in violations
+        f"  {visible(dotted(violation.path)) or '(the whole)'}: {visible(violation.message)}"
+        for violation in violations
     )
 
 

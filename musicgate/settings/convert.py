@@ -36,12 +36,12 @@ def decoded(data: bytes) -> str:
     """
     for name, mark in _WIDE_MARKS:
         if data.startswith(mark):
-            raise NotTextError(f"it is {name}; save it as UTF-8")
+            raise NotTextError(f"{name} text; save it as UTF-8")
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as exc:
         line = data.count(b"\n", 0, exc.start) + 1
-        raise NotTextError(f"it is not UTF-8 text (line {line})") from None
+        raise NotTextError(f"not UTF-8 text (line {line})") from None
 
 
 def by_schema(schema: Mapping[str, Any], value: object) -> object:
