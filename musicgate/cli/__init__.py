@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from musicgate.cli.terminal import guard, visible_lines
+from musicgate.cli.terminal import guard, printable
 
 __all__ = ["FailedError", "RefusedError", "SettingsError", "TimeUpError", "cli", "main"]
 
@@ -114,7 +114,7 @@ class LazyGroup(click.Group):
 
 def _shown(error: click.ClickException) -> click.ClickException:
     """The same error; what it quotes of vendors, servers and callers steers no terminal."""
-    error.message = visible_lines(error.message)  # type: ignore[misc]  # a hint of the stub; click itself sets it late
+    error.message = printable(error.message, err=True)  # type: ignore[misc]  # a hint of the stub; click itself sets it late
     return error
 
 

@@ -31,16 +31,16 @@ def complaint_about(error: Exception) -> click.ClickException:
         hint = "or try it without any account: add --sandbox"
         return SettingsError(f"no provider of this model has a key:\n{needs}\n{hint}")
     if isinstance(error, ConfigError):
-        return SettingsError(str(error))
+        return SettingsError(visible(error))
     if isinstance(error, RequestError):
         token = f" ({error.reason})" if error.reason and error.reason != "unsupported_option" else ""
-        return RefusedError(f"{error}{token}")
+        return RefusedError(visible(f"{error}{token}"))
     if isinstance(error, MusicgateError):
-        return FailedError(str(error))
+        return FailedError(visible(error))
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
-        return FailedError(f"{where}{error.strerror or error}")
-    said = f"{type(error).__name__}: {error}"
+        return FailedError(visible(f"{where}{error.strerror or error}"))
+    said = visible(f"{type(error).__name__}: {error}")
     return FailedError(f"musicgate broke ({said}); MUSICGATE_TRACEBACK=1 shows where")
 
 

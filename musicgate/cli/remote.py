@@ -37,6 +37,7 @@ _PIECE_BYTES = 65_536
 _MAX_ANSWER_BYTES = 16_777_216
 _MAX_TRACK_BYTES = 1_073_741_824
 _MASK = "***"
+_NO_ADDRESS = "--url: must be an http or https address"
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 _DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=10, sock_read=60)
 _FINAL = frozenset({"completed", "failed"})
@@ -102,7 +103,7 @@ async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: 
                     shown.show(answer)
                 pause_s = min(_LONGEST_PAUSE_S, asked_s if asked_s is not None else pause_s * 1.5)
     except TimeoutError as exc:
-        raise run.late(order, f"job {answer.get('id')} goes on there; {hint}") from exc
+        raise run.late(order, f"job {visible(answer.get('id'))} goes on there; {hint}") from exc
     except asyncio.CancelledError:
         say(f"\ninterrupted: job {visible(answer.get('id'))} goes on there; {hint}", err=True)
         raise
@@ -144,10 +145,13 @@ class _Server:
             click.ClickException: the address or the key cannot be one; neither is shown.
         """
         try:
-            origin = URL(WebAddress().read(url, key="--url").rstrip("/") + "/")
+            address = WebAddress().read(url, key="--url")
+            origin = URL(f"{address.rstrip('/')}/" if address else "")
         except (ConfigError, ValueError) as exc:
-            said = str(exc) if isinstance(exc, ConfigError) else "--url: must be an http or https address"
-            raise click.UsageError(f"{said}.") from None
+            said = str(exc) if isinstance(exc, ConfigError) else _NO_ADDRESS
+            raise click.UsageError(said) from None
+        if not origin.host:
+            raise click.UsageError(_NO_ADDRESS)
         try:
             secret: Secret | None = Hidden(is_word=True).read(key, key="--key (MUSICGATE_API_KEY)")
         except ConfigError as exc:

@@ -95,7 +95,7 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
         if wanted and path.suffix != wanted:
             say(f"note: the audio is {path.suffix[1:]}, not {wanted[1:]}", err=True)
     if not files:
-        raise FailedError(f"job {answer.get('id')} has no audio that could be fetched")
+        raise FailedError(f"job {visible(answer.get('id'))} has no audio that could be fetched")
     if order.as_json:
         print_json({**answer, "files": files})
         return

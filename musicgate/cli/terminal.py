@@ -35,10 +35,15 @@ def visible_lines(text: object) -> str:
     return _LINE_END.join(visible(line) for line in str(text).split(_LINE_END))
 
 
+def printable(text: object, *, err: bool = False) -> str:
+    """Lines as the stream can show them; what its encoding lacks becomes a question mark."""
+    encoding = _encoding(err=err)
+    return visible_lines(text).encode(encoding, "replace").decode(encoding)
+
+
 def say(text: object, *, err: bool = False) -> None:
     """Print lines, on standard output or on standard error."""
-    encoding = _encoding(err=err)
-    click.echo(visible_lines(text).encode(encoding, "replace").decode(encoding), err=err)
+    click.echo(printable(text, err=err), err=err)
 
 
 def print_json(value: object) -> None:
@@ -68,14 +73,25 @@ class LineFormatter(logging.Formatter):
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - the library's name
         """The lines of a traceback."""
-        return visible_lines(super().formatException(ei))  # type: ignore[arg-type]  # the stub's alias is private
+        return _traceback(ei[1]) if isinstance(ei, tuple) and isinstance(ei[1], BaseException) else ""
 
 
 def _show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     if issubclass(kind, KeyboardInterrupt):
         sys.__excepthook__(kind, error, trace)
         return
-    say("".join(traceback.format_exception(kind, error, trace)).rstrip(), err=True)
+    say(_traceback(error), err=True)
+
+
+def _traceback(error: BaseException) -> str:
+    """A traceback whose frames keep their lines, while the message of an error stays in one."""
+    parts = [
+        visible_lines(part)
+        if part.startswith((" ", "Traceback", _LINE_END))
+        else f"{visible(part.rstrip())}{_LINE_END}"
+        for part in traceback.format_exception(error)
+    ]
+    return "".join(parts).rstrip()
 
 
 def _encoding(*, err: bool) -> str:
