@@ -103,7 +103,8 @@ def _escape(found: re.Match[str]) -> str:
     if 0xD800 <= number <= 0xDFFF:
         return "\ufffd"
     names = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return names.get(found[0]) or (f"\\x{number:02x}" if number <= 0xFF else f"\\u{number:04x}")
+    width, letter = (2, "x") if number <= 0xFF else (4, "u") if number <= 0xFFFF else (8, "U")
+    return names.get(found[0]) or f"\\{letter}{number:0{width}x}"
 
 
 def _json_escape(found: re.Match[str]) -> str:
