@@ -21,10 +21,12 @@ import math
 from collections import deque
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import ClassVar
 
 import attrs
 
 from musicgate.pricing import NANOS_PER_USD
+from musicgate.setting_rules import Number, Rule, Whole, rule_of
 
 _MINUTE_S = 60
 #: Nobody knows when a job ends; after this many seconds it is worth another try.
@@ -43,12 +45,26 @@ class Limit(StrEnum):
 class AccountLimits:
     """What one account may do; 0 = no limit."""
 
-    #: Create calls in any 60 seconds.
-    requests_per_minute: int = 0
+    SECTION: ClassVar[str] = "limits"
+
+    #: Create calls in any 60 seconds; each one is remembered for that long.
+    requests_per_minute: int = attrs.field(
+        default=0, validator=Whole(at_least=0, at_most=1_000_000, unit="calls")
+    )
     #: Jobs that have not ended.
-    max_open_jobs: int = 0
+    max_open_jobs: int = attrs.field(
+        default=0, validator=Whole(at_least=0, at_most=1_000_000_000, unit="jobs")
+    )
     #: US dollars from midnight to midnight UTC.
-    max_usd_per_day: float = 0.0
+    max_usd_per_day: float = attrs.field(
+        default=0.0, validator=Number(at_least=0, at_most=1_000_000_000, unit="US dollars")
+    )
+
+
+def limit_rule(name: str) -> Rule:
+    """The rule of one limit where it may be left unsaid: in an account's own table."""
+    rule = rule_of(attrs.fields_dict(AccountLimits)[name])
+    return attrs.evolve(rule, or_none=True)
 
 
 @attrs.frozen(kw_only=True)

@@ -184,6 +184,16 @@ async def test_audio_that_cannot_be_fetched_leaves_no_file(
     assert names_in(tmp_path) == []
 
 
+async def test_audio_without_an_end_is_given_up(
+    tmp_path: Path, order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_MAX_TRACK_BYTES", 100_000)
+    async with running(finished("/large"), bytes(300_000)) as server:
+        with pytest.raises(FailedError, match="it is too large"):
+            await make(server, order)
+    assert names_in(tmp_path) == []
+
+
 async def test_a_job_of_a_server_is_stopped_with_one_call() -> None:
     stopped = {**OPEN, "status": "failed", "error": {"reason": "cancelled", "message": "stopped"}}
     async with running(stopped) as server:

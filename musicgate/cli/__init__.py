@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from musicgate.cli.terminal import guard, printable
+
 __all__ = ["FailedError", "RefusedError", "SettingsError", "TimeUpError", "cli", "main"]
 
 EXIT_INTERRUPTED = 130
@@ -84,13 +86,22 @@ class LazyGroup(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        """Read the words of the command line; a complaint about them shows them as they can be shown."""
+        try:
+            return super().make_context(*args, **extra)
+        except click.ClickException as error:
+            raise _shown(error) from None
+
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; an error becomes a sentence and an exit code."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
-        except (click.ClickException, click.exceptions.Exit, click.Abort):
+        except click.ClickException as error:
+            raise _shown(error) from error.__cause__
+        except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:
             is_closed_pipe = isinstance(exc, OSError) and exc.errno == errno.EPIPE
@@ -98,7 +109,13 @@ class LazyGroup(click.Group):
                 raise
             from musicgate.cli.complaint import complaint_about
 
-            raise complaint_about(exc) from exc
+            raise _shown(complaint_about(exc)) from exc
+
+
+def _shown(error: click.ClickException) -> click.ClickException:
+    """The same error; what it quotes of vendors, servers and callers steers no terminal."""
+    error.message = printable(error.message, err=True)  # type: ignore[misc]  # a hint of the stub; click itself sets it late
+    return error
 
 
 @click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -109,4 +126,5 @@ def cli(debug: bool) -> None:
 
 def main() -> None:
     """The entry point."""
+    guard()
     cli(prog_name="musicgate")

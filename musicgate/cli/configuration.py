@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from musicgate.plugins import load_plugins
-from musicgate.settings import load_settings
+from musicgate.settings import keep_declared, load_settings
 
 if TYPE_CHECKING:
     from musicgate.plugins import PluginHost
@@ -33,4 +33,5 @@ def read_all(config: str | None) -> tuple[Settings, PluginHost]:
     Raises:
         ConfigError: a setting is wrong.
     """
-    return read_settings(config), load_plugins()
+    settings, host = read_settings(config), load_plugins()
+    return keep_declared(settings, (plugin.provider for plugin in host.providers.values())), host

@@ -16,7 +16,7 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
     """
     from musicgate.cli import RefusedError
     from musicgate.cli.complaint import dotted, violation_lines
-    from musicgate.cli.table import print_json
+    from musicgate.cli.terminal import print_json, say, visible
     from musicgate.cli.wish import read_json
     from musicgate.errors import Violation
     from musicgate.schema import SchemaValidator, bundle
@@ -37,7 +37,7 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
         )
     else:
         for name in unknown:
-            click.echo(f"warning: {name}: is not known here and would be ignored", err=True)
+            say(f"warning: {visible(name)}: is not known here and would be ignored", err=True)
     if as_json:
         items = [
             {
@@ -54,7 +54,7 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
         count = "1 violation" if len(violations) == 1 else f"{len(violations)} violations"
         raise RefusedError(f"{file} is not a valid request, {count}:\n{violation_lines(violations)}")
     if not as_json:
-        click.echo(f"{file} is a valid request")
+        say(f"{file} is a valid request")
 
 
 @click.command()
@@ -65,11 +65,11 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
 def schema(*, name: str | None, composed: bool) -> None:
     """Print the JSON Schema NAME, complete in itself; without NAME, list the names."""
     import musicgate_schemas
-    from musicgate.cli.table import print_json
+    from musicgate.cli.terminal import print_json, say
     from musicgate.schema import bundle, compose_request_schema
 
     if name is None:
-        click.echo("\n".join(musicgate_schemas.NAMES))
+        say("\n".join(musicgate_schemas.NAMES))
         return
     if name not in musicgate_schemas.NAMES:
         raise click.UsageError(
@@ -90,4 +90,6 @@ def version() -> None:
     """Print the version of musicgate."""
     from importlib.metadata import version as installed
 
-    click.echo(f"musicgate {installed('musicgate')}")
+    from musicgate.cli.terminal import say
+
+    say(f"musicgate {installed('musicgate')}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 _DEFAULT_STEM = "song"
 _ENDINGS = frozenset(extension(kind) for kind in AudioKind)
 _HEAD_BYTES = 64
+#: Further tracks, and names that are taken, lengthen a name by up to so much.
+_LONGEST_NUMBER = "-999"
+#: Nothing of the name is in it, so that it fits wherever the name does.
+_STAGING_PREFIX, _STAGING_SUFFIX = ".musicgate-", ".part"
 
 
 @attrs.frozen(kw_only=True)
@@ -42,23 +47,53 @@ def find_target(output: str | None, *, force: bool) -> Target:
     """Read ``--output`` before anything is paid for.
 
     Raises:
-        click.UsageError: there is no such folder, or it cannot be written.
+        click.UsageError: there is no such folder, it cannot be written, or the name is too long for it.
     """
     path = Path(output) if output else Path(_DEFAULT_STEM)
-    is_folder = path.is_dir() or bool(output and output.endswith(("/", os.sep)))
+    is_folder = _is_folder(path) or bool(output and output.endswith(("/", os.sep)))
     folder, name = (path, _DEFAULT_STEM) if is_folder else (path.parent, path.name)
-    if not folder.is_dir():
+    if not _is_folder(folder):
         raise click.UsageError(f"--output {output}: there is no folder {folder}.")
-    if not os.access(folder, os.W_OK):
-        raise click.UsageError(f"--output {output}: the folder {folder} cannot be written.")
+    _check_writable(folder, output)
     ending = Path(name).suffix.lower()
     known = ending in _ENDINGS and name != ending
-    return Target(
-        folder=folder,
-        stem=name[: -len(ending)] if known else name,
-        ending=ending if known else "",
-        force=force,
-    )
+    stem = name[: -len(ending)] if known else name
+    _check_length(folder, stem)
+    return Target(folder=folder, stem=stem, ending=ending if known else "", force=force)
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a name that is too long, for example
+        return False
+
+
+def _check_writable(folder: Path, output: str | None) -> None:
+    """Write a file and remove it: permissions do not tell of read-only file systems, quotas and full disks."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=_STAGING_PREFIX, suffix=_STAGING_SUFFIX) as probe:
+            probe.write(b"0")
+    except OSError as exc:
+        where = f"--output {output}: " if output else ""
+        message = f"{where}the folder {folder} cannot be written: {exc.strerror}."
+        raise click.UsageError(message) from exc
+
+
+def _check_length(folder: Path, stem: str) -> None:
+    """Look up the longest name that this run could need: the file system knows what is too long for it."""
+    ending = max(_ENDINGS, key=len)
+    try:
+        os.lstat(folder / f"{stem}{_LONGEST_NUMBER}{ending}")
+    except FileNotFoundError:
+        return
+    except OSError as exc:
+        if exc.errno != errno.ENAMETOOLONG:
+            raise click.UsageError(f"--output: {exc.strerror}.") from exc
+        size = len(os.fsencode(stem))
+        room = len(_LONGEST_NUMBER) + len(ending)
+        message = f"--output: the name is too long for this folder: {size} bytes, and up to {room} more for a number and the ending."
+        raise click.UsageError(message) from exc
 
 
 def write(source: Path, target: Target, position: int) -> Path:
@@ -80,14 +115,14 @@ def write(source: Path, target: Target, position: int) -> Path:
         raise NotAudioError("what came is no audio")
     names = _names(target.stem, extension(kind), position)
     with tempfile.NamedTemporaryFile(
-        dir=target.folder, prefix=f".{target.stem}.", suffix=".part", delete=False
+        dir=target.folder, delete=False, prefix=_STAGING_PREFIX, suffix=_STAGING_SUFFIX
     ) as part:
         whole = Path(part.name)
     try:
         shutil.copyfile(source, whole)
         whole.chmod(0o666 & ~_umask())
         if target.force:
-            path = target.folder / next(names)
+            path = next(path for name in names if not (path := target.folder / name).is_dir())
             whole.replace(path)
             return path
         return next(path for name in names if _claim(whole, path := target.folder / name))

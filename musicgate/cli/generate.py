@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from musicgate.cli.wish import build_body, wish_options
+from musicgate.cli.wish import Positive, build_body, wish_options
 
 
 def run_options(command: Any) -> Any:
@@ -18,7 +18,7 @@ def run_options(command: Any) -> Any:
         click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, with the files that were written."),
         click.option("--url", envvar="MUSICGATE_URL", metavar="URL", help="Ask this server instead of working here.  [env: MUSICGATE_URL]"),
         click.option("--key", envvar="MUSICGATE_API_KEY", metavar="KEY", help="Key of your account there.  [env: MUSICGATE_API_KEY]"),
-        click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True), metavar="SECONDS", help="Stop waiting after that; the job goes on."),
+        click.option("--timeout", "timeout_s", type=Positive(), metavar="SECONDS", help="Stop waiting after that; the job goes on."),
         click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]"),
     )  # fmt: skip
     for option in reversed(options):

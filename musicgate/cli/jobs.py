@@ -33,12 +33,13 @@ def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
     from musicgate.answers import render_job
     from musicgate.cli import stores
     from musicgate.cli.configuration import read_settings
-    from musicgate.cli.table import print_json, print_table
+    from musicgate.cli.table import print_table
+    from musicgate.cli.terminal import print_json, say
 
     settings = read_settings(config)
     found, busy = asyncio.run(stores.list_jobs(settings, limit))
     for path in busy:
-        click.echo(f"{path} is in use by another musicgate; its jobs are not shown", err=True)
+        say(f"{path} is in use by another musicgate; its jobs are not shown", err=True)
     if as_json:
         print_json({"object": "list", "data": [render_job(job, lambda *_: None) for job in found]})
         return
@@ -91,7 +92,7 @@ def fetch(
 @click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
 def cancel(*, job_id: str, as_json: bool, url: str | None, key: str | None, config: str | None) -> None:
     """Stop JOB_ID: tell its vendor where that can be told, and follow it no longer."""
-    from musicgate.cli.table import print_json
+    from musicgate.cli.terminal import print_json, say, visible
 
     if url:
         from musicgate.cli.remote import cancel_remotely
@@ -105,7 +106,7 @@ def cancel(*, job_id: str, as_json: bool, url: str | None, key: str | None, conf
         print_json(answer)
         return
     error = answer.get("error") or {}
-    click.echo(f"{answer.get('id')}: {error.get('message')}")
+    say(visible(f"{answer.get('id')}: {error.get('message')}"))
 
 
 def age_text(age: timedelta) -> str:

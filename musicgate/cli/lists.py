@@ -27,7 +27,8 @@ _CONFIG = click.option(
 def providers(*, as_json: bool, config: str | None) -> None:
     """List the providers that can be asked, in the default order, and whether they have a key."""
     from musicgate.catalogue import render_provider
-    from musicgate.cli.table import print_json, print_table
+    from musicgate.cli.table import print_table
+    from musicgate.cli.terminal import print_json
 
     found = _live(config)
     if as_json:
@@ -56,7 +57,8 @@ def providers(*, as_json: bool, config: str | None) -> None:
 def models(*, as_json: bool, config: str | None) -> None:
     """List the public model ids, with who offers them, what they can be told and what they cost."""
     from musicgate.catalogue import render_offer
-    from musicgate.cli.table import print_json, print_table
+    from musicgate.cli.table import print_table
+    from musicgate.cli.terminal import print_json
 
     offers = [(live, offer) for live in _live(config) for offer in live.provider.offers]
     offers.sort(key=lambda pair: pair[1].model)
@@ -95,7 +97,8 @@ def plugins(context: click.Context, *, as_json: bool) -> None:
             raise click.UsageError(f"--json goes behind {context.invoked_subcommand}.")
         return
     from musicgate.cli import FailedError
-    from musicgate.cli.table import print_json, print_table
+    from musicgate.cli.table import print_table
+    from musicgate.cli.terminal import print_json
     from musicgate.plugins import load_plugins
 
     records = load_plugins().records

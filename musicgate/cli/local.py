@@ -8,12 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from musicgate.answers import render_job
 from musicgate.cli import run, stores
 from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
+from musicgate.cli.terminal import print_json, say
 from musicgate.testing.sandbox import DEFAULT_SPEED, sandbox
 
 if TYPE_CHECKING:
@@ -103,9 +102,7 @@ async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
 async def _deliver(gateway: Gateway, job: Job, order: Order, *, is_play: bool) -> None:
     answer = _answer(gateway, job)
     if job.failure is not None and order.as_json:
-        import json
-
-        click.echo(json.dumps({**answer, "files": []}, ensure_ascii=False, indent=2))
+        print_json({**answer, "files": []})
     run.refuse_failed(answer)
     with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
         audio = {}
@@ -145,7 +142,7 @@ def _tell_of_earlier(gateway: Gateway) -> None:
     count = gateway.open_jobs
     if count:
         jobs = "job of an earlier run goes" if count == 1 else "jobs of earlier runs go"
-        click.echo(f"{count} unfinished {jobs} on meanwhile; see: musicgate jobs", err=True)
+        say(f"{count} unfinished {jobs} on meanwhile; see: musicgate jobs", err=True)
 
 
 @asynccontextmanager
@@ -160,7 +157,7 @@ async def _limits(
         raise run.late(order, await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)) from exc
     except asyncio.CancelledError:
         hint = await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)
-        click.echo(f"\ninterrupted: {hint}", err=True)
+        say(f"\ninterrupted: {hint}", err=True)
         raise
 
 

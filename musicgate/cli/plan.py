@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli.terminal import visible
 from musicgate.cli.wish import build_body, wish_options
 
 if TYPE_CHECKING:
@@ -20,13 +21,13 @@ if TYPE_CHECKING:
 @click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
 def plan(*, as_json: bool, config: str | None, strict: bool, **wish: Any) -> None:
     """Show who would be asked for PROMPT, in which order, with which native request, and what it would cost."""
-    from musicgate.cli.table import print_json
+    from musicgate.cli.terminal import print_json, say
 
     answer = asyncio.run(_make(build_body(wish), config, strict=strict))
     if as_json:
         print_json(answer)
     else:
-        click.echo("\n".join(plan_lines(answer)))
+        say("\n".join(plan_lines(answer)))
 
 
 async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> dict[str, Any]:
@@ -51,23 +52,23 @@ async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> di
 
 def plan_lines(answer: Mapping[str, Any]) -> list[str]:
     """The plan as people read it."""
-    lines = [f"model {answer['model']}"]
+    lines = [f"model {visible(answer['model'])}"]
     for number, candidate in enumerate(answer["candidates"], 1):
         request = candidate["upstream_request"]
         key = "" if candidate.get("configured", True) else "  (no key is set: it would be passed over)"
-        lines.append(f"\n{number}. {candidate['provider_plugin']}, {candidate['native_model']}{key}")
+        lines.append(f"\n{number}. {candidate['provider_plugin']}, {visible(candidate['native_model'])}{key}")
         lines.append(f"   price   {_price(candidate.get('price'))}")
         lines += [
-            f"   warning {'.'.join(map(str, warning['path']))}: {warning['message']}"
+            f"   warning {visible('.'.join(map(str, warning['path'])))}: {visible(warning['message'])}"
             for warning in candidate["warnings"]
         ]
-        lines.append(f"   {request['method']} {request['url']}")
+        lines.append(f"   {request['method']} {visible(request['url'])}")
         body = json.dumps(request["body"], ensure_ascii=False, indent=2)
         lines += [f"   {line}" for line in body.splitlines()]
     if answer["excluded"]:
         lines.append("\nnot asked")
         lines += [
-            f"   {item['provider_plugin']}: {item['message']} ({item['reason']})"
+            f"   {item['provider_plugin']}: {visible(item['message'])} ({item['reason']})"
             for item in answer["excluded"]
         ]
     return lines

@@ -34,7 +34,7 @@ def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: b
     """Run the compliance kit on the installed plugin NAME; exit code 1 if a check fails."""
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
-    from musicgate.cli.table import print_json
+    from musicgate.cli.terminal import print_json, say
 
     try:
         from hypothesis.configuration import set_hypothesis_home_dir
@@ -57,7 +57,7 @@ def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: b
     else:
         _print(results)
         said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        click.echo(f"\n{name}: {said} in {sum(result.seconds for result in results):.1f} s")
+        say(f"\n{name}: {said} in {sum(result.seconds for result in results):.1f} s")
     if counted[Outcome.FAILED]:
         click.get_current_context().exit(FailedError.exit_code)
 

@@ -30,6 +30,7 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
 
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
+    from musicgate.cli.terminal import say
     from musicgate.plugins import load_plugins
     from musicgate.scaffold.names import Names, objection
     from musicgate.schema import bundle
@@ -50,7 +51,7 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
         write(folder, files)
     except FileExistsError as exc:
         raise RefusedError(f"{folder} exists already; nothing was written") from exc
-    click.echo(f"{folder}: {len(files)} files, a {kind.value} plugin that passes the kit\n")
-    click.echo(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
-    click.echo(f"  musicgate plugins check {name} && pytest")
-    click.echo("  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts")
+    say(f"{folder}: {len(files)} files, a {kind.value} plugin that passes the kit\n")
+    say(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
+    say(f"  musicgate plugins check {name} && pytest")
+    say("  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts")

@@ -9,7 +9,7 @@ import time
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
-import click
+from musicgate.cli.terminal import say, visible
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -42,10 +42,10 @@ def share_done(elapsed_s: float, typical_s: float) -> float:
 def describe(answer: Mapping[str, Any]) -> str:
     """The state of a job in a few words, with the vendor's own word."""
     state = str(answer.get("status"))
-    words = _WORDS.get(state, state)
+    words = _WORDS.get(state, visible(state))
     who, native = answer.get("provider_plugin"), answer.get("native_status")
     if state in {"queued", "in_progress"} and who:
-        return f"{words} at {who}: {native}" if native else f"{words} at {who}"
+        return visible(f"{words} at {who}: {native}" if native else f"{words} at {who}")
     return words
 
 
@@ -54,9 +54,10 @@ def previews(answer: Mapping[str, Any]) -> dict[int, str]:
     found = {}
     for item in answer.get("output") or ():
         link = item.get("stream_audio_url") or item.get("audio_url")
-        if link and not link.startswith("file:") and answer.get("status") == "in_progress":
+        if isinstance(link, str) and not link.startswith("file:") and answer.get("status") == "in_progress":
             name = f' "{item["title"]}"' if item.get("title") else ""
-            found[int(item["index"])] = f"track {int(item['index']) + 1}{name} can be heard already: {link}"
+            line = f"track {int(item['index']) + 1}{name} can be heard already: {link}"
+            found[int(item["index"])] = visible(line)
     return found
 
 
@@ -97,15 +98,15 @@ class _Lines:
     def show(self, answer: Mapping[str, Any]) -> None:
         text = describe(answer)
         if not self._quiet and text != self._last:
-            click.echo(text, err=True)
+            say(text, err=True)
         self._last = text
         for index, line in previews(answer).items():
             if not self._quiet and index not in self._heard:
-                click.echo(line, err=True)
+                say(line, err=True)
             self._heard.add(index)
 
     def note(self, text: str) -> None:
-        click.echo(text, err=True)
+        say(text, err=True)
 
 
 class _Bar:
@@ -126,7 +127,8 @@ class _Bar:
             self._heard.add(index)
 
     def note(self, text: str) -> None:
-        self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        line = visible(text)
+        self._bar.console.print(line, markup=False, emoji=False, highlight=False, soft_wrap=True)
 
     async def tick(self) -> None:
         while True:

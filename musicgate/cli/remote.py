@@ -17,6 +17,10 @@ from yarl import URL
 from musicgate.cli import FailedError, RefusedError, SettingsError, run
 from musicgate.cli.complaint import dotted
 from musicgate.cli.progress import display
+from musicgate.cli.terminal import print_json, say, visible
+from musicgate.errors import ConfigError
+from musicgate.model import Secret
+from musicgate.setting_rules import Hidden, WebAddress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -29,6 +33,11 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
 #: Looks in a row that may come to nothing before the server counts as gone.
 _MAX_SILENT_LOOKS = 20
 _PIECE_BYTES = 65_536
+#: Larger than any answer and any track of a musicgate server.
+_MAX_ANSWER_BYTES = 16_777_216
+_MAX_TRACK_BYTES = 1_073_741_824
+_MASK = "***"
+_NO_ADDRESS = "--url: must be an http or https address"
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 _DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=10, sock_read=60)
 _FINAL = frozenset({"completed", "failed"})
@@ -94,25 +103,23 @@ async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: 
                     shown.show(answer)
                 pause_s = min(_LONGEST_PAUSE_S, asked_s if asked_s is not None else pause_s * 1.5)
     except TimeoutError as exc:
-        raise run.late(order, f"job {answer.get('id')} goes on there; {hint}") from exc
+        raise run.late(order, f"job {visible(answer.get('id'))} goes on there; {hint}") from exc
     except asyncio.CancelledError:
-        click.echo(f"\ninterrupted: job {answer.get('id')} goes on there; {hint}", err=True)
+        say(f"\ninterrupted: job {visible(answer.get('id'))} goes on there; {hint}", err=True)
         raise
     return answer
 
 
 async def _finish(server: _Server, answer: dict[str, Any], order: Order) -> None:
     if answer.get("status") == "failed" and order.as_json:
-        click.echo(json.dumps({**answer, "files": []}, ensure_ascii=False, indent=2))
+        print_json({**answer, "files": []})
     run.refuse_failed(answer)
     async with _Server.at(server.name, server.key) as again:
         with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
             audio = {}
-            for item in answer.get("output") or ():
+            for number, item in enumerate(answer.get("output") or ()):
                 if item.get("audio_url") and not item.get("error"):
-                    audio[item["index"]] = await again.download(
-                        item["audio_url"], Path(folder) / str(item["index"])
-                    )
+                    audio[item["index"]] = await again.download(item["audio_url"], Path(folder) / str(number))
             run.deliver(answer, audio, order, is_play=False)
 
 
@@ -123,7 +130,7 @@ class _SilentError(FailedError):
 class _Server:
     """The routes of one server that a run needs."""
 
-    def __init__(self, origin: URL, key: str | None, session: aiohttp.ClientSession) -> None:
+    def __init__(self, origin: URL, key: Secret | None, session: aiohttp.ClientSession) -> None:
         self.origin = origin
         self.name = str(origin).rstrip("/")
         self.key = key
@@ -131,28 +138,42 @@ class _Server:
 
     @classmethod
     @asynccontextmanager
-    async def at(cls, url: str, key: str | None) -> AsyncIterator[_Server]:
-        origin = URL(url.rstrip("/") + "/")
-        if origin.scheme not in {"http", "https"} or not origin.host:
-            raise click.UsageError(f"--url {url}: must begin with http:// or https://.")
+    async def at(cls, url: str, key: str | Secret | None) -> AsyncIterator[_Server]:
+        """The server, as long as the block runs.
+
+        Raises:
+            click.ClickException: the address or the key cannot be one; neither is shown.
+        """
+        try:
+            address = WebAddress().read(url, key="--url")
+            origin = URL(f"{address.rstrip('/')}/" if address else "")
+        except (ConfigError, ValueError) as exc:
+            said = str(exc) if isinstance(exc, ConfigError) else _NO_ADDRESS
+            raise click.UsageError(said) from None
+        if not origin.host:
+            raise click.UsageError(_NO_ADDRESS)
+        try:
+            secret: Secret | None = Hidden(is_word=True).read(key, key="--key (MUSICGATE_API_KEY)")
+        except ConfigError as exc:
+            raise SettingsError(str(exc)) from None
         async with aiohttp.ClientSession(timeout=_CALL_TIMEOUT) as session:
-            yield cls(origin, key, session)
+            yield cls(origin, secret, session)
 
     async def create(self, body: Mapping[str, Any], *, strict: bool) -> dict[str, Any]:
         headers = self._headers() | ({"Prefer": "handling=strict"} if strict else {})
         try:
             async with self._session.post(self.origin / _BASE, json=body, headers=headers) as response:
-                return await _read(response, self.name)
+                return await self._read(response)
         except aiohttp.ClientConnectorError as exc:
-            raise FailedError(
-                f"{self.name} cannot be reached: {os.strerror(exc.errno) if exc.errno else exc}"
-            ) from exc
+            raise FailedError(f"{self.name} cannot be reached: {_reason(exc)}") from exc
         except (aiohttp.ClientError, TimeoutError, _SilentError) as exc:
             # Not sent again: it may have been taken, and would be paid for twice.
-            message = f"{self.name} gave no readable answer ({str(exc) or 'too slow'}); whether a job was made is not known"
+            message = (
+                f"{self.name} gave no readable answer ({_reason(exc)}); whether a job was made is not known"
+            )
             raise FailedError(message) from exc
         except asyncio.CancelledError:
-            click.echo(
+            say(
                 f"\ninterrupted while {self.name} was being asked; whether a job was made is not known",
                 err=True,
             )
@@ -165,9 +186,9 @@ class _Server:
                 if response.status in _TRY_AGAIN:
                     raise _SilentError(f"{self.name} answers {response.status}")
                 asked = response.headers.get("Retry-After", "")
-                return await _read(response, self.name), float(asked) if asked.isdecimal() else None
+                return await self._read(response), float(asked) if asked.isdecimal() else None
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise _SilentError(f"{self.name} cannot be asked: {str(exc) or 'too slow'}") from exc
+            raise _SilentError(f"{self.name} cannot be asked: {_reason(exc)}") from exc
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
         """The job, stopped."""
@@ -175,47 +196,88 @@ class _Server:
             async with self._session.post(
                 self.origin / _BASE / job_id / "cancel", headers=self._headers()
             ) as response:
-                return await _read(response, self.name)
+                return await self._read(response)
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise FailedError(f"{self.name} cannot be asked: {str(exc) or 'too slow'}") from exc
+            raise FailedError(f"{self.name} cannot be asked: {_reason(exc)}") from exc
 
     async def download(self, link: str, sink: Path) -> Path:
         """A finished track; the key is shown to the server itself and to nobody else."""
-        address = self.origin.join(URL(link, encoded=True))
-        headers = self._headers() if address.origin() == self.origin.origin() else {}
+        try:
+            address = self.origin.join(URL(link, encoded=True))
+            is_own = address.origin() == self.origin.origin()
+        except (TypeError, ValueError) as exc:
+            raise FailedError("the audio cannot be fetched: its link is not valid") from exc
+        headers = self._headers() if is_own else {}
         try:
             async with self._session.get(address, headers=headers, timeout=_DOWNLOAD_TIMEOUT) as response:
                 if response.status != 200:
                     raise FailedError(
                         f"the audio cannot be fetched: {address.host} answers {response.status}"
                     )
+                size_bytes = 0
                 with sink.open("wb") as file:
                     async for piece in response.content.iter_chunked(_PIECE_BYTES):
-                        file.write(piece)
-        except (aiohttp.ClientError, TimeoutError) as exc:
-            raise FailedError(f"the audio cannot be fetched: {str(exc) or 'too slow'}") from exc
+                        size_bytes += file.write(piece)
+                        if size_bytes > _MAX_TRACK_BYTES:
+                            raise FailedError("the audio cannot be fetched: it is too large")
+        except (aiohttp.ClientError, TimeoutError, ValueError) as exc:
+            raise FailedError(f"the audio cannot be fetched: {_reason(exc)}") from exc
         return sink
 
     def _headers(self) -> dict[str, str]:
-        return {"Authorization": f"Bearer {self.key}"} if self.key else {}
+        return {"Authorization": f"Bearer {self.key.reveal()}"} if self.key else {}
 
+    async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
+        """The JSON object of an answer, without the key if the server quotes it.
 
-async def _read(response: aiohttp.ClientResponse, origin: str) -> dict[str, Any]:
-    """The JSON object of an answer.
-
-    Raises:
-        click.ClickException: the server said no; with its sentence and every field that it names.
-        _SilentError: it is no JSON object.
-    """
-    try:
-        value = json.loads(await response.read())
-    except ValueError as exc:
-        raise _SilentError(f"HTTP {response.status} without JSON") from exc
-    if not isinstance(value, dict):
-        raise _SilentError(f"HTTP {response.status} with JSON that is no object")
-    if response.status == 200:
+        Raises:
+            click.ClickException: the server said no; with its sentence and every field that it names.
+            _SilentError: it is no JSON object of a job.
+        """
+        body = bytearray()
+        async for piece in response.content.iter_chunked(_PIECE_BYTES):
+            body += piece
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise _SilentError(f"HTTP {response.status} with an answer that is too large")
+        text = body.decode("utf-8", "replace")
+        if self.key is not None:
+            text = text.replace(self.key.reveal(), _MASK)
+        try:
+            value = json.loads(text, parse_constant=lambda _: None)
+        except (ValueError, RecursionError) as exc:
+            raise _SilentError(f"HTTP {response.status} without JSON") from exc
+        if not isinstance(value, dict):
+            raise _SilentError(f"HTTP {response.status} with JSON that is no object")
+        if response.status != 200:
+            raise _refusal(response.status, value, self.name)
+        if not _has_tracks(value):
+            raise _SilentError(f"HTTP {response.status} with JSON that is no job")
         return value
-    raise _refusal(response.status, value, origin)
+
+
+def _has_tracks(answer: Mapping[str, Any]) -> bool:
+    """True if what a run reads of the tracks has the documented types."""
+    output = answer.get("output") or []
+    return isinstance(output, list) and all(
+        isinstance(item, dict)
+        and type(item.get("index")) is int
+        and isinstance(item.get("audio_url"), str | None)
+        and isinstance(item.get("duration"), int | float | None)
+        and isinstance(item.get("error"), dict | None)
+        for item in output
+    )
+
+
+def _reason(error: Exception) -> str:
+    """Why a call failed, in words that quote no address: it may hold a token."""
+    if isinstance(error, _SilentError):
+        return error.message
+    if isinstance(error, TimeoutError):
+        return "too slow"
+    number = error.errno if isinstance(error, OSError) else None
+    if number:
+        return os.strerror(number)
+    return "its address is not valid" if isinstance(error, ValueError) else visible(error)
 
 
 def _refusal(status: int, envelope: Mapping[str, Any], origin: str) -> click.ClickException:
@@ -224,13 +286,16 @@ def _refusal(status: int, envelope: Mapping[str, Any], origin: str) -> click.Cli
         envelope.get("description") or envelope.get("message") or envelope.get("error") or "no reason given"
     )
     reason = f" ({envelope['reason']})" if envelope.get("reason") else ""
-    details = envelope.get("details") or ()
-    lines = ["the request is not valid:"] if details else [f"{said}{reason}"]
-    lines += [
-        f"  {dotted(item.get('path') or ()) or '(the whole)'}: {item.get('message')}" for item in details
-    ]
+    listed = envelope.get("details")
+    details = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
+    lines = ["the request is not valid:"] if details else [visible(f"{said}{reason}")]
+    for item in details:
+        path: Any = item.get("path")
+        path = path if isinstance(path, list) else []
+        where = dotted([part if isinstance(part, int) else str(part) for part in path])
+        lines.append(visible(f"  {where or '(the whole)'}: {item.get('message')}"))
     if envelope.get("music_id") and status >= 500:
-        lines.append(f"job {envelope['music_id']}")
+        lines.append(visible(f"job {envelope['music_id']}"))
     if status == 401:
         return SettingsError(f"{origin} refuses the key: {lines[0]}; set --key or MUSICGATE_API_KEY")
     is_request = status < 500 and envelope.get("error") not in {"upstream_error", "gateway_error"}

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import click
 
 from musicgate.audio import NotAudioError
 from musicgate.cli import FailedError, TimeUpError
 from musicgate.cli.complaint import dotted
 from musicgate.cli.files import Target, length_text, size_text, write
+from musicgate.cli.terminal import print_json, say, visible
 from musicgate.cli.wish import shell_words
 
 if TYPE_CHECKING:
@@ -38,9 +38,8 @@ def note_warnings(display: Display, warnings: Sequence[Mapping[str, Any]]) -> No
     """Tell which options were not followed to the letter."""
     for warning in warnings:
         where = dotted(warning.get("path") or ())
-        display.note(
-            f"warning: {where}: {warning.get('message')}" if where else f"warning: {warning.get('message')}"
-        )
+        message = visible(warning.get("message"))
+        display.note(f"warning: {visible(where)}: {message}" if where else f"warning: {message}")
 
 
 def refuse_failed(answer: Mapping[str, Any]) -> None:
@@ -53,14 +52,14 @@ def refuse_failed(answer: Mapping[str, Any]) -> None:
         return
     error = answer.get("error") or {}
     code = f", code {error['native_code']}" if error.get("native_code") else ""
-    lines = [
-        f"{answer.get('provider_plugin') or 'the job'} failed: {error.get('message')} ({error.get('reason')}{code})"
-    ]
+    who = answer.get("provider_plugin") or "the job"
+    lines = [visible(f"{who} failed: {error.get('message')} ({error.get('reason')}{code})")]
     if error.get("may_have_cost"):
         lines.append("it may have cost money all the same")
     if error.get("suggestion") is not None:
-        lines.append(f"the vendor suggests: {json.dumps(error['suggestion'], ensure_ascii=False)}")
-    lines.append(f"job {answer.get('id')}")
+        suggestion = json.dumps(error["suggestion"], ensure_ascii=False)
+        lines.append(visible(f"the vendor suggests: {suggestion}"))
+    lines.append(visible(f"job {answer.get('id')}"))
     raise FailedError("\n".join(lines))
 
 
@@ -80,12 +79,12 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
         source = audio.get(item["index"])
         if source is None:
             reason = (item.get("error") or {}).get("message") or "its audio is not kept"
-            click.echo(f"warning: track {item['index'] + 1}: {reason}", err=True)
+            say(f"warning: track {item['index'] + 1}: {visible(reason)}", err=True)
             continue
         try:
             path = write(source, order.target, len(files))
         except NotAudioError as error:
-            click.echo(f"warning: track {item['index'] + 1}: {error}", err=True)
+            say(f"warning: track {item['index'] + 1}: {error}", err=True)
             continue
         except OSError as exc:
             message = f"the song is made, but {order.target.folder} cannot be written: {exc.strerror or exc}"
@@ -94,20 +93,20 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
         written.append(f"{path}  {length_text(item.get('duration'))}  {size_text(source.stat().st_size)}")
         wanted = order.target.ending
         if wanted and path.suffix != wanted:
-            click.echo(f"note: the audio is {path.suffix[1:]}, not {wanted[1:]}", err=True)
+            say(f"note: the audio is {path.suffix[1:]}, not {wanted[1:]}", err=True)
     if not files:
-        raise FailedError(f"job {answer.get('id')} has no audio that could be fetched")
+        raise FailedError(f"job {visible(answer.get('id'))} has no audio that could be fetched")
     if order.as_json:
-        click.echo(json.dumps({**answer, "files": files}, ensure_ascii=False, indent=2))
+        print_json({**answer, "files": files})
         return
     for line in written:
-        click.echo(line)
-    click.echo(price_text(answer, is_play=is_play))
+        say(visible(line))
+    say(price_text(answer, is_play=is_play))
 
 
 def price_text(answer: Mapping[str, Any], *, is_play: bool) -> str:
     """Who made it and what it cost, in a line."""
-    who = f"{answer.get('provider_plugin')}, {answer.get('model')}"
+    who = visible(f"{answer.get('provider_plugin')}, {answer.get('model')}")
     total = ((answer.get("usage") or {}).get("pricing_breakdown") or {}).get("total_usd_str")
     if is_play:
         return (
@@ -126,4 +125,4 @@ def late(order: Order, hint: str) -> TimeUpError:
 def fetch_hint(answer: Mapping[str, Any], url: str | None = None) -> str:
     """How to get a job's audio later."""
     server = ["--url", url] if url else []
-    return f"fetch it with: {shell_words(['musicgate', 'fetch', str(answer.get('id')), *server])}"
+    return visible(f"fetch it with: {shell_words(['musicgate', 'fetch', str(answer.get('id')), *server])}")

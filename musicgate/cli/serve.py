@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli.wish import Positive
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -44,7 +46,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
 @_PORT
 @click.option(
     "--speed",
-    type=click.FloatRange(min=0, min_open=True),
+    type=Positive(),
     help="How much faster than life the vendors are played.  [default: 8]",
 )
 @click.option(
@@ -110,6 +112,7 @@ async def _play(
 
 async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     """Serve until a signal comes."""
+    from musicgate.cli.terminal import say
     from musicgate.gateway import Gateway
     from musicgate.web import serve as web
 
@@ -124,9 +127,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
             bound = await stack.enter_async_context(
                 web.serve(gateway, settings.server.host, settings.server.port)
             )
-            click.echo("\n".join([*greeting(bound, settings.accounts, plugins, gateway.open_jobs), *more]))
+            say("\n".join([*greeting(bound, settings.accounts, plugins, gateway.open_jobs), *more]))
             await stop.wait()
-            click.echo("stopping", err=True)
+            say("stopping", err=True)
     finally:
         for name in _STOPPING:
             with suppress(NotImplementedError):
@@ -137,15 +140,19 @@ def greeting(
     bound: tuple[str, int], accounts: Sequence[Account], plugins: PluginHost, open_jobs: int
 ) -> list[str]:
     """What a person who starts a server wants to know."""
+    from musicgate.cli.terminal import visible
+
     host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
-    names = ", ".join(account.name for account in accounts)
+    names = ", ".join(visible(account.name) for account in accounts)
     lines = [
         f"musicgate listens on http://{host}:{bound[1]}",
         f"accounts: {names}" if names else "no account is configured: only this machine may call",
         f"providers: {', '.join(sorted(plugins.providers)) or 'none'}",
     ]
     lines += [
-        f"plugin {record.name} is left out: {record.error}" for record in plugins.records if record.error
+        f"plugin {record.name} is left out: {visible(record.error)}"
+        for record in plugins.records
+        if record.error
     ]
     if open_jobs:
         lines.append(f"unfinished jobs taken up: {open_jobs}")
@@ -220,5 +227,9 @@ def _free_port() -> int:
 def _log_to_stderr() -> None:
     import logging
 
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    from musicgate.cli.terminal import LineFormatter
+
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("musicgate").setLevel(logging.INFO)

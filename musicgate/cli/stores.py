@@ -41,7 +41,10 @@ def slots(settings: Settings) -> Iterator[Settings]:
     """
     silent = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
     yield silent
-    folder = settings.data_dir.absolute()
+    try:
+        folder = settings.data_dir.absolute()
+    except ConfigError:  # without a data folder there are no slots in it
+        return
     for number in range(2, _LAST_SLOT + 1):
         yield attrs.evolve(
             silent,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,21 @@ _FIELDS = (
     "duration",
     "format",
 )
+
+
+class Positive(click.FloatRange):
+    """A finite number greater than 0."""
+
+    def __init__(self) -> None:
+        super().__init__(min=0, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse NaN, which is in every range of click, and infinity."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail("must be a finite number", param, ctx)
+        return number
+
 
 _OPTIONS: tuple[Callable[[Any], Any], ...] = (
     click.argument("prompt", required=False),
@@ -98,7 +114,7 @@ def read_json(name: str) -> Any:
     Raises:
         click.UsageError: it cannot be read, or is not JSON.
     """
-    text = sys.stdin.read() if name == "-" else _read_text(name)
+    text = _text_of(name, sys.stdin.buffer.read()) if name == "-" else _read_text(name)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as exc:
@@ -111,11 +127,19 @@ def read_json(name: str) -> Any:
 
 def _read_text(name: str) -> str:
     try:
-        return Path(name).read_text("utf-8")
+        return _text_of(name, Path(name).read_bytes())
     except OSError as exc:
         raise click.UsageError(f"{name}: {exc.strerror}.") from exc
-    except UnicodeDecodeError as exc:
-        raise click.UsageError(f"{name}: not UTF-8 text.") from exc
+
+
+def _text_of(name: str, data: bytes) -> str:
+    """UTF-8 text, with or without a byte order mark, whatever the encoding of the terminal is."""
+    from musicgate.settings import NotTextError, decoded
+
+    try:
+        return decoded(data)
+    except NotTextError as exc:
+        raise click.UsageError(f"{name}: {exc}.") from exc
 
 
 def _put(body: dict[str, Any], option: str) -> None:

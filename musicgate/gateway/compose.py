@@ -16,7 +16,7 @@ from musicgate.gateway.context import GatewayContext, LiveProvider
 from musicgate.gateway.create_queue import CreateQueue
 from musicgate.gateway.health import Health
 from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.settings import check_webhooks, resolve
+from musicgate.settings import check_webhooks, keep_declared, resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -47,6 +47,7 @@ async def furnish(
     from musicgate.adapters.transport import AiohttpTransport
     from musicgate.adapters.webhook_client import AiohttpWebhookClient
 
+    settings = keep_declared(settings, (plugin.provider for plugin in host.providers.values()))
     check_webhooks(settings)
     clock = SystemClock()
     proxies = Proxies.from_settings(settings.network.proxy, settings.environ)
@@ -159,7 +160,10 @@ def _made(path: Path, settings: Settings, key: str, *, parent: bool) -> Path:
     try:
         (path.parent if parent else path).mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        raise ConfigError(f"{path}: {exc.strerror}", key=key, source=settings.source) from exc
+        section = settings.store if key == "store.url" else settings.assets
+        hint = "" if section.url else "; it is in the data folder, which MUSICGATE_DATA_DIR names"
+        message = f"its folder cannot be made: {exc.strerror}{hint}"
+        raise ConfigError(message, key=key, source=settings.source_of(key)) from None
     return path
 
 
@@ -171,6 +175,6 @@ def _check_options(name: str, schema: object, options: object, source: str | Non
     except InvalidRequestError as error:
         violation = error.violations[0]
         key = ".".join([f"providers.{name}", *map(str, violation.path)])
-        raise ConfigError(violation.message, key=key, source=source) from error
-    except Exception as exc:
-        raise PluginError(name, f"its settings schema is not valid: {exc}") from exc
+        raise ConfigError(violation.message, key=key, source=source) from None
+    except Exception as exc:  # noqa: BLE001 - a plugin's schema may be anything; the error's text may quote an option
+        raise PluginError(name, f"its settings schema is not valid ({type(exc).__name__})") from None

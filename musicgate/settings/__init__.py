@@ -3,6 +3,8 @@
 Unknown keys are errors that name the key and where it stands.
 """
 
+from musicgate.settings.convert import NotTextError, decoded
+from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.load import PREFIX, load_settings
 from musicgate.settings.resolve import ResolvedProvider, resolve
 from musicgate.settings.values import (
@@ -20,10 +22,12 @@ from musicgate.settings.webhooks import check_webhooks
 
 __all__ = [
     "PREFIX",
+    "PROXY_VARIABLES",
     "Account",
     "AssetSettings",
     "FollowSettings",
     "NetworkSettings",
+    "NotTextError",
     "ResolvedProvider",
     "RetentionSettings",
     "ServerSettings",
@@ -31,6 +35,8 @@ __all__ = [
     "StoreSettings",
     "WebhookSettings",
     "check_webhooks",
+    "decoded",
+    "keep_declared",
     "load_settings",
     "resolve",
 ]

@@ -1,62 +1,63 @@
-"""Values of settings in the wanted type, or an error that names the key and where it stands; knows no setting."""
+"""Text of files and variables as what it stands for; knows no setting."""
 
 from __future__ import annotations
 
+import codecs
+import math
 from typing import TYPE_CHECKING, Any
 
 from musicgate.errors import ConfigError
-from musicgate.webhooks import read_secret
+from musicgate.setting_rules import Number, Switch, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.model import Secret
+    from musicgate.setting_rules import Rule
 
-_WORDS = {
-    "true": True,
-    "1": True,
-    "yes": True,
-    "on": True,
-    "false": False,
-    "0": False,
-    "no": False,
-    "off": False,
-}
+_BY_TYPE: dict[object, Rule] = {"integer": Whole(), "number": Number(), "boolean": Switch()}
+#: UTF-32 first: its little-endian mark begins like that of UTF-16.
+_WIDE_MARKS = (
+    ("UTF-32", codecs.BOM_UTF32_LE),
+    ("UTF-32", codecs.BOM_UTF32_BE),
+    ("UTF-16", codecs.BOM_UTF16_LE),
+    ("UTF-16", codecs.BOM_UTF16_BE),
+)
 
 
-def typed_value(kind: type, value: object, key: str, source: str | None) -> Any:
-    """A value of the wanted type. Text from the environment is read as a number or a switch; nothing else is converted."""
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
-    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
-        return value
-    if isinstance(value, str) and kind is bool and value.strip().lower() in _WORDS:
-        return _WORDS[value.strip().lower()]
-    if isinstance(value, str) and kind in {int, float}:
-        try:
-            return kind(value)
-        except ValueError:
-            pass
-    names = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-    raise ConfigError(f"must be {names.get(kind, kind.__name__)}, not {value!r}", key=key, source=source)
+class NotTextError(ValueError):
+    """Bytes that are no UTF-8 text; the message says what they are, and quotes nothing."""
 
 
-def signing_secret(value: object, key: str, source: str | None) -> Secret | None:
-    """The secret of a webhook's signature; None for an empty text. The complaint never shows what was said.
+def decoded(data: bytes) -> str:
+    """UTF-8 text without the byte order mark that some editors put before it.
 
     Raises:
-        ConfigError: it has another form.
+        NotTextError: it is in another encoding.
     """
-    if not isinstance(value, str):
-        raise ConfigError("must be text", key=key, source=source)
-    return read_secret(value, key=key, source=source) if value.strip() else None
+    for name, mark in _WIDE_MARKS:
+        if data.startswith(mark):
+            raise NotTextError(f"{name} text; save it as UTF-8")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as exc:
+        line = data.count(b"\n", 0, exc.start) + 1
+        raise NotTextError(f"not UTF-8 text (line {line})") from None
 
 
 def by_schema(schema: Mapping[str, Any], value: object) -> object:
     """A plugin's setting from the environment, as the type that its schema names; anything else is left for the schema to judge."""
-    kinds = {"integer": int, "number": float, "boolean": bool}
-    kind = kinds.get(str(schema.get("type")))
+    text = value.strip() if isinstance(value, str) else value
+    rule = _BY_TYPE.get(schema["type"]) if isinstance(schema.get("type"), str) else None
     try:
-        return typed_value(kind, value, "", None) if kind and isinstance(value, str) else value
+        return rule.read(text, key="") if rule and isinstance(text, str) else text
     except ConfigError:
-        return value
+        return text
+
+
+def is_finite(value: object) -> bool:
+    """True if there is no NaN and no infinity in a value, however deep: JSON has neither, and JSON Schema lets them pass."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(is_finite(item) for item in value.values())
+    return all(is_finite(item) for item in value) if isinstance(value, list) else True

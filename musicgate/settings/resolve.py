@@ -8,22 +8,26 @@ import attrs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Provider, ProviderSettings, RateWindow, Secret
-from musicgate.settings.convert import by_schema, typed_value
+from musicgate.setting_rules import Hidden, Switch, WebAddress, Whole
+from musicgate.settings.convert import by_schema, is_finite
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from musicgate.setting_rules import Rule
     from musicgate.settings.values import Settings
 
-#: Keys that every ``[providers.<plugin>]`` table may have; the rest is the plugin's own.
-_PROVIDER_KEYS = {
-    "api_key": str,
-    "base_url": str,
-    "webhook_secret": str,
-    "priority": int,
-    "enabled": bool,
-    "max_parallel_creates": int,
-    "create_window_calls": int,
+#: A shorter key is a mistake, and cannot be told from other text where it has to be masked.
+MIN_KEY_CHARS = 8
+#: Keys that every ``[providers.<plugin>]`` table may have, with their rules; the rest is the plugin's own.
+_PROVIDER_KEYS: dict[str, Rule] = {
+    "api_key": Hidden(is_word=True, min_chars=MIN_KEY_CHARS),
+    "base_url": WebAddress(),
+    "webhook_secret": Hidden(),
+    "priority": Whole(at_least=-1_000_000, at_most=1_000_000),
+    "enabled": Switch(),
+    "max_parallel_creates": Whole(at_least=1, at_most=100_000),
+    "create_window_calls": Whole(at_least=0, at_most=1_000_000),
 }
 
 
@@ -41,35 +45,13 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
     """What the operator said of a provider: file, environment and defaults together. The plugin's options are not validated here.
 
     Raises:
-        ConfigError: a value has the wrong type.
+        ConfigError: a value has the wrong type, range or form.
     """
-    where = f"providers.{provider.plugin}"
     table = dict(settings.providers.get(provider.plugin, {}))
-    common: dict[str, Any] = {}
-    for name, kind in _PROVIDER_KEYS.items():
-        if name in table:
-            common[name] = typed_value(kind, table.pop(name), f"{where}.{name}", settings.source)
-    environ = settings.environ
-    key = environ.get(provider.key_env) or common.get("api_key")
-    secret = (
-        environ.get(provider.webhook_secret_env) if provider.webhook_secret_env else None
-    ) or common.get("webhook_secret")
-    base_url: str = environ.get(provider.base_url_env) or common.get("base_url") or provider.base_url
-    if not base_url.startswith(("http://", "https://")):
-        raise ConfigError(
-            "must begin with http:// or https://", key=f"{where}.base_url", source=settings.source
-        )
-    if common.get("max_parallel_creates", 1) < 1:
-        raise ConfigError("must be at least 1", key=f"{where}.max_parallel_creates", source=settings.source)
-    if common.get("create_window_calls", 0) < 0:
-        raise ConfigError("must not be negative", key=f"{where}.create_window_calls", source=settings.source)
+    common = _common(settings, provider, table)
     declared = provider.settings_schema.get("properties", {})
     properties: Mapping[str, Any] = declared if isinstance(declared, dict) else {}
-    for name in table:
-        if name not in properties:
-            raise ConfigError("no such setting of this plugin", key=f"{where}.{name}", source=settings.source)
     defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
-    typed = {name: by_schema(properties[name], value) for name, value in table.items()}
     return ResolvedProvider(
         provider=attrs.evolve(
             provider,
@@ -78,13 +60,48 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
             create_window=_window(provider.create_window, common.get("create_window_calls")),
         ),
         settings=ProviderSettings(
-            base_url=base_url.rstrip("/"),
-            options={**defaults, **typed},
-            webhook_secret=Secret(secret) if secret else None,
+            base_url=(common.get("base_url") or provider.base_url).rstrip("/"),
+            options={**defaults, **_own(settings, provider.plugin, properties, table)},
+            webhook_secret=common.get("webhook_secret"),
         ),
-        key=Secret(key.strip()) if key and key.strip() else None,
+        key=common.get("api_key"),
         enabled=common.get("enabled", True),
     )
+
+
+def _common(settings: Settings, provider: Provider, table: dict[str, Any]) -> dict[str, Any]:
+    """What was said of the keys that every provider has, taken out of its table; the vendor's own variables beat the table."""
+    variables = {
+        "api_key": provider.key_env,
+        "base_url": provider.base_url_env,
+        "webhook_secret": provider.webhook_secret_env,
+    }
+    read = {}
+    for name, rule in _PROVIDER_KEYS.items():
+        key = f"providers.{provider.plugin}.{name}"
+        variable = variables.get(name)
+        text = settings.environ.get(variable, "").strip() if variable else ""
+        said = table.pop(name, None)
+        if text:
+            read[name] = rule.read(text, key=key, source=variable)
+        elif said is not None:
+            read[name] = rule.read(said, key=key, source=settings.source_of(key))
+    return read
+
+
+def _own(
+    settings: Settings, plugin: str, properties: Mapping[str, Any], table: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The plugin's own settings, of the types that their schema names."""
+    typed = {}
+    for name, value in table.items():
+        key = f"providers.{plugin}.{name}"
+        if name not in properties:
+            raise ConfigError("no such setting of this plugin", key=key, source=settings.source_of(key))
+        if not is_finite(value):
+            raise ConfigError("must be a finite number", key=key, source=settings.source_of(key))
+        typed[name] = by_schema(properties[name], value)
+    return typed
 
 
 def _window(declared: RateWindow | None, calls: int | None) -> RateWindow | None:

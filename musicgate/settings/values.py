@@ -1,125 +1,165 @@
-"""Everything that the operator can say, as frozen values with their defaults; nothing is read here."""
+"""Everything that the operator can say, as frozen values with their defaults and rules; nothing is read here.
+
+A value is held to its rule however it came about: from the file, from the environment, or made in code. ``repr`` shows no text that could
+be a credential, addresses included.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import platformdirs
 
-from musicgate.limits import AccountLimits
+from musicgate.errors import ConfigError
+from musicgate.limits import AccountLimits, limit_rule
 from musicgate.model import Secret
+from musicgate.setting_rules import Hidden, KeyHash, Moment, Number, Switch, Text, WebAddress, Whole, masked
+from musicgate.settings.webhooks import SigningSecret
 
 _NO_LIMITS = AccountLimits()
+_YEAR_S = 31_536_000
+#: Longest key that the server takes.
+_MAX_KEY_CHARS = 512
+
+
+def _moment(value: str | datetime | None) -> datetime | None:
+    moment: datetime | None = Moment().read(value, key="accounts.expires_at")
+    return moment
 
 
 @attrs.frozen(kw_only=True)
 class ServerSettings:
     """``[server]``. ``create_wait_s``: how long a create call waits for a blocking vendor before it answers ``in_progress``."""
 
-    host: str = "127.0.0.1"
-    port: int = 8080
+    SECTION: ClassVar[str] = "server"
+
+    host: str = attrs.field(default="127.0.0.1", validator=Text(), repr=masked)
+    port: int = attrs.field(default=8080, validator=Whole(at_least=0, at_most=65_535))
     #: Where vendors and callers reach this server from outside, without a trailing slash; "" = they cannot.
-    public_url: str = ""
-    create_wait_s: float = 2.0
+    public_url: str = attrs.field(default="", validator=WebAddress(), repr=masked)
+    create_wait_s: float = attrs.field(default=2.0, validator=Number(at_least=0, at_most=60, unit="seconds"))
     #: How long calls to vendors that are being made when the gateway stops may take to end.
-    drain_s: float = 10.0
+    drain_s: float = attrs.field(default=10.0, validator=Number(at_least=0, at_most=600, unit="seconds"))
     #: Largest request body that is read.
-    max_body_bytes: int = 1_048_576
+    max_body_bytes: int = attrs.field(
+        default=1_048_576, validator=Whole(at_least=1, at_most=2**40, unit="bytes")
+    )
     #: Refuse models whose price is not known.
-    pricing_required: bool = False
+    pricing_required: bool = attrs.field(default=False, validator=Switch())
 
 
 @attrs.frozen(kw_only=True)
 class StoreSettings:
     """``[store]``: where jobs are kept; "" = ``musicgate.db`` in the data folder."""
 
-    url: str = ""
+    SECTION: ClassVar[str] = "store"
+
+    url: str = attrs.field(default="", validator=Text(), repr=masked)
 
 
 @attrs.frozen(kw_only=True)
 class AssetSettings:
     """``[assets]``: where audio is kept ("" = ``audio`` in the data folder), and whether vendors' links are copied."""
 
-    url: str = ""
-    archive: bool = True
+    SECTION: ClassVar[str] = "assets"
+
+    url: str = attrs.field(default="", validator=Text(), repr=masked)
+    archive: bool = attrs.field(default=True, validator=Switch())
     #: Largest track that is fetched.
-    max_bytes: int = 268_435_456
+    max_bytes: int = attrs.field(
+        default=268_435_456, validator=Whole(at_least=1, at_most=2**40, unit="bytes")
+    )
 
 
 @attrs.frozen(kw_only=True)
 class NetworkSettings:
     """``[network]``: whether vendor media and webhooks may lie on loopback and private networks, and how the network is reached."""
 
-    allow_private_addresses: bool = False
+    SECTION: ClassVar[str] = "network"
+
+    allow_private_addresses: bool = attrs.field(default=False, validator=Switch())
     #: Proxy for all outgoing calls; "" = as ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say, "none" = none. It may hold a password.
-    proxy: str = attrs.field(default="", repr=False)
+    proxy: str = attrs.field(default="", validator=Text(), repr=False)
     #: How many downloads run at a time, of all jobs together; each needs a connection and an open file.
-    downloads: int = 32
+    downloads: int = attrs.field(default=32, validator=Whole(at_least=1, at_most=1000))
 
 
 @attrs.frozen(kw_only=True)
 class FollowSettings:
     """``[follow]``: ``speed`` divides every poll interval and grace period, for tests and demonstrations."""
 
-    speed: float = 1.0
-    #: How many looks and downloads may run at a time.
-    concurrency: int = 64
+    SECTION: ClassVar[str] = "follow"
+
+    speed: float = attrs.field(default=1.0, validator=Number(at_least=0.001, at_most=1_000_000))
+    #: How many polls and downloads may run at a time.
+    concurrency: int = attrs.field(default=64, validator=Whole(at_least=1, at_most=100_000))
     #: Seconds after which an open job is given up; 0 = each provider's own.
-    deadline_s: float = 0.0
+    deadline_s: float = attrs.field(
+        default=0.0, validator=Number(at_least=0, at_most=_YEAR_S, unit="seconds")
+    )
 
 
 @attrs.frozen(kw_only=True)
 class RetentionSettings:
     """``[retention]``: how long what has ended is kept; 0 = for ever. Open jobs are never swept."""
 
+    SECTION: ClassVar[str] = "retention"
+
     #: Days after its end that a job is kept, with its events and audio.
-    jobs_days: float = 0.0
+    jobs_days: float = attrs.field(default=0.0, validator=Number(at_least=0, unit="days"))
     #: Days after its end that a job's audio is kept.
-    audio_days: float = 0.0
+    audio_days: float = attrs.field(default=0.0, validator=Number(at_least=0, unit="days"))
     #: Hours that an Idempotency-Key is remembered.
-    idempotency_hours: float = 48.0
+    idempotency_hours: float = attrs.field(default=48.0, validator=Number(at_least=24, unit="hours"))
     #: Seconds between two rounds of the sweeper.
-    sweep_s: float = 600.0
+    sweep_s: float = attrs.field(
+        default=600.0, validator=Number(more_than=0, at_most=_YEAR_S, unit="seconds")
+    )
 
 
 @attrs.frozen(kw_only=True)
 class WebhookSettings:
     """``[webhooks]``: where a server without accounts tells about its jobs, with which signature; and how messages are sent, for all."""
 
-    url: str = ""
+    SECTION: ClassVar[str] = "webhooks"
+
+    url: str = attrs.field(default="", validator=Text(), repr=masked)
     #: ``whsec_...``; the environment is a good place for it.
-    secret: Secret | None = None
+    secret: Secret | None = attrs.field(default=None, validator=SigningSecret())
     #: Signs as well while receivers change over to a new secret.
-    secret_previous: Secret | None = None
+    secret_previous: Secret | None = attrs.field(default=None, validator=SigningSecret())
     #: Seconds until a receiver must have answered.
-    timeout_s: float = 15.0
+    timeout_s: float = attrs.field(default=15.0, validator=Number(more_than=0, at_most=60, unit="seconds"))
     #: How many messages may be under way at a time, in all and to one server.
-    concurrency: int = 128
-    concurrency_per_server: int = 4
+    concurrency: int = attrs.field(default=128, validator=Whole(at_least=1, at_most=100_000))
+    concurrency_per_server: int = attrs.field(default=4, validator=Whole(at_least=1, at_most=100_000))
 
 
 @attrs.frozen(kw_only=True)
 class Account:
     """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` (``sha256:<hex>``) is set."""
 
-    name: str
-    key: Secret | None = None
-    key_hash: str = ""
-    #: ISO time with offset after which the key is refused; "" = never.
-    expires_at: str = ""
+    SECTION: ClassVar[str] = "accounts"
+
+    name: str = attrs.field(validator=Text())
+    key: Secret | None = attrs.field(default=None, validator=Hidden(is_word=True, max_chars=_MAX_KEY_CHARS))
+    key_hash: str = attrs.field(default="", validator=KeyHash(), repr=masked)
+    #: When the key ceases to be taken, with its offset; text is read as ISO 8601. None = never.
+    expires_at: datetime | None = attrs.field(default=None, converter=_moment, validator=Moment())
     #: May use providers in stage beta.
-    beta: bool = False
+    beta: bool = attrs.field(default=False, validator=Switch())
     #: None = as ``[limits]`` says; 0 = no limit.
-    requests_per_minute: int | None = None
-    max_open_jobs: int | None = None
-    max_usd_per_day: float | None = None
+    requests_per_minute: int | None = attrs.field(default=None, validator=limit_rule("requests_per_minute"))
+    max_open_jobs: int | None = attrs.field(default=None, validator=limit_rule("max_open_jobs"))
+    max_usd_per_day: float | None = attrs.field(default=None, validator=limit_rule("max_usd_per_day"))
     #: Where the account's jobs are told about, unless a request names another address.
-    webhook_url: str = ""
-    webhook_secret: Secret | None = None
-    webhook_secret_previous: Secret | None = None
+    webhook_url: str = attrs.field(default="", validator=Text(), repr=masked)
+    webhook_secret: Secret | None = attrs.field(default=None, validator=SigningSecret())
+    webhook_secret_previous: Secret | None = attrs.field(default=None, validator=SigningSecret())
 
 
 @attrs.frozen(kw_only=True)
@@ -127,9 +167,11 @@ class Settings:
     """Everything the operator can say.
 
     Attributes:
-        data_dir: folder for the default store and audio.
+        data_dir: folder for the default store and audio; None = the user's data folder, looked for when it is needed.
         providers: the raw ``[providers.<plugin>]`` tables; `resolve` reads them once the plugins are known.
+        environ: variables that plugins declare, and those of proxies; see `musicgate.settings.environment`.
         source: the file that was read, or None.
+        variables: dotted name -> environment variable, for settings that came from one.
     """
 
     server: ServerSettings = ServerSettings()
@@ -145,10 +187,22 @@ class Settings:
         factory=dict, repr=lambda tables: repr(sorted(tables))
     )
     environ: Mapping[str, str] = attrs.field(factory=dict, repr=False)
-    data_dir: Path = attrs.field(
-        factory=lambda: Path(platformdirs.user_data_dir("musicgate", appauthor=False))
-    )
+    _data_dir: Path | None = attrs.field(default=None, repr=False)
     source: str | None = None
+    variables: Mapping[str, str] = attrs.field(factory=dict, eq=False, repr=False)
+
+    @property
+    def data_dir(self) -> Path:
+        """The folder for the default store and audio.
+
+        Raises:
+            ConfigError: none is set, and this user has no home folder.
+        """
+        return user_data_dir() if self._data_dir is None else self._data_dir
+
+    def source_of(self, key: str) -> str | None:
+        """Where a setting came from: its environment variable, else the file."""
+        return self.variables.get(key, self.source)
 
     def limits_of(self, account: str) -> AccountLimits:
         """What an account may do: what its own table says, else ``[limits]``. Of several keys of one account, the last that says it counts."""
@@ -172,7 +226,17 @@ class Settings:
         return self.assets.url or (self.data_dir / "audio").absolute().as_uri()
 
 
-def data_dir_of(environ: Mapping[str, str]) -> Path:
-    """The folder that the environment names, else the user's data folder."""
-    said = environ.get("MUSICGATE_DATA_DIR")
-    return Path(said) if said else Path(platformdirs.user_data_dir("musicgate", appauthor=False))
+def user_data_dir() -> Path:
+    """The user's data folder, as the system has it.
+
+    Raises:
+        ConfigError: there is no home folder, as in a container whose user is not in its list of users.
+    """
+    try:
+        folder = Path(platformdirs.user_data_dir("musicgate", appauthor=False))
+    except (RuntimeError, KeyError, OSError):
+        folder = Path("~")
+    if folder.parts[0] == "~":
+        message = "is not set, and this user has no home folder to keep jobs and audio in"
+        raise ConfigError(message, key="MUSICGATE_DATA_DIR")
+    return folder

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from musicgate.emulation import Emulator
-    from musicgate.model import Provider
     from musicgate.plugins import PluginHost
     from musicgate.provider_plugin import ProviderPlugin
     from musicgate.settings import Settings
@@ -34,6 +33,7 @@ _log = logging.getLogger(__name__)
 #: What stands in for a vendor's key and for its callback secret.
 SANDBOX_KEY = "sandbox-key-not-real"
 SANDBOX_SECRET = "sandbox-secret-not-real"  # noqa: S105 - it says so itself
+_REPLACED = frozenset({"api_key", "base_url", "webhook_secret"})
 #: How much faster than life the vendors are played: a song of a minute or two is there in a few seconds.
 DEFAULT_SPEED = 8.0
 
@@ -73,10 +73,15 @@ async def sandbox(
         folder = data_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-sandbox-"))
         )
-        tables = {name: dict(table) for name, table in settings.providers.items()}
+        # What was said of the real vendors' keys does not matter here, not even if it is wrong.
+        tables = {
+            name: {key: value for key, value in table.items() if key not in _REPLACED}
+            for name, table in settings.providers.items()
+        }
+        alone = attrs.evolve(settings, providers=tables, environ={})
         for name, plugin in host.providers.items():
             table = tables.setdefault(name, {})
-            if not resolve(settings, plugin.provider).enabled:
+            if not resolve(alone, plugin.provider).enabled:
                 continue
             secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
             played = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)
@@ -86,16 +91,13 @@ async def sandbox(
             table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(played))}
             if secret is not None:
                 table["webhook_secret"] = secret
-        declared = [plugin.provider for plugin in host.providers.values()]
         yield attrs.evolve(
-            settings,
-            providers=tables,
-            environ=_without_vendors(settings.environ, declared),
+            alone,
             data_dir=folder,
             store=StoreSettings(),
             assets=attrs.evolve(settings.assets, url=AssetSettings().url),
             server=attrs.evolve(settings.server, public_url=public_url),
-            network=attrs.evolve(settings.network, allow_private_addresses=True),
+            network=attrs.evolve(settings.network, allow_private_addresses=True, proxy="none"),
             follow=attrs.evolve(settings.follow, speed=speed),
         )
 
@@ -126,13 +128,3 @@ def _emulator(
                 raise ConfigError(str(error), key=plugin.name, source="switches") from error
             _log.warning("%s cannot be played and is left out: %s", plugin.name, error)
             return None
-
-
-def _without_vendors(environ: Mapping[str, str], providers: list[Provider]) -> dict[str, str]:
-    """The environment without anything that would beat the sandbox's own keys and addresses."""
-    said = {
-        name
-        for provider in providers
-        for name in (provider.key_env, provider.base_url_env, provider.webhook_secret_env)
-    }
-    return {name: value for name, value in environ.items() if name not in said}

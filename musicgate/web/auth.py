@@ -26,12 +26,12 @@ class Accounts:
     """The configured accounts, ready to be compared with a key."""
 
     def __init__(self, accounts: Sequence[Account]) -> None:
-        """Read hashes and expiry times once.
+        """Read hashes once.
 
         Raises:
-            ConfigError: an expiry time or a hash cannot be read.
+            ConfigError: a hash cannot be read.
         """
-        self._entries = [(_digest(account), _expiry(account), account) for account in accounts]
+        self._entries = [(_digest(account), account.expires_at, account) for account in accounts]
         self._local = Account(name=LOCAL_ACCOUNT)
 
     @property
@@ -102,13 +102,3 @@ def _digest(account: Account) -> bytes:
     if len(digest) != hashlib.sha256().digest_size:
         raise ConfigError("must be sha256: and 64 hex digits", key=f"accounts.{account.name}.key_hash")
     return digest
-
-
-def _expiry(account: Account) -> datetime | None:
-    if not account.expires_at:
-        return None
-    try:
-        moment = datetime.fromisoformat(account.expires_at)
-    except ValueError as exc:
-        raise ConfigError("must be an ISO 8601 time", key=f"accounts.{account.name}.expires_at") from exc
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
