@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from musicgate import lifecycle
 from musicgate.errors import JobNotFoundError, MusicgateError, UnauthorisedError
 from musicgate.gateway import record
+from musicgate.gateway.exchange import masker_of
 from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
@@ -84,14 +85,16 @@ async def receive_callback(
         job.state.is_final and (job.native_id is not None or not lifecycle.was_cancelled(job))
     ):
         return Hint.NOTHING
+    masker = masker_of(live, job)
     try:
         claim = live.plugin.parse_callback(headers, body, live.settings, context.clock.now().timestamp())
     except MusicgateError as error:
-        _log.warning("job %s: a callback cannot be read (%s); polling all the same", job_id, error)
+        _log.warning("job %s: a callback cannot be read (%s); polling all the same", job_id, masker.text(str(error)))
         return Hint.NOTHING if job.native_id is None else Hint.POLL
     if claim.verified is False:
-        _log.warning("job %s: a callback was refused: %s", job_id, claim.message)
-        raise UnauthorisedError("invalid_signature", claim.message or "the callback's signature is not good")
+        message = masker.text(claim.message or "the callback's signature is not good")
+        _log.warning("job %s: a callback was refused: %s", job_id, message)
+        raise UnauthorisedError("invalid_signature", message)
     # The body and not its signature: a vendor that sends an answer again signs it anew, and it still says nothing new.
     digest = hashlib.sha256(job_id.encode() + b"\n" + body).digest()
     if claim.verified and digest in seen:
