@@ -13,7 +13,9 @@ from musicgate import FailureClass, HttpRequest, Job, JobNotFoundError, JobState
 from musicgate.audio import riff_wav
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
+from musicgate.lifecycle import as_settled
 from musicgate.model import ProviderSettings
+from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import MODEL, FakeVendor, House, broken_link, house_of, lost
 
@@ -250,3 +252,59 @@ async def test_open_job_that_is_deleted_ends_for_its_watchers(house: House) -> N
         assert outcome.failure.reason is FailureClass.CANCELLED
     else:
         assert isinstance(outcome, JobNotFoundError)
+
+
+async def test_id_that_comes_after_a_cancel_is_kept_and_the_vendor_is_told(stoppable: House) -> None:
+    answer = holding(stoppable)
+    stoppable.transport.script("one", {"id": "n-1"}, {})
+    creating = asyncio.create_task(stoppable.submit())
+    (job,) = await open_jobs(stoppable, 1)
+    cancelled = await stoppable.gate.cancel(job.id)
+    assert said(cancelled) == ("failed", "cancelled", NOT_TOLD, True)
+    stoppable.clock.pass_s(1)
+    answer.set()
+    told = await creating
+    assert (told.state, told.native_id) == (JobState.FAILED, "n-1")
+    assert stoppable.transport.sent[-1].url == "https://one.test/stop/n-1"
+    stored = await stoppable.stored(job)
+    assert (stored.native_id, stored.attempts[-1].outcome.value) == ("n-1", "accepted")
+    kinds = [event.kind.value for _, event in await stoppable.store.events(job.id)]
+    assert kinds[-1] == "settled"  # nothing follows the end
+    assert as_settled(stored).native_id is None
+
+
+async def test_id_that_a_callback_brings_after_a_cancel_is_kept_and_the_vendor_is_told(
+    tmp_path: Path,
+) -> None:
+    server = ServerSettings(public_url="https://gate.test")
+    vendor = StoppableVendor("one", callbacks=True)
+    async with house_of(tmp_path / "audio", vendor, store=MemoryJobStore(), server=server) as house:
+        house.transport.script("one", lost(), {})
+        job = await house.submit()
+        await house.gate.cancel(job.id)
+        assert len(house.transport.sent) == 1
+        await house.gate.callback(job.id, job.callback_token, {}, b'{"id": "n-1"}')
+        async with asyncio.timeout(5):
+            while len(house.transport.sent) < 2:  # noqa: ASYNC110 - a transport tells nobody
+                await asyncio.sleep(0.001)
+        assert house.transport.sent[-1].url == "https://one.test/stop/n-1"
+        assert (await house.stored(job)).native_id == "n-1"
+
+
+async def test_song_that_is_delivered_while_the_vendor_is_told_to_stop_is_kept(stoppable: House) -> None:
+    done = {"id": "n-1", "status": "done", "tracks": [{"id": "t", "url": LINK}]}
+    stoppable.transport.script("one", {"id": "n-1"})
+    job = await stoppable.submit()
+    stoppable.transport.media[LINK] = SONG
+
+    async def deliver_meanwhile(request: HttpRequest) -> None:
+        if "/stop/" in request.url:
+            stoppable.transport.on_send = None
+            stoppable.transport.script("one", done, {})
+            await advance(stoppable.context, job.id)
+
+    stoppable.transport.on_send = deliver_meanwhile
+    with pytest.raises(RequestError, match="is finished; it cannot be cancelled") as caught:
+        await stoppable.gate.cancel(job.id)
+    assert caught.value.status == 409
+    assert (await stoppable.stored(job)).state is JobState.COMPLETED
