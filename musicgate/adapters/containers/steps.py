@@ -1,0 +1,69 @@
+"""Bounds the work that one file may cost, whatever its bytes are; it knows no container."""
+
+import mmap
+import re
+import time
+from typing import Final
+
+import attrs
+
+from musicgate.audio import NotAudioError, Repair
+
+Content = bytes | mmap.mmap
+
+#: Seconds that audio may last: no provider makes more than an hour, and an eight-hour recording still has room.
+LONGEST_S: Final = 24 * 3600
+#: Every file may cost so many steps, and one more for so many of its bytes. The smallest frames of a whole song have 24 bytes (MP3 at
+#: 8 kbit/s); a step takes about half a microsecond, so a hostile file costs some 25 ns per byte.
+_FREE_STEPS: Final = 50_000
+_BYTES_PER_STEP: Final = 20
+#: After so many steps (about a millisecond) the other threads get the interpreter for a moment.
+_STEPS_WITHOUT_REST: Final = 2_000
+_REST_S: Final = 0.0001
+#: A search looks at so many bytes in one step. It holds the interpreter meanwhile.
+_WINDOW_BYTES: Final = 65_536
+#: No pattern that is searched for is longer.
+_OVERLAP_BYTES: Final = 3
+
+
+@attrs.frozen(kw_only=True)
+class Length:
+    """What a reader found in a file's body."""
+
+    duration_s: float
+    sample_rate_hz: int
+    channels: int
+    repairs: tuple[Repair, ...] = ()
+
+
+class Steps:
+    """The steps that are left for one file."""
+
+    def __init__(self, size_bytes: int) -> None:
+        self.left = _FREE_STEPS + size_bytes // _BYTES_PER_STEP
+        self._until_rest = _STEPS_WITHOUT_REST
+
+    def take(self, count: int = 1) -> None:
+        """Account for work that is about to be done.
+
+        Raises:
+            NotAudioError: the file costs more than audio of its size can.
+        """
+        self.left -= count
+        self._until_rest -= count
+        if self.left < 0:
+            raise NotAudioError("the file is made of pieces too small to be audio that plays")
+        if self._until_rest < 0:
+            self._until_rest = _STEPS_WITHOUT_REST
+            time.sleep(_REST_S)
+
+
+def find(pattern: re.Pattern[bytes], content: Content, at: int, steps: Steps) -> int:
+    """Where a pattern of at most four bytes matches next; -1 if it does not."""
+    while at < len(content):
+        steps.take()
+        hit = pattern.search(content, at, at + _WINDOW_BYTES + _OVERLAP_BYTES)
+        if hit:
+            return hit.start()
+        at += _WINDOW_BYTES
+    return -1
