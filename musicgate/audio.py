@@ -66,6 +66,8 @@ class FrameHeader:
     note_offset: int = 0
 
 
+#: Seconds that audio may last: no provider makes an hour, and a long recording still has room. What claims more is not believed.
+LONGEST_S: Final = 24 * 3600
 #: How much of a file's start tells its kind whatever it begins with.
 SNIFF_BYTES: Final = 65_536
 #: So many frames in a row make a stream, where nothing in front says what the file is; so many places are tried.

@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgate.adapters.containers import steps
-from musicgate.adapters.containers.steps import LONGEST_S, Steps
+from musicgate.adapters.containers.steps import Steps
 from musicgate.adapters.measure import measure_bytes
-from musicgate.audio import NotAudioError
+from musicgate.audio import LONGEST_S, NotAudioError
 from musicgate.testing.tones import AudioFormat, Container, song
 from tests.test_measure import FRAGMENTED, box, encode, id3v2, numbers
 

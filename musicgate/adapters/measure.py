@@ -15,8 +15,8 @@ from musicgate.adapters.containers.mp4 import m4a
 from musicgate.adapters.containers.mpeg import adts, mp3
 from musicgate.adapters.containers.ogg import ogg
 from musicgate.adapters.containers.riff import wav
-from musicgate.adapters.containers.steps import LONGEST_S, Content, Length, Steps
-from musicgate.audio import SNIFF_BYTES, AudioFacts, AudioKind, NotAudioError, id3v2_size, sniff
+from musicgate.adapters.containers.steps import Content, Length, Steps
+from musicgate.audio import LONGEST_S, SNIFF_BYTES, AudioFacts, AudioKind, NotAudioError, id3v2_size, sniff
 
 #: Bits of a second of audio, at the least. Opus that transmits nothing has about 1,000, an MP3 8,000, a FLAC of silence 1,200.
 _LOWEST_BPS: Final = 500

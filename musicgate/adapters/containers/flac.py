@@ -8,8 +8,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.adapters.containers.steps import LONGEST_S, Content, Length, Steps, find
-from musicgate.audio import NotAudioError, id3v2_size
+from musicgate.adapters.containers.steps import Content, Length, Steps, find
+from musicgate.audio import LONGEST_S, NotAudioError, id3v2_size
 
 _SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _RATES_HZ: Final = (

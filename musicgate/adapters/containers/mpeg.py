@@ -4,8 +4,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.adapters.containers.steps import LONGEST_S, Content, Length, Steps, find
-from musicgate.audio import ADTS, MP3, FrameFormat, FrameHeader, NotAudioError, id3v2_size
+from musicgate.adapters.containers.steps import Content, Length, Steps, find
+from musicgate.audio import ADTS, LONGEST_S, MP3, FrameFormat, FrameHeader, NotAudioError, id3v2_size
 
 #: Steps for a place that looks like a frame and is none: a song has few of them.
 _NOISE_STEPS: Final = 8

@@ -11,8 +11,6 @@ from musicgate.audio import NotAudioError, Repair
 
 Content = bytes | mmap.mmap
 
-#: Seconds that audio may last: no provider makes more than an hour, and an eight-hour recording still has room.
-LONGEST_S: Final = 24 * 3600
 #: Every file may cost so many steps, and one more for so many of its bytes. The smallest frames of a whole song have 24 bytes (MP3 at
 #: 8 kbit/s); a step takes about half a microsecond, so a hostile file costs some 25 ns per byte.
 _FREE_STEPS: Final = 50_000
