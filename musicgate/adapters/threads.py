@@ -1,0 +1,38 @@
+"""Runs blocking calls on threads; a cancelled caller waits until the thread is done, so that nothing is taken from under it."""
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+_Arguments = ParamSpec("_Arguments")
+_Result = TypeVar("_Result")
+
+
+async def run_to_end(
+    function: Callable[_Arguments, _Result], /, *args: _Arguments.args, **kwargs: _Arguments.kwargs
+) -> _Result:
+    """Run a call on a thread, and return only when the thread has finished, also on cancellation.
+
+    A thread cannot be stopped. `asyncio.to_thread` leaves a cancelled call running: its caller then closes a descriptor that the
+    thread is about to use, the number is given to the file that is opened next, and the thread writes into that one
+    (sqlite.org/howtocorrupt.html, section 2.1).
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled meanwhile; the thread has finished by now.
+    """
+    context = contextvars.copy_context()
+    call = functools.partial(context.run, function, *args, **kwargs)
+    running = asyncio.get_running_loop().run_in_executor(None, call)
+    cancelled: asyncio.CancelledError | None = None
+    while not running.done():
+        try:
+            await asyncio.wait([running])
+        except asyncio.CancelledError as error:
+            cancelled = cancelled or error
+    if cancelled is None:
+        return running.result()
+    if not running.cancelled():
+        running.exception()  # seen: the caller's cancellation is what counts
+    raise cancelled
