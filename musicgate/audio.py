@@ -1,4 +1,4 @@
-"""Knows audio files by their bytes: kinds, MPEG frame headers, the WAV header. It reads no file and decodes nothing."""
+"""Knows audio by its bytes: kinds, frame headers, the WAV header. It reads no file, decodes nothing."""
 
 import functools
 import itertools
@@ -29,7 +29,7 @@ class NotAudioError(ValueError):
 
 @attrs.frozen(kw_only=True)
 class Repair:
-    """A field of a header that says something else than the body does: where it is, and what it ought to be."""
+    """A field of a header that contradicts the body: where it is, and what it ought to be."""
 
     at: int
     content: bytes
@@ -139,7 +139,7 @@ def sniff(head: bytes) -> AudioKind | None:
 
 
 def _stream_kind(head: bytes) -> AudioKind | None:
-    """The kind of a stream that was cut bluntly at its start: several whole frames in a row are no accident."""
+    """The kind of a stream with a blunt start: several whole frames in a row are no accident."""
     for kind, form in ((AudioKind.MP3, MP3), (AudioKind.AAC, ADTS)):
         candidates = itertools.islice(form.pattern.finditer(head), _MOST_CANDIDATES)
         if any(_is_chain(head, found.start(), form) for found in candidates):

@@ -199,7 +199,7 @@ class AssetStore(Protocol):
         """A place to write a track's audio to; unfinished places of a crashed process vanish at the next start."""
 
     def staged(self, job_id: str, index: int) -> AbstractAsyncContextManager[StagedAudio]:
-        """A place to write a track's audio to, which is gone afterwards unless it was kept; whatever is raised meanwhile.
+        """A place to write a track's audio to. Afterwards it is gone, whatever is raised, unless it was kept.
 
         Raises:
             StorageError: it cannot be made.

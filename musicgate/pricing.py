@@ -1,4 +1,4 @@
-"""From a rate card and the delivered audio to what a job used and costs; exact numbers, no store and no vendor.
+"""From a rate card and delivered audio to what a job used and costs; no store and no vendor.
 
 Nothing here raises, whatever a vendor or a rate card says: a finished job must be settled. A quantity that cannot be (a song of no length, or
 of more than a day) is no quantity, and a sum that cannot be is no price. The price is then unknown, which is not the same as free.
@@ -26,7 +26,7 @@ NANOS_PER_CENT = 10_000_000
 MOST_USD_NANOS = 10_000 * NANOS_PER_USD
 #: Numbers of a rate card have no more digits than this in front of the point and behind it.
 _MOST_DIGITS = 15, 30
-#: ASSUMED: length of a song whose wish names none, where seconds are what is paid for.
+#: ASSUMED: length of a song whose request names none, where seconds are what is paid for.
 USUAL_SONG_S = 120
 
 
@@ -50,7 +50,7 @@ def measure_usage(tracks: Sequence[Track], prices: Sequence[PriceRule]) -> Usage
 
 
 def why_unpriced(usage: Usage, prices: Sequence[PriceRule]) -> str | None:
-    """Why a job has no price although there is a rate card, as a sentence for people; None if there is nothing to say."""
+    """Say why a job has no price although there is a rate card; None if there is nothing to say."""
     if not prices or usage.lines is not None:
         return None
     return "the price is not known: the length of a track is unknown or impossible, or the rate card leads to a sum that cannot be"
@@ -65,7 +65,7 @@ def _length_s(track: Track) -> float | None:
 def price_lines(
     prices: Sequence[PriceRule], quantities: Mapping[Meter, Decimal]
 ) -> tuple[PriceLine, ...] | None:
-    """One line per rule of the rate card; None if one of them cannot be computed. A meter without a rule is free."""
+    """One line per rule; None if one cannot be computed. A meter without a rule is free."""
     lines = []
     for rule in prices:
         quantity = quantities.get(rule.meter)
@@ -87,7 +87,7 @@ def price_lines(
 
 
 def _is_sane(number: Decimal) -> bool:
-    """True if exact arithmetic with a number costs nothing worth mentioning, and the number counts something."""
+    """True if a number is finite, not negative, and short enough for exact arithmetic to be cheap."""
     digits = number.as_tuple()
     before, behind = _MOST_DIGITS
     return (
@@ -104,7 +104,7 @@ def usd_nanos(usd: Decimal | Fraction) -> int:
 
 
 def expected_usd_nanos(offer: Offer, duration_s: int | None) -> int | None:
-    """What a wish will cost about, in billionths of a dollar, if all goes well; None when the offer's price is not known."""
+    """The likely cost of a request in billionths of a dollar; None when the price is not known."""
     if not offer.prices:
         return None
     quantities = {

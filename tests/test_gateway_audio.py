@@ -1,4 +1,4 @@
-"""From a file with a lying header to a settled job: the song that was paid for is kept, and billed by what it holds."""
+"""A song with a lying header is kept and billed by what it holds, and its job is settled."""
 
 import struct
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""A header is a claim: what the body holds is measured, and no paid bytes are thrown away for a header's sake."""
+"""A header is a claim: what the body holds is measured, and no paid audio is thrown away."""
 
 import struct
 from collections.abc import Callable

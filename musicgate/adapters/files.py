@@ -1,4 +1,4 @@
-"""Audio as files in one folder; it knows paths and disks, and leaves the measuring to `musicgate.adapters.measure`.
+"""Audio as files in one folder. It knows paths and disks; `musicgate.adapters.measure` measures.
 
     <folder>/.staging/<any>/audio    being filled; what a crash left there is swept an hour later, when a store is opened
     <folder>/<job id>/<index>.mp3    kept
@@ -113,7 +113,7 @@ class FileAssetStore:
         return await run_to_end(_on_disk, lambda: _keep(staged.path, home, index, is_cancelled))
 
     def discard(self, staged: StagedAudio) -> None:
-        """Throw a staged file away; nothing happens if it is gone, or cannot be removed: the next start sweeps it out."""
+        """Throw a staged file away if it is there. One that cannot be removed is swept at a later start."""
         try:
             _discard(staged.path, self._staging)
         except OSError as exc:  # it must not hide what the caller is about to be told
@@ -208,7 +208,7 @@ def _new_file(folder: Path, prefix: str) -> Path:
 
 
 def _discard(path: Path, staging: Path) -> None:
-    """Remove a staged file and its folder. A thread that has not heard of it may be creating the file once more."""
+    """Remove a staged file and its folder, although a late thread may be creating the file again."""
     for _ in range(_MAX_RACES):
         path.unlink(missing_ok=True)
         if path.parent.parent != staging:

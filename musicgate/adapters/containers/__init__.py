@@ -1,4 +1,4 @@
-"""How each audio container states what is in it: one module a container, none of which decodes, allocates or asks a network.
+"""Readers of audio containers, one module each; none decodes, keeps or asks a network.
 
 A container's header is a claim. What a reader answers is what the body holds: frames, packets and samples whose bytes are there. Bytes that
 were paid for are not thrown away because a header could not know better, so a file is refused as cut only where it ends inside a

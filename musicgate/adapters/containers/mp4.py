@@ -1,4 +1,6 @@
-"""MP4 (M4A): boxes, sample tables and fragments. The samples whose bytes are there are the length; mdhd and mvhd are not even read.
+"""MP4 (M4A): boxes, sample tables and fragments.
+
+The samples whose bytes are there are the length. The durations in ``mvhd`` and ``mdhd`` are not even read.
 
 Source: ISO/IEC 14496-12 (sections are named below).
 """
@@ -26,8 +28,9 @@ _USUAL_AAC_SAMPLES: Final = 1_024
 
 @attrs.define(kw_only=True)
 class _Samples:
-    """Samples that are there, and how long they last in units of the track; ``left`` bytes of media are not yet theirs."""
+    """Samples that are there, and how long they last in units of the track."""
 
+    #: Bytes of media that no sample has been given yet.
     left: int
     count: int = 0
     units: int = 0
@@ -164,7 +167,7 @@ def _track(content: Content, moov: _Range, steps: Steps) -> _Track | None:
 
 
 def _edit(content: Content, moov: _Range, trak: _Range, timescale: int, steps: Steps) -> tuple[int, int]:
-    """What the edit list skips in front and plays, in the track's units, where it has one entry (section 8.6.6)."""
+    """What an edit list of one entry skips in front and plays, in the track's units (section 8.6.6)."""
     elst = _inside(content, trak, steps, b"edts", b"elst")
     movie_timescale = _timescale(content, _inside(content, moov, steps, b"mvhd"))
     if elst is None or _number(content, elst, 4) != 1 or not movie_timescale:
@@ -198,7 +201,7 @@ def _tables(content: Content, table: _Range, form: str, steps: Steps) -> Iterato
 
 
 def _count_table(content: Content, stbl: _Range, samples: _Samples, steps: Steps) -> None:
-    """Count the samples of the tables in ``moov``: their sizes (section 8.7.3), then their durations (section 8.6.1.2)."""
+    """Count samples by their sizes (section 8.7.3), then add their durations (section 8.6.1.2)."""
     stsz = _inside(content, stbl, steps, b"stsz")
     size, count = _number(content, stsz, 4), _number(content, stsz, 8)
     if stsz is None or not count:
@@ -218,7 +221,7 @@ def _count_table(content: Content, stbl: _Range, samples: _Samples, steps: Steps
 
 
 def _take_bytes(samples: _Samples, sizes: list[int], count: int, size: int) -> int:
-    """Give samples their bytes of the media, as long as there are some; the number of samples that got theirs.
+    """Give samples their bytes of the media as long as there are some; return how many got theirs.
 
     Args:
         sizes: of each sample, or none where all ``count`` have the same ``size``; that is one byte at the least.

@@ -1,4 +1,4 @@
-"""Streams of self-contained frames: MP3 and AAC in ADTS. The frames that are there are the length; a note in front is a claim."""
+"""Streams of frames: MP3 and AAC in ADTS. The frames are the length; a note in front is a claim."""
 
 from typing import Final
 
@@ -122,7 +122,7 @@ def _resync(content: Content, at: int, rate_hz: int, form: FrameFormat, steps: S
 
 
 def _encoder_note(frame: bytes, header: FrameHeader) -> tuple[int | None, int]:
-    """The number of frames that the first frame states, and the samples of encoder delay and padding to take off.
+    """The number of frames that the first one states, and the samples of delay and padding to take off.
 
     Source: gabriel.mp3-tech.org/mp3infotag.html (Xing, Info and the LAME extension); VBRI is Fraunhofer's.
     """

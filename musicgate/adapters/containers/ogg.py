@@ -1,4 +1,4 @@
-"""Ogg: pages, packets, and how many samples a packet holds. The packets are the length; a granule position is a claim.
+"""Ogg: pages and packets. The packets are the length; a granule position is a claim.
 
 Source: RFC 3533 (pages), RFC 7845 (Opus in Ogg), RFC 6716 section 3.1 (table of contents byte).
 """
@@ -184,7 +184,7 @@ def _little(field: bytes) -> int:
 
 
 def opus_samples(packet: bytes) -> int:
-    """Samples at 48 kHz that an Opus packet decodes to, told from its first two bytes; 0 for a packet that is not valid."""
+    """Samples at 48 kHz of an Opus packet, from its first two bytes; 0 for one that is not valid."""
     if not packet:
         return 0
     code = packet[0] & 3

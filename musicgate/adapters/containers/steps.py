@@ -18,8 +18,9 @@ _BYTES_PER_STEP: Final = 20
 #: After so many steps (about a millisecond) the other threads get the interpreter for a moment.
 _STEPS_WITHOUT_REST: Final = 2_000
 _REST_S: Final = 0.0001
-#: A search looks at so many bytes in one step. It holds the interpreter meanwhile.
+#: A search holds the interpreter for so many bytes, and so many bytes of it cost as much as a step.
 _WINDOW_BYTES: Final = 65_536
+_SEARCHED_BYTES_PER_STEP: Final = 64
 #: No pattern that is searched for is longer.
 _OVERLAP_BYTES: Final = 3
 
@@ -59,9 +60,11 @@ class Steps:
 def find(pattern: re.Pattern[bytes], content: Content, at: int, steps: Steps) -> int:
     """Where a pattern of at most four bytes matches next; -1 if it does not."""
     while at < len(content):
-        steps.take()
         hit = pattern.search(content, at, at + _WINDOW_BYTES + _OVERLAP_BYTES)
-        if hit:
-            return hit.start()
+        found = hit.start() if hit else -1
+        del hit  # it would keep a mapped file from being closed
+        steps.take(1 + ((found if found >= 0 else at + _WINDOW_BYTES) - at) // _SEARCHED_BYTES_PER_STEP)
+        if found >= 0:
+            return found
         at += _WINDOW_BYTES
     return -1

@@ -1,6 +1,6 @@
-"""How many samples a Vorbis packet decodes to: its first byte names a mode, and the mode says which of two block sizes it has.
+"""How many samples a Vorbis packet decodes to.
 
-Modes stand at the end of the set-up packet, behind code books that only a decoder can read. So they are read backwards from the end, where each
+Its first byte names a mode, and the mode says which of two block sizes it has. Modes stand at the end of the set-up packet, behind code books that only a decoder can read. So they are read backwards from the end, where each
 has 41 bits of which 32 are always zero.
 
 Source: Vorbis I specification, sections 4.2.2 (block sizes), 4.2.4 (modes), 4.3.1 and 4.3.8 (what a packet gives).
@@ -15,7 +15,7 @@ SETUP_TAIL_BYTES: Final = (_MOST_MODES * _MODE_BITS + 6) // 8 + 2
 
 
 class VorbisPackets:
-    """Counts the samples of one stream's packets in their order; a packet gives what it overlaps with the one before it."""
+    """Counts the samples of a stream's packets: each gives what it overlaps with the one before it."""
 
     def __init__(self, block_sizes: tuple[int, int]) -> None:
         self._block_sizes = block_sizes
@@ -24,7 +24,7 @@ class VorbisPackets:
         self._previous = 0
 
     def read_setup(self, tail: bytes) -> None:
-        """Read the modes from the last bytes of the set-up packet. Where there are none, all blocks count as large."""
+        """Read the modes from the end of the set-up packet; without any, all blocks count as large."""
         flags = _modes(tail)
         self._block_of_mode = tuple(self._block_sizes[flag] for flag in flags)
         self._mode_mask = (1 << (len(flags) - 1).bit_length()) - 1 if flags else 0
