@@ -1,7 +1,10 @@
-"""Knows audio files by their bytes: kinds, MPEG frame headers, the WAV header. It reads no file and decodes nothing."""
+"""Knows audio by its bytes: kinds, frame headers, the WAV header. It reads no file, decodes nothing."""
 
 import functools
+import itertools
+import re
 import struct
+from collections.abc import Callable
 from enum import StrEnum
 from typing import Final
 
@@ -25,14 +28,28 @@ class NotAudioError(ValueError):
 
 
 @attrs.frozen(kw_only=True)
+class Repair:
+    """A field of a header that contradicts the body: where it is, and what it ought to be."""
+
+    at: int
+    content: bytes
+
+
+@attrs.frozen(kw_only=True)
 class AudioFacts:
-    """What was measured on a file, not what somebody said about it."""
+    """What was measured on a file's body, not what somebody or its header said about it.
+
+    Attributes:
+        duration_s: finite, greater than 0, at most a day.
+        repairs: what makes the header agree with the body; none changes the size of the file.
+    """
 
     kind: AudioKind
     duration_s: float
     size_bytes: int
     sample_rate_hz: int
     channels: int
+    repairs: tuple[Repair, ...] = ()
 
 
 @attrs.frozen(kw_only=True)
@@ -48,6 +65,14 @@ class FrameHeader:
     #: Where the encoder's "Xing" or "Info" note would stand: behind header, checksum and side information.
     note_offset: int = 0
 
+
+#: Seconds that audio may last: no provider makes an hour, and a long recording still has room. What claims more is not believed.
+LONGEST_S: Final = 24 * 3600
+#: How much of a file's start tells its kind whatever it begins with.
+SNIFF_BYTES: Final = 65_536
+#: So many frames in a row make a stream, where nothing in front says what the file is; so many places are tried.
+_CHAINED_FRAMES: Final = 5
+_MOST_CANDIDATES: Final = 2_000
 
 _CONTENT_TYPES: Final = {
     AudioKind.MP3: "audio/mpeg",
@@ -87,11 +112,19 @@ def extension(kind: AudioKind) -> str:
 
 
 def sniff(head: bytes) -> AudioKind | None:
-    """Tell the kind of audio from the first bytes of a file (64 are enough); None if it is none that we know."""
+    """Tell the kind of audio from the first bytes of a file; None if it is none that we know.
+
+    64 bytes are enough for what begins with its own header. `SNIFF_BYTES` also tell a stream of frames that begins with zeros, or in
+    the middle of a frame.
+    """
     if head.startswith(b"ID3"):
         tag_bytes = id3v2_size(head)
-        behind = adts_header(head[tag_bytes : tag_bytes + 7])  # HTTP live streaming puts tags before AAC
-        return None if not tag_bytes else AudioKind.AAC if behind else AudioKind.MP3
+        behind = head[tag_bytes : tag_bytes + 7]
+        if not tag_bytes:
+            return None
+        if behind.startswith(b"fLaC"):
+            return AudioKind.FLAC
+        return AudioKind.AAC if adts_header(behind) else AudioKind.MP3  # live streaming puts tags before AAC
     if head.startswith(b"RIFF"):
         return AudioKind.WAV if head[8:12] == b"WAVE" else None
     if head.startswith(b"OggS"):
@@ -102,7 +135,27 @@ def sniff(head: bytes) -> AudioKind | None:
         return None if head[8:12] in _PICTURE_BRANDS else AudioKind.M4A
     if mp3_header(head[:4]):
         return AudioKind.MP3
-    return AudioKind.AAC if adts_header(head[:7]) else None
+    return AudioKind.AAC if adts_header(head[:7]) else _stream_kind(head)
+
+
+def _stream_kind(head: bytes) -> AudioKind | None:
+    """The kind of a stream with a blunt start: several whole frames in a row are no accident."""
+    for kind, form in ((AudioKind.MP3, MP3), (AudioKind.AAC, ADTS)):
+        candidates = itertools.islice(form.pattern.finditer(head), _MOST_CANDIDATES)
+        if any(_is_chain(head, found.start(), form) for found in candidates):
+            return kind
+    return None
+
+
+def _is_chain(head: bytes, at: int, form: "FrameFormat") -> bool:
+    rate_hz = 0
+    for _ in range(_CHAINED_FRAMES):
+        frame = form.read(head[at : at + form.header_bytes])
+        if frame is None or rate_hz not in {0, frame.sample_rate_hz}:
+            return False
+        rate_hz = frame.sample_rate_hz
+        at += frame.size_bytes
+    return True
 
 
 def id3v2_size(head: bytes) -> int:
@@ -142,6 +195,7 @@ def mp3_header(header: bytes) -> FrameHeader | None:
     )
 
 
+@functools.lru_cache(maxsize=1024)
 def adts_header(header: bytes) -> FrameHeader | None:
     """Read the seven bytes in front of an AAC frame in ADTS; None if they are not such a header.
 
@@ -159,6 +213,21 @@ def adts_header(header: bytes) -> FrameHeader | None:
         samples=1024 * ((header[6] & 3) + 1),
         size_bytes=size_bytes,
     )
+
+
+@attrs.frozen(kw_only=True)
+class FrameFormat:
+    """How the frames of a stream are found: a pattern that every header matches, and what reads one."""
+
+    pattern: re.Pattern[bytes]
+    header_bytes: int
+    read: Callable[[bytes], FrameHeader | None]
+
+
+MP3: Final = FrameFormat(
+    pattern=re.compile(rb"\xff[\xe2\xe3\xf2\xf3\xfa\xfb][\x10-\xef]"), header_bytes=4, read=mp3_header
+)
+ADTS: Final = FrameFormat(pattern=re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), header_bytes=7, read=adts_header)
 
 
 def riff_wav(pcm: bytes, *, sample_rate_hz: int, channels: int, bits_per_sample: int = 16) -> bytes:

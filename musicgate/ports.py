@@ -8,6 +8,7 @@ import attrs
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
     from datetime import datetime
     from pathlib import Path
 
@@ -200,6 +201,20 @@ class AssetStore(Protocol):
     def stage(self, job_id: str, index: int) -> StagedAudio:
         """A place to write a track's audio to; unfinished places of a crashed process vanish at the next start."""
 
+    def staged(self, job_id: str, index: int) -> AbstractAsyncContextManager[StagedAudio]:
+        """A place to write a track's audio to. Afterwards it is gone, whatever is raised, unless it was kept.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+
+    async def fill(self, staged: StagedAudio, content: bytes) -> None:
+        """Write audio that is in memory to its place.
+
+        Raises:
+            StorageError: full, read-only or broken.
+        """
+
     async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
         """Measure the staged audio and keep it durably; keeping the same track again replaces it.
 
@@ -209,7 +224,7 @@ class AssetStore(Protocol):
         """
 
     def discard(self, staged: StagedAudio) -> None:
-        """Throw a staged file away; nothing happens if it is gone."""
+        """Throw a staged file away; it never raises, so that it hides no other error."""
 
     def local_path(self, asset: Asset) -> Path | None:
         """Where the asset lies on this machine's disk, or None when it lies elsewhere or is gone."""

@@ -48,7 +48,6 @@ BORDERS = {
     "sqlalchemy": ("adapters",),
     "sqlite3": ("adapters",),
     "standardwebhooks": ("webhooks",),
-    "tinytag": ("adapters",),
 }
 
 #: What a plugin may import beside the pure part of the standard library and itself.

@@ -4,6 +4,7 @@ import asyncio
 import errno
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 
 from musicgate.adapters import files
 from musicgate.adapters.files import FileAssetStore, StagedFile
-from musicgate.audio import NotAudioError
+from musicgate.adapters.measure import measure
+from musicgate.audio import AudioFacts, NotAudioError
 from musicgate.errors import StorageError
 from musicgate.model import Asset
 from musicgate.testing.tones import AudioFormat, Container, song
@@ -97,7 +99,7 @@ async def test_a_failed_second_try_leaves_the_first_one(store: FileAssetStore, f
 def test_two_tries_at_one_track_have_a_file_each(store: FileAssetStore, folder: Path) -> None:
     first, second = store.stage("m1", 0), store.stage("m1", 0)
     assert first.path != second.path
-    assert first.path.parent == second.path.parent == folder / ".staging"
+    assert first.path.parents[1] == second.path.parents[1] == folder / ".staging"
 
 
 def test_a_discarded_file_is_gone_and_may_be_discarded_again(store: FileAssetStore, folder: Path) -> None:
@@ -105,7 +107,9 @@ def test_a_discarded_file_is_gone_and_may_be_discarded_again(store: FileAssetSto
     staged.path.write_bytes(b"half")
     store.discard(staged)
     store.discard(staged)
-    assert tree(folder) == []
+    assert list((folder / ".staging").iterdir()) == []
+    with pytest.raises(FileNotFoundError):
+        staged.path.write_bytes(b"from a thread that comes late")
 
 
 async def test_what_a_crash_left_half_written_is_swept_at_the_next_start(
@@ -114,7 +118,10 @@ async def test_what_a_crash_left_half_written_is_swept_at_the_next_start(
     asset = await keep(store, MP3)
     stale = store.stage("m2", 0).path
     stale.write_bytes(b"half")
-    os.utime(stale, (time.time() - 3601,) * 2)
+    old = folder / ".staging" / "a file of an earlier version"
+    old.touch()
+    for path in (stale.parent, old):
+        os.utime(path, (time.time() - 3601,) * 2)
     reopened = FileAssetStore(folder)
     assert tree(folder) == ["m1/0.mp3"]
     assert reopened.local_path(asset) is not None
@@ -138,7 +145,7 @@ async def test_a_song_is_on_the_disk_before_it_has_its_name(
         return replace(self, target)
 
     def noted_write_through(path: Path) -> None:
-        steps.append(path.parent.name if path.is_file() else path.name)
+        steps.append("staged file" if path.is_file() else path.name)
         write_through(path)
 
     def noted_fsync(handle: int) -> None:
@@ -149,7 +156,146 @@ async def test_a_song_is_on_the_disk_before_it_has_its_name(
     monkeypatch.setattr(files, "_write_through", noted_write_through)
     monkeypatch.setattr(os, "fsync", noted_fsync)
     await keep(store, MP3)
-    assert steps == [".staging", "fsync", "rename", "m1", "fsync", folder.name, "fsync"]
+    assert steps == ["staged file", "fsync", "rename", "m1", "fsync", folder.name, "fsync"]
+
+
+def staging(folder: Path) -> list[Path]:
+    return list((folder / ".staging").iterdir())
+
+
+async def test_a_kept_wav_gets_true_sizes(store: FileAssetStore, folder: Path) -> None:
+    unknown = b"\xff\xff\xff\x7f"
+    asset = await keep(store, WAV[:4] + unknown + WAV[8:40] + unknown + WAV[44:])
+    assert (asset.size_bytes, asset.duration_s) == (len(WAV), 1.0)
+    assert (folder / asset.name).read_bytes() == WAV
+    assert b"".join(await pieces(store, asset, 0, asset.size_bytes)) == WAV
+
+
+@pytest.mark.parametrize("trouble", [ValueError, MemoryError, asyncio.CancelledError, None])
+async def test_nothing_stays_staged_whatever_happens(
+    store: FileAssetStore, folder: Path, trouble: type[BaseException] | None
+) -> None:
+    async def work() -> None:
+        async with store.staged("m1", 0) as staged:
+            await store.fill(staged, WAV)
+            if trouble:
+                raise trouble
+            await store.keep(staged, "m1", 0)
+
+    if trouble:
+        with pytest.raises(trouble):
+            await work()
+    else:
+        await work()
+    assert staging(folder) == []
+    assert tree(folder) == ([] if trouble else ["m1/0.wav"])
+
+
+async def test_a_staged_file_that_cannot_be_removed_hides_no_error(
+    store: FileAssetStore, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(_: Path, *, missing_ok: bool) -> None:
+        raise PermissionError(errno.EACCES, "no")
+
+    async def work() -> None:
+        async with store.staged("m1", 0):
+            monkeypatch.setattr(Path, "unlink", refuse)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await work()
+    assert "a staged file cannot be removed" in caplog.text
+
+
+async def test_a_thread_that_creates_the_file_once_more_leaves_nothing(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged, remove, times = store.stage("m1", 0), Path.rmdir, [0]
+
+    def late(path: Path) -> None:
+        times[0] += 1
+        if times[0] < 3:
+            (path / "audio").touch()
+        remove(path)
+
+    monkeypatch.setattr(Path, "rmdir", late)
+    store.discard(staged)
+    assert staging(folder) == []
+
+
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "full"), MemoryError()])
+def test_a_file_that_cannot_be_staged_leaves_nothing(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(Path, "touch", refuse)
+    with pytest.raises((StorageError, MemoryError)):
+        store.stage("m1", 0)
+    assert staging(folder) == []
+
+
+async def test_a_keep_that_is_cancelled_ends_with_its_thread_and_keeps_nothing(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    earlier = await keep(store, MP3)
+    begun, go_on = threading.Event(), threading.Event()
+    at_work: list[str] = []
+
+    def slow(path: Path) -> AudioFacts:
+        begun.set()
+        assert go_on.wait(10)
+        at_work.append("measured")
+        return measure(path)
+
+    monkeypatch.setattr(files, "measure", slow)
+
+    async def work() -> None:
+        async with store.staged("m1", 0) as staged:
+            await store.fill(staged, WAV)
+            await store.keep(staged, "m1", 0)
+
+    keeping = asyncio.create_task(work())
+    await asyncio.to_thread(begun.wait, 10)
+    for _ in range(3):
+        keeping.cancel()
+        await asyncio.sleep(0)
+    assert not keeping.done()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert at_work == ["measured"]
+    assert tree(folder) == [earlier.name]
+    assert staging(folder) == []
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux lists them")
+async def test_no_error_leaves_a_file_open(store: FileAssetStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "broken")
+
+    def opened() -> list[str]:
+        return sorted(os.listdir("/proc/self/fd"))  # noqa: PTH208 - only the names are wanted
+
+    await keep(store, WAV)  # starts the thread
+    before = opened()
+    for content in (b"", b"oops", WAV[:-1], MP3[:-1]):
+        with pytest.raises(NotAudioError):
+            await keep(store, content)
+    for place in ("os.fsync", "os.open", "mmap.mmap"):
+        with monkeypatch.context() as broken:
+            broken.setattr(place, refuse)
+            with pytest.raises((StorageError, OSError)):
+                await keep(store, WAV)
+    assert opened() == before
+
+
+async def test_audio_that_cannot_be_written_is_a_storage_error(store: FileAssetStore) -> None:
+    staged = store.stage("m1", 0)
+    store.discard(staged)
+    with pytest.raises(StorageError, match="the audio folder failed: No such file"):
+        await store.fill(staged, WAV)
 
 
 async def test_any_range_is_read_in_pieces(store: FileAssetStore, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,7 @@ from musicgate.audio import (
 )
 
 ID3 = b"ID3\x04\x00\x00\x00\x00\x02\x01"  # a tag of 257 bytes behind its header of ten
+MP3_FRAME = bytes.fromhex("fffb9064") + bytes(413)
 ADTS = bytes.fromhex("fff15080017ffc")  # 44.1 kHz, two channels, 11 bytes
 
 
@@ -49,6 +50,11 @@ ADTS = bytes.fromhex("fff15080017ffc")  # 44.1 kHz, two channels, 11 bytes
         (b"ID3", None),
         (b"ID3\x04\x00\x00\x80\x00\x02\x01", None),  # a size byte above 127
         (b"\xff" * 64, None),
+        (bytes(512) + MP3_FRAME * 5, AudioKind.MP3),  # leading zeros
+        (MP3_FRAME[100:] + MP3_FRAME * 5, AudioKind.MP3),  # a blunt start
+        (ADTS[3:] + bytes(4) + (ADTS + bytes(4)) * 5, AudioKind.AAC),
+        (bytes(512) + MP3_FRAME * 4, None),  # four in a row may be an accident
+        (ID3 + bytes(257) + b"fLaC", AudioKind.FLAC),
         (bytes.fromhex("fffefffe"), None),  # UTF-16 text: layer I
         (bytes.fromhex("fffd9064"), None),  # layer II
         (bytes.fromhex("ffeb9064"), None),  # reserved MPEG version

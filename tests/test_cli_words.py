@@ -160,6 +160,12 @@ def test_files_get_the_ending_of_the_audio_and_the_next_free_number(tmp_path: Pa
     ]
 
 
+def test_a_kept_song_that_begins_with_zeros_is_written(tmp_path: Path, mp3: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.write_bytes(bytes(512) + mp3.read_bytes())
+    assert write(kept, Target(folder=tmp_path, stem="song"), 0).name == "song.mp3"
+
+
 def test_force_writes_over(tmp_path: Path, mp3: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"old")
     path = write(mp3, Target(folder=tmp_path, stem="song", force=True), 0)

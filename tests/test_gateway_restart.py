@@ -261,6 +261,26 @@ async def test_what_was_refused_ends_with_that_refusal(machine: Machine) -> None
     assert machine.transport.sent == []
 
 
+async def test_what_was_refused_goes_on_with_a_provider_that_was_not_asked(machine: Machine) -> None:
+    refusal = Failure(reason=FailureClass.CREDITS, message="no credits")
+    await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
+    machine.transport.script("two", {"id": "n-2", **DONE})
+    async with machine.start(ONE, TWO) as gate:
+        job = await gate.wait("music_a", timeout_s=20)
+    assert job.state is JobState.COMPLETED
+    assert outcomes(job) == [("one", "refused"), ("two", "accepted")]
+    assert len(machine.transport.sent) == 1
+
+
+async def test_what_was_refused_for_good_is_not_asked_of_another_provider(machine: Machine) -> None:
+    refusal = Failure(reason=FailureClass.MODERATION, message="not this text")
+    await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
+    async with machine.start(ONE, TWO) as gate:
+        job = await gate.wait("music_a", timeout_s=20)
+    assert job.failure == refusal
+    assert machine.transport.sent == []
+
+
 async def test_final_jobs_are_left_alone(machine: Machine) -> None:
     final = left(AttemptOutcome.ACCEPTED, native_id="n-1", state=JobState.FAILED)
     await machine.leave(final)

@@ -141,11 +141,6 @@ async def test_job_that_waits_for_its_slot_ends_by_its_deadline_and_costs_nothin
         job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0)
         assert job.attempts[-1].outcome == "planned"
         house.clock.pass_s((job.deadline_at - house.clock.steady()).total_seconds())
-        call = house.gate._in_flight._calls[job.id]
-        call.held.close()
-        # What is left to its deadline is recovered, and ends, at the next start.
-        from musicgate.gateway.follow import advance
-
         assert await advance(house.context, job.id) is None
         ended = await house.stored(job)
         assert ended.failure is not None

@@ -69,7 +69,7 @@ def loaded_after(code: str) -> set[str]:
     return set(done.stdout.split())
 
 
-HEAVY = {"aiohttp", "alembic", "asyncio", "jsonschema", "pluggy", "rich", "sqlalchemy", "sqlite3", "tinytag"}
+HEAVY = {"aiohttp", "alembic", "asyncio", "jsonschema", "pluggy", "rich", "sqlalchemy", "sqlite3"}
 
 
 def test_importing_musicgate_loads_nothing_heavy() -> None:

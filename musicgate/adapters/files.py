@@ -1,21 +1,26 @@
-"""Audio as files in one folder; it knows paths and disks, and leaves the measuring to `musicgate.adapters.measure`.
+"""Audio as files in one folder. It knows paths and disks; `musicgate.adapters.measure` measures.
 
-    <folder>/.staging/...            being filled; what a crash left there is swept an hour later, when a store is opened
+    <folder>/.staging/<any>/audio    being filled; what a crash left there is swept an hour later, when a store is opened
     <folder>/<job id>/<index>.mp3    kept
 
-A track appears under its name whole or not at all: it is filled under another name, measured, written through to the disk, and
-then renamed. Processes with stores of their own may share one folder: ids are unique, and what another is filling is too young to be swept.
+A track appears under its name whole or not at all: it is filled under another name, measured, its header is made to agree with its body, it
+is written through to the disk, and then renamed. Processes with stores of their own may share one folder: ids are unique, and what another is
+filling is too young to be swept.
+
+A caller that is cancelled waits until its thread has ended. A staged file has a folder of its own: once that is removed, a thread that comes
+late can create nothing in it.
 """
 
 import asyncio
 import contextlib
 import errno
+import logging
 import os
 import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -23,12 +28,13 @@ import attrs
 
 from musicgate.adapters.measure import measure
 from musicgate.adapters.threads import run_to_end
-from musicgate.audio import content_type, extension
+from musicgate.audio import Repair, content_type, extension
 from musicgate.errors import StorageError
 from musicgate.model import Asset
 from musicgate.ports import StagedAudio
 
 _T = TypeVar("_T")
+_log = logging.getLogger(__name__)
 
 _STAGING: Final = ".staging"
 #: Ids and names that may become part of a path: nothing in them can lead out of the folder, or into the staging folder.
@@ -67,23 +73,53 @@ class FileAssetStore:
         prefix = f"{self._folder_of(job_id).name}-{index}-"
         return StagedFile(path=_on_disk(lambda: _new_file(self._staging, prefix)))
 
+    @contextlib.asynccontextmanager
+    async def staged(self, job_id: str, index: int) -> AsyncIterator[StagedAudio]:
+        """An empty file to write a track's audio to, which is gone afterwards unless it was kept.
+
+        Raises:
+            StorageError: it cannot be made.
+        """
+        staged = self.stage(job_id, index)
+        try:
+            yield staged
+        finally:
+            self.discard(staged)
+
+    async def fill(self, staged: StagedAudio, content: bytes) -> None:
+        """Write audio that is in memory to a staged file.
+
+        Raises:
+            StorageError: full, read-only or broken.
+        """
+        await run_to_end(_on_disk, lambda: staged.path.write_bytes(content))
+
     async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
         """Measure the staged audio and keep it durably; keeping the same track again replaces it.
+
+        A caller that is cancelled gets away when the file is kept, or when it is certain that it will not be.
 
         Raises:
             NotAudioError: it is no audio that plays; nothing is kept.
             StorageError: full, read-only or broken.
         """
         home = self._folder_of(job_id)
-        return await asyncio.to_thread(_on_disk, lambda: _keep(staged.path, home, index))
+        caller = asyncio.current_task()
+        before = caller.cancelling() if caller else 0
+
+        def is_cancelled() -> bool:
+            return caller is not None and caller.cancelling() > before
+
+        return await run_to_end(_on_disk, lambda: _keep(staged.path, home, index, is_cancelled))
 
     def discard(self, staged: StagedAudio) -> None:
-        """Throw a staged file away; nothing happens if it is gone.
-
-        Raises:
-            StorageError: it is there and cannot be removed.
-        """
-        _on_disk(lambda: staged.path.unlink(missing_ok=True))
+        """Throw a staged file away if it is there. One that cannot be removed is swept at a later start."""
+        try:
+            _discard(staged.path, self._staging)
+        except OSError as exc:  # it must not hide what the caller is about to be told
+            _log.warning(
+                "a staged file cannot be removed path=%s reason=%s", staged.path, exc.strerror or exc
+            )
 
     def local_path(self, asset: Asset) -> Path | None:
         """Where the asset lies, or None when it is gone."""
@@ -118,7 +154,7 @@ class FileAssetStore:
             StorageError: it cannot be removed.
         """
         home = self._folder_of(job_id)
-        await asyncio.to_thread(_on_disk, lambda: _remove(home))
+        await run_to_end(_on_disk, lambda: _remove(home))
 
     def _folder_of(self, job_id: str) -> Path:
         if not _JOB_ID.fullmatch(job_id):
@@ -133,7 +169,7 @@ def _sweep(staging: Path) -> None:
     for path in staging.glob("*"):
         with contextlib.suppress(OSError):  # somebody else sweeps, or is faster
             if time.time() - path.stat().st_mtime > _STALE_S:
-                path.unlink()
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def _on_disk(action: Callable[[], _T]) -> _T:
@@ -161,17 +197,45 @@ def _remove(home: Path) -> None:
 
 def _new_file(folder: Path, prefix: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=prefix, dir=folder)
-    os.close(handle)
-    return Path(name)
+    path = Path(tempfile.mkdtemp(prefix=prefix, dir=folder)) / "audio"
+    try:
+        path.touch(mode=0o600, exist_ok=False)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            _discard(path, folder)
+        raise
+    return path
 
 
-def _keep(staged: Path, home: Path, index: int) -> Asset:
+def _discard(path: Path, staging: Path) -> None:
+    """Remove a staged file and its folder, although a late thread may be creating the file again."""
+    for _ in range(_MAX_RACES):
+        path.unlink(missing_ok=True)
+        if path.parent.parent != staging:
+            return
+        try:
+            path.parent.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as exc:
+            if exc.errno != errno.ENOTEMPTY:
+                raise
+        else:
+            return
+    shutil.rmtree(path.parent)
+
+
+def _keep(staged: Path, home: Path, index: int, is_cancelled: Callable[[], bool]) -> Asset:
     facts = measure(staged)
+    _repair(staged, facts.repairs)
     _write_through(staged)
+    if is_cancelled():
+        raise StorageError("whoever wanted to keep the audio has gone away")
     home.mkdir(exist_ok=True)
     kept = home / f"{index}{extension(facts.kind)}"
     staged.replace(kept)
+    with contextlib.suppress(OSError):  # it is swept out if this does not succeed
+        _discard(staged, home.parent / _STAGING)
     # The renaming is on the disk only when the folder is, and a new folder only when the one above it is.
     _write_through(home)
     _write_through(home.parent)
@@ -185,6 +249,16 @@ def _keep(staged: Path, home: Path, index: int) -> Asset:
         size_bytes=facts.size_bytes,
         duration_s=facts.duration_s,
     )
+
+
+def _repair(path: Path, repairs: Sequence[Repair]) -> None:
+    """Make a header agree with its body."""
+    if not repairs:
+        return
+    with path.open("r+b") as file:
+        for repair in repairs:
+            file.seek(repair.at)
+            file.write(repair.content)
 
 
 def _write_through(path: Path) -> None:

@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from musicgate.audio import AudioKind, NotAudioError, extension, sniff
+from musicgate.audio import SNIFF_BYTES, AudioKind, NotAudioError, extension, sniff
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _DEFAULT_STEM = "song"
 _ENDINGS = frozenset(extension(kind) for kind in AudioKind)
-_HEAD_BYTES = 64
 #: Further tracks, and names that are taken, lengthen a name by up to so much.
 _LONGEST_NUMBER = "-999"
 #: Nothing of the name is in it, so that it fits wherever the name does.
@@ -110,7 +109,7 @@ def write(source: Path, target: Target, position: int) -> Path:
         OSError: the disk is full or cannot be written; nothing is left behind.
     """
     with source.open("rb") as audio:
-        kind = sniff(audio.read(_HEAD_BYTES))
+        kind = sniff(audio.read(SNIFF_BYTES))
     if kind is None:
         raise NotAudioError("what came is no audio")
     names = _names(target.stem, extension(kind), position)

@@ -89,7 +89,9 @@ async def receive_callback(
     try:
         claim = live.plugin.parse_callback(headers, body, live.settings, context.clock.now().timestamp())
     except MusicgateError as error:
-        _log.warning("job %s: a callback cannot be read (%s); polling all the same", job_id, masker.text(str(error)))
+        _log.warning(
+            "job %s: a callback cannot be read (%s); polling all the same", job_id, masker.text(str(error))
+        )
         return Hint.NOTHING if job.native_id is None else Hint.POLL
     if claim.verified is False:
         message = masker.text(claim.message or "the callback's signature is not good")

@@ -59,4 +59,4 @@ def _expected_price(request: MusicRequest, choice: Choice) -> object:
         Meter.OUTPUT_AUDIO_COUNT: Decimal(offer.tracks),
         Meter.OUTPUT_AUDIO_SECONDS: seconds,
     }
-    return render_usage(Usage(lines=price_lines(offer.prices, quantities)))["pricing_breakdown"]
+    return render_usage(Usage(lines=price_lines(offer.prices, quantities))).get("pricing_breakdown")

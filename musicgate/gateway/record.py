@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import logging
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import attrs
@@ -17,12 +15,10 @@ from musicgate.gateway.targets import messages_about
 from musicgate.model import Asset, Failure, FailureClass, JobUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Mapping
 
     from musicgate.gateway.context import GatewayContext, LiveProvider
     from musicgate.model import Job, JobState
-    from musicgate.ports import AssetStore, StagedAudio
 
 _log = logging.getLogger(__name__)
 #: A job is changed by a handful of parties; more lost races than this means that something is broken.
@@ -188,34 +184,6 @@ async def _keep_bytes(
 
 
 async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
-    with staged_audio(context.assets, job_id, index) as staged:
-        await _write(staged.path, content)
+    async with context.assets.staged(job_id, index) as staged:
+        await context.assets.fill(staged, content)
         return await context.assets.keep(staged, job_id, index)
-
-
-@contextmanager
-def staged_audio(assets: AssetStore, job_id: str, index: int) -> Iterator[StagedAudio]:
-    """A place for a track's audio that is gone after the block, unless it was kept.
-
-    Raises:
-        StorageError: it cannot be made. That it cannot be removed is logged: the next start sweeps it out.
-    """
-    staged = assets.stage(job_id, index)
-    try:
-        yield staged
-    finally:
-        for _ in range(2):
-            try:
-                assets.discard(staged)
-            except (Exception, asyncio.CancelledError):  # noqa: BLE001 - the audio is kept, or its own error matters more
-                _log.exception("job %s: staged audio cannot be removed", job_id)
-            else:
-                break
-
-
-async def _write(path: Path, content: bytes) -> None:
-    try:
-        await asyncio.to_thread(path.write_bytes, content)
-    except OSError as exc:
-        message = f"{path} cannot be written: {exc.strerror}"
-        raise StorageError(message) from exc

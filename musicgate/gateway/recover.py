@@ -6,6 +6,7 @@ its outcome is unknown. What was only planned had not left us, and may be sent n
 
 from __future__ import annotations
 
+import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from musicgate.gateway.prepare import Choice
     from musicgate.model import Job
 
+_log = logging.getLogger(__name__)
 _PAGE = 500
 #: Seconds that a job has at the least after a start, however long the gateway was away.
 GRACE_S = 300.0
@@ -53,7 +55,7 @@ async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice,
     if outcome is AttemptOutcome.PLANNED:
         return await _plan_again(context, job)
     if outcome is AttemptOutcome.REFUSED:
-        return await _end_refused(context, job), ()
+        return await _go_on_after_refusal(context, job)
     if outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
         return await _mark_lost(context, job), ()
     return job, ()
@@ -81,11 +83,20 @@ async def grant_time(context: GatewayContext, job: Job) -> Job:
     )
 
 
-async def _end_refused(context: GatewayContext, job: Job) -> Job:
-    """End a job that was refused, with nobody left to ask on; nothing was created."""
+async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+    """Plan the providers that a refused job has not asked yet; end it if none is left. The refused call created nothing."""
     now = context.clock.now()
     failure = (job.attempt.failure if job.attempt else None) or _LOST
-    return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now))
+    if failure.rule.try_next and job.request.routing.allow_fallbacks:
+        asked = {attempt.plugin for attempt in job.attempts}
+        try:
+            choices = tuple(choice for choice in _choices(context, job) if choice.live.name not in asked)
+        except MusicgateError as error:
+            _log.warning("job %s: no other provider can be planned: %s", job.id, error)
+            choices = ()
+        if choices:
+            return job, choices
+    return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
 
 
 async def _mark_lost(context: GatewayContext, job: Job) -> Job:
@@ -98,13 +109,22 @@ async def _mark_lost(context: GatewayContext, job: Job) -> Job:
 
 async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
     """Plan a job again that was never sent, the planned plugin first. Fails it if no provider can take it."""
-    url = context.callback_url(job.id, job.callback_token)
-    live = context.live(job)
-    was_let_in = live is not None and live.provider.stage is Stage.BETA
     try:
-        prepared = preparing.prepare(context, job.request, callback_url=url, beta_channel=was_let_in)
-        choices = send.with_keys(prepared.choices)
+        choices = _choices(context, job)
     except MusicgateError as error:  # plugins and settings may have changed meanwhile
         now, failure = context.clock.now(), failure_of(error)
         return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
     return job, tuple(sorted(choices, key=lambda choice: choice.live.name != job.plugin))
+
+
+def _choices(context: GatewayContext, job: Job) -> tuple[Choice, ...]:
+    """Who can be asked for a stored job today.
+
+    Raises:
+        MusicgateError: nobody.
+    """
+    url = context.callback_url(job.id, job.callback_token)
+    live = context.live(job)
+    was_let_in = live is not None and live.provider.stage is Stage.BETA
+    prepared = preparing.prepare(context, job.request, callback_url=url, beta_channel=was_let_in)
+    return send.with_keys(prepared.choices)

@@ -20,7 +20,7 @@ from musicgate.audio import NotAudioError
 from musicgate.errors import ProviderError
 from musicgate.gateway import record
 from musicgate.gateway.supervisor import no_stray_cancellation
-from musicgate.model import Asset
+from musicgate.model import Asset, JobState, OptionWarning, WarningCode
 from musicgate.routing import find_offer
 
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
             for track in current.tracks
         )
         if final:
-            usage = pricing.measure_usage(tracks, _prices(context, current))
-            return lifecycle.settle(current, tracks, usage, now)
+            prices = _prices(context, current)
+            usage = pricing.measure_usage(tracks, prices)
+            settled = lifecycle.settle(current, tracks, usage, now)
+            return _with_warning(settled, pricing.why_unpriced(usage, prices))
         if current.state.is_final or tracks == current.tracks:
             return current
         return attrs.evolve(current, tracks=tracks, updated_at=now)
@@ -128,7 +130,7 @@ async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Fetched:
     for url in (track.audio_url, *track.fallback_urls):
         if not url:
             continue
-        with record.staged_audio(context.assets, job_id, track.index) as staged:
+        async with context.assets.staged(job_id, track.index) as staged:
             try:
                 await context.transport.download(
                     url,
@@ -156,6 +158,14 @@ def _with_result(track: Track, result: Fetched | None, *, is_over: bool) -> Trac
     if isinstance(result, Missing) and (is_over or result.is_final):
         return attrs.evolve(track, failure_message=result.message)
     return track
+
+
+def _with_warning(job: Job, reason: str | None) -> Job:
+    """The job with a warning that it has no price, where there is something to say."""
+    if reason is None or job.state is not JobState.COMPLETED:
+        return job
+    warning = OptionWarning(code=WarningCode.NOT_PRICED, path=(), message=reason)
+    return attrs.evolve(job, warnings=(*job.warnings, warning))
 
 
 def _prices(context: GatewayContext, job: Job) -> tuple[PriceRule, ...]:

@@ -47,6 +47,8 @@ class WarningCode(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     NOT_APPLIED = "not_applied"
     CHANGED = "changed"
+    #: The job has no price although its model has one.
+    NOT_PRICED = "not_priced"
 
 
 @attrs.frozen(kw_only=True)

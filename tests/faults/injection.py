@@ -76,7 +76,15 @@ def error_of(kind: Kind, label: str, moment: Moment) -> BaseException:
 
 #: Calls whose effect stays although their answer is lost; of all others it makes no difference.
 _WITH_EFFECT = frozenset(
-    {"store.add", "store.replace", "store.delete", "transport.send", "transport.download", "assets.keep"}
+    {
+        "store.add",
+        "store.replace",
+        "store.delete",
+        "transport.send",
+        "transport.download",
+        "assets.keep",
+        "assets.fill",
+    }
 )
 #: A store that says so has stored nothing; no other error promises that.
 _ONLY_BEFORE = {Kind.STORAGE: frozenset({"store.add", "store.replace", "store.delete", "assets.keep"})}

@@ -51,7 +51,20 @@ _STORE = frozenset(
 )
 _TRANSPORT = frozenset({"send", "download"})
 _CLOCK = frozenset({"now", "steady", "sleep"})
-_ASSETS = frozenset({"stage", "keep", "discard", "local_path", "delete"})
+_ASSETS = frozenset({"keep", "fill", "local_path", "delete"})
+
+
+class InjectedAssets(FileAssetStore):
+    """The real folder, in which making a staged file may fail; that it cannot be removed is its own business, and raises nothing."""
+
+    def __init__(self, stage: Stage) -> None:
+        super().__init__(stage.folder / "audio")
+        self._injector = stage.injector
+
+    def stage(self, job_id: str, index: int) -> Any:
+        """Make a staged file."""
+        self._injector.sync("assets.stage")
+        return super().stage(job_id, index)
 
 
 class VirtualClock:
@@ -133,7 +146,7 @@ class Stage:
                 faulty: dict[str, Any] = {
                     "store": Faulty(store, "store", self.injector, _STORE, outside),
                     "transport": Faulty(self.studio, "transport", self.injector, _TRANSPORT),
-                    "assets": Faulty(FileAssetStore(self.folder / "audio"), "assets", self.injector, _ASSETS),
+                    "assets": Faulty(InjectedAssets(self), "assets", self.injector, _ASSETS),
                     "clock": Faulty(VirtualClock(), "clock", self.injector, _CLOCK),
                 }
                 context = context_of(settings, host, changed=changed, **faulty)

@@ -121,6 +121,10 @@ def test_the_length_is_the_one_that_was_asked_for(fields: dict[str, Any], durati
     assert read(MP3, **fields).tracks[0].duration_s == duration_s
 
 
+def test_a_song_that_begins_with_zeros_is_a_song() -> None:
+    assert read(bytes(512) + MP3).tracks[0].audio == bytes(512) + MP3
+
+
 @pytest.mark.parametrize("content_type", ["audio/mpeg", "application/octet-stream", "audio/pcm", ""])
 def test_samples_become_wav_whatever_the_header_says(content_type: str) -> None:
     pcm = song(AudioFormat(container=Container.PCM), 2.0)

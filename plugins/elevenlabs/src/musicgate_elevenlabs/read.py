@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.audio import sniff
+from musicgate.audio import SNIFF_BYTES, sniff
 from musicgate.errors import ProviderError
 from musicgate.hookspecs import Step, hookimpl
 from musicgate.model import (
@@ -124,7 +124,7 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
         duration_s = measured_s or duration_s
     elif output.codec is formats.Codec.OPUS and not audio.startswith(b"OggS"):
         return JobUpdate(native_id=_native_id(response), failure=_BARE_OPUS)
-    elif sniff(audio[:64]) is None:
+    elif sniff(audio[:SNIFF_BYTES]) is None:
         raise _error(FailureClass.PROTOCOL, "Eleven Music answered with bytes that are no audio", response)
     metadata = mapping(first(facts, "song_metadata", "songMetadata"))
     track = NativeTrack(

@@ -1,0 +1,205 @@
+"""A header is a claim: what the body holds is measured, and no paid audio is thrown away."""
+
+import struct
+from collections.abc import Callable
+
+import pytest
+
+from musicgate.adapters.measure import measure_bytes
+from musicgate.audio import AudioKind, NotAudioError, riff_wav
+from musicgate.testing.tones import AudioFormat, Container, song
+from tests.test_measure import FRAGMENTED, box, decoded_s, encode, id3v2, numbers
+
+FRAME = bytes.fromhex("fffb9044") + bytes(413)
+#: 100 frames of 1,152 samples at 44.1 kHz, without any note.
+PLAIN_MP3 = FRAME * 100
+PLAIN_MP3_S = 115_200 / 44_100
+WAV = song(AudioFormat(container=Container.WAV), 2.0)
+OPUS = song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 2.0)
+
+
+def noted(frames: int) -> bytes:
+    """A silent frame in front that says how many follow."""
+    return FRAME[:36] + b"Xing" + numbers(1, frames) + FRAME[48:]
+
+
+def with_sizes(riff: int, data: int, content: bytes = WAV) -> bytes:
+    return content[:4] + struct.pack("<I", riff) + content[8:40] + struct.pack("<I", data) + content[44:]
+
+
+@pytest.mark.parametrize("size", [0x7FFF_FFFF, 2_000_000_000, 0xFFFF_FFFF, 0x7FFF_F000, 0])
+def test_a_wav_that_was_streamed_is_measured_by_its_samples_and_gets_true_sizes(size: int) -> None:
+    streamed = with_sizes(size, size)
+    facts = measure_bytes(streamed)
+    assert (facts.duration_s, facts.size_bytes) == (2.0, len(WAV))
+    for repair in facts.repairs:
+        streamed = streamed[: repair.at] + repair.content + streamed[repair.at + len(repair.content) :]
+    assert streamed == WAV
+
+
+@pytest.mark.parametrize(
+    "riff, data",
+    [(0xFFFF_FFFF, 352_800), (0, 352_800), (352_836, 0xFFFF_FFFF), (352_836, 999_999)],
+    ids=["riff unknown", "riff zero", "data unknown", "data wrong, riff right"],
+)
+def test_one_of_two_sizes_of_a_wav_is_enough(riff: int, data: int) -> None:
+    facts = measure_bytes(with_sizes(riff, data))
+    assert facts.duration_s == 2.0
+    assert facts.repairs
+
+
+def test_a_wav_with_a_believable_size_that_is_not_there_is_cut() -> None:
+    with pytest.raises(NotAudioError, match="176400 of 352800 bytes are there"):
+        measure_bytes(WAV[: 44 + 176_400])
+
+
+@pytest.mark.parametrize("bytes_per_s", [0, 88_200, 352_800, 0xFFFF_FFFF])
+def test_the_byte_rate_of_a_wav_is_derived(bytes_per_s: int) -> None:
+    facts = measure_bytes(WAV[:28] + struct.pack("<I", bytes_per_s) + WAV[32:])
+    assert facts.duration_s == 2.0
+    assert [(repair.at, repair.content) for repair in facts.repairs] == [(28, struct.pack("<IH", 176_400, 4))]
+
+
+@pytest.mark.parametrize(
+    "codec", ["pcm_u8", "pcm_s24le", "pcm_f32le", "pcm_mulaw", "adpcm_ima_wav", "adpcm_ms"]
+)
+def test_every_usual_kind_of_wav_is_measured_as_ffmpeg_plays_it(codec: str) -> None:
+    content = encode(codec, "wav")
+    at = content.index(b"fmt ") + 16
+    assert measure_bytes(content).repairs == ()
+    content = content[:at] + bytes(4) + content[at + 4 :]  # no byte rate
+    assert measure_bytes(content).duration_s == decoded_s(content)
+
+
+def test_mp3_inside_a_wav_is_measured_by_its_frames() -> None:
+    content = encode("libmp3lame", "wav")
+    assert measure_bytes(content).duration_s == decoded_s(content)
+
+
+def test_a_chunk_that_was_not_padded_hides_no_samples() -> None:
+    listed = WAV[:36] + b"LIST\x05\0\0\0INFOx" + WAV[36:]
+    assert measure_bytes(listed).duration_s == 2.0
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        noted(100) + PLAIN_MP3,
+        noted(101) + PLAIN_MP3,  # it counts itself
+        noted(7) + PLAIN_MP3,
+        noted(0xFFFF_FFFF) + PLAIN_MP3,
+        noted(0xFFFF_FFFF) + PLAIN_MP3 + FRAME[:-1],  # no encoder could mean that
+        bytes(512) + PLAIN_MP3,
+        b"\x55" * 65 + b"\xff\x25" + b"\x12" * 3 + PLAIN_MP3,
+        FRAME[70:] + PLAIN_MP3,
+        b"ID3\x03\0\0\x7f\x7f\x7f\x7f" + PLAIN_MP3,
+        PLAIN_MP3 + FRAME[:100],
+    ],
+    ids=["right", "itself", "less", "unknown", "unknown, cut", "zeros", "junk", "blunt", "tag", "tail"],
+)
+def test_an_mp3_lasts_as_long_as_its_frames(content: bytes) -> None:
+    facts = measure_bytes(content)
+    assert (facts.kind, facts.duration_s) == (AudioKind.MP3, PLAIN_MP3_S)
+
+
+def test_aac_that_begins_in_the_middle_of_a_frame_is_measured() -> None:
+    content = encode("aac", "adts")
+    second = content.index(b"\xff\xf1", 7)
+    assert measure_bytes(content[100:]).duration_s == measure_bytes(content[second:]).duration_s
+
+
+def test_a_few_frames_inside_something_else_are_no_song() -> None:
+    with pytest.raises(NotAudioError, match="most of the file"):
+        measure_bytes(bytes(512) + FRAME * 6 + bytes(5_000))
+
+
+@pytest.mark.parametrize("granule", [0, 48_000, 10**10 * 48_000, 2**63 - 1, -(2**63), -1])
+def test_opus_lasts_as_long_as_its_packets(granule: int) -> None:
+    last = OPUS.rindex(b"OggS")
+    lying = OPUS[: last + 6] + struct.pack("<q", granule) + OPUS[last + 14 :]
+    assert measure_bytes(OPUS).duration_s == 2.0
+    assert measure_bytes(lying).duration_s == pytest.approx(2.0, abs=0.08)  # what fills up the last packets
+
+
+def test_songs_one_after_the_other_in_an_ogg_add_up() -> None:
+    assert measure_bytes(OPUS + OPUS).duration_s == 4.0
+    assert measure_bytes(OPUS + b"rest").duration_s == 2.0
+
+
+@pytest.mark.parametrize("stated", [0, 1, 10**9, 2**36 - 1])
+def test_flac_lasts_as_long_as_its_frames(stated: int) -> None:
+    content = encode("flac", "flac")
+    fields = int.from_bytes(content[18:26], "big") >> 36 << 36 | stated
+    lying = content[:18] + fields.to_bytes(8, "big") + content[26:]
+    assert measure_bytes(lying).duration_s == 3.0
+    assert measure_bytes(id3v2(lying) + b"TAG" + bytes(125)).duration_s == 3.0
+
+
+def test_flac_that_ends_inside_a_frame_is_cut_if_more_was_meant_to_come() -> None:
+    content = encode("flac", "flac")
+    with pytest.raises(NotAudioError, match="cut: 119808 of 132300 samples"):
+        measure_bytes(content[:120_000])
+    for placeholder in (b"\xf0" + bytes(4), b"\xff" * 5):
+        unknown = content[:21] + placeholder + content[26:120_000]
+        assert measure_bytes(unknown).duration_s == (119_808 - 4_608) / 44_100
+
+
+def m4a_with(name: bytes, offset: int, value: int) -> bytes:
+    content = encode("aac", "ipod")
+    at = content.index(name) + 4 + offset
+    return content[:at] + numbers(value) + content[at + 4 :]
+
+
+@pytest.mark.parametrize(
+    "lie",
+    [
+        lambda: m4a_with(b"mvhd", 16, 0xFFFF_FFFF),
+        lambda: m4a_with(b"mdhd", 16, 0xFFFF_FFFF),
+        lambda: m4a_with(b"mdhd", 16, 1),
+        lambda: m4a_with(b"stts", 8, 0xFFFF_FFFF),
+        lambda: m4a_with(b"stts", 12, 10_240),
+        lambda: m4a_with(b"stsz", 8, 0xFFFF_FFFF),
+    ],
+    ids=["movie duration", "media duration", "media duration 1", "sample count", "sample duration", "sizes"],
+)
+def test_m4a_lasts_as_long_as_the_samples_that_are_there(lie: Callable[[], bytes]) -> None:
+    assert measure_bytes(lie()).duration_s == pytest.approx(3.0, abs=0.03)
+
+
+def test_samples_of_an_m4a_without_bytes_do_not_count() -> None:
+    content = encode("aac", "ipod")
+    at = content.index(b"stsz") + 8
+    sizes = content[:at] + numbers(1_000) + content[at + 4 :]
+    assert measure_bytes(sizes).duration_s == pytest.approx(48 * 1024 / 44_100, abs=0.03)
+
+
+def test_a_cut_m4a_whose_index_is_in_front_is_told() -> None:
+    content = encode("aac", "ipod")
+    moov = content.index(b"moov") - 4
+    mdat = content.index(b"mdat") - 4
+    in_front = content[:mdat] + content[moov:] + content[mdat:moov]
+    assert measure_bytes(in_front).duration_s == measure_bytes(content).duration_s
+    with pytest.raises(NotAudioError, match="damaged or cut"):
+        measure_bytes(in_front[:-5_000])
+    larger = content[:mdat] + content[moov:] + numbers(moov - mdat + 1) + content[mdat + 4 : moov]
+    assert measure_bytes(larger).duration_s == measure_bytes(content).duration_s
+
+
+def test_fragments_without_bytes_do_not_count() -> None:
+    content = encode("aac", "ipod", mux=FRAGMENTED)
+    run = box(b"tfhd", numbers(0x18, 1, 1024, 0)) + box(b"trun", numbers(0, 0xFFFF_FFFF))
+    endless = content + box(b"moof", box(b"traf", run))
+    assert measure_bytes(endless).duration_s < 3.2
+
+
+@pytest.mark.parametrize(
+    "content, complaint",
+    [
+        (riff_wav(bytes(90_000), sample_rate_hz=1, channels=1, bits_per_sample=8), "over a day"),
+        (riff_wav(bytes(9_000), sample_rate_hz=1, channels=1, bits_per_sample=8), "too long for its 9044"),
+        (riff_wav(bytes(9_000), sample_rate_hz=2**31, channels=1, bits_per_sample=8), "what its samples are"),
+    ],
+)
+def test_a_length_that_cannot_be_is_refused(content: bytes, complaint: str) -> None:
+    with pytest.raises(NotAudioError, match=complaint):
+        measure_bytes(content)
