@@ -85,6 +85,22 @@ class Admission:
         self._put(job_id, _OpenJob(account=account, usd_nanos=wish_usd_nanos))
         return Admitted(account=account, job_id=job_id, counted_s=now.timestamp())
 
+    def count_call(self, account: str, now: datetime) -> None:
+        """Count a call that makes no job among the account's calls of this minute.
+
+        Raises:
+            LimitReachedError: one more is too many; it was not counted.
+        """
+        allowed = limits.AccountLimits(requests_per_minute=self._limits_of(account).requests_per_minute)
+        if not allowed.requests_per_minute:
+            return
+        no = limits.refusal(allowed, self._standing(account, now), 0, now)
+        if no is not None:
+            raise LimitReachedError(
+                no.limit.value, no.message, reset_at=no.reset_at, retry_after_s=no.retry_after_s
+            )
+        self._window(account, now.timestamp()).count(now.timestamp())
+
     def take_back(self, admitted: Admitted) -> None:
         """Undo the admission of a wish that was none: its idempotency key had been used."""
         self.forget(admitted.job_id)

@@ -92,7 +92,7 @@ class WebhookSettings:
     secret_previous: Secret | None = None
     #: Seconds until a receiver must have answered.
     timeout_s: float = 15.0
-    #: How many messages may be under way at a time, in all and to one server.
+    #: How many messages may be in flight at a time, in all and of one account to one server.
     concurrency: int = 128
     concurrency_per_server: int = 4
 
