@@ -37,7 +37,7 @@ def test_versions_with_a_known_hole_are_below_the_bound(name: str, last_unsafe: 
 @pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
 def test_no_lock_holds_a_version_below_a_bound(lock: str) -> None:
     versions = locked(ROOT / ".ci" / lock)
-    assert versions["aiohttp"]
+    assert "aiohttp" in versions
     broken = [
         f"{project.parent.name}: {requirement}, locked {versions[requirement.name]}"
         for project in PROJECTS
