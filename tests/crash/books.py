@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from tests.crash.campaign import Campaign
 
-#: The only end that a crash may give a paid song: nobody can know, and the job says so.
-_HONEST_LOSS = FailureClass.UNKNOWN_OUTCOME
+#: The only ends that a crash, or an answer of nonsense, may give a paid song: nobody can know, and the job says so.
+_HONEST_LOSSES = frozenset({FailureClass.UNKNOWN_OUTCOME, FailureClass.PROTOCOL})
 
 
 def disagreements(campaign: Campaign) -> list[str]:
@@ -75,7 +75,7 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         yield from _of_audio(campaign, job)
         if not tasks:
             yield f"{job.id} is completed, and no vendor made anything"
-    elif job.failure is None or job.failure.reason is not _HONEST_LOSS:
+    elif job.failure is None or job.failure.reason not in _HONEST_LOSSES:
         yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
     elif accepted:
         yield f"{job.id} was accepted, and lost all the same"

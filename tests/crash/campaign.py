@@ -230,6 +230,11 @@ def open_jobs(world: World) -> list[Job]:
     return [job for job in all_jobs(world) if not job.state.is_final]
 
 
+def shown(job: Job) -> str:
+    """A job's id and how its prompt begins, which says what was done to it."""
+    return f"{job.id} ({(job.request.prompt or '')[:70]})"
+
+
 def step_of(job: Job) -> str:
     """Where in its life an open job stands."""
     outcome = job.attempt.outcome if job.attempt else AttemptOutcome.PLANNED

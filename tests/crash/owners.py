@@ -27,16 +27,21 @@ class OwnerCheck:
     Attributes:
         checked: moments at which open = in flight + scheduled.
         unable: moments at which ``/readyz`` did not say how many jobs have which owner.
+        late: jobs that were open long after their deadline.
         found: complaints.
     """
 
     checked: int = 0
     unable: int = 0
+    late: list[str] = attrs.field(factory=list)
     found: list[str] = attrs.field(factory=list)
 
     async def check(self, world: World) -> None:
         """Ask until the numbers agree, or for a while in vain; then look at the deadlines."""
-        self.found += overdue(world)
+        for job_id, told in overdue(world):
+            if job_id not in self.late:
+                self.late.append(job_id)
+                self.found.append(told)
         seen: object = None
         end = time.monotonic() + _PATIENCE_S
         while time.monotonic() < end:
@@ -61,15 +66,15 @@ class OwnerCheck:
         return f"open = in flight + scheduled at {self.checked} quiet moments, {self.unable} not checked"
 
 
-def overdue(world: World) -> list[str]:
-    """Open jobs whose deadline has passed although the server is up for long enough to have seen it."""
-    from tests.crash.campaign import open_jobs
+def overdue(world: World) -> list[tuple[str, str]]:
+    """Ids of open jobs whose deadline has passed although the server is up for long enough to have seen it, and a sentence for each."""
+    from tests.crash.campaign import open_jobs, shown
 
     if world.up_since is None or time.monotonic() - world.up_since < GRACE_S:
         return []
     now = datetime.now(UTC)
     return [
-        f"{job.id} is {job.state} {(now - job.deadline_at).total_seconds():.0f} s after its deadline"
+        (job.id, f"{shown(job)} is {job.state} more than {GRACE_S:g} s after its deadline")
         for job in open_jobs(world)
         if (now - job.deadline_at).total_seconds() > GRACE_S
     ]

@@ -22,7 +22,7 @@ import attrs
 from musicgate.codec import dump_job
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
-from tests.crash.campaign import all_jobs, number_of, open_jobs
+from tests.crash.campaign import all_jobs, number_of, open_jobs, shown
 from tests.crash.faults import limit_file_size, lock_store, stop_for_a_while
 from tests.crash.owners import OwnerCheck
 from tests.crash.world import DEADLINE_S, KEY, World, make_world
@@ -240,12 +240,19 @@ async def crowd_and_lock(world: World, callers: Callers) -> None:
 async def plugin_raises(world: World) -> str:
     """Hooks raise what they may not, or give back odd values, a few times or always: every job ends by its deadline."""
     callers = Callers(world)
+    cancelled: list[int] = []
     for hook in HOOKS:
         for how in (*ERRORS, "odd"):
             for times in ("1", "ever"):
-                words = f"[break {hook}:{how}:{times}] [emulate lengths=3,3 callbacks=off]"
-                callers.ask(KIE, words)
-    # Two songs each; a slot or a reservation that is lost shows when the next ones wait for ever.
+                # Only apiin.one can be told to stop; and what has ended already cannot be stopped.
+                is_cancel = hook == "cancel_request"
+                words = "done_s=100000" if is_cancel else "lengths=3,3 callbacks=off"
+                callers.ask(APIIN if is_cancel else KIE, f"[break {hook}:{how}:{times}] [emulate {words}]")
+                cancelled += [callers.numbers] * is_cancel
+    await callers.answered()
+    for number in cancelled:
+        await callers.cancel(number)
+    # A slot or a reservation that is lost shows when the next ones wait for ever.
     for _ in range(3):
         callers.ask(KIE, "[emulate lengths=3,3]")
         callers.ask(ELEVEN, "[emulate default_length_s=3]")
@@ -257,10 +264,12 @@ async def plugin_raises(world: World) -> str:
 async def nonsense_for_ever(world: World) -> str:
     """Vendors answer nothing that can be understood, to creates and then to polls: no second song, and every job ends in time."""
     callers = Callers(world)
-    for number in range(6):
-        callers.ask(KIE, "[emulate lengths=3,3 done_s=100000 callbacks=off]")
-        callers.ask(APIIN, "[emulate song_s=3 done_s=100000]")
-        if number == 2:
+    for is_create in (False, True):
+        for _ in range(3):
+            callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
+            callers.ask(APIIN, "[emulate done_s=100000]")
+        if not is_create:
+            await callers.answered()
             for vendor in world.vendors.values():
                 vendor.nonsense_left = 1_000_000
     callers.ask(ELEVEN, "[emulate default_length_s=3]")
@@ -274,7 +283,7 @@ async def stopped_past_deadlines(world: World) -> str:
     """SIGSTOP for so long that a song is done and a deadline passes meanwhile: nothing is lost, and the deadline is noticed at once."""
     callers = Callers(world)
     done = callers.ask(KIE, "[emulate lengths=3,3 callbacks=off]")
-    late = callers.ask(KIE, "[emulate lengths=3,3 done_s=100000 callbacks=off]")
+    late = callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
     await asyncio.gather(done, late)
     await stop_for_a_while(world, DEADLINE_S + 5)
     started = time.monotonic()
@@ -315,6 +324,15 @@ class Callers:
         told = read_answer(status, said, asked_at, datetime.now(UTC), is_only_call=True)
         self.answers.note(number, told)
 
+    async def cancel(self, number: int) -> None:
+        """Have a job cancelled, and remember what is said."""
+        for told in list(self.answers.told[number]):
+            if told.job_id is not None:
+                asked_at = datetime.now(UTC)
+                status, said = await self.world.cancel(told.job_id)
+                if status < 400:
+                    self.answers.note(number, read_answer(status, said, asked_at, datetime.now(UTC)))
+
     async def answered(self) -> None:
         """Wait until every call has an answer."""
         await asyncio.gather(*self._calls)
@@ -329,7 +347,8 @@ class Callers:
         for job in all_jobs(self.world):
             jobs.setdefault(number_of(job), []).append(job)
         found = list(self.owners.found)
-        found += [f"{job.id} is still {job.state}" for job in open_jobs(self.world)]
+        late = set(self.owners.late)
+        found += [f"{shown(job)} is still {job.state}" for job in open_jobs(self.world) if job.id not in late]
         for number in range(1, self.numbers + 1):
             made = [task for vendor in self.world.vendors.values() for task in vendor.made_for[number]]
             if len(made) > 1:

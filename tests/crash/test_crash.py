@@ -14,6 +14,13 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(240)
 async def test_no_request_is_lost_or_made_twice_by_kills(tmp_path: Path) -> None:
-    campaign, found = await run(tmp_path, kills=11, seed=7)
+    campaign, found = await run(tmp_path, kills=11, seed=7, faults=True)
     assert found == [], campaign.world.log_tail()
     assert sum(campaign.kills.values()) == 11
+    assert {name.partition(" at")[0] for name in campaign.disturbed} == {
+        "SIGSTOP",
+        "disk full",
+        "vendor nonsense",
+    }
+    assert len(campaign.answers) > len(campaign.requests) > 22
+    assert campaign.owners.checked + campaign.owners.unable >= 3

@@ -242,6 +242,13 @@ class World:
         ) as answer:
             return answer.status, await answer.json()
 
+    async def cancel(self, job_id: str) -> tuple[int, dict[str, object]]:
+        """One call that stops a job."""
+        headers = {"Authorization": f"Bearer {KEY}"}
+        url = f"{self.url}/v1/music/generate/{job_id}/cancel"
+        async with self.session.post(url, headers=headers) as answer:
+            return answer.status, await answer.json()
+
     async def get(self, path: str) -> tuple[int, bytes]:
         """One GET with the key."""
         async with self.session.get(
