@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import FailureClass, JobState
+from musicgate.model import JobState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,9 +46,8 @@ def read_answer(
 ) -> Told:
     """What an answer to a create or status call says."""
     job_id = body.get("music_id") if status >= 400 else body.get("id")
-    # A call whose outcome is not known is an error, and its job may still be adopted by a callback.
-    is_open = body.get("reason") in {FailureClass.UNKNOWN_OUTCOME, FailureClass.PROTOCOL}
-    state = body.get("status") if status < 400 else None if is_open or not job_id else "failed"
+    # An error about a job does not say how the job stands: where the outcome is not known, a callback may still adopt it.
+    state = body.get("status") if status < 400 else None
     return Told(
         asked_at=asked_at,
         at=at,

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate.model import FailureClass, Job, JobState, MusicRequest
+from musicgate.model import Job, JobState, MusicRequest
 from tests.crash import owners
 from tests.crash.answers import Answers, Told, read_answer
 from tests.crash.owners import OwnerCheck
@@ -52,8 +52,9 @@ NOTHING: dict[str, object] = {"error": "gateway_error"}
         ([told(500, NOTHING)], [JOB], 0, ["told 500 'nothing was stored', and music_1 of that moment"]),
         ([told(500, NOTHING, later_s=-30), told(200, GOOD)], [JOB], 1, []),
         ([told(500, NOTHING, only=True)], [], 1, ["told 500 'nothing was sent', and 1 songs were made"]),
-        ([told(502, {"music_id": "music_1", "reason": "moderation"})], [JOB], 1, ["is failed, and it is"]),
-        ([told(502, {"music_id": "music_1", "reason": FailureClass.UNKNOWN_OUTCOME})], [JOB], 1, []),
+        ([told(502, {"music_id": "music_1", "reason": "unknown_outcome"})], [JOB], 1, []),
+        ([told(502, {"music_id": "music_2"})], [JOB], 1, ["told 502 about music_2, which is not in the"]),
+        ([told(200, {"id": "music_1", "status": "failed"})], [JOB], 1, ["is failed, and it is completed"]),
         (
             [told(200, {"id": "music_1", "status": "completed"})],
             [attrs.evolve(JOB, state=JobState.FAILED)],
