@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from tests.crash.campaign import Campaign
 
-#: The only ends that a crash, or an answer of nonsense, may give a paid song: nobody can know, and the job says so.
-_HONEST_LOSSES = frozenset({FailureClass.UNKNOWN_OUTCOME, FailureClass.PROTOCOL})
+#: The only end that a crash may give a paid song: nobody can know, and the job says so.
+_HONEST_LOSS = FailureClass.UNKNOWN_OUTCOME
 
 
 def disagreements(campaign: Campaign) -> list[str]:
@@ -75,7 +75,7 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         yield from _of_audio(campaign, job)
         if not tasks:
             yield f"{job.id} is completed, and no vendor made anything"
-    elif job.failure is None or job.failure.reason not in _HONEST_LOSSES:
+    elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
         yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
     elif accepted:
         yield f"{job.id} was accepted, and lost all the same"
@@ -84,6 +84,11 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
     messages = campaign.world.receiver.jobs.get(job.id, set())
     if len(messages) != 1:
         yield f"{job.id}: the customer was told by {len(messages)} different messages"
+
+
+def _is_unclear(job: Job) -> bool:
+    """True if the vendor answered what nobody can understand: then its class of failure is another one, and as honest."""
+    return job.attempt is not None and job.attempt.outcome is AttemptOutcome.UNKNOWN
 
 
 def _of_audio(campaign: Campaign, job: Job) -> Iterator[str]:
