@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 import attrs
@@ -9,7 +10,6 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
-    from datetime import datetime
     from pathlib import Path
 
     from musicgate.model import Asset, Delivery, IdempotencyClaim, Job, JobEvent, JobQuery, Timeouts
@@ -74,6 +74,16 @@ class WebhookClient(Protocol):
         """
 
 
+@attrs.frozen(kw_only=True)
+class PendingMessage:
+    """What a courier must know of a message before it is sent. ``origin`` is `musicgate.delivery.origin` of its address."""
+
+    id: str
+    account: str
+    origin: str
+    next_try_at: datetime
+
+
 class Outbox(Protocol):
     """Messages to webhooks, durable when the call returns. They are added by `JobStore.replace`, and deleted with their job."""
 
@@ -86,15 +96,23 @@ class Outbox(Protocol):
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """The messages about a job, in the order of their ids."""
 
-    async def pending(
-        self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
-    ) -> Sequence[Delivery]:
-        """Messages that have a time for their next try, due or not, the earliest first.
+    async def pending(self, limit: int) -> Sequence[PendingMessage]:
+        """Messages that have a time for their next try, due or not, the earliest first."""
+
+    async def pending_of(
+        self, account: str, limit: int, *, except_origins: Collection[str] = ()
+    ) -> Sequence[PendingMessage]:
+        """The same, of one account.
 
         Args:
-            except_ids: not these messages.
-            except_origins: not those to these servers, see `musicgate.delivery.origin`.
+            except_origins: not those to these servers. So many of them may be passed over that the answer falls short.
         """
+
+    async def accounts_due(self, now: datetime) -> Sequence[str]:
+        """The accounts that have a message whose next try is not later than ``now``, in the order of their names."""
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """The earliest time after ``after`` at which a message becomes due; None when there is none."""
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Note that an account's address wants no more messages."""

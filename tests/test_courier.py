@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import timedelta
@@ -12,7 +13,10 @@ import attrs
 import pytest
 
 from musicgate import HttpResponse, Job, JobState, RequestError, StorageError, verify_webhook
+from musicgate.adapters.clock import SystemClock
+from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.delivery import announce
+from musicgate.errors import LimitReachedError
 from musicgate.gateway import record
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.courier import Courier, body_about
@@ -30,7 +34,7 @@ from musicgate.model import (
 )
 from musicgate.settings import Account, ServerSettings, WebhookSettings
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
+from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
 EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -392,6 +396,42 @@ async def test_a_test_send_needs_an_address(tmp_path: Path) -> None:
         assert webhooks_of(house).sent == []
 
 
+async def test_a_test_send_counts_among_the_calls_of_a_minute(shared: House) -> None:
+    """Bob may make three calls a minute, of whatever kind."""
+    request = shared.gate.read({"model": MODEL, "prompt": "jazz"})
+    shared.transport.script("one", {"id": "n", "status": "works"})
+    await shared.gate.submit(request, account="bob")
+    hooks = Webhooks(shared.context)
+    for _ in range(2):
+        assert (await hooks.test("bob", URL)).answer.is_delivered
+    with pytest.raises(LimitReachedError) as caught:
+        await hooks.test("bob", URL)
+    assert (caught.value.reason, caught.value.retry_after_s) == ("requests_per_minute", 60)
+    with pytest.raises(LimitReachedError):
+        await shared.gate.submit(request, account="bob")
+    assert len(webhooks_of(shared).sent) == 2
+    shared.clock.pass_s(60)
+    assert (await hooks.test("bob", URL)).answer.is_delivered
+    for _ in range(5):
+        assert (await hooks.test("alice", URL)).answer.is_delivered
+
+
+async def test_two_test_sends_of_an_account_are_in_flight_at_the_most(shared: House) -> None:
+    hanging = Hanging()
+    hooks = Webhooks(attrs.evolve(shared.context, webhooks=hanging))
+    waiting = [asyncio.create_task(hooks.test("alice", "https://slow.test/")) for _ in range(2)]
+    await until(lambda: hanging.hanging == 2)
+    with pytest.raises(LimitReachedError, match="2 test messages of this account are in flight") as caught:
+        await hooks.test("alice", URL)
+    assert (caught.value.code, caught.value.reason) == ("key_limit_exceeded", "max_webhook_tests")
+    assert (await hooks.test("bob", URL)).answer.is_delivered
+    waiting[0].cancel()
+    await asyncio.gather(waiting[0], return_exceptions=True)
+    assert (await hooks.test("alice", URL)).answer.is_delivered
+    hanging.let_go.set()
+    assert (await waiting[1]).answer.is_delivered
+
+
 # -------------------------------------------------------------------------------- many receivers, and our faults
 
 
@@ -444,7 +484,7 @@ async def test_no_more_are_under_way_than_the_operator_allows(house: House) -> N
     assert (len(courier._running), hanging.hanging) == (4, 4)
     hanging.let_go.set()
     await asyncio.gather(*courier._running.values())
-    assert (len(courier._running), len(courier._busy)) == (0, 0)
+    assert (len(courier._running), courier._places.free) == (0, 4)
 
 
 async def test_the_courier_wakes_when_a_job_ends(house: House) -> None:
@@ -484,24 +524,159 @@ async def test_a_try_is_noted_as_soon_as_the_disk_takes_it(
     assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
 
 
-async def test_a_message_that_breaks_our_own_code_waits_a_while(
-    house: House, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [RuntimeError("a bug"), StorageError("odd"), asyncio.CancelledError()])
+async def test_a_message_that_breaks_our_own_code_is_paused_and_logged_once(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
+    monkeypatch.setattr("musicgate.gateway.courier._AFTER_ERROR_S", 0.05)
     job, other = await ended(house), await ended(house)
     outbox = house.context.store.outbox
     first = (await message_about(house, job)).id
-    replace = outbox.replace
+    get, tries = outbox.get, []
 
-    async def broken(old: Delivery, new: Delivery) -> Delivery | None:
-        if old.id == first:
-            raise RuntimeError
-        return await replace(old, new)
+    async def broken(message_id: str) -> Delivery | None:
+        if message_id == first:
+            tries.append(asyncio.get_running_loop().time())
+            if len(tries) < 4:
+                raise error
+        return await get(message_id)
 
-    monkeypatch.setattr(outbox, "replace", broken)
-    await deliver(house)
-    assert house.clock.now() == START + timedelta(seconds=5)
+    monkeypatch.setattr(outbox, "get", broken)
+    async with at_work(house.context):
+        await until(lambda: len(webhooks_of(house).sent) == 1)
+        await until(lambda: len(webhooks_of(house).sent) == 2)
+        await asyncio.sleep(0.01)
     assert (await message_about(house, other)).status is DeliveryStatus.DELIVERED
-    assert (await message_about(house, job)).status is DeliveryStatus.PENDING
+    assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
+    pauses = [later - earlier for earlier, later in itertools.pairwise(tries[:4])]
+    assert [pause > expected for pause, expected in zip(pauses, (0.05, 0.1, 0.2), strict=True)] == [True] * 3
+    assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
+        f"message {first} could not be sent and is tried again"
+    ]
+
+
+async def test_a_damaged_message_holds_up_no_other(tmp_path: Path) -> None:
+    async with (
+        SqliteJobStore.open(tmp_path / "store.db") as store,
+        house_of(tmp_path, FakeVendor("one"), store=store, webhooks=OWN) as house,
+    ):
+        damaged, whole = await ended(house), await ended(house)
+        message_id = (await message_about(house, damaged)).id
+        row = (message_id,)
+        damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = ?"
+        await store._writer.write(lambda connection: connection.execute(damage, row).close())
+        async with at_work(house.context):
+            await until(lambda: bool(webhooks_of(house).sent))
+        assert (await message_about(house, whole)).attempts in {0, 1}
+        assert webhooks_of(house).sent[0][2]["data"]["id"] == whole.id
+
+
+async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(house: House) -> None:
+    await ended(house, webhook_url="https://slow.test/")
+    hanging = Hanging()
+    courier = Courier(attrs.evolve(house.context, webhooks=hanging), lambda: 0.0)
+    for count in (1, 2):
+        running = asyncio.create_task(courier.run())
+        await until(lambda count=count: hanging.hanging == count)  # type: ignore[misc]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        assert not any(task.get_name().startswith("webhook") for task in asyncio.all_tasks())
+        assert (courier._running, courier._pauses) == ({}, {})
+        assert courier._places.free == OWN.concurrency
+
+
+# ----------------------------------------------------------------------------------------- between the accounts
+
+ACCOUNTS = tuple(
+    Account(
+        name=name,
+        key=Secret(f"{name}-key-not-real"),
+        webhook_secret=Secret(SECRET),
+        requests_per_minute=3 if name == "bob" else None,
+    )
+    for name in ("alice", "bob", "carol")
+)
+
+
+@pytest.fixture
+async def shared(tmp_path: Path) -> AsyncIterator[House]:
+    """A server with three accounts and eight places."""
+    limits = WebhookSettings(concurrency=8, concurrency_per_server=2)
+    async with house_of(
+        tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=limits, accounts=ACCOUNTS
+    ) as ready:
+        yield ready
+
+
+async def owed(house: House, account: str, url: str) -> None:
+    """A job of an account that has just ended, and is to be told there."""
+    house.transport.script("one", {"id": "n", "status": "works"})
+    request = house.gate.read({"model": MODEL, "prompt": "jazz", "webhook_url": url})
+    job = await house.gate.submit(request, account=account)
+    await record.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+
+
+def accounts_of(hooks: ScriptedWebhooks) -> list[str]:
+    return [url.partition("?")[2] for url, _, _ in hooks.sent]
+
+
+async def test_many_hanging_servers_of_one_account_leave_places_for_another(
+    shared: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 8)
+    for number in range(30):
+        await owed(shared, "alice", f"https://slow.test:{number + 1}/?alice")
+    shared.clock.pass_s(1)
+    hanging = Hanging()
+    async with at_work(attrs.evolve(shared.context, webhooks=hanging)):
+        await until(lambda: hanging.hanging == 4)
+        await owed(shared, "bob", "https://quick.test/?bob")
+        await until(lambda: accounts_of(hanging) == ["bob"])
+        assert hanging.hanging == 4
+
+
+async def test_a_server_that_hangs_for_one_account_answers_another(shared: House) -> None:
+    for _ in range(9):
+        await owed(shared, "alice", "https://both.test/slow.test?alice")
+    hanging = Hanging()
+    async with at_work(attrs.evolve(shared.context, webhooks=hanging)):
+        await until(lambda: hanging.hanging == 2)
+        await owed(shared, "bob", "https://both.test/?bob")
+        await until(lambda: accounts_of(hanging) == ["bob"])
+
+
+async def test_a_message_that_becomes_due_is_sent_although_an_account_is_full(
+    shared: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is announced when a retry becomes due: the courier must have known its time past all that waits."""
+    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 2)
+    context = attrs.evolve(shared.context, clock=SystemClock())
+    shared.clock.moment = context.clock.now() + timedelta(seconds=0.3)
+    await owed(shared, "bob", "https://quick.test/?bob")
+    shared.clock.moment = context.clock.now()
+    for number in range(30):
+        await owed(shared, "alice", f"https://slow.test:{number + 1}/?alice")
+    hanging = Hanging()
+    async with at_work(attrs.evolve(context, webhooks=hanging)):
+        await until(lambda: hanging.hanging == 4)
+        assert hanging.sent == []
+        await until(lambda: accounts_of(hanging) == ["bob"])
+
+
+async def test_accounts_take_turns_where_there_is_one_place(
+    shared: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 2)
+    for account, count in (("alice", 4), ("bob", 2), ("carol", 1)):
+        for _ in range(count):
+            await owed(shared, account, f"https://quick.test/?{account}")
+        shared.clock.pass_s(1)
+    limits = WebhookSettings(concurrency=1)
+    settings = attrs.evolve(shared.context.settings, webhooks=limits)
+    hooks = webhooks_of(shared)
+    async with at_work(attrs.evolve(shared.context, settings=settings)):
+        await until(lambda: len(hooks.sent) == 7)
+    assert accounts_of(hooks) == ["alice", "bob", "carol", "alice", "bob", "alice", "alice"]
 
 
 async def test_an_outbox_that_cannot_be_read_ends_nothing(

@@ -8,12 +8,15 @@ from pathlib import Path
 
 import attrs
 import pytest
+import sqlalchemy as sa
+from alembic import command
+from alembic.config import Config
 
-from musicgate.adapters import sqlite_outbox
+from musicgate.adapters import migrate
 from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, DeliveryStatus, DeliveryTry, Job, JobState, MusicRequest
-from musicgate.ports import JobStore
+from musicgate.ports import JobStore, PendingMessage
 from musicgate.testing.memory_store import MemoryJobStore
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -38,12 +41,13 @@ def make_delivery(
     job_id: str = "m1",
     *,
     url: str = "https://hooks.test/a",
+    account: str = "default",
     due_s: float | None = 0,
 ) -> Delivery:
     return Delivery(
         id=message_id,
         job_id=job_id,
-        account="default",
+        account=account,
         url=url,
         type="music.completed",
         created_at=NOW,
@@ -135,22 +139,48 @@ async def test_a_message_without_a_next_time_is_sent_no_more(store: JobStore) ->
     assert len(await store.outbox.pending(10)) == 1
 
 
-async def test_messages_and_servers_can_be_passed_over(store: JobStore) -> None:
+async def test_messages_of_one_account_are_found_past_servers_that_are_full(store: JobStore) -> None:
     await put(
         store,
         make_delivery("msg_1", url="https://slow.test/a?job=1"),
         make_delivery("msg_2", url="https://SLOW.test:443/b"),
         make_delivery("msg_3", url="http://slow.test/a"),
         make_delivery("msg_4", url="https://quick.test/"),
+        make_delivery("msg_5", url="https://quick.test/", due_s=-5),
+        make_delivery("msg_6", url="https://quick.test/", due_s=None),
+        make_delivery("msg_7", url="https://quick.test/", account="other"),
     )
     outbox = store.outbox
-    assert [found.id for found in await outbox.pending(9, except_ids=["msg_1", "msg_4"])] == [
-        "msg_2",
-        "msg_3",
-    ]
-    passed_over = ["https://slow.test:443"]
-    assert [found.id for found in await outbox.pending(9, except_origins=passed_over)] == ["msg_3", "msg_4"]
-    assert await outbox.pending(9, except_ids=["msg_3", "msg_4"], except_origins=passed_over) == []
+    all_of_it = ["msg_5", "msg_1", "msg_2", "msg_3", "msg_4"]
+    assert [found.id for found in await outbox.pending_of("default", 9)] == all_of_it
+    assert [found.id for found in await outbox.pending_of("default", 2)] == all_of_it[:2]
+    full = ["https://slow.test:443", "https://quick.test:443"]
+    assert [found.id for found in await outbox.pending_of("default", 9, except_origins=full)] == ["msg_3"]
+    assert [found.id for found in await outbox.pending_of("other", 9, except_origins=full)] == []
+    assert await outbox.pending_of("unknown", 9) == []
+    (found,) = await outbox.pending_of("other", 9)
+    assert found == PendingMessage(
+        id="msg_7", account="other", origin="https://quick.test:443", next_try_at=NOW
+    )
+
+
+async def test_accounts_with_a_due_message_are_found_and_the_next_due_time(store: JobStore) -> None:
+    outbox = store.outbox
+    assert (await outbox.accounts_due(NOW), await outbox.next_due(NOW)) == ([], None)
+    await put(
+        store,
+        make_delivery("msg_1", account="carol", due_s=20),
+        make_delivery("msg_2", account="bob", due_s=0),
+        make_delivery("msg_3", account="bob", due_s=-9),
+        make_delivery("msg_4", account="alice", due_s=-5),
+        make_delivery("msg_5", account="dave", due_s=None),
+        make_delivery("msg_6", account="carol", due_s=10),
+    )
+    assert await outbox.accounts_due(NOW) == ["alice", "bob"]
+    assert await outbox.accounts_due(NOW + timedelta(seconds=10)) == ["alice", "bob", "carol"]
+    assert await outbox.next_due(NOW) == NOW + timedelta(seconds=10)
+    assert await outbox.next_due(NOW + timedelta(seconds=10)) == NOW + timedelta(seconds=20)
+    assert await outbox.next_due(NOW + timedelta(seconds=20)) is None
 
 
 async def test_a_disabled_address_is_disabled_for_its_account_only(store: JobStore) -> None:
@@ -171,7 +201,9 @@ async def test_a_disabled_address_is_disabled_for_its_account_only(store: JobSto
 async def test_odd_addresses_are_stored(store: JobStore, url: str) -> None:
     await put(store, make_delivery(url=url))
     (found,) = await store.outbox.pending(1)
-    assert found.url == url
+    stored = await store.outbox.get(found.id)
+    assert stored is not None
+    assert stored.url == url
     await store.outbox.disable("default", url, NOW)
     assert await store.outbox.is_disabled("default", url)
 
@@ -195,19 +227,65 @@ async def test_messages_survive_a_new_start(tmp_path: Path) -> None:
         await put(store, make_delivery())
         await store.outbox.disable("default", "https://gone.test/", NOW)
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        assert await store.outbox.pending(9) == [make_delivery()]
+        assert [found.id for found in await store.outbox.pending(9)] == ["msg_1"]
+        assert await store.outbox.get("msg_1") == make_delivery()
         assert await store.outbox.is_disabled("default", "https://gone.test/")
 
 
-async def test_what_is_due_is_found_in_the_index_alone_but_for_what_is_sent(tmp_path: Path) -> None:
+async def test_what_is_due_is_found_in_the_indexes_alone(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         statements: list[str] = []
         store._reader.set_trace_callback(statements.append)
-        await store.outbox.pending(5, except_ids=["a"], except_origins=["b", "c"])
+        await store.outbox.pending(5)
+        await store.outbox.pending_of("a", 5, except_origins=["b", "c"])
+        await store.outbox.accounts_due(NOW)
+        await store.outbox.next_due(NOW)
+        await store.outbox.of_job("m1")
         store._reader.set_trace_callback(None)
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
-        plan = connection.execute(f"EXPLAIN QUERY PLAN {statements[-1]}").fetchall()
-        of_job = connection.execute(f"EXPLAIN QUERY PLAN {sqlite_outbox._OF_JOB}", ("m1",)).fetchall()
-    assert "USING INDEX webhook_deliveries_due" in plan[0][3]
-    assert not any("B-TREE" in row[3] for row in plan + of_job)
-    assert "USING INDEX webhook_deliveries_of" in of_job[0][3]
+        plans = [
+            " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+            for statement in statements
+        ]
+    assert not any("B-TREE" in plan for plan in plans)
+    pending, pending_of, accounts_due, next_due, of_job = plans
+    assert "USING COVERING INDEX webhook_deliveries_due" in pending
+    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in pending_of
+    assert accounts_due.count("USING COVERING INDEX webhook_deliveries_due_of (account>?)") == 2
+    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in accounts_due
+    assert "USING COVERING INDEX webhook_deliveries_due (next_try_at_us>?)" in next_due
+    assert "USING INDEX webhook_deliveries_of" in of_job
+
+
+async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await put(store, make_delivery("msg_1", due_s=-5), make_delivery("msg_2"))
+        damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = 'msg_1'"
+        await store._writer.write(lambda connection: connection.execute(damage).close())
+        assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]
+        with pytest.raises(StorageError):
+            await store.outbox.get("msg_1")
+
+
+async def test_messages_of_a_database_without_accounts_get_those_of_their_jobs(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await put(store, make_delivery("msg_1", url="https://hooks.test/a"))
+    _go_back_to(path, "0001")
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(webhook_deliveries)")]
+        assert "account" not in columns
+    async with SqliteJobStore.open(path) as store:
+        assert await store.outbox.get("msg_1") == make_delivery("msg_1")
+        (found,) = await store.outbox.pending_of("default", 9)
+        assert (found.id, found.origin) == ("msg_1", "https://hooks.test:443")
+
+
+def _go_back_to(path: Path, revision: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(migrate._MIGRATIONS))
+    engine = sa.create_engine(f"sqlite:///{path}")
+    with engine.begin() as connection:
+        config.attributes["connection"] = connection
+        command.downgrade(config, revision)
+    engine.dispose()

@@ -159,3 +159,89 @@ async def test_trouble_in_one_round_does_not_end_the_next_ones(
             await asyncio.sleep(0.001)
     running.cancel()
     assert tries == ["music_old", "music_old"]
+
+
+async def brought_to_an_end(swept: Sweeper, rounds: int = 1) -> None:
+    for _ in range(rounds):
+        await swept.sweep()
+
+
+@pytest.fixture
+def stubborn(house: House, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ids of jobs whose folders cannot be removed, as that of a folder that was moved elsewhere and linked; to be filled."""
+    names: list[str] = []
+    delete = house.assets.delete
+
+    async def refuse(job_id: str) -> None:
+        if job_id in names:
+            raise StorageError("the audio folder failed: Permission denied")
+        await delete(job_id)
+
+    monkeypatch.setattr(house.assets, "delete", refuse)
+    return names
+
+
+@pytest.mark.parametrize("retention", [{"jobs_days": 1.0}, {"audio_days": 1.0}])
+async def test_a_folder_that_cannot_be_removed_keeps_no_other(
+    house: House, stubborn: list[str], caplog: pytest.LogCaptureFixture, retention: dict[str, float]
+) -> None:
+    jobs = [await leave(house, f"n{number}", ended_days_ago=9 - number) for number in range(5)]
+    stubborn += [jobs[0].id, jobs[2].id]
+    swept = sweeper(house, **retention)
+    await brought_to_an_end(swept, 3)
+    assert sorted(path.name for path in house.assets.folder.glob("music_*")) == stubborn
+    for job in jobs:
+        kept = "audio_days" in retention or job.id in stubborn
+        assert (await house.store.get(job.id) is not None) is kept
+    assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
+        "sweeping failed and is tried again: 2 old jobs or their audio cannot be removed, music_n0 for one: the audio folder failed: Permission denied"
+    ]
+    stubborn.clear()
+    await swept.sweep()
+    assert list(house.assets.folder.glob("music_*")) == []
+
+
+async def test_a_link_in_place_of_a_folder_keeps_no_other(house: House, tmp_path: Path) -> None:
+    jobs = [await leave(house, f"n{number}", ended_days_ago=9 - number) for number in range(3)]
+    moved = house.assets.folder / jobs[0].id
+    moved.rename(tmp_path / "elsewhere")
+    moved.symlink_to(tmp_path / "elsewhere")
+    await sweeper(house, jobs_days=1.0, audio_days=1.0).sweep()
+    assert [await house.store.get(job.id) is not None for job in jobs] == [True, False, False]
+
+
+@pytest.mark.parametrize("retention", [{"jobs_days": 1.0}, {"audio_days": 1.0}])
+async def test_many_failures_in_a_row_end_a_round_and_the_next_one_goes_on_behind_them(
+    house: House, stubborn: list[str], monkeypatch: pytest.MonkeyPatch, retention: dict[str, float]
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.sweep._MAX_FAILURES_IN_A_ROW", 3)
+    jobs = [await leave(house, f"n{number}", ended_days_ago=9 - number) for number in range(7)]
+    stubborn += [job.id for job in jobs[:5]]
+    tried: list[str] = []
+    delete = house.assets.delete
+
+    async def watched(job_id: str) -> None:
+        tried.append(job_id)
+        await delete(job_id)
+
+    monkeypatch.setattr(house.assets, "delete", watched)
+    swept = sweeper(house, **retention)
+    await swept.sweep()
+    assert tried == [job.id for job in jobs[:3]]
+    await brought_to_an_end(swept, 3)
+    assert sorted(path.name for path in house.assets.folder.glob("music_*")) == stubborn
+
+
+async def test_keys_that_cannot_be_forgotten_keep_no_audio(
+    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def broken(_before: Any) -> int:
+        raise StorageError("the job store failed")
+
+    monkeypatch.setattr(house.store, "forget_claims", broken)
+    await leave(house, "old", ended_days_ago=10)
+    await brought_to_an_end(sweeper(house, audio_days=7.0, jobs_days=7.0), 2)
+    assert list(house.assets.folder.glob("music_*")) == []
+    assert await house.store.get("music_old") is None
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert warnings == ["sweeping failed and is tried again: idempotency keys: the job store failed"]

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 #: Revision of the newest migration. A database that says so is ready without a look at any migration.
-HEAD: Final = "0001"
+HEAD: Final = "0002"
 
 _MIGRATIONS: Final = Path(__file__).with_name("migrations")
 

@@ -12,16 +12,43 @@ import attrs
 
 from musicgate import delivery as rules
 from musicgate.adapters.group_commit import GroupWriter
-from musicgate.adapters.sqlite_statements import column, microseconds
+from musicgate.adapters.sqlite_statements import column, microseconds, moment
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.model import Delivery
+from musicgate.ports import PendingMessage
 
-_ADD: Final = "INSERT INTO webhook_deliveries (id, job_id, origin, next_try_at_us, version, doc) VALUES (?, ?, ?, ?, ?, ?)"
+_ADD: Final = (
+    "INSERT INTO webhook_deliveries (id, job_id, account, origin, next_try_at_us, version, doc)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _REPLACE: Final = (
     "UPDATE webhook_deliveries SET next_try_at_us = ?, version = ?, doc = ? WHERE id = ? AND version = ?"
 )
 _OF_JOB: Final = "SELECT doc FROM webhook_deliveries WHERE job_id = ? ORDER BY id"
 _GET: Final = "SELECT doc FROM webhook_deliveries WHERE id = ?"
+_PENDING: Final = (
+    "SELECT id, account, origin, next_try_at_us FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"
+    " ORDER BY next_try_at_us, id LIMIT ?"
+)
+#: So many messages of an account are looked through at the most for one to a server that is not excepted (about 2 ms).
+_SCANNED: Final = 10_000
+# The inner limit bounds the scan, and it ends earlier when the outer one is reached.
+_PENDING_OF: Final = (
+    "SELECT id, account, origin, next_try_at_us FROM (SELECT id, account, origin, next_try_at_us"  # noqa: S608 - a constant
+    " FROM webhook_deliveries WHERE account = ? AND next_try_at_us IS NOT NULL"
+    f" ORDER BY next_try_at_us, id LIMIT {_SCANNED}) WHERE origin NOT IN (%s) LIMIT ?"
+)
+# One step in the index from account to account, and one more to the earliest message of each, however many messages there are.
+_NEXT_ACCOUNT: Final = (
+    "SELECT min(account) FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL AND account > "
+)
+_ACCOUNTS_DUE: Final = (
+    f"WITH RECURSIVE known(account) AS ({_NEXT_ACCOUNT} '' UNION ALL"  # noqa: S608 - constants
+    f" SELECT ({_NEXT_ACCOUNT} known.account) FROM known WHERE known.account IS NOT NULL)"
+    " SELECT account FROM known WHERE account IS NOT NULL AND (SELECT min(next_try_at_us) FROM webhook_deliveries"
+    " WHERE account = known.account AND next_try_at_us IS NOT NULL) <= ?"
+)
+_NEXT_DUE: Final = "SELECT min(next_try_at_us) FROM webhook_deliveries WHERE next_try_at_us > ?"
 _DELETE_OF_JOB: Final = "DELETE FROM webhook_deliveries WHERE job_id = ?"
 _DISABLE: Final = "INSERT OR IGNORE INTO disabled_webhooks (account, url, disabled_at_us) VALUES (?, ?, ?)"
 _ENABLE: Final = "DELETE FROM disabled_webhooks WHERE account = ? AND url = ?"
@@ -55,18 +82,27 @@ class SqliteOutbox:
         """The messages about a job, oldest first."""
         return [load_delivery(doc) for (doc,) in self._read(_OF_JOB, column(job_id))]
 
-    async def pending(
-        self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
-    ) -> Sequence[Delivery]:
+    async def pending(self, limit: int) -> Sequence[PendingMessage]:
         """Messages that are to be sent, those that are due first come first."""
+        return [_message(row) for row in self._read(_PENDING, limit)]
+
+    async def pending_of(
+        self, account: str, limit: int, *, except_origins: Collection[str] = ()
+    ) -> Sequence[PendingMessage]:
+        """The same, of one account, and not to these servers."""
         # Only question marks get into the text; every value is bound.
-        statement = (
-            "SELECT doc FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"  # noqa: S608
-            f" AND id NOT IN ({_marks(except_ids)}) AND origin NOT IN ({_marks(except_origins)})"
-            " ORDER BY next_try_at_us, id LIMIT ?"
-        )
-        rows = self._read(statement, *map(column, except_ids), *map(column, except_origins), limit)
-        return [load_delivery(doc) for (doc,) in rows]
+        statement = _PENDING_OF % ", ".join("?" * len(except_origins))
+        values = (column(account), *map(column, except_origins), limit)
+        return [_message(row) for row in self._read(statement, *values)]
+
+    async def accounts_due(self, now: datetime) -> Sequence[str]:
+        """The accounts that have a message that is due, in the order of their names."""
+        return [account for (account,) in self._read(_ACCOUNTS_DUE, microseconds(now))]
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """The earliest time after ``after`` at which a message becomes due."""
+        ((found,),) = self._read(_NEXT_DUE, microseconds(after))
+        return None if found is None else moment(found)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Note that an account's address wants no more messages."""
@@ -87,8 +123,8 @@ def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
     """Values for `insert`."""
     return [
         (
-            *(column(delivery.id), column(delivery.job_id), column(rules.origin(delivery.url))),
-            *(_due(delivery), delivery.version, dump_delivery(delivery)),
+            *(column(delivery.id), column(delivery.job_id), column(delivery.account)),
+            *(column(rules.origin(delivery.url)), _due(delivery), delivery.version, dump_delivery(delivery)),
         )
         for delivery in deliveries
     ]
@@ -108,5 +144,6 @@ def _due(delivery: Delivery) -> int | None:
     return None if delivery.next_try_at is None else microseconds(delivery.next_try_at)
 
 
-def _marks(values: Collection[str]) -> str:
-    return ", ".join("?" * len(values))
+def _message(row: tuple[Any, ...]) -> PendingMessage:
+    message_id, account, origin, next_try_at_us = row
+    return PendingMessage(id=message_id, account=account, origin=origin, next_try_at=moment(next_try_at_us))

@@ -70,6 +70,7 @@ webhook_deliveries = sa.Table(
     metadata,
     sa.Column("id", sa.Text, primary_key=True),
     sa.Column("job_id", sa.Text, nullable=False),
+    sa.Column("account", sa.Text, nullable=False),
     # Scheme, host and port of the address.
     sa.Column("origin", sa.Text, nullable=False),
     sa.Column("next_try_at_us", sa.BigInteger),
@@ -78,10 +79,18 @@ webhook_deliveries = sa.Table(
 )
 _is_pending = sa.text("next_try_at_us IS NOT NULL")
 sa.Index("webhook_deliveries_of", webhook_deliveries.c.job_id, webhook_deliveries.c.id)
-# The origin is in it so that messages to a server that hangs are passed over in the index.
+# Account and origin are in them so that messages that cannot be sent yet are passed over in the index.
 sa.Index(
     "webhook_deliveries_due",
-    *(webhook_deliveries.c.next_try_at_us, webhook_deliveries.c.id, webhook_deliveries.c.origin),
+    webhook_deliveries.c.next_try_at_us,
+    *(webhook_deliveries.c.id, webhook_deliveries.c.account, webhook_deliveries.c.origin),
+    sqlite_where=_is_pending,
+    postgresql_where=_is_pending,
+)
+sa.Index(
+    "webhook_deliveries_due_of",
+    *(webhook_deliveries.c.account, webhook_deliveries.c.next_try_at_us),
+    *(webhook_deliveries.c.id, webhook_deliveries.c.origin),
     sqlite_where=_is_pending,
     postgresql_where=_is_pending,
 )

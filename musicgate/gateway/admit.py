@@ -117,6 +117,23 @@ class Admission:
         if account in self._windows:
             self._windows[account].take_back(counted_s)
 
+    def count_call(self, account: str, clock: Clock) -> None:
+        """Count a call that makes no job among the account's calls of this minute.
+
+        Raises:
+            LimitReachedError: one more is too many; it was not counted.
+        """
+        allowed = limits.AccountLimits(requests_per_minute=self._limits_of(account).requests_per_minute)
+        if not allowed.requests_per_minute:
+            return
+        steady = clock.steady()
+        no = limits.refusal(allowed, self._standing(account, steady), 0, clock.now())
+        if no is not None:
+            raise LimitReachedError(
+                no.limit.value, no.message, reset_at=no.reset_at, retry_after_s=no.retry_after_s
+            )
+        self._window(account, steady.timestamp()).count(steady.timestamp())
+
     def note(self, job: Job) -> None:
         """Take a stored version of a job into the book."""
         if job.state.is_final:

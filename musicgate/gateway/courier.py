@@ -1,10 +1,13 @@
-"""Delivers what stands in the outbox, when it is due; it knows the order of things, and neither SQL nor HTTP.
+"""Send the messages of the outbox when they are due; scheduling only, neither SQL nor HTTP.
 
-The outbox is the queue: in memory are only the messages that are under way. So a crash at any moment loses nothing. What was not sent is
+The outbox is the queue: in memory are only the messages in flight. So a crash at any moment loses nothing. What was not sent is
 still pending, and what was sent but not noted is sent again with the same id; a receiver tells by that.
 
-A receiver that hangs costs a few connections for as long as the time-out, and nobody else waits for it: each server has a few places
-of its own, and servers whose places are taken are passed over. Jobs never wait: they only write a row.
+Who gets a place to send stands in `musicgate.gateway.fair_share`: a receiver that hangs, or an account with thousands of them, holds
+up nobody else. Jobs never wait: they only write a row.
+
+A delivery that raises is our own fault, not the receiver's. It is logged once, and its message stays due and comes back after a
+pause; the task of the courier goes on.
 """
 
 from __future__ import annotations
@@ -15,45 +18,71 @@ import random
 from collections import Counter
 from typing import TYPE_CHECKING
 
+import attrs
+
 from musicgate import delivery as rules
 from musicgate import reading
 from musicgate.answers import render_job, render_message
 from musicgate.delivery import Answer
 from musicgate.errors import ProviderError, StorageError
+from musicgate.gateway.fair_share import Places
 from musicgate.gateway.targets import target_of
 from musicgate.links import audio_links
 from musicgate.webhooks import sign
 from musicgate.wire import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Delivery, Job, Track
+    from musicgate.ports import PendingMessage
     from musicgate.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
 #: Addresses to listen on that nobody can call.
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-#: Seconds until a look at the outbox although nobody rang: the wall clock may have jumped.
+#: Seconds until the outbox is read again although nothing was announced: the wall clock may have jumped.
 _LONGEST_SLEEP_S = 30.0
-#: Seconds until the next try after our own store failed, or our own code.
+#: Seconds until the next try after our own store failed, or our own code; doubled each time for the same message, up to the longest.
 _AFTER_ERROR_S = 5.0
+_LONGEST_PAUSE_S = 300.0
+#: Rows of the outbox that are read at a time.
+_PAGE = 256
+#: Seconds after which a message that raised and did not come back is forgotten: it went with its job.
+_FORGET_AFTER_S = 600.0
+#: An account with so many paused messages waits until one of them is tried again, so that memory stays bounded.
+_MAX_PAUSED_PER_ACCOUNT = 256
+
+
+@attrs.frozen(kw_only=True)
+class _Pause:
+    """Until when a message that raised is left alone. ``until`` is loop time."""
+
+    account: str
+    errors: int
+    until: float
 
 
 class Courier:
-    """Sends due messages, a bounded number at a time in all and to each server."""
+    """Sends due messages, a bounded number at a time in all, for each account and to each server."""
 
     def __init__(self, context: GatewayContext, jitter: Callable[[], float] = random.random) -> None:
-        """Start with nothing under way. ``jitter`` gives a number from 0 to 1."""
+        """Start with nothing in flight. ``jitter`` gives a number from 0 to 1."""
+        limits = context.settings.webhooks
+        accounts = {entry.name for entry in context.settings.accounts}
         self._context = context
         self._jitter = jitter
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._busy: Counter[str] = Counter()
+        self._places = Places(limits.concurrency, limits.concurrency_per_server, is_shared=len(accounts) > 1)
+        #: By message: those that raised, and did not go through since.
+        self._pauses: dict[str, _Pause] = {}
+        self._is_closing = False
 
     async def run(self) -> None:
-        """Work until cancelled. What is cut off then is sent again by the next process."""
+        """Work until cancelled, and leave no task behind. What is cut off then is sent again by the next run."""
+        self._is_closing = False
         try:
             while True:
                 self._context.announced.clear()
@@ -68,6 +97,7 @@ class Courier:
                 except TimeoutError:
                     pass
         finally:
+            self._is_closing = True
             running = list(self._running.values())
             for task in running:
                 task.cancel()
@@ -105,56 +135,110 @@ class Courier:
         """Send what is due, as far as there are places.
 
         Returns:
-            Seconds until it makes sense to look again, if nothing happens until then.
+            Seconds until it makes sense to read the outbox again, if nothing is announced and nothing in flight ends until then.
         """
-        limits = self._context.settings.webhooks
-        while len(self._running) < limits.concurrency:
-            full = [place for place, busy in self._busy.items() if busy >= limits.concurrency_per_server]
-            page = await self._context.store.outbox.pending(
-                limits.concurrency - len(self._running), except_ids=self._running, except_origins=full
-            )
-            if not page:
-                return _LONGEST_SLEEP_S
-            now = self._context.clock.now()
-            for delivery in page:
-                wait_s = _seconds_until(delivery, now)
-                if wait_s > 0:
-                    return min(wait_s, _LONGEST_SLEEP_S)
-                if self._busy[rules.origin(delivery.url)] < limits.concurrency_per_server:
-                    self._start(delivery)
-        return _LONGEST_SLEEP_S
+        while True:
+            now, started = self._context.clock.now(), 0
+            for message in self._places.take(await self._due(now)):
+                self._start(message)
+                started += 1
+                await asyncio.sleep(
+                    0
+                )  # each start reads, renders and signs: together they would hold up the loop
+            if not started:
+                break
+        next_due = await self._context.store.outbox.next_due(now)
+        waits_s = [pause.until - asyncio.get_running_loop().time() for pause in self._paused().values()]
+        if next_due is not None:
+            waits_s.append((next_due - now).total_seconds())
+        return max(0.0, min([_LONGEST_SLEEP_S, *waits_s]))
 
-    def _start(self, delivery: Delivery) -> None:
-        place = rules.origin(delivery.url)
-        self._busy[place] += 1
-        task = asyncio.create_task(self._deliver(delivery), name=f"webhook {delivery.id}")
-        self._running[delivery.id] = task
+    async def _due(self, now: datetime) -> Sequence[PendingMessage]:
+        """Messages that may be sent now, enough of each account to fill its places."""
+        if not self._places.free:
+            return []
+        outbox = self._context.store.outbox
+        paused = self._paused()
+        limit = _PAGE + len(self._running) + len(paused)
+        page = await outbox.pending(limit)
+        if len(page) < limit or page[-1].next_try_at > now:
+            return self._startable(page, paused, now)
+        # More is due than a page holds, and one account alone may fill it: each account is asked for.
+        found: list[PendingMessage] = []
+        accounts = 0
+        for account in self._places.in_turn(await outbox.accounts_due(now)):
+            full = self._places.full_origins(account)
+            own = await outbox.pending_of(account, limit, except_origins=full)
+            own = self._startable(own, paused, now)
+            found += own
+            accounts += bool(own)
+            if accounts >= self._places.free:
+                break
+        return found
 
-        def done(_: asyncio.Task[None]) -> None:
-            del self._running[delivery.id]
-            self._busy[place] -= 1
-            if not self._busy[place]:
-                del self._busy[place]
+    def _startable(
+        self, page: Sequence[PendingMessage], paused: Mapping[str, _Pause], now: datetime
+    ) -> list[PendingMessage]:
+        paused_of = Counter(pause.account for pause in paused.values())
+        return [
+            message
+            for message in page
+            if message.next_try_at <= now
+            and message.id not in self._running
+            and message.id not in paused
+            and paused_of[message.account] < _MAX_PAUSED_PER_ACCOUNT
+        ]
+
+    def _paused(self) -> dict[str, _Pause]:
+        """The messages that are left alone now."""
+        now = asyncio.get_running_loop().time()
+        if self._pauses:
+            self._pauses = {
+                name: kept for name, kept in self._pauses.items() if kept.until + _FORGET_AFTER_S > now
+            }
+        return {name: pause for name, pause in self._pauses.items() if pause.until > now}
+
+    def _start(self, message: PendingMessage) -> None:
+        task = asyncio.create_task(self._try(message.id), name=f"webhook {message.id}")
+        self._running[message.id] = task
+
+        def done(task: asyncio.Task[None]) -> None:
+            del self._running[message.id]
+            self._places.release(message)
+            error = asyncio.CancelledError() if task.cancelled() else task.exception()
+            if error is None:
+                self._pauses.pop(message.id, None)
+            elif not self._is_closing:
+                self._pause(message, error)
             self._context.announced.set()
 
         task.add_done_callback(done)
 
-    async def _deliver(self, delivery: Delivery) -> None:
-        try:
-            await self._try(delivery)
-        except Exception:  # noqa: BLE001 - one message's trouble must not stop the others
-            _log.exception("message %s could not be sent", delivery.id)
-            await self._context.clock.sleep(_AFTER_ERROR_S)  # it is still due, and would come back at once
+    def _pause(self, message: PendingMessage, error: BaseException) -> None:
+        """Leave a message that raised alone for a while: it is still due, and would come back at once."""
+        earlier = self._pauses.get(message.id)
+        errors = earlier.errors + 1 if earlier else 1
+        if earlier is None:
+            _log.error("message %s could not be sent and is tried again", message.id, exc_info=error)
+        pause_s = min(_AFTER_ERROR_S * 2 ** min(errors - 1, 10), _LONGEST_PAUSE_S)
+        until = asyncio.get_running_loop().time() + pause_s
+        self._pauses[message.id] = _Pause(account=message.account, errors=errors, until=until)
 
-    async def _try(self, delivery: Delivery) -> None:
+    async def _try(self, message_id: str) -> None:
         context = self._context
         outbox = context.store.outbox
+        delivery = await outbox.get(message_id)
+        if delivery is None or delivery.next_try_at is None:  # deleted with its job, or sent already
+            return
         if await outbox.is_disabled(delivery.account, delivery.url):
             await self._note(delivery, rules.disable)
             return
         job = await context.store.get(delivery.job_id)
-        if job is None:  # deleted just now, and its messages with it
-            return
+        if job is None:
+            if await outbox.get(message_id) is not None:
+                message = f"the message {message_id} is about a job that is not there"
+                raise StorageError(message)
+            return  # deleted just now, and its messages with it
         body = body_about(context.settings.server, delivery, job)
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         jitter = self._jitter()
@@ -175,6 +259,7 @@ class Courier:
         """
         outbox = self._context.store.outbox
         newest: Delivery | None = delivery
+        is_known = False
         while newest is not None:
             noted = edit(newest)
             if newest.version != delivery.version and newest.next_try_at is not None:
@@ -184,7 +269,9 @@ class Courier:
                     return
                 newest = await outbox.get(delivery.id)
             except StorageError as error:
-                _log.error("message %s: its try cannot be noted: %s", delivery.id, error)
+                if not is_known:
+                    _log.error("message %s: its try cannot be stored yet: %s", delivery.id, error)
+                    is_known = True
                 await self._context.clock.sleep(_AFTER_ERROR_S)
 
 

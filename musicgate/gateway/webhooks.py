@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
 from musicgate import delivery as rules
 from musicgate.answers import render_message
-from musicgate.errors import RequestError
+from musicgate.errors import LimitReachedError, RequestError
 from musicgate.gateway.courier import Courier
 from musicgate.gateway.targets import check_url, target_of
 from musicgate.wire import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from musicgate.delivery import Answer
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Delivery, Job
+
+#: Test messages of an account that may be in flight at a time. Each holds a connection for as long as its receiver likes.
+_MAX_TESTS = 2
+#: Seconds after which a test that was one too many is worth another try.
+_TESTS_RETRY_S = 1
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +50,7 @@ class Webhooks:
         """Take a furnished house; `run` does the work."""
         self._context = context
         self._courier = Courier(context)
+        self._tests: Counter[str] = Counter()
 
     async def run(self) -> None:
         """Deliver until cancelled."""
@@ -90,6 +99,7 @@ class Webhooks:
 
         Raises:
             RequestError: 400; there is no address, it is none, or nothing can be signed.
+            LimitReachedError: 429; too many calls in a minute, or too many tests in flight. Nothing was sent.
         """
         context = self._context
         chosen = url or target_of(context.settings, account).url
@@ -97,10 +107,32 @@ class Webhooks:
             message = "there is no address: send a url, or have the operator set one"
             raise RequestError("validation_error", message, reason="webhook_url_missing", path=("url",))
         check_url(context.settings, account, chosen)
+        with self._one_more_test(account):
+            return await self._test(account, chosen)
+
+    async def _test(self, account: str, url: str) -> WebhookTest:
+        context = self._context
         message_id, now = context.new_id("msg_"), context.clock.now()
         body = write_json(
             render_message(rules.TEST_TYPE, now, {"object": "webhook_test", "account": account})
         )
-        answer = await self._courier.send(account, chosen, message_id, body)
-        enabled_again = answer.is_delivered and await context.store.outbox.enable(account, chosen)
-        return WebhookTest(id=message_id, url=chosen, answer=answer, enabled_again=enabled_again)
+        answer = await self._courier.send(account, url, message_id, body)
+        enabled_again = answer.is_delivered and await context.store.outbox.enable(account, url)
+        return WebhookTest(id=message_id, url=url, answer=answer, enabled_again=enabled_again)
+
+    @contextmanager
+    def _one_more_test(self, account: str) -> Iterator[None]:
+        now = self._context.clock.now()
+        if self._tests[account] >= _MAX_TESTS:
+            raise LimitReachedError(
+                "max_webhook_tests",
+                f"{_MAX_TESTS} test messages of this account are in flight, no more may be",
+                reset_at=now + timedelta(seconds=_TESTS_RETRY_S),
+                retry_after_s=_TESTS_RETRY_S,
+            )
+        self._context.admission.count_call(account, self._context.clock)
+        self._tests[account] += 1
+        try:
+            yield
+        finally:
+            self._tests[account] -= 1

@@ -134,7 +134,7 @@ class WebhookSettings:
     secret_previous: Secret | None = attrs.field(default=None, validator=SigningSecret())
     #: Seconds until a receiver must have answered.
     timeout_s: float = attrs.field(default=15.0, validator=Number(more_than=0, at_most=60, unit="seconds"))
-    #: How many messages may be under way at a time, in all and to one server.
+    #: How many messages may be in flight at a time, in all and of one account to one server.
     concurrency: int = attrs.field(default=128, validator=Whole(at_least=1, at_most=100_000))
     concurrency_per_server: int = attrs.field(default=4, validator=Whole(at_least=1, at_most=100_000))
 

@@ -9,6 +9,7 @@ from musicgate import delivery as rules
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.errors import StorageError
 from musicgate.model import Delivery
+from musicgate.ports import PendingMessage
 
 
 class MemoryOutbox:
@@ -41,18 +42,24 @@ class MemoryOutbox:
             (delivery for delivery in self._all() if delivery.job_id == job_id), key=lambda found: found.id
         )
 
-    async def pending(
-        self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
-    ) -> Sequence[Delivery]:
+    async def pending(self, limit: int) -> Sequence[PendingMessage]:
         """Messages that are to be sent, those that are due first come first."""
-        waiting = [
-            (delivery.next_try_at, delivery.id, delivery)
-            for delivery in self._all()
-            if delivery.next_try_at is not None
-            and delivery.id not in except_ids
-            and rules.origin(delivery.url) not in except_origins
-        ]
-        return [delivery for _, _, delivery in sorted(waiting, key=lambda item: item[:2])[:limit]]
+        return self._pending()[:limit]
+
+    async def pending_of(
+        self, account: str, limit: int, *, except_origins: Collection[str] = ()
+    ) -> Sequence[PendingMessage]:
+        """The same, of one account, and not to these servers."""
+        own = [found for found in self._pending() if found.account == account]
+        return [found for found in own if found.origin not in except_origins][:limit]
+
+    async def accounts_due(self, now: datetime) -> Sequence[str]:
+        """The accounts that have a message that is due, in the order of their names."""
+        return sorted({found.account for found in self._pending() if found.next_try_at <= now})
+
+    async def next_due(self, after: datetime) -> datetime | None:
+        """The earliest time after ``after`` at which a message becomes due."""
+        return next((found.next_try_at for found in self._pending() if found.next_try_at > after), None)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Note that an account's address wants no more messages."""
@@ -80,6 +87,19 @@ class MemoryOutbox:
     def delete_of_job(self, job_id: str) -> None:
         """Remove the messages about a job."""
         self._docs = {found.id: self._docs[found.id] for found in self._all() if found.job_id != job_id}
+
+    def _pending(self) -> list[PendingMessage]:
+        waiting = [
+            PendingMessage(
+                id=delivery.id,
+                account=delivery.account,
+                origin=rules.origin(delivery.url),
+                next_try_at=delivery.next_try_at,
+            )
+            for delivery in self._all()
+            if delivery.next_try_at is not None
+        ]
+        return sorted(waiting, key=lambda found: (found.next_try_at, found.id))
 
     def _all(self) -> list[Delivery]:
         return [load_delivery(doc) for doc in self._docs.values()]

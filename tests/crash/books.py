@@ -1,4 +1,4 @@
-"""Compares the vendors' books with ours after a campaign: what was billed, what was made, what we know, what the customer was told."""
+"""Compares the vendors' books with ours after a campaign: what was billed, what was made, what we know, what callers and customers were told."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from musicgate.adapters.measure import measure
 from musicgate.audio import NotAudioError
 from musicgate.model import AttemptOutcome, FailureClass, JobState
-from tests.crash.campaign import all_jobs
+from tests.crash.campaign import all_jobs, number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,11 +23,11 @@ def disagreements(campaign: Campaign) -> list[str]:
     """Every place where the books disagree; empty when all is well."""
     jobs: dict[int, list[Job]] = {}
     for job in all_jobs(campaign.world):
-        jobs.setdefault(int(job.request.metadata["wish"]), []).append(job)
-    found = []
-    for number, name in campaign.wishes.items():
-        said = f"wish {number} ({name})"
-        found += [f"{said}: {complaint}" for complaint in _of_wish(campaign, number, jobs.get(number, []))]
+        jobs.setdefault(number_of(job), []).append(job)
+    found = list(dict.fromkeys(campaign.owners.found))
+    for number, name in campaign.requests.items():
+        said = f"request {number} ({name})"
+        found += [f"{said}: {complaint}" for complaint in _of_request(campaign, number, jobs.get(number, []))]
     return found
 
 
@@ -40,15 +40,19 @@ def summary(campaign: Campaign) -> dict[str, int]:
     return counts
 
 
-def _of_wish(campaign: Campaign, number: int, jobs: list[Job]) -> Iterator[str]:
+def _of_request(campaign: Campaign, number: int, jobs: list[Job]) -> Iterator[str]:
     made = {name: vendor.made_for.get(number, []) for name, vendor in campaign.world.vendors.items()}
     tasks = [(name, task) for name, ids in made.items() for task in ids]
-    if number not in campaign.answers:
-        yield "the customer never got an answer"
-    if len(jobs) != 1:
-        yield f"{len(jobs)} jobs for one wish"
+    is_careful = number in campaign.settled
+    if is_careful and len(jobs) != 1:
+        yield f"{len(jobs)} jobs for one request"
+    if len(jobs) > 1:
+        yield f"{len(jobs)} jobs for one call"
     if len(tasks) > 1:
         yield f"made {len(tasks)} times: {tasks}"
+    if tasks and not jobs:
+        yield f"made as {tasks}, and there is no job"
+    yield from campaign.answers.contradictions(number, jobs, len(tasks))
     for job in jobs:
         yield from _of_job(campaign, job, tasks)
 
@@ -71,7 +75,7 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         yield from _of_audio(campaign, job)
         if not tasks:
             yield f"{job.id} is completed, and no vendor made anything"
-    elif job.failure is None or job.failure.reason is not _HONEST_LOSS:
+    elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
         yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
     elif accepted:
         yield f"{job.id} was accepted, and lost all the same"
@@ -80,6 +84,11 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
     messages = campaign.world.receiver.jobs.get(job.id, set())
     if len(messages) != 1:
         yield f"{job.id}: the customer was told by {len(messages)} different messages"
+
+
+def _is_unclear(job: Job) -> bool:
+    """True if the vendor answered what nobody can understand: then its class of failure is another one, and as honest."""
+    return job.attempt is not None and job.attempt.outcome is AttemptOutcome.UNKNOWN
 
 
 def _of_audio(campaign: Campaign, job: Job) -> Iterator[str]:

@@ -1,7 +1,7 @@
-"""The world of the crash harness: a real server process that can be killed, played vendors and a webhook receiver that live on.
+"""The world of the crash harness: a real server process that can be killed, emulated vendors and a webhook receiver that live on.
 
-Vendors and receiver run in the harness's own process. Every request that reaches them is an occasion to kill the server at that very moment:
-before the vendor has acted, or after it has acted and before its answer leaves.
+Vendors and receiver run in the harness's own process. Every request that reaches them is an occasion to kill or to disturb the server at that very
+moment: before the vendor has acted, or after it has acted and before its answer leaves.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections import Counter, defaultdict
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from aiohttp import web
 
 from musicgate.emulation import EmulatorOptions
 from musicgate.testing.mount import mounted
+from tests.crash.faults import NONSENSE, install_broken_hooks
 from tests.free_port import free_port
 
 if TYPE_CHECKING:
@@ -39,31 +41,38 @@ SPEED = 30.0
 #: Longer than any wait for a song in this world, so that a job which ends as expired is a finding.
 DEADLINE_S = 45.0
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
-_MARK = re.compile(rb"wish-(\d+)-")
+_MARK = re.compile(rb"request-(\d+)-")
 
 
 class Executioner:
-    """Kills the server when an armed occasion comes."""
+    """Kills or disturbs the server when an armed occasion comes."""
 
     def __init__(self) -> None:
         self.pid: int | None = None
-        self.killed = asyncio.Event()
+        self.done = asyncio.Event()
         self._occasion: str | None = None
         self._delay_s = 0.0
+        self._act: Callable[[], None] = self.kill
 
-    def arm(self, occasion: str, delay_s: float) -> None:
-        """Kill at the next occasion of that name, or a moment after it."""
-        self.killed.clear()
-        self._occasion, self._delay_s = occasion, delay_s
+    def arm(self, occasion: str, delay_s: float, act: Callable[[], None] | None = None) -> None:
+        """Act at the next occasion of that name, or a moment after it. ``act``: None = kill."""
+        self.done.clear()
+        self._occasion, self._delay_s, self._act = occasion, delay_s, act or self.kill
 
     def saw(self, occasion: str) -> None:
         """Something happened; perhaps it is what was waited for."""
         if occasion == self._occasion:
             self._occasion = None
             if self._delay_s:
-                asyncio.get_running_loop().call_later(self._delay_s, self.kill)
+                asyncio.get_running_loop().call_later(self._delay_s, self.act)
             else:
-                self.kill()
+                self.act()
+
+    def act(self) -> None:
+        """Do now what was armed."""
+        self._occasion = None
+        self._act()
+        self.done.set()
 
     def kill(self) -> None:
         """``kill -9`` now."""
@@ -71,11 +80,10 @@ class Executioner:
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
             self.pid = None
-        self.killed.set()
 
 
 class WatchedVendor:
-    """An emulator whose every call is an occasion, and which notes which wish each task was made for."""
+    """An emulator whose every call is an occasion, and which notes which request each task was made for."""
 
     def __init__(
         self,
@@ -86,9 +94,12 @@ class WatchedVendor:
     ) -> None:
         self.name = name
         self.books = emulator.books
-        #: Seconds that each look waits for its answer; 0 = as the emulator says.
-        self.hold_looks_s = 0.0
-        #: Task ids by the number of the wish that they were made for.
+        #: Seconds that each poll waits for its answer; 0 = as the emulator says.
+        self.hold_polls_s = 0.0
+        #: So many of the next answers to creates and polls are nonsense.
+        self.nonsense_left = 0
+        self.nonsense_told = 0
+        #: Task ids by the number of the request that they were made for.
         self.made_for: defaultdict[int, list[str]] = defaultdict(list)
         self._emulator = emulator
         self._executioner = executioner
@@ -104,11 +115,13 @@ class WatchedVendor:
         if mark:
             self.made_for[int(mark[1])] += self.books.creates[before:]
         self._executioner.saw(f"{kind} done")
-        return (
-            attrs.evolve(answer, delay_s=self.hold_looks_s)
-            if self.hold_looks_s and kind == "look"
-            else answer
-        )
+        if self.nonsense_left and kind != "media":
+            self.nonsense_left -= 1
+            self.nonsense_told += 1
+            return attrs.evolve(answer, response=NONSENSE[self.nonsense_told % len(NONSENSE)])
+        if self.hold_polls_s and kind == "poll":
+            return attrs.evolve(answer, delay_s=self.hold_polls_s)
+        return answer
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
         """As the emulator says; a callback that leaves is an occasion as well."""
@@ -124,7 +137,7 @@ class WatchedVendor:
     def _kind(self, request: HttpRequest) -> str:
         if self._is_create(request):
             return "create"
-        return "look" if "/api/" in request.url else "media"
+        return "poll" if "/api/" in request.url else "media"
 
 
 class Receiver:
@@ -162,6 +175,8 @@ class World:
         self.url = f"http://127.0.0.1:{self.port}"
         self.session = session
         self.process: Process | None = None
+        #: Steady time at which the running server became ready; None while there is none.
+        self.up_since: float | None = None
 
     async def start(self) -> None:
         """Start the server, and wait until it is ready."""
@@ -170,46 +185,68 @@ class World:
                 *(sys.executable, "-m", "musicgate", "serve", "--config", str(self.folder / "gate.toml")),
                 stdout=log,
                 stderr=log,
-                env={"PATH": os.environ.get("PATH", ""), "HOME": str(self.folder)},
+                env={
+                    "PATH": os.environ.get("PATH", ""),
+                    "HOME": str(self.folder),
+                    "PYTHONPATH": self._path(),
+                },
                 cwd=self.folder,
             )
         self.executioner.pid = self.process.pid
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(45):
             while not await self.is_ready():
                 if self.process.returncode is not None:
                     message = f"the server ended by itself ({self.process.returncode}): {self.log_tail()}"
                     raise AssertionError(message)
                 await asyncio.sleep(0.02)
+        self.up_since = time.monotonic()
+
+    def _path(self) -> str:
+        """Where the server finds this very tree, and the plugin that breaks others on demand."""
+        own = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
+        return os.pathsep.join([str(self.folder / "site"), *own])
 
     async def gone(self) -> None:
         """Wait until the killed process is gone."""
+        self.up_since = None
         if self.process is not None:
             await self.process.wait()
 
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask the server to stop; its exit code."""
         assert self.process is not None
-        self.executioner.pid = None
+        self.executioner.pid = self.up_since = None
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await self.process.wait()
 
     async def is_ready(self) -> bool:
         """True if the server answers that it takes work."""
+        return await self.readiness() is not None
+
+    async def readiness(self) -> dict[str, object] | None:
+        """What ``/readyz`` says; None when it does not answer 200."""
         try:
             async with self.session.get(f"{self.url}/readyz") as answer:
-                return answer.status == 200
-        except (aiohttp.ClientError, TimeoutError):
-            return False
+                return dict(await answer.json()) if answer.status == 200 else None
+        except (aiohttp.ClientError, TimeoutError, ValueError):
+            return None
 
-    async def post(self, wish: dict[str, object], key: str) -> tuple[int, dict[str, object]]:
-        """One create call with an Idempotency-Key."""
-        headers = {
-            "Authorization": f"Bearer {KEY}",
-            "Idempotency-Key": f'"{key}"',
-            "Content-Type": "application/json",
-        }
-        async with self.session.post(f"{self.url}/v1/music/generate", json=wish, headers=headers) as answer:
+    async def post(self, request: dict[str, object], key: str | None) -> tuple[int, dict[str, object]]:
+        """One create call, with an Idempotency-Key where one is given."""
+        headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
+        if key is not None:
+            headers["Idempotency-Key"] = f'"{key}"'
+        async with self.session.post(
+            f"{self.url}/v1/music/generate", json=request, headers=headers
+        ) as answer:
+            return answer.status, await answer.json()
+
+    async def cancel(self, job_id: str) -> tuple[int, dict[str, object]]:
+        """One call that stops a job."""
+        headers = {"Authorization": f"Bearer {KEY}"}
+        url = f"{self.url}/v1/music/generate/{job_id}/cancel"
+        async with self.session.post(url, headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def get(self, path: str) -> tuple[int, bytes]:
@@ -235,8 +272,15 @@ def _is_create(name: str) -> Callable[[HttpRequest], bool]:
 
 
 @asynccontextmanager
-async def make_world(folder: Path, plugins: PluginHost, **server: object) -> AsyncIterator[World]:
-    """A world whose server is not started yet; whatever runs at the end is killed."""
+async def make_world(
+    folder: Path, plugins: PluginHost, *, speed: float = SPEED, **server: object
+) -> AsyncIterator[World]:
+    """A world whose server is not started yet; whatever runs at the end is killed.
+
+    Args:
+        speed: of the gateway; the vendors are always played at `SPEED`.
+        server: settings of the section of that name.
+    """
     executioner = Executioner()
     async with AsyncExitStack() as stack:
         timeout = aiohttp.ClientTimeout(total=30)
@@ -268,12 +312,13 @@ async def make_world(folder: Path, plugins: PluginHost, **server: object) -> Asy
                     f'[store]\nurl = "sqlite:///{world.database}"',
                     f'[assets]\nurl = "{(folder / "audio").as_uri()}"',
                     "[network]\nallow_private_addresses = true",
-                    f"[follow]\nspeed = {SPEED}\ndeadline_s = {DEADLINE_S}",
+                    f"[follow]\nspeed = {speed}\ndeadline_s = {DEADLINE_S}",
                     f'[[accounts]]\nname = "test"\nkey = "{KEY}"\nwebhook_url = "{hook}"\nwebhook_secret = "{WEBHOOK_SECRET}"',
                     *tables,
                 ]
             ),
             "utf-8",
         )
+        install_broken_hooks(folder / "site")
         stack.callback(executioner.kill)
         yield world

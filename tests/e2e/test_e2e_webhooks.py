@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any
@@ -185,6 +185,28 @@ async def test_redirects_garbage_and_silence_are_noted_and_hold_up_nobody(house:
     assert set(said[12:18]) == {"the receiver gave no answer: the answer is not HTTP"}
     assert set(said[18:]) == {None}
     assert {entry["status"] for entry in entries[:18]} == {"pending"}
+
+
+async def test_many_dead_receivers_of_one_account_delay_no_other(tmp_path: Path, plugins: PluginHost) -> None:
+    """Twelve servers hang for longer than the test lasts, and the server has eight places."""
+    limits = {"timeout_s": 30.0, "concurrency": 8}
+    async with (
+        running_house(tmp_path, plugins, accounts=ACCOUNTS, webhooks=limits) as own,
+        AsyncExitStack() as stack,
+        receiving() as good,
+    ):
+        dead = [await stack.enter_async_context(receiving()) for _ in range(12)]
+        for receiver in dead:
+            receiver.delay_s = 60
+            await tell(own, receiver.url)
+        for receiver in dead[:4]:
+            await receiver.until(1)
+        started = asyncio.get_running_loop().time()
+        body = {**SONG, "webhook_url": good.url}
+        assert (await own.call("POST", "/v1/music/generate", body=body, key=OTHER_KEY)).status == 200
+        await good.until(1)
+        assert asyncio.get_running_loop().time() - started < 5
+        assert sum(receiver.at_once for receiver in dead) == 4
 
 
 async def test_a_message_can_be_had_again(house: House) -> None:

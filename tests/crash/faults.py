@@ -1,0 +1,116 @@
+"""What is done to a running server besides killing it: stopped for a while, locked out of its store, without disk, told nonsense."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import resource
+import shutil
+import signal
+import sqlite3
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from musicgate.wire import HttpResponse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from tests.crash.world import World
+
+#: Longer than a write waits for the lock (5 s), so that writes fail.
+LOCKED_S = 6.5
+_TEXT = {"Content-Type": "application/json"}
+
+#: Answers without a verdict. None of them says that a song was refused, so none of them may end a job as refused.
+NONSENSE: tuple[HttpResponse, ...] = tuple(
+    HttpResponse(status=status, headers=_TEXT, body=body)
+    for status, body in (
+        (200, b"null"),
+        (200, b"[]"),
+        (200, b'"done"'),
+        (200, b"17"),
+        (200, b'{"code": {}, "data": 5}'),
+        (200, b'{"code": 200, "data": {"taskId": ["x"], "status": 7, "response": "no"}}'),
+        (200, b'{"code": "200", "data": [[[]]], "status": null, "base_resp": []}'),
+        (200, b'{"code": 1e999, "data": {"taskId": NaN}}'),
+        (200, b'{"\xff\xfe": "\\ud800"}'),
+        (200, b"[" * 20_000),
+        (200, b""),
+        (200, b"<html>ok</html>"),
+        (500, b'{"detail": null}'),
+        (502, b"\x00\x01\x02"),
+    )
+)
+
+
+def install_broken_hooks(site: Path) -> None:
+    """Make the plugin of `tests.crash.broken_hooks` an installed distribution of a folder that stands on the server's path."""
+    metadata = site / "crash_broken_hooks-0.1.dist-info"
+    metadata.mkdir(parents=True)
+    shutil.copy(Path(__file__).with_name("broken_hooks.py"), site / "crash_broken_hooks.py")
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: crash-broken-hooks\nVersion: 0.1\n")
+    (metadata / "entry_points.txt").write_text("[musicgate]\nbroken_hooks = crash_broken_hooks:plugin\n")
+
+
+async def stop_for_a_while(world: World, seconds: float) -> None:
+    """SIGSTOP, and SIGCONT after a while."""
+    pid = world.executioner.pid
+    if pid is None:
+        return
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        if world.executioner.pid == pid:  # otherwise it was killed meanwhile
+            os.kill(pid, signal.SIGCONT)
+
+
+async def lock_store(world: World, seconds: float = LOCKED_S) -> None:
+    """Hold the write lock of the database, as a backup or a person with a shell does."""
+
+    def hold() -> None:
+        connection = sqlite3.connect(world.database, timeout=30, isolation_level=None)
+        with contextlib.closing(connection):
+            connection.execute("BEGIN IMMEDIATE")
+            time.sleep(seconds)
+            connection.execute("COMMIT")
+
+    await asyncio.to_thread(hold)
+
+
+async def fill_disk(world: World, seconds: float) -> None:
+    """Let no file of the server grow, and then let them again."""
+    pid = world.executioner.pid
+    if pid is None:
+        return
+    limit_file_size(pid, 1)
+    await asyncio.sleep(seconds)
+    if world.executioner.pid == pid:
+        limit_file_size(pid, resource.RLIM_INFINITY)
+
+
+async def talk_nonsense(world: World, seconds: float) -> None:
+    """Let the next few answers of every vendor say nothing that can be understood."""
+    for vendor in world.vendors.values():
+        vendor.nonsense_left = 3
+    await asyncio.sleep(seconds)
+    for vendor in world.vendors.values():
+        vendor.nonsense_left = 0
+
+
+def limit_file_size(pid: int, size: int) -> None:
+    """Let no file of a process grow beyond a size: its disk is full."""
+    _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
+
+
+#: By name: what is done, and for how long at the most.
+FAULTS: dict[str, tuple[Callable[[World, float], Awaitable[None]], float]] = {
+    "SIGSTOP": (stop_for_a_while, 2.0),
+    "store locked": (lock_store, LOCKED_S),
+    "disk full": (fill_disk, 1.5),
+    "vendor nonsense": (talk_nonsense, 1.0),
+}

@@ -1,0 +1,84 @@
+"""How the places of the courier are shared: pure counting, as tables."""
+
+from collections import Counter
+from datetime import UTC, datetime
+from itertools import count
+
+import pytest
+
+from musicgate.gateway.fair_share import Places
+from musicgate.ports import PendingMessage
+
+NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
+_NUMBERS = count(1)
+
+
+def messages(account: str, number: int, *, servers: int = 100) -> list[PendingMessage]:
+    return [
+        PendingMessage(
+            id=f"msg_{next(_NUMBERS)}",
+            account=account,
+            origin=f"https://h{index % servers}.test:443",
+            next_try_at=NOW,
+        )
+        for index in range(number)
+    ]
+
+
+def held(places: Places, *due: list[PendingMessage]) -> dict[str, int]:
+    """How many of them got a place, by account."""
+    return dict(Counter(message.account for message in places.take([m for one in due for m in one])))
+
+
+@pytest.mark.parametrize(
+    ("total", "wanted", "got"),
+    [
+        (128, {"a": 1600}, {"a": 64}),
+        (128, {"a": 1600, "b": 1600}, {"a": 43, "b": 43}),
+        (128, {"a": 1600, "b": 5}, {"a": 62, "b": 5}),
+        (4, {"a": 9, "b": 9, "c": 9}, {"a": 1, "b": 1, "c": 1}),
+        (2, {"a": 9, "b": 9, "c": 9}, {"a": 1, "b": 1}),
+        (1, {"a": 9}, {"a": 1}),
+    ],
+)
+def test_an_account_holds_at_most_as_many_places_as_are_still_free(
+    total: int, wanted: dict[str, int], got: dict[str, int]
+) -> None:
+    places = Places(total, 4, is_shared=True)
+    assert held(places, *(messages(account, number) for account, number in wanted.items())) == got
+
+
+def test_an_account_that_comes_later_finds_a_place_and_takes_no_more_than_its_share() -> None:
+    places = Places(128, 4, is_shared=True)
+    assert held(places, messages("a", 999)) == {"a": 64}
+    assert held(places, messages("b", 999)) == {"b": 32}
+    assert held(places, messages("c", 999)) == {"c": 16}
+    assert held(places, messages("a", 999)) == {}
+
+
+def test_the_only_account_of_a_server_gets_every_place() -> None:
+    assert held(Places(128, 4, is_shared=False), messages("local", 999)) == {"local": 128}
+
+
+def test_each_account_has_its_own_places_at_a_server() -> None:
+    places = Places(128, 4, is_shared=True)
+    slow = messages("a", 9, servers=1)
+    assert held(places, slow, messages("a", 3), messages("b", 9, servers=1)) == {"a": 6, "b": 4}
+    assert places.full_origins("a") == ["https://h0.test:443"]
+    assert list(places.full_origins("c")) == []
+    places.release(slow[0])
+    assert list(places.full_origins("a")) == []
+
+
+def test_who_holds_fewest_comes_first_and_then_who_has_waited_longest() -> None:
+    places = Places(4, 4, is_shared=True)
+    due = [*messages("a", 2), *messages("b", 1), *messages("c", 1)]
+    taken = list(places.take(due))
+    assert [message.account for message in taken] == ["a", "b", "c"]
+    assert places.in_turn(["a", "b", "c", "d"]) == ["d"]
+    places.release(taken[1])
+    assert places.in_turn(["a", "b", "c", "d"]) == ["d", "b", "a", "c"]
+    for message in (taken[0], taken[2]):
+        places.release(message)
+    assert places.in_turn(["c", "b", "a"]) == ["a", "b", "c"]
+    assert places.free == 4
