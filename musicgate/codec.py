@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from cattrs import BaseValidationError, Converter, transform_error
 
+from musicgate import bounds
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import Delivery, Job, JobEvent, JsonObject, JsonValue, MusicRequest
 
@@ -64,7 +65,7 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
         blocks: names of the option blocks that somebody reads (``suno``, ``elevenlabs``, ...).
 
     Returns:
-        The wish. Top-level keys that nobody knows stand in ``unknown_keys``, in the order in which they were sent.
+        The wish. The first top-level keys that nobody knows stand in ``unknown_keys``, in the order in which they were sent.
 
     Raises:
         RequestError: ``validation_error``, when a field has another type than the schema says.
@@ -75,9 +76,11 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
             known[name] = _renamed(wire, body[wire], fields)
     known.setdefault("model", "")
     known["blocks"] = {name: body[name] for name in body if name in blocks}
+    unknown = [name for name in body if not (name in _REQUEST_FIELDS or name in _OBJECTS or name in blocks)]
     known["unknown_keys"] = [
-        name for name in body if not (name in _REQUEST_FIELDS or name in _OBJECTS or name in blocks)
+        bounds.cut_text(name, bounds.MAX_NAME_CHARS) for name in unknown[: bounds.MAX_WARNINGS]
     ]
+    known["more_unknown_keys"] = max(0, len(unknown) - bounds.MAX_WARNINGS)
     try:
         return _CONVERTER.structure(known, MusicRequest)
     except BaseValidationError as exc:

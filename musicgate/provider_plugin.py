@@ -11,9 +11,12 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
+from musicgate import bounds
+from musicgate.bounds import cut_text
 from musicgate.errors import PluginError, ProviderError, RequestError
 from musicgate.hookspecs import CallbackClaim, Revision, Step, Translation
-from musicgate.model import JobState, JobUpdate, Provider
+from musicgate.model import Failure, FailureClass, JobState, JobUpdate, Provider
+from musicgate.vendor_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
@@ -67,7 +70,11 @@ class ProviderPlugin:
             "provider": self.provider,
         }
         translation: Translation = self._call("translate_request", Translation, arguments)
-        return attrs.evolve(translation, warnings=revision.warnings + translation.warnings)
+        return attrs.evolve(
+            translation,
+            native_model=cut_text(translation.native_model, bounds.MAX_CODE_CHARS),
+            warnings=bounded_warnings(revision.warnings + translation.warnings),
+        )
 
     def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
         """See `musicgate.hookspecs.poll_request`."""
@@ -80,10 +87,22 @@ class ProviderPlugin:
     def parse(
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
-        """See `musicgate.hookspecs.parse_response`."""
+        """See `musicgate.hookspecs.parse_response`. What the answer says is cut to what a job may hold."""
+        if bounds.is_too_wide(response.body):
+            message = f"the vendor's answer (HTTP {response.status}) holds more than {bounds.MAX_BODY_VALUES:,} values"
+            failure = Failure(reason=FailureClass.PROTOCOL, message=message)
+            raise ProviderError(failure, status=response.status, maybe_accepted=True)
         arguments = {"step": step, "response": response, "job": job, "settings": settings}
         answer: object = self._call("parse_response", (JobUpdate, HttpRequest), arguments)
-        return cast("JobUpdate | HttpRequest", answer)
+        if isinstance(answer, HttpRequest):
+            return answer
+        try:
+            return bounded_update(cast("JobUpdate", answer), job)
+        except ProviderError:
+            raise
+        except Exception as exc:
+            message = f"parse_response returned a JobUpdate with fields of the wrong type: {exc}"
+            raise PluginError(self.name, cut_text(message, bounds.MAX_MESSAGE_CHARS)) from exc
 
     def map_status(self, native_status: str | None) -> JobState | None:
         """See `musicgate.hookspecs.map_status`; None in gives None out."""
@@ -96,7 +115,9 @@ class ProviderPlugin:
     ) -> CallbackClaim:
         """See `musicgate.hookspecs.parse_callback`."""
         arguments = {"headers": headers, "body": body, "settings": settings, "now": now}
-        return self._call("parse_callback", CallbackClaim, arguments)
+        claim = self._call("parse_callback", CallbackClaim, arguments)
+        usable = claim.native_id is None or len(claim.native_id) <= bounds.MAX_ID_CHARS
+        return claim if usable else attrs.evolve(claim, native_id=None)
 
     def emulator(self, options: EmulatorOptions) -> Emulator:
         """See `musicgate.hookspecs.emulator`."""
@@ -133,10 +154,20 @@ class ProviderPlugin:
     ) -> _Answer | None:
         try:
             answer = self._hooks[hook](**arguments)
-        except (RequestError, ProviderError, PluginError):
+        except ProviderError as error:
+            if isinstance(
+                error.failure, Failure
+            ):  # else the kit for plugins says so, and the gateway fails as it does
+                error.failure = bounded_failure(error.failure)
+                error.args = (error.failure.message,)
+            raise
+        except (RequestError, PluginError):
             raise
         except Exception as exc:
-            raise PluginError(self._culprit(hook, exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
+            words = cut_text(str(exc), bounds.MAX_MESSAGE_CHARS)
+            raise PluginError(
+                self._culprit(hook, exc), f"{hook} raised {type(exc).__name__}: {words}"
+            ) from exc
         if answer is not None and not isinstance(answer, wanted):
             raise PluginError(self.name, f"{hook} returned a {type(answer).__name__}")
         return cast("_Answer | None", answer)

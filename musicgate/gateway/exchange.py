@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import attrs
 
+from musicgate.bounds import LARGE_ANSWER_BYTES
 from musicgate.errors import PluginError, ProviderError, RequestError
+from musicgate.gateway.apart import apart
 from musicgate.hookspecs import Step
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugins import failure_of
@@ -50,7 +53,10 @@ async def _converse(
     response = await _send(context, live, step, request)
     for further in range(_MAX_FURTHER_CALLS + 1):
         try:
-            answer = live.plugin.parse(step, response, job, live.settings)
+            answer = await apart(
+                functools.partial(live.plugin.parse, step, response, job, live.settings),
+                is_large=len(response.body) > LARGE_ANSWER_BYTES,
+            )
         except (PluginError, RequestError) as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):

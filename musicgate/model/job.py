@@ -47,6 +47,8 @@ class WarningCode(StrEnum):
     UNKNOWN_KEY = "unknown_key"
     NOT_APPLIED = "not_applied"
     CHANGED = "changed"
+    #: There was more than is kept; the message says how much.
+    LEFT_OUT = "left_out"
 
 
 @attrs.frozen(kw_only=True)
