@@ -66,8 +66,10 @@ MAX_RETRY_AFTER_S: Final = 7 * 86_400.0
 
 # --------------------------------------------------------------------------------------------------- store
 
-#: Bytes of job documents in one page of a list. A page holds one job at least.
-MAX_PAGE_BYTES: Final = 2_000_000
+#: Bytes of stored jobs in one page of a list that is shown. A page holds one job at least.
+MAX_PAGE_BYTES: Final = 1_000_000
+#: The same for the pages in which all open jobs are read.
+MAX_OPEN_PAGE_BYTES: Final = 32_000_000
 #: From this size on a stored document is read on a thread.
 LARGE_DOC_BYTES: Final = 64 * 1024
 

@@ -202,9 +202,8 @@ async def test_messages_survive_a_new_start(tmp_path: Path) -> None:
 async def test_what_is_due_is_found_in_the_index_alone_but_for_what_is_sent(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         statements: list[str] = []
-        store._reader.set_trace_callback(statements.append)
+        await store._reader.on_thread(lambda connection: connection.set_trace_callback(statements.append))
         await store.outbox.pending(5, except_ids=["a"], except_origins=["b", "c"])
-        store._reader.set_trace_callback(None)
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         plan = connection.execute(f"EXPLAIN QUERY PLAN {statements[-1]}").fetchall()
         of_job = connection.execute(f"EXPLAIN QUERY PLAN {sqlite_outbox._OF_JOB}", ("m1",)).fetchall()

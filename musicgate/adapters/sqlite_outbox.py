@@ -4,14 +4,16 @@ It writes through the job store's thread, so that a message is stored in the sam
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import attrs
 
 from musicgate import delivery as rules
+from musicgate.adapters import rows
 from musicgate.adapters.group_commit import GroupWriter
+from musicgate.adapters.sqlite_reader import SqliteReader
 from musicgate.adapters.sqlite_statements import column, microseconds
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.model import Delivery
@@ -20,8 +22,8 @@ _ADD: Final = "INSERT INTO webhook_deliveries (id, job_id, origin, next_try_at_u
 _REPLACE: Final = (
     "UPDATE webhook_deliveries SET next_try_at_us = ?, version = ?, doc = ? WHERE id = ? AND version = ?"
 )
-_OF_JOB: Final = "SELECT doc FROM webhook_deliveries WHERE job_id = ? ORDER BY id"
-_GET: Final = "SELECT doc FROM webhook_deliveries WHERE id = ?"
+_OF_JOB: Final = "SELECT id, doc FROM webhook_deliveries WHERE job_id = ? ORDER BY id"
+_GET: Final = "SELECT id, doc FROM webhook_deliveries WHERE id = ?"
 _DELETE_OF_JOB: Final = "DELETE FROM webhook_deliveries WHERE job_id = ?"
 _DISABLE: Final = "INSERT OR IGNORE INTO disabled_webhooks (account, url, disabled_at_us) VALUES (?, ?, ?)"
 _ENABLE: Final = "DELETE FROM disabled_webhooks WHERE account = ? AND url = ?"
@@ -31,10 +33,10 @@ _IS_DISABLED: Final = "SELECT 1 FROM disabled_webhooks WHERE account = ? AND url
 class SqliteOutbox:
     """Messages to webhooks, beside the jobs that they are about."""
 
-    def __init__(self, writer: GroupWriter, read: Callable[..., list[tuple[Any, ...]]]) -> None:
-        """Share the job store's writer and its way to read."""
+    def __init__(self, writer: GroupWriter, reader: SqliteReader) -> None:
+        """Share the job store's writer and reader."""
         self._writer = writer
-        self._read = read
+        self._reader = reader
 
     async def replace(self, old: Delivery, new: Delivery) -> Delivery | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
@@ -48,25 +50,38 @@ class SqliteOutbox:
 
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
-        rows = self._read(_GET, column(message_id))
-        return load_delivery(rows[0][0]) if rows else None
+        found = await self._reader.by_key(_GET, column(message_id))
+        return rows.loaded(message_id, found[0][1], load_delivery, "the message") if found else None
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
-        """The messages about a job, oldest first."""
-        return [load_delivery(doc) for (doc,) in self._read(_OF_JOB, column(job_id))]
+        """The messages about a job, oldest first. A row that cannot be read is logged and left out."""
+        found = await self._reader.by_key(_OF_JOB, column(job_id))
+        return list(rows.readable(found, load_delivery, "the message"))
 
     async def pending(
         self, limit: int, *, except_ids: Collection[str] = (), except_origins: Collection[str] = ()
     ) -> Sequence[Delivery]:
-        """Messages that are to be sent, those that are due first come first."""
+        """Messages that are to be sent, those that are due first come first. A row that cannot be read is logged and left out."""
         # Only question marks get into the text; every value is bound.
         statement = (
-            "SELECT doc FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"  # noqa: S608
+            "SELECT id, doc FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"  # noqa: S608
             f" AND id NOT IN ({_marks(except_ids)}) AND origin NOT IN ({_marks(except_origins)})"
-            " ORDER BY next_try_at_us, id LIMIT ?"
+            " ORDER BY next_try_at_us, id LIMIT ? OFFSET ?"
         )
-        rows = self._read(statement, *map(column, except_ids), *map(column, except_origins), limit)
-        return [load_delivery(doc) for (doc,) in rows]
+        excepted = (*map(column, except_ids), *map(column, except_origins))
+
+        def read(connection: sqlite3.Connection) -> list[Delivery]:
+            found: list[Delivery] = []
+            seen = 0
+            while missing := limit - len(found):
+                page = connection.execute(statement, (*excepted, missing, seen)).fetchall()
+                found += rows.readable(page, load_delivery, "the message")
+                if len(page) < missing:
+                    break
+                seen += len(page)
+            return found
+
+        return await self._reader.on_thread(read)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Note that an account's address wants no more messages."""
@@ -80,7 +95,7 @@ class SqliteOutbox:
 
     async def is_disabled(self, account: str, url: str) -> bool:
         """True if that address wants no more messages of the account."""
-        return bool(self._read(_IS_DISABLED, column(account), column(url)))
+        return bool(await self._reader.by_key(_IS_DISABLED, column(account), column(url)))
 
 
 def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
@@ -94,9 +109,9 @@ def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
     ]
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert(connection: sqlite3.Connection, messages: Sequence[tuple[Any, ...]]) -> None:
     """Store new messages, in the transaction that is open."""
-    connection.executemany(_ADD, rows)
+    connection.executemany(_ADD, messages)
 
 
 def delete_of_job(connection: sqlite3.Connection, job_id: str) -> None:

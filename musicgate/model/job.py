@@ -204,9 +204,11 @@ class JobQuery:
         model: only jobs that asked for this model, as the caller spelled it.
         before: only jobs older than this moment and id: where the last page ended.
         limit: how many at the most.
+        max_bytes: the page ends before the stored jobs in it have more bytes together; one job always fits. None = no such end.
     """
 
     states: tuple[JobState, ...] = ()
     model: str | None = None
     before: tuple[datetime, str] | None = None
     limit: int = 20
+    max_bytes: int | None = None
