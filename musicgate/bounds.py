@@ -37,7 +37,7 @@ LARGE_BODY_BYTES: Final = 16 * 1024
 # ---------------------------------------------------------------------------------------- vendors' answers
 
 #: From this size on a vendor's answer is read on a thread.
-LARGE_ANSWER_BYTES: Final = 256 * 1024
+LARGE_ANSWER_BYTES: Final = 32 * 1024
 #: Vendors make one to four tracks per request.
 MAX_TRACKS: Final = 32
 #: Warnings from one source: the request itself, a translation, an answer. And of a job in all.
