@@ -10,6 +10,8 @@ import json
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from musicgate import bounds
+from musicgate.bounds import cut_json
 from musicgate.model import AttemptOutcome, JobState
 from musicgate.pricing import NANOS_PER_CENT, NANOS_PER_USD
 
@@ -185,8 +187,8 @@ def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
     try:
         value: object = json.loads(text)
     except ValueError:
-        return {"text": text}
-    return value
+        value = {"text": text}
+    return cut_json(value, max_values=bounds.MAX_KEPT_VALUES, max_chars=bounds.MAX_KEPT_CHARS)
 
 
 def usd_text(nanos: int) -> str:

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 from cattrs import BaseValidationError, Converter, transform_error
 
+from musicgate import bounds
 from musicgate.errors import RequestError, StorageError
-from musicgate.model import Delivery, Job, JobEvent, JsonObject, JsonValue, MusicRequest
+from musicgate.model import Delivery, Job, JobEvent, JsonObject, JsonValue, MusicRequest, WarningCode
 
 _T = TypeVar("_T")
 
@@ -64,7 +65,7 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
         blocks: names of the option blocks that somebody reads (``suno``, ``elevenlabs``, ...).
 
     Returns:
-        The wish. Top-level keys that nobody knows stand in ``unknown_keys``, in the order in which they were sent.
+        The wish. The first top-level keys that nobody knows stand in ``unknown_keys``, in the order in which they were sent.
 
     Raises:
         RequestError: ``validation_error``, when a field has another type than the schema says.
@@ -75,9 +76,11 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
             known[name] = _renamed(wire, body[wire], fields)
     known.setdefault("model", "")
     known["blocks"] = {name: body[name] for name in body if name in blocks}
+    unknown = [name for name in body if not (name in _REQUEST_FIELDS or name in _OBJECTS or name in blocks)]
     known["unknown_keys"] = [
-        name for name in body if not (name in _REQUEST_FIELDS or name in _OBJECTS or name in blocks)
+        bounds.cut_text(name, bounds.MAX_NAME_CHARS) for name in unknown[: bounds.MAX_WARNINGS]
     ]
+    known["more_unknown_keys"] = max(0, len(unknown) - bounds.MAX_WARNINGS)
     try:
         return _CONVERTER.structure(known, MusicRequest)
     except BaseValidationError as exc:
@@ -95,10 +98,12 @@ def dump_job(job: Job) -> str:
 def load_job(text: str) -> Job:
     """The job that `dump_job` wrote; keys that a newer version added are passed over.
 
+    A job from before there were bounds may be of any size; of its lists, what there is room for today is read.
+
     Raises:
         StorageError: the text is something else.
     """
-    return _load(text, Job)
+    return _load(text, Job, None if len(text) <= bounds.LARGE_DOC_BYTES else _cut_lists)
 
 
 def dump_event(event: JobEvent) -> str:
@@ -135,12 +140,33 @@ def _dump(value: Job | JobEvent | Delivery) -> str:
     return json.dumps(_CONVERTER.unstructure(value), separators=(",", ":"), default=_plain)
 
 
-def _load(text: str, kind: type[_T]) -> _T:
+def _load(text: str, kind: type[_T], prepare: Callable[[dict[str, Any]], JsonObject] | None = None) -> _T:
     try:
-        return _CONVERTER.structure(_read_object(json.loads(text), None), kind)
+        value: Any = _read_object(json.loads(text), None)
+        return _CONVERTER.structure(value if prepare is None else prepare(value), kind)
     except (ValueError, RecursionError, BaseValidationError) as exc:
         reason = _first_reason(exc) if isinstance(exc, BaseValidationError) else "it is no JSON object"
         raise StorageError(f"a stored {kind.__name__} cannot be read: {reason}") from exc
+
+
+def _cut_lists(doc: dict[str, Any]) -> JsonObject:
+    cut = dict(doc)
+    warnings, tracks, request = doc.get("warnings"), doc.get("tracks"), doc.get("request")
+    if isinstance(warnings, list) and len(warnings) > bounds.MAX_JOB_WARNINGS:
+        more = f"{bounds.and_more(len(warnings) - bounds.MAX_JOB_WARNINGS)} warnings"
+        rest = {"code": WarningCode.LEFT_OUT, "path": [], "message": more}
+        cut["warnings"] = [*warnings[: bounds.MAX_JOB_WARNINGS], rest]
+    if isinstance(tracks, list):
+        cut["tracks"] = [
+            track
+            for place, track in enumerate(tracks)
+            if place < bounds.MAX_TRACKS or (isinstance(track, dict) and "asset" in track)
+        ]
+    if isinstance(request, dict) and isinstance(unknown := request.get("unknown_keys"), list):
+        named = unknown[: bounds.MAX_WARNINGS]
+        more_keys = request.get("more_unknown_keys", 0) + len(unknown) - len(named)
+        cut["request"] = {**request, "unknown_keys": named, "more_unknown_keys": more_keys}
+    return cut
 
 
 def _plain(value: object) -> object:

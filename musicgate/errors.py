@@ -102,9 +102,17 @@ class RequestError(MusicgateError):
 
 
 class InvalidRequestError(RequestError):
-    """The body breaks the schema; ``violations`` are in schema order."""
+    """The body breaks the schema.
 
-    def __init__(self, violations: Sequence[Violation]) -> None:
+    Attributes:
+        violations: the first ones, in schema order.
+        left_out: how many more were found.
+        is_counted: False where even more were left uncounted.
+    """
+
+    def __init__(
+        self, violations: Sequence[Violation], *, left_out: int = 0, is_counted: bool = True
+    ) -> None:
         """Summarise the first violation as the message."""
         first = violations[0]
         dotted = ".".join(str(part) for part in first.path)
@@ -112,6 +120,8 @@ class InvalidRequestError(RequestError):
             "validation_error", f"{first.message} at {dotted}" if dotted else first.message, path=first.path
         )
         self.violations = tuple(violations)
+        self.left_out = left_out
+        self.is_counted = is_counted
 
 
 class UnsupportedOptionError(RequestError):

@@ -165,6 +165,9 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
     A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an answer that says
     nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as it was.
 
+    An answer of more than 32 kB is read on another thread, so that it holds up nobody else. Of what is returned, a job keeps what there is
+    room for: 32 tracks, 50 warnings, texts and further facts of some length.
+
     Raises:
         ProviderError: and nothing else, whatever the bytes.
     """

@@ -125,7 +125,11 @@ class Outbox(Protocol):
 
 
 class JobStore(Protocol):
-    """Jobs and their events, durable when the call returns. One writer wins: see `replace`."""
+    """Jobs and their events, durable when the call returns. One writer wins: see `replace`.
+
+    A row that cannot be read costs itself and no other: `get` raises a `StorageError` that names it, and whatever gives several values
+    logs it and leaves it out.
+    """
 
     @property
     def outbox(self) -> Outbox:
@@ -136,7 +140,7 @@ class JobStore(Protocol):
     ) -> IdempotencyClaim | None:
         """Store a new job, and the use of its idempotency key with it: both or neither.
 
-        A caller that is cancelled while it waits cannot know whether the job was stored.
+        A caller that is cancelled while it waits cannot know whether the job was stored: the write goes on. That holds for every write.
 
         Returns:
             None; or the earlier claim of the same account, route and key, and then nothing was stored.
@@ -164,7 +168,7 @@ class JobStore(Protocol):
         """The newest job of the account with that native id."""
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
-        """Unfinished jobs with an id greater than ``after_id``, in the order of their ids."""
+        """Unfinished jobs with an id greater than ``after_id``, in the order of their ids; fewer where they are large, none at the end."""
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of unfinished jobs, of one account or of all."""

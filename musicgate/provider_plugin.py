@@ -13,10 +13,13 @@ from typing import TYPE_CHECKING, TypeVar, cast
 
 import attrs
 
+from musicgate import bounds
+from musicgate.bounds import cut_text
 from musicgate.errors import MusicgateError, PluginError, ProviderError, RequestError
 from musicgate.hookspecs import CallbackClaim, Revision, Step, Translation
-from musicgate.model import Failure, JobState, JobUpdate, Provider
+from musicgate.model import Failure, FailureClass, JobState, JobUpdate, Provider
 from musicgate.plugin_values import fault_of
+from musicgate.vendor_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
@@ -77,7 +80,11 @@ class ProviderPlugin:
             "provider": self.provider,
         }
         translation: Translation = self._call("translate_request", Translation, arguments)
-        return attrs.evolve(translation, warnings=revision.warnings + translation.warnings)
+        return attrs.evolve(
+            translation,
+            native_model=cut_text(translation.native_model, bounds.MAX_CODE_CHARS),
+            warnings=bounded_warnings(revision.warnings + translation.warnings),
+        )
 
     def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
         """See `musicgate.hookspecs.poll_request`."""
@@ -90,10 +97,22 @@ class ProviderPlugin:
     def parse(
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
-        """See `musicgate.hookspecs.parse_response`."""
+        """See `musicgate.hookspecs.parse_response`. What the answer says is cut to what a job may hold."""
+        if bounds.is_too_wide(response.body):
+            message = f"the vendor's answer (HTTP {response.status}) holds more than {bounds.MAX_BODY_VALUES:,} values"
+            failure = Failure(reason=FailureClass.PROTOCOL, message=message)
+            raise ProviderError(failure, status=response.status, maybe_accepted=True)
         arguments = {"step": step, "response": response, "job": job, "settings": settings}
         answer: object = self._call("parse_response", (JobUpdate, HttpRequest), arguments)
-        return cast("JobUpdate | HttpRequest", answer)
+        if isinstance(answer, HttpRequest):
+            return answer
+        try:
+            return bounded_update(cast("JobUpdate", answer), job)
+        except ProviderError:
+            raise
+        except Exception as exc:
+            message = f"parse_response returned a JobUpdate with fields of the wrong type: {exc}"
+            raise PluginError(self.name, cut_text(message, bounds.MAX_MESSAGE_CHARS)) from exc
 
     def map_status(self, native_status: str | None) -> JobState | None:
         """See `musicgate.hookspecs.map_status`; None in gives None out."""
@@ -106,7 +125,9 @@ class ProviderPlugin:
     ) -> CallbackClaim:
         """See `musicgate.hookspecs.parse_callback`."""
         arguments = {"headers": headers, "body": body, "settings": settings, "now": now}
-        return self._call("parse_callback", CallbackClaim, arguments)
+        claim = self._call("parse_callback", CallbackClaim, arguments)
+        usable = claim.native_id is None or len(claim.native_id) <= bounds.MAX_ID_CHARS
+        return claim if usable else attrs.evolve(claim, native_id=None)
 
     def emulator(self, options: EmulatorOptions) -> Emulator:
         """See `musicgate.hookspecs.emulator`."""
@@ -162,9 +183,22 @@ def _guarded(hook: str, culprit: Callable[[BaseException], str]) -> Iterator[Non
         if isinstance(exc, _RAISES.get(hook, ())):
             fault = _error_fault(exc)
             if fault is None:
-                raise
+                raise _bounded(exc) from exc.__cause__
             raise PluginError(culprit(exc), f"{hook} raised a {type(exc).__name__} with {fault}") from exc
-        raise PluginError(culprit(exc), f"{hook} raised {type(exc).__name__}: {exc}") from exc
+        words = cut_text(str(exc), bounds.MAX_MESSAGE_CHARS)
+        raise PluginError(culprit(exc), f"{hook} raised {type(exc).__name__}: {words}") from exc
+
+
+def _bounded(error: BaseException) -> BaseException:
+    """The error, or one with shorter texts in its place."""
+    if not isinstance(error, ProviderError):
+        return error
+    failure = bounded_failure(error.failure)
+    if failure == error.failure:
+        return error
+    return ProviderError(
+        failure, status=error.status, maybe_accepted=error.maybe_accepted, is_final=error.is_final
+    )
 
 
 def _error_fault(error: BaseException) -> str | None:

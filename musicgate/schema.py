@@ -12,10 +12,11 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
 import musicgate_schemas
+from musicgate import bounds
 from musicgate.errors import InvalidRequestError, PluginError, Violation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from jsonschema.exceptions import ValidationError
 
@@ -79,34 +80,46 @@ class SchemaValidator:
         """Compile; a schema that is no JSON Schema raises ``SchemaError``."""
         Draft202012Validator.check_schema(schema)
         self.schema = schema
+        self._places = {name: place for place, name in enumerate(schema.get("properties", {}))}
         self._reference = Draft202012Validator(schema)
         self._fast_yes: Callable[[Any], bool] | None = None
         if jsonschema_rs is not None:
             self._fast_yes = jsonschema_rs.Draft202012Validator(schema).is_valid
 
+    @property
+    def properties(self) -> Collection[str]:
+        """Names of the properties that the schema describes, in its order."""
+        return self._places.keys()
+
     def check(self, value: JsonValue) -> None:
         """Return if the value is valid.
 
         Raises:
-            InvalidRequestError: with every violation, in schema order.
+            InvalidRequestError: with the first violations, in schema order, and how many more there are.
         """
         if self._fast_yes is not None and self._fast_yes(value):
             return
-        violations = self.violations(value)
-        if violations:
-            raise InvalidRequestError(violations)
+        found = self._find(value, bounds.MAX_COUNTED_VIOLATIONS)
+        if found:
+            raise InvalidRequestError(
+                found[: bounds.MAX_VIOLATIONS],
+                left_out=max(0, len(found) - bounds.MAX_VIOLATIONS),
+                is_counted=len(found) < bounds.MAX_COUNTED_VIOLATIONS,
+            )
 
     def violations(self, value: JsonValue) -> tuple[Violation, ...]:
         """Every place where the value breaks the schema, in schema order, each with the first rule that it breaks; empty when it is valid."""
-        places = {name: place for place, name in enumerate(self.schema.get("properties", {}))}
+        return tuple(self._find(value, None))
+
+    def _find(self, value: JsonValue, limit: int | None) -> list[Violation]:
         found: dict[tuple[str | int, ...], Violation] = {}
         for violation in _violations(self._reference.iter_errors(value)):
             found.setdefault(violation.path, violation)
-        return tuple(
-            sorted(
-                found.values(),
-                key=lambda violation: places.get(violation.path[0], 0) if violation.path else -1,
-            )
+            if len(found) == limit:
+                break
+        return sorted(
+            found.values(),
+            key=lambda violation: self._places.get(violation.path[0], 0) if violation.path else -1,
         )
 
 
@@ -179,7 +192,10 @@ def _violations(errors: Iterable[ValidationError]) -> Iterator[Violation]:
 
 def _violation(path: tuple[str | int, ...], keyword: str, message: str, limit: object) -> Violation:
     code = _CODES.get(keyword, "invalid")
-    return Violation(path=path, message=message, keyword=keyword, code=code, params={keyword: limit})
+    shown = tuple(
+        bounds.cut_text(part, bounds.MAX_NAME_CHARS) if isinstance(part, str) else part for part in path
+    )
+    return Violation(path=shown, message=message, keyword=keyword, code=code, params={keyword: limit})
 
 
 def _sentence(keyword: str, limit: object) -> str:

@@ -19,8 +19,8 @@ PLUGINS = ("apiin_one", "elevenlabs", "minimax", "suno_kie")
 
 #: Values and pure rules: clock, ids and randomness come in as arguments.
 PURE_MODULES = (
-    *("audio", "delivery", "emulation", "errors", "hookspecs", "lifecycle", "model"),
-    *("pricing", "reading", "routing", "wire"),
+    *("audio", "bounds", "delivery", "emulation", "errors", "hookspecs", "lifecycle", "model"),
+    *("pricing", "reading", "request_bounds", "routing", "vendor_bounds", "wire"),
 )
 
 #: What touches the world outside; a pure module or a plugin imports none of it.

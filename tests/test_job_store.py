@@ -27,6 +27,7 @@ from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.adapters.tables import metadata
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import (
+    Asset,
     Attempt,
     AttemptOutcome,
     EventKind,
@@ -37,8 +38,11 @@ from musicgate.model import (
     JobState,
     Meter,
     MusicRequest,
+    OptionWarning,
     PriceLine,
+    Track,
     Usage,
+    WarningCode,
 )
 from musicgate.ports import JobStore
 from musicgate.testing.memory_store import MemoryJobStore
@@ -380,6 +384,81 @@ async def test_trouble_of_the_memory_store_stores_nothing() -> None:
     await store.ping()
 
 
+async def damage(store: JobStore, *job_ids: str) -> None:
+    """Spoil what is stored about these jobs and their first events."""
+    if isinstance(store, MemoryJobStore):
+        for job_id in job_ids:
+            store._jobs[job_id] = "{}"
+            store._events[job_id][0] = "{}"
+        return
+    assert isinstance(store, SqliteJobStore)
+    for job_id in job_ids:
+        await run_on_writer(store, f"UPDATE jobs SET doc = '{{}}' WHERE id = '{job_id}'")  # noqa: S608 - our own
+        await run_on_writer(
+            store,
+            f"UPDATE job_events SET doc = '{{}}' WHERE job_id = '{job_id}' AND number = 1",  # noqa: S608 - our own
+        )
+
+
+async def test_a_damaged_row_costs_itself_and_no_other(
+    store: JobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 7):
+        await store.add(make_job(f"m{number}", age_s=-number), [make_event("a"), make_event("b")])
+    await damage(store, "m6", "m5", "m2")
+    listed = await store.list_jobs("default", JobQuery(limit=3))
+    assert [job.id for job in listed] == ["m4", "m3", "m1"]
+    assert [job.id for job in await store.list_jobs("default", JobQuery(limit=2))] == ["m4", "m3"]
+    assert [job.id for job in await store.open_jobs("", 9)] == ["m1", "m3", "m4"]
+    assert await store.events("m6") == [(2, make_event("b"))]
+    assert await store.events("m6", 0, 1) == [(2, make_event("b"))]
+    with pytest.raises(StorageError, match="the job m6: a stored Job cannot be read"):
+        await store.get("m6")
+    assert "m6 is left out" in caplog.text
+
+
+async def test_a_page_of_large_jobs_is_short_but_never_empty(store: JobStore) -> None:
+    for number in range(1, 6):
+        job = attrs.evolve(make_job(f"m{number}", age_s=-number), native_status="x" * 10_000)
+        await store.add(job, [])
+    query = JobQuery(limit=4, max_bytes=25_000)
+    page = await store.list_jobs("default", query)
+    assert [job.id for job in page] == ["m5", "m4"]
+    place = (page[-1].created_at, page[-1].id)
+    assert [job.id for job in await store.list_jobs("default", attrs.evolve(query, before=place))] == [
+        *("m3", "m2"),
+    ]
+    assert [job.id for job in await store.list_jobs("default", attrs.evolve(query, max_bytes=1))] == ["m5"]
+    assert len(await store.list_jobs("default", JobQuery(limit=4))) == 4
+
+
+async def test_a_job_from_before_there_were_bounds_is_read_cut(store: JobStore) -> None:
+    warnings = tuple(
+        OptionWarning(code=WarningCode.UNKNOWN_KEY, path=(f"k{number}",), message="not known")
+        for number in range(9_000)
+    )
+    tracks = tuple(
+        Track(index=number, native_id=f"t{number}", audio_url="https://a.test/") for number in range(900)
+    )
+    kept = Asset(name="m1/900.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=1, duration_s=1.0)
+    request = MusicRequest(model="suno/v4", unknown_keys=tuple(f"k{number}" for number in range(9_000)))
+    old = attrs.evolve(
+        make_job(),
+        warnings=warnings,
+        tracks=(*tracks, Track(index=900, asset=kept)),
+        request=request,
+        native_response={"a": 1},
+    )
+    await store.add(old, [])
+    read = await store.get("m1")
+    assert read is not None
+    assert read.warnings[:200] == warnings[:200]
+    assert [warning.message for warning in read.warnings[200:]] == ["and 8,800 more warnings"]
+    assert [track.index for track in read.tracks] == [*range(32), 900]
+    assert (len(read.request.unknown_keys), read.request.more_unknown_keys) == (50, 8_950)
+    assert await store.list_jobs("default", JobQuery()) == [read]
+
+
 # ------------------------------------------------------------------------------------------------ on SQLite
 
 
@@ -522,6 +601,96 @@ async def test_a_locked_database_is_given_up_on_and_works_later(
         await store.add(make_job(), [])
 
 
+async def test_reads_go_on_while_another_program_writes(sqlite_store: SqliteJobStore, tmp_path: Path) -> None:
+    await sqlite_store.add(make_job(), [])
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await sqlite_store.get("m1") == make_job()
+        assert await sqlite_store.list_jobs("default", JobQuery()) == [make_job()]
+        other.execute("ROLLBACK")
+
+
+async def test_a_database_that_is_kept_from_readers_holds_up_the_caller_and_nobody_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await store.add(make_job(), [])
+
+        class BusyConnection:
+            """What a reader hears while a log is being recovered."""
+
+            def __init__(self) -> None:
+                self.asked = 0
+
+            def execute(self, *_: Any) -> Any:
+                self.asked += 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = 261  # SQLITE_BUSY_RECOVERY
+                raise error
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        quick, busy = store._reader._quick, BusyConnection()
+        monkeypatch.setattr(store._reader, "_quick", busy)
+        assert await store.get("m1") == make_job()
+        assert busy.asked == 1
+        monkeypatch.setattr(store._reader, "_quick", quick)
+
+
+async def test_the_event_loop_goes_on_while_a_long_read_runs(sqlite_store: SqliteJobStore) -> None:
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        is_held.set()
+        gate.wait(10)
+
+    await sqlite_store.add(make_job(), [make_event()])
+    holding = asyncio.create_task(sqlite_store._reader.on_thread(hold))
+    await asyncio.to_thread(is_held.wait)
+    long = [
+        asyncio.create_task(asyncio.wait_for(read, 10))
+        for read in (
+            sqlite_store.list_jobs("default", JobQuery()),
+            sqlite_store.open_jobs("", 10),
+            sqlite_store.count_open(),
+            sqlite_store.spent_usd_nanos("default", NOW),
+            sqlite_store.finished_jobs(None, NOW, 10),
+            sqlite_store.events("m1"),
+            sqlite_store.outbox.pending(10),
+        )
+    ]
+    await asyncio.sleep(0)
+    assert await sqlite_store.get("m1") == make_job()
+    assert await sqlite_store.find_claim("default", "r", "k") is None
+    assert await sqlite_store.outbox.get("msg") is None
+    assert not any(read.done() for read in long)
+    gate.set()
+    await asyncio.gather(holding, *long)
+
+
+async def test_a_closed_store_reads_nothing(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await store.list_jobs("default", JobQuery())
+    for read in (store.get("m1"), store.list_jobs("default", JobQuery())):
+        with pytest.raises(StorageError):
+            await read
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("INSERT INTO store_check VALUES (1, x''), (1, x'')", "it is already stored"),
+        ("INSERT INTO store_check VALUES (1, NULL)", "it breaks a rule of the tables"),
+    ],
+)
+async def test_a_broken_rule_of_the_tables_is_not_called_already_stored(
+    sqlite_store: SqliteJobStore, statement: str, reason: str
+) -> None:
+    with pytest.raises(StorageError, match=reason):
+        await run_on_writer(sqlite_store, statement)
+
+
 async def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"these are holiday pictures" * 100)
@@ -545,7 +714,7 @@ async def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -
 async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) -> None:
     await sqlite_store.add(make_job(), [])
     await run_on_writer(sqlite_store, "UPDATE jobs SET doc = substr(doc, 1, 20)")
-    with pytest.raises(StorageError, match="a stored Job cannot be read"):
+    with pytest.raises(StorageError, match="the job m1: a stored Job cannot be read"):
         await sqlite_store.get("m1")
 
 
@@ -558,7 +727,8 @@ async def test_a_damaged_row_does_not_hide_the_open_jobs_behind_it(
     assert [job.id for job in await sqlite_store.open_jobs("", 2)] == ["m3", "m5"]
     assert [job.id for job in await sqlite_store.open_jobs("m5", 2)] == ["m6"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        *("the open job m1 is left alone", "the open job m2 is left alone", "the open job m4 is left alone"),
+        f"the open job {job_id} is left out: a stored Job cannot be read: a field is missing @ $.id"
+        for job_id in ("m1", "m2", "m4")
     ]
 
 
@@ -618,6 +788,109 @@ async def test_when_the_commit_fails_everybody_hears_of_it_and_the_next_group_wo
     await writer.write(lambda connection: connection.execute(insert).close())
     assert await writer.write(lambda db: db.execute("SELECT count(*) FROM t").fetchall()) == [(1,)]
     await writer.close()
+
+
+class StuckConnection(sqlite3.Connection):
+    """A connection that can neither commit nor be closed."""
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            raise MemoryError
+        return super().execute(sql, *arguments)
+
+    def close(self) -> None:
+        raise sqlite3.OperationalError("unable to close due to unfinalized statements")
+
+
+def out_of_memory(*_: Any) -> Any:
+    raise MemoryError
+
+
+def stop_iteration(_: sqlite3.Connection) -> None:
+    raise StopIteration
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[GroupWriter]:
+    ready = GroupWriter(lambda: sqlite3.connect(tmp_path / "plain.db", isolation_level=None))
+    yield ready
+    await ready.close()
+
+
+async def answer_of(writer: GroupWriter) -> Any:
+    return await asyncio.wait_for(writer.write(lambda db: db.execute("SELECT 1").fetchall()), 5)
+
+
+async def test_a_connection_that_cannot_be_closed_does_not_end_the_writer(tmp_path: Path) -> None:
+    kinds: list[Any] = [StuckConnection, sqlite3.Connection]
+
+    def connect() -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(
+            tmp_path / "plain.db", isolation_level=None, factory=kinds.pop(0)
+        )
+        return connection
+
+    writer = GroupWriter(connect)
+    with pytest.raises(MemoryError):
+        await answer_of(writer)
+    assert await answer_of(writer) == [(1,)]
+    await writer.close()
+
+
+@pytest.mark.parametrize("place", ["_gather", "_commit"])
+async def test_no_memory_anywhere_in_the_writer_is_told_and_survived(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, place, out_of_memory)
+        with pytest.raises(MemoryError):
+            await answer_of(writer)
+    assert await answer_of(writer) == [(1,)]
+
+
+async def test_answers_that_cannot_be_handed_over_at_once_are_handed_over_later(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_HAND_OVER_PAUSE_S", 0.01)
+    loop, tries = asyncio.get_running_loop(), []
+    hand_over = loop.call_soon_threadsafe
+
+    def call_soon(*arguments: Any, **options: Any) -> Any:
+        tries.append(arguments)
+        return out_of_memory() if len(tries) < 3 else hand_over(*arguments, **options)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", call_soon)
+    assert await answer_of(writer) == [(1,)]
+    assert len(tries) >= 3
+
+
+async def test_one_answer_that_breaks_does_not_keep_the_others_waiting(writer: GroupWriter) -> None:
+    breaking = writer.write(stop_iteration)
+    first, second = await asyncio.wait_for(
+        asyncio.gather(breaking, answer_of(writer), return_exceptions=True), 5
+    )
+    assert str(first) == "the job store failed: StopIteration: "
+    assert second == [(1,)]
+
+
+async def test_a_writer_that_has_ended_refuses_at_once_and_leaves_nobody_waiting(writer: GroupWriter) -> None:
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        is_held.set()
+        gate.wait(10)
+
+    holding = asyncio.create_task(writer.write(hold))
+    await asyncio.to_thread(is_held.wait)
+    writer._waiting.put(None)  # the end, that nobody asked for
+    waiting = [asyncio.create_task(answer_of(writer)) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    await holding
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        assert str(answer) == "the job store's writer has ended; nothing was stored"
+    with pytest.raises(StorageError, match="the job store's writer has ended"):
+        await answer_of(writer)
 
 
 _ADD_UNTIL_KILLED = """
@@ -751,7 +1024,7 @@ async def test_a_migration_that_breaks_leaves_no_half_made_tables(
 async def test_every_question_is_answered_from_an_index_without_sorting(
     sqlite_store: SqliteJobStore, sql: str, values: tuple[str | int, ...], index: str
 ) -> None:
-    plan = sqlite_store._read(f"EXPLAIN QUERY PLAN {sql}", *values)
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {sql}", *values)
     assert len(plan) == 1
     assert index in plan[0][3]
 

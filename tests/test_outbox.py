@@ -235,13 +235,13 @@ async def test_messages_survive_a_new_start(tmp_path: Path) -> None:
 async def test_what_is_due_is_found_in_the_indexes_alone(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         statements: list[str] = []
-        store._reader.set_trace_callback(statements.append)
+        await store._reader.on_thread(lambda connection: connection.set_trace_callback(statements.append))
+        store._reader._quick.set_trace_callback(statements.append)
         await store.outbox.pending(5)
         await store.outbox.pending_of("a", 5, except_origins=["b", "c"])
         await store.outbox.accounts_due(NOW)
         await store.outbox.next_due(NOW)
         await store.outbox.of_job("m1")
-        store._reader.set_trace_callback(None)
     with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
         plans = [
             " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))

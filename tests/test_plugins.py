@@ -39,6 +39,7 @@ from musicgate.plugins import PluginHost, failure_of, load_plugins
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
 SETTINGS = ProviderSettings(base_url="https://one.test")
+NOW = datetime(2026, 11, 28, tzinfo=UTC)
 WISH = MusicRequest(model=MODEL, prompt="jazz")
 
 
@@ -408,7 +409,17 @@ class Playing(FakeVendor):
 
 def call(answer: object, hook: str) -> object:
     live = host_of(Playing(answer)).providers["one"]
-    job: Any = None
+    job = Job(
+        id="m1",
+        account="default",
+        generation_id="G-1",
+        request=WISH,
+        state=JobState.QUEUED,
+        created_at=NOW,
+        updated_at=NOW,
+        deadline_at=NOW,
+        callback_token="test-token-not-real",
+    )
     calls: dict[str, Any] = {
         "translate_request": lambda: live.translate(WISH, live.provider.offers[0], SETTINGS, None),
         "poll_request": lambda: live.poll(job, SETTINGS),

@@ -8,9 +8,11 @@ the group is stored and every caller is told so, also a caller whose answer depe
 
 import asyncio
 import contextlib
+import logging
 import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
@@ -19,6 +21,7 @@ import attrs
 from musicgate.errors import StorageError
 
 _T = TypeVar("_T")
+_logger = logging.getLogger(__name__)
 
 #: Bounds how long the first caller of a group waits for the others.
 _LARGEST_GROUP: Final = 512
@@ -34,22 +37,32 @@ _REASONS: Final = {
     sqlite3.SQLITE_BUSY: "another program keeps the database locked",
     sqlite3.SQLITE_LOCKED: "another program keeps the database locked",
     sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
-    sqlite3.SQLITE_CONSTRAINT: "it is already stored",
+    sqlite3.SQLITE_CONSTRAINT: "it breaks a rule of the tables",
 }
+#: Extended result codes that say more.
+_CLOSER_REASONS: Final = {
+    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "it is already stored",
+    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "it is already stored",
+}
+#: Seconds between tries to hand answers to the event loop while there is no memory for it.
+_HAND_OVER_PAUSE_S: Final = 0.5
 
 
 def reason(exc: sqlite3.Error) -> str:
     """What went wrong, in a few words for people, and SQLite's own words behind it."""
     # Errors of the Python module itself (a closed connection) carry no code of SQLite.
     code: int = getattr(exc, "sqlite_errorcode", 0)
-    return f"{_REASONS.get(code & 0xFF, 'the database refused')} ({exc})"
+    words = _CLOSER_REASONS.get(code) or _REASONS.get(code & 0xFF, "the database refused")
+    return f"{words} ({exc})"
 
 
-def explained(exc: Exception) -> Exception:
+def explained(exc: BaseException) -> Exception:
     """The error as a caller of the store shall see it: a `StorageError` with a sentence for whatever SQLite says."""
-    if not isinstance(exc, sqlite3.Error):
+    # A StopIteration cannot be an answer: whoever awaits it would take it for an end of its own.
+    if isinstance(exc, Exception) and not isinstance(exc, sqlite3.Error | StopIteration):
         return exc
-    error = StorageError(f"the job store failed: {reason(exc)}")
+    words = reason(exc) if isinstance(exc, sqlite3.Error) else f"{type(exc).__name__}: {exc}"
+    error = StorageError(f"the job store failed: {words}")
     error.__cause__ = exc
     return error
 
@@ -86,6 +99,7 @@ class GroupWriter:
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._is_closed = False
+        self._has_ended = False
         # A daemon: a program that ends without closing loses only writes whose callers have had no answer.
         self._thread = threading.Thread(target=self._run, name="musicgate-store-writer", daemon=True)
         self._thread.start()
@@ -101,7 +115,11 @@ class GroupWriter:
         if self._is_closed:
             raise StorageError("the job store is closed")
         answer: asyncio.Future[_T] = self._loop.create_future()
-        self._waiting.put(_Write(operation=operation, answer=answer))
+        write = _Write(operation=operation, answer=answer)
+        self._waiting.put(write)
+        # Asked only now, since the thread may end in between: what it does not find waiting any more is answered here.
+        if self._has_ended:
+            _ended(write).tell()
         return await answer
 
     async def close(self) -> None:
@@ -112,26 +130,53 @@ class GroupWriter:
         await asyncio.to_thread(self._thread.join)
 
     def _run(self) -> None:
-        while (first := self._waiting.get()) is not None:
-            group, is_last = self._gather(first)
-            outcomes = self._commit(group)
-            # A loop that was closed without closing the store has nobody left who waits.
-            with contextlib.suppress(RuntimeError):
-                self._loop.call_soon_threadsafe(_tell_all, outcomes)
-            if is_last:
-                break
-        self._disconnect()
+        try:
+            while self._run_group():
+                pass
+        finally:
+            self._has_ended = True
+            self._disconnect()
+            with contextlib.suppress(queue.Empty):
+                while True:
+                    write = self._waiting.get_nowait()
+                    if write is not None:
+                        self._answer([_ended(write)])
 
-    def _gather(self, first: _Write) -> tuple[list[_Write], bool]:
-        """All writes that wait by now, and whether the end was asked for behind them."""
+    def _run_group(self) -> bool:
+        """Wait for writes, commit them and answer their callers, whatever happens; False when the end was asked for behind them."""
+        first = self._waiting.get()
+        if first is None:
+            return False
         group = [first]
+        is_last = False
+        try:
+            is_last = self._gather(group)
+            outcomes = self._commit(group)
+        except BaseException as exc:  # noqa: BLE001 - no memory, for instance: the thread must live on, and every caller must hear of it
+            outcomes = [_Outcome(write=write, error=explained(exc)) for write in group]
+        self._answer(outcomes)
+        return not is_last
+
+    def _gather(self, group: list[_Write]) -> bool:
+        """Add all writes that wait by now to the group; True if the end was asked for behind them."""
         with contextlib.suppress(queue.Empty):
             while len(group) < _LARGEST_GROUP:
                 write = self._waiting.get_nowait()
                 if write is None:
-                    return group, True
+                    return True
                 group.append(write)
-        return group, False
+        return False
+
+    def _answer(self, outcomes: Sequence[_Outcome]) -> None:
+        while True:
+            try:
+                self._loop.call_soon_threadsafe(_tell_all, outcomes)
+            except RuntimeError:  # a loop that was closed without closing the store has nobody left who waits
+                return
+            except MemoryError:
+                time.sleep(_HAND_OVER_PAUSE_S)
+            else:
+                return
 
     def _commit(self, group: Sequence[_Write]) -> list[_Outcome]:
         try:
@@ -140,7 +185,7 @@ class GroupWriter:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [_perform(self._connection, write) for write in group]
             self._connection.execute("COMMIT")
-        except Exception as exc:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
+        except BaseException as exc:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
             # Closing rolls back. The next group gets a new connection: a disk that was full or read-only when this one was
             # opened may stick to it.
             self._disconnect()
@@ -148,9 +193,12 @@ class GroupWriter:
         return outcomes
 
     def _disconnect(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            # One that cannot even be closed is left to itself, without the lock: the next group gets another one.
+            for end in (connection.rollback, connection.close):
+                with contextlib.suppress(Exception):
+                    end()
 
 
 def _perform(connection: sqlite3.Connection, write: _Write) -> _Outcome:
@@ -168,6 +216,13 @@ def _perform(connection: sqlite3.Connection, write: _Write) -> _Outcome:
     return _Outcome(write=write, result=result)
 
 
+def _ended(write: _Write) -> _Outcome:
+    return _Outcome(write=write, error=StorageError("the job store's writer has ended; nothing was stored"))
+
+
 def _tell_all(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
-        outcome.tell()
+        try:
+            outcome.tell()
+        except Exception:
+            _logger.exception("a caller of the job store could not be answered")

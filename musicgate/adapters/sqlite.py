@@ -1,8 +1,8 @@
 """The job store on SQLite, the embedded default; it knows SQL and files, and nothing of what a job means.
 
 Writes go through one thread that commits them in groups (`musicgate.adapters.group_commit`); reads by key run where they are
-asked for, on a connection of their own: ten microseconds are less than a hop to a thread. Write-ahead log, so that readers and
-the writer do not wait for each other; ``synchronous=FULL``, so that a job that was answered survives a power cut.
+asked for, and all other reads on a thread (`musicgate.adapters.sqlite_reader`). Write-ahead log, so that readers and the writer do
+not wait for each other; ``synchronous=FULL``, so that a job that was answered survives a power cut.
 
 One process per database: another one would not know whose turn it is to follow a job. A lock file beside it sees to that.
 """
@@ -10,7 +10,6 @@ One process per database: another one would not know whose turn it is to follow 
 import asyncio
 import contextlib
 import functools
-import logging
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
@@ -20,14 +19,14 @@ from typing import Any, Final, Self
 import attrs
 from filelock import FileLock, Timeout
 
-from musicgate.adapters import migrate, sqlite_outbox
+from musicgate.adapters import migrate, rows, sqlite_outbox
 from musicgate.adapters import sqlite_statements as sql
-from musicgate.adapters.group_commit import GroupWriter, explained, reason
+from musicgate.adapters.group_commit import GroupWriter, reason
+from musicgate.adapters.sqlite_reader import SqliteReader
+from musicgate.bounds import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 from musicgate.codec import dump_event, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
-
-_logger = logging.getLogger(__name__)
 
 #: How long another program, a backup for instance, may hold the database before a write gives up.
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -39,10 +38,9 @@ class SqliteJobStore:
     def __init__(self, path: Path, lock: FileLock) -> None:
         """Use a database that is ready and whose lock is held; `open` sees to both."""
         self._lock = lock
-        self._reader = _connect(path)
-        self._reader.execute("PRAGMA query_only = ON")
+        self._reader = SqliteReader(path, _BUSY_TIMEOUT_S)
         self._writer = GroupWriter(functools.partial(_connect, path))
-        self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._read)
+        self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -124,50 +122,68 @@ class SqliteJobStore:
 
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
-        return next(map(_job, self._read(sql.GET, sql.column(job_id))), None)
+        return await self._job(await self._reader.by_key(sql.GET, sql.column(job_id)))
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
-        return next(map(_job, self._read(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))), None)
+        return await self._job(
+            await self._reader.by_key(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))
+        )
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of unfinished jobs, in the order of their ids. A row that cannot be read is logged and left out.
 
         One damaged row must not keep all the others from being followed after a restart.
         """
-        jobs: list[Job] = []
-        last_id = sql.column(after_id)
-        while rows := self._read(sql.OPEN_JOBS, last_id, limit - len(jobs)):
-            for job_id, doc in rows:
-                last_id = job_id
-                try:
-                    jobs.append(load_job(doc))
-                except StorageError:
-                    _logger.exception("the open job %s is left alone", job_id)
-        return jobs
+
+        def read(connection: sqlite3.Connection) -> list[Job]:
+            jobs: list[Job] = []
+            last_id = sql.column(after_id)
+            while missing := limit - len(jobs):
+                page = _page(connection, sql.OPEN_JOBS, (last_id, missing), MAX_OPEN_PAGE_BYTES)
+                jobs += rows.readable(page, load_job, "the open job")
+                if not page or (jobs and len(page) < missing):
+                    break
+                last_id = page[-1][0]
+            return jobs
+
+        return await self._reader.on_thread(read)
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of unfinished jobs, of one account or of all."""
-        rows = (
-            self._read(sql.COUNT_OPEN)
-            if account is None
-            else self._read(sql.COUNT_OPEN_OF, sql.column(account))
+        statement, values = (
+            (sql.COUNT_OPEN, ()) if account is None else (sql.COUNT_OPEN_OF, (sql.column(account),))
         )
-        return int(rows[0][0])
+        ((count,),) = await self._reader.on_thread(lambda found: found.execute(statement, values).fetchall())
+        return int(count)
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
-        """The jobs that a query asks for, of one account or of all, newest first."""
-        statement, values = sql.listing(account, query)
-        return [_job(row) for row in self._read(statement, *values)]
+        """The jobs that a query asks for, of one account or of all, newest first. A row that cannot be read is logged and left out."""
+
+        def read(connection: sqlite3.Connection) -> list[Job]:
+            jobs: list[Job] = []
+            rest = query
+            while missing := query.limit - len(jobs):
+                rest = attrs.evolve(rest, limit=missing)
+                page = _page(connection, *sql.listing(account, rest), query.max_bytes)
+                jobs += rows.readable(page, load_job, "the job")
+                if not page or (jobs and len(page) < missing):
+                    break
+                job_id, _, created_at_us = page[-1]
+                rest = attrs.evolve(rest, before=(sql.moment(created_at_us), job_id))
+            return jobs
+
+        return await self._reader.on_thread(read)
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
         """The use of an idempotency key, as long as it is kept."""
-        rows = self._read(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
-        return sql.read_claim(rows[0]) if rows else None
+        found = await self._reader.by_key(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
+        return sql.read_claim(found[0]) if found else None
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
         """What the account's jobs that finished since then have cost."""
-        ((total,),) = self._read(sql.SPENT, sql.column(account), sql.microseconds(since))
+        values = (sql.column(account), sql.microseconds(since))
+        ((total,),) = await self._reader.on_thread(lambda found: found.execute(sql.SPENT, values).fetchall())
         return int(total)
 
     async def finished_jobs(
@@ -175,15 +191,27 @@ class SqliteJobStore:
     ) -> Sequence[tuple[datetime, str]]:
         """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
         moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
-        rows = self._read(sql.FINISHED, moment, sql.column(job_id), sql.microseconds(before), limit)
-        return [(sql.moment(ended_us), found) for ended_us, found in rows]
+        values = (moment, sql.column(job_id), sql.microseconds(before), limit)
+        page = await self._reader.on_thread(lambda found: found.execute(sql.FINISHED, values).fetchall())
+        return [(sql.moment(ended_us), found) for ended_us, found in page]
 
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
-        rows = self._read(sql.EVENTS, sql.column(job_id), after, -1 if limit is None else limit)
-        return [(number, load_event(doc)) for number, doc in rows]
+        """The job's history from the event after number ``after`` on; at most ``limit`` entries. One that cannot be read is left out."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, JobEvent]]:
+            found: list[tuple[int, JobEvent]] = []
+            last = after
+            while missing := -1 if limit is None else limit - len(found):
+                page = _page(connection, sql.EVENTS, (sql.column(job_id), last, missing), None)
+                found += rows.readable_pairs(page, load_event, f"of the job {job_id} the event")
+                if not page or limit is None:
+                    break
+                last = page[-1][0]
+            return found
+
+        return await self._reader.on_thread(read)
 
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.
@@ -195,19 +223,24 @@ class SqliteJobStore:
     async def close(self) -> None:
         """Finish the pending writes and let the database go. Closing again does nothing."""
         await self._writer.close()
-        self._reader.close()
+        await self._reader.close()
         self._lock.release()
 
-    def _read(self, sql: str, *values: str | int | None) -> list[tuple[Any, ...]]:
-        # All rows at once: a half-read cursor would keep its snapshot, and the log could not be cut back.
-        try:
-            return self._reader.execute(sql, values).fetchall()
-        except sqlite3.Error as exc:
-            raise explained(exc) from exc
+    async def _job(self, found: Sequence[tuple[Any, ...]]) -> Job | None:
+        if not found:
+            return None
+        job_id, doc = found[0]
+        load = functools.partial(rows.loaded, job_id, doc, load_job, "the job")
+        # Only rows that an older version wrote are so large that reading them would hold up others.
+        return load() if len(doc) < LARGE_DOC_BYTES else await self._reader.on_thread(lambda _: load())
 
 
-def _job(row: tuple[Any, ...]) -> Job:
-    return load_job(row[0])
+def _page(
+    connection: sqlite3.Connection, statement: str, values: Sequence[Any], max_bytes: int | None
+) -> list[tuple[Any, ...]]:
+    # Closed at once: a half-read cursor would keep its snapshot, and the log could not be cut back.
+    with contextlib.closing(connection.execute(statement, values)) as cursor:
+        return list(rows.up_to(cursor, max_bytes))
 
 
 def _connect(path: Path) -> sqlite3.Connection:

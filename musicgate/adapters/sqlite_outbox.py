@@ -4,14 +4,16 @@ It writes through the job store's thread, so that a message is stored in the sam
 """
 
 import sqlite3
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 import attrs
 
 from musicgate import delivery as rules
+from musicgate.adapters import rows
 from musicgate.adapters.group_commit import GroupWriter
+from musicgate.adapters.sqlite_reader import SqliteReader
 from musicgate.adapters.sqlite_statements import column, microseconds, moment
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.model import Delivery
@@ -24,8 +26,8 @@ _ADD: Final = (
 _REPLACE: Final = (
     "UPDATE webhook_deliveries SET next_try_at_us = ?, version = ?, doc = ? WHERE id = ? AND version = ?"
 )
-_OF_JOB: Final = "SELECT doc FROM webhook_deliveries WHERE job_id = ? ORDER BY id"
-_GET: Final = "SELECT doc FROM webhook_deliveries WHERE id = ?"
+_OF_JOB: Final = "SELECT id, doc FROM webhook_deliveries WHERE job_id = ? ORDER BY id"
+_GET: Final = "SELECT id, doc FROM webhook_deliveries WHERE id = ?"
 _PENDING: Final = (
     "SELECT id, account, origin, next_try_at_us FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"
     " ORDER BY next_try_at_us, id LIMIT ?"
@@ -58,10 +60,10 @@ _IS_DISABLED: Final = "SELECT 1 FROM disabled_webhooks WHERE account = ? AND url
 class SqliteOutbox:
     """Messages to webhooks, beside the jobs that they are about."""
 
-    def __init__(self, writer: GroupWriter, read: Callable[..., list[tuple[Any, ...]]]) -> None:
-        """Share the job store's writer and its way to read."""
+    def __init__(self, writer: GroupWriter, reader: SqliteReader) -> None:
+        """Share the job store's writer and reader."""
         self._writer = writer
-        self._read = read
+        self._reader = reader
 
     async def replace(self, old: Delivery, new: Delivery) -> Delivery | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
@@ -75,16 +77,17 @@ class SqliteOutbox:
 
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
-        rows = self._read(_GET, column(message_id))
-        return load_delivery(rows[0][0]) if rows else None
+        found = await self._reader.by_key(_GET, column(message_id))
+        return rows.loaded(message_id, found[0][1], load_delivery, "the message") if found else None
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
-        """The messages about a job, oldest first."""
-        return [load_delivery(doc) for (doc,) in self._read(_OF_JOB, column(job_id))]
+        """The messages about a job, oldest first. A row that cannot be read is logged and left out."""
+        found = await self._reader.by_key(_OF_JOB, column(job_id))
+        return list(rows.readable(found, load_delivery, "the message"))
 
     async def pending(self, limit: int) -> Sequence[PendingMessage]:
         """Messages that are to be sent, those that are due first come first."""
-        return [_message(row) for row in self._read(_PENDING, limit)]
+        return [_message(row) for row in await self._reader.listed(_PENDING, limit)]
 
     async def pending_of(
         self, account: str, limit: int, *, except_origins: Collection[str] = ()
@@ -93,15 +96,15 @@ class SqliteOutbox:
         # Only question marks get into the text; every value is bound.
         statement = _PENDING_OF % ", ".join("?" * len(except_origins))
         values = (column(account), *map(column, except_origins), limit)
-        return [_message(row) for row in self._read(statement, *values)]
+        return [_message(row) for row in await self._reader.listed(statement, *values)]
 
     async def accounts_due(self, now: datetime) -> Sequence[str]:
         """The accounts that have a message that is due, in the order of their names."""
-        return [account for (account,) in self._read(_ACCOUNTS_DUE, microseconds(now))]
+        return [account for (account,) in await self._reader.listed(_ACCOUNTS_DUE, microseconds(now))]
 
     async def next_due(self, after: datetime) -> datetime | None:
         """The earliest time after ``after`` at which a message becomes due."""
-        ((found,),) = self._read(_NEXT_DUE, microseconds(after))
+        ((found,),) = await self._reader.listed(_NEXT_DUE, microseconds(after))
         return None if found is None else moment(found)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
@@ -116,7 +119,7 @@ class SqliteOutbox:
 
     async def is_disabled(self, account: str, url: str) -> bool:
         """True if that address wants no more messages of the account."""
-        return bool(self._read(_IS_DISABLED, column(account), column(url)))
+        return bool(await self._reader.by_key(_IS_DISABLED, column(account), column(url)))
 
 
 def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
@@ -130,9 +133,9 @@ def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
     ]
 
 
-def insert(connection: sqlite3.Connection, rows: Sequence[tuple[Any, ...]]) -> None:
+def insert(connection: sqlite3.Connection, messages: Sequence[tuple[Any, ...]]) -> None:
     """Store new messages, in the transaction that is open."""
-    connection.executemany(_ADD, rows)
+    connection.executemany(_ADD, messages)
 
 
 def delete_of_job(connection: sqlite3.Connection, job_id: str) -> None:

@@ -20,10 +20,8 @@ ADD_EVENT: Final = (
     "INSERT INTO job_events (job_id, number, doc) VALUES"
     " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
 )
-GET: Final = "SELECT doc FROM jobs WHERE id = ?"
-FIND_NATIVE: Final = (
-    "SELECT doc FROM jobs WHERE account = ? AND native_id = ? ORDER BY created_at_us DESC, id DESC LIMIT 1"
-)
+GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
+FIND_NATIVE: Final = "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ? ORDER BY created_at_us DESC, id DESC LIMIT 1"
 # The words of the partial indexes `jobs_open` and `jobs_open_of`, to the letter: otherwise SQLite does not use them.
 OPEN_JOBS: Final = (
     "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
@@ -90,7 +88,8 @@ def listing(account: str | None, query: JobQuery) -> tuple[str, tuple[str | int 
         numbers.append(column(query.model))
     # Only the fixed conditions above get into the text; every value is bound.
     where = " AND ".join(conditions) or "TRUE"
-    statement = f"SELECT doc FROM jobs WHERE {where} ORDER BY created_at_us DESC, id DESC LIMIT ?"  # noqa: S608
+    columns = "id, doc, created_at_us"
+    statement = f"SELECT {columns} FROM jobs WHERE {where} ORDER BY created_at_us DESC, id DESC LIMIT ?"  # noqa: S608
     return statement, (*numbers, query.limit)
 
 

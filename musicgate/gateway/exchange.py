@@ -17,7 +17,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.bounds import LARGE_ANSWER_BYTES
 from musicgate.errors import PluginError, ProviderError
+from musicgate.gateway.apart import apart
 from musicgate.hookspecs import Step
 from musicgate.masking import Masker
 from musicgate.model import Failure, FailureClass, JobUpdate
@@ -94,7 +96,10 @@ async def _converse(
     response = await _send(context, live, step, request, progress)
     for further in range(MAX_FURTHER_CALLS + 1):
         try:
-            answer = live.plugin.parse(step, response, job, live.settings)
+            answer = await apart(
+                functools.partial(live.plugin.parse, step, response, job, live.settings),
+                is_large=len(response.body) > LARGE_ANSWER_BYTES,
+            )
         except PluginError as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):

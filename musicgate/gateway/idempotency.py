@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _MAX_CHARS = 255
 _QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
+_KEYS_AT_ONCE = 1_000
 _BARE = re.compile(r"[\x21\x23-\x7e]+")
 
 
@@ -78,6 +80,18 @@ def claim_of(key: IdempotencyKey, job: Job) -> IdempotencyClaim:
 
 
 def fingerprint(body: object) -> str:
-    """Digest of a body; the order of keys and the blanks between them do not matter."""
-    text = json.dumps(body, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    """Digest of a body; the order of keys and the blanks between them do not matter.
+
+    A wide object is written in pieces: writing JSON cannot be interrupted, and on a thread it would hold up all others as well.
+    """
+    digest = hashlib.sha256()
+    if not isinstance(body, dict):
+        digest.update(_ENCODER.encode(body).encode("utf-8", "surrogatepass"))
+        return digest.hexdigest()
+    names = sorted(body)
+    for start in range(0, max(1, len(names)), _KEYS_AT_ONCE):
+        piece = {name: body[name] for name in names[start : start + _KEYS_AT_ONCE]}
+        digest.update(b"," if start else b"{")
+        digest.update(_ENCODER.encode(piece)[1:-1].encode("utf-8", "surrogatepass"))
+    digest.update(b"}")
+    return digest.hexdigest()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate import codec
+from musicgate.bounds import and_more
 from musicgate.errors import (
     InvalidRequestError,
     MusicgateError,
@@ -21,6 +22,7 @@ from musicgate.errors import (
 )
 from musicgate.hookspecs import Translation
 from musicgate.model import MusicRequest, OptionWarning, WarningCode, is_blank
+from musicgate.request_bounds import known_part
 from musicgate.routing import Candidate, Exclusion, find_route, order_rank, strip_suffix
 
 if TYPE_CHECKING:
@@ -60,13 +62,17 @@ def read_request(context: GatewayContext, body: object) -> MusicRequest:
         InvalidRequestError: the body breaks the schema.
         RequestError: ``model_required``, when the model is blank.
     """
-    context.validator.check(body)
-    if not isinstance(body, dict):  # the schema has said so already
-        raise InvalidRequestError(
-            [Violation(path=(), message="must be an object", keyword="type", code="invalid_type")]
+    if not isinstance(body, dict):
+        params = {"type": "object"}
+        violation = Violation(
+            path=(), message="must be an object", keyword="type", code="invalid_type", params=params
         )
-    _refuse_lone_surrogates(body)
+        raise InvalidRequestError([violation])
+    # Other keys are no error to the schema and are not kept: however many there are, nobody has to look into them.
+    part = known_part(body, context.validator.properties)
+    context.validator.check(part)
     request = codec.read_request(body, context.blocks)
+    _refuse_lone_surrogates([part, request.unknown_keys])
     if is_blank(request.model):
         raise RequestError("model_required", "model is blank", path=("model",))
     return request
@@ -184,12 +190,16 @@ def _losses(choice: Choice) -> int:
 
 
 def _own_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
-    return tuple(
+    named = tuple(
         OptionWarning(
             code=WarningCode.UNKNOWN_KEY, path=(key,), message=f"{key} is not known here and was ignored"
         )
         for key in request.unknown_keys
     )
+    if not request.more_unknown_keys:
+        return named
+    message = f"{and_more(request.more_unknown_keys)} keys are not known here and were ignored"
+    return (*named, OptionWarning(code=WarningCode.UNKNOWN_KEY, path=(), message=message))
 
 
 def _as_error(warning: OptionWarning) -> RequestError:

@@ -49,6 +49,8 @@ class WarningCode(StrEnum):
     CHANGED = "changed"
     #: The job has no price although its model has one.
     NOT_PRICED = "not_priced"
+    #: There was more than is kept; the message says how much.
+    LEFT_OUT = "left_out"
 
 
 @attrs.frozen(kw_only=True)
@@ -206,9 +208,11 @@ class JobQuery:
         model: only jobs that asked for this model, as the caller spelled it.
         before: only jobs older than this moment and id: where the last page ended.
         limit: how many at the most.
+        max_bytes: the page ends before the stored jobs in it have more bytes together; one job always fits. None = no such end.
     """
 
     states: tuple[JobState, ...] = ()
     model: str | None = None
     before: tuple[datetime, str] | None = None
     limit: int = 20
+    max_bytes: int | None = None

@@ -54,7 +54,8 @@ class MusicRequest:
         echo_upstream_request: return the native request in the answer.
         meta: return routing facts in the answer.
         metadata: the caller's own labels; stored and returned, never sent to a vendor.
-        unknown_keys: top-level keys that nobody knows; each is reported as a warning.
+        unknown_keys: the first top-level keys that nobody knows; each is reported as a warning.
+        more_unknown_keys: how many there were beside them.
     """
 
     model: str
@@ -76,6 +77,7 @@ class MusicRequest:
     webhook_url: str | None = None
     metadata: Mapping[str, str] = attrs.field(factory=dict)
     unknown_keys: tuple[str, ...] = ()
+    more_unknown_keys: int = 0
 
     def block(self, name: str) -> JsonObject:
         """The vendor block of that name, empty when the caller sent none."""

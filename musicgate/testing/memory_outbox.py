@@ -6,6 +6,7 @@ from datetime import datetime
 import attrs
 
 from musicgate import delivery as rules
+from musicgate.adapters import rows
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.errors import StorageError
 from musicgate.model import Delivery
@@ -34,7 +35,7 @@ class MemoryOutbox:
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
         doc = self._docs.get(message_id)
-        return None if doc is None else load_delivery(doc)
+        return None if doc is None else rows.loaded(message_id, doc, load_delivery, "the message")
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """The messages about a job, oldest first."""
@@ -86,7 +87,8 @@ class MemoryOutbox:
 
     def delete_of_job(self, job_id: str) -> None:
         """Remove the messages about a job."""
-        self._docs = {found.id: self._docs[found.id] for found in self._all() if found.job_id != job_id}
+        for message_id in [found.id for found in self._all() if found.job_id == job_id]:
+            del self._docs[message_id]
 
     def _pending(self) -> list[PendingMessage]:
         waiting = [
@@ -102,4 +104,4 @@ class MemoryOutbox:
         return sorted(waiting, key=lambda found: (found.next_try_at, found.id))
 
     def _all(self) -> list[Delivery]:
-        return [load_delivery(doc) for doc in self._docs.values()]
+        return list(rows.readable(self._docs.items(), load_delivery, "the message"))

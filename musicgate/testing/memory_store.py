@@ -8,6 +8,8 @@ from datetime import datetime
 
 import attrs
 
+from musicgate.adapters import rows
+from musicgate.bounds import MAX_OPEN_PAGE_BYTES
 from musicgate.codec import dump_event, dump_job, load_event, load_job
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
@@ -61,7 +63,7 @@ class MemoryJobStore:
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
         text = self._jobs.get(job_id)
-        return None if text is None else load_job(text)
+        return None if text is None else rows.loaded(job_id, text, load_job, "the job")
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
@@ -71,7 +73,7 @@ class MemoryJobStore:
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of unfinished jobs, in the order of their ids."""
         unfinished = (job for job in self._all() if job.id > after_id and not job.state.is_final)
-        return sorted(unfinished, key=lambda job: job.id)[:limit]
+        return self._page(sorted(unfinished, key=lambda job: job.id)[:limit], MAX_OPEN_PAGE_BYTES)
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of unfinished jobs, of one account or of all."""
@@ -87,7 +89,8 @@ class MemoryJobStore:
             and query.model in {None, job.request.model}
             and (query.before is None or (job.created_at, job.id) < query.before)
         ]
-        return sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[: query.limit]
+        newest = sorted(found, key=lambda job: (job.created_at, job.id), reverse=True)[: query.limit]
+        return self._page(newest, query.max_bytes)
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
         """The use of an idempotency key, as long as it is kept."""
@@ -129,8 +132,8 @@ class MemoryJobStore:
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
-        numbered = enumerate(self._events.get(job_id, ()), start=1)
-        return [(number, load_event(text)) for number, text in numbered if number > after][:limit]
+        numbered = list(enumerate(self._events.get(job_id, ()), start=1))[after:]
+        return list(rows.readable_pairs(numbered, load_event, f"of the job {job_id} the event"))[:limit]
 
     async def ping(self) -> None:
         """Return if a write would succeed."""
@@ -141,7 +144,11 @@ class MemoryJobStore:
         self._is_closed = True
 
     def _all(self) -> list[Job]:
-        return [load_job(text) for text in self._jobs.values()]
+        return list(rows.readable(self._jobs.items(), load_job, "the job"))
+
+    def _page(self, jobs: Sequence[Job], max_bytes: int | None) -> list[Job]:
+        sized = ((job, self._jobs[job.id]) for job in jobs)
+        return [job for job, _ in rows.up_to(sized, max_bytes)]
 
     def _check(self) -> None:
         if self._is_closed:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from musicgate.answers import render_failure, time_text
+from musicgate.bounds import MAX_MESSAGE_CHARS, and_more, cut_text
 from musicgate.errors import (
     AllCandidatesFailedError,
     InvalidRequestError,
@@ -19,12 +20,12 @@ from musicgate.errors import (
     ProviderError,
     RequestError,
     StorageError,
+    Violation,
 )
 from musicgate.model import Attribution, FailureClass
 from musicgate.wire import write_json
 
 if TYPE_CHECKING:
-    from musicgate.errors import Violation
     from musicgate.model import Failure, Job
 
 #: The contract's error codes and their HTTP statuses. ``upstream_error`` has the status of its class of failure.
@@ -64,7 +65,7 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
         return envelope(generation_id, "gateway_error", _own_fault(error))
     more: dict[str, object] = {}
     if isinstance(error, InvalidRequestError):
-        more["details"] = [_detail(violation) for violation in error.violations]
+        more["details"] = _details(error)
     if isinstance(error, JobNotFoundError):
         more["music_id"] = error.job_id
     if isinstance(error, LimitReachedError):
@@ -132,7 +133,7 @@ def envelope(
     if reason:
         body["reason"] = reason
     body |= {
-        "description": description,
+        "description": cut_text(description, MAX_MESSAGE_CHARS),
         "generation_id": generation_id,
         "request_id": generation_id,
         "status_code": status,
@@ -197,6 +198,17 @@ def _tries(job: Job) -> dict[str, object]:
         "failed_providers": [attempt.plugin for attempt in job.attempts],
         "failed_statuses": [failure.status for failure in failures],
     }
+
+
+def _details(error: InvalidRequestError) -> list[dict[str, object]]:
+    """The violations, and how many more there are."""
+    details = [_detail(violation) for violation in error.violations]
+    if error.left_out:
+        more = and_more(error.left_out) if error.is_counted else f"and at least {error.left_out:,} more"
+        params = {"left_out": error.left_out}
+        rest = Violation(path=(), message=more, keyword="left_out", code="left_out", params=params)
+        details.append(_detail(rest))
+    return details
 
 
 def _detail(violation: Violation) -> dict[str, object]:

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import attrs
 from aiohttp import web
 
+from musicgate.answers import render_job
+from musicgate.bounds import MAX_PAGE_BYTES
 from musicgate.errors import RequestError
-from musicgate.model import Job, JobQuery, JobState
-from musicgate.web.job_view import respond_json
+from musicgate.gateway.apart import apart
+from musicgate.model import Job, JobQuery, JobState, Track
+from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
+    from musicgate.settings import Account
     from musicgate.web.auth import Accounts
     from musicgate.web.job_view import JobView
 
+AudioUrl = Callable[[Job, Track], str | None]
 _USUAL_LIMIT, _MAX_LIMIT = 20, 100
 
 
@@ -46,17 +54,29 @@ class JobRoutes:
             model=request.query.get("model"),
             before=_place(request),
             limit=_limit(request),
+            max_bytes=MAX_PAGE_BYTES,
         )
-        # One more than wanted tells whether there is a next page.
-        wider = JobQuery(states=query.states, model=query.model, before=query.before, limit=query.limit + 1)
-        found = await self._gateway.list_jobs(wider, account=account.name)
-        page = found[: query.limit]
-        body = {
-            "object": "list",
-            "data": [self._view.render(request, job) for job in page],
-            "next_cursor": _cursor(page[-1]) if len(found) > len(page) else None,
-        }
-        return respond_json(body, {"Cache-Control": "private, no-cache"})
+        page = await self._gateway.list_jobs(query, account=account.name)
+        render = functools.partial(self._body, page, self._view.audio_url(request))
+        body = await apart(
+            functools.partial(render, has_more=await self._has_more(page, query, account)), is_large=True
+        )
+        headers = {"Cache-Control": "private, no-cache"}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    @staticmethod
+    def _body(page: Sequence[Job], audio_url: AudioUrl, *, has_more: bool) -> bytes:
+        data = [render_job(job, audio_url) for job in page]
+        return write_json(
+            {"object": "list", "data": data, "next_cursor": _cursor(page[-1]) if has_more else None}
+        )
+
+    async def _has_more(self, page: Sequence[Job], query: JobQuery, account: Account) -> bool:
+        """A page may be short because its jobs are large, so only the store knows whether there is another one."""
+        if not page:
+            return False
+        rest = attrs.evolve(query, before=(page[-1].created_at, page[-1].id), limit=1)
+        return bool(await self._gateway.list_jobs(rest, account=account.name))
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST .../{music_id}/cancel``: stop a job; the answer says whether it may have cost money."""

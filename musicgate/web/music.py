@@ -13,7 +13,7 @@ from musicgate.gateway.dry_run import render_plan
 from musicgate.gateway.idempotency import read_key
 from musicgate.links import is_signed
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
-from musicgate.web.body import read_json
+from musicgate.web.body import apart_for, read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.job_view import etag, missing_id, respond_json
 from musicgate.web.middleware import EXTRA_HEADERS, GENERATION_ID
@@ -70,8 +70,8 @@ class MusicRoutes:
     async def _create(self, request: web.Request, account: Account) -> web.Response:
         started = time.perf_counter()
         body = await read_json(request)
-        wish = self._gateway.read(body)
-        key = read_key(_key_header(request), _CREATE, body)
+        wish = await apart_for(request, lambda: self._gateway.read(body))
+        key = await apart_for(request, lambda: read_key(_key_header(request), _CREATE, body))
         preferences = read_preferences(request)
         generation_id = request[GENERATION_ID]
         explain = (
@@ -143,7 +143,8 @@ class MusicRoutes:
     async def plan(self, request: web.Request) -> web.Response:
         """``POST /v1/music/plan``: the dry run."""
         account = self._accounts.identify(request)
-        wish = self._gateway.read(await read_json(request))
+        body = await read_json(request)
+        wish = await apart_for(request, lambda: self._gateway.read(body))
         prepared = self._gateway.plan(
             wish, account=account.name, strict=read_preferences(request).strict, beta_channel=account.beta
         )

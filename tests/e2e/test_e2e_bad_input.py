@@ -193,6 +193,27 @@ async def test_unknown_top_level_keys_are_ignored_and_reported(house: House) -> 
     assert "tempo" not in seen.body
 
 
+async def test_a_megabyte_of_unknown_keys_costs_nobody_anything(house: House) -> None:
+    many = {f"k{number}": 1 for number in range(70_000)}
+    reply = await house.create({**GOOD, **many}, **{"Idempotency-Key": "many-keys"})
+    again = await house.create({**many, **GOOD}, **{"Idempotency-Key": "many-keys"})
+    other = await house.create({**GOOD, **many, "k69999": 2}, **{"Idempotency-Key": "many-keys"})
+    assert [answer.status for answer in (reply, again, other)] == [200, 200, 422]
+    assert again.body["id"] == reply.body["id"]
+    assert [warning["path"] for warning in reply.body["warnings"]][48:51] == [["k48"], ["k49"], []]
+    assert reply.body["warnings"][50]["message"].startswith("and 69,950 more")
+    assert len(reply.raw) < 20_000
+
+
+async def test_a_body_of_too_many_values_is_refused(house: House) -> None:
+    reply = await house.create({**GOOD, "x": [[]] * 100_000})
+    assert (reply.status, reply.body["error"], reply.body["reason"]) == (
+        400,
+        "validation_error",
+        "too_many_values",
+    )
+
+
 @pytest.mark.parametrize(
     "prefer", ["handling=strict", 'respond-async, handling="strict"', "handling = strict; x=y"]
 )

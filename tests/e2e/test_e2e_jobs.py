@@ -58,6 +58,21 @@ async def test_jobs_are_listed_in_pages_the_newest_first(open_house: OpenHouse) 
         assert theirs["next_cursor"] is None
 
 
+async def test_a_page_of_large_jobs_is_short_and_its_cursor_leads_on(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.web.jobs.MAX_PAGE_BYTES", 1)
+    async with open_house(accounts=ACCOUNTS) as house:
+        made = [(await house.call("POST", JOBS, body=wish(), key=KEY)).body["id"] for _ in range(3)]
+        pages: list[list[str]] = []
+        path: str | None = f"{JOBS}?limit=100"
+        while path:
+            page = (await house.call("GET", path, key=KEY)).body
+            pages.append([job["id"] for job in page["data"]])
+            path = f"{JOBS}?limit=100&cursor={page['next_cursor']}" if page["next_cursor"] else None
+        assert pages == [[job_id] for job_id in made[::-1]]
+
+
 async def test_a_listed_job_is_the_job_of_get(open_house: OpenHouse) -> None:
     async with open_house() as house:
         job = await house.make(wish())

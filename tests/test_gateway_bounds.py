@@ -1,0 +1,214 @@
+"""A caller or a vendor that sends a lot: what a job becomes of it, and that nobody else has to wait for it."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, Self
+
+import attrs
+import pytest
+
+from musicgate import hookimpl
+from musicgate.answers import render_job
+from musicgate.codec import dump_job
+from musicgate.errors import InvalidRequestError
+from musicgate.gateway.apart import apart
+from musicgate.gateway.follow import advance
+from musicgate.gateway.idempotency import fingerprint
+from musicgate.hookspecs import Step
+from musicgate.model import Job, JobUpdate, OptionWarning, WarningCode
+from musicgate.ports import JobStore
+from musicgate.web.body import parse_json
+from musicgate.web.errors import error_response
+from musicgate.wire import HttpRequest, HttpResponse, write_json
+from tests.fake_vendor import MODEL, FakeVendor, House, house_of
+
+WORKS = {"id": "n1", "status": "works"}
+#: The event loop shall not be held up for 20 ms; a garbage collection between two ticks may double that here.
+LONG_S = 0.04
+#: A body of a megabyte of keys that nobody knows.
+WIDE = {"model": MODEL, "prompt": "jazz", **{f"k{number}": 1 for number in range(90_000)}}
+
+
+class WordyVendor(FakeVendor):
+    """A vendor that warns as often as it is told to."""
+
+    @hookimpl
+    def parse_response(self, step: Step, response: HttpResponse) -> JobUpdate | HttpRequest:
+        """Read ``warnings`` and ``extra`` beside the usual words."""
+        read: Any = FakeVendor.parse_response(self, step, response)
+        body: Any = response.json_object()
+        warnings = tuple(
+            OptionWarning(code=WarningCode.NOT_APPLIED, path=("fake", str(number)), message="not here")
+            for number in range(body.get("warnings", 0))
+        )
+        tracks = tuple(attrs.evolve(track, extra=body.get("extra", {})) for track in read.tracks)
+        updated: JobUpdate = attrs.evolve(read, warnings=warnings, tracks=tracks)
+        return updated
+
+
+@pytest.fixture
+async def house(tmp_path: Path, store: JobStore) -> AsyncIterator[House]:
+    async with house_of(tmp_path, WordyVendor("one"), store=store) as opened:
+        yield opened
+
+
+def shown(job: Job) -> bytes:
+    return write_json(render_job(job, lambda _job, _track: None))
+
+
+class Ticker:
+    """Measures for how long the event loop's thread computed without a break, in seconds of its own time."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._run())
+        await asyncio.sleep(0)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await asyncio.sleep(0)
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        before = time.thread_time()
+        while True:
+            await asyncio.sleep(0)
+            now = time.thread_time()
+            self.longest_s, before = max(self.longest_s, now - before), now
+
+
+async def test_of_many_unknown_keys_fifty_are_named_and_the_rest_is_counted(house: House) -> None:
+    house.transport.script("one", WORKS)
+    job = await house.gate.submit(house.gate.read(WIDE))
+    assert len(job.warnings) == 51
+    assert (job.warnings[0].path, job.warnings[49].path) == (("k0",), ("k49",))
+    assert job.warnings[50].message == "and 89,950 more keys are not known here and were ignored"
+    assert len(dump_job(await house.stored(job))) < 10_000
+    assert len(shown(job)) < 10_000
+
+
+async def test_a_long_unknown_key_is_not_repeated(house: House) -> None:
+    house.transport.script("one", WORKS)
+    job = await house.submit(**{"k" * 1_000_000: 1})
+    assert len(dump_job(job)) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("wish", "details", "last"),
+    [
+        ({"provider": {"order": [1] * 400}}, 51, "and 350 more"),
+        ({"provider": {"order": [1] * 4_000}}, 51, "and at least 450 more"),
+        ({"minimax": {f"k{number}": 1 for number in range(300)}}, 51, "and 250 more"),
+        ({"provider": {"order": [1] * 50}}, 50, "must be text"),
+        (
+            {"metadata": {f"k{number}": 1 for number in range(50_000)}},
+            1,
+            "must hold at most 5,000 values in all, and 64 levels",
+        ),
+    ],
+)
+async def test_of_many_violations_fifty_are_named_and_the_rest_is_counted(
+    house: House, wish: dict[str, Any], details: int, last: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        house.gate.read({"model": MODEL, "prompt": "jazz", **wish})
+    response = error_response("G-1", caught.value)
+    assert isinstance(response.body, bytes)
+    said = json.loads(response.body)["details"]
+    assert (len(said), said[-1]["message"]) == (details, last)
+    assert len(response.body) < 20_000
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"tracks": [{"id": f"t{number}", "url": f"https://media.test/{number}"} for number in range(2_000)]},
+        {"warnings": 20_000},
+        {"tracks": [{"id": "t", "title": "la, " * 500_000}]},
+        {"tracks": [{"id": "t"}], "extra": {f"k{number}": number for number in range(90_000)}},
+        {"tracks": [{"id": "t", "more": [f"https://media.test/{number}" for number in range(50_000)]}]},
+        {"status": "la " * 500_000},
+        {"tracks": [1] * 200_000},
+        {"no": "upstream_failed", "message": "la " * 500_000, "words": "la " * 500_000},
+    ],
+    ids=["tracks", "warnings", "title", "extra", "links", "status", "values", "failure"],
+)
+async def test_a_wide_answer_does_not_make_a_wide_job(house: House, answer: dict[str, Any]) -> None:
+    house.transport.script("one", WORKS, {**WORKS, **answer})
+    job = await house.submit(debug={"return_upstream_response": True})
+    house.clock.pass_s(10)
+    await advance(house.context, job.id)
+    stored = await house.stored(job)
+    assert len(dump_job(stored)) < 1_500_000
+    assert len(shown(stored)) < 1_500_000
+    assert sum(len(str(event.data)) for _, event in await house.store.events(job.id)) < 100_000
+
+
+async def test_another_word_and_track_at_every_poll_do_not_make_a_history_without_end(house: House) -> None:
+    answers = [
+        {
+            "id": "n1",
+            "status": f"word {number}",
+            "tracks": [{"id": f"t{number}", "url": "https://media.test/1"}],
+        }
+        for number in range(200)
+    ]
+    house.transport.script("one", WORKS, *answers)
+    job = await house.submit()
+    for _ in answers:
+        house.clock.pass_s(1)
+        await advance(house.context, job.id)
+    stored = await house.stored(job)
+    assert (len(stored.tracks), stored.native_status) == (32, "word 199")
+    assert len(stored.warnings) == 1
+    assert len(await house.store.events(job.id)) < 50
+
+
+async def test_an_event_never_changes_after_it_was_appended(house: House) -> None:
+    house.transport.script(
+        "one",
+        {"id": "n1", "status": "waits"},
+        {**WORKS, "tracks": [{"id": "t1", "stream": "https://media.test/s"}]},
+        {**WORKS, "tracks": [{"id": "t1", "url": "https://media.test/1", "title": "Rain"}]},
+        {"no": "upstream_failed"},
+    )
+    job = await house.submit()
+    seen = await house.store.events(job.id)
+    for _ in range(3):
+        house.clock.pass_s(10)
+        await advance(house.context, job.id)
+        now = await house.store.events(job.id)
+        assert list(now[: len(seen)]) == list(seen)
+        assert [number for number, _ in now] == list(range(1, len(now) + 1))
+        seen = now
+    assert len(seen) >= 6
+
+
+async def test_a_large_body_is_read_while_the_event_loop_goes_on(house: House) -> None:
+    raw = json.dumps(WIDE).encode()
+
+    def read() -> str:
+        body = parse_json(raw)
+        house.gate.read(body)
+        return fingerprint(body)
+
+    async with Ticker() as ticker:
+        digest = await apart(read, is_large=True)
+    assert digest == fingerprint(WIDE)
+    assert ticker.longest_s < LONG_S
+
+
+async def test_a_large_answer_is_read_while_the_event_loop_goes_on(house: House) -> None:
+    large = json.dumps({**WORKS, "tracks": [{"id": f"t{number}"} for number in range(20_000)]}).encode()
+    house.transport.script("one", WORKS, large)
+    job = await house.submit()
+    house.clock.pass_s(10)
+    async with Ticker() as ticker:
+        await advance(house.context, job.id)
+    assert len((await house.stored(job)).tracks) == 32
+    assert ticker.longest_s < LONG_S

@@ -1,0 +1,79 @@
+"""What a gateway holds in memory does not grow with the jobs that have ended."""
+
+import base64
+from collections import deque
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from musicgate.gateway.idempotency import IdempotencyKey
+from musicgate.model import JobState
+from musicgate.testing import tones
+from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_vendor import FakeVendor, House, house_of
+
+CONTAINERS = (Mapping, set, frozenset, list, tuple, deque)
+
+
+def parts(value: object) -> Iterator[object]:
+    """What a container or one of our own objects refers to."""
+    if isinstance(value, Mapping):
+        yield from value.keys()
+        yield from value.values()
+    elif isinstance(value, CONTAINERS):
+        yield from value
+    else:
+        names = [*getattr(value, "__dict__", ()), *getattr(type(value), "__slots__", ())]
+        yield from (getattr(value, name) for name in names if hasattr(value, name))
+
+
+def held(root: object) -> int:
+    """How many entries all containers have together that a gateway refers to; the store's are on the disk."""
+    seen: set[int] = set()
+    waiting, count = [root], 0
+    while waiting:
+        value = waiting.pop()
+        ours = type(value).__module__.startswith("musicgate") and not isinstance(value, MemoryJobStore)
+        if id(value) in seen or not (ours or isinstance(value, CONTAINERS)):
+            continue
+        seen.add(id(value))
+        if isinstance(value, CONTAINERS):
+            count += len(value)
+        waiting.extend(parts(value))
+    return count
+
+
+async def make_songs(house: House, first: int, count: int) -> None:
+    sound = tones.AudioFormat(container=tones.Container.WAV, sample_rate_hz=16_000, channels=1)
+    song = base64.b64encode(tones.song(sound, 0.1)).decode()
+    for number in range(first, first + count):
+        answer: dict[str, Any] = {
+            "id": f"n{number}",
+            "status": "done",
+            "tracks": [{"id": "t", "audio": song}],
+        }
+        refusal = {"no": "invalid"}
+        house.transport.script("one", refusal if number % 10 == 0 else answer)
+        request = house.gate.read({"model": "fake/song", "prompt": "jazz", "metadata": {"n": str(number)}})
+        key = IdempotencyKey(route="r", key=str(number), fingerprint=str(number))
+        job = await house.gate.submit(request, account=f"account {number}", idempotency=key)
+        assert job.state is (JobState.FAILED if number % 10 == 0 else JobState.COMPLETED)
+    house.transport.sent.clear()
+
+
+async def test_five_hundred_songs_leave_nothing_behind_in_memory(tmp_path: Path) -> None:
+    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as house:
+        await make_songs(house, 0, 50)
+        before = held(house.gate)
+        await make_songs(house, 50, 500)
+        # A few entries are of the last minute, however many calls there were in it.
+        assert held(house.gate) <= before + 20
+
+
+def test_what_is_held_is_found_wherever_it_is() -> None:
+    class Room:
+        def __init__(self) -> None:
+            self.jobs = {"m1": [1, 2, 3]}
+
+    Room.__module__ = "musicgate.gateway.room"
+    assert held(Room()) == 4
