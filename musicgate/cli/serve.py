@@ -112,7 +112,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     """Serve until a signal comes."""
     from musicgate.gateway import Gateway
     from musicgate.web import serve as web
+    from musicgate.web.descriptors import raise_limit
 
+    raise_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in _STOPPING:

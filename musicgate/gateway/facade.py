@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from musicgate import lifecycle
 from musicgate.errors import JobNotFoundError, ProviderError
 from musicgate.gateway import prepare as preparing
-from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
+from musicgate.gateway.callbacks import SeenCallbacks, job_of_token, receive_callback
 from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import furnish
 from musicgate.gateway.create import create
@@ -280,6 +280,14 @@ class Gateway:
         """Where a track's audio lies on this machine; None when it is not kept here."""
         asset = next((track.asset for track in job.tracks if track.index == index), None)
         return self.context.assets.local_path(asset) if asset else None
+
+    async def check_callback_token(self, job_id: str, token: str) -> None:
+        """Check a callback's address before its body is read.
+
+        Raises:
+            JobNotFoundError: no such job, or the token is not the job's.
+        """
+        await job_of_token(self.context, job_id, token)
 
     async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
         """Take a vendor's callback and look at the job if it is worth it.

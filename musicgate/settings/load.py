@@ -182,6 +182,7 @@ def _check_ranges(settings: Settings) -> None:
         ("server.drain_s", 0 <= settings.server.drain_s <= 600, "must be 0 to 600 seconds"),
         ("server.create_wait_s", 0 <= settings.server.create_wait_s <= 60, "must be 0 to 60 seconds"),
         ("server.max_body_bytes", settings.server.max_body_bytes > 0, "must be greater than 0"),
+        *_server_ranges(settings.server),
         ("follow.speed", settings.follow.speed > 0, "must be greater than 0"),
         ("follow.concurrency", settings.follow.concurrency > 0, "must be greater than 0"),
         ("follow.deadline_s", settings.follow.deadline_s >= 0, "must not be negative"),
@@ -211,6 +212,18 @@ def _check_ranges(settings: Settings) -> None:
     for key, holds, message in checks:
         if not holds:
             raise ConfigError(message, key=key, source=settings.source)
+
+
+def _server_ranges(server: ServerSettings) -> Iterator[tuple[str, bool, str]]:
+    for name in ("headers_timeout_s", "body_timeout_s", "idle_timeout_s"):
+        yield (
+            f"server.{name}",
+            0 < getattr(server, name) <= 3600,
+            "must be more than 0, and at most 3600 seconds",
+        )
+    for name in attrs.fields_dict(ServerSettings):
+        if name.startswith("max_") and name != "max_body_bytes":
+            yield f"server.{name}", 0 < getattr(server, name) <= 1_000_000, "must be 1 to 1000000"
 
 
 def _limit_ranges(where: str, said: AccountLimits | Account) -> Iterator[tuple[str, bool, str]]:

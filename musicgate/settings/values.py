@@ -28,6 +28,22 @@ class ServerSettings:
     drain_s: float = 10.0
     #: Largest request body that is read.
     max_body_bytes: int = 1_048_576
+    #: Seconds for the headers of a request, and for the first byte of a new connection.
+    headers_timeout_s: float = 20.0
+    #: Seconds for the body of a request.
+    body_timeout_s: float = 30.0
+    #: Seconds that a connection may stay open between two requests.
+    idle_timeout_s: float = 75.0
+    #: Open connections; fewer where the process may not have as many descriptors.
+    max_connections: int = 2000
+    #: Requests of one account that are in progress at a time; each occupies a connection.
+    max_requests_per_account: int = 500
+    #: Open event streams, in all and of one account.
+    max_event_streams: int = 1000
+    max_event_streams_per_account: int = 250
+    #: Requests that wait because of ``Prefer: wait``, in all and of one account.
+    max_waiting_requests: int = 1000
+    max_waiting_requests_per_account: int = 250
     #: Refuse models whose price is not known.
     pricing_required: bool = False
 

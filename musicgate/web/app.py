@@ -9,7 +9,10 @@ from aiohttp import web
 
 import musicgate_schemas
 from musicgate.errors import RequestError, StorageError
+from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
+from musicgate.web.body import BODY_TIMEOUT_S
+from musicgate.web.capacity import Capacity
 from musicgate.web.errors import envelope
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_view import JobView
@@ -33,14 +36,27 @@ def make_app(gateway: Gateway) -> web.Application:
         ConfigError: an account's expiry time or hash cannot be read.
     """
     settings = gateway.context.settings
-    app = web.Application(middlewares=[surround], client_max_size=settings.server.max_body_bytes)
-    accounts, patience = Accounts(settings.accounts), Patience()
+    server = settings.server
+    app = web.Application(middlewares=[surround], client_max_size=server.max_body_bytes)
+    app[BODY_TIMEOUT_S] = server.body_timeout_s
+    requests = Capacity("requests_in_progress", per_account=server.max_requests_per_account)
+    streams = Capacity(
+        "event_streams", per_account=server.max_event_streams_per_account, total=server.max_event_streams
+    )
+    waits = Capacity(
+        "waiting_requests",
+        per_account=server.max_waiting_requests_per_account,
+        total=server.max_waiting_requests,
+    )
+    accounts, patience = Accounts(settings.accounts, requests), Patience()
     app.on_shutdown.append(patience.end)
-    view = JobView(gateway, patience)
-    music = MusicRoutes(gateway, accounts, view)
-    jobs, events = JobRoutes(gateway, accounts, view), EventRoutes(gateway, accounts, view, patience)
+    view = JobView(gateway, patience, waits)
+    music, audio = MusicRoutes(gateway, accounts, view), AudioRoutes(gateway, accounts)
+    jobs = JobRoutes(gateway, accounts, view)
+    events = EventRoutes(gateway, accounts, view, patience, streams)
     for base in _BASES:
-        app.add_routes([*music.routes(base), *jobs.routes(base), *events.routes(base)])
+        for part in (music, jobs, events, audio):
+            app.add_routes(part.routes(base))
     app.add_routes(music.other_routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))

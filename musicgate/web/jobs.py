@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import time
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -11,14 +13,21 @@ from aiohttp import web
 
 from musicgate.errors import RequestError
 from musicgate.model import Job, JobQuery, JobState
-from musicgate.web.job_view import respond_json
+from musicgate.web.job_view import VARY, check_conditions
+from musicgate.wire import write_json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from musicgate.gateway import Gateway
     from musicgate.web.auth import Accounts
     from musicgate.web.job_view import JobView
 
 _USUAL_LIMIT, _MAX_LIMIT = 20, 100
+#: A page that grows larger ends earlier; one job is always in it.
+MAX_PAGE_BYTES = 4_194_304
+#: After so long the event loop gets its turn.
+_SLICE_S = 0.005
 
 
 class JobRoutes:
@@ -33,7 +42,7 @@ class JobRoutes:
     def routes(self, base: str) -> list[web.RouteDef]:
         """The routes under one name of the collection."""
         return [
-            web.get(base, self.list, allow_head=False),
+            web.get(base, self.list),
             web.post(f"{base}/{{music_id}}/cancel", self.cancel),
             web.delete(f"{base}/{{music_id}}", self.delete),
         ]
@@ -50,18 +59,35 @@ class JobRoutes:
         # One more than wanted tells whether there is a next page.
         wider = JobQuery(states=query.states, model=query.model, before=query.before, limit=query.limit + 1)
         found = await self._gateway.list_jobs(wider, account=account.name)
-        page = found[: query.limit]
-        body = {
-            "object": "list",
-            "data": [self._view.render(request, job) for job in page],
-            "next_cursor": _cursor(page[-1]) if len(found) > len(page) else None,
-        }
-        return respond_json(body, {"Cache-Control": "private, no-cache"})
+        shown = await self._written(request, found[: query.limit])
+        cursor = _cursor(found[len(shown) - 1]) if len(found) > len(shown) else None
+        body = b'{"object": "list", "data": [%b], "next_cursor": %b}' % (
+            b", ".join(shown),
+            write_json(cursor),
+        )
+        headers = {"Cache-Control": "private, no-cache", "Vary": VARY}
+        return web.Response(body=body, content_type="application/json", headers=headers)
+
+    async def _written(self, request: web.Request, jobs: Sequence[Job]) -> Sequence[bytes]:
+        """As many jobs as fit into a page, each as JSON."""
+        written: list[bytes] = []
+        size, turn_at = 0, time.perf_counter() + _SLICE_S
+        for job in jobs:
+            piece = write_json(self._view.render(request, job))
+            size += len(piece)
+            if written and size > MAX_PAGE_BYTES:
+                break
+            written.append(piece)
+            if time.perf_counter() >= turn_at:
+                await asyncio.sleep(0)
+                turn_at = time.perf_counter() + _SLICE_S
+        return written
 
     async def cancel(self, request: web.Request) -> web.Response:
         """``POST .../{music_id}/cancel``: stop a job; the answer says whether it may have cost money."""
         account = self._accounts.identify(request)
         job = await self._view.find(request, account)
+        check_conditions(request, job)
         job = await self._gateway.cancel(job.id, account=account.name)
         return self._view.respond(job, self._view.render(request, job))
 
@@ -69,6 +95,7 @@ class JobRoutes:
         """``DELETE .../{music_id}``: a job, its history and its audio; one that is open is cancelled first."""
         account = self._accounts.identify(request)
         job = await self._view.find(request, account)
+        check_conditions(request, job)
         await self._gateway.delete(job.id, account=account.name)
         return web.Response(status=204)
 
