@@ -29,8 +29,12 @@ if TYPE_CHECKING:
 _BASES = ("/v1/music/generate", "/v1/music/generations")
 
 
-def make_app(gateway: Gateway) -> web.Application:
+def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Application:
     """The server for one gateway.
+
+    Args:
+        max_connections: how many fit into this process, if they are fewer than ``server.max_connections``. Streams and waiting
+            requests take at most half of them, one account at most half, and its streams and waits a quarter each.
 
     Raises:
         ConfigError: an account's expiry time or hash cannot be read.
@@ -39,14 +43,18 @@ def make_app(gateway: Gateway) -> web.Application:
     server = settings.server
     app = web.Application(middlewares=[surround], client_max_size=server.max_body_bytes)
     app[BODY_TIMEOUT_S] = server.body_timeout_s
-    requests = Capacity("requests_in_progress", per_account=server.max_requests_per_account)
+    most = max_connections or server.max_connections
+    half, quarter = max(1, most // 2), max(1, most // 4)
+    requests = Capacity("requests_in_progress", per_account=min(half, server.max_requests_per_account))
     streams = Capacity(
-        "event_streams", per_account=server.max_event_streams_per_account, total=server.max_event_streams
+        "event_streams",
+        per_account=min(quarter, server.max_event_streams_per_account),
+        total=min(half, server.max_event_streams),
     )
     waits = Capacity(
         "waiting_requests",
-        per_account=server.max_waiting_requests_per_account,
-        total=server.max_waiting_requests,
+        per_account=min(quarter, server.max_waiting_requests_per_account),
+        total=min(half, server.max_waiting_requests),
     )
     accounts, patience = Accounts(settings.accounts, requests), Patience()
     app.on_shutdown.append(patience.end)

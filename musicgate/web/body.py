@@ -131,7 +131,7 @@ def parse_json(raw: bytes) -> object:
 def _check_depth(value: object) -> None:
     """Level by level, since a recursion is what too deep a value breaks."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
         if not level:
             return

@@ -126,7 +126,7 @@ class Connection(web.RequestHandler):
             _log.debug("request refused status=%d error=%s", status, type(exc).__name__)
             code = "not_supported" if status in {501, 505} else "validation_error"
             answer = envelope(new_id(), code, text, status=status, reason=reason)
-        answer.headers.update(BASE_HEADERS)
+        answer.headers.update({**BASE_HEADERS, "Connection": "close"})
         answer.force_close()
         return answer
 

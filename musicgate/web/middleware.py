@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from aiohttp import web
+from aiohttp import HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict
 
 from musicgate.errors import MusicgateError, RequestError
@@ -66,16 +66,16 @@ def outermost(
         try:
             return await handle(_checked(request))
         except web.HTTPException as exc:
-            if exc.status < 400:
-                raise
-            return _finished(request, _plain_http(new_id(), request, exc))
+            response = _plain_http(new_id(), request, exc)
         except RequestError as exc:
-            return _finished(request, error_response(new_id(), exc))
+            response = error_response(new_id(), exc)
         except Exception:  # noqa: BLE001 - what aiohttp does before the middleware may fail as well
             _log.exception("request failed before its route was known")
-            return _finished(request, envelope(new_id(), "gateway_error", "the gateway failed"))
+            response = envelope(new_id(), "gateway_error", "the gateway failed")
         finally:
             connection.end()
+        response.force_close()  # where one request is not what it should be, the next may be no request at all
+        return _finished(request, response)
 
     return answer
 
@@ -84,12 +84,17 @@ def _checked(request: web.BaseRequest) -> web.BaseRequest:
     """The request as the application may see it.
 
     Raises:
-        RequestError: 400 for a ``Host`` that is none (RFC 9110 7.2).
+        RequestError: 400 for a ``Host`` that is none (RFC 9110 7.2), 501 or 505 for what this server does not speak.
         HTTPExpectationFailed: for another expectation than 100-continue (RFC 9110 10.1.1).
     """
     hosts = request.headers.getall("Host", [])
     if len(hosts) > 1 or any(read_host(host) is None for host in hosts):
         raise RequestError("validation_error", "the Host header is not a host", reason="invalid_host")
+    if request.version < HttpVersion10:
+        raise RequestError("not_supported", "only HTTP/1.1 and HTTP/1.0 are spoken here", status=505)
+    if any(coding.strip().lower() != "chunked" for coding in request.headers.getall("Transfer-Encoding", [])):
+        # The parser takes "gzip, chunked" and undoes only the chunks (RFC 9112 6.1).
+        raise RequestError("not_supported", "the only transfer coding is chunked", status=501)
     expected = request.headers.get("Expect")
     if expected is None:
         return request
@@ -99,7 +104,7 @@ def _checked(request: web.BaseRequest) -> web.BaseRequest:
     headers = CIMultiDict(request.headers)
     headers.popall("Expect")
     inner = request.clone(headers=headers)
-    inner[AWAITS_CONTINUE] = request.version >= (1, 1)
+    inner[AWAITS_CONTINUE] = request.version >= HttpVersion11
     return inner
 
 
@@ -126,8 +131,6 @@ async def _answer(
     try:
         return await handler(request)
     except web.HTTPException as exc:
-        if exc.status < 400:
-            raise
         if isinstance(exc, web.HTTPMethodNotAllowed):
             exc.headers["Allow"] = ", ".join(_methods(request))
         return _plain_http(generation_id, request, exc)

@@ -40,12 +40,13 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
         message = f"without [[accounts]] the server binds loopback only, not {host}"
         raise ConfigError(message, key="server.host", source=gateway.context.settings.source)
     settings = gateway.context.settings
-    runner = web.AppRunner(make_app(gateway), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    max_connections = connections_that_fit(settings)
+    runner = web.AppRunner(make_app(gateway, max_connections), access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     server = runner.server
     assert server is not None  # noqa: S101 - it is there after setup()
     server.request_handler = outermost(server.request_handler)
-    listener = Listener(server, settings.server, connections_that_fit(settings))
+    listener = Listener(server, settings.server, max_connections)
     try:
         try:
             bound = await listener.open(host, port)
