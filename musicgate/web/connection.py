@@ -49,14 +49,13 @@ class Connection(web.RequestHandler):
         has_served: a request was answered on it.
     """
 
-    def __init__(self, server: web.Server, watcher: Watcher, *, idle_timeout_s: float) -> None:
+    def __init__(self, server: web.Server, watcher: Watcher) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             server,
             loop=loop,
             access_log=None,  # type: ignore[arg-type] # aiohttp's annotation forgets what its runners pass
             auto_decompress=False,  # see musicgate.web.body: the key is checked before anything is unpacked
-            keepalive_timeout=idle_timeout_s,
             lingering_time=_LINGER_S,
             logger=_log,
             max_line_size=MAX_LINE_BYTES,

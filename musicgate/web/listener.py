@@ -123,7 +123,7 @@ class Listener:
         self._idle.pop(connection, None)
 
     def _connection(self) -> Connection:
-        return Connection(self._server, self, idle_timeout_s=self._settings.idle_timeout_s)
+        return Connection(self._server, self)
 
     def _make_room(self) -> bool:
         """Close the connection that has been idle longest; False if none is idle."""
