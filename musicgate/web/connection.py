@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+import traceback
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -118,7 +119,7 @@ class Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun already")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            _log.error("answer failed error=%s", type(exc).__name__)
+            self.log_exception(exc_info=exc)
             answer = envelope(new_id(), "gateway_error", "the gateway failed", status=status)
         else:
             status, text, reason = self._refusal(exc)
@@ -130,8 +131,11 @@ class Connection(web.RequestHandler):
         return answer
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Name the error; its text may quote what the client sent."""
-        _log.warning("connection failed error=%s", type(kwargs.get("exc_info")).__name__)
+        """Name the error and its place; its text may quote what the client sent."""
+        error = kwargs.get("exc_info")
+        frames = traceback.extract_tb(error.__traceback__) if isinstance(error, BaseException) else None
+        where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
+        _log.error("connection failed error=%s at=%s", type(error).__name__, where)
 
     def _refusal(self, exc: BaseException | None) -> tuple[int, str, str]:
         """Status, sentence and reason for a request that the parser refused."""

@@ -27,6 +27,7 @@ _log = logging.getLogger(__name__)
 _OUT_OF_DESCRIPTORS: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _BACKLOG: Final = 512
 _RETRY_S: Final = 0.05
+_LONG_IDLE_S: Final = 2.0
 _SWEEP_S: Final = 1.0
 #: How often the same trouble is logged.
 _LOG_EVERY_S: Final = 60.0
@@ -102,7 +103,8 @@ class Listener:
         """Wait a little where the process has no descriptor; anything else is about that one connection."""
         if error.errno in _OUT_OF_DESCRIPTORS:
             self._say_full(f"cannot accept: {os.strerror(error.errno or 0)}")
-            self._make_room()
+            # One that was accepted a moment ago is about to ask something; closing it would only change who is shut out.
+            self._make_room(_LONG_IDLE_S)
             await asyncio.sleep(_RETRY_S)
         else:
             await asyncio.sleep(0)
@@ -125,10 +127,11 @@ class Listener:
     def _connection(self) -> Connection:
         return Connection(self._server, self)
 
-    def _make_room(self) -> bool:
-        """Close the connection that has been idle longest; False if none is idle."""
+    def _make_room(self, min_idle_s: float = 0.0) -> bool:
+        """Close the connection that has been idle longest; False if none is idle, or not for so long."""
         connection = next(iter(self._idle), None)
-        if connection is None:
+        now = asyncio.get_running_loop().time()
+        if connection is None or now - connection.idle_since < min_idle_s:
             return False
         self._idle.pop(connection)
         connection.force_close()

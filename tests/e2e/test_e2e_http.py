@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import attrs
 import pytest
+from aiohttp import web
 
 from musicgate.model import Secret
 from musicgate.settings import Account
@@ -21,8 +22,6 @@ from tests.e2e.raw import RawAnswer, exchange
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from aiohttp import web
 
     from tests.e2e.house import House, OpenHouse
 
@@ -291,6 +290,18 @@ async def test_no_credential_is_logged_or_shown(
     assert answers[0].status >= 400
     assert CREDENTIAL not in caplog.text
     assert not any(CREDENTIAL.encode() in answer.raw for answer in answers)
+
+
+async def test_an_answer_that_cannot_be_sent_is_logged_without_its_text(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ValueError(CREDENTIAL)
+
+    monkeypatch.setattr(web.Response, "prepare", broken)
+    assert await exchange(house, request("GET", "/livez")) == []
+    assert "connection failed error=ValueError at=" in caplog.text
+    assert CREDENTIAL not in caplog.text
 
 
 async def test_a_token_in_a_path_is_not_logged(
