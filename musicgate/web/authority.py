@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 
 import attrs
 
@@ -31,6 +32,7 @@ class Authority:
         return is_loopback(self.host)
 
 
+@lru_cache(maxsize=256)
 def read_host(text: str) -> Authority | None:
     """A ``Host`` header."""
     found = _AUTHORITY.fullmatch(text)

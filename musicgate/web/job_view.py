@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _NATIVE_AND_OURS_MAX_CHARS = 512
 #: What a cache must tell apart (RFC 9110 12.5.5): another key sees other jobs, and ``Prefer`` another moment.
 VARY = "Authorization, Prefer"
+_CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
+_UNCONDITIONAL = Conditions()
 
 
 class JobView:
@@ -97,12 +99,15 @@ class JobView:
 
     def audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
         """Makes the link of a track that we keep."""
-        base = self._gateway.context.settings.server.public_url.rstrip("/") or str(request.url.origin())
+        public_url = self._gateway.context.settings.server.public_url.rstrip("/")
+        base = public_url or f"{request.scheme}://{request.host}"
         return audio_links(base)
 
 
 def conditions_of(request: web.Request) -> Conditions:
     """The conditional headers of a request."""
+    if not any(name in request.headers for name in _CONDITIONAL):
+        return _UNCONDITIONAL
 
     def field(name: str) -> str | None:
         lines = request.headers.getall(name, [])

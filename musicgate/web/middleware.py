@@ -92,7 +92,8 @@ def _checked(request: web.BaseRequest) -> web.BaseRequest:
         raise RequestError("validation_error", "the Host header is not a host", reason="invalid_host")
     if request.version < HttpVersion10:
         raise RequestError("not_supported", "only HTTP/1.1 and HTTP/1.0 are spoken here", status=505)
-    if any(coding.strip().lower() != "chunked" for coding in request.headers.getall("Transfer-Encoding", [])):
+    coding = request.headers.get("Transfer-Encoding")
+    if coding is not None and coding.strip().lower() != "chunked":
         # The parser takes "gzip, chunked" and undoes only the chunks (RFC 9112 6.1).
         raise RequestError("not_supported", "the only transfer coding is chunked", status=501)
     expected = request.headers.get("Expect")
@@ -149,8 +150,8 @@ def _finished(
     """The headers that every answer has."""
     if response.prepared:
         return response
-    for name, value in CORS.items():
-        response.headers.setdefault(name, value)
+    if "Content-Security-Policy" not in response.headers:  # else it has all of them, and its own policy
+        response.headers.update(CORS)
     response.headers.update(more or {})
     if response.status >= 400 and not request.content.is_eof():
         response.force_close()  # the rest of the body is not read

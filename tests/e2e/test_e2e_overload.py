@@ -147,6 +147,16 @@ async def test_one_accounts_half_bodies_leave_room_for_others(open_house: OpenHo
         assert again.status == 200
 
 
+async def test_clients_that_leave_in_the_middle_of_their_body_are_no_lines_in_the_log(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    async with held(house, *[half_body()] * 5):
+        pass
+    await asyncio.sleep(0.2)
+    assert [record for record in caplog.records if record.name != "asyncio"] == []
+
+
 async def test_when_every_connection_is_in_use_a_new_one_is_told_so(open_house: OpenHouse) -> None:
     async with open_house(server={"max_connections": 4}, accounts=ACCOUNTS) as house:
         async with held(house, *[half_body("one")] * 2, *[half_body("two")] * 2):
