@@ -55,6 +55,16 @@ def test_a_body_is_unpacked_whatever_its_pieces(coding: str, packed: bytes, step
         ("deflate", zlib.compress(BODY) + b"x"),
         ("deflate", b"\xff\xff\xff"),
     ],
+    ids=[
+        "plain",
+        "cut",
+        "cut early",
+        "more behind it",
+        "17 members",
+        "cut deflate",
+        "more behind deflate",
+        "noise",
+    ],
 )
 def test_what_is_not_in_its_coding_is_refused(coding: str, packed: bytes) -> None:
     def unpack() -> bytes:
