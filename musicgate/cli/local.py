@@ -130,7 +130,7 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
         path = gateway.audio_path(job, track.index)
         return path.absolute().as_uri() if path else None
 
-    return render_job(job, link)
+    return render_job(job, link, gateway.masker(job))
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:

@@ -115,7 +115,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     from musicgate.cli.terminal import say
     from musicgate.gateway import Gateway
     from musicgate.web import serve as web
+    from musicgate.web.descriptors import raise_limit
 
+    raise_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in _STOPPING:

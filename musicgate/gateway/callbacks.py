@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.model import Job
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +58,19 @@ class SeenCallbacks:
             self._digests.popitem(last=False)
 
 
+async def job_of_token(context: GatewayContext, job_id: str, token: str) -> Job:
+    """The job of a callback address.
+
+    Raises:
+        JobNotFoundError: no such job, or the token is not the job's; which of the two, the error does not say.
+    """
+    job = await context.store.get(job_id)
+    expected = "" if job is None else job.callback_token
+    if not hmac.compare_digest(expected.encode(), token.encode("utf-8", "replace")) or job is None:
+        raise JobNotFoundError(job_id)
+    return job
+
+
 async def receive_callback(
     context: GatewayContext,
     seen: SeenCallbacks,
@@ -77,9 +91,7 @@ async def receive_callback(
         JobNotFoundError: no such job, or the token is not the job's.
         UnauthorisedError: the signature is missing, wrong or stale.
     """
-    job = await context.store.get(job_id)
-    if job is None or not hmac.compare_digest(job.callback_token.encode(), token.encode()):
-        raise JobNotFoundError(job_id)
+    job = await job_of_token(context, job_id, token)
     live = context.live(job)
     if live is None or (
         job.state.is_final and (job.native_id is not None or not lifecycle.was_cancelled(job))

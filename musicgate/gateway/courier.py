@@ -25,8 +25,10 @@ from musicgate import reading
 from musicgate.answers import render_job, render_message
 from musicgate.delivery import Answer
 from musicgate.errors import ProviderError, StorageError
+from musicgate.gateway.exchange import masker_of
 from musicgate.gateway.fair_share import Places
 from musicgate.gateway.targets import target_of
+from musicgate.lifecycle import as_settled
 from musicgate.links import audio_links
 from musicgate.webhooks import sign
 from musicgate.wire import write_json
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.masking import Masker
     from musicgate.model import Delivery, Job, Track
     from musicgate.ports import PendingMessage
     from musicgate.settings import ServerSettings
@@ -239,7 +242,9 @@ class Courier:
                 message = f"the message {message_id} is about a job that is not there"
                 raise StorageError(message)
             return  # deleted just now, and its messages with it
-        body = body_about(context.settings.server, delivery, job)
+        live = context.live(job)
+        masker = None if live is None else masker_of(live, job, whole=True)
+        body = body_about(context.settings.server, delivery, job, masker)
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         jitter = self._jitter()
         if answer.is_gone:
@@ -275,11 +280,13 @@ class Courier:
                 await self._context.clock.sleep(_AFTER_ERROR_S)
 
 
-def body_about(server: ServerSettings, delivery: Delivery, job: Job) -> bytes:
-    """What a message says; the job is final, so it is the same for every try."""
+def body_about(server: ServerSettings, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
+    """What a message says; it shows the job as it ended, so it is the same for every try."""
     base_url = _base_url(server)
     links = audio_links(base_url) if base_url else _no_link
-    return write_json(render_message(delivery.type, delivery.created_at, render_job(job, links)))
+    return write_json(
+        render_message(delivery.type, delivery.created_at, render_job(as_settled(job), links, masker))
+    )
 
 
 def _base_url(server: ServerSettings) -> str | None:

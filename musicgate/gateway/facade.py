@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from musicgate import lifecycle
 from musicgate.errors import JobNotFoundError, MusicgateError, ProviderError, RequestError
 from musicgate.gateway import prepare as preparing
-from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, job_of_token, receive_callback
 from musicgate.gateway.cancel import cancel, tell_vendor_to_stop
 from musicgate.gateway.compose import furnish
 from musicgate.gateway.create import Submission, create
 from musicgate.gateway.events import Changes, follow_events, watch_job
+from musicgate.gateway.exchange import masker_of
 from musicgate.gateway.follow import advance
 from musicgate.gateway.in_flight import InFlight
 from musicgate.gateway.recover import grant_time, open_jobs, recover, spread_s
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from musicgate.gateway.in_flight import Call
     from musicgate.gateway.prepare import Preparation
     from musicgate.gateway.supervisor import ServiceReport
+    from musicgate.masking import Masker
     from musicgate.model import Job, JobEvent, JobQuery, MusicRequest
     from musicgate.plugins import PluginHost
 
@@ -296,6 +298,19 @@ class Gateway:
         """Where a track's audio lies on this machine; None when it is not kept here."""
         asset = next((track.asset for track in job.tracks if track.index == index), None)
         return self.context.assets.local_path(asset) if asset else None
+
+    def masker(self, job: Job) -> Masker | None:
+        """Hides our secrets in what its vendor said about a job and is used as it is: ids, links, titles. None if its plugin is gone."""
+        live = self.context.live(job)
+        return None if live is None else masker_of(live, job, whole=True)
+
+    async def check_callback_token(self, job_id: str, token: str) -> None:
+        """Check a callback's address before its body is read.
+
+        Raises:
+            JobNotFoundError: no such job, or the token is not the job's.
+        """
+        await job_of_token(self.context, job_id, token)
 
     async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
         """Take a vendor's callback and poll the job if it is worth it.

@@ -48,6 +48,32 @@ class ServerSettings:
     max_body_bytes: int = attrs.field(
         default=1_048_576, validator=Whole(at_least=1, at_most=2**40, unit="bytes")
     )
+    #: Seconds for the headers of a request, and for the first byte of a new connection.
+    headers_timeout_s: float = attrs.field(
+        default=20.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    )
+    #: Seconds for the body of a request.
+    body_timeout_s: float = attrs.field(
+        default=30.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    )
+    #: Seconds that a connection may stay open between two requests.
+    idle_timeout_s: float = attrs.field(
+        default=75.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    )
+    #: Open connections; fewer where the process may not have as many descriptors.
+    max_connections: int = attrs.field(default=2000, validator=Whole(at_least=1, at_most=1_000_000))
+    #: Requests of one account that are in progress at a time; each occupies a connection.
+    max_requests_per_account: int = attrs.field(default=500, validator=Whole(at_least=1, at_most=1_000_000))
+    #: Open event streams, in all and of one account.
+    max_event_streams: int = attrs.field(default=1000, validator=Whole(at_least=1, at_most=1_000_000))
+    max_event_streams_per_account: int = attrs.field(
+        default=250, validator=Whole(at_least=1, at_most=1_000_000)
+    )
+    #: Requests that wait because of ``Prefer: wait``, in all and of one account.
+    max_waiting_requests: int = attrs.field(default=1000, validator=Whole(at_least=1, at_most=1_000_000))
+    max_waiting_requests_per_account: int = attrs.field(
+        default=250, validator=Whole(at_least=1, at_most=1_000_000)
+    )
     #: Refuse models whose price is not known.
     pricing_required: bool = attrs.field(default=False, validator=Switch())
 

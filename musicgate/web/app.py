@@ -9,7 +9,10 @@ from aiohttp import web
 
 import musicgate_schemas
 from musicgate.errors import RequestError, StorageError
+from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
+from musicgate.web.body import BODY_TIMEOUT_S
+from musicgate.web.capacity import Capacity
 from musicgate.web.errors import envelope
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_view import JobView
@@ -26,21 +29,42 @@ if TYPE_CHECKING:
 _BASES = ("/v1/music/generate", "/v1/music/generations")
 
 
-def make_app(gateway: Gateway) -> web.Application:
+def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Application:
     """The server for one gateway.
+
+    Args:
+        max_connections: how many fit into this process, if they are fewer than ``server.max_connections``. Streams and waiting
+            requests take at most half of them, one account at most half, and its streams and waits a quarter each.
 
     Raises:
         ConfigError: an account's expiry time or hash cannot be read.
     """
     settings = gateway.context.settings
-    app = web.Application(middlewares=[surround], client_max_size=settings.server.max_body_bytes)
-    accounts, patience = Accounts(settings.accounts), Patience()
+    server = settings.server
+    app = web.Application(middlewares=[surround], client_max_size=server.max_body_bytes)
+    app[BODY_TIMEOUT_S] = server.body_timeout_s
+    most = max_connections or server.max_connections
+    half, quarter = max(1, most // 2), max(1, most // 4)
+    requests = Capacity("requests_in_progress", per_account=min(half, server.max_requests_per_account))
+    streams = Capacity(
+        "event_streams",
+        per_account=min(quarter, server.max_event_streams_per_account),
+        total=min(half, server.max_event_streams),
+    )
+    waits = Capacity(
+        "waiting_requests",
+        per_account=min(quarter, server.max_waiting_requests_per_account),
+        total=min(half, server.max_waiting_requests),
+    )
+    accounts, patience = Accounts(settings.accounts, requests), Patience()
     app.on_shutdown.append(patience.end)
-    view = JobView(gateway, patience)
-    music = MusicRoutes(gateway, accounts, view)
-    jobs, events = JobRoutes(gateway, accounts, view), EventRoutes(gateway, accounts, view, patience)
+    view = JobView(gateway, patience, waits)
+    music, audio = MusicRoutes(gateway, accounts, view), AudioRoutes(gateway, accounts)
+    jobs = JobRoutes(gateway, accounts, view)
+    events = EventRoutes(gateway, accounts, view, patience, streams)
     for base in _BASES:
-        app.add_routes([*music.routes(base), *jobs.routes(base), *events.routes(base)])
+        for part in (music, jobs, events, audio):
+            app.add_routes(part.routes(base))
     app.add_routes(music.other_routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))

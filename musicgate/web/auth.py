@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import ipaddress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from musicgate.errors import ConfigError, UnauthorisedError
 from musicgate.gateway.facade import LOCAL_ACCOUNT
 from musicgate.settings import Account
+from musicgate.web.authority import is_loopback, read_host, read_origin
+from musicgate.web.middleware import HELD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from aiohttp import web
+
+    from musicgate.web.capacity import Capacity
 
 _SCHEME = "Bearer "
 _MAX_KEY_CHARS = 512
@@ -25,14 +27,18 @@ _MAX_KEY_CHARS = 512
 class Accounts:
     """The configured accounts, ready to be compared with a key."""
 
-    def __init__(self, accounts: Sequence[Account]) -> None:
+    def __init__(self, accounts: Sequence[Account], requests: Capacity) -> None:
         """Read hashes once.
+
+        Args:
+            requests: counts what each account has in progress.
 
         Raises:
             ConfigError: a hash cannot be read.
         """
         self._entries = [(_digest(account), account.expires_at, account) for account in accounts]
         self._local = Account(name=LOCAL_ACCOUNT)
+        self._requests = requests
 
     @property
     def is_open(self) -> bool:
@@ -40,15 +46,31 @@ class Accounts:
         return not self._entries
 
     def identify(self, request: web.Request) -> Account:
-        """The account of a request.
+        """The account of a request, which counts as in progress from here to its answer.
 
         Raises:
             UnauthorisedError: with the contract's reason token.
+            LimitReachedError: the account has too many requests in progress.
         """
+        account = self._identified(request)
+        self.count(request, account.name)
+        return account
+
+    def count(self, request: web.Request, name: str) -> None:
+        """Count a request as in progress, for an account or for whatever else has a name.
+
+        Raises:
+            LimitReachedError: there are too many of that name.
+        """
+        self._requests.enter(name)
+        request.setdefault(HELD, []).append((self._requests, name))
+
+    def _identified(self, request: web.Request) -> Account:
         if self.is_open:
             _refuse_strangers(request)
             return self._local
-        header = request.headers.get("Authorization", "")
+        headers = request.headers.getall("Authorization", [])
+        header = headers[0] if len(headers) == 1 else ""
         if not header.startswith(_SCHEME) or len(header) == len(_SCHEME):
             raise UnauthorisedError(
                 "missing_or_invalid_authorization_header", "send Authorization: Bearer <key>"
@@ -69,25 +91,16 @@ class Accounts:
         return account
 
 
-def is_loopback(host: str) -> bool:
-    """True for ``localhost`` and loopback addresses."""
-    name = host.strip("[]").lower()
-    try:
-        return name == "localhost" or ipaddress.ip_address(name).is_loopback
-    except ValueError:
-        return False
-
-
 def _refuse_strangers(request: web.Request) -> None:
     """Without keys, a page in the user's browser must not be able to spend money here.
 
     A foreign ``Origin`` is a page that sends requests behind the user's back; a foreign ``Host`` is one that made its own name point here.
+    Neither header is guessed at: what is not exactly a loopback host is foreign.
     """
-    origin = request.headers.get("Origin")
-    hosts = [urlsplit(f"//{request.host}").hostname or ""]
-    if origin is not None:
-        hosts.append(urlsplit(origin).hostname or "")
-    if not all(is_loopback(host) for host in hosts):
+    hosts = [read_host(host) for host in request.headers.getall("Host", [""])]
+    origins = [read_origin(origin) for origin in request.headers.getall("Origin", [])]
+    is_ours = len(hosts) == 1 and len(origins) <= 1 and is_loopback(request.url.raw_host or "")
+    if not is_ours or not all(found is not None and found.is_loopback for found in (*hosts, *origins)):
         message = "without accounts only this machine may call; configure [[accounts]] to open the server"
         raise UnauthorisedError("missing_or_invalid_authorization_header", message)
 

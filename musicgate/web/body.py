@@ -1,47 +1,134 @@
-"""JSON at the door: a request's body is read strictly; it knows no field of it."""
+"""A request's body: read when its key has been checked, within bounds of time and bytes, and parsed strictly; it knows no field of it."""
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+from aiohttp import web
+
 from musicgate import bounds
 from musicgate.errors import RequestError
 from musicgate.gateway.apart import apart
+from musicgate.web.unpack import (
+    CODINGS,
+    TooLargeError,
+    UnknownCodingError,
+    Unpacker,
+    UnpackError,
+    coding_of,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from aiohttp import web
+    from collections.abc import Callable, Iterator
 
 _T = TypeVar("_T")
 
+#: Seconds that a body may take.
+BODY_TIMEOUT_S = web.AppKey("body_timeout_s", float)
+#: Set on a request whose client waits for ``100 Continue`` before it sends the body.
+AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)
 #: A longer whole number stands for nothing in music; Python itself refuses to read those of more than 4300 digits.
 _MAX_DIGITS = 300
 _SHOWN_DIGITS = 12
+#: Bytes of the body that was read.
+_SIZE_BYTES = web.RequestKey("body_size_bytes", int)
+#: Packed bytes that are unpacked at a time: they may become a thousand times as many, which takes up to 10 ms. Then the loop gets its turn.
+_PART_BYTES = 4096
+#: Levels of lists and objects; no request has more than ten, and what walks over a body may recurse.
+MAX_DEPTH = 64
+
+
+async def read_body(request: web.Request, limit_bytes: int | None = None) -> bytes:
+    """The body, unpacked.
+
+    Args:
+        limit_bytes: for the body as it is sent and for what comes out of it; None = ``server.max_body_bytes``.
+
+    Raises:
+        RequestError: 400, 408 or 413.
+        HTTPUnsupportedMediaType: its content coding is not known here.
+    """
+    limit = request.client_max_size if limit_bytes is None else limit_bytes
+    try:
+        coding = coding_of(",".join(request.headers.getall("Content-Encoding", [])))
+    except UnknownCodingError as exc:
+        raise web.HTTPUnsupportedMediaType(
+            headers={"Accept-Encoding": CODINGS}, reason=f"Content-Encoding must be one of {CODINGS}"
+        ) from exc
+    if (request.content_length or 0) > limit:
+        raise _too_large(limit_bytes)
+    unpacker = Unpacker(coding, limit)
+    await _continue(request)
+    try:
+        if coding or not request.content.is_eof():
+            async with asyncio.timeout(request.app[BODY_TIMEOUT_S]):
+                await _receive(request, unpacker, limit, _PART_BYTES if coding else limit + 1)
+        else:  # it came with the headers, as nearly all do
+            unpacker.feed(request.content.read_nowait())
+        return unpacker.end()
+    except TimeoutError as exc:
+        message = "the body did not arrive in time (server.body_timeout_s)"
+        raise RequestError("validation_error", message, reason="body_timeout", status=408) from exc
+    except (web.RequestPayloadError, OSError) as exc:
+        message = "the body is cut or its transfer coding is broken"
+        raise RequestError("validation_error", message, reason="broken_body") from exc
+    except UnpackError as exc:
+        message = "the body is not what its Content-Encoding says"
+        raise RequestError("validation_error", message, reason="broken_content_encoding") from exc
+    except TooLargeError as exc:
+        raise _too_large(limit_bytes) from exc
+
+
+async def _receive(request: web.Request, unpacker: Unpacker, limit: int, step_bytes: int) -> None:
+    received = 0
+    while piece := await request.content.readany():
+        received += len(piece)
+        if received > limit:
+            raise TooLargeError
+        for start in range(0, len(piece), step_bytes):
+            unpacker.feed(piece[start : start + step_bytes])
+            if start:
+                await asyncio.sleep(0)
+
+
+async def _continue(request: web.Request) -> None:
+    """Ask for the body of a client that waits to be asked (RFC 9110 10.1.1)."""
+    if request.get(AWAITS_CONTINUE) and not request.content.is_eof():
+        request[AWAITS_CONTINUE] = False
+        if request.transport is not None:
+            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+
+def _too_large(limit_bytes: int | None) -> RequestError:
+    limit = "server.max_body_bytes" if limit_bytes is None else f"{limit_bytes} bytes"
+    return RequestError("payload_too_large", f"the body is too large: the limit is {limit}")
 
 
 async def read_json(request: web.Request) -> object:
     """The body as JSON.
 
     Raises:
-        RequestError: ``invalid_json``.
+        RequestError: ``invalid_json``, or what `read_body` raises.
+        HTTPUnsupportedMediaType: its content coding is not known here.
     """
-    raw = await request.read()
+    raw = await read_body(request)
+    request[_SIZE_BYTES] = len(raw)
     return await apart_for(request, lambda: parse_json(raw))
 
 
 async def apart_for(request: web.Request, work: Callable[[], _T]) -> _T:
     """Do some work about the body of a request: on a thread where the body is so large that it would hold up everybody else."""
-    return await apart(work, is_large=len(await request.read()) > bounds.LARGE_BODY_BYTES)
+    return await apart(work, is_large=request.get(_SIZE_BYTES, 0) > bounds.LARGE_BODY_BYTES)
 
 
 def parse_json(raw: bytes) -> object:
-    """A body as JSON.
+    """JSON of bounded size, without what only Python reads.
 
     Raises:
-        RequestError: ``invalid_json``.
+        RequestError: ``invalid_json``, or ``validation_error`` for too many values.
     """
     if bounds.is_too_wide(raw):
         message = f"the body holds more than {bounds.MAX_BODY_VALUES:,} values"
@@ -50,9 +137,27 @@ def parse_json(raw: bytes) -> object:
         value: object = json.loads(
             raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
         )
+        _check_depth(value)
     except (ValueError, RecursionError) as exc:
         raise RequestError("invalid_json", f"the body is not JSON: {_why_not_json(exc)}") from exc
     return value
+
+
+def _check_depth(value: object) -> None:
+    """Level by level, since a recursion is what too deep a value breaks."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [child for parent in level for child in _children(parent)]
+        if not level:
+            return
+    raise RecursionError
+
+
+def _children(value: object) -> Iterator[object]:
+    if isinstance(value, dict):
+        yield from (child for child in value.values() if isinstance(child, dict | list))
+    elif isinstance(value, list):
+        yield from (child for child in value if isinstance(child, dict | list))
 
 
 def _why_not_json(exc: ValueError | RecursionError) -> str:

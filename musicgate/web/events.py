@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
+from musicgate import lifecycle
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.web.middleware import CORS
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from musicgate.gateway import Gateway
     from musicgate.model import Job, JobEvent
     from musicgate.web.auth import Accounts
+    from musicgate.web.capacity import Capacity
     from musicgate.web.job_view import JobView
     from musicgate.web.patience import Patience
 
@@ -30,8 +32,6 @@ HEARTBEAT_S = 15.0
 #: Seconds for which a reader may take nothing; then it is cut off, and loses nothing by that: it goes on with the next number.
 STALL_S = 60.0
 _RETRY_MS = 2_000
-#: Events that come with the whole job.
-_WITH_JOB = frozenset({EventKind.STATE, EventKind.SETTLED})
 #: Longer numbers do not fit into a store, and no job has as many events.
 _MAX_DIGITS = 15
 
@@ -39,8 +39,15 @@ _MAX_DIGITS = 15
 class EventRoutes:
     """The handler of event streams."""
 
-    def __init__(self, gateway: Gateway, accounts: Accounts, view: JobView, patience: Patience) -> None:
-        """Serve one gateway to these accounts."""
+    def __init__(
+        self, gateway: Gateway, accounts: Accounts, view: JobView, patience: Patience, streams: Capacity
+    ) -> None:
+        """Serve one gateway to these accounts.
+
+        Args:
+            streams: counts the open streams.
+        """
+        self._streams = streams
         self._gateway = gateway
         self._accounts = accounts
         self._view = view
@@ -48,7 +55,7 @@ class EventRoutes:
 
     def routes(self, base: str) -> list[web.RouteDef]:
         """The routes under one name of the collection."""
-        return [web.get(f"{base}/{{music_id}}/events", self.stream, allow_head=False)]
+        return [web.get(f"{base}/{{music_id}}/events", self.stream)]
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
         """``GET .../{music_id}/events``: what happened since the last number that the reader has had, and what happens from now on."""
@@ -63,13 +70,18 @@ class EventRoutes:
             "X-Accel-Buffering": "no",
         }
         response = web.StreamResponse(headers={**headers, **CORS})
-        await response.prepare(request)
-        try:
-            async with self._patience.limit(None):
-                await self._send(request, response, job, after)
-        except (ConnectionError, TimeoutError, StorageError) as error:
-            # The answer has begun, so nobody can be told of an error any more; whoever connects again goes on where this ended.
-            _log.info("job %s: a stream of events was cut off: %s", job.id, repr(error))
+        if request.method == "HEAD":
+            return response
+        with self._streams.hold(account.name):
+            await response.prepare(request)
+            try:
+                async with self._patience.limit(None):
+                    await self._send(request, response, job, after)
+            except (ConnectionError, TimeoutError, StorageError) as error:
+                # The answer has begun, so no error can be told any more; a reader that connects again goes on where this ended.
+                # Readers go away all the time, and a thousand may at once: that is no line in the log.
+                level = logging.WARNING if isinstance(error, StorageError) else logging.DEBUG
+                _log.log(level, "event stream cut off job=%s error=%r", job.id, error)
         return response
 
     async def _send(self, request: web.Request, response: web.StreamResponse, job: Job, after: int) -> None:
@@ -96,10 +108,14 @@ class EventRoutes:
             "at": event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "data": dict(event.data),
         }
-        if event.kind in _WITH_JOB:
-            job = await self._gateway.context.store.get(job_id)
-            if job is not None:
-                body["job"] = self._view.render(request, job)
+        job = await self._gateway.context.store.get(job_id)
+        masker = None if job is None else self._gateway.masker(job)
+        if masker is not None:
+            body["data"] = masker.json(dict(event.data))
+        if event.kind is EventKind.SETTLED and job is not None:
+            # Only here: an earlier event would show a job that is further than it says. And as it was then, without what an attempt
+            # has learned since: an event never changes.
+            body["job"] = self._view.render(request, lifecycle.as_settled(job))
         return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + write_json(body) + b"\n\n"
 
     async def _has_more(self, job: Job, after: int) -> bool:

@@ -16,7 +16,9 @@ from musicgate.answers import render_job
 from musicgate.bounds import MAX_PAGE_BYTES
 from musicgate.errors import RequestError
 from musicgate.gateway.apart import apart
+from musicgate.masking import Masker
 from musicgate.model import Job, JobQuery, JobState, Track
+from musicgate.web.job_view import VARY, check_conditions
 from musicgate.wire import write_json
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from musicgate.web.job_view import JobView
 
 AudioUrl = Callable[[Job, Track], str | None]
+MaskerOf = Callable[[Job], Masker | None]
 _USUAL_LIMIT, _MAX_LIMIT = 20, 100
 
 
@@ -41,7 +44,7 @@ class JobRoutes:
     def routes(self, base: str) -> list[web.RouteDef]:
         """The routes under one name of the collection."""
         return [
-            web.get(base, self.list, allow_head=False),
+            web.get(base, self.list),
             web.post(f"{base}/{{music_id}}/cancel", self.cancel),
             web.delete(f"{base}/{{music_id}}", self.delete),
         ]
@@ -57,16 +60,16 @@ class JobRoutes:
             max_bytes=MAX_PAGE_BYTES,
         )
         page = await self._gateway.list_jobs(query, account=account.name)
-        render = functools.partial(self._body, page, self._view.audio_url(request))
+        render = functools.partial(self._body, page, self._view.audio_url(request), self._gateway.masker)
         body = await apart(
             functools.partial(render, has_more=await self._has_more(page, query, account)), is_large=True
         )
-        headers = {"Cache-Control": "private, no-cache"}
+        headers = {"Cache-Control": "private, no-cache", "Vary": VARY}
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     @staticmethod
-    def _body(page: Sequence[Job], audio_url: AudioUrl, *, has_more: bool) -> bytes:
-        data = [render_job(job, audio_url) for job in page]
+    def _body(page: Sequence[Job], audio_url: AudioUrl, masker_of: MaskerOf, *, has_more: bool) -> bytes:
+        data = [render_job(job, audio_url, masker_of(job)) for job in page]
         return write_json(
             {"object": "list", "data": data, "next_cursor": _cursor(page[-1]) if has_more else None}
         )
@@ -82,6 +85,7 @@ class JobRoutes:
         """``POST .../{music_id}/cancel``: stop a job; the answer says whether it may have cost money."""
         account = self._accounts.identify(request)
         job = await self._view.find(request, account)
+        check_conditions(request, job)
         job = await self._gateway.cancel(job.id, account=account.name)
         return self._view.respond(job, self._view.render(request, job))
 
@@ -89,6 +93,7 @@ class JobRoutes:
         """``DELETE .../{music_id}``: a job, its history and its audio; one that is open is cancelled first."""
         account = self._accounts.identify(request)
         job = await self._view.find(request, account)
+        check_conditions(request, job)
         await self._gateway.delete(job.id, account=account.name)
         return web.Response(status=204)
 

@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, cast
 from aiohttp import web
 
 from musicgate import answers, catalogue
-from musicgate.errors import JobNotFoundError, RequestError
+from musicgate.errors import RequestError
 from musicgate.gateway.dry_run import render_plan
 from musicgate.gateway.idempotency import read_key
-from musicgate.links import is_signed
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
-from musicgate.web.body import apart_for, read_json
+from musicgate.web.body import apart_for, read_body, read_json
 from musicgate.web.errors import failure_response
-from musicgate.web.job_view import etag, missing_id, respond_json
+from musicgate.web.job_view import check_conditions, missing_id, respond_json
 from musicgate.web.middleware import EXTRA_HEADERS, GENERATION_ID
 from musicgate.web.preferences import read_preferences
 
@@ -26,6 +25,8 @@ if TYPE_CHECKING:
     from musicgate.web.auth import Accounts
     from musicgate.web.job_view import JobView
 
+#: Vendors' callbacks are a few kilobytes.
+MAX_CALLBACK_BYTES = 262_144
 _YES = frozenset({"1", "true", "yes"})
 #: What idempotency keys belong to beside their account. The two paths are two names of one route.
 _CREATE = "POST /v1/music/generate"
@@ -44,9 +45,8 @@ class MusicRoutes:
         """The documented routes under one name of the collection."""
         return [
             web.post(base, self.create),
-            web.get(f"{base}/", self.missing_id, allow_head=False),
-            web.get(f"{base}/{{music_id}}", self.status, allow_head=False),
-            web.get(f"{base}/{{music_id}}/audio/{{index:[0-9]{{1,3}}}}", self.audio),
+            web.get(f"{base}/", self.missing_id),
+            web.get(f"{base}/{{music_id}}", self.status),
         ]
 
     def other_routes(self) -> list[web.RouteDef]:
@@ -62,7 +62,8 @@ class MusicRoutes:
         """``POST /v1/music/generate``: the checks in the contract's order, then submit."""
         account = self._accounts.identify(request)
         try:
-            return await self._create(request, account)
+            with self._view.waiting(account, read_preferences(request).wait_s):
+                return await self._create(request, account)
         finally:
             context = self._gateway.context
             request[EXTRA_HEADERS] = context.admission.headers(account.name, context.clock.steady())
@@ -99,7 +100,7 @@ class MusicRoutes:
             response = failure_response(generation_id, refusal, job)
             response.headers.update(headers)
             return response
-        answer = answers.render_created(job, self._view.audio_url(request))
+        answer = answers.render_created(job, self._view.audio_url(request), self._gateway.masker(job))
         answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
         if explain and job.routing is not None:
             answer["meta"] = {**cast("dict[str, object]", answer["meta"]), "routing": job.routing}
@@ -113,32 +114,17 @@ class MusicRoutes:
         if not job.state.is_final and job.delivered_at is None and self._gateway.context.live(job) is None:
             message = f"nobody can be asked about this job: the plugin {job.plugin} is gone or switched off"
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
-        job = await self._view.waited(job, preferences.wait_s)
+        with self._view.waiting(account, None if job.state.is_final else preferences.wait_s):
+            job = await self._view.waited(job, preferences.wait_s)
         headers = {} if preferences.wait_s is None else preferences.applied
-        if request.headers.get("If-None-Match") == etag(job):
-            return web.Response(status=304, headers={"ETag": etag(job), **headers})
+        if check_conditions(request, job):
+            return self._view.not_modified(job, headers)
         return self._view.respond(job, self._view.render(request, job), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """A GET without an id."""
         self._accounts.identify(request)
         raise missing_id()
-
-    async def audio(self, request: web.Request) -> web.StreamResponse:
-        """``GET .../audio/{index}``: the audio that we keep, with Range; the signed link needs no key, so that players can open it."""
-        job = await self._job_of_link(request)
-        index = int(request.match_info["index"])
-        track = next((track for track in job.tracks if track.index == index), None)
-        if track is None or not track.has_audio:
-            raise RequestError("not_found", f"job {job.id} has no audio {index}", reason="audio_not_found")
-        if track.asset is None:
-            raise web.HTTPFound(str(track.audio_url))
-        path = self._gateway.audio_path(job, index)
-        if path is None:
-            raise RequestError("not_found", "this audio is no longer kept here", reason="audio_gone")
-        _check_range(request, track.asset.size_bytes)
-        headers = {"Content-Type": track.asset.content_type, "Cache-Control": "private, max-age=86400"}
-        return web.FileResponse(path, headers=headers)
 
     async def plan(self, request: web.Request) -> web.Response:
         """``POST /v1/music/plan``: the dry run."""
@@ -191,23 +177,12 @@ class MusicRoutes:
 
     async def callback(self, request: web.Request) -> web.Response:
         """``POST /v1/callbacks/{job_id}/{token}``: a vendor calls. Answered at once; what it says is asked of the vendor itself."""
+        job_id, token = request.match_info["job_id"], request.match_info["token"]
+        await self._gateway.check_callback_token(job_id, token)  # before a byte of the body is read
+        body = await read_body(request, MAX_CALLBACK_BYTES)
         headers = {name.lower(): value for name, value in request.headers.items()}
-        body = await request.read()
-        await self._gateway.callback(request.match_info["job_id"], request.match_info["token"], headers, body)
+        await self._gateway.callback(job_id, token, headers, body)
         return respond_json({"code": 200, "msg": "success"})
-
-    async def _job_of_link(self, request: web.Request) -> Job:
-        """The job of an audio link: by its signature, else by the caller's key."""
-        music_id = request.match_info["music_id"]
-        signature = request.query.get("sig", "")
-        if signature:
-            job = await self._gateway.context.store.get(music_id)
-            index = int(request.match_info["index"])
-            if job is not None and is_signed(job, index, signature):
-                return job
-            raise JobNotFoundError(music_id)
-        account = self._accounts.identify(request)
-        return await self._gateway.find(music_id, account=account.name)
 
 
 def _key_header(request: web.Request) -> str | None:
@@ -230,19 +205,3 @@ def _refusal(job: Job) -> Failure | None:
     if attempt is None or attempt.outcome is not AttemptOutcome.UNKNOWN or attempt.failure is None:
         return None
     return None if attempt.failure.reason is FailureClass.UNKNOWN_OUTCOME else attempt.failure
-
-
-def _check_range(request: web.Request, size_bytes: int) -> None:
-    """Refuse bytes beyond the end; aiohttp would do so without a body.
-
-    Raises:
-        HTTPRequestRangeNotSatisfiable: status 416.
-    """
-    if "If-Range" in request.headers:  # the range may not count at all
-        return
-    try:
-        first = request.http_range.start or 0
-    except ValueError:
-        first = size_bytes
-    if first >= size_bytes:
-        raise web.HTTPRequestRangeNotSatisfiable(headers={"Content-Range": f"bytes */{size_bytes}"})

@@ -35,7 +35,10 @@ class Patience:
                 self._limits.discard(limit)
 
     async def end(self, _: web.Application) -> None:
-        """The server stops: whoever waits is answered now with what there is."""
+        """The server stops: who waits is answered now with what there is."""
         self._is_over = True
-        for limit in self._limits:
-            limit.reschedule(asyncio.get_running_loop().time())
+        now = asyncio.get_running_loop().time()
+        for limit in tuple(self._limits):
+            if limit.expired():
+                continue  # its waiter is on its way out already; such a limit cannot be moved any more
+            limit.reschedule(now)

@@ -9,7 +9,10 @@ from aiohttp import web
 
 from musicgate.errors import ConfigError
 from musicgate.web.app import make_app
-from musicgate.web.auth import is_loopback
+from musicgate.web.authority import is_loopback
+from musicgate.web.descriptors import connections_that_fit
+from musicgate.web.listener import Listener
+from musicgate.web.middleware import outermost
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -36,16 +39,21 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
     if not gateway.context.settings.accounts and not is_loopback(host):
         message = f"without [[accounts]] the server binds loopback only, not {host}"
         raise ConfigError(message, key="server.host", source=gateway.context.settings.source)
-    runner = web.AppRunner(make_app(gateway), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    settings = gateway.context.settings
+    max_connections = connections_that_fit(settings)
+    runner = web.AppRunner(make_app(gateway, max_connections), access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
+    server = runner.server
+    assert server is not None  # noqa: S101 - it is there after setup()
+    server.request_handler = outermost(server.request_handler)
+    listener = Listener(server, settings.server, max_connections)
     try:
-        site = web.TCPSite(runner, host, port)
         try:
-            await site.start()
+            bound = await listener.open(host, port)
         except OSError as exc:
             message = f"cannot listen on {host}:{port}: {exc.strerror or exc}"
-            raise ConfigError(message, key="server.port", source=gateway.context.settings.source) from exc
-        bound = runner.addresses[0]
-        yield str(bound[0]), int(bound[1])
+            raise ConfigError(message, key="server.port", source=settings.source) from exc
+        yield bound
     finally:
+        listener.close()
         await runner.cleanup()

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from musicgate.answers import render_delivery
 from musicgate.errors import RequestError
-from musicgate.web.body import read_json
+from musicgate.web.body import parse_json, read_body
 from musicgate.wire import write_json
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class WebhookRoutes:
         listed = []
         for base in ("/v1/music/generate", "/v1/music/generations"):
             listed += [
-                web.get(f"{base}/{{music_id}}/webhooks", self.log, allow_head=False),
+                web.get(f"{base}/{{music_id}}/webhooks", self.log),
                 web.post(f"{base}/{{music_id}}/webhooks/{{message_id}}/replay", self.replay),
             ]
         return [*listed, web.post("/v1/webhooks/test", self.test)]
@@ -51,7 +51,7 @@ class WebhookRoutes:
     async def test(self, request: web.Request) -> web.Response:
         """``POST /v1/webhooks/test``: a signed message to the account's address, or to ``url``; answers with what came of it."""
         account = self._accounts.identify(request)
-        body = await read_json(request) if request.can_read_body else {}
+        body = parse_json(raw) if (raw := await read_body(request)) else {}
         if not isinstance(body, dict) or not isinstance(body.get("url"), str | None):
             raise RequestError(
                 "validation_error", "the body is an object with a url, or empty", path=("url",)

@@ -116,11 +116,20 @@ async def test_a_song_is_told_from_the_wish_to_the_end(house: House) -> None:
         body = frame.body
         assert (body["number"], body["type"]) == (int(frame.id), frame.event)
         assert body["at"].endswith("Z")
-        assert ("job" in body) is (frame.event in {"state", "settled"})
+        assert ("job" in body) is (frame.event == "settled")
     shown = seen[-1].body["job"]
     assert violations("job", shown) == []
     assert shown == (await house.get(created["id"])).body
     assert seen[-1].body["data"] == {"state": "completed", "reason": None}
+
+
+async def test_a_stream_that_is_read_again_after_the_end_says_the_same(house: House) -> None:
+    created = (await house.create(wish())).body
+    live = await listen(house, created["id"])
+    again = await listen(house, created["id"])
+    assert [frame.data for frame in again] == [frame.data for frame in live]
+    states = [frame.body["data"] for frame in live if frame.event == "state"]
+    assert states[0] == {"from": "queued", "to": "in_progress"}
 
 
 @pytest.mark.parametrize("path", ["id", "nativeResponseId"])

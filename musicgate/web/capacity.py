@@ -1,0 +1,68 @@
+"""How much may be held open at a time, in all and by one account; it counts, and knows neither requests nor sockets."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from musicgate.errors import LimitReachedError, RequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Nobody knows when something is closed; after this many seconds another try makes sense.
+RETRY_S = 10
+
+
+class Capacity:
+    """A count of things that are held open, with a limit for one account and for all.
+
+    Args:
+        name: what is counted, as the ``reason`` of a refusal.
+        total: limit for all accounts together; None = none.
+    """
+
+    def __init__(self, name: str, *, per_account: int, total: int | None = None) -> None:
+        self._name = name
+        self._per_account = per_account
+        self._total = total
+        self._held: dict[str, int] = {}
+        self.count = 0
+
+    def enter(self, account: str) -> None:
+        """Count one more; `leave` must follow.
+
+        Raises:
+            LimitReachedError: 429, the account has as many as it may have.
+            RequestError: 503, all accounts together have.
+        """
+        held = self._held.get(account, 0)
+        words = self._name.replace("_", " ")
+        if held >= self._per_account:
+            message = f"this account has {held} {words} at a time, which is its limit"
+            reset_at = datetime.now(UTC) + timedelta(seconds=RETRY_S)
+            raise LimitReachedError(self._name, message, reset_at=reset_at, retry_after_s=RETRY_S)
+        if self._total is not None and self.count >= self._total:
+            message = f"the server has as many {words} as it takes"
+            raise RequestError("gateway_error", message, reason=self._name, status=503, retry_after_s=RETRY_S)
+        self._held[account] = held + 1
+        self.count += 1
+
+    def leave(self, account: str) -> None:
+        """Count one less."""
+        self.count -= 1
+        held = self._held[account] - 1
+        if held:
+            self._held[account] = held
+        else:
+            del self._held[account]
+
+    @contextmanager
+    def hold(self, account: str) -> Iterator[None]:
+        """Count one more while the block runs; raises as `enter` does."""
+        self.enter(account)
+        try:
+            yield
+        finally:
+            self.leave(account)

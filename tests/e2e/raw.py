@@ -1,0 +1,68 @@
+"""HTTP as bytes, for what no client library would send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+
+if TYPE_CHECKING:
+    from tests.e2e.house import House
+
+
+@attrs.frozen(kw_only=True)
+class RawAnswer:
+    """One answer as it came; names of headers are in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    raw: bytes
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The JSON object in it."""
+        return dict(json.loads(self.raw))
+
+
+async def read_answer(reader: asyncio.StreamReader, *, is_head: bool = False) -> RawAnswer:
+    """The next answer on a connection."""
+    head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    status_line, *lines = head.strip().split("\r\n")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+    length = 0 if is_head else int(headers.get("content-length", "0"))
+    return RawAnswer(
+        status=int(status_line.split()[1]), headers=headers, raw=await reader.readexactly(length)
+    )
+
+
+async def connect(house: House) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A connection to a server."""
+    where = urlsplit(house.url)
+    return await asyncio.open_connection(where.hostname, where.port)
+
+
+async def exchange(house: House, *pieces: bytes, timeout_s: float = 10.0) -> list[RawAnswer]:
+    """Send pieces on one connection, and read answers until the server closes it; a 100 is an answer, too.
+
+    The connection is half closed when everything is sent, so that one that would be kept alive ends as well.
+    """
+    reader, writer = await connect(house)
+    answers = []
+    try:
+        async with asyncio.timeout(timeout_s):
+            for piece in pieces:
+                writer.write(piece)
+                await writer.drain()
+                await asyncio.sleep(0.01)
+            while True:
+                try:
+                    answers.append(await read_answer(reader, is_head=pieces[0].startswith(b"HEAD ")))
+                except (asyncio.IncompleteReadError, ConnectionError):
+                    return answers
+                if answers[-1].status != 100 and answers[-1].headers.get("connection") != "close":
+                    writer.write_eof()
+    finally:
+        writer.close()

@@ -1,0 +1,559 @@
+"""HTTP itself, on every route: RFC 9110 and 9112, one envelope for every error, and nothing of a credential in the log."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import logging
+import re
+import zlib
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+import attrs
+import pytest
+from aiohttp import web
+
+from musicgate.model import Secret
+from musicgate.settings import Account
+from musicgate.web.app import make_app
+from tests.e2e.house import ACCOUNT_KEY, violations
+from tests.e2e.raw import RawAnswer, exchange
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tests.e2e.house import House, OpenHouse
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+HOST = b"Host: localhost\r\n"
+KEY = f"Authorization: Bearer {ACCOUNT_KEY}\r\n".encode()
+PLAN = b"POST /v1/music/plan HTTP/1.1\r\n" + HOST + KEY
+SONG: dict[str, Any] = {"model": "suno/v5", "prompt": "rain [emulate lengths=3,3 skip=text]"}
+OPEN: dict[str, Any] = {"model": "suno/v5", "prompt": "rain [emulate stop=TEXT_SUCCESS callbacks=off]"}
+#: What stands in a path for its variables.
+FILLED = {
+    "music_id": "music_x",
+    "index": "0",
+    "message_id": "msg_x",
+    "job_id": "music_x",
+    "token": "x",
+    "name": "job",
+}
+#: Routes that need no key.
+PUBLIC = ("/livez", "/readyz", "/v1/schemas/", "/v1/callbacks/")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
+
+
+@attrs.frozen(kw_only=True)
+class Route:
+    """A path of the application with the methods that it takes."""
+
+    path: str
+    methods: frozenset[str]
+
+    @property
+    def is_public(self) -> bool:
+        return self.path.startswith(PUBLIC)
+
+
+def routes_of(app: web.Application) -> list[Route]:
+    """Every path of an application, with its variables filled in."""
+    found: dict[str, set[str]] = {}
+    for route in app.router.routes():
+        assert route.resource is not None
+        path = re.sub(
+            r"\{(\w+)(:[^}]*\}*?)?\}(?=$|/)", lambda name: FILLED[name[1]], route.resource.canonical
+        )
+        found.setdefault(path, set()).add(route.method)
+    return [Route(path=path, methods=frozenset(methods)) for path, methods in found.items()]
+
+
+def request(method: str, path: str, *more: str, body: bytes = b"") -> bytes:
+    """The bytes of a request without a key."""
+    lines = [f"{method} {path} HTTP/1.1", "Host: localhost", *more]
+    if body:
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def check_headers(answer: RawAnswer) -> None:
+    """What every answer says to browsers."""
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert answer.headers["access-control-allow-origin"] == "*"
+    assert answer.headers["server"] == "musicgate"
+    assert answer.headers["referrer-policy"] == "no-referrer"
+
+
+def check_envelope(answer: RawAnswer, *, is_head: bool = False) -> None:
+    """The one envelope."""
+    check_headers(answer)
+    assert answer.headers["content-type"].startswith("application/json")
+    assert answer.headers["cache-control"] == "no-store"
+    assert answer.headers["x-gateway-error-attribution"] in {"user", "upstream"}
+    if is_head:
+        assert answer.raw == b""
+        return
+    assert violations("error", answer.body) == []
+    assert answer.body["status_code"] == answer.status
+    assert re.fullmatch("G-[0-9A-HJKMNP-TV-Z]{26}", answer.body["generation_id"])
+
+
+async def test_every_route_answers_every_method_as_rfc_9110_wants_it(house: House) -> None:
+    routes = routes_of(make_app(house.gateway))
+    assert len(routes) > 20
+    for route in routes:
+        for method in METHODS:
+            (answer,) = await exchange(house, request(method, route.path))
+            is_head = method == "HEAD"
+            if method not in route.methods:
+                assert answer.status == 405, (method, route.path)
+                assert set(answer.headers["allow"].split(", ")) == {*route.methods, "OPTIONS"}, route.path
+            elif not route.is_public:
+                assert answer.status == 401, (method, route.path)
+                assert answer.headers["www-authenticate"] == "Bearer"
+            if answer.status >= 400:
+                check_envelope(answer, is_head=is_head)
+            else:
+                check_headers(answer)
+        # Section 9.3.2: HEAD is there wherever GET is, with the same headers.
+        assert ("GET" in route.methods) is ("HEAD" in route.methods), route.path
+
+
+async def test_every_route_answers_options_with_what_it_takes(house: House) -> None:
+    for route in routes_of(make_app(house.gateway)):
+        preflight = request(
+            "OPTIONS", route.path, "Origin: https://app.example", "Access-Control-Request-Method: POST"
+        )
+        (answer,) = await exchange(house, preflight)
+        assert (answer.status, answer.raw) == (204, b"")
+        assert set(answer.headers["allow"].split(", ")) == {*route.methods, "OPTIONS"}
+        assert route.methods <= set(answer.headers["access-control-allow-methods"].split(", "))
+        assert {"if-none-match", "range", "content-encoding", "authorization"} <= set(
+            answer.headers["access-control-allow-headers"].lower().split(", ")
+        )
+        check_headers(answer)
+
+
+async def test_head_is_get_without_its_content(house: House) -> None:
+    job = await house.make(SONG)
+    paths = [
+        *(
+            "/livez",
+            "/v1/schemas/job",
+            "/v1/music/models",
+            "/v1/music/providers",
+            "/v1/music/generate?limit=1",
+        ),
+        *(f"/v1/music/generate/{job['id']}{tail}" for tail in ("", "/audio/0", "/webhooks")),
+    ]
+    for path in paths:
+        (got,) = await exchange(house, request("GET", path, KEY.decode().strip()))
+        (head,) = await exchange(house, request("HEAD", path, KEY.decode().strip()))
+        assert (got.status, head.status) == (200, 200), path
+        volatile = {"date"}
+        assert {name: value for name, value in head.headers.items() if name not in volatile} == {
+            name: value for name, value in got.headers.items() if name not in volatile
+        }, path
+    (stream,) = await exchange(house, request("HEAD", f"{paths[5]}/events", KEY.decode().strip()))
+    assert (stream.status, stream.headers["content-type"]) == (200, "text/event-stream")
+
+
+#: Name, bytes, status, reason.
+MALFORMED: list[tuple[str, bytes, int, str | None]] = [
+    ("no HTTP at all", b"\x00\x01\r\n\r\n", 400, "malformed_http"),
+    ("TLS", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03\r\n\r\n", 400, "malformed_http"),
+    ("HTTP/2", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 400, "malformed_http"),
+    ("HTTP/9", b"GET /livez HTTP/9.9\r\n" + HOST + b"\r\n", 505, "unknown_version"),
+    ("HTTP/0.9", b"GET /livez\r\n\r\n", 505, None),
+    ("unknown method", b"FROB /livez HTTP/1.1\r\n" + HOST + b"\r\n", 501, "unknown_method"),
+    ("small letters", b"get /livez HTTP/1.1\r\n" + HOST + b"\r\n", 400, "malformed_http"),
+    ("bare line feeds", b"GET /livez HTTP/1.1\nHost: localhost\n\n", 400, "malformed_http"),
+    ("long target", b"GET /" + b"a" * 9000 + b" HTTP/1.1\r\n" + HOST + b"\r\n", 414, "target_too_long"),
+    (
+        "long header",
+        b"GET /livez HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 9000 + b"\r\n\r\n",
+        431,
+        "header_too_large",
+    ),
+    ("long name", b"GET /livez HTTP/1.1\r\n" + HOST + b"a" * 9000 + b": x\r\n\r\n", 431, "header_too_large"),
+    (
+        "many headers",
+        b"GET /livez HTTP/1.1\r\n" + HOST + b"X: 1\r\n" * 200 + b"\r\n",
+        431,
+        "too_many_headers",
+    ),
+    ("a blank before the colon", b"GET /livez HTTP/1.1\r\n" + HOST + b"X : 1\r\n\r\n", 400, "malformed_http"),
+    ("letters that are no ASCII", b"GET /\xff HTTP/1.1\r\n" + HOST + b"\r\n", 400, "malformed_http"),
+    ("no Host", b"GET /livez HTTP/1.1\r\n\r\n", 400, "malformed_http"),
+    ("two Hosts", b"GET /livez HTTP/1.1\r\n" + HOST + HOST + b"\r\n", 400, "malformed_http"),
+    ("empty Host", b"GET /livez HTTP/1.1\r\nHost:\r\n\r\n", 400, "invalid_host"),
+    ("two words in Host", b"GET /livez HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "invalid_host"),
+    ("a user in Host", b"GET /livez HTTP/1.1\r\nHost: me@localhost\r\n\r\n", 400, "invalid_host"),
+    ("a port that is none", b"GET /livez HTTP/1.1\r\nHost: localhost:99999\r\n\r\n", 400, "invalid_host"),
+    ("absolute target without a host", b"GET http:// HTTP/1.1\r\n" + HOST + b"\r\n", 400, "malformed_http"),
+    ("unknown expectation", PLAN + b"Expect: tea\r\nContent-Length: 2\r\n\r\n{}", 417, None),
+    ("unknown expectation, no route", request("GET", "/nowhere", "Expect: tea"), 417, None),
+    ("CONNECT", b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n", 404, None),
+    ("broken escapes", request("GET", "/%zz%ff"), 404, None),
+]
+
+
+@pytest.mark.parametrize(("name", "sent", "status", "reason"), MALFORMED, ids=[row[0] for row in MALFORMED])
+async def test_what_is_not_http_gets_the_envelope(
+    house: House, name: str, sent: bytes, status: int, reason: str | None
+) -> None:
+    (answer,) = await exchange(house, sent)
+    check_envelope(answer)
+    assert (answer.status, answer.body.get("reason")) == (status, reason)
+
+
+#: Bodies whose end is not clear; behind each, a second request is hidden.
+SMUGGLED = [
+    b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+    b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
+    b"Content-Length: 2, 2\r\n\r\n{}",
+    b"Content-Length: +2\r\n\r\n{}",
+    b"Content-Length: -2\r\n\r\n{}",
+    b"Content-Length: 0x2\r\n\r\n{}",
+    b"Content-Length: 2_0\r\n\r\n{}",
+    b"Content-Length: 99999999999999999999999\r\n\r\n{}",
+    b"Content-Length : 2\r\n\r\n{}",
+    b"Content-Length:\r\n 2\r\n\r\n{}",
+    b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: identity\r\n\r\n{}",
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked, gzip\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: \x0bchunked\r\n\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n0x0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n-1\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}X\r\n0\r\n\r\n",
+    b"Transfer-Encoding: chunked\r\n\r\n2\n{}\n0\n\n",
+]
+
+
+@pytest.mark.parametrize("head", SMUGGLED, ids=[repr(row[:60]) for row in SMUGGLED])
+async def test_a_request_whose_end_is_not_clear_hides_no_second_one(house: House, head: bytes) -> None:
+    hidden = request("GET", "/v1/schemas/job")
+    answers = await exchange(house, PLAN + head + hidden)
+    assert [answer.status >= 400 for answer in answers] == [True] * len(answers)
+    assert answers
+    assert not any(b"$schema" in answer.raw for answer in answers)
+    for answer in answers:
+        check_envelope(answer)
+
+
+async def test_pipelined_requests_are_answered_in_order(house: House) -> None:
+    answers = await exchange(
+        house, request("GET", "/livez") + request("GET", "/nowhere") + request("GET", "/livez")
+    )
+    assert [answer.status for answer in answers] == [200, 404, 200]
+
+
+async def test_a_chunk_that_breaks_in_the_middle_is_told_at_once(house: House) -> None:
+    head = PLAN + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    (answer,) = await exchange(house, head, b"zz\r\n", timeout_s=3)
+    check_envelope(answer)
+    assert (answer.status, answer.body["reason"]) == (400, "broken_body")
+
+
+CREDENTIAL = "test-credential-not-real"
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        f"Authorization Bearer {CREDENTIAL}\r\n",
+        f"Authorization: Bearer {CREDENTIAL}\x00\r\n",
+        f"Authorization: Bearer {CREDENTIAL}{'s' * 9000}\r\n",
+        f"Authorization : Bearer {CREDENTIAL}\r\n",
+        f"Authorization: Bearer\r\n {CREDENTIAL}\r\n",
+        f"Authorization: Basic {CREDENTIAL}\r\n",
+        f"Authorization: Bearer {CREDENTIAL} {CREDENTIAL}\r\n",
+        f"Authorization: Bearer {CREDENTIAL}\r\nAuthorization: Bearer {CREDENTIAL}\r\n",
+        f"Transfer-Encoding: chunked\r\n\r\n{CREDENTIAL}\r\n",
+        f"Host: {CREDENTIAL}@localhost\r\n",
+    ],
+)
+async def test_no_credential_is_logged_or_shown(
+    house: House, lines: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    sent = f"GET /v1/music/models HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode("latin-1")
+    answers = await exchange(house, sent)
+    assert answers[0].status >= 400
+    assert CREDENTIAL not in caplog.text
+    assert not any(CREDENTIAL.encode() in answer.raw for answer in answers)
+
+
+async def test_an_answer_that_cannot_be_sent_is_logged_without_its_text(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise ValueError(CREDENTIAL)
+
+    monkeypatch.setattr(web.Response, "prepare", broken)
+    assert await exchange(house, request("GET", "/livez")) == []
+    assert "connection failed error=ValueError at=" in caplog.text
+    assert CREDENTIAL not in caplog.text
+
+
+async def test_a_token_in_a_path_is_not_logged(
+    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise OSError
+
+    monkeypatch.setattr(house.gateway.context.store, "get", broken)
+    (answer,) = await exchange(house, request("POST", f"/v1/callbacks/music_x/{CREDENTIAL}"))
+    assert answer.status == 500
+    assert "callbacks" in caplog.text
+    assert CREDENTIAL not in caplog.text
+
+
+# ------------------------------------------------------------------------------------------------ bodies
+
+
+async def test_a_client_that_waits_for_100_is_asked_only_when_its_body_is_read(house: House) -> None:
+    expect = b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
+    first, answer = await exchange(house, PLAN + expect, b'{"model": "suno/v5"}')
+    assert (first.status, answer.status) == (100, 400)
+    for head in (
+        b"POST /v1/music/plan HTTP/1.1\r\n" + HOST,
+        b"POST /nowhere HTTP/1.1\r\n" + HOST + KEY,
+        PLAN + b"Content-Encoding: br\r\n",
+        b"POST /v1/callbacks/music_x/x HTTP/1.1\r\n" + HOST,
+    ):
+        (refused,) = await exchange(house, head + expect)
+        check_envelope(refused)
+        assert refused.headers["connection"] == "close"
+
+
+@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity", "GZIP"])
+async def test_bodies_may_be_packed(house: House, coding: str) -> None:
+    body = json.dumps({"model": "suno/v5", "prompt": "rain"}).encode()
+    packed = {"deflate": zlib.compress(body), "identity": body}.get(coding) or gzip.compress(body)
+    reply = await house.call("POST", "/v1/music/plan", data=packed, headers={"Content-Encoding": coding})
+    assert reply.status == 200
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "x"])
+async def test_an_unknown_coding_is_a_415_that_names_the_known_ones(house: House, coding: str) -> None:
+    reply = await house.call("POST", "/v1/music/plan", data=b"{}", headers={"Content-Encoding": coding})
+    assert (reply.status, reply.headers["Accept-Encoding"]) == (415, "gzip, deflate")
+
+
+async def test_a_body_that_is_not_in_its_coding_is_a_400(house: House) -> None:
+    reply = await house.call("POST", "/v1/music/plan", data=b"{}", headers={"Content-Encoding": "gzip"})
+    assert (reply.status, reply.body["reason"]) == (400, "broken_content_encoding")
+
+
+# ------------------------------------------------------------------------------------------------ conditions
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"If-None-Match": "{etag}"}, 304),
+        ({"If-None-Match": '"other", {etag}'}, 304),
+        ({"If-None-Match": "*"}, 304),
+        ({"If-None-Match": "{strong}"}, 304),
+        ({"If-None-Match": 'W/"other"'}, 200),
+        ({"If-None-Match": "nonsense"}, 200),
+        ({"If-Match": "*"}, 200),
+        ({"If-Match": "{etag}"}, 412),
+        ({"If-Match": '"other"'}, 412),
+        ({"If-Match": '"other"', "If-None-Match": "{etag}"}, 412),
+        ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
+        ({"Range": "bytes=0-1"}, 200),
+    ],
+)
+async def test_a_job_is_asked_for_conditionally(
+    house: House, headers: Mapping[str, str], status: int
+) -> None:
+    job = await house.make(SONG)
+    path = f"/v1/music/generate/{job['id']}"
+    first = await house.call("GET", path)
+    etag = first.headers["ETag"]
+    told = {name: value.format(etag=etag, strong=etag.removeprefix("W/")) for name, value in headers.items()}
+    for method in ("GET", "HEAD"):
+        lines = [f"{name}: {value}" for name, value in told.items()]
+        (answer,) = await exchange(house, request(method, path, KEY.decode().strip(), *lines))
+        assert answer.status == status
+        if status == 304:
+            assert answer.raw == b""
+            for name in ("etag", "cache-control", "vary"):
+                assert answer.headers[name] == first.headers[name]
+            assert "date" in answer.headers
+
+
+async def test_a_job_is_deleted_and_cancelled_conditionally(house: House) -> None:
+    job = (await house.create(OPEN)).body
+    path = f"/v1/music/generate/{job['id']}"
+    for method, where in (("DELETE", path), ("POST", f"{path}/cancel")):
+        for headers in ({"If-Match": '"other"'}, {"If-None-Match": "*"}):
+            reply = await house.call(method, where, headers=headers)
+            assert reply.status == 412
+    assert (await house.get(job["id"])).body["status"] == "in_progress"
+    assert (await house.call("DELETE", path, headers={"If-Match": "*"})).status == 204
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "part"),
+    [
+        ({"Range": "bytes=0-99"}, 206, (0, 99)),
+        ({"Range": "bytes=-5"}, 206, (-5, None)),
+        ({"Range": "bytes=0-1,4-5"}, 200, None),
+        ({"Range": "bytes=9-2"}, 200, None),
+        ({"Range": "items=0-1"}, 200, None),
+        ({"Range": "bytes=-0"}, 416, None),
+        ({"Range": "bytes=99999999-"}, 416, None),
+        ({"Range": "bytes=0-99", "If-Range": "{etag}"}, 206, (0, 99)),
+        ({"Range": "bytes=0-99", "If-Range": '"other"'}, 200, None),
+        ({"Range": "bytes=0-99", "If-Range": "W/{etag}"}, 200, None),
+        ({"Range": "bytes=0-99", "If-None-Match": "{etag}"}, 304, None),
+        ({"If-None-Match": "W/{etag}"}, 304, None),
+        ({"If-None-Match": '"other", {etag}'}, 304, None),
+        ({"If-None-Match": "*"}, 304, None),
+        ({"If-Match": "{etag}"}, 200, None),
+        ({"If-Match": "W/{etag}"}, 412, None),
+        ({"If-Match": '"other"', "Range": "bytes=0-1"}, 412, None),
+        ({"If-Modified-Since": "{date}"}, 304, None),
+        ({"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200, None),
+        ({"If-Modified-Since": "yesterday"}, 200, None),
+        ({"If-None-Match": '"other"', "If-Modified-Since": "{date}"}, 200, None),
+        ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412, None),
+        ({"If-Unmodified-Since": "{date}"}, 200, None),
+    ],
+)
+async def test_audio_is_asked_for_conditionally_and_in_parts(
+    house: House, headers: Mapping[str, str], status: int, part: tuple[int, int | None] | None
+) -> None:
+    link = (await house.make(SONG))["output"][0]["audio_url"]
+    whole = await house.call("GET", link, key=None)
+    known = {"etag": whole.headers["ETag"], "date": whole.headers["Last-Modified"]}
+    told = {name: value.format(**known) for name, value in headers.items()}
+    reply = await house.call("GET", link, headers=told, key=None)
+    assert reply.status == status
+    size = len(whole.raw)
+    if part is not None:
+        first, last = part[0] % size, size - 1 if part[1] is None else part[1]
+        assert reply.raw == whole.raw[first : last + 1]
+        assert reply.headers["Content-Range"] == f"bytes {first}-{last}/{size}"
+    elif status == 200:
+        assert reply.raw == whole.raw
+        assert "Content-Range" not in reply.headers
+    elif status == 416:
+        assert reply.headers["Content-Range"] == f"bytes */{size}"
+    elif status == 304:
+        assert reply.headers["ETag"] == known["etag"]
+        assert reply.headers["Cache-Control"] == whole.headers["Cache-Control"]
+    where = urlsplit(link)
+    lines = [f"{name}: {value}" for name, value in told.items() if name != "Range"]
+    (head,) = await exchange(
+        house, request("HEAD", f"{where.path}?{where.query}", *lines, "Range: bytes=0-1")
+    )
+    assert head.status == (200 if status in {200, 206, 416} else status)
+
+
+async def test_audio_is_shown_by_browsers_as_audio_and_as_nothing_else(house: House) -> None:
+    job = await house.make(SONG)
+    link = job["output"][0]["audio_url"]
+    shown = await house.call("GET", link, key=None)
+    assert shown.headers["Content-Disposition"] == f'inline; filename="{job["id"]}-0.mp3"'
+    assert shown.headers["Content-Security-Policy"].endswith("sandbox")
+    assert shown.headers["X-Content-Type-Options"] == "nosniff"
+    saved = await house.call("GET", f"{link}&download", key=None)
+    assert saved.headers["Content-Disposition"].startswith("attachment; ")
+
+
+@pytest.mark.parametrize(
+    ("url", "location"),
+    [
+        ("https://media.example.com/a b.mp3?s=a%2Fb%3D", "https://media.example.com/a%20b.mp3?s=a%2Fb%3D"),
+        ("http://media.example.com/\u00e4.mp3", "http://media.example.com/%C3%A4.mp3"),
+        ("https://media.example.com/\r\nX: 1", "https://media.example.com/%0D%0AX:%201"),
+        ("javascript:alert(1)", None),
+        ("JavaScript://media.example.com/%0Aalert(1)", None),
+        ("file:///etc/passwd", None),
+        ("data:text/html,x", None),
+        ("//media.example.com/x", None),
+        ("https:///x", None),
+        ("http://[", None),
+    ],
+)
+async def test_only_web_links_are_redirected_to(
+    open_house: OpenHouse, url: str, location: str | None
+) -> None:
+    async with open_house(archive=False) as house:
+        made = await house.make(SONG)
+        store = house.gateway.context.store
+        job = await store.get(made["id"])
+        assert job is not None
+        tracks = tuple(attrs.evolve(track, audio_url=url) for track in job.tracks)
+        assert await store.replace(job, attrs.evolve(job, tracks=tracks, version=job.version + 1), [])
+        reply = await house.call("GET", f"/v1/music/generate/{job.id}/audio/0")
+        if location is None:
+            assert (reply.status, reply.body["reason"]) == (404, "audio_not_found")
+            assert "Location" not in reply.headers
+        else:
+            assert (reply.status, reply.headers["Location"]) == (302, location)
+
+
+# ------------------------------------------------------------------------------------------------ no accounts
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        *(["Origin: null"], ["Origin: http://localhost.evil.com"], ["Origin: http://evil.com#@localhost"]),
+        *(["Origin: http://me@localhost"], ["Origin: file://localhost"], ["Origin:"]),
+        ["Origin: http://localhost", "Origin: http://evil.example"],
+    ],
+)
+async def test_without_accounts_what_is_not_exactly_our_origin_is_refused(
+    keyless: House, lines: list[str]
+) -> None:
+    (answer,) = await exchange(keyless, request("GET", "/v1/music/models", *lines))
+    check_envelope(answer)
+    assert answer.status == 401
+
+
+async def test_without_accounts_the_host_has_to_be_there_and_ours(keyless: House) -> None:
+    target = b"GET http://evil.example/v1/music/models HTTP/1.1\r\n" + HOST + b"\r\n"
+    without = b"GET /v1/music/models HTTP/1.0\r\n\r\n"
+    for sent in (target, without):
+        (answer,) = await exchange(keyless, sent)
+        assert answer.status == 401
+    for host in ("localhost:1", "[::1]", "127.0.0.1:8080"):
+        (answer,) = await exchange(keyless, f"GET /v1/music/models HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        assert answer.status == 200
+
+
+# ------------------------------------------------------------------------------------------------ accounts apart
+
+
+async def test_nothing_of_another_account_is_visible_on_any_route(open_house: OpenHouse) -> None:
+    accounts = (
+        Account(name="one", key=Secret(ACCOUNT_KEY)),
+        Account(name="two", key=Secret("test-key-of-two")),
+    )
+    async with open_house(accounts=accounts) as house:
+        job = await house.make(SONG)
+        marks = [job["id"].encode(), job["nativeResponseId"].encode(), b"suno_kie-key"]
+        for ours in (job["id"], job["nativeResponseId"]):
+            for route in routes_of(make_app(house.gateway)):
+                path = route.path.replace("music_x", ours)
+                for method in sorted(route.methods - {"HEAD"}):
+                    before = request(method, path, "Authorization: Bearer test-key-of-two", body=b"{}")
+                    (answer,) = await exchange(house, before)
+                    # What was asked for is told back; nothing else of it may be.
+                    shown = answer.raw.replace(ours.encode(), b"")
+                    assert not any(mark in shown for mark in marks), (method, path)
+        assert (await house.get(job["id"])).body["status"] == "completed"
