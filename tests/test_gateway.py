@@ -156,7 +156,8 @@ TRIES_NEXT = {
 async def test_refusal_goes_to_the_next_provider_by_class_alone(
     house: House, reason: FailureClass, as_error: bool
 ) -> None:
-    house.transport.script("one", {"raise" if as_error else "no": reason.value, "code": "77"})
+    answer = {"raise" if as_error else "no": reason.value, "code": "77"}
+    house.transport.script("one", (400, answer) if as_error else answer)
     house.transport.script("two", {"id": "n-2"})
     job = await house.submit()
     assert outcomes(job)[0] == ("one", "refused")
@@ -185,6 +186,19 @@ async def test_nothing_is_called_again_once_a_call_may_have_been_taken(
     assert job.state is JobState.FAILED
     assert job.failure is not None
     assert (job.failure.reason, job.failure.costs) == (reason, True)
+
+
+@pytest.mark.parametrize("status", [200, 202, 302, 500, 503])
+async def test_error_about_an_answer_that_is_no_refusal_leads_to_no_second_call_whatever_it_says(
+    house: House, status: int
+) -> None:
+    house.transport.script("one", (status, {"raise": "unavailable", "maybe": False}))
+    house.transport.script("two", {"id": "n-2"})
+    job = await house.submit()
+    assert house.transport.hosts == ["one"]
+    assert outcomes(job) == [("one", "unknown")]
+    assert job.failure is not None
+    assert job.failure.costs
 
 
 async def test_unreached_provider_is_refused_and_the_next_one_asked(house: House) -> None:

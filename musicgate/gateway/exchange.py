@@ -102,6 +102,12 @@ async def _converse(
             )
         except PluginError as error:
             raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
+        except ProviderError as error:
+            if error.maybe_accepted or 400 <= response.status < 500:
+                raise
+            # A plain "no" is an update with a failure. An error about an answer that is none must not lead to a second song, whatever a
+            # plugin, or a wrapper around it, makes of it.
+            raise _changed(error, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):
             return answer
         if further == MAX_FURTHER_CALLS:

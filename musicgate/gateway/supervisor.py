@@ -60,7 +60,7 @@ class ServiceReport:
     Attributes:
         is_running: False while it waits to be started again.
         restarts: how often it has failed.
-        error: the last failure, as ``Type: message``.
+        error: the type of the last failure. Its text may hold anything, and is in the log.
     """
 
     is_running: bool
@@ -116,13 +116,13 @@ class Supervisor:
         loop, failures_in_a_row = asyncio.get_running_loop(), 0
         while True:
             started_s = loop.time()
-            error = "it ended by itself"
+            error = "ended by itself"
             try:
                 with no_stray_cancellation():
                     await run()
                 _log.error("background service %s ended by itself; it is started again", name)
             except Exception as exc:  # noqa: BLE001 - a service that failed must not stay away
-                error = f"{type(exc).__name__}: {exc}"
+                error = type(exc).__name__
                 _log.exception("background service %s failed; it is started again", name)
             failures_in_a_row = 0 if loop.time() - started_s > _STEADY_S else failures_in_a_row
             pause_s = self._restart_s[min(failures_in_a_row, len(self._restart_s) - 1)]

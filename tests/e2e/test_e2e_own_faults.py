@@ -123,3 +123,51 @@ async def test_many_wishes_at_once_are_one_song_and_one_bill_each(open_house: Op
     assert len({job["id"] for job in jobs}) == 16
     assert len({job["nativeResponseId"] for job in jobs}) == 16
     assert (len(seen.creates), seen.billed) == (16, 16)
+
+
+async def test_a_background_service_that_fails_shows_in_readyz_until_it_runs_again(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fails = asyncio.Event()
+
+    async def serve(self: object) -> None:
+        if not fails.is_set():
+            fails.set()
+            raise RuntimeError("the sweeper broke")
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr("musicgate.gateway.sweep.Sweeper.run", serve)
+    async with open_house() as house:
+        await fails.wait()
+        down = await house.call("GET", "/readyz", key=None)
+        assert (down.status, down.body["error"], down.body["status"]) == (503, "gateway_error", "not_ready")
+        assert down.body["background"]["sweeper"] == {
+            "running": False,
+            "restarts": 1,
+            "error": "RuntimeError",
+        }
+        async with asyncio.timeout(10):
+            while (again := await house.call("GET", "/readyz", key=None)).status != 200:  # noqa: ASYNC110 - it tells nobody
+                await asyncio.sleep(0.05)
+        assert again.body["background"]["sweeper"]["running"]
+        assert again.body["jobs"] == {"open": 0, "in_flight": 0, "scheduled": 0}
+
+
+async def test_readyz_counts_open_jobs_by_their_owner(open_house: OpenHouse) -> None:
+    async with open_house(follow={"speed": 1.0}) as house:
+        reply = await house.create({**KIE, "prompt": "rain"})
+        assert reply.status == 200
+        ready = await house.call("GET", "/readyz", key=None)
+        assert ready.body["jobs"] == {"open": 1, "in_flight": 0, "scheduled": 1}
+
+
+async def test_a_job_that_cannot_be_read_again_after_a_wait_is_answered_all_the_same(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> None:
+        raise StorageError("locked")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.gateway, "wait", broken)
+        reply = await house.create({**KIE, "prompt": "rain"}, Prefer="wait=5")
+    assert (reply.status, reply.body["status"] in {"queued", "in_progress"}) == (200, True)
