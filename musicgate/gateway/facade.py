@@ -56,8 +56,9 @@ class Gateway:
         #: The messages to customers about their jobs.
         self.webhooks = Webhooks(context)
         self._changes = changes
-        self._supervisor = Supervisor()
-        self._in_flight = InFlight(context, self._supervisor, self._take_over)
+        #: Owns the tasks in the background; what serves this gateway puts its own there as well, and so `background` tells of them.
+        self.supervisor = Supervisor()
+        self._in_flight = InFlight(context, self.supervisor, self._take_over)
         self._callbacks = SeenCallbacks()
         self._scheduler = Scheduler(
             lambda job_id: advance(context, job_id, self._in_flight.resume),
@@ -105,15 +106,15 @@ class Gateway:
 
     def _start(self) -> None:
         """Begin the work in the background."""
-        self._supervisor.start("scheduler", self._scheduler.run)
-        self._supervisor.start("sweeper", Sweeper(self.context).run)
-        self._supervisor.start("courier", self.webhooks.run)
+        self.supervisor.start("scheduler", self._scheduler.run)
+        self.supervisor.start("sweeper", Sweeper(self.context).run)
+        self.supervisor.start("courier", self.webhooks.run)
 
     async def close(self) -> None:
         """Stop the work in the background: calls in flight get ``server.drain_s`` to end, what waits stays stored. `open` does this."""
         self._in_flight.close()
-        await self._supervisor.stop_services()
-        await self._supervisor.finish(self.context.settings.server.drain_s)
+        await self.supervisor.stop_services()
+        await self.supervisor.finish(self.context.settings.server.drain_s)
 
     def read(self, body: object) -> MusicRequest:
         """A wish from parsed JSON, checked against the composed schema.
@@ -323,7 +324,7 @@ class Gateway:
         if hint is Hint.POLL and not (self._in_flight.wake(job_id) or self._scheduler.wake(job_id)):
             self._scheduler.take(job_id, 0.0)
         if hint is Hint.STOP:
-            self._supervisor.spawn(f"stop {job_id}", self._stop_late(job_id))
+            self.supervisor.spawn(f"stop {job_id}", self._stop_late(job_id))
 
     @property
     def open_jobs(self) -> int:
@@ -343,7 +344,7 @@ class Gateway:
     @property
     def background(self) -> Mapping[str, ServiceReport]:
         """How the services in the background are doing, by name."""
-        return self._supervisor.services
+        return self.supervisor.services
 
     async def _again(self, earlier: IdempotencyClaim, key: IdempotencyKey | None) -> Job:
         """The job that a key made the first time."""

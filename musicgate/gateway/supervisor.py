@@ -108,6 +108,13 @@ class Supervisor:
         while self._one_offs:
             await _stop(list(self._one_offs))
 
+    async def stop(self, name: str) -> None:
+        """Stop a service, and wait until it has let go; it is not reported any more."""
+        self._reports.pop(name, None)
+        task = self._services.pop(name, None)
+        if task is not None:
+            await _stop([task])
+
     async def stop_services(self) -> None:
         """Stop every service, and wait until it has let go."""
         await _stop(list(self._services.values()))

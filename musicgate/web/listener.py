@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import logging
 import os
 import socket
@@ -19,8 +20,11 @@ from typing import TYPE_CHECKING, Final
 from musicgate.web.connection import Connection, raw_envelope
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from aiohttp import web
 
+    from musicgate.gateway.supervisor import Supervisor
     from musicgate.settings import ServerSettings
 
 _log = logging.getLogger(__name__)
@@ -39,12 +43,15 @@ _MAX_REFUSED: Final = 32
 class Listener:
     """Accepts connections for one aiohttp server."""
 
-    def __init__(self, server: web.Server, settings: ServerSettings, max_connections: int) -> None:
+    def __init__(
+        self, server: web.Server, settings: ServerSettings, max_connections: int, supervisor: Supervisor
+    ) -> None:
         self._server = server
         self._settings = settings
+        self._supervisor = supervisor
+        self._services: list[str] = []
         self._max = max_connections
         self._sockets: list[socket.socket] = []
-        self._tasks: list[asyncio.Task[None]] = []
         self._open: set[Connection] = set()
         self._refused = 0
         self._logged_at = -_LOG_EVERY_S
@@ -67,19 +74,24 @@ class Listener:
                 bound_port = port or (self._sockets[0].getsockname()[1] if self._sockets else 0)
                 self._sockets.append(_bind(family, kind, protocol, (address[0], bound_port, *address[2:])))
         except OSError:
-            self.close()
+            await self.close()
             raise
-        self._tasks = [asyncio.create_task(self._accept(sock), name="accept") for sock in self._sockets]
-        self._tasks.append(asyncio.create_task(self._sweep(), name="idle connections"))
         bound = self._sockets[0].getsockname()
+        for number, sock in enumerate(self._sockets):
+            self._serve(f"accept-{bound[1]}-{number}", functools.partial(self._accept, sock))
+        self._serve(f"idle-connections-{bound[1]}", self._sweep)
         return str(bound[0]), int(bound[1])
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Accept nothing more; open connections are the server's to end."""
-        for task in self._tasks:
-            task.cancel()
+        for name in self._services:
+            await self._supervisor.stop(name)
         for sock in self._sockets:
             sock.close()
+
+    def _serve(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
+        self._services.append(name)
+        self._supervisor.start(name, run)
 
     async def _accept(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()

@@ -46,7 +46,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
     server = runner.server
     assert server is not None  # noqa: S101 - it is there after setup()
     server.request_handler = outermost(server.request_handler)
-    listener = Listener(server, settings.server, max_connections)
+    listener = Listener(server, settings.server, max_connections, gateway.supervisor)
     try:
         try:
             bound = await listener.open(host, port)
@@ -55,5 +55,5 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
             raise ConfigError(message, key="server.port", source=settings.source) from exc
         yield bound
     finally:
-        listener.close()
+        await listener.close()
         await runner.cleanup()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from musicgate.errors import StorageError
 from musicgate.model import Timeouts
+from musicgate.web.listener import Listener
 from tests.e2e.house import redeclared, running_house
 
 if TYPE_CHECKING:
@@ -171,3 +173,23 @@ async def test_a_job_that_cannot_be_read_again_after_a_wait_is_answered_all_the_
         patch.setattr(house.gateway, "wait", broken)
         reply = await house.create({**KIE, "prompt": "rain"}, Prefer="wait=5")
     assert (reply.status, reply.body["status"] in {"queued", "in_progress"}) == (200, True)
+
+
+async def test_an_accept_loop_that_fails_is_started_again(
+    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accept, starts = Listener._accept, 0
+
+    async def fails_once(self: Listener, sock: socket.socket) -> None:
+        nonlocal starts
+        starts += 1
+        if starts == 1:
+            raise MemoryError
+        await accept(self, sock)
+
+    monkeypatch.setattr(Listener, "_accept", fails_once)
+    async with open_house() as house:
+        async with asyncio.timeout(10):
+            ready = await house.call("GET", "/readyz", key=None)
+        service = next(value for name, value in ready.body["background"].items() if name.startswith("accept"))
+        assert service == {"running": True, "restarts": 1, "error": "MemoryError"}
