@@ -19,7 +19,7 @@ from musicgate.gateway import facade
 from musicgate.gateway.dry_run import render_plan
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
-from musicgate.limits import AccountLimits
+from musicgate.limits import AccountLimits, CallWindow
 from musicgate.model import Attempt, AttemptOutcome, FailureClass, MusicRequest, RateWindow
 from musicgate.settings import FollowSettings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -247,6 +247,30 @@ async def test_windows_of_accounts_that_went_away_are_thrown_away(
             house.transport.script("one", {"id": f"n-{number}"})
             await house.gate.submit(wish, account=f"account {number}")
         assert len(house.context.admission._windows) <= 3
+
+
+async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.admit._MAX_IDLE_WINDOWS", 4)
+    looked_at = 0
+    left = CallWindow.left
+
+    def counted(self: CallWindow, now: float) -> int:
+        nonlocal looked_at
+        looked_at += 1
+        return left(self, now)
+
+    async with house_of(
+        folder, ONE, store=MemoryJobStore(), limits=AccountLimits(requests_per_minute=5)
+    ) as house:
+        asked = house.gate.read({"model": MODEL})
+        house.transport.script("one", *({"id": f"n-{number}"} for number in range(64)))
+        monkeypatch.setattr(CallWindow, "left", counted)
+        for number in range(64):
+            await house.gate.submit(asked, account=f"account {number}")
+    assert len(house.context.admission._windows) == 64
+    assert looked_at < 64 * 4  # one look per request, and each window a few times in all
 
 
 async def test_a_repeated_key_costs_nothing(folder: Path) -> None:

@@ -69,9 +69,11 @@ class Admission:
 
     def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
         """Start with an empty book. ``providers`` are the declarations by plugin."""
-        self._settings = settings
+        self._usual = settings.limits
+        self._limits = settings.limits_by_account()
         self._providers = providers
         self._windows: dict[str, limits.CallWindow] = {}
+        self._sweep_windows_at = _MAX_IDLE_WINDOWS
         self._open: dict[str, _OpenJob] = {}
         self._open_of: Counter[str] = Counter()
         self._usd_nanos_of: Counter[str] = Counter()
@@ -174,15 +176,17 @@ class Admission:
         )
 
     def _limits_of(self, account: str) -> limits.AccountLimits:
-        return self._settings.limits_of(account)
+        return self._limits.get(account, self._usual)
 
     def _window(self, account: str, now: float) -> limits.CallWindow:
         window = self._windows.get(account)
         if window is None:
-            if len(self._windows) >= _MAX_IDLE_WINDOWS:
+            if len(self._windows) >= self._sweep_windows_at:
                 self._windows = {
                     name: kept for name, kept in self._windows.items() if kept.left(now) < kept.calls
                 }
+                # Not at each new window while all of them are in use: that would cost more and more.
+                self._sweep_windows_at = max(_MAX_IDLE_WINDOWS, 2 * len(self._windows))
             window = self._windows[account] = limits.requests_window(self._limits_of(account))
         return window
 

@@ -230,16 +230,21 @@ class Settings:
         """Where a setting came from: its environment variable, else the file."""
         return self.variables.get(key, self.source)
 
+    def limits_by_account(self) -> dict[str, AccountLimits]:
+        """What every account of the list may do: what its own table says, else ``[limits]``. The last of several keys that says it counts."""
+        found: dict[str, AccountLimits] = {}
+        for entry in self.accounts:
+            own = {
+                name: value
+                for name in attrs.fields_dict(AccountLimits)
+                if (value := getattr(entry, name)) is not None
+            }
+            found[entry.name] = attrs.evolve(found.get(entry.name, self.limits), **own)
+        return found
+
     def limits_of(self, account: str) -> AccountLimits:
-        """What an account may do: what its own table says, else ``[limits]``. Of several keys of one account, the last that says it counts."""
-        said = {
-            name: value
-            for entry in self.accounts
-            if entry.name == account
-            for name in attrs.fields_dict(AccountLimits)
-            if (value := getattr(entry, name)) is not None
-        }
-        return attrs.evolve(self.limits, **said)
+        """What an account may do."""
+        return self.limits_by_account().get(account, self.limits)
 
     @property
     def store_url(self) -> str:
