@@ -205,14 +205,14 @@ async def test_no_private_address_is_reached_by_a_name(
 ) -> None:
     leads_to, asked = [""], list[str]()
 
-    async def look_up(_loop: object, host: str, *_: object, **__: object) -> list[Any]:
+    def look_up(host: str, *_: object, **__: object) -> list[Any]:
         asked.append(host)
         where = (leads_to[0].partition("%")[0], inside.port)
         if ":" in where[0]:
             return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (*where, 0, 0))]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where)]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     for address in [*PRIVATE_V4, *PRIVATE_V6]:
         leads_to[0] = address
         await both_refuse(transport, webhooks, f"http://cdn.example:{inside.port}/", tmp_path / "sink")

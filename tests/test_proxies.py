@@ -183,15 +183,15 @@ async def test_loopback_and_what_is_exempt_is_reached_directly(proxy: SmallProxy
 def public_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Every name leads to a public address, as far as we can see; the names that were looked up."""
     asked: list[str] = []
-    real = asyncio.BaseEventLoop.getaddrinfo
+    real = socket.getaddrinfo
 
-    async def look_up(loop: Any, host: str, port: Any, **more: Any) -> Any:
+    def look_up(host: str, port: Any, *arguments: Any, **more: Any) -> Any:
         if host[0].isdigit():
-            return await real(loop, host, port, **more)
+            return real(host, port, *arguments, **more)
         asked.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 80))]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
     return asked
 
 
@@ -227,10 +227,10 @@ async def test_every_hop_of_a_redirect_is_checked_before_the_proxy_is_asked(
 async def test_name_that_we_cannot_look_up_is_not_left_to_the_proxy(
     transport: AiohttpTransport, proxy: SmallProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def unknown(*_: object, **__: object) -> Any:
+    def unknown(*_: object, **__: object) -> Any:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", unknown)
+    monkeypatch.setattr(socket, "getaddrinfo", unknown)
     with pytest.raises(ProviderError, match="its name cannot be resolved"):
         await transport.download("http://cdn.example/", tmp_path / "sink", max_bytes=100, timeout_s=5)
     assert proxy.heads == []

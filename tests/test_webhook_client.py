@@ -147,10 +147,10 @@ async def test_a_name_that_leads_elsewhere_the_second_time_gains_nothing(
     port = int(receiver.url.split(":")[2].removesuffix("/hook"))
     leads_to = ["93.184.215.14", "127.0.0.1"]
 
-    async def rebind(_loop: object, _host: str, *_: object, **__: object) -> list[Any]:
+    def rebind(_host: str, *_: object, **__: object) -> list[Any]:
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (leads_to.pop(0), port))]
 
-    monkeypatch.setattr(asyncio.BaseEventLoop, "getaddrinfo", rebind)
+    monkeypatch.setattr(socket, "getaddrinfo", rebind)
     ((*_, first),) = await asyncio.get_running_loop().getaddrinfo("rebind.test", port)
     assert is_public(str(first[0]))  # whoever only looks at the name is content
     async with AiohttpWebhookClient() as client:

@@ -1,8 +1,6 @@
 """HTTP to addresses that callers and vendors name; it reaches no private one, directly or through a proxy, and follows no redirect."""
 
-import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,6 +11,7 @@ from yarl import URL
 from musicgate.adapters.addresses import check_public, public_socket
 from musicgate.adapters.http_trouble import MAX_HEADER_BYTES
 from musicgate.adapters.proxies import Proxies
+from musicgate.adapters.resolver import OwnThreadsResolver
 
 _SCHEMES: Final = frozenset({"http", "https"})
 
@@ -26,22 +25,32 @@ class OutsideClient:
     """
 
     def __init__(
-        self, *, proxies: Proxies, allow_private_addresses: bool, force_close: bool, **session: Any
+        self,
+        *,
+        proxies: Proxies,
+        allow_private_addresses: bool,
+        force_close: bool,
+        lookups: int,
+        **session: Any,
     ) -> None:
         """Remember the settings; sockets are opened by ``async with``.
 
         Args:
             force_close: every request gets a connection of its own.
+            lookups: how many names are looked up at a time: as many as requests may be in flight.
             session: further arguments of `aiohttp.ClientSession`.
         """
         self._proxies = proxies
         self._allow_private_addresses = allow_private_addresses
         self._force_close = force_close
+        self._lookups = lookups
         self._options = session
         self._sessions = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         """Open the client sessions."""
+        self._resolver = OwnThreadsResolver(self._lookups)
+        self._sessions.push_async_callback(self._resolver.close)
         self._direct = await self._open(None if self._allow_private_addresses else public_socket)
         # The proxy itself may have a private address, and mostly has.
         self._proxied = await self._open(None)
@@ -65,14 +74,18 @@ class OutsideClient:
             raise aiohttp.NonHttpUrlClientError(url)
         proxy = self._proxies.leading_to(url)
         if proxy is not None and not self._allow_private_addresses:
-            await _check_name(url)
+            check_public(await self._resolver.look_up(url.host or "", url.port or 0))
         session = self._direct if proxy is None else self._proxied
         async with session.request(method, url, allow_redirects=False, proxy=proxy, **options) as response:
             yield response
 
     async def _open(self, socket_factory: Any) -> aiohttp.ClientSession:
         connector = aiohttp.TCPConnector(
-            limit=0, use_dns_cache=False, force_close=self._force_close, socket_factory=socket_factory
+            limit=0,
+            use_dns_cache=False,
+            force_close=self._force_close,
+            socket_factory=socket_factory,
+            resolver=self._resolver,
         )
         session = aiohttp.ClientSession(
             connector=connector,
@@ -83,8 +96,3 @@ class OutsideClient:
             **self._options,
         )
         return await self._sessions.enter_async_context(session)
-
-
-async def _check_name(url: URL) -> None:
-    loop = asyncio.get_running_loop()
-    check_public(await loop.getaddrinfo(url.host or "", url.port or 0, type=socket.SOCK_STREAM))

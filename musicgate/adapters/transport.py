@@ -107,6 +107,7 @@ class AiohttpTransport:
             proxies=self._proxies,
             allow_private_addresses=allow_private_addresses,
             force_close=False,
+            lookups=downloads,
             headers={"User-Agent": _USER_AGENT},
         )
         self._sessions = contextlib.AsyncExitStack()

@@ -25,6 +25,8 @@ from musicgate.wire import HttpResponse
 _LARGE_BODY_BYTES: Final = 1 << 19
 #: What is taken from the socket at a time; of a body that is not wanted no more than this is ever held.
 _READ_BYTES: Final = 4096
+#: Each is a thread.
+_MAX_LOOKUPS: Final = 512
 
 
 class AiohttpWebhookClient:
@@ -36,8 +38,13 @@ class AiohttpWebhookClient:
         clock: Clock | None = None,
         allow_private_addresses: bool = False,
         proxies: Proxies | None = None,
+        concurrency: int = 128,
     ) -> None:
-        """Remember the settings; sockets are opened by ``async with``."""
+        """Remember the settings; sockets are opened by ``async with``.
+
+        Args:
+            concurrency: messages in flight, so that each can look its name up without waiting for another's.
+        """
         self._clock = clock or SystemClock()
         self._client = OutsideClient(
             proxies=proxies or Proxies(),
@@ -45,6 +52,7 @@ class AiohttpWebhookClient:
             # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer
             # whose body nobody read cannot be followed by another one.
             force_close=True,
+            lookups=min(concurrency, _MAX_LOOKUPS),
             headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
             read_bufsize=_READ_BYTES,
             auto_decompress=False,  # a few packed bytes may become a lot, also of a body that nobody reads

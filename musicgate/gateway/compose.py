@@ -67,7 +67,10 @@ async def furnish(
         )
         webhooks = await stack.enter_async_context(
             AiohttpWebhookClient(
-                clock=clock, allow_private_addresses=network.allow_private_addresses, proxies=proxies
+                clock=clock,
+                allow_private_addresses=network.allow_private_addresses,
+                proxies=proxies,
+                concurrency=settings.webhooks.concurrency,
             )
         )
         yield GatewayContext(
