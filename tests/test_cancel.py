@@ -291,11 +291,16 @@ async def test_id_that_a_callback_brings_after_a_cancel_is_kept_and_the_vendor_i
         assert (await house.stored(job)).native_id == "n-1"
 
 
-async def test_song_that_is_delivered_while_the_vendor_is_told_to_stop_is_kept(stoppable: House) -> None:
+@pytest.mark.parametrize(
+    ("media", "state"), [(SONG, JobState.COMPLETED), (broken_link("HTTP 403"), JobState.IN_PROGRESS)]
+)
+async def test_song_that_is_delivered_while_the_vendor_is_told_to_stop_is_kept(
+    stoppable: House, media: bytes | Exception, state: JobState
+) -> None:
     done = {"id": "n-1", "status": "done", "tracks": [{"id": "t", "url": LINK}]}
     stoppable.transport.script("one", {"id": "n-1"})
     job = await stoppable.submit()
-    stoppable.transport.media[LINK] = SONG
+    stoppable.transport.media[LINK] = media
 
     async def deliver_meanwhile(request: HttpRequest) -> None:
         if "/stop/" in request.url:
@@ -307,4 +312,5 @@ async def test_song_that_is_delivered_while_the_vendor_is_told_to_stop_is_kept(s
     with pytest.raises(RequestError, match="is finished; it cannot be cancelled") as caught:
         await stoppable.gate.cancel(job.id)
     assert caught.value.status == 409
-    assert (await stoppable.stored(job)).state is JobState.COMPLETED
+    stored = await stoppable.stored(job)
+    assert (stored.state, stored.delivered_at is not None) == (state, True)

@@ -12,7 +12,7 @@ from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import RateWindow
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import MODEL, FakeVendor, House, house_of
+from tests.fake_vendor import MODEL, FakeVendor, House, house_of, lost
 
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
@@ -56,6 +56,35 @@ async def test_job_whose_call_breaks_goes_to_the_scheduler_and_to_its_caller(
     assert await house.store.get(job.id) is not None
     assert (house.gate.jobs_in_flight, house.gate.jobs_scheduled) == (0, 1)
     assert house.context.providers["one"].create_queue.running == 0
+
+
+async def test_answer_that_our_own_code_cannot_fold_still_leaves_the_vendors_id(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def break_down(*_: object) -> None:
+        raise TypeError("a bug")
+
+    monkeypatch.setattr("musicgate.gateway.record.fold", break_down)
+    house.transport.script("one", {"id": "n-1", "status": "works"})
+    job = await house.submit()
+    assert (job.native_id, job.attempts[-1].outcome) == ("n-1", "accepted")
+    assert await house.stored(job) == job
+
+
+async def test_end_of_a_job_whose_write_lost_its_answer_frees_its_reservation(house: House) -> None:
+    replace, losses = house.store.replace, [MemoryError()]
+
+    async def stores_and_breaks(*arguments: Any, **more: Any) -> Any:
+        stored = await replace(*arguments, **more)
+        if losses:
+            raise losses.pop()
+        return stored
+
+    house.store.replace = stores_and_breaks
+    house.transport.script("one", lost())
+    job = await house.submit()
+    assert job.state is JobState.FAILED
+    assert house.context.admission.open_jobs == 0
 
 
 async def test_store_that_loses_the_answer_to_a_write_makes_no_second_job(house: House) -> None:

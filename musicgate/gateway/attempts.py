@@ -54,8 +54,15 @@ def with_attempt(job: Job, choice: Choice, attempt: Attempt) -> Job:
 
 def with_next(job: Job, choice: Choice, attempt: Attempt) -> Job:
     """An open job with one more attempt. Never while an attempt may still have been taken."""
-    if job.state.is_final or (job.attempt and job.attempt.outcome in _MAYBE_TAKEN):
+    last = job.attempt
+    if job.state.is_final or (last and last.outcome in _MAYBE_TAKEN):
         return job
+    if last and (last.plugin, last.planned_at, last.outcome) == (
+        attempt.plugin,
+        attempt.planned_at,
+        attempt.outcome,
+    ):
+        return job  # it is written down already; the answer to that was lost
     return attrs.evolve(with_attempt(job, choice, attempt), updated_at=attempt.planned_at)
 
 

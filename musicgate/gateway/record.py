@@ -60,6 +60,8 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         if newest is None:
             await context.assets.delete(job.id)  # audio that came after its job was deleted
             return lifecycle.fail(wanted, _DELETED, wanted.updated_at)
+        if newest.state.is_final:
+            context.ended(newest)  # perhaps by this very write, and its answer was lost
         job = newest
     message = f"job {job.id} changed {_MAX_RACES} times while it was being written"
     raise StorageError(message)

@@ -11,6 +11,7 @@ _ONE = {"one": {"priority": 1}}
 _TWO = {"one": {"priority": 1}, "two": {"priority": 2}}
 _NARROW = {"one": {"priority": 1, "max_parallel_creates": 1}}
 _BLOCKING = {"one": {"priority": 1, "blocking": True}}
+_CALLING = {"one": {"priority": 1, "callbacks": True}}
 _PUBLIC = "https://gate.test"
 #: Until everything that began has ended, also behind a call that hung.
 _TO_THE_END_S = DEADLINE_S + MARGIN_S
@@ -71,6 +72,22 @@ async def adoption(stage: Stage) -> None:
         await stage.rest(_TO_THE_END_S)
 
 
+async def never_done(stage: Stage) -> None:
+    """The vendor works for ever, until the deadline."""
+    stage.studio.work_s = 1e9
+    async with stage.opened():
+        await stage.request("a")
+        await stage.rest(_TO_THE_END_S)
+
+
+async def never_heard_of(stage: Stage) -> None:
+    """The answer to the create call is lost, and the callback never comes, until the deadline."""
+    stage.studio.loses.add("one")
+    async with stage.opened():
+        await stage.request("a")
+        await stage.rest(_TO_THE_END_S)
+
+
 async def callback(stage: Stage) -> None:
     """The vendor calls when the song is done."""
     stage.call_back_later(25.0)
@@ -126,6 +143,7 @@ async def delivered_during_cancel(stage: Stage) -> None:
         await asyncio.sleep(25.0)
 
     stage.studio.on_stop = deliver
+    stage.studio.broken_links = 12  # so that it is delivered and not settled yet
     async with stage.opened() as gate:
         job = (await stage.request("a")).job
         if job is not None:
@@ -197,8 +215,10 @@ SCRIPTS = (
     Script("fallback", fallback, _TWO),
     Script("busy_vendor", busy_vendor, _NARROW),
     Script("lost_answer", lost_answer, _ONE),
-    Script("adoption", adoption, _ONE, public_url=_PUBLIC),
-    Script("callback", callback, _ONE, public_url=_PUBLIC),
+    Script("adoption", adoption, _CALLING, public_url=_PUBLIC),
+    Script("never_done", never_done, _ONE, may_lose=True, deadline_s=45.0),
+    Script("never_heard_of", never_heard_of, _CALLING, public_url=_PUBLIC, may_lose=True),
+    Script("callback", callback, _CALLING, public_url=_PUBLIC),
     Script("broken_link", broken_link, _ONE),
     Script("cancel_while_queued", cancel_while_queued, _NARROW),
     Script("cancel_in_flight", cancel_in_flight, _ONE),

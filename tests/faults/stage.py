@@ -29,7 +29,7 @@ from musicgate.errors import JobNotFoundError, MusicgateError
 from musicgate.gateway import Gateway, facade
 from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.plugins import PluginHost
-from musicgate.settings import ServerSettings
+from musicgate.settings import FollowSettings, ServerSettings
 from tests.fake_vendor import MODEL, START, ScriptedWebhooks, context_of, host_of, settings_for
 from tests.faults.injection import Fault, Faulty, Injector, Kind
 from tests.faults.studio import InjectedVendor, Studio, Task
@@ -112,6 +112,7 @@ class Stage:
     studio: Studio
     vendors: Plugins
     public_url: str = ""
+    deadline_s: float = DEADLINE_S
     gate: Gateway = attrs.field(init=False)
     store: SqliteJobStore = attrs.field(init=False)
     told: list[Told] = attrs.field(factory=list)
@@ -128,7 +129,11 @@ class Stage:
         declared, host = self.vendors
         for vendor in declared:
             vendor.injector = self.injector
-        settings = settings_for(*declared, server=ServerSettings(drain_s=2.0, public_url=self.public_url))
+        settings = settings_for(
+            *declared,
+            server=ServerSettings(drain_s=2.0, public_url=self.public_url),
+            follow=FollowSettings(deadline_s=self.deadline_s),
+        )
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
 
@@ -170,7 +175,19 @@ class Stage:
                 except (Exception, asyncio.CancelledError):  # noqa: BLE001 - told, and started again, as a service manager does
                     gateway = Gateway.open(settings, plugins=host)
                     self.gate = await stack.enter_async_context(gateway)
-                yield self.gate
+                try:
+                    yield self.gate
+                finally:
+                    gate = self.gate
+                    stack.push_async_callback(self._check_closed, gate)
+                    stack.push_async_callback(gate.close)  # closing again does nothing
+
+    async def _check_closed(self, gate: Gateway) -> None:
+        """(d) A closed gateway holds no slot."""
+        for live in gate.context.providers.values():
+            queue = live.create_queue
+            if queue.running or queue.waiting:
+                self.find(f"(d) {live.name}: {queue.running} slots taken, {queue.waiting} waiting")
 
     async def request(self, prompt: str, **more: Any) -> Told:
         """Make a create call and note what its caller was told."""
@@ -237,12 +254,22 @@ class Stage:
         return bool(self.gate.open_jobs or any(not task.done() for task in self.background))
 
     async def check_owners(self) -> int:
-        """(a) Open jobs = jobs that someone owns; their number."""
-        stored = await self.store.open_jobs("", 1_000)
-        owned = self.gate.open_jobs
-        if len(stored) > owned:
-            self.find(f"(a) {len(stored)} open jobs, {owned} owned")
+        """(a) Open jobs = jobs that someone owns, (d) = jobs that hold a reservation; their number."""
+        stored = {job.id for job in await self.store.open_jobs("", 1_000)}
+        in_flight, scheduler = self.gate._in_flight, self.gate._scheduler
+        if orphans := [job_id for job_id in stored if job_id not in in_flight and job_id not in scheduler]:
+            self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
+        if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
+            self.find("(a) a job with two owners")
+        reserved = set(self.gate.context.admission._open)
+        if not in_flight._calls and not self._has_steps and reserved != stored:
+            self.find(f"(d) {len(reserved)} reservations for {len(stored)} open jobs")
         return len(stored)
+
+    @property
+    def _has_steps(self) -> bool:
+        """A step runs, or one is due because the last one failed: what it will see is not yet in the books."""
+        return any(entry.task is not None or entry.errors for entry in self.gate._scheduler._entries.values())
 
     def find(self, text: str) -> None:
         """Note what must not be."""
@@ -270,6 +297,8 @@ class Stage:
         jobs = await self._of_prompt(prompt)
         if self.deleted:
             return
+        if any(attempt.outcome is AttemptOutcome.PLANNED for job in jobs for attempt in job.attempts[:-1]):
+            self.find("(b) an attempt that was planned twice")
         if not any(attempt.outcome in _MAYBE_TAKEN for job in jobs for attempt in job.attempts):
             self.find("(b) a song paid that the store does not know")
         is_expected = self.is_only_the_disk and not (self.studio.loses or self.is_stopped)
@@ -297,17 +326,12 @@ class Stage:
             self.find(f"(c) told {type(told.error).__name__} although the job is stored")
 
     def check_left(self, loop: VirtualLoop) -> None:
-        """(d) Nothing is left when the gateway is closed."""
-        context = self.gate.context
+        """(d) Nothing is left when the last gateway is closed."""
         staged = list((self.folder / "audio" / ".staging").glob("*"))
         if staged:
             self.find(f"(d) {len(staged)} staged files left")
         if self.studio.open_calls:
             self.find(f"(d) {self.studio.open_calls} vendor calls left open")
-        for live in context.providers.values():
-            queue = live.create_queue
-            if queue.running or queue.waiting:
-                self.find(f"(d) {live.name}: {queue.running} slots taken, {queue.waiting} waiting")
         tasks = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
         if tasks:
             self.find(f"(d) tasks left: {', '.join(sorted(task.get_name() for task in tasks))}")
@@ -328,6 +352,7 @@ class Script:
     blocking: bool = False
     public_url: str = ""
     may_lose: bool = False
+    deadline_s: float = DEADLINE_S
 
 
 def _open_files() -> int:
@@ -343,7 +368,8 @@ def play(script: Script, folder: Path, template: Path, *faults: Fault) -> tuple[
     folder.mkdir()
     shutil.copy(template, folder / "jobs.db")
     injector = Injector(*faults)
-    stage = Stage(folder, injector, Studio(script.blocking), plugins_of(script), script.public_url)
+    studio = Studio(script.blocking)
+    stage = Stage(folder, injector, studio, plugins_of(script), script.public_url, script.deadline_s)
     stage.is_only_the_disk = not script.may_lose and all(fault.kind is Kind.STORAGE for fault in faults)
     loop = VirtualLoop()
     files = _open_files()

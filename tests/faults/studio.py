@@ -79,6 +79,7 @@ class Studio:
 
     Attributes:
         tasks: every song that was started and paid for, by native id.
+        work_s: how long a song takes.
         refusals: what a vendor says to its next create calls instead of making a song.
         loses: vendors whose create answers get lost after the song was started.
         create_s: how long a create call takes.
@@ -87,6 +88,7 @@ class Studio:
     """
 
     def __init__(self, blocking: bool = False) -> None:
+        self.work_s = WORK_S
         self.blocking = blocking
         self.tasks: dict[str, Task] = {}
         self.refusals: dict[str, list[dict[str, Any]]] = {}
@@ -138,7 +140,7 @@ class Studio:
             if self.on_stop is not None:
                 await self.on_stop(task)
             return {"id": task.id}
-        if asyncio.get_running_loop().time() - task.made_at < WORK_S:
+        if asyncio.get_running_loop().time() - task.made_at < self.work_s:
             return {"id": task.id, "status": "works"}
         links = [{"id": f"{task.id}-{n}", "url": f"https://cdn.test/{task.id}/{n}"} for n in (0, 1)]
         return {"id": task.id, "status": "done", "tracks": links}
@@ -155,7 +157,7 @@ class Studio:
         if plugin in self.loses:
             raise lost()
         if self.blocking:
-            await asyncio.sleep(WORK_S)
+            await asyncio.sleep(self.work_s)
             audio = base64.b64encode(SONG).decode()
             return {"id": task.id, "state": "completed", "tracks": [{"audio": audio}, {"audio": audio}]}
         return {"id": task.id, "status": "waits"}
