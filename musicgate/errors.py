@@ -222,10 +222,16 @@ class AllCandidatesFailedError(ProviderError):
 
 
 class GatewayClosedError(MusicgateError):
-    """The gateway closes, or is closed. What is stored goes on when it opens again."""
+    """The gateway closes, or is closed. What is stored goes on when it opens again.
 
-    def __init__(self, message: str = "the gateway is closed") -> None:
-        super().__init__(message)
+    Attributes:
+        maybe_stored: the request was being stored just then. False = nothing of it was stored or sent.
+    """
+
+    def __init__(self, *, maybe_stored: bool = False) -> None:
+        more = "the request may have been stored" if maybe_stored else "nothing was stored or sent"
+        super().__init__(f"the gateway is closed; {more}")
+        self.maybe_stored = maybe_stored
 
 
 class StorageError(MusicgateError):

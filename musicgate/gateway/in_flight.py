@@ -309,7 +309,7 @@ class InFlight:
             del self._claims[claim.account, claim.route, claim.key]
         call.held.close()
         if not call.stored.done():
-            call.stored.set_exception(GatewayClosedError())
+            call.stored.set_exception(GatewayClosedError(maybe_stored=True))
         if call.stored.exception() is not None:
             pass  # read here, in case its caller has gone: nobody else would, and asyncio would complain
         if call.is_stored:

@@ -13,6 +13,7 @@ from musicgate.answers import render_failure, time_text
 from musicgate.bounds import MAX_MESSAGE_CHARS, and_more, cut_text
 from musicgate.errors import (
     AllCandidatesFailedError,
+    GatewayClosedError,
     InvalidRequestError,
     JobNotFoundError,
     LimitReachedError,
@@ -53,6 +54,8 @@ _SYSTEM_CODES = frozenset({"upstream_error", "gateway_error", "key_limit_exceede
 #: Statuses with which a known ``Retry-After`` is told.
 _RETRYABLE = frozenset({429, 503})
 _MAX_SAMPLES = 3
+#: Seconds until a gateway that is being stopped may be there again.
+_RESTART_S = 5.0
 
 
 def error_response(generation_id: str, error: MusicgateError) -> web.Response:
@@ -61,6 +64,8 @@ def error_response(generation_id: str, error: MusicgateError) -> web.Response:
         return _all_failed(generation_id, error)
     if isinstance(error, ProviderError):
         return failure_response(generation_id, error.failure)
+    if isinstance(error, GatewayClosedError):
+        return envelope(generation_id, "gateway_error", f"{error}", status=503, retry_after_s=_RESTART_S)
     if not isinstance(error, RequestError):
         return envelope(generation_id, "gateway_error", _own_fault(error))
     more: dict[str, object] = {}

@@ -193,3 +193,14 @@ async def test_an_accept_loop_that_fails_is_started_again(
             ready = await house.call("GET", "/readyz", key=None)
         service = next(value for name, value in ready.body["background"].items() if name.startswith("accept"))
         assert service == {"running": True, "restarts": 1, "error": "MemoryError"}
+
+
+async def test_a_create_call_to_a_gateway_that_closes_is_a_503_and_stores_nothing(
+    open_house: OpenHouse,
+) -> None:
+    async with open_house() as house:
+        house.gateway._in_flight.close()
+        reply = await house.create({**KIE, "prompt": "rain"})
+        assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
+        assert reply.body["description"] == "the gateway is closed; nothing was stored or sent"
+        assert (await house.call("GET", "/v1/music/generate")).body["data"] == []
