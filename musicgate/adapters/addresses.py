@@ -11,7 +11,7 @@ from typing import Any, Final
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-#: Source: iana.org/assignments/iana-ipv4-special-registry (by the RFCs beside the entries, November 2026), and RFC 5771.
+#: Source: iana.org/assignments/iana-ipv4-special-registry by the RFCs beside the entries, and RFC 5771.
 _REFUSED_V4: Final = tuple(
     ipaddress.IPv4Network(network)
     for network in (
@@ -34,7 +34,7 @@ _REFUSED_V4: Final = tuple(
         "224.0.0.0/4",  # multicast (RFC 5771)
         "240.0.0.0/4",  # reserved (RFC 1112), and the broadcast address
         # In no registry: it belongs to Microsoft, and is Azure's host service on every virtual machine there.
-        # Source: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16, November 2026.
+        # Source: learn.microsoft.com/azure/virtual-network/what-is-ip-address-168-63-129-16.
         "168.63.129.16/32",
     )
 )
@@ -42,7 +42,7 @@ _REFUSED_V4: Final = tuple(
 #: link-local, unique local (fd00:ec2::254 and fd20:ce::254 are metadata services), site-local, multicast, discard-only, segment routing
 #: (5f00::/16), local NAT64 (64:ff9b:1::/48), and every old form that wraps an IPv4 address in ::/64.
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
-#: Source: iana.org/assignments/iana-ipv6-special-registry, version of 2024-10-22, read November 2026; only what lies in 2000::/3.
+#: Source: iana.org/assignments/iana-ipv6-special-registry, by the RFCs beside the entries; only what lies in 2000::/3.
 _REFUSED_V6: Final = tuple(
     ipaddress.IPv6Network(network)
     for network in (
