@@ -281,6 +281,20 @@ async def test_what_was_refused_for_good_is_not_asked_of_another_provider(machin
     assert machine.transport.sent == []
 
 
+@pytest.mark.parametrize(
+    ("hours", "expected_s"), [(-9_000.0, 3.0), (0.0, 3.0), (0.1, 360.0), (120_000.0, 600.0)]
+)
+async def test_deadline_of_a_process_with_a_wrong_clock_is_brought_within_reach(
+    machine: Machine, hours: float, expected_s: float
+) -> None:
+    deadline = datetime.now(UTC) + timedelta(hours=hours)
+    await machine.leave(left(AttemptOutcome.ACCEPTED, native_id="n-1", deadline_at=deadline))
+    async with machine.start(ONE, follow=FollowSettings(speed=100.0)) as gate:
+        job = await gate.find("music_a")
+    left_s = (job.deadline_at - datetime.now(UTC)).total_seconds()
+    assert left_s == pytest.approx(expected_s, abs=1.0)
+
+
 async def test_final_jobs_are_left_alone(machine: Machine) -> None:
     final = left(AttemptOutcome.ACCEPTED, native_id="n-1", state=JobState.FAILED)
     await machine.leave(final)

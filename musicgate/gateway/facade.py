@@ -19,7 +19,7 @@ from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.exchange import masker_of
 from musicgate.gateway.follow import advance
 from musicgate.gateway.in_flight import InFlight
-from musicgate.gateway.recover import grant_time, open_jobs, recover, spread_s
+from musicgate.gateway.recover import mend_deadline, open_jobs, recover, spread_s
 from musicgate.gateway.scheduler import Scheduler
 from musicgate.gateway.supervisor import Supervisor
 from musicgate.gateway.sweep import Sweeper
@@ -378,7 +378,7 @@ class Gateway:
         async for job in open_jobs(self.context):
             self.context.admission.note(job)
             try:
-                job, choices = await recover(self.context, await grant_time(self.context, job))  # noqa: PLW2901
+                job, choices = await recover(self.context, await mend_deadline(self.context, job))  # noqa: PLW2901
             except MusicgateError as error:
                 _log.error("job %s: it cannot be recovered yet: %s", job.id, error)
                 choices = ()

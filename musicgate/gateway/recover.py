@@ -66,21 +66,22 @@ def spread_s(job: Job) -> float:
     return sum(job.id.encode()) % 100 / 20
 
 
-async def grant_time(context: GatewayContext, job: Job) -> Job:
-    """Extend the deadline of a job that came close to it, or expired, while the gateway was down."""
-    now = context.clock.now()
-    granted = context.clock.steady() + timedelta(seconds=GRACE_S / context.speed)
-    if job.state.is_final or job.deadline_at >= granted:
-        return job
-    return await record.change(
-        context,
-        job,
-        lambda current: (
-            current
-            if current.state.is_final or current.deadline_at >= granted
-            else attrs.evolve(current, deadline_at=granted, updated_at=now)
-        ),
-    )
+async def mend_deadline(context: GatewayContext, job: Job) -> Job:
+    """Give a job time that expired, or nearly so, while the gateway was down; and bound one that a wrong clock had put far ahead."""
+    now, steady = context.clock.now(), context.clock.steady()
+    live = context.live(job)
+    own_s = 0.0 if live is None else send.choice_deadline(context, live).total_seconds()
+    longest_s = max(own_s, max(send.QUEUE_DEADLINE_S, lifecycle.SETTLE_DEADLINE_S) / context.speed)
+    earliest = steady + timedelta(seconds=GRACE_S / context.speed)
+    latest = max(earliest, steady + timedelta(seconds=longest_s))
+
+    def edit(current: Job) -> Job:
+        mended = min(latest, max(earliest, current.deadline_at))
+        if current.state.is_final or mended == current.deadline_at:
+            return current
+        return attrs.evolve(current, deadline_at=mended, updated_at=now)
+
+    return await record.change(context, job, edit)
 
 
 async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
