@@ -41,6 +41,11 @@ SPEED = 30.0
 #: Longer than any wait for a song in this world, so that a job which ends as expired is a finding.
 DEADLINE_S = 45.0
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
+#: Limits of vendors are tested elsewhere: here kie's rate window would slow the campaign down, and an empty account would end its songs.
+_SWITCHES = {
+    "suno_kie": {"rate": "off", "callbacks": "double", "credits": "1000000"},
+    "apiin_one": {"credits": "1000000"},
+}
 _MARK = re.compile(rb"request-(\d+)-")
 
 
@@ -288,11 +293,8 @@ async def make_world(
         world = World(folder, session, executioner)
         tables = []
         for name in VENDORS:
-            # The receiver of kie's limit is tested elsewhere; here it would only slow the campaign down.
-            switches = (
-                {"rate": "off", "callbacks": "double", "credits": "1000000"} if name == "suno_kie" else {}
-            )
-            emulator = plugins.providers[name].emulator(EmulatorOptions(speed=SPEED, switches=switches))
+            options = EmulatorOptions(speed=SPEED, switches=_SWITCHES.get(name, {}))
+            emulator = plugins.providers[name].emulator(options)
             world.vendors[name] = WatchedVendor(name, emulator, executioner, _is_create(name))
             origin = await stack.enter_async_context(mounted(world.vendors[name]))
             tables.append(f'[providers.{name}]\napi_key = "{KEY}"\nbase_url = "{origin}"')
