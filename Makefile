@@ -45,7 +45,7 @@ test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 crash: $(VENV)/.dev ## Kill the server again and again, then compare the books: ARGS="--kills 300 --seed 1"
 	@$(BIN)/python -m tests.crash $(ARGS)
 
-faults: $(VENV)/.dev ## Play every life of a job with every single fault, then with pairs: ARGS="--pairs 300 --seed 1"
+faults: $(VENV)/.dev ## Raise an error at every call of every life of a job, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
