@@ -14,8 +14,8 @@ from tests.faults.injection import Fault, Kind
 from tests.faults.lives import SCRIPTS
 from tests.faults.stage import Script
 
-#: Of about nine errors a call, each fifth is played.
-_EVERY = 5
+#: Of six to twelve errors a call, each sixth is played: at least one at every call, all of them within a minute.
+_EVERY = 6
 
 
 @pytest.fixture(autouse=True)
