@@ -101,13 +101,7 @@ class Admission:
         expected_nanos = self._cheapest(request)
         no = limits.refusal(allowed, standing, expected_nanos, now)
         if no is not None:
-            raise LimitReachedError(
-                no.limit.value,
-                no.message,
-                reset_at=no.reset_at,
-                retry_after_s=no.retry_after_s,
-                min_usd=None if no.min_usd_nanos is None else no.min_usd_nanos / NANOS_PER_USD,
-            )
+            raise _error_of(no)
         counted_s = steady.timestamp()
         if allowed.requests_per_minute:
             self._window(account, counted_s).count(counted_s)
@@ -131,9 +125,7 @@ class Admission:
         steady = clock.steady()
         no = limits.refusal(allowed, self._standing(account, steady), 0, clock.now())
         if no is not None:
-            raise LimitReachedError(
-                no.limit.value, no.message, reset_at=no.reset_at, retry_after_s=no.retry_after_s
-            )
+            raise _error_of(no)
         self._window(account, steady.timestamp()).count(steady.timestamp())
 
     def note(self, job: Job) -> None:
@@ -201,3 +193,13 @@ class Admission:
         provider = self._providers.get(job.plugin or "")
         offer = find_offer(provider, job.attempt.model) if provider and job.attempt else None
         return (expected_usd_nanos(offer, job.request.duration_s) or 0) if offer else 0
+
+
+def _error_of(no: limits.Refusal) -> LimitReachedError:
+    return LimitReachedError(
+        no.limit.value,
+        no.message,
+        reset_at=no.reset_at,
+        retry_after_s=no.retry_after_s,
+        min_usd=None if no.min_usd_nanos is None else no.min_usd_nanos / NANOS_PER_USD,
+    )

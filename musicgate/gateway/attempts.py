@@ -86,8 +86,7 @@ def accepted(job: Job, now: datetime) -> Job:
 
 def refused(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
     """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
-    attempt = job.attempt
-    if job.native_id is not None or attempt is None or attempt.outcome is not AttemptOutcome.SENT:
+    if not _awaits_answer(job):
         return job
     noted = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
     return noted if body is None else attrs.evolve(noted, native_response=body)
@@ -98,8 +97,7 @@ def lost(job: Job, failure: Failure, now: datetime, *, adoptable: bool) -> Job:
 
     A callback that was faster than the broken answer knows better.
     """
-    attempt = job.attempt
-    if job.native_id is not None or attempt is None or attempt.outcome is not AttemptOutcome.SENT:
+    if not _awaits_answer(job):
         return job
     noted = lifecycle.with_outcome(job, AttemptOutcome.UNKNOWN, now, failure)
     return noted if adoptable else lifecycle.fail(noted, attrs.evolve(failure, may_have_cost=True), now)
@@ -119,3 +117,9 @@ def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
     ):
         return None
     return wait_s
+
+
+def _awaits_answer(job: Job) -> bool:
+    """True for a job that was sent, and of which neither an answer nor a callback has told more."""
+    attempt = job.attempt
+    return job.native_id is None and attempt is not None and attempt.outcome is AttemptOutcome.SENT

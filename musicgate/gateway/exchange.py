@@ -20,6 +20,7 @@ import attrs
 from musicgate.bounds import LARGE_ANSWER_BYTES
 from musicgate.errors import PluginError, ProviderError
 from musicgate.gateway.apart import apart
+from musicgate.gateway.supervisor import is_cancelled
 from musicgate.hookspecs import Step
 from musicgate.masking import Masker
 from musicgate.model import Failure, FailureClass, JobUpdate
@@ -65,8 +66,7 @@ async def exchange(
     except ProviderError:
         raise
     except asyncio.CancelledError as error:
-        task = asyncio.current_task()
-        if task is None or task.cancelling():
+        if is_cancelled():
             raise
         # Nobody cancelled this task: something below gave up, and ended its own work in its own way.
         raise _broken(live, job, error, progress) from error

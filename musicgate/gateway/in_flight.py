@@ -310,8 +310,7 @@ class InFlight:
         call.held.close()
         if not call.stored.done():
             call.stored.set_exception(GatewayClosedError(maybe_stored=True))
-        if call.stored.exception() is not None:
-            pass  # read here, in case its caller has gone: nobody else would, and asyncio would complain
+        call.stored.exception()  # seen, in case its caller has gone: asyncio would complain of one that nobody read
         if call.is_stored:
             self._hand_over(call, has_failed)
         call.ended.set()

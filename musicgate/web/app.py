@@ -93,7 +93,7 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
             name: {"running": service.is_running, "restarts": service.restarts, "error": service.error}
             for name, service in gateway.background.items()
         }
-        if not all(service.is_running for service in gateway.background.values()):
+        if not gateway.supervisor.is_well:
             more = {"status": "not_ready", "jobs": jobs, "background": background}
             message = "a background service failed, and is being started again"
             return envelope(request[GENERATION_ID], "gateway_error", message, status=503, more=more)

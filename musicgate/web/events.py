@@ -32,6 +32,8 @@ HEARTBEAT_S = 15.0
 #: Seconds for which a reader may take nothing; then it is cut off, and loses nothing by that: it goes on with the next number.
 STALL_S = 60.0
 _RETRY_MS = 2_000
+#: Events that repeat what a vendor said: ids, titles, links.
+_OF_VENDORS = frozenset({EventKind.ATTEMPT, EventKind.TRACK, EventKind.SETTLED})
 #: Longer numbers do not fit into a store, and no job has as many events.
 _MAX_DIGITS = 15
 
@@ -108,7 +110,8 @@ class EventRoutes:
             "at": event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             "data": dict(event.data),
         }
-        job = await self._gateway.context.store.get(job_id)
+        # Only these repeat what a vendor said; the others cost no read.
+        job = await self._gateway.context.store.get(job_id) if event.kind in _OF_VENDORS else None
         masker = None if job is None else self._gateway.masker(job)
         if masker is not None:
             body["data"] = masker.json(dict(event.data))
