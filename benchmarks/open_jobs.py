@@ -22,9 +22,15 @@ from pathlib import Path
 from aiohttp import web
 
 from musicgate import Gateway
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.model import Attempt, AttemptOutcome, Job, JobState, MusicRequest
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Job,
+    JobState,
+    MusicRequest,
+)
 from musicgate.settings import load_settings
+from musicgate.store.sqlite import SqliteJobStore
 
 #: Age of the seeded jobs: old enough that the poll interval has reached its longest.
 _AGE_S = 200.0

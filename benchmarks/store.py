@@ -14,8 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.codec import dump_job
+from musicgate.codec.converter import dump_job
 from musicgate.model import (
     Attempt,
     AttemptOutcome,
@@ -27,6 +26,7 @@ from musicgate.model import (
     RoutingOptions,
     Track,
 )
+from musicgate.store.sqlite import SqliteJobStore
 
 _NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 _EVENT = JobEvent(kind=EventKind.STATE, at=_NOW, data={"from": "queued", "to": "in_progress"})

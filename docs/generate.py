@@ -16,8 +16,8 @@ sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this f
 from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
 from docs.kit_page import kit_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
+from musicgate.hosting.discovery import load_plugins  # noqa: E402
 from musicgate.model import Provider  # noqa: E402
-from musicgate.plugins import load_plugins  # noqa: E402
 
 
 def repository_plugins() -> list[Provider]:

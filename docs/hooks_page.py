@@ -14,11 +14,13 @@ from typing import Any
 import attrs
 
 from docs.markdown import GENERATED, mark, table, ticks
-from musicgate import emulation, errors, hookspecs, model, wire
+from musicgate import errors, model
 from musicgate.model import RULES
+from musicgate.plugin import emulator, wire
+from musicgate.plugin import hooks as hookspecs
 
 #: Where the names in a hook's signature are looked up.
-_HOMES = (hookspecs, model, wire, emulation, errors)
+_HOMES = (hookspecs, model, wire, emulator, errors)
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns):$")
 _ITEM = re.compile(r"^    (\w+): (.*)$")
 #: As wide as the formatter makes code.

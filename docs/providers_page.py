@@ -7,7 +7,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from docs.markdown import GENERATED, mark, number, seconds, table
-from musicgate.model import Ability, Meter, Offer, PriceRule, Provider
+from musicgate.model import (
+    Ability,
+    Meter,
+    Offer,
+    PriceRule,
+    Provider,
+)
 
 _UNITS = {Meter.REQUESTS: "request", Meter.OUTPUT_AUDIO_SECONDS: "s", Meter.OUTPUT_AUDIO_COUNT: "track"}
 

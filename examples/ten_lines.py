@@ -4,8 +4,8 @@ import asyncio
 import shutil
 
 from musicgate import Gateway, Settings
-from musicgate.plugins import load_plugins
-from musicgate.testing.sandbox import sandbox
+from musicgate.emulation.sandbox import sandbox
+from musicgate.hosting.discovery import load_plugins
 
 
 async def main() -> None:

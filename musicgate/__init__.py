@@ -22,7 +22,6 @@ if TYPE_CHECKING:
         UnsupportedOptionError,
     )
     from musicgate.gateway import Gateway
-    from musicgate.hookspecs import HOOK_API, CallbackClaim, Revision, Step, Translation, hookimpl
     from musicgate.model import (
         Failure,
         FailureClass,
@@ -37,9 +36,18 @@ if TYPE_CHECKING:
         Track,
         WarningCode,
     )
+    from musicgate.plugin import (
+        HOOK_API,
+        CallbackClaim,
+        HttpRequest,
+        HttpResponse,
+        Revision,
+        Step,
+        Translation,
+        hookimpl,
+    )
     from musicgate.settings import Settings
     from musicgate.webhooks import verify_webhook
-    from musicgate.wire import HttpRequest, HttpResponse
 
 _HOMES = {
     "musicgate.errors": (
@@ -55,7 +63,7 @@ _HOMES = {
         "UnsupportedOptionError",
     ),
     "musicgate.gateway": ("Gateway",),
-    "musicgate.hookspecs": ("HOOK_API", "CallbackClaim", "Revision", "Step", "Translation", "hookimpl"),
+    "musicgate.plugin.hooks": ("HOOK_API", "CallbackClaim", "Revision", "Step", "Translation", "hookimpl"),
     "musicgate.model": (
         "Failure",
         "FailureClass",
@@ -71,8 +79,8 @@ _HOMES = {
         "WarningCode",
     ),
     "musicgate.settings": ("Settings",),
-    "musicgate.webhooks": ("verify_webhook",),
-    "musicgate.wire": ("HttpRequest", "HttpResponse"),
+    "musicgate.webhooks.signing": ("verify_webhook",),
+    "musicgate.plugin.wire": ("HttpRequest", "HttpResponse"),
 }
 _HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 

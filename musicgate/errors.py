@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from musicgate.model.failure import Failure
-    from musicgate.model.json_types import JsonValue
+    from musicgate.model import Failure, JsonValue
 
 
 @attrs.frozen(kw_only=True)

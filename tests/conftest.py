@@ -12,8 +12,8 @@ import pytest
 from aioresponses import aioresponses
 from yarl import URL
 
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.ports import JobStore
+from musicgate.store.port import JobStore
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.loopback_vendors import Serve, Vendors, serving, starting
 

@@ -42,15 +42,19 @@ from musicgate import (
     UnsupportedOptionError,
     hookimpl,
 )
-from musicgate.adapters.clock import SystemClock
-from musicgate.adapters.files import FileAssetStore
-from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.aio.clock import SystemClock
+from musicgate.assets.files import FileAssetStore
+from musicgate.assets.port import AssetStore, StagedAudio
+from musicgate.codec.schema import SchemaValidator, compose_request_schema
+from musicgate.engine.health import ProviderHealth
+from musicgate.engine.quota import Quota
 from musicgate.errors import StorageError
-from musicgate.gateway import Gateway
-from musicgate.gateway.admit import Admission
-from musicgate.gateway.compose import live_providers
+from musicgate.gateway import Gateway, compose
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.events import Changes
+from musicgate.hosting.discovery import PluginHost, load_plugins
+from musicgate.hosting.installed import InstalledProvider, installed_providers
+from musicgate.http.port import Downloaded, Transport
 from musicgate.model import (
     Ability,
     Asset,
@@ -63,10 +67,10 @@ from musicgate.model import (
     Timeouts,
     WarningCode,
 )
-from musicgate.plugins import PluginHost, load_plugins
-from musicgate.ports import AssetStore, Downloaded, JobStore, StagedAudio, Transport
-from musicgate.schema import SchemaValidator, compose_request_schema
+from musicgate.planning.plan import Planner
 from musicgate.settings import ServerSettings
+from musicgate.store.port import JobStore
+from musicgate.store.sqlite import SqliteJobStore
 
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 KEY = "test-key-not-real"
@@ -417,14 +421,26 @@ def settings_for(*vendors: FakeVendor, keyless: tuple[str, ...] = (), **sections
     return Settings(environ=keys, **{"server": ServerSettings(drain_s=0.0), **sections})
 
 
+def _ignore_change(_before: Job | None, _after: Job) -> None:
+    """Report nothing."""
+
+
+def _planner(
+    settings: Settings, providers: dict[str, InstalledProvider], health: dict[str, ProviderHealth]
+) -> Planner:
+    """A planner with one validator for all tests: compiling a schema is the most of it."""
+    return Planner(
+        validator=_validator(),
+        blocks=frozenset({"fake", "suno"}),
+        providers=providers,
+        health=lambda name, now: health[name].report(now),
+        pricing_required=settings.server.pricing_required,
+    )
+
+
 @functools.cache
 def _validator() -> SchemaValidator:
-    """Compiled once: every `FakeVendor` has the same options."""
     return SchemaValidator(compose_request_schema([FakeVendor().declared]))
-
-
-def _tell_nobody(_before: Job | None, _after: Job) -> None:
-    """Nobody watches."""
 
 
 def context_of(
@@ -437,20 +453,22 @@ def context_of(
     changed: Callable[[Job | None, Job], None] | None = None,
 ) -> GatewayContext:
     """A furnished house on the given ports, with ids that count."""
-    numbers, providers = count(1), live_providers(settings, host, clock)
+    numbers, providers = count(1), installed_providers(settings, host)
+    health = compose.breakers(settings, providers)
     return GatewayContext(
         settings=settings,
         host=host,
         providers=providers,
-        validator=_validator(),
-        blocks=frozenset({"fake", "suno"}),
+        create_queues=compose.create_queues(settings, providers, clock),
+        health=health,
+        planner=_planner(settings, providers, health),
         clock=clock,
         transport=transport,
         store=store,
         assets=assets,
         webhooks=ScriptedWebhooks(),
-        tell=changed or _tell_nobody,
-        admission=Admission(settings, {name: live.provider for name, live in providers.items()}),
+        on_change=changed or _ignore_change,
+        quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
         new_id=lambda prefix: f"{prefix}{next(numbers):04}",
         new_token=lambda: "token-not-real",
     )
@@ -475,16 +493,16 @@ async def house_of(
         await gate.close()
 
 
-def furnish_with(
+def open_context_with(
     transport: ScriptedTransport, assets: FolderAssets, path: Path
 ) -> Callable[..., AbstractAsyncContextManager[GatewayContext]]:
-    """A stand-in for `musicgate.gateway.facade.furnish`: the real clock and the SQLite file at ``path``, but no socket."""
+    """A stand-in for `musicgate.gateway.facade.open_context`: the real clock and the SQLite file at ``path``, but no socket."""
 
     @asynccontextmanager
-    async def furnish(
+    async def open_context(
         settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None]
     ) -> AsyncIterator[GatewayContext]:
         async with SqliteJobStore.open(path) as store:
             yield context_of(settings, host, store, transport, assets, SystemClock(), changed)
 
-    return furnish
+    return open_context

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from musicgate import FailureClass, ProviderError
-from musicgate.adapters import addresses
-from musicgate.adapters.addresses import PrivateAddressError, check_public, is_public
-from musicgate.adapters.proxies import Proxies
-from musicgate.adapters.transport import AiohttpTransport
-from musicgate.adapters.webhook_client import AiohttpWebhookClient
+from musicgate.http import addresses
+from musicgate.http.addresses import PrivateAddressError, check_public, is_public
+from musicgate.http.proxies import Proxies
+from musicgate.http.transport import AiohttpTransport
+from musicgate.webhooks.client import AiohttpWebhookClient
 from tests.loopback_vendors import Vendor, Vendors, answer, whole
 
 

@@ -6,21 +6,17 @@ from typing import Any, cast
 import attrs
 import pytest
 
-from musicgate import Failure, FailureClass, HttpRequest, Job, JobState, MusicRequest, Track
-from musicgate.answers import (
-    render_body,
-    render_created,
-    render_failure,
-    render_job,
-    render_request,
-    render_usage,
-    render_warning,
-    usd_text,
+from musicgate import (
+    Failure,
+    FailureClass,
+    HttpRequest,
+    Job,
+    JobState,
+    MusicRequest,
+    Track,
 )
-from musicgate.catalogue import render_offer, render_provider, render_rate_card
+from musicgate.codec.schema import SchemaValidator, bundle
 from musicgate.errors import InvalidRequestError
-from musicgate.gateway.dry_run import render_plan
-from musicgate.masking import Masker
 from musicgate.model import (
     Asset,
     Attempt,
@@ -34,9 +30,21 @@ from musicgate.model import (
     Usage,
     WarningCode,
 )
-from musicgate.schema import SchemaValidator, bundle
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.text.masking import Masker
+from musicgate.views.catalogue import render_offer, render_provider, render_rate_card
+from musicgate.views.job import (
+    render_body,
+    render_created,
+    render_failure,
+    render_job,
+    render_request,
+    render_usage,
+    render_warning,
+    usd_text,
+)
+from musicgate.views.plan import render_plan
 from tests.fake_vendor import KEY, MODEL, FakeVendor, house_of
 
 JOB_SCHEMA, PLAN_SCHEMA = SchemaValidator(bundle("job")), SchemaValidator(bundle("plan"))

@@ -11,13 +11,13 @@ from pathlib import Path
 import attrs
 import pytest
 
-from musicgate.adapters import files
-from musicgate.adapters.files import FileAssetStore, StagedFile
-from musicgate.adapters.measure import measure
-from musicgate.audio import AudioFacts, NotAudioError
+from musicgate.assets import files
+from musicgate.assets.audio import AudioFacts, NotAudioError
+from musicgate.assets.files import FileAssetStore, StagedFile
+from musicgate.assets.measure import measure
+from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.errors import StorageError
 from musicgate.model import Asset
-from musicgate.testing.tones import AudioFormat, Container, song
 
 MP3 = song(AudioFormat(container=Container.MP3), 2.0)
 WAV = song(AudioFormat(container=Container.WAV), 1.0)
@@ -388,7 +388,7 @@ async def test_audio_is_removed_although_somebody_else_works_on_it(
             raise troubles.pop()
         remove(path)
 
-    monkeypatch.setattr("musicgate.adapters.files.shutil.rmtree", disturbed)
+    monkeypatch.setattr("musicgate.assets.files.shutil.rmtree", disturbed)
     await store.delete("m1")
     assert tree(folder) == []
 
@@ -402,7 +402,7 @@ async def test_audio_that_cannot_be_removed_is_told(
     def refuse(_: Path) -> None:
         raise OSError(code, "no")
 
-    monkeypatch.setattr("musicgate.adapters.files.shutil.rmtree", refuse)
+    monkeypatch.setattr("musicgate.assets.files.shutil.rmtree", refuse)
     with pytest.raises(StorageError, match="the audio folder failed: no"):
         await store.delete("m1")
 

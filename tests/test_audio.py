@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate.audio import (
+from musicgate.assets.audio import (
     AudioKind,
     adts_header,
     content_type,

@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import bounds
+from musicgate.codec.request_bounds import known_part
 from musicgate.errors import InvalidRequestError, ProviderError
+from musicgate.jobs.update_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.model import (
     Attempt,
     AttemptOutcome,
@@ -24,8 +25,7 @@ from musicgate.model import (
     Track,
     WarningCode,
 )
-from musicgate.request_bounds import known_part
-from musicgate.vendor_bounds import bounded_failure, bounded_update, bounded_warnings
+from musicgate.text import bounds
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 

@@ -1,7 +1,8 @@
 import pytest
 
 from musicgate import Failure, FailureClass
-from musicgate.breaker import IS_THERE, Breaker, BreakerState, was_there
+from musicgate.engine.breaker import IS_THERE, Breaker, was_there
+from musicgate.model.health import BreakerState
 
 CLOSED, OPEN, HALF_OPEN = BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN
 
@@ -97,14 +98,14 @@ def test_one_wish_in_twenty_is_a_probe_when_it_is_half_open() -> None:
     breaker, kept = opened(), []
     for _ in range(41):
         kept.append(breaker.keeps_its_place(30.0))
-        breaker = breaker.with_wish(30.0)
+        breaker = breaker.with_request(30.0)
     assert [place for place, keeps in enumerate(kept) if keeps] == [0, 20, 40]
 
 
 def test_the_first_wish_after_each_open_time_is_a_probe() -> None:
     breaker = opened()
     for _ in range(7):
-        breaker = breaker.with_wish(30.0)
+        breaker = breaker.with_request(30.0)
     assert not breaker.keeps_its_place(30.0)
     assert after(breaker, 30.0, "x").keeps_its_place(90.0)
 
@@ -112,7 +113,7 @@ def test_the_first_wish_after_each_open_time_is_a_probe() -> None:
 @pytest.mark.parametrize(("breaker", "keeps"), [(Breaker(), True), (opened(), False)])
 def test_wishes_count_only_when_it_is_half_open(breaker: Breaker, *, keeps: bool) -> None:
     assert breaker.keeps_its_place(1.0) is keeps
-    assert breaker.with_wish(1.0) == breaker
+    assert breaker.with_request(1.0) == breaker
 
 
 def test_a_clock_that_is_set_back_does_not_keep_it_open() -> None:

@@ -9,11 +9,19 @@ from typing import Any
 
 import pytest
 
-from musicgate import FailureClass, HttpRequest, Job, JobNotFoundError, JobState, RequestError, hookimpl
-from musicgate.audio import riff_wav
+from musicgate import (
+    FailureClass,
+    HttpRequest,
+    Job,
+    JobNotFoundError,
+    JobState,
+    RequestError,
+    hookimpl,
+)
+from musicgate.assets.audio import riff_wav
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
-from musicgate.lifecycle import as_settled
+from musicgate.jobs.lifecycle import as_settled
 from musicgate.model import ProviderSettings
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore

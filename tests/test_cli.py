@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from musicgate.cli import COMMANDS, cli
-from musicgate.cli.complaint import complaint_about
+from musicgate.cli.error_text import complaint_about
 from musicgate.errors import ConfigError, PluginError, StorageError
 
 
@@ -120,7 +120,7 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("musicgate.schema.bundle", interrupt)
+    monkeypatch.setattr("musicgate.codec.bundle", interrupt)
     assert run("schema", "request").exit_code == 130
 
 
@@ -186,8 +186,8 @@ def test_validate_and_schema_load_no_plugin_and_no_server() -> None:
             check=True,
         )
         loaded = set(re.findall(r"'([\w.]+)'", done.stderr))
-        assert "musicgate.schema" in loaded
-        assert {"aiohttp", "pluggy", "musicgate.plugins", "musicgate_suno_kie"} & loaded == set()
+        assert "musicgate.codec.schema" in loaded
+        assert {"aiohttp", "pluggy", "musicgate.hosting.discovery", "musicgate_suno_kie"} & loaded == set()
 
 
 def test_schema_is_complete_in_itself_and_composed_on_demand() -> None:
@@ -240,10 +240,11 @@ def test_plugins_shows_the_broken_one_and_fails(monkeypatch: pytest.MonkeyPatch)
 
         HOOK_API = 99
 
-    from musicgate import plugins
+    from musicgate import hosting
+    from musicgate.hosting import discovery
 
-    load = plugins.load_plugins
-    monkeypatch.setattr(plugins, "load_plugins", lambda: load({"hollow": Hollow()}))
+    load = discovery.load_plugins
+    monkeypatch.setattr(hosting, "load_plugins", lambda: load({"hollow": Hollow()}))
     broken = run("plugins")
     assert broken.exit_code == 1
     assert "hook API 99" in next(line for line in broken.output.splitlines() if line.startswith("hollow "))

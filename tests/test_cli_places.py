@@ -14,10 +14,10 @@ from typing import Any
 import click
 import pytest
 
-from musicgate.audio import AudioKind, extension
+from musicgate.assets.audio import AudioKind, extension
 from musicgate.cli.files import find_target, write
-from musicgate.cli.wish import build_body
-from musicgate.testing.tones import AudioFormat, song
+from musicgate.cli.request_fields import build_body
+from musicgate.emulation.tones import AudioFormat, song
 from tests.test_cli_terminal import Done
 
 #: In no list of users.

@@ -12,11 +12,17 @@ import click
 import pytest
 from aiohttp import web
 
-from musicgate.cli import FailedError, RefusedError, SettingsError, TimeUpError, remote
+from musicgate.cli import (
+    FailedError,
+    RefusedError,
+    SettingsError,
+    TimeUpError,
+    remote,
+)
 from musicgate.cli.files import Target
 from musicgate.cli.remote import cancel_remotely, fetch_remotely, generate_remotely
 from musicgate.cli.run import Order
-from musicgate.testing.tones import AudioFormat, song
+from musicgate.emulation.tones import AudioFormat, song
 
 KEY = "test-key-not-real"
 OPEN = {"id": "music_1", "status": "queued", "provider_plugin": "suno_kie"}

@@ -14,14 +14,14 @@ import aiohttp
 import attrs
 import pytest
 
-from musicgate.audio import AudioKind, sniff
-from musicgate.emulation import Emulator, EmulatorOptions
+from musicgate.assets.audio import AudioKind, sniff
+from musicgate.emulation.mount import mounted
+from musicgate.emulation.sandbox import sandbox
 from musicgate.gateway import Gateway
+from musicgate.hosting.discovery import load_plugins
 from musicgate.model import Secret
-from musicgate.plugins import load_plugins
+from musicgate.plugin.emulator import Emulator, EmulatorOptions
 from musicgate.settings import Account, Settings
-from musicgate.testing.mount import mounted
-from musicgate.testing.sandbox import sandbox
 from musicgate.web.serve import serve
 
 FAST = {"MUSICGATE_FOLLOW__SPEED": "100"}

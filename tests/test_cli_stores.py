@@ -10,15 +10,26 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.cli import FailedError, stores
 from musicgate.cli.files import Target
-from musicgate.cli.run import Order, deliver, price_text, refuse_failed
+from musicgate.cli.run import (
+    Order,
+    deliver,
+    price_text,
+    refuse_failed,
+)
+from musicgate.emulation.tones import AudioFormat, song
 from musicgate.errors import ConfigError, JobNotFoundError
-from musicgate.model import Attempt, AttemptOutcome, Job, JobState, MusicRequest
-from musicgate.plugins import load_plugins
+from musicgate.hosting.discovery import load_plugins
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Job,
+    JobState,
+    MusicRequest,
+)
 from musicgate.settings import ServerSettings, Settings, StoreSettings
-from musicgate.testing.tones import AudioFormat, song
+from musicgate.store.sqlite import SqliteJobStore
 
 
 @pytest.fixture

@@ -19,11 +19,11 @@ from aiohttp import web
 from click.testing import CliRunner
 
 import musicgate.cli
-from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.cli import cli
 from musicgate.cli.terminal import LineFormatter, visible, visible_lines
+from musicgate.emulation.tones import AudioFormat, song
 from musicgate.model import Job, JobState, MusicRequest
-from musicgate.testing.tones import AudioFormat, song
+from musicgate.store.sqlite import SqliteJobStore
 from tests.test_cli_runs import read_all
 
 #: Clears the screen, sets the window's title, links to elsewhere, rings, goes back, turns the writing around, and forges a line.
@@ -431,15 +431,16 @@ def test_a_request_file_with_hostile_names(tmp_path: Path) -> None:
 
 
 def test_a_plugin_with_a_hostile_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    from musicgate import plugins
+    from musicgate import hosting
+    from musicgate.hosting import discovery
 
     class Hostile:
         """Says more than it should when it is loaded."""
 
         HOOK_API = HOSTILE
 
-    load = plugins.load_plugins
-    monkeypatch.setattr(plugins, "load_plugins", lambda: load({"hostile": Hostile()}))
+    load = discovery.load_plugins
+    monkeypatch.setattr(hosting, "load_plugins", lambda: load({"hostile": Hostile()}))
     for words in (["plugins"], ["plugins", "--json"]):
         done = CliRunner().invoke(cli, words)
         assert done.exit_code == 1

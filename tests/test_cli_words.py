@@ -7,13 +7,19 @@ from typing import Any
 import click
 import pytest
 
-from musicgate.cli.complaint import dotted
-from musicgate.cli.files import Target, find_target, length_text, size_text, write
+from musicgate.cli.error_text import dotted
+from musicgate.cli.files import (
+    Target,
+    find_target,
+    length_text,
+    size_text,
+    write,
+)
 from musicgate.cli.jobs import age_text
 from musicgate.cli.progress import describe, previews, share_done
+from musicgate.cli.request_fields import build_body
 from musicgate.cli.serve import curl_lines, read_switches
-from musicgate.cli.wish import build_body
-from musicgate.testing.tones import AudioFormat, song
+from musicgate.emulation.tones import AudioFormat, song
 
 NOTHING_SAID: dict[str, Any] = {
     **dict.fromkeys(("prompt", "model", "lyrics", "style", "title", "negative_style", "instrumental")),

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from musicgate.adapters import clock
-from musicgate.adapters.clock import SystemClock
+from musicgate.aio import clock
+from musicgate.aio.clock import SystemClock
 
 
 def test_it_tells_the_time() -> None:

@@ -10,7 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgate.codec import dump_event, dump_job, load_event, load_job, read_request
+from musicgate.codec.converter import (
+    dump_event,
+    dump_job,
+    load_event,
+    load_job,
+    read_request,
+)
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import (
     Asset,

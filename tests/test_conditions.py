@@ -4,7 +4,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from musicgate.web.conditions import Conditions, RangeError, matches, read_range
+from musicgate.web.conditions import (
+    Conditions,
+    RangeError,
+    matches,
+    read_range,
+)
 
 CHANGED = datetime(2026, 11, 20, 10, 0, 0, 500_000, tzinfo=UTC)
 BEFORE, SAME, AFTER = (CHANGED.replace(microsecond=0) + timedelta(seconds=step) for step in (-1, 0, 1))

@@ -12,16 +12,19 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import HttpResponse, Job, JobState, RequestError, StorageError, verify_webhook
-from musicgate.adapters.clock import SystemClock
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.delivery import announce
+from musicgate import (
+    HttpResponse,
+    Job,
+    JobState,
+    RequestError,
+    StorageError,
+    verify_webhook,
+)
+from musicgate.aio.clock import SystemClock
 from musicgate.errors import LimitReachedError
-from musicgate.gateway import record
+from musicgate.gateway import commit
 from musicgate.gateway.context import GatewayContext
-from musicgate.gateway.courier import Courier, body_about
-from musicgate.gateway.webhooks import Webhooks
-from musicgate.lifecycle import fail
+from musicgate.jobs.lifecycle import fail
 from musicgate.model import (
     Asset,
     Delivery,
@@ -33,7 +36,11 @@ from musicgate.model import (
     Track,
 )
 from musicgate.settings import Account, ServerSettings, WebhookSettings
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.webhooks.courier import Courier, body_about
+from musicgate.webhooks.log import Webhooks
+from musicgate.webhooks.rules import announce
 from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -62,7 +69,7 @@ async def ended(house: House, **wish: Any) -> Job:
     """A job that has just failed."""
     house.transport.script("one", {"id": "n", "status": "works"})
     job = await house.submit(**wish)
-    return await record.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+    return await commit.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
 
 
 async def deliver(house: House, context: GatewayContext | None = None) -> float:
@@ -105,13 +112,13 @@ async def test_the_end_of_a_job_puts_a_message_into_the_outbox(house: House) -> 
     house.transport.script("one", {"id": "n", "status": "works"})
     job = await house.submit()
     assert await house.context.store.outbox.of_job(job.id) == []
-    assert not house.context.announced.is_set()
-    job = await record.change(house.context, job, lambda current: fail(current, REFUSED, START))
+    assert not house.context.outbox_changed.is_set()
+    job = await commit.change(house.context, job, lambda current: fail(current, REFUSED, START))
     found = await message_about(house, job)
     assert (found.type, found.url, found.account, found.next_try_at) == ("music.failed", URL, "local", START)
     assert found.id.startswith("msg_")
-    assert house.context.announced.is_set()
-    await record.change(house.context, job, lambda current: attrs.evolve(current, native_status="late"))
+    assert house.context.outbox_changed.is_set()
+    await commit.change(house.context, job, lambda current: attrs.evolve(current, native_status="late"))
     assert len(await house.context.store.outbox.of_job(job.id)) == 1
 
 
@@ -333,10 +340,10 @@ async def test_a_replay_sends_the_same_message_again(house: House) -> None:
     job = await ended(house)
     await deliver(house)
     found = await message_about(house, job)
-    house.context.announced.clear()
+    house.context.outbox_changed.clear()
     again = await Webhooks(house.context).replay(job, found.id)
     assert (again.status, again.id) == (DeliveryStatus.PENDING, found.id)
-    assert house.context.announced.is_set()
+    assert house.context.outbox_changed.is_set()
     await deliver(house)
     first, second = webhooks_of(house).sent
     assert (first[1]["webhook-id"], first[2]) == (second[1]["webhook-id"], second[2])
@@ -528,7 +535,7 @@ async def test_a_try_is_noted_as_soon_as_the_disk_takes_it(
 async def test_a_message_that_breaks_our_own_code_is_paused_and_logged_once(
     house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.courier._AFTER_ERROR_S", 0.05)
+    monkeypatch.setattr("musicgate.webhooks.courier._AFTER_ERROR_S", 0.05)
     job, other = await ended(house), await ended(house)
     outbox = house.context.store.outbox
     first = (await message_about(house, job)).id
@@ -613,7 +620,7 @@ async def owed(house: House, account: str, url: str) -> None:
     house.transport.script("one", {"id": "n", "status": "works"})
     request = house.gate.read({"model": MODEL, "prompt": "jazz", "webhook_url": url})
     job = await house.gate.submit(request, account=account)
-    await record.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+    await commit.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
 
 
 def accounts_of(hooks: ScriptedWebhooks) -> list[str]:
@@ -623,7 +630,7 @@ def accounts_of(hooks: ScriptedWebhooks) -> list[str]:
 async def test_many_hanging_servers_of_one_account_leave_places_for_another(
     shared: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 8)
+    monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 8)
     for number in range(30):
         await owed(shared, "alice", f"https://slow.test:{number + 1}/?alice")
     shared.clock.pass_s(1)
@@ -649,7 +656,7 @@ async def test_a_message_that_becomes_due_is_sent_although_an_account_is_full(
     shared: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nothing is announced when a retry becomes due: the courier must have known its time past all that waits."""
-    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 2)
+    monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 2)
     context = attrs.evolve(shared.context, clock=SystemClock())
     shared.clock.moment = context.clock.now() + timedelta(seconds=0.3)
     await owed(shared, "bob", "https://quick.test/?bob")
@@ -666,7 +673,7 @@ async def test_a_message_that_becomes_due_is_sent_although_an_account_is_full(
 async def test_accounts_take_turns_where_there_is_one_place(
     shared: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.courier._PAGE", 2)
+    monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 2)
     for account, count in (("alice", 4), ("bob", 2), ("carol", 1)):
         for _ in range(count):
             await owed(shared, account, f"https://quick.test/?{account}")

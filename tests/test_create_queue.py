@@ -5,8 +5,8 @@ from datetime import timedelta
 
 import pytest
 
+from musicgate.engine.create_queue import CreateQueue, Slot
 from musicgate.errors import GatewayClosedError
-from musicgate.gateway.create_queue import CreateQueue, Slot
 from musicgate.model import RateWindow
 from tests.fake_vendor import START, HandClock
 
@@ -174,7 +174,7 @@ async def test_speed_divides_the_window(clock: HandClock) -> None:
 
 
 async def test_a_full_queue_says_so(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("musicgate.gateway.create_queue.MAX_WAITING", 2)
+    monkeypatch.setattr("musicgate.engine.create_queue.MAX_WAITING", 2)
     queue = CreateQueue(clock, parallel=1)
     taken(queue)
     waiting = []

@@ -12,9 +12,9 @@ import pytest
 import pytest_asyncio
 
 from musicgate import HOOK_API, Settings, hookimpl
-from musicgate.hookspecs import Revision
-from musicgate.plugins import load_plugins
-from musicgate.testing.sandbox import sandbox
+from musicgate.emulation.sandbox import sandbox
+from musicgate.hosting.discovery import load_plugins
+from musicgate.plugin.hooks import Revision
 from musicgate_job_ledger import JobLedger
 from musicgate_prompt_policy import PromptPolicy, read_rules
 from tests.e2e.house import ACCOUNT_KEY, SPEED, running_house

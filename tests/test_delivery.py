@@ -5,9 +5,17 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from musicgate import delivery as rules
-from musicgate.delivery import Answer
-from musicgate.model import Delivery, DeliveryStatus, DeliveryTry, Job, JobState, MusicRequest
+from musicgate.model import (
+    Delivery,
+    DeliveryStatus,
+    DeliveryTry,
+    Job,
+    JobState,
+    MusicRequest,
+)
+from musicgate.model.delivery import is_address, origin
+from musicgate.webhooks import rules
+from musicgate.webhooks.rules import Answer
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MESSAGE = Delivery(
@@ -138,7 +146,7 @@ def test_the_log_of_tries_is_bounded() -> None:
     ],
 )
 def test_addresses_of_one_server_share_a_place(url: str, place: str) -> None:
-    assert rules.origin(url) == place
+    assert origin(url) == place
 
 
 @pytest.mark.parametrize(
@@ -161,4 +169,4 @@ def test_addresses_of_one_server_share_a_place(url: str, place: str) -> None:
     ],
 )
 def test_what_is_an_address(url: str, *, good: bool) -> None:
-    assert rules.is_address(url) is good
+    assert is_address(url) is good

@@ -19,11 +19,11 @@ import docs.generate
 import docs.hooks_page
 import musicgate_schemas
 from musicgate.cli import cli
-from musicgate.plugins import load_plugins
-from musicgate.schema import SchemaValidator, bundle
+from musicgate.codec.schema import SchemaValidator, bundle
+from musicgate.emulation.sandbox import sandbox
+from musicgate.hosting.discovery import load_plugins
 from musicgate.settings import Settings
 from musicgate.testing.cases import load_cases
-from musicgate.testing.sandbox import sandbox
 from tests.pages import NAMES, PAGES, ROOT, Block, blocks_of, prose
 
 #: Kinds of blocks that a test below looks at; `js` is run by schemas/tests, `text` is what a command prints, and a drawing has no word.

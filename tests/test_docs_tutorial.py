@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from musicgate.audio import AudioKind, sniff
+from musicgate.assets.audio import AudioKind, sniff
 from schemas.tests.judge import Verdict, started_ajv
 from tests.pages import ROOT, Block, blocks_of, prose
 

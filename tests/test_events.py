@@ -10,7 +10,13 @@ import pytest
 from musicgate import JobNotFoundError
 from musicgate.gateway import events as following
 from musicgate.gateway.events import Changes, follow_events, watch_job
-from musicgate.model import EventKind, Job, JobEvent, JobState, MusicRequest
+from musicgate.model import (
+    EventKind,
+    Job,
+    JobEvent,
+    JobState,
+    MusicRequest,
+)
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import MODEL, START
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from musicgate.audio import AudioKind, sniff
+from musicgate.assets.audio import AudioKind, sniff
+from musicgate.emulation.sandbox import sandbox
 from musicgate.gateway import Gateway
+from musicgate.hosting.discovery import load_plugins
 from musicgate.model import Secret, Timeouts
-from musicgate.plugins import load_plugins
+from musicgate.plugin.wire import HttpRequest
 from musicgate.settings import Settings, WebhookSettings
-from musicgate.testing.sandbox import sandbox
 from musicgate.web.serve import serve
-from musicgate.wire import HttpRequest
 
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 

@@ -22,17 +22,21 @@ from musicgate import (
 )
 from musicgate.errors import PluginError
 from musicgate.gateway import exchange as module
-from musicgate.gateway.compose import live_providers
-from musicgate.gateway.context import LiveProvider
 from musicgate.gateway.exchange import exchange
-from musicgate.hookspecs import Step
-from musicgate.model import DebugOptions, Failure, OptionWarning, Secret, WarningCode
+from musicgate.hosting.installed import InstalledProvider, installed_providers
+from musicgate.model import (
+    DebugOptions,
+    Failure,
+    OptionWarning,
+    Secret,
+    WarningCode,
+)
+from musicgate.plugin.hooks import Step
 from tests.fake_vendor import (
     KEY,
     MODEL,
     START,
     FakeVendor,
-    HandClock,
     ScriptedTransport,
     host_of,
     lost,
@@ -54,8 +58,8 @@ def job_for(*, keeps_body: bool) -> Job:
 
 
 @pytest.fixture
-def live() -> LiveProvider:
-    return live_providers(settings_for(ONE), host_of(ONE), HandClock())["one"]
+def installed() -> InstalledProvider:
+    return installed_providers(settings_for(ONE), host_of(ONE))["one"]
 
 
 @pytest.fixture
@@ -64,15 +68,15 @@ def transport() -> ScriptedTransport:
 
 
 async def ask(
-    live: LiveProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
+    installed: InstalledProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
 ) -> JobUpdate:
     context: Any = SimpleNamespace(transport=transport)
-    return await exchange(context, live, step, POST, job_for(keeps_body=keeps_body))
+    return await exchange(context, installed, step, POST, job_for(keeps_body=keeps_body))
 
 
-async def refusal(live: LiveProvider, transport: Any, step: Step = Step.CREATE) -> ProviderError:
+async def refusal(installed: InstalledProvider, transport: Any, step: Step = Step.CREATE) -> ProviderError:
     with pytest.raises(ProviderError) as caught:
-        await ask(live, transport, step)
+        await ask(installed, transport, step)
     return caught.value
 
 
@@ -91,14 +95,14 @@ ANYTHING = [
 @pytest.mark.parametrize("step", [Step.CREATE, Step.POLL, Step.CANCEL])
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
 async def test_transport_that_breaks_leaves_the_outcome_unknown(
-    live: LiveProvider,
+    installed: InstalledProvider,
     transport: ScriptedTransport,
     error: Exception,
     step: Step,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     transport.script("one", error)
-    failed = await refusal(live, transport, step)
+    failed = await refusal(installed, transport, step)
     kind = type(error).__name__
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)
     assert str(failed) == f"the call to one broke on the way ({kind})"
@@ -110,13 +114,16 @@ async def test_transport_that_breaks_leaves_the_outcome_unknown(
 
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
 async def test_what_breaks_before_the_request_is_handed_over_was_not_sent(
-    live: LiveProvider, transport: ScriptedTransport, error: Exception, monkeypatch: pytest.MonkeyPatch
+    installed: InstalledProvider,
+    transport: ScriptedTransport,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object) -> HttpRequest:
         raise error
 
     monkeypatch.setattr(module, "_with_key", broken)
-    failed = await refusal(live, transport)
+    failed = await refusal(installed, transport)
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.GATEWAY, False)
     assert not failed.failure.costs
     assert str(failed) == f"the call to one broke before anything was sent ({type(error).__name__})"
@@ -125,22 +132,25 @@ async def test_what_breaks_before_the_request_is_handed_over_was_not_sent(
 
 @pytest.mark.parametrize("error", ANYTHING, ids=lambda error: type(error).__name__)
 async def test_masking_that_breaks_leaves_the_outcome_unknown(
-    live: LiveProvider, transport: ScriptedTransport, error: Exception, monkeypatch: pytest.MonkeyPatch
+    installed: InstalledProvider,
+    transport: ScriptedTransport,
+    error: Exception,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(module, "masker_of", broken)
+    monkeypatch.setattr(InstalledProvider, "masker", broken)
     transport.script("one", {"id": "n-1", "no": "invalid"}, unreached())
     for _ in range(2):  # after an answer, and after an error
-        failed = await refusal(live, transport)
+        failed = await refusal(installed, transport)
         assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)
 
 
 async def test_key_that_no_header_can_hold_is_never_sent(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
-    broken = attrs.evolve(live, key=Secret("test-key\nnot-real"))
+    broken = attrs.evolve(installed, key=Secret("test-key\nnot-real"))
     failed = await refusal(broken, transport)
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.AUTH, False)
     assert str(failed) == (
@@ -152,22 +162,24 @@ async def test_key_that_no_header_can_hold_is_never_sent(
 
 
 async def test_cancellation_that_nobody_asked_for_leaves_the_outcome_unknown(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     def gives_up() -> None:
         raise asyncio.CancelledError
 
     transport.script("one", gives_up)
-    failed = await refusal(live, transport)
+    failed = await refusal(installed, transport)
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)
 
 
-async def test_cancelled_call_stays_cancelled(live: LiveProvider, transport: ScriptedTransport) -> None:
+async def test_cancelled_call_stays_cancelled(
+    installed: InstalledProvider, transport: ScriptedTransport
+) -> None:
     async def hang(_: HttpRequest) -> None:
         await asyncio.sleep(60)
 
     transport.on_send = hang
-    task = asyncio.create_task(ask(live, transport))
+    task = asyncio.create_task(ask(installed, transport))
     await asyncio.sleep(0.01)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
@@ -175,38 +187,38 @@ async def test_cancelled_call_stays_cancelled(live: LiveProvider, transport: Scr
 
 
 async def test_plugin_that_breaks_while_it_reads_may_have_cost(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     transport.script("one", {"crash": "here"})
-    failed = await refusal(live, transport)
+    failed = await refusal(installed, transport)
     assert (failed.failure.reason, failed.maybe_accepted, failed.status) == (FailureClass.GATEWAY, True, 200)
     assert isinstance(failed.__cause__, PluginError)
 
 
 @pytest.mark.parametrize("error", [unreached(), lost()])
 async def test_further_call_that_fails_does_not_undo_the_first(
-    live: LiveProvider, transport: ScriptedTransport, error: ProviderError
+    installed: InstalledProvider, transport: ScriptedTransport, error: ProviderError
 ) -> None:
     said = error.maybe_accepted
     transport.script("one", {"next": "https://one.test/more"}, error)
-    failed = await refusal(live, transport)
+    failed = await refusal(installed, transport)
     assert failed.maybe_accepted
     assert error.maybe_accepted is said  # an error that somebody else raised is not changed under their hands
 
 
 @pytest.mark.parametrize("error", [unreached(), lost()])
 async def test_error_of_the_transport_passes_as_it_is(
-    live: LiveProvider, transport: ScriptedTransport, error: ProviderError
+    installed: InstalledProvider, transport: ScriptedTransport, error: ProviderError
 ) -> None:
     transport.script("one", error)
-    assert await refusal(live, transport) is error
+    assert await refusal(installed, transport) is error
 
 
 # ------------------------------------------------------------------------------------------------ masked when shown
 
 
 async def test_error_that_quotes_the_key_is_another_error(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     quoted = {
         "message": f"bad {KEY[:9]}",
@@ -215,7 +227,7 @@ async def test_error_that_quotes_the_key_is_another_error(
         "suggestion": [KEY, TOKEN],
     }
     transport.script("one", {"raise": "auth", "maybe": True, **quoted})
-    failed = await refusal(live, transport)
+    failed = await refusal(installed, transport)
     assert (failed.status, failed.maybe_accepted, failed.args) == (200, True, ("bad ***",))
     assert failed.failure == Failure(
         reason=FailureClass.AUTH,
@@ -231,16 +243,18 @@ async def test_error_that_quotes_the_key_is_another_error(
 
 
 @pytest.mark.parametrize("kind", ["no", "doubt"])
-async def test_refusal_is_masked(live: LiveProvider, transport: ScriptedTransport, kind: str) -> None:
+async def test_refusal_is_masked(
+    installed: InstalledProvider, transport: ScriptedTransport, kind: str
+) -> None:
     transport.script("one", {kind: "invalid", "message": f"bad {KEY}", "words": f"{TOKEN[:20]}"})
-    update = await ask(live, transport)
+    update = await ask(installed, transport)
     failure = update.doubt.failure if update.doubt else update.failure
     assert failure is not None
     assert (failure.message, failure.native_message) == ("bad ***", "***")
 
 
 async def test_warning_and_the_failure_of_a_track_are_masked(
-    live: LiveProvider, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+    installed: InstalledProvider, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     warning = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message=f"{KEY} has no seed")
     parse: Any = ONE.parse_response
@@ -248,15 +262,15 @@ async def test_warning_and_the_failure_of_a_track_are_masked(
     def warned(step: Step, response: HttpResponse) -> Any:
         return attrs.evolve(parse(step, response), warnings=(warning,))
 
-    monkeypatch.setattr(live.plugin, "parse", lambda step, response, *_: warned(step, response))
+    monkeypatch.setattr(installed.plugin, "parse", lambda step, response, *_: warned(step, response))
     transport.script("one", {"id": "n-1", "tracks": [{"id": "t", "broken": f"no {KEY}"}, {"id": "u"}]})
-    update = await ask(live, transport)
+    update = await ask(installed, transport)
     assert [one.message for one in update.warnings] == ["*** has no seed"]
     assert [track.failure_message for track in update.tracks] == ["no ***", None]
 
 
 async def test_ids_links_and_titles_are_used_and_stay(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     track = {
         "id": f"t-{KEY}",
@@ -265,7 +279,7 @@ async def test_ids_links_and_titles_are_used_and_stay(
         "more": [f"https://b.test/{KEY}"],
     }
     transport.script("one", {"id": f"n-{KEY}", "status": "works", "tracks": [track]})
-    update = await ask(live, transport)
+    update = await ask(installed, transport)
     assert update.native_id == f"n-{KEY}"
     (read,) = update.tracks
     assert (read.native_id, read.audio_url, read.title) == (f"t-{KEY}", f"https://cdn.test/{KEY}.wav", KEY)
@@ -274,9 +288,9 @@ async def test_ids_links_and_titles_are_used_and_stay(
 
 @pytest.mark.parametrize("key", ["test", "k"])
 async def test_short_key_takes_nothing_out_of_what_is_used(
-    live: LiveProvider, transport: ScriptedTransport, key: str
+    installed: InstalledProvider, transport: ScriptedTransport, key: str
 ) -> None:
-    short = attrs.evolve(live, key=Secret(key))
+    short = attrs.evolve(installed, key=Secret(key))
     transport.script(
         "one", {"id": "task-test-k", "status": "works", "tracks": [{"url": "https://k.test/test"}]}
     )
@@ -285,28 +299,30 @@ async def test_short_key_takes_nothing_out_of_what_is_used(
     assert update.tracks[0].audio_url == "https://k.test/test"
 
 
-async def test_status_word_loses_whole_secrets_only(live: LiveProvider, transport: ScriptedTransport) -> None:
+async def test_status_word_loses_whole_secrets_only(
+    installed: InstalledProvider, transport: ScriptedTransport
+) -> None:
     transport.script(
         "one", {"id": "n-1", "status": f"WORKS {KEY}"}, {"id": "n-1", "status": f"WORKS {KEY[:9]}"}
     )
-    assert (await ask(live, transport)).native_status == "WORKS ***"
-    assert (await ask(live, transport)).native_status == f"WORKS {KEY[:9]}"
+    assert (await ask(installed, transport)).native_status == "WORKS ***"
+    assert (await ask(installed, transport)).native_status == f"WORKS {KEY[:9]}"
 
 
 async def test_body_is_masked_where_it_is_kept_and_dropped_elsewhere(
-    live: LiveProvider, transport: ScriptedTransport
+    installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     said = {"id": f"n-{KEY}", "more": [f"{KEY}!"], "no": "invalid"}
     transport.script("one", said, said, {"id": "n-1", "status": "works"})
-    kept = await ask(live, transport, keeps_body=True)
+    kept = await ask(installed, transport, keeps_body=True)
     assert kept.body == {"id": "n-***", "more": ["***!"], "no": "invalid"}
-    assert (await ask(live, transport)).body is None
+    assert (await ask(installed, transport)).body is None
 
 
 async def test_answer_without_a_text_to_mask_passes_as_it_is(
-    live: LiveProvider, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
+    installed: InstalledProvider, transport: ScriptedTransport, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     update = JobUpdate(native_id="n-1", native_status="works")
-    monkeypatch.setattr(live.plugin, "parse", lambda *_: update)
+    monkeypatch.setattr(installed.plugin, "parse", lambda *_: update)
     transport.script("one", {})
-    assert await ask(live, transport, Step.POLL) is update
+    assert await ask(installed, transport, Step.POLL) is update

@@ -6,8 +6,8 @@ from itertools import count
 
 import pytest
 
-from musicgate.gateway.fair_share import Places
-from musicgate.ports import PendingMessage
+from musicgate.store.port import PendingMessage
+from musicgate.webhooks.fair_share import Places
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
 _NUMBERS = count(1)

@@ -6,13 +6,21 @@ from pathlib import Path
 import attrs
 import pytest
 
-from musicgate import FailureClass, HttpRequest, Job, JobState, ProviderError, RequestError, StorageError
-from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate import (
+    FailureClass,
+    HttpRequest,
+    Job,
+    JobState,
+    ProviderError,
+    RequestError,
+    StorageError,
+)
 from musicgate.errors import AllCandidatesFailedError, InvalidRequestError
-from musicgate.gateway import record
+from musicgate.gateway import commit
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.model import EventKind, OptionWarning, WarningCode
 from musicgate.settings import ServerSettings
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import KEY, MODEL, START, FakeVendor, House, house_of, lost, unreached
 
@@ -365,9 +373,11 @@ async def test_provider_that_can_follow_the_whole_wish_is_asked_first(tmp_path: 
     able = FakeVendor("able", priority=9, takes_seed=True)
     async with house_of(tmp_path / "a", ONE, able, store=MemoryJobStore()) as house:
         plan = house.gate.plan(house.gate.read({"model": MODEL, "seed": 1}))
-        assert [choice.live.name for choice in plan.choices] == ["able", "one"]
+        assert [candidate.installed.name for candidate in plan.candidates] == ["able", "one"]
         wish = {"model": MODEL, "seed": 1, "provider": {"order": ["one"]}}
-        assert [choice.live.name for choice in house.gate.plan(house.gate.read(wish)).choices] == [
+        assert [
+            candidate.installed.name for candidate in house.gate.plan(house.gate.read(wish)).candidates
+        ] == [
             "one",
             "able",
         ]
@@ -378,8 +388,8 @@ async def test_plan_spends_nothing_and_hides_the_token(tmp_path: Path) -> None:
     async with house_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), server=server) as house:
         plan = house.gate.plan(house.gate.read({"model": f" {MODEL}:fast ", "provider": {"ignore": ["two"]}}))
         assert plan.model == MODEL
-        (choice,) = plan.choices
-        assert b'"callback":"https://gate.test/v1/callbacks/***/***"' in choice.translation.request.body
+        (candidate,) = plan.candidates
+        assert b'"callback":"https://gate.test/v1/callbacks/***/***"' in candidate.translation.request.body
         assert [(item.plugin, item.reason) for item in plan.excluded] == [("two", "ignored")]
         assert house.transport.sent == []
 
@@ -603,7 +613,7 @@ async def test_two_changes_at_once_lose_nothing(tmp_path: Path) -> None:
         job = await house.submit()
 
         async def add(name: str) -> None:
-            await record.change(
+            await commit.change(
                 house.context,
                 job,
                 lambda current: attrs.evolve(current, warnings=(*current.warnings, warned(name))),
@@ -619,7 +629,7 @@ async def test_two_changes_at_once_lose_nothing(tmp_path: Path) -> None:
 async def test_change_that_changes_nothing_is_not_written(house: House) -> None:
     house.transport.script("one", {"id": "n-1"})
     job = await house.submit()
-    assert await record.change(house.context, job, lambda current: current) is job
+    assert await commit.change(house.context, job, lambda current: current) is job
     assert (await house.stored(job)).version == job.version
 
 
@@ -632,7 +642,7 @@ async def test_change_that_never_wins_is_an_error(house: House, monkeypatch: pyt
 
     monkeypatch.setattr(house.store, "replace", lose)
     with pytest.raises(StorageError, match="changed 50 times"):
-        await record.change(house.context, job, lambda current: attrs.evolve(current, native_status="x"))
+        await commit.change(house.context, job, lambda current: attrs.evolve(current, native_status="x"))
 
 
 # -------------------------------------------------------------------------------------------------- finding a job

@@ -7,9 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from musicgate.model import JobState, Meter, PriceRule, WarningCode
+from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.model import (
+    JobState,
+    Meter,
+    PriceRule,
+    WarningCode,
+)
 from musicgate.testing.memory_store import MemoryJobStore
-from musicgate.testing.tones import AudioFormat, Container, song
 from tests.fake_vendor import FakeVendor, House, house_of
 from tests.test_gateway_follow import DONE, LINK, OTHER, accepted, step
 

@@ -11,18 +11,23 @@ import attrs
 import pytest
 
 from musicgate import hookimpl
-from musicgate.answers import render_job
-from musicgate.codec import dump_job
+from musicgate.aio.large_work import offload
+from musicgate.codec.converter import dump_job
 from musicgate.errors import InvalidRequestError
-from musicgate.gateway.apart import apart
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import fingerprint
-from musicgate.hookspecs import Step
-from musicgate.model import Job, JobUpdate, OptionWarning, WarningCode
-from musicgate.ports import JobStore
+from musicgate.model import (
+    Job,
+    JobUpdate,
+    OptionWarning,
+    WarningCode,
+)
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
+from musicgate.store.port import JobStore
+from musicgate.views.job import render_job
 from musicgate.web.body import parse_json
 from musicgate.web.errors import error_response
-from musicgate.wire import HttpRequest, HttpResponse, write_json
 from tests.fake_vendor import MODEL, FakeVendor, House, house_of
 
 WORKS = {"id": "n1", "status": "works"}
@@ -198,7 +203,7 @@ async def test_a_large_body_is_read_while_the_event_loop_goes_on(house: House) -
         return fingerprint(body)
 
     async with Ticker() as ticker:
-        digest = await apart(read, is_large=True)
+        digest = await offload(read, is_large=True)
     assert digest == fingerprint(WIDE)
     assert ticker.longest_s < LONG_S
 

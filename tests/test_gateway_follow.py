@@ -16,10 +16,15 @@ from musicgate import (
     StorageError,
     UnauthorisedError,
 )
-from musicgate.audio import riff_wav
+from musicgate.assets.audio import riff_wav
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.follow import advance
-from musicgate.model import AttemptOutcome, Delivery, JobEvent, Meter
+from musicgate.model import (
+    AttemptOutcome,
+    Delivery,
+    JobEvent,
+    Meter,
+)
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import KEY, START, FakeVendor, House, broken_link, house_of, lost, unreached
@@ -391,7 +396,7 @@ async def test_delivered_job_that_cannot_be_settled_ends_by_its_deadline_with_th
     def overflow(*_: object) -> None:
         raise OverflowError("a price that no integer holds")
 
-    monkeypatch.setattr("musicgate.pricing.measure_usage", overflow)
+    monkeypatch.setattr("musicgate.planning.measure_usage", overflow)
     job = await accepted(house)
     house.transport.media = {LINK: SHORT, OTHER: LONG}
     with pytest.raises(OverflowError):

@@ -10,19 +10,34 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import Gateway, HttpRequest, Job, JobState, ProviderError, RequestError, StorageError
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.audio import riff_wav
-from musicgate.breaker import BreakerState
+from musicgate import (
+    Gateway,
+    HttpRequest,
+    Job,
+    JobState,
+    ProviderError,
+    RequestError,
+    StorageError,
+)
+from musicgate.assets.audio import riff_wav
+from musicgate.engine.limits import CallWindow
 from musicgate.errors import LimitReachedError
 from musicgate.gateway import facade
-from musicgate.gateway.dry_run import render_plan
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
-from musicgate.limits import AccountLimits, CallWindow
-from musicgate.model import Attempt, AttemptOutcome, FailureClass, MusicRequest, RateWindow
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    FailureClass,
+    MusicRequest,
+    RateWindow,
+)
+from musicgate.model.health import BreakerState
 from musicgate.settings import FollowSettings
+from musicgate.settings.limits import AccountLimits
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.views.plan import render_plan
 from tests.fake_vendor import (
     MODEL,
     START,
@@ -30,10 +45,10 @@ from tests.fake_vendor import (
     FolderAssets,
     House,
     ScriptedTransport,
-    furnish_with,
     host_of,
     house_of,
     lost,
+    open_context_with,
     settings_for,
     unreached,
 )
@@ -238,7 +253,7 @@ async def test_accounts_do_not_take_each_others_places(folder: Path) -> None:
 async def test_windows_of_accounts_that_went_away_are_thrown_away(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.admit._MAX_IDLE_WINDOWS", 3)
+    monkeypatch.setattr("musicgate.engine.quota._MAX_IDLE_WINDOWS", 3)
     limits = AccountLimits(requests_per_minute=5)
     async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
         wish = house.gate.read({"model": MODEL})
@@ -246,13 +261,13 @@ async def test_windows_of_accounts_that_went_away_are_thrown_away(
             house.clock.pass_s(30)
             house.transport.script("one", {"id": f"n-{number}"})
             await house.gate.submit(wish, account=f"account {number}")
-        assert len(house.context.admission._windows) <= 3
+        assert len(house.context.quota._windows) <= 3
 
 
 async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.admit._MAX_IDLE_WINDOWS", 4)
+    monkeypatch.setattr("musicgate.engine.quota._MAX_IDLE_WINDOWS", 4)
     looked_at = 0
     left = CallWindow.left
 
@@ -269,7 +284,7 @@ async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
         monkeypatch.setattr(CallWindow, "left", counted)
         for number in range(64):
             await house.gate.submit(asked, account=f"account {number}")
-    assert len(house.context.admission._windows) == 64
+    assert len(house.context.quota._windows) == 64
     assert looked_at < 64 * 4  # one look per request, and each window a few times in all
 
 
@@ -378,7 +393,7 @@ async def test_a_waiting_job_is_queued_and_can_be_cancelled(
     await windowed.submit(), await windowed.submit()
     third, fourth = [await windowed.gate.submit(wish, wait_s=0) for _ in range(2)]
     assert (third.state, outcomes(third)) == (JobState.QUEUED, [("one", "planned")])
-    assert windowed.context.providers["one"].create_queue.waiting == 2
+    assert windowed.context.create_queues["one"].waiting == 2
     cancelled = await windowed.gate.cancel(third.id)
     assert cancelled.failure is not None
     assert (cancelled.failure.reason, cancelled.failure.costs) == (FailureClass.CANCELLED, False)
@@ -404,7 +419,7 @@ async def test_a_fallback_that_has_to_wait_lets_its_caller_go(
 
 
 async def test_nobody_waits_in_a_queue_that_is_full(windowed: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("musicgate.gateway.create_queue.MAX_WAITING", 1)
+    monkeypatch.setattr("musicgate.engine.create_queue.MAX_WAITING", 1)
     await stand_still(windowed, monkeypatch)
     windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
     wish = windowed.gate.read({"model": MODEL})
@@ -559,7 +574,7 @@ async def test_a_failing_provider_is_asked_after_the_others(
 ) -> None:
     async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
         await fail_often(house)
-        report = house.context.providers["one"].health.report(house.clock.now())
+        report = house.context.health["one"].report(house.clock.now())
         assert (report.state, report.calls, report.error_rate) == (BreakerState.OPEN, 8, 1.0)
         assert report.opens_until == START + timedelta(seconds=30)
         assert "one fails: 8 of 8 calls in a minute; until 2026-11-20T10:00:30+00:00" in caplog.text
@@ -577,7 +592,7 @@ async def test_speed_divides_the_open_time(folder: Path) -> None:
     follow = FollowSettings(speed=10.0)
     async with house_of(folder, ONE, TWO, store=MemoryJobStore(), follow=follow) as house:
         await fail_often(house)
-        report = house.context.providers["one"].health.report(house.clock.now())
+        report = house.context.health["one"].report(house.clock.now())
         assert report.opens_until == START + timedelta(seconds=3)
 
 
@@ -645,7 +660,7 @@ async def test_a_vendor_that_says_no_is_there(folder: Path, answer: object) -> N
         house.transport.script("one", *[answer] * 12)
         for _ in range(12):
             await house.submit()
-        assert house.context.providers["one"].health.report(START).state is BreakerState.CLOSED
+        assert house.context.health["one"].report(START).state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize("answer", [{"raise": "protocol"}, {"raise": "upstream_failed"}, lost()])
@@ -654,7 +669,7 @@ async def test_a_vendor_that_cannot_be_understood_is_not(folder: Path, answer: o
         house.transport.script("one", *[answer] * 8)
         for _ in range(8):
             await house.submit()
-        assert house.context.providers["one"].health.report(START).state is BreakerState.OPEN
+        assert house.context.health["one"].report(START).state is BreakerState.OPEN
 
 
 # ------------------------------------------------------------------------------------------------- after a restart
@@ -692,8 +707,8 @@ async def reopened(
     async with SqliteJobStore.open(path) as store:
         for job in jobs:
             await store.add(job, ())
-    furnish = furnish_with(transport, FolderAssets(folder), path)
-    monkeypatch.setattr(facade, "furnish", furnish)
+    open_context = open_context_with(transport, FolderAssets(folder), path)
+    monkeypatch.setattr(facade, "open_context", open_context)
 
 
 async def test_waiting_jobs_go_on_in_the_order_in_which_they_came(
@@ -728,7 +743,7 @@ async def test_a_job_that_waits_for_a_busy_vendor_goes_on_waiting(
         sent_at.set_result(datetime.now(UTC))
 
     transport.on_send = note
-    monkeypatch.setattr("musicgate.gateway.scheduler.Scheduler.take", lambda *_: None)
+    monkeypatch.setattr("musicgate.engine.scheduler.Scheduler.take", lambda *_: None)
     async with Gateway.open(settings_for(ONE), plugins=host_of(ONE)):
         assert await asyncio.wait_for(sent_at, timeout=20) >= not_before - timedelta(milliseconds=5)
 
@@ -744,4 +759,4 @@ async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: 
     async with Gateway.open(settings_for(ONE, limits=limits), plugins=host_of(ONE)) as gate:
         with pytest.raises(LimitReachedError):
             await gate.submit(gate.read({"model": MODEL}))
-        assert gate.context.admission._usd_nanos_of == {"local": 60_000_000}
+        assert gate.context.quota._usd_nanos_of == {"local": 60_000_000}

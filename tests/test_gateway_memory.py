@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from musicgate.emulation import tones
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import JobState
-from musicgate.testing import tones
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, House, house_of
 

@@ -8,22 +8,37 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import FailureClass, Gateway, HttpRequest, Job, JobNotFoundError, JobState, MusicRequest
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.audio import riff_wav
+from musicgate import (
+    FailureClass,
+    Gateway,
+    HttpRequest,
+    Job,
+    JobNotFoundError,
+    JobState,
+    MusicRequest,
+)
+from musicgate.assets.audio import riff_wav
 from musicgate.gateway import facade
-from musicgate.gateway.recover import spread_s
-from musicgate.model import Attempt, AttemptOutcome, Failure, RoutingOptions, Stage, Track
+from musicgate.gateway.recover import recovery_spread_s
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Failure,
+    RoutingOptions,
+    Stage,
+    Track,
+)
 from musicgate.settings import FollowSettings, ServerSettings
+from musicgate.store.sqlite import SqliteJobStore
 from tests.fake_vendor import (
     MODEL,
     FakeVendor,
     FolderAssets,
     Observer,
     ScriptedTransport,
-    furnish_with,
     host_of,
     lost,
+    open_context_with,
     settings_for,
 )
 
@@ -54,8 +69,8 @@ class Machine:
     async def start(
         self, *vendors: FakeVendor, others: dict[str, object] | None = None, **sections: Any
     ) -> AsyncIterator[Gateway]:
-        furnish = furnish_with(self.transport, FolderAssets(self.folder / "audio"), self.path)
-        self.monkeypatch.setattr(facade, "furnish", furnish)
+        open_context = open_context_with(self.transport, FolderAssets(self.folder / "audio"), self.path)
+        self.monkeypatch.setattr(facade, "open_context", open_context)
         settings = settings_for(*vendors, **{"follow": QUICK, **sections})
         async with Gateway.open(settings, plugins=host_of(*vendors, **(others or {}))) as gate:
             yield gate
@@ -213,7 +228,7 @@ async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.ACCEPTED, AttemptOutcome.SENT])
 async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutcome) -> None:
-    machine.monkeypatch.setattr(facade, "spread_s", lambda _: 0.0)
+    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
     await machine.leave(left(outcome, native_id="n-1"))
     machine.transport.script("one", DONE)
     async with machine.start(ONE) as gate:
@@ -223,7 +238,7 @@ async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutc
 
 
 async def test_time_that_went_by_while_the_gateway_was_away_does_not_count(machine: Machine) -> None:
-    machine.monkeypatch.setattr(facade, "spread_s", lambda _: 0.0)
+    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
     now = datetime.now(UTC)
     late = left(AttemptOutcome.ACCEPTED, native_id="n-1")
     await machine.leave(
@@ -397,6 +412,8 @@ async def test_waiting_has_an_end_and_the_job_goes_on(machine: Machine) -> None:
 
 
 def test_first_looks_after_a_restart_are_spread() -> None:
-    delays_s = {spread_s(left(AttemptOutcome.ACCEPTED, f"music_{number:02}")) for number in range(40)}
+    delays_s = {
+        recovery_spread_s(left(AttemptOutcome.ACCEPTED, f"music_{number:02}")) for number in range(40)
+    }
     assert len(delays_s) > 10
     assert all(0 <= delay_s < 5 for delay_s in delays_s)

@@ -7,7 +7,15 @@ from typing import Any
 
 import pytest
 
-from musicgate import FailureClass, HttpRequest, Job, JobNotFoundError, JobState, RequestError, StorageError
+from musicgate import (
+    FailureClass,
+    HttpRequest,
+    Job,
+    JobNotFoundError,
+    JobState,
+    RequestError,
+    StorageError,
+)
 from musicgate.gateway.idempotency import IdempotencyKey, fingerprint, read_key
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import MODEL, FakeVendor, House, house_of, lost

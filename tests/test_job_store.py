@@ -20,11 +20,6 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
-from musicgate.adapters import group_commit, migrate, sqlite
-from musicgate.adapters import sqlite_statements as statements
-from musicgate.adapters.group_commit import GroupWriter
-from musicgate.adapters.sqlite import SqliteJobStore
-from musicgate.adapters.tables import metadata
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import (
     Asset,
@@ -44,7 +39,12 @@ from musicgate.model import (
     Usage,
     WarningCode,
 )
-from musicgate.ports import JobStore
+from musicgate.store import group_commit, migrate, sqlite
+from musicgate.store import sqlite_statements as statements
+from musicgate.store.group_commit import GroupWriter
+from musicgate.store.port import JobStore
+from musicgate.store.sqlite import SqliteJobStore
+from musicgate.store.tables import metadata
 from musicgate.testing.memory_store import MemoryJobStore
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -898,7 +898,7 @@ import asyncio, sys
 from pathlib import Path
 sys.path.insert(0, sys.argv[2])
 from test_job_store import make_event, make_job
-from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.store.sqlite import SqliteJobStore
 
 async def main():
     async with SqliteJobStore.open(Path(sys.argv[1])) as store:
@@ -959,7 +959,7 @@ async def test_the_migrated_tables_are_the_defined_ones(tmp_path: Path) -> None:
 
 def test_opening_an_up_to_date_database_imports_no_migration_tool(tmp_path: Path) -> None:
     script = (
-        "import asyncio, sys; from pathlib import Path; from musicgate.adapters.sqlite import SqliteJobStore\n"
+        "import asyncio, sys; from pathlib import Path; from musicgate.store.sqlite import SqliteJobStore\n"
         "async def main():\n"
         f"    async with SqliteJobStore.open(Path({str(tmp_path / 'store.db')!r})) as store:\n"
         "        await store.ping()\n"

@@ -6,15 +6,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate import Failure, FailureClass, Job, JobState, JobUpdate, MusicRequest, NativeTrack, Track
-from musicgate.lifecycle import (
+from musicgate import (
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+    NativeTrack,
+    Track,
+)
+from musicgate.jobs.lifecycle import (
     TRANSITIONS,
     apply,
     end,
     fail,
     history,
     merge_tracks,
-    next_look_s,
+    next_poll_s,
     settle,
     track_indexes,
     with_outcome,
@@ -402,7 +411,7 @@ SCHEDULE = PollSchedule(first_s=20, min_s=5, max_s=30)
     ],
 )
 def test_looks_grow_rarer_with_age(age_s: float, speed: float, pause_s: float) -> None:
-    assert next_look_s(job(), SCHEDULE, at(age_s), speed) == pytest.approx(pause_s)
+    assert next_poll_s(job(), SCHEDULE, at(age_s), speed) == pytest.approx(pause_s)
 
 
 # ---------------------------------------------------------------------------------------------------------- tracks

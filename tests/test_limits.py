@@ -4,8 +4,7 @@ from datetime import UTC, datetime, timedelta
 import attrs
 import pytest
 
-from musicgate.limits import (
-    AccountLimits,
+from musicgate.engine.limits import (
     CallWindow,
     Limit,
     Standing,
@@ -15,6 +14,7 @@ from musicgate.limits import (
     requests_window,
 )
 from musicgate.settings import Account, Settings
+from musicgate.settings.limits import AccountLimits
 
 NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)

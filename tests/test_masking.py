@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate.masking import MASK, PART_CHARS, Masker
 from musicgate.model import Failure, FailureClass
+from musicgate.text.masking import MASK, PART_CHARS, Masker
 
 #: Obviously no real key. With capitals, digits, letters that are escaped in URLs, JSON and HTML, and something that looks like an escape.
 KEY = 'Test-Key/Not+Real_"01%4a&456=789'

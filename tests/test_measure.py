@@ -8,12 +8,17 @@ from types import MappingProxyType
 import av
 import pytest
 
-from musicgate.adapters.containers import mp4
-from musicgate.adapters.containers.mpeg import mp3
-from musicgate.adapters.containers.steps import Steps
-from musicgate.adapters.measure import measure, measure_bytes
-from musicgate.audio import AudioKind, NotAudioError, riff_wav
-from musicgate.testing.tones import AudioFormat, Container, cover_jpeg, song
+from musicgate.assets.audio import AudioKind, NotAudioError, riff_wav
+from musicgate.assets.containers import mp4
+from musicgate.assets.containers.mpeg import mp3
+from musicgate.assets.containers.steps import Steps
+from musicgate.assets.measure import measure, measure_bytes
+from musicgate.emulation.tones import (
+    AudioFormat,
+    Container,
+    cover_jpeg,
+    song,
+)
 
 NO_NOTE = {"write_xing": "0", "id3v2_version": "0"}
 ID3V1 = b"TAG" + b"Warm jazz".ljust(124, b"\0") + b"\x08"

@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgate.adapters.containers import steps
-from musicgate.adapters.containers.steps import Steps
-from musicgate.adapters.measure import measure_bytes
-from musicgate.audio import LONGEST_S, NotAudioError
-from musicgate.testing.tones import AudioFormat, Container, song
+from musicgate.assets.audio import LONGEST_S, NotAudioError
+from musicgate.assets.containers import steps
+from musicgate.assets.containers.steps import Steps
+from musicgate.assets.measure import measure_bytes
+from musicgate.emulation.tones import AudioFormat, Container, song
 from tests.test_measure import FRAGMENTED, box, encode, id3v2, numbers
 
 SIZE = 1_000_000

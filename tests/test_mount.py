@@ -13,10 +13,10 @@ import pytest
 from aiohttp import web
 from yarl import URL
 
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, EmulatorBooks
-from musicgate.testing import mount
-from musicgate.testing.mount import is_loopback, mounted
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.emulation import mount
+from musicgate.emulation.mount import is_loopback, mounted
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatedCallback, EmulatorBooks
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 
 
 @attrs.define

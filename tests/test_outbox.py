@@ -12,11 +12,18 @@ import sqlalchemy as sa
 from alembic import command
 from alembic.config import Config
 
-from musicgate.adapters import migrate
-from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import StorageError
-from musicgate.model import Delivery, DeliveryStatus, DeliveryTry, Job, JobState, MusicRequest
-from musicgate.ports import JobStore, PendingMessage
+from musicgate.model import (
+    Delivery,
+    DeliveryStatus,
+    DeliveryTry,
+    Job,
+    JobState,
+    MusicRequest,
+)
+from musicgate.store import migrate
+from musicgate.store.port import JobStore, PendingMessage
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)

@@ -7,7 +7,12 @@ from typing import Any
 
 import pytest
 
-from musicgate import HttpRequest, Job, JobState, StorageError
+from musicgate import (
+    HttpRequest,
+    Job,
+    JobState,
+    StorageError,
+)
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import RateWindow
@@ -55,7 +60,7 @@ async def test_job_whose_call_breaks_goes_to_the_scheduler_and_to_its_caller(
     job = await house.submit()
     assert await house.store.get(job.id) is not None
     assert (house.gate.jobs_in_flight, house.gate.jobs_scheduled) == (0, 1)
-    assert house.context.providers["one"].create_queue.running == 0
+    assert house.context.create_queues["one"].running == 0
 
 
 async def test_answer_that_our_own_code_cannot_fold_still_leaves_the_vendors_id(
@@ -64,7 +69,7 @@ async def test_answer_that_our_own_code_cannot_fold_still_leaves_the_vendors_id(
     async def break_down(*_: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("musicgate.gateway.record.fold", break_down)
+    monkeypatch.setattr("musicgate.gateway.commit.apply_update", break_down)
     house.transport.script("one", {"id": "n-1", "status": "works"})
     job = await house.submit()
     assert (job.native_id, job.attempts[-1].outcome) == ("n-1", "accepted")
@@ -84,7 +89,7 @@ async def test_end_of_a_job_whose_write_lost_its_answer_frees_its_reservation(ho
     house.transport.script("one", lost())
     job = await house.submit()
     assert job.state is JobState.FAILED
-    assert house.context.admission.open_jobs == 0
+    assert house.context.quota.open_jobs == 0
 
 
 async def test_store_that_loses_the_answer_to_a_write_makes_no_second_job(house: House) -> None:
@@ -122,7 +127,7 @@ async def test_closing_hands_back_the_stored_job_and_cancels_no_caller(tmp_path:
         house.transport.on_send = hang
         asked = house.gate.read({"model": MODEL})
         callers = [asyncio.create_task(house.gate.submit(asked, wait_s=60)) for _ in range(2)]
-        await until(lambda: house.context.providers["one"].create_queue.waiting == 1)
+        await until(lambda: house.context.create_queues["one"].waiting == 1)
         await house.gate.close()
         ends = await asyncio.gather(*callers, return_exceptions=True)
         assert all(isinstance(end, Job) and end.state is JobState.QUEUED for end in ends)
@@ -141,8 +146,8 @@ async def test_reservation_and_slot_are_given_back_whatever_breaks_between_them(
     monkeypatch.setattr("musicgate.gateway.send.new_job", break_down)
     with pytest.raises(TypeError):
         await house.submit()
-    assert house.context.admission.open_jobs == 0
-    assert house.context.providers["one"].create_queue.running == 0
+    assert house.context.quota.open_jobs == 0
+    assert house.context.create_queues["one"].running == 0
 
 
 async def test_who_was_considered_is_told_as_it_was_then(house: House) -> None:

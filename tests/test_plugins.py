@@ -28,14 +28,18 @@ from musicgate import (
     Step,
     Translation,
     hookimpl,
-    hookspecs,
-    plugins,
-    provider_plugin,
 )
-from musicgate.emulation import EmulatorOptions
-from musicgate.hookspecs import Revision
-from musicgate.model import Doubt, OptionWarning, ProviderSettings, WarningCode
-from musicgate.plugins import PluginHost, failure_of, load_plugins
+from musicgate.hosting import discovery, provider_plugin
+from musicgate.hosting.discovery import PluginHost, failure_of, load_plugins
+from musicgate.model import (
+    Doubt,
+    OptionWarning,
+    ProviderSettings,
+    WarningCode,
+)
+from musicgate.plugin import hooks as hooks_module
+from musicgate.plugin.emulator import EmulatorOptions
+from musicgate.plugin.hooks import Revision
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
 SETTINGS = ProviderSettings(base_url="https://one.test")
@@ -44,8 +48,8 @@ WISH = MusicRequest(model=MODEL, prompt="jazz")
 
 
 def translate(host: PluginHost, plugin: str) -> Translation:
-    live = host.providers[plugin]
-    return live.translate(WISH, live.provider.offers[0], SETTINGS, None)
+    installed = host.providers[plugin]
+    return installed.translate(WISH, installed.provider.offers[0], SETTINGS, None)
 
 
 def error_of(host: PluginHost, name: str) -> str | None:
@@ -147,7 +151,7 @@ def test_plugin_that_cannot_be_imported_is_left_out(monkeypatch: pytest.MonkeyPa
         EntryPoint("gone", "musicgate_is_not_there", "musicgate"),
         EntryPoint("halfway", "musicgate.errors:NothingOfThatName", "musicgate"),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points if group == "musicgate" else [])
+    monkeypatch.setattr(discovery, "entry_points", lambda group: points if group == "musicgate" else [])
     host = load_plugins({"good": FakeVendor("good")})
     assert list(host.providers) == ["good"]
     assert error_of(host, "gone") == "ModuleNotFoundError: No module named 'musicgate_is_not_there'"
@@ -159,7 +163,7 @@ def test_entry_points_are_loaded_with_their_names(monkeypatch: pytest.MonkeyPatc
     module.plugin = FakeVendor("good")
     monkeypatch.setitem(__import__("sys").modules, "fake_plugin_for_this_test", module)
     points = [EntryPoint("good", "fake_plugin_for_this_test:plugin", "musicgate")]
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: points)
+    monkeypatch.setattr(discovery, "entry_points", lambda **_: points)
     (record,) = load_plugins().records
     assert (record.name, record.hook_api, record.error) == ("good", 1, None)
     assert record.provider is module.plugin.declared
@@ -174,7 +178,7 @@ def test_second_plugin_of_a_name_is_left_out(monkeypatch: pytest.MonkeyPatch) ->
     points = [
         EntryPoint("good", f"fake_plugin_for_this_test:{name}", "musicgate") for name in ("first", "second")
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda **_: points)
+    monkeypatch.setattr(discovery, "entry_points", lambda **_: points)
     host = load_plugins({"good": module.first})
     assert [(record.provider and record.provider.label, record.error) for record in host.records] == [
         ("First", None),
@@ -408,7 +412,7 @@ class Playing(FakeVendor):
 
 
 def call(answer: object, hook: str) -> object:
-    live = host_of(Playing(answer)).providers["one"]
+    installed = host_of(Playing(answer)).providers["one"]
     job = Job(
         id="m1",
         account="default",
@@ -421,13 +425,13 @@ def call(answer: object, hook: str) -> object:
         callback_token="test-token-not-real",
     )
     calls: dict[str, Any] = {
-        "translate_request": lambda: live.translate(WISH, live.provider.offers[0], SETTINGS, None),
-        "poll_request": lambda: live.poll(job, SETTINGS),
-        "cancel_request": lambda: live.cancel(job, SETTINGS),
-        "parse_response": lambda: live.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS),
-        "map_status": lambda: live.map_status("word"),
-        "parse_callback": lambda: live.parse_callback({}, b"", SETTINGS, 0.0),
-        "emulator": lambda: live.emulator(EmulatorOptions()),
+        "translate_request": lambda: installed.translate(WISH, installed.provider.offers[0], SETTINGS, None),
+        "poll_request": lambda: installed.poll(job, SETTINGS),
+        "cancel_request": lambda: installed.cancel(job, SETTINGS),
+        "parse_response": lambda: installed.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS),
+        "map_status": lambda: installed.map_status("word"),
+        "parse_callback": lambda: installed.parse_callback({}, b"", SETTINGS, 0.0),
+        "emulator": lambda: installed.emulator(EmulatorOptions()),
     }
     return calls[hook]()
 
@@ -479,10 +483,10 @@ def test_a_person_who_interrupts_is_not_a_plugins_fault() -> None:
 
 
 def test_documented_errors_are_those_that_pass() -> None:
-    hooks = [name for name in vars(hookspecs) if hasattr(getattr(hookspecs, name), "musicgate_spec")]
+    hooks = [name for name in vars(hooks_module) if hasattr(getattr(hooks_module, name), "musicgate_spec")]
     documented = {
         hook: set(
-            re.findall(r"(\w+Error): ", (getattr(hookspecs, hook).__doc__ or "").partition("Raises:")[2])
+            re.findall(r"(\w+Error): ", (getattr(hooks_module, hook).__doc__ or "").partition("Raises:")[2])
         )
         for hook in hooks
     }
@@ -503,9 +507,9 @@ class VetoOfAnswers:
 
 def test_wrapper_that_raises_what_its_hook_may_not_is_the_one_to_blame() -> None:
     job: Any = None
-    live = host_of(Playing(JobUpdate()), veto=VetoOfAnswers()).providers["one"]
+    installed = host_of(Playing(JobUpdate()), veto=VetoOfAnswers()).providers["one"]
     with pytest.raises(PluginError, match=r"^plugin veto: parse_response raised RequestError"):
-        live.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS)
+        installed.parse(Step.POLL, HttpResponse(status=200), job, SETTINGS)
 
 
 @pytest.mark.parametrize(
@@ -630,10 +634,10 @@ def test_no_word_has_no_meaning() -> None:
 
 
 def test_hooks_that_a_plugin_lacks_say_nothing() -> None:
-    live = load_plugins({"bad": without()}, installed=False).providers["bad"]
+    installed = load_plugins({"bad": without()}, installed=False).providers["bad"]
     job: Any = None
-    assert live.poll(job, SETTINGS) is None
-    assert live.cancel(job, SETTINGS) is None
+    assert installed.poll(job, SETTINGS) is None
+    assert installed.cancel(job, SETTINGS) is None
 
 
 def test_observer_that_raises_is_named_and_the_others_hear() -> None:

@@ -7,8 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgate import Track
-from musicgate.model import Asset, Meter, Offer, PriceLine, PriceRule, Usage
-from musicgate.pricing import (
+from musicgate.model import (
+    Asset,
+    Meter,
+    Offer,
+    PriceLine,
+    PriceRule,
+    Usage,
+)
+from musicgate.planning.pricing import (
     MOST_USD_NANOS,
     expected_usd_nanos,
     measure_usage,

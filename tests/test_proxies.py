@@ -13,13 +13,19 @@ import attrs
 import pytest
 from yarl import URL
 
-from musicgate import ConfigError, FailureClass, HttpRequest, HttpResponse, ProviderError
-from musicgate.adapters.proxies import Proxies
-from musicgate.adapters.transport import AiohttpTransport
-from musicgate.adapters.webhook_client import AiohttpWebhookClient
-from musicgate.gateway.compose import furnish
+from musicgate import (
+    ConfigError,
+    FailureClass,
+    HttpRequest,
+    HttpResponse,
+    ProviderError,
+)
+from musicgate.gateway.compose import open_context
+from musicgate.http.proxies import Proxies
+from musicgate.http.transport import AiohttpTransport
 from musicgate.model import Timeouts
 from musicgate.settings import NetworkSettings, Settings, load_settings
+from musicgate.webhooks.client import AiohttpWebhookClient
 from tests.fake_vendor import FakeVendor, host_of
 from tests.free_port import free_port
 from tests.loopback_tls import server_tls
@@ -375,7 +381,7 @@ async def test_gateway_hands_its_proxy_to_every_client(
     settings = load_settings(environ={"HTTP_PROXY": address} if source == "environment" else {})
     network = NetworkSettings(proxy=address if source == "setting" else "", downloads=1)
     settings = attrs.evolve(settings, data_dir=tmp_path, network=network)
-    async with furnish(settings, host_of(FakeVendor("one")), lambda *_: None) as context:
+    async with open_context(settings, host_of(FakeVendor("one")), lambda *_: None) as context:
         assert isinstance(context.transport, AiohttpTransport)
         await send(context.transport, "http://vendor.example/")
         await context.transport.download("http://cdn.example/", tmp_path / "sink", max_bytes=100, timeout_s=5)
@@ -390,5 +396,5 @@ async def test_gateway_hands_its_proxy_to_every_client(
 async def test_gateway_does_not_start_with_what_is_no_proxy(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, environ={"HTTPS_PROXY": "socks5://127.0.0.1:1"})
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
-        async with furnish(settings, host_of(FakeVendor("one")), lambda *_: None):
+        async with open_context(settings, host_of(FakeVendor("one")), lambda *_: None):
             pass

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate import HttpResponse, reading
+from musicgate import HttpResponse
+from musicgate.plugin import lenient
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -16,9 +17,9 @@ _JSON = st.recursive(
 
 @given(_JSON | st.binary() | st.from_regex(r"[0-9.eE+ -]{0,40}s?") | st.from_regex(r"https?:.{0,20}"))
 def test_no_value_makes_a_reader_raise(value: Any) -> None:
-    assert isinstance(reading.mapping(value), dict)
-    assert isinstance(reading.items(value), list)
-    for read in (reading.text, reading.url, reading.seconds, reading.integer, reading.moment):
+    assert isinstance(lenient.mapping(value), dict)
+    assert isinstance(lenient.items(value), list)
+    for read in (lenient.text, lenient.url, lenient.seconds, lenient.integer, lenient.moment):
         read(value)
 
 
@@ -26,13 +27,13 @@ def test_no_value_makes_a_reader_raise(value: Any) -> None:
     st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,4} [A-Z][a-z]{2} [0-9]{1,12} .{0,9} [+-]?[0-9]{0,9}")
 )
 def test_no_header_makes_the_reader_raise(value: str) -> None:
-    wait_s = reading.retry_after_s(HttpResponse(status=429, headers={"Retry-After": value, "Date": value}))
+    wait_s = lenient.retry_after_s(HttpResponse(status=429, headers={"Retry-After": value, "Date": value}))
     assert wait_s is None or wait_s >= 0
 
 
 @pytest.mark.parametrize(("value", "expected"), [({"a": 1}, {"a": 1}), ([], {}), (None, {}), ("x", {})])
 def test_mapping(value: object, expected: dict[str, object]) -> None:
-    assert reading.mapping(value) == expected
+    assert lenient.mapping(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -46,7 +47,7 @@ def test_mapping(value: object, expected: dict[str, object]) -> None:
     ],
 )
 def test_items(value: object, expected: list[object]) -> None:
-    assert reading.items(value) == expected
+    assert lenient.items(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -61,7 +62,7 @@ def test_items(value: object, expected: list[object]) -> None:
 def test_first_takes_what_is_neither_missing_null_nor_blank(
     source: dict[str, object], expected: object
 ) -> None:
-    assert reading.first(source, "a", "b", "c", "d") == expected
+    assert lenient.first(source, "a", "b", "c", "d") == expected
 
 
 @pytest.mark.parametrize(
@@ -79,7 +80,7 @@ def test_first_takes_what_is_neither_missing_null_nor_blank(
     ],
 )
 def test_text(value: object, expected: str | None) -> None:
-    assert reading.text(value) == expected
+    assert lenient.text(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -99,7 +100,7 @@ def test_text(value: object, expected: str | None) -> None:
     ],
 )
 def test_url(value: object, expected: str | None) -> None:
-    assert reading.url(value) == expected
+    assert lenient.url(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -128,7 +129,7 @@ def test_url(value: object, expected: str | None) -> None:
     ],
 )
 def test_seconds(value: object, expected: float | None) -> None:
-    assert reading.seconds(value) == expected
+    assert lenient.seconds(value) == expected
 
 
 @pytest.mark.parametrize(
@@ -149,8 +150,8 @@ def test_seconds(value: object, expected: float | None) -> None:
     ],
 )
 def test_integer(value: object, expected: int | None) -> None:
-    assert reading.integer(value) == expected
-    assert not isinstance(reading.integer(value), bool)
+    assert lenient.integer(value) == expected
+    assert not isinstance(lenient.integer(value), bool)
 
 
 NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
@@ -177,7 +178,7 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
     ],
 )
 def test_moment(value: object, expected: datetime | None) -> None:
-    assert reading.moment(value) == expected
+    assert lenient.moment(value) == expected
 
 
 DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
@@ -203,9 +204,9 @@ DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
 def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
     received_at = NOON.replace(second=5)
     assert (
-        reading.retry_after_s(HttpResponse(status=429, headers=headers, received_at=received_at)) == expected
+        lenient.retry_after_s(HttpResponse(status=429, headers=headers, received_at=received_at)) == expected
     )
 
 
 def test_retry_after_as_a_date_needs_a_clock() -> None:
-    assert reading.retry_after_s(HttpResponse(status=429, headers={"Retry-After": DATE})) is None
+    assert lenient.retry_after_s(HttpResponse(status=429, headers={"Retry-After": DATE})) is None

@@ -5,9 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import musicgate_schemas
-from musicgate import PluginError, schema
+from musicgate import PluginError
+from musicgate.codec import schema
+from musicgate.codec.schema import (
+    SchemaValidator,
+    bundle,
+    compose_request_schema,
+    option_blocks,
+)
 from musicgate.errors import InvalidRequestError
-from musicgate.schema import SchemaValidator, bundle, compose_request_schema, option_blocks
 from tests.fake_vendor import FakeVendor
 
 OWN_BLOCK = {"type": "object", "properties": {"mood": {"type": "string", "enum": ["calm", "wild"]}}}

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from musicgate.adapters.resolver import OwnThreadsResolver
-from musicgate.adapters.webhook_client import AiohttpWebhookClient
 from musicgate.errors import ProviderError
+from musicgate.http.resolver import OwnThreadsResolver
+from musicgate.webhooks.client import AiohttpWebhookClient
 from tests.webhook_receivers import receiving
 
 SLOW = 60

@@ -5,19 +5,25 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import HOOK_API, MusicRequest, PluginError, Translation, hookimpl
-from musicgate.hookspecs import Revision
+from musicgate import (
+    HOOK_API,
+    MusicRequest,
+    PluginError,
+    Translation,
+    hookimpl,
+)
+from musicgate.hosting.discovery import PluginHost
 from musicgate.model import ProviderSettings
-from musicgate.plugins import PluginHost
+from musicgate.plugin.hooks import Revision
 from tests.fake_vendor import MODEL, FakeVendor, host_of
 
 SETTINGS = ProviderSettings(base_url="https://one.test")
 
 
 def translate(host: PluginHost, plugin: str = "one", **wish: Any) -> Translation:
-    live = host.providers[plugin]
+    installed = host.providers[plugin]
     request = MusicRequest(model=MODEL, prompt="jazz", **wish)
-    return live.translate(request, live.provider.offers[0], SETTINGS, None)
+    return installed.translate(request, installed.provider.offers[0], SETTINGS, None)
 
 
 class Around:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from musicgate import Offer, Provider
 from musicgate.model import Ability, RoutingOptions, Stage
-from musicgate.routing import (
+from musicgate.planning.routing import (
     Route,
     find_offer,
     find_route,

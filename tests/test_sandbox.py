@@ -10,12 +10,17 @@ import aiohttp
 import attrs
 import pytest
 
+from musicgate.emulation.sandbox import SANDBOX_KEY, SANDBOX_SECRET, sandbox
 from musicgate.errors import ConfigError
 from musicgate.gateway import Gateway
+from musicgate.hosting.discovery import PluginHost, load_plugins
 from musicgate.model import Job, JobState, Secret
-from musicgate.plugins import PluginHost, load_plugins
-from musicgate.settings import Account, Settings, load_settings, resolve
-from musicgate.testing.sandbox import SANDBOX_KEY, SANDBOX_SECRET, sandbox
+from musicgate.settings import (
+    Account,
+    Settings,
+    load_settings,
+    resolve,
+)
 from musicgate.web.serve import serve
 from tests.free_port import free_port
 

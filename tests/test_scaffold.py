@@ -18,14 +18,14 @@ from click.testing import CliRunner, Result
 
 import musicgate_harmonia
 from musicgate.cli import cli
+from musicgate.emulation.sandbox import sandbox
 from musicgate.gateway import Gateway
+from musicgate.hosting.discovery import PluginHost, load_plugins
 from musicgate.model import JobState
-from musicgate.plugins import PluginHost, load_plugins
 from musicgate.scaffold.names import Names, objection
 from musicgate.scaffold.project import Kind, render, write
 from musicgate.settings import Settings
 from musicgate.testing.compliance import Outcome, Subject, run_checks
-from musicgate.testing.sandbox import sandbox
 from musicgate.web.serve import serve
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -242,7 +242,8 @@ def test_without_the_template_engine_the_command_says_what_to_install(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "jinja2", None)
-    monkeypatch.delitem(sys.modules, "musicgate.scaffold.project")
+    for module in ("musicgate.scaffold", "musicgate.scaffold.project"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
     done = run("plugins", "new", "dawn_choir")
     assert (done.exit_code, 'jinja2; install it with:  pip install "musicgate[testing]"' in done.output) == (
         1,

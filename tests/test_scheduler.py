@@ -4,8 +4,8 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from musicgate.gateway import scheduler as scheduling
-from musicgate.gateway.scheduler import Scheduler
+from musicgate.engine import scheduler as scheduling
+from musicgate.engine.scheduler import Scheduler
 
 Step = Callable[[str], Awaitable[float | None]]
 

@@ -8,9 +8,7 @@ import attrs
 import pytest
 
 from musicgate import ConfigError
-from musicgate.limits import AccountLimits
 from musicgate.model import Secret
-from musicgate.setting_rules import Number, Whole, rule_of
 from musicgate.settings import (
     Account,
     AssetSettings,
@@ -22,7 +20,9 @@ from musicgate.settings import (
     load_settings,
     resolve,
 )
+from musicgate.settings.limits import AccountLimits
 from musicgate.settings.load import _SECTIONS
+from musicgate.settings.rules import Number, Whole, rule_of
 from tests.fake_vendor import FakeVendor
 
 KEY = "test-key-not-real"

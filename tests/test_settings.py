@@ -6,7 +6,6 @@ import attrs
 import pytest
 
 from musicgate import ConfigError, Provider
-from musicgate.limits import AccountLimits
 from musicgate.model import ProviderSettings, RateWindow, Secret
 from musicgate.settings import (
     Account,
@@ -19,6 +18,7 @@ from musicgate.settings import (
     load_settings,
     resolve,
 )
+from musicgate.settings.limits import AccountLimits
 from tests.fake_vendor import FakeVendor
 
 KEY = "test-key-not-real"

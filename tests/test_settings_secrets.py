@@ -13,12 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 from musicgate import ConfigError, Gateway
-from musicgate.adapters.clock import SystemClock
 from musicgate.cli import cli
-from musicgate.gateway.compose import live_providers
+from musicgate.hosting.discovery import load_plugins
+from musicgate.hosting.installed import installed_providers
 from musicgate.model import Secret
-from musicgate.plugins import load_plugins
-from musicgate.settings import Account, Settings, WebhookSettings, load_settings
+from musicgate.settings import (
+    Account,
+    Settings,
+    WebhookSettings,
+    load_settings,
+)
 from musicgate.settings.load import _SECTIONS
 from musicgate.settings.resolve import _PROVIDER_KEYS
 from tests.fake_vendor import FakeVendor, host_of
@@ -101,8 +105,8 @@ def told(text: str, environ: dict[str, str], folder: Path) -> list[str]:
         settings = load_settings(file, environ)
         said = [repr(settings), str(settings), repr(settings.environ)]
         said += [
-            repr(live.settings)
-            for live in live_providers(settings, host_of(vendor()), SystemClock()).values()
+            repr(installed.settings)
+            for installed in installed_providers(settings, host_of(vendor())).values()
         ]
     except ConfigError as error:
         return [str(error), repr(error), *traceback.format_exception(error)]
@@ -198,9 +202,7 @@ def test_nothing_of_the_environment_is_kept_that_no_plugin_declares(tmp_path: Pa
     settings = load_settings(None, environ)
     assert dict(settings.environ) == {"HTTPS_PROXY": "http://proxy.test:1", "no_proxy": "localhost"}
     assert WORD not in f"{settings!r}{attrs.asdict(settings)}"
-    assert live_providers(settings, host_of(vendor()), SystemClock())["one"].key == Secret(
-        "test-key-not-real"
-    )
+    assert installed_providers(settings, host_of(vendor()))["one"].key == Secret("test-key-not-real")
 
 
 async def test_an_open_gateway_keeps_what_its_plugins_declare(tmp_path: Path) -> None:
@@ -215,7 +217,7 @@ def test_a_real_plugins_settings_are_not_shown(tmp_path: Path) -> None:
         for key in plugin.provider.settings_schema["properties"]:  # type: ignore[attr-defined]  # checked when it is loaded
             said: Any = load_settings(None, {f"MUSICGATE_PROVIDERS__{plugin.name}__{key}".upper(): WORD})
             try:
-                live_providers(said, host, SystemClock())
+                installed_providers(said, host)
             except ConfigError as error:
                 assert WORD not in "".join(traceback.format_exception(error))
 

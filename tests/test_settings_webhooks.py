@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from musicgate import ConfigError, Gateway
-from musicgate.gateway.targets import target_of
+from musicgate.hosting.discovery import load_plugins
 from musicgate.model import Secret
-from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, WebhookSettings, load_settings
+from musicgate.webhooks.targets import target_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
 EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from musicgate.gateway.supervisor import StrayCancellationError, Supervisor, no_stray_cancellation
+from musicgate.engine.supervisor import StrayCancellationError, Supervisor, no_stray_cancellation
 
 
 async def until(fact: object) -> None:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from musicgate.adapters import download as download_module
-from musicgate.adapters import files
-from musicgate.adapters.files import FileAssetStore
-from musicgate.adapters.threads import run_to_end
-from musicgate.adapters.transport import AiohttpTransport
-from musicgate.testing.tones import AudioFormat, Container, song
+from musicgate.aio.threads import run_to_end
+from musicgate.assets import files
+from musicgate.assets.files import FileAssetStore
+from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.http import download as download_module
+from musicgate.http.transport import AiohttpTransport
 from tests.loopback_vendors import Vendors, answer, whole
 
 

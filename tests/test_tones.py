@@ -13,9 +13,15 @@ import attrs
 import av
 import pytest
 
-from musicgate.audio import AudioKind, mp3_header, sniff
-from musicgate.testing.loops import mp3, ogg, pcm
-from musicgate.testing.tones import AudioFormat, Container, cover_jpeg, cover_png, song
+from musicgate.assets.audio import AudioKind, mp3_header, sniff
+from musicgate.emulation.loops import mp3, ogg, pcm
+from musicgate.emulation.tones import (
+    AudioFormat,
+    Container,
+    cover_jpeg,
+    cover_png,
+    song,
+)
 
 ELEVENLABS_MP3 = (
     (22_050, 32), (24_000, 48), (44_100, 32), (44_100, 64), (44_100, 96), (44_100, 128), (44_100, 192),

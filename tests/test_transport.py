@@ -14,15 +14,15 @@ import attrs
 import pytest
 from yarl import URL
 
-from musicgate.adapters import transport as module
-from musicgate.adapters.addresses import PrivateAddressError, is_public, public_socket
-from musicgate.adapters.clock import SystemClock
-from musicgate.adapters.http_trouble import exact_url
-from musicgate.adapters.transport import AiohttpTransport
+from musicgate.aio.clock import SystemClock
 from musicgate.errors import ProviderError, StorageError
+from musicgate.http import transport as module
+from musicgate.http.addresses import PrivateAddressError, is_public, public_socket
+from musicgate.http.client_errors import exact_url
+from musicgate.http.port import Downloaded
+from musicgate.http.transport import AiohttpTransport
 from musicgate.model import FailureClass, Timeouts
-from musicgate.ports import Downloaded
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.free_port import free_port
 from tests.loopback_vendors import Serve, Vendors, answer, then_silence, whole
 
@@ -794,7 +794,7 @@ async def test_a_redirect_to_a_private_address_is_refused(
     inside = await vendors(answer(whole(b"secret")))
     outside = await vendors(answer(whole(b"", "302 Found", f"Location: http://[::1]:{inside.port}/")))
     # For this test the first address counts as public, so that the redirect itself is reached.
-    monkeypatch.setattr("musicgate.adapters.addresses.is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr("musicgate.http.addresses.is_public", lambda address: address == "127.0.0.1")
     error = await refusal(download(careful, outside.url, tmp_path / "sink"))
     assert "its address is private" in str(error)
     assert (outside.connections, inside.connections) == (1, 0)

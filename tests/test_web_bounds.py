@@ -9,13 +9,19 @@ import zlib
 import pytest
 from aiohttp import web
 
-from musicgate.bounds import LARGE_BODY_BYTES, MAX_BODY_VALUES
 from musicgate.errors import LimitReachedError, RequestError
+from musicgate.text.bounds import LARGE_BODY_BYTES, MAX_BODY_VALUES
 from musicgate.web.authority import read_host, read_origin
 from musicgate.web.body import MAX_DEPTH, parse_json
 from musicgate.web.capacity import Capacity
-from musicgate.web.patience import Patience
-from musicgate.web.unpack import TooLargeError, UnknownCodingError, Unpacker, UnpackError, coding_of
+from musicgate.web.time_limits import Patience
+from musicgate.web.unpack import (
+    TooLargeError,
+    UnknownCodingError,
+    Unpacker,
+    UnpackError,
+    coding_of,
+)
 
 BODY = b'{"model": "suno/v5"}' * 100
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from musicgate import FailureClass, ProviderError
-from musicgate.adapters.addresses import is_public
-from musicgate.adapters.webhook_client import AiohttpWebhookClient
+from musicgate.http.addresses import is_public
+from musicgate.webhooks.client import AiohttpWebhookClient
 from tests.webhook_receivers import Receiver, receiving, speaking
 
 

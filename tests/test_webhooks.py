@@ -6,9 +6,15 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from musicgate import ConfigError, RequestError, UnauthorisedError, verify_webhook
+from musicgate import (
+    ConfigError,
+    RequestError,
+    UnauthorisedError,
+    verify_webhook,
+)
 from musicgate.model import Secret
-from musicgate.webhooks import read_secret, sign
+from musicgate.settings.secrets import read_secret
+from musicgate.webhooks.signing import sign
 
 #: printf webhook-secret-not-real-0123456789 | base64
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="

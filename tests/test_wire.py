@@ -5,8 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate import FailureClass, HttpRequest, HttpResponse, ProviderError
-from musicgate.reading import json_text
+from musicgate import (
+    FailureClass,
+    HttpRequest,
+    HttpResponse,
+    ProviderError,
+)
+from musicgate.plugin.lenient import json_text
 
 KEY = "test-key-not-real"
 

@@ -107,7 +107,7 @@ class LazyGroup(click.Group):
             is_closed_pipe = isinstance(exc, OSError) and exc.errno == errno.EPIPE
             if is_closed_pipe or ctx.params.get("debug") or os.environ.get("MUSICGATE_TRACEBACK"):
                 raise
-            from musicgate.cli.complaint import complaint_about
+            from musicgate.cli.error_text import complaint_about
 
             raise _shown(complaint_about(exc)) from exc
 

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgate.plugins import load_plugins
+from musicgate.hosting import load_plugins
 from musicgate.settings import keep_declared, load_settings
 
 if TYPE_CHECKING:
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting import PluginHost
     from musicgate.settings import Settings
 
 #: Variables with the prefix of the settings that are options of this command line.

@@ -15,11 +15,11 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
     Every violation is printed with its path. Options of other plugins than those of the contract are not looked at.
     """
     from musicgate.cli import RefusedError
-    from musicgate.cli.complaint import dotted, violation_lines
+    from musicgate.cli.error_text import dotted, violation_lines
+    from musicgate.cli.request_fields import read_json
     from musicgate.cli.terminal import print_json, say, visible
-    from musicgate.cli.wish import read_json
+    from musicgate.codec import SchemaValidator, bundle
     from musicgate.errors import Violation
-    from musicgate.schema import SchemaValidator, bundle
 
     body = read_json(file)
     schema = bundle("request")
@@ -66,7 +66,7 @@ def schema(*, name: str | None, composed: bool) -> None:
     """Print the JSON Schema NAME, complete in itself; without NAME, list the names."""
     import musicgate_schemas
     from musicgate.cli.terminal import print_json, say
-    from musicgate.schema import bundle, compose_request_schema
+    from musicgate.codec import bundle, compose_request_schema
 
     if name is None:
         say("\n".join(musicgate_schemas.NAMES))
@@ -80,7 +80,7 @@ def schema(*, name: str | None, composed: bool) -> None:
         return
     if name != "request":
         raise click.UsageError("--all: only the schema 'request' is composed with those of plugins.")
-    from musicgate.plugins import load_plugins
+    from musicgate.hosting import load_plugins
 
     print_json(compose_request_schema(plugin.provider for plugin in load_plugins().providers.values()))
 

@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING
 import attrs
 import click
 
-from musicgate.audio import SNIFF_BYTES, AudioKind, NotAudioError, extension, sniff
+from musicgate.assets import (
+    SNIFF_BYTES,
+    AudioKind,
+    NotAudioError,
+    extension,
+    sniff,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from musicgate.cli.wish import Positive, build_body, wish_options
+from musicgate.cli.request_fields import Positive, build_body, wish_options
 
 
 def run_options(command: Any) -> Any:

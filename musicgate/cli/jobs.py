@@ -30,11 +30,11 @@ def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
     """
     from datetime import UTC, datetime
 
-    from musicgate.answers import render_job
     from musicgate.cli import stores
     from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json, say
+    from musicgate.views import render_job
 
     settings = read_settings(config)
     found, busy = asyncio.run(stores.list_jobs(settings, limit))

@@ -9,11 +9,8 @@ import click
 from musicgate.cli.plugin_group import PluginGroup
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from musicgate.gateway.context import LiveProvider
+    from musicgate.hosting import InstalledProvider, PluginRecord
     from musicgate.model import Offer
-    from musicgate.plugins import PluginRecord
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _CONFIG = click.option(
@@ -26,25 +23,25 @@ _CONFIG = click.option(
 @_CONFIG
 def providers(*, as_json: bool, config: str | None) -> None:
     """List the providers that can be asked, in the default order, and whether they have a key."""
-    from musicgate.catalogue import render_provider
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
+    from musicgate.views import render_provider
 
     found = _live(config)
     if as_json:
-        data = [render_provider(live.provider, has_key=live.key is not None) for live in found]
+        data = [render_provider(installed.provider, has_key=installed.key is not None) for installed in found]
         print_json({"object": "list", "data": data})
         return
     rows = [
         (
-            live.name,
-            live.provider.name,
-            live.provider.stage.value,
-            "set" if live.key else f"set {live.provider.key_env}",
-            str(len(live.provider.offers)),
-            live.settings.base_url,
+            installed.name,
+            installed.provider.name,
+            installed.provider.stage.value,
+            "set" if installed.key else f"set {installed.provider.key_env}",
+            str(len(installed.provider.offers)),
+            installed.settings.base_url,
         )
-        for live in found
+        for installed in found
     ]
     print_table(
         ("plugin", "provider", "stage", "key", "models", "address"), rows, empty="no provider is installed"
@@ -56,17 +53,20 @@ def providers(*, as_json: bool, config: str | None) -> None:
 @_CONFIG
 def models(*, as_json: bool, config: str | None) -> None:
     """List the public model ids, with who offers them, what they can be told and what they cost."""
-    from musicgate.catalogue import render_offer
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
+    from musicgate.views import render_offer
 
-    offers = [(live, offer) for live in _live(config) for offer in live.provider.offers]
+    offers = [(installed, offer) for installed in _live(config) for offer in installed.provider.offers]
     offers.sort(key=lambda pair: pair[1].model)
     if as_json:
         by_model: dict[str, dict[str, object]] = {}
         for model in dict.fromkeys(offer.model for _, offer in offers):
-            same = [(live, offer) for live, offer in offers if offer.model == model]
-            shown = [render_offer(live.provider, offer, has_key=live.key is not None) for live, offer in same]
+            same = [(installed, offer) for installed, offer in offers if offer.model == model]
+            shown = [
+                render_offer(installed.provider, offer, has_key=installed.key is not None)
+                for installed, offer in same
+            ]
             aliases = sorted({alias for _, offer in same for alias in offer.aliases})
             by_model[model] = {"id": model, "object": "model", "aliases": aliases, "offers": shown}
         print_json({"object": "list", "data": list(by_model.values())})
@@ -74,13 +74,13 @@ def models(*, as_json: bool, config: str | None) -> None:
     rows = [
         (
             offer.model,
-            live.name,
+            installed.name,
             offer.native_model or "-",
             str(offer.tracks),
             "/".join(offer.formats) or "-",
             _price(offer),
         )
-        for live, offer in offers
+        for installed, offer in offers
     ]
     print_table(
         ("model", "plugin", "native", "tracks", "formats", "price"), rows, empty="no model is offered"
@@ -99,7 +99,7 @@ def plugins(context: click.Context, *, as_json: bool) -> None:
     from musicgate.cli import FailedError
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
-    from musicgate.plugins import load_plugins
+    from musicgate.hosting import load_plugins
 
     records = load_plugins().records
     if as_json:
@@ -135,15 +135,13 @@ def _record(record: PluginRecord) -> dict[str, object]:
     }
 
 
-def _live(config: str | None) -> list[LiveProvider]:
+def _live(config: str | None) -> list[InstalledProvider]:
     """The providers that are not switched off, in the operator's order."""
-    from musicgate.adapters.clock import SystemClock
     from musicgate.cli.configuration import read_all
-    from musicgate.gateway.compose import live_providers
+    from musicgate.hosting import installed_providers
 
-    found = live_providers(*read_all(config), SystemClock())
-    by_order: Callable[[LiveProvider], tuple[int, str]] = lambda live: (live.provider.priority, live.name)  # noqa: E731
-    return sorted(found.values(), key=by_order)
+    found = installed_providers(*read_all(config))
+    return sorted(found.values(), key=lambda installed: (installed.provider.priority, installed.name))
 
 
 def _price(offer: Offer) -> str:

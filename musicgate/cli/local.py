@@ -8,12 +8,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from musicgate.answers import render_job
 from musicgate.cli import run, stores
 from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
 from musicgate.cli.terminal import print_json, say
-from musicgate.testing.sandbox import DEFAULT_SPEED, sandbox
+from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
+from musicgate.views import render_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -134,8 +134,8 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:
-    live = gateway.context.live(job)
-    return (live.provider.typical_s if live else 60.0) / gateway.context.speed
+    installed = gateway.context.installed(job)
+    return (installed.provider.typical_s if installed else 60.0) / gateway.context.speed
 
 
 def _tell_of_earlier(gateway: Gateway) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli.request_fields import build_body, wish_options
 from musicgate.cli.terminal import visible
-from musicgate.cli.wish import build_body, wish_options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,8 +38,8 @@ async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> di
 
     from musicgate.cli.configuration import read_all
     from musicgate.gateway import Gateway
-    from musicgate.gateway.dry_run import render_plan
     from musicgate.settings import AssetSettings, StoreSettings
+    from musicgate.views import render_plan
 
     settings, plugins = read_all(config)
     with tempfile.TemporaryDirectory(prefix="musicgate-plan-") as folder:

@@ -31,12 +31,11 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
     from musicgate.cli.terminal import say
-    from musicgate.plugins import load_plugins
-    from musicgate.scaffold.names import Names, objection
-    from musicgate.schema import bundle
+    from musicgate.codec import bundle
+    from musicgate.hosting import load_plugins
 
     try:
-        from musicgate.scaffold.project import Kind, render, write
+        from musicgate.scaffold import Kind, Names, objection, render, write
     except ModuleNotFoundError as exc:
         raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     names = Names(name=name, provider=provider or name)

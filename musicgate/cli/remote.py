@@ -14,13 +14,18 @@ import aiohttp
 import click
 from yarl import URL
 
-from musicgate.cli import FailedError, RefusedError, SettingsError, run
-from musicgate.cli.complaint import dotted
+from musicgate.cli import (
+    FailedError,
+    RefusedError,
+    SettingsError,
+    run,
+)
+from musicgate.cli.error_text import dotted
 from musicgate.cli.progress import display
 from musicgate.cli.terminal import print_json, say, visible
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
-from musicgate.setting_rules import Hidden, WebAddress
+from musicgate.settings import Hidden, WebAddress
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -8,12 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from musicgate.audio import NotAudioError
+from musicgate.assets import NotAudioError
 from musicgate.cli import FailedError, TimeUpError
-from musicgate.cli.complaint import dotted
-from musicgate.cli.files import Target, length_text, size_text, write
+from musicgate.cli.error_text import dotted
+from musicgate.cli.files import (
+    Target,
+    length_text,
+    size_text,
+    write,
+)
+from musicgate.cli.request_fields import shell_words
 from musicgate.cli.terminal import print_json, say, visible
-from musicgate.cli.wish import shell_words
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

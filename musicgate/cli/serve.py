@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from musicgate.cli.wish import Positive
+from musicgate.cli.request_fields import Positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting import PluginHost
     from musicgate.settings import Account, Settings
 
 _HOST = click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: server.host]")
@@ -92,8 +92,8 @@ async def _play(
     switches: dict[str, str],
     data_dir: Path | None,
 ) -> None:
-    from musicgate.testing.sandbox import DEFAULT_SPEED
-    from musicgate.testing.sandbox import sandbox as playing
+    from musicgate.emulation.sandbox import DEFAULT_SPEED
+    from musicgate.emulation.sandbox import sandbox as playing
 
     local = _bound_to(settings, "127.0.0.1", port)
     if local.server.port == 0:
@@ -112,10 +112,10 @@ async def _play(
 
 async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     """Serve until a signal comes."""
+    from musicgate import web
     from musicgate.cli.terminal import say
     from musicgate.gateway import Gateway
-    from musicgate.web import serve as web
-    from musicgate.web.descriptors import raise_limit
+    from musicgate.web import raise_limit
 
     raise_limit()
     stop = asyncio.Event()
@@ -163,7 +163,7 @@ def greeting(
 
 def example_models(plugins: PluginHost) -> list[str]:
     """One model of every provider family; the command line's own default where it is among them."""
-    from musicgate.cli.wish import DEFAULT_MODEL
+    from musicgate.cli.request_fields import DEFAULT_MODEL
 
     models: dict[str, str] = {}
     for plugin in plugins.providers.values():

@@ -16,19 +16,18 @@ from typing import TYPE_CHECKING
 import attrs
 from filelock import Timeout
 
-from musicgate.adapters.sqlite import SqliteJobStore
 from musicgate.errors import ConfigError, JobNotFoundError
-from musicgate.gateway import Gateway
-from musicgate.gateway.compose import store_path
+from musicgate.gateway import Gateway, store_path
 from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.settings import StoreSettings
+from musicgate.store.sqlite import SqliteJobStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from musicgate.hosting import PluginHost
     from musicgate.model import Job
-    from musicgate.plugins import PluginHost
     from musicgate.settings import Settings
 
 _LAST_SLOT = 9

@@ -16,10 +16,9 @@ from collections import OrderedDict
 from enum import Enum, auto
 from typing import TYPE_CHECKING
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import JobNotFoundError, MusicgateError, UnauthorisedError
-from musicgate.gateway import record
-from musicgate.gateway.exchange import masker_of
+from musicgate.gateway import commit
 from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
@@ -92,14 +91,16 @@ async def receive_callback(
         UnauthorisedError: the signature is missing, wrong or stale.
     """
     job = await job_of_token(context, job_id, token)
-    live = context.live(job)
-    if live is None or (
-        job.state.is_final and (job.native_id is not None or not lifecycle.was_cancelled(job))
+    installed = context.installed(job)
+    if installed is None or (
+        job.state.is_final and (job.native_id is not None or not jobs.was_cancelled(job))
     ):
         return Hint.NOTHING
-    masker = masker_of(live, job)
+    masker = installed.masker(job.callback_token)
     try:
-        claim = live.plugin.parse_callback(headers, body, live.settings, context.clock.now().timestamp())
+        claim = installed.plugin.parse_callback(
+            headers, body, installed.settings, context.clock.now().timestamp()
+        )
     except MusicgateError as error:
         _log.warning(
             "job %s: a callback cannot be read (%s); polling all the same", job_id, masker.text(str(error))
@@ -117,7 +118,7 @@ async def receive_callback(
     if job.native_id is None and claim.native_id is not None:
         now = context.clock.now()
         update = JobUpdate(native_id=claim.native_id)
-        job = await record.change(context, job, lambda current: lifecycle.apply(current, update, None, now))
+        job = await commit.change(context, job, lambda current: jobs.apply(current, update, None, now))
     if claim.native_id is not None and claim.native_id != job.native_id:
         _log.warning("job %s: a callback names another task than ours; ignored", job_id)
         return Hint.NOTHING

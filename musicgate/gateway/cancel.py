@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import MusicgateError, RequestError
-from musicgate.gateway import record
+from musicgate.gateway import commit
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.hookspecs import Step
 from musicgate.model import AttemptOutcome, Failure, FailureClass
+from musicgate.plugin import Step
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
@@ -32,7 +32,7 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
     Raises:
         RequestError: 409, the job has ended already, or the vendor has delivered it, perhaps while it was being told to stop.
     """
-    if lifecycle.was_cancelled(job):
+    if jobs.was_cancelled(job):
         return job
     _refuse_finished(job)
     never_sent = job.attempt is None or job.attempt.outcome is AttemptOutcome.PLANNED
@@ -45,28 +45,28 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
         # It may have got its slot while we decided: then it was sent, and only the vendor knows the rest.
         sent = current.attempt is not None and current.attempt.outcome is not AttemptOutcome.PLANNED
         message = (_TOLD if is_told else _NOT_TOLD) if sent else _NEVER_SENT
-        return lifecycle.fail(
+        return jobs.fail(
             current, Failure(reason=FailureClass.CANCELLED, message=message, may_have_cost=sent), now
         )
 
-    stored = await record.change(context, job, edit)
-    if not lifecycle.was_cancelled(stored):
+    stored = await commit.change(context, job, edit)
+    if not jobs.was_cancelled(stored):
         _refuse_finished(stored)
     return stored
 
 
 async def tell_vendor_to_stop(context: GatewayContext, job: Job) -> bool:
     """True if the vendor took it. Never raises: that a vendor cannot be told is no reason to keep a job."""
-    live = context.live(job)
-    if live is None or job.native_id is None:
+    installed = context.installed(job)
+    if installed is None or job.native_id is None:
         return False
     try:
-        request = live.plugin.cancel(job, live.settings)
+        request = installed.plugin.cancel(job, installed.settings)
         if request is None:
             return False
-        update = await call_vendor(context, live, Step.CANCEL, request, job)
+        update = await call_vendor(context, installed, Step.CANCEL, request, job)
     except MusicgateError as error:
-        _log.warning("job %s: %s could not be told to stop: %s", job.id, live.name, error)
+        _log.warning("job %s: %s could not be told to stop: %s", job.id, installed.name, error)
         return False
     return update.failure is None
 

@@ -1,4 +1,4 @@
-"""Puts the house together: settings to ports, plugins to live providers; the only place of the use cases that names an adapter."""
+"""Open a gateway's context: settings to adapters, plugins to providers. The only use-case module that names adapters."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from urllib.parse import unquote, urlsplit
 
 from ulid import ULID
 
-from musicgate.errors import ConfigError, InvalidRequestError, PluginError
-from musicgate.gateway.admit import Admission
-from musicgate.gateway.context import GatewayContext, LiveProvider
-from musicgate.gateway.create_queue import CreateQueue
-from musicgate.gateway.health import Health
-from musicgate.schema import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.settings import check_webhooks, keep_declared, resolve
+from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
+from musicgate.engine import CreateQueue, ProviderHealth, Quota
+from musicgate.errors import ConfigError
+from musicgate.gateway.context import GatewayContext
+from musicgate.hosting import installed_providers
+from musicgate.planning import Planner
+from musicgate.settings import check_webhooks, keep_declared
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from musicgate.aio import Clock
+    from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.model import Job
-    from musicgate.plugins import PluginHost
-    from musicgate.ports import Clock
     from musicgate.settings import Settings
 
 _TOKEN_BYTES = 24
 
 
 @asynccontextmanager
-async def furnish(
-    settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None]
+async def open_context(
+    settings: Settings, host: PluginHost, on_change: Callable[[Job | None, Job], None]
 ) -> AsyncIterator[GatewayContext]:
     """Open the adapters that the settings name; close them in reverse order.
 
@@ -40,20 +40,19 @@ async def furnish(
         StorageError: the store cannot be opened.
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
-    from musicgate.adapters.clock import SystemClock
-    from musicgate.adapters.files import FileAssetStore
-    from musicgate.adapters.proxies import Proxies
-    from musicgate.adapters.sqlite import SqliteJobStore
-    from musicgate.adapters.transport import AiohttpTransport
-    from musicgate.adapters.webhook_client import AiohttpWebhookClient
+    from musicgate.aio import SystemClock
+    from musicgate.assets.files import FileAssetStore
+    from musicgate.http.proxies import Proxies
+    from musicgate.http.transport import AiohttpTransport
+    from musicgate.store.sqlite import SqliteJobStore
+    from musicgate.webhooks.client import AiohttpWebhookClient
 
     settings = keep_declared(settings, (plugin.provider for plugin in host.providers.values()))
     check_webhooks(settings)
     clock = SystemClock()
     proxies = Proxies.from_settings(settings.network.proxy, settings.environ)
-    providers = live_providers(settings, host, clock)
-    declared = [live.provider for live in providers.values()]
-    schema = compose_request_schema(declared)
+    providers = installed_providers(settings, host)
+    health = breakers(settings, providers)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
         network = settings.network
@@ -77,56 +76,56 @@ async def furnish(
             settings=settings,
             host=host,
             providers=providers,
-            validator=SchemaValidator(schema),
-            blocks=option_blocks(schema, declared),
+            create_queues=create_queues(settings, providers, clock),
+            health=health,
+            planner=planner(settings, providers, health),
             clock=clock,
             transport=transport,
             store=store,
             assets=FileAssetStore(assets_path(settings)),
             webhooks=webhooks,
-            tell=changed,
-            admission=Admission(settings, {name: live.provider for name, live in providers.items()}),
+            on_change=on_change,
+            quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=lambda prefix: f"{prefix}{ULID()}",
             new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
         )
 
 
-def live_providers(settings: Settings, host: PluginHost, clock: Clock) -> dict[str, LiveProvider]:
-    """Every provider that is installed and not switched off, with the operator's settings checked.
-
-    Raises:
-        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's settings schema.
-    """
-    for name in settings.providers:
-        if name not in host.providers:
-            installed = ", ".join(sorted(host.providers)) or "none"
-            broken = next(
-                (record.error for record in host.records if record.name == name and record.error), None
-            )
-            said = (
-                f"this plugin could not be loaded: {broken}"
-                if broken
-                else f"no such plugin is installed (there are {installed})"
-            )
-            raise ConfigError(said, key=f"providers.{name}", source=settings.source)
-    live = {}
-    for name, plugin in host.providers.items():
-        resolved = resolve(settings, plugin.provider)
-        if not resolved.enabled:
-            continue
-        _check_options(name, plugin.provider.settings_schema, resolved.settings.options, settings.source)
-        declared, speed = resolved.provider, settings.follow.speed
-        live[name] = LiveProvider(
-            plugin=plugin,
-            provider=declared,
-            settings=resolved.settings,
-            key=resolved.key,
-            create_queue=CreateQueue(
-                clock, parallel=declared.max_parallel_creates, window=declared.create_window, speed=speed
-            ),
-            health=Health(name, speed),
+def create_queues(
+    settings: Settings, providers: Mapping[str, InstalledProvider], clock: Clock
+) -> dict[str, CreateQueue]:
+    """A create queue per provider, as its plugin declares it and its operator limits it."""
+    return {
+        name: CreateQueue(
+            clock,
+            parallel=installed.provider.max_parallel_creates,
+            window=installed.provider.create_window,
+            speed=settings.follow.speed,
         )
-    return live
+        for name, installed in providers.items()
+    }
+
+
+def breakers(settings: Settings, providers: Mapping[str, InstalledProvider]) -> dict[str, ProviderHealth]:
+    """A closed circuit breaker per provider."""
+    return {name: ProviderHealth(name, settings.follow.speed) for name in providers}
+
+
+def planner(
+    settings: Settings,
+    providers: Mapping[str, InstalledProvider],
+    health: Mapping[str, ProviderHealth],
+) -> Planner:
+    """The planner over all providers, with the composed request schema."""
+    declared = [installed.provider for installed in providers.values()]
+    schema = compose_request_schema(declared)
+    return Planner(
+        validator=SchemaValidator(schema),
+        blocks=option_blocks(schema, declared),
+        providers=providers,
+        health=lambda name, now: health[name].report(now),
+        pricing_required=settings.server.pricing_required,
+    )
 
 
 def store_path(settings: Settings) -> Path:
@@ -168,16 +167,3 @@ def _made(path: Path, settings: Settings, key: str, *, parent: bool) -> Path:
         message = f"its folder cannot be made: {exc.strerror}{hint}"
         raise ConfigError(message, key=key, source=settings.source_of(key)) from None
     return path
-
-
-def _check_options(name: str, schema: object, options: object, source: str | None) -> None:
-    if not isinstance(schema, dict) or not schema:
-        return
-    try:
-        SchemaValidator(schema).check(options)
-    except InvalidRequestError as error:
-        violation = error.violations[0]
-        key = ".".join([f"providers.{name}", *map(str, violation.path)])
-        raise ConfigError(violation.message, key=key, source=source) from None
-    except Exception as exc:  # noqa: BLE001 - a plugin's schema may be anything; the error's text may quote an option
-        raise PluginError(name, f"its settings schema is not valid ({type(exc).__name__})") from None

@@ -10,43 +10,22 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from musicgate.gateway.admit import Admission
-    from musicgate.gateway.create_queue import CreateQueue
-    from musicgate.gateway.health import Health
-    from musicgate.model import Job, Provider, ProviderSettings, Secret
-    from musicgate.plugins import PluginHost
-    from musicgate.ports import AssetStore, Clock, JobStore, Transport, WebhookClient
-    from musicgate.provider_plugin import ProviderPlugin
-    from musicgate.schema import SchemaValidator
+    from musicgate.aio import Clock
+    from musicgate.assets import AssetStore
+    from musicgate.engine import CreateQueue, ProviderHealth, Quota
+    from musicgate.hosting import InstalledProvider, PluginHost
+    from musicgate.http import Transport
+    from musicgate.model import Job
+    from musicgate.planning import Planner
     from musicgate.settings import Settings
-
-
-@attrs.frozen(kw_only=True)
-class LiveProvider:
-    """A provider that can be asked: its plugin, what the operator said of it, and its place in the queue.
-
-    Attributes:
-        provider: the declaration, with the operator's priority.
-        create_queue: hands out slots for create calls, as many and as often as its vendor takes them.
-        health: its circuit breaker.
-    """
-
-    plugin: ProviderPlugin
-    provider: Provider
-    settings: ProviderSettings
-    key: Secret | None
-    create_queue: CreateQueue
-    health: Health
-
-    @property
-    def name(self) -> str:
-        """The plugin's name."""
-        return self.provider.plugin
+    from musicgate.store import JobStore
+    from musicgate.text import Masker
+    from musicgate.webhooks import WebhookClient
 
 
 @attrs.frozen(kw_only=True)
 class GatewayContext:
-    """The house, furnished.
+    """The ports, providers and settings of an open gateway.
 
     Attributes:
         validator: the composed request schema.
@@ -61,19 +40,20 @@ class GatewayContext:
 
     settings: Settings
     host: PluginHost
-    providers: Mapping[str, LiveProvider]
-    validator: SchemaValidator
-    blocks: frozenset[str]
+    providers: Mapping[str, InstalledProvider]
+    create_queues: Mapping[str, CreateQueue]
+    health: Mapping[str, ProviderHealth]
+    planner: Planner
     clock: Clock
     transport: Transport
     store: JobStore
     assets: AssetStore
     webhooks: WebhookClient
-    tell: Callable[[Job | None, Job], None]
-    admission: Admission
+    on_change: Callable[[Job | None, Job], None]
+    quota: Quota
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
-    announced: asyncio.Event = attrs.field(factory=asyncio.Event)
+    outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
 
     @property
     def speed(self) -> float:
@@ -81,21 +61,34 @@ class GatewayContext:
         return self.settings.follow.speed
 
     def changed(self, before: Job | None, after: Job) -> None:
-        """Take note of a job version that was stored, and tell of it."""
-        self.admission.note(after)
-        self.tell(before, after)
+        """Count a stored job version, and report it."""
+        self.quota.note(after)
+        self.on_change(before, after)
 
     def ended(self, job: Job) -> None:
-        """Take note of a stored job that has ended, whoever stored it: what was not told then is told now."""
-        self.admission.forget(job.id)
-        self.tell(job, job)
-        self.announced.set()
+        """Report a stored job that has ended, possibly again: its end may have been stored without a report."""
+        self.quota.forget(job.id)
+        self.on_change(job, job)
+        self.outbox_changed.set()
 
     def callback_url(self, job_id: str, token: str) -> str | None:
         """Where vendors call us about a job; None when they cannot reach us."""
         public_url = self.settings.server.public_url
         return f"{public_url.rstrip('/')}/v1/callbacks/{job_id}/{token}" if public_url else None
 
-    def live(self, job: Job) -> LiveProvider | None:
-        """The provider that works on a job; None when its plugin is gone."""
+    def installed(self, job: Job) -> InstalledProvider | None:
+        """The provider of a job's last attempt; None when its plugin is gone."""
         return self.providers.get(job.plugin or "")
+
+    def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
+        """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone."""
+        installed = self.installed(job)
+        return None if installed is None else installed.masker(job.callback_token, whole=whole)
+
+    def count_call(self, account: str) -> None:
+        """Count a call that makes no job among the account's calls of this minute.
+
+        Raises:
+            LimitReachedError: one more is too many; it was not counted.
+        """
+        self.quota.count_call(account, self.clock)

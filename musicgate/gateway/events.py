@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
 
     from musicgate.model import Job, JobEvent
-    from musicgate.ports import JobStore
+    from musicgate.store import JobStore
 
 #: Events that are read at a time: what a reader holds in memory at the most.
 PAGE = 100

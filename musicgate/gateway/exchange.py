@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.bounds import LARGE_ANSWER_BYTES
+from musicgate.aio import offload
+from musicgate.engine import is_cancelled
 from musicgate.errors import PluginError, ProviderError
-from musicgate.gateway.apart import apart
-from musicgate.gateway.supervisor import is_cancelled
-from musicgate.hookspecs import Step
-from musicgate.masking import Masker
+from musicgate.hosting import failure_of
 from musicgate.model import Failure, FailureClass, JobUpdate
-from musicgate.plugins import failure_of
+from musicgate.plugin import Step
+from musicgate.text import LARGE_ANSWER_BYTES
 
 if TYPE_CHECKING:
-    from musicgate.gateway.context import GatewayContext, LiveProvider
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, NativeTrack
-    from musicgate.wire import HttpRequest, HttpResponse
+    from musicgate.plugin import HttpRequest, HttpResponse
+    from musicgate.text import Masker
 
 _log = logging.getLogger(__name__)
 #: A plugin may ask for this many further requests before its answer counts as confused.
@@ -44,7 +45,7 @@ class _Progress:
 
 
 async def exchange(
-    context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, job: Job
+    context: GatewayContext, installed: InstalledProvider, step: Step, request: HttpRequest, job: Job
 ) -> JobUpdate:
     """Send one request and read what the vendor says.
 
@@ -55,49 +56,38 @@ async def exchange(
     progress = _Progress()
     try:
         try:
-            update = await _converse(context, live, step, request, job, progress)
+            update = await _converse(context, installed, step, request, job, progress)
         except ProviderError as error:
-            masked = masker_of(live, job).failure(error.failure)
+            masked = installed.masker(job.callback_token).failure(error.failure)
             if masked is error.failure:
                 raise
             # Not from the error: its text holds the secret, and a log may show the chain.
             raise _changed(error, failure=masked) from None
-        return _masked(update, live, job)
+        return _masked(update, installed, job)
     except ProviderError:
         raise
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
         # Nobody cancelled this task: something below gave up, and ended its own work in its own way.
-        raise _broken(live, job, error, progress) from error
+        raise _broken(installed, job, error, progress) from error
     except Exception as error:
-        raise _broken(live, job, error, progress) from error
-
-
-def masker_of(live: LiveProvider, job: Job, *, whole: bool = False) -> Masker:
-    """What hides our secrets in a text of this vendor about this job; see `musicgate.masking.Masker`."""
-    secrets = [secret.reveal() for secret in (live.key, live.settings.webhook_secret) if secret is not None]
-    return _masker((*secrets, job.callback_token), whole)
-
-
-@functools.lru_cache(maxsize=256)
-def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
-    return Masker(secrets, whole=whole)
+        raise _broken(installed, job, error, progress) from error
 
 
 async def _converse(
     context: GatewayContext,
-    live: LiveProvider,
+    installed: InstalledProvider,
     step: Step,
     request: HttpRequest,
     job: Job,
     progress: _Progress,
 ) -> JobUpdate:
-    response = await _send(context, live, step, request, progress)
+    response = await _send(context, installed, step, request, progress)
     for further in range(MAX_FURTHER_CALLS + 1):
         try:
-            answer = await apart(
-                functools.partial(live.plugin.parse, step, response, job, live.settings),
+            answer = await offload(
+                functools.partial(installed.plugin.parse, step, response, job, installed.settings),
                 is_large=len(response.body) > LARGE_ANSWER_BYTES,
             )
         except PluginError as error:
@@ -114,54 +104,64 @@ async def _converse(
             break
         step = Step.NEXT
         try:
-            response = await _send(context, live, step, answer, progress)
+            response = await _send(context, installed, step, answer, progress)
         except ProviderError as error:
             # This call did not get through, but the one before it did.
             raise _changed(error, maybe_accepted=True) from error
-    failure = Failure(reason=FailureClass.PROTOCOL, message=f"{live.name} asked for too many further calls")
+    failure = Failure(
+        reason=FailureClass.PROTOCOL, message=f"{installed.name} asked for too many further calls"
+    )
     raise ProviderError(failure, status=response.status, maybe_accepted=True)
 
 
 async def _send(
-    context: GatewayContext, live: LiveProvider, step: Step, request: HttpRequest, progress: _Progress
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    request: HttpRequest,
+    progress: _Progress,
 ) -> HttpResponse:
-    timeouts = live.provider.timeouts
-    complete = _with_key(live, request)
+    timeouts = installed.provider.timeouts
+    complete = _with_key(installed, request)
     progress.was_sent = True
     return await context.transport.send(
         complete,
         timeouts=timeouts,
         read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
-        max_body_bytes=live.provider.max_answer_bytes,
+        max_body_bytes=installed.provider.max_answer_bytes,
     )
 
 
-def _with_key(live: LiveProvider, request: HttpRequest) -> HttpRequest:
+def _with_key(installed: InstalledProvider, request: HttpRequest) -> HttpRequest:
     """The request as it is sent.
 
     Raises:
         ProviderError: class ``auth``: the key is not one that a header can hold.
     """
-    auth = live.provider.auth
-    key = {auth.header: auth.value(live.key.reveal())} if live.key else {}
+    auth = installed.provider.auth
+    key = {auth.header: auth.value(installed.key.reveal())} if installed.key else {}
     complete = attrs.evolve(request, headers={**request.headers, **key})
     if complete.fault() is None:
         return complete
     message = (
-        f"{live.name}: the key cannot be put into a header (a line break in it?); nothing was sent: "
-        f"set {live.provider.key_env}, or providers.{live.name}.api_key"
+        f"{installed.name}: the key cannot be put into a header (a line break in it?); nothing was sent: "
+        f"set {installed.provider.key_env}, or providers.{installed.name}.api_key"
     )
     raise ProviderError(Failure(reason=FailureClass.AUTH, message=message, http_status=502))
 
 
-def _broken(live: LiveProvider, job: Job, error: BaseException, progress: _Progress) -> ProviderError:
+def _broken(
+    installed: InstalledProvider, job: Job, error: BaseException, progress: _Progress
+) -> ProviderError:
     """What an error means that nobody foresaw. Its own text may hold anything, so it is not shown."""
     kind = type(error).__name__
-    _log.error("job %s: the call to %s broke: error=%s sent=%s", job.id, live.name, kind, progress.was_sent)
+    _log.error(
+        "job %s: the call to %s broke: error=%s sent=%s", job.id, installed.name, kind, progress.was_sent
+    )
     if not progress.was_sent:
-        message = f"the call to {live.name} broke before anything was sent ({kind})"
+        message = f"the call to {installed.name} broke before anything was sent ({kind})"
         return ProviderError(Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=False))
-    message = f"the call to {live.name} broke on the way ({kind})"
+    message = f"the call to {installed.name} broke on the way ({kind})"
     failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message)
     return ProviderError(failure, maybe_accepted=True)
 
@@ -177,16 +177,16 @@ def _changed(
     )
 
 
-def _masked(update: JobUpdate, live: LiveProvider, job: Job) -> JobUpdate:
+def _masked(update: JobUpdate, installed: InstalledProvider, job: Job) -> JobUpdate:
     """The update with the texts masked that are kept to be shown. Most answers have none but the status word."""
     if update.native_status:
-        word = masker_of(live, job, whole=True).text(update.native_status)
+        word = installed.masker(job.callback_token, whole=True).text(update.native_status)
         update = update if word is update.native_status else attrs.evolve(update, native_status=word)
     keeps_body = job.request.debug.return_upstream_response and update.body is not None
     has_texts = update.failure is not None or update.doubt is not None or bool(update.warnings)
     if not (keeps_body or has_texts or any(track.failure_message for track in update.tracks)):
         return update
-    masker = masker_of(live, job)
+    masker = installed.masker(job.callback_token)
     doubt = update.doubt
     return attrs.evolve(
         update,

@@ -8,37 +8,54 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgate import lifecycle
-from musicgate.errors import JobNotFoundError, MusicgateError, ProviderError, RequestError
-from musicgate.gateway import prepare as preparing
-from musicgate.gateway.callbacks import Hint, SeenCallbacks, job_of_token, receive_callback
+from musicgate import jobs
+from musicgate.engine import InFlight, Scheduler, Supervisor
+from musicgate.errors import (
+    JobNotFoundError,
+    MusicgateError,
+    ProviderError,
+    RequestError,
+)
+from musicgate.gateway import send
+from musicgate.gateway.accept import Submission, accept
+from musicgate.gateway.callbacks import (
+    Hint,
+    SeenCallbacks,
+    job_of_token,
+    receive_callback,
+)
 from musicgate.gateway.cancel import cancel, tell_vendor_to_stop
-from musicgate.gateway.compose import furnish
-from musicgate.gateway.create import Submission, create
+from musicgate.gateway.compose import open_context
 from musicgate.gateway.events import Changes, follow_events, watch_job
-from musicgate.gateway.exchange import masker_of
 from musicgate.gateway.follow import advance
-from musicgate.gateway.in_flight import InFlight
-from musicgate.gateway.recover import mend_deadline, open_jobs, recover, spread_s
-from musicgate.gateway.scheduler import Scheduler
-from musicgate.gateway.supervisor import Supervisor
+from musicgate.gateway.recover import (
+    mend_deadline,
+    open_jobs,
+    recover,
+    recovery_spread_s,
+)
+from musicgate.gateway.settle import settle
 from musicgate.gateway.sweep import Sweeper
-from musicgate.gateway.webhooks import Webhooks
+from musicgate.hosting import load_plugins
 from musicgate.model import IdempotencyClaim
-from musicgate.plugins import load_plugins
 from musicgate.settings import Settings, load_settings
+from musicgate.webhooks import Webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
+    from musicgate.engine import Call, ServiceReport
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
-    from musicgate.gateway.in_flight import Call
-    from musicgate.gateway.prepare import Preparation
-    from musicgate.gateway.supervisor import ServiceReport
-    from musicgate.masking import Masker
-    from musicgate.model import Job, JobEvent, JobQuery, MusicRequest
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting import PluginHost
+    from musicgate.model import (
+        Job,
+        JobEvent,
+        JobQuery,
+        MusicRequest,
+    )
+    from musicgate.planning import Plan
+    from musicgate.text import Masker
 
 _log = logging.getLogger(__name__)
 
@@ -58,7 +75,14 @@ class Gateway:
         self._changes = changes
         #: Owns the tasks in the background; what serves this gateway puts its own there as well, and so `background` tells of them.
         self.supervisor = Supervisor()
-        self._in_flight = InFlight(context, self.supervisor, self._take_over)
+        self._in_flight = InFlight(
+            context.store,
+            self.supervisor,
+            context.create_queues.values(),
+            send=self._send,
+            stored=lambda job: context.changed(None, job),
+            hand_over=self._hand_over,
+        )
         self._callbacks = SeenCallbacks()
         self._scheduler = Scheduler(
             lambda job_id: advance(context, job_id, self._in_flight.resume),
@@ -95,7 +119,7 @@ class Gateway:
             for name in host.notify(before, after):
                 _log.error("plugin %s: job_changed raised", name)
 
-        async with furnish(settings, host, changed) as context:
+        async with open_context(settings, host, changed) as context:
             gateway = cls(context, changes)
             try:
                 await gateway._recover()
@@ -122,7 +146,7 @@ class Gateway:
         Raises:
             RequestError: with every violation, or for a blank model.
         """
-        return preparing.read_request(self.context, body)
+        return self.context.planner.read_request(body)
 
     def plan(
         self,
@@ -131,7 +155,7 @@ class Gateway:
         account: str = LOCAL_ACCOUNT,
         strict: bool = False,
         beta_channel: bool = False,
-    ) -> Preparation:
+    ) -> Plan:
         """Dry run: who would be asked, in which order, with which native request. Spends nothing, stores nothing.
 
         Raises:
@@ -139,8 +163,12 @@ class Gateway:
         """
         self.webhooks.check(account, request.webhook_url)
         url = self.context.callback_url(_MASKED_TOKEN, _MASKED_TOKEN)
-        return preparing.prepare(
-            self.context, request, callback_url=url, strict=strict, beta_channel=beta_channel
+        return self.context.planner.plan(
+            request,
+            self.context.clock.steady(),
+            callback_url=url,
+            strict=strict,
+            beta_channel=beta_channel,
         )
 
     async def submit(
@@ -194,7 +222,7 @@ class Gateway:
             wait_s=context.settings.server.create_wait_s if wait_s is None else wait_s,
             idempotency=idempotency,
         )
-        begun = await create(context, self._in_flight, submission)
+        begun = await accept(context, self._in_flight, submission)
         if isinstance(begun, IdempotencyClaim):
             return await self._again(begun, idempotency)
         return begun
@@ -260,7 +288,7 @@ class Gateway:
                 await cancel(self.context, job)
         await self.context.assets.delete(job.id)
         await self.context.store.delete(job.id)
-        self.context.admission.forget(job.id)
+        self.context.quota.forget(job.id)
         await self.context.assets.delete(job.id)  # a download may have ended between the two
         self._changes.tell(job.id)
 
@@ -302,8 +330,7 @@ class Gateway:
 
     def masker(self, job: Job) -> Masker | None:
         """Hides our secrets in what its vendor said about a job and is used as it is: ids, links, titles. None if its plugin is gone."""
-        live = self.context.live(job)
-        return None if live is None else masker_of(live, job, whole=True)
+        return self.context.masker(job, whole=True)
 
     async def check_callback_token(self, job_id: str, token: str) -> None:
         """Check a callback's address before its body is read.
@@ -356,15 +383,25 @@ class Gateway:
             raise JobNotFoundError(earlier.job_id)
         return job
 
-    def _take_over(self, call: Call, has_failed: bool) -> None:
+    async def _send(self, call: Call) -> Job:
+        """Make the create call of a stored job. A job whose audio came with the answer is settled at once."""
+        context = self.context
+        job = await send.run(context, call.job, call.candidates, caller=call.caller, slot=call.slot)
+        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
+            call.job = job
+            await settle(context, job)  # nothing is fetched, so the caller gets a finished job
+            job = await context.store.get(job.id) or job
+        return job
+
+    def _hand_over(self, call: Call, has_failed: bool) -> None:
         """Hand the job of a call that has ended to the scheduler. Nothing here may fail: the job would lose its owner."""
         job = call.job
         if job.state.is_final and not has_failed:
             return
         delay_s = 0.0
-        live = self.context.live(job)
-        if live is not None and not has_failed and not call.is_woken and job.delivered_at is None:
-            delay_s = lifecycle.next_look_s(job, live.provider.poll, job.updated_at, self.context.speed)
+        installed = self.context.installed(job)
+        if installed is not None and not has_failed and not call.is_woken and job.delivered_at is None:
+            delay_s = jobs.next_poll_s(job, installed.provider.poll, job.updated_at, self.context.speed)
         self._scheduler.take(job.id, delay_s, job.plugin or "")
 
     async def _stop_late(self, job_id: str) -> None:
@@ -376,14 +413,14 @@ class Gateway:
     async def _recover(self) -> None:
         """Go on with every unfinished job of an earlier process."""
         async for job in open_jobs(self.context):
-            self.context.admission.note(job)
+            self.context.quota.note(job)
             try:
-                job, choices = await recover(self.context, await mend_deadline(self.context, job))  # noqa: PLW2901
+                job, candidates = await recover(self.context, await mend_deadline(self.context, job))  # noqa: PLW2901
             except MusicgateError as error:
                 _log.error("job %s: it cannot be recovered yet: %s", job.id, error)
-                choices = ()
-            if choices:
-                self._in_flight.resume(job, choices)
+                candidates = ()
+            if candidates:
+                self._in_flight.resume(job, candidates)
             elif not job.state.is_final:
-                delay_s = 0.0 if job.delivered_at else spread_s(job) / self.context.speed
+                delay_s = 0.0 if job.delivered_at else recovery_spread_s(job) / self.context.speed
                 self._scheduler.take(job.id, delay_s, job.plugin or "")

@@ -12,24 +12,25 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import PluginError, ProviderError
-from musicgate.gateway import record
+from musicgate.gateway import commit
 from musicgate.gateway.recover import recover
 from musicgate.gateway.settle import settle
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.hookspecs import Step
 from musicgate.model import AttemptOutcome
+from musicgate.plugin import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from musicgate.gateway.context import GatewayContext, LiveProvider
-    from musicgate.gateway.prepare import Choice
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.hosting import InstalledProvider
     from musicgate.model import Job
+    from musicgate.planning import Candidate
 
     #: Hands a stored job that was never sent to a create call, which owns it from then on.
-    Launch = Callable[[Job, tuple[Choice, ...]], None]
+    Launch = Callable[[Job, tuple[Candidate, ...]], None]
 
 _log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
     """
     job = await context.store.get(job_id)
     if job is None:
-        context.admission.forget(job_id)
+        context.quota.forget(job_id)
         return None
     if job.state.is_final:
         context.ended(job)
@@ -70,52 +71,50 @@ async def _expire(context: GatewayContext, job_id: str) -> Job | None:
     now, steady = context.clock.now(), context.clock.steady()
     if job is None or steady < job.deadline_at:
         return job
-    return await record.change(
-        context, job, lambda current: lifecycle.expire(current, now, context.speed, steady)
-    )
+    return await commit.change(context, job, lambda current: jobs.expire(current, now, context.speed, steady))
 
 
 async def _step(context: GatewayContext, job: Job, launch: Launch | None) -> float | None:
     if job.delivered_at is None:
-        job, choices = await recover(context, job)
-        if choices and launch is not None:
-            launch(job, choices)
+        job, candidates = await recover(context, job)
+        if candidates and launch is not None:
+            launch(job, candidates)
             return None
     if job.state.is_final:
         return None
     if job.delivered_at is not None:
         return await settle(context, job)
-    live = context.live(job)
-    if live is None or job.native_id is None:
+    installed = context.installed(job)
+    if installed is None or job.native_id is None:
         return _until_deadline_s(context, job)
-    return await _poll(context, live, job)
+    return await _poll(context, installed, job)
 
 
-async def _poll(context: GatewayContext, live: LiveProvider, job: Job) -> float | None:
-    pause_s = _next_poll_s(context, live, job)
+async def _poll(context: GatewayContext, installed: InstalledProvider, job: Job) -> float | None:
+    pause_s = _next_poll_s(context, installed, job)
     try:
-        request = live.plugin.poll(job, live.settings)
+        request = installed.plugin.poll(job, installed.settings)
         if request is None:
             return _until_deadline_s(context, job)
-        update = await call_vendor(context, live, Step.POLL, request, job)
+        update = await call_vendor(context, installed, Step.POLL, request, job)
     except ProviderError as error:
         # Noise says nothing about the song: the job stays as it was, and the deadline bounds it.
-        _log.info("job %s: a poll of %s brought nothing: %s", job.id, live.name, error)
+        _log.info("job %s: a poll of %s brought nothing: %s", job.id, installed.name, error)
         pause_s = max(pause_s, (error.retry_after_s or 0) / context.speed)
     except PluginError as error:
         _log.error("job %s: %s", job.id, error)
     else:
-        job = await record.fold(context, job, update)
+        job = await commit.apply_update(context, job, update)
         if job.state.is_final:
             return None
         if job.delivered_at is not None:
             return await settle(context, job)
-        pause_s = _next_poll_s(context, live, job)
+        pause_s = _next_poll_s(context, installed, job)
     return min(pause_s, _until_deadline_s(context, job))
 
 
-def _next_poll_s(context: GatewayContext, live: LiveProvider, job: Job) -> float:
-    return lifecycle.next_look_s(job, live.provider.poll, context.clock.now(), context.speed)
+def _next_poll_s(context: GatewayContext, installed: InstalledProvider, job: Job) -> float:
+    return jobs.next_poll_s(job, installed.provider.poll, context.clock.now(), context.speed)
 
 
 def _until_deadline_s(context: GatewayContext, job: Job) -> float:

@@ -12,19 +12,23 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import MusicgateError
-from musicgate.gateway import attempts, record, send
-from musicgate.gateway import prepare as preparing
-from musicgate.model import AttemptOutcome, Failure, FailureClass, Stage
-from musicgate.plugins import failure_of
+from musicgate.gateway import commit, send
+from musicgate.hosting import failure_of
+from musicgate.model import (
+    AttemptOutcome,
+    Failure,
+    FailureClass,
+    Stage,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from musicgate.gateway.context import GatewayContext
-    from musicgate.gateway.prepare import Choice
     from musicgate.model import Job
+    from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
 _PAGE = 500
@@ -45,7 +49,7 @@ async def open_jobs(context: GatewayContext) -> AsyncIterator[Job]:
             yield job
 
 
-async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
     """Take stock of an open job that no create call owns.
 
     Returns:
@@ -61,7 +65,7 @@ async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice,
     return job, ()
 
 
-def spread_s(job: Job) -> float:
+def recovery_spread_s(job: Job) -> float:
     """Seconds until the first poll after a restart, spread over the jobs so that they do not all come at once."""
     return sum(job.id.encode()) % 100 / 20
 
@@ -69,9 +73,9 @@ def spread_s(job: Job) -> float:
 async def mend_deadline(context: GatewayContext, job: Job) -> Job:
     """Give a job time that expired, or nearly so, while the gateway was down; and bound one that a wrong clock had put far ahead."""
     now, steady = context.clock.now(), context.clock.steady()
-    live = context.live(job)
-    own_s = 0.0 if live is None else send.choice_deadline(context, live).total_seconds()
-    longest_s = max(own_s, max(send.QUEUE_DEADLINE_S, lifecycle.SETTLE_DEADLINE_S) / context.speed)
+    installed = context.installed(job)
+    own_s = 0.0 if installed is None else send.candidate_deadline(context, installed).total_seconds()
+    longest_s = max(own_s, max(send.QUEUE_DEADLINE_S, jobs.SETTLE_DEADLINE_S) / context.speed)
     earliest = steady + timedelta(seconds=GRACE_S / context.speed)
     latest = max(earliest, steady + timedelta(seconds=longest_s))
 
@@ -81,51 +85,55 @@ async def mend_deadline(context: GatewayContext, job: Job) -> Job:
             return current
         return attrs.evolve(current, deadline_at=mended, updated_at=now)
 
-    return await record.change(context, job, edit)
+    return await commit.change(context, job, edit)
 
 
-async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
     """Plan the providers that a refused job has not asked yet; end it if none is left. The refused call created nothing."""
     now = context.clock.now()
     failure = (job.attempt.failure if job.attempt else None) or _LOST
     if failure.rule.try_next and job.request.routing.allow_fallbacks:
         asked = {attempt.plugin for attempt in job.attempts}
         try:
-            choices = tuple(choice for choice in _choices(context, job) if choice.live.name not in asked)
+            candidates = tuple(
+                candidate for candidate in _candidates(context, job) if candidate.installed.name not in asked
+            )
         except MusicgateError as error:
             _log.warning("job %s: no other provider can be planned: %s", job.id, error)
-            choices = ()
-        if choices:
-            return job, choices
-    return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
+            candidates = ()
+        if candidates:
+            return job, candidates
+    return await commit.change(context, job, lambda current: jobs.fail(current, failure, now)), ()
 
 
 async def _mark_lost(context: GatewayContext, job: Job) -> Job:
     now = context.clock.now()
-    adoptable = send.is_adoptable(job, context.live(job))
-    return await record.change(
-        context, job, lambda current: attempts.lost(current, _LOST, now, adoptable=adoptable)
+    adoptable = send.is_adoptable(job, context.installed(job))
+    return await commit.change(
+        context, job, lambda current: jobs.lost(current, _LOST, now, adoptable=adoptable)
     )
 
 
-async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Choice, ...]]:
+async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
     """Plan a job again that was never sent, the planned plugin first. Fails it if no provider can take it."""
     try:
-        choices = _choices(context, job)
+        candidates = _candidates(context, job)
     except MusicgateError as error:  # plugins and settings may have changed meanwhile
         now, failure = context.clock.now(), failure_of(error)
-        return await record.change(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
-    return job, tuple(sorted(choices, key=lambda choice: choice.live.name != job.plugin))
+        return await commit.change(context, job, lambda current: jobs.fail(current, failure, now)), ()
+    return job, tuple(sorted(candidates, key=lambda candidate: candidate.installed.name != job.plugin))
 
 
-def _choices(context: GatewayContext, job: Job) -> tuple[Choice, ...]:
+def _candidates(context: GatewayContext, job: Job) -> tuple[Candidate, ...]:
     """Who can be asked for a stored job today.
 
     Raises:
         MusicgateError: nobody.
     """
     url = context.callback_url(job.id, job.callback_token)
-    live = context.live(job)
-    was_let_in = live is not None and live.provider.stage is Stage.BETA
-    prepared = preparing.prepare(context, job.request, callback_url=url, beta_channel=was_let_in)
-    return send.with_keys(prepared.choices)
+    installed = context.installed(job)
+    was_let_in = installed is not None and installed.provider.stage is Stage.BETA
+    plan = context.planner.plan(
+        job.request, context.clock.steady(), callback_url=url, beta_channel=was_let_in
+    )
+    return send.with_keys(plan.candidates)

@@ -11,7 +11,7 @@ crash at any point we know that a call may have been made, and never make it aga
   it may have cost money.
 
 What an answer brought exists only in this process until it is stored; so it is tried to be stored for as long as the job lives
-(`record.insist`), and the bare id of the vendor's task is stored even where the rest of its answer breaks our own code.
+(`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the rest of its answer breaks our own code.
 """
 
 from __future__ import annotations
@@ -19,26 +19,41 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import lifecycle
+from musicgate import jobs
+from musicgate.engine import Caller
 from musicgate.errors import AllCandidatesFailedError, ProviderError
-from musicgate.gateway import attempts, record
+from musicgate.gateway import commit
 from musicgate.gateway.cancel import tell_vendor_to_stop
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.hookspecs import Step
-from musicgate.model import AttemptOutcome, Failure, FailureClass, Job, JobState
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+)
+from musicgate.plugin import Step
+from musicgate.views import render_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from musicgate.gateway.context import GatewayContext, LiveProvider
-    from musicgate.gateway.create_queue import Slot
-    from musicgate.gateway.prepare import Choice
-    from musicgate.model import JobUpdate, JsonValue, MusicRequest, OptionWarning
+    from musicgate.engine import Slot
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.hosting import InstalledProvider
+    from musicgate.model import (
+        JobUpdate,
+        JsonValue,
+        MusicRequest,
+        OptionWarning,
+    )
+    from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
 #: Seconds that a create call waits longer than its vendors' time-outs.
@@ -47,35 +62,24 @@ _MARGIN_S = 5.0
 QUEUE_DEADLINE_S = 7_200.0
 
 
-@attrs.define(kw_only=True)
-class Caller:
-    """Whoever made a create call.
-
-    Attributes:
-        is_waiting: the answer has not been given yet.
-        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
-    """
-
-    is_waiting: bool = True
-    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-
-def with_keys(choices: Sequence[Choice]) -> tuple[Choice, ...]:
+def with_keys(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
     """The choices that can be called at all.
 
     Raises:
         AllCandidatesFailedError: none of them has a key.
     """
-    callable_choices = tuple(choice for choice in choices if choice.live.key is not None)
-    if not callable_choices:
-        raise AllCandidatesFailedError([(choice.live.name, _key_missing(choice.live)) for choice in choices])
-    return callable_choices
+    callable_candidates = tuple(candidate for candidate in candidates if candidate.installed.key is not None)
+    if not callable_candidates:
+        raise AllCandidatesFailedError(
+            [(candidate.installed.name, _key_missing(candidate.installed)) for candidate in candidates]
+        )
+    return callable_candidates
 
 
 def new_job(
     context: GatewayContext,
     request: MusicRequest,
-    choice: Choice,
+    candidate: Candidate,
     *,
     job_id: str,
     token: str,
@@ -87,11 +91,11 @@ def new_job(
 ) -> Job:
     """A job that is about to be sent to the first choice, or waits for a slot there: a crash while it waits must not make it "unknown"."""
     now = context.clock.now()
-    attempt = attempts.plan(choice, AttemptOutcome.SENT if has_slot else AttemptOutcome.PLANNED, now)
-    longest = choice_deadline(context, choice.live)
+    outcome = AttemptOutcome.SENT if has_slot else AttemptOutcome.PLANNED
+    longest = candidate_deadline(context, candidate.installed)
     if not has_slot:
         longest = max(longest, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
-    blocking = choice.live.provider.blocking and attempt.outcome is AttemptOutcome.SENT
+    blocking = candidate.installed.provider.blocking and has_slot
     job = Job(
         id=job_id,
         account=account,
@@ -105,13 +109,35 @@ def new_job(
         warnings=warnings,
         routing=routing,
     )
-    return attempts.with_attempt(job, choice, attempt)
+    attempt = _attempt(job, candidate, outcome, now)
+    return jobs.with_attempt(job, attempt, candidate.translation.warnings, _shown_request(job, candidate))
+
+
+def _attempt(job: Job, candidate: Candidate, outcome: AttemptOutcome, now: datetime) -> Attempt:
+    """An attempt at a candidate; nothing is sent yet."""
+    request, token = candidate.translation.request, job.callback_token
+    return Attempt(
+        plugin=candidate.installed.name,
+        provider=candidate.installed.provider.name,
+        model=candidate.offer.model,
+        native_model=candidate.translation.native_model,
+        outcome=outcome,
+        planned_at=now,
+        calls_back=token in request.url or token.encode() in request.body,
+    )
+
+
+def _shown_request(job: Job, candidate: Candidate) -> JsonValue:
+    """The native request without the callback token, if its caller asked to see it."""
+    if not job.request.returns_upstream_request:
+        return None
+    return render_body(candidate.translation.request, {job.callback_token: "***"})
 
 
 async def run(
     context: GatewayContext,
     job: Job,
-    choices: Sequence[Choice],
+    candidates: Sequence[Candidate],
     *,
     caller: Caller | None = None,
     slot: Slot | None = None,
@@ -132,24 +158,29 @@ async def run(
         StorageError: the store failed until the job's time was up.
     """
     caller = Caller(is_waiting=False) if caller is None else caller
-    to_ask: deque[Choice] = deque(choices)
-    busy: dict[str, tuple[Choice, Failure]] = {}
+    to_ask: deque[Candidate] = deque(candidates)
+    busy: dict[str, tuple[Candidate, Failure]] = {}
     while to_ask:
-        choice = to_ask.popleft()
-        if choice.live.name != job.plugin or (job.attempt and job.attempt.outcome is AttemptOutcome.REFUSED):
-            job = await _plan_next(context, job, choice)
+        candidate = to_ask.popleft()
+        if candidate.installed.name != job.plugin or (
+            job.attempt and job.attempt.outcome is AttemptOutcome.REFUSED
+        ):
+            job = await _plan_next(context, job, candidate)
             if job.state.is_final:
                 break
-        job = await _call(context, job, choice, caller, slot)
+        job = await _call(context, job, candidate, caller, slot)
         slot = None
         failure = job.attempt.failure if job.attempt else None
         refused = job.attempt is not None and job.attempt.outcome is AttemptOutcome.REFUSED
         if job.state.is_final or not refused or failure is None:
             break
-        busy[choice.live.name] = (choice, failure)
+        busy[candidate.installed.name] = (candidate, failure)
         if to_ask and job.request.routing.allow_fallbacks and failure.rule.try_next:
             _log.info(
-                "job %s: %s refused (%s); trying the next provider", job.id, choice.live.name, failure.reason
+                "job %s: %s refused (%s); trying the next provider",
+                job.id,
+                candidate.installed.name,
+                failure.reason,
             )
             continue
         job, again = await _ask_again_or_fail(context, job, failure, busy, caller)
@@ -157,60 +188,70 @@ async def run(
     return job
 
 
-def patience_s(choices: Sequence[Choice], wait_s: float) -> float:
+def create_budget_s(candidates: Sequence[Candidate], wait_s: float) -> float:
     """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
-    if any(choice.live.provider.blocking for choice in choices):
+    if any(candidate.installed.provider.blocking for candidate in candidates):
         return wait_s
     return _MARGIN_S + sum(
-        choice.live.provider.timeouts.connect_s + choice.live.provider.timeouts.create_s for choice in choices
+        candidate.installed.provider.timeouts.connect_s + candidate.installed.provider.timeouts.create_s
+        for candidate in candidates
     )
 
 
-def choice_deadline(context: GatewayContext, live: LiveProvider) -> timedelta:
+def candidate_deadline(context: GatewayContext, installed: InstalledProvider) -> timedelta:
     """How long an open job is waited for."""
-    return timedelta(seconds=context.settings.follow.deadline_s or live.provider.deadline_s)
+    return timedelta(seconds=context.settings.follow.deadline_s or installed.provider.deadline_s)
 
 
-def is_adoptable(job: Job, live: LiveProvider | None) -> bool:
+def is_adoptable(job: Job, installed: InstalledProvider | None) -> bool:
     """True if a job whose create answer was lost can still be heard of: the vendor calls back, and it was told to call us."""
     was_told = job.attempt is not None and job.attempt.calls_back
-    return live is not None and live.provider.callbacks and was_told
+    return installed is not None and installed.provider.callbacks and was_told
 
 
-async def _plan_next(context: GatewayContext, job: Job, choice: Choice, wait_s: float | None = None) -> Job:
+async def _plan_next(
+    context: GatewayContext, job: Job, candidate: Candidate, wait_s: float | None = None
+) -> Job:
     """Write down that this choice is asked next, perhaps not at once."""
     now = context.clock.now()
-    attempt = attempts.plan(choice, AttemptOutcome.PLANNED, now)
+    attempt = _attempt(job, candidate, AttemptOutcome.PLANNED, now)
     if wait_s is not None:
         attempt = attrs.evolve(attempt, not_before=now + timedelta(seconds=wait_s / context.speed))
-    return await record.insist(context, job, lambda current: attempts.with_next(current, choice, attempt))
+    warnings, shown = candidate.translation.warnings, _shown_request(job, candidate)
+    return await commit.change_until_stored(
+        context, job, lambda current: jobs.with_next(current, attempt, warnings, shown)
+    )
 
 
 async def _ask_again_or_fail(
     context: GatewayContext,
     job: Job,
     failure: Failure,
-    busy: Mapping[str, tuple[Choice, Failure]],
+    busy: Mapping[str, tuple[Candidate, Failure]],
     caller: Caller,
-) -> tuple[Job, tuple[Choice, ...]]:
+) -> tuple[Job, tuple[Candidate, ...]]:
     """After the last refusal: retry at the first provider that is free again, or fail the job."""
     now, steady = context.clock.now(), context.clock.steady()
     waits = [
-        (wait_s, choice)
-        for choice, refusal in busy.values()
-        if (wait_s := attempts.resend_wait_s(job, refusal, steady)) is not None
+        (wait_s, candidate)
+        for candidate, refusal in busy.values()
+        if (wait_s := jobs.resend_wait_s(job, refusal, steady)) is not None
     ]
     if caller.is_waiting or not failure.rule.try_next or not waits:
-        return await record.insist(context, job, lambda current: lifecycle.fail(current, failure, now)), ()
-    wait_s, choice = min(waits, key=lambda wait: wait[0])
-    _log.info("job %s: %s is busy; asking again in %g s", job.id, choice.live.name, wait_s)
-    job = await _plan_next(context, job, choice, wait_s)
-    return job, () if job.state.is_final else (choice,)
+        return await commit.change_until_stored(
+            context, job, lambda current: jobs.fail(current, failure, now)
+        ), ()
+    wait_s, candidate = min(waits, key=lambda wait: wait[0])
+    _log.info("job %s: %s is busy; asking again in %g s", job.id, candidate.installed.name, wait_s)
+    job = await _plan_next(context, job, candidate, wait_s)
+    return job, () if job.state.is_final else (candidate,)
 
 
-async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Caller, slot: Slot | None) -> Job:
+async def _call(
+    context: GatewayContext, job: Job, candidate: Candidate, caller: Caller, slot: Slot | None
+) -> Job:
     """Make one create call, as soon as it may be made and not after the job's deadline."""
-    queue = choice.live.create_queue
+    queue = context.create_queues[candidate.installed.name]
     if slot is None:
         try:
             async with asyncio.timeout(max(0.0, (job.deadline_at - context.clock.steady()).total_seconds())):
@@ -221,11 +262,11 @@ async def _call(context: GatewayContext, job: Job, choice: Choice, caller: Calle
                     slot = await queue.slot()
         except TimeoutError:
             now, steady = context.clock.now(), context.clock.steady()
-            return await record.insist(
-                context, job, lambda current: lifecycle.expire(current, now, context.speed, steady)
+            return await commit.change_until_stored(
+                context, job, lambda current: jobs.expire(current, now, context.speed, steady)
             )
     with slot:
-        return await _send(context, job, choice, slot)
+        return await _send(context, job, candidate, slot)
 
 
 def _pause_s(context: GatewayContext, job: Job) -> float:
@@ -234,25 +275,25 @@ def _pause_s(context: GatewayContext, job: Job) -> float:
     return 0.0 if not_before is None else max(0.0, (not_before - context.clock.now()).total_seconds())
 
 
-async def _send(context: GatewayContext, job: Job, choice: Choice, slot: Slot) -> Job:
-    live = choice.live
+async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: Slot) -> Job:
+    installed = candidate.installed
     if job.attempt is not None and job.attempt.outcome is AttemptOutcome.PLANNED:
-        now, deadline = context.clock.now(), context.clock.steady() + choice_deadline(context, live)
-        job = await record.insist(
+        now, deadline = context.clock.now(), context.clock.steady() + candidate_deadline(context, installed)
+        job = await commit.change_until_stored(
             context,
             job,
-            lambda current: attempts.started(current, now, deadline, blocking=live.provider.blocking),
+            lambda current: jobs.started(current, now, deadline, blocking=installed.provider.blocking),
         )
         if job.state.is_final:
             return job
     slot.call()
     try:
-        update = await call_vendor(context, live, Step.CREATE, choice.translation.request, job)
+        update = await call_vendor(context, installed, Step.CREATE, candidate.translation.request, job)
     except ProviderError as error:
-        live.health.note_call(error.failure, context.clock.steady())
-        return await _note_failure(context, job, choice, error)
+        context.health[installed.name].note_call(error.failure, context.clock.steady())
+        return await _note_failure(context, job, candidate, error)
     refusal = update.failure if update.native_id is None else None
-    live.health.note_call(refusal, context.clock.steady())
+    context.health[installed.name].note_call(refusal, context.clock.steady())
     return await _note_answer(context, job, update)
 
 
@@ -261,30 +302,35 @@ async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> 
     if update.failure is not None and update.native_id is None:
         failure = update.failure
         body = update.body if job.request.debug.return_upstream_response else None
-        return await record.insist(
-            context, job, lambda current: attempts.refused(current, failure, now, body)
+        return await commit.change_until_stored(
+            context, job, lambda current: jobs.refused(current, failure, now, body)
         )
-    stored = await record.fold_insisting(context, job, update)
-    stored = await record.insist(context, stored, lambda current: attempts.accepted(current, now))
-    if stored.state.is_final and update.native_id is not None and lifecycle.was_cancelled(stored):
+    stored = await commit.apply_update_until_stored(context, job, update)
+    stored = await commit.change_until_stored(context, stored, lambda current: jobs.accepted(current, now))
+    if stored.state.is_final and update.native_id is not None and jobs.was_cancelled(stored):
         await tell_vendor_to_stop(context, stored)
     return stored
 
 
-async def _note_failure(context: GatewayContext, job: Job, choice: Choice, error: ProviderError) -> Job:
+async def _note_failure(context: GatewayContext, job: Job, candidate: Candidate, error: ProviderError) -> Job:
     now = context.clock.now()
     failure = error.failure
     if not error.maybe_accepted:
-        return await record.insist(context, job, lambda current: attempts.refused(current, failure, now))
-    adoptable = is_adoptable(job, choice.live)
+        return await commit.change_until_stored(
+            context, job, lambda current: jobs.refused(current, failure, now)
+        )
+    adoptable = is_adoptable(job, candidate.installed)
     _log.warning(
-        "job %s: outcome unknown at %s (%s); it is not sent again", job.id, choice.live.name, failure.message
+        "job %s: outcome unknown at %s (%s); it is not sent again",
+        job.id,
+        candidate.installed.name,
+        failure.message,
     )
-    return await record.insist(
-        context, job, lambda current: attempts.lost(current, failure, now, adoptable=adoptable)
+    return await commit.change_until_stored(
+        context, job, lambda current: jobs.lost(current, failure, now, adoptable=adoptable)
     )
 
 
-def _key_missing(live: LiveProvider) -> Failure:
-    message = f"{live.name}_key_missing: set {live.provider.key_env}, or providers.{live.name}.api_key"
+def _key_missing(installed: InstalledProvider) -> Failure:
+    message = f"{installed.name}_key_missing: set {installed.provider.key_env}, or providers.{installed.name}.api_key"
     return Failure(reason=FailureClass.AUTH, message=message, http_status=502)

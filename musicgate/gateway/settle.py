@@ -15,13 +15,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import lifecycle, pricing
-from musicgate.audio import NotAudioError
+from musicgate import jobs, planning
+from musicgate.assets import NotAudioError
+from musicgate.engine import no_stray_cancellation
 from musicgate.errors import ProviderError
-from musicgate.gateway import record
-from musicgate.gateway.supervisor import no_stray_cancellation
-from musicgate.model import Asset, JobState, OptionWarning, WarningCode
-from musicgate.routing import find_offer
+from musicgate.gateway import commit
+from musicgate.model import (
+    Asset,
+    JobState,
+    OptionWarning,
+    WarningCode,
+)
+from musicgate.planning import find_offer
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
@@ -60,14 +65,14 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         )
         if final:
             prices = _prices(context, current)
-            usage = pricing.measure_usage(tracks, prices)
-            settled = lifecycle.settle(current, tracks, usage, now)
-            return _with_warning(settled, pricing.why_unpriced(usage, prices))
+            usage = planning.measure_usage(tracks, prices)
+            settled = jobs.settle(current, tracks, usage, now)
+            return _with_warning(settled, planning.why_unpriced(usage, prices))
         if current.state.is_final or tracks == current.tracks:
             return current
         return attrs.evolve(current, tracks=tracks, updated_at=now)
 
-    stored = await record.change(context, job, edit)
+    stored = await commit.change(context, job, edit)
     if stored.state.is_final:
         kept = {result.name for result in results.values() if isinstance(result, Asset)}
         if kept.isdisjoint(track.asset.name for track in stored.tracks if track.asset):
@@ -169,6 +174,6 @@ def _with_warning(job: Job, reason: str | None) -> Job:
 
 
 def _prices(context: GatewayContext, job: Job) -> tuple[PriceRule, ...]:
-    live = context.live(job)
-    offer = find_offer(live.provider, job.attempt.model) if live and job.attempt else None
+    installed = context.installed(job)
+    offer = find_offer(installed.provider, job.attempt.model) if installed and job.attempt else None
     return offer.prices if offer else ()

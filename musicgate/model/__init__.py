@@ -1,8 +1,16 @@
 """The values: what is asked, promised, made and paid. Frozen attrs, no I/O, no rules beyond what a value knows of itself."""
 
-from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry
+from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
 from musicgate.model.event import EventKind, JobEvent
-from musicgate.model.failure import RULES, Attribution, Cost, Failure, FailureClass, FailureRule
+from musicgate.model.failure import (
+    RULES,
+    Attribution,
+    Cost,
+    Failure,
+    FailureClass,
+    FailureRule,
+)
+from musicgate.model.health import BreakerState, HealthReport
 from musicgate.model.job import (
     Attempt,
     AttemptOutcome,
@@ -29,7 +37,12 @@ from musicgate.model.provider import (
     Stage,
     Timeouts,
 )
-from musicgate.model.request import DebugOptions, MusicRequest, RoutingOptions, is_blank
+from musicgate.model.request import (
+    DebugOptions,
+    MusicRequest,
+    RoutingOptions,
+    is_blank,
+)
 from musicgate.model.settings import ProviderSettings, Secret
 from musicgate.model.track import Asset, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
@@ -41,6 +54,7 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Attribution",
+    "BreakerState",
     "Cost",
     "DebugOptions",
     "Delivery",
@@ -52,6 +66,7 @@ __all__ = [
     "FailureClass",
     "FailureRule",
     "HeaderAuth",
+    "HealthReport",
     "IdempotencyClaim",
     "Job",
     "JobEvent",
@@ -79,5 +94,7 @@ __all__ = [
     "Track",
     "Usage",
     "WarningCode",
+    "is_address",
     "is_blank",
+    "origin",
 ]

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 import attrs
+
+_MAX_URL_CHARS = 2_000
 
 
 class DeliveryStatus(StrEnum):
@@ -62,3 +65,24 @@ class Delivery:
     step: int = 0
     tries: tuple[DeliveryTry, ...] = ()
     version: int = 0
+
+
+def is_address(url: str) -> bool:
+    """True if a text is an absolute http or https address that could be called, and no longer than any server would take it."""
+    if len(url) > _MAX_URL_CHARS or not url.isprintable() or " " in url:
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def origin(url: str) -> str:
+    """Whose server an address leads to: messages to one server share its patience. Text that is no address is its own."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    except ValueError:
+        return url
+    return f"{parts.scheme}://{parts.hostname}:{port}"

@@ -126,7 +126,7 @@ class JobUpdate:
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One wish and all that became of it. Immutable; `musicgate.lifecycle` makes the next one.
+    """One wish and all that became of it. Immutable; `musicgate.jobs.lifecycle` makes the next one.
 
     Attributes:
         id: ours, opaque, URL-safe.

@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from musicgate.plugins import PluginRecord
+    from musicgate.hosting import PluginRecord
 
 _NAME = re.compile(r"[a-z][a-z0-9]*(_[a-z0-9]+)*")
 _PROVIDER = re.compile(r"[a-z][a-z0-9]*([_-][a-z0-9]+)*")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
-from musicgate.hookspecs import HOOK_API
+from musicgate.plugin import HOOK_API
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,12 +7,12 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from musicgate.errors import ConfigError
-from musicgate.setting_rules import Number, Switch, Whole
+from musicgate.settings.rules import Number, Switch, Whole
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.setting_rules import Rule
+    from musicgate.settings.rules import Rule
 
 _BY_TYPE: dict[object, Rule] = {"integer": Whole(), "number": Number(), "boolean": Switch()}
 #: UTF-32 first: its little-endian mark begins like that of UTF-16.

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from musicgate.errors import ConfigError
-from musicgate.limits import AccountLimits
-from musicgate.setting_rules import Text, rule_of
 from musicgate.settings.convert import NotTextError, decoded
 from musicgate.settings.environment import Environment
+from musicgate.settings.limits import AccountLimits
+from musicgate.settings.rules import Text, rule_of
 from musicgate.settings.values import (
     Account,
     AssetSettings,

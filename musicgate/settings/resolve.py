@@ -7,14 +7,24 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from musicgate.errors import ConfigError
-from musicgate.model import Provider, ProviderSettings, RateWindow, Secret
-from musicgate.setting_rules import Hidden, Switch, WebAddress, Whole
+from musicgate.model import (
+    Provider,
+    ProviderSettings,
+    RateWindow,
+    Secret,
+)
 from musicgate.settings.convert import by_schema, is_finite
+from musicgate.settings.rules import (
+    Hidden,
+    Switch,
+    WebAddress,
+    Whole,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.setting_rules import Rule
+    from musicgate.settings.rules import Rule
     from musicgate.settings.values import Settings
 
 #: A shorter key is a mistake, and cannot be told from other text where it has to be masked.

@@ -15,9 +15,19 @@ import attrs
 import platformdirs
 
 from musicgate.errors import ConfigError
-from musicgate.limits import AccountLimits, limit_rule
 from musicgate.model import Secret
-from musicgate.setting_rules import Hidden, KeyHash, Moment, Number, Switch, Text, WebAddress, Whole, masked
+from musicgate.settings.limits import AccountLimits, limit_rule
+from musicgate.settings.rules import (
+    Hidden,
+    KeyHash,
+    Moment,
+    Number,
+    Switch,
+    Text,
+    WebAddress,
+    Whole,
+    masked,
+)
 from musicgate.settings.webhooks import SigningSecret
 
 _NO_LIMITS = AccountLimits()

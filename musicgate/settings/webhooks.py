@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from musicgate.delivery import is_address
 from musicgate.errors import ConfigError
-from musicgate.model import Secret
-from musicgate.setting_rules import Hidden
-from musicgate.webhooks import read_secret
+from musicgate.model import Secret, is_address
+from musicgate.settings.rules import Hidden
+from musicgate.settings.secrets import read_secret
 
 if TYPE_CHECKING:
     from musicgate.settings.values import Settings

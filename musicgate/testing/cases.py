@@ -17,9 +17,14 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Attempt, AttemptOutcome, Job, JobState, MusicRequest
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Job,
+    JobState,
+    MusicRequest,
+)
+from musicgate.plugin import HttpRequest, HttpResponse, Step
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,12 +5,11 @@ from datetime import datetime
 
 import attrs
 
-from musicgate import delivery as rules
-from musicgate.adapters import rows
+from musicgate import store
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.errors import StorageError
-from musicgate.model import Delivery
-from musicgate.ports import PendingMessage
+from musicgate.model import Delivery, origin
+from musicgate.store import PendingMessage
 
 
 class MemoryOutbox:
@@ -35,7 +34,7 @@ class MemoryOutbox:
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
         doc = self._docs.get(message_id)
-        return None if doc is None else rows.loaded(message_id, doc, load_delivery, "the message")
+        return None if doc is None else store.loaded(message_id, doc, load_delivery, "the message")
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """The messages about a job, oldest first."""
@@ -95,7 +94,7 @@ class MemoryOutbox:
             PendingMessage(
                 id=delivery.id,
                 account=delivery.account,
-                origin=rules.origin(delivery.url),
+                origin=origin(delivery.url),
                 next_try_at=delivery.next_try_at,
             )
             for delivery in self._all()
@@ -104,4 +103,4 @@ class MemoryOutbox:
         return sorted(waiting, key=lambda found: (found.next_try_at, found.id))
 
     def _all(self) -> list[Delivery]:
-        return list(rows.readable(self._docs.items(), load_delivery, "the message"))
+        return list(store.readable(self._docs.items(), load_delivery, "the message"))

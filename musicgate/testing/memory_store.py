@@ -8,12 +8,23 @@ from datetime import datetime
 
 import attrs
 
-from musicgate.adapters import rows
-from musicgate.bounds import MAX_OPEN_PAGE_BYTES
-from musicgate.codec import dump_event, dump_job, load_event, load_job
+from musicgate import store
+from musicgate.codec import (
+    dump_event,
+    dump_job,
+    load_event,
+    load_job,
+)
 from musicgate.errors import StorageError
-from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
+from musicgate.model import (
+    Delivery,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobQuery,
+)
 from musicgate.testing.memory_outbox import MemoryOutbox
+from musicgate.text import MAX_OPEN_PAGE_BYTES
 
 
 class MemoryJobStore:
@@ -63,7 +74,7 @@ class MemoryJobStore:
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
         text = self._jobs.get(job_id)
-        return None if text is None else rows.loaded(job_id, text, load_job, "the job")
+        return None if text is None else store.loaded(job_id, text, load_job, "the job")
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
@@ -133,7 +144,7 @@ class MemoryJobStore:
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
         numbered = list(enumerate(self._events.get(job_id, ()), start=1))[after:]
-        return list(rows.readable_pairs(numbered, load_event, f"of the job {job_id} the event"))[:limit]
+        return list(store.readable_pairs(numbered, load_event, f"of the job {job_id} the event"))[:limit]
 
     async def ping(self) -> None:
         """Return if a write would succeed."""
@@ -144,11 +155,11 @@ class MemoryJobStore:
         self._is_closed = True
 
     def _all(self) -> list[Job]:
-        return list(rows.readable(self._jobs.items(), load_job, "the job"))
+        return list(store.readable(self._jobs.items(), load_job, "the job"))
 
     def _page(self, jobs: Sequence[Job], max_bytes: int | None) -> list[Job]:
         sized = ((job, self._jobs[job.id]) for job in jobs)
-        return [job for job, _ in rows.up_to(sized, max_bytes)]
+        return [job for job, _ in store.up_to(sized, max_bytes)]
 
     def _check(self) -> None:
         if self._is_closed:

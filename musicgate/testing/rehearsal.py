@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import lifecycle
-from musicgate.emulation import EmulatedAnswer, Emulator, EmulatorOptions
+from musicgate import jobs
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, Translation
+from musicgate.hosting import ProviderPlugin, load_plugins
 from musicgate.model import (
     Attempt,
     AttemptOutcome,
@@ -29,9 +28,15 @@ from musicgate.model import (
     ProviderSettings,
     Secret,
 )
-from musicgate.plugins import load_plugins
-from musicgate.provider_plugin import ProviderPlugin
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import (
+    EmulatedAnswer,
+    Emulator,
+    EmulatorOptions,
+    HttpRequest,
+    HttpResponse,
+    Step,
+    Translation,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -123,7 +128,7 @@ class Rehearsal:
 
     def poll(self, job: Job) -> Job:
         """Look once, after the time that the schedule asks for. Noise leaves the job as it is and is kept in ``noise``."""
-        self.now_s += lifecycle.next_look_s(job, self.provider.poll, self.now)
+        self.now_s += jobs.next_poll_s(job, self.provider.poll, self.now)
         request = self.plugin.poll(job, self.settings)
         if request is None:
             message = f"{self.provider.plugin} cannot be polled"
@@ -140,7 +145,7 @@ class Rehearsal:
             if job.state.is_final or job.delivered_at is not None:
                 return job
             if self.now >= job.deadline_at:
-                return lifecycle.end(job, Failure(reason=FailureClass.EXPIRED, message="deadline"), self.now)
+                return jobs.end(job, Failure(reason=FailureClass.EXPIRED, message="deadline"), self.now)
             job = self.poll(job)
         message = f"not finished after {limit} looks"
         raise AssertionError(message)
@@ -180,7 +185,7 @@ class Rehearsal:
 
     def fold(self, job: Job, update: JobUpdate) -> Job:
         """Fold one update as the gateway does."""
-        return lifecycle.apply(job, update, self.plugin.map_status(update.native_status), self.now)
+        return jobs.apply(job, update, self.plugin.map_status(update.native_status), self.now)
 
 
 def settings_defaults(provider: Provider) -> dict[str, object]:

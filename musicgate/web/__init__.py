@@ -1,1 +1,10 @@
-"""The HTTP server: routes, keys and envelopes around `musicgate.gateway.Gateway`; it decides nothing about music."""
+"""The HTTP server: an aiohttp application around `musicgate.gateway.Gateway`.
+
+It knows routes, keys, headers and connections, and must not know music, money, plugins or SQL. Start with `app`, then `music`.
+"""
+
+from musicgate.web.app import make_app
+from musicgate.web.descriptors import raise_limit
+from musicgate.web.serve import serve
+
+__all__ = ["make_app", "raise_limit", "serve"]

@@ -19,7 +19,7 @@ from musicgate.web.job_view import JobView
 from musicgate.web.jobs import JobRoutes
 from musicgate.web.middleware import GENERATION_ID, surround
 from musicgate.web.music import MusicRoutes
-from musicgate.web.patience import Patience
+from musicgate.web.time_limits import Patience
 from musicgate.web.webhooks import WebhookRoutes
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
 
 
 def _health(gateway: Gateway) -> list[web.RouteDef]:
-    async def live(_: web.Request) -> web.Response:
+    async def installed(_: web.Request) -> web.Response:
         """The process answers."""
         return web.json_response({"status": "ok"})
 
@@ -108,7 +108,7 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         }
         return web.json_response(body)
 
-    return [web.get("/livez", live), web.get("/readyz", ready)]
+    return [web.get("/livez", installed), web.get("/readyz", ready)]
 
 
 async def _schema(request: web.Request) -> web.Response:

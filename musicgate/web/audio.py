@@ -12,7 +12,7 @@ import attrs
 from aiohttp import web
 
 from musicgate.errors import JobNotFoundError, RequestError
-from musicgate.links import is_signed
+from musicgate.views import is_signed
 from musicgate.web.conditions import RangeError, read_range
 from musicgate.web.job_view import VARY, conditions_of
 from musicgate.web.middleware import CORS

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from musicgate.errors import ConfigError, UnauthorisedError
-from musicgate.gateway.facade import LOCAL_ACCOUNT
+from musicgate.gateway import LOCAL_ACCOUNT
 from musicgate.settings import Account
 from musicgate.web.authority import is_loopback, read_host, read_origin
 from musicgate.web.middleware import HELD

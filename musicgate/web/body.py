@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 from aiohttp import web
 
-from musicgate import bounds
+from musicgate import text
+from musicgate.aio import offload
 from musicgate.errors import RequestError
-from musicgate.gateway.apart import apart
 from musicgate.web.unpack import (
     CODINGS,
     TooLargeError,
@@ -121,7 +121,7 @@ async def read_json(request: web.Request) -> object:
 
 async def apart_for(request: web.Request, work: Callable[[], _T]) -> _T:
     """Do some work about the body of a request: on a thread where the body is so large that it would hold up everybody else."""
-    return await apart(work, is_large=request.get(_SIZE_BYTES, 0) > bounds.LARGE_BODY_BYTES)
+    return await offload(work, is_large=request.get(_SIZE_BYTES, 0) > text.LARGE_BODY_BYTES)
 
 
 def parse_json(raw: bytes) -> object:
@@ -130,8 +130,8 @@ def parse_json(raw: bytes) -> object:
     Raises:
         RequestError: ``invalid_json``, or ``validation_error`` for too many values.
     """
-    if bounds.is_too_wide(raw):
-        message = f"the body holds more than {bounds.MAX_BODY_VALUES:,} values"
+    if text.is_too_wide(raw):
+        message = f"the body holds more than {text.MAX_BODY_VALUES:,} values"
         raise RequestError("validation_error", message, reason="too_many_values")
     try:
         value: object = json.loads(

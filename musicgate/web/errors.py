@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from musicgate.answers import render_failure, time_text
-from musicgate.bounds import MAX_MESSAGE_CHARS, and_more, cut_text
 from musicgate.errors import (
     AllCandidatesFailedError,
     GatewayClosedError,
@@ -24,7 +22,9 @@ from musicgate.errors import (
     Violation,
 )
 from musicgate.model import Attribution, FailureClass
-from musicgate.wire import write_json
+from musicgate.plugin import write_json
+from musicgate.text import MAX_MESSAGE_CHARS, and_more, cut_text
+from musicgate.views import render_failure, time_text
 
 if TYPE_CHECKING:
     from musicgate.model import Failure, Job

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
+from musicgate.plugin import write_json
 from musicgate.web.middleware import CORS
-from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from musicgate.web.auth import Accounts
     from musicgate.web.capacity import Capacity
     from musicgate.web.job_view import JobView
-    from musicgate.web.patience import Patience
+    from musicgate.web.time_limits import Patience
 
 _log = logging.getLogger(__name__)
 #: Seconds of silence after which a comment shows that the connection lives.
@@ -118,7 +118,7 @@ class EventRoutes:
         if event.kind is EventKind.SETTLED and job is not None:
             # Only here: an earlier event would show a job that is further than it says. And as it was then, without what an attempt
             # has learned since: an event never changes.
-            body["job"] = self._view.render(request, lifecycle.as_settled(job))
+            body["job"] = self._view.render(request, jobs.as_settled(job))
         return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + write_json(body) + b"\n\n"
 
     async def _has_more(self, job: Job, after: int) -> bool:

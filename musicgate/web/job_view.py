@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from musicgate.answers import render_job
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
-from musicgate.lifecycle import next_look_s
-from musicgate.links import audio_links
+from musicgate.jobs import next_poll_s
+from musicgate.plugin import write_json
+from musicgate.views import audio_links, render_job
 from musicgate.web.conditions import Conditions
-from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
     from musicgate.settings import Account
     from musicgate.web.capacity import Capacity
-    from musicgate.web.patience import Patience
+    from musicgate.web.time_limits import Patience
 
 _log = logging.getLogger(__name__)
 _NATIVE_AND_OURS_MAX_CHARS = 512
@@ -93,10 +92,10 @@ class JobView:
     ) -> web.Response:
         """An answer about one job."""
         more = {**_validators(job), **(headers or {})}
-        live = self._gateway.context.live(job)
-        if not job.state.is_final and live is not None:
+        installed = self._gateway.context.installed(job)
+        if not job.state.is_final and installed is not None:
             context = self._gateway.context
-            pause_s = next_look_s(job, live.provider.poll, context.clock.now(), context.speed)
+            pause_s = next_poll_s(job, installed.provider.poll, context.clock.now(), context.speed)
             more["Retry-After"] = str(max(1, math.ceil(pause_s)))
         return respond_json(answer, more)
 

@@ -12,14 +12,18 @@ from typing import TYPE_CHECKING
 import attrs
 from aiohttp import web
 
-from musicgate.answers import render_job
-from musicgate.bounds import MAX_PAGE_BYTES
+from musicgate.aio import offload
 from musicgate.errors import RequestError
-from musicgate.gateway.apart import apart
-from musicgate.masking import Masker
-from musicgate.model import Job, JobQuery, JobState, Track
+from musicgate.model import (
+    Job,
+    JobQuery,
+    JobState,
+    Track,
+)
+from musicgate.plugin import write_json
+from musicgate.text import MAX_PAGE_BYTES, Masker
+from musicgate.views import render_job
 from musicgate.web.job_view import VARY, check_conditions
-from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
@@ -61,7 +65,7 @@ class JobRoutes:
         )
         page = await self._gateway.list_jobs(query, account=account.name)
         render = functools.partial(self._body, page, self._view.audio_url(request), self._gateway.masker)
-        body = await apart(
+        body = await offload(
             functools.partial(render, has_more=await self._has_more(page, query, account)), is_large=True
         )
         headers = {"Cache-Control": "private, no-cache", "Vary": VARY}

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
-    from musicgate.gateway.supervisor import Supervisor
+    from musicgate.engine import Supervisor
     from musicgate.settings import ServerSettings
 
 _log = logging.getLogger(__name__)

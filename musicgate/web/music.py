@@ -7,11 +7,16 @@ from typing import TYPE_CHECKING, cast
 
 from aiohttp import web
 
-from musicgate import answers, catalogue
+from musicgate import views
 from musicgate.errors import RequestError
-from musicgate.gateway.dry_run import render_plan
-from musicgate.gateway.idempotency import read_key
-from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
+from musicgate.gateway import read_key
+from musicgate.model import (
+    AttemptOutcome,
+    FailureClass,
+    Job,
+    JobState,
+)
+from musicgate.views import render_plan
 from musicgate.web.body import apart_for, read_body, read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.job_view import check_conditions, missing_id, respond_json
@@ -66,7 +71,7 @@ class MusicRoutes:
                 return await self._create(request, account)
         finally:
             context = self._gateway.context
-            request[EXTRA_HEADERS] = context.admission.headers(account.name, context.clock.steady())
+            request[EXTRA_HEADERS] = context.quota.headers(account.name, context.clock.steady())
 
     async def _create(self, request: web.Request, account: Account) -> web.Response:
         started = time.perf_counter()
@@ -100,7 +105,7 @@ class MusicRoutes:
             response = failure_response(generation_id, refusal, job)
             response.headers.update(headers)
             return response
-        answer = answers.render_created(job, self._view.audio_url(request), self._gateway.masker(job))
+        answer = views.render_created(job, self._view.audio_url(request), self._gateway.masker(job))
         answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
         if explain and job.routing is not None:
             answer["meta"] = {**cast("dict[str, object]", answer["meta"]), "routing": job.routing}
@@ -111,7 +116,11 @@ class MusicRoutes:
         account = self._accounts.identify(request)
         preferences = read_preferences(request)
         job = await self._view.find(request, account)
-        if not job.state.is_final and job.delivered_at is None and self._gateway.context.live(job) is None:
+        if (
+            not job.state.is_final
+            and job.delivered_at is None
+            and self._gateway.context.installed(job) is None
+        ):
             message = f"nobody can be asked about this job: the plugin {job.plugin} is gone or switched off"
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
         with self._view.waiting(account, None if job.state.is_final else preferences.wait_s):
@@ -140,16 +149,18 @@ class MusicRoutes:
         """``GET /v1/music/models``: every model, with who offers it."""
         self._accounts.identify(request)
         by_model: dict[str, list[tuple[Provider, Offer, bool]]] = {}
-        for live in self._gateway.context.providers.values():
-            for offer in live.provider.offers:
-                by_model.setdefault(offer.model, []).append((live.provider, offer, live.key is not None))
+        for installed in self._gateway.context.providers.values():
+            for offer in installed.provider.offers:
+                by_model.setdefault(offer.model, []).append(
+                    (installed.provider, offer, installed.key is not None)
+                )
         data = [
             {
                 "id": model,
                 "object": "model",
                 "aliases": sorted({alias for _, offer, _ in offers for alias in offer.aliases}),
                 "offers": [
-                    catalogue.render_offer(provider, offer, has_key=has_key)
+                    views.render_offer(provider, offer, has_key=has_key)
                     for provider, offer, has_key in offers
                 ],
             }
@@ -161,17 +172,18 @@ class MusicRoutes:
         """``GET /v1/music/providers``: who can be asked."""
         self._accounts.identify(request)
         live_ones = sorted(
-            self._gateway.context.providers.values(), key=lambda live: (live.provider.priority, live.name)
+            self._gateway.context.providers.values(),
+            key=lambda installed: (installed.provider.priority, installed.name),
         )
-        now = self._gateway.context.clock.now()
+        now = self._gateway.context.clock.steady()
         data = [
-            catalogue.render_provider(
-                live.provider,
-                has_key=live.key is not None,
-                health=live.health.report(now),
-                waiting=live.create_queue.waiting,
+            views.render_provider(
+                installed.provider,
+                has_key=installed.key is not None,
+                health=self._gateway.context.health[installed.name].report(now),
+                waiting=self._gateway.context.create_queues[installed.name].waiting,
             )
-            for live in live_ones
+            for installed in live_ones
         ]
         return respond_json({"object": "list", "data": data})
 

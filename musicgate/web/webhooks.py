@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from musicgate.answers import render_delivery
 from musicgate.errors import RequestError
+from musicgate.plugin import write_json
+from musicgate.views import render_delivery
 from musicgate.web.body import parse_json, read_body
-from musicgate.wire import write_json
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway

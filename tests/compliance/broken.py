@@ -6,11 +6,23 @@ from typing import Any
 
 import attrs
 
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator, EmulatorOptions
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import CallbackClaim, Step, Translation
-from musicgate.model import Job, JobUpdate, MusicRequest, Offer, Provider, ProviderSettings
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.model import (
+    Job,
+    JobUpdate,
+    MusicRequest,
+    Offer,
+    Provider,
+    ProviderSettings,
+)
+from musicgate.plugin.emulator import (
+    EmulatedAnswer,
+    EmulatedCallback,
+    Emulator,
+    EmulatorOptions,
+)
+from musicgate.plugin.hooks import CallbackClaim, Step, Translation
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.compliance import tiny_plugin
 from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, PROVIDER, tiny
 from tests.compliance.tiny_vendor import TinyVendor

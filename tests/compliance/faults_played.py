@@ -7,14 +7,11 @@ from typing import Any
 
 import attrs
 
-from musicgate.emulation import EmulatedAnswer, EmulatorOptions
-from musicgate.hookspecs import Step
-from musicgate.model import (
-    FailureClass,
-    JobUpdate,
-)
-from musicgate.testing.tones import AudioFormat, Container, song
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.model import FailureClass, JobUpdate
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.compliance import broken
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import tiny

@@ -8,7 +8,6 @@ from typing import Any
 import attrs
 
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import CallbackClaim, Step
 from musicgate.model import (
     Doubt,
     Failure,
@@ -18,8 +17,9 @@ from musicgate.model import (
     NativeTrack,
     ProviderSettings,
 )
+from musicgate.plugin.hooks import CallbackClaim, Step
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from musicgate.testing.compliance.probes import HTML
-from musicgate.wire import HttpRequest, HttpResponse
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import tiny

@@ -14,7 +14,6 @@ from typing import Any
 import attrs
 
 from musicgate.errors import RequestError
-from musicgate.hookspecs import CallbackClaim, Step
 from musicgate.model import (
     Ability,
     Job,
@@ -23,8 +22,9 @@ from musicgate.model import (
     ProviderSettings,
     Timeouts,
 )
+from musicgate.plugin.hooks import CallbackClaim, Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.rehearsal import CALLBACK_URL
-from musicgate.wire import HttpResponse
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, tiny

@@ -10,10 +10,17 @@ from urllib.parse import urlencode
 import attrs
 import pytest
 
-from musicgate import lifecycle
+from musicgate import jobs
 from musicgate.errors import RequestError
-from musicgate.hookspecs import Translation
-from musicgate.model import Job, JobState, MusicRequest, Timeouts, Track
+from musicgate.model import (
+    Job,
+    JobState,
+    MusicRequest,
+    Timeouts,
+    Track,
+)
+from musicgate.plugin.hooks import Translation
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from musicgate.testing.compliance import (
     CHECKS,
     Outcome,
@@ -26,7 +33,6 @@ from musicgate.testing.compliance import (
 )
 from musicgate.testing.compliance.checks_life import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
-from musicgate.wire import HttpRequest, HttpResponse
 from tests.compliance.broken import declares, translates
 from tests.compliance.tiny_plugin import PROVIDER, not_applied, tiny
 
@@ -244,7 +250,7 @@ def test_a_life_cycle_that_breaks_its_table_is_caught(
 ) -> None:
     subject = Subject.of_module(tiny())
     assert subject.walk.job.delivered_at
-    monkeypatch.setattr(lifecycle, "apply", apply)
+    monkeypatch.setattr(jobs, "apply", apply)
     with pytest.raises(AssertionError, match=says):
         check_any_sequence_of_answers(subject)
 

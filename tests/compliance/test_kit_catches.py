@@ -3,7 +3,14 @@ from pathlib import Path
 
 import pytest
 
-from musicgate.testing.compliance import CHECKS, Outcome, Subject, name_of, run_check, run_checks
+from musicgate.testing.compliance import (
+    CHECKS,
+    Outcome,
+    Subject,
+    name_of,
+    run_check,
+    run_checks,
+)
 from tests.compliance import faults_declared, faults_played, faults_reading, faults_sending
 from tests.compliance.fault import Fault
 from tests.compliance.tiny_plugin import tiny

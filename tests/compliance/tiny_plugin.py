@@ -7,10 +7,7 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import quote
 
-from musicgate import reading
-from musicgate.emulation import Emulator, EmulatorOptions
 from musicgate.errors import ProviderError, RequestError
-from musicgate.hookspecs import CallbackClaim, Step, Translation, hookimpl
 from musicgate.model import (
     Ability,
     Failure,
@@ -29,7 +26,15 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
 )
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import lenient
+from musicgate.plugin.emulator import Emulator, EmulatorOptions
+from musicgate.plugin.hooks import (
+    CallbackClaim,
+    Step,
+    Translation,
+    hookimpl,
+)
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.compliance.tiny_vendor import TinyVendor, sign
 
 PROMPT_CHARS = 400
@@ -140,18 +145,18 @@ def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
     if not response.is_success:
         return refused(step, response)
     body = response.json_object()
-    native_id, word = reading.text(body.get("id")), reading.text(body.get("status"))
+    native_id, word = lenient.text(body.get("id")), lenient.text(body.get("status"))
     if native_id is None or word is None:
         failure = Failure(reason=FailureClass.PROTOCOL, message="no id or no status")
         raise ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
     failed = map_status(word) is JobState.FAILED
     said = Failure(
-        reason=FailureClass.UPSTREAM_FAILED, message=reading.text(body.get("reason")) or "it failed"
+        reason=FailureClass.UPSTREAM_FAILED, message=lenient.text(body.get("reason")) or "it failed"
     )
     return JobUpdate(
         native_id=native_id,
         native_status=word,
-        tracks=tuple(track(song) for song in reading.items(body.get("songs"))),
+        tracks=tuple(track(song) for song in lenient.items(body.get("songs"))),
         failure=said if failed else None,
         body=body,
     )
@@ -162,7 +167,7 @@ def refused(step: Step, response: HttpResponse) -> JobUpdate:
     failure = Failure(
         reason=_CLASSES.get(response.status, otherwise),
         message=f"HTTP {response.status}",
-        retry_after_s=reading.retry_after_s(response),
+        retry_after_s=lenient.retry_after_s(response),
     )
     if step is Step.CREATE and response.status < 500:
         return JobUpdate(failure=failure)
@@ -171,10 +176,10 @@ def refused(step: Step, response: HttpResponse) -> JobUpdate:
 
 def track(song: Mapping[str, object]) -> NativeTrack:
     return NativeTrack(
-        native_id=reading.text(song.get("id")),
-        audio_url=reading.url(song.get("url")),
-        duration_s=reading.seconds(song.get("seconds")),
-        title=reading.text(song.get("title")),
+        native_id=lenient.text(song.get("id")),
+        audio_url=lenient.url(song.get("url")),
+        duration_s=lenient.seconds(song.get("seconds")),
+        title=lenient.text(song.get("title")),
     )
 
 
@@ -196,7 +201,7 @@ def parse_callback(
         if not verified:
             return CallbackClaim(verified=False, message="not signed by Tiny, or too old")
     content = HttpResponse(status=200, body=body).json_object()
-    return CallbackClaim(native_id=reading.text(content.get("id")), verified=verified)
+    return CallbackClaim(native_id=lenient.text(content.get("id")), verified=verified)
 
 
 @hookimpl

@@ -8,15 +8,15 @@ from urllib.parse import unquote, urlsplit
 
 import attrs
 
-from musicgate.emulation import (
+from musicgate.emulation.tones import AudioFormat, song
+from musicgate.plugin.emulator import (
     EmulatedAnswer,
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
     switches_in,
 )
-from musicgate.testing.tones import AudioFormat, song
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 
 _WAITS_S, _LASTS_S = 4.0, 20.0
 

@@ -11,7 +11,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgate.plugins import load_plugins
+from musicgate.hosting.discovery import load_plugins
 from tests.crash import books, scenarios
 from tests.crash.campaign import Campaign
 from tests.crash.world import DEADLINE_S, make_world

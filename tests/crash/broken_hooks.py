@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from musicgate import Failure, FailureClass, ProviderError, RequestError, StorageError, hookimpl
+from musicgate import (
+    Failure,
+    FailureClass,
+    ProviderError,
+    RequestError,
+    StorageError,
+    hookimpl,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator

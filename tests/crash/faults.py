@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from musicgate.wire import HttpResponse
+from musicgate.plugin.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import attrs
 
-from musicgate.codec import dump_job
+from musicgate.codec.converter import dump_job
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
 from tests.crash.campaign import all_jobs, number_of, open_jobs, shown
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
     from pathlib import Path
 
+    from musicgate.hosting.discovery import PluginHost
     from musicgate.model import Job
-    from musicgate.plugins import PluginHost
 
 KIE: dict[str, object] = {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}
 APIIN: dict[str, object] = {"model": "suno/v5", "provider": {"only": ["apiin_one"]}}

@@ -21,8 +21,8 @@ import aiohttp
 import attrs
 from aiohttp import web
 
-from musicgate.emulation import EmulatorOptions
-from musicgate.testing.mount import mounted
+from musicgate.emulation.mount import mounted
+from musicgate.plugin.emulator import EmulatorOptions
 from tests.crash.faults import NONSENSE, install_broken_hooks
 from tests.free_port import free_port
 
@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator
-    from musicgate.plugins import PluginHost
-    from musicgate.wire import HttpRequest
+    from musicgate.hosting.discovery import PluginHost
+    from musicgate.plugin.emulator import EmulatedAnswer, EmulatedCallback, Emulator
+    from musicgate.plugin.wire import HttpRequest
 
 KEY = "test-key-not-real"
 WEBHOOK_SECRET = "whsec_dGVzdC1zZWNyZXQtbm90LXJlYWwtMTIzNA=="

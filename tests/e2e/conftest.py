@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from musicgate.breaker import Breaker
-from musicgate.plugins import PluginHost, load_plugins
+from musicgate.engine.breaker import Breaker
+from musicgate.hosting.discovery import PluginHost, load_plugins
 
 pytest.register_assert_rewrite("tests.e2e.house")
 
@@ -42,8 +42,8 @@ def _healthy(request: pytest.FixtureRequest) -> None:
     """Faults that one test plays must not move a vendor behind the others in the next one that shares the house."""
     if "house" in request.fixturenames:
         shared: House = request.getfixturevalue("house")
-        for live in shared.gateway.context.providers.values():
-            live.health._breaker = Breaker()
+        for health in shared.gateway.context.health.values():
+            health._breaker = Breaker()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -25,11 +25,19 @@ from jsonschema import Draft202012Validator
 from referencing import Registry, Resource
 
 import musicgate_schemas
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, Emulator, EmulatorBooks, EmulatorOptions
+from musicgate.emulation.mount import mounted
 from musicgate.gateway import Gateway
-from musicgate.hookspecs import hookimpl
+from musicgate.hosting.discovery import PluginHost, load_plugins
 from musicgate.model import Provider, Secret
-from musicgate.plugins import PluginHost, load_plugins
+from musicgate.plugin.emulator import (
+    EmulatedAnswer,
+    EmulatedCallback,
+    Emulator,
+    EmulatorBooks,
+    EmulatorOptions,
+)
+from musicgate.plugin.hooks import hookimpl
+from musicgate.plugin.wire import HttpRequest
 from musicgate.settings import (
     Account,
     AssetSettings,
@@ -40,9 +48,7 @@ from musicgate.settings import (
     StoreSettings,
     WebhookSettings,
 )
-from musicgate.testing.mount import mounted
 from musicgate.web.serve import serve
-from musicgate.wire import HttpRequest
 from tests.free_port import free_port
 
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")

@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from musicgate.emulation import EmulatorOptions
-from musicgate.testing.mount import mounted
+from musicgate.emulation.mount import mounted
+from musicgate.plugin.emulator import EmulatorOptions
 from tests.e2e.house import RecordedVendor
 from tests.free_port import free_port
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
     from pathlib import Path
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
 
 KEY = "test-key-not-real"
 SPEED = 30.0

@@ -15,13 +15,18 @@ import pytest
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Secret
 from musicgate.model.failure import RULES
-from musicgate.settings import Account, Settings, load_settings, resolve
+from musicgate.settings import (
+    Account,
+    Settings,
+    load_settings,
+    resolve,
+)
 from musicgate.settings.resolve import _PROVIDER_KEYS
 from musicgate.web.app import make_app
 from musicgate.web.errors import STATUS_OF
 
 if TYPE_CHECKING:
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
     from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

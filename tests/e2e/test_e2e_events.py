@@ -125,10 +125,10 @@ async def test_a_song_is_told_from_the_wish_to_the_end(house: House) -> None:
 
 async def test_a_stream_that_is_read_again_after_the_end_says_the_same(house: House) -> None:
     created = (await house.create(wish())).body
-    live = await listen(house, created["id"])
+    installed = await listen(house, created["id"])
     again = await listen(house, created["id"])
-    assert [frame.data for frame in again] == [frame.data for frame in live]
-    states = [frame.body["data"] for frame in live if frame.event == "state"]
+    assert [frame.data for frame in again] == [frame.data for frame in installed]
+    states = [frame.body["data"] for frame in installed if frame.event == "state"]
     assert states[0] == {"from": "queued", "to": "in_progress"}
 
 

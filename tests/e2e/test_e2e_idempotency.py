@@ -18,7 +18,7 @@ from tests.free_port import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
     from tests.e2e.house import House, OpenHouse
     from tests.e2e.test_e2e_crash import Server
 

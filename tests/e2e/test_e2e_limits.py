@@ -21,7 +21,7 @@ from tests.free_port import free_port
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
 
 #: kie's window is half a second, MiniMax's minute three.
 SPEED = 20.0

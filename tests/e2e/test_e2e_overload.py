@@ -19,7 +19,12 @@ import pytest
 
 from musicgate.model import Secret
 from musicgate.settings import Account
-from musicgate.web import audio, jobs, listener, music
+from musicgate.web import (
+    audio,
+    jobs,
+    listener,
+    music,
+)
 from tests.e2e.house import ACCOUNT_KEY, violations
 from tests.e2e.raw import RawAnswer, connect, exchange, read_answer
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, EmulatorBooks
-from musicgate.testing.mount import mounted
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.emulation.mount import mounted
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatedCallback, EmulatorBooks
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.e2e.house import running_house
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
     from tests.e2e.house import House
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 
 from musicgate import verify_webhook
-from musicgate.audio import sniff
+from musicgate.assets.audio import sniff
 from musicgate.model import Secret
 from musicgate.settings import Account
 from tests.e2e.house import ACCOUNT_KEY, House, OpenHouse, running_house
@@ -24,7 +24,7 @@ from tests.webhook_receivers import Receiver, receiving, speaking
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from musicgate.plugins import PluginHost
+    from musicgate.hosting.discovery import PluginHost
     from tests.webhook_receivers import Received
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import attrs
 
-from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.store.sqlite import SqliteJobStore
 from tests.faults.injection import Fault, faults_at
 from tests.faults.stage import Script, play
 

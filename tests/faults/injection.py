@@ -13,7 +13,13 @@ from typing import Any, TypeVar
 
 import attrs
 
-from musicgate import Failure, FailureClass, ProviderError, RequestError, StorageError
+from musicgate import (
+    Failure,
+    FailureClass,
+    ProviderError,
+    RequestError,
+    StorageError,
+)
 
 _T = TypeVar("_T")
 #: Longer than every time-out and every deadline of a play.

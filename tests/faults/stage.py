@@ -23,13 +23,13 @@ import attrs
 import pytest
 
 from musicgate import Job, JobState
-from musicgate.adapters.files import FileAssetStore
-from musicgate.adapters.sqlite import SqliteJobStore
+from musicgate.assets.files import FileAssetStore
 from musicgate.errors import JobNotFoundError, MusicgateError
 from musicgate.gateway import Gateway, facade
+from musicgate.hosting.discovery import PluginHost
 from musicgate.model import AttemptOutcome, JobQuery
-from musicgate.plugins import PluginHost
 from musicgate.settings import FollowSettings, ServerSettings
+from musicgate.store.sqlite import SqliteJobStore
 from tests.fake_vendor import MODEL, START, ScriptedWebhooks, context_of, host_of, settings_for
 from tests.faults.injection import Fault, Faulty, Injector, Kind
 from tests.faults.studio import InjectedVendor, Studio, Task
@@ -145,7 +145,7 @@ class Stage:
                 loop.leave_outside()
 
         @asynccontextmanager
-        async def furnish(settings: Any, host: Any, changed: Any) -> AsyncIterator[Any]:
+        async def open_context(settings: Any, host: Any, changed: Any) -> AsyncIterator[Any]:
             async with SqliteJobStore.open(self.folder / "jobs.db") as store:
                 self.store = store
                 faulty: dict[str, Any] = {
@@ -167,7 +167,7 @@ class Stage:
                 )
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(facade, "furnish", furnish)
+            patch.setattr(facade, "open_context", open_context)
             async with AsyncExitStack() as stack:
                 for attempts_left in (2, 1, 0):
                     try:
@@ -189,10 +189,9 @@ class Stage:
 
     async def _check_closed(self, gate: Gateway) -> None:
         """(d) A closed gateway holds no slot."""
-        for live in gate.context.providers.values():
-            queue = live.create_queue
+        for name, queue in gate.context.create_queues.items():
             if queue.running or queue.waiting:
-                self.find(f"(d) {live.name}: {queue.running} slots taken, {queue.waiting} waiting")
+                self.find(f"(d) {name}: {queue.running} slots taken, {queue.waiting} waiting")
 
     async def request(self, prompt: str, **more: Any) -> Told:
         """Make a create call and note what its caller was told."""
@@ -266,7 +265,7 @@ class Stage:
             self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
         if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
             self.find("(a) a job with two owners")
-        reserved = set(self.gate.context.admission._open)
+        reserved = set(self.gate.context.quota._open)
         if not in_flight._calls and not self._has_steps and reserved != stored:
             self.find(f"(d) {len(reserved)} reservations for {len(stored)} open jobs")
         return len(stored)
@@ -292,9 +291,9 @@ class Stage:
             await self._check_paid(prompt, count)
         for told in self.told:
             await self._check_told(told)
-        admission = self.gate.context.admission
-        if admission.open_jobs:
-            self.find(f"(d) {admission.open_jobs} reservations left")
+        quota = self.gate.context.quota
+        if quota.open_jobs:
+            self.find(f"(d) {quota.open_jobs} reservations left")
 
     async def _check_paid(self, prompt: str, count: int) -> None:
         if count > 1:

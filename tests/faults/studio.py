@@ -13,10 +13,15 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from musicgate import HttpRequest, HttpResponse, Job, hookimpl
-from musicgate.audio import riff_wav
+from musicgate import (
+    HttpRequest,
+    HttpResponse,
+    Job,
+    hookimpl,
+)
+from musicgate.assets.audio import riff_wav
+from musicgate.http.port import Downloaded
 from musicgate.model import ProviderSettings, Timeouts
-from musicgate.ports import Downloaded
 from tests.fake_vendor import FakeVendor, broken_link, lost
 from tests.faults.injection import Injector
 

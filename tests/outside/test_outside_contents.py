@@ -22,9 +22,9 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate": (
         [
-            "musicgate/adapters/migrations/env.py",
+            "musicgate/store/migrations/env.py",
             "musicgate/adapters/migrations/script.py.mako",
-            "musicgate/adapters/migrations/versions/v0001_jobs_and_events.py",
+            "musicgate/store/migrations/versions/v0001_jobs_and_events.py",
             "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
             "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
             "musicgate/testing/loops/cover.jpg",
@@ -60,7 +60,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
 }
 EVERY = sorted(DISTRIBUTIONS)
 #: For people with the source: it makes the loops anew, with tools that users do not have.
-SOURCE_ONLY = {"musicgate/testing/loops/make_loops.py"}
+SOURCE_ONLY = {"musicgate/emulation/loops/make_loops.py"}
 #: What else the top folder of an sdist may hold. hatchling adds .gitignore, which says what it left out.
 SDIST_TOP = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", ".gitignore"}
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from musicgate.audio import AudioKind, sniff
+from musicgate.assets.audio import AudioKind, sniff
 from tests.e2e.house import decoded_s
 from tests.outside.environment import CleanEnvironment
 

@@ -18,7 +18,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.testing.compliance.run import CHECKS, Check, Outcome, Result, name_of, run_check, run_checks
+from musicgate.testing.compliance.run import (
+    CHECKS,
+    Check,
+    Outcome,
+    Result,
+    name_of,
+    run_check,
+    run_checks,
+)
 from musicgate.testing.compliance.subject import Skipped, Subject
 
 if TYPE_CHECKING:

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate import lifecycle
+from musicgate import jobs as state_machine
 from musicgate.errors import MusicgateError, ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Failure, FailureClass, Job, JobState, JobUpdate
+from musicgate.model import (
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+)
+from musicgate.plugin import HttpRequest, HttpResponse, Step
 from musicgate.testing.cases import replay
 from musicgate.testing.compliance.probes import (
     EMPTY_TALK,
@@ -19,7 +25,6 @@ from musicgate.testing.compliance.probes import (
 )
 from musicgate.testing.compliance.subject import BASE_URL, Skipped
 from musicgate.testing.compliance.updates import problems_of
-from musicgate.wire import HttpRequest, HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -164,7 +169,7 @@ def check_retry_after(subject: Subject) -> None:
                 failure = _failure_of(read_answer(subject, step, response, job, where))
                 wait_s = failure.retry_after_s if failure else None
                 assert wait_s == 7.0, (
-                    f"{where}: retry_after_s is {wait_s}, not 7.0 (musicgate.reading.retry_after_s)"
+                    f"{where}: retry_after_s is {wait_s}, not 7.0 (musicgate.plugin.lenient.retry_after_s)"
                 )
 
 
@@ -219,5 +224,5 @@ def _is_song(subject: Subject, job: Job, read: Reading) -> bool:
     if not isinstance(read, JobUpdate):
         return False
     mapped = subject.plugin.map_status(read.native_status)
-    after = lifecycle.apply(job, read, mapped, job.updated_at)
+    after = state_machine.apply(job, read, mapped, job.updated_at)
     return after.delivered_at is not None or after.state is JobState.COMPLETED

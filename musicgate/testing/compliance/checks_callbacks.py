@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from musicgate.emulation import EmulatedCallback
 from musicgate.errors import MusicgateError, ProviderError
-from musicgate.hookspecs import CallbackClaim
 from musicgate.model import ProviderSettings, Secret
+from musicgate.plugin import CallbackClaim, EmulatedCallback
 from musicgate.testing.compliance.probes import NONSENSE
 from musicgate.testing.compliance.subject import SECRET_CANARY, Skipped
 from musicgate.testing.rehearsal import START_S

@@ -9,10 +9,17 @@ from urllib.parse import urlsplit
 
 import attrs
 
+from musicgate.codec import SchemaValidator, compose_request_schema
 from musicgate.errors import PluginError
-from musicgate.model import Ability, HeaderAuth, Meter, Offer, PriceRule, Stage
-from musicgate.routing import fold_name
-from musicgate.schema import SchemaValidator, compose_request_schema
+from musicgate.model import (
+    Ability,
+    HeaderAuth,
+    Meter,
+    Offer,
+    PriceRule,
+    Stage,
+)
+from musicgate.planning import fold_name
 from musicgate.testing.compliance.subject import Skipped
 from musicgate.testing.rehearsal import settings_defaults
 

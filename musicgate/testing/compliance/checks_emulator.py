@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.adapters.measure import measure_bytes
-from musicgate.audio import NotAudioError
+from musicgate.assets import NotAudioError, measure_bytes
 from musicgate.errors import ProviderError
-from musicgate.model import FailureClass, Job, JobState, JobUpdate
+from musicgate.model import (
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+)
+from musicgate.plugin import HttpRequest
 from musicgate.testing.compliance.probes import at as value_at
 from musicgate.testing.compliance.probes import parsed, places
 from musicgate.testing.compliance.subject import BASE_URL, Skipped
-from musicgate.wire import HttpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from musicgate.emulation import EmulatedAnswer
+    from musicgate.plugin import EmulatedAnswer
     from musicgate.testing.compliance.subject import Subject
     from musicgate.testing.compliance.walk import Heard, Walk
 
@@ -34,7 +38,7 @@ def check_emulator_is_there(subject: Subject) -> None:
         for name in ("answer", "due_callbacks", "callback_answered", "books")
         if not hasattr(emulator, name)
     ]
-    assert not missing, f"the emulator has no {', '.join(missing)} (musicgate.emulation.Emulator)"
+    assert not missing, f"the emulator has no {', '.join(missing)} (musicgate.plugin.emulator.Emulator)"
 
 
 def check_emulated_song_plays(subject: Subject) -> None:

@@ -12,11 +12,19 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from musicgate import answers, codec, lifecycle
+from musicgate import codec, views
+from musicgate import jobs as state_machine
+from musicgate.codec import SchemaValidator, bundle
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Asset, DebugOptions, Job, JobState, JobUpdate, Usage
-from musicgate.schema import SchemaValidator, bundle
+from musicgate.model import (
+    Asset,
+    DebugOptions,
+    Job,
+    JobState,
+    JobUpdate,
+    Usage,
+)
+from musicgate.plugin import HttpResponse, Step
 from musicgate.testing.compliance.checks_answers import good_answers, jobs, read_answer
 from musicgate.testing.compliance.probes import (
     EMPTY_TALK,
@@ -29,7 +37,6 @@ from musicgate.testing.compliance.probes import (
 )
 from musicgate.testing.compliance.probes import at as value_at
 from musicgate.testing.compliance.subject import Skipped
-from musicgate.wire import HttpResponse
 
 #: An answer, the seconds before it, which place of it is changed (None = none), and to what.
 _Move = tuple[tuple[Step, HttpResponse], float, int | None, Any]
@@ -115,7 +122,7 @@ def check_jobs_fit_the_schema(subject: Subject) -> None:
     validator = _job_validator()
     for what, job in _jobs_with_updates(subject):
         for shown in (job, _settled(job)):
-            rendered = answers.render_job(
+            rendered = views.render_job(
                 shown, lambda _job, track: f"https://gate.example/audio/{track.index}"
             )
             broken = validator.violations(json.loads(json.dumps(rendered, default=dict)))
@@ -171,14 +178,14 @@ def _moved(subject: Subject, before: Job, step: Step, response: HttpResponse, no
         update = subject.plugin.parse(step, response, before, subject.settings)
         if not isinstance(update, JobUpdate):
             return before
-        after = lifecycle.apply(before, update, subject.plugin.map_status(update.native_status), now)
+        after = state_machine.apply(before, update, subject.plugin.map_status(update.native_status), now)
     except ProviderError:
         return before
     except Exception as exc:
         shown = f"{response.body[:200]!r} with HTTP {response.status} at step {step}"
         said = f"{type(exc).__name__}: {exc}"
         raise AssertionError(f"{shown} gives an update that the life cycle breaks on: {said}") from exc
-    allowed = lifecycle.TRANSITIONS[before.state] | {before.state}
+    allowed = state_machine.TRANSITIONS[before.state] | {before.state}
     assert after.state in allowed, f"{step} moved a job from {before.state} to {after.state}"
     # An attempt may be completed at any time; nothing else of a job that has ended changes.
     changed = attrs.evolve(after, attempts=before.attempts)
@@ -244,7 +251,9 @@ def _jobs_with_updates(subject: Subject) -> list[tuple[str, Job]]:
         if isinstance(update, JobUpdate):
             job = _shown_whole(starts[step], update)
             mapped = subject.plugin.map_status(update.native_status)
-            found.append((what, lifecycle.apply(job, update, mapped, job.updated_at + timedelta(seconds=1))))
+            found.append(
+                (what, state_machine.apply(job, update, mapped, job.updated_at + timedelta(seconds=1)))
+            )
     if not found:
         raise Skipped("no answer of this vendor becomes an update")
     return found
@@ -263,7 +272,7 @@ def _settled(job: Job) -> Job:
     asset = Asset(name="job/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=1_000, duration_s=6.0)
     tracks = [attrs.evolve(track, asset=asset) for track in job.tracks]
     usage = Usage(output_audio_count=max(1, len(tracks)), output_audio_seconds=6.0)
-    return lifecycle.settle(job, tracks, usage, job.updated_at)
+    return state_machine.settle(job, tracks, usage, job.updated_at)
 
 
 def _difference(left: Job, right: Job) -> str:

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from musicgate.codec import SchemaValidator
 from musicgate.errors import RequestError
-from musicgate.hookspecs import Translation
 from musicgate.model import Ability, MusicRequest, Offer
-from musicgate.schema import SchemaValidator
-from musicgate.testing.compliance.fates import APPLIED, UNTOLD, Fate, fate_of, neutral_base, with_field
+from musicgate.plugin import Translation
+from musicgate.testing.compliance.fates import (
+    APPLIED,
+    UNTOLD,
+    Fate,
+    fate_of,
+    neutral_base,
+    with_field,
+)
 from musicgate.testing.compliance.probes import option_values
-from musicgate.testing.compliance.subject import LYRICS, STYLE, TITLE, Skipped
+from musicgate.testing.compliance.subject import (
+    LYRICS,
+    STYLE,
+    TITLE,
+    Skipped,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

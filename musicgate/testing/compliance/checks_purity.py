@@ -5,13 +5,11 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from musicgate.emulation import EmulatorOptions
 from musicgate.errors import MusicgateError
-from musicgate.hookspecs import Step
+from musicgate.plugin import EmulatorOptions, HttpResponse, Step
 from musicgate.testing.compliance.guard import ImpureError, pure, snapshot
 from musicgate.testing.compliance.probes import EMPTY_TALK
 from musicgate.testing.rehearsal import CALLBACK_URL
-from musicgate.wire import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from musicgate.model import Job
+    from musicgate.plugin import HttpRequest
     from musicgate.testing.compliance.subject import Subject
-    from musicgate.wire import HttpRequest
 
 _OTHER_BASE: Final = "https://proxy.example/vendor/v9"
 _URL_CHARS: Final = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")

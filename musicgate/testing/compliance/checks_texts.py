@@ -14,8 +14,8 @@ from musicgate.testing.compliance.probes import parsed, texts
 from musicgate.testing.compliance.subject import PROMPT, Skipped
 
 if TYPE_CHECKING:
+    from musicgate.plugin import HttpRequest
     from musicgate.testing.compliance.subject import Subject
-    from musicgate.wire import HttpRequest
 
 #: Letters outside the basic plane, right-to-left, joined and combined ones: nobody may cut or mangle them.
 _TEXTS: Final = (

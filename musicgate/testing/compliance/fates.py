@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from musicgate.errors import RequestError
-from musicgate.hookspecs import Translation
 from musicgate.model import MusicRequest, Offer, WarningCode
+from musicgate.plugin import Translation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

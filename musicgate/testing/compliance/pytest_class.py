@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from musicgate.emulation import switches_in
+from musicgate.plugin import switches_in
 from musicgate.testing.compliance.run import CHECKS, Check, name_of
 from musicgate.testing.compliance.subject import Skipped, Subject
 

@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, cast
 import attrs
 
 from musicgate.errors import ProviderError, RequestError
-from musicgate.hookspecs import Step, Translation
-from musicgate.model import Job, MusicRequest, Offer, Provider, ProviderSettings, Secret
-from musicgate.plugins import ENTRY_POINT_GROUP, PluginRecord, load_plugins
-from musicgate.provider_plugin import ProviderPlugin
+from musicgate.hosting import ENTRY_POINT_GROUP, PluginRecord, ProviderPlugin, load_plugins
+from musicgate.model import (
+    Job,
+    MusicRequest,
+    Offer,
+    Provider,
+    ProviderSettings,
+    Secret,
+)
+from musicgate.plugin import Step, Translation
 from musicgate.testing.cases import Case, load_cases
 from musicgate.testing.compliance.walk import Heard, Listener, Walk
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal, settings_defaults

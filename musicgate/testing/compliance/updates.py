@@ -5,7 +5,12 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from musicgate.model import Failure, JobState, NativeTrack, OptionWarning
+from musicgate.model import (
+    Failure,
+    JobState,
+    NativeTrack,
+    OptionWarning,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

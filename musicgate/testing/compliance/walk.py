@@ -7,11 +7,10 @@ import copy
 import attrs
 
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, Translation
+from musicgate.hosting import ProviderPlugin
 from musicgate.model import Job, JobUpdate, ProviderSettings
-from musicgate.provider_plugin import ProviderPlugin
+from musicgate.plugin import HttpRequest, HttpResponse, Step, Translation
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpRequest, HttpResponse
 
 
 @attrs.frozen(kw_only=True)

@@ -8,11 +8,11 @@ import pytest
 
 import musicgate_apiin_one
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
 from musicgate.model import FailureClass, JobState, JobUpdate
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpResponse
 from musicgate_apiin_one import feed, read, refusal
 
 CASES = load_cases(Path(__file__).parent / "cases")

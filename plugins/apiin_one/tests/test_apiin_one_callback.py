@@ -7,8 +7,8 @@ import pytest
 
 import musicgate_apiin_one
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import CallbackClaim
 from musicgate.model import FailureClass
+from musicgate.plugin.hooks import CallbackClaim
 from musicgate.testing.rehearsal import Rehearsal
 
 REHEARSAL = Rehearsal("apiin_one", musicgate_apiin_one)

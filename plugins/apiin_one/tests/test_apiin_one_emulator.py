@@ -7,12 +7,17 @@ from typing import Any
 import pytest
 
 import musicgate_apiin_one
-from musicgate import audio
-from musicgate.emulation import EmulatedAnswer, EmulatorOptions
+from musicgate.assets import audio
 from musicgate.errors import ConfigError, ProviderError
-from musicgate.model import FailureClass, Job, JobState, MusicRequest
+from musicgate.model import (
+    FailureClass,
+    Job,
+    JobState,
+    MusicRequest,
+)
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
+from musicgate.plugin.wire import HttpRequest
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpRequest
 from musicgate_apiin_one.emulator_server import ApiinEmulator
 from musicgate_apiin_one.emulator_switches import SWITCHES
 

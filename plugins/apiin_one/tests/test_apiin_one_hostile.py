@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 import musicgate_apiin_one
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
 from musicgate.model import JobState, JobUpdate, MusicRequest
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpResponse
 
 REHEARSAL = Rehearsal("apiin_one", musicgate_apiin_one)
 JOB = REHEARSAL.create(MusicRequest(model="suno/v4.5", prompt="rain"))

@@ -7,10 +7,15 @@ import attrs
 import pytest
 
 import musicgate_apiin_one
-from musicgate import routing
 from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation
-from musicgate.model import Ability, Job, MusicRequest, WarningCode
+from musicgate.model import (
+    Ability,
+    Job,
+    MusicRequest,
+    WarningCode,
+)
+from musicgate.planning import routing
+from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal
 from musicgate_apiin_one import naming
 

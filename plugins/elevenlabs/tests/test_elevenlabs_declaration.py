@@ -6,8 +6,13 @@ import pytest
 
 import musicgate_elevenlabs
 import musicgate_schemas
-from musicgate.model import Ability, HeaderAuth, Meter, PriceRule
-from musicgate.routing import find_offer, names_of
+from musicgate.model import (
+    Ability,
+    HeaderAuth,
+    Meter,
+    PriceRule,
+)
+from musicgate.planning.routing import find_offer, names_of
 from musicgate.testing.rehearsal import Rehearsal, settings_defaults
 from musicgate_elevenlabs.declaration import provider
 

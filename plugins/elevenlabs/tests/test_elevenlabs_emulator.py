@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgate.adapters.measure import measure_bytes
-from musicgate.audio import AudioKind
-from musicgate.emulation import EmulatedAnswer, EmulatorOptions
-from musicgate.wire import HttpRequest
+from musicgate.assets.audio import AudioKind
+from musicgate.assets.measure import measure_bytes
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
+from musicgate.plugin.wire import HttpRequest
 from musicgate_elevenlabs import formats
 from musicgate_elevenlabs.emulator_call import SWITCHES
 from musicgate_elevenlabs.emulator_routes import ElevenLabsEmulator

@@ -4,10 +4,10 @@ import struct
 
 import pytest
 
-from musicgate.adapters.measure import measure_bytes
-from musicgate.audio import AudioKind
+from musicgate.assets.audio import AudioKind
+from musicgate.assets.measure import measure_bytes
+from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.model import MusicRequest
-from musicgate.testing.tones import AudioFormat, Container, song
 from musicgate_elevenlabs import formats
 from musicgate_elevenlabs.formats import Codec, OutputFormat
 

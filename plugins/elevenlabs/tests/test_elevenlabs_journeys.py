@@ -5,10 +5,15 @@ from typing import Any
 import pytest
 
 import musicgate_elevenlabs
-from musicgate.audio import sniff
+from musicgate.assets.audio import sniff
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Job, JobState, JobUpdate, MusicRequest
+from musicgate.model import (
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+)
+from musicgate.plugin.hooks import Step
 from musicgate.testing.rehearsal import Rehearsal
 
 DETAILED: dict[str, Any] = {"with_timestamps": True}

@@ -10,14 +10,22 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import musicgate_elevenlabs
-from musicgate.adapters.measure import measure_bytes
+from musicgate.assets.measure import measure_bytes
+from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Attempt, AttemptOutcome, FailureClass, Job, JobState, JobUpdate, MusicRequest
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    FailureClass,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+)
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.testing.tones import AudioFormat, Container, song
-from musicgate.wire import HttpResponse
 from musicgate_elevenlabs import map_status
 
 STAGE = Rehearsal("elevenlabs", musicgate_elevenlabs)

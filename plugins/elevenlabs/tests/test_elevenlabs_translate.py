@@ -8,8 +8,8 @@ import pytest
 
 import musicgate_elevenlabs
 from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation
 from musicgate.model import MusicRequest
+from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import Rehearsal
 
 V1_PLAN: dict[str, Any] = {

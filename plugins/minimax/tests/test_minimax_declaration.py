@@ -7,7 +7,7 @@ import pytest
 import musicgate_minimax
 import musicgate_schemas
 from musicgate.model import Ability, Meter
-from musicgate.routing import find_offer
+from musicgate.planning.routing import find_offer
 from musicgate.testing.rehearsal import Rehearsal
 
 PROVIDER = Rehearsal("minimax", musicgate_minimax).provider

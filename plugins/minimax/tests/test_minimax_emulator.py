@@ -9,13 +9,18 @@ import attrs
 import pytest
 
 import musicgate_minimax
-from musicgate.audio import AudioKind, sniff
-from musicgate.emulation import EmulatedAnswer, EmulatorOptions
+from musicgate.assets.audio import AudioKind, sniff
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Job, JobState, JobUpdate, MusicRequest
+from musicgate.model import (
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+)
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpRequest
 from musicgate.testing.rehearsal import START_S, Rehearsal
-from musicgate.wire import HttpRequest
 from musicgate_minimax.emulation import MiniMaxEmulator
 from musicgate_minimax.emulation_answers import SWITCHES
 

@@ -13,11 +13,17 @@ from hypothesis import strategies as st
 
 import musicgate_minimax
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
-from musicgate.model import Failure, FailureClass, JobState, JobUpdate, MusicRequest
+from musicgate.model import (
+    Failure,
+    FailureClass,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+)
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpResponse
 
 STAGE = Rehearsal("minimax", musicgate_minimax)
 CASES = load_cases(Path(__file__).parent / "cases")

@@ -8,9 +8,9 @@ import pytest
 import musicgate_minimax
 import musicgate_schemas
 from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation
 from musicgate.model import MusicRequest
-from musicgate.routing import find_offer
+from musicgate.planning.routing import find_offer
+from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate_minimax.translate import KNOWN_KEYS
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 import musicgate_suno_kie
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import CallbackClaim
 from musicgate.model import ProviderSettings, Secret
+from musicgate.plugin.hooks import CallbackClaim
 
 SECRET = "test-secret-not-real"
 NOW = 1_790_000_000.0

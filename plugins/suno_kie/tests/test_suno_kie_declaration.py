@@ -8,7 +8,12 @@ import pytest
 
 import musicgate_schemas
 import musicgate_suno_kie
-from musicgate.model import Ability, JsonObject, Meter, ProviderSettings
+from musicgate.model import (
+    Ability,
+    JsonObject,
+    Meter,
+    ProviderSettings,
+)
 from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, Dialect, dialect_of
 
 

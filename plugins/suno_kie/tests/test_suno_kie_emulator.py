@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 import musicgate_suno_kie
-from musicgate.emulation import EmulatedAnswer, EmulatorOptions
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 from musicgate_suno_kie.emulator_service import SunoEmulator
 from musicgate_suno_kie.emulator_switches import SWITCHES, Switches
 

@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 import musicgate_suno_kie
 from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step
 from musicgate.model import (
     Attempt,
     AttemptOutcome,
@@ -27,9 +26,10 @@ from musicgate.model import (
     ProviderSettings,
     Track,
 )
+from musicgate.plugin.hooks import Step
+from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpResponse
 from musicgate_suno_kie.codes import failure_of, failure_of_http, failure_of_job
 from musicgate_suno_kie.declaration import Flavour
 from musicgate_suno_kie.read import map_status

@@ -8,11 +8,17 @@ import attrs
 import pytest
 
 import musicgate_suno_kie
-from musicgate import lifecycle
 from musicgate.errors import ProviderError
-from musicgate.model import AttemptOutcome, Job, JobState, JobUpdate, MusicRequest
+from musicgate.jobs import lifecycle
+from musicgate.model import (
+    AttemptOutcome,
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+)
+from musicgate.plugin.wire import HttpRequest
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate.wire import HttpRequest
 
 IDEA = MusicRequest(model="suno/v5", prompt="Warm jazz trio with brushed drums")
 MARKET = attrs.evolve(IDEA, model="suno/v6")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 import musicgate_suno_kie
 from musicgate.errors import RequestError
-from musicgate.hookspecs import Translation
 from musicgate.model import MusicRequest, ProviderSettings
+from musicgate.plugin.hooks import Translation
 from musicgate_suno_kie.declaration import PROVIDER
 from musicgate_suno_kie.modes import utf16_units
 

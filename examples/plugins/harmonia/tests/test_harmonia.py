@@ -7,10 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from musicgate.emulation import EmulatorOptions
 from musicgate.errors import ProviderError, RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Step
-from musicgate.model import FailureClass, JobState, MusicRequest, ProviderSettings, Secret
+from musicgate.model import (
+    FailureClass,
+    JobState,
+    MusicRequest,
+    ProviderSettings,
+    Secret,
+)
+from musicgate.plugin.emulator import EmulatorOptions
+from musicgate.plugin.hooks import Step
 from musicgate.testing.compliance import ProviderCompliance
 from musicgate.testing.rehearsal import CALLBACK_URL, START_S, Rehearsal
 

@@ -9,8 +9,20 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import Failure, FailureClass, Job, JobState, MusicRequest
-from musicgate.model import Attempt, AttemptOutcome, Meter, PriceLine, Usage
+from musicgate import (
+    Failure,
+    FailureClass,
+    Job,
+    JobState,
+    MusicRequest,
+)
+from musicgate.model import (
+    Attempt,
+    AttemptOutcome,
+    Meter,
+    PriceLine,
+    Usage,
+)
 from musicgate_job_ledger import JobLedger, ledger_line, plugin
 
 CREATED_AT = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)

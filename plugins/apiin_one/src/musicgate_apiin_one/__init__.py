@@ -3,7 +3,12 @@
 from musicgate_apiin_one.callback import parse_callback
 from musicgate_apiin_one.declaration import HOOK_API, provider
 from musicgate_apiin_one.emulator_server import emulator
-from musicgate_apiin_one.read import cancel_request, map_status, parse_response, poll_request
+from musicgate_apiin_one.read import (
+    cancel_request,
+    map_status,
+    parse_response,
+    poll_request,
+)
 from musicgate_apiin_one.translate import translate_request
 
 __all__ = [

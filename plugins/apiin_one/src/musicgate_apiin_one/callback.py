@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.hookspecs import CallbackClaim, hookimpl
-from musicgate.wire import HttpResponse
+from musicgate.plugin import CallbackClaim, HttpResponse, hookimpl
 from musicgate_apiin_one import feed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.model import ProviderSettings
+    from musicgate.plugin import ProviderSettings
 
 
 @hookimpl

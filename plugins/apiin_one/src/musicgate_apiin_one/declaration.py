@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 import musicgate_schemas
-from musicgate.hookspecs import hookimpl
-from musicgate.model import Ability, JsonObject, Limits, Offer, PollSchedule, Provider, Timeouts
-from musicgate_apiin_one.naming import DESCRIPTION_MAX, MODELS, Generation, SunoModel
+from musicgate.plugin import (
+    Ability,
+    JsonObject,
+    Limits,
+    Offer,
+    PollSchedule,
+    Provider,
+    Timeouts,
+    hookimpl,
+)
+from musicgate_apiin_one.naming import (
+    DESCRIPTION_MAX,
+    MODELS,
+    Generation,
+    SunoModel,
+)
 
 #: The version of the hooks that this plugin was built for.
 HOOK_API = 1

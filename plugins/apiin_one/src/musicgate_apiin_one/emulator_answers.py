@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.emulation import EmulatedAnswer
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import HttpRequest, HttpResponse
 from musicgate_apiin_one.emulator_task import Stage, Task, iso
 
 if TYPE_CHECKING:
-    from musicgate.model import JsonObject, JsonValue
+    from musicgate.plugin import JsonObject, JsonValue
     from musicgate_apiin_one.emulator_switches import Chosen
 
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24. ASSUMED: the words of 403, 429 and 5xx.

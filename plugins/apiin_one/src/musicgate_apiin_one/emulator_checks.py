@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from musicgate_apiin_one.naming import DESCRIPTION_MAX, length
 
 if TYPE_CHECKING:
-    from musicgate.model import JsonObject, JsonValue
+    from musicgate.plugin import JsonObject, JsonValue
 
 #: Credits for one task of two tracks. Source: https://apiin.one model pages, 2026. ASSUMED: the -vip and -pro names cost what V4 costs.
 CREDITS = {

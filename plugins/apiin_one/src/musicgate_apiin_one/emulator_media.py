@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.emulation import EmulatedAnswer
-from musicgate.testing import tones
-from musicgate.wire import HttpResponse
+from musicgate.emulation import AudioFormat, Container, EmulatedAnswer, cover_png, song
+from musicgate.plugin import HttpResponse
 
 if TYPE_CHECKING:
     from musicgate_apiin_one.emulator_task import Task
@@ -36,7 +35,7 @@ def serve_audio(task: Task, index: int, *, is_done: bool, fetches: int) -> Emula
     if fault == "empty":
         return _file(200, "audio/mpeg", b"")
     length_s = task.song_s(index) if is_done else task.song_s(index) / 3
-    audio = tones.song(tones.AudioFormat(container=tones.Container.MP3), length_s, seed=task.dice(index))
+    audio = song(AudioFormat(container=Container.MP3), length_s, seed=task.dice(index))
     answer = _file(200, "audio/mpeg", audio)
     if fault == "cut":
         return EmulatedAnswer(response=answer.response, cut_after_bytes=len(audio) // 2)
@@ -47,7 +46,7 @@ def serve_audio(task: Task, index: int, *, is_done: bool, fetches: int) -> Emula
 
 def serve_cover(task: Task) -> EmulatedAnswer:
     """The picture of a song."""
-    return _file(200, "image/png", tones.cover_png(task.title()))
+    return _file(200, "image/png", cover_png(task.title()))
 
 
 def _file(status: int, content_type: str, content: bytes) -> EmulatedAnswer:

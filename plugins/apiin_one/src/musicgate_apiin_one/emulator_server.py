@@ -14,8 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, EmulatorBooks, switches_in
-from musicgate.hookspecs import hookimpl
+from musicgate.emulation import (
+    EmulatedAnswer,
+    EmulatedCallback,
+    EmulatorBooks,
+    switches_in,
+)
+from musicgate.plugin import hookimpl
 from musicgate_apiin_one import emulator_answers, emulator_checks
 from musicgate_apiin_one.emulator_answers import error
 from musicgate_apiin_one.emulator_switches import Chosen, chosen
@@ -25,8 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from musicgate.emulation import Emulator, EmulatorOptions
-    from musicgate.model import JsonValue
-    from musicgate.wire import HttpRequest
+    from musicgate.plugin import HttpRequest, JsonValue
 
 CREATE_ROUTE = "POST /api/v1/audio/music"
 FEED_ROUTE = "GET /api/v1/audio/music/feed"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.errors import ConfigError
+from musicgate.plugin import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from musicgate.model import JsonObject, JsonValue
+    from musicgate.plugin import JsonObject, JsonValue
     from musicgate_apiin_one.emulator_switches import Chosen
 
 TRACKS = 2

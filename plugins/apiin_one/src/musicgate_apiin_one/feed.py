@@ -8,14 +8,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate import reading
-from musicgate.model import Failure, FailureClass, JobState, JobUpdate, NativeTrack
+from musicgate.plugin import (
+    Failure,
+    FailureClass,
+    JobState,
+    JobUpdate,
+    NativeTrack,
+    lenient,
+)
 from musicgate_apiin_one.refusal import NATIVE_MESSAGE_CHARS, is_moderation, message_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from musicgate.model import JsonValue
+    from musicgate.plugin import JsonValue
 
 #: Words that end a job (ASSUMED: the page documents no failure).
 FAILED_WORDS = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"})
@@ -48,41 +54,41 @@ _FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
 
 def task_id(body: JsonValue) -> str | None:
     """The task's id in a create answer, whichever of its shapes it has."""
-    return named_task_id(body) or reading.text(reading.mapping(body).get("id"))
+    return named_task_id(body) or lenient.text(lenient.mapping(body).get("id"))
 
 
 def named_task_id(body: JsonValue) -> str | None:
     """The task's id where its key says that it is one: a bare ``id`` may be a track's."""
-    envelope = reading.mapping(body)
-    data = reading.mapping(envelope.get("data"))
+    envelope = lenient.mapping(body)
+    data = lenient.mapping(envelope.get("data"))
     places = (
         *(data.get("task_id"), data.get("taskId")),
         *(envelope.get("task_id"), envelope.get("taskId"), envelope.get("workId")),
         *(data.get("workId"), envelope.get("work_id")),
     )
-    return next((found for found in map(reading.text, places) if found is not None), None)
+    return next((found for found in map(lenient.text, places) if found is not None), None)
 
 
 def overall_word(body: JsonValue) -> str | None:
     """The word for the whole task, as it stands."""
-    envelope = reading.mapping(body)
-    data = reading.mapping(envelope.get("data"))
+    envelope = lenient.mapping(body)
+    data = lenient.mapping(envelope.get("data"))
     places = (data.get("type"), envelope.get("type"), data.get("status"), envelope.get("status"))
-    return next((found for found in map(reading.text, places) if found is not None), None)
+    return next((found for found in map(lenient.text, places) if found is not None), None)
 
 
 def is_feed(body: JsonValue) -> bool:
     """True if the body has the shape of a feed at all."""
-    return isinstance(body, list) or not _FEED_KEYS.isdisjoint(reading.mapping(body))
+    return isinstance(body, list) or not _FEED_KEYS.isdisjoint(lenient.mapping(body))
 
 
 def find_items(body: JsonValue) -> list[Mapping[str, object]]:
     """The items, one per track, wherever they hide; a single object counts as a list of one."""
-    envelope = reading.mapping(body)
+    envelope = lenient.mapping(body)
     inner = envelope.get("data")
-    data = reading.mapping(inner)
+    data = lenient.mapping(inner)
     places = (data.get("response_data"), envelope.get("response_data"), _as_items(inner), _as_items(body))
-    return next((found for found in map(reading.items, places) if found), [])
+    return next((found for found in map(lenient.items, places) if found), [])
 
 
 def read(body: JsonValue) -> JobUpdate:
@@ -103,10 +109,10 @@ def read(body: JsonValue) -> JobUpdate:
 
 def failure(body: JsonValue, items: Sequence[Mapping[str, object]], word: str | None) -> Failure:
     """Why the vendor says that a task failed, in its own words where it gives any."""
-    envelope = reading.mapping(body)
-    data = reading.mapping(envelope.get("data"))
+    envelope = lenient.mapping(body)
+    data = lenient.mapping(envelope.get("data"))
     said = [_failure_text(item) for item in items]
-    said += [_failure_text(data), _failure_text(envelope), reading.text(data.get("error")), message_of(data)]
+    said += [_failure_text(data), _failure_text(envelope), lenient.text(data.get("error")), message_of(data)]
     text = next((words for words in said if words), None)
     if text is None and (message_of(envelope) or "").lower() not in {"success", "ok"}:
         text = message_of(envelope)
@@ -117,7 +123,7 @@ def failure(body: JsonValue, items: Sequence[Mapping[str, object]], word: str | 
 
 def stage_of(items: Sequence[Mapping[str, object]]) -> str | None:
     """The stage word of the first item that has one."""
-    return next((found for item in items if (found := reading.text(item.get("status"))) is not None), None)
+    return next((found for item in items if (found := lenient.text(item.get("status"))) is not None), None)
 
 
 def _as_items(value: JsonValue) -> JsonValue:
@@ -144,16 +150,16 @@ def _has_failed(item: Mapping[str, object]) -> bool:
 
 
 def _is_final(item: Mapping[str, object]) -> bool:
-    remark = (reading.text(item.get("extra_message")) or "").lower()
+    remark = (lenient.text(item.get("extra_message")) or "").lower()
     return _stage(item) in _FINAL_STAGES or remark.startswith(_FINAL_REMARK)
 
 
 def _stage(item: Mapping[str, object]) -> str:
-    return (reading.text(item.get("status")) or "").lower()
+    return (lenient.text(item.get("status")) or "").lower()
 
 
 def _failure_text(item: Mapping[str, object]) -> str | None:
-    text = reading.text(reading.first(item, "fail_message", "error_message"))
+    text = lenient.text(lenient.first(item, "fail_message", "error_message"))
     return text[:NATIVE_MESSAGE_CHARS] if text else None
 
 
@@ -162,24 +168,24 @@ def _link(item: Mapping[str, object]) -> str | None:
 
 
 def _first_url(item: Mapping[str, object], *keys: str) -> str | None:
-    return next((link for key in keys if (link := reading.url(item.get(key))) is not None), None)
+    return next((link for key in keys if (link := lenient.url(item.get(key))) is not None), None)
 
 
 def _track(item: Mapping[str, object], *, is_final: bool) -> NativeTrack:
     """One item. Its link is final audio only when the whole task is done; before that it may be a part, or never end."""
     failed = _has_failed(item)
     link = _link(item)
-    moments = (reading.moment(item.get(key)) for key in ("created_at", "createTime", "timestamp"))
+    moments = (lenient.moment(item.get(key)) for key in ("created_at", "createTime", "timestamp"))
     return NativeTrack(
-        native_id=reading.text(item.get("id")),
+        native_id=lenient.text(item.get("id")),
         audio_url=link if is_final and not failed else None,
         stream_audio_url=None if is_final or failed else link,
         image_url=_first_url(item, "image_url", "image_large_url", "imageUrl"),
-        title=reading.text(item.get("title")),
-        tags=reading.text(item.get("tags")),
-        duration_s=reading.seconds(item.get("duration")),
-        lyrics=reading.text(item.get("prompt")),
-        native_model=reading.text(item.get("model_name")),
+        title=lenient.text(item.get("title")),
+        tags=lenient.text(item.get("tags")),
+        duration_s=lenient.seconds(item.get("duration")),
+        lyrics=lenient.text(item.get("prompt")),
+        native_model=lenient.text(item.get("model_name")),
         created_at=next((found for found in moments if found is not None), None),
         failure_message=(_failure_text(item) or "the vendor reported that this track failed")
         if failed

@@ -11,15 +11,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
-from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, hookimpl
-from musicgate.model import Doubt, Failure, FailureClass, JobState, JobUpdate
-from musicgate.wire import HttpRequest
+from musicgate.plugin import (
+    Doubt,
+    Failure,
+    FailureClass,
+    HttpRequest,
+    JobState,
+    JobUpdate,
+    ProviderError,
+    Step,
+    hookimpl,
+)
 from musicgate_apiin_one import feed, refusal
 
 if TYPE_CHECKING:
-    from musicgate.model import Job, JsonValue, ProviderSettings
-    from musicgate.wire import HttpResponse
+    from musicgate.plugin import HttpResponse, Job, JsonValue, ProviderSettings
 
 FEED_PATH = "/api/v1/audio/music/feed"
 

@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import reading
-from musicgate.model import Failure, FailureClass
+from musicgate.plugin import Failure, FailureClass, lenient
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.model import JsonValue
-    from musicgate.wire import HttpResponse
+    from musicgate.plugin import HttpResponse, JsonValue
 
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the other pages, 2026.
 _CLASS_OF_TYPE = {
@@ -64,7 +62,7 @@ class Refusal:
             message=f"apiin.one: {self.text}" if self.text else f"apiin.one answered with error {self.code}",
             native_code=self.code,
             native_message=self.text,
-            retry_after_s=reading.retry_after_s(response),
+            retry_after_s=lenient.retry_after_s(response),
             http_status=422 if self.code == "422" else None,
         )
 
@@ -76,12 +74,12 @@ def find_refusal(body: JsonValue, status: int) -> Refusal | None:
         body: the parsed body; None where it could not be read.
         status: the HTTP status. It counts only where the body names no error itself: a success needs both.
     """
-    envelope = reading.mapping(body)
+    envelope = lenient.mapping(body)
     error = envelope.get("error")
-    detail = reading.mapping(error)
+    detail = lenient.mapping(error)
     number = _number(detail.get("code"), envelope.get("code"))
     says_error = bool(error.strip() if isinstance(error, str) else error) or not _is_success(number or 200)
-    words = [reading.text(word) for word in (detail.get("type"), detail.get("code"), envelope.get("code"))]
+    words = [lenient.text(word) for word in (detail.get("type"), detail.get("code"), envelope.get("code"))]
     named = _named(*words)
     if named is None and not says_error:
         if _is_success(status):
@@ -89,12 +87,12 @@ def find_refusal(body: JsonValue, status: int) -> Refusal | None:
         number = status
     text = (
         message_of(detail)
-        or (reading.text(error) if isinstance(error, str) else None)
+        or (lenient.text(error) if isinstance(error, str) else None)
         or message_of(envelope)
     )
     if number is None or _is_success(number):
         number = status
-    reason = named or _named(reading.text(envelope.get("type"))) or class_of_number(number)
+    reason = named or _named(lenient.text(envelope.get("type"))) or class_of_number(number)
     if reason is FailureClass.INVALID and is_moderation(text):
         reason = FailureClass.MODERATION
     code = next((word for word in words if word is not None), None) if says_error or named else None
@@ -115,7 +113,7 @@ def is_moderation(text: str | None) -> bool:
 
 def message_of(source: Mapping[str, object]) -> str | None:
     """The words of an envelope or error object, ``message`` or ``msg``, cut to what we keep."""
-    text = reading.text(reading.first(source, "message", "msg"))
+    text = lenient.text(lenient.first(source, "message", "msg"))
     return text[:NATIVE_MESSAGE_CHARS] if text else None
 
 
@@ -126,7 +124,7 @@ def _named(*words: str | None) -> FailureClass | None:
 
 
 def _number(*codes: JsonValue) -> int | None:
-    return next((number for number in map(reading.integer, codes) if number is not None), None)
+    return next((number for number in map(lenient.integer, codes) if number is not None), None)
 
 
 def _is_success(number: int) -> bool:

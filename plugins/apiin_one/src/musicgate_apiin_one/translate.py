@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
+    HttpRequest,
     OptionWarning,
+    RequestError,
+    Translation,
+    UnsupportedOptionError,
     WarningCode,
+    hookimpl,
     is_blank,
 )
-from musicgate.wire import HttpRequest
 from musicgate_apiin_one.declaration import OPTION_BLOCK
 from musicgate_apiin_one.naming import Generation, NativeModel, find_native
 from musicgate_apiin_one.wording import Wish, word
@@ -19,7 +21,13 @@ from musicgate_apiin_one.wording import Wish, word
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.model import JsonObject, JsonValue, MusicRequest, Offer, ProviderSettings
+    from musicgate.plugin import (
+        JsonObject,
+        JsonValue,
+        MusicRequest,
+        Offer,
+        ProviderSettings,
+    )
 
 CREATE_PATH = "/api/v1/audio/music"
 

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.model import (
-    OptionWarning,
-    WarningCode,
-    is_blank,
+from musicgate.plugin import OptionWarning, RequestError, UnsupportedOptionError, WarningCode, is_blank
+from musicgate_apiin_one.naming import (
+    DESCRIPTION_MAX,
+    LYRICS_MAX,
+    TITLE_MAX,
+    length,
 )
-from musicgate_apiin_one.naming import DESCRIPTION_MAX, LYRICS_MAX, TITLE_MAX, length
 
 if TYPE_CHECKING:
-    from musicgate.model import JsonValue, MusicRequest
+    from musicgate.plugin import JsonValue, MusicRequest
 
 # ASSUMED: the page wants a prompt in custom mode and says nothing of instrumentals; this is how Suno's users say "no words".
 INSTRUMENTAL_PROMPT = "[Instrumental]"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.hookspecs import hookimpl
+from musicgate.plugin import hookimpl
 from musicgate_elevenlabs.declaration import provider
 from musicgate_elevenlabs.read import map_status, parse_response
 from musicgate_elevenlabs.translate import translate_request

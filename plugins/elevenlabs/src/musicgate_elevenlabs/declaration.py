@@ -9,8 +9,17 @@ from decimal import Decimal
 from typing import Final
 
 import musicgate_schemas
-from musicgate.hookspecs import hookimpl
-from musicgate.model import Ability, HeaderAuth, Limits, Meter, Offer, PriceRule, Provider, Timeouts
+from musicgate.plugin import (
+    Ability,
+    HeaderAuth,
+    Limits,
+    Meter,
+    Offer,
+    PriceRule,
+    Provider,
+    Timeouts,
+    hookimpl,
+)
 
 BLOCK: Final = "elevenlabs"
 DEFAULT_MODEL: Final = "music_v2"

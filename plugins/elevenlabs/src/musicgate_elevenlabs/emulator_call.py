@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from musicgate.emulation import switches_in
-from musicgate.reading import mapping
-from musicgate.wire import HttpRequest
+from musicgate.plugin import HttpRequest
+from musicgate.plugin.lenient import mapping
 
 #: What can be switched on, globally or by ``[emulate name=value ...]`` in any text of the request.
 SWITCHES: Final[Mapping[str, str]] = {

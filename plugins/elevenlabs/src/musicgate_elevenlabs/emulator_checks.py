@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
-from musicgate.reading import mapping
+from musicgate.plugin.lenient import mapping
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import MAX_PROMPT_CHARS, MAX_SEED
 from musicgate_elevenlabs.emulator_call import (

@@ -14,11 +14,23 @@ from typing import Final
 
 import attrs
 
-from musicgate.emulation import EmulatedAnswer, EmulatedCallback, EmulatorBooks, EmulatorOptions
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.emulation import (
+    EmulatedAnswer,
+    EmulatedCallback,
+    EmulatorBooks,
+    EmulatorOptions,
+)
+from musicgate.plugin import HttpRequest, HttpResponse
 from musicgate_elevenlabs import emulator_checks as checks
 from musicgate_elevenlabs import emulator_songs as songs
-from musicgate_elevenlabs.emulator_call import Call, Refusal, read_call, refuse, refuse_fields, reshape
+from musicgate_elevenlabs.emulator_call import (
+    Call,
+    Refusal,
+    read_call,
+    refuse,
+    refuse_fields,
+    reshape,
+)
 
 #: ASSUMED: 900 credits a minute, charged by the second. Source of the 900: elevenlabs.io/pricing/api, 2026-09.
 CREDITS_PER_S: Final = 15.0
@@ -45,7 +57,7 @@ class _Song:
 
 
 class ElevenLabsEmulator:
-    """A played vendor; see `musicgate.emulation.Emulator`. It has no callbacks."""
+    """A played vendor; see `musicgate.plugin.emulator.Emulator`. It has no callbacks."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         """Open empty books."""

@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Final
 
-from musicgate.reading import mapping
-from musicgate.testing.tones import AudioFormat, Container, song
+from musicgate.emulation import AudioFormat, Container, song
+from musicgate.plugin.lenient import mapping
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.emulator_call import Call
 

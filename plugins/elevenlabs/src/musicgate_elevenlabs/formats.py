@@ -12,8 +12,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.audio import AudioKind, riff_wav, sniff
-from musicgate.model import MusicRequest, is_blank
+from musicgate.plugin import AudioKind, MusicRequest, is_blank, riff_wav, sniff
 
 
 class Codec(StrEnum):

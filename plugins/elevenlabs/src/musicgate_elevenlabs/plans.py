@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.reading import integer, items, mapping
+from musicgate.plugin.lenient import integer, items, mapping
 
 Path = tuple[str | int, ...]
 

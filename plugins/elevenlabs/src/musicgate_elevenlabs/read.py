@@ -11,22 +11,36 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.audio import SNIFF_BYTES, sniff
-from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
+    SNIFF_BYTES,
     Failure,
     FailureClass,
+    HttpResponse,
     Job,
     JobState,
     JobUpdate,
     JsonValue,
     NativeTrack,
+    ProviderError,
     ProviderSettings,
+    Step,
+    hookimpl,
+    sniff,
 )
-from musicgate.reading import first, items, mapping, seconds, text, url
-from musicgate.wire import HttpResponse
-from musicgate_elevenlabs import formats, multipart, plans, refusals
+from musicgate.plugin.lenient import (
+    first,
+    items,
+    mapping,
+    seconds,
+    text,
+    url,
+)
+from musicgate_elevenlabs import (
+    formats,
+    multipart,
+    plans,
+    refusals,
+)
 from musicgate_elevenlabs.translate import wanted_ms, wants_details
 
 #: Words of a JSON answer, which the vendor's API does not give today (see `_from_json`).

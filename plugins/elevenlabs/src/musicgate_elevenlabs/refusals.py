@@ -10,10 +10,14 @@ from typing import Final
 
 import attrs
 
-from musicgate.errors import ProviderError
-from musicgate.model import Failure, FailureClass, JsonValue
-from musicgate.reading import first, items, mapping, retry_after_s, text
-from musicgate.wire import HttpResponse
+from musicgate.plugin import Failure, FailureClass, HttpResponse, JsonValue, ProviderError
+from musicgate.plugin.lenient import (
+    first,
+    items,
+    mapping,
+    retry_after_s,
+    text,
+)
 
 _MAX_MESSAGE_CHARS: Final = 500
 

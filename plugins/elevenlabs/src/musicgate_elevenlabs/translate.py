@@ -14,21 +14,28 @@ from urllib.parse import urlencode
 
 import attrs
 
-from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
+    HttpRequest,
     JsonObject,
     MusicRequest,
     Offer,
     OptionWarning,
     ProviderSettings,
+    RequestError,
+    Translation,
+    UnsupportedOptionError,
     WarningCode,
+    hookimpl,
     is_blank,
 )
-from musicgate.wire import HttpRequest
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS, MAX_SEED
-from musicgate_elevenlabs.wording import Wording, not_applied, plan_warnings, word_prompt
+from musicgate_elevenlabs.wording import (
+    Wording,
+    not_applied,
+    plan_warnings,
+    word_prompt,
+)
 
 #: A plan by its name, and by its old one, which the vendor's schema still takes for music_v1.
 _PLAN_KEYS: Final = ("composition_plan", "music_prompt")

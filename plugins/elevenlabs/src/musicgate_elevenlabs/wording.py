@@ -11,7 +11,12 @@ from typing import Final
 
 import attrs
 
-from musicgate.model import MusicRequest, OptionWarning, WarningCode, is_blank
+from musicgate.plugin import (
+    MusicRequest,
+    OptionWarning,
+    WarningCode,
+    is_blank,
+)
 
 _VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
 #: Wishes that say enough to make a song without any prompt.

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from musicgate.hookspecs import hookimpl
+from musicgate.plugin import hookimpl
 from musicgate_minimax.declaration import provider
 from musicgate_minimax.read import map_status, parse_response
 from musicgate_minimax.translate import translate_request

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
-from musicgate.model import FailureClass
+from musicgate.plugin import FailureClass
 
 _REGION: Final = "MiniMax refused the key; a key belongs to one region, so check the base URL as well"
 _SAMPLE: Final = "MiniMax refused the reference recording"

@@ -4,8 +4,7 @@ from decimal import Decimal
 from typing import Final
 
 import musicgate_schemas
-from musicgate.hookspecs import hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
     Ability,
     Limits,
     Meter,
@@ -15,6 +14,7 @@ from musicgate.model import (
     Provider,
     RateWindow,
     Timeouts,
+    hookimpl,
 )
 from musicgate_minimax.models import RULES, ModelRules, rules_of
 from musicgate_minimax.parts import BLOCK

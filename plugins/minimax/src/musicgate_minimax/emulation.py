@@ -14,7 +14,6 @@ from urllib.parse import urlsplit
 
 import attrs
 
-from musicgate import reading
 from musicgate.emulation import (
     EmulatedAnswer,
     EmulatedCallback,
@@ -22,7 +21,7 @@ from musicgate.emulation import (
     EmulatorOptions,
     switches_in,
 )
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import HttpRequest, HttpResponse, lenient
 from musicgate_minimax import emulation_answers as answers
 from musicgate_minimax.emulation_media import LINK_LIFE_S, Shelf, Song
 from musicgate_minimax.emulation_rules import (
@@ -114,7 +113,7 @@ class MiniMaxEmulator:
         headers = {name.lower(): value for name, value in request.headers.items()}
         scheme, _, key = headers.get("authorization", "").partition(" ")
         try:
-            body = reading.mapping(json.loads(request.body))
+            body = lenient.mapping(json.loads(request.body))
         except ValueError:
             body = {}
         parts = urlsplit(request.url)
@@ -143,7 +142,7 @@ class MiniMaxEmulator:
         if no is not None:
             late = self._delay_s(call, 0.0) if no.code in LATE_CODES else 0.0
             return self._told(call, no, late)
-        status = reading.integer(call.switches.get("http")) or 200
+        status = lenient.integer(call.switches.get("http")) or 200
         if 400 <= status < 500:
             return EmulatedAnswer(response=answers.page(status))
         return self._sing(call, status)
@@ -166,7 +165,7 @@ class MiniMaxEmulator:
             response = answers.page(status)
         if call.switches.get("body"):
             response = answers.spoilt(call.switches["body"], response)
-        cut = reading.integer(call.switches.get("cut"))
+        cut = lenient.integer(call.switches.get("cut"))
         return EmulatedAnswer(
             response=response, delay_s=delay_s, drop="drop" in call.switches, cut_after_bytes=cut
         )
@@ -184,7 +183,7 @@ class MiniMaxEmulator:
             return answers.stream(content, extra, call.trace_id, call.switches)
         audio = content.hex()
         if call.body.get("output_format") == "url":
-            wished_s = reading.integer(call.switches.get("link_s"))
+            wished_s = lenient.integer(call.switches.get("link_s"))
             life_s = LINK_LIFE_S if wished_s is None else float(wished_s)
             audio = self._shelf.link(call.origin, call.trace_id, song, call.now, life_s)
         return answers.song(audio, extra, call.trace_id, call.switches)
@@ -220,7 +219,7 @@ class MiniMaxEmulator:
         return None
 
     def _refused_balance(self, call: _Call) -> _No | None:
-        budget = reading.seconds(call.switches.get("balance_usd"))
+        budget = lenient.seconds(call.switches.get("balance_usd"))
         spent = self._accounts[call.key].spent_usd
         if call.key.startswith("no-credits") or (budget is not None and spent + PRICE_USD > budget + 1e-9):
             return _No(code=1008, text=TEXTS[1008])
@@ -233,7 +232,7 @@ class MiniMaxEmulator:
         account.calls_at = [at for at in account.calls_at if at > call.now - window_s]
         account.busy_until = [until for until in account.busy_until if until > call.now]
         usual = _FREE_LIMITS if call.model.endswith("-free") else _PAID_LIMITS
-        wished = [reading.integer(call.switches.get(name)) for name in ("rpm", "connections")]
+        wished = [lenient.integer(call.switches.get(name)) for name in ("rpm", "connections")]
         rpm, connections = (
             limit if wish is None else wish for limit, wish in zip(usual, wished, strict=True)
         )
@@ -245,7 +244,7 @@ class MiniMaxEmulator:
         return None
 
     def _refused_by_switch(self, call: _Call) -> _No | None:
-        code = reading.integer(call.switches.get("code"))
+        code = lenient.integer(call.switches.get("code"))
         if code is None:
             return None
         return _No(
@@ -263,7 +262,7 @@ class MiniMaxEmulator:
         )
 
     def _delay_s(self, call: _Call, duration_s: float) -> float:
-        asked = reading.seconds(call.switches.get("delay_s"))
+        asked = lenient.seconds(call.switches.get("delay_s"))
         return (asked or _BASE_DELAY_S + _DELAY_PER_SECOND * duration_s) / self._options.speed
 
 

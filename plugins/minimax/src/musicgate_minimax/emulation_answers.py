@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.wire import HttpResponse
+from musicgate.plugin import HttpResponse
 
 Switches = Mapping[str, str]
 

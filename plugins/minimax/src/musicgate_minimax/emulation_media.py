@@ -7,10 +7,8 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import attrs
 
-from musicgate import reading
-from musicgate.emulation import EmulatedAnswer
-from musicgate.testing import tones
-from musicgate.wire import HttpResponse
+from musicgate.emulation import AudioFormat, Container, EmulatedAnswer, song
+from musicgate.plugin import HttpResponse, lenient
 from musicgate_minimax.emulation_rules import Sound
 
 #: A link lives a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
@@ -34,13 +32,13 @@ class Song:
     def play(self) -> bytes:
         """The audio."""
         sound = self.sound
-        audio_format = tones.AudioFormat(
-            container=tones.Container(sound.container),
+        audio_format = AudioFormat(
+            container=Container(sound.container),
             sample_rate_hz=sound.sample_rate_hz,
             bitrate_bps=sound.bitrate_bps,
             channels=sound.channels,
         )
-        return tones.song(audio_format, self.duration_s, self.seed)
+        return song(audio_format, self.duration_s, self.seed)
 
 
 class Shelf:
@@ -80,7 +78,7 @@ class Shelf:
         if query.get("Signature") != self._signature(name, expires):
             return EmulatedAnswer(response=_denied("SignatureDoesNotMatch"))
         # ASSUMED: what an OSS answers after the end of a link; nobody published MiniMax's.
-        if (reading.integer(expires) or 0) <= now:
+        if (lenient.integer(expires) or 0) <= now:
             return EmulatedAnswer(response=_denied("AccessDenied"))
         song = self._songs.get(name)
         if song is None:

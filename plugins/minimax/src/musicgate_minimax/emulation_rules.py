@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from musicgate import reading
+from musicgate.plugin import lenient
 from musicgate_minimax.models import RULES, ModelRules
 
 #: Text of each number, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
@@ -109,7 +109,7 @@ def _refused_sound(body: Mapping[str, object]) -> str | None:
         return "invalid params, output_format"
     if body.get("stream") is True and body.get("output_format", "hex") != "hex":
         return "invalid params, stream only supports hex"
-    setting = reading.mapping(body.get("audio_setting"))
+    setting = lenient.mapping(body.get("audio_setting"))
     allowed = {"sample_rate": _SAMPLE_RATES, "bitrate": _BITRATES, "format": _FORMATS, "channel": (1, 2)}
     wrong = [key for key, values in allowed.items() if key in setting and setting[key] not in values]
     return f"invalid params, audio_setting.{wrong[0]}" if wrong else None
@@ -117,18 +117,18 @@ def _refused_sound(body: Mapping[str, object]) -> str | None:
 
 def sound_of(body: Mapping[str, object]) -> Sound:
     """The encoding of an accepted body; what is not said is what the vendor's own tools send."""
-    setting = reading.mapping(body.get("audio_setting"))
+    setting = lenient.mapping(body.get("audio_setting"))
     return Sound(
         container=str(setting.get("format", "mp3")),
-        sample_rate_hz=reading.integer(setting.get("sample_rate")) or 44_100,
-        bitrate_bps=reading.integer(setting.get("bitrate")) or 256_000,
-        channels=reading.integer(setting.get("channel")) or 2,
+        sample_rate_hz=lenient.integer(setting.get("sample_rate")) or 44_100,
+        bitrate_bps=lenient.integer(setting.get("bitrate")) or 256_000,
+        channels=lenient.integer(setting.get("channel")) or 2,
     )
 
 
 def duration_s_of(body: Mapping[str, object], wished: str | None) -> float:
     """Length of the song in seconds: from a switch, else from the lines that are sung."""
-    asked = reading.seconds(wished)
+    asked = lenient.seconds(wished)
     if asked is not None:
         return min(asked, _LONGEST_S)
     lines = [

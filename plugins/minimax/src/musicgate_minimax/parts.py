@@ -5,8 +5,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.errors import RequestError
-from musicgate.model import JsonValue, OptionWarning, WarningCode
+from musicgate.plugin import JsonValue, OptionWarning, RequestError, WarningCode
 from musicgate_minimax.models import utf16_length
 
 BLOCK: Final = "minimax"

@@ -4,7 +4,7 @@ MiniMax has one text for everything but the words to sing. A style, a voice and 
 vendor's own command line tool ("<prompt>. Vocals: ... . Avoid: ..."). Seen: github.com/MiniMax-AI/cli, May 2026.
 """
 
-from musicgate.model import JsonObject, MusicRequest, is_blank
+from musicgate.plugin import JsonObject, MusicRequest, is_blank
 from musicgate_minimax.models import ModelRules, utf16_length
 from musicgate_minimax.parts import (
     BAD_COVER,

@@ -17,12 +17,23 @@ from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
-from musicgate import audio as audio_files
-from musicgate import reading
-from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, hookimpl
-from musicgate.model import Failure, FailureClass, Job, JobState, JobUpdate, JsonValue, NativeTrack
-from musicgate.wire import HttpResponse
+from musicgate.plugin import (
+    AudioKind,
+    Failure,
+    FailureClass,
+    HttpResponse,
+    Job,
+    JobState,
+    JobUpdate,
+    JsonValue,
+    NativeTrack,
+    ProviderError,
+    Step,
+    hookimpl,
+    lenient,
+    riff_wav,
+    sniff,
+)
 from musicgate_minimax.codes import CODES, class_of_code, class_of_status
 from musicgate_minimax.parts import BLOCK
 from musicgate_minimax.translate import SAMPLE_RATE_HZ
@@ -51,7 +62,7 @@ _CODE_IN_TEXT: Final = re.compile(r"\((\d{4,5})\)\s*$")
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
     """The meaning of a status word or number; 2 is done, and nothing else was ever seen."""
-    number = reading.integer(native_status)
+    number = lenient.integer(native_status)
     if number is None:
         return _WORDS.get(native_status.strip().lower())
     if number >= 2:
@@ -74,13 +85,13 @@ def parse_response(step: Step, response: HttpResponse, job: Job) -> JobUpdate:
         )
         raise ProviderError(failure, status=response.status)
     body = _object(response)
-    base = reading.mapping(body.get("base_resp"))
-    code = reading.integer(base.get("status_code"))
+    base = lenient.mapping(body.get("base_resp"))
+    code = lenient.integer(base.get("status_code"))
     if code is not None and code != 0:
         return _refused(response, body, *class_of_code(code), code=str(code), words=base.get("status_msg"))
     if code == 0 and not response.is_success:
         raise _contradiction(response)
-    if code is None and (not response.is_success or reading.mapping(body.get("error"))):
+    if code is None and (not response.is_success or lenient.mapping(body.get("error"))):
         return _refused_otherwise(response, body)
     return _song(response, body, job)
 
@@ -113,7 +124,7 @@ def _contradiction(response: HttpResponse) -> ProviderError:
     failure = Failure(
         reason=reason,
         message=f"MiniMax answered with HTTP {response.status} around a body that says success",
-        retry_after_s=reading.retry_after_s(response),
+        retry_after_s=lenient.retry_after_s(response),
     )
     return ProviderError(failure, status=response.status, maybe_accepted=True)
 
@@ -155,14 +166,14 @@ def _refused_otherwise(response: HttpResponse, body: Mapping[str, JsonValue]) ->
     Raises:
         ProviderError: a 5xx that does not say more, or a redirect.
     """
-    error = reading.mapping(body.get("error"))
+    error = lenient.mapping(body.get("error"))
     words = error.get("message")
     # Seen on the text models only: {"type": "error", "error": {type, message, http_code}, "request_id"}, the number at the end
     # of the message (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
     found = _CODE_IN_TEXT.search(words) if isinstance(words, str) else None
     if found and int(found[1]) in CODES:
         return _refused(response, body, *class_of_code(int(found[1])), code=found[1], words=words)
-    said = reading.integer(error.get("http_code"))
+    said = lenient.integer(error.get("http_code"))
     status = said if response.is_success and said is not None else response.status
     if 400 <= status < 500:
         return _refused(response, body, *class_of_status(status), code=None, words=words)
@@ -174,8 +185,8 @@ def _refused_otherwise(response: HttpResponse, body: Mapping[str, JsonValue]) ->
 
 
 def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> JobUpdate:
-    data, extra = reading.mapping(body.get("data")), reading.mapping(body.get("extra_info"))
-    word = reading.text(data.get("status"))
+    data, extra = lenient.mapping(body.get("data")), lenient.mapping(body.get("extra_info"))
+    word = lenient.text(data.get("status"))
     if word is not None and map_status(word) is JobState.FAILED:
         failure = Failure(
             reason=FailureClass.UPSTREAM_FAILED,
@@ -183,8 +194,8 @@ def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> Jo
             native_code=word,
         )
         return JobUpdate(failure=failure, native_status=word, body=_shown(body))
-    trace_id = _clean(reading.text(body.get("trace_id")) or response.header("trace-id"))
-    milliseconds = reading.seconds(extra.get("music_duration"))
+    trace_id = _clean(lenient.text(body.get("trace_id")) or response.header("trace-id"))
+    milliseconds = lenient.seconds(extra.get("music_duration"))
     track = attrs.evolve(
         _audio(response, data, extra, job),
         native_id=trace_id,
@@ -193,7 +204,7 @@ def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> Jo
     return JobUpdate(
         native_id=trace_id,
         native_status=_clean(word)
-        or _clean(reading.mapping(body.get("base_resp")).get("status_msg"))
+        or _clean(lenient.mapping(body.get("base_resp")).get("status_msg"))
         or "success",
         # The audio is here, and there is nothing to ask later: the word alone decides nothing.
         state=JobState.COMPLETED,
@@ -216,7 +227,7 @@ def _audio(
         return NativeTrack(audio=_playable(_bytes(response, audio, extra), extra, job))
     if not link:
         raise _unreadable(response, "MiniMax reported success without any audio")
-    if reading.url(link) is None or not link.isascii() or not link.isprintable() or " " in link:
+    if lenient.url(link) is None or not link.isascii() or not link.isprintable() or " " in link:
         raise _unreadable(response, "MiniMax reported success with a link that is none")
     return NativeTrack(audio_url=link, expires_at=_expiry(link))
 
@@ -230,7 +241,7 @@ def _bytes(response: HttpResponse, text: str, extra: Mapping[str, JsonValue]) ->
         decoded = binascii.unhexlify(text)
     except ValueError as exc:
         raise _unreadable(response, "MiniMax reported success with audio that is no hex") from exc
-    claimed = reading.integer(extra.get("music_size"))
+    claimed = lenient.integer(extra.get("music_size"))
     # ASSUMED: a wrong music_size is the vendor's slip; what was delivered counts.
     if claimed is not None and claimed != len(decoded):
         _log.info("music_size says %d bytes, %d were delivered", claimed, len(decoded))
@@ -239,16 +250,16 @@ def _bytes(response: HttpResponse, text: str, extra: Mapping[str, JsonValue]) ->
 
 def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: Job) -> bytes:
     """The audio as a file that plays: bare pcm gets a wav header, everything else is left alone."""
-    given = reading.mapping(job.request.block(BLOCK).get("audio_setting"))
-    if given.get("format") != "pcm" or audio_files.sniff(delivered[:64]) is audio_files.AudioKind.WAV:
+    given = lenient.mapping(job.request.block(BLOCK).get("audio_setting"))
+    if given.get("format") != "pcm" or sniff(delivered[:64]) is AudioKind.WAV:
         return delivered
-    rate_hz = reading.integer(extra.get("music_sample_rate")) or reading.integer(given.get("sample_rate"))
-    channels = reading.integer(extra.get("music_channel")) or reading.integer(given.get("channel"))
+    rate_hz = lenient.integer(extra.get("music_sample_rate")) or lenient.integer(given.get("sample_rate"))
+    channels = lenient.integer(extra.get("music_channel")) or lenient.integer(given.get("channel"))
     # ASSUMED: 16 bit little-endian samples, two channels when nobody says; the page names no sample format.
     channels = channels if channels in {1, 2} else 2
     rate_hz = rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ
     whole = delivered[: len(delivered) - len(delivered) % (2 * channels)]
-    return audio_files.riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
+    return riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
 
 
 def _expiry(link: str) -> datetime | None:
@@ -257,17 +268,17 @@ def _expiry(link: str) -> datetime | None:
         values = parse_qs(urlsplit(link).query, max_num_fields=50).get("Expires", [])
     except ValueError:
         return None
-    return reading.moment(values[0]) if values else None
+    return lenient.moment(values[0]) if values else None
 
 
 def _wait_s(code: str | None, said: str, response: HttpResponse) -> float | None:
     """Seconds until a new call makes sense: from the header, else until the reset that the text names."""
-    header = reading.retry_after_s(response)
+    header = lenient.retry_after_s(response)
     if header is not None:
         return header
     named = _RESET.search(said)
     # ASSUMED: a moment without a zone is UTC; the one that was seen had its Z.
-    reset = reading.moment(named[1]) if named else None
+    reset = lenient.moment(named[1]) if named else None
     if reset is not None and response.received_at is not None:
         return max(0.0, (reset - response.received_at).total_seconds())
     return _WINDOW_WAIT_S if code == _WINDOW_USED_UP else None
@@ -275,13 +286,13 @@ def _wait_s(code: str | None, said: str, response: HttpResponse) -> float | None
 
 def _clean(words: JsonValue) -> str | None:
     """Text that can be stored: short, stripped, without the lone surrogates that JSON can smuggle in."""
-    said = reading.text(words)
+    said = lenient.text(words)
     return said[:_LONGEST_NATIVE_MESSAGE].encode("utf-8", "replace").decode() if said else None
 
 
 def _shown(body: Mapping[str, JsonValue]) -> JsonValue:
     """The body for a caller who asks for it, with its megabytes of hex named instead of shown."""
-    data = reading.mapping(body.get("data"))
+    data = lenient.mapping(body.get("data"))
     audio = data.get("audio")
     if not isinstance(audio, str) or audio.lower().startswith("http"):
         return body

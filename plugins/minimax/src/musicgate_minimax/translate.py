@@ -3,14 +3,31 @@
 from typing import Final
 from urllib.parse import quote
 
-from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation, hookimpl
-from musicgate.model import JsonObject, MusicRequest, Offer, ProviderSettings, is_blank
-from musicgate.wire import HttpRequest
+from musicgate.plugin import (
+    HttpRequest,
+    JsonObject,
+    MusicRequest,
+    Offer,
+    ProviderSettings,
+    RequestError,
+    Translation,
+    UnsupportedOptionError,
+    hookimpl,
+    is_blank,
+)
 from musicgate_minimax import words
 from musicgate_minimax.declaration import DEFAULT_MODEL
 from musicgate_minimax.models import ModelRules, rules_of
-from musicgate_minimax.parts import BAD_FORMAT, BLOCK, NO_STREAMING, Part, changed, join, not_applied, refusal
+from musicgate_minimax.parts import (
+    BAD_FORMAT,
+    BLOCK,
+    NO_STREAMING,
+    Part,
+    changed,
+    join,
+    not_applied,
+    refusal,
+)
 
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 ROUTE: Final = "/v1/music_generation"

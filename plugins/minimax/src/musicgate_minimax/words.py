@@ -7,8 +7,7 @@ from enum import Enum, auto
 
 import attrs
 
-from musicgate.errors import UnsupportedOptionError
-from musicgate.model import JsonObject, MusicRequest, is_blank
+from musicgate.plugin import JsonObject, MusicRequest, UnsupportedOptionError, is_blank
 from musicgate_minimax import prompt
 from musicgate_minimax.models import ModelRules
 from musicgate_minimax.parts import (

@@ -1,7 +1,7 @@
 """Suno over kie.ai, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it."""
 
 from musicgate.emulation import Emulator, EmulatorOptions
-from musicgate.hookspecs import hookimpl
+from musicgate.plugin import hookimpl
 from musicgate_suno_kie.callback import parse_callback
 from musicgate_suno_kie.declaration import provider
 from musicgate_suno_kie.read import map_status, parse_response
@@ -19,7 +19,7 @@ __all__ = [
     "translate_request",
 ]
 
-#: Version of `musicgate.hookspecs` that this plugin was built for.
+#: Version of `musicgate.plugin.hooks` that this plugin was built for.
 HOOK_API = 1
 
 

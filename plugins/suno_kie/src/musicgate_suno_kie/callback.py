@@ -13,10 +13,13 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING, Final
 
-from musicgate.hookspecs import CallbackClaim, hookimpl
-from musicgate.model import ProviderSettings, Secret
-from musicgate.reading import first, integer, mapping, text
-from musicgate.wire import HttpResponse
+from musicgate.plugin import CallbackClaim, HttpResponse, ProviderSettings, Secret, hookimpl
+from musicgate.plugin.lenient import (
+    first,
+    integer,
+    mapping,
+    text,
+)
 from musicgate_suno_kie.declaration import Flavour, flavour_of
 
 if TYPE_CHECKING:

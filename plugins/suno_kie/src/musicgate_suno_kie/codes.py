@@ -12,7 +12,7 @@ from __future__ import annotations
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from musicgate.model import Failure, FailureClass
+from musicgate.plugin import Failure, FailureClass
 from musicgate_suno_kie.declaration import Flavour
 
 if TYPE_CHECKING:

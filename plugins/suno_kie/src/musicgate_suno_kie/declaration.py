@@ -12,8 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import musicgate_schemas
-from musicgate.hookspecs import hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
     Ability,
     JsonObject,
     Limits,
@@ -25,6 +24,7 @@ from musicgate.model import (
     ProviderSettings,
     RateWindow,
     Timeouts,
+    hookimpl,
 )
 
 if TYPE_CHECKING:

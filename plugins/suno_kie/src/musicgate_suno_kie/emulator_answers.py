@@ -6,8 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from musicgate.emulation import EmulatedAnswer
-from musicgate.model import JsonObject, JsonValue
-from musicgate.wire import HttpResponse
+from musicgate.plugin import HttpResponse, JsonObject, JsonValue
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

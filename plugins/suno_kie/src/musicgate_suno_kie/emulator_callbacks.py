@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from musicgate.emulation import EmulatedCallback
-from musicgate.model import JsonObject, Secret
-from musicgate.wire import HttpRequest
+from musicgate.plugin import HttpRequest, JsonObject, Secret
 from musicgate_suno_kie.callback import sign
 from musicgate_suno_kie.declaration import PLACEHOLDER_CALLBACK_URL, Dialect
 from musicgate_suno_kie.emulator_task import Task, snake_case

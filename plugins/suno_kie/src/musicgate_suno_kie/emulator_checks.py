@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.model import JsonObject, is_blank
-from musicgate.reading import url
-from musicgate_suno_kie.declaration import DURATION_MODELS, LIMITS, LONGEST_S, SHORTEST_S, Dialect
+from musicgate.plugin import JsonObject, is_blank
+from musicgate.plugin.lenient import url
+from musicgate_suno_kie.declaration import (
+    DURATION_MODELS,
+    LIMITS,
+    LONGEST_S,
+    SHORTEST_S,
+    Dialect,
+)
 from musicgate_suno_kie.modes import utf16_units
 from musicgate_suno_kie.translate import MARKET_MODEL, MARKET_SPELLING
 

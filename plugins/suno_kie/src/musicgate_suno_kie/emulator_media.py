@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
-from musicgate.emulation import EmulatedAnswer
-from musicgate.reading import integer
-from musicgate.testing.tones import AudioFormat, cover_png, song
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.emulation import AudioFormat, EmulatedAnswer, cover_png, song
+from musicgate.plugin import HttpRequest, HttpResponse
+from musicgate.plugin.lenient import integer
 from musicgate_suno_kie.declaration import RETENTION_S
 from musicgate_suno_kie.emulator_task import digest
 

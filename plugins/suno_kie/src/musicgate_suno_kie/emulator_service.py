@@ -20,8 +20,7 @@ from musicgate.emulation import (
     EmulatorOptions,
     switches_in,
 )
-from musicgate.model import JsonObject, JsonValue
-from musicgate.wire import HttpRequest
+from musicgate.plugin import HttpRequest, JsonObject, JsonValue
 from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
 from musicgate_suno_kie.emulator_answers import json_response, noise, texts_in
 from musicgate_suno_kie.emulator_callbacks import CallbackQueue
@@ -29,7 +28,12 @@ from musicgate_suno_kie.emulator_checks import refusal, song_of
 from musicgate_suno_kie.emulator_media import Media
 from musicgate_suno_kie.emulator_switches import Switches
 from musicgate_suno_kie.emulator_task import Task, digest
-from musicgate_suno_kie.translate import LEGACY_CREATE, LEGACY_READ, MARKET_CREATE, MARKET_READ
+from musicgate_suno_kie.translate import (
+    LEGACY_CREATE,
+    LEGACY_READ,
+    MARKET_CREATE,
+    MARKET_READ,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -54,7 +58,7 @@ _DIALECTS = {
 
 
 class SunoEmulator:
-    """kie.ai, played. See `musicgate.emulation.Emulator`."""
+    """kie.ai, played. See `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         """Open for business."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from musicgate.model import JsonObject, JsonValue
+from musicgate.plugin import JsonObject, JsonValue
 from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
 from musicgate_suno_kie.emulator_switches import Switches
 

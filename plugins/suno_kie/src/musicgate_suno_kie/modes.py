@@ -28,11 +28,11 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from musicgate.errors import RequestError
-from musicgate.model import (
+from musicgate.plugin import (
     Limits,
     MusicRequest,
     OptionWarning,
+    RequestError,
     WarningCode,
     is_blank,
 )

@@ -19,22 +19,35 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
-from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
     Doubt,
     Failure,
     FailureClass,
+    HttpResponse,
     Job,
     JobState,
     JobUpdate,
     NativeTrack,
+    ProviderError,
     ProviderSettings,
+    Step,
     Track,
+    hookimpl,
 )
-from musicgate.reading import first, integer, mapping, retry_after_s, text
-from musicgate.wire import HttpResponse
-from musicgate_suno_kie.codes import FINAL_CODES, LONGEST_MESSAGE, failure_of, failure_of_http, failure_of_job
+from musicgate.plugin.lenient import (
+    first,
+    integer,
+    mapping,
+    retry_after_s,
+    text,
+)
+from musicgate_suno_kie.codes import (
+    FINAL_CODES,
+    LONGEST_MESSAGE,
+    failure_of,
+    failure_of_http,
+    failure_of_job,
+)
 from musicgate_suno_kie.declaration import flavour_of
 from musicgate_suno_kie.tracks import read_tracks
 

@@ -9,8 +9,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from musicgate.model import NativeTrack
-from musicgate.reading import first, items, json_text, mapping, moment, seconds, text, url
+from musicgate.plugin import NativeTrack
+from musicgate.plugin.lenient import (
+    first,
+    items,
+    json_text,
+    mapping,
+    moment,
+    seconds,
+    text,
+    url,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

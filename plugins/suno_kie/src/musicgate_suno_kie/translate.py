@@ -9,8 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
-from musicgate.hookspecs import Translation, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
+    HttpRequest,
     Job,
     JsonObject,
     JsonValue,
@@ -19,11 +19,12 @@ from musicgate.model import (
     Offer,
     OptionWarning,
     ProviderSettings,
+    Translation,
     WarningCode,
+    hookimpl,
     is_blank,
 )
-from musicgate.reading import text
-from musicgate.wire import HttpRequest
+from musicgate.plugin.lenient import text
 from musicgate_suno_kie.declaration import (
     DURATION_MODELS,
     LIMITS,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import attrs
 
-from musicgate.model import JsonObject, MusicRequest, is_blank
+from musicgate.plugin import JsonObject, MusicRequest, is_blank
 
 
 @attrs.frozen(kw_only=True)

@@ -4,11 +4,16 @@ None of these modules may have the name of a hook: importing ``emulator.py`` wou
 """
 
 from musicgate.emulation import Emulator, EmulatorOptions
-from musicgate.hookspecs import hookimpl
+from musicgate.plugin import hookimpl
 
 from musicgate_harmonia.callback import parse_callback
 from musicgate_harmonia.declaration import provider
-from musicgate_harmonia.read import cancel_request, map_status, parse_response, poll_request
+from musicgate_harmonia.read import (
+    cancel_request,
+    map_status,
+    parse_response,
+    poll_request,
+)
 from musicgate_harmonia.translate import translate_request
 
 __all__ = [
@@ -23,7 +28,7 @@ __all__ = [
     "translate_request",
 ]
 
-#: Version of `musicgate.hookspecs` that this plugin was built for.
+#: Version of `musicgate.plugin.hooks` that this plugin was built for.
 HOOK_API = 1
 
 

@@ -11,10 +11,8 @@ import hmac
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.hookspecs import CallbackClaim, hookimpl
-from musicgate.model import ProviderSettings, Secret
-from musicgate.reading import mapping, moment, text
-from musicgate.wire import HttpResponse
+from musicgate.plugin import CallbackClaim, HttpResponse, ProviderSettings, Secret, hookimpl
+from musicgate.plugin.lenient import mapping, moment, text
 
 SIGNATURE_HEADER: Final = "harmonia-signature"
 #: Oldest signature that is taken, in seconds.

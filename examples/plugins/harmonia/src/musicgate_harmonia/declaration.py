@@ -8,8 +8,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
-from musicgate.hookspecs import hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
     Ability,
     HeaderAuth,
     JsonObject,
@@ -20,6 +19,7 @@ from musicgate.model import (
     PriceRule,
     Provider,
     Timeouts,
+    hookimpl,
 )
 
 PLUGIN: Final = "harmonia"

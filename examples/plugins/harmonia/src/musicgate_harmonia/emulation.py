@@ -10,17 +10,17 @@ from urllib.parse import urlsplit
 
 import attrs
 from musicgate.emulation import (
+    AudioFormat,
+    Container,
     EmulatedAnswer,
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
+    song,
     switches_in,
 )
-from musicgate.errors import ProviderError
-from musicgate.model import JsonObject, JsonValue, Secret
-from musicgate.reading import mapping, seconds, text
-from musicgate.testing.tones import AudioFormat, Container, song
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import HttpRequest, HttpResponse, JsonObject, JsonValue, ProviderError, Secret
+from musicgate.plugin.lenient import mapping, seconds, text
 
 from musicgate_harmonia.callback import SIGNATURE_HEADER, sign
 from musicgate_harmonia.declaration import PRICE_USD_PER_S
@@ -110,7 +110,7 @@ class _Due:
 
 
 class HarmoniaEmulator:
-    """Harmonia, played. See `musicgate.emulation.Emulator`."""
+    """Harmonia, played. See `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
         """Open for business."""

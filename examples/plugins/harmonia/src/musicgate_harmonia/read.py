@@ -12,22 +12,35 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
-from musicgate.errors import ProviderError
-from musicgate.hookspecs import Step, hookimpl
-from musicgate.model import (
+from musicgate.plugin import (
     Doubt,
     FailureClass,
+    HttpRequest,
+    HttpResponse,
     Job,
     JobState,
     JobUpdate,
     JsonValue,
     NativeTrack,
+    ProviderError,
     ProviderSettings,
+    Step,
+    hookimpl,
 )
-from musicgate.reading import mapping, moment, seconds, text, url
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin.lenient import (
+    mapping,
+    moment,
+    seconds,
+    text,
+    url,
+)
 
-from musicgate_harmonia.refusals import confused, failure_of, is_doubtful, refusal_in
+from musicgate_harmonia.refusals import (
+    confused,
+    failure_of,
+    is_doubtful,
+    refusal_in,
+)
 from musicgate_harmonia.translate import SCORES_PATH
 
 PERFORMANCES_PATH: Final = "/v2/performances"

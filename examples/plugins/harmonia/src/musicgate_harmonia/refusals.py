@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from typing import Final
 
 import attrs
-from musicgate.errors import ProviderError
-from musicgate.model import Failure, FailureClass, JsonObject, JsonValue
-from musicgate.reading import mapping, retry_after_s, text
-from musicgate.wire import HttpResponse
+from musicgate.plugin import (
+    Failure,
+    FailureClass,
+    HttpResponse,
+    JsonObject,
+    JsonValue,
+    ProviderError,
+)
+from musicgate.plugin.lenient import mapping, retry_after_s, text
 
 from musicgate_harmonia.declaration import LABEL
 

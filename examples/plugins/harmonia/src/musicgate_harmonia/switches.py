@@ -8,11 +8,16 @@ from types import MappingProxyType
 from typing import Final
 
 from musicgate.emulation import EmulatedAnswer
-from musicgate.model import JsonObject, JsonValue
-from musicgate.reading import integer
-from musicgate.wire import HttpRequest, HttpResponse
+from musicgate.plugin import HttpRequest, HttpResponse, JsonObject, JsonValue
+from musicgate.plugin.lenient import integer
 
-from musicgate_harmonia.declaration import BRIEF_BYTES, LABEL_BYTES, LONGEST_S, SHORTEST_S, WORDS_BYTES
+from musicgate_harmonia.declaration import (
+    BRIEF_BYTES,
+    LABEL_BYTES,
+    LONGEST_S,
+    SHORTEST_S,
+    WORDS_BYTES,
+)
 
 #: Every switch: global, or for one song by magic words in any text of its request: ``[emulate end=broken]``.
 SWITCHES: Final[Mapping[str, str]] = MappingProxyType(

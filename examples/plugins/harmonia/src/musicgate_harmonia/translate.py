@@ -7,10 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.errors import RequestError, UnsupportedOptionError
-from musicgate.hookspecs import Translation, hookimpl
-from musicgate.model import OptionWarning, WarningCode
-from musicgate.wire import HttpRequest
+from musicgate.plugin import (
+    HttpRequest,
+    OptionWarning,
+    RequestError,
+    Translation,
+    UnsupportedOptionError,
+    WarningCode,
+    hookimpl,
+)
 
 from musicgate_harmonia.declaration import (
     BRIEF_BYTES,
@@ -24,7 +29,12 @@ from musicgate_harmonia.declaration import (
 )
 
 if TYPE_CHECKING:
-    from musicgate.model import JsonValue, MusicRequest, Offer, ProviderSettings
+    from musicgate.plugin import (
+        JsonValue,
+        MusicRequest,
+        Offer,
+        ProviderSettings,
+    )
 
 SCORES_PATH: Final = "/v2/scores"
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from musicgate import hookimpl
+from musicgate.plugin import hookimpl
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from musicgate import Job
+    from musicgate.plugin import Job
 
 __all__ = ["JobLedger", "plugin"]
 

@@ -3,7 +3,12 @@
 from importlib.resources import files
 
 from musicgate_prompt_policy.policy import PromptPolicy
-from musicgate_prompt_policy.rules import Refusal, Rewrite, Rules, read_rules
+from musicgate_prompt_policy.rules import (
+    Refusal,
+    Rewrite,
+    Rules,
+    read_rules,
+)
 
 __all__ = ["PromptPolicy", "Refusal", "Rewrite", "Rules", "plugin", "read_rules"]
 

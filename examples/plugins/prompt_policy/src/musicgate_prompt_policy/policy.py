@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import attrs
 
-from musicgate import RequestError, hookimpl
-from musicgate.hookspecs import Revision
-from musicgate.model import OptionWarning, WarningCode
+from musicgate.plugin import OptionWarning, RequestError, Revision, WarningCode, hookimpl
 from musicgate_prompt_policy.rules import Rules
 from musicgate_prompt_policy.texts import edit_texts
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from musicgate import MusicRequest, Provider, Translation
+    from musicgate.plugin import MusicRequest, Provider, Translation
     from musicgate_prompt_policy.rules import Refusal, Rewrite
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import ConfigError
+from musicgate.plugin import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -13,8 +13,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from musicgate import MusicRequest
-    from musicgate.model import JsonValue
+    from musicgate.plugin import JsonValue, MusicRequest
 
     TextPath = tuple[str | int, ...]
     #: Path and text -> the text that shall stand there.

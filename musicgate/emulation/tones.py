@@ -1,0 +1,73 @@
+"""Knows how an emulator gets real music in the format that was asked for; nothing about vendors or their words.
+
+Every answer is deterministic, plays, has the length asked for, and costs milliseconds: encoded loops are repeated
+and moved into larger frames, linear PCM is computed once per sample rate. The loops are our own synthesis; the
+program that made them is `loops/make_loops.py`.
+"""
+
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from musicgate.assets import riff_wav
+from musicgate.emulation.loops import mp3, ogg, pcm
+from musicgate.emulation.loops.cover import cover_jpeg, cover_png
+
+__all__ = ["AudioFormat", "Container", "cover_jpeg", "cover_png", "song"]
+
+
+class Container(StrEnum):
+    """How the samples are wrapped: `pcm` is headerless s16le, `ulaw` and `alaw` headerless G.711, `opus` is in Ogg."""
+
+    MP3 = "mp3"
+    WAV = "wav"
+    PCM = "pcm"
+    OPUS = "opus"
+    ULAW = "ulaw"
+    ALAW = "alaw"
+
+
+_BITRATES_BPS: Final = {Container.MP3: 128_000, Container.OPUS: 96_000}
+
+
+@attrs.frozen(kw_only=True)
+class AudioFormat:
+    """What to make.
+
+    `bitrate_bps` counts for mp3 and opus; None means 128,000 and 96,000. An mp3 bit rate that the sample rate does
+    not have becomes the nearest that it has (16 kHz ends at 160,000), as LAME does it.
+    """
+
+    container: Container = attrs.field(default=Container.MP3, converter=Container)
+    sample_rate_hz: int = 44_100
+    bitrate_bps: int | None = None
+    channels: int = 2
+
+
+def song(audio_format: AudioFormat, duration_s: float, seed: int = 0) -> bytes:
+    """Make music: exactly `duration_s` long, for mp3 to the nearest frame; `seed` chooses where in the loop it begins.
+
+    Raises:
+        ValueError: no music can be made in this format, or the duration is not positive.
+    """
+    if not duration_s > 0:
+        raise ValueError(f"a song of {duration_s} s cannot be made")
+    rate_hz, channels = audio_format.sample_rate_hz, audio_format.channels
+    bitrate_bps = audio_format.bitrate_bps or _BITRATES_BPS.get(audio_format.container, 0)
+    match audio_format.container:
+        case Container.MP3:
+            return mp3.song(sample_rate_hz=rate_hz, bitrate_bps=bitrate_bps, channels=channels,
+                            duration_s=duration_s, seed=seed)  # fmt: skip
+        case Container.OPUS if rate_hz == ogg.RATE_HZ:
+            return ogg.song(bitrate_bps=bitrate_bps, channels=channels, duration_s=duration_s, seed=seed)
+        case Container.OPUS:
+            raise ValueError(f"Opus is always {ogg.RATE_HZ} Hz, not {rate_hz}")
+        case Container.ULAW | Container.ALAW as law:
+            return pcm.telephone(
+                law=law, sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed
+            )
+    samples = pcm.song(sample_rate_hz=rate_hz, channels=channels, duration_s=duration_s, seed=seed)
+    if audio_format.container is Container.PCM:
+        return samples
+    return riff_wav(samples, sample_rate_hz=rate_hz, channels=channels)

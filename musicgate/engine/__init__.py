@@ -1,0 +1,44 @@
+"""What runs the use cases: supervisor, scheduler, create queue, calls in flight, quota, circuit breaker.
+
+It knows tasks, times and counts, and must not know what a step does: that is handed in. Start with `supervisor`.
+"""
+
+from musicgate.engine.create_queue import (
+    CreateQueue,
+    Slot,
+)
+from musicgate.engine.health import (
+    ProviderHealth,
+)
+from musicgate.engine.in_flight import (
+    Call,
+    Caller,
+    InFlight,
+)
+from musicgate.engine.quota import (
+    Quota,
+)
+from musicgate.engine.scheduler import (
+    Scheduler,
+)
+from musicgate.engine.supervisor import (
+    ServiceReport,
+    Supervisor,
+    is_cancelled,
+    no_stray_cancellation,
+)
+
+__all__ = [
+    "Call",
+    "Caller",
+    "CreateQueue",
+    "InFlight",
+    "ProviderHealth",
+    "Quota",
+    "Scheduler",
+    "ServiceReport",
+    "Slot",
+    "Supervisor",
+    "is_cancelled",
+    "no_stray_cancellation",
+]

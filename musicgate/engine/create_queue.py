@@ -1,0 +1,177 @@
+"""One provider's queue for create calls: first come, first served, never more at a time or in a window than its vendor takes.
+
+A call counts from its beginning until ``per_s`` after its *end*. We do not know when the vendor counted it, only that it was between the two;
+counted like this, no delay on the way can bring more calls into a vendor's window than it allows.
+
+Everything is in memory. What waits here is stored as *planned*, so a crash loses no place: jobs are recovered in the order in which they were
+made. The calls before a crash are forgotten, however; a vendor that still counts them refuses plainly, and the job waits once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from typing import TYPE_CHECKING, Self
+
+from musicgate.engine.limits import CallWindow
+from musicgate.errors import GatewayClosedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+    from musicgate.aio import Clock
+    from musicgate.model import RateWindow
+
+_log = logging.getLogger(__name__)
+#: More jobs than this do not wait for one provider; the next one is refused instead.
+MAX_WAITING = 10_000
+
+
+class CreateQueue:
+    """Hands out slots.
+
+    Args:
+        clock: its steady time is the window's.
+        parallel: how many calls may run at a time; None = any number.
+        window: how many may be made in which time; None = any number.
+        speed: divides the window: an emulated vendor that runs faster counts faster as well.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        parallel: int | None = None,
+        window: RateWindow | None = None,
+        speed: float = 1.0,
+    ) -> None:
+        self._clock = clock
+        self._parallel = math.inf if parallel is None else parallel
+        self._window = None if window is None else CallWindow(window.calls, window.per_s / speed)
+        self._running = 0
+        self._waiting = 0
+        self._line = asyncio.Lock()  # fair: first come, first served
+        self._released = asyncio.Event()
+        self._closed = asyncio.Event()
+        self._last_s = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Number of calls that wait for a slot."""
+        return self._waiting
+
+    @property
+    def running(self) -> int:
+        """Number of slots that are taken."""
+        return self._running
+
+    @property
+    def is_full(self) -> bool:
+        """True if no more jobs may wait here."""
+        return self._waiting >= MAX_WAITING
+
+    def try_slot(self) -> Slot | None:
+        """A slot, if nobody waits and a call may begin now."""
+        if self._closed.is_set() or self._waiting or self._wait_s() > 0:
+            return None
+        return self._begin()
+
+    async def slot(self) -> Slot:
+        """Wait for a slot.
+
+        Raises:
+            GatewayClosedError: there are no more, since the gateway closes.
+        """
+        self._waiting += 1
+        try:
+            async with self._line:
+                while not self._closed.is_set():
+                    wait_s = self._wait_s()
+                    if wait_s <= 0:
+                        return self._begin()
+                    if math.isinf(wait_s):
+                        self._released.clear()
+                        await self._released.wait()
+                    else:
+                        await self.pause(wait_s)
+        finally:
+            self._waiting -= 1
+        raise GatewayClosedError
+
+    async def pause(self, pause_s: float) -> None:
+        """Back off before joining the queue, since the vendor was busy. Ended early by `close`.
+
+        Raises:
+            GatewayClosedError: the gateway closes.
+        """
+        if pause_s <= 0:
+            return
+        over = asyncio.ensure_future(self._clock.sleep(pause_s))
+        closing = asyncio.ensure_future(self._closed.wait())
+        try:
+            await asyncio.wait({over, closing}, return_when=asyncio.FIRST_COMPLETED)
+            if over.done():
+                over.result()
+        finally:
+            over.cancel()
+            closing.cancel()
+            await asyncio.gather(over, closing, return_exceptions=True)
+        if self._closed.is_set():
+            raise GatewayClosedError
+
+    def close(self) -> None:
+        """Hand out no more slots. Whatever waits is told so; its job stays planned, and goes on when the gateway opens again."""
+        self._closed.set()
+        self._released.set()
+
+    def release(self, *, has_called: bool) -> None:
+        """Take a slot back. `Slot.release` calls this once; it must not fail, or the slot would be lost."""
+        self._running -= 1
+        self._released.set()
+        if has_called and self._window is not None:
+            self._window.count(self._now_s())
+
+    def _begin(self) -> Slot:
+        self._running += 1
+        return Slot(self.release)
+
+    def _wait_s(self) -> float:
+        """Seconds until a call may begin; infinite = not before one ends."""
+        if self._running >= self._parallel:
+            return math.inf
+        return 0.0 if self._window is None else self._window.wait_s(self._now_s(), self._running)
+
+    def _now_s(self) -> float:
+        try:
+            self._last_s = self._clock.steady().timestamp()
+        except Exception:  # noqa: BLE001 - a clock that fails once must not cost a slot for ever
+            _log.exception("the clock failed")
+        return self._last_s
+
+
+class Slot:
+    """The right to make one create call: a context manager that gives it back. It counts in the window only if the call was made."""
+
+    def __init__(self, release: Callable[..., None]) -> None:
+        self._release: Callable[..., None] | None = release
+        self._has_called = False
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.release()
+
+    def call(self) -> None:
+        """Note that the call is being made."""
+        self._has_called = True
+
+    def release(self) -> None:
+        """Give the slot back; again does nothing."""
+        release, self._release = self._release, None
+        if release is not None:
+            release(has_called=self._has_called)

@@ -1,0 +1,335 @@
+"""The create calls in flight: each stored and sent by a task that owns its job, so that no caller who goes away can stop one half-way.
+
+It knows who waits for a call and how long, and nothing of vendors; how a job is sent is handed in.
+
+Ownership: from the moment in which a call begins until its end the job is here. At its end, however it ended, an open job is handed to the
+scheduler; and what the call held (its reservation, an unused slot) is given back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from musicgate import jobs
+from musicgate.engine.supervisor import no_stray_cancellation
+from musicgate.errors import GatewayClosedError, StorageError
+from musicgate.model import IdempotencyClaim
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from musicgate.engine.create_queue import CreateQueue, Slot
+    from musicgate.engine.quota import Reservation
+    from musicgate.engine.supervisor import Supervisor
+    from musicgate.model import Job
+    from musicgate.planning import Candidate
+    from musicgate.store import JobStore
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.define(kw_only=True)
+class Caller:
+    """The caller of a create call.
+
+    Attributes:
+        is_waiting: the answer has not been given yet.
+        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
+    """
+
+    is_waiting: bool = True
+    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Call:
+    """A create call.
+
+    Attributes:
+        job: the newest version that the call knows.
+        until_s: loop time up to which its caller waits at the most; None = it has no caller.
+        reservation: what its account was let in for; None = it was stored before.
+        slot: the slot at the first choice, where there was one at once.
+        held: gives back what the call holds, at its end.
+        stored: done when the job is stored: None, or the earlier use of its key; or why it could not be stored.
+        answered: set when its caller has been answered, at the latest when it has ended.
+        is_woken: a callback came meanwhile, so it is worth a poll as soon as it has ended.
+    """
+
+    job: Job
+    candidates: tuple[Candidate, ...]
+    until_s: float | None = None
+    claim: IdempotencyClaim | None = None
+    reservation: Reservation | None = None
+    slot: Slot | None = None
+    held: ExitStack = attrs.field(factory=ExitStack)
+    caller: Caller = attrs.field(factory=Caller)
+    stored: asyncio.Future[IdempotencyClaim | None]
+    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    answered: asyncio.Event = attrs.field(factory=asyncio.Event)
+    is_stored: bool = False
+    is_woken: bool = False
+
+
+class InFlight:
+    """Stores jobs and sends them.
+
+    Args:
+        queues: the create queues that jobs wait in; they are closed with it.
+        send: makes the call of a stored job, and returns the job after it.
+        stored: called with a new job as soon as it is stored.
+        hand_over: takes a call that has ended, and whether it failed: its job, if open, needs another owner.
+    """
+
+    def __init__(
+        self,
+        store: JobStore,
+        supervisor: Supervisor,
+        queues: Iterable[CreateQueue],
+        *,
+        send: Callable[[Call], Awaitable[Job]],
+        stored: Callable[[Job], None],
+        hand_over: Callable[[Call, bool], None],
+    ) -> None:
+        self._store = store
+        self._supervisor = supervisor
+        self._queues = tuple(queues)
+        self._send = send
+        self._stored = stored
+        self._hand_over = hand_over
+        self._calls: dict[str, Call] = {}
+        #: Calls whose idempotency keys are being stored.
+        self._claims: dict[tuple[str, str, str], Call] = {}
+        self._is_closed = False
+
+    def __len__(self) -> int:
+        """Number of calls."""
+        return len(self._calls)
+
+    def __contains__(self, job_id: str) -> bool:
+        """True if a call owns the job."""
+        return job_id in self._calls
+
+    def start(
+        self,
+        job: Job,
+        candidates: tuple[Candidate, ...],
+        *,
+        claim: IdempotencyClaim | None,
+        reservation: Reservation,
+        slot: Slot | None,
+        held: ExitStack,
+        budget_s: float,
+    ) -> Call:
+        """Store a job and send it, in a task of its own. Returns at once; `answer` waits.
+
+        Args:
+            reservation: kept once the job is stored.
+            slot: the slot at the first choice; None = the job has to wait for it.
+            held: gives both back at the end of the call.
+            budget_s: how long the caller waits at the most.
+
+        Raises:
+            GatewayClosedError: nothing was stored or sent.
+        """
+        if self._is_closed:
+            raise GatewayClosedError
+        loop = asyncio.get_running_loop()
+        call = Call(
+            job=job,
+            candidates=candidates,
+            until_s=loop.time() + budget_s,
+            claim=claim,
+            reservation=reservation,
+            slot=slot,
+            stored=loop.create_future(),
+        )
+        self._begin(call)
+        call.held = held.pop_all()
+        return call
+
+    def resume(self, job: Job, candidates: tuple[Candidate, ...]) -> None:
+        """Send a stored job that was never sent.
+
+        Raises:
+            GatewayClosedError: it stays stored as it is.
+        """
+        if self._is_closed:
+            raise GatewayClosedError
+        stored: asyncio.Future[IdempotencyClaim | None] = asyncio.get_running_loop().create_future()
+        stored.set_result(None)
+        call = Call(job=job, candidates=candidates, stored=stored, is_stored=True)
+        call.caller.is_waiting = False
+        self._begin(call)
+
+    async def answer(self, call: Call, wait_s: float) -> Job | IdempotencyClaim:
+        """Wait for a call as long as its caller does: for what the vendor says, but only briefly for a slot.
+
+        Returns:
+            The job after its call, or as it is when the wait is over; the earlier use of its key, and then nothing was stored.
+
+        Raises:
+            StorageError: the job could not be stored; ``maybe_stored`` where that is not certain.
+            GatewayClosedError: the gateway closed before the job was stored.
+        """
+        try:
+            earlier = await asyncio.shield(call.stored)
+            if earlier is not None:
+                return earlier
+            await self._wait_for_end(call, wait_s)
+        finally:
+            call.caller.is_waiting = False
+            call.answered.set()
+        if call.ended.is_set():
+            return call.job
+        try:
+            with no_stray_cancellation():
+                return await self._store.get(call.job.id) or call.job
+        except Exception:  # noqa: BLE001 - it is stored, so the caller gets it, if not its newest version
+            _log.exception("job %s: it cannot be read again for its caller", call.job.id)
+            return call.job
+
+    async def wait(self, job_id: str) -> None:
+        """Wait for a call as long as its own caller does."""
+        call = self._calls.get(job_id)
+        if call is None or call.until_s is None:
+            return
+        try:
+            async with asyncio.timeout_at(call.until_s):
+                await call.answered.wait()
+        except TimeoutError:
+            pass
+
+    async def duplicate(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
+        """The use of a key by a call that is being stored right now, once it is stored; None when there is none."""
+        call = self._claims.get((account, route, key))
+        if call is None:
+            return None
+        await asyncio.wait({call.stored})
+        return await self._store.find_claim(account, route, key)
+
+    def wake(self, job_id: str) -> bool:
+        """Note that a job is worth a poll as soon as its call has ended. False if no call owns it."""
+        call = self._calls.get(job_id)
+        if call is not None:
+            call.is_woken = True
+        return call is not None
+
+    def close(self) -> None:
+        """Begin no more calls, and send those away that wait for a slot: their jobs stay planned."""
+        self._is_closed = True
+        for queue in self._queues:
+            queue.close()
+
+    def _begin(self, call: Call) -> None:
+        job_id, claim = call.job.id, call.claim
+        self._calls[job_id] = call  # before anyone can see its claim
+        if claim is not None:
+            self._claims.setdefault((claim.account, claim.route, claim.key), call)
+        task = self._supervisor.spawn(f"create {job_id}", self._run(call))
+        # In a callback and not in the task: a task that is cancelled before it begins never comes to its `finally`.
+        task.add_done_callback(lambda task: self._end(call, task))
+
+    async def _run(self, call: Call) -> None:
+        """Make the call. What it raises is a failure of the gateway, not of the vendor; its supervisor logs it."""
+        try:
+            with no_stray_cancellation():
+                await self._store_and_send(call)
+        except GatewayClosedError:
+            _log.info("job %s: it waits until the gateway opens again", call.job.id)
+        except StorageError:
+            if call.is_stored:
+                raise
+            # Its caller has been told.
+
+    async def _store_and_send(self, call: Call) -> None:
+        if not call.is_stored and await self._add(call) is not None:
+            return
+        call.job = await self._send(call)
+
+    async def _add(self, call: Call) -> IdempotencyClaim | None:
+        """Store the job; the reservation is the job's from then on."""
+        job, store = call.job, self._store
+        try:
+            with no_stray_cancellation():
+                earlier = await store.add(job, jobs.history(None, job, job.created_at), call.claim)
+        except StorageError as error:
+            if not error.maybe_stored:
+                call.stored.set_exception(error)
+                raise
+            earlier = await self._look_whether_stored(call, error)
+        except Exception as error:  # noqa: BLE001 - an error that the port does not know: the job may be stored
+            earlier = await self._look_whether_stored(call, error)
+        if earlier is not None:
+            call.stored.set_result(earlier)
+            return earlier
+        call.is_stored = True
+        if call.reservation is not None:
+            call.reservation.keep()
+        call.stored.set_result(None)
+        self._stored(job)
+        return None
+
+    async def _look_whether_stored(self, call: Call, error: Exception) -> IdempotencyClaim | None:
+        """After a write whose answer was lost: None if the job is stored, or the earlier use of its key.
+
+        Raises:
+            StorageError: it is not stored; or nobody can tell, and then the scheduler will see.
+        """
+        _log.error("job %s: the store did not say whether it is stored (%r)", call.job.id, error)
+        try:
+            if await self._store.get(call.job.id) is not None:
+                return None
+            claim = call.claim
+            if claim is not None:
+                earlier = await self._store.find_claim(claim.account, claim.route, claim.key)
+                if earlier is not None:
+                    return earlier
+        except Exception as again:
+            call.is_stored = True  # perhaps; so it must not be forgotten
+            if call.reservation is not None:
+                call.reservation.keep()
+            lost = StorageError("the job store failed, and the job may be stored", maybe_stored=True)
+            call.stored.set_exception(lost)
+            raise lost from again
+        failed = StorageError("the job store failed; nothing was stored")
+        call.stored.set_exception(failed)
+        raise failed from error
+
+    async def _wait_for_end(self, call: Call, wait_s: float) -> None:
+        """Wait until the call has ended, its caller's time is over, or, once it queues, for ``wait_s``."""
+        loop = asyncio.get_running_loop()
+        assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
+        ended = asyncio.ensure_future(call.ended.wait())
+        queued = asyncio.ensure_future(call.caller.queued.wait())
+        try:
+            timeout_s = max(0.0, call.until_s - loop.time())
+            await asyncio.wait({ended, queued}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+            if queued.done() and not ended.done():
+                call.until_s = min(call.until_s, loop.time() + wait_s)
+                await asyncio.wait({ended}, timeout=max(0.0, call.until_s - loop.time()))
+        finally:
+            ended.cancel()
+            queued.cancel()
+
+    def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
+        """Give back what the call held, and hand its job over. Memory only: nothing here waits or fails."""
+        error = None if task.cancelled() else task.exception()
+        has_failed = task.cancelled() or error is not None
+        self._calls.pop(call.job.id, None)
+        claim = call.claim
+        if claim is not None and self._claims.get((claim.account, claim.route, claim.key)) is call:
+            del self._claims[claim.account, claim.route, claim.key]
+        call.held.close()
+        if not call.stored.done():
+            call.stored.set_exception(GatewayClosedError(maybe_stored=True))
+        call.stored.exception()  # seen, in case its caller has gone: asyncio would complain of one that nobody read
+        if call.is_stored:
+            self._hand_over(call, has_failed)
+        call.ended.set()
+        call.answered.set()

@@ -1,0 +1,136 @@
+"""From a request that was read to a job that is being sent: quota, plan, job; the order of these steps is the contract's.
+
+The account's limits come before routing, so that a caller who may not ask learns nothing by asking; nothing is counted for a request that
+is refused after that, but its call.
+
+What a request takes on the way (its reservation, a slot) is given back by the block that took it, unless its call took it over.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.errors import LimitReachedError, ProviderError
+from musicgate.gateway import send
+from musicgate.gateway.idempotency import claim_of
+from musicgate.model import Failure, FailureClass, IdempotencyClaim
+
+if TYPE_CHECKING:
+    from musicgate.engine import InFlight
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.idempotency import IdempotencyKey
+    from musicgate.model import Job, JsonValue, MusicRequest
+    from musicgate.planning import Candidate, Plan
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` tells of the fields."""
+
+    request: MusicRequest
+    account: str
+    generation_id: str | None
+    strict: bool
+    beta_channel: bool
+    explain: bool
+    wait_s: float
+    idempotency: IdempotencyKey | None
+
+
+async def accept(
+    context: GatewayContext, in_flight: InFlight, submission: Submission
+) -> Job | IdempotencyClaim:
+    """Make a job of a request and send it.
+
+    Returns:
+        The job; or the earlier use of its key, and then nothing was counted, stored or sent.
+
+    Raises:
+        RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
+        ProviderError: nobody can be asked, for lack of a key, or because too many jobs wait; nothing was stored or sent.
+        StorageError: the job could not be stored; nothing was sent.
+        GatewayClosedError: the gateway closes; nothing was sent.
+    """
+    account, key = submission.account, submission.idempotency
+    job_id = context.new_id("music_")
+    with ExitStack() as held:
+        try:
+            reservation = held.enter_context(
+                await context.quota.reserve(
+                    context.store, submission.request, account=account, job_id=job_id, clock=context.clock
+                )
+            )
+        except LimitReachedError:
+            # Perhaps it was a duplicate of this very call that took the last place: then both get the same.
+            duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
+            if duplicate is None:
+                raise
+            return duplicate
+        token = context.new_token()
+        plan = context.planner.plan(
+            submission.request,
+            context.clock.steady(),
+            callback_url=context.callback_url(job_id, token),
+            strict=submission.strict,
+            beta_channel=submission.beta_channel,
+        )
+        candidates = _with_room(context, send.with_keys(plan.candidates))
+        for candidate in candidates:
+            context.health[candidate.installed.name].note_request(context.clock.steady())
+        slot = context.create_queues[candidates[0].installed.name].try_slot()
+        if slot is not None:
+            held.enter_context(slot)
+        job = send.new_job(
+            context,
+            submission.request,
+            candidates[0],
+            job_id=job_id,
+            token=token,
+            account=account,
+            generation_id=submission.generation_id or context.new_id("G-"),
+            warnings=plan.warnings,
+            routing=_explained(plan) if submission.explain else None,
+            has_slot=slot is not None,
+        )
+        call = in_flight.start(
+            job,
+            candidates,
+            claim=None if key is None else claim_of(key, job),
+            reservation=reservation,
+            slot=slot,
+            held=held,
+            budget_s=send.create_budget_s(candidates, submission.wait_s),
+        )
+    begun = await in_flight.answer(call, submission.wait_s)
+    if isinstance(begun, IdempotencyClaim):
+        reservation.take_back_call()
+    return begun
+
+
+def _explained(plan: Plan) -> JsonValue:
+    """Who was considered for a request, and why the others were not; stored with the job, since tomorrow's answer is another one."""
+    return {
+        "candidates": [candidate.installed.name for candidate in plan.candidates],
+        "excluded": [
+            {"provider_plugin": excluded.plugin, "reason": excluded.reason, "message": excluded.message}
+            for excluded in plan.excluded
+        ],
+    }
+
+
+def _with_room(context: GatewayContext, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    """The choices at which one more job may wait.
+
+    Raises:
+        ProviderError: there is none.
+    """
+    queues = context.create_queues
+    with_room = tuple(candidate for candidate in candidates if not queues[candidate.installed.name].is_full)
+    if not with_room:
+        name = candidates[0].installed.name
+        message = f"{queues[name].waiting} jobs wait for {name} already"
+        raise ProviderError(Failure(reason=FailureClass.RATE_LIMITED, message=message))
+    return with_room

@@ -1,0 +1,30 @@
+"""Plugins found, isolated, verified and called: the only importer of pluggy beside `musicgate.plugin`.
+
+It knows hooks, and must not know jobs in flight, stores or HTTP. Start with `provider_plugin`.
+"""
+
+from musicgate.hosting.discovery import (
+    ENTRY_POINT_GROUP,
+    PluginHost,
+    PluginRecord,
+    failure_of,
+    load_plugins,
+)
+from musicgate.hosting.installed import (
+    InstalledProvider,
+    installed_providers,
+)
+from musicgate.hosting.provider_plugin import (
+    ProviderPlugin,
+)
+
+__all__ = [
+    "ENTRY_POINT_GROUP",
+    "InstalledProvider",
+    "PluginHost",
+    "PluginRecord",
+    "ProviderPlugin",
+    "failure_of",
+    "installed_providers",
+    "load_plugins",
+]

@@ -1,0 +1,98 @@
+"""Holds what a plugin hands out against the types of its fields; it knows no hook, and judges no meaning.
+
+Python lets a plugin put a number where a text belongs. Found here it is the plugin's fault and names the field; found later, it is a
+`TypeError` in the middle of a call that may have cost money.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import types
+import typing
+from typing import Any
+
+import attrs
+
+from musicgate.model import MusicRequest
+from musicgate.plugin import HttpRequest
+
+#: What annotations name that are imported for type checkers only.
+_NAMES = {"HttpRequest": HttpRequest, "MusicRequest": MusicRequest}
+_PLAIN: frozenset[type] = frozenset({str, bytes, int, bool, types.NoneType})
+
+
+@attrs.frozen
+class _Rule:
+    """One field: which types it may have, what a tuple in it may hold (None: it is no tuple), and whether values of ours may be in it."""
+
+    name: str
+    kinds: tuple[type, ...]
+    items: tuple[type, ...] | None
+    is_nested: bool
+    #: Exact types of values that need no further look: the quick way for nearly every field of nearly every answer.
+    plain: frozenset[type]
+
+
+def fault_of(value: object) -> str | None:
+    """The first field, in the value or in the values inside it, that has a wrong type, and what is wrong; None when all is well.
+
+    Values that are no attrs classes are taken as they are, JSON values too: only their outermost type is looked at.
+    """
+    if isinstance(value, HttpRequest):
+        return value.fault()
+    if isinstance(value, MusicRequest) or not attrs.has(type(value)):
+        return None
+    kind: Any = type(value)
+    for rule in _rules(kind):
+        field = getattr(value, rule.name)
+        if type(field) not in rule.plain and (fault := _fault(field, rule)) is not None:
+            return fault
+    return None
+
+
+def _fault(value: object, rule: _Rule) -> str | None:
+    if not _is_one_of(value, rule.kinds):
+        return f"{rule.name} is of the type {type(value).__name__}"
+    if rule.items is not None and isinstance(value, tuple):
+        for index, item in enumerate(value):
+            if not _is_one_of(item, rule.items):
+                return f"{rule.name}[{index}] is of the type {type(item).__name__}"
+            if rule.is_nested and (inner := fault_of(item)) is not None:
+                return f"{rule.name}[{index}].{inner}"
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{rule.name} is {value}"
+    inner = fault_of(value) if rule.is_nested else None
+    return None if inner is None else f"{rule.name}: {inner}"
+
+
+def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
+    if isinstance(value, bool):  # which is an int, too
+        return bool in kinds or object in kinds
+    return isinstance(value, kinds)
+
+
+@functools.cache
+def _rules(kind: Any) -> tuple[_Rule, ...]:
+    hints = typing.get_type_hints(kind, localns=_NAMES)
+    return tuple(_rule(field.name, hints[field.name]) for field in attrs.fields(kind))
+
+
+def _rule(name: str, hint: Any) -> _Rule:
+    is_tuple = typing.get_origin(hint) is tuple
+    kinds: tuple[Any, ...] = _kinds(typing.get_args(hint)[0] if is_tuple else hint)
+    is_nested = any(attrs.has(kind) for kind in kinds)
+    if is_tuple:
+        return _Rule(name, (tuple,), kinds, is_nested, frozenset())
+    return _Rule(name, kinds, None, is_nested, _PLAIN.intersection(kinds))
+
+
+def _kinds(hint: Any) -> tuple[type, ...]:
+    origin = typing.get_origin(hint)
+    if origin in {typing.Union, types.UnionType}:
+        return tuple(kind for part in typing.get_args(hint) for kind in _kinds(part))
+    if hint is float:
+        return (float, int)
+    kind: type = origin or hint
+    return (kind,)

@@ -1,0 +1,96 @@
+"""A plugin with the operator's settings and key: a provider that can be asked."""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate import settings as operator
+from musicgate.codec import SchemaValidator
+from musicgate.errors import ConfigError, InvalidRequestError, PluginError
+from musicgate.text import Masker
+
+if TYPE_CHECKING:
+    from musicgate.hosting.discovery import PluginHost
+    from musicgate.hosting.provider_plugin import ProviderPlugin
+    from musicgate.model import Provider, ProviderSettings, Secret
+    from musicgate.settings import Settings
+
+
+@attrs.frozen(kw_only=True)
+class InstalledProvider:
+    """A provider that can be asked.
+
+    Attributes:
+        provider: the declaration, with the operator's priority.
+        key: None = it cannot be called, only planned.
+    """
+
+    plugin: ProviderPlugin
+    provider: Provider
+    settings: ProviderSettings
+    key: Secret | None
+
+    @property
+    def name(self) -> str:
+        """The plugin's name."""
+        return self.provider.plugin
+
+    def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
+        """Masks the provider's secrets and a job's callback token; see `musicgate.text.Masker`."""
+        secrets = (self.key, self.settings.webhook_secret)
+        revealed = tuple(secret.reveal() for secret in secrets if secret is not None)
+        return _masker((*revealed, callback_token), whole)
+
+
+@functools.lru_cache(maxsize=256)
+def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
+    return Masker(secrets, whole=whole)
+
+
+def installed_providers(settings: Settings, host: PluginHost) -> dict[str, InstalledProvider]:
+    """Every provider that is installed and not switched off, with the operator's settings checked.
+
+    Raises:
+        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's settings schema.
+    """
+    for name in settings.providers:
+        if name not in host.providers:
+            names = ", ".join(sorted(host.providers)) or "none"
+            broken = next(
+                (record.error for record in host.records if record.name == name and record.error), None
+            )
+            said = (
+                f"this plugin could not be loaded: {broken}"
+                if broken
+                else f"no such plugin is installed (there are {names})"
+            )
+            raise ConfigError(said, key=f"providers.{name}", source=settings.source)
+    found = {}
+    for name, plugin in host.providers.items():
+        resolved = operator.resolve(settings, plugin.provider)
+        if not resolved.enabled:
+            continue
+        _check_options(name, plugin.provider.settings_schema, resolved.settings.options, settings.source)
+        found[name] = InstalledProvider(
+            plugin=plugin,
+            provider=resolved.provider,
+            settings=resolved.settings,
+            key=resolved.key,
+        )
+    return found
+
+
+def _check_options(name: str, schema: object, options: object, source: str | None) -> None:
+    if not isinstance(schema, dict) or not schema:
+        return
+    try:
+        SchemaValidator(schema).check(options)
+    except InvalidRequestError as error:
+        violation = error.violations[0]
+        key = ".".join([f"providers.{name}", *map(str, violation.path)])
+        raise ConfigError(violation.message, key=key, source=source) from None
+    except Exception as exc:  # noqa: BLE001 - a plugin's schema may be anything; the error's text may quote an option
+        raise PluginError(name, f"its settings schema is not valid ({type(exc).__name__})") from None

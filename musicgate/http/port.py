@@ -1,0 +1,43 @@
+"""The port to vendors' HTTP APIs; no implementation, no library's types."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from musicgate.model import Timeouts
+    from musicgate.plugin import HttpRequest, HttpResponse
+
+
+@attrs.frozen(kw_only=True)
+class Downloaded:
+    """A finished download. ``content_type`` is what the server claimed, lower case, without parameters."""
+
+    size_bytes: int
+    content_type: str | None
+
+
+class Transport(Protocol):
+    """The only socket to vendors."""
+
+    async def send(
+        self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
+    ) -> HttpResponse:
+        """Send one API call and read the whole answer. Redirects are not followed.
+
+        Raises:
+            ProviderError: class ``unavailable`` when no byte of the request left (DNS, refused, TLS); class ``unknown_outcome`` with
+                ``maybe_accepted`` when it may have left and no whole answer came back; class ``protocol`` when the answer is
+                larger than ``max_body_bytes``.
+        """
+
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+        """Fetch a media link into a file. Redirects are followed, a few; private addresses are refused unless allowed.
+
+        Raises:
+            ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too large, unreachable, refused address.
+        """

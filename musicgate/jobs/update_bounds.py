@@ -1,0 +1,161 @@
+"""A vendor's answer, cut to what a job may hold; which numbers these are stands in `musicgate.text.bounds`.
+
+Cut is what is only shown. What is used, an id or a link, is taken whole or left out: half of it would name something else.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, cast
+
+import attrs
+
+from musicgate import text
+from musicgate.errors import ProviderError
+from musicgate.jobs import lifecycle
+from musicgate.model import (
+    Failure,
+    FailureClass,
+    OptionWarning,
+    WarningCode,
+)
+from musicgate.text import cut_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from musicgate.model import (
+        Job,
+        JobUpdate,
+        JsonObject,
+        NativeTrack,
+    )
+
+
+def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
+    """What an answer says, as far as there is room for it in the job. A warning says what was left out.
+
+    Returns:
+        The update; the very same object when all of it fits.
+
+    Raises:
+        ProviderError: class ``protocol``: the vendor's id of a new task is too long to be used.
+    """
+    native_id = update.native_id
+    if native_id is not None and len(native_id) > text.MAX_ID_CHARS:
+        if job.native_id is None:
+            message = f"the vendor's id of the task has {len(native_id):,} characters and cannot be used"
+            raise ProviderError(Failure(reason=FailureClass.PROTOCOL, message=message), maybe_accepted=True)
+        native_id = None
+    tracks, left_out = _tracks(update.tracks, job)
+    warnings = bounded_warnings((*left_out, *update.warnings))
+    room = max(0, text.MAX_JOB_WARNINGS - len(job.warnings))
+    bounded = attrs.evolve(
+        update,
+        native_id=native_id,
+        native_status=_cut(update.native_status, text.MAX_STATUS_CHARS),
+        tracks=tracks,
+        failure=None if update.failure is None else bounded_failure(update.failure),
+        doubt=None
+        if update.doubt is None
+        else attrs.evolve(update.doubt, failure=bounded_failure(update.doubt.failure)),
+        warnings=tuple(warning for warning in warnings if warning not in job.warnings)[:room],
+        body=text.cut_json(update.body, max_values=text.MAX_KEPT_VALUES, max_chars=text.MAX_KEPT_CHARS),
+    )
+    return update if bounded == update else bounded
+
+
+def bounded_failure(failure: Failure) -> Failure:
+    """A vendor's "no" with words of a length that can be shown."""
+    wait_s = failure.retry_after_s
+    if wait_s is not None:
+        wait_s = None if not math.isfinite(wait_s) else min(max(0.0, wait_s), text.MAX_RETRY_AFTER_S)
+    return attrs.evolve(
+        failure,
+        message=cut_text(failure.message, text.MAX_MESSAGE_CHARS),
+        native_code=_cut(failure.native_code, text.MAX_CODE_CHARS),
+        native_message=_cut(failure.native_message, text.MAX_MESSAGE_CHARS),
+        suggestion=text.cut_json(
+            failure.suggestion, max_values=text.MAX_KEPT_VALUES, max_chars=text.MAX_KEPT_CHARS
+        ),
+        retry_after_s=wait_s,
+    )
+
+
+def bounded_warnings(warnings: Sequence[OptionWarning]) -> tuple[OptionWarning, ...]:
+    """The first warnings, and one that says how many more there were."""
+    kept = tuple(
+        attrs.evolve(
+            warning,
+            path=tuple(
+                cut_text(part, text.MAX_NAME_CHARS) if isinstance(part, str) else part
+                for part in warning.path[: text.MAX_REQUEST_DEPTH]
+            ),
+            message=cut_text(warning.message, text.MAX_MESSAGE_CHARS),
+        )
+        for warning in warnings[: text.MAX_WARNINGS]
+    )
+    if len(warnings) == len(kept):
+        return kept
+    return (*kept, _left_out(f"{text.and_more(len(warnings) - len(kept))} warnings", kept[0].plugin))
+
+
+def _tracks(
+    tracks: Sequence[NativeTrack], job: Job
+) -> tuple[tuple[NativeTrack, ...], tuple[OptionWarning, ...]]:
+    known = {track.native_id for track in job.tracks}
+    # Those that the job has already come first, so that a long answer cannot hide them.
+    first = [
+        track
+        for place, track in enumerate(tracks)
+        if place < text.MAX_TRACKS or (track.native_id is not None and track.native_id in known)
+    ][: 2 * text.MAX_TRACKS]
+    indexes = lifecycle.track_indexes(job.tracks, first)
+    values, chars = text.MAX_EXTRA_VALUES, text.MAX_EXTRA_CHARS
+    kept = tuple(
+        _track(track, values // max(1, len(first)), chars // max(1, len(first)))
+        for index, track in zip(indexes, first, strict=True)
+        if index < text.MAX_TRACKS
+    )
+    if len(kept) == len(tracks):
+        return kept, ()
+    message = f"the answer lists {len(tracks):,} tracks; {len(kept)} are kept, {text.and_more(len(tracks) - len(kept))} are not"
+    return kept, (_left_out(message, job.plugin),)
+
+
+def _track(track: NativeTrack, max_values: int, max_chars: int) -> NativeTrack:
+    fallbacks = [link for link in track.fallback_urls if len(link) <= text.MAX_URL_CHARS]
+    audio_url, problem = _whole(track.audio_url, text.MAX_URL_CHARS), track.failure_message
+    if track.audio_url and audio_url is None and not track.audio:
+        if fallbacks:
+            audio_url = fallbacks.pop(0)
+        else:
+            size = len(track.audio_url)
+            problem = problem or f"the link to its audio has {size:,} characters and cannot be used"
+    extra = text.cut_json(track.extra, max_values=max_values, max_chars=max_chars)
+    return attrs.evolve(
+        track,
+        native_id=_whole(track.native_id, text.MAX_ID_CHARS),
+        audio_url=audio_url,
+        fallback_urls=tuple(fallbacks[: text.MAX_FALLBACK_URLS]),
+        stream_audio_url=_whole(track.stream_audio_url, text.MAX_URL_CHARS),
+        image_url=_whole(track.image_url, text.MAX_URL_CHARS),
+        title=_cut(track.title, text.MAX_TITLE_CHARS),
+        tags=_cut(track.tags, text.MAX_TAGS_CHARS),
+        lyrics=_cut(track.lyrics, text.MAX_LYRICS_CHARS),
+        native_model=_cut(track.native_model, text.MAX_CODE_CHARS),
+        failure_message=_cut(problem, text.MAX_MESSAGE_CHARS),
+        extra=cast("JsonObject", extra),
+    )
+
+
+def _left_out(message: str, plugin: str | None) -> OptionWarning:
+    return OptionWarning(code=WarningCode.LEFT_OUT, path=(), message=message, plugin=plugin)
+
+
+def _cut(text: str | None, max_chars: int) -> str | None:
+    return None if text is None else cut_text(text, max_chars)
+
+
+def _whole(text: str | None, max_chars: int) -> str | None:
+    return text if text is None or len(text) <= max_chars else None

@@ -1,0 +1,34 @@
+"""The health of a provider, as values; `musicgate.engine.breaker` computes it."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from enum import StrEnum
+
+import attrs
+
+
+class BreakerState(StrEnum):
+    """The state of a provider's circuit breaker."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    HALF_OPEN = "half_open"
+
+
+@attrs.frozen(kw_only=True)
+class HealthReport:
+    """How a provider's create calls went.
+
+    Attributes:
+        error_rate: share of the last minute's calls that its vendor did not answer.
+        calls: number of calls in the last minute.
+        opens_until: when an open breaker becomes half open; None otherwise.
+        keeps_its_place: False if the other providers are asked first.
+    """
+
+    state: BreakerState = BreakerState.CLOSED
+    error_rate: float = 0.0
+    calls: int = 0
+    opens_until: datetime | None = None
+    keeps_its_place: bool = True

@@ -1,0 +1,38 @@
+"""From a request to a plan: who could be asked, in which order, with which native request, for how much.
+
+It sends and stores nothing, and must not know the gateway's state but the health reports that are handed in. Start with `plan`.
+"""
+
+from musicgate.planning.plan import (
+    Candidate,
+    Plan,
+    Planner,
+)
+from musicgate.planning.pricing import (
+    NANOS_PER_CENT,
+    NANOS_PER_USD,
+    expected_usd_nanos,
+    measure_usage,
+    price_lines,
+    why_unpriced,
+)
+from musicgate.planning.routing import (
+    find_offer,
+    fold_name,
+    strip_suffix,
+)
+
+__all__ = [
+    "NANOS_PER_CENT",
+    "NANOS_PER_USD",
+    "Candidate",
+    "Plan",
+    "Planner",
+    "expected_usd_nanos",
+    "find_offer",
+    "fold_name",
+    "measure_usage",
+    "price_lines",
+    "strip_suffix",
+    "why_unpriced",
+]

@@ -1,0 +1,189 @@
+"""HTTP as values: what a plugin asks for and what came back; no socket, no client library."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.errors import ProviderError
+from musicgate.model import Failure, FailureClass
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from musicgate.model import JsonValue
+
+
+#: What a method and a header's name are made of. Source: RFC 9110 section 5.6.2.
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: What would end a header, or could not be sent as UTF-8. Source: RFC 9110 section 5.5.
+_NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+
+
+def _header_names(headers: Mapping[str, str]) -> str:
+    return "{" + ", ".join(f"{name}: ..." for name in headers) + "}"
+
+
+def _header_fault(name: object, value: object) -> str | None:
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        return f"a header cannot have the name {name!r}"
+    if not isinstance(value, str):
+        return f"its header {name} is of the type {type(value).__name__}, not text"
+    if _NOT_IN_HEADER.search(value):
+        return f"its header {name} holds a line break or another letter that no header can hold"
+    return None
+
+
+def _length(body: bytes) -> str:
+    return f"<{len(body)} bytes>"
+
+
+@attrs.frozen(kw_only=True)
+class HttpRequest:
+    """One HTTP request. Its ``repr`` shows neither header values nor the body.
+
+    ``headers`` must not hold the provider's key: the gateway adds it when it sends (`musicgate.model.provider.HeaderAuth`).
+    """
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=_header_names)
+    body: bytes = attrs.field(default=b"", repr=_length)
+
+    @classmethod
+    def get(cls, url: str) -> HttpRequest:
+        """A GET that asks for JSON."""
+        return cls(method="GET", url=url, headers={"Accept": "application/json"})
+
+    @classmethod
+    def post_json(cls, url: str, payload: Mapping[str, JsonValue]) -> HttpRequest:
+        """A POST with a JSON body (UTF-8, compact)."""
+        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        headers = {"Content-Type": "application/json", "Accept": "application/json"}
+        return cls(method="POST", url=url, headers=headers, body=body)
+
+    def fault(self) -> str | None:
+        """Why this cannot be sent as HTTP, whatever the server, or None. No value is shown: it may be a secret."""
+        parts: tuple[object, object, object, object] = (self.method, self.url, self.headers, self.body)
+        method, url, headers, body = parts
+        if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+            return "its method is no HTTP method"
+        if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
+            return "its address is not an http(s) URL"
+        if not isinstance(body, bytes):
+            return f"its body is of the type {type(body).__name__}, not bytes"
+        if not isinstance(headers, Mapping):
+            return f"its headers are of the type {type(headers).__name__}, not a mapping"
+        return next((fault for item in headers.items() if (fault := _header_fault(*item))), None)
+
+
+@attrs.frozen(kw_only=True)
+class HttpResponse:
+    """One whole HTTP answer. Header names are compared without case through `header`.
+
+    ``received_at`` is the transport's clock when the answer was complete, or None in recordings.
+    """
+
+    status: int
+    headers: Mapping[str, str] = attrs.field(factory=dict, repr=_header_names)
+    body: bytes = attrs.field(default=b"", repr=_length)
+    received_at: datetime | None = None
+
+    def header(self, name: str) -> str | None:
+        """Value of a header, whatever its case, stripped; None when it is absent or empty."""
+        wanted = name.lower()
+        found = next((value.strip() for key, value in self.headers.items() if key.lower() == wanted), "")
+        return found or None
+
+    @property
+    def is_success(self) -> bool:
+        """True for the 2xx statuses. That proves nothing where a vendor answers 200 to everything."""
+        return 200 <= self.status < 300
+
+    def json(self) -> JsonValue:
+        """The body as a JSON value, read as `read_json` does.
+
+        Raises:
+            ProviderError: class ``protocol``, when the body is not JSON (empty, cut, HTML).
+        """
+        try:
+            return read_json(self.body)
+        except (ValueError, RecursionError) as exc:
+            message = f"the vendor's answer (HTTP {self.status}) is not JSON"
+            failure = Failure(reason=FailureClass.PROTOCOL, message=message)
+            raise ProviderError(failure, status=self.status, maybe_accepted=True) from exc
+
+    def json_object(self) -> dict[str, JsonValue]:
+        """The body as a JSON object.
+
+        Raises:
+            ProviderError: class ``protocol``, when it is anything else.
+        """
+        value = self.json()
+        if not isinstance(value, dict):
+            message = (
+                f"the vendor's answer (HTTP {self.status}) is a JSON {type(value).__name__}, not an object"
+            )
+            failure = Failure(reason=FailureClass.PROTOCOL, message=message)
+            raise ProviderError(failure, status=self.status, maybe_accepted=True)
+        return value
+
+
+def read_json(content: bytes | str) -> JsonValue:
+    """A vendor's JSON as a value, read leniently: one needless field must not cost a paid song.
+
+    Seen in the wild: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes that are
+    not UTF-8 in a text (they become replacement characters), whole numbers of thousands of digits (null as well).
+
+    Raises:
+        ValueError: it is not JSON, leniently or not.
+        RecursionError: it is nested too deeply.
+    """
+    if isinstance(content, bytes):
+        content = content.decode(json.detect_encoding(content), "replace")
+    content = content.removeprefix("\ufeff")
+    try:
+        value: JsonValue = _LENIENT.decode(content)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:
+        value = _MORE_LENIENT.decode(content)
+    return value
+
+
+def _integer(digits: str) -> int | None:
+    try:
+        return int(digits)
+    except ValueError:  # more digits than the interpreter converts
+        return None
+
+
+def _nothing(_constant: str) -> None:
+    return None
+
+
+_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing)
+#: Calls us for every whole number, so it is used only where there is one that is too long.
+_MORE_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_int=_integer)
+
+
+def write_json(value: object) -> bytes:
+    """An answer's body. A number that JSON cannot write (a vendor's 1e999 in a debug view) becomes null."""
+    try:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,0 +1,322 @@
+"""The job store on SQLite, the embedded default; it knows SQL and files, and nothing of what a job means.
+
+Writes go through one thread that commits them in groups (`musicgate.store.group_commit`); reads by key run where they are
+asked for, and all other reads on a thread (`musicgate.store.sqlite_reader`). Write-ahead log, so that readers and the writer do
+not wait for each other; ``synchronous=FULL``, so that a job that was answered survives a power cut.
+
+One process per database: another one would not know whose turn it is to follow a job. A lock file beside it sees to that.
+"""
+
+import asyncio
+import contextlib
+import functools
+import sqlite3
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Final, Self
+
+import attrs
+from filelock import FileLock, Timeout
+
+from musicgate.codec import dump_event, load_event, load_job
+from musicgate.errors import ConfigError, StorageError
+from musicgate.model import (
+    Delivery,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobQuery,
+)
+from musicgate.store import migrate, rows, sqlite_outbox
+from musicgate.store import sqlite_statements as sql
+from musicgate.store.group_commit import GroupWriter, reason
+from musicgate.store.sqlite_reader import SqliteReader
+from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
+
+#: How long another program, a backup for instance, may hold the database before a write gives up.
+_BUSY_TIMEOUT_S: Final = 5.0
+
+
+class SqliteJobStore:
+    """Jobs in one SQLite file. Open it with `open`, from the event loop that uses it."""
+
+    def __init__(self, path: Path, lock: FileLock) -> None:
+        """Use a database that is ready and whose lock is held; `open` sees to both."""
+        self._lock = lock
+        self._reader = SqliteReader(path, _BUSY_TIMEOUT_S)
+        self._writer = GroupWriter(functools.partial(_connect, path))
+        self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open(cls, path: Path) -> AsyncIterator[Self]:
+        """Take the database for this process, bring its tables up to date, and close it at the end.
+
+        Raises:
+            ConfigError: another musicgate uses it, or a newer one has written it.
+            StorageError: it cannot be opened or created.
+        """
+        lock = await asyncio.to_thread(_prepare, path)
+        try:
+            store = cls(path, lock)
+            try:
+                yield store
+            finally:
+                await store.close()
+        finally:
+            lock.release()
+
+    async def add(
+        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+    ) -> IdempotencyClaim | None:
+        """Store a new job with its first events, unless its idempotency key has been used: then return that earlier use."""
+        row = sql.new_row(job)
+        docs = [dump_event(event) for event in events]
+
+        def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
+            if claim is not None:
+                earlier = connection.execute(
+                    sql.FIND_CLAIM, sql.claim_key(claim.account, claim.route, claim.key)
+                ).fetchone()
+                if earlier is not None:
+                    return sql.read_claim(earlier)
+                connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
+            connection.execute(sql.ADD_JOB, row)
+            connection.executemany(sql.ADD_EVENT, [(job.id, doc) for doc in docs])
+            return None
+
+        return await self._writer.write(insert)
+
+    async def replace(
+        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+    ) -> Job | None:
+        """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
+        stored = attrs.evolve(new, version=old.version + 1)
+        row = sql.changed_row(stored, old.version)
+        docs = [dump_event(event) for event in events]
+        messages = sqlite_outbox.rows_of(deliveries)
+
+        def update(connection: sqlite3.Connection) -> Job | None:
+            if connection.execute(sql.REPLACE_JOB, row).rowcount == 0:
+                return None
+            connection.executemany(sql.ADD_EVENT, [(old.id, doc) for doc in docs])
+            sqlite_outbox.insert(connection, messages)
+            return stored
+
+        return await self._writer.write(update)
+
+    async def delete(self, job_id: str) -> bool:
+        """Remove a job with its events, its idempotency key and the messages about it."""
+        wanted = (sql.column(job_id),)
+
+        def remove(connection: sqlite3.Connection) -> bool:
+            found = connection.execute(sql.DELETE_JOB, wanted).rowcount > 0
+            connection.execute(sql.DELETE_EVENTS, wanted)
+            connection.execute(sql.DELETE_CLAIMS_OF, wanted)
+            sqlite_outbox.delete_of_job(connection, job_id)
+            return found
+
+        return await self._writer.write(remove)
+
+    async def forget_claims(self, before: datetime) -> int:
+        """Remove idempotency keys that were used before then."""
+        moment = (sql.microseconds(before),)
+        return await self._writer.write(
+            lambda connection: connection.execute(sql.DELETE_OLD_CLAIMS, moment).rowcount
+        )
+
+    async def get(self, job_id: str) -> Job | None:
+        """The job with that id."""
+        return await self._job(await self._reader.by_key(sql.GET, sql.column(job_id)))
+
+    async def find_native(self, account: str, native_id: str) -> Job | None:
+        """The newest job of the account with that native id."""
+        return await self._job(
+            await self._reader.by_key(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))
+        )
+
+    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+        """One page of unfinished jobs, in the order of their ids. A row that cannot be read is logged and left out.
+
+        One damaged row must not keep all the others from being followed after a restart.
+        """
+
+        def read(connection: sqlite3.Connection) -> list[Job]:
+            jobs: list[Job] = []
+            last_id = sql.column(after_id)
+            while missing := limit - len(jobs):
+                page = _page(connection, sql.OPEN_JOBS, (last_id, missing), MAX_OPEN_PAGE_BYTES)
+                jobs += rows.readable(page, load_job, "the open job")
+                if not page or (jobs and len(page) < missing):
+                    break
+                last_id = page[-1][0]
+            return jobs
+
+        return await self._reader.on_thread(read)
+
+    async def count_open(self, account: str | None = None) -> int:
+        """Number of unfinished jobs, of one account or of all."""
+        statement, values = (
+            (sql.COUNT_OPEN, ()) if account is None else (sql.COUNT_OPEN_OF, (sql.column(account),))
+        )
+        ((count,),) = await self._reader.on_thread(lambda found: found.execute(statement, values).fetchall())
+        return int(count)
+
+    async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
+        """The jobs that a query asks for, of one account or of all, newest first. A row that cannot be read is logged and left out."""
+
+        def read(connection: sqlite3.Connection) -> list[Job]:
+            jobs: list[Job] = []
+            rest = query
+            while missing := query.limit - len(jobs):
+                rest = attrs.evolve(rest, limit=missing)
+                page = _page(connection, *sql.listing(account, rest), query.max_bytes)
+                jobs += rows.readable(page, load_job, "the job")
+                if not page or (jobs and len(page) < missing):
+                    break
+                job_id, _, created_at_us = page[-1]
+                rest = attrs.evolve(rest, before=(sql.moment(created_at_us), job_id))
+            return jobs
+
+        return await self._reader.on_thread(read)
+
+    async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
+        """The use of an idempotency key, as long as it is kept."""
+        found = await self._reader.by_key(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
+        return sql.read_claim(found[0]) if found else None
+
+    async def spent_usd_nanos(self, account: str, since: datetime) -> int:
+        """What the account's jobs that finished since then have cost."""
+        values = (sql.column(account), sql.microseconds(since))
+        ((total,),) = await self._reader.on_thread(lambda found: found.execute(sql.SPENT, values).fetchall())
+        return int(total)
+
+    async def finished_jobs(
+        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+    ) -> Sequence[tuple[datetime, str]]:
+        """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
+        moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
+        values = (moment, sql.column(job_id), sql.microseconds(before), limit)
+        page = await self._reader.on_thread(lambda found: found.execute(sql.FINISHED, values).fetchall())
+        return [(sql.moment(ended_us), found) for ended_us, found in page]
+
+    async def events(
+        self, job_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, JobEvent]]:
+        """The job's history from the event after number ``after`` on; at most ``limit`` entries. One that cannot be read is left out."""
+
+        def read(connection: sqlite3.Connection) -> list[tuple[int, JobEvent]]:
+            found: list[tuple[int, JobEvent]] = []
+            last = after
+            while missing := -1 if limit is None else limit - len(found):
+                page = _page(connection, sql.EVENTS, (sql.column(job_id), last, missing), None)
+                found += rows.readable_pairs(page, load_event, f"of the job {job_id} the event")
+                if not page or limit is None:
+                    break
+                last = page[-1][0]
+            return found
+
+        return await self._reader.on_thread(read)
+
+    async def ping(self) -> None:
+        """Write and commit a row as large as a large job, through the same thread as every job.
+
+        Asking for the write lock would prove nothing: a full disk only shows when pages reach the log.
+        """
+        await self._writer.write(lambda connection: connection.execute(sql.CHECK).close())
+
+    async def close(self) -> None:
+        """Finish the pending writes and let the database go. Closing again does nothing."""
+        await self._writer.close()
+        await self._reader.close()
+        self._lock.release()
+
+    async def _job(self, found: Sequence[tuple[Any, ...]]) -> Job | None:
+        if not found:
+            return None
+        job_id, doc = found[0]
+        load = functools.partial(rows.loaded, job_id, doc, load_job, "the job")
+        # Only rows that an older version wrote are so large that reading them would hold up others.
+        return load() if len(doc) < LARGE_DOC_BYTES else await self._reader.on_thread(lambda _: load())
+
+
+def _page(
+    connection: sqlite3.Connection, statement: str, values: Sequence[Any], max_bytes: int | None
+) -> list[tuple[Any, ...]]:
+    # Closed at once: a half-read cursor would keep its snapshot, and the log could not be cut back.
+    with contextlib.closing(connection.execute(statement, values)) as cursor:
+        return list(rows.up_to(cursor, max_bytes))
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    """A connection that begins no transaction by itself (``isolation_level=None``)."""
+    connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
+    connection.execute("PRAGMA synchronous = FULL")
+    return connection
+
+
+def _prepare(path: Path) -> FileLock:
+    """Lock the database and bring its tables up to date; on failure the lock is let go."""
+    # Not bound to the thread that takes it: it is released from another one.
+    lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+        # Prompts and callback tokens are nobody else's business. The log and its index inherit the mode.
+        path.touch(mode=0o600)
+    except Timeout as exc:
+        message = f"another musicgate uses the database {path}; stop it, or give this one a store of its own"
+        raise ConfigError(message, key="store.url") from exc
+    except OSError as exc:
+        lock.release()
+        raise StorageError(f"the job store {path} cannot be opened: {exc.strerror or exc}") from exc
+    try:
+        _bring_up_to_date(path)
+    except sqlite3.Error as exc:
+        lock.release()
+        raise StorageError(f"the job store {path} cannot be opened: {reason(exc)}") from exc
+    except BaseException:
+        lock.release()
+        raise
+    return lock
+
+
+def _bring_up_to_date(path: Path) -> None:
+    with contextlib.closing(_connect(path)) as connection:
+        (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if journal != "wal":
+            message = (
+                f"the file system of {path} cannot hold a write-ahead log; put the database on a local disk"
+            )
+            raise ConfigError(message, key="store.url")
+        found = _revision(connection)
+    if found != migrate.HEAD:
+        _migrate(path, found)
+
+
+def _revision(connection: sqlite3.Connection) -> str | None:
+    """The revision that the database says it is at, or None for a new one."""
+    has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
+    if not connection.execute(has_table).fetchall():
+        return None
+    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
+    return str(rows[0][0]) if rows else None
+
+
+def _migrate(path: Path, found: str | None) -> None:
+    """Run the missing migrations in one transaction, so that a crash between two tables leaves none."""
+    import sqlalchemy as sa
+
+    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sa.pool.NullPool)
+    # The driver would commit before every CREATE TABLE; so it is told to begin nothing, and we begin ourselves.
+    # Source: docs.sqlalchemy.org, "SQLite: Serializable isolation / Savepoints / Transactional DDL".
+    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
+    try:
+        with engine.begin() as connection:
+            migrate.upgrade(connection, found, path.name)
+    except sa.exc.DBAPIError as exc:
+        cause = reason(exc.orig) if isinstance(exc.orig, sqlite3.Error) else str(exc.orig)
+        raise StorageError(f"the tables of {path} cannot be brought up to date: {cause}") from exc
+    finally:
+        engine.dispose()

@@ -1,1 +1,0 @@
-"""Short loops of music and the means to make any length and format of them; see `musicgate.testing.tones` for the API."""

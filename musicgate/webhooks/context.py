@@ -1,0 +1,58 @@
+"""What webhooks need of an open gateway; `musicgate.gateway` provides it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from musicgate.aio import Clock
+    from musicgate.model import Job
+    from musicgate.settings import Settings
+    from musicgate.store import JobStore
+    from musicgate.text import Masker
+    from musicgate.webhooks.port import WebhookClient
+
+
+class WebhookContext(Protocol):
+    """The ports and settings that webhooks work with."""
+
+    @property
+    def settings(self) -> Settings:
+        """The operator's settings."""
+
+    @property
+    def store(self) -> JobStore:
+        """Jobs, and the outbox."""
+
+    @property
+    def clock(self) -> Clock:
+        """Wall time signs, steady time paces."""
+
+    @property
+    def webhooks(self) -> WebhookClient:
+        """The client that posts to customers."""
+
+    @property
+    def new_id(self) -> Callable[[str], str]:
+        """Makes an id; the argument is its prefix."""
+
+    @property
+    def outbox_changed(self) -> asyncio.Event:
+        """Set when there is something new in the outbox."""
+
+    @property
+    def speed(self) -> float:
+        """Divides every interval and grace period."""
+
+    def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
+        """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone."""
+
+    def count_call(self, account: str) -> None:
+        """Count a call among the account's calls of this minute.
+
+        Raises:
+            LimitReachedError: one more is too many; it was not counted.
+        """

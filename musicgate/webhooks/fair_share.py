@@ -1,0 +1,104 @@
+"""Share the places of the courier between accounts; it counts messages in flight, and sends nothing.
+
+An account may hold as many places as are still free, and no more. One account alone therefore gets half of them, two get a third
+each, n get 1/(n+1), and the rest stays free: a place is there for an account that had nothing to send until now, although no
+message in flight is ever stopped for it. A server that knows one account only gives it all places.
+
+Each server has a few places per account, so that one receiver that hangs holds up neither the other receivers of its account
+nor another account's messages to the same server.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter, defaultdict, deque
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+
+    from musicgate.store import PendingMessage
+
+_Key = TypeVar("_Key")
+
+
+class Places:
+    """Which account has how many messages in flight, in all and to each server."""
+
+    def __init__(self, total: int, per_server: int, *, is_shared: bool) -> None:
+        """Begin with all places free. ``is_shared``: there is more than one account."""
+        self._total = total
+        self._per_server = per_server
+        self._is_shared = is_shared
+        self._held: Counter[str] = Counter()
+        self._held_at: Counter[tuple[str, str]] = Counter()
+        self._served: Counter[str] = Counter()
+        self._servings = 0
+
+    @property
+    def free(self) -> int:
+        """Number of places that nobody holds."""
+        return self._total - self._held.total()
+
+    def has_room(self, account: str) -> bool:
+        """True if the account may have one more message in flight."""
+        return self.free > (self._held[account] if self._is_shared else 0)
+
+    def full_origins(self, account: str) -> Collection[str]:
+        """The servers whose places for this account are taken."""
+        return [
+            origin for (who, origin), held in self._held_at.items() if who == account and not self._left(held)
+        ]
+
+    def in_turn(self, accounts: Iterable[str]) -> list[str]:
+        """Those of the accounts that have room: who holds the fewest places first, then who has waited longest for one."""
+        return sorted(
+            filter(self.has_room, accounts), key=lambda account: (self._held[account], self._served[account])
+        )
+
+    def take(self, due: Iterable[PendingMessage]) -> Iterator[PendingMessage]:
+        """Take a place for one due message after the other, in turn between the accounts; yields those that got one.
+
+        Args:
+            due: messages that hold none yet; those of one account in the order in which they shall be sent.
+        """
+        waiting: defaultdict[str, deque[PendingMessage]] = defaultdict(deque)
+        for message in due:
+            waiting[message.account].append(message)
+        turns = [(self._held[account], self._served[account], account) for account in waiting]
+        heapq.heapify(turns)
+        while turns:
+            account = heapq.heappop(turns)[2]
+            first = self._first_with_room(waiting[account]) if self.has_room(account) else None
+            if first is None:
+                continue
+            self._hold(first)
+            heapq.heappush(turns, (self._held[account], self._served[account], account))
+            yield first
+
+    def release(self, message: PendingMessage) -> None:
+        """Give back the place of a message."""
+        _subtract(self._held, message.account)
+        _subtract(self._held_at, (message.account, message.origin))
+
+    def _first_with_room(self, waiting: deque[PendingMessage]) -> PendingMessage | None:
+        while waiting:
+            message = waiting.popleft()
+            if self._left(self._held_at[message.account, message.origin]):
+                return message
+        return None
+
+    def _hold(self, message: PendingMessage) -> None:
+        self._held[message.account] += 1
+        self._held_at[message.account, message.origin] += 1
+        self._servings += 1
+        self._served[message.account] = self._servings
+
+    def _left(self, held: int) -> bool:
+        return held < self._per_server
+
+
+def _subtract(counter: Counter[_Key], key: _Key) -> None:
+    counter[key] -= 1
+    if not counter[key]:
+        del counter[key]

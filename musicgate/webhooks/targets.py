@@ -1,0 +1,72 @@
+"""Where an account is told about its jobs, and with which secrets that is signed; it sends nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.errors import RequestError
+from musicgate.model import is_address
+from musicgate.webhooks.rules import announce
+
+if TYPE_CHECKING:
+    from musicgate.model import Delivery, Job, Secret
+    from musicgate.settings import Settings
+    from musicgate.webhooks.context import WebhookContext
+
+
+@attrs.frozen(kw_only=True)
+class Target:
+    """What the operator said of an account's webhooks.
+
+    Attributes:
+        url: where its jobs are told about by default; None = nowhere.
+        secrets: the newest first; empty = nothing can be signed, so nothing is sent.
+        setting: the setting of the newest secret, for complaints.
+    """
+
+    url: str | None
+    secrets: tuple[Secret, ...]
+    setting: str
+
+
+def target_of(settings: Settings, account: str) -> Target:
+    """The account's own settings; those of ``[webhooks]`` where the server has no accounts.
+
+    An account that changes its key stands in the list twice for a while; the entry that can sign counts.
+    """
+    entries = [entry for entry in settings.accounts if entry.name == account]
+    if entries:
+        own = next((entry for entry in entries if entry.webhook_secret), entries[0])
+        url, secrets = own.webhook_url, (own.webhook_secret, own.webhook_secret_previous)
+        setting = f"webhook_secret of the account {account} in [[accounts]]"
+    else:
+        url, secrets = settings.webhooks.url, (settings.webhooks.secret, settings.webhooks.secret_previous)
+        setting = "webhooks.secret"
+    known = tuple(secret for secret in secrets if secret is not None)
+    return Target(url=url or None, secrets=known, setting=setting)
+
+
+def check_url(settings: Settings, account: str, url: str) -> None:
+    """Return if messages to that address can be signed and sent.
+
+    Raises:
+        RequestError: 400; the account has no secret, or the text is no address.
+    """
+    if not is_address(url):
+        raise RequestError("validation_error", "is no http or https address", path=("webhook_url",))
+    target = target_of(settings, account)
+    if not target.secrets:
+        message = f"there is no secret to sign webhooks with; the operator sets {target.setting}"
+        raise RequestError(
+            "validation_error", message, reason="webhook_secret_missing", path=("webhook_url",)
+        )
+
+
+def messages_about(context: WebhookContext, before: Job, after: Job) -> tuple[Delivery, ...]:
+    """The messages that a change of a job calls for: one when it ends and somebody wants to hear of it."""
+    if before.state.is_final or not after.state.is_final:
+        return ()
+    url = after.request.webhook_url or target_of(context.settings, after.account).url
+    return (announce(after, url, context.new_id("msg_")),) if url else ()
