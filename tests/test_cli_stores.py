@@ -50,7 +50,10 @@ async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path)
     host = load_plugins()
     async with AsyncExitStack() as stack:
         opened = [await stores.open_free(stack, settings, host) for _ in range(2)]
-        assert [Path(gate.context.settings.store_url).name for gate in opened] == ["musicgate.db", "cli-2.db"]
+        assert [Path(gate._context.settings.store_url).name for gate in opened] == [
+            "musicgate.db",
+            "cli-2.db",
+        ]
         with pytest.raises(ConfigError, match=r"another musicgate uses .*musicgate\.db, .*cli-2\.db"):
             await stores.open_with(stack, settings, host, "music_x")
         assert await stores.list_jobs(settings, 5) == ([], [tmp_path / "musicgate.db", tmp_path / "cli-2.db"])
@@ -119,7 +122,7 @@ async def test_jobs_that_a_short_run_would_harm_are_left_to_their_server(
         await opened.add(before, [])
     async with AsyncExitStack() as stack:
         gateway = await stores.open_free(stack, settings, load_plugins())
-        assert Path(gateway.context.settings.store_url).name == store
+        assert Path(gateway._context.settings.store_url).name == store
     if store != "musicgate.db":
         with pytest.raises(ConfigError, match="only a server can finish"):
             await stores.open_with(AsyncExitStack(), settings, load_plugins(), "music_1")

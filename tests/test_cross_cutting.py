@@ -170,7 +170,7 @@ async def test_in_strict_mode_other_words_are_an_error(house: House) -> None:
 async def test_a_refused_wish_reaches_no_vendor_and_becomes_no_job(
     house: House, ledger: list[str], plugin: str, model: str, drums: str
 ) -> None:
-    lines, jobs = len(ledger), await house.gateway.context.store.count_open()
+    lines, jobs = len(ledger), await house.gateway._context.store.count_open()
     with house.watch() as seen:
         reply = await house.create(wish(model, "rain In The Voice Of somebody"))
     assert reply.status == 403
@@ -182,7 +182,7 @@ async def test_a_refused_wish_reaches_no_vendor_and_becomes_no_job(
         "music_id": None,
     }
     assert (seen.creates, seen.reads) == ([], [])
-    assert (len(ledger), await house.gateway.context.store.count_open()) == (lines, jobs)
+    assert (len(ledger), await house.gateway._context.store.count_open()) == (lines, jobs)
 
 
 async def test_the_place_of_the_refused_words_is_named(house: House) -> None:

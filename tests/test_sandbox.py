@@ -100,7 +100,7 @@ async def test_a_folder_that_is_given_stays(host: PluginHost, tmp_path: Path) ->
 async def test_a_provider_that_is_switched_off_is_not_played(host: PluginHost) -> None:
     off = attrs.evolve(Settings(), providers={"minimax": {"enabled": False}})
     async with sandbox(off, host, speed=FAST) as settings, Gateway.open(settings, plugins=host) as gateway:
-        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
+        assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
 
 
 async def test_a_provider_that_cannot_be_played_is_never_called_for_real(host: PluginHost) -> None:
@@ -119,7 +119,7 @@ async def test_a_provider_that_cannot_be_played_is_never_called_for_real(host: P
         sandbox(Settings(), mute, speed=FAST) as settings,
         Gateway.open(settings, plugins=mute) as gateway,
     ):
-        assert list(gateway.context.providers) == []
+        assert list(gateway._context.providers) == []
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ async def test_switches_reach_the_vendors_that_they_are_for(
         Gateway.open(settings, plugins=host) as gateway,
     ):
         # A vendor that refuses words which it does not know is played all the same.
-        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
+        assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
         job = await gateway.submit(gateway.read({"model": "suno/v4.5plus", "prompt": "Hello"}))
         job = await gateway.wait(job.id, 20)
     assert job.state is state

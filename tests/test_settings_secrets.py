@@ -208,7 +208,7 @@ def test_nothing_of_the_environment_is_kept_that_no_plugin_declares(tmp_path: Pa
 async def test_an_open_gateway_keeps_what_its_plugins_declare(tmp_path: Path) -> None:
     environ = {"ONE_KEY": "test-key-not-real", "OTHER_API_KEY": WORD, "MUSICGATE_DATA_DIR": str(tmp_path)}
     async with Gateway.open(load_settings(None, environ), plugins=host_of(vendor())) as gateway:
-        assert gateway.context.settings.environ == {"ONE_KEY": "test-key-not-real"}
+        assert gateway._context.settings.environ == {"ONE_KEY": "test-key-not-real"}
 
 
 def test_a_real_plugins_settings_are_not_shown(tmp_path: Path) -> None:

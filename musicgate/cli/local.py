@@ -16,7 +16,7 @@ from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
 from musicgate.views import render_job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from musicgate.cli.progress import Display
     from musicgate.cli.run import Order
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
 
 _DOWNLOAD_TIMEOUT_S = 300.0
-#: More unfinished jobs than one person has.
-_MANY = 10_000
 
 
 async def generate_locally(
@@ -46,10 +44,12 @@ async def generate_locally(
         gateway = await stores.open_free(stack, settings, host)
         _tell_of_earlier(gateway)
         wish = gateway.read(dict(body))
-        generation_id = gateway.context.new_id("G-")
-        limits = _limits(gateway, generation_id, order, in_sandbox=in_sandbox)
+        own: list[str] = []
+        limits = _limits(gateway, own, order, in_sandbox=in_sandbox)
         async with display() as shown, limits:
-            job = await gateway.submit(wish, generation_id=generation_id, strict=strict, wait_s=0)
+            job = await gateway.submit(
+                wish, strict=strict, wait_s=0, on_stored=lambda stored: own.append(stored.id)
+            )
             job = await _follow(gateway, job, shown)
         await _deliver(gateway, job, order, is_play=in_sandbox)
 
@@ -65,7 +65,7 @@ async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> Non
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         gateway, job = await stores.open_with(stack, settings, host, job_id)
-        limits = _limits(gateway, job.generation_id, order, in_sandbox=False)
+        limits = _limits(gateway, [job.id], order, in_sandbox=False)
         async with display() as shown, limits:
             job = await _follow(gateway, job, shown)
         await _deliver(gateway, job, order, is_play=False)
@@ -118,10 +118,7 @@ async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None
     if not track.has_audio or not track.audio_url:
         return None
     sink = folder / str(track.index)
-    limit = gateway.context.settings.assets.max_bytes
-    await gateway.context.transport.download(
-        track.audio_url, sink, max_bytes=limit, timeout_s=_DOWNLOAD_TIMEOUT_S
-    )
+    await gateway.download(track.audio_url, sink, timeout_s=_DOWNLOAD_TIMEOUT_S)
     return sink
 
 
@@ -134,8 +131,8 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:
-    installed = gateway.context.installed(job)
-    return (installed.provider.typical_s if installed else 60.0) / gateway.context.speed
+    provider = gateway.provider_of(job)
+    return (provider.typical_s if provider else 60.0) / gateway.settings.follow.speed
 
 
 def _tell_of_earlier(gateway: Gateway) -> None:
@@ -147,24 +144,25 @@ def _tell_of_earlier(gateway: Gateway) -> None:
 
 @asynccontextmanager
 async def _limits(
-    gateway: Gateway, generation_id: str, order: Order, *, in_sandbox: bool
+    gateway: Gateway, own: Sequence[str], order: Order, *, in_sandbox: bool
 ) -> AsyncIterator[None]:
     """End when the time is up or the person presses Ctrl-C, and say what becomes of the job."""
     try:
         async with asyncio.timeout(order.timeout_s):
             yield
     except TimeoutError as exc:
-        raise run.late(order, await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)) from exc
+        raise run.late(order, await _hint_about(gateway, own, in_sandbox=in_sandbox)) from exc
     except asyncio.CancelledError:
-        hint = await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)
+        hint = await _hint_about(gateway, own, in_sandbox=in_sandbox)
         say(f"\ninterrupted: {hint}", err=True)
         raise
 
 
-async def _hint_about(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> str:
-    """What becomes of the unfinished job of this run. Found in the store: while a vendor is being asked, nobody else can name it."""
-    for job in await gateway.context.store.open_jobs("", _MANY):
-        if job.generation_id == generation_id:
+async def _hint_about(gateway: Gateway, own: Sequence[str], *, in_sandbox: bool) -> str:
+    """A hint about the unfinished job of this run; ``own`` holds its id once it is stored."""
+    for job_id in own:
+        job = await gateway.get(job_id)
+        if job is not None and not job.state.is_final:
             return _hint(job, in_sandbox=in_sandbox)
     return "nothing is left unfinished"
 

@@ -19,10 +19,10 @@ from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
 
 if TYPE_CHECKING:
-    from musicgate.engine import InFlight
+    from musicgate.engine import Call, InFlight
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
-    from musicgate.model import Job, JsonValue, MusicRequest
+    from musicgate.model import JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
 
 
@@ -42,16 +42,16 @@ class Submission:
 
 async def accept(
     context: GatewayContext, in_flight: InFlight, submission: Submission
-) -> Job | IdempotencyClaim:
-    """Make a job of a request and send it.
+) -> Call | IdempotencyClaim:
+    """Make a job of a request, store it, and begin to send it.
 
     Returns:
-        The job; or the earlier use of its key, and then nothing was counted, stored or sent.
+        The create call, whose job is stored; or the earlier use of its key, and then nothing was counted, stored or sent.
 
     Raises:
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
-        ProviderError: nobody can be asked, for lack of a key, or because too many jobs wait; nothing was stored or sent.
-        StorageError: the job could not be stored; nothing was sent.
+        ProviderError: no provider has a key, or too many jobs wait; nothing was stored or sent.
+        StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
         GatewayClosedError: the gateway closes; nothing was sent.
     """
     account, key = submission.account, submission.idempotency
@@ -104,10 +104,11 @@ async def accept(
             held=held,
             budget_s=send.create_budget_s(candidates, submission.wait_s),
         )
-    begun = await in_flight.answer(call, submission.wait_s)
-    if isinstance(begun, IdempotencyClaim):
-        reservation.take_back_call()
-    return begun
+    earlier = await in_flight.stored(call)
+    if earlier is None:
+        return call
+    reservation.take_back_call()
+    return earlier
 
 
 def _explained(plan: Plan) -> JsonValue:

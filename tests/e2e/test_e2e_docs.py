@@ -218,7 +218,7 @@ async def test_health_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> 
         message = "the disk is full"
         raise StorageError(message)
 
-    monkeypatch.setattr(house.gateway.context.store, "ping", broken)
+    monkeypatch.setattr(house.gateway._context.store, "ping", broken)
     ready = await house.call("GET", "/readyz", key=None)
     assert (ready.status, ready.body["status"], ready.body["description"]) == (
         503,
