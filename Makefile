@@ -25,9 +25,10 @@ OUT ?= song.mp3
 ARGS ?=
 WORKERS ?= 2
 LOCK_ARGS ?=
+RELEASE ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check format docs lock clean setup setup-dev
+.PHONY: help song test crash faults check format docs changelog lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +62,9 @@ format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 
 docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	@$(BIN)/python docs/generate.py
+
+changelog: $(VENV)/.dev ## Show what the next release changes; RELEASE=0.2.0 writes it into CHANGELOG.md
+	@$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "Next release")
 
 lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes newer versions
 	@set -eu; compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
