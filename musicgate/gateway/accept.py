@@ -1,9 +1,10 @@
-"""From a request that was read to a job that is being sent: quota, plan, job; the order of these steps is the contract's.
+"""Accept a request: quota, plan, job, create call. The order of these steps is part of the contract.
 
-The account's limits come before routing, so that a caller who may not ask learns nothing by asking; nothing is counted for a request that
-is refused after that, but its call.
+Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that is refused
+after that counts as a call, and as nothing else.
 
-What a request takes on the way (its reservation, a slot) is given back by the block that took it, unless its call took it over.
+A request's reservation and its slot are context managers: the block that took them releases them, unless the create call
+took them over.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` tells of the fields."""
+    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` explains the fields."""
 
     request: MusicRequest
     account: str
@@ -64,7 +65,7 @@ async def accept(
                 )
             )
         except LimitReachedError:
-            # Perhaps it was a duplicate of this very call that took the last place: then both get the same.
+            # A duplicate of this call may have taken the last place: then both get the same job.
             duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
             if duplicate is None:
                 raise
@@ -112,7 +113,7 @@ async def accept(
 
 
 def _explained(plan: Plan) -> JsonValue:
-    """Who was considered for a request, and why the others were not; stored with the job, since tomorrow's answer is another one."""
+    """Which providers were considered, and why others were not. Stored with the job: the answer changes with time."""
     return {
         "candidates": [candidate.installed.name for candidate in plan.candidates],
         "excluded": [
@@ -123,10 +124,10 @@ def _explained(plan: Plan) -> JsonValue:
 
 
 def _with_room(context: GatewayContext, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The choices at which one more job may wait.
+    """Leave out candidates whose create queue is full.
 
     Raises:
-        ProviderError: there is none.
+        ProviderError: none is left.
     """
     queues = context.create_queues
     with_room = tuple(candidate for candidate in candidates if not queues[candidate.installed.name].is_full)

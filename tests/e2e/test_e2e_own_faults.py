@@ -199,7 +199,7 @@ async def test_a_create_call_to_a_gateway_that_closes_is_a_503_and_stores_nothin
     open_house: OpenHouse,
 ) -> None:
     async with open_house() as house:
-        house.gateway._in_flight.close()
+        house.gateway._runner.in_flight.close()
         reply = await house.create({**KIE, "prompt": "rain"})
         assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert reply.body["description"] == "the gateway is closed; nothing was stored or sent"

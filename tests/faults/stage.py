@@ -260,7 +260,7 @@ class Stage:
     async def check_owners(self) -> int:
         """(a) Open jobs = jobs that someone owns, (d) = jobs that hold a reservation; their number."""
         stored = {job.id for job in await self.store.open_jobs("", 1_000)}
-        in_flight, scheduler = self.gate._in_flight, self.gate._scheduler
+        in_flight, scheduler = self.gate._runner.in_flight, self.gate._runner.scheduler
         if orphans := [job_id for job_id in stored if job_id not in in_flight and job_id not in scheduler]:
             self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
         if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
@@ -273,7 +273,9 @@ class Stage:
     @property
     def _has_steps(self) -> bool:
         """A step runs, or one is due because the last one failed: what it will see is not yet in the books."""
-        return any(entry.task is not None or entry.errors for entry in self.gate._scheduler._entries.values())
+        return any(
+            entry.task is not None or entry.errors for entry in self.gate._runner.scheduler._entries.values()
+        )
 
     def find(self, text: str) -> None:
         """Note what must not be."""

@@ -31,7 +31,7 @@ DIST = ROOT / "dist"
 #: What is released: the examples are not.
 RELEASED = {name: folder for name, folder in DISTRIBUTIONS.items() if not folder.startswith("examples/")}
 #: Files that are for people with the source; a wheel leaves them out.
-SOURCE_ONLY = frozenset({"musicgate/testing/loops/make_loops.py"})
+SOURCE_ONLY = frozenset({"musicgate/emulation/loops/make_loops.py"})
 PROMPT = "Warm jazz trio with brushed drums"
 
 
