@@ -32,6 +32,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/emulation/loops/stereo-48000.opus",
         ],
         [
+            r"__init__\.pyi",
             r"store/migrations/script\.py\.mako",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
