@@ -1,4 +1,4 @@
-"""The choice between Suno's two modes, and the text fields that each of them sends; no route, no JSON.
+"""The choice between Suno's two modes, and the text fields of each; no route, no JSON.
 
 Custom mode sings the prompt as it is and needs a style and a title. Idea mode (``customMode`` false) writes
 the lyrics from the prompt; the vendor's page says that it ignores all other parameters. The contract's
