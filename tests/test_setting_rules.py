@@ -10,6 +10,7 @@ import pytest
 from musicgate import ConfigError
 from musicgate.model import Secret
 from musicgate.settings import (
+    SECTIONS,
     Account,
     AssetSettings,
     FollowSettings,
@@ -21,7 +22,6 @@ from musicgate.settings import (
     resolve,
 )
 from musicgate.settings.limits import AccountLimits
-from musicgate.settings.load import _SECTIONS
 from musicgate.settings.rules import Number, Whole, rule_of
 from tests.fake_vendor import FakeVendor
 
@@ -53,9 +53,9 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
         (ServerSettings, {"public_url": "music.test"}, "server.public_url: must be an http or https address"),
         (ServerSettings, {"pricing_required": "yes"}, "server.pricing_required: must be true or false"),
         (AssetSettings, {"max_bytes": 0}, "assets.max_bytes: must be 1 to"),
-        (RetentionSettings, {"idempotency_hours": 23}, "retention.idempotency_hours: must be a number from 24 hours on"),
-        (RetentionSettings, {"jobs_days": math.inf}, "retention.jobs_days: must be a number from 0 days on"),
-        (WebhookSettings, {"timeout_s": 0}, "webhooks.timeout_s: must be more than 0, and at most 60 seconds"),
+        (RetentionSettings, {"idempotency_hours": 23}, "retention.idempotency_hours: must be at least 24 hours"),
+        (RetentionSettings, {"jobs_days": math.inf}, "retention.jobs_days: must be a finite number"),
+        (WebhookSettings, {"timeout_s": 0}, "webhooks.timeout_s: must be more than 0 and at most 60 seconds"),
         (WebhookSettings, {"secret": "whsec_x"}, "webhooks.secret: must be text"),
         (AccountLimits, {"max_usd_per_day": -1}, "limits.max_usd_per_day: must be 0 to 1000000000 US dollars"),
         (Account, {"name": "a", "max_open_jobs": -1}, "accounts.max_open_jobs: must be 0 to 1000000000 jobs"),
@@ -80,7 +80,7 @@ def test_a_changed_copy_is_checked_too() -> None:
 
 NUMBERS = [
     (name, attribute.name)
-    for name, kind in {**_SECTIONS, "accounts": Account}.items()
+    for name, kind in {**SECTIONS, "accounts": Account}.items()
     for attribute in attrs.fields(kind)
     if isinstance(rule_of(attribute), Number)
 ]
@@ -106,7 +106,7 @@ def test_no_number_is_taken_that_is_not_finite_or_is_negative(
 
 @pytest.mark.parametrize(("section", "key"), NUMBERS)
 def test_every_number_has_a_range(section: str, key: str) -> None:
-    kind: Any = {**_SECTIONS, "accounts": Account}[section]
+    kind: Any = {**SECTIONS, "accounts": Account}[section]
     rule = rule_of(attrs.fields_dict(kind)[key])
     assert isinstance(rule, Number)
     assert rule.at_least >= 0 or rule.more_than == 0

@@ -18,13 +18,13 @@ from musicgate.hosting.discovery import load_plugins
 from musicgate.hosting.installed import installed_providers
 from musicgate.model import Secret
 from musicgate.settings import (
+    SECTIONS,
     Account,
+    ProviderTable,
     Settings,
     WebhookSettings,
     load_settings,
 )
-from musicgate.settings.load import _SECTIONS
-from musicgate.settings.resolve import _PROVIDER_KEYS
 from tests.fake_vendor import FakeVendor, host_of
 
 WORD = "sentinel-not-real"
@@ -81,7 +81,7 @@ def vendor() -> FakeVendor:
 
 def places() -> Iterator[tuple[str, str, str]]:
     """Name of every setting, the text of a file with it (VALUE stands for the value), and its variable."""
-    for name, kind in _SECTIONS.items():
+    for name, kind in SECTIONS.items():
         for key in attrs.fields_dict(kind):
             variable = f"MUSICGATE_{name}__{key}".upper()
             yield f"{name}.{key}", f"[{name}]\n{key} = VALUE\n", variable
@@ -89,7 +89,7 @@ def places() -> Iterator[tuple[str, str, str]]:
         rest = [line for line in ACCOUNT.splitlines() if not line.startswith(f"{key} =")]
         yield f"accounts.{key}", "\n".join([*rest, f"{key} = VALUE\n"]), ""
     vendors = {"api_key": "ONE_KEY", "base_url": "ONE_URL", "webhook_secret": "ONE_SECRET"}
-    for key in [*_PROVIDER_KEYS, "word", "count", "nested"]:
+    for key in [*attrs.fields_dict(ProviderTable), "word", "count", "nested"]:
         text = f"[providers.one]\n{key} = VALUE\n"
         yield f"providers.one.{key}", text, vendors.get(key) or f"MUSICGATE_PROVIDERS__ONE__{key}".upper()
 

@@ -83,7 +83,7 @@ def test_an_account_with_two_keys_has_one_address(tmp_path: Path) -> None:
         (f'{ACCOUNT}webhook_secret = "tell-nobody"', "accounts[0].webhook_secret", "must be whsec_"),
         (f'{ACCOUNT}webhook_url = "https://h.test/"', "accounts[0].webhook_secret", "webhook_url needs it"),
         (f'{ACCOUNT}[webhooks]\nsecret = "{SECRET}"', "webhooks", "for a server without accounts"),
-        ("[webhooks]\ntimeout_s = 0", "webhooks.timeout_s", "must be more than 0, and at most 60 seconds"),
+        ("[webhooks]\ntimeout_s = 0", "webhooks.timeout_s", "must be more than 0 and at most 60 seconds"),
         ("[webhooks]\ntimeout_s = 61", "webhooks.timeout_s", "at most 60"),
         ("[webhooks]\nconcurrency = 0", "webhooks.concurrency", "must be 1 to"),
         ("[webhooks]\nconcurrency_per_server = 0", "webhooks.concurrency_per_server", "must be 1 to"),
