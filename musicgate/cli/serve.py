@@ -24,7 +24,8 @@ _HOST = click.option(
 _PORT = click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Port to listen on; 0 = any free one.  [default: server.port]",
+    metavar="PORT",
+    help="Port to listen on; 0 = any free one.  [default: the setting server.port]",
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
