@@ -1,6 +1,6 @@
-"""Writes the generated pages of this folder; their text is in the modules beside it and in the code they describe.
+"""Writes the generated pages of this folder; their text is in the modules beside it.
 
-`python docs/generate.py` writes the pages, `python docs/generate.py --check` names stale ones and exits with 1.
+`python docs/generate.py` writes the pages. With `--check` it names stale ones and exits with 1.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md: tables from the fields of `musicgate.settings`, and the prose around them from here."""
+"""Writes docs/settings.md: tables from the fields of `musicgate.settings`, and the prose around them."""
 
 from __future__ import annotations
 

@@ -1,8 +1,10 @@
 """The command line: the table of commands, and how exceptions become messages and exit codes.
 
-Each command is imported when it is called, so that ``--help`` is fast. Exit codes: 0 done; 1 the vendor, the server
-or the gateway failed; 2 the request or the command line is wrong; 3 a setting is wrong or missing; 4 not finished
-within ``--timeout`` (the job continues); 130 interrupted.
+Each command is imported when it is called, so that ``--help`` is fast.
+
+Exit codes: 0 done; 1 the vendor, the server or the gateway failed; 2 the request or the command line is
+wrong; 3 a setting is wrong or missing; 4 not finished within ``--timeout`` (the job continues);
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -38,8 +40,8 @@ COMMANDS = {
 }
 
 _EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 the request or the command line is wrong, 3 a setting is wrong or missing, "
-    "4 not finished in time (the job continues), 130 interrupted."
+    "Exit codes: 0 done, 1 failed, 2 the request or the command line is wrong, "
+    "3 a setting is wrong or missing, 4 not finished in time (the job continues), 130 interrupted."
 )
 
 

@@ -1,4 +1,4 @@
-"""``validate``, ``schema`` and ``version``: the published contract. Only ``schema --all`` loads plugins."""
+"""``validate``, ``schema``, ``version``: the published contract. Only ``schema --all`` loads plugins."""
 
 from __future__ import annotations
 

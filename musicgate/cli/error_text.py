@@ -1,4 +1,4 @@
-"""Renders exceptions for people: one clear sentence that names the setting or field, and the exit code."""
+"""Converts exceptions to a message that names the setting or field, and an exit code."""
 
 from __future__ import annotations
 

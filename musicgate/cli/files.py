@@ -1,4 +1,4 @@
-"""Writes audio files: the requested name, the extension of the real format, and no overwriting unless forced."""
+"""Writes audio files under the requested name, with the extension of the real format."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _check_writable(folder: Path, output: str | None) -> None:
-    """Write a file and remove it: permissions do not show read-only file systems, quotas and full disks."""
+    """Write and remove a file: permissions do not show read-only file systems, quotas and full disks."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=_STAGING_PREFIX, suffix=_STAGING_SUFFIX) as probe:
             probe.write(b"0")

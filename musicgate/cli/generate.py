@@ -1,4 +1,4 @@
-"""``musicgate generate``: build a request, run it in this process or on a server, and write the files."""
+"""``musicgate generate``: run a request in this process or on a server, and write the files."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ def generate(
 ) -> None:
     """Generate music from PROMPT and write it to files.
 
-    Without --url, this process calls the vendors, with keys from the environment or musicgate.toml. Files get the
-    extension of the audio format that was delivered. Existing files are not overwritten without --force.
+    Without --url, this process calls the vendors, with keys from the environment or musicgate.toml. Files get
+    the extension of the audio format that was delivered. Existing files are not overwritten without --force.
     """
     from musicgate.cli.files import find_target
     from musicgate.cli.run import Order

@@ -1,4 +1,4 @@
-"""``musicgate jobs``, ``fetch`` and ``cancel``: list, finish and stop jobs of earlier runs or of a server."""
+"""``jobs``, ``fetch`` and ``cancel``: list, finish and stop jobs of earlier runs or of a server."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
     """List the jobs on this machine, including failed ones.
 
-    No vendor is called. Jobs in a store that another musicgate process uses are not shown; a line on standard error
-    names the store.
+    No vendor is called. Jobs in a store that another musicgate process uses are not shown; a line on standard
+    error names the store.
     """
     from datetime import UTC, datetime
 

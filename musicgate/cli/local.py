@@ -1,4 +1,4 @@
-"""Runs jobs in this process, with a gateway opened for one command. `run` shows and writes the results."""
+"""Runs jobs in this process, with a gateway opened for one command. `run` writes the results."""
 
 from __future__ import annotations
 
@@ -162,7 +162,7 @@ async def _limits(
 
 
 async def _hint_about(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> str:
-    """How to get the unfinished job of this run. It is looked up in the store: `submit` has not returned it yet."""
+    """How to get the unfinished job of this run; from the store, since `submit` may not have returned."""
     for job in await gateway.context.store.open_jobs("", _MANY):
         if job.generation_id == generation_id:
             return _hint(job, in_sandbox=in_sandbox)

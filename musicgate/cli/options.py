@@ -46,14 +46,29 @@ KEY = click.option(
 def run_options(command: Any) -> Any:
     """Add the options of commands that wait for a job and write its audio."""
     return combined(
-        click.option("-o", "--output", metavar="PATH", help="File or folder; further tracks get -2, -3.  [default: song]"),
-        click.option("--force", is_flag=True, help="Overwrite existing files instead of taking the next free number."),
-        click.option("--json", "as_json", is_flag=True, help="Print the job as JSON, with the paths of the files."),
+        click.option(
+            "-o",
+            "--output",
+            metavar="PATH",
+            help="File or folder; further tracks get -2, -3.  [default: song]",
+        ),
+        click.option(
+            "--force", is_flag=True, help="Overwrite existing files instead of taking the next free number."
+        ),
+        click.option(
+            "--json", "as_json", is_flag=True, help="Print the job as JSON, with the paths of the files."
+        ),
         URL,
         KEY,
-        click.option("--timeout", "timeout_s", type=Positive(), metavar="SECONDS", help="Stop waiting after this time; the job continues."),
+        click.option(
+            "--timeout",
+            "timeout_s",
+            type=Positive(),
+            metavar="SECONDS",
+            help="Stop waiting after this time; the job continues.",
+        ),
         CONFIG,
-    )(command)  # fmt: skip
+    )(command)
 
 
 def combined(*options: Decorator) -> Decorator:

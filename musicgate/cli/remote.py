@@ -56,8 +56,8 @@ async def generate_remotely(
     """Submit a request, wait for the job and write its audio.
 
     Raises:
-        click.ClickException: The request was refused, the job failed or is not finished in time, or the server's
-            answer cannot be read.
+        click.ClickException: The request was refused, the job failed or is not finished in time, or the
+            server's answer cannot be read.
     """
     async with _Server.at(url, key) as server, display() as shown:
         answer = await server.create(body, strict=strict)
@@ -70,8 +70,8 @@ async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -
     """Wait for a job of the server and write its audio.
 
     Raises:
-        click.ClickException: The job is unknown, failed or is not finished in time, or the server's answer cannot
-            be read.
+        click.ClickException: The job is unknown, failed or is not finished in time, or the server's answer
+            cannot be read.
     """
     async with _Server.at(url, key) as server, display() as shown:
         answer, _ = await server.poll(job_id)

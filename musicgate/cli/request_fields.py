@@ -1,4 +1,4 @@
-"""Builds the body of a request from command-line options. Knows the neutral fields; the schema checks their values."""
+"""Builds the body of a request from command-line options; the schema checks the values."""
 
 from __future__ import annotations
 
@@ -42,11 +42,32 @@ request_options = combined(
     click.option("--seed", type=int, help="Seed; the same one may give the same song."),
     click.option("--duration", type=int, metavar="SECONDS", help="Length of the song."),
     click.option("--format", metavar="FORMAT", help="Audio format: mp3, wav, ogg or aac."),
-    click.option("--provider", "--only", "only", multiple=True, metavar="NAME", help="Use only this provider or plugin; may be repeated."),
-    click.option("-O", "--option", "options", multiple=True, metavar="PATH=JSON", help="Set any request field, e.g. -O suno.styleWeight=0.5; may be repeated."),
-    click.option("--request", "request_file", metavar="FILE", help="Read the request from a JSON file ('-' for standard input); other options override it."),
-    click.option("--strict", is_flag=True, help="Fail instead of warning if an option cannot be applied exactly."),
-)  # fmt: skip
+    click.option(
+        "--provider",
+        "--only",
+        "only",
+        multiple=True,
+        metavar="NAME",
+        help="Use only this provider or plugin; may be repeated.",
+    ),
+    click.option(
+        "-O",
+        "--option",
+        "options",
+        multiple=True,
+        metavar="PATH=JSON",
+        help="Set any request field, e.g. -O suno.styleWeight=0.5; may be repeated.",
+    ),
+    click.option(
+        "--request",
+        "request_file",
+        metavar="FILE",
+        help="JSON file with the request ('-' for standard input); other options override it.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Fail instead of warning if an option cannot be applied exactly."
+    ),
+)
 
 
 def build_body(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -121,7 +142,7 @@ def _decode(name: str, data: bytes) -> str:
 
 
 def _put(body: dict[str, Any], option: str) -> None:
-    """Set one field by its path. A value that is not JSON is taken as text, so that words need no quotes."""
+    """Set one field by its path. A value that is not JSON is taken as text, so quotes are optional."""
     path, equals, text = option.partition("=")
     names = path.split(".")
     if not equals or not all(names):

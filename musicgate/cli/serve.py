@@ -57,7 +57,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Fault to emulate, e.g. suno_kie.end=SENSITIVE_WORD_ERROR; without a plugin, for all; may be repeated.",
+    help="Fault as NAME or PLUGIN.NAME, e.g. suno_kie.end=SENSITIVE_WORD_ERROR; may be repeated.",
 )
 @click.option(
     "--data",

@@ -1,12 +1,12 @@
 """Chooses the job store of a command: the default one, or another one while that is in use.
 
-A store belongs to one process at a time. So that ``generate`` works beside a server or another ``generate``, there
-are further slots: ``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
+A store belongs to one process at a time. So that ``generate`` works beside a server or another ``generate``,
+there are further slots: ``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
 
-A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a store
-sends the queued jobs, and this process would end in the middle of those calls: paid songs would be lost. And a job
-whose create answer was lost is recovered by the vendor's callback, which only a server receives; a gateway without
-one would have to fail it.
+A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a
+store sends the queued jobs, and this process would end in the middle of those calls: paid songs would be
+lost. And a job whose create answer was lost is recovered by the vendor's callback, which only a server
+receives; a gateway without one would have to fail it.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _LAST_SLOT = 9
 def slots(settings: Settings) -> Iterator[Settings]:
     """The settings of each store, the default one first.
 
-    A command does not listen for callbacks, so there is no ``public_url``; and Ctrl-C must not wait for a drain.
+    A command does not receive callbacks, so there is no ``public_url``; and Ctrl-C must not wait for a drain.
     """
     local = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
     yield local

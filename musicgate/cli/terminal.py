@@ -1,7 +1,7 @@
-"""The only module that prints. It escapes control characters, and replaces what the encoding cannot represent.
+"""The only module that prints: escapes control characters and handles the stream's encoding.
 
-Titles, messages and links come from vendors, servers and callers. An escape sequence in one could clear the screen,
-forge a line, or make a link that shows one address and leads to another.
+Titles, messages and links come from vendors, servers and callers. An escape sequence in one could clear the
+screen, forge a line, or make a link that shows one address and leads to another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: C0, DEL and C1; bidirectional marks; line separators; lone surrogates, which no encoding has; tag characters.
+#: C0, DEL and C1; bidirectional marks; line separators; tags; lone surrogates, which no encoding has.
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -47,7 +47,7 @@ def say(text: object, *, err: bool = False) -> None:
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value, indented. It is escaped to ASCII if the encoding of standard output requires it."""
+    """Print one JSON value, indented; as ASCII if the encoding of standard output is narrower."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(_encoding(err=False))

@@ -1,7 +1,7 @@
 """The operator's settings: one TOML file and the environment, read once at start into frozen values.
 
-Start with `values`, which has every setting as a field. `load` reads them, `resolve` adds what a plugin declares,
-`rules` knows types and ranges. Nothing else reads the file or the environment, and no error message shows a value.
+Start with `values`, which has every setting as a field. `rules` knows types and ranges, `load` reads the file
+and the environment, `resolve` adds what a plugin declares. No error message shows a value.
 """
 
 from musicgate.settings.decode import NotTextError, decoded

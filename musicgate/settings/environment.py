@@ -1,4 +1,4 @@
-"""Limits what is kept of the process environment: variables that plugins declare, and those of proxies.
+"""Keeps only those environment variables that plugins declare, and those of proxies.
 
 The environment holds other programs' secrets, so it is never copied as a whole.
 """

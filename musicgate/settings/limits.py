@@ -26,7 +26,7 @@ class AccountLimits:
     max_usd_per_day: float = setting(
         Number(at_least=0, at_most=1_000_000_000, unit="US dollars"),
         default=0.0,
-        doc="Daily spend from midnight to midnight UTC: the cost of ended jobs and the expected cost of open ones.",
+        doc="Daily spend, from midnight UTC: the cost of ended jobs and the expected cost of open ones.",
     )
 
 

@@ -28,8 +28,8 @@ _PREFIX = "MUSICGATE_"
 #: Variables with the prefix that are not keys of a section, with their sentences for the documentation.
 OTHER_VARIABLES: Mapping[str, str] = {
     "MUSICGATE_CONFIG": "The settings file.",
-    "MUSICGATE_DATA_DIR": "The data folder, instead of the system's usual one. Required for commands that keep jobs "
-    "where the user has no home folder, as in many containers.",
+    "MUSICGATE_DATA_DIR": "The data folder, instead of the system's usual one. Required for commands that "
+    "keep jobs if the user has no home folder, as in many containers.",
     "MUSICGATE_URL": "Command line only: the server to use, like `--url`.",
     "MUSICGATE_API_KEY": "Command line only: the key for that server, like `--key`.",
     "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
@@ -56,11 +56,11 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     """Read the file and the environment.
 
     Args:
-        path: The file; None = ``MUSICGATE_CONFIG``, else ``musicgate.toml`` in the current folder if it exists.
+        path: The file; None = ``MUSICGATE_CONFIG``, else ``musicgate.toml`` in the current folder if any.
         environ: The environment; None = that of the process.
 
     Raises:
-        ConfigError: The file is missing or broken, a key is unknown, or a value has the wrong type, range or form.
+        ConfigError: The file cannot be read, a key is unknown, or a value has the wrong type, range or form.
     """
     environ = os.environ if environ is None else environ
     chosen = path or _path(environ, "MUSICGATE_CONFIG")

@@ -57,7 +57,7 @@ def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
 
 
 def _split(settings: Settings, provider: Provider) -> tuple[ProviderTable, dict[str, Any]]:
-    """The common settings of a provider, and the plugin's own. The vendor's variables override the table."""
+    """The common settings of a provider, and the plugin's own. Vendor variables override the table."""
     fields = attrs.fields_dict(ProviderTable)
     given: dict[str, tuple[Any, str | None]] = {
         name: (value, settings.source_of(f"providers.{provider.plugin}.{name}"))
@@ -90,7 +90,7 @@ def _split(settings: Settings, provider: Provider) -> tuple[ProviderTable, dict[
 
 
 def _typed(schema: Mapping[str, Any], value: object) -> object:
-    """Convert text to the type that a plugin's schema names; the schema judges what cannot be converted."""
+    """Convert text to the type in the plugin's schema; what cannot be converted is left to the schema."""
     text = value.strip() if isinstance(value, str) else value
     rule = _BY_SCHEMA_TYPE.get(schema["type"]) if isinstance(schema.get("type"), str) else None
     try:
@@ -100,7 +100,7 @@ def _typed(schema: Mapping[str, Any], value: object) -> object:
 
 
 def _is_finite(value: object) -> bool:
-    """False if a value contains NaN or infinity at any depth: JSON has neither, and JSON Schema accepts both."""
+    """False if a value contains NaN or infinity, which JSON Schema accepts although JSON has neither."""
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):

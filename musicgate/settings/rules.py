@@ -1,4 +1,4 @@
-"""What a single setting may be: type, range, unit and form, and how text from a file or variable becomes one.
+"""Types, ranges, units and forms of settings, and the conversion of text to them.
 
 A rule is an attrs validator, so values made in code are checked too. Error messages name the setting and its
 source, never its value.
@@ -47,7 +47,7 @@ class Rule:
     or_none: bool = False
 
     def __call__(self, instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        """Validate a field of an attrs class; the class's ``SECTION`` is the first part of the setting's name."""
+        """Validate a field of an attrs class, whose ``SECTION`` is the first part of the key."""
         section = getattr(instance, "SECTION", "")
         self.check(value, key=f"{section}.{attribute.name}" if section else attribute.name)
 
@@ -192,7 +192,10 @@ class Text(Rule):
 
 @attrs.frozen(kw_only=True)
 class WebAddress(Text):
-    """An http or https address of a server, or "". Credentials are refused: they would end up in links and logs."""
+    """An http or https address of a server, or "".
+
+    Credentials are refused: they would end up in links and logs.
+    """
 
     @property
     def description(self) -> str:

@@ -1,6 +1,6 @@
-"""Every setting: a frozen value with its default, its rule and its sentence in docs/settings.md. Nothing is read here.
+"""Every setting, as a field with its rule, its default and its text in docs/settings.md.
 
-A new setting is one field. File key, environment variable, validation and documentation follow from it.
+A new setting is one field: file key, environment variable, validation and documentation follow from it.
 """
 
 from __future__ import annotations
@@ -109,9 +109,9 @@ class ServerSettings:
         Whole(at_least=1, at_most=1_000_000),
         default=2000,
         doc=(
-            "Open connections. At the limit the connection that has been idle longest is closed for a new one; "
-            "if none is idle, the new one gets a 503. `musicgate serve` raises the soft limit of open files where "
-            "that is allowed, and logs it if even then fewer connections are possible."
+            "Open connections. At the limit, the longest idle connection is closed for a new one; "
+            "if none is idle, the new one gets a 503. `musicgate serve` raises the soft limit of open files "
+            "where that is allowed, and logs it if even then fewer connections are possible."
         ),
     )
     max_requests_per_account: int = setting(
@@ -135,7 +135,10 @@ class ServerSettings:
     max_waiting_requests: int = setting(
         Whole(at_least=1, at_most=1_000_000),
         default=1000,
-        doc="Requests in all that wait because of `Prefer: wait`; one more is a 503. At most half of the connections.",
+        doc=(
+            "Requests in all that wait because of `Prefer: wait`; one more is a 503. "
+            "At most half of the connections."
+        ),
     )
     max_waiting_requests_per_account: int = setting(
         Whole(at_least=1, at_most=1_000_000),
@@ -219,7 +222,7 @@ class FollowSettings:
         Number(at_least=0.001, at_most=1_000_000),
         default=1.0,
         doc=(
-            "Divides poll intervals, grace periods, vendors' rate windows and the times of the circuit breakers. "
+            "Divides poll intervals, grace periods, vendors' rate windows and the circuit breakers' times. "
             "For tests and demonstrations only: a real vendor does not count faster."
         ),
     )
@@ -342,7 +345,7 @@ class ProviderTable:
     base_url: str = setting(
         WebAddress(),
         default="",
-        doc="Address of the API, instead of the vendor's own; without user name, password, query and fragment.",
+        doc="Address of the API, instead of the vendor's; without user name, password, query and fragment.",
     )
     webhook_secret: Secret | None = setting(
         Hidden(), default=None, doc="Verifies the signature of the vendor's callbacks."
@@ -376,7 +379,7 @@ class Settings:
     """All settings of the operator.
 
     Attributes:
-        data_dir: Folder for the default store and audio; None = the user's data folder, looked up when needed.
+        data_dir: Folder for the default store and audio; None = the user's data folder.
         providers: The raw ``[providers.<plugin>]`` tables; `resolve` reads them once the plugins are known.
         environ: Variables that plugins declare, and those of proxies; see `musicgate.settings.environment`.
         source: The file that was read, or None.

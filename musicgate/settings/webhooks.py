@@ -1,4 +1,4 @@
-"""Checks webhook settings across fields: an address needs a secret, and a server with accounts has one of each per account."""
+"""Checks webhook settings across fields: every address needs a signing secret."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SigningSecret(Hidden):
-    """The secret that signs webhooks. Its form is checked when it is read, and by `check_webhooks` if made in code."""
+    """A secret that signs webhooks; one that is made in code is checked by `check_webhooks`."""
 
     @property
     def description(self) -> str:
