@@ -102,7 +102,7 @@ def test_cases_and_failing_switches_can_be_given(site: Path) -> None:
 
 def test_a_list_option_before_the_command_is_a_usage_error() -> None:
     done = CliRunner().invoke(cli, ["plugins", "--json", "check", "good_one"])
-    assert (done.exit_code, "--json goes behind check" in done.output) == (2, True)
+    assert (done.exit_code, "--json: put it after 'check'" in done.output) == (2, True)
 
 
 def test_a_case_that_is_read_as_something_else_fails(site: Path, tmp_path: Path) -> None:
