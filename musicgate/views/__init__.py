@@ -4,8 +4,16 @@ It knows the published shapes, and must not know aiohttp, a store or a clock. St
 """
 
 from musicgate.views.catalogue import (
+    render_models,
     render_offer,
     render_provider,
+    render_providers,
+)
+from musicgate.views.health import (
+    Readiness,
+    render_live,
+    render_not_ready,
+    render_ready,
 )
 from musicgate.views.job import (
     render_body,
@@ -25,6 +33,7 @@ from musicgate.views.plan import (
 )
 
 __all__ = [
+    "Readiness",
     "audio_links",
     "is_signed",
     "render_body",
@@ -32,9 +41,14 @@ __all__ = [
     "render_delivery",
     "render_failure",
     "render_job",
+    "render_live",
     "render_message",
+    "render_models",
+    "render_not_ready",
     "render_offer",
     "render_plan",
     "render_provider",
+    "render_providers",
+    "render_ready",
     "time_text",
 ]

@@ -1,4 +1,4 @@
-"""What is offered, as callers are shown it: providers, their health, their offers and rate cards; no HTTP and no routing."""
+"""The catalogue: models with their offers, providers with their health, rate cards. It must not know routing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,58 @@ from typing import TYPE_CHECKING
 from musicgate.views.job import decimal_text, time_text
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from musicgate.hosting import InstalledProvider
     from musicgate.model import HealthReport, Offer, Provider
+
+
+def render_models(providers: Iterable[InstalledProvider]) -> dict[str, object]:
+    """List every public model with the providers that offer it, as ``/v1/music/models`` does."""
+    by_model: dict[str, list[tuple[InstalledProvider, Offer]]] = {}
+    for installed in providers:
+        for offer in installed.provider.offers:
+            by_model.setdefault(offer.model, []).append((installed, offer))
+    data = [
+        {
+            "id": model,
+            "object": "model",
+            "aliases": sorted({alias for _, offer in offers for alias in offer.aliases}),
+            "offers": [
+                render_offer(installed.provider, offer, has_key=installed.key is not None)
+                for installed, offer in offers
+            ],
+        }
+        for model, offers in sorted(by_model.items())
+    ]
+    return {"object": "list", "data": data}
+
+
+def render_providers(
+    providers: Iterable[tuple[InstalledProvider, HealthReport, int]],
+) -> dict[str, object]:
+    """List providers by priority, as ``/v1/music/providers`` does.
+
+    Args:
+        providers: each with its health and the number of create calls in its queue.
+    """
+    by_priority = sorted(providers, key=lambda row: (row[0].provider.priority, row[0].name))
+    data = [
+        render_provider(installed.provider, has_key=installed.key is not None, health=health, waiting=waiting)
+        for installed, health, waiting in by_priority
+    ]
+    return {"object": "list", "data": data}
 
 
 def render_provider(
     provider: Provider, *, has_key: bool, health: HealthReport | None = None, waiting: int = 0
 ) -> dict[str, object]:
-    """A provider as ``/v1/music/providers`` lists it.
+    """Render one provider of the list.
 
     Args:
-        has_key: whether it can be asked.
-        health: how it is; None where nobody has asked it.
-        waiting: how many create calls wait for their turn.
+        has_key: whether an API key is configured.
+        health: None where it is not known, as outside a running gateway; then ``waiting`` is left out as well.
+        waiting: number of create calls in the provider's queue.
     """
     window = provider.create_window
     answer: dict[str, object] = {
@@ -46,7 +86,7 @@ def render_provider(
 
 
 def render_health(health: HealthReport) -> dict[str, object]:
-    """How a provider is: its circuit breaker, and the create calls of the last minute."""
+    """Render the circuit breaker of a provider and its create calls of the last minute."""
     return {
         "state": health.state.value,
         "error_rate": round(health.error_rate, 3),
@@ -56,7 +96,7 @@ def render_health(health: HealthReport) -> dict[str, object]:
 
 
 def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str, object]:
-    """An offer as ``/v1/music/models`` lists it under its model."""
+    """Render an offer as ``/v1/music/models`` lists it under its model."""
     limits = offer.limits
     return {
         "provider": provider.name,
@@ -79,7 +119,7 @@ def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str
 
 
 def render_rate_card(offer: Offer) -> list[dict[str, object]] | None:
-    """The price rules of an offer; None when its price is not known."""
+    """Render the price rules of an offer; None if its price is not known."""
     if not offer.prices:
         return None
     return [

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 import musicgate_schemas
+from musicgate import views
 from musicgate.errors import RequestError, StorageError
 from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
@@ -73,42 +74,33 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
 
 
 def _health(gateway: Gateway) -> list[web.RouteDef]:
-    async def installed(_: web.Request) -> web.Response:
-        """The process answers."""
-        return web.json_response({"status": "ok"})
+    async def live(_: web.Request) -> web.Response:
+        """``GET /livez``."""
+        return web.json_response(views.render_live())
 
     async def ready(request: web.Request) -> web.Response:
-        """New work can be taken: the store can be written."""
+        """``GET /readyz``: 200 if the store can be written and every background service runs."""
+        generation_id = request[GENERATION_ID]
         try:
             await gateway.context.store.ping()
         except StorageError as error:
-            more: dict[str, object] = {"status": "not_ready"}
-            return envelope(request[GENERATION_ID], "gateway_error", str(error), status=503, more=more)
-        jobs = {
-            "open": gateway.open_jobs,
-            "in_flight": gateway.jobs_in_flight,
-            "scheduled": gateway.jobs_scheduled,
-        }
-        background = {
-            name: {"running": service.is_running, "restarts": service.restarts, "error": service.error}
-            for name, service in gateway.background.items()
-        }
+            more = views.render_not_ready()
+            return envelope(generation_id, "gateway_error", str(error), status=503, more=more)
+        state = views.Readiness(
+            open_jobs=gateway.open_jobs,
+            in_flight=gateway.jobs_in_flight,
+            scheduled=gateway.jobs_scheduled,
+            background=gateway.background,
+            providers=gateway.context.providers,
+            broken_plugins=(record.name for record in gateway.context.host.records if record.error),
+        )
         if not gateway.supervisor.is_well:
-            more = {"status": "not_ready", "jobs": jobs, "background": background}
             message = "a background service failed, and is being started again"
-            return envelope(request[GENERATION_ID], "gateway_error", message, status=503, more=more)
-        broken = [record.name for record in gateway.context.host.records if record.error]
-        body = {
-            "status": "ok",
-            "open_jobs": gateway.open_jobs,
-            "jobs": jobs,
-            "background": background,
-            "providers": sorted(gateway.context.providers),
-            "broken_plugins": broken,
-        }
-        return web.json_response(body)
+            more = views.render_not_ready(state)
+            return envelope(generation_id, "gateway_error", message, status=503, more=more)
+        return web.json_response(views.render_ready(state))
 
-    return [web.get("/livez", installed), web.get("/readyz", ready)]
+    return [web.get("/livez", live), web.get("/readyz", ready)]
 
 
 async def _schema(request: web.Request) -> web.Response:

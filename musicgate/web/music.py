@@ -25,7 +25,7 @@ from musicgate.web.preferences import read_preferences
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
-    from musicgate.model import Failure, Offer, Provider
+    from musicgate.model import Failure
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
     from musicgate.web.job_view import JobView
@@ -146,46 +146,20 @@ class MusicRoutes:
         return respond_json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
 
     async def models(self, request: web.Request) -> web.Response:
-        """``GET /v1/music/models``: every model, with who offers it."""
+        """``GET /v1/music/models``: every public model, with the providers that offer it."""
         self._accounts.identify(request)
-        by_model: dict[str, list[tuple[Provider, Offer, bool]]] = {}
-        for installed in self._gateway.context.providers.values():
-            for offer in installed.provider.offers:
-                by_model.setdefault(offer.model, []).append(
-                    (installed.provider, offer, installed.key is not None)
-                )
-        data = [
-            {
-                "id": model,
-                "object": "model",
-                "aliases": sorted({alias for _, offer, _ in offers for alias in offer.aliases}),
-                "offers": [
-                    views.render_offer(provider, offer, has_key=has_key)
-                    for provider, offer, has_key in offers
-                ],
-            }
-            for model, offers in sorted(by_model.items())
-        ]
-        return respond_json({"object": "list", "data": data})
+        return respond_json(views.render_models(self._gateway.context.providers.values()))
 
     async def providers(self, request: web.Request) -> web.Response:
-        """``GET /v1/music/providers``: who can be asked."""
+        """``GET /v1/music/providers``: every provider with its health."""
         self._accounts.identify(request)
-        live_ones = sorted(
-            self._gateway.context.providers.values(),
-            key=lambda installed: (installed.provider.priority, installed.name),
+        context = self._gateway.context
+        now = context.clock.steady()
+        rows = (
+            (installed, context.health[name].report(now), context.create_queues[name].waiting)
+            for name, installed in context.providers.items()
         )
-        now = self._gateway.context.clock.steady()
-        data = [
-            views.render_provider(
-                installed.provider,
-                has_key=installed.key is not None,
-                health=self._gateway.context.health[installed.name].report(now),
-                waiting=self._gateway.context.create_queues[installed.name].waiting,
-            )
-            for installed in live_ones
-        ]
-        return respond_json({"object": "list", "data": data})
+        return respond_json(views.render_providers(rows))
 
     async def callback(self, request: web.Request) -> web.Response:
         """``POST /v1/callbacks/{job_id}/{token}``: a vendor calls. Answered at once; what it says is asked of the vendor itself."""
