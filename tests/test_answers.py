@@ -33,18 +33,12 @@ from musicgate.model import (
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.text.masking import Masker
-from musicgate.views.catalogue import render_offer, render_provider, render_rate_card
-from musicgate.views.job import (
-    render_body,
-    render_created,
-    render_failure,
-    render_job,
-    render_request,
-    render_usage,
-    render_warning,
-    usd_text,
-)
+from musicgate.views.catalogue import render_offer, render_provider
+from musicgate.views.job import render_created, render_failure, render_job, render_warning
+from musicgate.views.native import render_native_body, render_native_request
 from musicgate.views.plan import render_plan
+from musicgate.views.scalars import usd_text
+from musicgate.views.usage import render_rate_card, render_usage
 from tests.fake_vendor import KEY, MODEL, FakeVendor, house_of
 
 JOB_SCHEMA, PLAN_SCHEMA = SchemaValidator(bundle("job")), SchemaValidator(bundle("plan"))
@@ -379,14 +373,20 @@ def test_rate_card_is_none_when_no_price_is_known() -> None:
 # ------------------------------------------------------------------------------------------- requests, providers
 
 
-def test_native_request_is_shown_without_the_token() -> None:
-    sent = HttpRequest.post_json("https://a.test/cb/tok", {"callback": "https://gate.test/job/tok", "n": 1})
-    assert render_request(sent, {"tok": "***", "": "never"}) == {
+def test_native_request_has_method_url_headers_and_body() -> None:
+    sent = HttpRequest.post_json("https://a.test/create", {"n": 1})
+    assert render_native_request(sent) == {
         "method": "POST",
-        "url": "https://a.test/cb/***",
+        "url": "https://a.test/create",
         "headers": {"Content-Type": "application/json", "Accept": "application/json"},
-        "body": {"callback": "https://gate.test/job/***", "n": 1},
+        "body": {"n": 1},
     }
+
+
+def test_secrets_in_a_native_body_are_replaced() -> None:
+    sent = HttpRequest.post_json("https://a.test", {"callback": "https://gate.test/job/tok", "n": 1})
+    body = render_native_body(sent, {"tok": "***", "": "never"})
+    assert body == {"callback": "https://gate.test/job/***", "n": 1}
 
 
 @pytest.mark.parametrize(
@@ -394,7 +394,7 @@ def test_native_request_is_shown_without_the_token() -> None:
     [(b"{}", {}), (b"a=1", {"text": "a=1"}), (b"\xff", {"text": "\ufffd"}), (b"", {"text": ""})],
 )
 def test_body_that_is_no_json_is_shown_as_text(body: bytes, expected: object) -> None:
-    assert render_body(HttpRequest(method="POST", url="https://a.test", body=body), {}) == expected
+    assert render_native_body(HttpRequest(method="POST", url="https://a.test", body=body), {}) == expected
 
 
 def test_provider_and_offer_as_they_are_listed() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.views.job import decimal_text, time_text
+from musicgate.views.scalars import time_text
+from musicgate.views.usage import render_rate_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,18 +117,3 @@ def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str
         },
         "pricing": render_rate_card(offer),
     }
-
-
-def render_rate_card(offer: Offer) -> list[dict[str, object]] | None:
-    """Render the price rules of an offer; None if its price is not known."""
-    if not offer.prices:
-        return None
-    return [
-        {
-            "meter": rule.meter.value,
-            "unit_size": float(rule.unit_size),
-            "price_per_unit": decimal_text(rule.price_usd),
-            "currency": "USD",
-        }
-        for rule in offer.prices
-    ]

@@ -16,6 +16,7 @@ from musicgate import jobs
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.plugin import write_json
+from musicgate.views import render_event
 from musicgate.web.middleware import CORS
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ HEARTBEAT_S = 15.0
 STALL_S = 60.0
 _RETRY_MS = 2_000
 #: Events that repeat what a vendor said: ids, titles, links.
-_OF_VENDORS = frozenset({EventKind.ATTEMPT, EventKind.TRACK, EventKind.SETTLED})
+_FROM_VENDOR = frozenset({EventKind.ATTEMPT, EventKind.TRACK, EventKind.SETTLED})
 #: Longer numbers do not fit into a store, and no job has as many events.
 _MAX_DIGITS = 15
 
@@ -104,22 +105,16 @@ class EventRoutes:
             raise
 
     async def _frame(self, request: web.Request, job_id: str, number: int, event: JobEvent) -> bytes:
-        body: dict[str, object] = {
-            "type": event.kind.value,
-            "number": number,
-            "at": event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "data": dict(event.data),
-        }
-        # Only these repeat what a vendor said; the others cost no read.
-        job = await self._gateway.context.store.get(job_id) if event.kind in _OF_VENDORS else None
+        # Only these repeat what a vendor returned; the others need no masking, and so no read.
+        job = await self._gateway.context.store.get(job_id) if event.kind in _FROM_VENDOR else None
         masker = None if job is None else self._gateway.masker(job)
-        if masker is not None:
-            body["data"] = masker.json(dict(event.data))
+        answer = None
         if event.kind is EventKind.SETTLED and job is not None:
-            # Only here: an earlier event would show a job that is further than it says. And as it was then, without what an attempt
+            # With an earlier event, the job would be ahead of its event. And as it was when it ended, without what an attempt
             # has learned since: an event never changes.
-            body["job"] = self._view.render(request, jobs.as_settled(job))
-        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + write_json(body) + b"\n\n"
+            answer = self._view.render(request, jobs.as_settled(job))
+        body = write_json(render_event(event, number, masker=masker, job=answer))
+        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
 
     async def _has_more(self, job: Job, after: int) -> bool:
         """False for a reader that has had the final event."""

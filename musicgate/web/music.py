@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -16,7 +16,6 @@ from musicgate.model import (
     Job,
     JobState,
 )
-from musicgate.views import render_plan
 from musicgate.web.body import apart_for, read_body, read_json
 from musicgate.web.errors import failure_response
 from musicgate.web.job_view import check_conditions, missing_id, respond_json
@@ -105,10 +104,13 @@ class MusicRoutes:
             response = failure_response(generation_id, refusal, job)
             response.headers.update(headers)
             return response
-        answer = views.render_created(job, self._view.audio_url(request), self._gateway.masker(job))
-        answer["meta"] = {"generation_ms": round((time.perf_counter() - started) * 1000)}
-        if explain and job.routing is not None:
-            answer["meta"] = {**cast("dict[str, object]", answer["meta"]), "routing": job.routing}
+        answer = views.render_created(
+            job,
+            self._view.audio_url(request),
+            self._gateway.masker(job),
+            generation_ms=round((time.perf_counter() - started) * 1000),
+            with_routing=explain,
+        )
         return self._view.respond(job, answer, headers)
 
     async def status(self, request: web.Request) -> web.Response:
@@ -143,7 +145,7 @@ class MusicRoutes:
         prepared = self._gateway.plan(
             wish, account=account.name, strict=read_preferences(request).strict, beta_channel=account.beta
         )
-        return respond_json({**render_plan(wish, prepared), "requestId": request[GENERATION_ID]})
+        return respond_json(views.render_plan(wish, prepared, request[GENERATION_ID]))
 
     async def models(self, request: web.Request) -> web.Response:
         """``GET /v1/music/models``: every public model, with the providers that offer it."""
@@ -168,7 +170,7 @@ class MusicRoutes:
         body = await read_body(request, MAX_CALLBACK_BYTES)
         headers = {name.lower(): value for name, value in request.headers.items()}
         await self._gateway.callback(job_id, token, headers, body)
-        return respond_json({"code": 200, "msg": "success"})
+        return respond_json(views.render_callback_received())
 
 
 def _key_header(request: web.Request) -> str | None:
