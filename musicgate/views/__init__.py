@@ -3,7 +3,6 @@
 It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`.
 """
 
-from musicgate.views.audio_links import audio_links, is_signed
 from musicgate.views.catalogue import render_models, render_offer, render_provider, render_providers
 from musicgate.views.cursor import decode_cursor
 from musicgate.views.event import render_event
@@ -12,6 +11,7 @@ from musicgate.views.job import render_created, render_failure, render_job, rend
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.plan import render_plan
 from musicgate.views.scalars import time_text
+from musicgate.views.signed_links import audio_links, is_signed
 from musicgate.views.webhook import (
     render_delivery,
     render_delivery_log,
