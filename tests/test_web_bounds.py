@@ -150,7 +150,7 @@ def test_one_account_has_its_own_share_of_what_all_have() -> None:
         "event_streams",
         10,
     )
-    assert (everybodys.value.status, everybodys.value.retry_after_s) == (503, 10)
+    assert (everybodys.value.http_status, everybodys.value.retry_after_s) == (503, 10)
     capacity.leave("one")
     capacity.leave("two")
     assert capacity.count == 0

@@ -5,6 +5,7 @@ It knows the published shapes, and must not know aiohttp, a store or a clock. St
 
 from musicgate.views.catalogue import render_models, render_offer, render_provider, render_providers
 from musicgate.views.cursor import decode_cursor
+from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, render_refusal
 from musicgate.views.event import render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
 from musicgate.views.job import render_created, render_failure, render_job, render_job_list
@@ -20,6 +21,7 @@ from musicgate.views.webhook import (
 )
 
 __all__ = [
+    "ErrorAnswer",
     "Readiness",
     "audio_links",
     "decode_cursor",
@@ -28,6 +30,8 @@ __all__ = [
     "render_created",
     "render_delivery",
     "render_delivery_log",
+    "render_envelope",
+    "render_error",
     "render_event",
     "render_failure",
     "render_job",
@@ -42,6 +46,7 @@ __all__ = [
     "render_provider",
     "render_providers",
     "render_ready",
+    "render_refusal",
     "render_webhook_test",
     "time_text",
 ]

@@ -14,7 +14,7 @@ from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.body import BODY_TIMEOUT_S
 from musicgate.web.capacity import Capacity
-from musicgate.web.errors import envelope
+from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_view import JobView
 from musicgate.web.jobs import JobRoutes
@@ -84,8 +84,9 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         try:
             await gateway.context.store.ping()
         except StorageError as error:
-            more = views.render_not_ready()
-            return envelope(generation_id, "gateway_error", str(error), status=503, more=more)
+            return envelope_response(
+                generation_id, "gateway_error", str(error), status=503, fields=views.render_not_ready()
+            )
         state = views.Readiness(
             open_jobs=gateway.open_jobs,
             in_flight=gateway.jobs_in_flight,
@@ -96,8 +97,8 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         )
         if not gateway.supervisor.is_well:
             message = "a background service failed, and is being started again"
-            more = views.render_not_ready(state)
-            return envelope(generation_id, "gateway_error", message, status=503, more=more)
+            fields = views.render_not_ready(state)
+            return envelope_response(generation_id, "gateway_error", message, status=503, fields=fields)
         return web.json_response(views.render_ready(state))
 
     return [web.get("/livez", live), web.get("/readyz", ready)]

@@ -71,7 +71,7 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
         return unpacker.end()
     except TimeoutError as exc:
         message = "the body did not arrive in time (server.body_timeout_s)"
-        raise RequestError("validation_error", message, reason="body_timeout", status=408) from exc
+        raise RequestError("validation_error", message, reason="body_timeout", http_status=408) from exc
     except (web.RequestPayloadError, OSError) as exc:
         message = "the body is cut or its transfer coding is broken"
         raise RequestError("validation_error", message, reason="broken_body") from exc

@@ -45,7 +45,9 @@ class Capacity:
             raise LimitReachedError(self._name, message, reset_at=reset_at, retry_after_s=RETRY_S)
         if self._total is not None and self.count >= self._total:
             message = f"the server has as many {words} as it takes"
-            raise RequestError("gateway_error", message, reason=self._name, status=503, retry_after_s=RETRY_S)
+            raise RequestError(
+                "gateway_error", message, reason=self._name, http_status=503, retry_after_s=RETRY_S
+            )
         self._held[account] = held + 1
         self.count += 1
 

@@ -17,7 +17,9 @@ from typing import Any, Final, Protocol
 from aiohttp import http_exceptions, web
 from ulid import ULID
 
-from musicgate.web.errors import envelope
+from musicgate.plugin import write_json
+from musicgate.views import render_envelope
+from musicgate.web.errors import envelope_response
 
 _log = logging.getLogger(__name__)
 #: Longest request line, and longest header field.
@@ -120,12 +122,12 @@ class Connection(web.RequestHandler):
             raise ConnectionError("the answer has begun already")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log_exception(exc_info=exc)
-            answer = envelope(new_id(), "gateway_error", "the gateway failed", status=status)
+            answer = envelope_response(new_id(), "gateway_error", "the gateway failed", status=status)
         else:
             status, text, reason = self._refusal(exc)
             _log.debug("request refused status=%d error=%s", status, type(exc).__name__)
             code = "not_supported" if status in {501, 505} else "validation_error"
-            answer = envelope(new_id(), code, text, status=status, reason=reason)
+            answer = envelope_response(new_id(), code, text, status=status, reason=reason)
         answer.headers.update({**BASE_HEADERS, "Connection": "close"})
         answer.force_close()
         return answer
@@ -174,10 +176,15 @@ def new_id() -> str:
 def raw_envelope(status: int, text: str, reason: str, retry_after_s: int | None = None) -> bytes:
     """A whole HTTP answer with an error, for a connection that has no request to answer."""
     code = "gateway_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "validation_error"
-    answer = envelope(new_id(), code, text, status=status, reason=reason, retry_after_s=retry_after_s)
-    body = answer.body
-    assert isinstance(body, bytes)  # noqa: S101 - envelope() makes nothing else
-    headers = {**answer.headers, **BASE_HEADERS, "Content-Length": str(len(body)), "Connection": "close"}
+    answer = render_envelope(new_id(), code, text, status=status, reason=reason, retry_after_s=retry_after_s)
+    body = write_json(answer.body)
+    headers = {
+        **answer.headers,
+        "Content-Type": "application/json",
+        **BASE_HEADERS,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

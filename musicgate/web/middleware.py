@@ -16,7 +16,7 @@ from musicgate.errors import MusicgateError, RequestError
 from musicgate.web.authority import read_host
 from musicgate.web.body import AWAITS_CONTINUE
 from musicgate.web.connection import BASE_HEADERS, Connection, new_id
-from musicgate.web.errors import envelope, error_response
+from musicgate.web.errors import envelope_response, error_response
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,7 +71,7 @@ def outermost(
             response = error_response(new_id(), exc)
         except Exception:  # noqa: BLE001 - what aiohttp does before the middleware may fail as well
             _log.exception("request failed before its route was known")
-            response = envelope(new_id(), "gateway_error", "the gateway failed")
+            response = envelope_response(new_id(), "gateway_error", "the gateway failed")
         finally:
             connection.end()
         response.force_close()  # where one request is not what it should be, the next may be no request at all
@@ -91,11 +91,11 @@ def _checked(request: web.BaseRequest) -> web.BaseRequest:
     if len(hosts) > 1 or any(read_host(host) is None for host in hosts):
         raise RequestError("validation_error", "the Host header is not a host", reason="invalid_host")
     if request.version < HttpVersion10:
-        raise RequestError("not_supported", "only HTTP/1.1 and HTTP/1.0 are spoken here", status=505)
+        raise RequestError("not_supported", "only HTTP/1.1 and HTTP/1.0 are spoken here", http_status=505)
     coding = request.headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         # The parser takes "gzip, chunked" and undoes only the chunks (RFC 9112 6.1).
-        raise RequestError("not_supported", "the only transfer coding is chunked", status=501)
+        raise RequestError("not_supported", "the only transfer coding is chunked", http_status=501)
     expected = request.headers.get("Expect")
     if expected is None:
         return request
@@ -141,7 +141,7 @@ async def _answer(
         return error_response(generation_id, exc)
     except Exception:  # noqa: BLE001 - the outermost net: no caller ever gets a stack or a non-JSON 500
         _log.exception("request failed method=%s route=%s", request.method, _route(request))
-        return envelope(generation_id, "gateway_error", "the gateway failed")
+        return envelope_response(generation_id, "gateway_error", "the gateway failed")
 
 
 def _finished(
@@ -190,6 +190,8 @@ def _plain_http(generation_id: str, request: web.BaseRequest, exc: web.HTTPExcep
         417: "the only expectation that is known here is 100-continue",
     }
     code = _CODES.get(exc.status, "gateway_error" if exc.status >= 500 else "validation_error")
-    response = envelope(generation_id, code, sentences.get(exc.status, exc.reason), status=exc.status)
+    response = envelope_response(
+        generation_id, code, sentences.get(exc.status, exc.reason), status=exc.status
+    )
     response.headers.update({name: exc.headers[name] for name in _KEPT_HEADERS if name in exc.headers})
     return response

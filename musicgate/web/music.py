@@ -17,7 +17,7 @@ from musicgate.model import (
     JobState,
 )
 from musicgate.web.body import apart_for, read_body, read_json
-from musicgate.web.errors import failure_response
+from musicgate.web.errors import refusal_response
 from musicgate.web.job_view import check_conditions, missing_id, respond_json
 from musicgate.web.middleware import EXTRA_HEADERS, GENERATION_ID
 from musicgate.web.preferences import read_preferences
@@ -101,7 +101,7 @@ class MusicRoutes:
             job = await self._view.waited(job, preferences.wait_s - (time.perf_counter() - started))
             refusal = _refusal(job)
         if refusal is not None:
-            response = failure_response(generation_id, refusal, job)
+            response = refusal_response(generation_id, refusal, job)
             response.headers.update(headers)
             return response
         answer = views.render_created(
