@@ -1,4 +1,4 @@
-"""Every exception that musicgate raises, as one tree, with what HTTP and the command line make of each.
+"""The tree of all exceptions, with what HTTP and the command line make of each.
 
 It must not know an HTTP library, a vendor or the shape of JSON: `musicgate.views` renders the errors.
 
@@ -9,7 +9,7 @@ MusicgateError
 │   ├── InvalidRequestError      the body breaks the schema; carries every violation
 │   ├── UnsupportedOptionError   an option that the chosen provider does not support
 │   ├── UnauthorisedError        no key, or an unknown one
-│   ├── LimitReachedError        the account has used up a rate limit, a concurrency limit or its daily spend
+│   ├── LimitReachedError        a rate limit, a concurrency limit or the daily spend is used up
 │   └── JobNotFoundError         no such job in the caller's account
 ├── ProviderError            a vendor failed, or its answer cannot be understood
 │   └── AllCandidatesFailedError no provider of the model has an API key
@@ -17,7 +17,8 @@ MusicgateError
 ├── GatewayClosedError       the gateway is closing or closed; stored jobs go on when it opens again
 └── StorageError             our own store or disk failed
 
-A new class needs one place, here: it overrides what differs from `MusicgateError`, and the tree above names it.
+A new class needs this file only: it overrides what differs from `MusicgateError`, and the tree above names
+it.
 """
 
 from __future__ import annotations
@@ -124,7 +125,7 @@ class MusicgateError(Exception):
 
     @property
     def fields(self) -> Mapping[str, object]:
-        """Keys of the HTTP answer beside those that every error has; `musicgate.views` renders the values."""
+        """Further keys of the HTTP answer; `musicgate.views` renders the values."""
         return {}
 
 
@@ -296,7 +297,9 @@ class JobNotFoundError(RequestError):
 
 
 class ProviderError(MusicgateError):
-    """A vendor failed, or its answer cannot be understood. `FailureRule` says what each class of failure means.
+    """A vendor failed, or its answer cannot be understood.
+
+    What each class of failure means is in `musicgate.model.RULES`.
 
     Attributes:
         failure: class, message, and the vendor's own code and message.
@@ -428,7 +431,7 @@ class StorageError(MusicgateError):
         """Sentence for the caller, without the message: it may name paths of the server."""
         if self.maybe_stored:
             return (
-                "the gateway's own store failed, and the request may have been stored and sent: look for its job"
-                " before you send it again, or repeat it with the same Idempotency-Key"
+                "the gateway's own store failed, and the request may have been stored and sent: look for its"
+                " job before you send it again, or repeat it with the same Idempotency-Key"
             )
         return "the gateway's own store failed; nothing was stored, and nothing was sent"

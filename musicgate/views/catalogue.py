@@ -1,4 +1,4 @@
-"""The catalogue: models with their offers, providers with their health, rate cards. It must not know routing."""
+"""The catalogue: models with their offers, providers with their health; no routing."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def render_provider(
 
     Args:
         has_key: whether an API key is configured.
-        health: None where it is not known, as outside a running gateway; then ``waiting`` is left out as well.
+        health: None outside a running gateway; then ``waiting`` is left out as well.
         waiting: number of create calls in the provider's queue.
     """
     window = provider.create_window

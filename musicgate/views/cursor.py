@@ -1,4 +1,4 @@
-"""The cursor of a paged list: opaque to callers, and no secret, since a list shows the caller's own jobs only."""
+"""The cursor of a paged list: opaque, but no secret, since a list holds the caller's own jobs."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A job as GET, POST, the list and webhooks show it: the one place that names the keys of the job answer.
+"""A job as GET, POST, the list and webhooks show it: the only module that names the keys of a job.
 
-**Source** of the shapes: docs.ai-stats.phaseo.app, "Music Generation (Beta)" and "Music Status (Beta)", February 2026.
-What musicgate adds comes beside the documented keys and never replaces one.
+**Source** of the shapes: docs.ai-stats.phaseo.app, "Music Generation (Beta)" and "Music Status (Beta)",
+February 2026. What musicgate adds comes beside the documented keys and never replaces one.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def render_created(
     generation_ms: int | None = None,
     with_routing: bool = False,
 ) -> dict[str, object]:
-    """Render a job as the create call answers it: with the documented ``usage`` although nothing is settled yet.
+    """Render a job as the create call answers it: with ``usage``, as documented, before it is settled.
 
     Args:
         generation_ms: how long the create call took; None leaves ``meta`` out.

@@ -1,4 +1,4 @@
-"""Native HTTP: requests as a plan and ``upstream_request`` show them, and the answer to a vendor's callback."""
+"""Native requests, as a plan and ``upstream_request`` show them, and the answer to a callback."""
 
 from __future__ import annotations
 
@@ -29,7 +29,11 @@ def render_native_request(request: HttpRequest) -> dict[str, object]:
 
 
 def render_native_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
-    """Render the body as it is sent, as an object if it is JSON; each secret in ``mask`` is replaced by its value."""
+    """Render the body as it is sent, as an object if it is JSON.
+
+    Args:
+        mask: secret -> text that replaces it.
+    """
     text = request.body.decode("utf-8", "replace")
     for secret, shown in mask.items():
         if secret:

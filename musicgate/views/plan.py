@@ -1,4 +1,4 @@
-"""The dry run: candidates in order with native request, warnings and price, and why the others are excluded."""
+"""The dry run: candidates in order with native request, warnings and price, and who is excluded."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _candidate(
 
 
 def _expected_price(request: MusicRequest, candidate: Candidate) -> object:
-    """The price if all goes well; None if the rate card is unknown, or counts seconds and no duration was given."""
+    """The price on success; None if the rate card is unknown, or counts seconds that were not given."""
     offer = candidate.offer
     seconds = Decimal((request.duration_s or 0) * offer.tracks)
     if not offer.prices or (

@@ -1,4 +1,4 @@
-"""Signed links to the audio that we keep: made for answers and webhooks, and verified when a client opens one.
+"""Signed links to kept audio: made for answers and webhooks, verified when a client opens one.
 
 A link carries a signature instead of an API key, so that a player or a browser can open it.
 """

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
-    """Render the meters, with the price where it is known. Seconds are left out when they are not known."""
+    """Render the meters, with the price where it is known. Unknown seconds are left out."""
     answer: dict[str, object] = {"requests": usage.requests, "output_audio_count": usage.output_audio_count}
     if usage.output_audio_seconds:
         answer["output_audio_seconds"] = usage.output_audio_seconds

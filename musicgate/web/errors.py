@@ -36,7 +36,7 @@ def envelope_response(
     status: int | None = None,
     fields: Mapping[str, object] | None = None,
 ) -> web.Response:
-    """Answer with an error that no exception of ours stands for."""
+    """Answer with an error that is not a `MusicgateError`."""
     return _response(
         render_envelope(generation_id, code, description, reason=reason, status=status, fields=fields)
     )

@@ -13,7 +13,7 @@ from musicgate.model import JobQuery, JobState
 from musicgate.plugin import write_json
 from musicgate.text import MAX_PAGE_BYTES
 from musicgate.views import decode_cursor, render_job_list
-from musicgate.web.job_view import VARY, check_conditions
+from musicgate.web.job_resource import VARY, check_conditions
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
-    from musicgate.web.job_view import JobView
+    from musicgate.web.job_resource import JobResource
 
 _DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
 
@@ -31,13 +31,13 @@ _DEFAULT_LIMIT, _MAX_LIMIT = 20, 100
 class JobRoutes:
     """Handlers of the routes around jobs."""
 
-    def __init__(self, gateway: Gateway, accounts: Accounts, view: JobView) -> None:
+    def __init__(self, gateway: Gateway, accounts: Accounts, job_resource: JobResource) -> None:
         self._gateway = gateway
         self._accounts = accounts
-        self._view = view
+        self._jobs = job_resource
 
     def routes(self, base: str) -> list[web.RouteDef]:
-        """Return the routes under one name of the collection."""
+        """Return the routes under one path of the collection."""
         return [
             web.get(base, self.list),
             web.post(f"{base}/{{music_id}}/cancel", self.cancel),
@@ -56,7 +56,7 @@ class JobRoutes:
         )
         page = await self._gateway.list_jobs(query, account=account.name)
         has_more = await self._has_more(page, query, account)
-        audio_url = self._view.audio_url(request)
+        audio_url = self._jobs.audio_url(request)
         body = await offload(
             lambda: write_json(render_job_list(page, audio_url, self._gateway.masker, has_more=has_more)),
             is_large=True,
@@ -65,24 +65,24 @@ class JobRoutes:
         return web.Response(body=body, content_type="application/json", headers=headers)
 
     async def _has_more(self, page: Sequence[Job], query: JobQuery, account: Account) -> bool:
-        """A page may be short because its jobs are large, so only the store knows whether there is another."""
+        """Ask the store: a page may also be short because its jobs are large."""
         if not page:
             return False
         rest = attrs.evolve(query, before=(page[-1].created_at, page[-1].id), limit=1)
         return bool(await self._gateway.list_jobs(rest, account=account.name))
 
     async def cancel(self, request: web.Request) -> web.Response:
-        """``POST .../{music_id}/cancel``: stop a job; ``error.may_have_cost`` says whether it may have cost money."""
+        """``POST .../{music_id}/cancel``: stop a job; ``error.may_have_cost`` says if it may be billed."""
         account = self._accounts.identify(request)
-        job = await self._view.find(request, account)
+        job = await self._jobs.find(request, account)
         check_conditions(request, job)
         job = await self._gateway.cancel(job.id, account=account.name)
-        return self._view.respond(job, self._view.render(request, job))
+        return self._jobs.respond(job, self._jobs.render(request, job))
 
     async def delete(self, request: web.Request) -> web.Response:
-        """``DELETE .../{music_id}``: delete a job, its history and its audio; an open one is cancelled first."""
+        """``DELETE .../{music_id}``: cancel a job if it is open, then delete it with its audio."""
         account = self._accounts.identify(request)
-        job = await self._view.find(request, account)
+        job = await self._jobs.find(request, account)
         check_conditions(request, job)
         await self._gateway.delete(job.id, account=account.name)
         return web.Response(status=204)

@@ -1,4 +1,4 @@
-"""Routes for a job's webhook log, replay and test messages. How messages are sent is in `musicgate.webhooks`."""
+"""Routes for a job's webhook log, replays and test messages."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class WebhookRoutes:
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """Return the routes, under both names of the collection."""
+        """Return the routes, under both paths of the collection."""
         listed = []
         for base in ("/v1/music/generate", "/v1/music/generations"):
             listed += [
@@ -40,14 +40,14 @@ class WebhookRoutes:
         return _json(render_delivery_log(await self._gateway.webhooks.log(job)))
 
     async def replay(self, request: web.Request) -> web.Response:
-        """``POST .../{music_id}/webhooks/{message_id}/replay``: send once more, with the same id; answer at once."""
+        """``POST .../webhooks/{message_id}/replay``: send once more, with the same id; answer at once."""
         account = self._accounts.identify(request)
         job = await self._gateway.find(request.match_info["music_id"], account=account.name)
         delivery = await self._gateway.webhooks.replay(job, request.match_info["message_id"])
         return _json(render_delivery(delivery), status=202)
 
     async def test(self, request: web.Request) -> web.Response:
-        """``POST /v1/webhooks/test``: send a signed message to ``url`` or the account's address; answer its outcome."""
+        """``POST /v1/webhooks/test``: send a signed message to ``url`` or the account's own address."""
         account = self._accounts.identify(request)
         body = parse_json(raw) if (raw := await read_body(request)) else {}
         if not isinstance(body, dict) or not isinstance(body.get("url"), str | None):
