@@ -80,7 +80,7 @@ class JobResource:
                 return await self._gateway.context.store.get(job.id) or job
         except StorageError as error:
             # The job is stored, so its caller gets the version at hand. A 500 would say that it was lost.
-            _log.warning("job not read again, answered with an older version: job=%s error=%s", job.id, error)
+            _log.warning("job not read again, an older version is shown: job=%s error=%s", job.id, error)
             return job
 
     def render(self, request: web.Request, job: Job) -> dict[str, object]:

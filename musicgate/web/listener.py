@@ -99,7 +99,7 @@ class Listener:
             try:
                 client, _ = await loop.sock_accept(sock)
             except OSError as error:
-                await self._handle_accept_error(error)
+                await self._not_accepted(error)
                 continue
             if len(self._open) >= self._max and not self._make_room():
                 self._refuse(client)
@@ -111,10 +111,10 @@ class Listener:
                 client.close()
                 _log.debug("connection lost before its first byte error=%s", error)
 
-    async def _handle_accept_error(self, error: OSError) -> None:
+    async def _not_accepted(self, error: OSError) -> None:
         """Wait if the process has no file descriptor left; any other error concerns that one connection."""
         if error.errno in _OUT_OF_DESCRIPTORS:
-            self._warn(f"cannot accept: {os.strerror(error.errno or 0)}")
+            self._warn("connections not accepted: error=%s", os.strerror(error.errno or 0))
             # A connection that was just accepted is about to send a request; closing it would gain nothing.
             self._make_room(_LONG_IDLE_S)
             await asyncio.sleep(_RETRY_S)
@@ -151,7 +151,7 @@ class Listener:
 
     def _refuse(self, client: socket.socket) -> None:
         """Send a 503 without waiting for the request, since clients that send none would hold it up."""
-        self._warn(f"refused: {self._max} connections are open and in use (server.max_connections)")
+        self._warn("connections refused: server.max_connections=%d", self._max)
         message = "the server has as many connections as it takes"
         client.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         with suppress(OSError):
@@ -167,11 +167,12 @@ class Listener:
         self._refused -= 1
         client.close()
 
-    def _warn(self, what: str) -> None:
+    def _warn(self, message: str, detail: object) -> None:
+        """Log at most once a minute."""
         now = asyncio.get_running_loop().time()
         if now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now
-            _log.warning("connections %s; logged at most once a minute", what)
+            _log.warning(message, detail)
 
     async def _sweep(self) -> None:
         """Close connections that have been idle for too long."""

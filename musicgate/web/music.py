@@ -131,7 +131,7 @@ class MusicRoutes:
         return self._jobs.respond(job, self._jobs.render(request, job), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
-        """``GET /v1/music/generate/``: an error."""
+        """``GET /v1/music/generate/``: 400, the id is missing."""
         self._accounts.identify(request)
         raise missing_id()
 
