@@ -17,8 +17,7 @@ MusicgateError
 ├── GatewayClosedError       the gateway is closing or closed; stored jobs go on when it opens again
 └── StorageError             our own store or disk failed
 
-A new class needs this file only: it overrides what differs from `MusicgateError`, and the tree above names
-it.
+A new class needs this file only: it overrides what differs from `MusicgateError`, and joins the tree above.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ _MAX_SAMPLES: Final = 3
 
 @attrs.frozen(kw_only=True)
 class ErrorCode:
-    """What an error code of the HTTP contract stands for.
+    """The meaning of one error code of the HTTP contract.
 
     Attributes:
         http_status: status of an answer with this code, unless the error gives another one.
