@@ -56,7 +56,6 @@ def test_help_loads_nothing_heavy() -> None:
         "jsonschema",
         "pluggy",
         "rich",
-        "sqlalchemy",
         "sqlite3",
     }
     assert loaded & heavy == set()

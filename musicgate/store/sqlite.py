@@ -28,9 +28,10 @@ from musicgate.model import (
     JobEvent,
     JobQuery,
 )
-from musicgate.store import migrate, rows, sqlite_outbox
+from musicgate.store import rows, sqlite_outbox
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter, reason
+from musicgate.store.sqlite_migrate import migrate
 from musicgate.store.sqlite_reader import SqliteReader
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
@@ -290,33 +291,4 @@ def _bring_up_to_date(path: Path) -> None:
                 f"the file system of {path} cannot hold a write-ahead log; put the database on a local disk"
             )
             raise ConfigError(message, key="store.url")
-        found = _revision(connection)
-    if found != migrate.HEAD:
-        _migrate(path, found)
-
-
-def _revision(connection: sqlite3.Connection) -> str | None:
-    """The revision that the database says it is at, or None for a new one."""
-    has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
-    if not connection.execute(has_table).fetchall():
-        return None
-    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    return str(rows[0][0]) if rows else None
-
-
-def _migrate(path: Path, found: str | None) -> None:
-    """Run the missing migrations in one transaction, so that a crash between two tables leaves none."""
-    import sqlalchemy as sa
-
-    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sa.pool.NullPool)
-    # The driver would commit before every CREATE TABLE; so it is told to begin nothing, and we begin ourselves.
-    # Source: docs.sqlalchemy.org, "SQLite: Serializable isolation / Savepoints / Transactional DDL".
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    try:
-        with engine.begin() as connection:
-            migrate.upgrade(connection, found, path.name)
-    except sa.exc.DBAPIError as exc:
-        cause = reason(exc.orig) if isinstance(exc.orig, sqlite3.Error) else str(exc.orig)
-        raise StorageError(f"the tables of {path} cannot be brought up to date: {cause}") from exc
-    finally:
-        engine.dispose()
+        migrate(connection, path)

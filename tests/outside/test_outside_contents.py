@@ -22,9 +22,8 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate": (
         [
-            "musicgate/store/migrations/env.py",
-            "musicgate/adapters/migrations/script.py.mako",
-            "musicgate/store/migrations/versions/v0001_jobs_and_events.py",
+            "musicgate/store/sqlite_migrations/0001_jobs_and_events.sql",
+            "musicgate/store/sqlite_migrations/0002_account_of_webhook_deliveries.sql",
             "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
             "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
             "musicgate/testing/loops/cover.jpg",
@@ -32,7 +31,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/testing/loops/stereo-48000.opus",
         ],
         [
-            r"adapters/migrations/script\.py\.mako",
+            r"store/sqlite_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
             r"testing/loops/[a-z0-9-]+\.(mp3|opus|jpg)",
