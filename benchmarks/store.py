@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from musicgate.codec.converter import dump_job
+from musicgate.codec import dump_job
 from musicgate.model import (
     Attempt,
     AttemptOutcome,

@@ -59,7 +59,7 @@ def warning(word: str) -> OptionWarning:
     return OptionWarning(code=WarningCode.NOT_APPLIED, path=(word,), message=word)
 
 
-# ---------------------------------------------------------------------------------------------------- texts
+# ------------------------------------------------------------------------------------------------------ texts
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_long_text_is_cut_between_two_words(text: str, limit: int, shown: str)
     assert len(bounds.cut_text(text, limit)) <= limit
 
 
-# ----------------------------------------------------------------------------------------------------- JSON
+# ------------------------------------------------------------------------------------------------------- JSON
 
 
 def test_json_that_fits_is_the_same_object() -> None:
@@ -127,7 +127,7 @@ def test_a_document_of_too_many_values_is_known_before_it_is_read(raw: bytes, is
     assert bounds.is_too_wide(raw) is is_too_wide
 
 
-# ------------------------------------------------------------------------------------------------- requests
+# --------------------------------------------------------------------------------------------------- requests
 
 
 def test_only_what_is_known_is_looked_into() -> None:
@@ -165,7 +165,7 @@ def test_a_request_has_an_end(body: dict[str, Any], path: tuple[str, ...], messa
     assert caught.value.violations[0].code == "too_big"
 
 
-# --------------------------------------------------------------------------------------------------- answers
+# ---------------------------------------------------------------------------------------------------- answers
 
 
 def test_an_ordinary_answer_stays_as_it_is() -> None:

@@ -23,7 +23,7 @@ from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 
-# -------------------------------------------------------------------------------------- every store's promises
+# ------------------------------------------------------------------------------------- every store's promises
 
 
 async def test_an_added_job_is_there(store: JobStore) -> None:
@@ -280,7 +280,7 @@ async def test_a_closed_store_says_so(store: JobStore) -> None:
         await store.ping()
 
 
-# ------------------------------------------------------------------------------------------------ in memory
+# -------------------------------------------------------------------------------------------------- in memory
 
 
 async def test_trouble_of_the_memory_store_stores_nothing() -> None:

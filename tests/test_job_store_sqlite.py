@@ -22,7 +22,7 @@ from musicgate.store import sqlite_statements as statements
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, make_event, make_job
 
-# ------------------------------------------------------------------------------------------------ on SQLite
+# -------------------------------------------------------------------------------------------------- on SQLite
 
 
 @pytest.fixture

@@ -1,11 +1,13 @@
-"""Bring a SQLite database to the newest schema. It knows the numbered SQL files, and not what is in the tables.
+"""Migrate a SQLite database to the newest schema; knows numbered SQL files, not the tables.
 
-The files in ``sqlite_migrations`` are the only definition of the schema. ``PRAGMA user_version`` holds the number of the last one
-that ran. It is set in the same transaction as the file's statements, so a database is at one version or at the next, never
-between two. The caller holds the store's lock: no other musicgate migrates at the same time.
+The files in ``sqlite_migrations`` are the only definition of the schema. ``PRAGMA user_version`` holds the
+number of the last one that ran. It is set in the same transaction as the file's statements, so a database is
+at one version or at the next, never between two. The caller holds the store's lock: no other musicgate
+migrates at the same time.
 
-A file that is released never changes: a change of the schema is a new file with the next number. A file holds no ``BEGIN``,
-``COMMIT`` or ``ROLLBACK`` of its own, and no ``PRAGMA foreign_keys``, which does nothing inside a transaction.
+A file that is released never changes: a change of the schema is a new file with the next number. A file holds
+no ``BEGIN``, ``COMMIT`` or ``ROLLBACK`` of its own, and no ``PRAGMA foreign_keys``, which does nothing inside
+a transaction.
 """
 
 import logging
@@ -24,7 +26,8 @@ _logger = logging.getLogger(__name__)
 _FOLDER: Traversable = files("musicgate.store") / "sqlite_migrations"
 _FILE_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
 
-#: Until November 2026 Alembic ran the migrations and kept its revision in a table. Its revision -> the version of today.
+#: Until November 2026 Alembic ran the migrations and kept its revision in a table. Its revision -> the
+#: version of today.
 _ALEMBIC_REVISIONS: Final = {"0001": 1, "0002": 2}
 
 
@@ -78,8 +81,8 @@ def _found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, boo
 
 def _unknown_version(version: str, path: Path) -> ConfigError:
     return ConfigError(
-        f"the database {path.name} is at schema version {version}, which this version of musicgate does not know:"
-        " use a newer one",
+        f"the database {path.name} is at schema version {version},"
+        " which this version of musicgate does not know: use a newer one",
         key="store.url",
     )
 
