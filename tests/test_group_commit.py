@@ -12,10 +12,11 @@ import pytest
 from musicgate.errors import StorageError
 from musicgate.store import group_commit
 from musicgate.store.group_commit import GroupWriter
+from musicgate.store.sqlite_errors import as_caller_sees
 
 
 class UnsteadyConnection(sqlite3.Connection):
-    """A connection whose commit, and even rollback, fails when it is told to."""
+    """A connection that refuses chosen statements."""
 
     refused: tuple[str, ...] = ()
 
@@ -26,7 +27,7 @@ class UnsteadyConnection(sqlite3.Connection):
 
 
 @pytest.mark.parametrize("refused", [("COMMIT",), ("COMMIT", "ROLLBACK")])
-async def test_when_the_commit_fails_everybody_hears_of_it_and_the_next_group_works(
+async def test_when_the_commit_fails_every_caller_gets_the_error_and_the_next_group_works(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
 ) -> None:
     path = tmp_path / "plain.db"
@@ -97,7 +98,7 @@ async def test_a_connection_that_cannot_be_closed_does_not_end_the_writer(tmp_pa
 
 
 @pytest.mark.parametrize("place", ["_gather", "_commit"])
-async def test_no_memory_anywhere_in_the_writer_is_told_and_survived(
+async def test_running_out_of_memory_is_reported_and_survived(
     writer: GroupWriter, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     with monkeypatch.context() as patched:
@@ -107,7 +108,7 @@ async def test_no_memory_anywhere_in_the_writer_is_told_and_survived(
     assert await answer_of(writer) == [(1,)]
 
 
-async def test_answers_that_cannot_be_handed_over_at_once_are_handed_over_later(
+async def test_handing_results_to_the_event_loop_is_retried(
     writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(group_commit, "_HAND_OVER_PAUSE_S", 0.01)
@@ -123,7 +124,7 @@ async def test_answers_that_cannot_be_handed_over_at_once_are_handed_over_later(
     assert len(tries) >= 3
 
 
-async def test_one_answer_that_breaks_does_not_keep_the_others_waiting(writer: GroupWriter) -> None:
+async def test_one_failing_result_does_not_keep_the_others_waiting(writer: GroupWriter) -> None:
     breaking = writer.write(stop_iteration)
     first, second = await asyncio.wait_for(
         asyncio.gather(breaking, answer_of(writer), return_exceptions=True), 5
@@ -132,7 +133,7 @@ async def test_one_answer_that_breaks_does_not_keep_the_others_waiting(writer: G
     assert second == [(1,)]
 
 
-async def test_a_writer_that_has_ended_refuses_at_once_and_leaves_nobody_waiting(writer: GroupWriter) -> None:
+async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(writer: GroupWriter) -> None:
     is_held, gate = threading.Event(), threading.Event()
 
     def hold(_: sqlite3.Connection) -> None:
@@ -141,7 +142,7 @@ async def test_a_writer_that_has_ended_refuses_at_once_and_leaves_nobody_waiting
 
     holding = asyncio.create_task(writer.write(hold))
     await asyncio.to_thread(is_held.wait)
-    writer._waiting.put(None)  # the end, that nobody asked for
+    writer._waiting.put(None)  # the end of the thread, without `close`
     waiting = [asyncio.create_task(answer_of(writer)) for _ in range(3)]
     await asyncio.sleep(0)
     gate.set()
@@ -152,9 +153,9 @@ async def test_a_writer_that_has_ended_refuses_at_once_and_leaves_nobody_waiting
         await answer_of(writer)
 
 
-def test_every_reason_is_a_sentence_for_people() -> None:
+def test_sqlite_errors_are_described_for_people() -> None:
     for code, expected in ((sqlite3.SQLITE_IOERR_WRITE, "the disk failed"), (None, "the database refused")):
         error = sqlite3.OperationalError("details")
         if code is not None:
             error.sqlite_errorcode = code
-        assert str(group_commit.explained(error)) == f"the job store failed: {expected} (details)"
+        assert str(as_caller_sees(error)) == f"the job store failed: {expected} (details)"

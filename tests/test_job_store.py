@@ -23,17 +23,15 @@ from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 
-# ------------------------------------------------------------------------------------- every store's promises
 
-
-async def test_an_added_job_is_there(store: JobStore) -> None:
+async def test_an_added_job_is_found_by_its_id(store: JobStore) -> None:
     job = make_job()
     await store.add(job, [make_event()])
     assert await store.get("m1") == job
     assert await store.get("m2") is None
 
 
-async def test_an_id_is_taken_once(store: JobStore) -> None:
+async def test_adding_an_id_twice_is_refused(store: JobStore) -> None:
     await store.add(make_job(), [make_event("first")])
     with pytest.raises(StorageError, match="already stored"):
         await store.add(make_job(account="other"), [make_event("second")])
@@ -43,7 +41,7 @@ async def test_an_id_is_taken_once(store: JobStore) -> None:
     assert [event.data["label"] for _, event in await store.events("m1")] == ["first"]
 
 
-async def test_replace_counts_the_version_up_whatever_the_new_one_says(store: JobStore) -> None:
+async def test_replace_increments_the_stored_version(store: JobStore) -> None:
     old = make_job()
     await store.add(old, [])
     new = attrs.evolve(old, state=JobState.IN_PROGRESS, version=77)
@@ -71,7 +69,7 @@ async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
     assert len(await store.events("m1")) == 1
 
 
-async def test_a_job_that_is_not_there_cannot_be_replaced(store: JobStore) -> None:
+async def test_a_missing_job_cannot_be_replaced(store: JobStore) -> None:
     assert await store.replace(make_job(), make_job(), [make_event()]) is None
     assert await store.get("m1") is None
     assert await store.events("m1") == []
@@ -107,7 +105,7 @@ async def test_the_newest_job_of_the_account_is_found_by_its_native_id(store: Jo
     assert await store.find_native("third", "n") is None
 
 
-async def test_of_two_jobs_of_one_moment_the_one_with_the_greater_id_is_the_newest(store: JobStore) -> None:
+async def test_of_two_jobs_created_at_once_the_greater_id_is_the_newest(store: JobStore) -> None:
     for job_id in ("m2", "m3", "m1"):
         await store.add(make_job(job_id, native_id="n"), [])
     found = await store.find_native("default", "n")
@@ -115,7 +113,7 @@ async def test_of_two_jobs_of_one_moment_the_one_with_the_greater_id_is_the_newe
     assert found.id == "m3"
 
 
-async def test_a_native_id_counts_from_the_replacement_that_brought_it(store: JobStore) -> None:
+async def test_a_native_id_is_found_once_a_replacement_has_set_it(store: JobStore) -> None:
     job = make_job()
     await store.add(job, [])
     assert await store.find_native("default", "n") is None
@@ -162,32 +160,32 @@ async def test_bytes_in_a_job_are_refused_before_anything_is_stored(store: JobSt
     assert await store.get("m1") is None
 
 
-async def test_of_twins_with_one_key_the_first_is_stored(store: JobStore) -> None:
-    twins = [(make_job(f"m{number}"), make_claim(f"m{number}")) for number in range(50)]
-    earlier = await asyncio.gather(*(store.add(job, [], claim) for job, claim in twins))
-    winners = [job.id for (job, _), claim in zip(twins, earlier, strict=True) if claim is None]
+async def test_of_concurrent_duplicates_only_the_first_is_stored(store: JobStore) -> None:
+    duplicates = [(make_job(f"m{number}"), make_claim(f"m{number}")) for number in range(50)]
+    earlier = await asyncio.gather(*(store.add(job, [], claim) for job, claim in duplicates))
+    winners = [job.id for (job, _), claim in zip(duplicates, earlier, strict=True) if claim is None]
     assert len(winners) == 1
     assert {claim.job_id for claim in earlier if claim is not None} == set(winners)
-    stored = [job.id for job, _ in twins if await store.get(job.id) is not None]
+    stored = [job.id for job, _ in duplicates if await store.get(job.id) is not None]
     assert stored == winners
     assert await store.find_claim("default", "create", "k") == make_claim(winners[0])
 
 
-async def test_a_key_belongs_to_its_account_and_route(store: JobStore) -> None:
+async def test_an_idempotency_key_belongs_to_its_account_and_route(store: JobStore) -> None:
     assert await store.add(make_job("m1"), [], make_claim("m1")) is None
     assert await store.add(make_job("m2"), [], make_claim("m2", account="other")) is None
     assert await store.add(make_job("m3"), [], attrs.evolve(make_claim("m3"), route="plan")) is None
-    assert await store.find_claim("nobody", "create", "k") is None
+    assert await store.find_claim("unknown", "create", "k") is None
 
 
-async def test_a_job_that_cannot_be_stored_leaves_its_key_free(store: JobStore) -> None:
+async def test_a_job_that_cannot_be_stored_does_not_claim_its_key(store: JobStore) -> None:
     await store.add(make_job("m1"), [])
     with pytest.raises(StorageError):
         await store.add(make_job("m1"), [], make_claim("m1"))
     assert await store.find_claim("default", "create", "k") is None
 
 
-async def test_old_keys_are_forgotten(store: JobStore) -> None:
+async def test_old_idempotency_keys_are_deleted(store: JobStore) -> None:
     await store.add(make_job("m1"), [], make_claim("m1", key="old", age_s=100))
     await store.add(make_job("m2"), [], make_claim("m2", key="new", age_s=99))
     assert await store.forget_claims(NOW - timedelta(seconds=99)) == 1
@@ -204,11 +202,11 @@ async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
     before = (first[-1].created_at, first[-1].id)
     rest = await store.list_jobs("default", JobQuery(before=before))
     assert [job.id for job in rest] == ["m2", "m1", "m0"]
-    everybodys = await store.list_jobs(None, JobQuery(limit=3))
-    assert {job.id for job in everybodys} == {"m9", "m4", "m3"}
+    of_all_accounts = await store.list_jobs(None, JobQuery(limit=3))
+    assert {job.id for job in of_all_accounts} == {"m9", "m4", "m3"}
 
 
-async def test_jobs_of_one_moment_are_paged_by_their_ids(store: JobStore) -> None:
+async def test_jobs_created_at_once_are_paged_by_their_ids(store: JobStore) -> None:
     for number in range(3):
         await store.add(make_job(f"m{number}"), [])
     seen, before = [], None
@@ -236,7 +234,7 @@ async def test_open_jobs_are_counted_per_account(store: JobStore) -> None:
     assert (await store.count_open("default"), await store.count_open()) == (1, 2)
 
 
-async def test_what_an_account_spent_is_summed_from_a_moment_on(store: JobStore) -> None:
+async def test_the_spend_of_an_account_is_summed_from_a_given_time(store: JobStore) -> None:
     for number, (at_s, price) in enumerate([(-1, 7), (0, 10), (5, 20), (6, None)]):
         old = make_job(f"m{number}")
         await store.add(old, [])
@@ -245,7 +243,7 @@ async def test_what_an_account_spent_is_summed_from_a_moment_on(store: JobStore)
     assert await store.spent_usd_nanos("other", NOW) == 0
 
 
-async def test_jobs_that_ended_long_ago_are_found(store: JobStore) -> None:
+async def test_finished_jobs_are_paged_from_the_oldest(store: JobStore) -> None:
     for job_id, at_s in (("m1", -5.0), ("m2", -10.0), ("m3", 0.0)):
         await store.add(ended(make_job(job_id), at_s=at_s), [])
     await store.add(make_job("m4"), [])
@@ -256,7 +254,7 @@ async def test_jobs_that_ended_long_ago_are_found(store: JobStore) -> None:
     assert list(await store.finished_jobs((five, "m1"), NOW, 10)) == []
 
 
-async def test_a_deleted_job_is_gone_with_everything_of_it(store: JobStore) -> None:
+async def test_deleting_a_job_deletes_its_events_and_claim(store: JobStore) -> None:
     await store.add(make_job("m1", native_id="n"), [make_event()], make_claim("m1"))
     assert await store.delete("m1") is True
     assert await store.get("m1") is None
@@ -266,12 +264,12 @@ async def test_a_deleted_job_is_gone_with_everything_of_it(store: JobStore) -> N
     assert await store.delete("m1") is False
 
 
-async def test_a_healthy_store_answers_the_ping(store: JobStore) -> None:
+async def test_ping_passes_on_a_healthy_store(store: JobStore) -> None:
     await store.ping()
     await store.ping()
 
 
-async def test_a_closed_store_says_so(store: JobStore) -> None:
+async def test_a_closed_store_refuses_writes(store: JobStore) -> None:
     await store.close()
     await store.close()
     with pytest.raises(StorageError, match="closed"):
@@ -280,23 +278,8 @@ async def test_a_closed_store_says_so(store: JobStore) -> None:
         await store.ping()
 
 
-# -------------------------------------------------------------------------------------------------- in memory
-
-
-async def test_trouble_of_the_memory_store_stores_nothing() -> None:
-    store = MemoryJobStore()
-    await store.add(make_job(), [])
-    store.trouble = "the disk is full"
-    for write in (store.add(make_job("m2"), []), store.replace(make_job(), make_job(), []), store.ping()):
-        with pytest.raises(StorageError, match="the disk is full"):
-            await write
-    store.trouble = None
-    assert await store.get("m2") is None
-    await store.ping()
-
-
 async def damage(store: JobStore, *job_ids: str) -> None:
-    """Spoil what is stored about these jobs and their first events."""
+    """Damage the stored documents of these jobs and of their first events."""
     if isinstance(store, MemoryJobStore):
         for job_id in job_ids:
             store._jobs[job_id] = "{}"
@@ -308,16 +291,14 @@ async def damage(store: JobStore, *job_ids: str) -> None:
         "UPDATE jobs SET doc = '{}' WHERE id = ?",
         "UPDATE job_events SET doc = '{}' WHERE job_id = ? AND number = 1",
     ):
-        await store._writer.write(functools.partial(_spoil, statement=statement, ids=ids))
+        await store._writer.write(functools.partial(_damage_rows, statement=statement, ids=ids))
 
 
-def _spoil(connection: sqlite3.Connection, statement: str, ids: list[tuple[str]]) -> None:
+def _damage_rows(connection: sqlite3.Connection, statement: str, ids: list[tuple[str]]) -> None:
     connection.executemany(statement, ids)
 
 
-async def test_a_damaged_row_costs_itself_and_no_other(
-    store: JobStore, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_damaged_row_is_left_out_of_lists(store: JobStore, caplog: pytest.LogCaptureFixture) -> None:
     for number in range(1, 7):
         await store.add(make_job(f"m{number}", age_s=-number), [make_event("a"), make_event("b")])
     await damage(store, "m6", "m5", "m2")
@@ -329,10 +310,10 @@ async def test_a_damaged_row_costs_itself_and_no_other(
     assert await store.events("m6", 0, 1) == [(2, make_event("b"))]
     with pytest.raises(StorageError, match="the job m6: a stored Job cannot be read"):
         await store.get("m6")
-    assert "m6 is left out" in caplog.text
+    assert "job left out: id=m6 reason=" in caplog.text
 
 
-async def test_a_page_of_large_jobs_is_short_but_never_empty(store: JobStore) -> None:
+async def test_a_page_of_large_jobs_is_shorter_but_never_empty(store: JobStore) -> None:
     for number in range(1, 6):
         job = attrs.evolve(make_job(f"m{number}", age_s=-number), native_status="x" * 10_000)
         await store.add(job, [])
@@ -347,7 +328,7 @@ async def test_a_page_of_large_jobs_is_short_but_never_empty(store: JobStore) ->
     assert len(await store.list_jobs("default", JobQuery(limit=4))) == 4
 
 
-async def test_a_job_from_before_there_were_bounds_is_read_cut(store: JobStore) -> None:
+async def test_an_unbounded_job_of_an_older_version_is_read_cut_to_the_bounds(store: JobStore) -> None:
     warnings = tuple(
         OptionWarning(code=WarningCode.UNKNOWN_KEY, path=(f"k{number}",), message="not known")
         for number in range(9_000)
@@ -372,3 +353,18 @@ async def test_a_job_from_before_there_were_bounds_is_read_cut(store: JobStore) 
     assert [track.index for track in read.tracks] == [*range(32), 900]
     assert (len(read.request.unknown_keys), read.request.more_unknown_keys) == (50, 8_950)
     assert await store.list_jobs("default", JobQuery()) == [read]
+
+
+# -------------------------------------------------------------------------------------------------- in memory
+
+
+async def test_a_failing_memory_store_stores_nothing() -> None:
+    store = MemoryJobStore()
+    await store.add(make_job(), [])
+    store.trouble = "the disk is full"
+    for write in (store.add(make_job("m2"), []), store.replace(make_job(), make_job(), []), store.ping()):
+        with pytest.raises(StorageError, match="the disk is full"):
+            await write
+    store.trouble = None
+    assert await store.get("m2") is None
+    await store.ping()

@@ -1,4 +1,4 @@
-"""What only the job store on SQLite does: files, locks, durability, damage, indexes."""
+"""What is particular to the job store on SQLite: files, locks, durability, damage, indexes."""
 
 import asyncio
 import contextlib
@@ -21,8 +21,6 @@ from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, make_event, make_job
-
-# -------------------------------------------------------------------------------------------------- on SQLite
 
 
 @pytest.fixture
@@ -56,7 +54,7 @@ async def test_commits_are_durable_and_the_log_is_written_ahead(sqlite_store: Sq
     assert await run_on_writer(sqlite_store, "PRAGMA journal_mode") == [("wal",)]
 
 
-async def test_a_second_musicgate_is_told_which_database_is_taken(tmp_path: Path) -> None:
+async def test_a_second_process_is_refused_with_the_path_of_the_database(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteJobStore.open(path):
         with pytest.raises(ConfigError, match="another musicgate uses the database") as caught:
@@ -67,7 +65,7 @@ async def test_a_second_musicgate_is_told_which_database_is_taken(tmp_path: Path
         await store.ping()
 
 
-async def test_what_waits_together_is_committed_together(sqlite_store: SqliteJobStore) -> None:
+async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: SqliteJobStore) -> None:
     statements: list[str] = []
     is_held, gate = threading.Event(), threading.Event()
 
@@ -82,13 +80,13 @@ async def test_what_waits_together_is_committed_together(sqlite_store: SqliteJob
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(holding, *adding)
-    assert [word for word in statements if word.startswith(("BEGIN", "COMMIT"))] == [
+    assert [statement for statement in statements if statement.startswith(("BEGIN", "COMMIT"))] == [
         *("COMMIT", "BEGIN IMMEDIATE", "COMMIT"),
     ]
     assert await sqlite_store.count_open() == 40
 
 
-async def test_one_callers_mistake_does_not_spoil_the_group(sqlite_store: SqliteJobStore) -> None:
+async def test_a_failing_write_does_not_affect_the_rest_of_its_group(sqlite_store: SqliteJobStore) -> None:
     taken = make_job("m3")
     await sqlite_store.add(taken, [])
     writes: list[Any] = [sqlite_store.add(make_job(f"m{number}"), [make_event()]) for number in range(6)]
@@ -104,7 +102,7 @@ async def test_one_callers_mistake_does_not_spoil_the_group(sqlite_store: Sqlite
     assert len(await sqlite_store.events("m5")) == 1
 
 
-async def test_a_write_that_fails_in_its_middle_leaves_nothing_of_itself(
+async def test_a_write_that_fails_halfway_leaves_nothing(
     sqlite_store: SqliteJobStore,
 ) -> None:
     def half(connection: sqlite3.Connection) -> None:
@@ -116,7 +114,7 @@ async def test_a_write_that_fails_in_its_middle_leaves_nothing_of_itself(
     assert await sqlite_store.events("m1") == []
 
 
-async def test_a_full_disk_stores_nothing_and_is_forgotten_when_there_is_room(
+async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
     sqlite_store: SqliteJobStore,
 ) -> None:
     await sqlite_store.add(make_job("m1"), [make_event()])
@@ -126,7 +124,7 @@ async def test_a_full_disk_stores_nothing_and_is_forgotten_when_there_is_room(
         sqlite_store.replace(make_job("m1"), attrs.evolve(big, id="m1"), [make_event()]),
         sqlite_store.ping(),
     ):
-        # SQLite takes the present size for 1. The limit ends with the connection.
+        # SQLite raises 1 to the present size. The limit ends with the connection.
         await run_on_writer(sqlite_store, "PRAGMA max_page_count = 1")
         with pytest.raises(StorageError, match="the disk is full"):
             await write
@@ -138,7 +136,7 @@ async def test_a_full_disk_stores_nothing_and_is_forgotten_when_there_is_room(
     assert await sqlite_store.get("m2") == big
 
 
-async def test_a_read_only_database_says_so_and_can_still_be_read(sqlite_store: SqliteJobStore) -> None:
+async def test_a_read_only_database_refuses_writes_and_can_be_read(sqlite_store: SqliteJobStore) -> None:
     await sqlite_store.add(make_job(), [])
     for write in (sqlite_store.add(make_job("m2"), []), sqlite_store.ping()):
         await run_on_writer(sqlite_store, "PRAGMA query_only = ON")  # ends with the connection
@@ -148,7 +146,7 @@ async def test_a_read_only_database_says_so_and_can_still_be_read(sqlite_store: 
     await sqlite_store.add(make_job("m2"), [])
 
 
-async def test_a_locked_database_is_given_up_on_and_works_later(
+async def test_a_write_to_a_locked_database_fails_and_works_later(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.05)
@@ -173,20 +171,20 @@ async def test_reads_go_on_while_another_program_writes(sqlite_store: SqliteJobS
         other.execute("ROLLBACK")
 
 
-async def test_a_database_that_is_kept_from_readers_holds_up_the_caller_and_nobody_else(
+async def test_a_read_of_a_busy_database_is_repeated_on_the_thread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         await store.add(make_job(), [])
 
         class BusyConnection:
-            """What a reader hears while a log is being recovered."""
+            """Fails as reads do while a log is being recovered."""
 
             def __init__(self) -> None:
-                self.asked = 0
+                self.calls = 0
 
             def execute(self, *_: Any) -> Any:
-                self.asked += 1
+                self.calls += 1
                 error = sqlite3.OperationalError("database is locked")
                 error.sqlite_errorcode = 261  # SQLITE_BUSY_RECOVERY
                 raise error
@@ -197,11 +195,11 @@ async def test_a_database_that_is_kept_from_readers_holds_up_the_caller_and_nobo
         quick, busy = store._reader._quick, BusyConnection()
         monkeypatch.setattr(store._reader, "_quick", busy)
         assert await store.get("m1") == make_job()
-        assert busy.asked == 1
+        assert busy.calls == 1
         monkeypatch.setattr(store._reader, "_quick", quick)
 
 
-async def test_the_event_loop_goes_on_while_a_long_read_runs(sqlite_store: SqliteJobStore) -> None:
+async def test_the_event_loop_is_not_blocked_by_a_long_read(sqlite_store: SqliteJobStore) -> None:
     is_held, gate = threading.Event(), threading.Event()
 
     def hold(_: sqlite3.Connection) -> None:
@@ -232,7 +230,7 @@ async def test_the_event_loop_goes_on_while_a_long_read_runs(sqlite_store: Sqlit
     await asyncio.gather(holding, *long)
 
 
-async def test_a_closed_store_reads_nothing(tmp_path: Path) -> None:
+async def test_a_closed_store_refuses_reads(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         await store.list_jobs("default", JobQuery())
     for read in (store.get("m1"), store.list_jobs("default", JobQuery())):
@@ -247,14 +245,14 @@ async def test_a_closed_store_reads_nothing(tmp_path: Path) -> None:
         ("INSERT INTO store_check VALUES (1, NULL)", "it breaks a rule of the tables"),
     ],
 )
-async def test_a_broken_rule_of_the_tables_is_not_called_already_stored(
+async def test_constraint_violations_give_the_right_reason(
     sqlite_store: SqliteJobStore, statement: str, reason: str
 ) -> None:
     with pytest.raises(StorageError, match=reason):
         await run_on_writer(sqlite_store, statement)
 
 
-async def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path) -> None:
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     path.write_bytes(b"these are holiday pictures" * 100)
     with pytest.raises(StorageError, match="the file is no SQLite database") as caught:
@@ -267,7 +265,7 @@ async def test_a_file_that_is_no_database_is_named_and_left_alone(tmp_path: Path
         await store.ping()
 
 
-async def test_a_folder_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+async def test_a_folder_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(StorageError, match="cannot be opened"):
         async with SqliteJobStore.open(tmp_path / "file" / "store.db"):
@@ -290,12 +288,12 @@ async def test_a_damaged_row_does_not_hide_the_open_jobs_behind_it(
     assert [job.id for job in await sqlite_store.open_jobs("", 2)] == ["m3", "m5"]
     assert [job.id for job in await sqlite_store.open_jobs("m5", 2)] == ["m6"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        f"the open job {job_id} is left out: a stored Job cannot be read: a field is missing @ $.id"
+        f"open job left out: id={job_id} reason=a stored Job cannot be read: a field is missing @ $.id"
         for job_id in ("m1", "m2", "m4")
     ]
 
 
-async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
+async def test_closing_finishes_the_waiting_writes(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteJobStore.open(path) as store:
         writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
@@ -307,7 +305,7 @@ async def test_closing_finishes_what_waits(tmp_path: Path) -> None:
         assert await store.count_open() == 1500
 
 
-async def test_a_caller_that_goes_away_does_not_hold_up_the_others(sqlite_store: SqliteJobStore) -> None:
+async def test_a_cancelled_caller_does_not_hold_up_the_others(sqlite_store: SqliteJobStore) -> None:
     leaving = asyncio.create_task(sqlite_store.add(make_job("m1"), []))
     staying = asyncio.create_task(sqlite_store.add(make_job("m2"), []))
     await asyncio.sleep(0)
@@ -338,11 +336,11 @@ asyncio.run(main())
 
 
 def python(*arguments: str) -> "subprocess.Popen[str]":
-    """Start a Python of its own whose output is read here."""
+    """Start a Python process whose output is read here."""
     return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
 
 
-async def test_every_job_that_was_answered_survives_a_kill(tmp_path: Path) -> None:
+async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     with python("-c", _ADD_UNTIL_KILLED, str(path), str(Path(__file__).parent)) as process:
         assert process.stdout is not None
@@ -374,7 +372,7 @@ async def test_every_job_that_was_answered_survives_a_kill(tmp_path: Path) -> No
         ),
     ],
 )
-async def test_every_question_is_answered_from_an_index_without_sorting(
+async def test_every_query_uses_an_index_and_needs_no_sorting(
     sqlite_store: SqliteJobStore, sql: str, values: tuple[str | int, ...], index: str
 ) -> None:
     plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {sql}", *values)

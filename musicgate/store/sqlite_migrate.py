@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Final
 
 from musicgate.errors import ConfigError, StorageError
-from musicgate.store.group_commit import reason
+from musicgate.store.sqlite_errors import describe
 
 _logger = logging.getLogger(__name__)
 
@@ -62,11 +62,11 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         for number in missing:
             _run(connection, known[number].read_text("utf-8"), number)
     except sqlite3.Error as exc:
-        raise StorageError(f"the tables of {path} cannot be brought up to date: {reason(exc)}") from exc
+        raise StorageError(f"the tables of {path} cannot be brought up to date: {describe(exc)}") from exc
 
 
 def _found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
-    """The version that the database is at, 0 for a new one, and whether Alembic's table says so."""
+    """The version of the database (0 for a new one), and whether it comes from Alembic's table."""
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
     if version or not connection.execute(has_table).fetchall():

@@ -5,7 +5,8 @@ The dumps beside this file come from the sources of two commits:
     0001.sql  3e0f110^  the last commit before revision 0002
     0002.sql  ca8fd24   the last commit with Alembic
 
-Run it with the sources of that commit and what it depends on: ``PYTHONPATH=<sources> python make_dump.py 0001.sql``.
+Run it with the sources of that commit and what it depends on: ``PYTHONPATH=<sources> python make_dump.py
+0001.sql``.
 """
 
 import asyncio
