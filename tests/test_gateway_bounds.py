@@ -12,7 +12,7 @@ import pytest
 
 from musicgate import hookimpl
 from musicgate.aio.large_work import offload
-from musicgate.codec.converter import dump_job
+from musicgate.codec import dump_job
 from musicgate.errors import InvalidRequestError
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import fingerprint

@@ -8,9 +8,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from musicgate.errors import StorageError
 from musicgate.model import (
@@ -21,7 +18,6 @@ from musicgate.model import (
     JobState,
     MusicRequest,
 )
-from musicgate.store import migrate
 from musicgate.store.port import JobStore, PendingMessage
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
@@ -272,27 +268,3 @@ async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
         assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]
         with pytest.raises(StorageError):
             await store.outbox.get("msg_1")
-
-
-async def test_messages_of_a_database_without_accounts_get_those_of_their_jobs(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    async with SqliteJobStore.open(path) as store:
-        await put(store, make_delivery("msg_1", url="https://hooks.test/a"))
-    _go_back_to(path, "0001")
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(webhook_deliveries)")]
-        assert "account" not in columns
-    async with SqliteJobStore.open(path) as store:
-        assert await store.outbox.get("msg_1") == make_delivery("msg_1")
-        (found,) = await store.outbox.pending_of("default", 9)
-        assert (found.id, found.origin) == ("msg_1", "https://hooks.test:443")
-
-
-def _go_back_to(path: Path, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(migrate._MIGRATIONS))
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-    engine.dispose()

@@ -34,7 +34,7 @@ class MemoryOutbox:
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
         doc = self._docs.get(message_id)
-        return None if doc is None else store.loaded(message_id, doc, load_delivery, "the message")
+        return None if doc is None else store.loaded(message_id, doc, load_delivery, "message")
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """The messages about a job, oldest first."""
@@ -103,4 +103,4 @@ class MemoryOutbox:
         return sorted(waiting, key=lambda found: (found.next_try_at, found.id))
 
     def _all(self) -> list[Delivery]:
-        return list(store.readable(self._docs.items(), load_delivery, "the message"))
+        return list(store.readable(self._docs.items(), load_delivery, "message"))

@@ -74,7 +74,7 @@ class MemoryJobStore:
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
         text = self._jobs.get(job_id)
-        return None if text is None else store.loaded(job_id, text, load_job, "the job")
+        return None if text is None else store.loaded(job_id, text, load_job, "job")
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
@@ -144,7 +144,7 @@ class MemoryJobStore:
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
         numbered = list(enumerate(self._events.get(job_id, ()), start=1))[after:]
-        return list(store.readable_pairs(numbered, load_event, f"of the job {job_id} the event"))[:limit]
+        return list(store.readable_pairs(numbered, load_event, f"event of job {job_id}"))[:limit]
 
     async def ping(self) -> None:
         """Return if a write would succeed."""
@@ -155,7 +155,7 @@ class MemoryJobStore:
         self._is_closed = True
 
     def _all(self) -> list[Job]:
-        return list(store.readable(self._jobs.items(), load_job, "the job"))
+        return list(store.readable(self._jobs.items(), load_job, "job"))
 
     def _page(self, jobs: Sequence[Job], max_bytes: int | None) -> list[Job]:
         sized = ((job, self._jobs[job.id]) for job in jobs)

@@ -1,6 +1,6 @@
 """The socket to customers' webhooks, on aiohttp; it knows HTTP, and trusts neither an address nor an answer.
 
-An address comes from a caller, so it may not lead into our own network: `OutsideClient` sees to that. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
+An address comes from a caller, so it may not lead into our own network: `UntrustedUrlClient` sees to that. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
 be used to read something that only we can reach.
 """
 
@@ -15,10 +15,10 @@ import aiohttp
 from musicgate.aio import Clock, SystemClock
 from musicgate.errors import ProviderError
 from musicgate.http import (
-    NOT_REACHED,
-    TROUBLE,
-    OutsideClient,
+    CLIENT_ERRORS,
+    CONNECT_ERRORS,
     Proxies,
+    UntrustedUrlClient,
     answer_reason,
     connect_reason,
     exact_url,
@@ -51,7 +51,7 @@ class AiohttpWebhookClient:
             concurrency: messages in flight, so that each can look its name up without waiting for another's.
         """
         self._clock = clock or SystemClock()
-        self._client = OutsideClient(
+        self._client = UntrustedUrlClient(
             proxies=proxies or Proxies(),
             allow_private_addresses=allow_private_addresses,
             # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer
@@ -96,7 +96,7 @@ class AiohttpWebhookClient:
                     body=b"",
                     received_at=self._clock.now(),
                 )
-        except TROUBLE as exc:
+        except CLIENT_ERRORS as exc:
             failure = Failure(
                 reason=FailureClass.UNAVAILABLE,
                 message=f"the receiver gave no answer: {_reason(exc, timeout_s)}",
@@ -107,6 +107,6 @@ class AiohttpWebhookClient:
 def _reason(exc: Exception, timeout_s: float) -> str:
     if isinstance(exc, TimeoutError):
         return f"none within {timeout_s:g} s"
-    if isinstance(exc, (*NOT_REACHED, aiohttp.NonHttpUrlClientError, ValueError)):
+    if isinstance(exc, (*CONNECT_ERRORS, aiohttp.NonHttpUrlClientError, ValueError)):
         return connect_reason(exc, timeout_s)
     return answer_reason(exc)
