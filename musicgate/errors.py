@@ -243,3 +243,12 @@ class StorageError(MusicgateError):
     def __init__(self, message: str, *, maybe_stored: bool = False) -> None:
         super().__init__(message)
         self.maybe_stored = maybe_stored
+
+
+def failure_of(error: MusicgateError) -> Failure:
+    """Return the failure that a job ends with because of an error: the vendor's own, or one of the gateway's."""
+    from musicgate.model import Failure, FailureClass
+
+    if isinstance(error, ProviderError):
+        return error.failure
+    return Failure(reason=FailureClass.GATEWAY, message=str(error))
