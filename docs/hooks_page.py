@@ -60,7 +60,7 @@ def _head(hook: Callable[..., object]) -> str:
 
 
 def _values(hooks: Iterable[Callable[..., object]]) -> Iterator[type]:
-    """Yield the classes that the hooks' signatures name, and those that their fields name, each once."""
+    """Yield the classes that the hooks' signatures name, and those in their fields, each once."""
     waiting = [str(part) for hook in hooks for part in inspect.get_annotations(hook).values()]
     seen: set[str] = set()
     while waiting:
@@ -142,7 +142,7 @@ def _comments(value: type) -> dict[str, str]:
 
 
 def prose_of(thing: object, attributes: dict[str, str]) -> str:
-    """Render a Google docstring as Markdown; its ``Attributes`` section goes into the dictionary instead."""
+    """Render a Google docstring as Markdown; its ``Attributes`` go into the dictionary instead."""
     out: list[str] = []
     section = last = ""
     for line in (inspect.getdoc(thing) or "").splitlines():

@@ -1,6 +1,7 @@
-"""Find plugins, load them one by one, and isolate the broken ones; what a provider's hooks mean is not known here.
+"""Find plugins, load them one by one, and isolate the broken ones.
 
-pluggy's own entry-point loader stops at the first broken distribution. Here each plugin is loaded, verified and registered by itself.
+What a provider's hooks mean is not known here. pluggy's own entry-point loader stops at the first broken
+distribution. Here each plugin is loaded, verified and registered by itself.
 """
 
 from __future__ import annotations
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 
 ENTRY_POINT_GROUP = "musicgate"
 _REQUIRED_HOOKS = ("translate_request", "parse_response", "map_status")
-#: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would never run.
+#: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would
+#: never run.
 _CROSS_CUTTING_HOOKS = frozenset({"revise_request", "job_changed"})
 
 
@@ -36,7 +38,8 @@ class PluginRecord:
         name: the name of its entry point, or the one under which an application passed it.
         distribution: the distribution that it came in; None for one that an application passed.
         version: of the distribution.
-        hook_api: version of the hooks that it was built for; None where it states none or could not be imported.
+        hook_api: version of the hooks that it was built for; None where it states none or could not be
+            imported.
         provider: its declaration; None for a cross-cutting plugin and for one that is left out.
         load_ms: milliseconds that import and registration took.
         error: why it is left out, or None.
@@ -52,7 +55,7 @@ class PluginRecord:
 
 
 class PluginHost:
-    """All plugins of this process: the providers that work, and a record of every plugin, working or not."""
+    """All plugins of this process: the providers that work, and a record of every plugin."""
 
     def __init__(self, host: pluggy.PluginManager, records: Iterable[PluginRecord]) -> None:
         """Make one `ProviderPlugin` per provider."""
@@ -81,7 +84,9 @@ class PluginHost:
 
 
 def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool = True) -> PluginHost:
-    """Load the installed plugins and those in ``extra``, one by one. A broken plugin is left out; its record says why.
+    """Load the installed plugins and those in ``extra``, one by one.
+
+    A broken plugin is left out; its record says why.
 
     Args:
         extra: plugins by name that have no entry point (tests, embedding applications).
@@ -90,7 +95,8 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     host = pluggy.PluginManager(PROJECT)
     host.add_hookspecs(hooks)
     found = entry_points(group=ENTRY_POINT_GROUP) if installed else ()
-    # By distribution as well: which of two plugins of one name comes first must not depend on how a folder is listed.
+    # By distribution as well: which of two plugins of one name comes first must not depend on how a folder is
+    # listed.
     points = sorted(found, key=lambda point: (point.name, point.dist.name if point.dist else ""))
     sources: list[tuple[str, EntryPoint | object]] = [(point.name, point) for point in points]
     sources += (extra or {}).items()
@@ -129,7 +135,7 @@ def _load(
 def _register(
     host: pluggy.PluginManager, name: str, plugin: object, earlier: Sequence[PluginRecord]
 ) -> Provider | None:
-    """Register a plugin that keeps the rules, and return its declaration; a cross-cutting plugin has none."""
+    """Register a plugin that keeps the rules; return its declaration, None for a cross-cutting one."""
     built_for = getattr(plugin, "HOOK_API", None)
     if built_for != HOOK_API:
         fault = (
@@ -176,7 +182,7 @@ def _verified(
 
 
 def _refuse_unknown_hooks(host: pluggy.PluginManager, name: str, plugin: object) -> None:
-    """A marked function that no specification knows would never be called: a misspelt name is an error."""
+    """Refuse a hook with a misspelt name: it would never be called."""
     for attribute in dir(plugin):
         if host.parse_hookimpl_opts(plugin, attribute) is not None and attribute not in HOOKS:
             raise PluginError(name, f"{attribute} is no hook of hook API {HOOK_API}")

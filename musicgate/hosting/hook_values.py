@@ -1,7 +1,7 @@
 """Check the types of the fields in what a plugin returns; it knows no hook, and judges no meaning.
 
-Python lets a plugin put a number where a text belongs. Found here, the error names the plugin and the field; found later, it is a
-`TypeError` in the middle of a call that may have cost money.
+Python lets a plugin put a number where a text belongs. Found here, the error names the plugin and the field;
+found later, it is a `TypeError` in the middle of a call that may have cost money.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ class _Rule:
         kinds: the types that it may have.
         items: the types of a tuple's items; None for a field that is no tuple.
         is_nested: values of attrs classes may be in it, whose fields are checked too.
-        plain: exact types that need no further check: the fast path for nearly every field of nearly every answer.
+        plain: exact types that need no further check: the fast path for nearly every field of nearly every
+            answer.
     """
 
     name: str
@@ -39,7 +40,7 @@ class _Rule:
 
 
 def fault_of(value: object) -> str | None:
-    """Describe the first field of a wrong type in a value or in the values inside it; None when there is none.
+    """Describe the first field of a wrong type, in the value or inside it; None when there is none.
 
     Of a value that is no attrs class, as of JSON, only the outermost type is checked.
     """

@@ -41,7 +41,7 @@ class InstalledProvider:
         return self.provider.plugin
 
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
-        """Return a masker of the provider's secrets and a job's callback token; see `musicgate.text.Masker`."""
+        """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
         secrets = (self.key, self.settings.webhook_secret)
         revealed = tuple(secret.reveal() for secret in secrets if secret is not None)
         return _masker((*revealed, callback_token), whole)
@@ -53,10 +53,11 @@ def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
 
 
 def installed_providers(settings: Settings, host: PluginHost) -> dict[str, InstalledProvider]:
-    """Return every installed provider that is not switched off, after checking the operator's settings for it.
+    """Return every installed provider that is not switched off, with its settings checked.
 
     Raises:
-        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's settings schema.
+        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's
+            settings schema.
     """
     for name in settings.providers:
         if name not in host.providers:

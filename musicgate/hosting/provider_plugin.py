@@ -1,7 +1,7 @@
 """Call one provider's hooks, typed and guarded; how plugins are found is not known here.
 
-A hook call for a provider reaches that provider's plugin only, with the wrappers of every cross-cutting plugin around it. The subset
-callers are made once per provider.
+A hook call for a provider reaches that provider's plugin only, with the wrappers of every cross-cutting
+plugin around it. The subset callers are made once per provider.
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ _RAISES: Mapping[str, type[MusicgateError]] = {
 class ProviderPlugin:
     """One provider's hooks. The gateway calls plugins through this and nothing else.
 
-    A method raises what its hook is documented to raise. Anything else that a plugin raises, and any answer of a wrong type, becomes a
-    `PluginError` that names the plugin. So does a ``CancelledError``: hooks are synchronous, so no task was cancelled.
+    A method raises what its hook is documented to raise. Anything else that a plugin raises, and any answer
+    of a wrong type, becomes a `PluginError` that names the plugin. So does a ``CancelledError``: hooks are
+    synchronous, so no task was cancelled.
     """
 
     def __init__(
@@ -140,7 +141,7 @@ class ProviderPlugin:
     def parse_callback(
         self, headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
     ) -> CallbackClaim:
-        """See `musicgate.plugin.hooks.parse_callback`. A native id that is too long to be one is left out."""
+        """See `musicgate.plugin.hooks.parse_callback`; an overlong native id is left out."""
         claim = self._call(hooks.parse_callback, headers=headers, body=body, settings=settings, now=now)
         usable = claim.native_id is None or len(claim.native_id) <= text.MAX_ID_CHARS
         return claim if usable else attrs.evolve(claim, native_id=None)
@@ -150,7 +151,8 @@ class ProviderPlugin:
         return self._call(hooks.emulator, options=options)
 
     def _revise(self, request: MusicRequest, offer: Offer) -> Revision:
-        """Call every ``revise_request`` with what the one before it made: pluggy would give all of them the same request."""
+        """Call every ``revise_request`` with the request that the one before it returned."""
+        # pluggy itself would pass the same request to all of them.
         caller = self._hooks["revise_request"]
         revised = Revision(request=request)
         for implementation in reversed(caller.get_hookimpls()):
@@ -239,6 +241,7 @@ def _checked(plugin: str, hook: Callable[..., _Answer], answer: object) -> _Answ
 
 @functools.cache
 def _answer_kinds(hook: Callable[..., Any]) -> tuple[type, ...]:
-    """The classes that a hook may return. An emulator is a protocol: what one lacks is for the compliance kit to find."""
+    """Return the classes of which an answer may be an instance."""
+    # An emulator is a protocol: what one lacks is for the compliance kit to find.
     hint = typing.get_type_hints(hook)["return"]
     return (object,) if hint is Emulator else typing.get_args(hint) or (hint,)

@@ -1,8 +1,9 @@
-"""What the author of a plugin imports, and nothing else: hooks, the values they take and return, HTTP as values.
+"""What the author of a plugin imports: hooks, the values they take and return, HTTP as values.
 
-A plugin imports from here, from `musicgate.emulation`, attrs and the pure part of the standard library. This package must not know how
-plugins are found or called (`musicgate.hosting`), nor any I/O. Start with `hooks`; `lenient` reads the odd JSON of vendors. Every class
-that a hook's signature, or a field of such a class, names is exported.
+A plugin imports from here, from `musicgate.emulation`, attrs and the pure part of the standard library. This
+package must not know how plugins are found or called (`musicgate.hosting`), nor any I/O. Start with `hooks`;
+`lenient` reads the odd JSON of vendors. Every class that a hook's signature, or a field of such a class,
+names is exported.
 """
 
 from musicgate.assets import SNIFF_BYTES, AudioKind, riff_wav, sniff

@@ -1,10 +1,12 @@
-"""The contract of an emulated vendor: requests and time in, answers and callbacks out; no socket and no clock of its own.
+"""The contract of an emulated vendor: requests and time in, answers and callbacks out.
 
-An emulator is part of its plugin. The sandbox, the end-to-end tests, the compliance kit, docs and benchmarks run on it. It is
-deterministic: the same requests at the same times with the same seed give the same answers.
+It has no socket and no clock of its own. An emulator is part of its plugin. The sandbox, the end-to-end
+tests, the compliance kit, docs and benchmarks run on it. It is deterministic: the same requests at the same
+times with the same seed give the same answers.
 
-Faults are *switches*: ``name=value`` pairs, given globally (`EmulatorOptions.switches`) or for one task by a marker in any text of
-its request: ``[emulate stuck=1 media=cut]``. A task's own switches beat the global ones.
+Faults are *switches*: ``name=value`` pairs, given globally (`EmulatorOptions.switches`) or for one task by a
+marker in any text of its request: ``[emulate stuck=1 media=cut]``. A task's own switches beat the global
+ones.
 """
 
 from __future__ import annotations
@@ -94,17 +96,17 @@ class Emulator(Protocol):
     books: EmulatorBooks
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Answer one request; its URL is absolute, and media links in the answer start with the same origin."""
+        """Answer one request. Its URL is absolute; media links in the answer have the same origin."""
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Return the callbacks to be sent now; each is returned once, and again only when a retry falls due."""
+        """Return the callbacks to send now: each one once, and again when a retry falls due."""
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
         """Report how a callback was answered, so that the vendor may retry; None = not at all."""
 
 
 def switches_in(*texts: object) -> dict[str, str]:
-    """Return the switches in markers: ``"[emulate a=1 b]"`` gives ``{"a": "1", "b": "1"}``; only texts are searched."""
+    """Return the switches in markers: ``"[emulate a=1 b]"`` gives ``{"a": "1", "b": "1"}``."""
     found: dict[str, str] = {}
     for text in texts:
         if isinstance(text, str):

@@ -1,16 +1,18 @@
 """THE SEAM: the hooks between musicgate and its plugins; signatures and promises, no behaviour.
 
-A provider plugin is a module (or object) that implements the provider hooks and is named by an entry point in the group
-``musicgate``. It does no I/O, reads no clock and no environment: values in, values out. A cross-cutting plugin implements
-``@hookimpl(wrapper=True)`` around provider hooks, ``revise_request``, or ``job_changed``. A wrapper sees what goes in and may
-change what comes out. It cannot change what goes in, because pluggy passes the same arguments to every implementation: that is
-what ``revise_request`` is for.
+A provider plugin is a module (or object) that implements the provider hooks and is named by an entry point in
+the group ``musicgate``. It does no I/O, reads no clock and no environment: values in, values out. A
+cross-cutting plugin implements ``@hookimpl(wrapper=True)`` around provider hooks, ``revise_request``, or
+``job_changed``. A wrapper sees what goes in and may change what comes out. It cannot change what goes in,
+because pluggy passes the same arguments to every implementation: that is what ``revise_request`` is for.
 
-pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be added here without
-breaking any plugin. Every plugin states ``HOOK_API = 1``, the version of this file that it was built for.
+pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be
+added here without breaking any plugin. Every plugin states ``HOOK_API = 1``, the version of this file that it
+was built for.
 
-A hook raises what is listed under **Raises** and nothing else. Anything else becomes a `PluginError` that names the plugin: other
-exceptions, an error type that only another hook may raise, and an answer whose fields do not have their types.
+A hook raises what is listed under **Raises** and nothing else. Anything else becomes a `PluginError` that
+names the plugin: other exceptions, an error type that only another hook may raise, and an answer whose fields
+do not have their types.
 """
 
 from __future__ import annotations
@@ -87,7 +89,8 @@ class CallbackClaim:
     Attributes:
         native_id: the vendor's task id, where the body names one.
         native_status: the stage or status, for the log.
-        verified: True = signature checked and good; None = this vendor does not sign, or no secret is set; False = refuse it.
+        verified: True = signature checked and good; None = this vendor does not sign, or no secret is set;
+            False = refuse it.
         message: why it is refused.
     """
 
@@ -109,8 +112,8 @@ def provider() -> Provider:  # type: ignore[empty-body]  # a specification has n
 def revise_request(request: MusicRequest, offer: Offer, provider: Provider) -> Revision | None:
     """Replace the caller's request before it is translated for one candidate; None leaves it as it is.
 
-    For cross-cutting plugins. Each one sees what the one before it returned; the last one registered is called first, as with
-    every hook. It cannot be wrapped.
+    For cross-cutting plugins. Each one sees what the one before it returned; the last one registered is
+    called first, as with every hook. It cannot be wrapped.
 
     Args:
         request: valid by the composed schema. The replacement is not validated again.
@@ -130,13 +133,16 @@ def translate_request(  # type: ignore[empty-body]  # a specification has no bod
     callback_url: str | None,
     provider: Provider,
 ) -> Translation:
-    """Translate a request into the vendor's create call. Every option is sent, or reported in ``warnings``, or refused.
+    """Translate a request into the vendor's create call.
+
+    Every option is sent, or reported in ``warnings``, or refused.
 
     Args:
         request: valid by the composed schema, and revised by every ``revise_request``.
         offer: which of the plugin's offers was chosen.
         settings: base URL and the plugin's own settings.
-        callback_url: absolute URL for the vendor's callbacks; None when the gateway cannot be reached from outside.
+        callback_url: absolute URL for the vendor's callbacks; None when the gateway cannot be reached from
+            outside.
         provider: the plugin's own declaration, for wrappers.
 
     Raises:
@@ -146,17 +152,18 @@ def translate_request(  # type: ignore[empty-body]  # a specification has no bod
 
 @hookspec(firstresult=True)
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Make the request that asks for a job's status; None for a vendor that cannot be polled. ``job.native_id`` is set.
+    """Make the request that asks for a job's status; None for a vendor that cannot be polled.
 
-    It raises nothing: no caller waits who could correct anything, and nothing has been sent yet.
+    ``job.native_id`` is set. It raises nothing: no caller waits who could correct anything, and nothing has
+    been sent yet.
     """
 
 
 @hookspec(firstresult=True)
 def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Make the request that stops a job; None for a vendor that cannot cancel. ``job.native_id`` is set.
+    """Make the request that stops a job; None for a vendor that cannot cancel.
 
-    It raises nothing.
+    ``job.native_id`` is set. It raises nothing.
     """
 
 
@@ -166,11 +173,13 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 ) -> JobUpdate | HttpRequest:
     """Read an answer into a `JobUpdate`, or return the next request where the vendor needs two calls.
 
-    A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an answer that says
-    nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as it was.
+    A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an
+    answer that says nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as
+    it was.
 
-    An answer of more than 32 kB is read on another thread, so that it does not block the event loop. A job keeps a bounded part
-    of what is returned: 32 tracks, 50 warnings, texts and further facts of limited length.
+    An answer of more than 32 kB is read on another thread, so that it does not block the event loop. A job
+    keeps a bounded part of what is returned: 32 tracks, 50 warnings, texts and further facts of limited
+    length.
 
     Args:
         step: which call this answers.
@@ -185,9 +194,9 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 
 @hookspec(firstresult=True)
 def map_status(native_status: str) -> JobState | None:
-    """Return the state that a native status stands for; None for an unknown one (the job stays open, the status is kept).
+    """Return the state that a native status means; None for an unknown one.
 
-    It raises nothing.
+    A job with an unknown status stays open, and the status is kept. It raises nothing.
     """
 
 
@@ -212,15 +221,16 @@ def parse_callback(  # type: ignore[empty-body]  # a specification has no body
 def emulator(options: EmulatorOptions) -> Emulator:  # type: ignore[empty-body]  # a specification has no body
     """Make a fresh emulator of this vendor.
 
-    It raises nothing that is distinguished: any exception, also for an unknown switch, becomes a `PluginError`.
+    Any exception, also for an unknown switch, becomes a `PluginError`.
     """
 
 
 @hookspec
 def job_changed(before: Job | None, after: Job) -> None:
-    """Observe a stored change of a job: for metrics, billing, audit. It is called on the event loop and must be quick.
+    """Observe a stored change of a job: for metrics, billing, audit.
 
-    It raises nothing: exceptions are logged and have no other effect.
+    It is called on the event loop and must be quick. It raises nothing: exceptions are logged and have no
+    other effect.
 
     Args:
         before: the job before the change; None when it is new.

@@ -1,6 +1,7 @@
-"""Tolerant readers for values in vendors' JSON; they know the odd forms that vendors send, and no vendor's fields.
+"""Tolerant readers for values in vendors' JSON.
 
-Every reader takes anything and returns a clean value or None; none of them raises.
+They know the odd forms that vendors send, and no vendor's fields. Every reader takes anything and returns a
+clean value or None; none of them raises.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from musicgate.plugin.wire import HttpResponse
 
-#: Numbers above this are epoch milliseconds, others epoch seconds (it is the year 5138 in seconds, 1973 in milliseconds).
+#: Numbers above this are epoch milliseconds, others epoch seconds (it is the year 5138 in seconds, 1973 in
+#: milliseconds).
 _MILLISECONDS_FROM = 100_000_000_000
 _DIGITS = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|sec|secs|second|seconds)?\s*", re.IGNORECASE)
@@ -31,7 +33,7 @@ def mapping(value: object) -> Mapping[str, object]:
 
 
 def items(value: object) -> list[Mapping[str, object]]:
-    """Return the JSON objects in a list, in order; a single object counts as a list of one, anything else as empty."""
+    """Return the JSON objects in a list, in order; a single object counts as a list of one."""
     if isinstance(value, dict):
         return [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
@@ -47,7 +49,7 @@ def first(source: Mapping[str, object], *keys: str) -> object:
 
 
 def json_text(value: object) -> object:
-    """Decode JSON inside a text (vendors put JSON inside JSON); a text that is not JSON is None, anything else stays."""
+    """Decode a text that holds JSON, else None; a value that is no text is returned as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -57,7 +59,8 @@ def json_text(value: object) -> object:
 
 
 def text(value: object) -> str | None:
-    """Return stripped, non-blank text; an integer becomes its digits (some vendors send ids as numbers); else None."""
+    """Return stripped, non-blank text; an integer becomes its digits; else None."""
+    # Some vendors send ids as numbers.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return (value.strip() or None) if isinstance(value, str) else None
@@ -76,7 +79,7 @@ def url(value: object) -> str | None:
 
 
 def seconds(value: object) -> float | None:
-    """Return positive finite seconds from a number, numeric text or text with a unit ("186 s"); else None."""
+    """Return positive finite seconds from a number or a text such as "186" or "186 s"; else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -103,7 +106,7 @@ def integer(value: object) -> int | None:
 
 
 def moment(value: object) -> datetime | None:
-    """Return an aware UTC time from epoch seconds or milliseconds, or ISO text (UTC where it names no zone); else None."""
+    """Return an aware UTC time from epoch seconds or milliseconds, or ISO text; else None."""
     number = integer(value)
     try:
         if number is not None:
@@ -117,7 +120,7 @@ def moment(value: object) -> datetime | None:
 
 
 def retry_after_s(response: HttpResponse) -> float | None:
-    """Return the seconds of a ``Retry-After`` header: a number, or a date, counted from the answer's own ``Date``."""
+    """Return the seconds of a ``Retry-After`` header; a date counts from the answer's own ``Date``."""
     value = response.header("retry-after")
     if value is None:
         return None

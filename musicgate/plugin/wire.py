@@ -41,7 +41,8 @@ def _length(body: bytes) -> str:
 class HttpRequest:
     """One HTTP request. Its ``repr`` shows neither header values nor the body.
 
-    ``headers`` must not hold the provider's key: the gateway adds it when it sends (`musicgate.model.provider.HeaderAuth`).
+    ``headers`` must not hold the provider's key: the gateway adds it when it sends
+    (`musicgate.model.provider.HeaderAuth`).
     """
 
     method: str
@@ -62,7 +63,7 @@ class HttpRequest:
         return cls(method="POST", url=url, headers=headers, body=body)
 
     def fault(self) -> str | None:
-        """Say why this is no HTTP message that could be sent, or None. No value is shown: it may be a secret."""
+        """Say why this cannot be sent as HTTP, or None; values are not shown, they may be secrets."""
         parts: tuple[object, object, object, object] = (self.method, self.url, self.headers, self.body)
         method, url, headers, body = parts
         if not isinstance(method, str) or not _TOKEN.fullmatch(method):
@@ -78,7 +79,7 @@ class HttpRequest:
 
 @attrs.frozen(kw_only=True)
 class HttpResponse:
-    """One whole HTTP answer. `header` looks a header up without regard to case.
+    """One whole HTTP answer. `header` reads a header without regard to case.
 
     ``received_at`` is the wall-clock time when the answer was complete, or None in recordings.
     """
@@ -131,8 +132,9 @@ class HttpResponse:
 def read_json(content: bytes | str) -> JsonValue:
     """Decode a vendor's JSON leniently: a fault in one needless field must not cost a paid song.
 
-    Seen: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes in a text that are
-    not UTF-8 (they become replacement characters), integers of thousands of digits (null as well).
+    Seen: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes
+    in a text that are not UTF-8 (they become replacement characters), integers of thousands of digits (null
+    as well).
 
     Raises:
         ValueError: it is not JSON, leniently or not.
@@ -167,10 +169,11 @@ _MORE_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_in
 
 
 def write_json(value: object) -> bytes:
-    """Encode JSON as UTF-8. A number that JSON cannot hold (a vendor's 1e999 in a debug view) becomes null."""
+    """Encode JSON as UTF-8; a number that JSON cannot hold becomes null."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
+        # Seen in debug views: a vendor's 1e999.
         text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
 
