@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         UnsupportedOptionError,
     )
     from musicgate.gateway import Gateway
+    from musicgate.hosting import load_plugins
     from musicgate.model import (
         Failure,
         FailureClass,
@@ -63,6 +64,7 @@ _HOMES = {
         "UnsupportedOptionError",
     ),
     "musicgate.gateway": ("Gateway",),
+    "musicgate.hosting": ("load_plugins",),
     "musicgate.plugin.hooks": ("HOOK_API", "CallbackClaim", "Revision", "Step", "Translation", "hookimpl"),
     "musicgate.model": (
         "Failure",
@@ -117,6 +119,7 @@ __all__ = [
     "UnsupportedOptionError",
     "WarningCode",
     "hookimpl",
+    "load_plugins",
     "verify_webhook",
 ]
 

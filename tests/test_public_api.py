@@ -39,6 +39,7 @@ PUBLIC = [
     "UnsupportedOptionError",
     "WarningCode",
     "hookimpl",
+    "load_plugins",
     "verify_webhook",
 ]
 
