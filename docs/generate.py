@@ -1,6 +1,6 @@
-"""Writes the generated pages of this folder, or tells which are stale; what they say is known to the modules beside it.
+"""Writes the generated pages of this folder; their text is in the modules beside it.
 
-`python docs/generate.py` writes them, `python docs/generate.py --check` only says (exit code 1) which are stale.
+`python docs/generate.py` writes the pages. With `--check` it names stale ones and exits with 1.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this f
 from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
 from docs.kit_page import kit_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
+from docs.settings_page import settings_page  # noqa: E402
 from musicgate.hosting.discovery import load_plugins  # noqa: E402
 from musicgate.model import Provider  # noqa: E402
 
 
 def repository_plugins() -> list[Provider]:
-    """What the plugins of this repository declare, whatever else is installed."""
+    """Declarations of the plugins of this repository, whatever else is installed."""
     names = sorted(path.parent.name for path in (ROOT / "plugins").glob("*/pyproject.toml"))
     host = load_plugins({name: import_module(f"musicgate_{name}") for name in names}, installed=False)
     broken = [f"{record.name}: {record.error}" for record in host.records if record.error]
@@ -32,17 +33,19 @@ def repository_plugins() -> list[Provider]:
 
 def pages() -> dict[Path, str]:
     """The text of each generated page."""
+    plugins = repository_plugins()
     return {
         ROOT / "docs" / "hooks.md": hooks_page(),
         ROOT / "docs" / "kit.md": kit_page(),
-        ROOT / "docs" / "providers.md": providers_page(repository_plugins()),
+        ROOT / "docs" / "providers.md": providers_page(plugins),
+        ROOT / "docs" / "settings.md": settings_page(plugins),
     }
 
 
 def main() -> None:
-    """Write the pages, or tell which are stale."""
+    """Write the pages, or name the stale ones."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="write nothing; fail when a page is stale")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is stale")
     check = parser.parse_args().check
     texts = pages()
     stale = [
@@ -50,7 +53,7 @@ def main() -> None:
     ]
     if check and stale:
         names = ", ".join(str(path.relative_to(ROOT)) for path in stale)
-        sys.exit(f"stale: {names}; `make docs` writes them anew")
+        sys.exit(f"stale: {names}; run `make docs`")
     for path in stale:
         path.write_text(texts[path], encoding="utf-8")
 

@@ -10,6 +10,8 @@ MusicgateError
 │   ├── LimitReachedError        the account may not have one more, yet
 │   └── JobNotFoundError         no such job in the caller's account
 ├── ProviderError            a vendor failed, or cannot be understood
+│   └── JobFailedError           a job that was waited for has failed; carries the job
+├── JobTimeoutError          a job is not finished in the time given; it goes on, and the error carries its id
 ├── GatewayClosedError       the gateway closes, or is closed; the job stays stored and goes on when it opens again
 └── StorageError             our own store or disk failed
 """
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from musicgate.model import Failure, JsonValue
+    from musicgate.model import Failure, Job, JsonValue
 
 
 @attrs.frozen(kw_only=True)
@@ -218,6 +220,26 @@ class AllCandidatesFailedError(ProviderError):
         """Use the first try's failure as the error's own."""
         super().__init__(tries[0][1])
         self.tries = tuple(tries)
+
+
+class JobFailedError(ProviderError):
+    """A job that was waited for has failed.
+
+    Attributes:
+        job: the job, with its id, its attempts and its failure.
+    """
+
+    def __init__(self, job: Job, failure: Failure) -> None:
+        super().__init__(failure)
+        self.job = job
+
+
+class JobTimeoutError(MusicgateError, TimeoutError):
+    """A job is not finished in the time given. It goes on; ``job_id`` finds it again."""
+
+    def __init__(self, job_id: str, timeout_s: float) -> None:
+        super().__init__(f"job {job_id} is not finished after {timeout_s:g} s; it goes on")
+        self.job_id = job_id
 
 
 class GatewayClosedError(MusicgateError):

@@ -397,7 +397,7 @@ class House:
     @property
     def context(self) -> GatewayContext:
         """What the use cases work with."""
-        return self.gate.context
+        return self.gate._context
 
     async def submit(self, **wish: Any) -> Job:
         """Read and submit a wish for `MODEL`."""

@@ -1,4 +1,4 @@
-"""The commands that ask no vendor, their exit codes and what they say when something is wrong."""
+"""Commands that call no vendor: output, exit codes and error messages."""
 
 import json
 import re
@@ -12,17 +12,17 @@ import pytest
 from click.testing import CliRunner, Result
 
 from musicgate.cli import COMMANDS, cli
-from musicgate.cli.error_text import complaint_about
+from musicgate.cli.error_text import as_click_error
 from musicgate.errors import ConfigError, PluginError, StorageError
 
 
-def run(*words: str, **how: Any) -> Result:
-    return CliRunner().invoke(cli, words, **how)
+def run(*arguments: str, **options: Any) -> Result:
+    return CliRunner().invoke(cli, arguments, **options)
 
 
 @pytest.fixture
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one's own, without keys and settings of the machine."""
+def clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder, without keys and settings of this machine."""
     import os
 
     for name in list(os.environ):
@@ -36,7 +36,7 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 # --- start-up and help ---
 
 
-def test_help_loads_nothing_heavy() -> None:
+def test_help_imports_no_heavy_library() -> None:
     script = (
         "import sys, musicgate.cli\n"
         "try: musicgate.cli.main()\n"
@@ -62,14 +62,14 @@ def test_help_loads_nothing_heavy() -> None:
     assert loaded & heavy == set()
 
 
-def test_help_names_every_command_and_every_exit_code() -> None:
+def test_help_lists_every_command_and_every_exit_code() -> None:
     shown = run("--help").output
     assert [name for name in COMMANDS if f"  {name} " not in shown] == []
     assert "Exit codes: 0 done, 1 failed, 2 the request" in shown
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_can_be_loaded_and_says_what_it_does(name: str) -> None:
+def test_every_command_has_a_help_page(name: str) -> None:
     done = run(name, "--help")
     assert (done.exit_code, done.output.startswith(f"Usage: cli {name}")) == (0, True)
 
@@ -83,7 +83,7 @@ def test_an_unknown_command_is_a_usage_error() -> None:
 
 
 @pytest.mark.parametrize(
-    ("error", "exit_code", "words"),
+    ("error", "exit_code", "message"),
     [
         (
             ConfigError("must be a number", key="follow.speed", source="m.toml"),
@@ -96,16 +96,20 @@ def test_an_unknown_command_is_a_usage_error() -> None:
         (
             ZeroDivisionError("by zero"),
             1,
-            "musicgate broke (ZeroDivisionError: by zero); MUSICGATE_TRACEBACK=1 shows where",
+            "internal error (ZeroDivisionError: by zero); set MUSICGATE_TRACEBACK=1 to see the traceback",
         ),
     ],
 )
-def test_errors_are_one_sentence_and_an_exit_code(error: Exception, exit_code: int, words: str) -> None:
-    complaint = complaint_about(error)
-    assert (complaint.exit_code, complaint.message) == (exit_code, words)
+def test_an_exception_becomes_a_message_and_an_exit_code(
+    error: Exception, exit_code: int, message: str
+) -> None:
+    shown = as_click_error(error)
+    assert (shown.exit_code, shown.message) == (exit_code, message)
 
 
-def test_a_traceback_is_shown_only_to_those_who_ask(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_traceback_is_shown_only_with_debug_or_its_variable(
+    clean_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MUSICGATE_FOLLOW__SPEED", "fast")
     plain = run("providers")
     assert (plain.exit_code, plain.output) == (
@@ -116,7 +120,7 @@ def test_a_traceback_is_shown_only_to_those_who_ask(at_home: Path, monkeypatch: 
     assert isinstance(run("providers").exception, ConfigError)
 
 
-def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ctrl_c_exits_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
@@ -124,17 +128,19 @@ def test_ctrl_c_is_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert run("schema", "request").exit_code == 130
 
 
-def test_own_variables_are_no_settings(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_the_command_line_are_not_settings(
+    clean_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MUSICGATE_URL", "http://127.0.0.1:1")
     monkeypatch.setenv("MUSICGATE_API_KEY", "test-key-not-real")
     assert run("providers").exit_code == 0
 
 
-# --- commands that only look ---
+# --- commands that only read ---
 
 
-def test_validate_tells_every_violation_with_its_path(at_home: Path) -> None:
-    file = at_home / "wish.json"
+def test_validate_prints_every_violation_with_its_path(clean_folder: Path) -> None:
+    file = clean_folder / "request.json"
     file.write_text(
         '{"prompt": 7, "duration": true, "provider": {"order": ["suno", 1]}, "minimax": {"bitrate": 1}, "tempo": 3}'
     )
@@ -149,7 +155,7 @@ def test_validate_tells_every_violation_with_its_path(at_home: Path) -> None:
     }  # fmt: skip
 
 
-def test_validate_as_json(at_home: Path) -> None:
+def test_validate_as_json(clean_folder: Path) -> None:
     done = run("validate", "-", "--strict", "--json", input='{"model": "suno/v5", "tempo": 3}')
     assert done.exit_code == 2
     assert json.loads(done.stdout) == {
@@ -169,7 +175,7 @@ def test_validate_as_json(at_home: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "exit_code"), [('{"model": "suno/v5"}', 0), ("[]", 2), ("{", 2), ('{"model": ""}', 2)]
 )
-def test_validate_exit_codes(at_home: Path, text: str, exit_code: int) -> None:
+def test_validate_exit_codes(clean_folder: Path, text: str, exit_code: int) -> None:
     done = run("validate", "-", input=text)
     assert done.exit_code == exit_code
     assert (done.output == "- is a valid request\n") is (exit_code == 0)
@@ -177,9 +183,9 @@ def test_validate_exit_codes(at_home: Path, text: str, exit_code: int) -> None:
 
 def test_validate_and_schema_load_no_plugin_and_no_server() -> None:
     script = "import sys\nfrom musicgate.cli import cli\ncli(sys.argv[1:], standalone_mode=False)\nprint(sorted(sys.modules), file=sys.stderr)"
-    for words in (["schema", "request"], ["validate", "-"]):
+    for arguments in (["schema", "request"], ["validate", "-"]):
         done = subprocess.run(  # noqa: S603 - our own script
-            [sys.executable, "-c", script, *words],
+            [sys.executable, "-c", script, *arguments],
             input='{"model": "m"}',
             capture_output=True,
             text=True,
@@ -190,7 +196,7 @@ def test_validate_and_schema_load_no_plugin_and_no_server() -> None:
         assert {"aiohttp", "pluggy", "musicgate.hosting.discovery", "musicgate_suno_kie"} & loaded == set()
 
 
-def test_schema_is_complete_in_itself_and_composed_on_demand() -> None:
+def test_schema_contains_its_definitions_and_all_adds_those_of_plugins() -> None:
     assert run("schema").output.splitlines() == [
         "request", "job", "error", "plan", "options/suno", "options/elevenlabs", "options/minimax",
     ]  # fmt: skip
@@ -202,11 +208,13 @@ def test_schema_is_complete_in_itself_and_composed_on_demand() -> None:
     assert (run("schema", "job", "--all").exit_code, run("schema", "nonsense").exit_code) == (2, 2)
 
 
-def test_version() -> None:
+def test_version_is_that_of_the_distribution() -> None:
     assert run("version").output == f"musicgate {version('musicgate')}\n"
 
 
-def test_providers_say_which_key_is_missing(at_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_providers_names_the_variable_of_a_missing_key(
+    clean_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("KIE_API_KEY", "test-key-not-real")
     lines = run("providers").output.splitlines()
     assert lines[0].split() == ["PLUGIN", "PROVIDER", "STAGE", "KEY", "MODELS", "ADDRESS"]
@@ -221,7 +229,7 @@ def test_providers_say_which_key_is_missing(at_home: Path, monkeypatch: pytest.M
     }  # fmt: skip
 
 
-def test_models_are_listed_with_who_offers_them(at_home: Path) -> None:
+def test_models_lists_every_plugin_that_offers_a_model(clean_folder: Path) -> None:
     lines = run("models").output.splitlines()
     offers = [line.split()[1] for line in lines if line.startswith("suno/v4.5plus ")]
     assert sorted(offers) == ["apiin_one", "suno_kie"]
@@ -230,13 +238,13 @@ def test_models_are_listed_with_who_offers_them(at_home: Path) -> None:
     assert sorted(offer["provider_plugin"] for offer in model["offers"]) == ["apiin_one", "suno_kie"]
 
 
-def test_plugins_shows_the_broken_one_and_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_plugins_lists_a_broken_plugin_and_exits_with_1(monkeypatch: pytest.MonkeyPatch) -> None:
     fine = run("plugins")
     assert fine.exit_code == 0
     assert [line.split()[-1] for line in fine.output.splitlines()[1:]] == ["ok"] * 4
 
     class Hollow:
-        """No hook at all, built for another version."""
+        """Has no hooks, and was built for another version."""
 
         HOOK_API = 99
 
@@ -253,7 +261,7 @@ def test_plugins_shows_the_broken_one_and_fails(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_plan_shows_candidates_warnings_price_and_native_request(
-    at_home: Path, monkeypatch: pytest.MonkeyPatch
+    clean_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KIE_API_KEY", "test-key-not-real")
     done = run("plan", "Hello", "--seed", "7")
@@ -263,7 +271,7 @@ def test_plan_shows_candidates_warnings_price_and_native_request(
     assert "POST https://api.kie.ai/api/v1/generate" in done.output
     assert '"prompt": "Hello"' in done.output
     assert "elevenlabs: does not offer suno/v4.5plus (model_not_offered)" in done.output
-    assert not (at_home / "data").exists()
+    assert not (clean_folder / "data").exists()
     answer = json.loads(run("plan", "Hello", "--json").output)
     assert answer["candidates"][0]["provider_plugin"] == "suno_kie"
     strict = run("plan", "Hello", "--seed", "7", "--strict")
@@ -271,33 +279,33 @@ def test_plan_shows_candidates_warnings_price_and_native_request(
 
 
 @pytest.mark.parametrize(
-    ("words", "exit_code", "complaint"),
+    ("arguments", "exit_code", "message"),
     [
-        (["generate"], 2, "Say what it shall be"),
+        (["generate"], 2, "Missing PROMPT"),
         (["generate", "x", "-o", "no/such/folder.mp3"], 2, "there is no folder no/such"),
         (["generate", "x"], 3, "set KIE_API_KEY, or providers.suno_kie.api_key"),
-        (["generate", "x", "-m", "nobody/has"], 2, "no provider offers nobody/has"),
+        (["generate", "x", "-m", "no/model"], 2, "no provider offers no/model"),
         (["generate", "x", "--duration", "0", "--vocal-gender", "x"], 2, "  duration: must be greater than 0\n  vocal_gender: must be one of m, f"),
-        (["generate", "x", "--only", "nobody"], 2, "no provider is left"),
-        (["generate", "x", "--sandbox", "--url", "http://127.0.0.1:1"], 2, "choose one"),
+        (["generate", "x", "--only", "unknown"], 2, "no provider is left"),
+        (["generate", "x", "--sandbox", "--url", "http://127.0.0.1:1"], 2, "--sandbox cannot be used with --url"),
         (["generate", "x", "--url", "ftp://x"], 2, "must begin with http:// or https://"),
         (["generate", "x", "--config", "missing.toml"], 3, "missing.toml: cannot be read"),
         (["generate", "x", "--timeout", "0"], 2, "--timeout"),
-        (["fetch", "music_nobody"], 2, "no music job 'music_nobody'"),
+        (["fetch", "music_unknown"], 2, "no music job 'music_unknown'"),
         (["sandbox", "--switch", "=1"], 2, "NAME=VALUE"),
         (["serve", "--host", "192.0.2.1"], 3, "server.host: without [[accounts]] the server binds loopback only, not 192.0.2.1"),
     ],
 )  # fmt: skip
-def test_what_is_wrong_is_said_in_a_sentence(
-    at_home: Path, words: list[str], exit_code: int, complaint: str
+def test_a_mistake_is_reported_without_a_traceback(
+    clean_folder: Path, arguments: list[str], exit_code: int, message: str
 ) -> None:
-    done = run(*words)
-    assert complaint in done.output
+    done = run(*arguments)
+    assert message in done.output
     assert done.exit_code == exit_code
     assert "Traceback" not in done.output
 
 
-def test_jobs_of_a_new_machine_are_none(at_home: Path) -> None:
+def test_jobs_is_empty_on_a_new_machine(clean_folder: Path) -> None:
     done = run("jobs")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no jobs here yet\n")
     assert json.loads(run("jobs", "--json").stdout) == {"object": "list", "data": []}

@@ -1,4 +1,4 @@
-"""Where the command line keeps and writes things: names that are too long, folders that cannot be written, users without a home."""
+"""Files and folders of the command line: long names, folders that cannot be written, users without a home."""
 
 import asyncio
 import codecs
@@ -20,10 +20,10 @@ from musicgate.cli.request_fields import build_body
 from musicgate.emulation.tones import AudioFormat, song
 from tests.test_cli_terminal import Done
 
-#: In no list of users.
-NOBODY = "54321"
+#: A user id without an account.
+UNKNOWN_USER = "54321"
 LONGEST_ENDING = max(len(extension(kind)) for kind in AudioKind)
-#: Bytes of a file's name on the file systems of Linux and macOS.
+#: Bytes of a file name on the file systems of Linux and macOS.
 NAME_MAX = 255
 ROOM = len("-999") + LONGEST_ENDING
 
@@ -41,7 +41,7 @@ def audio(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("letter", ["a", "\xe9", "\U0001f3b5"])
 @pytest.mark.parametrize("size", [1, 100, 240, 245, 246, 247, 248, 250, 251, 255, 256, 300, 5000])
 @pytest.mark.parametrize("ending", ["", ".mp3"])
-def test_a_name_is_written_or_refused_before_anything_is_paid(
+def test_a_name_that_does_not_fit_is_refused_before_anything_is_paid(
     tmp_path: Path, audio: Path, letter: str, size: int, ending: str
 ) -> None:
     folder = tmp_path / "out"
@@ -61,14 +61,14 @@ def test_a_name_is_written_or_refused_before_anything_is_paid(
     assert sorted(path.name for path in folder.iterdir()) == sorted(names)
 
 
-async def test_a_name_that_is_too_long_asks_no_vendor(tmp_path: Path) -> None:
+async def test_a_name_that_is_too_long_calls_no_vendor(tmp_path: Path) -> None:
     command = ("generate", "x", "--sandbox", "-o", "a" * 250 + ".mp3")
     done = await musicgate(tmp_path, *command, env={"MUSICGATE_DATA_DIR": str(tmp_path / "data")})
     assert (done.code, b"the name is too long for this folder: 250 bytes" in done.err) == (2, True)
     assert os.listdir(tmp_path) == []  # noqa: PTH208 - a moment
 
 
-async def test_the_longest_name_gets_both_tracks(tmp_path: Path) -> None:
+async def test_the_longest_name_fits_both_tracks(tmp_path: Path) -> None:
     stem = "a" * (NAME_MAX - ROOM)
     env = {"MUSICGATE_DATA_DIR": str(tmp_path / "data"), "MUSICGATE_FOLLOW__SPEED": "100"}
     done = await musicgate(tmp_path, "generate", "x", "--sandbox", "-o", f"{stem}.mp3", env=env)
@@ -76,7 +76,7 @@ async def test_the_longest_name_gets_both_tracks(tmp_path: Path) -> None:
     assert (done.code, found) == (0, [f"{stem}-2.mp3", f"{stem}.mp3"])
 
 
-def test_a_folder_that_has_the_name_is_passed_over(tmp_path: Path, audio: Path) -> None:
+def test_a_name_that_a_folder_has_is_skipped(tmp_path: Path, audio: Path) -> None:
     folder = tmp_path / "out"
     (folder / "song.mp3").mkdir(parents=True)
     for force in (False, True):
@@ -89,7 +89,7 @@ def test_a_folder_that_has_the_name_is_passed_over(tmp_path: Path, audio: Path) 
 @pytest.mark.parametrize(
     "output", ["gone/song.mp3", "kept/song.mp3", f"{'d' * 300}/song.mp3", f"{'x/' * 3000}s"]
 )
-def test_a_folder_that_is_none_is_refused(tmp_path: Path, audio: Path, output: str) -> None:
+def test_a_missing_folder_is_refused(tmp_path: Path, audio: Path, output: str) -> None:
     with pytest.raises(click.UsageError, match="there is no folder"):
         find_target(f"{tmp_path}/{output}", force=False)
 
@@ -99,7 +99,7 @@ def test_a_folder_that_cannot_be_written_is_refused() -> None:
         find_target("/proc/song.mp3", force=False)
 
 
-def test_the_probe_leaves_nothing_and_touches_nothing(tmp_path: Path) -> None:
+def test_the_check_of_the_folder_leaves_no_file_and_changes_none(tmp_path: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"mine")
     find_target(f"{tmp_path}/song.mp3", force=True)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("song.mp3", b"mine")]
@@ -108,14 +108,14 @@ def test_the_probe_leaves_nothing_and_touches_nothing(tmp_path: Path) -> None:
 # ---------------------------------------------------------------------------------------------- byte order marks
 
 
-def body_of(**said: Any) -> dict[str, Any]:
+def body_of(**given: Any) -> dict[str, Any]:
     names = ("prompt", "model", "lyrics", "style", "title", "negative_style", "instrumental", "vocal_gender")
-    unsaid = dict.fromkeys((*names, "seed", "duration", "format", "request_file"))
-    return build_body({**unsaid, "only": (), "options": (), **said})
+    missing = dict.fromkeys((*names, "seed", "duration", "format", "request_file"))
+    return build_body({**missing, "only": (), "options": (), **given})
 
 
-def test_marks_at_the_start_of_files_are_no_letters(tmp_path: Path) -> None:
-    lyrics, request = tmp_path / "words.txt", tmp_path / "r.json"
+def test_a_byte_order_mark_is_not_part_of_the_text(tmp_path: Path) -> None:
+    lyrics, request = tmp_path / "lyrics.txt", tmp_path / "r.json"
     lyrics.write_bytes(codecs.BOM_UTF8 + "l\xe0 la\n".encode())
     request.write_bytes(codecs.BOM_UTF8 + b'{"prompt": "rain"}')
     body = body_of(lyrics=f"@{lyrics}", request_file=str(request))
@@ -123,13 +123,13 @@ def test_marks_at_the_start_of_files_are_no_letters(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-16-be", "utf-32"])
-def test_other_encodings_are_named(tmp_path: Path, encoding: str) -> None:
+def test_other_encodings_are_refused_by_name(tmp_path: Path, encoding: str) -> None:
     mark = codecs.BOM_UTF16_BE if encoding == "utf-16-be" else b""
     file = tmp_path / "x"
     file.write_bytes(mark + '{"prompt": "rain"}'.encode(encoding))
-    for said in ({"lyrics": f"@{file}"}, {"request_file": str(file)}):
+    for given in ({"lyrics": f"@{file}"}, {"request_file": str(file)}):
         with pytest.raises(click.UsageError, match=r"UTF-(16|32) text; save it as UTF-8"):
-            body_of(**said)
+            body_of(**given)
 
 
 async def test_a_request_on_standard_input_is_utf_8_whatever_the_terminal_is(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ async def test_a_request_on_standard_input_is_utf_8_whatever_the_terminal_is(tmp
         "MUSICGATE_DATA_DIR": str(tmp_path),
         "KIE_API_KEY": "test-key-not-real",
     }
-    done = await musicgate(tmp_path, "plan", "--request", "-", "--json", env=env, given=data)
+    done = await musicgate(tmp_path, "plan", "--request", "-", "--json", env=env, stdin=data)
     assert done.code == 0
     assert b"l\\u00e0 \\ud83c\\udfb5" in done.out
 
@@ -148,28 +148,28 @@ async def test_a_request_on_standard_input_is_utf_8_whatever_the_terminal_is(tmp
 
 
 async def musicgate(
-    folder: Path, *words: str, env: dict[str, str], given: bytes = b"", prefix: tuple[str, ...] = ()
+    folder: Path, *arguments: str, env: dict[str, str], stdin: bytes = b"", prefix: tuple[str, ...] = ()
 ) -> Done:
-    """Run the command line with nothing in the environment but this, behind a command that changes the user."""
+    """Run the command line with this environment only; ``prefix`` is a command that changes the user."""
     process = await asyncio.create_subprocess_exec(
-        *(*prefix, sys.executable, "-m", "musicgate", *words),
+        *(*prefix, sys.executable, "-m", "musicgate", *arguments),
         cwd=folder,
         env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), **env},
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
-    out, err = await asyncio.wait_for(process.communicate(given), 40)
+    out, err = await asyncio.wait_for(process.communicate(stdin), 40)
     return Done(process.returncode, out, err)
 
 
 @pytest.fixture(scope="session")
-def nobody() -> tuple[str, ...]:
-    """The beginning of a command that runs as a user in no list of users."""
+def as_unknown_user() -> tuple[str, ...]:
+    """Command prefix that runs as a user without an account."""
     setpriv = shutil.which("setpriv")
     if os.geteuid() != 0 or setpriv is None:
         pytest.skip("only root can become a user that does not exist")
-    prefix = (setpriv, "--reuid", NOBODY, "--regid", NOBODY, "--clear-groups")
+    prefix = (setpriv, "--reuid", UNKNOWN_USER, "--regid", UNKNOWN_USER, "--clear-groups")
     tried = subprocess.run(  # noqa: S603 - our own interpreter
         [*prefix, sys.executable, "-c", "import musicgate, os; assert os.geteuid()"],
         env={"PYTHONPATH": os.environ.get("PYTHONPATH", "")},
@@ -207,52 +207,52 @@ NEEDS_NONE = [
 ]
 
 
-@pytest.mark.parametrize("words", NEEDS_FOLDER, ids=" ".join)
-async def test_a_user_without_a_home_is_told_what_to_set(
-    shared: Path, nobody: tuple[str, ...], words: list[str]
+@pytest.mark.parametrize("arguments", NEEDS_FOLDER, ids=" ".join)
+async def test_a_user_without_a_home_must_set_the_data_folder(
+    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real"}
-    done = await musicgate(shared, *words, env=env, prefix=nobody)
+    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
     assert (done.code, b"MUSICGATE_DATA_DIR: is not set" in done.err) == (3, True)
-    assert b"broke" not in done.err
+    assert b"internal error" not in done.err
 
 
-@pytest.mark.parametrize("words", NEEDS_FOLDER, ids=" ".join)
+@pytest.mark.parametrize("arguments", NEEDS_FOLDER, ids=" ".join)
 async def test_a_home_that_cannot_be_written_names_the_same_variable(
-    shared: Path, nobody: tuple[str, ...], words: list[str]
+    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real", "HOME": "/"}
-    done = await musicgate(shared, *words, env=env, prefix=nobody)
+    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
     assert (done.code, b"MUSICGATE_DATA_DIR" in done.err) == (3, True)
     assert b"Permission denied" in done.err
 
 
-@pytest.mark.parametrize("words", NEEDS_NONE, ids=" ".join)
-async def test_what_keeps_nothing_needs_no_home(
-    shared: Path, nobody: tuple[str, ...], words: list[str]
+@pytest.mark.parametrize("arguments", NEEDS_NONE, ids=" ".join)
+async def test_commands_that_store_nothing_need_no_home(
+    shared: Path, as_unknown_user: tuple[str, ...], arguments: list[str]
 ) -> None:
     env = {"KIE_API_KEY": "test-key-not-real", "MUSICGATE_FOLLOW__SPEED": "100"}
-    done = await musicgate(shared, *words, env=env, prefix=nobody)
+    done = await musicgate(shared, *arguments, env=env, prefix=as_unknown_user)
     assert (done.code, done.out != b"") == (0, True)
 
 
-async def test_with_a_data_folder_no_home_is_needed(shared: Path, nobody: tuple[str, ...]) -> None:
+async def test_with_a_data_folder_no_home_is_needed(shared: Path, as_unknown_user: tuple[str, ...]) -> None:
     env = {"MUSICGATE_DATA_DIR": str(shared / "data"), "MUSICGATE_FOLLOW__SPEED": "100"}
-    listed = await musicgate(shared, "jobs", env=env, prefix=nobody)
+    listed = await musicgate(shared, "jobs", env=env, prefix=as_unknown_user)
     assert (listed.code, b"no jobs here yet" in listed.err) == (0, True)
-    made = await musicgate(shared, "generate", "x", "--sandbox", env=env, prefix=nobody)
+    made = await musicgate(shared, "generate", "x", "--sandbox", env=env, prefix=as_unknown_user)
     assert made.code == 0
     urls = {
         "MUSICGATE_STORE__URL": f"sqlite:///{shared}/jobs.db",
         "MUSICGATE_ASSETS__URL": f"file://{shared}/audio",
     }
-    listed = await musicgate(shared, "jobs", env=urls, prefix=nobody)
+    listed = await musicgate(shared, "jobs", env=urls, prefix=as_unknown_user)
     assert (listed.code, b"no jobs here yet" in listed.err) == (0, True)
 
 
-async def test_a_server_runs_without_a_home(shared: Path, nobody: tuple[str, ...]) -> None:
+async def test_a_server_runs_without_a_home(shared: Path, as_unknown_user: tuple[str, ...]) -> None:
     process = await asyncio.create_subprocess_exec(
-        *(*nobody, sys.executable, "-m", "musicgate", "serve", "--port", "0"),
+        *(*as_unknown_user, sys.executable, "-m", "musicgate", "serve", "--port", "0"),
         cwd=shared,
         env={"PYTHONPATH": os.environ.get("PYTHONPATH", ""), "MUSICGATE_DATA_DIR": str(shared / "data")},
         stdout=asyncio.subprocess.PIPE,

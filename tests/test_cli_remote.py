@@ -1,4 +1,4 @@
-"""The command line against servers that behave badly: nothing is sent twice, nobody else sees the key, noise is waited out."""
+"""The command line against servers that misbehave: no request is sent twice, and no other host gets the key."""
 
 import json
 import re
@@ -31,15 +31,15 @@ Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
 @attrs.define
 class BadServer:
-    """Gives its answers one after the other, the last one for ever, and writes down who asked with which key."""
+    """Gives its answers in order, then repeats the last one; records each request and its key."""
 
     answers: list[object]
-    asked: list[tuple[str, str, str | None]] = attrs.field(factory=list)
+    requests: list[tuple[str, str, str | None]] = attrs.field(factory=list)
     url: str = ""
 
     async def take(self, request: web.BaseRequest) -> web.StreamResponse:
         await request.read()
-        self.asked.append((request.method, request.path, request.headers.get("Authorization")))
+        self.requests.append((request.method, request.path, request.headers.get("Authorization")))
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if answer == "hang up":
             assert request.transport is not None
@@ -93,66 +93,64 @@ async def test_a_create_call_without_a_readable_answer_is_not_sent_again(
     answer: object, order: Order
 ) -> None:
     async with running(answer) as server:
-        with pytest.raises(FailedError, match="whether a job was made is not known"):
+        with pytest.raises(FailedError, match="it is not known whether a job was created"):
             await make(server, order)
-    assert [method for method, _, _ in server.asked] == ["POST"]
+    assert [method for method, _, _ in server.requests] == ["POST"]
 
 
-async def test_noise_while_waiting_is_waited_out(tmp_path: Path, order: Order) -> None:
+async def test_failed_polls_are_repeated(tmp_path: Path, order: Order) -> None:
     audio = song(AudioFormat(), 6.0, seed=1)
-    noise = [(503, {"error": "gateway_error"}, {}), (429, {}, {"Retry-After": "0"}), b"<html>", "hang up"]
+    failures = [(503, {"error": "gateway_error"}, {}), (429, {}, {"Retry-After": "0"}), b"<html>", "hang up"]
     async with running(
-        OPEN, *noise, {**OPEN, "status": "in_progress"}, finished("/a/0", "/a/1"), audio
+        OPEN, *failures, {**OPEN, "status": "in_progress"}, finished("/a/0", "/a/1"), audio
     ) as server:
         await make(server, order)
     assert names_in(tmp_path) == ["song-2.mp3", "song.mp3"]
-    assert server.asked[0] == ("POST", "/v1/music/generate", f"Bearer {KEY}")
-    assert set(server.asked[1:-2]) == {("GET", "/v1/music/generate/music_1", f"Bearer {KEY}")}
-    assert server.asked[-2:] == [("GET", "/a/0", f"Bearer {KEY}"), ("GET", "/a/1", f"Bearer {KEY}")]
+    assert server.requests[0] == ("POST", "/v1/music/generate", f"Bearer {KEY}")
+    assert set(server.requests[1:-2]) == {("GET", "/v1/music/generate/music_1", f"Bearer {KEY}")}
+    assert server.requests[-2:] == [("GET", "/a/0", f"Bearer {KEY}"), ("GET", "/a/1", f"Bearer {KEY}")]
 
 
-async def test_a_server_that_stays_away_ends_the_waiting_and_not_the_job(
-    order: Order, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(remote, "_MAX_SILENT_LOOKS", 3)
+async def test_waiting_ends_when_a_server_stays_away(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_MAX_FAILED_POLLS", 3)
     async with running(OPEN, (503, {}, {})) as server:
         with pytest.raises(FailedError, match=rf"(?s)answers 503.*fetch music_1 --url {server.url}"):
             await make(server, order)
-    assert len(server.asked) == 1 + 3
+    assert len(server.requests) == 1 + 3
 
 
-async def test_only_silence_without_a_break_counts(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(remote, "_MAX_SILENT_LOOKS", 3)
-    noise: object = (503, {}, {})
+async def test_only_consecutive_failed_polls_count(order: Order, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(remote, "_MAX_FAILED_POLLS", 3)
+    failure: object = (503, {}, {})
     audio = song(AudioFormat(), 6.0, seed=1)
-    async with running(OPEN, noise, noise, OPEN, noise, noise, finished("/a"), audio) as server:
+    async with running(OPEN, failure, failure, OPEN, failure, failure, finished("/a"), audio) as server:
         await make(server, order)
-    assert len(server.asked) == 1 + 6 + 1
+    assert len(server.requests) == 1 + 6 + 1
 
 
-async def test_the_server_says_when_it_wants_to_be_asked(
+async def test_retry_after_sets_the_pause_between_polls(
     order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_LONGEST_PAUSE_S", 10.0)
     later = attrs.evolve(order, timeout_s=0.4)
     async with running(OPEN, (200, OPEN, {"Retry-After": "5"})) as server:
-        with pytest.raises(TimeUpError, match="job music_1 goes on there"):
+        with pytest.raises(TimeUpError, match="job music_1 continues there"):
             await make(server, later)
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
 
 
-async def test_the_key_is_shown_to_the_server_and_to_nobody_else(tmp_path: Path, order: Order) -> None:
+async def test_the_key_is_not_sent_to_another_host(tmp_path: Path, order: Order) -> None:
     async with (
-        running(song(AudioFormat(), 6.0, seed=1)) as stranger,
-        running(finished(f"{stranger.url}/x")) as server,
+        running(song(AudioFormat(), 6.0, seed=1)) as other,
+        running(finished(f"{other.url}/x")) as server,
     ):
         await fetch_remotely(server.url, KEY, "music_1", order)
-    assert stranger.asked == [("GET", "/x", None)]
+    assert other.requests == [("GET", "/x", None)]
     assert names_in(tmp_path) == ["song.mp3"]
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "kind", "words"),
+    ("status", "body", "kind", "message"),
     [
         (401, {"error": "unauthorised", "reason": "key_expired", "description": "too old"}, SettingsError, "too old (key_expired); set --key"),
         (400, {"error": "validation_error", "description": "no", "details": [{"path": ["a", 0], "message": "bad"}]}, RefusedError, "  a[0]: bad"),
@@ -163,18 +161,18 @@ async def test_the_key_is_shown_to_the_server_and_to_nobody_else(tmp_path: Path,
         (418, {}, RefusedError, "no reason given"),
     ],
 )  # fmt: skip
-async def test_a_no_keeps_its_words(
-    status: int, body: dict[str, Any], kind: type[click.ClickException], words: str, order: Order
+async def test_a_refusal_keeps_the_message_of_the_server(
+    status: int, body: dict[str, Any], kind: type[click.ClickException], message: str, order: Order
 ) -> None:
     async with running((status, body, {})) as server:
         with pytest.raises(click.ClickException) as caught:
             await make(server, order)
     assert type(caught.value) is kind
-    assert words in caught.value.message
+    assert message in caught.value.message
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "message"),
     [
         ((404, {}, {}), r"the audio cannot be fetched: 127\.0\.0\.1 answers 404"),
         ("hang up", "the audio cannot be fetched: Server disconnected"),
@@ -182,15 +180,15 @@ async def test_a_no_keeps_its_words(
     ],
 )
 async def test_audio_that_cannot_be_fetched_leaves_no_file(
-    answer: object, words: str, tmp_path: Path, order: Order
+    answer: object, message: str, tmp_path: Path, order: Order
 ) -> None:
     async with running(finished("/gone"), answer) as server:
-        with pytest.raises(FailedError, match=words):
+        with pytest.raises(FailedError, match=message):
             await make(server, order)
     assert names_in(tmp_path) == []
 
 
-async def test_audio_without_an_end_is_given_up(
+async def test_audio_that_is_too_large_is_refused(
     tmp_path: Path, order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(remote, "_MAX_TRACK_BYTES", 100_000)
@@ -200,26 +198,26 @@ async def test_audio_without_an_end_is_given_up(
     assert names_in(tmp_path) == []
 
 
-async def test_a_job_of_a_server_is_stopped_with_one_call() -> None:
-    stopped = {**OPEN, "status": "failed", "error": {"reason": "cancelled", "message": "stopped"}}
-    async with running(stopped) as server:
-        assert await cancel_remotely(server.url, KEY, "music_1") == stopped
-        assert server.asked == [("POST", "/v1/music/generate/music_1/cancel", f"Bearer {KEY}")]
+async def test_a_job_of_a_server_is_cancelled_with_one_call() -> None:
+    cancelled = {**OPEN, "status": "failed", "error": {"reason": "cancelled", "message": "cancelled"}}
+    async with running(cancelled) as server:
+        assert await cancel_remotely(server.url, KEY, "music_1") == cancelled
+        assert server.requests == [("POST", "/v1/music/generate/music_1/cancel", f"Bearer {KEY}")]
 
 
 @pytest.mark.parametrize(
-    ("answer", "kind", "words"),
+    ("answer", "kind", "message"),
     [
         ((409, {"error": "not_supported", "reason": "already_final", "description": "it has ended"}, {}), RefusedError, "it has ended (already_final)"),
         ((404, {"error": "not_found", "description": "no such job"}, {}), RefusedError, "no such job"),
-        ("hang up", FailedError, "cannot be asked"),
+        ("hang up", FailedError, "does not answer"),
         (b"<html>", FailedError, "HTTP 200 without JSON"),
     ],
 )  # fmt: skip
-async def test_a_server_that_does_not_stop_a_job_is_told_in_words(
-    answer: object, kind: type[click.ClickException], words: str
+async def test_a_failed_cancellation_is_reported(
+    answer: object, kind: type[click.ClickException], message: str
 ) -> None:
     async with running(answer) as server:
-        with pytest.raises(kind, match=re.escape(words)):
+        with pytest.raises(kind, match=re.escape(message)):
             await cancel_remotely(server.url, KEY, "music_1")
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1

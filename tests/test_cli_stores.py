@@ -1,4 +1,4 @@
-"""Where the command line keeps its jobs, and what it makes of them at the end."""
+"""The stores of the command line, and the output at the end of a run."""
 
 import json
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def settings(tmp_path: Path) -> Settings:
     return Settings(data_dir=tmp_path, server=ServerSettings(public_url="https://music.example"))
 
 
-def test_every_slot_has_a_store_and_a_folder_of_its_own_and_listens_to_nobody(settings: Settings) -> None:
+def test_every_slot_has_its_own_store_and_folder_and_no_public_url(settings: Settings) -> None:
     found = list(stores.slots(settings))
     assert [Path(slot.store_url.removeprefix("sqlite:///")).name for slot in found] == [
         "musicgate.db", *(f"cli-{number}.db" for number in range(2, 10)),
@@ -50,7 +50,10 @@ async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path)
     host = load_plugins()
     async with AsyncExitStack() as stack:
         opened = [await stores.open_free(stack, settings, host) for _ in range(2)]
-        assert [Path(gate.context.settings.store_url).name for gate in opened] == ["musicgate.db", "cli-2.db"]
+        assert [Path(gateway.settings.store_url).name for gateway in opened] == [
+            "musicgate.db",
+            "cli-2.db",
+        ]
         with pytest.raises(ConfigError, match=r"another musicgate uses .*musicgate\.db, .*cli-2\.db"):
             await stores.open_with(stack, settings, host, "music_x")
         assert await stores.list_jobs(settings, 5) == ([], [tmp_path / "musicgate.db", tmp_path / "cli-2.db"])
@@ -58,7 +61,7 @@ async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path)
         await stores.open_with(AsyncExitStack(), settings, host, "music_x")
 
 
-async def test_all_stores_in_use_is_said(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_all_stores_in_use_is_an_error(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stores, "_LAST_SLOT", 1)
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(SqliteJobStore.open(settings.data_dir / "musicgate.db"))
@@ -66,7 +69,7 @@ async def test_all_stores_in_use_is_said(settings: Settings, monkeypatch: pytest
             await stores.open_free(stack, settings, load_plugins())
 
 
-async def test_a_wrong_store_url_is_no_reason_to_take_another_store(
+async def test_a_wrong_store_url_is_an_error_and_not_a_store_in_use(
     settings: Settings, tmp_path: Path
 ) -> None:
     wrong = attrs.evolve(settings, store=StoreSettings(url="mysql://x"))
@@ -75,7 +78,7 @@ async def test_a_wrong_store_url_is_no_reason_to_take_another_store(
     assert not (tmp_path / "cli-2.db").exists()
 
 
-def job_that_is(outcome: AttemptOutcome, native_id: str | None = None) -> Job:
+def job_with(outcome: AttemptOutcome, native_id: str | None = None) -> Job:
     now = datetime.now(UTC)
     attempt = Attempt(
         plugin="suno_kie",
@@ -114,12 +117,12 @@ async def test_jobs_that_a_short_run_would_harm_are_left_to_their_server(
     outcome: AttemptOutcome, native_id: str | None, public_url: str, store: str, tmp_path: Path
 ) -> None:
     settings = Settings(data_dir=tmp_path, server=ServerSettings(public_url=public_url))
-    before = job_that_is(outcome, native_id)
+    before = job_with(outcome, native_id)
     async with SqliteJobStore.open(tmp_path / "musicgate.db") as opened:
         await opened.add(before, [])
     async with AsyncExitStack() as stack:
         gateway = await stores.open_free(stack, settings, load_plugins())
-        assert Path(gateway.context.settings.store_url).name == store
+        assert Path(gateway._context.settings.store_url).name == store
     if store != "musicgate.db":
         with pytest.raises(ConfigError, match="only a server can finish"):
             await stores.open_with(AsyncExitStack(), settings, load_plugins(), "music_1")
@@ -127,8 +130,8 @@ async def test_jobs_that_a_short_run_would_harm_are_left_to_their_server(
             assert await opened.get("music_1") == before
 
 
-async def test_every_job_is_listed_whoever_made_it_and_whatever_became_of_it(settings: Settings) -> None:
-    made = job_that_is(AttemptOutcome.REFUSED)
+async def test_jobs_of_all_accounts_and_states_are_listed(settings: Settings) -> None:
+    made = job_with(AttemptOutcome.REFUSED)
     jobs = [
         attrs.evolve(
             made,
@@ -176,29 +179,33 @@ ANSWER: dict[str, Any] = {
 }
 
 
-def test_a_broken_track_is_told_and_the_good_one_written(
+def test_a_broken_track_is_reported_and_the_other_one_written(
     tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s", ending=".wav")), is_play=False)
-    said = capsys.readouterr()
-    assert (
-        said.out
-        == f"{tmp_path}/s.mp3  1:01  {audio.stat().st_size / 1000:.1f} kB\nsuno_kie, V5: the price is not known here\n"
+    deliver(
+        ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s", ending=".wav")), in_sandbox=False
     )
-    assert said.err == "warning: track 1: the link broke\nnote: the audio is mp3, not wav\n"
+    shown = capsys.readouterr()
+    assert (
+        shown.out
+        == f"{tmp_path}/s.mp3  1:01  {audio.stat().st_size / 1000:.1f} kB\nsuno_kie, V5: the price is not known\n"
+    )
+    assert shown.err == "warning: track 1: the link broke\nnote: the audio is mp3, not wav\n"
 
 
-def test_json_stays_json(tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s"), as_json=True), is_play=False)
+def test_json_output_is_one_value(tmp_path: Path, audio: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    deliver(
+        ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s"), as_json=True), in_sandbox=False
+    )
     assert json.loads(capsys.readouterr().out) == {**ANSWER, "files": [f"{tmp_path}/s.mp3"]}
 
 
 def test_no_audio_at_all_is_a_failure(tmp_path: Path) -> None:
     with pytest.raises(FailedError, match="job music_1 has no audio"):
-        deliver(ANSWER, {}, Order(target=Target(folder=tmp_path, stem="s")), is_play=False)
+        deliver(ANSWER, {}, Order(target=Target(folder=tmp_path, stem="s")), in_sandbox=False)
 
 
-def test_a_disk_that_is_full_at_the_end_says_how_to_get_the_song(
+def test_a_full_disk_names_the_command_that_gets_the_song_later(
     tmp_path: Path, audio: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -208,24 +215,26 @@ def test_a_disk_that_is_full_at_the_end_says_how_to_get_the_song(
     with pytest.raises(
         FailedError, match=r"(?s)No space left on device.*fetch it with: musicgate fetch music_1"
     ):
-        deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s")), is_play=False)
+        deliver(ANSWER, {1: audio}, Order(target=Target(folder=tmp_path, stem="s")), in_sandbox=False)
 
 
 @pytest.mark.parametrize(
-    ("total", "is_play", "words"),
+    ("total", "in_sandbox", "line"),
     [
         ("0.06", False, "suno_kie, V5: $0.06"),
-        ("0.06", True, "suno_kie, V5: nothing was paid (the vendor would take $0.06)"),
+        ("0.06", True, "suno_kie, V5: nothing was paid (the vendor would charge $0.06)"),
         (None, True, "suno_kie, V5: nothing was paid"),
-        (None, False, "suno_kie, V5: the price is not known here"),
+        (None, False, "suno_kie, V5: the price is not known"),
     ],
 )
-def test_the_price_in_words(total: str | None, *, is_play: bool, words: str) -> None:
+def test_the_last_line_names_plugin_model_and_price(
+    total: str | None, *, in_sandbox: bool, line: str
+) -> None:
     usage = {"pricing_breakdown": {"total_usd_str": total}} if total else {}
-    assert price_text({**ANSWER, "usage": usage}, is_play=is_play) == words
+    assert price_text({**ANSWER, "usage": usage}, in_sandbox=in_sandbox) == line
 
 
-def test_a_failure_in_words() -> None:
+def test_a_failed_job_is_an_error_with_its_reason() -> None:
     error = {
         "reason": "moderation",
         "message": "not this",
@@ -238,7 +247,7 @@ def test_a_failure_in_words() -> None:
         fail()
     assert caught.value.message.splitlines() == [
         "suno_kie failed: not this (moderation, code 531)",
-        "it may have cost money all the same",
+        "it may have been billed nevertheless",
         'the vendor suggests: "a waltz"',
         "job music_1",
     ]

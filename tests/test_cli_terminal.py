@@ -1,4 +1,4 @@
-"""What the command line prints: control characters are shown, not obeyed, and no encoding of a terminal loses a song that was paid."""
+"""Output of the command line: control characters are escaped, and no encoding of a terminal makes a paid run fail."""
 
 import ast
 import asyncio
@@ -26,17 +26,17 @@ from musicgate.model import Job, JobState, MusicRequest
 from musicgate.store.sqlite import SqliteJobStore
 from tests.test_cli_runs import read_all
 
-#: Clears the screen, sets the window's title, links to elsewhere, rings, goes back, turns the writing around, and forges a line.
+#: Clears the screen, sets the title, makes a false link, rings, moves back, reverses text, and forges a line.
 HOSTILE = "\x1b[2J\x1b]0;pwn\x07\x1b]8;;https://evil.test\x1b\\x\x9b31m\x9d\x7f\x00\b\r\u202eabc\u2066[red]b[/red]\nError: forged"
 EMOJI = "\U0001f3b5"
-#: Half an emoji, as JSON of a vendor has it.
+#: Half an emoji, as it can be in a vendor's JSON.
 HALF = "\ud83c"
 AUDIO = song(AudioFormat(), 6.0, seed=1)
 KEY = "test-key-not-real"
 
 
 def assert_harmless(data: bytes, encoding: str = "utf-8") -> None:
-    """No control character but the line break, no mark that turns the writing around, and no line that somebody else wrote."""
+    """Assert that there is no control character, bidirectional mark or forged line."""
     text = data.decode(encoding)
     found = re.findall(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]", text)
     assert found == []
@@ -53,11 +53,11 @@ class Done:
 
 
 async def musicgate_in(
-    folder: Path, *words: str, env: Mapping[str, str] | None = None, err: int | None = None
+    folder: Path, *arguments: str, env: Mapping[str, str] | None = None, err: int | None = None
 ) -> Done:
-    """Run the command line in a process of its own, with nothing of the machine's own environment."""
+    """Run the command line as a process, without the environment of this machine."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "musicgate", *words),
+        *(sys.executable, "-m", "musicgate", *arguments),
         cwd=folder,
         env={
             "PATH": os.environ["PATH"],
@@ -70,22 +70,22 @@ async def musicgate_in(
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE if err is None else err,
     )
-    out, said = await asyncio.wait_for(process.communicate(), 40)
-    return Done(process.returncode, out, said or b"")
+    out, err_bytes = await asyncio.wait_for(process.communicate(), 40)
+    return Done(process.returncode, out, err_bytes or b"")
 
 
-async def invoked(folder: Path, *words: str, encoding: str, env: Mapping[str, str]) -> Done:
-    """Run the command line in this process, on streams of this encoding."""
+async def invoked(folder: Path, *arguments: str, encoding: str, env: Mapping[str, str]) -> Done:
+    """Run the command line in this process, with streams of this encoding."""
     runner = CliRunner(charset=encoding)
     settings = {"MUSICGATE_DATA_DIR": str(folder / "data"), "MUSICGATE_FOLLOW__SPEED": "100", **env}
-    done = await asyncio.to_thread(runner.invoke, cli, words, env=settings)
+    done = await asyncio.to_thread(runner.invoke, cli, arguments, env=settings)
     assert done.exception is None or isinstance(done.exception, SystemExit)
     return Done(done.exit_code, done.stdout_bytes, done.stderr_bytes)
 
 
 @asynccontextmanager
 async def answering(*answers: tuple[str, str, object]) -> AsyncIterator[str]:
-    """A server on loopback whose answers are chosen by method and path; ORIGIN in JSON is its address."""
+    """A server on loopback with an answer per method and path; ORIGIN in JSON is replaced by its address."""
 
     async def take(request: web.BaseRequest) -> web.StreamResponse:
         for method, path, answer in answers:
@@ -108,7 +108,7 @@ async def answering(*answers: tuple[str, str, object]) -> AsyncIterator[str]:
 
 
 def kie(record: dict[str, Any]) -> tuple[tuple[str, str, object], ...]:
-    """A vendor that takes every job, and says this of it."""
+    """A vendor that accepts every job and returns this record for it."""
     task = {"taskId": "5c79be8e5c79be8e5c79be8e5c79be8e"}
     return (
         ("POST", "/api/v1/generate", {"code": 200, "msg": "success", "data": task}),
@@ -131,15 +131,15 @@ def made(title: str) -> dict[str, Any]:
 
 
 async def locally(
-    folder: Path, record: dict[str, Any], *words: str, env: Mapping[str, str] | None = None
+    folder: Path, record: dict[str, Any], *arguments: str, env: Mapping[str, str] | None = None
 ) -> Done:
     async with answering(*kie(record)) as origin:
         vendor = {"KIE_API_KEY": KEY, "KIE_BASE_URL": origin}
         command = ("generate", "Hello", "--only", "suno_kie", "-m", "suno/v5")
-        return await musicgate_in(folder, *command, *words, env={**vendor, **(env or {})})
+        return await musicgate_in(folder, *command, *arguments, env={**vendor, **(env or {})})
 
 
-# ------------------------------------------------------------------------------------------------- one way out
+# ------------------------------------------------------------------------------------------------- one module prints
 
 
 def test_only_one_module_prints() -> None:
@@ -165,32 +165,32 @@ def test_only_one_module_prints() -> None:
         ("[red]x[/red]", "[red]x[/red]"),
     ],
 )
-def test_control_characters_are_shown(text: str, shown: str) -> None:
+def test_control_characters_are_escaped(text: str, shown: str) -> None:
     assert visible(text) == shown
     assert visible(visible(text)) == shown
     assert visible_lines(f"{text}\n") == shown.replace("\\n", "\n") + "\n"
 
 
-def test_a_log_record_is_one_line_and_a_traceback_keeps_its_own() -> None:
+def test_a_log_record_is_one_line_and_a_traceback_keeps_its_lines() -> None:
     formatter = LineFormatter("%(levelname)s %(message)s")
     with pytest.raises(ValueError, match="invalid literal") as caught:
         int(HOSTILE)
     trouble = (caught.type, caught.value, caught.tb)
-    record = logging.LogRecord("x", 40, "x", 1, "vendor said %s", (HOSTILE,), trouble)
+    record = logging.LogRecord("x", 40, "x", 1, "vendor sent %s", (HOSTILE,), trouble)
     text = formatter.format(record)
     assert_harmless(text.partition("\nTraceback")[0].encode())
-    assert len(re.findall(r"^ERROR vendor said ", text, re.MULTILINE)) == 1
+    assert len(re.findall(r"^ERROR vendor sent ", text, re.MULTILINE)) == 1
     assert "\x1b" not in text
 
 
-async def test_tracebacks_and_log_lines_of_a_process_go_the_same_way(tmp_path: Path) -> None:
+async def test_tracebacks_and_log_lines_are_escaped_too(tmp_path: Path) -> None:
     (tmp_path / "musicgate.toml").write_text(f"{json.dumps(HOSTILE)} = 1\n")
     done = await musicgate_in(tmp_path, "--debug", "providers")
     assert (done.code, b"Traceback" in done.err, b"no such section" in done.err) == (1, True, True)
     assert_harmless(done.err)
     (tmp_path / "run.py").write_text(
         "import logging, sys\nfrom musicgate.cli import main\nfrom musicgate.cli.terminal import guard\n"
-        f"guard()\nlogging.getLogger('x').error('said %s', {HOSTILE!r})\n"
+        f"guard()\nlogging.getLogger('x').error('text %s', {HOSTILE!r})\n"
     )
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "run.py"),
@@ -199,7 +199,7 @@ async def test_tracebacks_and_log_lines_of_a_process_go_the_same_way(tmp_path: P
         stderr=asyncio.subprocess.PIPE,
     )
     _, err = await asyncio.wait_for(process.communicate(), 20)
-    assert err.startswith(b"said \\x1b[2J")
+    assert err.startswith(b"text \\x1b[2J")
     assert_harmless(err)
 
 
@@ -208,8 +208,8 @@ async def test_tracebacks_and_log_lines_of_a_process_go_the_same_way(tmp_path: P
 
 @pytest.mark.parametrize("as_json", [False, True])
 async def test_a_hostile_title_of_a_vendor(tmp_path: Path, as_json: bool) -> None:
-    words = ["--json"] if as_json else []
-    done = await locally(tmp_path, made(HOSTILE), *words)
+    arguments = ["--json"] if as_json else []
+    done = await locally(tmp_path, made(HOSTILE), *arguments)
     assert (done.code, (tmp_path / "song.mp3").is_file()) == (0, True)
     assert_harmless(done.out)
     assert_harmless(done.err)
@@ -217,13 +217,13 @@ async def test_a_hostile_title_of_a_vendor(tmp_path: Path, as_json: bool) -> Non
         assert json.loads(done.out)["output"][0]["title"].startswith("\x1b[2J")
 
 
-@pytest.mark.parametrize("words", [[], ["--debug"]])
-async def test_a_hostile_refusal_of_a_vendor(tmp_path: Path, words: list[str]) -> None:
+@pytest.mark.parametrize("options", [[], ["--debug"]])
+async def test_a_hostile_refusal_of_a_vendor(tmp_path: Path, options: list[str]) -> None:
     record = {"status": "GENERATE_AUDIO_FAILED", "errorCode": 400, "errorMessage": HOSTILE}
     async with answering(*kie(record)) as origin:
         env = {"KIE_API_KEY": KEY, "KIE_BASE_URL": origin}
         done = await musicgate_in(
-            tmp_path, *words, "generate", "Hello", "--only", "suno_kie", "-m", "suno/v5", env=env
+            tmp_path, *options, "generate", "Hello", "--only", "suno_kie", "-m", "suno/v5", env=env
         )
         again = await musicgate_in(tmp_path, "jobs", env=env)
     assert (done.code, b"suno_kie failed" in done.err) == (1, True)
@@ -244,7 +244,7 @@ async def test_a_hostile_status_on_a_terminal(tmp_path: Path) -> None:
         done = await run
     shown = await reading
     assert done.code == 4
-    # What rich itself writes: colours, the cursor, and going back over its own line. None of it is the vendor's.
+    # Remove what rich itself writes: colours, cursor movements and carriage returns.
     own = re.sub(r"\x1b\[(?:[0-9;]*m|\?25[lh]|[0-9]*[A-K]|2K)|\r", "", shown)
     assert_harmless(own.encode())
     assert "\x1b[2J" not in shown
@@ -253,7 +253,7 @@ async def test_a_hostile_status_on_a_terminal(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("encoding", ["cp1252", "ascii", "utf-8"])
 @pytest.mark.parametrize("title", [f"song {EMOJI}", f"song {HALF}"])
-async def test_no_title_ends_a_run_that_was_paid(tmp_path: Path, encoding: str, title: str) -> None:
+async def test_no_title_makes_a_paid_run_fail(tmp_path: Path, encoding: str, title: str) -> None:
     env = {"PYTHONIOENCODING": encoding}
     done = await locally(tmp_path, made(title), "--json", env=env)
     answer = json.loads(done.out.decode(encoding))
@@ -298,10 +298,10 @@ SERVED = {
     "lost": (502, {"error": "upstream_error", "description": HOSTILE, "music_id": HOSTILE}),
     "key": (401, {"error": "unauthorised", "description": f"no such key {KEY} {HOSTILE}"}),
     "a string": HOSTILE,
-    "tracks that are none": answer_of(output=[7, HOSTILE]),
-    "a track of no index": answer_of(output=[track_of(index="../../escaped")]),
-    "a link that is none": answer_of(output=[track_of(audio_url="http://[::1/\x1b")]),
-    "a link elsewhere": answer_of(output=[track_of(audio_url="file:///etc/passwd")]),
+    "tracks of a wrong type": answer_of(output=[7, HOSTILE]),
+    "a track without an index": answer_of(output=[track_of(index="../../escaped")]),
+    "a malformed link": answer_of(output=[track_of(audio_url="http://[::1/\x1b")]),
+    "a link to a file": answer_of(output=[track_of(audio_url="file:///etc/passwd")]),
 }  # fmt: skip
 
 
@@ -314,26 +314,26 @@ async def test_a_hostile_server(
     routes = (("GET", "/a.mp3", AUDIO), ("POST", "/", SERVED[served]), ("GET", "/", SERVED[served]))
     async with answering(*routes) as origin:
         env = {"MUSICGATE_URL": origin, "MUSICGATE_API_KEY": f"{KEY}\n"}
-        for words in (
+        for arguments in (
             ["generate", "Hello", "--timeout", "1"],
             ["fetch", "music_1", "--timeout", "1", "--json"],
             ["cancel", "music_1"],
             ["cancel", "music_1", "--json"],
         ):
-            done = await invoked(tmp_path, *words, encoding=encoding, env=env)
+            done = await invoked(tmp_path, *arguments, encoding=encoding, env=env)
             assert_harmless(done.out, encoding)
             assert_harmless(done.err, encoding)
             assert KEY.encode() not in done.out + done.err
             assert b"Traceback" not in done.err
-            assert b"musicgate broke" not in done.err
-            if done.code == 0 and "--json" in words:
+            assert b"internal error" not in done.err
+            if done.code == 0 and "--json" in arguments:
                 assert json.loads(done.out.decode(encoding))["provider_plugin"] == HOSTILE
     outside = {path.name for path in tmp_path.parent.iterdir()} - {tmp_path.name}
     assert not any("escaped" in name for name in outside)
 
 
 @pytest.mark.parametrize(
-    ("env", "code", "words"),
+    ("env", "code", "message"),
     [
         ({"MUSICGATE_API_KEY": "one\ntwo-not-real"}, 3, b"--key (MUSICGATE_API_KEY): must have no control"),
         ({"MUSICGATE_API_KEY": "k\xe9y-\u65e5-not-real"}, 3, b"--key (MUSICGATE_API_KEY): must have only"),
@@ -346,15 +346,15 @@ async def test_a_hostile_server(
         ({"MUSICGATE_URL": " "}, 2, b"--url: must be an http or https address"),
     ],
 )
-async def test_a_key_or_address_that_cannot_be_one_is_named_and_not_shown(
-    tmp_path: Path, env: dict[str, str], code: int, words: bytes
+async def test_a_malformed_key_or_address_is_reported_and_not_shown(
+    tmp_path: Path, env: dict[str, str], code: int, message: bytes
 ) -> None:
     done = await musicgate_in(tmp_path, "generate", "x", env={"MUSICGATE_URL": "http://127.0.0.1:1", **env})
-    assert (done.code, words in done.err) == (code, True)
+    assert (done.code, message in done.err) == (code, True)
     assert b"not-real" not in done.err
 
 
-async def test_an_answer_without_an_end_is_given_up(tmp_path: Path) -> None:
+async def test_an_answer_that_is_too_large_is_refused(tmp_path: Path) -> None:
     async with answering(("POST", "/", b"[" * 17_000_000)) as origin:
         done = await musicgate_in(tmp_path, "generate", "x", "--url", origin)
     assert (done.code, b"an answer that is too large" in done.err) == (1, True)
@@ -363,7 +363,7 @@ async def test_an_answer_without_an_end_is_given_up(tmp_path: Path) -> None:
     assert (done.code, b"without JSON" in done.err) == (1, True)
 
 
-# ------------------------------------------------------------------------------------------- of this machine's lists
+# ------------------------------------------------------------------------------------------- on this machine
 
 
 async def leave_job(folder: Path) -> None:
@@ -384,7 +384,7 @@ async def leave_job(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])
-async def test_lists_of_jobs_and_plans(
+async def test_hostile_text_in_arguments_and_stored_jobs(
     tmp_path: Path, encoding: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -392,7 +392,7 @@ async def test_lists_of_jobs_and_plans(
     await leave_job(tmp_path / "data")
     env = {"KIE_API_KEY": KEY}
     text = HOSTILE + EMOJI
-    for words in (
+    for arguments in (
         ["jobs"],
         ["plan", text, "--seed", "7"],
         ["plan", "x", "-m", text],
@@ -406,11 +406,16 @@ async def test_lists_of_jobs_and_plans(
         ["plugins"],
         ["schema", text],
     ):
-        done = await invoked(tmp_path, *words, encoding=encoding, env=env)
+        done = await invoked(tmp_path, *arguments, encoding=encoding, env=env)
         assert_harmless(done.out, encoding)
         assert_harmless(done.err, encoding)
-    for words in (["jobs", "--json"], ["plan", text, "--json"], ["models", "--json"], ["schema", "request"]):
-        done = await invoked(tmp_path, *words, encoding=encoding, env=env)
+    for arguments in (
+        ["jobs", "--json"],
+        ["plan", text, "--json"],
+        ["models", "--json"],
+        ["schema", "request"],
+    ):
+        done = await invoked(tmp_path, *arguments, encoding=encoding, env=env)
         assert_harmless(done.out, encoding)
         json.loads(done.out.decode(encoding))
 
@@ -418,12 +423,12 @@ async def test_lists_of_jobs_and_plans(
 def test_a_request_file_with_hostile_names(tmp_path: Path) -> None:
     file = tmp_path / "r.json"
     file.write_text(json.dumps({"model": "suno/v5", "prompt": 7, HOSTILE: 1, "suno": {HOSTILE: 1}}))
-    for words in (
+    for arguments in (
         ["validate", str(file)],
         ["validate", str(file), "--strict"],
         ["plan", "--request", str(file)],
     ):
-        done = CliRunner().invoke(cli, words)
+        done = CliRunner().invoke(cli, arguments)
         assert done.exit_code in {2, 3}
         assert_harmless(done.output_bytes)
     done = CliRunner().invoke(cli, ["validate", str(file), "--json"])
@@ -435,13 +440,13 @@ def test_a_plugin_with_a_hostile_error(monkeypatch: pytest.MonkeyPatch) -> None:
     from musicgate.hosting import discovery
 
     class Hostile:
-        """Says more than it should when it is loaded."""
+        """Has a version that is not a number."""
 
         HOOK_API = HOSTILE
 
     load = discovery.load_plugins
     monkeypatch.setattr(hosting, "load_plugins", lambda: load({"hostile": Hostile()}))
-    for words in (["plugins"], ["plugins", "--json"]):
-        done = CliRunner().invoke(cli, words)
+    for arguments in (["plugins"], ["plugins", "--json"]):
+        done = CliRunner().invoke(cli, arguments)
         assert done.exit_code == 1
         assert_harmless(done.output_bytes)

@@ -169,7 +169,7 @@ async def test_rewrite_is_an_error_in_strict_mode(rig: House) -> None:
 async def test_refused_request_reaches_no_vendor_and_becomes_no_job(
     rig: House, ledger: list[str], plugin: str, model: str, drums: str
 ) -> None:
-    lines, jobs = len(ledger), await rig.gateway.context.store.count_open()
+    lines, jobs = len(ledger), await rig.gateway._context.store.count_open()
     with rig.watch() as seen:
         reply = await rig.create(body_of(model, "rain In The Voice Of a star"))
     assert reply.status == 403
@@ -181,7 +181,7 @@ async def test_refused_request_reaches_no_vendor_and_becomes_no_job(
         "music_id": None,
     }
     assert (seen.creates, seen.reads) == ([], [])
-    assert (len(ledger), await rig.gateway.context.store.count_open()) == (lines, jobs)
+    assert (len(ledger), await rig.gateway._context.store.count_open()) == (lines, jobs)
 
 
 async def test_refusal_names_the_path_of_the_text(rig: House) -> None:

@@ -107,7 +107,7 @@ async def test_receiver_handles_a_repeated_webhook_once(tmp_path: Path) -> None:
                 while (entry := (await gateway.webhooks.log(job))[0]).attempts < 2:  # noqa: ASYNC110 - only the log shows it
                     await asyncio.sleep(0.01)
             forged = HttpRequest(method="POST", url=f"http://127.0.0.1:{port}/", body=b"{}")
-            refused = await gateway.context.transport.send(
+            refused = await gateway._context.transport.send(
                 forged, timeouts=Timeouts(), read_timeout_s=5.0, max_body_bytes=1000
             )
             assert refused.status == 401

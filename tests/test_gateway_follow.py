@@ -596,7 +596,7 @@ async def test_callback_for_a_final_job_or_a_plugin_that_is_gone_is_ignored(hous
 
 async def test_callback_makes_the_next_poll_due(house: House) -> None:
     job = await accepted(house)
-    entry = house.gate._scheduler._entries[job.id]
+    entry = house.gate._runner.scheduler._entries[job.id]
     due_before = entry.due_s
     assert due_before is not None
     await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-1"}')
@@ -606,9 +606,9 @@ async def test_callback_makes_the_next_poll_due(house: House) -> None:
 
 async def test_another_tasks_callback_leaves_the_next_poll_where_it_is(house: House) -> None:
     job = await accepted(house)
-    due_before = house.gate._scheduler._entries[job.id].due_s
+    due_before = house.gate._runner.scheduler._entries[job.id].due_s
     await house.gate.callback(job.id, TOKEN, {}, b'{"id": "n-other"}')
-    assert house.gate._scheduler._entries[job.id].due_s == due_before
+    assert house.gate._runner.scheduler._entries[job.id].due_s == due_before
 
 
 async def test_callback_between_a_look_and_its_answer_does_no_harm(house: House) -> None:

@@ -759,4 +759,4 @@ async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: 
     async with Gateway.open(settings_for(ONE, limits=limits), plugins=host_of(ONE)) as gate:
         with pytest.raises(LimitReachedError):
             await gate.submit(gate.read({"model": MODEL}))
-        assert gate.context.quota._usd_nanos_of == {"local": 60_000_000}
+        assert gate._context.quota._usd_nanos_of == {"local": 60_000_000}

@@ -129,7 +129,7 @@ async def test_whole_life_from_wish_to_song(machine: Machine) -> None:
         path = gate.audio_path(job)
         assert path is not None
         assert path.read_bytes() == SONG
-        kinds = [event.kind.value for _, event in await gate.context.store.events(job.id)]
+        kinds = [event.kind.value for _, event in await gate._context.store.events(job.id)]
     assert kinds == ["created", "attempt", "attempt", "state", "track", "output", "state", "settled"]
     assert machine.transport.hosts == ["one"] * 4
 

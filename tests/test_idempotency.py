@@ -158,7 +158,7 @@ async def test_wish_that_was_not_stored_uses_up_no_key(house: House) -> None:
     house.store.trouble = "disk full"
     with pytest.raises(StorageError):
         await submit(house)
-    assert (house.gate.jobs_in_flight, house.gate._in_flight._claims) == (0, {})
+    assert (house.gate.jobs_in_flight, house.gate._runner.in_flight._claims) == (0, {})
     house.store.trouble = None
     house.transport.script("one", {"id": "n-1"})
     assert (await submit(house)).native_id == "n-1"
@@ -179,7 +179,7 @@ async def test_twins_wait_for_the_one_call_and_hear_the_same(house: House) -> No
     jobs = await asyncio.gather(*twins)
     assert {(job.id, job.state) for job in jobs} == {(jobs[0].id, JobState.FAILED)}
     assert len(house.transport.sent) == 1
-    assert (house.gate.jobs_in_flight, house.gate._in_flight._claims) == (0, {})
+    assert (house.gate.jobs_in_flight, house.gate._runner.in_flight._claims) == (0, {})
 
 
 async def test_twin_waits_no_longer_than_the_first_caller(tmp_path: Path) -> None:

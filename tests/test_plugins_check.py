@@ -102,7 +102,7 @@ def test_cases_and_failing_switches_are_options(site: Path) -> None:
 
 def test_json_option_before_check_is_a_usage_error() -> None:
     done = CliRunner().invoke(cli, ["plugins", "--json", "check", "good_one"])
-    assert (done.exit_code, "--json goes behind check" in done.output) == (2, True)
+    assert (done.exit_code, "--json: put it after 'check'" in done.output) == (2, True)
 
 
 def test_case_with_another_result_fails(site: Path, tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ async def test_given_data_dir_is_kept(host: PluginHost, tmp_path: Path) -> None:
 async def test_disabled_provider_is_not_emulated(host: PluginHost) -> None:
     off = attrs.evolve(Settings(), providers={"minimax": {"enabled": False}})
     async with sandbox(off, host, speed=FAST) as settings, Gateway.open(settings, plugins=host) as gateway:
-        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
+        assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
 
 
 async def test_provider_without_an_emulator_is_left_out() -> None:
@@ -121,7 +121,7 @@ async def test_provider_without_an_emulator_is_left_out() -> None:
         sandbox(Settings(), host, speed=FAST) as settings,
         Gateway.open(settings, plugins=host) as gateway,
     ):
-        assert list(gateway.context.providers) == []
+        assert list(gateway._context.providers) == []
 
 
 @pytest.mark.parametrize(
@@ -141,7 +141,7 @@ async def test_switches_reach_the_vendors_that_they_name(
         Gateway.open(settings, plugins=host) as gateway,
     ):
         # A vendor that refuses unknown switches is emulated all the same.
-        assert sorted(gateway.context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
+        assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
         job = await gateway.submit(gateway.read({"model": "suno/v4.5plus", "prompt": "Hello"}))
         job = await gateway.wait(job.id, 20)
     assert job.state is state

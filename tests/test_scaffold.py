@@ -173,7 +173,7 @@ def test_new_writes_a_distribution_and_prints_the_next_steps(
             "musicgate-dawn-choir: 19 files, a polling plugin that passes the kit\n\n"
             "  cd musicgate-dawn-choir && pip install -e '.[test]'\n"
             "  musicgate plugins check dawn_choir && pytest\n"
-            "  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts\n"
+            "  grep -rn EXAMPLE src tests    # what to replace with the vendor's facts\n"
         ),
     )
     declared = (tmp_path / "musicgate-dawn-choir/src/musicgate_dawn_choir/declaration.py").read_text()

@@ -1,4 +1,4 @@
-"""What settings may be: ranges for values made in code as well, text that is stripped, keys that fit into a header, other programs' variables."""
+"""Rules of settings: ranges, stripping, keys that fit into a header, variables of other programs."""
 
 import math
 from pathlib import Path
@@ -10,6 +10,7 @@ import pytest
 from musicgate import ConfigError
 from musicgate.model import Secret
 from musicgate.settings import (
+    SECTIONS,
     Account,
     AssetSettings,
     FollowSettings,
@@ -21,7 +22,6 @@ from musicgate.settings import (
     resolve,
 )
 from musicgate.settings.limits import AccountLimits
-from musicgate.settings.load import _SECTIONS
 from musicgate.settings.rules import Number, Whole, rule_of
 from tests.fake_vendor import FakeVendor
 
@@ -53,9 +53,9 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
         (ServerSettings, {"public_url": "music.test"}, "server.public_url: must be an http or https address"),
         (ServerSettings, {"pricing_required": "yes"}, "server.pricing_required: must be true or false"),
         (AssetSettings, {"max_bytes": 0}, "assets.max_bytes: must be 1 to"),
-        (RetentionSettings, {"idempotency_hours": 23}, "retention.idempotency_hours: must be a number from 24 hours on"),
-        (RetentionSettings, {"jobs_days": math.inf}, "retention.jobs_days: must be a number from 0 days on"),
-        (WebhookSettings, {"timeout_s": 0}, "webhooks.timeout_s: must be more than 0, and at most 60 seconds"),
+        (RetentionSettings, {"idempotency_hours": 23}, "retention.idempotency_hours: must be at least 24 hours"),
+        (RetentionSettings, {"jobs_days": math.inf}, "retention.jobs_days: must be a finite number"),
+        (WebhookSettings, {"timeout_s": 0}, "webhooks.timeout_s: must be more than 0 and at most 60 seconds"),
         (WebhookSettings, {"secret": "whsec_x"}, "webhooks.secret: must be text"),
         (AccountLimits, {"max_usd_per_day": -1}, "limits.max_usd_per_day: must be 0 to 1000000000 US dollars"),
         (Account, {"name": "a", "max_open_jobs": -1}, "accounts.max_open_jobs: must be 0 to 1000000000 jobs"),
@@ -64,9 +64,7 @@ def load(tmp_path: Path, text: str = "", **environ: str) -> Settings:
         (Account, {"name": 7}, "accounts.name: must be text"),
     ],
 )  # fmt: skip
-def test_values_made_in_code_are_held_to_the_same_rules(
-    kind: Any, values: dict[str, Any], message: str
-) -> None:
+def test_values_made_in_code_are_checked_too(kind: Any, values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         kind(**values)
     assert str(caught.value).startswith(message)
@@ -80,7 +78,7 @@ def test_a_changed_copy_is_checked_too() -> None:
 
 NUMBERS = [
     (name, attribute.name)
-    for name, kind in {**_SECTIONS, "accounts": Account}.items()
+    for name, kind in {**SECTIONS, "accounts": Account}.items()
     for attribute in attrs.fields(kind)
     if isinstance(rule_of(attribute), Number)
 ]
@@ -88,7 +86,7 @@ NUMBERS = [
 
 @pytest.mark.parametrize("value", ["nan", "inf", "-inf", "1e999", "-1"])
 @pytest.mark.parametrize(("section", "key"), NUMBERS)
-def test_no_number_is_taken_that_is_not_finite_or_is_negative(
+def test_every_number_must_be_finite_and_not_negative(
     section: str, key: str, value: str, tmp_path: Path
 ) -> None:
     if section == "accounts":
@@ -106,7 +104,7 @@ def test_no_number_is_taken_that_is_not_finite_or_is_negative(
 
 @pytest.mark.parametrize(("section", "key"), NUMBERS)
 def test_every_number_has_a_range(section: str, key: str) -> None:
-    kind: Any = {**_SECTIONS, "accounts": Account}[section]
+    kind: Any = {**SECTIONS, "accounts": Account}[section]
     rule = rule_of(attrs.fields_dict(kind)[key])
     assert isinstance(rule, Number)
     assert rule.at_least >= 0 or rule.more_than == 0
@@ -114,17 +112,17 @@ def test_every_number_has_a_range(section: str, key: str) -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, [1.0, math.nan], {"deep": [math.inf]}])
-def test_options_of_plugins_have_no_nan(value: object) -> None:
+def test_options_of_plugins_must_be_finite(value: object) -> None:
     schema = {"type": "object", "properties": {"weight": {}}}
     declared = attrs.evolve(ONE, settings_schema=schema)
     with pytest.raises(ConfigError, match=r"providers\.one\.weight: must be a finite number"):
         resolve(Settings(providers={"one": {"weight": value}}), declared)
 
 
-# ------------------------------------------------------------------------------------------ blanks, marks, sources
+# ------------------------------------------------------------------------------------------ blanks, byte order marks, sources
 
 
-def test_blanks_around_values_are_cut_off_everywhere(tmp_path: Path) -> None:
+def test_blanks_around_values_are_removed_everywhere(tmp_path: Path) -> None:
     text = f"""
 [server]
 public_url = " https://file.test/\\r\\n"
@@ -157,7 +155,7 @@ webhook_secret = "secret\\n"
     assert found.settings.webhook_secret == Secret("secret")
 
 
-def test_secrets_that_are_mounted_from_files_end_in_a_line_break() -> None:
+def test_a_line_break_after_a_variables_value_is_removed() -> None:
     environ = {
         "ONE_KEY": f"{KEY}\n",
         "ONE_SECRET": "secret\n",
@@ -192,7 +190,9 @@ def test_secrets_that_are_mounted_from_files_end_in_a_line_break() -> None:
         (b'[server]\nhost = "\xff"\n', r"is not TOML: not UTF-8 text \(line 2\)"),
     ],
 )
-def test_a_byte_order_mark_is_passed_over(data: bytes, message: str | None, tmp_path: Path) -> None:
+def test_a_byte_order_mark_is_skipped_and_other_encodings_are_refused(
+    data: bytes, message: str | None, tmp_path: Path
+) -> None:
     path = tmp_path / "m.toml"
     path.write_bytes(data)
     if message is None:
@@ -202,13 +202,13 @@ def test_a_byte_order_mark_is_passed_over(data: bytes, message: str | None, tmp_
         load_settings(path, {})
 
 
-def test_a_wrong_value_of_the_file_is_not_blamed_on_a_variable_of_its_section(tmp_path: Path) -> None:
+def test_a_wrong_value_of_the_file_names_the_file_and_not_a_variable(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, "[server]\nport = -1\n", MUSICGATE_SERVER__HOST="127.0.0.1")
     assert caught.value.source == str(tmp_path / "m.toml")
 
 
-def test_a_variable_is_named_for_what_it_sets() -> None:
+def test_a_wrong_value_of_a_variable_names_the_variable() -> None:
     settings = load_settings(None, {"MUSICGATE_PROVIDERS__ONE__PRIORITY": "high"})
     with pytest.raises(ConfigError) as caught:
         resolve(settings, ONE)
@@ -232,7 +232,7 @@ def test_a_variable_is_named_for_what_it_sets() -> None:
         ("two words-not-real", "must have no blanks"),
     ],
 )
-def test_a_key_that_cannot_be_one_is_refused_at_the_start(key: str, message: str) -> None:
+def test_a_malformed_key_is_refused_with_its_source(key: str, message: str) -> None:
     for settings, source in (
         (load_settings(None, {"ONE_KEY": key}), "ONE_KEY"),
         (Settings(providers={"one": {"api_key": key}}, source="m.toml"), "m.toml"),
@@ -248,7 +248,7 @@ def test_a_key_that_cannot_be_one_is_refused_at_the_start(key: str, message: str
         assert f"{key} " not in f"{caught.value} "
 
 
-def test_a_key_of_eight_letters_of_latin_1_is_taken() -> None:
+def test_a_key_may_have_eight_latin_1_characters() -> None:
     assert resolve(load_settings(None, {"ONE_KEY": "k\xe4y-4567"}), ONE).key == Secret("k\xe4y-4567")
 
 
@@ -286,7 +286,7 @@ SERVICE = {
 }
 
 
-def test_variables_of_a_kubernetes_service_are_passed_over() -> None:
+def test_variables_of_a_kubernetes_service_are_ignored() -> None:
     assert load_settings(None, SERVICE) == Settings()
 
 

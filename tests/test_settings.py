@@ -99,7 +99,7 @@ def test_secrets_hide_in_repr(tmp_path: Path) -> None:
     assert "suno_kie" in repr(settings)
 
 
-def test_defaults() -> None:
+def test_settings_have_these_defaults() -> None:
     settings = load_settings(None, {"MUSICGATE_DATA_DIR": "/data"})
     assert settings == Settings(data_dir=Path("/data"))
     assert (settings.server.host, settings.server.port, settings.server.public_url) == ("127.0.0.1", 8080, "")
@@ -110,7 +110,7 @@ def test_defaults() -> None:
     assert settings.source is None
 
 
-def test_store_and_assets_urls_that_are_said_win(tmp_path: Path) -> None:
+def test_store_and_assets_urls_override_the_data_folder(tmp_path: Path) -> None:
     settings = load(tmp_path, FULL)
     assert (settings.store_url, settings.assets_url) == ("sqlite:///here.db", "file:///there")
 
@@ -128,14 +128,14 @@ def test_store_and_assets_urls_that_are_said_win(tmp_path: Path) -> None:
         ("MUSICGATE_STORE__URL", "sqlite:///e.db", "store", "url", "sqlite:///e.db"),
     ],
 )
-def test_environment_beats_the_file(
+def test_the_environment_overrides_the_file(
     tmp_path: Path, variable: str, value: str, section: str, name: str, expected: object
 ) -> None:
     settings = load(tmp_path, FULL, **{variable: value})
     assert getattr(getattr(settings, section), name) == expected
 
 
-def test_file_is_found_by_the_environment_or_in_the_folder(
+def test_the_file_is_named_by_a_variable_or_in_the_current_folder(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -222,7 +222,7 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("text", "environ", "key", "message"), BROKEN)
-def test_wrong_setting_is_named_with_its_source(
+def test_a_wrong_setting_is_reported_with_its_source(
     tmp_path: Path, text: str, environ: dict[str, str], key: str | None, message: str
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -232,7 +232,7 @@ def test_wrong_setting_is_named_with_its_source(
     assert caught.value.source == next(iter(environ), str(tmp_path / "m.toml"))
 
 
-def test_limits_are_read_for_all_and_for_one(tmp_path: Path) -> None:
+def test_limits_are_read_for_all_accounts_and_for_one(tmp_path: Path) -> None:
     text = """
 [limits]
 requests_per_minute = 60
@@ -250,7 +250,7 @@ max_open_jobs = 3
     )
 
 
-def test_operator_knows_better_how_many_calls_may_run_at_a_time() -> None:
+def test_max_parallel_creates_setting_overrides_the_declaration() -> None:
     assert resolved({"max_parallel_creates": 5}).provider.max_parallel_creates == 5
     assert resolved({}).provider.max_parallel_creates == DECLARED.max_parallel_creates
 
@@ -263,7 +263,7 @@ def test_operator_knows_better_how_many_calls_may_run_at_a_time() -> None:
         ({"create_window_calls": 0}, None),
     ],
 )
-def test_operator_knows_better_how_many_calls_a_window_takes(
+def test_create_window_calls_setting_overrides_the_declaration(
     table: dict[str, Any], window: RateWindow | None
 ) -> None:
     settings = Settings(providers={"one": table})
@@ -272,7 +272,7 @@ def test_operator_knows_better_how_many_calls_a_window_takes(
     assert resolve(settings, DECLARED).provider.create_window is None
 
 
-def test_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_settings(tmp_path / "none.toml", {})
 
@@ -299,7 +299,7 @@ def resolved(table: dict[str, Any] | None = None, **environ: str) -> Any:
     return resolve(Settings(providers={"one": table or {}}, environ=environ), DECLARED)
 
 
-def test_provider_without_a_word_of_the_operator() -> None:
+def test_a_provider_without_settings_has_its_declared_defaults() -> None:
     found = resolved()
     assert found.settings == ProviderSettings(
         base_url="https://one.test", options={"model": "v2", "retries": 1, "strict": False}
@@ -307,7 +307,7 @@ def test_provider_without_a_word_of_the_operator() -> None:
     assert (found.key, found.enabled, found.provider) == (None, True, DECLARED)
 
 
-def test_file_says_everything() -> None:
+def test_every_key_of_a_provider_is_read_from_its_table() -> None:
     found = resolved(
         {
             "api_key": f" {KEY} ",
@@ -336,7 +336,7 @@ def test_file_says_everything() -> None:
         ("providers = 1", "MUSICGATE_PROVIDERS__X__DIALECT", "providers.x"),
     ],
 )
-def test_environment_cannot_add_to_what_is_no_table(
+def test_a_variable_for_a_section_that_is_not_a_table_is_an_error(
     tmp_path: Path, text: str, variable: str, key: str
 ) -> None:
     path = tmp_path / "m.toml"
@@ -346,7 +346,7 @@ def test_environment_cannot_add_to_what_is_no_table(
     assert (caught.value.key, caught.value.source) == (key, str(path))
 
 
-def test_environment_of_the_vendor_beats_the_file() -> None:
+def test_variables_of_the_vendor_override_the_file() -> None:
     table = {"api_key": "key-of-the-file", "base_url": "https://file.test", "webhook_secret": "file"}
     found = resolved(table, ONE_KEY=KEY, ONE_URL="https://env.test/", ONE_SECRET="s")
     assert (found.key, found.settings.base_url) == (Secret(KEY), "https://env.test")
@@ -357,11 +357,11 @@ def test_environment_of_the_vendor_beats_the_file() -> None:
 
 
 @pytest.mark.parametrize("key", ["", "   "])
-def test_blank_key_is_no_key(key: str) -> None:
+def test_a_blank_key_counts_as_none(key: str) -> None:
     assert resolved({"api_key": key}).key is None
 
 
-def test_settings_of_a_plugin_from_the_environment_take_their_schemas_type() -> None:
+def test_options_of_a_plugin_from_the_environment_are_converted_by_its_schema() -> None:
     environ = {
         "MUSICGATE_PROVIDERS__ONE__RETRIES": "3",
         "MUSICGATE_PROVIDERS__ONE__STRICT": "true",
@@ -375,7 +375,7 @@ def test_settings_of_a_plugin_from_the_environment_take_their_schemas_type() -> 
     assert (found.provider.priority, found.key) == (7, Secret(KEY))
 
 
-def test_value_that_is_not_of_its_schemas_type_is_left_for_the_schema() -> None:
+def test_a_value_that_cannot_be_converted_is_left_for_the_schema() -> None:
     assert resolved({"retries": "many"}).settings.options["retries"] == "many"
 
 
@@ -392,7 +392,7 @@ def test_value_that_is_not_of_its_schemas_type_is_left_for_the_schema() -> None:
         ({"max_parallel_creates": "all"}, "providers.one.max_parallel_creates", "must be a whole number"),
     ],
 )
-def test_wrong_setting_of_a_provider_is_named(table: dict[str, Any], key: str, message: str) -> None:
+def test_a_wrong_setting_of_a_provider_is_reported(table: dict[str, Any], key: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolved(table)
     assert caught.value.key == key

@@ -1,7 +1,10 @@
-"""The command line: which commands there are and what becomes of an error; each command is imported when it is called.
+"""The command line: the table of commands, and how exceptions become messages and exit codes.
 
-Exit codes: 0 done; 1 the vendor, the server or the gateway failed; 2 the request or the command line is wrong; 3 a setting is wrong
-or missing; 4 not finished in the time given by ``--timeout`` (the job goes on); 130 interrupted.
+Each command is imported when it is called, so that ``--help`` is fast.
+
+Exit codes: 0 done; 1 the vendor, the server or the gateway failed; 2 the request or the command line is
+wrong; 3 a setting is wrong or missing; 4 not finished within ``--timeout`` (the job continues);
+130 interrupted.
 """
 
 from __future__ import annotations
@@ -19,26 +22,26 @@ __all__ = ["FailedError", "RefusedError", "SettingsError", "TimeUpError", "cli",
 
 EXIT_INTERRUPTED = 130
 
-#: Command -> (module below this package, attribute, one line for ``--help``). In the order of the help.
+#: Command -> (module of this package, attribute, line in ``--help``), in the order of the help.
 COMMANDS = {
-    "generate": ("generate", "generate", "Make music and write it to files."),
-    "plan": ("plan", "plan", "Show who would be asked, with what, for how much; spend nothing."),
-    "jobs": ("jobs", "jobs", "List the local jobs."),
-    "fetch": ("jobs", "fetch", "Wait for a job if need be, and write its audio."),
-    "cancel": ("jobs", "cancel", "Stop a job."),
+    "generate": ("generate", "generate", "Generate music and write it to files."),
+    "plan": ("plan", "plan", "Show candidates, native requests and prices; send nothing."),
+    "jobs": ("jobs", "jobs", "List the jobs on this machine."),
+    "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
+    "cancel": ("jobs", "cancel", "Cancel a job."),
     "serve": ("serve", "serve", "Run the HTTP server."),
-    "sandbox": ("serve", "sandbox", "Run the HTTP server with every vendor played on this machine."),
-    "providers": ("lists", "providers", "List the providers that can be asked."),
-    "models": ("lists", "models", "List the models, with who offers them."),
-    "plugins": ("lists", "plugins", "List the installed plugins, the broken ones too."),
+    "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
+    "providers": ("lists", "providers", "List the providers and whether they have a key."),
+    "models": ("lists", "models", "List the models and their providers."),
+    "plugins": ("lists", "plugins", "List the installed plugins; check one or create one."),
     "validate": ("contract", "validate", "Check a request file against the published schema."),
     "schema": ("contract", "schema", "Print a published JSON Schema."),
     "version": ("contract", "version", "Print the version."),
 }
 
 _EPILOG = (
-    "Exit codes: 0 done, 1 failed, 2 the request or the command line is wrong, 3 a setting is wrong or missing, "
-    "4 not finished in time (the job goes on), 130 interrupted."
+    "Exit codes: 0 done, 1 failed, 2 the request or the command line is wrong, "
+    "3 a setting is wrong or missing, 4 not finished in time (the job continues), 130 interrupted."
 )
 
 
@@ -49,7 +52,7 @@ class FailedError(click.ClickException):
 
 
 class RefusedError(click.ClickException):
-    """The request cannot be served as it is; the caller can mend it."""
+    """The request is wrong; the caller can fix it."""
 
     exit_code = 2
 
@@ -61,16 +64,16 @@ class SettingsError(click.ClickException):
 
 
 class TimeUpError(click.ClickException):
-    """Not finished in the time that was given; the job goes on."""
+    """Not finished in time; the job continues."""
 
     exit_code = 4
 
 
 class LazyGroup(click.Group):
-    """Commands from `COMMANDS`, imported when they are called; errors come out as one sentence."""
+    """The commands of `COMMANDS`, imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names, in the order of the table."""
+        """List all names, in the order of the table."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -82,49 +85,53 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of ``--help``, from the table: no command is imported for it."""
+        """Write the list of ``--help`` from the table; no command is imported for it."""
         with formatter.section("Commands"):
             formatter.write_dl([(name, summary) for name, (_, _, summary) in COMMANDS.items()])
 
     def make_context(self, *args: Any, **extra: Any) -> click.Context:
-        """Read the words of the command line; a complaint about them shows them as they can be shown."""
+        """Parse the command line; an error about it is made safe to print."""
         try:
             return super().make_context(*args, **extra)
         except click.ClickException as error:
-            raise _shown(error) from None
+            raise _printable(error) from None
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; an error becomes a sentence and an exit code."""
+        """Run a command; turn an exception into a message and an exit code."""
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
-            raise _shown(error) from error.__cause__
+            raise _printable(error) from error.__cause__
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:
             is_closed_pipe = isinstance(exc, OSError) and exc.errno == errno.EPIPE
             if is_closed_pipe or ctx.params.get("debug") or os.environ.get("MUSICGATE_TRACEBACK"):
                 raise
-            from musicgate.cli.error_text import complaint_about
+            from musicgate.cli.error_text import as_click_error
 
-            raise _shown(complaint_about(exc)) from exc
+            raise _printable(as_click_error(exc)) from exc
 
 
-def _shown(error: click.ClickException) -> click.ClickException:
-    """The same error; what it quotes of vendors, servers and callers steers no terminal."""
-    error.message = printable(error.message, err=True)  # type: ignore[misc]  # a hint of the stub; click itself sets it late
+def _printable(error: click.ClickException) -> click.ClickException:
+    """Escape control characters in what the message quotes of vendors, servers and callers."""
+    error.message = printable(error.message, err=True)  # type: ignore[misc]  # click itself assigns it
     return error
 
 
-@click.group(cls=LazyGroup, epilog=_EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--debug", is_flag=True, help="Show where an error comes from (also: MUSICGATE_TRACEBACK=1).")
+@click.group(
+    cls=LazyGroup,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option("--debug", is_flag=True, help="Show tracebacks (same as MUSICGATE_TRACEBACK=1).")
 def cli(debug: bool) -> None:
-    """One API for every music model: make a song, or run the gateway."""
+    """One API for every music model: generate songs, or run the gateway."""
 
 
 def main() -> None:
-    """The entry point."""
+    """Run the command line."""
     guard()
     cli(prog_name="musicgate")

@@ -1,4 +1,4 @@
-"""``validate``, ``schema`` and ``version``: the published contract; no plugin is loaded and no server asked unless ``--all`` says so."""
+"""``validate``, ``schema``, ``version``: the published contract. Only ``schema --all`` loads plugins."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import click
 
 @click.command()
 @click.argument("file")
-@click.option("--strict", is_flag=True, help="Unknown keys at the top are errors, too.")
+@click.option("--strict", is_flag=True, help="Refuse unknown keys at the top level instead of warning.")
 @click.option("--json", "as_json", is_flag=True, help="Print the violations as JSON.")
 def validate(*, file: str, strict: bool, as_json: bool) -> None:
-    """Check FILE ('-' = standard input) against the published request schema.
+    """Check FILE ('-' for standard input) against the published request schema.
 
-    Every violation is printed with its path. Options of other plugins than those of the contract are not looked at.
+    Prints every violation with its path. Option blocks of plugins outside the contract are not checked.
     """
     from musicgate.cli import RefusedError
     from musicgate.cli.error_text import dotted, violation_lines
@@ -60,10 +60,13 @@ def validate(*, file: str, strict: bool, as_json: bool) -> None:
 @click.command()
 @click.argument("name", required=False)
 @click.option(
-    "--all", "composed", is_flag=True, help="request only: with the option blocks of the installed plugins."
+    "--all",
+    "composed",
+    is_flag=True,
+    help="Include the option blocks of the installed plugins (request only).",
 )
 def schema(*, name: str | None, composed: bool) -> None:
-    """Print the JSON Schema NAME, complete in itself; without NAME, list the names."""
+    """Print the JSON Schema NAME with all its definitions; without NAME, list the names."""
     import musicgate_schemas
     from musicgate.cli.terminal import print_json, say
     from musicgate.codec import bundle, compose_request_schema
@@ -79,7 +82,7 @@ def schema(*, name: str | None, composed: bool) -> None:
         print_json(bundle(name))
         return
     if name != "request":
-        raise click.UsageError("--all: only the schema 'request' is composed with those of plugins.")
+        raise click.UsageError("--all: only the schema 'request' includes those of plugins.")
     from musicgate.hosting import load_plugins
 
     print_json(compose_request_schema(plugin.provider for plugin in load_plugins().providers.values()))

@@ -1,4 +1,4 @@
-"""What an error tells a person: one clear sentence, the setting or field by name, and the exit code."""
+"""Converts exceptions to a message that names the setting or field, and an exit code."""
 
 from __future__ import annotations
 
@@ -21,27 +21,36 @@ if TYPE_CHECKING:
 
     from musicgate.errors import Violation
 
+_BY_EXIT_CODE = {kind.exit_code: kind for kind in (FailedError, RefusedError, SettingsError)}
 
-def complaint_about(error: Exception) -> click.ClickException:
-    """The sentence and the exit code of any error."""
+
+def as_click_error(error: Exception) -> click.ClickException:
+    """Convert any exception to the message and exit code that the command ends with."""
+    return _BY_EXIT_CODE[_exit_code(error)](_message(error))
+
+
+def _exit_code(error: Exception) -> int:
+    if isinstance(error, ConfigError | AllCandidatesFailedError):
+        return SettingsError.exit_code
+    return RefusedError.exit_code if isinstance(error, RequestError) else FailedError.exit_code
+
+
+def _message(error: Exception) -> str:
     if isinstance(error, InvalidRequestError):
-        return RefusedError(f"the request is not valid:\n{violation_lines(error.violations)}")
+        return f"the request is not valid:\n{violation_lines(error.violations)}"
     if isinstance(error, AllCandidatesFailedError):
-        needs = "\n".join(f"  {visible(failure.message)}" for _, failure in error.tries)
-        hint = "or try it without any account: add --sandbox"
-        return SettingsError(f"no provider of this model has a key:\n{needs}\n{hint}")
-    if isinstance(error, ConfigError):
-        return SettingsError(visible(error))
+        missing = "\n".join(f"  {visible(failure.message)}" for _, failure in error.tries)
+        return f"no provider of this model has a key:\n{missing}\nor use emulated vendors: add --sandbox"
     if isinstance(error, RequestError):
         token = f" ({error.reason})" if error.reason and error.reason != "unsupported_option" else ""
-        return RefusedError(visible(f"{error}{token}"))
+        return visible(f"{error}{token}")
     if isinstance(error, MusicgateError):
-        return FailedError(visible(error))
+        return visible(error)
     if isinstance(error, OSError):
-        where = f"{error.filename}: " if error.filename else ""
-        return FailedError(visible(f"{where}{error.strerror or error}"))
-    said = visible(f"{type(error).__name__}: {error}")
-    return FailedError(f"musicgate broke ({said}); MUSICGATE_TRACEBACK=1 shows where")
+        file = f"{error.filename}: " if error.filename else ""
+        return visible(f"{file}{error.strerror or error}")
+    cause = visible(f"{type(error).__name__}: {error}")
+    return f"internal error ({cause}); set MUSICGATE_TRACEBACK=1 to see the traceback"
 
 
 def violation_lines(violations: Sequence[Violation]) -> str:
@@ -53,7 +62,7 @@ def violation_lines(violations: Sequence[Violation]) -> str:
 
 
 def dotted(path: Sequence[str | int]) -> str:
-    """A path as people write it: ``provider.order[0]``."""
+    """Write a path as ``provider.order[0]``."""
     text = ""
     for part in path:
         text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else part

@@ -1,4 +1,4 @@
-"""Writes audio files for people: the name they asked for, the ending that the audio has, and never over a file that is there."""
+"""Writes audio files under the requested name, with the extension of the real format."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 _DEFAULT_STEM = "song"
 _ENDINGS = frozenset(extension(kind) for kind in AudioKind)
-#: Further tracks, and names that are taken, lengthen a name by up to so much.
+#: Longest suffix for further tracks and names that are taken.
 _LONGEST_NUMBER = "-999"
-#: Nothing of the name is in it, so that it fits wherever the name does.
+#: Does not contain the name, so that it fits wherever the name does.
 _STAGING_PREFIX, _STAGING_SUFFIX = ".musicgate-", ".part"
 
 
@@ -36,10 +36,10 @@ class Target:
     """Where the files of one job go.
 
     Attributes:
-        folder: an existing folder that can be written.
-        stem: name without ending; further tracks get ``-2``, ``-3``, ...
-        ending: the audio ending that was asked for, or "".
-        force: write over files that are there.
+        folder: An existing, writable folder.
+        stem: Name without extension; further tracks get ``-2``, ``-3``, ...
+        ending: The requested audio extension, or "".
+        force: Overwrite existing files.
     """
 
     folder: Path
@@ -49,10 +49,10 @@ class Target:
 
 
 def find_target(output: str | None, *, force: bool) -> Target:
-    """Read ``--output`` before anything is paid for.
+    """Check ``--output`` before anything is paid for.
 
     Raises:
-        click.UsageError: there is no such folder, it cannot be written, or the name is too long for it.
+        click.UsageError: The folder does not exist or cannot be written, or the name is too long for it.
     """
     path = Path(output) if output else Path(_DEFAULT_STEM)
     is_folder = _is_folder(path) or bool(output and output.endswith(("/", os.sep)))
@@ -70,12 +70,12 @@ def find_target(output: str | None, *, force: bool) -> Target:
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except OSError:  # a name that is too long, for example
+    except OSError:  # for example, a name that is too long
         return False
 
 
 def _check_writable(folder: Path, output: str | None) -> None:
-    """Write a file and remove it: permissions do not tell of read-only file systems, quotas and full disks."""
+    """Write and remove a file: permissions do not show read-only file systems, quotas and full disks."""
     try:
         with tempfile.NamedTemporaryFile(dir=folder, prefix=_STAGING_PREFIX, suffix=_STAGING_SUFFIX) as probe:
             probe.write(b"0")
@@ -86,7 +86,7 @@ def _check_writable(folder: Path, output: str | None) -> None:
 
 
 def _check_length(folder: Path, stem: str) -> None:
-    """Look up the longest name that this run could need: the file system knows what is too long for it."""
+    """Look up the longest name that this run could need: only the file system knows its limit."""
     ending = max(_ENDINGS, key=len)
     try:
         os.lstat(folder / f"{stem}{_LONGEST_NUMBER}{ending}")
@@ -97,27 +97,30 @@ def _check_length(folder: Path, stem: str) -> None:
             raise click.UsageError(f"--output: {exc.strerror}.") from exc
         size = len(os.fsencode(stem))
         room = len(_LONGEST_NUMBER) + len(ending)
-        message = f"--output: the name is too long for this folder: {size} bytes, and up to {room} more for a number and the ending."
+        message = (
+            f"--output: the name is too long for this folder: {size} bytes, "
+            f"and up to {room} more for a number and the extension."
+        )
         raise click.UsageError(message) from exc
 
 
 def write(source: Path, target: Target, position: int) -> Path:
-    """Copy finished audio to its place.
+    """Copy finished audio to its target.
 
     Args:
-        position: which of the job's files it is, from 0 on.
+        position: Index among the job's files.
 
     Returns:
-        The path that was written: with the ending of what the file really is, and the first number that is free.
+        The path that was written, with the extension of the real format and the first free number.
 
     Raises:
-        NotAudioError: it is no audio; nothing is written.
-        OSError: the disk is full or cannot be written; nothing is left behind.
+        NotAudioError: It is not audio; nothing is written.
+        OSError: The disk is full or cannot be written; no partial file is left.
     """
     with source.open("rb") as audio:
         kind = sniff(audio.read(SNIFF_BYTES))
     if kind is None:
-        raise NotAudioError("what came is no audio")
+        raise NotAudioError("the file is not audio")
     names = _names(target.stem, extension(kind), position)
     with tempfile.NamedTemporaryFile(
         dir=target.folder, delete=False, prefix=_STAGING_PREFIX, suffix=_STAGING_SUFFIX
@@ -136,12 +139,12 @@ def write(source: Path, target: Target, position: int) -> Path:
 
 
 def _claim(whole: Path, path: Path) -> bool:
-    """Give the file its name unless somebody has it, in one step: another run may be looking for a name, too."""
+    """Rename a file unless the name is taken, atomically: another run may want the same name."""
     try:
         os.link(whole, path)
     except FileExistsError:
         return False
-    except OSError:  # a file system without links: claim the name with an empty file, then fill it
+    except OSError:  # a file system without hard links: claim the name with an empty file, then replace it
         try:
             path.touch(exist_ok=False)
         except FileExistsError:
@@ -164,12 +167,12 @@ def _umask() -> int:
 
 
 def length_text(seconds: float | None) -> str:
-    """A length as people read it: ``2:31``."""
+    """Format a duration as ``2:31``."""
     if seconds is None:
         return "length unknown"
     return f"{int(seconds + 0.5) // 60}:{int(seconds + 0.5) % 60:02d}"
 
 
 def size_text(size_bytes: int) -> str:
-    """A size as people read it: ``3.4 MB``."""
+    """Format a size as ``3.4 MB``."""
     return f"{size_bytes / 1_000_000:.1f} MB" if size_bytes >= 100_000 else f"{size_bytes / 1000:.1f} kB"

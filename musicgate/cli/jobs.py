@@ -1,4 +1,4 @@
-"""``musicgate jobs``, ``fetch`` and ``cancel``: what runs left on this machine, how to get it, and how to stop it."""
+"""``jobs``, ``fetch`` and ``cancel``: list, finish and stop jobs of earlier runs or of a server."""
 
 from __future__ import annotations
 
@@ -7,26 +7,28 @@ from typing import TYPE_CHECKING
 
 import click
 
-from musicgate.cli.generate import run_options
+from musicgate.cli.options import AS_JSON, CONFIG, KEY, URL, run_options
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
 
 @click.command()
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@AS_JSON
 @click.option(
     "--limit",
     type=click.IntRange(min=1),
+    metavar="N",
     default=50,
     show_default=True,
-    help="At most so many, newest first.",
+    help="Maximum number of jobs, newest first.",
 )
-@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
+@CONFIG
 def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
-    """List the jobs on this machine, the failed ones too.
+    """List the jobs on this machine, including failed ones.
 
-    Nothing is asked of a vendor. Jobs in a store that a running musicgate uses are not shown; a line on standard error names it.
+    No vendor is called. Jobs in a store that another musicgate process uses are not shown; a line on standard
+    error names the store.
     """
     from datetime import UTC, datetime
 
@@ -69,7 +71,7 @@ def fetch(
     timeout_s: float | None,
     config: str | None,
 ) -> None:
-    """Wait for JOB_ID if it is not finished, and write its audio to files."""
+    """Wait until JOB_ID ends, and write its audio to files."""
     from musicgate.cli.files import find_target
     from musicgate.cli.run import Order
 
@@ -86,12 +88,12 @@ def fetch(
 
 @click.command()
 @click.argument("job_id")
-@click.option("--json", "as_json", is_flag=True, help="Print the job as JSON.")
-@click.option("--url", envvar="MUSICGATE_URL", metavar="URL", help="The job is on this musicgate server.")
-@click.option("--key", envvar="MUSICGATE_API_KEY", metavar="KEY", help="Key for that server.")
-@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
+@AS_JSON
+@URL
+@KEY
+@CONFIG
 def cancel(*, job_id: str, as_json: bool, url: str | None, key: str | None, config: str | None) -> None:
-    """Stop JOB_ID: tell its vendor where that can be told, and follow it no longer."""
+    """Cancel JOB_ID, at the vendor as well if the vendor supports that."""
     from musicgate.cli.terminal import print_json, say, visible
 
     if url:
@@ -110,7 +112,7 @@ def cancel(*, job_id: str, as_json: bool, url: str | None, key: str | None, conf
 
 
 def age_text(age: timedelta) -> str:
-    """An age as people read it: ``40 s``, ``12 min``, ``3 h``, ``2 d``."""
+    """Format an age as ``40 s``, ``12 min``, ``3 h`` or ``2 d``."""
     seconds = max(0, int(age.total_seconds()))
     for unit, size in (("d", 86_400), ("h", 3_600), ("min", 60)):
         if seconds >= size:

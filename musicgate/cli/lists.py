@@ -1,4 +1,4 @@
-"""``providers``, ``models`` and ``plugins``: what is installed and what can be asked; nobody is called for it."""
+"""``providers``, ``models`` and ``plugins``: list what is installed; no vendor is called."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ from typing import TYPE_CHECKING
 
 import click
 
+from musicgate.cli.options import AS_JSON, CONFIG
 from musicgate.cli.plugin_group import PluginGroup
 
 if TYPE_CHECKING:
     from musicgate.hosting import InstalledProvider, PluginRecord
     from musicgate.model import Offer
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-_CONFIG = click.option(
-    "--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]"
-)
-
 
 @click.command()
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG
 def providers(*, as_json: bool, config: str | None) -> None:
-    """List the providers that can be asked, in the default order, and whether they have a key."""
+    """List the providers in their default order, and whether they have a key."""
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
     from musicgate.views import render_provider
 
-    found = _live(config)
+    found = _enabled(config)
     if as_json:
         data = [render_provider(installed.provider, has_key=installed.key is not None) for installed in found]
         print_json({"object": "list", "data": data})
@@ -49,15 +45,15 @@ def providers(*, as_json: bool, config: str | None) -> None:
 
 
 @click.command()
-@_JSON
-@_CONFIG
+@AS_JSON
+@CONFIG
 def models(*, as_json: bool, config: str | None) -> None:
-    """List the public model ids, with who offers them, what they can be told and what they cost."""
+    """List the public model ids with the plugins that offer them, their formats and prices."""
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
     from musicgate.views import render_offer
 
-    offers = [(installed, offer) for installed in _live(config) for offer in installed.provider.offers]
+    offers = [(installed, offer) for installed in _enabled(config) for offer in installed.provider.offers]
     offers.sort(key=lambda pair: pair[1].model)
     if as_json:
         by_model: dict[str, dict[str, object]] = {}
@@ -88,13 +84,13 @@ def models(*, as_json: bool, config: str | None) -> None:
 
 
 @click.group(cls=PluginGroup, invoke_without_command=True)
-@_JSON
+@AS_JSON
 @click.pass_context
 def plugins(context: click.Context, *, as_json: bool) -> None:
-    """List the installed plugins; exit code 1 if one of them does not work. Or check one, or begin a new one."""
+    """List the installed plugins, or check or create one. Exit with 1 if one is broken."""
     if context.invoked_subcommand is not None:
         if as_json:
-            raise click.UsageError(f"--json goes behind {context.invoked_subcommand}.")
+            raise click.UsageError(f"--json: put it after '{context.invoked_subcommand}'.")
         return
     from musicgate.cli import FailedError
     from musicgate.cli.table import print_table
@@ -135,8 +131,8 @@ def _record(record: PluginRecord) -> dict[str, object]:
     }
 
 
-def _live(config: str | None) -> list[InstalledProvider]:
-    """The providers that are not switched off, in the operator's order."""
+def _enabled(config: str | None) -> list[InstalledProvider]:
+    """The enabled providers, in their default order."""
     from musicgate.cli.configuration import read_all
     from musicgate.hosting import installed_providers
 

@@ -1,4 +1,4 @@
-"""Makes and fetches music in this process: the gateway, opened for one command; what is shown and written stands in `run`."""
+"""Runs jobs in this process, with a gateway opened for one command. `run` writes the results."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
 from musicgate.views import render_job
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from musicgate.cli.progress import Display
     from musicgate.cli.run import Order
@@ -24,19 +24,17 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
 
 _DOWNLOAD_TIMEOUT_S = 300.0
-#: More unfinished jobs than one person has.
-_MANY = 10_000
 
 
 async def generate_locally(
     body: Mapping[str, Any], order: Order, *, config: str | None, strict: bool, in_sandbox: bool
 ) -> None:
-    """Make a song and write it.
+    """Submit a request, wait for the job and write its audio.
 
     Raises:
-        FailedError: it failed.
-        TimeUpError: it is not finished in time; it goes on.
-        MusicgateError: it could not even be asked for.
+        FailedError: The job failed.
+        TimeUpError: The job is not finished in time; it continues.
+        MusicgateError: The request was refused, or could not be submitted.
     """
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
@@ -44,41 +42,43 @@ async def generate_locally(
             speed = max(DEFAULT_SPEED, settings.follow.speed)
             settings = await stack.enter_async_context(sandbox(settings, host, speed=speed))
         gateway = await stores.open_free(stack, settings, host)
-        _tell_of_earlier(gateway)
-        wish = gateway.read(dict(body))
-        generation_id = gateway.context.new_id("G-")
-        limits = _limits(gateway, generation_id, order, in_sandbox=in_sandbox)
+        _note_earlier_jobs(gateway)
+        request = gateway.read(dict(body))
+        own: list[str] = []
+        limits = _limits(gateway, own, order, in_sandbox=in_sandbox)
         async with display() as shown, limits:
-            job = await gateway.submit(wish, generation_id=generation_id, strict=strict, wait_s=0)
+            job = await gateway.submit(
+                request, strict=strict, wait_s=0, on_stored=lambda stored: own.append(stored.id)
+            )
             job = await _follow(gateway, job, shown)
-        await _deliver(gateway, job, order, is_play=in_sandbox)
+        await _deliver(gateway, job, order, in_sandbox=in_sandbox)
 
 
 async def fetch_locally(job_id: str, order: Order, *, config: str | None) -> None:
-    """Wait for a job of this machine if need be, and write its audio.
+    """Wait for a job of this machine and write its audio.
 
     Raises:
-        FailedError: it failed.
-        TimeUpError: it is not finished in time; it goes on.
-        MusicgateError: there is no such job here, or its store is in use.
+        FailedError: The job failed.
+        TimeUpError: The job is not finished in time; it continues.
+        MusicgateError: There is no such job on this machine, or its store is in use.
     """
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
         gateway, job = await stores.open_with(stack, settings, host, job_id)
-        limits = _limits(gateway, job.generation_id, order, in_sandbox=False)
+        limits = _limits(gateway, [job.id], order, in_sandbox=False)
         async with display() as shown, limits:
             job = await _follow(gateway, job, shown)
-        await _deliver(gateway, job, order, is_play=False)
+        await _deliver(gateway, job, order, in_sandbox=False)
 
 
 async def cancel_locally(job_id: str, *, config: str | None) -> dict[str, Any]:
-    """Stop a job of this machine.
+    """Cancel a job of this machine.
 
     Returns:
-        The job as a caller is shown it.
+        The job as JSON.
 
     Raises:
-        MusicgateError: there is no such job here, it has ended, or its store is in use.
+        MusicgateError: There is no such job on this machine, it has ended, or its store is in use.
     """
     settings, host = read_all(config)
     async with AsyncExitStack() as stack:
@@ -89,17 +89,17 @@ async def cancel_locally(job_id: str, *, config: str | None) -> dict[str, Any]:
 async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
     """Show every change of a job until it is final."""
     shown.typical_s = _typical_s(gateway, job)
-    told: list[object] = []
+    shown_warnings: list[object] = []
     async for newer in gateway.watch(job.id):
         job, answer = newer, _answer(gateway, newer)
         warnings = answer.get("warnings") or []
-        run.note_warnings(shown, [warning for warning in warnings if warning not in told])
-        told = warnings
+        run.note_warnings(shown, [warning for warning in warnings if warning not in shown_warnings])
+        shown_warnings = warnings
         shown.show(answer)
     return job
 
 
-async def _deliver(gateway: Gateway, job: Job, order: Order, *, is_play: bool) -> None:
+async def _deliver(gateway: Gateway, job: Job, order: Order, *, in_sandbox: bool) -> None:
     answer = _answer(gateway, job)
     if job.failure is not None and order.as_json:
         print_json({**answer, "files": []})
@@ -110,18 +110,15 @@ async def _deliver(gateway: Gateway, job: Job, order: Order, *, is_play: bool) -
             path = gateway.audio_path(job, track.index) or await _download(gateway, track, Path(folder))
             if path is not None:
                 audio[track.index] = path
-        run.deliver(answer, audio, order, is_play=is_play)
+        run.deliver(answer, audio, order, in_sandbox=in_sandbox)
 
 
 async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None:
-    """A track that is not kept here (``assets.archive = false``), from the vendor's link."""
+    """Download a track that was not archived (``assets.archive = false``) from the vendor's link."""
     if not track.has_audio or not track.audio_url:
         return None
     sink = folder / str(track.index)
-    limit = gateway.context.settings.assets.max_bytes
-    await gateway.context.transport.download(
-        track.audio_url, sink, max_bytes=limit, timeout_s=_DOWNLOAD_TIMEOUT_S
-    )
+    await gateway.download(track.audio_url, sink, timeout_s=_DOWNLOAD_TIMEOUT_S)
     return sink
 
 
@@ -134,48 +131,49 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:
-    installed = gateway.context.installed(job)
-    return (installed.provider.typical_s if installed else 60.0) / gateway.context.speed
+    provider = gateway.provider_of(job)
+    return (provider.typical_s if provider else 60.0) / gateway.settings.follow.speed
 
 
-def _tell_of_earlier(gateway: Gateway) -> None:
+def _note_earlier_jobs(gateway: Gateway) -> None:
     count = gateway.open_jobs
     if count:
-        jobs = "job of an earlier run goes" if count == 1 else "jobs of earlier runs go"
-        say(f"{count} unfinished {jobs} on meanwhile; see: musicgate jobs", err=True)
+        jobs = "job of an earlier run continues" if count == 1 else "jobs of earlier runs continue"
+        say(f"{count} unfinished {jobs} meanwhile; see: musicgate jobs", err=True)
 
 
 @asynccontextmanager
 async def _limits(
-    gateway: Gateway, generation_id: str, order: Order, *, in_sandbox: bool
+    gateway: Gateway, own: Sequence[str], order: Order, *, in_sandbox: bool
 ) -> AsyncIterator[None]:
-    """End when the time is up or the person presses Ctrl-C, and say what becomes of the job."""
+    """End after ``--timeout`` or on Ctrl-C, and say how to get the job later."""
     try:
         async with asyncio.timeout(order.timeout_s):
             yield
     except TimeoutError as exc:
-        raise run.late(order, await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)) from exc
+        raise run.late(order, await _hint_about(gateway, own, in_sandbox=in_sandbox)) from exc
     except asyncio.CancelledError:
-        hint = await _hint_about(gateway, generation_id, in_sandbox=in_sandbox)
+        hint = await _hint_about(gateway, own, in_sandbox=in_sandbox)
         say(f"\ninterrupted: {hint}", err=True)
         raise
 
 
-async def _hint_about(gateway: Gateway, generation_id: str, *, in_sandbox: bool) -> str:
-    """What becomes of the unfinished job of this run. Found in the store: while a vendor is being asked, nobody else can name it."""
-    for job in await gateway.context.store.open_jobs("", _MANY):
-        if job.generation_id == generation_id:
+async def _hint_about(gateway: Gateway, own: Sequence[str], *, in_sandbox: bool) -> str:
+    """How to get the unfinished job of this run; ``own`` holds its id once it is stored."""
+    for job_id in own:
+        job = await gateway.get(job_id)
+        if job is not None and not job.state.is_final:
             return _hint(job, in_sandbox=in_sandbox)
-    return "nothing is left unfinished"
+    return "no job is left unfinished"
 
 
 def _hint(job: Job, *, in_sandbox: bool) -> str:
-    """What becomes of an unfinished job when this process ends."""
+    """How an unfinished job can be followed after this process has ended."""
     if in_sandbox:
         return f"job {job.id} ends with the sandbox; nothing was paid"
     if job.native_id is None and job.delivered_at is None:
         return (
-            f"job {job.id} was still being handed to {job.plugin}; whether a song is made and billed is not known.\n"
-            f"See what became of it with: musicgate fetch {job.id}"
+            f"job {job.id} was still being submitted to {job.plugin}; "
+            f"it is not known whether a song is made and billed.\nFind out with: musicgate fetch {job.id}"
         )
-    return f"job {job.id} goes on at {job.plugin}; fetch it with: musicgate fetch {job.id}"
+    return f"job {job.id} continues at {job.plugin}; fetch it with: musicgate fetch {job.id}"

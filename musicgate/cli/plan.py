@@ -1,4 +1,4 @@
-"""``musicgate plan``: the dry run in words; nothing is sent, stored or spent."""
+"""``musicgate plan``: print the plan of a request; nothing is sent, stored or spent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from musicgate.cli.request_fields import build_body, wish_options
+from musicgate.cli.options import AS_JSON, CONFIG
+from musicgate.cli.request_fields import build_body, request_options
 from musicgate.cli.terminal import visible
 
 if TYPE_CHECKING:
@@ -16,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@wish_options
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-@click.option("--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]")
-def plan(*, as_json: bool, config: str | None, strict: bool, **wish: Any) -> None:
-    """Show who would be asked for PROMPT, in which order, with which native request, and what it would cost."""
+@request_options
+@AS_JSON
+@CONFIG
+def plan(*, as_json: bool, config: str | None, strict: bool, **options: Any) -> None:
+    """Show the candidates for PROMPT in order, with native requests and prices. Nothing is sent."""
     from musicgate.cli.terminal import print_json, say
 
-    answer = asyncio.run(_make(build_body(wish), config, strict=strict))
+    answer = asyncio.run(_make(build_body(options), config, strict=strict))
     if as_json:
         print_json(answer)
     else:
@@ -43,7 +44,7 @@ async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> di
 
     settings, plugins = read_all(config)
     with tempfile.TemporaryDirectory(prefix="musicgate-plan-") as folder:
-        # A store of its own: looking must neither wait for a running gateway nor go on with its jobs.
+        # A temporary store: a plan must not wait for a running gateway, and must not continue its jobs.
         aside = attrs.evolve(settings, store=StoreSettings(), assets=AssetSettings(), data_dir=Path(folder))
         async with Gateway.open(aside, plugins=plugins) as gateway:
             request = gateway.read(body)
@@ -51,11 +52,11 @@ async def _make(body: dict[str, Any], config: str | None, *, strict: bool) -> di
 
 
 def plan_lines(answer: Mapping[str, Any]) -> list[str]:
-    """The plan as people read it."""
+    """Format a plan for people."""
     lines = [f"model {visible(answer['model'])}"]
     for number, candidate in enumerate(answer["candidates"], 1):
         request = candidate["upstream_request"]
-        key = "" if candidate.get("configured", True) else "  (no key is set: it would be passed over)"
+        key = "" if candidate.get("configured", True) else "  (no API key: would be skipped)"
         lines.append(f"\n{number}. {candidate['provider_plugin']}, {visible(candidate['native_model'])}{key}")
         lines.append(f"   price   {_price(candidate.get('price'))}")
         lines += [
@@ -66,7 +67,7 @@ def plan_lines(answer: Mapping[str, Any]) -> list[str]:
         body = json.dumps(request["body"], ensure_ascii=False, indent=2)
         lines += [f"   {line}" for line in body.splitlines()]
     if answer["excluded"]:
-        lines.append("\nnot asked")
+        lines.append("\nexcluded")
         lines += [
             f"   {item['provider_plugin']}: {visible(item['message'])} ({item['reason']})"
             for item in answer["excluded"]
@@ -76,4 +77,4 @@ def plan_lines(answer: Mapping[str, Any]) -> list[str]:
 
 def _price(price: Mapping[str, Any] | None) -> str:
     total = price.get("total_usd_str") if price else None
-    return f"${total}" if total else "not known beforehand"
+    return f"${total}" if total else "not known in advance"

@@ -1,4 +1,4 @@
-"""``musicgate plugins check``: runs the compliance kit on an installed plugin and prints what it found; it knows no check."""
+"""``musicgate plugins check``: run the compliance kit on an installed plugin and print the results."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
+
+from musicgate.cli.options import AS_JSON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +23,17 @@ if TYPE_CHECKING:
     "--cases",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     metavar="FOLDER",
-    help="Recorded answers to replay; they are not part of an installed plugin.",
+    help="Recorded cases to replay; an installed plugin does not contain them.",
 )
 @click.option(
     "--failing",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Switch that makes the plugin's emulator fail a song after it was accepted; may be repeated.",
+    help="Emulator switch that makes a job fail after it was accepted; may be repeated.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@AS_JSON
 def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: bool) -> None:
-    """Run the compliance kit on the installed plugin NAME; exit code 1 if a check fails."""
+    """Run the compliance kit on the installed plugin NAME. Exit with 1 if a check fails."""
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
     from musicgate.cli.terminal import print_json, say
@@ -46,8 +48,8 @@ def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: b
         subject = _with(Subject.installed(name), cases, failing)
     except LookupError as exc:
         raise RefusedError(str(exc.args[0])) from exc
-    with TemporaryDirectory(prefix="musicgate-kit-") as notes:
-        set_hypothesis_home_dir(notes)  # it would leave its notes in the folder that one happens to be in
+    with TemporaryDirectory(prefix="musicgate-kit-") as folder:
+        set_hypothesis_home_dir(folder)  # by default it writes to the current folder
         results = run_checks(subject)
     counted = Counter(result.outcome for result in results)
     counts = {outcome.value: counted[outcome] for outcome in Outcome}
@@ -56,14 +58,14 @@ def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: b
         print_json({"object": "plugin_check", "plugin": name, **counts, "checks": checks})
     else:
         _print(results)
-        said = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
-        say(f"\n{name}: {said} in {sum(result.seconds for result in results):.1f} s")
+        summary = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
+        say(f"\n{name}: {summary} in {sum(result.seconds for result in results):.1f} s")
     if counted[Outcome.FAILED]:
         click.get_current_context().exit(FailedError.exit_code)
 
 
 def _with(subject: Subject, cases: Path | None, failing: Sequence[str]) -> Subject:
-    """The installed plugin, with what its own test file would tell the kit."""
+    """Add what the plugin's own test file would declare."""
     import attrs
 
     from musicgate.cli import RefusedError

@@ -1,4 +1,4 @@
-"""Which commands there are below ``musicgate plugins``; each is imported when it is called."""
+"""The subcommands of ``musicgate plugins``; each is imported when it is called."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import click
 _PACKAGE = "musicgate.cli"
 #: Command -> module, which holds the command under its own name.
 _MODULES = {"check": "plugin_check", "new": "plugin_new"}
-#: What the commands say when what they stand on is not installed.
+#: Message of a command whose optional dependencies are not installed.
 NEEDS_TESTING = 'this command needs {library}; install it with:  pip install "musicgate[testing]"'
 
 
 class PluginGroup(click.Group):
-    """``check`` and ``new``."""
+    """The commands ``check`` and ``new``."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All names."""
+        """List all names."""
         return list(_MODULES)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

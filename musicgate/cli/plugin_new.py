@@ -1,4 +1,4 @@
-"""``musicgate plugins new``: writes the draft of a plugin distribution and says what to do with it; it knows no template."""
+"""``musicgate plugins new``: write a draft of a plugin distribution and print the next steps."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import click
     "--directory",
     type=click.Path(path_type=Path),
     metavar="FOLDER",
-    help="A new folder to write it into.  [default: musicgate-NAME]",
+    help="New folder to create.  [default: musicgate-NAME]",
 )
-@click.option("--provider", metavar="NAME", help="The provider as callers know it.  [default: NAME]")
+@click.option("--provider", metavar="NAME", help="Provider name that callers use.  [default: NAME]")
 @click.option(
     "--polling/--blocking",
     default=True,
-    help="Create, then look until it is done; or one call that lasts as long as the song.  [default: polling]",
+    help="Create and poll, or one call that lasts as long as the song.  [default: polling]",
 )
 def new(*, name: str, directory: Path | None, provider: str | None, polling: bool) -> None:
-    """Write a new plugin distribution for the vendor NAME; it passes the kit as it is written."""
+    """Create a plugin distribution for the vendor NAME. The draft passes the compliance kit."""
     import pkgutil
     import shlex
     from datetime import UTC, datetime
@@ -40,9 +40,9 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
         raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     names = Names(name=name, provider=provider or name)
     packages = {module.name for module in pkgutil.iter_modules()}
-    why_not = objection(names, load_plugins().records, bundle("request")["properties"], packages)
-    if why_not:
-        raise RefusedError(why_not)
+    problem = objection(names, load_plugins().records, bundle("request")["properties"], packages)
+    if problem:
+        raise RefusedError(problem)
     folder = directory or Path(names.distribution)
     kind = Kind.POLLING if polling else Kind.BLOCKING
     files = render(names, kind, musicgate_version=version("musicgate"), today=datetime.now(UTC).date())
@@ -53,4 +53,4 @@ def new(*, name: str, directory: Path | None, provider: str | None, polling: boo
     say(f"{folder}: {len(files)} files, a {kind.value} plugin that passes the kit\n")
     say(f"  cd {shlex.quote(str(folder))} && pip install -e '.[test]'")
     say(f"  musicgate plugins check {name} && pytest")
-    say("  grep -rn EXAMPLE src tests    # what to replace by the vendor's facts")
+    say("  grep -rn EXAMPLE src tests    # what to replace with the vendor's facts")

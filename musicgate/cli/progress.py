@@ -1,4 +1,4 @@
-"""Shows a job's way on standard error: a bar on a terminal, plain lines elsewhere; it reads answers and decides nothing."""
+"""Shows the progress of a job on standard error: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -16,54 +16,54 @@ if TYPE_CHECKING:
 
     from rich.progress import Progress, TaskID
 
-#: Share of the bar that is full at the provider's usual time; beyond it the bar creeps, since nobody knows.
+#: Share of the bar that is full at the provider's typical time; after that it slows down without filling up.
 _FULL_AT_TYPICAL = 0.9
 _TICK_S = 0.1
-_WORDS = {"queued": "queued", "in_progress": "making music", "completed": "done", "failed": "failed"}
+_STATES = {"queued": "queued", "in_progress": "making music", "completed": "done", "failed": "failed"}
 
 
 class Display(Protocol):
-    """What a run tells while it is under way."""
+    """Shows a run while it is in progress."""
 
     typical_s: float
 
     def show(self, answer: Mapping[str, Any]) -> None:
-        """The job as it is now."""
+        """Show the current state of the job."""
 
     def note(self, text: str) -> None:
-        """One line for people."""
+        """Print one line."""
 
 
 def share_done(elapsed_s: float, typical_s: float) -> float:
-    """How full the bar is: 0 at the start, 0.9 at the usual time, never 1 before the end."""
+    """How full the bar is: 0 at the start, 0.9 at the typical time, below 1 before the end."""
     return 1.0 - math.pow(1.0 - _FULL_AT_TYPICAL, max(0.0, elapsed_s) / max(typical_s, 0.001))
 
 
 def describe(answer: Mapping[str, Any]) -> str:
-    """The state of a job in a few words, with the vendor's own word."""
+    """The state of a job, with the native status."""
     state = str(answer.get("status"))
-    words = _WORDS.get(state, visible(state))
-    who, native = answer.get("provider_plugin"), answer.get("native_status")
-    if state in {"queued", "in_progress"} and who:
-        return visible(f"{words} at {who}: {native}" if native else f"{words} at {who}")
-    return words
+    text = _STATES.get(state, visible(state))
+    plugin, native = answer.get("provider_plugin"), answer.get("native_status")
+    if state in {"queued", "in_progress"} and plugin:
+        return visible(f"{text} at {plugin}: {native}" if native else f"{text} at {plugin}")
+    return text
 
 
 def previews(answer: Mapping[str, Any]) -> dict[int, str]:
-    """Tracks that can be heard before the job is done: index -> a line that says where."""
+    """Tracks that can be streamed before the job ends: index -> a line with the link."""
     found = {}
     for item in answer.get("output") or ():
         link = item.get("stream_audio_url") or item.get("audio_url")
         if isinstance(link, str) and not link.startswith("file:") and answer.get("status") == "in_progress":
             name = f' "{item["title"]}"' if item.get("title") else ""
-            line = f"track {int(item['index']) + 1}{name} can be heard already: {link}"
+            line = f"track {int(item['index']) + 1}{name} can be streamed already: {link}"
             found[int(item["index"])] = visible(line)
     return found
 
 
 @asynccontextmanager
 async def display(*, quiet: bool = False) -> AsyncIterator[Display]:
-    """A bar where a person watches, plain lines where a log does, nothing where neither is wanted."""
+    """A bar on a terminal, else plain lines; with ``quiet``, notes only."""
     if quiet or not sys.stderr.isatty():
         yield _Lines(quiet=quiet)
         return
@@ -77,7 +77,7 @@ async def display(*, quiet: bool = False) -> AsyncIterator[Display]:
         TextColumn("{task.description}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        shown = _Bar(bar, bar.add_task("asking", total=1.0))
+        shown = _Bar(bar, bar.add_task("submitting", total=1.0))
         ticking = asyncio.create_task(shown.tick(), name="progress bar")
         try:
             yield shown
@@ -87,13 +87,13 @@ async def display(*, quiet: bool = False) -> AsyncIterator[Display]:
 
 
 class _Lines:
-    """One line per change; ``quiet`` shows notes only."""
+    """One line per change."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.typical_s = 60.0
         self._quiet = quiet
         self._last = ""
-        self._heard: set[int] = set()
+        self._announced: set[int] = set()
 
     def show(self, answer: Mapping[str, Any]) -> None:
         text = describe(answer)
@@ -101,30 +101,30 @@ class _Lines:
             say(text, err=True)
         self._last = text
         for index, line in previews(answer).items():
-            if not self._quiet and index not in self._heard:
+            if not self._quiet and index not in self._announced:
                 say(line, err=True)
-            self._heard.add(index)
+            self._announced.add(index)
 
     def note(self, text: str) -> None:
         say(text, err=True)
 
 
 class _Bar:
-    """A bar that fills with time, and the job's state beside it."""
+    """A bar that fills with time, beside the job's state."""
 
     def __init__(self, bar: Progress, task: TaskID) -> None:
         self.typical_s = 60.0
         self._bar = bar
         self._task = task
         self._started = time.monotonic()
-        self._heard: set[int] = set()
+        self._announced: set[int] = set()
 
     def show(self, answer: Mapping[str, Any]) -> None:
         self._bar.update(self._task, description=describe(answer))
         for index, line in previews(answer).items():
-            if index not in self._heard:
+            if index not in self._announced:
                 self.note(line)
-            self._heard.add(index)
+            self._announced.add(index)
 
     def note(self, text: str) -> None:
         line = visible(text)

@@ -1,4 +1,4 @@
-"""Makes and fetches music through a musicgate server: create, poll, download; it speaks the documented contract and nothing else."""
+"""Runs jobs on a musicgate server through its public HTTP API: create, poll, cancel, download."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
 _BASE = "v1/music/generate"
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 1.0, 10.0
-#: Looks in a row that may come to nothing before the server counts as gone.
-_MAX_SILENT_LOOKS = 20
+#: Failed polls in a row after which the server counts as gone.
+_MAX_FAILED_POLLS = 20
 _PIECE_BYTES = 65_536
 #: Larger than any answer and any track of a musicgate server.
 _MAX_ANSWER_BYTES = 16_777_216
@@ -46,17 +46,18 @@ _NO_ADDRESS = "--url: must be an http or https address"
 _CALL_TIMEOUT = aiohttp.ClientTimeout(total=120, sock_connect=10)
 _DOWNLOAD_TIMEOUT = aiohttp.ClientTimeout(total=600, sock_connect=10, sock_read=60)
 _FINAL = frozenset({"completed", "failed"})
-#: Statuses of a look that say nothing about the job.
-_TRY_AGAIN = frozenset({429, 500, 502, 503, 504})
+#: Statuses of a poll that say nothing about the job.
+_RETRYABLE = frozenset({429, 500, 502, 503, 504})
 
 
 async def generate_remotely(
     url: str, key: str | None, body: Mapping[str, Any], order: Order, *, strict: bool
 ) -> None:
-    """Have a song made and write it.
+    """Submit a request, wait for the job and write its audio.
 
     Raises:
-        click.ClickException: refused, failed, not finished in time, or the server cannot be understood.
+        click.ClickException: The request was refused, the job failed or is not finished in time, or the
+            server's answer cannot be read.
     """
     async with _Server.at(url, key) as server, display() as shown:
         answer = await server.create(body, strict=strict)
@@ -66,30 +67,31 @@ async def generate_remotely(
 
 
 async def fetch_remotely(url: str, key: str | None, job_id: str, order: Order) -> None:
-    """Wait for a job of the server if need be, and write its audio.
+    """Wait for a job of the server and write its audio.
 
     Raises:
-        click.ClickException: unknown, failed, not finished in time, or the server cannot be understood.
+        click.ClickException: The job is unknown, failed or is not finished in time, or the server's answer
+            cannot be read.
     """
     async with _Server.at(url, key) as server, display() as shown:
-        answer, _ = await server.look(job_id)
+        answer, _ = await server.poll(job_id)
         answer = await _follow(server, answer, order, shown)
     await _finish(server, answer, order)
 
 
 async def cancel_remotely(url: str, key: str | None, job_id: str) -> dict[str, Any]:
-    """Stop a job of the server.
+    """Cancel a job of the server.
 
     Raises:
-        click.ClickException: unknown, or it has ended, or the server cannot be understood.
+        click.ClickException: The job is unknown or has ended, or the server's answer cannot be read.
     """
     async with _Server.at(url, key) as server:
         return await server.cancel(job_id)
 
 
 async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: Display) -> dict[str, Any]:
-    """Poll until the job is final, as often as the server asks for, else with growing pauses."""
-    pause_s, silent = _FIRST_PAUSE_S, 0
+    """Poll until the job is final, after the server's ``Retry-After``, else with growing pauses."""
+    pause_s, failed = _FIRST_PAUSE_S, 0
     hint = run.fetch_hint(answer, server.name)
     shown.show(answer)
     try:
@@ -97,20 +99,20 @@ async def _follow(server: _Server, answer: dict[str, Any], order: Order, shown: 
             while answer.get("status") not in _FINAL:
                 await asyncio.sleep(pause_s)
                 try:
-                    answer, asked_s = await server.look(str(answer.get("id")))
-                except _SilentError as error:
-                    silent += 1
-                    if silent >= _MAX_SILENT_LOOKS:
-                        raise FailedError(f"{error}\nthe job goes on there; {hint}") from error
-                    asked_s = None
+                    answer, retry_after_s = await server.poll(str(answer.get("id")))
+                except _UnreadableError as error:
+                    failed += 1
+                    if failed >= _MAX_FAILED_POLLS:
+                        raise FailedError(f"{error}\nthe job continues there; {hint}") from error
+                    retry_after_s = None
                 else:
-                    silent = 0
+                    failed = 0
                     shown.show(answer)
-                pause_s = min(_LONGEST_PAUSE_S, asked_s if asked_s is not None else pause_s * 1.5)
+                pause_s = min(_LONGEST_PAUSE_S, pause_s * 1.5 if retry_after_s is None else retry_after_s)
     except TimeoutError as exc:
-        raise run.late(order, f"job {visible(answer.get('id'))} goes on there; {hint}") from exc
+        raise run.late(order, f"job {visible(answer.get('id'))} continues there; {hint}") from exc
     except asyncio.CancelledError:
-        say(f"\ninterrupted: job {visible(answer.get('id'))} goes on there; {hint}", err=True)
+        say(f"\ninterrupted: job {visible(answer.get('id'))} continues there; {hint}", err=True)
         raise
     return answer
 
@@ -125,15 +127,15 @@ async def _finish(server: _Server, answer: dict[str, Any], order: Order) -> None
             for number, item in enumerate(answer.get("output") or ()):
                 if item.get("audio_url") and not item.get("error"):
                     audio[item["index"]] = await again.download(item["audio_url"], Path(folder) / str(number))
-            run.deliver(answer, audio, order, is_play=False)
+            run.deliver(answer, audio, order, in_sandbox=False)
 
 
-class _SilentError(FailedError):
-    """A look that says nothing about the job."""
+class _UnreadableError(FailedError):
+    """The server's answer is missing or says nothing about the job."""
 
 
 class _Server:
-    """The routes of one server that a run needs."""
+    """Client for the routes that a run needs."""
 
     def __init__(self, origin: URL, key: Secret | None, session: aiohttp.ClientSession) -> None:
         self.origin = origin
@@ -144,17 +146,17 @@ class _Server:
     @classmethod
     @asynccontextmanager
     async def at(cls, url: str, key: str | Secret | None) -> AsyncIterator[_Server]:
-        """The server, as long as the block runs.
+        """Open a client for the block.
 
         Raises:
-            click.ClickException: the address or the key cannot be one; neither is shown.
+            click.ClickException: The address or the key is malformed; neither is shown.
         """
         try:
             address = WebAddress().read(url, key="--url")
             origin = URL(f"{address.rstrip('/')}/" if address else "")
         except (ConfigError, ValueError) as exc:
-            said = str(exc) if isinstance(exc, ConfigError) else _NO_ADDRESS
-            raise click.UsageError(said) from None
+            message = str(exc) if isinstance(exc, ConfigError) else _NO_ADDRESS
+            raise click.UsageError(message) from None
         if not origin.host:
             raise click.UsageError(_NO_ADDRESS)
         try:
@@ -171,42 +173,41 @@ class _Server:
                 return await self._read(response)
         except aiohttp.ClientConnectorError as exc:
             raise FailedError(f"{self.name} cannot be reached: {_reason(exc)}") from exc
-        except (aiohttp.ClientError, TimeoutError, _SilentError) as exc:
-            # Not sent again: it may have been taken, and would be paid for twice.
+        except (aiohttp.ClientError, TimeoutError, _UnreadableError) as exc:
+            # Not retried: it may have been accepted, and would be paid twice.
             message = (
-                f"{self.name} gave no readable answer ({_reason(exc)}); whether a job was made is not known"
+                f"{self.name} gave no readable answer ({_reason(exc)}); "
+                "it is not known whether a job was created"
             )
             raise FailedError(message) from exc
         except asyncio.CancelledError:
-            say(
-                f"\ninterrupted while {self.name} was being asked; whether a job was made is not known",
-                err=True,
-            )
+            message = f"interrupted while waiting for {self.name}; it is not known whether a job was created"
+            say(f"\n{message}", err=True)
             raise
 
-    async def look(self, job_id: str) -> tuple[dict[str, Any], float | None]:
-        """The job as it is, and the seconds after which the server wants to be asked again."""
+    async def poll(self, job_id: str) -> tuple[dict[str, Any], float | None]:
+        """The job, and the seconds of ``Retry-After``."""
         try:
             async with self._session.get(self.origin / _BASE / job_id, headers=self._headers()) as response:
-                if response.status in _TRY_AGAIN:
-                    raise _SilentError(f"{self.name} answers {response.status}")
-                asked = response.headers.get("Retry-After", "")
-                return await self._read(response), float(asked) if asked.isdecimal() else None
+                if response.status in _RETRYABLE:
+                    raise _UnreadableError(f"{self.name} answers {response.status}")
+                retry_after = response.headers.get("Retry-After", "")
+                return await self._read(response), float(retry_after) if retry_after.isdecimal() else None
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise _SilentError(f"{self.name} cannot be asked: {_reason(exc)}") from exc
+            raise _UnreadableError(f"{self.name} does not answer: {_reason(exc)}") from exc
 
     async def cancel(self, job_id: str) -> dict[str, Any]:
-        """The job, stopped."""
+        """Cancel a job and return it."""
         try:
             async with self._session.post(
                 self.origin / _BASE / job_id / "cancel", headers=self._headers()
             ) as response:
                 return await self._read(response)
         except (aiohttp.ClientError, TimeoutError) as exc:
-            raise FailedError(f"{self.name} cannot be asked: {_reason(exc)}") from exc
+            raise FailedError(f"{self.name} does not answer: {_reason(exc)}") from exc
 
     async def download(self, link: str, sink: Path) -> Path:
-        """A finished track; the key is shown to the server itself and to nobody else."""
+        """Download a track. The key is sent to the server itself only, not to vendors."""
         try:
             address = self.origin.join(URL(link, encoded=True))
             is_own = address.origin() == self.origin.origin()
@@ -233,35 +234,35 @@ class _Server:
         return {"Authorization": f"Bearer {self.key.reveal()}"} if self.key else {}
 
     async def _read(self, response: aiohttp.ClientResponse) -> dict[str, Any]:
-        """The JSON object of an answer, without the key if the server quotes it.
+        """Read the job of an answer, with the key masked if the server quotes it.
 
         Raises:
-            click.ClickException: the server said no; with its sentence and every field that it names.
-            _SilentError: it is no JSON object of a job.
+            click.ClickException: The server refused; with its message and every field that it names.
+            _UnreadableError: The answer is not a JSON object of a job.
         """
         body = bytearray()
         async for piece in response.content.iter_chunked(_PIECE_BYTES):
             body += piece
             if len(body) > _MAX_ANSWER_BYTES:
-                raise _SilentError(f"HTTP {response.status} with an answer that is too large")
+                raise _UnreadableError(f"HTTP {response.status} with an answer that is too large")
         text = body.decode("utf-8", "replace")
         if self.key is not None:
             text = text.replace(self.key.reveal(), _MASK)
         try:
             value = json.loads(text, parse_constant=lambda _: None)
         except (ValueError, RecursionError) as exc:
-            raise _SilentError(f"HTTP {response.status} without JSON") from exc
+            raise _UnreadableError(f"HTTP {response.status} without JSON") from exc
         if not isinstance(value, dict):
-            raise _SilentError(f"HTTP {response.status} with JSON that is no object")
+            raise _UnreadableError(f"HTTP {response.status} with JSON that is not an object")
         if response.status != 200:
             raise _refusal(response.status, value, self.name)
         if not _has_tracks(value):
-            raise _SilentError(f"HTTP {response.status} with JSON that is no job")
+            raise _UnreadableError(f"HTTP {response.status} with JSON that is not a job")
         return value
 
 
 def _has_tracks(answer: Mapping[str, Any]) -> bool:
-    """True if what a run reads of the tracks has the documented types."""
+    """True if the fields of the tracks that a run reads have the documented types."""
     output = answer.get("output") or []
     return isinstance(output, list) and all(
         isinstance(item, dict)
@@ -274,8 +275,8 @@ def _has_tracks(answer: Mapping[str, Any]) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Why a call failed, in words that quote no address: it may hold a token."""
-    if isinstance(error, _SilentError):
+    """Why a call failed, without its address, which may contain a token."""
+    if isinstance(error, _UnreadableError):
         return error.message
     if isinstance(error, TimeoutError):
         return "too slow"
@@ -286,19 +287,19 @@ def _reason(error: Exception) -> str:
 
 
 def _refusal(status: int, envelope: Mapping[str, Any], origin: str) -> click.ClickException:
-    """The server's "no" in words."""
-    said = (
+    """Convert an error answer to a message and an exit code."""
+    message = (
         envelope.get("description") or envelope.get("message") or envelope.get("error") or "no reason given"
     )
     reason = f" ({envelope['reason']})" if envelope.get("reason") else ""
     listed = envelope.get("details")
     details = [item for item in listed if isinstance(item, dict)] if isinstance(listed, list) else []
-    lines = ["the request is not valid:"] if details else [visible(f"{said}{reason}")]
+    lines = ["the request is not valid:"] if details else [visible(f"{message}{reason}")]
     for item in details:
         path: Any = item.get("path")
         path = path if isinstance(path, list) else []
-        where = dotted([part if isinstance(part, int) else str(part) for part in path])
-        lines.append(visible(f"  {where or '(the whole)'}: {item.get('message')}"))
+        field = dotted([part if isinstance(part, int) else str(part) for part in path])
+        lines.append(visible(f"  {field or '(the whole)'}: {item.get('message')}"))
     if envelope.get("music_id") and status >= 500:
         lines.append(visible(f"job {envelope['music_id']}"))
     if status == 401:

@@ -1,20 +1,21 @@
-"""From the command line's words to the body of a request; it knows the neutral fields, and nothing about what is allowed in them."""
+"""Builds the body of a request from command-line options; the schema checks the values."""
 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from musicgate.cli.options import combined
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 DEFAULT_MODEL = "suno/v4.5plus"
-#: Option -> field of the request, where the option's value goes in as it is.
+#: Options whose value is the request field of the same name.
 _FIELDS = (
     "model",
     "lyrics",
@@ -28,79 +29,77 @@ _FIELDS = (
     "format",
 )
 
-
-class Positive(click.FloatRange):
-    """A finite number greater than 0."""
-
-    def __init__(self) -> None:
-        super().__init__(min=0, min_open=True)
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse NaN, which is in every range of click, and infinity."""
-        number = super().convert(value, param, ctx)
-        if not math.isfinite(number):
-            self.fail("must be a finite number", param, ctx)
-        return number
-
-
-_OPTIONS: tuple[Callable[[Any], Any], ...] = (
+#: Adds the argument and options of a request; they arrive as keywords, for `build_body`.
+request_options = combined(
     click.argument("prompt", required=False),
     click.option("-m", "--model", help=f"Public model id.  [default: {DEFAULT_MODEL}]"),
-    click.option("--lyrics", help="The exact words to sing; @FILE reads them from a file."),
+    click.option("--lyrics", help="Lyrics to sing, or @FILE to read them from a file."),
     click.option("--style", help="Genre and mood."),
     click.option("--title", help="Title of the song."),
     click.option("--negative-style", help="What to avoid."),
     click.option("--instrumental/--vocal", default=None, help="Without or with singing."),
-    click.option("--vocal-gender", metavar="m|f", help="Who sings."),
-    click.option("--seed", type=int, help="The same seed may give the same song."),
-    click.option("--duration", type=int, metavar="SECONDS", help="Wished length."),
-    click.option("--format", metavar="FORMAT", help="mp3, wav, ogg or aac."),
-    click.option("--provider", "--only", "only", multiple=True, metavar="NAME", help="Ask only this provider or plugin; may be repeated."),
-    click.option("-O", "--option", "options", multiple=True, metavar="PATH=JSON", help="Any field, e.g. -O suno.styleWeight=0.5; may be repeated."),
-    click.option("--request", "request_file", metavar="FILE", help="A request as JSON ('-' = standard input); the other options go over it."),
-    click.option("--strict", is_flag=True, help="Refuse what cannot be followed to the letter, instead of warning."),
-)  # fmt: skip
+    click.option("--vocal-gender", metavar="m|f", help="Gender of the singing voice."),
+    click.option("--seed", type=int, help="Seed; the same one may give the same song."),
+    click.option("--duration", type=int, metavar="SECONDS", help="Length of the song."),
+    click.option("--format", metavar="FORMAT", help="Audio format: mp3, wav, ogg or aac."),
+    click.option(
+        "--provider",
+        "--only",
+        "only",
+        multiple=True,
+        metavar="NAME",
+        help="Use only this provider or plugin; may be repeated.",
+    ),
+    click.option(
+        "-O",
+        "--option",
+        "options",
+        multiple=True,
+        metavar="PATH=JSON",
+        help="Set any request field, e.g. -O suno.styleWeight=0.5; may be repeated.",
+    ),
+    click.option(
+        "--request",
+        "request_file",
+        metavar="FILE",
+        help="JSON file with the request ('-' for standard input); other options override it.",
+    ),
+    click.option(
+        "--strict", is_flag=True, help="Fail instead of warning if an option cannot be applied exactly."
+    ),
+)
 
 
-def wish_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the argument and options of a wish; they arrive as keywords, for `build_body`."""
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
-
-
-def build_body(wish: Mapping[str, Any]) -> dict[str, Any]:
-    """The request body of a wish: the file first, then the options over it, ``-O`` last.
+def build_body(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Build the request body: the request file, overridden by the options, overridden by ``-O``.
 
     Raises:
-        click.UsageError: there is neither prompt nor request file, or an option cannot be read.
+        click.UsageError: There is neither prompt nor request file, or an option cannot be read.
     """
-    body = read_json_object(wish["request_file"]) if wish["request_file"] else {}
-    if wish["prompt"] is not None:
-        body["prompt"] = wish["prompt"]
+    body = read_json_object(options["request_file"]) if options["request_file"] else {}
+    if options["prompt"] is not None:
+        body["prompt"] = options["prompt"]
     for name in _FIELDS:
-        if wish[name] is not None:
-            body[name] = wish[name]
-    if wish["lyrics"] and wish["lyrics"].startswith("@"):
-        body["lyrics"] = _read_text(wish["lyrics"][1:])
-    if wish["only"]:
+        if options[name] is not None:
+            body[name] = options[name]
+    if options["lyrics"] and options["lyrics"].startswith("@"):
+        body["lyrics"] = _read_text(options["lyrics"][1:])
+    if options["only"]:
         routing = body.get("provider")
-        body["provider"] = {**(routing if isinstance(routing, dict) else {}), "only": list(wish["only"])}
-    for option in wish["options"]:
+        body["provider"] = {**(routing if isinstance(routing, dict) else {}), "only": list(options["only"])}
+    for option in options["options"]:
         _put(body, option)
     if not body.keys() - {"model"}:
-        raise click.UsageError(
-            'Say what it shall be: musicgate generate "Warm jazz trio", or --request FILE.'
-        )
+        raise click.UsageError('Missing PROMPT, for example "Warm jazz trio", or --request FILE.')
     body.setdefault("model", DEFAULT_MODEL)
     return body
 
 
 def read_json_object(name: str) -> dict[str, Any]:
-    """A JSON object from a file or, for ``-``, from standard input.
+    """Read a JSON object from a file, or for ``-`` from standard input.
 
     Raises:
-        click.UsageError: it cannot be read, is not JSON, or is no object.
+        click.UsageError: It cannot be read, or is not a JSON object.
     """
     value = read_json(name)
     if not isinstance(value, dict):
@@ -109,12 +108,12 @@ def read_json_object(name: str) -> dict[str, Any]:
 
 
 def read_json(name: str) -> Any:
-    """Any JSON value from a file or, for ``-``, from standard input.
+    """Read any JSON value from a file, or for ``-`` from standard input.
 
     Raises:
-        click.UsageError: it cannot be read, or is not JSON.
+        click.UsageError: It cannot be read, or is not JSON.
     """
-    text = _text_of(name, sys.stdin.buffer.read()) if name == "-" else _read_text(name)
+    text = _decode(name, sys.stdin.buffer.read()) if name == "-" else _read_text(name)
     try:
         return json.loads(text, parse_constant=_refuse_constant)
     except json.JSONDecodeError as exc:
@@ -127,13 +126,13 @@ def read_json(name: str) -> Any:
 
 def _read_text(name: str) -> str:
     try:
-        return _text_of(name, Path(name).read_bytes())
+        return _decode(name, Path(name).read_bytes())
     except OSError as exc:
         raise click.UsageError(f"{name}: {exc.strerror}.") from exc
 
 
-def _text_of(name: str, data: bytes) -> str:
-    """UTF-8 text, with or without a byte order mark, whatever the encoding of the terminal is."""
+def _decode(name: str, data: bytes) -> str:
+    """Decode UTF-8 text, whatever the encoding of the terminal is."""
     from musicgate.settings import NotTextError, decoded
 
     try:
@@ -143,7 +142,7 @@ def _text_of(name: str, data: bytes) -> str:
 
 
 def _put(body: dict[str, Any], option: str) -> None:
-    """Set one field by its path. What is not JSON counts as text, so that words need no quotes."""
+    """Set one field by its path. A value that is not JSON is taken as text, so quotes are optional."""
     path, equals, text = option.partition("=")
     names = path.split(".")
     if not equals or not all(names):
@@ -158,7 +157,7 @@ def _put(body: dict[str, Any], option: str) -> None:
     for depth, name in enumerate(names[:-1]):
         inside = inside.setdefault(name, {})
         if not isinstance(inside, dict):
-            raise click.UsageError(f"-O {option}: {'.'.join(names[: depth + 1])} is no object.")
+            raise click.UsageError(f"-O {option}: {'.'.join(names[: depth + 1])} is not an object.")
     inside[names[-1]] = value
 
 
@@ -168,7 +167,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def shell_words(words: Sequence[str]) -> str:
-    """A command as it can be typed."""
+    """Quote a command so that it can be pasted into a shell."""
     import shlex
 
     return shlex.join(words)

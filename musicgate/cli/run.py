@@ -1,4 +1,4 @@
-"""What every run ends with, wherever the work was done: warnings, files, price, JSON, the failure in words; it does no work itself."""
+"""Output of every run, local or remote: warnings, files, price, JSON, failure messages."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Order:
-    """What shall become of a job's audio.
+    """Where a job's audio goes, and how the result is printed.
 
     Attributes:
-        timeout_s: how long to wait; None = until the job ends.
+        timeout_s: How long to wait; None = until the job ends.
     """
 
     target: Target
@@ -40,7 +40,7 @@ class Order:
 
 
 def note_warnings(display: Display, warnings: Sequence[Mapping[str, Any]]) -> None:
-    """Tell which options were not followed to the letter."""
+    """Show which options were not applied exactly."""
     for warning in warnings:
         where = dotted(warning.get("path") or ())
         message = visible(warning.get("message"))
@@ -48,19 +48,19 @@ def note_warnings(display: Display, warnings: Sequence[Mapping[str, Any]]) -> No
 
 
 def refuse_failed(answer: Mapping[str, Any]) -> None:
-    """Return if the job did not fail.
+    """Raise if the job failed.
 
     Raises:
-        FailedError: it did; with the reason in words.
+        FailedError: With the reason, the native code, and whether it may have cost money.
     """
     if answer.get("status") != "failed":
         return
     error = answer.get("error") or {}
     code = f", code {error['native_code']}" if error.get("native_code") else ""
-    who = answer.get("provider_plugin") or "the job"
-    lines = [visible(f"{who} failed: {error.get('message')} ({error.get('reason')}{code})")]
+    plugin = answer.get("provider_plugin") or "the job"
+    lines = [visible(f"{plugin} failed: {error.get('message')} ({error.get('reason')}{code})")]
     if error.get("may_have_cost"):
-        lines.append("it may have cost money all the same")
+        lines.append("it may have been billed nevertheless")
     if error.get("suggestion") is not None:
         suggestion = json.dumps(error["suggestion"], ensure_ascii=False)
         lines.append(visible(f"the vendor suggests: {suggestion}"))
@@ -68,22 +68,22 @@ def refuse_failed(answer: Mapping[str, Any]) -> None:
     raise FailedError("\n".join(lines))
 
 
-def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, is_play: bool) -> None:
-    """Write the files of a completed job and tell about them.
+def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, in_sandbox: bool) -> None:
+    """Write the files of a completed job and print where they are.
 
     Args:
-        audio: finished audio on this machine by track index; each is copied.
-        is_play: nothing was really paid.
+        audio: Audio files on this machine by track index; each is copied.
+        in_sandbox: The vendor was emulated: nothing was paid.
 
     Raises:
-        FailedError: there is no audio, or a file could not be written.
+        FailedError: There is no audio, or a file could not be written.
     """
     files: list[str] = []
     written: list[str] = []
     for item in answer.get("output") or ():
         source = audio.get(item["index"])
         if source is None:
-            reason = (item.get("error") or {}).get("message") or "its audio is not kept"
+            reason = (item.get("error") or {}).get("message") or "its audio was not kept"
             say(f"warning: track {item['index'] + 1}: {visible(reason)}", err=True)
             continue
         try:
@@ -92,7 +92,7 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
             say(f"warning: track {item['index'] + 1}: {error}", err=True)
             continue
         except OSError as exc:
-            message = f"the song is made, but {order.target.folder} cannot be written: {exc.strerror or exc}"
+            message = f"the song is ready, but {order.target.folder} cannot be written: {exc.strerror or exc}"
             raise FailedError(f"{message}\n{fetch_hint(answer)}") from exc
         files.append(str(path))
         written.append(f"{path}  {length_text(item.get('duration'))}  {size_text(source.stat().st_size)}")
@@ -106,28 +106,24 @@ def deliver(answer: dict[str, Any], audio: Mapping[int, Path], order: Order, *, 
         return
     for line in written:
         say(visible(line))
-    say(price_text(answer, is_play=is_play))
+    say(price_text(answer, in_sandbox=in_sandbox))
 
 
-def price_text(answer: Mapping[str, Any], *, is_play: bool) -> str:
-    """Who made it and what it cost, in a line."""
-    who = visible(f"{answer.get('provider_plugin')}, {answer.get('model')}")
+def price_text(answer: Mapping[str, Any], *, in_sandbox: bool) -> str:
+    """Plugin, model and price in one line."""
+    name = visible(f"{answer.get('provider_plugin')}, {answer.get('model')}")
     total = ((answer.get("usage") or {}).get("pricing_breakdown") or {}).get("total_usd_str")
-    if is_play:
-        return (
-            f"{who}: nothing was paid (the vendor would take ${total})"
-            if total
-            else f"{who}: nothing was paid"
-        )
-    return f"{who}: ${total}" if total else f"{who}: the price is not known here"
+    if in_sandbox:
+        return f"{name}: nothing was paid" + (f" (the vendor would charge ${total})" if total else "")
+    return f"{name}: ${total}" if total else f"{name}: the price is not known"
 
 
 def late(order: Order, hint: str) -> TimeUpError:
-    """The end of a run whose time is up."""
+    """The error of a run that was not finished within ``--timeout``."""
     return TimeUpError(f"not finished after {order.timeout_s:g} s: {hint}")
 
 
 def fetch_hint(answer: Mapping[str, Any], url: str | None = None) -> str:
-    """How to get a job's audio later."""
+    """The command that gets a job's audio later."""
     server = ["--url", url] if url else []
     return visible(f"fetch it with: {shell_words(['musicgate', 'fetch', str(answer.get('id')), *server])}")

@@ -1,4 +1,4 @@
-"""``serve`` and ``sandbox``: run the HTTP server until a signal, and say where it is; the server itself stands in `musicgate.web`."""
+"""``serve`` and ``sandbox``: run the HTTP server of `musicgate.web` until a signal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from musicgate.cli.request_fields import Positive
+from musicgate.cli.options import CONFIG, Positive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,12 +18,14 @@ if TYPE_CHECKING:
     from musicgate.hosting import PluginHost
     from musicgate.settings import Account, Settings
 
-_HOST = click.option("--host", metavar="ADDRESS", help="Address to listen on.  [default: server.host]")
-_PORT = click.option(
-    "--port", type=click.IntRange(0, 65535), help="Port; 0 = any free one.  [default: server.port]"
+_HOST = click.option(
+    "--host", metavar="ADDRESS", help="Address to listen on.  [default: the setting server.host]"
 )
-_CONFIG = click.option(
-    "--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if there is one]"
+_PORT = click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Port to listen on; 0 = any free one.  [default: the setting server.port]",
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
@@ -32,9 +34,9 @@ _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 @click.command()
 @_HOST
 @_PORT
-@_CONFIG
+@CONFIG
 def serve(*, host: str | None, port: int | None, config: str | None) -> None:
-    """Run the HTTP server. SIGINT and SIGTERM stop it; unfinished jobs go on when it starts again."""
+    """Run the HTTP server until SIGINT or SIGTERM. Unfinished jobs continue at the next start."""
     from musicgate.cli.configuration import read_all
 
     settings, plugins = read_all(config)
@@ -47,22 +49,23 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
 @click.option(
     "--speed",
     type=Positive(),
-    help="How much faster than life the vendors are played.  [default: 8]",
+    metavar="FACTOR",
+    help="Speed of the emulated vendors; 1 = as slow as real ones.  [default: 8]",
 )
 @click.option(
     "--switch",
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="A fault, e.g. suno_kie.end=SENSITIVE_WORD_ERROR, or without the plugin for all; may be repeated.",
+    help="Fault as NAME or PLUGIN.NAME, e.g. suno_kie.end=SENSITIVE_WORD_ERROR; may be repeated.",
 )
 @click.option(
     "--data",
     "data_dir",
     metavar="FOLDER",
-    help="Keep jobs and audio here.  [default: a folder that vanishes]",
+    help="Folder for jobs and audio.  [default: a temporary folder]",
 )
-@_CONFIG
+@CONFIG
 def sandbox(
     *,
     port: int | None,
@@ -71,7 +74,10 @@ def sandbox(
     data_dir: str | None,
     config: str | None,
 ) -> None:
-    """Run the HTTP server with every vendor played on this machine: no account, no cost. Prints curl lines to begin with."""
+    """Run the HTTP server with emulated vendors: no account, no cost.
+
+    Prints curl commands to start with.
+    """
     from pathlib import Path
 
     from musicgate.cli.configuration import read_all
@@ -79,11 +85,11 @@ def sandbox(
     settings, plugins = read_all(config)
     _log_to_stderr()
     folder = Path(data_dir) if data_dir else None
-    play = _play(settings, plugins, port=port, speed=speed, switches=read_switches(switches), data_dir=folder)
-    asyncio.run(play)
+    given = read_switches(switches)
+    asyncio.run(_serve_sandbox(settings, plugins, port=port, speed=speed, switches=given, data_dir=folder))
 
 
-async def _play(
+async def _serve_sandbox(
     settings: Settings,
     plugins: PluginHost,
     *,
@@ -93,25 +99,23 @@ async def _play(
     data_dir: Path | None,
 ) -> None:
     from musicgate.emulation.sandbox import DEFAULT_SPEED
-    from musicgate.emulation.sandbox import sandbox as playing
+    from musicgate.emulation.sandbox import sandbox as emulated
 
     local = _bound_to(settings, "127.0.0.1", port)
     if local.server.port == 0:
         local = _bound_to(local, None, _free_port())
-    # The vendors must know beforehand where to call.
+    # The emulators need the address for their callbacks before the server listens.
     url = f"http://127.0.0.1:{local.server.port}"
     chosen = speed or DEFAULT_SPEED
-    async with playing(
+    async with emulated(
         local, plugins, speed=chosen, switches=switches, public_url=url, data_dir=data_dir
     ) as ready:
         lines = curl_lines(url, example_models(plugins), has_accounts=bool(ready.accounts))
-        await _serve(
-            ready, plugins, f"vendors played at {chosen:g} times the speed of life; nothing is paid", *lines
-        )
+        await _serve(ready, plugins, f"vendors emulated at {chosen:g}x speed; nothing is paid", *lines)
 
 
 async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
-    """Serve until a signal comes."""
+    """Serve until SIGINT or SIGTERM."""
     from musicgate import web
     from musicgate.cli.terminal import say
     from musicgate.gateway import Gateway
@@ -121,7 +125,7 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in _STOPPING:
-        with suppress(NotImplementedError):  # Windows knows Ctrl-C only, and that as an exception
+        with suppress(NotImplementedError):  # Windows: only Ctrl-C, as KeyboardInterrupt
             loop.add_signal_handler(name, stop.set)
     try:
         async with AsyncExitStack() as stack:
@@ -141,7 +145,7 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
 def greeting(
     bound: tuple[str, int], accounts: Sequence[Account], plugins: PluginHost, open_jobs: int
 ) -> list[str]:
-    """What a person who starts a server wants to know."""
+    """The lines that are printed when the server has started."""
     from musicgate.cli.terminal import visible
 
     host = f"[{bound[0]}]" if ":" in bound[0] else bound[0]
@@ -152,17 +156,17 @@ def greeting(
         f"providers: {', '.join(sorted(plugins.providers)) or 'none'}",
     ]
     lines += [
-        f"plugin {record.name} is left out: {visible(record.error)}"
+        f"plugin {record.name} is disabled: {visible(record.error)}"
         for record in plugins.records
         if record.error
     ]
     if open_jobs:
-        lines.append(f"unfinished jobs taken up: {open_jobs}")
+        lines.append(f"unfinished jobs recovered: {open_jobs}")
     return lines
 
 
 def example_models(plugins: PluginHost) -> list[str]:
-    """One model of every provider family; the command line's own default where it is among them."""
+    """One model per provider, the default model first if it is offered."""
     from musicgate.cli.request_fields import DEFAULT_MODEL
 
     models: dict[str, str] = {}
@@ -175,7 +179,7 @@ def example_models(plugins: PluginHost) -> list[str]:
 
 
 def curl_lines(url: str, models: Sequence[str], *, has_accounts: bool) -> list[str]:
-    """Lines that can be pasted into a shell: create with each vendor, poll, download."""
+    """Shell commands to create a job with each model, poll it, and download its audio."""
     import json
 
     key = ' -H "Authorization: Bearer $MUSICGATE_API_KEY"' if has_accounts else ""
@@ -186,20 +190,20 @@ def curl_lines(url: str, models: Sequence[str], *, has_accounts: bool) -> list[s
             f"  curl -s {url}/v1/music/generate{key} -H 'Content-Type: application/json' -d '{body}'"
         )
     lines += [
-        "then, with the id of the answer:",
+        "then, with the id from the answer:",
         f"  curl -s {url}/v1/music/generate/MUSIC_ID{key}",
         f"  curl -s {url}/v1/music/generate/MUSIC_ID/audio/0{key} -o song.mp3",
         "",
-        "Ctrl-C stops it.",
+        "Press Ctrl-C to stop.",
     ]
     return lines
 
 
 def read_switches(words: Sequence[str]) -> dict[str, str]:
-    """``name=value`` pairs; a name alone means ``1``.
+    """Parse ``name=value`` pairs; a name alone means ``1``.
 
     Raises:
-        click.UsageError: a switch has no name.
+        click.UsageError: A switch has no name.
     """
     switches = {}
     for word in words:

@@ -1,11 +1,12 @@
-"""Where the command line keeps its jobs: the default store, or while another process has that, a store of its own beside it.
+"""Chooses the job store of a command: the default one, or another one while that is in use.
 
-One process at a time works on a store. So that a song can be made while a server or another ``generate`` runs, there are slots:
-``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
+A store belongs to one process at a time. So that ``generate`` works beside a server or another ``generate``,
+there are further slots: ``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
 
-A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a store sends the jobs that
-wait for their turn, and this process would end in the middle of those calls: paid songs would be lost. And a job whose create answer was
-lost is adopted by the vendor's callback, which only a server hears; a gateway without one has to give it up.
+A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a
+store sends the queued jobs, and this process would end in the middle of those calls: paid songs would be
+lost. And a job whose create answer was lost is recovered by the vendor's callback, which only a server
+receives; a gateway without one would have to fail it.
 """
 
 from __future__ import annotations
@@ -34,30 +35,30 @@ _LAST_SLOT = 9
 
 
 def slots(settings: Settings) -> Iterator[Settings]:
-    """The settings once per store: the default one first.
+    """The settings of each store, the default one first.
 
-    Nobody listens for callbacks in a command, so vendors are told none. And a person who presses Ctrl-C does not want to wait.
+    A command does not receive callbacks, so there is no ``public_url``; and Ctrl-C must not wait for a drain.
     """
-    silent = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
-    yield silent
+    local = attrs.evolve(settings, server=attrs.evolve(settings.server, public_url="", drain_s=0.0))
+    yield local
     try:
         folder = settings.data_dir.absolute()
     except ConfigError:  # without a data folder there are no slots in it
         return
     for number in range(2, _LAST_SLOT + 1):
         yield attrs.evolve(
-            silent,
+            local,
             store=StoreSettings(url=f"sqlite:///{folder / f'cli-{number}.db'}"),
             assets=attrs.evolve(settings.assets, url=(folder / f"cli-{number}-audio").as_uri()),
         )
 
 
 async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost) -> Gateway:
-    """A gateway on the first store that nobody uses.
+    """Open a gateway on the first store that is not in use.
 
     Raises:
-        ConfigError: all of them are in use, or a setting is wrong.
-        StorageError: a store cannot be opened.
+        ConfigError: All of them are in use, or a setting is wrong.
+        StorageError: A store cannot be opened.
     """
     for slot in slots(settings):
         try:
@@ -74,11 +75,11 @@ async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost)
 async def open_with(
     stack: AsyncExitStack, settings: Settings, host: PluginHost, job_id: str
 ) -> tuple[Gateway, Job]:
-    """A gateway on the store that has a job, and the job.
+    """Open a gateway on the store that has a job, and return both.
 
     Raises:
-        JobNotFoundError: no free store has it.
-        ConfigError: no free store has it, and some are in use; or its store is left to a server.
+        JobNotFoundError: No store has it.
+        ConfigError: No free store has it, and some are in use; or its store is left to a server.
     """
     busy = []
     for slot in existing(settings):
@@ -92,18 +93,22 @@ async def open_with(
             continue
         if job is not None:
             if await _is_left_to_a_server(settings, slot):
-                message = f"{store_path(slot)} has jobs that only a server can finish; start it (musicgate serve) and use --url"
+                message = (
+                    f"{store_path(slot)} has jobs that only a server can finish; "
+                    "start it (musicgate serve) and use --url"
+                )
                 raise ConfigError(message, key="store.url", source=settings.source)
             gateway = await stack.enter_async_context(Gateway.open(slot, plugins=host))
             return gateway, job
     if busy:
-        message = f"{job_id} is in no free store, and another musicgate uses {', '.join(busy)}; ask it: --url http://127.0.0.1:8080"
-        raise ConfigError(message)
+        names = ", ".join(busy)
+        message = f"{job_id} is in no free store, and another musicgate uses {names}"
+        raise ConfigError(f"{message}; if that is a server, use --url http://127.0.0.1:8080")
     raise JobNotFoundError(job_id)
 
 
 async def list_jobs(settings: Settings, limit: int) -> tuple[list[Job], list[Path]]:
-    """The newest jobs, whoever made them and whatever became of them; and the stores that another process uses."""
+    """The newest jobs of all accounts and in any state, and the stores that other processes use."""
     found: dict[str, Job] = {}
     busy = []
     for slot in existing(settings):
@@ -122,17 +127,17 @@ async def list_jobs(settings: Settings, limit: int) -> tuple[list[Job], list[Pat
 
 
 def existing(settings: Settings) -> list[Settings]:
-    """The slots whose store has been made already."""
+    """The slots whose store exists."""
     return [slot for slot in slots(settings) if store_path(slot).is_file()]
 
 
 def is_in_use(error: ConfigError) -> bool:
-    """True if a store could not be opened because another process works on it."""
+    """True if a store could not be opened because another process uses it."""
     return isinstance(error.__cause__, Timeout)
 
 
 async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
-    """True if a run that ends soon, and that nobody can call back, would harm the jobs of this store."""
+    """True if a short run without callbacks would harm the jobs of this store."""
     path = store_path(slot)
     if not path.is_file():
         return False

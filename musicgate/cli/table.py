@@ -1,4 +1,4 @@
-"""Prints lists: columns for people; it knows nothing of what it prints."""
+"""Prints tables for people."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def print_table(head: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> None:
-    """Columns as wide as they need to be; the last one is not padded. Nothing to list is said on standard error."""
+    """Print aligned columns; without rows, print ``empty`` on standard error instead."""
     if not rows:
         say(empty, err=True)
         return

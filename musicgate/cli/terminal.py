@@ -1,7 +1,7 @@
-"""The one way to the screen: control characters are shown, not obeyed, and what an encoding lacks is replaced; nothing else prints.
+"""The only module that prints: escapes control characters and handles the stream's encoding.
 
-Texts of vendors, servers and callers reach this command line: titles, messages, links. One that holds an escape sequence could clear the
-screen, forge a line, or make a link that says one thing and leads to another.
+Titles, messages and links come from vendors, servers and callers. An escape sequence in one could clear the
+screen, forge a line, or make a link that shows one address and leads to another.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import click
 if TYPE_CHECKING:
     from types import TracebackType
 
-#: C0, DEL and C1; marks that turn the direction of writing; separators that end a line; lone surrogates, which no encoding has.
+#: C0, DEL and C1; bidirectional marks; line separators; tags; lone surrogates, which no encoding has.
 _UNSAFE = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\U000e0000-\U000e007f]"
 )
@@ -26,53 +26,53 @@ _LINE_END = "\n"
 
 
 def visible(text: object) -> str:
-    """Foreign text, fit to stand in a line: control characters are shown as escapes, line breaks too."""
+    """Escape control characters and line breaks, so that untrusted text stays within its line."""
     return _UNSAFE.sub(_escape, str(text))
 
 
 def visible_lines(text: object) -> str:
-    """Lines of ours, each with what is unsafe as escapes."""
+    """Escape each line; keep the line breaks."""
     return _LINE_END.join(visible(line) for line in str(text).split(_LINE_END))
 
 
 def printable(text: object, *, err: bool = False) -> str:
-    """Lines as the stream can show them; what its encoding lacks becomes a question mark."""
+    """Escape lines, and replace what the stream's encoding cannot represent by a question mark."""
     encoding = _encoding(err=err)
     return visible_lines(text).encode(encoding, "replace").decode(encoding)
 
 
 def say(text: object, *, err: bool = False) -> None:
-    """Print lines, on standard output or on standard error."""
+    """Print lines on standard output, or on standard error."""
     click.echo(printable(text, err=err), err=err)
 
 
 def print_json(value: object) -> None:
-    """Print one JSON value, readable; a letter that standard output cannot hold is escaped, so that nothing is lost."""
+    """Print one JSON value, indented; as ASCII if the encoding of standard output is narrower."""
     text = json.dumps(value, ensure_ascii=False, indent=2)
     try:
         text.encode(_encoding(err=False))
     except UnicodeEncodeError:
         text = json.dumps(value, indent=2)
-    # Between values JSON has line breaks only; what is unsafe stands in a text, where an escape means the same.
+    # Outside of strings there are no unsafe characters but line breaks; inside, an escape means the same.
     say(_LINE_END.join(_UNSAFE.sub(_json_escape, line) for line in text.split(_LINE_END)))
 
 
 def guard() -> None:
-    """Make tracebacks and log lines of this process go the same way."""
+    """Escape tracebacks and log lines of this process, too."""
     sys.excepthook = _show_traceback
     if logging.lastResort is not None:
         logging.lastResort.setFormatter(LineFormatter("%(message)s"))
 
 
 class LineFormatter(logging.Formatter):
-    """One record is one line, whatever is in it; a traceback keeps its lines."""
+    """Formats a record as one line, whatever it contains; a traceback keeps its lines."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the library's name
-        """The line."""
+        """Escape the message."""
         return visible(super().formatMessage(record))
 
     def formatException(self, ei: object) -> str:  # noqa: N802 - the library's name
-        """The lines of a traceback."""
+        """Escape the traceback."""
         return _traceback(ei[1]) if isinstance(ei, tuple) and isinstance(ei[1], BaseException) else ""
 
 
@@ -84,7 +84,7 @@ def _show_traceback(kind: type[BaseException], error: BaseException, trace: Trac
 
 
 def _traceback(error: BaseException) -> str:
-    """A traceback whose frames keep their lines, while the message of an error stays in one."""
+    """Format a traceback; the message of the exception stays on one line."""
     parts = [
         visible_lines(part)
         if part.startswith((" ", "Traceback", _LINE_END))

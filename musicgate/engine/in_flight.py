@@ -167,24 +167,41 @@ class InFlight:
         call.caller.is_waiting = False
         self._begin(call)
 
-    async def answer(self, call: Call, wait_s: float) -> Job | IdempotencyClaim:
-        """Wait for a call as long as its caller does: for what the vendor says, but only briefly for a slot.
+    async def stored(self, call: Call) -> IdempotencyClaim | None:
+        """Wait until a call's job is stored.
 
         Returns:
-            The job after its call, or as it is when the wait is over; the earlier use of its key, and then nothing was stored.
+            None; or the earlier use of its key, and then nothing was stored.
 
         Raises:
             StorageError: the job could not be stored; ``maybe_stored`` where that is not certain.
             GatewayClosedError: the gateway closed before the job was stored.
         """
+        earlier: IdempotencyClaim | None = None
+        is_stored = False
         try:
             earlier = await asyncio.shield(call.stored)
-            if earlier is not None:
-                return earlier
+            is_stored = earlier is None
+        finally:
+            if not is_stored:
+                self.leave(call)
+        return earlier
+
+    def leave(self, call: Call) -> None:
+        """Note that a call's caller does not wait for its answer, or has got it."""
+        call.caller.is_waiting = False
+        call.answered.set()
+
+    async def answer(self, call: Call, wait_s: float) -> Job:
+        """Wait for a stored call as long as its caller does: for the vendor's answer, but only briefly for a slot.
+
+        Returns:
+            The job after its call, or as it is when the wait is over.
+        """
+        try:
             await self._wait_for_end(call, wait_s)
         finally:
-            call.caller.is_waiting = False
-            call.answered.set()
+            self.leave(call)
         if call.ended.is_set():
             return call.job
         try:

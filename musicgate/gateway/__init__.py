@@ -1,22 +1,22 @@
 """The use cases by their names (accept, send, follow, settle, cancel, recover), and `Gateway`, the facade over them.
 
-It knows the order of things that money depends on, and must not know HTTP servers, command lines, SQL or sockets. Start with `send`.
+It knows the order of things that money depends on, and must not know HTTP servers, command lines, SQL or sockets. Start with `facade` for what
+it can do, with `send` for how it does it.
 """
 
+from musicgate.gateway.blocking import GeneratedMusic, generate
 from musicgate.gateway.compose import store_path
-from musicgate.gateway.facade import (
-    LOCAL_ACCOUNT,
-    Gateway,
-)
-from musicgate.gateway.idempotency import (
-    IdempotencyKey,
-    read_key,
-)
+from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
+from musicgate.gateway.handle import JobHandle
+from musicgate.gateway.idempotency import IdempotencyKey, read_key
 
 __all__ = [
     "LOCAL_ACCOUNT",
     "Gateway",
+    "GeneratedMusic",
     "IdempotencyKey",
+    "JobHandle",
+    "generate",
     "read_key",
     "store_path",
 ]

@@ -1,9 +1,10 @@
-"""From a request that was read to a job that is being sent: quota, plan, job; the order of these steps is the contract's.
+"""Accept a request: quota, plan, job, create call. The order of these steps is part of the contract.
 
-The account's limits come before routing, so that a caller who may not ask learns nothing by asking; nothing is counted for a request that
-is refused after that, but its call.
+Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that is refused
+after that counts as a call, and as nothing else.
 
-What a request takes on the way (its reservation, a slot) is given back by the block that took it, unless its call took it over.
+A request's reservation and its slot are context managers: the block that took them releases them, unless the create call
+took them over.
 """
 
 from __future__ import annotations
@@ -19,16 +20,16 @@ from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
 
 if TYPE_CHECKING:
-    from musicgate.engine import InFlight
+    from musicgate.engine import Call, InFlight
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
-    from musicgate.model import Job, JsonValue, MusicRequest
+    from musicgate.model import JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
 
 
 @attrs.frozen(kw_only=True)
 class Submission:
-    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` tells of the fields."""
+    """A create call as its caller made it; `musicgate.gateway.Gateway.submit` explains the fields."""
 
     request: MusicRequest
     account: str
@@ -42,16 +43,16 @@ class Submission:
 
 async def accept(
     context: GatewayContext, in_flight: InFlight, submission: Submission
-) -> Job | IdempotencyClaim:
-    """Make a job of a request and send it.
+) -> Call | IdempotencyClaim:
+    """Make a job of a request, store it, and begin to send it.
 
     Returns:
-        The job; or the earlier use of its key, and then nothing was counted, stored or sent.
+        The create call, whose job is stored; or the earlier use of its key, and then nothing was counted, stored or sent.
 
     Raises:
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
-        ProviderError: nobody can be asked, for lack of a key, or because too many jobs wait; nothing was stored or sent.
-        StorageError: the job could not be stored; nothing was sent.
+        ProviderError: no provider has a key, or too many jobs wait; nothing was stored or sent.
+        StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
         GatewayClosedError: the gateway closes; nothing was sent.
     """
     account, key = submission.account, submission.idempotency
@@ -64,7 +65,7 @@ async def accept(
                 )
             )
         except LimitReachedError:
-            # Perhaps it was a duplicate of this very call that took the last place: then both get the same.
+            # A duplicate of this call may have taken the last place: then both get the same job.
             duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
             if duplicate is None:
                 raise
@@ -104,14 +105,15 @@ async def accept(
             held=held,
             budget_s=send.create_budget_s(candidates, submission.wait_s),
         )
-    begun = await in_flight.answer(call, submission.wait_s)
-    if isinstance(begun, IdempotencyClaim):
-        reservation.take_back_call()
-    return begun
+    earlier = await in_flight.stored(call)
+    if earlier is None:
+        return call
+    reservation.take_back_call()
+    return earlier
 
 
 def _explained(plan: Plan) -> JsonValue:
-    """Who was considered for a request, and why the others were not; stored with the job, since tomorrow's answer is another one."""
+    """Which providers were considered, and why others were not. Stored with the job: the answer changes with time."""
     return {
         "candidates": [candidate.installed.name for candidate in plan.candidates],
         "excluded": [
@@ -122,10 +124,10 @@ def _explained(plan: Plan) -> JsonValue:
 
 
 def _with_room(context: GatewayContext, candidates: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
-    """The choices at which one more job may wait.
+    """Leave out candidates whose create queue is full.
 
     Raises:
-        ProviderError: there is none.
+        ProviderError: none is left.
     """
     queues = context.create_queues
     with_room = tuple(candidate for candidate in candidates if not queues[candidate.installed.name].is_full)

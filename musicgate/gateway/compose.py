@@ -33,7 +33,7 @@ _TOKEN_BYTES = 24
 async def open_context(
     settings: Settings, host: PluginHost, on_change: Callable[[Job | None, Job], None]
 ) -> AsyncIterator[GatewayContext]:
-    """Open the adapters that the settings name; close them in reverse order.
+    """Open the adapters that the settings name; close them in reverse order at the end.
 
     Raises:
         ConfigError: a setting names something that does not exist, or another process uses the store.
@@ -129,7 +129,7 @@ def planner(
 
 
 def store_path(settings: Settings) -> Path:
-    """The SQLite file of a store URL, its folder made.
+    """The SQLite file of ``store.url``. Makes its folder.
 
     Raises:
         ConfigError: another kind of URL.
@@ -145,7 +145,7 @@ def store_path(settings: Settings) -> Path:
 
 
 def assets_path(settings: Settings) -> Path:
-    """The folder of an assets URL, made.
+    """The folder of ``assets.url``. Makes it.
 
     Raises:
         ConfigError: another kind of URL.

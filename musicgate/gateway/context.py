@@ -1,4 +1,4 @@
-"""What every use case works with: the ports, the providers that can be asked, and the settings; no behaviour of its own."""
+"""What every use case works with: ports, providers and settings. Private to this room."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ class GatewayContext:
     """The ports, providers and settings of an open gateway.
 
     Attributes:
-        validator: the composed request schema.
-        blocks: names of the vendor blocks in it.
-        webhooks: the socket to customers.
-        tell: called with every job version that was stored.
-        admission: the limits of all accounts.
-        announced: rings when there is something new in the outbox.
+        create_queues: by plugin; each hands out slots for create calls.
+        health: the circuit breakers, by plugin.
+        webhooks: the client that posts to customers.
+        on_change: called with every stored job version, and the version before it.
+        quota: the usage of all accounts.
+        outbox_changed: set when there is something new in the outbox.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -72,7 +72,7 @@ class GatewayContext:
         self.outbox_changed.set()
 
     def callback_url(self, job_id: str, token: str) -> str | None:
-        """Where vendors call us about a job; None when they cannot reach us."""
+        """The URL for a vendor's callbacks about a job; None without ``server.public_url``."""
         public_url = self.settings.server.public_url
         return f"{public_url.rstrip('/')}/v1/callbacks/{job_id}/{token}" if public_url else None
 

@@ -10,7 +10,7 @@ from musicgate.model.failure import (
     FailureClass,
     FailureRule,
 )
-from musicgate.model.health import BreakerState, HealthReport
+from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
 from musicgate.model.job import (
     Attempt,
     AttemptOutcome,
@@ -86,6 +86,7 @@ __all__ = [
     "PriceRule",
     "Provider",
     "ProviderSettings",
+    "ProviderStatus",
     "RateWindow",
     "RoutingOptions",
     "Secret",

@@ -7,6 +7,8 @@ from enum import StrEnum
 
 import attrs
 
+from musicgate.model.provider import Provider
+
 
 class BreakerState(StrEnum):
     """The state of a provider's circuit breaker."""
@@ -32,3 +34,19 @@ class HealthReport:
     calls: int = 0
     opens_until: datetime | None = None
     keeps_its_place: bool = True
+
+
+@attrs.frozen(kw_only=True)
+class ProviderStatus:
+    """A provider of an open gateway.
+
+    Attributes:
+        provider: the declaration, with the operator's priority.
+        has_key: False = it can be planned, not called.
+        waiting: number of create calls that wait for a slot.
+    """
+
+    provider: Provider
+    has_key: bool
+    health: HealthReport
+    waiting: int

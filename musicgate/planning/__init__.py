@@ -17,6 +17,7 @@ from musicgate.planning.pricing import (
     why_unpriced,
 )
 from musicgate.planning.routing import (
+    Exclusion,
     find_offer,
     fold_name,
     strip_suffix,
@@ -26,6 +27,7 @@ __all__ = [
     "NANOS_PER_CENT",
     "NANOS_PER_USD",
     "Candidate",
+    "Exclusion",
     "Plan",
     "Planner",
     "expected_usd_nanos",

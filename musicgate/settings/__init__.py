@@ -1,20 +1,23 @@
-"""The operator's settings: one TOML file and the environment into frozen values, once, at start; nothing else reads either.
+"""The operator's settings: one TOML file and the environment, read once at start into frozen values.
 
-Unknown keys are errors that name the key and where it stands.
+Start with `values`, which has every setting as a field. `rules` knows types and ranges, `load` reads the file
+and the environment, `resolve` adds what a plugin declares. No error message shows a value.
 """
 
-from musicgate.settings.convert import NotTextError, decoded
+from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits
-from musicgate.settings.load import PREFIX, load_settings
+from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
 from musicgate.settings.resolve import ResolvedProvider, resolve
-from musicgate.settings.rules import Hidden, Number, Rule, WebAddress, Whole, rule_of
+from musicgate.settings.rules import Hidden, Rule, WebAddress, doc_of, rule_of
 from musicgate.settings.secrets import read_secret
 from musicgate.settings.values import (
+    SECTIONS,
     Account,
     AssetSettings,
     FollowSettings,
     NetworkSettings,
+    ProviderTable,
     RetentionSettings,
     ServerSettings,
     Settings,
@@ -24,8 +27,9 @@ from musicgate.settings.values import (
 from musicgate.settings.webhooks import check_webhooks
 
 __all__ = [
-    "PREFIX",
+    "OTHER_VARIABLES",
     "PROXY_VARIABLES",
+    "SECTIONS",
     "Account",
     "AccountLimits",
     "AssetSettings",
@@ -33,7 +37,7 @@ __all__ = [
     "Hidden",
     "NetworkSettings",
     "NotTextError",
-    "Number",
+    "ProviderTable",
     "ResolvedProvider",
     "RetentionSettings",
     "Rule",
@@ -42,12 +46,13 @@ __all__ = [
     "StoreSettings",
     "WebAddress",
     "WebhookSettings",
-    "Whole",
     "check_webhooks",
     "decoded",
+    "doc_of",
     "keep_declared",
     "load_settings",
     "read_secret",
     "resolve",
     "rule_of",
+    "variable_of",
 ]

@@ -1,7 +1,6 @@
-"""What is kept of the process's environment: the variables that plugins declare and those of proxies; nothing else of it is a setting.
+"""Keeps only those environment variables that plugins declare, and those of proxies.
 
-The environment is full of other programs' secrets. So no copy of it is made, and what a gateway keeps for its life is a dictionary of the
-names that its plugins declare.
+The environment holds other programs' secrets, so it is never copied as a whole.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
     from musicgate.model import Provider
     from musicgate.settings.values import Settings
 
-#: The usual variables of proxies; both cases are usual.
+#: The usual proxy variables; both cases are in use.
 PROXY_VARIABLES = tuple(
     spelling
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
@@ -24,12 +23,14 @@ PROXY_VARIABLES = tuple(
 
 
 class Environment(Mapping[str, str]):
-    """Variables by name, while it is not known yet which ones plugins declare. Only those of proxies are listed."""
+    """Read-through view of the environment, used until plugins have declared their variables.
+
+    Any variable can be looked up, without blanks around it; only those of proxies are listed.
+    """
 
     __slots__ = ("_source",)
 
     def __init__(self, source: Mapping[str, str]) -> None:
-        """Look variables up in ``source``, of which nothing is copied."""
         self._source = source
 
     def __getitem__(self, name: str) -> str:
@@ -42,12 +43,11 @@ class Environment(Mapping[str, str]):
         return sum(1 for _ in self)
 
     def __repr__(self) -> str:
-        """Show nothing."""
         return "Environment(...)"
 
 
 def keep_declared(settings: Settings, providers: Iterable[Provider]) -> Settings:
-    """The settings with those variables only that these providers declare, and those of proxies."""
+    """Drop every environment variable but those that these providers declare, and those of proxies."""
     names = set(PROXY_VARIABLES)
     for provider in providers:
         declared = (provider.key_env, provider.base_url_env, provider.webhook_secret_env)

@@ -1,35 +1,36 @@
-"""What one account may use, as settings; how it is counted is `musicgate.engine.limits`."""
+"""Settings that limit what one account may use; `musicgate.engine` enforces them."""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import attrs
 
-from musicgate.settings.rules import Number, Rule, Whole, rule_of
+from musicgate.settings.rules import Number, Whole, rule_of, setting
 
 
 @attrs.frozen(kw_only=True)
 class AccountLimits:
-    """What one account may do; 0 = no limit."""
+    """What each account may use, and a server without accounts; 0 = no limit."""
 
     SECTION: ClassVar[str] = "limits"
 
-    #: Create calls in any 60 seconds; each one is remembered for that long.
-    requests_per_minute: int = attrs.field(
-        default=0, validator=Whole(at_least=0, at_most=1_000_000, unit="calls")
+    requests_per_minute: int = setting(
+        Whole(at_least=0, at_most=1_000_000, unit="calls"),
+        default=0,
+        doc="Create calls and webhook tests in any 60 seconds. An idempotent replay does not count.",
     )
-    #: Jobs that have not ended.
-    max_open_jobs: int = attrs.field(
-        default=0, validator=Whole(at_least=0, at_most=1_000_000_000, unit="jobs")
+    max_open_jobs: int = setting(
+        Whole(at_least=0, at_most=1_000_000_000, unit="jobs"), default=0, doc="Jobs that have not ended."
     )
-    #: US dollars from midnight to midnight UTC.
-    max_usd_per_day: float = attrs.field(
-        default=0.0, validator=Number(at_least=0, at_most=1_000_000_000, unit="US dollars")
+    max_usd_per_day: float = setting(
+        Number(at_least=0, at_most=1_000_000_000, unit="US dollars"),
+        default=0.0,
+        doc="Daily spend, from midnight UTC: the cost of ended jobs and the expected cost of open ones.",
     )
 
 
-def limit_rule(name: str) -> Rule:
-    """The rule of one limit where it may be left unsaid: in an account's own table."""
-    rule = rule_of(attrs.fields_dict(AccountLimits)[name])
-    return attrs.evolve(rule, or_none=True)
+def override(name: str) -> Any:
+    """A field of an account that overrides one of `AccountLimits`; None = not overridden."""
+    rule = attrs.evolve(rule_of(attrs.fields_dict(AccountLimits)[name]), or_none=True)
+    return setting(rule, default=None, doc=f"Overrides `{name}` of `[limits]`; 0 = no limit.")

@@ -1,6 +1,7 @@
-"""Reads the TOML file and the environment into settings, once, at start; later sources win: defaults, the file, the environment.
+"""Reads settings once, at start. Later sources win: defaults, the TOML file, the environment.
 
-No message shows a value: it may be a key, put under the wrong name. And no error keeps the one that it came from where that one quotes.
+No message shows a value, which may be a key under the wrong name. For the same reason an error is raised
+``from None`` where the original one quotes its input.
 """
 
 from __future__ import annotations
@@ -14,65 +15,52 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from musicgate.errors import ConfigError
-from musicgate.settings.convert import NotTextError, decoded
+from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import Environment
-from musicgate.settings.limits import AccountLimits
 from musicgate.settings.rules import Text, rule_of
-from musicgate.settings.values import (
-    Account,
-    AssetSettings,
-    FollowSettings,
-    NetworkSettings,
-    RetentionSettings,
-    ServerSettings,
-    Settings,
-    StoreSettings,
-    WebhookSettings,
-)
+from musicgate.settings.values import SECTIONS, Account, Settings
 from musicgate.settings.webhooks import check_webhooks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PREFIX = "MUSICGATE_"
-#: Variables with the prefix that are no settings of a section.
-_SPECIAL = frozenset(f"MUSICGATE_{name}" for name in ("CONFIG", "DATA_DIR", "URL", "API_KEY", "TRACEBACK"))
+_PREFIX = "MUSICGATE_"
+#: Variables with the prefix that are not keys of a section, with their sentences for the documentation.
+OTHER_VARIABLES: Mapping[str, str] = {
+    "MUSICGATE_CONFIG": "The settings file.",
+    "MUSICGATE_DATA_DIR": "The data folder, instead of the system's usual one. Required for commands that "
+    "keep jobs if the user has no home folder, as in many containers.",
+    "MUSICGATE_URL": "Command line only: the server to use, like `--url`.",
+    "MUSICGATE_API_KEY": "Command line only: the key for that server, like `--key`.",
+    "MUSICGATE_TRACEBACK": "Command line only: any value shows tracebacks, like `--debug`.",
+}
 _DEFAULT_FILE = "musicgate.toml"
 
-#: What Kubernetes puts into every container for a Service whose name begins with "musicgate": not ours, and no mistake.
+#: Kubernetes sets these in every container for a Service whose name begins with "musicgate".
 #: Source: kubernetes.io/docs/concepts/services-networking/service, "Environment variables", read 2026-11-28.
 _SERVICE = re.compile(
     r"MUSICGATE_(?:[A-Z0-9]+_)*?"
     r"(?:SERVICE_HOST|SERVICE_PORT(?:_[A-Z0-9]+)*|PORT_[0-9]+_(?:TCP|UDP|SCTP)(?:_(?:PROTO|PORT|ADDR))?)"
 )
-#: ``MUSICGATE_PORT`` looks like a setting with a slip; only an address in it tells that it is none.
+#: ``MUSICGATE_PORT`` may also be a misspelt setting; it is a Service's only if it holds such an address.
 _SERVICE_PORT = re.compile(r"MUSICGATE_(?:[A-Z0-9]+_)*?PORT")
 _SERVICE_ADDRESS = re.compile(r"(?:tcp|udp|sctp)://\S+")
 
-_SECTIONS: dict[str, type[Any]] = {
-    kind.SECTION: kind
-    for kind in (
-        ServerSettings,
-        StoreSettings,
-        AssetSettings,
-        NetworkSettings,
-        FollowSettings,
-        RetentionSettings,
-        AccountLimits,
-        WebhookSettings,
-    )
-}
+
+def variable_of(section: str, key: str) -> str:
+    """The environment variable of a setting: ``MUSICGATE_<SECTION>__<KEY>``."""
+    return f"{_PREFIX}{section}__{key}".upper()
 
 
 def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
     """Read the file and the environment.
 
     Args:
-        path: the file; None = ``MUSICGATE_CONFIG``, else ``musicgate.toml`` in the current folder where it exists.
-        environ: the environment; None = the process's own.
+        path: The file; None = ``MUSICGATE_CONFIG``, else ``musicgate.toml`` in the current folder if any.
+        environ: The environment; None = that of the process.
 
     Raises:
-        ConfigError: the file is missing or broken, a key is unknown, or a value has the wrong type, range or form.
+        ConfigError: The file cannot be read, a key is unknown, or a value has the wrong type, range or form.
     """
     environ = os.environ if environ is None else environ
     chosen = path or _path(environ, "MUSICGATE_CONFIG")
@@ -82,15 +70,15 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     tables = _read_file(chosen) if chosen else {}
     variables = _overlay_environment(tables, environ, source)
     for name in tables:
-        if name not in {*_SECTIONS, "accounts", "providers"}:
+        if name not in {*SECTIONS, "accounts", "providers"}:
             raise ConfigError("no such section", key=name, source=source)
-    read = {
+    sections = {
         name: kind(**_values(kind, name, tables[name], source, variables))
-        for name, kind in _SECTIONS.items()
+        for name, kind in SECTIONS.items()
         if name in tables
     }
     settings = Settings(
-        **read,
+        **sections,
         data_dir=_path(environ, "MUSICGATE_DATA_DIR"),
         accounts=_accounts(tables.get("accounts", []), source),
         providers=_provider_tables(tables.get("providers", {}), source),
@@ -103,7 +91,6 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
 
 
 def _path(environ: Mapping[str, str], variable: str) -> Path | None:
-    """The path in a variable; None where it is empty or not set."""
     text: str = Text().read(environ.get(variable, ""), key=variable)
     return Path(text) if text else None
 
@@ -111,18 +98,17 @@ def _path(environ: Mapping[str, str], variable: str) -> Path | None:
 def _read_file(path: Path) -> dict[str, Any]:
     source = str(path)
     try:
-        text = decoded(path.read_bytes())
-        return tomllib.loads(text)
+        return tomllib.loads(decoded(path.read_bytes()))
     except OSError as exc:
         raise ConfigError(f"cannot be read: {exc.strerror}", source=source) from exc
     except NotTextError as exc:
         raise ConfigError(f"is not TOML: {exc}", source=source) from None
     except (ValueError, RecursionError) as exc:
-        raise ConfigError(f"is not TOML{_place(exc)}", source=source) from None
+        raise ConfigError(f"is not TOML{_position(exc)}", source=source) from None
 
 
-def _place(error: Exception) -> str:
-    """Where the parser stopped. Its own sentence may quote what stands there."""
+def _position(error: Exception) -> str:
+    """Where the parser stopped; the rest of its message may quote the file."""
     found = re.search(r"\((at (?:line \d+, column \d+|end of document))\)$", str(error))
     return f" {found[1]}" if found else ""
 
@@ -130,17 +116,19 @@ def _place(error: Exception) -> str:
 def _overlay_environment(
     tables: dict[str, Any], environ: Mapping[str, str], source: str | None
 ) -> dict[str, str]:
-    """Put ``MUSICGATE_SECTION__KEY`` values over the file's; a plugin's own settings have one ``__`` more.
+    """Put values of ``MUSICGATE_<SECTION>__<KEY>`` over those of the file.
+
+    A provider's variables have one more part: ``MUSICGATE_PROVIDERS__<PLUGIN>__<KEY>``.
 
     Returns:
-        dotted name -> variable, of what was put there.
+        Dotted name -> variable, for every value that was put there.
     """
     variables: dict[str, str] = {}
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable in _SPECIAL or _is_of_a_service(variable, environ):
+        if not variable.startswith(_PREFIX) or variable in OTHER_VARIABLES or _is_service(variable, environ):
             continue
-        section, *keys = variable.removeprefix(PREFIX).lower().split("__")
-        known = section in _SECTIONS and len(keys) == 1
+        section, *keys = variable.removeprefix(_PREFIX).lower().split("__")
+        known = section in SECTIONS and len(keys) == 1
         if not known and not (section == "providers" and len(keys) == 2):
             raise ConfigError("no such setting; the form is MUSICGATE_<SECTION>__<KEY>", source=variable)
         table = tables.setdefault(section, {})
@@ -153,7 +141,7 @@ def _overlay_environment(
     return variables
 
 
-def _is_of_a_service(variable: str, environ: Mapping[str, str]) -> bool:
+def _is_service(variable: str, environ: Mapping[str, str]) -> bool:
     if _SERVICE.fullmatch(variable):
         return True
     has_address = _SERVICE_ADDRESS.fullmatch(environ[variable].strip()) is not None
@@ -163,18 +151,19 @@ def _is_of_a_service(variable: str, environ: Mapping[str, str]) -> bool:
 def _values(
     kind: type[Any], name: str, table: object, source: str | None, variables: Mapping[str, str]
 ) -> dict[str, Any]:
-    """The values of a section or an account, each held to the rule of its field."""
+    """Read the values of a section or an account, each by the rule of its field."""
     if not isinstance(table, dict):
         raise ConfigError("must be a table", key=name, source=source)
     fields = attrs.fields_dict(kind)
-    read = {}
+    values = {}
     for key, value in table.items():
-        where = f"{name}.{key}"
-        at = variables.get(where, source)
+        dotted = f"{name}.{key}"
+        origin = variables.get(dotted, source)
         if key not in fields:
-            raise ConfigError(f"no such setting; there are {', '.join(fields)}", key=where, source=at)
-        read[key] = rule_of(fields[key]).read(value, key=where, source=at)
-    return read
+            known = ", ".join(fields)
+            raise ConfigError(f"no such setting; there are {known}", key=dotted, source=origin)
+        values[key] = rule_of(fields[key]).read(value, key=dotted, source=origin)
+    return values
 
 
 def _accounts(tables: object, source: str | None) -> tuple[Account, ...]:
@@ -182,11 +171,11 @@ def _accounts(tables: object, source: str | None) -> tuple[Account, ...]:
         raise ConfigError("must be a list of tables: [[accounts]]", key="accounts", source=source)
     accounts = []
     for index, table in enumerate(tables):
-        where = f"accounts[{index}]"
-        read = _values(Account, where, table, source, {})
-        if not read.get("name") or bool(read.get("key")) == bool(read.get("key_hash")):
-            raise ConfigError("needs a name, and either key or key_hash", key=where, source=source)
-        accounts.append(Account(**read))
+        name = f"accounts[{index}]"
+        values = _values(Account, name, table, source, {})
+        if not values.get("name") or bool(values.get("key")) == bool(values.get("key_hash")):
+            raise ConfigError("needs a name, and either key or key_hash", key=name, source=source)
+        accounts.append(Account(**values))
     return tuple(accounts)
 
 

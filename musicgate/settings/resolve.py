@@ -1,25 +1,16 @@
-"""What the operator said of one provider: file, environment and the plugin's own defaults together."""
+"""Combines file, environment and the plugin's declaration into the settings of one provider."""
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from musicgate.errors import ConfigError
-from musicgate.model import (
-    Provider,
-    ProviderSettings,
-    RateWindow,
-    Secret,
-)
-from musicgate.settings.convert import by_schema, is_finite
-from musicgate.settings.rules import (
-    Hidden,
-    Switch,
-    WebAddress,
-    Whole,
-)
+from musicgate.model import Provider, ProviderSettings, RateWindow, Secret
+from musicgate.settings.rules import Number, Switch, Whole, rule_of
+from musicgate.settings.values import ProviderTable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,23 +18,12 @@ if TYPE_CHECKING:
     from musicgate.settings.rules import Rule
     from musicgate.settings.values import Settings
 
-#: A shorter key is a mistake, and cannot be told from other text where it has to be masked.
-MIN_KEY_CHARS = 8
-#: Keys that every ``[providers.<plugin>]`` table may have, with their rules; the rest is the plugin's own.
-_PROVIDER_KEYS: dict[str, Rule] = {
-    "api_key": Hidden(is_word=True, min_chars=MIN_KEY_CHARS),
-    "base_url": WebAddress(),
-    "webhook_secret": Hidden(),
-    "priority": Whole(at_least=-1_000_000, at_most=1_000_000),
-    "enabled": Switch(),
-    "max_parallel_creates": Whole(at_least=1, at_most=100_000),
-    "create_window_calls": Whole(at_least=0, at_most=1_000_000),
-}
+_BY_SCHEMA_TYPE: Mapping[object, Rule] = {"integer": Whole(), "number": Number(), "boolean": Switch()}
 
 
 @attrs.frozen(kw_only=True)
 class ResolvedProvider:
-    """What the operator said of one provider, complete. ``key`` is None where none is set."""
+    """Settings of one provider, complete. ``key`` is None if none is set."""
 
     provider: Provider
     settings: ProviderSettings
@@ -52,66 +32,80 @@ class ResolvedProvider:
 
 
 def resolve(settings: Settings, provider: Provider) -> ResolvedProvider:
-    """What the operator said of a provider: file, environment and defaults together. The plugin's options are not validated here.
+    """Combine a provider's settings. The plugin's own options are not checked against its schema here.
 
     Raises:
-        ConfigError: a value has the wrong type, range or form.
+        ConfigError: A value has the wrong type, range or form, or a key is unknown.
     """
-    table = dict(settings.providers.get(provider.plugin, {}))
-    common = _common(settings, provider, table)
-    declared = provider.settings_schema.get("properties", {})
-    properties: Mapping[str, Any] = declared if isinstance(declared, dict) else {}
-    defaults = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    common, own = _split(settings, provider)
     return ResolvedProvider(
         provider=attrs.evolve(
             provider,
-            priority=common.get("priority", provider.priority),
-            max_parallel_creates=common.get("max_parallel_creates", provider.max_parallel_creates),
-            create_window=_window(provider.create_window, common.get("create_window_calls")),
+            priority=provider.priority if common.priority is None else common.priority,
+            # 0 is not allowed: `or` falls back for None only.
+            max_parallel_creates=common.max_parallel_creates or provider.max_parallel_creates,
+            create_window=_window(provider.create_window, common.create_window_calls),
         ),
         settings=ProviderSettings(
-            base_url=(common.get("base_url") or provider.base_url).rstrip("/"),
-            options={**defaults, **_own(settings, provider.plugin, properties, table)},
-            webhook_secret=common.get("webhook_secret"),
+            base_url=(common.base_url or provider.base_url).rstrip("/"),
+            options=own,
+            webhook_secret=common.webhook_secret,
         ),
-        key=common.get("api_key"),
-        enabled=common.get("enabled", True),
+        key=common.api_key,
+        enabled=common.enabled,
     )
 
 
-def _common(settings: Settings, provider: Provider, table: dict[str, Any]) -> dict[str, Any]:
-    """What was said of the keys that every provider has, taken out of its table; the vendor's own variables beat the table."""
+def _split(settings: Settings, provider: Provider) -> tuple[ProviderTable, dict[str, Any]]:
+    """The common settings of a provider, and the plugin's own. Vendor variables override the table."""
+    fields = attrs.fields_dict(ProviderTable)
+    given: dict[str, tuple[Any, str | None]] = {
+        name: (value, settings.source_of(f"providers.{provider.plugin}.{name}"))
+        for name, value in settings.providers.get(provider.plugin, {}).items()
+    }
     variables = {
         "api_key": provider.key_env,
         "base_url": provider.base_url_env,
         "webhook_secret": provider.webhook_secret_env,
     }
-    read = {}
-    for name, rule in _PROVIDER_KEYS.items():
-        key = f"providers.{provider.plugin}.{name}"
-        variable = variables.get(name)
+    for name, variable in variables.items():
         text = settings.environ.get(variable, "").strip() if variable else ""
-        said = table.pop(name, None)
         if text:
-            read[name] = rule.read(text, key=key, source=variable)
-        elif said is not None:
-            read[name] = rule.read(said, key=key, source=settings.source_of(key))
-    return read
+            given[name] = (text, variable)
+    properties: Any = provider.settings_schema.get("properties", {})
+    properties = properties if isinstance(properties, dict) else {}
+    common = {}
+    own = {name: schema["default"] for name, schema in properties.items() if "default" in schema}
+    for name, (value, source) in given.items():
+        key = f"providers.{provider.plugin}.{name}"
+        if name in fields:
+            common[name] = rule_of(fields[name]).read(value, key=key, source=source)
+        elif name not in properties:
+            raise ConfigError("no such setting of this plugin", key=key, source=source)
+        elif not _is_finite(value):
+            raise ConfigError("must be a finite number", key=key, source=source)
+        else:
+            own[name] = _typed(properties[name], value)
+    return ProviderTable(**common), own
 
 
-def _own(
-    settings: Settings, plugin: str, properties: Mapping[str, Any], table: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The plugin's own settings, of the types that their schema names."""
-    typed = {}
-    for name, value in table.items():
-        key = f"providers.{plugin}.{name}"
-        if name not in properties:
-            raise ConfigError("no such setting of this plugin", key=key, source=settings.source_of(key))
-        if not is_finite(value):
-            raise ConfigError("must be a finite number", key=key, source=settings.source_of(key))
-        typed[name] = by_schema(properties[name], value)
-    return typed
+def _typed(schema: Mapping[str, Any], value: object) -> object:
+    """Convert text to the type in the plugin's schema; what cannot be converted is left to the schema."""
+    text = value.strip() if isinstance(value, str) else value
+    rule = _BY_SCHEMA_TYPE.get(schema["type"]) if isinstance(schema.get("type"), str) else None
+    try:
+        return rule.read(text, key="") if rule and isinstance(text, str) else text
+    except ConfigError:
+        return text
+
+
+def _is_finite(value: object) -> bool:
+    """False if a value contains NaN or infinity, which JSON Schema accepts although JSON has neither."""
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(_is_finite(item) for item in value.values())
+    return all(_is_finite(item) for item in value) if isinstance(value, list) else True
 
 
 def _window(declared: RateWindow | None, calls: int | None) -> RateWindow | None:

@@ -1,14 +1,16 @@
-"""What one setting may be: its type, range, unit and form. Every complaint names the setting and its source, never its value.
+"""Types, ranges, units and forms of settings, and the conversion of text to them.
 
-A rule is an attrs validator, so that values made in code are held to it as well, and reads what a file or the environment says.
+A rule is an attrs validator, so values made in code are checked too. Error messages name the setting and its
+source, never its value.
 """
 
 from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import attrs
@@ -16,7 +18,9 @@ import attrs
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
 
-_WORDS = {
+_Value = TypeVar("_Value")
+
+_BOOLEANS = {
     "true": True,
     "1": True,
     "yes": True,
@@ -26,9 +30,10 @@ _WORDS = {
     "no": False,
     "off": False,
 }
-#: C0, DEL and C1: they end lines and headers, and steer terminals. A lone surrogate is a byte that was not UTF-8.
+#: C0, DEL and C1 end lines and headers, and steer terminals. A lone surrogate is a byte that was not UTF-8.
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _KEY_HASH = re.compile(r"sha256:[0-9A-Fa-f]{64}")
+_DOC = "doc"
 
 
 @attrs.frozen(kw_only=True)
@@ -36,44 +41,49 @@ class Rule:
     """What a setting may be.
 
     Attributes:
-        or_none: None is allowed: not said.
+        or_none: None is allowed and means "not set".
     """
 
     or_none: bool = False
 
     def __call__(self, instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-        """Validate a field of an attrs class, whose ``SECTION`` is the first part of the setting's name."""
+        """Validate a field of an attrs class, whose ``SECTION`` is the first part of the key."""
         section = getattr(instance, "SECTION", "")
         self.check(value, key=f"{section}.{attribute.name}" if section else attribute.name)
 
+    @property
+    def description(self) -> str:
+        """Type, range and unit, for the documentation."""
+        raise NotImplementedError
+
     def read(self, value: object, *, key: str, source: str | None = None) -> Any:
-        """The value that a file or the environment means, checked.
+        """Convert and check a value of a file or the environment.
 
         Raises:
-            ConfigError: it has another type, range or form.
+            ConfigError: Wrong type, range or form.
         """
-        meant = self._meant(value.strip() if isinstance(value, str) else value)
-        self.check(meant, key=key, source=source)
-        return meant
-
-    def _meant(self, value: object) -> object:
-        """Text as the type that it stands for; anything else as it is."""
-        return value
+        parsed = self._parse(value.strip() if isinstance(value, str) else value)
+        self.check(parsed, key=key, source=source)
+        return parsed
 
     def check(self, value: object, *, key: str, source: str | None = None) -> None:
-        """Return if the value is allowed.
+        """Check a converted value.
 
         Raises:
-            ConfigError: it is not.
+            ConfigError: The value is not allowed.
         """
         if value is None and self.or_none:
             return
-        complaint = self._complaint(value)
-        if complaint:
-            raise ConfigError(complaint, key=key, source=source)
+        problem = self._problem(value)
+        if problem:
+            raise ConfigError(problem, key=key, source=source)
 
-    def _complaint(self, value: Any) -> str:
-        """What is wrong with a value, without the value; "" = nothing."""
+    def _parse(self, value: object) -> object:
+        """Convert text to the rule's type; return what cannot be converted unchanged, for `_problem`."""
+        return value
+
+    def _problem(self, value: Any) -> str:
+        """What is wrong with a value, without quoting it; "" = nothing."""
         raise NotImplementedError
 
 
@@ -81,10 +91,15 @@ class Rule:
 class Switch(Rule):
     """True or false."""
 
-    def _meant(self, value: object) -> object:
-        return _WORDS.get(value.lower(), value) if isinstance(value, str) else value
+    @property
+    def description(self) -> str:
+        """Type, for the documentation."""
+        return "boolean"
 
-    def _complaint(self, value: Any) -> str:
+    def _parse(self, value: object) -> object:
+        return _BOOLEANS.get(value.lower(), value) if isinstance(value, str) else value
+
+    def _problem(self, value: Any) -> str:
         return "" if isinstance(value, bool) else "must be true or false"
 
 
@@ -93,8 +108,9 @@ class Number(Rule):
     """A finite number in a range.
 
     Attributes:
-        at_least, at_most: the range; ``more_than`` is a lower bound that is not part of it.
-        unit: what is counted, in the plural.
+        at_least, at_most: The range, both ends included.
+        more_than: A lower end that is not included.
+        unit: What is counted, in the plural.
     """
 
     at_least: float = -math.inf
@@ -102,37 +118,40 @@ class Number(Rule):
     more_than: float | None = None
     unit: str = ""
 
-    def _meant(self, value: object) -> object:
+    @property
+    def description(self) -> str:
+        """Type, range and unit, for the documentation."""
+        return f"{self._noun}, {self._range}"
+
+    def _parse(self, value: object) -> object:
         try:
             return float(value) if isinstance(value, str | int) and not isinstance(value, bool) else value
         except (ValueError, OverflowError):
             return value
 
-    def _complaint(self, value: Any) -> str:
+    def _problem(self, value: Any) -> str:
         if not self._is_number(value):
-            return f"must be {self._kind}"
+            return f"must be a {self._noun}"
+        if not math.isfinite(value) and math.isinf(self.at_most):
+            return "must be a finite number"
         is_above = self.more_than is None or value > self.more_than
-        if is_above and self.at_least <= value <= self.at_most and math.isfinite(value):
-            return ""
-        return f"must be {self.range_text}"
+        return "" if is_above and self.at_least <= value <= self.at_most else f"must be {self._range}"
 
     @property
-    def range_text(self) -> str:
-        """The range in words: ``0 to 600 seconds``."""
-        unit = f" {self.unit}" if self.unit else ""
-        has_end = self.at_most < math.inf
+    def _range(self) -> str:
+        """The range and unit as text: ``0 to 600 seconds``."""
         if self.more_than is not None:
-            end = f", and at most {self.at_most:.15g}" if has_end else ""
-            return f"more than {self.more_than:.15g}{end}{unit}"
-        if self.at_least == -math.inf:
-            return "a finite number"
-        if has_end:
-            return f"{self.at_least:.15g} to {self.at_most:.15g}{unit}"
-        return f"a number from {self.at_least:.15g}{unit} on"
+            text = f"more than {self.more_than:.15g}"
+            text += f" and at most {self.at_most:.15g}" if self.at_most < math.inf else ""
+        elif self.at_most < math.inf:
+            text = f"{self.at_least:.15g} to {self.at_most:.15g}"
+        else:
+            text = f"at least {self.at_least:.15g}"
+        return f"{text} {self.unit}".rstrip()
 
     @property
-    def _kind(self) -> str:
-        return "a number"
+    def _noun(self) -> str:
+        return "number"
 
     def _is_number(self, value: object) -> bool:
         return isinstance(value, int | float) and not isinstance(value, bool)
@@ -142,15 +161,15 @@ class Number(Rule):
 class Whole(Number):
     """A whole number in a range."""
 
-    def _meant(self, value: object) -> object:
+    def _parse(self, value: object) -> object:
         try:
             return int(value) if isinstance(value, str) else value
         except ValueError:
             return value
 
     @property
-    def _kind(self) -> str:
-        return "a whole number"
+    def _noun(self) -> str:
+        return "whole number"
 
     def _is_number(self, value: object) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
@@ -160,7 +179,12 @@ class Whole(Number):
 class Text(Rule):
     """Text without control characters."""
 
-    def _complaint(self, value: Any) -> str:
+    @property
+    def description(self) -> str:
+        """Type, for the documentation."""
+        return "text"
+
+    def _problem(self, value: Any) -> str:
         if not isinstance(value, str):
             return "must be text"
         return "must have no control characters and no line breaks" if _CONTROL.search(value) else ""
@@ -168,12 +192,20 @@ class Text(Rule):
 
 @attrs.frozen(kw_only=True)
 class WebAddress(Text):
-    """An http or https address of a server, or ""; it carries no credentials, which would end up in links and messages."""
+    """An http or https address of a server, or "".
 
-    def _complaint(self, value: Any) -> str:
-        said = super()._complaint(value)
-        if said or not value:
-            return said
+    Credentials are refused: they would end up in links and logs.
+    """
+
+    @property
+    def description(self) -> str:
+        """Type, for the documentation."""
+        return "http or https address"
+
+    def _problem(self, value: Any) -> str:
+        problem = super()._problem(value)
+        if problem or not value:
+            return problem
         try:
             parts = urlsplit(value)
             is_address = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -190,20 +222,25 @@ class WebAddress(Text):
 class KeyHash(Text):
     """The hash of an account's key, or ""."""
 
-    def _complaint(self, value: Any) -> str:
-        said = super()._complaint(value)
-        if said or not value or _KEY_HASH.fullmatch(value):
-            return said
+    @property
+    def description(self) -> str:
+        """Form, for the documentation."""
+        return "`sha256:` and 64 hex digits"
+
+    def _problem(self, value: Any) -> str:
+        problem = super()._problem(value)
+        if problem or not value or _KEY_HASH.fullmatch(value):
+            return problem
         return "must have the form sha256:<hex>, with 64 hex digits"
 
 
 @attrs.frozen(kw_only=True)
 class Hidden(Rule):
-    """A key or secret that fits into a header; it is kept as a `Secret`, and empty text is None.
+    """A key or secret that fits into an HTTP header, kept as a `Secret`; empty text is None.
 
     Attributes:
-        min_chars: a shorter one is a mistake, and could not be told from other text where it has to be masked.
-        is_word: it has no blanks.
+        min_chars: A shorter one is a mistake, and could not be masked without masking other text.
+        is_word: It has no blanks.
     """
 
     or_none: bool = True
@@ -211,10 +248,16 @@ class Hidden(Rule):
     max_chars: int = 4096
     is_word: bool = False
 
-    def _meant(self, value: object) -> object:
+    @property
+    def description(self) -> str:
+        """Type and length, for the documentation."""
+        blanks = " without blanks" if self.is_word else ""
+        return f"secret, {self.min_chars} to {self.max_chars} Latin-1 characters{blanks}"
+
+    def _parse(self, value: object) -> object:
         return (Secret(value) if value else None) if isinstance(value, str) else value
 
-    def _complaint(self, value: Any) -> str:
+    def _problem(self, value: Any) -> str:
         if not isinstance(value, Secret):
             return "must be text"
         text = value.reveal()
@@ -235,7 +278,12 @@ class Moment(Rule):
 
     or_none: bool = True
 
-    def _meant(self, value: object) -> object:
+    @property
+    def description(self) -> str:
+        """Type, for the documentation."""
+        return "date-time with its offset"
+
+    def _parse(self, value: object) -> object:
         if not isinstance(value, str):
             return value
         try:
@@ -243,10 +291,25 @@ class Moment(Rule):
         except ValueError:
             return value
 
-    def _complaint(self, value: Any) -> str:
+    def _problem(self, value: Any) -> str:
         if not isinstance(value, datetime):
             return "must be an ISO 8601 time with its offset, such as 2027-01-01T00:00:00Z"
         return "must have its offset from UTC at the end, such as Z or +01:00" if value.tzinfo is None else ""
+
+
+def setting(rule: Rule, *, default: _Value, doc: str) -> _Value:
+    """An attrs field that is a setting; ``doc`` is its text in docs/settings.md.
+
+    Text is masked in ``repr``: even an address may hold a credential.
+    """
+    shown = _masked if isinstance(rule, Text) else True
+    field: Any = attrs.field(default=default, validator=rule, metadata=documented(doc), repr=shown)
+    return field  # type: ignore[no-any-return]  # like attrs.field, it returns what the class body annotates
+
+
+def documented(doc: str) -> Mapping[str, str]:
+    """Metadata of a setting that needs `attrs.field` itself: a required one, or one with a converter."""
+    return {_DOC: doc}
 
 
 def rule_of(attribute: attrs.Attribute[Any]) -> Rule:
@@ -256,6 +319,10 @@ def rule_of(attribute: attrs.Attribute[Any]) -> Rule:
     return attribute.validator
 
 
-def masked(value: object) -> str:
-    """How a setting's text shows in ``repr``: whether it is set."""
+def doc_of(attribute: attrs.Attribute[Any]) -> str:
+    """The documentation of a setting's field, as Markdown."""
+    return str(attribute.metadata[_DOC])
+
+
+def _masked(value: object) -> str:
     return "'...'" if value else "''"

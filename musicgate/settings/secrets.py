@@ -1,4 +1,4 @@
-"""Reads the signing secrets of webhooks; what is signed with them is `musicgate.webhooks`."""
+"""Checks the form of webhook signing secrets; `musicgate.webhooks` signs with them."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ import binascii
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
 
-#: The specification: at least 192 bits, at most 512.
+#: Standard Webhooks specification: at least 192 bits, at most 512.
 _MIN_BYTES, _MAX_BYTES = 24, 64
 _PREFIX = "whsec_"
 
 
 def read_secret(text: str, *, key: str, source: str | None = None) -> Secret:
-    """A signing secret as it stands in a setting, checked. The complaint never shows it.
+    """Read a signing secret; error messages do not show it.
 
     Raises:
-        ConfigError: it is not ``whsec_`` and the base64 form of 24 to 64 bytes.
+        ConfigError: It is not ``whsec_`` and the base64 form of 24 to 64 bytes.
     """
     encoded = text.strip()
     try:
-        # The library passes over characters that are not base64, so it would sign with something else than was meant.
+        # Without `validate`, base64 skips foreign characters, so a typo would sign with another secret.
         size = len(base64.b64decode(_padded(encoded.removeprefix(_PREFIX)), validate=True))
     except (ValueError, binascii.Error):
         size = 0

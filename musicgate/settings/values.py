@@ -1,7 +1,6 @@
-"""Everything that the operator can say, as frozen values with their defaults and rules; nothing is read here.
+"""Every setting, as a field with its rule, its default and its text in docs/settings.md.
 
-A value is held to its rule however it came about: from the file, from the environment, or made in code. ``repr`` shows no text that could
-be a credential, addresses included.
+A new setting is one field: file key, environment variable, validation and documentation follow from it.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import platformdirs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
-from musicgate.settings.limits import AccountLimits, limit_rule
+from musicgate.settings.limits import AccountLimits, override
 from musicgate.settings.rules import (
     Hidden,
     KeyHash,
@@ -26,14 +25,18 @@ from musicgate.settings.rules import (
     Text,
     WebAddress,
     Whole,
-    masked,
+    documented,
+    setting,
 )
 from musicgate.settings.webhooks import SigningSecret
 
 _NO_LIMITS = AccountLimits()
 _YEAR_S = 31_536_000
-#: Longest key that the server takes.
+_TIB = 2**40
+#: The server refuses a longer key in a request's header.
 _MAX_KEY_CHARS = 512
+#: A shorter key is a mistake, and could not be masked without masking other text.
+_MIN_PROVIDER_KEY_CHARS = 8
 
 
 def _moment(value: str | datetime | None) -> datetime | None:
@@ -43,171 +46,344 @@ def _moment(value: str | datetime | None) -> datetime | None:
 
 @attrs.frozen(kw_only=True)
 class ServerSettings:
-    """``[server]``. ``create_wait_s``: how long a create call waits for a blocking vendor before it answers ``in_progress``."""
+    """The HTTP server: where it listens, and what one request, connection or account may occupy."""
 
     SECTION: ClassVar[str] = "server"
 
-    host: str = attrs.field(default="127.0.0.1", validator=Text(), repr=masked)
-    port: int = attrs.field(default=8080, validator=Whole(at_least=0, at_most=65_535))
-    #: Where vendors and callers reach this server from outside, without a trailing slash; "" = they cannot.
-    public_url: str = attrs.field(default="", validator=WebAddress(), repr=masked)
-    create_wait_s: float = attrs.field(default=2.0, validator=Number(at_least=0, at_most=60, unit="seconds"))
-    #: How long calls to vendors that are being made when the gateway stops may take to end.
-    drain_s: float = attrs.field(default=10.0, validator=Number(at_least=0, at_most=600, unit="seconds"))
-    #: Largest request body that is read.
-    max_body_bytes: int = attrs.field(
-        default=1_048_576, validator=Whole(at_least=1, at_most=2**40, unit="bytes")
+    host: str = setting(
+        Text(),
+        default="127.0.0.1",
+        doc="Address to listen on. Any but a loopback address needs `[[accounts]]`.",
     )
-    #: Seconds for the headers of a request, and for the first byte of a new connection.
-    headers_timeout_s: float = attrs.field(
-        default=20.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    port: int = setting(
+        Whole(at_least=0, at_most=65_535), default=8080, doc="Port to listen on; 0 = any free one."
     )
-    #: Seconds for the body of a request.
-    body_timeout_s: float = attrs.field(
-        default=30.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    public_url: str = setting(
+        WebAddress(),
+        default="",
+        doc=(
+            "Address at which vendors and callers reach this server. "
+            "Empty: vendors cannot call back, and jobs are polled."
+        ),
     )
-    #: Seconds that a connection may stay open between two requests.
-    idle_timeout_s: float = attrs.field(
-        default=75.0, validator=Number(more_than=0, at_most=3600, unit="seconds")
+    drain_s: float = setting(
+        Number(at_least=0, at_most=600, unit="seconds"),
+        default=10.0,
+        doc=(
+            "How long calls to vendors that are in flight may take to end when the gateway stops. "
+            "A call that is cut off counts as unknown."
+        ),
     )
-    #: Open connections; fewer where the process may not have as many descriptors.
-    max_connections: int = attrs.field(default=2000, validator=Whole(at_least=1, at_most=1_000_000))
-    #: Requests of one account that are in progress at a time; each occupies a connection.
-    max_requests_per_account: int = attrs.field(default=500, validator=Whole(at_least=1, at_most=1_000_000))
-    #: Open event streams, in all and of one account.
-    max_event_streams: int = attrs.field(default=1000, validator=Whole(at_least=1, at_most=1_000_000))
-    max_event_streams_per_account: int = attrs.field(
-        default=250, validator=Whole(at_least=1, at_most=1_000_000)
+    create_wait_s: float = setting(
+        Number(at_least=0, at_most=60, unit="seconds"),
+        default=2.0,
+        doc=(
+            "How long a create call waits for a vendor whose call lasts as long as the song, "
+            "before it answers `in_progress`."
+        ),
     )
-    #: Requests that wait because of ``Prefer: wait``, in all and of one account.
-    max_waiting_requests: int = attrs.field(default=1000, validator=Whole(at_least=1, at_most=1_000_000))
-    max_waiting_requests_per_account: int = attrs.field(
-        default=250, validator=Whole(at_least=1, at_most=1_000_000)
+    max_body_bytes: int = setting(
+        Whole(at_least=1, at_most=_TIB, unit="bytes"),
+        default=1_048_576,
+        doc="Largest request body, also after decompression; a larger one is a 413.",
     )
-    #: Refuse models whose price is not known.
-    pricing_required: bool = attrs.field(default=False, validator=Switch())
+    headers_timeout_s: float = setting(
+        Number(more_than=0, at_most=3600, unit="seconds"),
+        default=20.0,
+        doc=(
+            "Time for the headers of a request, and for the first byte of a new connection. "
+            "Then the connection is closed, with a 408 if headers had begun."
+        ),
+    )
+    body_timeout_s: float = setting(
+        Number(more_than=0, at_most=3600, unit="seconds"),
+        default=30.0,
+        doc="Time for the body of a request; then it is a 408.",
+    )
+    idle_timeout_s: float = setting(
+        Number(more_than=0, at_most=3600, unit="seconds"),
+        default=75.0,
+        doc="How long a connection may stay open between two requests.",
+    )
+    max_connections: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=2000,
+        doc=(
+            "Open connections. At the limit, the longest idle connection is closed for a new one; "
+            "if none is idle, the new one gets a 503. `musicgate serve` raises the soft limit of open files "
+            "where that is allowed, and logs it if even then fewer connections are possible."
+        ),
+    )
+    max_requests_per_account: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=500,
+        doc=(
+            "Requests in progress per account, each on its own connection; one more is a 429. "
+            "Downloads by signed links are counted apart. At most half of the connections."
+        ),
+    )
+    max_event_streams: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=1000,
+        doc="Open event streams in all; one more is a 503. At most half of the connections.",
+    )
+    max_event_streams_per_account: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=250,
+        doc="Open event streams per account; one more is a 429. At most a quarter of the connections.",
+    )
+    max_waiting_requests: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=1000,
+        doc=(
+            "Requests in all that wait because of `Prefer: wait`; one more is a 503. "
+            "At most half of the connections."
+        ),
+    )
+    max_waiting_requests_per_account: int = setting(
+        Whole(at_least=1, at_most=1_000_000),
+        default=250,
+        doc=(
+            "Requests per account that wait because of `Prefer: wait`; one more is a 429. "
+            "At most a quarter of the connections."
+        ),
+    )
+    pricing_required: bool = setting(Switch(), default=False, doc="Refuse models whose price is not known.")
 
 
 @attrs.frozen(kw_only=True)
 class StoreSettings:
-    """``[store]``: where jobs are kept; "" = ``musicgate.db`` in the data folder."""
+    """Where jobs are stored."""
 
     SECTION: ClassVar[str] = "store"
 
-    url: str = attrs.field(default="", validator=Text(), repr=masked)
+    url: str = setting(
+        Text(),
+        default="",
+        doc=(
+            "`sqlite:///relative.db` or `sqlite:////absolute.db`; empty: `musicgate.db` in the data folder. "
+            "One process at a time may use it."
+        ),
+    )
 
 
 @attrs.frozen(kw_only=True)
 class AssetSettings:
-    """``[assets]``: where audio is kept ("" = ``audio`` in the data folder), and whether vendors' links are copied."""
+    """Where audio is kept, and which audio."""
 
     SECTION: ClassVar[str] = "assets"
 
-    url: str = attrs.field(default="", validator=Text(), repr=masked)
-    archive: bool = attrs.field(default=True, validator=Switch())
-    #: Largest track that is fetched.
-    max_bytes: int = attrs.field(
-        default=268_435_456, validator=Whole(at_least=1, at_most=2**40, unit="bytes")
+    url: str = setting(
+        Text(), default="", doc="`file:///absolute/folder`; empty: `audio` in the data folder."
+    )
+    archive: bool = setting(
+        Switch(), default=True, doc="Copy audio from vendors' links, which expire, and serve the copy."
+    )
+    max_bytes: int = setting(
+        Whole(at_least=1, at_most=_TIB, unit="bytes"),
+        default=268_435_456,
+        doc="Largest track that is fetched.",
     )
 
 
 @attrs.frozen(kw_only=True)
 class NetworkSettings:
-    """``[network]``: whether vendor media and webhooks may lie on loopback and private networks, and how the network is reached."""
+    """Which addresses musicgate may reach, and how."""
 
     SECTION: ClassVar[str] = "network"
 
-    allow_private_addresses: bool = attrs.field(default=False, validator=Switch())
-    #: Proxy for all outgoing calls; "" = as ``HTTPS_PROXY``, ``HTTP_PROXY`` and ``NO_PROXY`` say, "none" = none. It may hold a password.
-    proxy: str = attrs.field(default="", validator=Text(), repr=False)
-    #: How many downloads run at a time, of all jobs together; each needs a connection and an open file.
-    downloads: int = attrs.field(default=32, validator=Whole(at_least=1, at_most=1000))
+    allow_private_addresses: bool = setting(
+        Switch(),
+        default=False,
+        doc="Let vendors' media links and callers' webhooks lead to loopback and private networks.",
+    )
+    proxy: str = setting(
+        Text(),
+        default="",
+        doc=(
+            "HTTP proxy for all outgoing calls, such as `http://user:password@proxy.example:3128`. "
+            'Empty: as the usual variables say; `"none"`: no proxy. See [Proxies](#proxies).'
+        ),
+    )
+    downloads: int = setting(
+        Whole(at_least=1, at_most=1000),
+        default=32,
+        doc="Downloads at a time, of all jobs together. Each needs a connection and an open file.",
+    )
 
 
 @attrs.frozen(kw_only=True)
 class FollowSettings:
-    """``[follow]``: ``speed`` divides every poll interval and grace period, for tests and demonstrations."""
+    """How open jobs are polled until they end."""
 
     SECTION: ClassVar[str] = "follow"
 
-    speed: float = attrs.field(default=1.0, validator=Number(at_least=0.001, at_most=1_000_000))
-    #: How many polls and downloads may run at a time.
-    concurrency: int = attrs.field(default=64, validator=Whole(at_least=1, at_most=100_000))
-    #: Seconds after which an open job is given up; 0 = each provider's own.
-    deadline_s: float = attrs.field(
-        default=0.0, validator=Number(at_least=0, at_most=_YEAR_S, unit="seconds")
+    speed: float = setting(
+        Number(at_least=0.001, at_most=1_000_000),
+        default=1.0,
+        doc=(
+            "Divides poll intervals, grace periods, vendors' rate windows and the circuit breakers' times. "
+            "For tests and demonstrations only: a real vendor does not count faster."
+        ),
+    )
+    concurrency: int = setting(
+        Whole(at_least=1, at_most=100_000), default=64, doc="Polls and downloads at a time."
+    )
+    deadline_s: float = setting(
+        Number(at_least=0, at_most=_YEAR_S, unit="seconds"),
+        default=0.0,
+        doc="Time after which an open job fails; 0 = the provider's own deadline.",
     )
 
 
 @attrs.frozen(kw_only=True)
 class RetentionSettings:
-    """``[retention]``: how long what has ended is kept; 0 = for ever. Open jobs are never swept."""
+    """How long ended jobs and their audio are kept; 0 = forever. Open jobs are never removed."""
 
     SECTION: ClassVar[str] = "retention"
 
-    #: Days after its end that a job is kept, with its events and audio.
-    jobs_days: float = attrs.field(default=0.0, validator=Number(at_least=0, unit="days"))
-    #: Days after its end that a job's audio is kept.
-    audio_days: float = attrs.field(default=0.0, validator=Number(at_least=0, unit="days"))
-    #: Hours that an Idempotency-Key is remembered.
-    idempotency_hours: float = attrs.field(default=48.0, validator=Number(at_least=24, unit="hours"))
-    #: Seconds between two rounds of the sweeper.
-    sweep_s: float = attrs.field(
-        default=600.0, validator=Number(more_than=0, at_most=_YEAR_S, unit="seconds")
+    jobs_days: float = setting(
+        Number(at_least=0, unit="days"),
+        default=0.0,
+        doc="How long a job is kept after its end, with its events and audio.",
+    )
+    audio_days: float = setting(
+        Number(at_least=0, unit="days"), default=0.0, doc="How long a job's audio is kept after its end."
+    )
+    idempotency_hours: float = setting(
+        Number(at_least=24, unit="hours"), default=48.0, doc="How long an `Idempotency-Key` is remembered."
+    )
+    sweep_s: float = setting(
+        Number(more_than=0, at_most=_YEAR_S, unit="seconds"),
+        default=600.0,
+        doc="Time between two runs of the sweeper.",
     )
 
 
 @attrs.frozen(kw_only=True)
 class WebhookSettings:
-    """``[webhooks]``: where a server without accounts tells about its jobs, with which signature; and how messages are sent, for all."""
+    """Webhooks of a server without accounts, and how webhooks are sent for all accounts."""
 
     SECTION: ClassVar[str] = "webhooks"
 
-    url: str = attrs.field(default="", validator=Text(), repr=masked)
-    #: ``whsec_...``; the environment is a good place for it.
-    secret: Secret | None = attrs.field(default=None, validator=SigningSecret())
-    #: Signs as well while receivers change over to a new secret.
-    secret_previous: Secret | None = attrs.field(default=None, validator=SigningSecret())
-    #: Seconds until a receiver must have answered.
-    timeout_s: float = attrs.field(default=15.0, validator=Number(more_than=0, at_most=60, unit="seconds"))
-    #: How many messages may be in flight at a time, in all and of one account to one server.
-    concurrency: int = attrs.field(default=128, validator=Whole(at_least=1, at_most=100_000))
-    concurrency_per_server: int = attrs.field(default=4, validator=Whole(at_least=1, at_most=100_000))
+    url: str = setting(
+        Text(), default="", doc="Where webhooks go. With accounts, each account has its own address."
+    )
+    secret: Secret | None = setting(
+        SigningSecret(), default=None, doc="Signs webhooks. Better set in the environment than in the file."
+    )
+    secret_previous: Secret | None = setting(
+        SigningSecret(), default=None, doc="A second signature while receivers change to a new secret."
+    )
+    timeout_s: float = setting(
+        Number(more_than=0, at_most=60, unit="seconds"),
+        default=15.0,
+        doc="Time in which a receiver must answer.",
+    )
+    concurrency: int = setting(
+        Whole(at_least=1, at_most=100_000),
+        default=128,
+        doc=(
+            "Messages in flight in all. With several accounts, each may use as many slots as are still free: "
+            "one alone uses half of them."
+        ),
+    )
+    concurrency_per_server: int = setting(
+        Whole(at_least=1, at_most=100_000), default=4, doc="Messages in flight of one account to one server."
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Account:
-    """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` (``sha256:<hex>``) is set."""
+    """One of ``[[accounts]]``: who may call. Exactly one of ``key`` and ``key_hash`` is set."""
 
     SECTION: ClassVar[str] = "accounts"
 
-    name: str = attrs.field(validator=Text())
-    key: Secret | None = attrs.field(default=None, validator=Hidden(is_word=True, max_chars=_MAX_KEY_CHARS))
-    key_hash: str = attrs.field(default="", validator=KeyHash(), repr=masked)
-    #: When the key ceases to be taken, with its offset; text is read as ISO 8601. None = never.
-    expires_at: datetime | None = attrs.field(default=None, converter=_moment, validator=Moment())
-    #: May use providers in stage beta.
-    beta: bool = attrs.field(default=False, validator=Switch())
-    #: None = as ``[limits]`` says; 0 = no limit.
-    requests_per_minute: int | None = attrs.field(default=None, validator=limit_rule("requests_per_minute"))
-    max_open_jobs: int | None = attrs.field(default=None, validator=limit_rule("max_open_jobs"))
-    max_usd_per_day: float | None = attrs.field(default=None, validator=limit_rule("max_usd_per_day"))
-    #: Where the account's jobs are told about, unless a request names another address.
-    webhook_url: str = attrs.field(default="", validator=Text(), repr=masked)
-    webhook_secret: Secret | None = attrs.field(default=None, validator=SigningSecret())
-    webhook_secret_previous: Secret | None = attrs.field(default=None, validator=SigningSecret())
+    name: str = attrs.field(
+        validator=Text(),
+        metadata=documented("Owner of the jobs; another account cannot see them."),
+    )
+    key: Secret | None = setting(
+        Hidden(is_word=True, max_chars=_MAX_KEY_CHARS), default=None, doc="The key, as callers send it."
+    )
+    key_hash: str = setting(KeyHash(), default="", doc="SHA-256 digest of the key, instead of `key`.")
+    expires_at: datetime | None = attrs.field(
+        default=None,
+        converter=_moment,
+        validator=Moment(),
+        metadata=documented(
+            "When the key expires, with its offset from UTC: `2027-01-01T00:00:00Z`, "
+            "as TOML's own date-time or as text. Without: never."
+        ),
+    )
+    beta: bool = setting(Switch(), default=False, doc="May use providers in their beta stage.")
+    requests_per_minute: int | None = override("requests_per_minute")
+    max_open_jobs: int | None = override("max_open_jobs")
+    max_usd_per_day: float | None = override("max_usd_per_day")
+    webhook_url: str = setting(
+        Text(), default="", doc="Where the account's webhooks go, unless a request names another address."
+    )
+    webhook_secret: Secret | None = setting(
+        SigningSecret(), default=None, doc="Signs the account's webhooks."
+    )
+    webhook_secret_previous: Secret | None = setting(
+        SigningSecret(), default=None, doc="A second signature while receivers change to a new secret."
+    )
+
+
+@attrs.frozen(kw_only=True)
+class ProviderTable:
+    """The keys of every ``[providers.<plugin>]`` table; a plugin's own settings are in the same table."""
+
+    SECTION: ClassVar[str] = "providers.<plugin>"
+
+    api_key: Secret | None = setting(
+        Hidden(is_word=True, min_chars=_MIN_PROVIDER_KEY_CHARS),
+        default=None,
+        doc="The vendor's key. Without one the provider is skipped.",
+    )
+    base_url: str = setting(
+        WebAddress(),
+        default="",
+        doc="Address of the API, instead of the vendor's; without user name, password, query and fragment.",
+    )
+    webhook_secret: Secret | None = setting(
+        Hidden(), default=None, doc="Verifies the signature of the vendor's callbacks."
+    )
+    priority: int | None = setting(
+        Whole(at_least=-1_000_000, at_most=1_000_000, or_none=True),
+        default=None,
+        doc="Place in the default order, smaller first; without, the plugin's own.",
+    )
+    enabled: bool = setting(Switch(), default=True, doc="`false` disables the provider.")
+    max_parallel_creates: int | None = setting(
+        Whole(at_least=1, at_most=100_000, or_none=True),
+        default=None,
+        doc=(
+            "Create calls at a time, instead of the number that the plugin declares: "
+            "a larger plan at the vendor may allow more."
+        ),
+    )
+    create_window_calls: int | None = setting(
+        Whole(at_least=0, at_most=1_000_000, or_none=True),
+        default=None,
+        doc=(
+            "Create calls in the time window that the plugin declares ([declarations](providers.md)); "
+            "0 = any number."
+        ),
+    )
 
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """Everything the operator can say.
+    """All settings of the operator.
 
     Attributes:
-        data_dir: folder for the default store and audio; None = the user's data folder, looked for when it is needed.
-        providers: the raw ``[providers.<plugin>]`` tables; `resolve` reads them once the plugins are known.
-        environ: variables that plugins declare, and those of proxies; see `musicgate.settings.environment`.
-        source: the file that was read, or None.
-        variables: dotted name -> environment variable, for settings that came from one.
+        data_dir: Folder for the default store and audio; None = the user's data folder.
+        providers: The raw ``[providers.<plugin>]`` tables; `resolve` reads them once the plugins are known.
+        environ: Variables that plugins declare, and those of proxies; see `musicgate.settings.environment`.
+        source: The file that was read, or None.
+        variables: Dotted name -> environment variable, for settings that came from one.
     """
 
     server: ServerSettings = ServerSettings()
@@ -232,7 +408,7 @@ class Settings:
         """The folder for the default store and audio.
 
         Raises:
-            ConfigError: none is set, and this user has no home folder.
+            ConfigError: None is set, and this user has no home folder.
         """
         return user_data_dir() if self._data_dir is None else self._data_dir
 
@@ -241,7 +417,10 @@ class Settings:
         return self.variables.get(key, self.source)
 
     def limits_by_account(self) -> dict[str, AccountLimits]:
-        """What every account of the list may do: what its own table says, else ``[limits]``. The last of several keys that says it counts."""
+        """Limits by account name: ``[limits]`` with the account's overrides.
+
+        If an account has several keys, the last entry that sets a limit wins.
+        """
         found: dict[str, AccountLimits] = {}
         for entry in self.accounts:
             own = {
@@ -253,7 +432,7 @@ class Settings:
         return found
 
     def limits_of(self, account: str) -> AccountLimits:
-        """What an account may do."""
+        """The limits of one account."""
         return self.limits_by_account().get(account, self.limits)
 
     @property
@@ -267,11 +446,17 @@ class Settings:
         return self.assets.url or (self.data_dir / "audio").absolute().as_uri()
 
 
+#: Section name -> class.
+SECTIONS: Mapping[str, type[Any]] = {
+    field.name: type(field.default) for field in attrs.fields(Settings) if attrs.has(type(field.default))
+}
+
+
 def user_data_dir() -> Path:
-    """The user's data folder, as the system has it.
+    """The user's data folder, as the system defines it.
 
     Raises:
-        ConfigError: there is no home folder, as in a container whose user is not in its list of users.
+        ConfigError: There is no home folder, as in a container whose user is not in its list of users.
     """
     try:
         folder = Path(platformdirs.user_data_dir("musicgate", appauthor=False))

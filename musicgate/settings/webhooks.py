@@ -1,4 +1,4 @@
-"""What the settings of webhooks must hold together, however they came about: from a file or from a program."""
+"""Checks webhook settings across fields: every address needs a signing secret."""
 
 from __future__ import annotations
 
@@ -17,27 +17,32 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class SigningSecret(Hidden):
-    """The secret of a webhook's signature. Its form is checked where it is read, and by `check_webhooks` where code made it."""
+    """A secret that signs webhooks; one that is made in code is checked by `check_webhooks`."""
+
+    @property
+    def description(self) -> str:
+        """Form, for the documentation."""
+        return "secret, `whsec_` and the base64 form of 24 to 64 bytes"
 
     def read(self, value: object, *, key: str, source: str | None = None) -> Any:
-        """A secret of the form ``whsec_...``; None for an empty text."""
+        """Read a secret of the form ``whsec_...``; empty text is None."""
         secret = super().read(value, key=key, source=source)
         return read_secret(secret.reveal(), key=key, source=source) if isinstance(secret, Secret) else None
 
 
 def check_webhooks(settings: Settings) -> None:
-    """Return if every address that is told about jobs is one and can be signed for.
+    """Check that every webhook address is valid and has a signing secret.
 
     Raises:
-        ConfigError: it names the setting, and never shows a secret.
+        ConfigError: Names the setting; never shows a secret.
     """
-    own = settings.webhooks
-    if settings.accounts and (own.url or own.secret):
+    server = settings.webhooks
+    if settings.accounts and (server.url or server.secret):
         message = (
             "is for a server without accounts; set webhook_url and webhook_secret of each of [[accounts]]"
         )
         raise ConfigError(message, key="webhooks", source=settings.source)
-    targets = [("webhooks.", own.url, own.secret, own.secret_previous)]
+    targets = [("webhooks.", server.url, server.secret, server.secret_previous)]
     for index, account in enumerate(settings.accounts):
         secrets = (account.webhook_secret, account.webhook_secret_previous)
         targets.append((f"accounts[{index}].webhook_", account.webhook_url, *secrets))
@@ -48,8 +53,7 @@ def check_webhooks(settings: Settings) -> None:
         if secret is None and (url or previous):
             message = f"is missing; {prefix}{'url' if url else 'secret_previous'} needs it"
             raise ConfigError(message, key=f"{prefix}secret", source=settings.source)
-        for name, text in (("secret", secret), ("secret_previous", previous)):
-            if text is not None:
-                read_secret(
-                    text.reveal(), key=f"{prefix}{name}", source=settings.source_of(f"{prefix}{name}")
-                )
+        for name, value in (("secret", secret), ("secret_previous", previous)):
+            if value is not None:
+                key = f"{prefix}{name}"
+                read_secret(value.reveal(), key=key, source=settings.source_of(key))

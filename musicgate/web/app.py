@@ -39,7 +39,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     Raises:
         ConfigError: an account's expiry time or hash cannot be read.
     """
-    settings = gateway.context.settings
+    settings = gateway.settings
     server = settings.server
     app = web.Application(middlewares=[surround], client_max_size=server.max_body_bytes)
     app[BODY_TIMEOUT_S] = server.body_timeout_s
@@ -80,7 +80,7 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
     async def ready(request: web.Request) -> web.Response:
         """New work can be taken: the store can be written."""
         try:
-            await gateway.context.store.ping()
+            await gateway.ping()
         except StorageError as error:
             more: dict[str, object] = {"status": "not_ready"}
             return envelope(request[GENERATION_ID], "gateway_error", str(error), status=503, more=more)
@@ -97,13 +97,13 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
             more = {"status": "not_ready", "jobs": jobs, "background": background}
             message = "a background service failed, and is being started again"
             return envelope(request[GENERATION_ID], "gateway_error", message, status=503, more=more)
-        broken = [record.name for record in gateway.context.host.records if record.error]
+        broken = [record.name for record in gateway.plugins if record.error]
         body = {
             "status": "ok",
             "open_jobs": gateway.open_jobs,
             "jobs": jobs,
             "background": background,
-            "providers": sorted(gateway.context.providers),
+            "providers": sorted(status.provider.plugin for status in gateway.providers()),
             "broken_plugins": broken,
         }
         return web.json_response(body)

@@ -81,7 +81,7 @@ class AudioRoutes:
         if not signature:
             account = self._accounts.identify(request)
             return await self._gateway.find(music_id, account=account.name)
-        job = await self._gateway.context.store.get(music_id)
+        job = await self._gateway.get(music_id)
         if job is None or not is_signed(job, int(request.match_info["index"]), signature):
             raise JobNotFoundError(music_id)
         # Who has the link is not the account: its downloads must not use up what the account's own calls may.

@@ -111,7 +111,7 @@ class EventRoutes:
             "data": dict(event.data),
         }
         # Only these repeat what a vendor said; the others cost no read.
-        job = await self._gateway.context.store.get(job_id) if event.kind in _OF_VENDORS else None
+        job = await self._gateway.get(job_id) if event.kind in _OF_VENDORS else None
         masker = None if job is None else self._gateway.masker(job)
         if masker is not None:
             body["data"] = masker.json(dict(event.data))

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
-from musicgate.jobs import next_poll_s
 from musicgate.plugin import write_json
 from musicgate.views import audio_links, render_job
 from musicgate.web.conditions import Conditions
@@ -77,7 +76,7 @@ class JobView:
                 async with self._patience.limit(wait_s):
                     return await self._gateway.wait(job.id)
             except TimeoutError:
-                return await self._gateway.context.store.get(job.id) or job
+                return await self._gateway.get(job.id) or job
         except StorageError as error:
             # It is stored: its caller gets it, if not its newest version. A 500 would say that it was lost.
             _log.warning("job %s: it cannot be read again for its caller: %s", job.id, error)
@@ -92,10 +91,8 @@ class JobView:
     ) -> web.Response:
         """An answer about one job."""
         more = {**_validators(job), **(headers or {})}
-        installed = self._gateway.context.installed(job)
-        if not job.state.is_final and installed is not None:
-            context = self._gateway.context
-            pause_s = next_poll_s(job, installed.provider.poll, context.clock.now(), context.speed)
+        pause_s = self._gateway.next_poll_s(job)
+        if pause_s is not None:
             more["Retry-After"] = str(max(1, math.ceil(pause_s)))
         return respond_json(answer, more)
 
@@ -105,7 +102,7 @@ class JobView:
 
     def audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
         """Makes the link of a track that we keep."""
-        public_url = self._gateway.context.settings.server.public_url.rstrip("/")
+        public_url = self._gateway.settings.server.public_url.rstrip("/")
         base = public_url or f"{request.scheme}://{request.host}"
         return audio_links(base)
 

@@ -70,8 +70,7 @@ class MusicRoutes:
             with self._view.waiting(account, read_preferences(request).wait_s):
                 return await self._create(request, account)
         finally:
-            context = self._gateway.context
-            request[EXTRA_HEADERS] = context.quota.headers(account.name, context.clock.steady())
+            request[EXTRA_HEADERS] = self._gateway.rate_limit_headers(account.name)
 
     async def _create(self, request: web.Request, account: Account) -> web.Response:
         started = time.perf_counter()
@@ -83,7 +82,7 @@ class MusicRoutes:
         explain = (
             wish.meta or wish.debug.enabled or request.headers.get("x-gateway-debug", "").lower() in _YES
         )
-        usual_s = self._gateway.context.settings.server.create_wait_s
+        usual_s = self._gateway.settings.server.create_wait_s
         job = await self._gateway.submit(
             wish,
             account=account.name,
@@ -116,11 +115,7 @@ class MusicRoutes:
         account = self._accounts.identify(request)
         preferences = read_preferences(request)
         job = await self._view.find(request, account)
-        if (
-            not job.state.is_final
-            and job.delivered_at is None
-            and self._gateway.context.installed(job) is None
-        ):
+        if not job.state.is_final and job.delivered_at is None and self._gateway.provider_of(job) is None:
             message = f"nobody can be asked about this job: the plugin {job.plugin} is gone or switched off"
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
         with self._view.waiting(account, None if job.state.is_final else preferences.wait_s):
@@ -149,11 +144,9 @@ class MusicRoutes:
         """``GET /v1/music/models``: every model, with who offers it."""
         self._accounts.identify(request)
         by_model: dict[str, list[tuple[Provider, Offer, bool]]] = {}
-        for installed in self._gateway.context.providers.values():
-            for offer in installed.provider.offers:
-                by_model.setdefault(offer.model, []).append(
-                    (installed.provider, offer, installed.key is not None)
-                )
+        for status in self._gateway.providers():
+            for offer in status.provider.offers:
+                by_model.setdefault(offer.model, []).append((status.provider, offer, status.has_key))
         data = [
             {
                 "id": model,
@@ -171,19 +164,14 @@ class MusicRoutes:
     async def providers(self, request: web.Request) -> web.Response:
         """``GET /v1/music/providers``: who can be asked."""
         self._accounts.identify(request)
-        live_ones = sorted(
-            self._gateway.context.providers.values(),
-            key=lambda installed: (installed.provider.priority, installed.name),
+        ordered = sorted(
+            self._gateway.providers(), key=lambda status: (status.provider.priority, status.provider.plugin)
         )
-        now = self._gateway.context.clock.steady()
         data = [
             views.render_provider(
-                installed.provider,
-                has_key=installed.key is not None,
-                health=self._gateway.context.health[installed.name].report(now),
-                waiting=self._gateway.context.create_queues[installed.name].waiting,
+                status.provider, has_key=status.has_key, health=status.health, waiting=status.waiting
             )
-            for installed in live_ones
+            for status in ordered
         ]
         return respond_json({"object": "list", "data": data})
 

@@ -36,10 +36,10 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
     Raises:
         ConfigError: the address is taken or not ours, or it is open to others although no account is configured.
     """
-    if not gateway.context.settings.accounts and not is_loopback(host):
+    if not gateway.settings.accounts and not is_loopback(host):
         message = f"without [[accounts]] the server binds loopback only, not {host}"
-        raise ConfigError(message, key="server.host", source=gateway.context.settings.source)
-    settings = gateway.context.settings
+        raise ConfigError(message, key="server.host", source=gateway.settings.source)
+    settings = gateway.settings
     max_connections = connections_that_fit(settings)
     runner = web.AppRunner(make_app(gateway, max_connections), access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()

@@ -4,12 +4,11 @@ It knows Standard Webhooks, and must not know how a job is made. Start with `rul
 exported, since it brings aiohttp: whoever opens a gateway imports it from `client`.
 """
 
-from musicgate.webhooks.log import (
-    Webhooks,
-)
+from musicgate.webhooks.log import Webhooks, WebhookTest
 from musicgate.webhooks.port import (
     WebhookClient,
 )
+from musicgate.webhooks.rules import Answer
 from musicgate.webhooks.signing import (
     verify_webhook,
 )
@@ -18,7 +17,9 @@ from musicgate.webhooks.targets import (
 )
 
 __all__ = [
+    "Answer",
     "WebhookClient",
+    "WebhookTest",
     "Webhooks",
     "messages_about",
     "verify_webhook",

@@ -42,7 +42,7 @@ def _healthy(request: pytest.FixtureRequest) -> None:
     """Faults that one test plays must not move a vendor behind the others in the next one that shares the house."""
     if "house" in request.fixturenames:
         shared: House = request.getfixturevalue("house")
-        for health in shared.gateway.context.health.values():
+        for health in shared.gateway._context.health.values():
             health._breaker = Breaker()
 
 

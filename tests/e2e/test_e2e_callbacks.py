@@ -39,7 +39,7 @@ async def call_back(
     words: str = "ok",
 ) -> Reply:
     """A callback as kie sends it."""
-    stored = await house.gateway.context.store.get(job["id"])
+    stored = await house.gateway._context.store.get(job["id"])
     assert stored is not None
     told = native_id or stored.native_id or "unknown"
     content = {"code": 200, "msg": words, "data": {"callbackType": "complete", "task_id": told, "data": []}}
@@ -99,7 +99,7 @@ async def test_a_callback_that_proves_nothing_is_refused_and_causes_no_look(
     assert (reply.status, reply.body["error"]) == (status, error)
     await asyncio.sleep(0.05)
     assert await looks(patient, job) == 0
-    token = (await patient.gateway.context.store.get(job["id"])).callback_token  # type: ignore[union-attr]  # it is there
+    token = (await patient.gateway._context.store.get(job["id"])).callback_token  # type: ignore[union-attr]  # it is there
     assert token.encode() not in reply.raw
 
 

@@ -17,11 +17,11 @@ from musicgate.model import Secret
 from musicgate.model.failure import RULES
 from musicgate.settings import (
     Account,
+    ProviderTable,
     Settings,
     load_settings,
     resolve,
 )
-from musicgate.settings.resolve import _PROVIDER_KEYS
 from musicgate.web.app import make_app
 from musicgate.web.errors import STATUS_OF
 
@@ -165,8 +165,8 @@ async def test_the_keys_of_accounts_are_documented() -> None:
 
 async def test_the_keys_of_providers_are_documented(plugins: PluginHost) -> None:
     part = SETTINGS.partition("## `[providers.<plugin>]`")[2].partition("\n## ")[0]
-    common = {row[0] for row in tables(part, "key", "")}
-    assert common == set(_PROVIDER_KEYS)
+    common = {row[0] for row in tables(part, "key", "default")}
+    assert common == set(attrs.fields_dict(ProviderTable))
     declared = {name: plugin.provider for name, plugin in plugins.providers.items()}
     names = {row[0]: row[1:] for row in tables(part, "plugin", "key", "base URL")}
     assert names == {
@@ -218,7 +218,7 @@ async def test_health_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> 
         message = "the disk is full"
         raise StorageError(message)
 
-    monkeypatch.setattr(house.gateway.context.store, "ping", broken)
+    monkeypatch.setattr(house.gateway._context.store, "ping", broken)
     ready = await house.call("GET", "/readyz", key=None)
     assert (ready.status, ready.body["status"], ready.body["description"]) == (
         503,

@@ -252,7 +252,7 @@ async def test_a_cancel_ends_the_stream(house: House) -> None:
 
 async def burst(house: House, music_id: str, count: int, size: int) -> int:
     """Make a job's history long; the number of its last event."""
-    store = house.gateway.context.store
+    store = house.gateway._context.store
     words = "x" * size
     while True:  # the tracker may be faster
         job = await store.get(music_id)
@@ -289,7 +289,7 @@ async def test_a_slow_reader_holds_little_slows_nobody_and_gets_everything(
 ) -> None:
     async with open_house() as house:
         job = (await house.create(OPEN)).body
-        store, pages = house.gateway.context.store, [0]
+        store, pages = house.gateway._context.store, [0]
         read = store.events
 
         async def counted(*arguments: Any) -> Any:

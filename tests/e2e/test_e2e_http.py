@@ -310,7 +310,7 @@ async def test_a_token_in_a_path_is_not_logged(
     async def broken(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(house.gateway.context.store, "get", broken)
+    monkeypatch.setattr(house.gateway._context.store, "get", broken)
     (answer,) = await exchange(house, request("POST", f"/v1/callbacks/music_x/{CREDENTIAL}"))
     assert answer.status == 500
     assert "callbacks" in caplog.text
@@ -493,7 +493,7 @@ async def test_only_web_links_are_redirected_to(
 ) -> None:
     async with open_house(archive=False) as house:
         made = await house.make(SONG)
-        store = house.gateway.context.store
+        store = house.gateway._context.store
         job = await store.get(made["id"])
         assert job is not None
         tracks = tuple(attrs.evolve(track, audio_url=url) for track in job.tracks)

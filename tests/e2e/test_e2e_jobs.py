@@ -225,7 +225,7 @@ async def test_an_open_job_may_be_deleted(open_house: OpenHouse, running: dict[s
         assert (await house.call("DELETE", f"{JOBS}/{job['id']}")).status == 204
         await asyncio.sleep(0.5)
         assert (await house.get(job["id"])).status == 404
-        folder = house.gateway.context.settings.data_dir / "audio"
+        folder = house.gateway._context.settings.data_dir / "audio"
         assert list(folder.glob("music_*")) == []
 
 

@@ -237,7 +237,7 @@ async def test_a_caller_who_hangs_up_loses_nothing(open_house: OpenHouse, vendor
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.15):
                     await house.create(body)
-            (job,) = await house.gateway.context.store.open_jobs("", 10)
+            (job,) = await house.gateway._context.store.open_jobs("", 10)
             final = await house.finish(job.id)
         assert final["status"] == "completed"
         assert (len(seen.creates), seen.billed) == (1, 1)

@@ -288,7 +288,7 @@ async def test_a_callbacks_body_is_read_after_its_token(house: House) -> None:
 
 async def test_a_callbacks_body_is_small(house: House) -> None:
     job = (await house.create(OPEN)).body["id"]
-    stored = await house.gateway.context.store.get(job)
+    stored = await house.gateway._context.store.get(job)
     assert stored is not None
     path = f"/v1/callbacks/{job}/{stored.callback_token}"
     # It is read, and then missed: the vendor signs its callbacks.
@@ -311,7 +311,7 @@ async def test_a_download_that_takes_nothing_is_cut_off_and_holds_no_file(
     monkeypatch.setattr(audio, "STALL_S", 0.3)
     async with open_house() as house:
         job = await house.make(SONG)
-        stored = await house.gateway.context.store.get(job["id"])
+        stored = await house.gateway._context.store.get(job["id"])
         assert stored is not None
         path = house.gateway.audio_path(stored, 0)
         assert path is not None

@@ -31,7 +31,7 @@ async def test_a_wish_that_cannot_be_stored_is_not_sent(
         raise StorageError(message)
 
     with monkeypatch.context() as patch, house.watch() as seen:
-        patch.setattr(house.gateway.context.store, "add", full)
+        patch.setattr(house.gateway._context.store, "add", full)
         reply = await house.create({**KIE, "prompt": "rain"})
     assert (reply.status, reply.body["error"], reply.body["error_type"]) == (500, "gateway_error", "system")
     assert reply.headers["X-Gateway-Error-Attribution"] == "upstream"
@@ -47,7 +47,7 @@ async def test_a_fault_of_ours_is_json_without_a_stack(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(house.gateway.context.store, "get", broken)
+        patch.setattr(house.gateway._context.store, "get", broken)
         reply = await house.get("music_x")
     assert (reply.status, reply.body["error"], reply.body["error_type"]) == (500, "gateway_error", "system")
     assert b"Traceback" not in reply.raw
@@ -58,7 +58,7 @@ async def test_an_answer_that_cannot_be_stored_at_first_is_not_lost(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The disk fails at the very moment when the vendor's task id is to be written down, and recovers."""
-    store = house.gateway.context.store
+    store = house.gateway._context.store
     replace, failures = store.replace, [StorageError("full"), StorageError("full")]
 
     async def fails_twice(*arguments: Any) -> Any:
@@ -199,7 +199,7 @@ async def test_a_create_call_to_a_gateway_that_closes_is_a_503_and_stores_nothin
     open_house: OpenHouse,
 ) -> None:
     async with open_house() as house:
-        house.gateway._in_flight.close()
+        house.gateway._runner.in_flight.close()
         reply = await house.create({**KIE, "prompt": "rain"})
         assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert reply.body["description"] == "the gateway is closed; nothing was stored or sent"

@@ -271,11 +271,11 @@ async def test_models_and_providers_list_what_can_be_asked_of_whom(house: House)
 
 
 async def test_a_plan_spends_nothing_stores_nothing_and_shows_no_secret(house: House) -> None:
-    open_before = await house.gateway.context.store.count_open()
+    open_before = await house.gateway._context.store.count_open()
     with house.watch() as seen:
         plan = await house.call("POST", "/v1/music/plan", body=wish({}, duration=30))
     assert seen.creates == []
-    assert await house.gateway.context.store.count_open() <= open_before
+    assert await house.gateway._context.store.count_open() <= open_before
     first = plan.body["candidates"][0]
     assert first["price"]["total_usd_str"] == "0.06"
     assert first["upstream_request"]["body"]["prompt"] == "rain"

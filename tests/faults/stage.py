@@ -189,7 +189,7 @@ class Stage:
 
     async def _check_closed(self, gate: Gateway) -> None:
         """(d) A closed gateway holds no slot."""
-        for name, queue in gate.context.create_queues.items():
+        for name, queue in gate._context.create_queues.items():
             if queue.running or queue.waiting:
                 self.find(f"(d) {name}: {queue.running} slots taken, {queue.waiting} waiting")
 
@@ -260,12 +260,12 @@ class Stage:
     async def check_owners(self) -> int:
         """(a) Open jobs = jobs that someone owns, (d) = jobs that hold a reservation; their number."""
         stored = {job.id for job in await self.store.open_jobs("", 1_000)}
-        in_flight, scheduler = self.gate._in_flight, self.gate._scheduler
+        in_flight, scheduler = self.gate._runner.in_flight, self.gate._runner.scheduler
         if orphans := [job_id for job_id in stored if job_id not in in_flight and job_id not in scheduler]:
             self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
         if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
             self.find("(a) a job with two owners")
-        reserved = set(self.gate.context.quota._open)
+        reserved = set(self.gate._context.quota._open)
         if not in_flight._calls and not self._has_steps and reserved != stored:
             self.find(f"(d) {len(reserved)} reservations for {len(stored)} open jobs")
         return len(stored)
@@ -273,7 +273,9 @@ class Stage:
     @property
     def _has_steps(self) -> bool:
         """A step runs, or one is due because the last one failed: what it will see is not yet in the books."""
-        return any(entry.task is not None or entry.errors for entry in self.gate._scheduler._entries.values())
+        return any(
+            entry.task is not None or entry.errors for entry in self.gate._runner.scheduler._entries.values()
+        )
 
     def find(self, text: str) -> None:
         """Note what must not be."""
@@ -283,7 +285,7 @@ class Stage:
     async def check_end(self) -> None:
         """(a), (b), (c): every job final, no song twice, nothing told that is not so."""
         self.injector.is_on = False
-        store = self.gate.context.store
+        store = self.gate._context.store
         for job in await store.open_jobs("", 1_000):
             attempt = job.attempt.outcome.value if job.attempt else None
             self.find(f"(a) open after its deadline: {job.state.value}, {attempt}")
@@ -291,7 +293,7 @@ class Stage:
             await self._check_paid(prompt, count)
         for told in self.told:
             await self._check_told(told)
-        quota = self.gate.context.quota
+        quota = self.gate._context.quota
         if quota.open_jobs:
             self.find(f"(d) {quota.open_jobs} reservations left")
 
@@ -310,7 +312,7 @@ class Stage:
             self.find("(e) a paid song lost although only our disk failed, and only once")
 
     async def _of_prompt(self, prompt: str) -> list[Job]:
-        jobs = await self.gate.context.store.list_jobs(None, JobQuery(limit=100))
+        jobs = await self.gate._context.store.list_jobs(None, JobQuery(limit=100))
         return [job for job in jobs if job.request.prompt == prompt]
 
     async def _check_told(self, told: Told) -> None:

@@ -23,19 +23,20 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate": (
         [
             "musicgate/store/migrations/env.py",
-            "musicgate/adapters/migrations/script.py.mako",
+            "musicgate/store/migrations/script.py.mako",
             "musicgate/store/migrations/versions/v0001_jobs_and_events.py",
             "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
             "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
-            "musicgate/testing/loops/cover.jpg",
-            "musicgate/testing/loops/stereo-44100.mp3",
-            "musicgate/testing/loops/stereo-48000.opus",
+            "musicgate/emulation/loops/cover.jpg",
+            "musicgate/emulation/loops/stereo-44100.mp3",
+            "musicgate/emulation/loops/stereo-48000.opus",
         ],
         [
-            r"adapters/migrations/script\.py\.mako",
+            r"__init__\.pyi",
+            r"store/migrations/script\.py\.mako",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
-            r"testing/loops/[a-z0-9-]+\.(mp3|opus|jpg)",
+            r"emulation/loops/[a-z0-9-]+\.(mp3|opus|jpg)",
         ],
     ),
     "musicgate-schemas": (

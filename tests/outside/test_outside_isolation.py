@@ -117,6 +117,6 @@ def test_a_translation_that_raises_is_our_error_and_names_the_plugin(facts: dict
 
 
 def test_an_observer_that_raises_is_named_in_the_log(facts: dict[str, Any]) -> None:
-    assert "plugin raises_at_news: job_changed raised" in facts["log"]
+    assert "plugin raised in job_changed: plugin=raises_at_news" in facts["log"]
     for plugin in BROKEN:
         assert f"plugin {plugin} is left out: " in facts["log"]

@@ -1,4 +1,4 @@
-"""Answers become updates: the recorded ones, every refusal, and the reading rules of the feed at their edges."""
+"""The reading of answers: recorded cases, refusals, and the edge cases of the feed."""
 
 import json
 from pathlib import Path
@@ -30,8 +30,8 @@ def item(**fields: Body) -> dict[str, Body]:
     return {**whole, **fields}
 
 
-def envelope(word: str | None, *items: dict[str, Body]) -> dict[str, Body]:
-    return {"code": 200, "message": "success", "data": {"type": word, "response_data": list(items)}}
+def envelope(status: str | None, *items: dict[str, Body]) -> dict[str, Body]:
+    return {"code": 200, "message": "success", "data": {"type": status, "response_data": list(items)}}
 
 
 def create(response: HttpResponse) -> JobUpdate:
@@ -43,11 +43,11 @@ def poll(response: HttpResponse) -> JobUpdate:
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_recorded_answer(case: Case) -> None:
+def test_recorded_answer_gives_the_update_of_its_case(case: Case) -> None:
     replay(REHEARSAL, case)
 
 
-def test_every_kind_of_source_is_among_the_recordings() -> None:
+def test_recordings_have_every_kind_of_source() -> None:
     assert {case.mark for case in CASES} == {"DOC", "LIVE", "ASSUMED"}
 
 
@@ -67,7 +67,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize(("status", "kind", "reason"), REFUSALS)
-def test_a_refused_create_has_the_class_of_its_number_or_word_in_every_shape(
+def test_refused_create_has_the_class_of_its_number_or_type_in_every_shape(
     status: int, kind: str, reason: FailureClass
 ) -> None:
     as_object = {"error": {"code": status, "message": "no", "type": kind}}
@@ -95,7 +95,7 @@ def test_a_refused_create_has_the_class_of_its_number_or_word_in_every_shape(
         ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "200"),
     ],
 )
-def test_word_beats_number_and_number_beats_status(
+def test_type_beats_number_and_number_beats_http_status(
     body: Body, status: int, reason: FailureClass, code: str
 ) -> None:
     failure = create(answer(body, status)).failure
@@ -104,10 +104,10 @@ def test_word_beats_number_and_number_beats_status(
 
 
 @pytest.mark.parametrize(
-    "word", ["guidelines", "Policy", "moderation", "INAPPROPRIATE", "copyright", "sensitive"]
+    "term", ["guidelines", "Policy", "moderation", "INAPPROPRIATE", "copyright", "sensitive"]
 )
-def test_a_refusal_that_speaks_of_a_filter_is_moderation(word: str) -> None:
-    failure = create(answer({"code": 400, "message": f"text: {word}!"}, 400)).failure
+def test_refusal_message_about_a_filter_is_moderation(term: str) -> None:
+    failure = create(answer({"code": 400, "message": f"text: {term}!"}, 400)).failure
     assert failure is not None
     assert failure.reason is FailureClass.MODERATION
 
@@ -118,7 +118,7 @@ def test_only_an_invalid_request_becomes_moderation() -> None:
     assert failure.reason is FailureClass.RATE_LIMITED
 
 
-def test_a_refusal_keeps_retry_after_and_a_422_its_number() -> None:
+def test_refusal_keeps_retry_after_and_the_status_422() -> None:
     limited = create(answer({"code": 429, "message": "slow"}, 429, {"Retry-After": "7"})).failure
     unprocessable = create(answer({"code": 422, "message": "odd"}, 422)).failure
     assert limited is not None
@@ -127,7 +127,7 @@ def test_a_refusal_keeps_retry_after_and_a_422_its_number() -> None:
     assert (unprocessable.http_status, unprocessable.status) == (422, 422)
 
 
-def test_native_words_are_cut_at_500_characters() -> None:
+def test_message_is_truncated_to_500_characters() -> None:
     failure = create(answer({"code": 400, "message": "x" * 600}, 400)).failure
     assert failure is not None
     assert failure.native_message == "x" * 500
@@ -148,7 +148,7 @@ def test_native_words_are_cut_at_500_characters() -> None:
         ({"task_id": "  ", "data": {"task_id": ""}}, 200, FailureClass.PROTOCOL),
     ],
 )
-def test_a_create_answer_that_proves_nothing_may_have_cost_money(
+def test_create_answer_after_which_a_task_may_exist_is_maybe_accepted(
     body: Body, status: int, reason: FailureClass
 ) -> None:
     with pytest.raises(ProviderError) as caught:
@@ -162,7 +162,7 @@ def test_a_create_answer_that_proves_nothing_may_have_cost_money(
     ("status", "reason"),
     [(400, FailureClass.INVALID), (401, FailureClass.AUTH), (500, FailureClass.UPSTREAM_FAILED)],
 )
-def test_a_success_under_an_error_status_is_none(status: int, reason: FailureClass) -> None:
+def test_success_under_an_http_error_status_is_an_error(status: int, reason: FailureClass) -> None:
     with pytest.raises(ProviderError) as created:
         create(answer({"code": 200, "data": {"task_id": "g1"}}, status))
     assert (created.value.failure.reason, created.value.maybe_accepted) == (reason, True)
@@ -186,12 +186,12 @@ def test_a_success_under_an_error_status_is_none(status: int, reason: FailureCla
         ({"data": {"id": "x"}}, None),
     ],
 )
-def test_the_first_key_that_holds_an_id_names_the_task(body: Body, task_id: str | None) -> None:
+def test_task_id_is_the_first_key_that_has_one(body: Body, task_id: str | None) -> None:
     assert feed.task_id(body) == task_id
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 429, 500, 503])
-def test_an_error_from_the_feed_says_nothing_about_the_song(status: int) -> None:
+def test_error_from_the_feed_raises_and_decides_nothing(status: int) -> None:
     for body, http_status in (({"code": status, "message": "x"}, 200), ({"error": {"message": "x"}}, status)):
         with pytest.raises(ProviderError) as caught:
             poll(answer(body, http_status))
@@ -200,7 +200,7 @@ def test_an_error_from_the_feed_says_nothing_about_the_song(status: int) -> None
 
 
 @pytest.mark.parametrize("body", [{"code": 404, "message": "x"}, {"error": {"type": "not_found"}}])
-def test_an_unknown_task_is_a_doubt_for_a_minute(body: Body) -> None:
+def test_unknown_task_is_a_doubt_for_a_minute(body: Body) -> None:
     doubt = poll(answer(body)).doubt
     assert doubt is not None
     assert doubt.grace_s == 60.0
@@ -208,7 +208,7 @@ def test_an_unknown_task_is_a_doubt_for_a_minute(body: Body) -> None:
 
 
 @pytest.mark.parametrize("body", [None, 0, "SUCCESS", {}, {"code": 200}, {"message": "success"}])
-def test_a_shape_that_is_no_feed_is_noise(body: Body) -> None:
+def test_shape_that_is_not_a_feed_is_a_protocol_error(body: Body) -> None:
     with pytest.raises(ProviderError) as caught:
         poll(answer(body))
     assert caught.value.failure.reason is FailureClass.PROTOCOL
@@ -227,7 +227,7 @@ def test_a_shape_that_is_no_feed_is_noise(body: Body) -> None:
         {"data": {"response_data": []}, "response_data": [item()]},
     ],
 )
-def test_items_are_found_wherever_they_hide(body: Body) -> None:
+def test_items_are_found_in_each_known_place(body: Body) -> None:
     update = poll(answer(body))
     assert update.state is JobState.COMPLETED
     assert [track.native_id for track in update.tracks] == ["t0"]
@@ -239,7 +239,7 @@ def test_items_in_the_data_beat_those_beside_it() -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "word"),
+    ("body", "status"),
     [
         ({"data": {"type": "a", "status": "c"}, "type": "b", "status": "d"}, "a"),
         ({"data": {"type": " ", "status": "c"}, "type": "b", "status": "d"}, "b"),
@@ -248,24 +248,24 @@ def test_items_in_the_data_beat_those_beside_it() -> None:
         ({"data": []}, None),
     ],
 )
-def test_the_first_word_counts(body: Body, word: str | None) -> None:
-    assert poll(answer(body)).native_status == word
+def test_native_status_is_the_first_of_the_known_keys(body: Body, status: str | None) -> None:
+    assert poll(answer(body)).native_status == status
 
 
-def test_without_a_word_the_first_stage_is_the_native_status() -> None:
+def test_native_status_is_the_first_stage_if_there_is_no_status() -> None:
     assert poll(answer([item(status="first"), item(status="text")])).native_status == "first"
 
 
-@pytest.mark.parametrize("word", ["IN_PROGRESS", "pending", "Processing", "queued"])
-def test_an_open_word_keeps_final_items_open(word: str) -> None:
-    update = poll(answer(envelope(word, item())))
+@pytest.mark.parametrize("status", ["IN_PROGRESS", "pending", "Processing", "queued"])
+def test_open_status_keeps_a_job_with_final_items_open(status: str) -> None:
+    update = poll(answer(envelope(status, item())))
     assert update.state is JobState.IN_PROGRESS
     assert update.tracks[0].audio_url is None
     assert update.tracks[0].stream_audio_url == "https://pipe.example/0.mp3"
 
 
 @pytest.mark.parametrize("stage", ["complete", "Completed", "SUCCESS"])
-def test_a_final_stage_with_a_link_is_done(stage: str) -> None:
+def test_final_stage_with_a_link_is_done(stage: str) -> None:
     assert poll(answer(envelope(None, item(status=stage)))).state is JobState.COMPLETED
 
 
@@ -286,16 +286,16 @@ def test_one_item_that_is_not_final_keeps_the_job_open(fields: dict[str, Body]) 
     assert [track.audio_url for track in update.tracks] == [None, None]
 
 
-@pytest.mark.parametrize("word", ["SUCCESS", "complete", "COMPLETED"])
-def test_success_without_items_stays_open(word: str) -> None:
-    assert poll(answer(envelope(word))).state is JobState.IN_PROGRESS
+@pytest.mark.parametrize("status", ["SUCCESS", "complete", "COMPLETED"])
+def test_success_without_items_stays_open(status: str) -> None:
+    assert poll(answer(envelope(status))).state is JobState.IN_PROGRESS
 
 
-@pytest.mark.parametrize("word", ["FAILED", "failure", "Fail", "ERROR", "cancelled", "CANCELED"])
-def test_a_word_of_failure_ends_the_job(word: str) -> None:
-    failure = poll(answer(envelope(word, item(status="text", audio_url="")))).failure
+@pytest.mark.parametrize("status", ["FAILED", "failure", "Fail", "ERROR", "cancelled", "CANCELED"])
+def test_failed_status_ends_the_job(status: str) -> None:
+    failure = poll(answer(envelope(status, item(status="text", audio_url="")))).failure
     assert failure is not None
-    assert (failure.reason, failure.native_code) == (FailureClass.UPSTREAM_FAILED, word)
+    assert (failure.reason, failure.native_code) == (FailureClass.UPSTREAM_FAILED, status)
 
 
 @pytest.mark.parametrize(
@@ -308,7 +308,7 @@ def test_a_word_of_failure_ends_the_job(word: str) -> None:
         {"status": "error"},
     ],
 )
-def test_a_job_fails_when_every_item_failed(fields: dict[str, Body]) -> None:
+def test_job_fails_only_if_every_item_failed(fields: dict[str, Body]) -> None:
     one = envelope("IN_PROGRESS", item(**fields), item(id="t1"))
     both = envelope("IN_PROGRESS", item(**fields), item(id="t1", **fields))
     assert poll(answer(one)).failure is None
@@ -317,13 +317,13 @@ def test_a_job_fails_when_every_item_failed(fields: dict[str, Body]) -> None:
     assert all(track.audio_url is None for track in poll(answer(both)).tracks)
 
 
-def test_a_failed_item_shows_no_link_while_the_other_goes_on() -> None:
+def test_failed_item_has_no_link_while_the_other_is_in_progress() -> None:
     update = poll(answer(envelope("IN_PROGRESS", item(status="error"), item(id="t1", status="first"))))
     links = [track.stream_audio_url for track in update.tracks]
     assert links == [None, "https://pipe.example/0.mp3"]
 
 
-def test_blank_failure_messages_are_none() -> None:
+def test_blank_failure_message_is_not_a_failure() -> None:
     assert (
         poll(answer(envelope("SUCCESS", item(fail_message="  ", error_message="")))).state
         is JobState.COMPLETED
@@ -339,13 +339,13 @@ def test_blank_failure_messages_are_none() -> None:
         ({"type": "FAILED"}, None),
     ],
 )
-def test_the_vendors_words_are_kept(data: Body, text: str | None) -> None:
+def test_failure_keeps_the_vendors_message(data: Body, text: str | None) -> None:
     failure = poll(answer({"code": 200, "message": "success", "data": data})).failure
     assert failure is not None
     assert failure.native_message == text
 
 
-def test_a_failed_words_own_message_is_used_when_there_is_no_other() -> None:
+def test_message_of_the_envelope_is_used_if_there_is_no_other() -> None:
     failure = poll(answer({"status": "failed", "message": "violates policy"})).failure
     assert failure is not None
     assert (failure.reason, failure.native_message) == (FailureClass.MODERATION, "violates policy")
@@ -365,11 +365,11 @@ def test_a_failed_words_own_message_is_used_when_there_is_no_other() -> None:
         (True, None),
     ],
 )
-def test_durations_in_every_form(duration: Body, seconds: float | None) -> None:
+def test_duration_is_read_in_every_form(duration: Body, seconds: float | None) -> None:
     assert poll(answer([item(duration=duration)])).tracks[0].duration_s == seconds
 
 
-def test_a_track_is_read_in_both_spellings() -> None:
+def test_track_is_read_in_camel_case() -> None:
     body = [{"id": 5, "audioUrl": "https://a.example/5.mp3", "imageUrl": "https://a.example/5.png", "status": "complete",
              "title": " Rain ", "tags": "jazz", "prompt": "la la", "model_name": "chirp-v5", "timestamp": 1771934400000}]  # fmt: skip
     track = poll(answer(body)).tracks[0]
@@ -386,17 +386,17 @@ def test_a_track_is_read_in_both_spellings() -> None:
     assert track.created_at.isoformat() == "2026-02-24T12:00:00+00:00"
 
 
-def test_an_unreadable_time_yields_to_the_next_key() -> None:
+def test_unreadable_time_falls_back_to_the_next_key() -> None:
     track = poll(answer([item(created_at="yesterday", createTime=1771934400000)])).tracks[0]
     assert track.created_at is not None
 
 
-def test_the_larger_picture_is_taken_when_there_is_no_other() -> None:
+def test_large_image_is_used_if_there_is_no_other() -> None:
     track = poll(answer([item(image_url="", image_large_url="https://a.example/l.png")])).tracks[0]
     assert track.image_url == "https://a.example/l.png"
 
 
-STATUS_WORDS = [
+STATUSES = [
     ("pending", JobState.IN_PROGRESS),
     ("IN_PROGRESS", JobState.IN_PROGRESS),
     ("processing", JobState.IN_PROGRESS),
@@ -408,24 +408,27 @@ STATUS_WORDS = [
     (" Success ", JobState.COMPLETED),
     ("complete", JobState.COMPLETED),
     ("COMPLETED", JobState.COMPLETED),
-    *((word, JobState.FAILED) for word in ("failed", "failure", "fail", "error", "cancelled", "canceled")),
+    *(
+        (status, JobState.FAILED)
+        for status in ("failed", "failure", "fail", "error", "cancelled", "canceled")
+    ),
     ("remastering", None),
     ("", None),
 ]
 
 
-@pytest.mark.parametrize(("word", "state"), STATUS_WORDS)
-def test_status_words(word: str, state: JobState | None) -> None:
-    assert REHEARSAL.plugin.map_status(word) is state
+@pytest.mark.parametrize(("status", "state"), STATUSES)
+def test_status_maps_to_its_state(status: str, state: JobState | None) -> None:
+    assert REHEARSAL.plugin.map_status(status) is state
 
 
-def test_the_parsed_body_is_kept() -> None:
+def test_update_keeps_the_parsed_body() -> None:
     body = envelope("SUCCESS", item())
     assert poll(answer(body)).body == body
     assert create(answer({"task_id": "g"})).body == {"task_id": "g"}
 
 
-def test_the_create_step_reads_creates_and_every_other_step_the_feed() -> None:
+def test_create_step_reads_create_answers_and_other_steps_the_feed() -> None:
     body = answer({"task_id": "g", "status": "pending"})
     job = None
     created = read.parse_response(step=Step.CREATE, response=body, job=job, settings=None)  # type: ignore[arg-type]  # not used

@@ -1,4 +1,4 @@
-"""Callbacks are hints: which task and stage they claim, and what is refused."""
+"""Callbacks: the task and stage that they claim, and what is refused."""
 
 import json
 from typing import Any
@@ -20,7 +20,7 @@ def claim(body: bytes) -> CallbackClaim:
 
 
 @pytest.mark.parametrize(
-    ("body", "native_id", "word"),
+    ("body", "native_id", "status"),
     [
         (ITEMS, None, "text"),
         ([], None, None),
@@ -37,18 +37,18 @@ def claim(body: bytes) -> CallbackClaim:
         ({}, None, None),
     ],
 )
-def test_what_a_callback_claims(body: Any, native_id: str | None, word: str | None) -> None:
-    expected = CallbackClaim(native_id=native_id, native_status=word, verified=None)
+def test_callback_claims_a_task_and_a_stage(body: Any, native_id: str | None, status: str | None) -> None:
+    expected = CallbackClaim(native_id=native_id, native_status=status, verified=None)
     assert claim(json.dumps(body).encode()) == expected
 
 
 @pytest.mark.parametrize("body", [b"", b"null", b"7", b'"SUCCESS"', b"[{", b"<html>", b"\xff\xfe"])
-def test_a_callback_that_cannot_be_read_is_refused(body: bytes) -> None:
+def test_unreadable_callback_is_a_protocol_error(body: bytes) -> None:
     with pytest.raises(ProviderError) as caught:
         claim(body)
     assert caught.value.failure.reason is FailureClass.PROTOCOL
 
 
-def test_a_callback_with_an_id_may_adopt_a_job() -> None:
+def test_declaration_has_callbacks_without_a_secret() -> None:
     assert REHEARSAL.provider.callbacks
     assert REHEARSAL.provider.webhook_secret_env is None

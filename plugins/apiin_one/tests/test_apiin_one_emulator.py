@@ -1,4 +1,4 @@
-"""Every switch of the played vendor, driven through whole jobs to the right end; credits, keys, routes and media."""
+"""The emulator: whole jobs under each switch; credits, keys, routes and media."""
 
 import json
 from pathlib import Path
@@ -31,15 +31,15 @@ def rehearse(key: str = "test-key-not-real", doc_generation: str = "A", **switch
     return Rehearsal("apiin_one", musicgate_apiin_one, switches=switches, options=options, key=key)
 
 
-def wish(prompt: str = "rain", **fields: Any) -> MusicRequest:
+def song_request(prompt: str = "rain", **fields: Any) -> MusicRequest:
     return MusicRequest(**{"model": "suno/v4.5", "prompt": prompt, **fields})
 
 
-def played(**switches: str) -> ApiinEmulator:
+def emulate(**switches: str) -> ApiinEmulator:
     return ApiinEmulator(EmulatorOptions(switches=switches))
 
 
-def ask(
+def call(
     emulator: ApiinEmulator, method: str, url: str, body: Any = None, now: float = 0.0, key: str = "k"
 ) -> EmulatedAnswer:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
@@ -53,11 +53,11 @@ def read(answer: EmulatedAnswer) -> Any:
 
 def create(emulator: ApiinEmulator, now: float = 0.0, key: str = "k", **body: Any) -> str:
     whole = {"model": "suno-v4-5", "gpt_description_prompt": "rain", **body}
-    return str(read(ask(emulator, "POST", CREATE, whole, now, key))["task_id"])
+    return str(read(call(emulator, "POST", CREATE, whole, now, key))["task_id"])
 
 
 def feed(emulator: ApiinEmulator, task: str, now: float) -> Any:
-    return read(ask(emulator, "GET", f"{FEED}?task_id={task}", None, now))["data"]
+    return read(call(emulator, "GET", f"{FEED}?task_id={task}", None, now))["data"]
 
 
 def assert_two_songs(job: Job) -> None:
@@ -76,9 +76,9 @@ def assert_two_songs(job: Job) -> None:
         *(("docs_gen", value) for value in ("any", "A")),
     ],
 )
-def test_every_shape_of_a_good_vendor_ends_with_two_songs(name: str, value: str) -> None:
+def test_every_valid_shape_delivers_two_songs(name: str, value: str) -> None:
     rehearsal = rehearse(**{name: value})
-    job = rehearsal.run(wish())
+    job = rehearsal.run(song_request())
     assert_two_songs(job)
     assert rehearsal.noise == []
     assert all(track.duration_s in range(6, 13) for track in job.tracks)
@@ -90,18 +90,18 @@ def test_every_shape_of_a_good_vendor_ends_with_two_songs(name: str, value: str)
 )
 @pytest.mark.parametrize("error_shape", ["object", "code"])
 @pytest.mark.parametrize("error_http", ["status", "200"])
-def test_noise_from_the_feed_never_hurts_the_job(
+def test_faulty_feed_answers_do_not_fail_the_job(
     noise: str, count: int, error_shape: str, error_http: str
 ) -> None:
     rehearsal = rehearse(feed_noise=noise, error_shape=error_shape, error_http=error_http)
-    assert_two_songs(rehearsal.run(wish()))
-    # "Not found" is a doubt, not noise: it is kept in mind, and gone once the task is found.
+    assert_two_songs(rehearsal.run(song_request()))
+    # "Not found" is a doubt, not noise; it is dropped once the task is found.
     assert len(rehearsal.noise) == (0 if noise == "not_found" else count)
 
 
-def test_a_task_that_stays_unknown_fails_after_a_minute() -> None:
+def test_task_that_stays_unknown_fails_after_a_minute() -> None:
     rehearsal = rehearse(feed_noise="not_found", feed_noise_reads="1000")
-    job = rehearsal.run(wish())
+    job = rehearsal.run(song_request())
     assert job.failure is not None
     assert job.failure.reason is FailureClass.NOT_FOUND
     assert 60 <= (job.updated_at - job.created_at).total_seconds() < 90
@@ -113,27 +113,27 @@ def test_a_task_that_stays_unknown_fails_after_a_minute() -> None:
     ("fail_text", "reason"),
     [("plain", FailureClass.UPSTREAM_FAILED), ("moderation", FailureClass.MODERATION)],
 )
-def test_a_failed_song_ends_the_job_and_returns_the_credits(
+def test_failed_song_fails_the_job_and_is_refunded(
     failure: str, type_style: str, fail_text: str, reason: FailureClass
 ) -> None:
     rehearsal = rehearse(failure=failure, type_style=type_style, fail_text=fail_text)
-    job = rehearsal.run(wish())
+    job = rehearsal.run(song_request())
     assert job.failure is not None
     assert job.failure.reason is (FailureClass.UPSTREAM_FAILED if failure == "type" else reason)
     assert not any(track.has_audio for track in job.tracks)
     assert list(rehearsal.emulator.books.credits_charged.values()) == [0]
 
 
-def test_one_failed_track_leaves_the_other() -> None:
-    job = rehearse(failure="one").run(wish())
+def test_one_failed_track_leaves_the_other_playable() -> None:
+    job = rehearse(failure="one").run(song_request())
     assert job.delivered_at is not None
     assert [track.has_audio for track in job.tracks] == [True, False]
     assert job.tracks[1].failure_message == "Generation failed, please try again."
 
 
 @pytest.mark.parametrize("failure", ["stuck", "no_items"])
-def test_a_song_that_is_never_done_expires(failure: str) -> None:
-    job = rehearse(failure=failure).run(wish())
+def test_song_that_is_never_done_expires(failure: str) -> None:
+    job = rehearse(failure=failure).run(song_request())
     assert job.failure is not None
     assert job.failure.reason is FailureClass.EXPIRED
     assert all(track.audio_url is None for track in job.tracks)
@@ -153,11 +153,11 @@ def test_a_song_that_is_never_done_expires(failure: str) -> None:
 )
 @pytest.mark.parametrize("error_shape", ["object", "code"])
 @pytest.mark.parametrize("error_http", ["status", "200"])
-def test_a_refused_create_fails_with_its_class_and_costs_nothing(
+def test_refused_create_has_its_failure_class_and_is_not_charged(
     fault: str, reason: FailureClass, error_shape: str, error_http: str
 ) -> None:
     rehearsal = rehearse(create_fault=fault, error_shape=error_shape, error_http=error_http)
-    job = rehearsal.create(wish())
+    job = rehearsal.create(song_request())
     assert job.failure is not None
     assert (job.state, job.failure.reason, job.native_id) == (JobState.FAILED, reason, None)
     assert rehearsal.emulator.books.credits_charged == {}
@@ -177,35 +177,35 @@ def test_a_refused_create_fails_with_its_class_and_costs_nothing(
         ("cut_answer", FailureClass.UNKNOWN_OUTCOME, 1),
     ],
 )
-def test_a_create_without_a_clear_answer_may_have_cost_money(
+def test_create_without_a_clear_answer_is_maybe_accepted(
     fault: str, reason: FailureClass, tasks: int
 ) -> None:
     rehearsal = rehearse(create_fault=fault)
     with pytest.raises(ProviderError) as caught:
-        rehearsal.create(wish())
+        rehearsal.create(song_request())
     assert caught.value.failure.reason is reason
     assert caught.value.maybe_accepted
     assert len(rehearsal.emulator.books.creates) == tasks
 
 
-def test_faults_are_played_as_often_as_asked() -> None:
+def test_create_fault_times_switch_limits_the_faults() -> None:
     rehearsal = rehearse(create_fault="429", create_fault_times="1")
-    assert rehearsal.create(wish()).state is JobState.FAILED
-    assert_two_songs(rehearsal.run(wish()))
+    assert rehearsal.create(song_request()).state is JobState.FAILED
+    assert_two_songs(rehearsal.run(song_request()))
 
 
-def test_magic_words_play_a_fault_for_one_task_only() -> None:
+def test_switch_in_a_prompt_applies_to_one_task_only() -> None:
     rehearsal = rehearse()
-    failed = rehearsal.run(wish("rain [emulate failure=all fail_text=moderation unknown=1]"))
+    failed = rehearsal.run(song_request("rain [emulate failure=all fail_text=moderation unknown=1]"))
     assert failed.failure is not None
     assert failed.failure.reason is FailureClass.MODERATION
-    assert_two_songs(rehearsal.run(wish()))
+    assert_two_songs(rehearsal.run(song_request()))
 
 
 @pytest.mark.parametrize("switches", [{"nonsense": "1"}, {"media": "nonsense"}, {"song_s": "soon"}])
-def test_a_switch_that_does_not_exist_is_an_error(switches: dict[str, str]) -> None:
+def test_unknown_switch_or_value_is_an_error(switches: dict[str, str]) -> None:
     with pytest.raises(ConfigError):
-        played(**switches)
+        emulate(**switches)
 
 
 @pytest.mark.parametrize(
@@ -216,15 +216,15 @@ def test_a_switch_that_does_not_exist_is_an_error(switches: dict[str, str]) -> N
         ("no-credits-key", FailureClass.CREDITS),
     ],
 )
-def test_magic_keys(key: str, reason: FailureClass) -> None:
-    job = rehearse(key=key).create(wish())
+def test_key_prefix_selects_a_refusal(key: str, reason: FailureClass) -> None:
+    job = rehearse(key=key).create(song_request())
     assert job.failure is not None
     assert job.failure.reason is reason
 
 
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic k"}])
-def test_no_key_is_an_authentication_error(headers: dict[str, str]) -> None:
-    answer = played().answer(HttpRequest(method="POST", url=CREATE, headers=headers, body=b"{}"), 0.0)
+def test_call_without_a_key_is_an_authentication_error(headers: dict[str, str]) -> None:
+    answer = emulate().answer(HttpRequest(method="POST", url=CREATE, headers=headers, body=b"{}"), 0.0)
     assert answer.response.status == 401
     assert read(answer)["error"]["type"] == "authentication_error"
 
@@ -243,34 +243,34 @@ def test_no_key_is_an_authentication_error(headers: dict[str, str]) -> None:
         ("suno/v5.5", "B", 12),
     ],
 )
-def test_each_model_costs_its_credits(model: str, generation: str, credits_charged: int) -> None:
+def test_model_costs_its_credits(model: str, generation: str, credits_charged: int) -> None:
     rehearsal = rehearse(doc_generation=generation, docs_gen=generation)
-    assert_two_songs(rehearsal.run(wish(model=model)))
+    assert_two_songs(rehearsal.run(song_request(model=model)))
     assert list(rehearsal.emulator.books.credits_charged.values()) == [credits_charged]
 
 
-def test_an_account_runs_dry() -> None:
+def test_create_without_enough_credits_is_refused() -> None:
     rehearsal = rehearse(credits="19")
-    assert rehearsal.create(wish()).state is JobState.IN_PROGRESS
-    second = rehearsal.create(wish())
+    assert rehearsal.create(song_request()).state is JobState.IN_PROGRESS
+    second = rehearsal.create(song_request())
     assert second.failure is not None
     assert second.failure.reason is FailureClass.CREDITS
 
 
-def test_returned_credits_can_be_spent_again() -> None:
+def test_refunded_credits_can_be_spent_again() -> None:
     rehearsal = rehearse(credits="10", failure="all")
-    rehearsal.run(wish())
-    assert rehearsal.create(wish()).state is JobState.IN_PROGRESS
+    rehearsal.run(song_request())
+    assert rehearsal.create(song_request()).state is JobState.IN_PROGRESS
 
 
-def test_a_rate_limit_counts_creates_in_a_window() -> None:
-    emulator = played(creates_per_10_s="2")
+def test_rate_limit_counts_creates_in_a_window() -> None:
+    emulator = emulate(creates_per_10_s="2")
     body = {"gpt_description_prompt": "rain"}
-    statuses = [ask(emulator, "POST", CREATE, body, now).response.status for now in (0.0, 1.0, 2.0, 10.5)]
+    statuses = [call(emulator, "POST", CREATE, body, now).response.status for now in (0.0, 1.0, 2.0, 10.5)]
     assert statuses == [200, 200, 429, 200]
 
 
-BAD_BODIES: list[tuple[Any, str]] = [
+INVALID_BODIES: list[tuple[Any, str]] = [
     (b"{", "The body must be a JSON object."),
     ([], "The body must be a JSON object."),
     ({}, "prompt or gpt_description_prompt is required"),
@@ -292,9 +292,9 @@ BAD_BODIES: list[tuple[Any, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("body", "text"), BAD_BODIES)
-def test_a_bad_body_is_an_invalid_request(body: Any, text: str) -> None:
-    answer = ask(played(), "POST", CREATE, body)
+@pytest.mark.parametrize(("body", "text"), INVALID_BODIES)
+def test_invalid_body_is_refused(body: Any, text: str) -> None:
+    answer = call(emulate(), "POST", CREATE, body)
     assert answer.response.status == 400
     assert read(answer) == {"error": {"code": 400, "message": text, "type": "invalid_request"}}
 
@@ -311,10 +311,10 @@ def test_a_bad_body_is_an_invalid_request(body: Any, text: str) -> None:
         ("any", {"model": "chirp-v5-5", "audio_weight": 1}, 200),
     ],
 )
-def test_generations_accept_their_own_names_and_fields(
+def test_generation_accepts_only_its_own_names_and_fields(
     docs_gen: str, body: dict[str, Any], status: int
 ) -> None:
-    answer = ask(played(docs_gen=docs_gen), "POST", CREATE, {"prompt": "x", **body})
+    answer = call(emulate(docs_gen=docs_gen), "POST", CREATE, {"prompt": "x", **body})
     assert answer.response.status == status
 
 
@@ -322,17 +322,17 @@ def test_generations_accept_their_own_names_and_fields(
     ("switch", "parameter", "status"),
     [("any", "task_id", 200), ("any", "workId", 200), ("task_id", "workId", 400), ("workId", "task_id", 400)],
 )
-def test_the_feed_reads_its_parameter(switch: str, parameter: str, status: int) -> None:
-    emulator = played(feed_parameter=switch)
+def test_feed_parameter_switch_sets_the_accepted_parameter(switch: str, parameter: str, status: int) -> None:
+    emulator = emulate(feed_parameter=switch)
     task = create(emulator)
-    assert ask(emulator, "GET", f"{FEED}?{parameter}={task}").response.status == status
+    assert call(emulator, "GET", f"{FEED}?{parameter}={task}").response.status == status
 
 
-def test_the_feed_of_a_strangers_task_is_not_found() -> None:
-    emulator = played()
+def test_task_of_another_account_is_not_found() -> None:
+    emulator = emulate()
     task = create(emulator, key="mine")
-    assert ask(emulator, "GET", f"{FEED}?task_id={task}", key="theirs").response.status == 404
-    assert ask(emulator, "GET", f"{FEED}?task_id=nobody").response.status == 404
+    assert call(emulator, "GET", f"{FEED}?task_id={task}", key="theirs").response.status == 404
+    assert call(emulator, "GET", f"{FEED}?task_id=unknown").response.status == 404
 
 
 @pytest.mark.parametrize(
@@ -340,16 +340,16 @@ def test_the_feed_of_a_strangers_task_is_not_found() -> None:
     [("GET", "/"), ("GET", "/api/v1/audio/music"), ("GET", "/api/v1/tasks/x"), ("POST", "/api/v1/audio/music/extend"),
      ("GET", "/media/x/0.mp3"), ("POST", "/media/x/0.mp3")],
 )  # fmt: skip
-def test_an_unknown_route_is_not_found(method: str, path: str) -> None:
-    emulator = played(error_http="200", error_shape="code")
-    answer = ask(emulator, method, f"{ORIGIN}{path}")
+def test_unknown_route_is_not_found(method: str, path: str) -> None:
+    emulator = emulate(error_http="200", error_shape="code")
+    answer = call(emulator, method, f"{ORIGIN}{path}")
     assert answer.response.status == 404
     assert read(answer)["error"]["type"] == "not_found"
     assert sum(emulator.books.calls.values()) == 1
 
 
 def test_stages_advance_with_time() -> None:
-    emulator = played()
+    emulator = emulate()
     task = create(emulator)
     shown = [(feed(emulator, task, now)["type"], [item["status"] for item in feed(emulator, task, now)["response_data"]])
              for now in (4.9, 5.0, 19.9, 20.0, 39.9, 40.0)]  # fmt: skip
@@ -363,8 +363,8 @@ def test_stages_advance_with_time() -> None:
     ]
 
 
-def test_success_from_the_text_stage_on() -> None:
-    emulator = played(type_style="success")
+def test_type_style_success_reports_success_from_the_text_stage_on() -> None:
+    emulator = emulate(type_style="success")
     task = create(emulator)
     assert [feed(emulator, task, now)["type"] for now in (0.0, 5.0, 40.0)] == [
         "IN_PROGRESS",
@@ -377,22 +377,22 @@ def test_speed_divides_every_delay() -> None:
     emulator = ApiinEmulator(EmulatorOptions(speed=10.0))
     task = create(emulator)
     assert feed(emulator, task, 4.0)["type"] == "SUCCESS"
-    assert ask(emulator, "GET", f"{FEED}?task_id={task}").delay_s == pytest.approx(0.03)
+    assert call(emulator, "GET", f"{FEED}?task_id={task}").delay_s == pytest.approx(0.03)
 
 
-def test_the_same_calls_give_the_same_answers() -> None:
-    one, other = played(), played()
+def test_same_calls_give_the_same_answers() -> None:
+    one, other = emulate(), emulate()
     assert create(one) == create(other)
     assert create(one) != create(ApiinEmulator(EmulatorOptions(seed=1)))
 
 
 def fetch(emulator: ApiinEmulator, now: float) -> EmulatedAnswer:
     task = emulator.books.creates[0]
-    return ask(emulator, "GET", f"{ORIGIN}/media/{task}/0.mp3", None, now)
+    return call(emulator, "GET", f"{ORIGIN}/media/{task}/0.mp3", None, now)
 
 
-def test_a_song_plays_and_is_as_long_as_the_feed_says() -> None:
-    emulator = played(song_s="6")
+def test_song_is_an_mp3_of_the_length_in_the_feed() -> None:
+    emulator = emulate(song_s="6")
     create(emulator)
     whole, part = fetch(emulator, 40.0).response, fetch(emulator, 20.0).response
     assert audio.sniff(whole.body[:64]) is audio.AudioKind.MP3
@@ -402,10 +402,10 @@ def test_a_song_plays_and_is_as_long_as_the_feed_says() -> None:
     assert len(part.body) == pytest.approx(2 * 16_000, rel=0.05)
 
 
-def test_a_cover_is_a_picture() -> None:
-    emulator = played()
+def test_cover_is_a_png() -> None:
+    emulator = emulate()
     task = create(emulator)
-    answer = ask(emulator, "GET", f"{ORIGIN}/media/{task}/1.png")
+    answer = call(emulator, "GET", f"{ORIGIN}/media/{task}/1.png")
     assert answer.response.body.startswith(b"\x89PNG")
 
 
@@ -418,18 +418,18 @@ def test_a_cover_is_a_picture() -> None:
         ("html", [200, 200]),
     ],
 )
-def test_media_that_is_refused(media: str, statuses: list[int]) -> None:
-    emulator = played(media=media)
+def test_media_switch_refuses_a_download_or_serves_html(media: str, statuses: list[int]) -> None:
+    emulator = emulate(media=media)
     create(emulator)
     answers = [fetch(emulator, 40.0) for _ in statuses]
     assert [answer.response.status for answer in answers] == statuses
     assert audio.sniff(answers[0].response.body[:64]) is None
 
 
-def test_media_that_is_cut_empty_or_slow() -> None:
+def test_media_switch_cuts_empties_or_slows_a_download() -> None:
     answers = {}
     for media in ("cut", "empty", "slow"):
-        emulator = played(media=media)
+        emulator = emulate(media=media)
         create(emulator)
         answers[media] = fetch(emulator, 40.0)
     assert answers["cut"].cut_after_bytes == len(answers["cut"].response.body) // 2
@@ -438,8 +438,8 @@ def test_media_that_is_cut_empty_or_slow() -> None:
 
 
 def callbacks(style: str, until: float = 100.0, **switches: str) -> list[Any]:
-    """Bodies of all callbacks of one task, looked for twice a second."""
-    emulator = played(callbacks=style, **switches)
+    """Bodies of all callbacks of one task, checked twice a second."""
+    emulator = emulate(callbacks=style, **switches)
     create(emulator, callback_url="https://me.example/cb")
     found = []
     for half_s in range(int(until * 2)):
@@ -460,11 +460,11 @@ def callbacks(style: str, until: float = 100.0, **switches: str) -> list[Any]:
         ("reversed", ["complete", "first", "text"]),
     ],
 )
-def test_callbacks_tell_each_stage_as_a_bare_list(style: str, stages: list[str]) -> None:
+def test_callbacks_send_each_stage_as_a_bare_list(style: str, stages: list[str]) -> None:
     assert [body[0]["status"] for body in callbacks(style)] == stages
 
 
-def test_callbacks_in_the_feeds_envelope() -> None:
+def test_callbacks_switch_wraps_callbacks_in_the_feeds_envelope() -> None:
     assert [body["data"]["type"] for body in callbacks("envelope")] == [
         "IN_PROGRESS",
         "IN_PROGRESS",
@@ -474,7 +474,7 @@ def test_callbacks_in_the_feeds_envelope() -> None:
     assert "task_id" not in callbacks("envelope")[0]
 
 
-def test_callbacks_of_failed_and_stuck_tasks() -> None:
+def test_failed_and_stuck_tasks_have_their_own_callbacks() -> None:
     assert [body[0]["fail_message"] != "" for body in callbacks("list", failure="all")] == [
         False,
         False,
@@ -484,8 +484,8 @@ def test_callbacks_of_failed_and_stuck_tasks() -> None:
     assert callbacks("list", failure="no_items") == []
 
 
-def test_media_links_begin_with_the_origin_that_was_asked() -> None:
-    job = rehearse().run(wish())
+def test_media_links_start_with_the_origin_of_the_create_call() -> None:
+    job = rehearse().run(song_request())
     assert all(str(track.audio_url).startswith(f"{ORIGIN}/media/gen") for track in job.tracks)
 
 

@@ -1,4 +1,4 @@
-"""Whatever the bytes, a reader gives an update or raises `ProviderError`; nothing else, and no song without a link."""
+"""Arbitrary answers give an update or a `ProviderError`, and no completed song without a link."""
 
 import copy
 import json
@@ -18,7 +18,7 @@ from musicgate.testing.rehearsal import Rehearsal
 REHEARSAL = Rehearsal("apiin_one", musicgate_apiin_one)
 JOB = REHEARSAL.create(MusicRequest(model="suno/v4.5", prompt="rain"))
 
-GOOD_FEED: dict[str, Any] = {
+VALID_FEED: dict[str, Any] = {
     "code": 200,
     "message": "success",
     "data": {
@@ -29,7 +29,7 @@ GOOD_FEED: dict[str, Any] = {
         ],
     },
 }  # fmt: skip
-GOOD_CREATE: dict[str, Any] = {"task_id": "gen1ksv", "status": "pending", "data": {"task_id": "gen1ksv"}}
+VALID_CREATE: dict[str, Any] = {"task_id": "gen1ksv", "status": "pending", "data": {"task_id": "gen1ksv"}}
 
 JSON = st.recursive(
     st.none()
@@ -82,13 +82,13 @@ def check(step: Step, status: int, body: bytes) -> None:
 
 @settings(max_examples=150, deadline=None)
 @given(step=STEPS, status=STATUSES, body=st.binary(max_size=80))
-def test_any_bytes(step: Step, status: int, body: bytes) -> None:
+def test_arbitrary_bytes_raise_only_provider_errors(step: Step, status: int, body: bytes) -> None:
     check(step, status, body)
 
 
 @settings(max_examples=300, deadline=None)
 @given(step=STEPS, status=STATUSES, body=JSON)
-def test_any_json(step: Step, status: int, body: Any) -> None:
+def test_arbitrary_json_raises_only_provider_errors(step: Step, status: int, body: Any) -> None:
     check(step, status, json.dumps(body).encode())
 
 
@@ -110,25 +110,25 @@ def with_value(body: Any, path: tuple[Any, ...], value: Any) -> Any:
 
 @settings(max_examples=300, deadline=None)
 @given(
-    good=st.sampled_from([GOOD_FEED, GOOD_CREATE]), step=STEPS, status=STATUSES, value=JSON, data=st.data()
+    valid=st.sampled_from([VALID_FEED, VALID_CREATE]), step=STEPS, status=STATUSES, value=JSON, data=st.data()
 )
-def test_good_answers_with_one_thing_wrong(
-    good: Any, step: Step, status: int, value: Any, data: st.DataObject
+def test_valid_answer_with_one_wrong_value_raises_only_provider_errors(
+    valid: Any, step: Step, status: int, value: Any, data: st.DataObject
 ) -> None:
-    path = data.draw(st.sampled_from(places(good)))
-    check(step, status, json.dumps(with_value(good, path, value)).encode())
+    path = data.draw(st.sampled_from(places(valid)))
+    check(step, status, json.dumps(with_value(valid, path, value)).encode())
 
 
-@pytest.mark.parametrize("length", range(len(json.dumps(GOOD_FEED))))
-def test_a_feed_cut_at_any_byte_is_noise(length: int) -> None:
-    body = json.dumps(GOOD_FEED).encode()[:length]
+@pytest.mark.parametrize("length", range(len(json.dumps(VALID_FEED))))
+def test_feed_truncated_at_any_byte_is_an_error(length: int) -> None:
+    body = json.dumps(VALID_FEED).encode()[:length]
     with pytest.raises(ProviderError):
         REHEARSAL.plugin.parse(Step.POLL, HttpResponse(status=200, body=body), JOB, REHEARSAL.settings)
 
 
 @settings(max_examples=200, deadline=None)
 @given(body=st.binary(max_size=60) | JSON.map(lambda value: json.dumps(value).encode()))
-def test_any_callback(body: bytes) -> None:
+def test_arbitrary_callbacks_raise_only_provider_errors(body: bytes) -> None:
     try:
         claim = REHEARSAL.plugin.parse_callback({}, body, REHEARSAL.settings, now=0.0)
     except ProviderError:

@@ -1,4 +1,4 @@
-"""Option by option: sent, reported or refused, in both generations of the vendor's pages."""
+"""Each option is sent, reported or refused, in both generations of the vendor's pages."""
 
 import json
 from typing import Any
@@ -58,13 +58,13 @@ def refusal(rehearsal: Rehearsal = A, **fields: Any) -> tuple[str, str | None, s
 CUSTOM: Fields = {"customMode": True, "style": "jazz", "title": "Blue", "prompt": "la la"}
 
 
-def test_the_call_is_a_json_post_without_a_key() -> None:
+def test_create_call_is_a_json_post_without_a_key() -> None:
     request = translate(prompt="an idea").request
     assert (request.method, request.url) == ("POST", "http://127.0.0.1:1/api/v1/audio/music")
     assert request.headers == {"Content-Type": "application/json", "Accept": "application/json"}
 
 
-def test_an_idea_is_sent_in_inspiration_mode() -> None:
+def test_prompt_is_sent_in_inspiration_mode() -> None:
     assert sent(prompt="Warm jazz trio") == {
         "model": "suno-v4-5",
         "gpt_description_prompt": "Warm jazz trio",
@@ -72,7 +72,7 @@ def test_an_idea_is_sent_in_inspiration_mode() -> None:
     }
 
 
-def test_custom_mode_sends_words_style_and_title() -> None:
+def test_custom_mode_sends_lyrics_style_title_and_tags() -> None:
     assert suno(**CUSTOM, negativeTags="drums", instrumental=True) == {
         "model": "suno-v4-5",
         "prompt": "la la",
@@ -104,7 +104,9 @@ def test_custom_mode_sends_words_style_and_title() -> None:
         ("apiin_one/chirp-v5-5", "chirp-v5-5", "chirp-v5-5"),
     ],
 )
-def test_models_by_generation(model: str, a: str | None, b: str | None) -> None:
+def test_model_has_the_native_name_of_the_generation_or_is_refused(
+    model: str, a: str | None, b: str | None
+) -> None:
     for rehearsal, native in ((A, a), (B, b)):
         if native is None:
             refused = refusal(rehearsal, model=model, prompt="x")
@@ -119,12 +121,12 @@ def test_models_by_generation(model: str, a: str | None, b: str | None) -> None:
     ("own", "native"),
     [("V5", "suno-v5-0"), (" chirp-v5-5 ", "chirp-v5-5"), ("suno/v4", "suno-v4-0"), ("", "suno-v4-5")],
 )
-def test_the_blocks_model_beats_the_offers(own: str, native: str) -> None:
+def test_model_in_the_block_beats_the_offer(own: str, native: str) -> None:
     assert suno(model=own)["model"] == native
 
 
 @pytest.mark.parametrize("own", ["V4_5PLUS", "V5_5", "V4_5ALL", "music-2.0"])
-def test_a_blocks_model_that_the_generation_lacks_is_refused_by_its_path(own: str) -> None:
+def test_block_model_that_the_generation_lacks_is_refused_with_its_path(own: str) -> None:
     refused = refusal(prompt="x", blocks={"suno": {"model": own}})
     assert refused == ("unsupported_model_or_endpoint", "unsupported_model_or_endpoint", "suno.model")
 
@@ -155,21 +157,21 @@ def test_a_blocks_model_that_the_generation_lacks_is_refused_by_its_path(own: st
         ),
     ],
 )
-def test_contract_tokens(fields: Fields, token: str) -> None:
+def test_missing_text_has_the_contracts_error_token(fields: Fields, token: str) -> None:
     assert refusal(**fields)[:2] == ("validation_error", token)
 
 
-def test_a_blank_block_prompt_does_not_hide_the_good_one() -> None:
+def test_blank_block_prompt_does_not_hide_the_neutral_one() -> None:
     assert suno(prompt="good", customMode=False)["gpt_description_prompt"] == "good"
     body = sent(prompt="good", blocks={"suno": {"prompt": "  "}})
     assert body["gpt_description_prompt"] == "good"
 
 
-def test_the_blocks_prompt_beats_the_neutral_one() -> None:
+def test_block_prompt_beats_the_neutral_one() -> None:
     assert sent(prompt="neutral", blocks={"suno": {"prompt": "own"}})["gpt_description_prompt"] == "own"
 
 
-def test_an_instrumental_in_custom_mode_without_a_prompt_gets_the_placeholder() -> None:
+def test_custom_instrumental_without_a_prompt_sends_the_placeholder() -> None:
     body = suno(prompt=None, customMode=True, instrumental=True, style="jazz", title="Blue")
     assert (body["prompt"], body["make_instrumental"]) == ("[Instrumental]", True)
 
@@ -184,7 +186,7 @@ def test_an_instrumental_in_custom_mode_without_a_prompt_gets_the_placeholder() 
         ({"audioWeight": 0.5}, {"audio_weight": 0.5}),
     ],
 )
-def test_generation_b_has_fields_that_a_refuses(options: Fields, native: Fields) -> None:
+def test_option_is_sent_in_generation_b_and_refused_in_a(options: Fields, native: Fields) -> None:
     assert native.items() <= suno(B, **options).items()
     path = f"suno.{next(iter(options))}"
     assert refusal(prompt="x", blocks={"suno": options}) == ("not_supported", "unsupported_option", path)
@@ -199,7 +201,7 @@ def test_personas_are_refused(option: str) -> None:
     assert option not in suno(**blank)
 
 
-def test_unknown_options_go_on_as_they_are() -> None:
+def test_unknown_options_are_forwarded_unchanged() -> None:
     body = suno(mv="x", nothing=None, deep={"a": [1]}, gender="male")
     assert {"mv": "x", "nothing": None, "deep": {"a": [1]}, "gender": "male"}.items() <= body.items()
 
@@ -222,7 +224,7 @@ def test_known_options_are_never_forwarded_in_their_own_spelling() -> None:
         ({**CUSTOM, "negativeTags": "drums", "tags": "guitar"}, "suno.tags"),
     ],
 )
-def test_a_native_key_that_contradicts_the_options_is_refused(options: Fields, path: str) -> None:
+def test_native_key_that_contradicts_the_options_is_refused(options: Fields, path: str) -> None:
     assert refusal(prompt="x", blocks={"suno": options}) == ("not_supported", "unsupported_option", path)
 
 
@@ -234,7 +236,7 @@ def test_a_native_key_that_contradicts_the_options_is_refused(options: Fields, p
         ("https://me.example/cb", CALLBACK_URL, "https://me.example/cb"),
     ],
 )
-def test_the_callers_callback_beats_ours_and_none_is_needed(
+def test_callback_url_of_the_block_beats_ours_and_none_is_needed(
     own: str | None, ours: str | None, url: str | None
 ) -> None:
     options = {"callBackUrl": own} if own else {}
@@ -245,12 +247,12 @@ def test_the_callers_callback_beats_ours_and_none_is_needed(
     ("fields", "path"),
     [({"duration_s": 60}, "duration"), ({"format": "wav"}, "format"), ({"seed": 0}, "seed")],
 )
-def test_what_no_field_exists_for_is_reported(fields: Fields, path: str) -> None:
+def test_option_without_a_native_field_is_reported(fields: Fields, path: str) -> None:
     assert reported(prompt="x", **fields) == [("not_applied", path)]
     assert set(sent(prompt="x", **fields)) == {"model", "gpt_description_prompt", "make_instrumental"}
 
 
-def test_a_neutral_gender_is_sent_in_b_and_reported_in_a() -> None:
+def test_neutral_gender_is_sent_in_b_and_reported_in_a() -> None:
     assert sent(B, prompt="x", vocal_gender="f")["gender"] == "female"
     assert reported(B, prompt="x", vocal_gender="f") == []
     assert reported(A, prompt="x", vocal_gender="f") == [("not_applied", "vocal_gender")]
@@ -269,7 +271,7 @@ def test_instrumental_is_always_sent_and_the_block_wins(
     assert sent(prompt="x", instrumental=neutral, blocks={"suno": options})["make_instrumental"] is result
 
 
-def test_neutral_lyrics_are_sung_and_the_idea_becomes_the_style() -> None:
+def test_neutral_lyrics_are_sent_as_prompt_and_the_idea_as_style() -> None:
     fields = {"prompt": "slow waltz", "lyrics": "la la"}
     assert sent(**fields) == {
         "model": "suno-v4-5",
@@ -280,7 +282,7 @@ def test_neutral_lyrics_are_sung_and_the_idea_becomes_the_style() -> None:
     assert reported(**fields) == [("changed", "prompt")]
 
 
-def test_neutral_lyrics_with_all_neutral_texts() -> None:
+def test_idea_is_appended_to_a_neutral_style_beside_lyrics() -> None:
     fields = {"prompt": "slow", "lyrics": "la", "style": "jazz", "title": "Blue", "negative_style": "drums"}
     body = sent(**fields)
     assert [body[name] for name in ("prompt", "style", "title", "tags")] == [
@@ -292,12 +294,12 @@ def test_neutral_lyrics_with_all_neutral_texts() -> None:
     assert reported(**fields) == [("changed", "prompt")]
 
 
-def test_neutral_lyrics_alone_leave_style_and_title_to_the_vendor() -> None:
+def test_neutral_lyrics_alone_send_no_style_and_no_title() -> None:
     assert sent(lyrics="la") == {"model": "suno-v4-5", "prompt": "la", "make_instrumental": False}
     assert reported(lyrics="la") == []
 
 
-def test_an_idea_that_does_not_fit_into_the_style_is_reported_or_refused() -> None:
+def test_idea_that_does_not_fit_into_the_style_is_reported_or_refused() -> None:
     idea = "x" * 1001
     assert reported(prompt=idea, lyrics="la") == [("not_applied", "prompt")]
     assert "style" not in sent(prompt=idea, lyrics="la")
@@ -307,31 +309,31 @@ def test_an_idea_that_does_not_fit_into_the_style_is_reported_or_refused() -> No
     )
 
 
-def test_neutral_style_and_title_without_lyrics_join_the_description() -> None:
+def test_neutral_style_and_title_without_lyrics_are_appended_to_the_description() -> None:
     fields = {"prompt": "rain", "style": "jazz", "title": "Blue", "negative_style": "drums"}
     assert sent(**fields)["gpt_description_prompt"] == "rain\nStyle: jazz\nTitle: Blue\nAvoid: drums"
     assert reported(**fields) == [("changed", "style"), ("changed", "title"), ("changed", "negative_style")]
 
 
-def test_a_neutral_style_that_is_no_description_either_needs_a_prompt() -> None:
+def test_neutral_style_too_long_for_a_description_needs_a_prompt() -> None:
     assert refusal(style="x" * 395)[1] == "prompt_required_when_custom_mode_disabled"
 
 
-def test_a_lone_surrogate_counts_as_one() -> None:
+def test_lengths_are_counted_in_utf16_units() -> None:
     assert (naming.length("\ud83c"), naming.length(EMOJI), naming.length("ab")) == (1, 2, 2)
 
 
-def test_a_neutral_style_alone_is_an_idea() -> None:
+def test_neutral_style_alone_becomes_the_description() -> None:
     assert sent(style="jazz")["gpt_description_prompt"] == "Style: jazz"
 
 
-def test_the_blocks_texts_join_the_description_too_when_the_mode_is_inspiration() -> None:
+def test_block_texts_are_appended_to_the_description_in_inspiration_mode() -> None:
     body = suno(prompt="rain", customMode=False, style="jazz", title="Blue", negativeTags="drums")
     assert body["gpt_description_prompt"] == "rain\nStyle: jazz\nTitle: Blue\nAvoid: drums"
     assert {"prompt", "style", "title", "tags"}.isdisjoint(body)
 
 
-def test_what_does_not_fit_into_the_description_is_reported_or_refused() -> None:
+def test_text_that_does_not_fit_into_the_description_is_reported_or_refused() -> None:
     prompt = "x" * 390
     assert reported(prompt=prompt, style="jazzy") == [("not_applied", "style")]
     assert sent(prompt=prompt, style="jazzy")["gpt_description_prompt"] == prompt
@@ -341,7 +343,7 @@ def test_what_does_not_fit_into_the_description_is_reported_or_refused() -> None
     )
 
 
-def test_a_neutral_instrumental_with_a_style_takes_custom_mode() -> None:
+def test_neutral_instrumental_with_a_style_uses_custom_mode() -> None:
     fields = {"prompt": "rain", "style": "jazz", "title": "Blue", "instrumental": True}
     assert sent(**fields) == {
         "model": "suno-v4-5",
@@ -361,25 +363,25 @@ def test_a_neutral_instrumental_with_a_style_takes_custom_mode() -> None:
         {"blocks": {"suno": {**CUSTOM, "instrumental": True}}},
     ],
 )
-def test_lyrics_that_are_not_sung_are_reported(fields: Fields) -> None:
+def test_unused_lyrics_are_reported(fields: Fields) -> None:
     assert ("not_applied", "lyrics") in reported(prompt="x", lyrics="la", **fields)
     assert "la" not in sent(prompt="x", lyrics="la", **fields).values()
 
 
-def test_explicit_custom_mode_takes_neutral_texts_where_the_block_is_silent() -> None:
+def test_explicit_custom_mode_uses_neutral_texts_that_the_block_lacks() -> None:
     fields = {"style": "jazz", "title": "Blue", "lyrics": "la", "blocks": {"suno": {"customMode": True}}}
     body = sent(prompt="slow", **fields)
     assert [body[name] for name in ("prompt", "style", "title")] == ["la", "jazz, slow", "Blue"]
     own = sent(prompt="slow", **{**fields, "blocks": {"suno": CUSTOM}})
     assert [own[name] for name in ("prompt", "style", "title")] == ["la la", "jazz", "Blue"]
     assert (
-        sent(prompt="words", style="jazz", title="Blue", blocks={"suno": {"customMode": True}})["prompt"]
-        == "words"
+        sent(prompt="own lyrics", style="jazz", title="Blue", blocks={"suno": {"customMode": True}})["prompt"]
+        == "own lyrics"
     )
 
 
 @pytest.mark.parametrize(
-    ("model", "option", "most", "token"),
+    ("model", "option", "max_units", "token"),
     [
         ("suno/v4", "prompt", 5000, "prompt_too_long"),
         ("suno/v4.5", "prompt", 5000, "prompt_too_long"),
@@ -392,32 +394,32 @@ def test_explicit_custom_mode_takes_neutral_texts_where_the_block_is_silent() ->
         ("suno/v4", "title", 100, "title_too_long"),
     ],
 )
-def test_custom_texts_up_to_the_larger_of_the_vendors_numbers(
-    model: str, option: str, most: int, token: str
+def test_custom_text_is_limited_by_the_larger_of_the_vendors_numbers(
+    model: str, option: str, max_units: int, token: str
 ) -> None:
-    fits = {**CUSTOM, option: EMOJI * (most // 2)}
-    assert sent(model=model, blocks={"suno": fits})[option] == EMOJI * (most // 2)
-    too_long = {**CUSTOM, option: EMOJI * (most // 2) + "x"}
+    fits = {**CUSTOM, option: EMOJI * (max_units // 2)}
+    assert sent(model=model, blocks={"suno": fits})[option] == EMOJI * (max_units // 2)
+    too_long = {**CUSTOM, option: EMOJI * (max_units // 2) + "x"}
     refused = refusal(model=model, blocks={"suno": too_long})
     assert refused == ("validation_error", token, f"suno.{option}")
 
 
-def test_descriptions_up_to_400_utf16_units() -> None:
+def test_description_is_limited_to_400_utf16_units() -> None:
     assert sent(prompt=EMOJI * 200)["gpt_description_prompt"] == EMOJI * 200
     assert refusal(prompt=EMOJI * 200 + "x") == ("validation_error", "prompt_too_long", "prompt")
 
 
-def test_a_refused_option_is_an_option_error() -> None:
+def test_refused_option_is_an_unsupported_option_error() -> None:
     with pytest.raises(UnsupportedOptionError, match=r"suno\.personaId"):
         translate(prompt="x", blocks={"suno": {"personaId": "p"}})
 
 
-def test_warning_codes_are_the_contracts() -> None:
+def test_warning_codes_are_those_of_the_contract() -> None:
     codes = {warning.code for warning in translate(prompt="x", style="y", seed=1).warnings}
     assert codes == {WarningCode.CHANGED, WarningCode.NOT_APPLIED}
 
 
-def test_the_declaration() -> None:
+def test_declaration_has_the_documented_values() -> None:
     declared = A.provider
     assert (declared.name, declared.plugin, declared.option_block) == ("suno", "apiin_one", "suno")
     assert (declared.key_env, declared.base_url_env) == ("APIIN_API_KEY", "APIIN_BASE_URL")
@@ -441,7 +443,7 @@ def test_the_declaration() -> None:
         ("both", "task_id=a%2Fb%20c&workId=a%2Fb%20c"),
     ],
 )
-def test_the_feed_is_asked_by_the_configured_parameter(parameter: str, query: str) -> None:
+def test_feed_is_read_with_the_configured_parameter(parameter: str, query: str) -> None:
     rehearsal = Rehearsal("apiin_one", musicgate_apiin_one, options={"feed_parameter": parameter})
     job = rehearsal.create(MusicRequest(model="suno/v4.5", prompt="x"))
     request = musicgate_apiin_one.poll_request(job=_renamed(job, "a/b c"), settings=rehearsal.settings)

@@ -1,4 +1,4 @@
-"""Callbacks: every shape, and the signature."""
+"""Callbacks: the shapes, and the signature."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def signed(task_id: str = "abc", at: float = NOW, secret: str = SECRET) -> dict[
 
 
 @pytest.mark.parametrize(
-    ("body", "native_id", "word"),
+    ("body", "native_id", "status"),
     [
         (BODY, "abc", "complete"),
         ({"code": 200, "data": {"callbackType": "text", "task_id": "abc", "data": []}}, "abc", "text"),
@@ -72,21 +72,21 @@ def signed(task_id: str = "abc", at: float = NOW, secret: str = SECRET) -> dict[
         ({}, None, None),
     ],
 )
-def test_each_shape_is_read(body: object, native_id: str | None, word: str | None) -> None:
-    assert claim(body) == CallbackClaim(native_id=native_id, native_status=word, verified=None)
+def test_each_shape_is_read(body: object, native_id: str | None, status: str | None) -> None:
+    assert claim(body) == CallbackClaim(native_id=native_id, native_status=status, verified=None)
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>", b"[]", b'"abc"', b"\xff", b"{"])
-def test_a_body_that_is_no_object_cannot_be_read(body: bytes) -> None:
+def test_body_that_is_not_an_object_is_an_error(body: bytes) -> None:
     with pytest.raises(ProviderError):
         claim(body)
 
 
-def test_a_good_signature_is_verified() -> None:
+def test_valid_signature_is_verified() -> None:
     assert claim(BODY, signed(), secret=SECRET).verified is True
 
 
-def test_the_signature_is_the_documented_one() -> None:
+def test_signature_is_the_documented_one() -> None:
     headers = {
         "x-webhook-timestamp": "1790000000",
         "x-webhook-signature": "XgEeSLzoAyDrpmELIz4R4KFLybVEbXR5HgkAiax886o=",
@@ -95,10 +95,10 @@ def test_the_signature_is_the_documented_one() -> None:
 
 
 @pytest.mark.parametrize(
-    ("age_s", "is_good"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)]
+    ("age_s", "is_valid"), [(0, True), (300, True), (301, False), (-300, True), (-301, False)]
 )
-def test_a_signature_is_good_for_five_minutes(age_s: float, *, is_good: bool) -> None:
-    assert claim(BODY, signed(at=NOW - age_s), secret=SECRET).verified is is_good
+def test_signature_is_valid_for_five_minutes(age_s: float, *, is_valid: bool) -> None:
+    assert claim(BODY, signed(at=NOW - age_s), secret=SECRET).verified is is_valid
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_signature_is_good_for_five_minutes(age_s: float, *, is_good: bool) ->
         {**signed(), "x-webhook-timestamp": "1790000001"},
     ],
 )
-def test_a_missing_or_wrong_signature_is_refused_and_nothing_is_read(headers: dict[str, str]) -> None:
+def test_callback_with_a_missing_or_wrong_signature_claims_nothing(headers: dict[str, str]) -> None:
     refused = claim(BODY, headers, secret=SECRET)
     assert refused.verified is False
     assert (refused.native_id, refused.native_status) == (None, None)
@@ -124,21 +124,21 @@ def test_a_missing_or_wrong_signature_is_refused_and_nothing_is_read(headers: di
     assert SECRET not in refused.message
 
 
-def test_an_unsigned_callback_is_refused_before_its_body_is_read() -> None:
+def test_unsigned_callback_is_refused_before_its_body_is_read() -> None:
     assert claim(b"<html>", secret=SECRET).verified is False
 
 
-def test_the_signature_covers_the_id_that_is_believed() -> None:
+def test_signature_must_cover_the_id_that_is_claimed() -> None:
     body = {"taskId": "abc", "data": {"task_id": "evil"}}
     assert claim(body, signed("abc"), secret=SECRET).verified is False
 
 
-def test_a_repeated_callback_with_an_old_timestamp_is_still_good() -> None:
+def test_older_timestamp_after_a_newer_one_is_still_valid() -> None:
     assert claim(BODY, signed(at=NOW), secret=SECRET).verified is True
     assert claim(BODY, signed(at=NOW - 100), secret=SECRET).verified is True
 
 
-def test_sunoapi_does_not_sign() -> None:
+def test_sunoapi_callbacks_need_no_signature() -> None:
     assert claim(BODY, secret=SECRET, flavour="sunoapi").verified is None
 
 
@@ -147,7 +147,7 @@ def test_sunoapi_does_not_sign() -> None:
     timestamp=st.text(max_size=12) | st.just("1790000000"),
     signature=st.text(max_size=12),
 )
-def test_no_callback_breaks_the_reader(body: bytes, timestamp: str, signature: str) -> None:
+def test_arbitrary_callbacks_raise_only_provider_errors(body: bytes, timestamp: str, signature: str) -> None:
     headers = {"x-webhook-timestamp": timestamp, "x-webhook-signature": signature}
     with contextlib.suppress(ProviderError):
         assert claim(body, headers, secret=SECRET).verified is False

@@ -1,4 +1,4 @@
-"""What the declaration promises: ids, limits, prices, settings."""
+"""The declaration: ids, limits, prices, settings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, Dialect, d
 
 
 @pytest.mark.parametrize(
-    ("asked", "native"),
+    ("model", "native"),
     [
         ("suno/v4", "V4"),
         ("suno/suno-v4", "V4"),
@@ -41,8 +41,8 @@ from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, Dialect, d
         ("suno/V6_WILD", "V6_WILD"),
     ],
 )
-def test_each_public_id_means_one_native_model(asked: str, native: str) -> None:
-    assert [offer.native_model for offer in PROVIDER.offers if offer.answers_to(asked)] == [native]
+def test_public_id_selects_one_native_model(model: str, native: str) -> None:
+    assert [offer.native_model for offer in PROVIDER.offers if offer.answers_to(model)] == [native]
 
 
 def test_no_two_offers_share_an_id() -> None:
@@ -51,7 +51,7 @@ def test_no_two_offers_share_an_id() -> None:
 
 
 @pytest.mark.parametrize(
-    ("native", "idea", "lyrics", "style", "title", "longest_s", "takes_duration"),
+    ("native", "idea", "lyrics", "style", "title", "max_duration_s", "takes_duration"),
     [
         ("V4", 500, 3000, 200, 80, 240, False),
         ("V4_5", 500, 5000, 1000, 80, 480, False),
@@ -71,7 +71,7 @@ def test_limits_are_those_of_the_vendors_table(
     lyrics: int,
     style: int,
     title: int,
-    longest_s: float | None,
+    max_duration_s: float | None,
     takes_duration: bool,
 ) -> None:
     offer = next(offer for offer in PROVIDER.offers if offer.native_model == native)
@@ -82,7 +82,7 @@ def test_limits_are_those_of_the_vendors_table(
         style,
         title,
     )
-    assert limits.max_duration_s == longest_s
+    assert limits.max_duration_s == max_duration_s
     assert (Ability.DURATION in offer.abilities) is takes_duration
 
 
@@ -94,14 +94,14 @@ def test_a_request_costs_six_cents_and_gives_two_tracks() -> None:
         ]
 
 
-def test_what_a_song_can_be_told() -> None:
-    wishes = {Ability.LYRICS, Ability.STYLE, Ability.TITLE, Ability.NEGATIVE_STYLE, Ability.INSTRUMENTAL}
+def test_every_offer_has_the_same_abilities_except_duration() -> None:
+    texts = {Ability.LYRICS, Ability.STYLE, Ability.TITLE, Ability.NEGATIVE_STYLE}
     for offer in PROVIDER.offers:
-        assert offer.abilities - {Ability.DURATION} == wishes | {Ability.VOCAL_GENDER}
+        assert offer.abilities - {Ability.DURATION} == texts | {Ability.INSTRUMENTAL, Ability.VOCAL_GENDER}
         assert offer.formats == ("mp3",)
 
 
-def test_the_declaration_names_the_documented_environment() -> None:
+def test_declaration_has_the_documented_environment_and_times() -> None:
     assert (PROVIDER.name, PROVIDER.plugin, PROVIDER.base_url) == ("suno", "suno_kie", "https://api.kie.ai")
     assert (PROVIDER.key_env, PROVIDER.base_url_env) == ("KIE_API_KEY", "KIE_BASE_URL")
     assert PROVIDER.webhook_secret_env == "KIE_WEBHOOK_HMAC_KEY"
@@ -116,7 +116,7 @@ def test_the_declaration_names_the_documented_environment() -> None:
     assert musicgate_suno_kie.HOOK_API == 1
 
 
-def test_kie_comes_before_the_other_suno_plugins_by_default() -> None:
+def test_default_priority_comes_before_other_suno_plugins() -> None:
     assert PROVIDER.priority == 50
 
 
@@ -144,7 +144,7 @@ def test_every_setting_has_a_default() -> None:
         ("V5", {"flavour": "sunoapi", "dialect": "market"}, Dialect.LEGACY),
     ],
 )
-def test_the_model_and_the_settings_choose_the_dialect(
+def test_model_and_settings_choose_the_dialect(
     native: str | None, options: JsonObject, dialect: Dialect
 ) -> None:
     assert dialect_of(native, ProviderSettings(base_url="https://api.kie.ai", options=options)) is dialect

@@ -1,4 +1,4 @@
-"""The played vendor: order of checks, accounts, records, callbacks, media, and each switch seen from outside."""
+"""The emulator: order of checks, accounts, records, callbacks, media, and each switch."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ ORIGIN = "http://127.0.0.1:9000"
 T0 = 1_790_000_000.0
 CREATE, READ = "/api/v1/generate", "/api/v1/generate/record-info"
 MARKET_CREATE, MARKET_READ = "/api/v1/jobs/createTask", "/api/v1/jobs/recordInfo"
-BACK = "http://127.0.0.1:9001/cb"
+CALLBACK_URL = "http://127.0.0.1:9001/cb"
 IDEA: dict[str, Any] = {
     "prompt": "jazz",
     "customMode": False,
     "instrumental": False,
     "model": "V5",
-    "callBackUrl": BACK,
+    "callBackUrl": CALLBACK_URL,
 }
 CUSTOM: dict[str, Any] = {**IDEA, "customMode": True, "prompt": "la", "style": "jazz", "title": "Rain"}
 
 
 def market(**song: Any) -> dict[str, Any]:
-    wanted = {"prompt": "x", "custom_mode": False, "instrumental": False, "model": "V6", **song}
-    return {"model": "ai-music-api/generate", "input": wanted}
+    native = {"prompt": "x", "custom_mode": False, "instrumental": False, "model": "V6", **song}
+    return {"model": "ai-music-api/generate", "input": native}
 
 
 class Client:
@@ -83,7 +83,7 @@ class Client:
 # --- refusals ---
 
 
-def test_the_checks_come_in_the_vendors_order() -> None:
+def test_checks_run_in_the_vendors_order() -> None:
     client = Client(rate="0", credits="0")
     body: dict[str, Any] = {"customMode": True, "instrumental": False, "styleWeight": 2}
     client.key = "bad-key"
@@ -91,7 +91,7 @@ def test_the_checks_come_in_the_vendors_order() -> None:
     client.key = "test-key-not-real"
     assert client.code("POST", CREATE, b"{") == (422, "The request body is not valid JSON")
     assert client.code("POST", CREATE, body) == (422, "Please enter callBackUrl.")
-    body |= {"callBackUrl": BACK}
+    body |= {"callBackUrl": CALLBACK_URL}
     assert client.code("POST", CREATE, body) == (500, "model: This field is required")
     body |= {"model": "V5", "title": "t" * 81}
     assert client.code("POST", CREATE, body) == (422, "style cannot be empty")
@@ -130,7 +130,7 @@ def test_the_checks_come_in_the_vendors_order() -> None:
         (MARKET_CREATE, {"model": "ai-music-api/generate", "input": 3}, 500),
     ],
 )
-def test_a_wrong_song_is_refused_and_nothing_is_billed(path: str, body: object, code: int) -> None:
+def test_invalid_song_is_refused_and_not_charged(path: str, body: object, code: int) -> None:
     client = Client()
     assert client.code("POST", path, body)[0] == code
     assert client.emulator.books.creates == []
@@ -151,7 +151,7 @@ def test_a_wrong_song_is_refused_and_nothing_is_billed(path: str, body: object, 
         (MARKET_CREATE, market(prompt="x" * 3000, image_urls=["https://example.com/a.png"])),
     ],
 )
-def test_a_good_song_is_taken_and_billed_once(path: str, body: dict[str, Any]) -> None:
+def test_valid_song_is_accepted_and_charged_once(path: str, body: dict[str, Any]) -> None:
     client = Client()
     answer = client.json("POST", path, body)
     task_id = answer["data"]["taskId"]
@@ -163,24 +163,24 @@ def test_a_good_song_is_taken_and_billed_once(path: str, body: dict[str, Any]) -
     assert client.json("GET", "/api/v1/chat/credit")["data"] == 9988
 
 
-def test_the_legacy_route_may_be_told_to_take_v6() -> None:
+def test_legacy_v6_switch_lets_the_legacy_route_accept_v6() -> None:
     assert Client(legacy_v6="1").create(model="V6")
 
 
 @pytest.mark.parametrize(
     ("key", "code"), [("bad-key", 401), ("", 401), ("no-credits-key", 402), ("sub-key-limit-key", 433)]
 )
-def test_some_keys_are_refused(key: str, code: int) -> None:
+def test_key_prefix_selects_a_refusal(key: str, code: int) -> None:
     client = Client()
     client.key = key
     assert client.code("POST", CREATE, IDEA)[0] == code
 
 
-def test_another_scheme_is_no_key() -> None:
+def test_authorization_scheme_other_than_bearer_is_refused() -> None:
     assert Client().json("POST", CREATE, IDEA, authorization="Token test-key-not-real")["code"] == 401
 
 
-def test_an_auth_error_may_repeat_the_key() -> None:
+def test_echo_key_switch_repeats_the_key_in_the_auth_error() -> None:
     client = Client(echo_key="1")
     client.key = "bad-key-not-real"
     assert client.code("POST", CREATE, IDEA)[1] == "Unauthorized: bad-key-not-real is no key"
@@ -195,7 +195,7 @@ def test_credits_run_out() -> None:
     assert client.json("GET", "/api/v1/generate/credit")["data"] == 0.5
 
 
-def test_the_21st_create_within_ten_seconds_is_refused_and_not_kept() -> None:
+def test_21st_create_within_ten_seconds_is_refused_and_not_queued() -> None:
     client = Client()
     for _ in range(20):
         client.create()
@@ -214,27 +214,27 @@ def test_the_21st_create_within_ten_seconds_is_refused_and_not_kept() -> None:
 
 
 @pytest.mark.parametrize(("switches", "fits"), [({"rate": "1"}, 1), ({"rate": "off"}, 30)])
-def test_the_window_can_be_set(switches: dict[str, str], fits: int) -> None:
+def test_rate_switch_sets_the_rate_limit(switches: dict[str, str], fits: int) -> None:
     client = Client(switches)
     codes = [client.code("POST", CREATE, IDEA)[0] for _ in range(30)]
     assert codes.count(200) == fits
 
 
-def test_an_unknown_route_is_a_true_404() -> None:
+def test_unknown_route_is_an_http_404() -> None:
     for method, path in (("GET", "/"), ("GET", CREATE), ("POST", "/api/v1/lyrics"), ("GET", "/media/x/y")):
         assert Client().call(method, path).response.status == 404
     assert Client().call("GET", "/media/unknown.mp3").response.status == 404
 
 
 @pytest.mark.parametrize(("mode", "status"), [("body_only", 200), ("real", 402)])
-def test_http_may_repeat_the_code(mode: str, status: int) -> None:
+def test_http_status_switch_repeats_the_code_as_status(mode: str, status: int) -> None:
     client = Client(http_status=mode, credits="0")
     answer = client.call("POST", CREATE, IDEA)
     assert answer.response.status == status
     assert answer.response.json_object()["code"] == 402
 
 
-def test_the_envelope_may_be_spelled_otherwise() -> None:
+def test_envelope_switch_renames_msg_to_message() -> None:
     assert Client(envelope="message").json("GET", "/api/v1/chat/credit")["message"] == "success"
 
 
@@ -246,7 +246,7 @@ def test_calls_are_counted_per_route() -> None:
     assert client.emulator.books.calls == {f"POST {CREATE}": 1, f"GET {READ}": 2}
 
 
-def test_the_same_calls_give_the_same_answers() -> None:
+def test_same_calls_give_the_same_answers() -> None:
     first, second = Client(), Client()
     assert first.create() == second.create()
     first.now = second.now = T0 + 50
@@ -258,7 +258,7 @@ def test_the_same_calls_give_the_same_answers() -> None:
 
 
 @pytest.mark.parametrize(
-    ("after_s", "word", "urls"),
+    ("after_s", "status", "urls"),
     [
         (0, "PENDING", []),
         (9.9, "PENDING", []),
@@ -268,18 +268,18 @@ def test_the_same_calls_give_the_same_answers() -> None:
     ],
 )
 @pytest.mark.parametrize("speed", [1.0, 10.0])
-def test_a_task_goes_through_its_stages(after_s: float, word: str, urls: list[int], speed: float) -> None:
+def test_task_goes_through_its_stages(after_s: float, status: str, urls: list[int], speed: float) -> None:
     client = Client(speed=speed)
     task_id = client.create()
     client.now += after_s / speed
     record = client.record(task_id)
     tracks = record["response"]["sunoData"] if record["response"] else []
-    assert record["status"] == word
+    assert record["status"] == status
     assert [int(bool(track["audioUrl"])) for track in tracks] == urls
     assert [int(bool(track["duration"])) for track in tracks] == urls
 
 
-def test_a_record_has_the_shape_that_was_seen() -> None:
+def test_record_has_the_observed_shape() -> None:
     client = Client()
     task_id = client.create(**{**CUSTOM, "model": "V4_5"})
     client.now += 45
@@ -305,7 +305,7 @@ def test_a_record_has_the_shape_that_was_seen() -> None:
     assert first["sourceAudioUrl"].startswith(f"{ORIGIN}/source/")
 
 
-def test_the_documented_shape_is_tidier() -> None:
+def test_doc_shape_has_a_date_text_and_no_source_links() -> None:
     client = Client(shape="doc")
     task_id = client.create()
     client.now += 45
@@ -314,7 +314,7 @@ def test_the_documented_shape_is_tidier() -> None:
     assert not [key for key in record["response"]["sunoData"][0] if key.startswith("source")]
 
 
-def test_an_instrumental_says_so_in_its_prompt() -> None:
+def test_instrumental_track_has_a_placeholder_as_prompt() -> None:
     client = Client()
     task_id = client.create(instrumental=True)
     client.now += 45
@@ -329,7 +329,7 @@ def test_an_instrumental_says_so_in_its_prompt() -> None:
         ({}, {**CUSTOM, "model": "V5_5", "duration": 20}, [20, 22]),
     ],
 )
-def test_lengths_can_be_asked_for(
+def test_lengths_switch_or_requested_duration_sets_the_lengths(
     switches: dict[str, str], song: dict[str, Any], lengths: list[float]
 ) -> None:
     client = Client(switches)
@@ -346,28 +346,30 @@ def test_lengths_can_be_asked_for(
         ("suno_data_empty", {"sunoData": []}),
     ],
 )
-def test_a_waiting_record_has_one_of_three_looks(waiting: str, response: dict[str, Any] | None) -> None:
+def test_waiting_switch_sets_the_shape_of_a_record_without_tracks(
+    waiting: str, response: dict[str, Any] | None
+) -> None:
     client = Client(waiting=waiting)
     record = client.record(client.create())
     assert record["response"] == (None if response is None else {"taskId": record["taskId"], **response})
 
 
-def test_the_echoed_request_may_be_no_json() -> None:
+def test_param_switch_breaks_the_echoed_request() -> None:
     client = Client(param="broken")
     with pytest.raises(ValueError, match="Unterminated"):
         json.loads(client.record(client.create())["param"])
 
 
 @pytest.mark.parametrize("path", [READ, MARKET_READ])
-def test_an_unknown_task_has_no_record(path: str) -> None:
-    assert Client().json("GET", f"{path}?taskId=nobody") == {
+def test_unknown_task_has_no_record(path: str) -> None:
+    assert Client().json("GET", f"{path}?taskId=unknown") == {
         "code": 422,
         "msg": "recordInfo is null",
         "data": None,
     }
 
 
-def test_a_task_belongs_to_its_account_and_its_dialect() -> None:
+def test_task_is_found_only_by_its_account_and_in_its_dialect() -> None:
     client = Client()
     task_id = client.create()
     assert client.code("GET", f"{MARKET_READ}?taskId={task_id}")[0] == 422
@@ -375,7 +377,7 @@ def test_a_task_belongs_to_its_account_and_its_dialect() -> None:
     assert client.code("GET", f"{READ}?taskId={task_id}")[0] == 422
 
 
-def test_a_fourth_read_within_a_second_is_refused() -> None:
+def test_fourth_read_within_a_second_is_refused() -> None:
     client = Client()
     task_id = client.create()
     codes = [client.code("GET", f"{READ}?taskId={task_id}")[0] for _ in range(4)]
@@ -384,22 +386,22 @@ def test_a_fourth_read_within_a_second_is_refused() -> None:
     assert client.record(task_id)["status"] == "PENDING"
 
 
-def test_a_market_record_is_null_at_first_and_then_goes_its_own_way() -> None:
+def test_market_record_is_null_at_first_and_goes_through_the_market_states() -> None:
     client = Client()
     task_id = client.json("POST", MARKET_CREATE, market())["data"]["taskId"]
     assert client.code("GET", f"{MARKET_READ}?taskId={task_id}") == (422, "recordInfo is null")
-    words = []
+    states = []
     for second in (2, 6, 12, 30, 45):
         client.now = T0 + second
-        words.append(client.record(task_id, MARKET_READ)["state"])
-    assert words == ["waiting", "queuing", "generating", "generating", "success"]
+        states.append(client.record(task_id, MARKET_READ)["state"])
+    assert states == ["waiting", "queuing", "generating", "generating", "success"]
     record = client.record(task_id, MARKET_READ)
     song = json.loads(record["resultJson"])["data"][0]
     assert {"audio_url", "stream_audio_url", "image_url", "model_name", "createTime"} <= set(song)
     assert (record["costTime"], record["creditsConsumed"], record["failCode"]) == (45_000, 12, None)
 
 
-def test_a_failed_market_task_says_why() -> None:
+def test_failed_market_task_has_a_code_and_a_message() -> None:
     client = Client(end="FAILED", error_code="400", error_message="under_copyright")
     task_id = client.json("POST", MARKET_CREATE, market())["data"]["taskId"]
     client.now += 45
@@ -409,7 +411,7 @@ def test_a_failed_market_task_says_why() -> None:
 
 
 @pytest.mark.parametrize(("refund", "left"), [({}, 10_000), ({"refund": "off"}, 9988)])
-def test_a_failed_task_is_refunded(refund: dict[str, str], left: float) -> None:
+def test_failed_task_is_refunded_unless_switched_off(refund: dict[str, str], left: float) -> None:
     client = Client(refund, end="GENERATE_AUDIO_FAILED")
     task_id = client.create()
     assert client.json("GET", "/api/v1/chat/credit")["data"] == 9988
@@ -431,11 +433,11 @@ def test_a_failed_task_is_refunded(refund: dict[str, str], left: float) -> None:
         ("html:x", ["html", "", ""]),
     ],
 )
-def test_a_script_is_played_step_by_step(script: str, seen: list[str]) -> None:
+def test_script_gives_one_fault_per_call(script: str, seen: list[str]) -> None:
     assert [Switches({"read": script}).step("read", number) for number in range(3)] == seen
 
 
-def test_magic_words_of_a_task_beat_the_global_switches() -> None:
+def test_switches_of_a_task_beat_the_global_switches() -> None:
     client = Client(end="FAILED")
     task_id = client.create(prompt="jazz [emulate end=SUCCESS done_s=1 skip=text,first]")
     client.now += 1
@@ -445,13 +447,13 @@ def test_magic_words_of_a_task_beat_the_global_switches() -> None:
 @pytest.mark.parametrize(
     ("create", "codes"), [("429:2", [429, 429, 200]), ("455", [455, 200, 200]), ("402:ever", [402, 402, 402])]
 )
-def test_a_create_script_refuses_and_then_relents(create: str, codes: list[int]) -> None:
+def test_create_script_refuses_until_it_ends(create: str, codes: list[int]) -> None:
     client = Client(create=create)
     assert [client.code("POST", CREATE, IDEA)[0] for _ in codes] == codes
     assert len(client.emulator.books.creates) == codes.count(200)
 
 
-def test_a_create_script_in_magic_words_counts_for_its_own_body() -> None:
+def test_create_script_of_a_task_counts_equal_bodies() -> None:
     client = Client()
     song = {**IDEA, "prompt": "[emulate create=429]"}
     other = {**IDEA, "prompt": "more [emulate create=429]"}
@@ -467,7 +469,7 @@ def test_a_create_script_in_magic_words_counts_for_its_own_body() -> None:
     ("create", "created"),
     [("html", 0), ("empty", 0), ("http-500", 0), ("lost", 1), ("drop", 1), ("no_id", 1)],
 )
-def test_a_create_call_can_go_wrong_before_or_after_it_is_taken(create: str, created: int) -> None:
+def test_create_fault_happens_before_or_after_the_task_is_created(create: str, created: int) -> None:
     client = Client(create=create)
     answer = client.call("POST", CREATE, IDEA)
     assert len(client.emulator.books.creates) == created
@@ -475,7 +477,7 @@ def test_a_create_call_can_go_wrong_before_or_after_it_is_taken(create: str, cre
     assert answer.response.status == {"html": 502, "lost": 502, "http-500": 500}.get(create, 200)
 
 
-def test_a_lie_in_a_read_script_changes_the_word_only() -> None:
+def test_false_status_of_a_read_script_lasts_one_read() -> None:
     client = Client(read="PENDING")
     task_id = client.create()
     client.now += 45
@@ -483,13 +485,13 @@ def test_a_lie_in_a_read_script_changes_the_word_only() -> None:
     assert client.record(task_id)["status"] == "SUCCESS"
 
 
-def test_every_switch_is_documented_in_the_readme() -> None:
+def test_every_switch_is_in_the_readme() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     assert [name for name in SWITCHES if f"| `{name}` |" not in readme] == []
 
 
 @pytest.mark.parametrize(
-    ("switches", "words"),
+    ("switches", "statuses"),
     [
         (
             {"end": "GENERATE_AUDIO_FAILED"},
@@ -502,14 +504,16 @@ def test_every_switch_is_documented_in_the_readme() -> None:
         ),
     ],
 )
-def test_a_task_that_fails_has_no_first_track_unless_told(switches: dict[str, str], words: list[str]) -> None:
+def test_failing_task_has_no_first_track_unless_switched_on(
+    switches: dict[str, str], statuses: list[str]
+) -> None:
     client = Client(switches)
     task_id = client.create()
     seen = []
     for second in (0, 10, 27, 45):
         client.now = T0 + second
         seen.append(client.record(task_id)["status"])
-    assert seen == words
+    assert seen == statuses
 
 
 # --- callbacks ---
@@ -528,7 +532,7 @@ def callbacks(
     return seen
 
 
-def test_a_task_calls_back_three_times() -> None:
+def test_task_calls_back_at_each_of_three_stages() -> None:
     client = Client()
     task_id = client.create()
     seen = callbacks(client)
@@ -550,7 +554,7 @@ def test_a_task_calls_back_three_times() -> None:
     } <= set(track)
 
 
-def test_a_failed_task_calls_back_once_with_its_code() -> None:
+def test_failed_task_calls_back_once_with_its_code() -> None:
     client = Client(end="GENERATE_AUDIO_FAILED", error_code="400", error_message="no_way")
     client.create()
     ((after, body),) = callbacks(client)
@@ -558,7 +562,7 @@ def test_a_failed_task_calls_back_once_with_its_code() -> None:
     assert (body["data"]["callbackType"], body["data"]["data"]) == ("error", None)
 
 
-def test_an_unanswered_callback_comes_again_three_times() -> None:
+def test_unanswered_callback_is_retried_three_times() -> None:
     client = Client(skip="text,first")
     client.create()
     assert [after for after, _ in callbacks(client, status=None)] == [45, 105, 405, 1305]
@@ -575,7 +579,7 @@ def test_an_unanswered_callback_comes_again_three_times() -> None:
         ("reverse", ["complete", "first", "text"]),
     ],
 )
-def test_callbacks_can_be_strange(switch: str, stages: list[str]) -> None:
+def test_callbacks_switch_drops_doubles_or_reverses_callbacks(switch: str, stages: list[str]) -> None:
     client = Client(callbacks=switch)
     client.create()
     assert [body["data"]["callbackType"] for _, body in callbacks(client)] == stages
@@ -589,19 +593,19 @@ def test_callbacks_can_be_strange(switch: str, stages: list[str]) -> None:
         ("record", {"taskId", "status"}),
     ],
 )
-def test_callbacks_have_one_of_three_shapes(shape: str, keys: set[str]) -> None:
+def test_callback_shape_switch_sets_the_shape_of_callbacks(shape: str, keys: set[str]) -> None:
     client = Client(callback_shape=shape)
     client.create()
     assert all(keys <= set(body["data"]) for _, body in callbacks(client))
 
 
-def test_a_market_task_calls_back_in_the_markets_shape() -> None:
+def test_market_task_calls_back_in_the_markets_shape() -> None:
     client = Client()
-    client.json("POST", MARKET_CREATE, {**market(), "callBackUrl": BACK})
+    client.json("POST", MARKET_CREATE, {**market(), "callBackUrl": CALLBACK_URL})
     assert callbacks(client)[-1][1]["data"]["state"] == "success"
 
 
-def test_nobody_is_called_without_an_address_or_at_the_placeholder() -> None:
+def test_no_callback_without_a_url_or_to_the_placeholder() -> None:
     client = Client()
     client.json("POST", MARKET_CREATE, market())
     client.create(callBackUrl="https://example.com/musicgate/no-receiver")
@@ -611,15 +615,15 @@ def test_nobody_is_called_without_an_address_or_at_the_placeholder() -> None:
 @pytest.mark.parametrize(
     ("switch", "verified"), [("", True), ("unsigned", False), ("badsign", False), ("stale", False)]
 )
-def test_callbacks_are_signed_when_a_secret_is_set(switch: str, *, verified: bool) -> None:
+def test_callbacks_are_signed_if_a_secret_is_set(switch: str, *, verified: bool) -> None:
     client = Client(secret="test-secret-not-real", callbacks=switch, skip="text,first")
     task_id = client.create()
     client.now += 45
     (callback,) = client.emulator.due_callbacks(client.now)
     timestamp = callback.request.headers.get("X-Webhook-Timestamp", "")
     digest = hmac.new(b"test-secret-not-real", f"{task_id}.{timestamp}".encode(), hashlib.sha256).digest()
-    good = callback.request.headers.get("X-Webhook-Signature") == base64.b64encode(digest).decode()
-    assert (good and timestamp == "1790000045") is verified
+    valid = callback.request.headers.get("X-Webhook-Signature") == base64.b64encode(digest).decode()
+    assert (valid and timestamp == "1790000045") is verified
     assert callback.timeout_s == 15
 
 
@@ -633,7 +637,7 @@ def finished(**switches: str) -> tuple[Client, dict[str, Any]]:
     return client, client.record(task_id)["response"]["sunoData"][0]
 
 
-def test_audio_plays_and_has_its_length() -> None:
+def test_audio_has_its_length_behind_each_link() -> None:
     client, track = finished()
     answer = client.get(track["audioUrl"])
     assert answer.header("content-type") == "audio/mpeg"
@@ -644,7 +648,7 @@ def test_audio_plays_and_has_its_length() -> None:
     assert client.get(track["imageUrl"]).body.startswith(b"\x89PNG")
 
 
-def test_the_two_takes_sound_differently() -> None:
+def test_two_tracks_of_a_task_differ() -> None:
     client = Client(lengths="8,8")
     task_id = client.create()
     client.now += 45
@@ -652,7 +656,7 @@ def test_the_two_takes_sound_differently() -> None:
     assert bodies[0] != bodies[1]
 
 
-def test_audio_is_not_there_before_its_time_and_a_stream_is_empty() -> None:
+def test_unfinished_audio_is_a_404_and_its_stream_is_empty() -> None:
     client = Client()
     task_id = client.create()
     client.now += 10
@@ -662,7 +666,7 @@ def test_audio_is_not_there_before_its_time_and_a_stream_is_empty() -> None:
     assert client.get(f"{ORIGIN}/media/{track['id']}.mp3").status == 404
 
 
-def test_links_die_after_a_day() -> None:
+def test_links_expire_after_a_day() -> None:
     client, track = finished()
     client.now = T0 + 86_400
     assert client.get(track["audioUrl"]).status == 200
@@ -670,28 +674,28 @@ def test_links_die_after_a_day() -> None:
     assert client.get(track["audioUrl"]).status == 403
 
 
-def test_audio_may_have_another_type() -> None:
+def test_audio_type_switch_sets_the_content_type() -> None:
     client, track = finished(audio_type="audio/mp3")
     assert client.get(track["audioUrl"]).header("content-type") == "audio/mp3"
 
 
 @pytest.mark.parametrize(("fault", "status"), [("403", 403), ("404", 404), ("html", 200), ("empty", 200)])
-def test_a_download_can_fail_once(fault: str, status: int) -> None:
+def test_media_fault_fails_one_download(fault: str, status: int) -> None:
     client, track = finished(media=fault)
-    broken, whole = client.get(track["audioUrl"]), client.get(track["audioUrl"])
-    assert broken.status == status
-    assert len(broken.body) < 100
+    faulty, whole = client.get(track["audioUrl"]), client.get(track["audioUrl"])
+    assert faulty.status == status
+    assert len(faulty.body) < 100
     assert len(whole.body) > 10_000
 
 
-def test_a_download_can_be_cut_or_slow() -> None:
+def test_media_fault_cuts_or_slows_a_download() -> None:
     client, track = finished(media="cut,slow", lengths="8,8")
     cut, slow = client.call("GET", track["audioUrl"]), client.call("GET", track["audioUrl"])
     assert cut.cut_after_bytes == len(cut.response.body) // 2
     assert slow.bytes_per_s == 20_000
 
 
-def test_a_direct_link_lives_for_twenty_minutes() -> None:
+def test_direct_link_expires_after_twenty_minutes() -> None:
     client, track = finished()
     link = client.json("POST", "/api/v1/common/download-url", {"url": track["audioUrl"]})["data"]
     client.now += 1200
@@ -701,9 +705,9 @@ def test_a_direct_link_lives_for_twenty_minutes() -> None:
 
 
 @pytest.mark.parametrize("body", [{"url": "https://example.com/a.mp3"}, {"url": 3}, {}, [], b"{"])
-def test_only_links_of_the_vendor_get_a_direct_link(body: object) -> None:
+def test_only_the_vendors_links_get_a_direct_link(body: object) -> None:
     assert Client().code("POST", "/api/v1/common/download-url", body)[0] == 422
 
 
-def test_the_hook_makes_an_emulator() -> None:
+def test_hook_makes_an_emulator() -> None:
     assert isinstance(musicgate_suno_kie.emulator(EmulatorOptions()), SunoEmulator)

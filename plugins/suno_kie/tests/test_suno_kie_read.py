@@ -1,4 +1,4 @@
-"""What each answer becomes: recorded cases, every code, every word, and nonsense."""
+"""The reading of answers: recorded cases, codes, statuses, and arbitrary bytes."""
 
 from __future__ import annotations
 
@@ -69,11 +69,11 @@ def parse(step: Step, body: object, status: int = 200, *, job: Job = JOB, flavou
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_recorded_answer_becomes_what_the_case_says(case: Case) -> None:
+def test_recorded_answer_gives_the_update_of_its_case(case: Case) -> None:
     replay(Rehearsal("suno_kie", musicgate_suno_kie), case)
 
 
-def test_the_recordings_are_all_here() -> None:
+def test_no_recording_is_missing() -> None:
     assert len(CASES) == 54
 
 
@@ -105,10 +105,10 @@ def test_the_recordings_are_all_here() -> None:
         (777, "upstream_failed", "upstream_failed"),
     ],
 )
-def test_each_code_has_its_class(code: int, kie: str, sunoapi: str) -> None:
-    assert failure_of(code, "said", Flavour.KIE).reason == kie
-    assert failure_of(code, "said", Flavour.SUNOAPI).reason == sunoapi
-    assert failure_of(code, "said", Flavour.KIE).native_code == str(code)
+def test_code_has_its_failure_class(code: int, kie: str, sunoapi: str) -> None:
+    assert failure_of(code, "text", Flavour.KIE).reason == kie
+    assert failure_of(code, "text", Flavour.SUNOAPI).reason == sunoapi
+    assert failure_of(code, "text", Flavour.KIE).native_code == str(code)
 
 
 @pytest.mark.parametrize(
@@ -121,16 +121,16 @@ def test_each_code_has_its_class(code: int, kie: str, sunoapi: str) -> None:
         (None, "upstream_failed"),
     ],
 )
-def test_words_beat_the_code_500(message: str | None, reason: str) -> None:
+def test_known_message_beats_the_code_500(message: str | None, reason: str) -> None:
     assert failure_of(500, message, Flavour.KIE).reason == reason
 
 
-def test_validation_words_do_not_hide_an_auth_error() -> None:
+def test_validation_message_does_not_hide_an_auth_error() -> None:
     assert failure_of(401, "This field is required", Flavour.KIE).reason is FailureClass.AUTH
 
 
 @pytest.mark.parametrize(("code", "wait_s"), [(429, 10.0), (455, None), (402, None)])
-def test_a_rate_refusal_without_a_header_waits_for_the_window(code: int, wait_s: float | None) -> None:
+def test_rate_limit_without_retry_after_waits_for_the_window(code: int, wait_s: float | None) -> None:
     assert failure_of(code, None, Flavour.KIE).retry_after_s == wait_s
 
 
@@ -140,7 +140,7 @@ def test_retry_after_is_honoured() -> None:
 
 
 @pytest.mark.parametrize(("code", "cost"), [(531, False), (501, None), (413, None)])
-def test_only_a_refund_is_surely_free(code: int, *, cost: bool | None) -> None:
+def test_only_a_refunded_code_is_known_to_be_free(code: int, *, cost: bool | None) -> None:
     assert failure_of(code, None, Flavour.KIE).may_have_cost is cost
     assert failure_of_job(code, None, "GENERATE_AUDIO_FAILED", Flavour.KIE).may_have_cost is cost
 
@@ -151,7 +151,7 @@ def test_only_a_422_keeps_its_http_status() -> None:
 
 
 @pytest.mark.parametrize("code", [429, 500, 455, 777, None])
-def test_a_code_of_a_call_says_nothing_about_why_a_task_failed(code: int | None) -> None:
+def test_code_of_a_call_does_not_explain_a_failed_task(code: int | None) -> None:
     assert (
         failure_of_job(code, None, "GENERATE_AUDIO_FAILED", Flavour.KIE).reason
         is FailureClass.UPSTREAM_FAILED
@@ -177,7 +177,7 @@ def test_a_code_of_a_call_says_nothing_about_why_a_task_failed(code: int | None)
         (503, "upstream_failed"),
     ],
 )
-def test_http_errors_without_an_envelope_have_their_class(status: int, reason: str) -> None:
+def test_http_error_without_an_envelope_has_its_failure_class(status: int, reason: str) -> None:
     assert failure_of_http(status).reason == reason
 
 
@@ -188,7 +188,7 @@ def test_http_errors_without_an_envelope_have_their_class(status: int, reason: s
     "code", [400, 401, 402, 404, 405, 408, 409, 413, 422, 429, 433, 451, 455, 501, 505, 531]
 )
 @pytest.mark.parametrize("as_http", [False, True])
-def test_a_refused_create_is_a_no_and_not_an_accident(code: int, *, as_http: bool) -> None:
+def test_refusal_code_of_a_create_call_is_a_failure_and_not_an_error(code: int, *, as_http: bool) -> None:
     update = parse(Step.CREATE, {"code": code, "msg": "no", "data": None}, code if as_http else 200)
     assert update.native_id is None
     assert update.failure is not None
@@ -214,7 +214,7 @@ def test_a_refused_create_is_a_no_and_not_an_accident(code: int, *, as_http: boo
         (b"moved", 302),
     ],
 )
-def test_a_create_answer_that_may_hide_a_task_is_never_a_plain_no(body: object, status: int) -> None:
+def test_create_answer_after_which_a_task_may_exist_is_maybe_accepted(body: object, status: int) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.CREATE, body, status)
     assert caught.value.maybe_accepted
@@ -222,13 +222,13 @@ def test_a_create_answer_that_may_hide_a_task_is_never_a_plain_no(body: object, 
 
 
 @pytest.mark.parametrize("status", [400, 404, 499])
-def test_an_http_refusal_without_a_body_created_nothing(status: int) -> None:
+def test_http_4xx_without_an_envelope_is_not_maybe_accepted(status: int) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.CREATE, b"no", status)
     assert not caught.value.maybe_accepted
 
 
-def test_an_http_refusal_without_a_code_keeps_its_words() -> None:
+def test_http_refusal_without_a_code_keeps_its_message() -> None:
     failure = parse(Step.CREATE, {"error": "who are you"}, 401).failure
     assert failure is not None
     assert (failure.reason, failure.message, failure.native_message) == (
@@ -241,7 +241,7 @@ def test_an_http_refusal_without_a_code_keeps_its_words() -> None:
     assert (silent.message, silent.native_message) == ("HTTP 401 without a readable body", None)
 
 
-def test_plain_http_refusals_allow_another_try() -> None:
+def test_http_429_without_an_envelope_is_a_rate_limit() -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.CREATE, b"slow down", 429)
     assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.RATE_LIMITED, False)
@@ -256,18 +256,18 @@ def test_plain_http_refusals_allow_another_try() -> None:
         {"data": {"taskId": "abc"}},
     ],
 )
-def test_the_task_id_is_found_where_it_may_be(body: object) -> None:
+def test_task_id_is_found_under_each_known_key(body: object) -> None:
     assert parse(Step.CREATE, body).native_id == "abc"
     assert parse(Step.CREATE, body).state is JobState.IN_PROGRESS
 
 
-def test_an_error_code_beside_a_task_id_keeps_the_id() -> None:
+def test_error_code_beside_a_task_id_keeps_the_id() -> None:
     update = parse(Step.CREATE, {"code": 500, "msg": "late", "data": {"taskId": "abc"}})
     assert update.native_id == "abc"
     assert update.failure is not None
 
 
-def test_a_message_is_kept_up_to_500_characters() -> None:
+def test_message_is_truncated_to_500_characters() -> None:
     update = parse(Step.CREATE, {"code": 422, "msg": "x" * 600})
     assert update.failure is not None
     assert update.failure.native_message == "x" * 500
@@ -277,7 +277,7 @@ def test_a_message_is_kept_up_to_500_characters() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "state"),
+    ("status", "state"),
     [
         ("PENDING", "in_progress"),
         ("TEXT_SUCCESS", "in_progress"),
@@ -301,19 +301,19 @@ def test_a_message_is_kept_up_to_500_characters() -> None:
         ("", None),
     ],
 )
-def test_each_word_has_its_state(word: str, state: str | None) -> None:
-    assert map_status(word) == state
+def test_status_maps_to_its_state(status: str, state: str | None) -> None:
+    assert map_status(status) == state
 
 
 @pytest.mark.parametrize("code", [401, 402, 429, 433, 455, 500, 505, 777])
 @pytest.mark.parametrize("as_http", [False, True])
-def test_noise_while_polling_is_an_error_and_no_verdict(code: int, *, as_http: bool) -> None:
+def test_error_code_that_is_not_about_the_task_raises_while_polling(code: int, *, as_http: bool) -> None:
     with pytest.raises(ProviderError):
         parse(Step.POLL, {"code": code, "msg": "noise"}, code if as_http else 200)
 
 
 @pytest.mark.parametrize("code", [400, 413, 501, 531])
-def test_a_final_code_ends_the_job(code: int) -> None:
+def test_final_code_ends_the_job(code: int) -> None:
     failure = parse(Step.POLL, {"code": code, "msg": "over"}).failure
     assert failure is not None
     assert failure.native_code == str(code)
@@ -322,7 +322,7 @@ def test_a_final_code_ends_the_job(code: int) -> None:
 @pytest.mark.parametrize(
     ("code", "reason", "grace_s"), [(404, "not_found", 60), (422, "not_found", 60), (408, "timeout", 120)]
 )
-def test_no_record_and_time_out_are_doubts(code: int, reason: str, grace_s: float) -> None:
+def test_missing_record_and_time_out_are_doubts(code: int, reason: str, grace_s: float) -> None:
     update = parse(Step.POLL, {"code": code, "msg": "recordInfo is null", "data": None})
     assert update.failure is None
     assert isinstance(update.doubt, Doubt)
@@ -330,18 +330,18 @@ def test_no_record_and_time_out_are_doubts(code: int, reason: str, grace_s: floa
 
 
 @pytest.mark.parametrize("data", [None, "", [], {}, {"status": None}, {"status": ""}, 7])
-def test_an_answer_without_a_record_is_an_error(data: object) -> None:
+def test_success_without_a_record_is_a_protocol_error(data: object) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.POLL, {"code": 200, "msg": "success", "data": data})
     assert caught.value.failure.reason is FailureClass.PROTOCOL
 
 
-def record(word: str, *urls: str | None, **extra: object) -> dict[str, Any]:
+def record(status: str, *urls: str | None, **extra: object) -> dict[str, Any]:
     tracks = [{"id": f"t{index}", "audioUrl": link} for index, link in enumerate(urls)]
-    return {"code": 200, "data": {"status": word, "response": {"sunoData": tracks}, **extra}}
+    return {"code": 200, "data": {"status": status, "response": {"sunoData": tracks}, **extra}}
 
 
-def look(job: Job, body: object) -> JobUpdate:
+def poll(job: Job, body: object) -> JobUpdate:
     response = HttpResponse(status=200, body=json.dumps(body).encode())
     update = musicgate_suno_kie.parse_response(Step.POLL, response, job, SETTINGS)
     assert isinstance(update, JobUpdate)
@@ -349,7 +349,7 @@ def look(job: Job, body: object) -> JobUpdate:
 
 
 @pytest.mark.parametrize(
-    ("word", "urls", "state", "grace_s"),
+    ("status", "urls", "state", "grace_s"),
     [
         ("SUCCESS", ("https://x.example/a.mp3", "https://x.example/b.mp3"), "completed", None),
         ("SUCCESS", ("https://x.example/a.mp3", ""), "in_progress", 120.0),
@@ -359,23 +359,23 @@ def look(job: Job, body: object) -> JobUpdate:
         ("CALLBACK_EXCEPTION", (None, None), "in_progress", 120.0),
     ],
 )
-def test_done_with_a_silent_track_is_waited_for(
-    word: str, urls: tuple[str | None, ...], state: str, grace_s: float | None
+def test_success_with_a_track_without_audio_leaves_the_job_open(
+    status: str, urls: tuple[str | None, ...], state: str, grace_s: float | None
 ) -> None:
-    update = look(JOB, record(word, *urls))
+    update = poll(JOB, record(status, *urls))
     assert update.state == state
     assert (update.doubt.grace_s if update.doubt else None) == grace_s
 
 
-def test_links_that_vanish_at_the_end_do_not_lose_the_second_track() -> None:
+def test_links_missing_from_the_last_record_do_not_lose_the_second_track() -> None:
     known = (
         Track(index=0, native_id="t0", audio_url="https://x.example/a.mp3"),
         Track(index=1, native_id="t1"),
     )
     job = attrs.evolve(JOB, native_status="FIRST_SUCCESS", tracks=known)
-    assert look(job, record("SUCCESS", None, None)).state is JobState.IN_PROGRESS
-    assert look(job, {"code": 200, "data": {"status": "SUCCESS"}}).state is JobState.IN_PROGRESS
-    assert look(job, record("SUCCESS", None, "https://x.example/b.mp3")).state is JobState.COMPLETED
+    assert poll(job, record("SUCCESS", None, None)).state is JobState.IN_PROGRESS
+    assert poll(job, {"code": 200, "data": {"status": "SUCCESS"}}).state is JobState.IN_PROGRESS
+    assert poll(job, record("SUCCESS", None, "https://x.example/b.mp3")).state is JobState.COMPLETED
 
 
 # --- tracks ---
@@ -394,7 +394,7 @@ def test_links_that_vanish_at_the_end_do_not_lose_the_second_track() -> None:
         ({}, None),
     ],
 )
-def test_durations_are_positive_seconds_or_nothing(fields: dict[str, Any], seconds: float | None) -> None:
+def test_duration_is_positive_seconds_or_none(fields: dict[str, Any], seconds: float | None) -> None:
     track = read_track({"id": "a", **fields})
     assert track is not None
     assert track.duration_s == seconds
@@ -415,11 +415,11 @@ def test_durations_are_positive_seconds_or_nothing(fields: dict[str, Any], secon
         {"response": {"sunoData": [{}, 3, {"id": "a"}, {"id": "a"}]}},
     ],
 )
-def test_tracks_are_found_wherever_they_hide(data: dict[str, Any]) -> None:
+def test_tracks_are_found_in_each_known_place(data: dict[str, Any]) -> None:
     assert [track.native_id for track in read_tracks(data)] == ["a"]
 
 
-def test_an_empty_text_is_no_link() -> None:
+def test_text_that_is_not_an_http_url_is_not_a_link() -> None:
     track = read_track(
         {"id": "a", "audioUrl": "", "streamAudioUrl": " ", "imageUrl": "ftp://x", "sourceImageUrl": None}
     )
@@ -428,22 +428,20 @@ def test_an_empty_text_is_no_link() -> None:
 
 
 @pytest.mark.parametrize(("derive", "links"), [(False, ()), (True, ("https://cdn1.suno.ai/a%2Fb.mp3",))])
-def test_sunos_own_address_is_derived_only_when_the_operator_wants_it(
-    *, derive: bool, links: tuple[str, ...]
-) -> None:
+def test_cdn_url_is_derived_only_if_enabled(*, derive: bool, links: tuple[str, ...]) -> None:
     track = read_track({"id": "a/b", "audioUrl": "https://x.example/a.mp3"}, derive_cdn_urls=derive)
     assert track is not None
     assert track.fallback_urls == links
 
 
-def test_the_setting_reaches_the_reader() -> None:
+def test_derive_cdn_urls_setting_reaches_the_reader() -> None:
     settings = attrs.evolve(SETTINGS, options={"derive_cdn_urls": True})
     body = json.dumps(record("SUCCESS", "https://x.example/a.mp3")).encode()
     update = musicgate_suno_kie.parse_response(Step.POLL, HttpResponse(status=200, body=body), JOB, settings)
     assert update.tracks[0].fallback_urls == ("https://cdn1.suno.ai/t0.mp3",)
 
 
-# --- nonsense ---
+# --- arbitrary answers ---
 
 _KEYS = st.sampled_from(
     [
@@ -479,35 +477,39 @@ _JSON = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_KEYS, inner, max_size=6),
     max_leaves=25,
 )
-_WORDS = st.sampled_from(["SUCCESS", "CALLBACK_EXCEPTION", "GENERATE_AUDIO_FAILED", "fail", "PENDING", "x"])
-_STATUSES = st.sampled_from([100, 200, 201, 204, 302, 400, 401, 404, 429, 500, 502])
+_STATUSES = st.sampled_from(
+    ["SUCCESS", "CALLBACK_EXCEPTION", "GENERATE_AUDIO_FAILED", "fail", "PENDING", "x"]
+)
+_HTTP_STATUSES = st.sampled_from([100, 200, 201, 204, 302, 400, 401, 404, 429, 500, 502])
 
 
-@given(body=st.binary(max_size=60), status=_STATUSES, step=st.sampled_from(Step))
-def test_whatever_the_bytes_only_a_provider_error_is_raised(body: bytes, status: int, step: Step) -> None:
-    survive(body, status, step)
+@given(body=st.binary(max_size=60), status=_HTTP_STATUSES, step=st.sampled_from(Step))
+def test_arbitrary_bytes_raise_only_provider_errors(body: bytes, status: int, step: Step) -> None:
+    parse_or_provider_error(body, status, step)
 
 
-@given(body=st.dictionaries(_KEYS, _JSON, max_size=6) | _JSON, status=_STATUSES, step=st.sampled_from(Step))
-def test_whatever_the_json_only_a_provider_error_is_raised(body: object, status: int, step: Step) -> None:
-    survive(json.dumps(body).encode(), status, step)
+@given(
+    body=st.dictionaries(_KEYS, _JSON, max_size=6) | _JSON, status=_HTTP_STATUSES, step=st.sampled_from(Step)
+)
+def test_arbitrary_json_raises_only_provider_errors(body: object, status: int, step: Step) -> None:
+    parse_or_provider_error(json.dumps(body).encode(), status, step)
 
 
 @given(
     data=st.dictionaries(_KEYS, _JSON, max_size=6),
     tracks=_JSON,
-    word=_WORDS,
+    status=_STATUSES,
     code=st.sampled_from([200, "200", 422, 500, None]),
     flavour=st.sampled_from(Flavour),
 )
-def test_whatever_the_record_only_a_provider_error_is_raised(
-    data: dict[str, Any], tracks: object, word: str, code: object, flavour: Flavour
+def test_arbitrary_records_raise_only_provider_errors(
+    data: dict[str, Any], tracks: object, status: str, code: object, flavour: Flavour
 ) -> None:
-    body = {"code": code, "data": {**data, "status": word, "response": {"sunoData": tracks}}}
-    survive(json.dumps(body).encode(), 200, Step.POLL, flavour)
+    body = {"code": code, "data": {**data, "status": status, "response": {"sunoData": tracks}}}
+    parse_or_provider_error(json.dumps(body).encode(), 200, Step.POLL, flavour)
 
 
-def survive(body: bytes, status: int, step: Step, flavour: str = "kie") -> None:
+def parse_or_provider_error(body: bytes, status: int, step: Step, flavour: str = "kie") -> None:
     try:
         update = parse(step, body, status, flavour=flavour)
     except ProviderError:

@@ -1,4 +1,4 @@
-"""Whole jobs between the plugin and its emulator: every fault comes to the right end, and is paid for once."""
+"""Whole jobs between the plugin and its emulator: the outcome and the charge of each fault."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ def rehearse(**arguments: Any) -> Rehearsal:
     return Rehearsal("suno_kie", musicgate_suno_kie, **arguments)
 
 
-def end_of(job: Job) -> str:
+def outcome_of(job: Job) -> str:
     if job.failure is not None:
         return job.failure.reason.value
     return "delivered" if job.delivered_at is not None else job.state.value
 
 
 @pytest.mark.parametrize("request_", [IDEA, MARKET], ids=["legacy", "market"])
-def test_a_song_comes_to_its_end(request_: MusicRequest) -> None:
+def test_job_delivers_two_playable_tracks_and_is_charged_once(request_: MusicRequest) -> None:
     rehearsal = rehearse()
     job = rehearsal.create(request_)
     assert job.state is JobState.IN_PROGRESS
     assert job.attempt is not None
     assert job.attempt.outcome is AttemptOutcome.ACCEPTED
     job = rehearsal.finish(job)
-    assert end_of(job) == "delivered"
+    assert outcome_of(job) == "delivered"
     assert len(job.tracks) == 2
     assert rehearsal.noise == []
     for track in job.tracks:
@@ -51,22 +51,22 @@ def test_a_song_comes_to_its_end(request_: MusicRequest) -> None:
     assert rehearsal.emulator.books.credits_charged == {job.native_id: 12}
 
 
-def test_v5_speaks_the_market_when_told() -> None:
+def test_dialect_setting_sends_v5_to_the_market_routes() -> None:
     rehearsal = rehearse(options={"dialect": "market"})
-    assert end_of(rehearsal.run(IDEA)) == "delivered"
+    assert outcome_of(rehearsal.run(IDEA)) == "delivered"
     assert rehearsal.emulator.books.calls["POST /api/v1/jobs/createTask"] == 1
     assert rehearsal.emulator.books.calls["GET /api/v1/jobs/recordInfo"] > 1
     assert "POST /api/v1/generate" not in rehearsal.emulator.books.calls
 
 
-def test_lyrics_can_travel_under_their_own_name() -> None:
+def test_market_lyrics_field_setting_sends_lyrics_as_lyrics() -> None:
     song = MusicRequest(model="suno/v6", lyrics="la la", style="folk", title="Row")
     job = rehearse(options={"market_lyrics_field": "lyrics"}).run(song)
     assert [track.lyrics for track in job.tracks] == ["la la", "la la"]
 
 
 @pytest.mark.parametrize(
-    ("switches", "end", "tracks"),
+    ("switches", "outcome", "tracks"),
     [
         ({"skip": "text"}, "delivered", 2),
         ({"skip": "text,first"}, "delivered", 2),
@@ -108,15 +108,17 @@ def test_lyrics_can_travel_under_their_own_name() -> None:
         ({"end": "CALLBACK_EXCEPTION", "audio": "none:ever", "skip": "text,first"}, "upstream_failed", 0),
     ],
 )
-def test_a_fault_comes_to_the_right_end(switches: dict[str, str], end: str, tracks: int) -> None:
+def test_fault_has_the_right_outcome_in_the_legacy_dialect(
+    switches: dict[str, str], outcome: str, tracks: int
+) -> None:
     rehearsal = rehearse(switches=switches)
     job = rehearsal.run(IDEA)
-    assert (end_of(job), sum(track.has_audio for track in job.tracks)) == (end, tracks)
+    assert (outcome_of(job), sum(track.has_audio for track in job.tracks)) == (outcome, tracks)
     assert len(rehearsal.emulator.books.creates) == 1
 
 
 @pytest.mark.parametrize(
-    ("switches", "end"),
+    ("switches", "outcome"),
     [
         ({"result": "object"}, "delivered"),
         ({"result": "response"}, "delivered"),
@@ -129,8 +131,8 @@ def test_a_fault_comes_to_the_right_end(switches: dict[str, str], end: str, trac
         ({"stop": "generating"}, "expired"),
     ],
 )
-def test_a_fault_on_the_market_comes_to_the_right_end(switches: dict[str, str], end: str) -> None:
-    assert end_of(rehearse(switches=switches).run(MARKET)) == end
+def test_fault_has_the_right_outcome_in_the_market_dialect(switches: dict[str, str], outcome: str) -> None:
+    assert outcome_of(rehearse(switches=switches).run(MARKET)) == outcome
 
 
 @pytest.mark.parametrize(
@@ -147,7 +149,9 @@ def test_a_fault_on_the_market_comes_to_the_right_end(switches: dict[str, str], 
         ({"create": "455", "envelope": "message"}, "test-key-not-real", "unavailable", 503),
     ],
 )
-def test_a_refused_song_is_not_billed(switches: dict[str, str], key: str, reason: str, status: int) -> None:
+def test_refused_create_has_its_failure_class_and_is_not_charged(
+    switches: dict[str, str], key: str, reason: str, status: int
+) -> None:
     rehearsal = rehearse(switches=switches, key=key)
     job = rehearsal.create(IDEA)
     assert job.failure is not None
@@ -156,14 +160,14 @@ def test_a_refused_song_is_not_billed(switches: dict[str, str], key: str, reason
     assert rehearsal.emulator.books.credits_charged == {}
 
 
-def test_sunoapi_reads_the_same_refusal_as_no_credits() -> None:
+def test_code_430_is_a_rate_limit_for_sunoapi() -> None:
     job = rehearse(switches={"create": "430"}, options={"flavour": "sunoapi"}).create(IDEA)
     assert job.failure is not None
     assert job.failure.reason == "rate_limited"
 
 
 @pytest.mark.parametrize(
-    ("create", "reason", "billed"),
+    ("create", "reason", "charged"),
     [
         ("drop", "unknown_outcome", 1),
         ("lost", "upstream_failed", 1),
@@ -175,20 +179,24 @@ def test_sunoapi_reads_the_same_refusal_as_no_credits() -> None:
         ("empty", "protocol", 0),
     ],
 )
-def test_a_song_of_unknown_outcome_is_never_sent_again(create: str, reason: str, billed: int) -> None:
+def test_create_of_unknown_outcome_may_be_accepted_and_is_not_retryable(
+    create: str, reason: str, charged: int
+) -> None:
     rehearsal = rehearse(switches={"create": create})
     with pytest.raises(ProviderError) as caught:
         rehearsal.create(IDEA)
     assert caught.value.failure.reason == reason
     assert caught.value.maybe_accepted
     assert not caught.value.retryable
-    assert len(rehearsal.emulator.books.creates) == billed
+    assert len(rehearsal.emulator.books.creates) == charged
 
 
 @pytest.mark.parametrize("model", ["suno/v5", "suno/v6"])
 @pytest.mark.parametrize("shape", ["suno", "market", "record"])
 @pytest.mark.parametrize("secret", [None, "test-secret-not-real"])
-def test_a_callback_adopts_a_song_whose_answer_was_lost(model: str, shape: str, secret: str | None) -> None:
+def test_callback_adopts_a_task_whose_create_answer_was_lost(
+    model: str, shape: str, secret: str | None
+) -> None:
     rehearsal = rehearse(switches={"create": "drop", "callback_shape": shape}, webhook_secret=secret)
     request = attrs.evolve(IDEA, model=model)
     with pytest.raises(ProviderError):
@@ -204,22 +212,22 @@ def test_a_callback_adopts_a_song_whose_answer_was_lost(model: str, shape: str, 
     assert claim.verified is (True if secret else None)
     orphan = rehearsal._new_job(request, rehearsal.translate(request))
     adopted = lifecycle.apply(orphan, JobUpdate(native_id=claim.native_id), None, rehearsal.now)
-    assert end_of(rehearsal.finish(adopted)) == "delivered"
+    assert outcome_of(rehearsal.finish(adopted)) == "delivered"
 
 
-def test_a_late_pending_changes_nothing() -> None:
+def test_pending_after_success_changes_nothing() -> None:
     rehearsal = rehearse(switches={"read": "SUCCESS,PENDING"})
     job = rehearsal.finish(rehearsal.create(IDEA))
-    assert end_of(job) == "delivered"
+    assert outcome_of(job) == "delivered"
     assert rehearsal.poll(job) == job
 
 
-def test_magic_words_reach_the_emulator_through_the_request() -> None:
+def test_switches_in_the_prompt_reach_the_emulator() -> None:
     job = rehearse().run(attrs.evolve(IDEA, prompt="jazz [emulate end=SENSITIVE_WORD_ERROR]"))
-    assert end_of(job) == "moderation"
+    assert outcome_of(job) == "moderation"
 
 
-def test_a_refunded_failure_costs_nothing() -> None:
+def test_refunded_failure_costs_nothing() -> None:
     rehearsal = rehearse(switches={"end": "FAILED", "error_code": "531"})
     job = rehearsal.run(IDEA)
     assert job.failure is not None
@@ -227,18 +235,18 @@ def test_a_refunded_failure_costs_nothing() -> None:
     assert rehearsal.emulator.books.credits_charged == {job.native_id: 0.0}
 
 
-def test_a_task_cannot_be_cancelled() -> None:
+def test_task_cannot_be_cancelled() -> None:
     rehearsal = rehearse()
     assert rehearsal.plugin.cancel(rehearsal.create(IDEA), rehearsal.settings) is None
 
 
-def test_a_job_without_an_id_is_not_asked_after() -> None:
+def test_job_without_a_native_id_is_not_polled() -> None:
     rehearsal = rehearse()
     job = rehearsal._new_job(IDEA, rehearsal.translate(IDEA))
     assert rehearsal.plugin.poll(job, rehearsal.settings) is None
 
 
-def test_an_id_is_escaped_in_the_address() -> None:
+def test_native_id_is_escaped_in_the_poll_url() -> None:
     rehearsal = rehearse()
     job = rehearsal.fold(rehearsal._new_job(IDEA, rehearsal.translate(IDEA)), JobUpdate(native_id="a/b&c=d"))
     request = rehearsal.plugin.poll(job, rehearsal.settings)

@@ -1,4 +1,4 @@
-"""Suno over apiin.one, as a musicgate plugin: this module is the plugin, its parts know one subject each."""
+"""Suno over apiin.one, as a musicgate plugin: this module is the plugin and exports its hooks."""
 
 from musicgate_apiin_one.callback import parse_callback
 from musicgate_apiin_one.declaration import HOOK_API, provider

@@ -1,8 +1,10 @@
-"""Knows what apiin.one may POST to our callback URL; a callback is a hint to read the feed, never a verdict.
+"""Callbacks of apiin.one: a hint to read the feed, never a verdict.
 
-The page says that results are POSTed and no more. Relatives POST once per stage (text, first, complete) a bare list of items without the
-task's id, unsigned and once. So the URL's own token has to find the job. A list, ``{data: [...]}`` and the feed's envelope are read.
-Source: https://apiin.one/docs/suno/generate, 2026-02-24; https://udioapi.pro/docs/generate-callback, 2026 (relative).
+The page says only that results are POSTed. Relatives POST a bare list of items once per stage (text, first,
+complete), without the task's id, unsigned and without retries. So the token in our URL finds the job. A list,
+``{data: [...]}`` and the feed's envelope are read.
+Source: https://apiin.one/docs/suno/generate, 2026-02-24; https://udioapi.pro/docs/generate-callback, 2026
+(relative).
 """
 
 from __future__ import annotations
@@ -22,19 +24,19 @@ if TYPE_CHECKING:
 def parse_callback(
     headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
 ) -> CallbackClaim:
-    """Read a callback: the task's id where the body names one, and the stage for the log.
+    """Read a callback: the task's id if the body has one, and the stage for the log.
 
-    A bare ``id`` is not taken for the task's: in a callback it is a track's, and a job must never adopt a track.
+    A bare ``id`` is ignored: in a callback it is a track's id, and a job must never adopt a track.
 
     Raises:
-        ProviderError: class ``protocol``, when the body is no JSON object or list.
+        ProviderError: class ``protocol``, if the body is neither a JSON object nor a list.
     """
     answer = HttpResponse(status=200, body=body)
     parsed = answer.json()
-    claim = parsed if isinstance(parsed, list) else answer.json_object()
+    content = parsed if isinstance(parsed, list) else answer.json_object()
     return CallbackClaim(
-        native_id=feed.named_task_id(claim),
-        native_status=feed.overall_word(claim) or feed.stage_of(feed.find_items(claim)),
-        # No signature is known.
+        native_id=feed.named_task_id(content),
+        native_status=feed.overall_status(content) or feed.stage_of(feed.find_items(content)),
+        # No signature is documented.
         verified=None,
     )

@@ -1,4 +1,4 @@
-"""Knows what apiin.one offers and how it wants to be called; no request and no answer."""
+"""The declaration of Suno through apiin.one: models, limits, settings, times."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OPTION_BLOCK = "suno"
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24: each generation gives two tracks.
 TRACKS = 2
 
-#: The voice's gender is missing: generation A, the default, has no field for it (generation B sends it all the same).
+#: Without VOCAL_GENDER: generation A, the default, has no field for it (generation B has, and it is sent).
 ABILITIES = frozenset(
     {Ability.LYRICS, Ability.STYLE, Ability.TITLE, Ability.NEGATIVE_STYLE, Ability.INSTRUMENTAL}
 )
@@ -37,13 +37,15 @@ SETTINGS_SCHEMA: JsonObject = {
     "type": "object",
     "properties": {
         "doc_generation": {
-            "description": "Which generation of apiin.one's pages to speak: A (suno-v4-5 ...) or B (chirp-v4-5 ..., gender, weights).",
+            "description": "Which generation of apiin.one's pages to speak: A (suno-v4-5 ...) or B "
+            "(chirp-v4-5 ..., gender, weights).",
             "type": "string",
             "enum": [generation.value for generation in Generation],
             "default": Generation.A.value,
         },
         "feed_parameter": {
-            "description": "Name of the task's id in the feed's query: task_id, workId (older pages), or both.",
+            "description": "Name of the task's id in the feed's query: task_id, workId (older pages), "
+            "or both.",
             "type": "string",
             "enum": ["task_id", "workId", "both"],
             "default": "task_id",
@@ -57,8 +59,9 @@ SETTINGS_SCHEMA: JsonObject = {
 def provider() -> Provider:
     """Declare Suno through apiin.one.
 
-    All models of both generations are declared, since the declaration is made before the operator's settings are known;
-    ``translate_request`` refuses those that the configured generation lacks, and routing goes on to the next provider.
+    All models of both generations are declared, since the declaration is made before the settings are known.
+    ``translate_request`` refuses models that the configured generation lacks, and routing falls back to the
+    next candidate.
     """
     return Provider(
         name="suno",
@@ -73,9 +76,10 @@ def provider() -> Provider:
         options_schema=musicgate_schemas.load("options/suno"),
         settings_schema=SETTINGS_SCHEMA,
         raw_models=True,
-        # The page says that results are POSTed, not in which shape. Relatives send a bare list without the task's id: such a callback
-        # finds its job through our URL's token but adopts nothing. True all the same: an envelope with an id would adopt a job whose
-        # create answer was lost, so such a job is kept open until its deadline rather than given up at once.
+        # The page says that results are POSTed, not in which shape. Relatives send a bare list without the
+        # task's id: such a callback finds its job through our URL's token but adopts nothing. Still True: an
+        # envelope with an id would adopt a job whose create answer was lost, so such a job stays open until
+        # its deadline instead of failing at once.
         callbacks=True,
         # Source: https://apiin.one/docs/suno/feed, 2026: poll every 5 to 10 s; a song takes 30 to 90 s.
         poll=PollSchedule(first_s=6.0, min_s=6.0, max_s=10.0),
@@ -83,9 +87,9 @@ def provider() -> Provider:
         # ASSUMED: no page states any time-out.
         timeouts=Timeouts(create_s=60.0, read_s=30.0),
         deadline_s=900.0,
-        # No page states how long links live, so none is promised (a relative says 15 days).
+        # No page states the lifetime of links, so none is declared (a relative says 15 days).
         retention_s=None,
-        # After suno_kie by default, which has more models and a documented callback.
+        # By default after suno_kie, which has more models and a documented callback.
         priority=110,
         docs_url="https://apiin.one/docs/suno/generate",
     )
@@ -98,7 +102,7 @@ def _offer(model: SunoModel) -> Offer:
         native_model=None,
         aliases=model.aliases,
         abilities=ABILITIES,
-        # Nothing in the request chooses a container.
+        # The native request has no field for the container.
         formats=(),
         limits=Limits(
             prompt_chars=DESCRIPTION_MAX,

@@ -1,4 +1,4 @@
-"""Knows the shapes of the played vendor's answers, good, bad and broken; it decides nothing."""
+"""HTTP answers and callbacks of the emulated apiin.one, faulty ones included; no decisions."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from musicgate_apiin_one.emulator_task import Stage, Task, iso
 
 if TYPE_CHECKING:
     from musicgate.plugin import JsonObject, JsonValue
-    from musicgate_apiin_one.emulator_switches import Chosen
+    from musicgate_apiin_one.emulator_switches import Switches
 
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24. ASSUMED: the words of 403, 429 and 5xx.
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24. ASSUMED: the texts of 403, 429 and 5xx.
 _ERRORS = {
     400: ("invalid_request", "Invalid parameters."),
     401: ("authentication_error", "Invalid or missing API key."),
@@ -30,20 +30,20 @@ _HTML = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 def answer(status: int, body: bytes, content_type: str = "application/json") -> EmulatedAnswer:
-    """Any bytes."""
+    """Make an answer of any bytes."""
     headers = {"Content-Type": content_type, "Content-Length": str(len(body))}
     return EmulatedAnswer(response=HttpResponse(status=status, headers=headers, body=body))
 
 
 def json_answer(body: JsonObject, status: int = 200) -> EmulatedAnswer:
-    """A JSON body."""
+    """Make a JSON answer."""
     return answer(status, json.dumps(body).encode())
 
 
-def error(status: int, switches: Chosen, text: str | None = None) -> EmulatedAnswer:
-    """An error in the shape that the switches ask for."""
-    kind, usual = _ERRORS[status]
-    message = text or usual
+def error(status: int, switches: Switches, text: str | None = None) -> EmulatedAnswer:
+    """Make an error answer in the shape of the switches."""
+    kind, default = _ERRORS[status]
+    message = text or default
     body: JsonObject = {"code": status, "message": message}
     if switches["error_shape"] == "object":
         body = {"error": {"code": status, "message": message, "type": kind}}
@@ -51,7 +51,7 @@ def error(status: int, switches: Chosen, text: str | None = None) -> EmulatedAns
 
 
 def created(task: Task) -> JsonObject:
-    """The create answer, in one of the five shapes that occur."""
+    """Build the body of a create answer, in one of the five shapes that occur."""
     match task.switches["create_shape"]:
         case "envelope":
             data = {"task_id": task.id, "status": "IN_PROGRESS"}
@@ -70,8 +70,8 @@ def created(task: Task) -> JsonObject:
             }
 
 
-def unheard(fault: str) -> EmulatedAnswer | None:
-    """The faults of a create call that made nothing and say so badly."""
+def fault_without_task(fault: str) -> EmulatedAnswer | None:
+    """Make the answer of a create fault that creates no task; None for other faults."""
     match fault:
         case "html":
             return answer(502, _HTML, "text/html")
@@ -83,8 +83,8 @@ def unheard(fault: str) -> EmulatedAnswer | None:
             return None
 
 
-def garbled(fault: str, body: JsonObject) -> EmulatedAnswer:
-    """The answer of a create call that made a task, as it reaches the caller."""
+def fault_with_task(fault: str, body: JsonObject) -> EmulatedAnswer:
+    """Make the answer of a create call that created a task, damaged by the fault."""
     whole = json_answer(body)
     content = whole.response.body
     match fault:
@@ -101,7 +101,7 @@ def garbled(fault: str, body: JsonObject) -> EmulatedAnswer:
 
 
 def noise(task: Task, body: JsonObject) -> EmulatedAnswer | None:
-    """What the feed says instead of the task; None for nothing instead."""
+    """Make the faulty answer of the feed; None without a fault."""
     match task.switches["feed_noise"]:
         case "not_found":
             return error(404, task.switches, "Task not found.")
@@ -121,7 +121,7 @@ def noise(task: Task, body: JsonObject) -> EmulatedAnswer | None:
 
 
 def callback(task: Task, stage: Stage, url: str) -> HttpRequest:
-    """The POST that tells of a stage: a bare list without the task's id, or the feed's envelope."""
+    """Build the callback for a stage: a bare list without the task's id, or the feed's envelope."""
     items: JsonValue = task.items(stage, task.origin)
     if task.switches["callbacks"].startswith("envelope"):
         items = task.feed(stage, task.origin)

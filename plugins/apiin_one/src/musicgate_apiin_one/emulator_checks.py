@@ -1,4 +1,4 @@
-"""Knows what the played vendor accepts in a create call: names of models, modes, lengths, kinds; no key and no credit.
+"""The checks of the emulated apiin.one on a create call: models, modes, lengths, types.
 
 ASSUMED: the order of the checks, and that a field of the other generation is refused rather than ignored.
 """
@@ -12,7 +12,8 @@ from musicgate_apiin_one.naming import DESCRIPTION_MAX, length
 if TYPE_CHECKING:
     from musicgate.plugin import JsonObject, JsonValue
 
-#: Credits for one task of two tracks. Source: https://apiin.one model pages, 2026. ASSUMED: the -vip and -pro names cost what V4 costs.
+#: Credits for one task of two tracks. Source: https://apiin.one model pages, 2026.
+#: ASSUMED: the -vip and -pro names cost the same as V4.
 CREDITS = {
     "A": {
         "suno-v3-5": 5,
@@ -39,54 +40,54 @@ _WEIGHTS = _B_ONLY[1:]
 
 
 def prices(generation: str) -> dict[str, int]:
-    """Credits by model, for one generation or for any."""
+    """Credits by model, for one generation or for both."""
     return CREDITS.get(generation) or {**CREDITS["A"], **CREDITS["B"]}
 
 
-def find_fault(wish: JsonObject, model: JsonValue, generation: str) -> str | None:
-    """What is wrong with a create body, in the vendor's words; None if nothing is."""
-    kinds = _find_wrong_kind(wish, generation)
-    if kinds is not None:
-        return kinds
+def find_error(body: JsonObject, model: JsonValue, generation: str) -> str | None:
+    """The vendor's message for the first error in a create body; None if there is none."""
+    wrong_type = _find_wrong_type(body, generation)
+    if wrong_type is not None:
+        return wrong_type
     if model not in prices(generation):
         return f"model: {model!r} is not supported"
-    custom, idea = wish.get("prompt"), wish.get("gpt_description_prompt")
+    custom, idea = body.get("prompt"), body.get("gpt_description_prompt")
     if custom is not None and idea is not None:
         return "use either prompt or gpt_description_prompt"
     if not custom and not idea:
         return "prompt or gpt_description_prompt is required"
-    return _find_too_long(wish, str(model))
+    return _find_too_long(body, str(model))
 
 
-def _find_wrong_kind(wish: JsonObject, generation: str) -> str | None:
+def _find_wrong_type(body: JsonObject, generation: str) -> str | None:
     for name in _TEXTS:
-        if name in wish and not isinstance(wish[name], str):
+        if name in body and not isinstance(body[name], str):
             return f"{name} must be a string"
-    if not isinstance(wish.get("make_instrumental", False), bool):
+    if not isinstance(body.get("make_instrumental", False), bool):
         return "make_instrumental must be a boolean"
-    if not str(wish.get("callback_url", "http://")).startswith(("http://", "https://")):
+    if not str(body.get("callback_url", "http://")).startswith(("http://", "https://")):
         return "callback_url must be a URL"
-    stray = [name for name in _B_ONLY if name in wish]
-    if generation == "A" and stray:
-        return f"unknown field {stray[0]}"
-    if wish.get("gender", "male") not in {"male", "female"}:
+    unknown = [name for name in _B_ONLY if name in body]
+    if generation == "A" and unknown:
+        return f"unknown field {unknown[0]}"
+    if body.get("gender", "male") not in {"male", "female"}:
         return "gender must be male or female"
     for name in _WEIGHTS:
-        weight = wish.get(name, 0)
+        weight = body.get(name, 0)
         if isinstance(weight, bool) or not isinstance(weight, int | float) or not 0 <= weight <= 1:
             return f"{name} must be between 0 and 1"
     return None
 
 
-def _find_too_long(wish: JsonObject, model: str) -> str | None:
-    """The generate page's limits. ASSUMED: counted in UTF-16 units."""
+def _find_too_long(body: JsonObject, model: str) -> str | None:
+    """Enforce the generate page's limits. ASSUMED: counted in UTF-16 units."""
     limits = {
         "gpt_description_prompt": DESCRIPTION_MAX,
         "prompt": 5000 if "v4-5" in model else 3000,
         "style": 1000 if "v4-5" in model or "v5" in model else 200,
         "title": 80,
     }
-    for name, most in limits.items():
-        if length(str(wish.get(name, ""))) > most:
-            return f"{name} must not exceed {most} characters"
+    for name, max_units in limits.items():
+        if length(str(body.get(name, ""))) > max_units:
+            return f"{name} must not exceed {max_units} characters"
     return None

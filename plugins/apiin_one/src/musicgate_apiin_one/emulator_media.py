@@ -1,6 +1,6 @@
-"""Knows how the played vendor serves audio and pictures, whole or broken; no task's progress beyond "done or not".
+"""Files behind the links of the emulated apiin.one: songs, covers, and download faults.
 
-Audio is real: while a song is not done, its link gives the first third, which plays and is short.
+Audio is playable: until a song is done, its link gives the first third of it.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ _SLOW_BYTES_PER_S = 40_000.0
 
 
 def serve_audio(task: Task, index: int, *, is_done: bool, fetches: int) -> EmulatedAnswer:
-    """One fetch of a track's link.
+    """Serve one fetch of a track's link.
 
     Args:
-        task: whose track.
-        index: which of its tracks.
-        is_done: the song is whole; before that the link gives a part.
-        fetches: how often this link was fetched before.
+        task: the task of the track.
+        index: index of the track.
+        is_done: the song is complete; before that the link gives a part.
+        fetches: number of earlier fetches of this link.
     """
     fault = task.switches["media"]
     if fault == "expired":
@@ -45,7 +45,7 @@ def serve_audio(task: Task, index: int, *, is_done: bool, fetches: int) -> Emula
 
 
 def serve_cover(task: Task) -> EmulatedAnswer:
-    """The picture of a song."""
+    """Serve the cover of a song."""
     return _file(200, "image/png", cover_png(task.title()))
 
 

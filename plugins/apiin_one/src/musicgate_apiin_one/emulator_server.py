@@ -1,6 +1,7 @@
-"""Plays apiin.one: keys, credits, rate, routes, faults and callbacks, sans I/O; nothing of the translation is used here.
+"""The emulator of apiin.one: keys, credits, rate limit, routes, faults and callbacks; sans I/O.
 
-Any key is good but those that begin with ``bad`` (401), ``forbidden`` (403) and ``no-credits`` (an empty account).
+It uses nothing of the translation. Every key is valid except those that begin with ``bad`` (401),
+``forbidden`` (403) or ``no-credits`` (an empty account).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from musicgate.emulation import (
 from musicgate.plugin import hookimpl
 from musicgate_apiin_one import emulator_answers, emulator_checks
 from musicgate_apiin_one.emulator_answers import error
-from musicgate_apiin_one.emulator_switches import Chosen, chosen
+from musicgate_apiin_one.emulator_switches import Switches, parse_switches
 from musicgate_apiin_one.emulator_task import FAIL_TEXTS, Stage, Task
 
 if TYPE_CHECKING:
@@ -38,36 +39,36 @@ MEDIA_ROUTE = "GET /media"
 
 _MEDIA_PATH = re.compile(r"/media/(?P<task>[0-9a-z]+)/(?P<index>[01])\.(?P<kind>mp3|png)")
 _RATE_WINDOW_S = 10.0
-#: Seconds that the vendor thinks before it answers a call.
-_ANSWER_S = 0.3
-#: No switch set: an unknown route is a 404 with the error object, whatever the switches make of other errors.
-_PLAIN = Chosen({})
+#: Seconds before the vendor answers a call.
+_ANSWER_DELAY_S = 0.3
+#: Defaults: an unknown route is a 404 with the error object, whatever the switches do to other errors.
+_DEFAULTS = Switches({})
 
 
 @hookimpl
 def emulator(options: EmulatorOptions) -> Emulator:
-    """A fresh apiin.one."""
+    """Make an emulator of apiin.one."""
     return ApiinEmulator(options)
 
 
 class ApiinEmulator:
-    """The played vendor."""
+    """An emulated apiin.one; implements `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
-        """Open the books."""
         self.books = EmulatorBooks()
         self._options = options
-        self._switches = chosen(options.switches)
+        self._switches = parse_switches(options.switches)
         self._tasks: dict[str, Task] = {}
         self._balances: dict[str, int] = {}
         self._creates: dict[str, list[float]] = {}
-        self._faults_played: Counter[str] = Counter()
+        self._faults: Counter[str] = Counter()
         self._reads: Counter[str] = Counter()
         self._fetches: Counter[str] = Counter()
         self._handed_out: set[str] = set()
-        #: Tasks that will fail and were not refunded yet; tasks whose callbacks are not all handed out.
+        #: Tasks that will fail and are not refunded yet.
         self._failing: list[Task] = []
-        self._telling: dict[str, Task] = {}
+        #: Tasks with callbacks that are not all handed out.
+        self._calling_back: dict[str, Task] = {}
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         """Answer one request."""
@@ -80,7 +81,7 @@ class ApiinEmulator:
             return self._media(media, now)
         key = _key_of(request)
         if route not in {CREATE_ROUTE, FEED_ROUTE}:
-            return error(404, _PLAIN)
+            return error(404, _DEFAULTS)
         if key is None or key.startswith("bad"):
             return error(401, self._switches)
         if key.startswith("forbidden"):
@@ -90,60 +91,59 @@ class ApiinEmulator:
             answer = self._create(request, key, origin, now)
         else:
             answer = self._feed(parts.query, key, origin, now)
-        return attrs.evolve(answer, delay_s=_ANSWER_S / self._options.speed)
+        return attrs.evolve(answer, delay_s=_ANSWER_DELAY_S / self._options.speed)
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """One POST per stage, once; no retry is known."""
+        """One POST per stage; no retry is documented."""
         self._refund(now)
-        due = [
-            callback for task in list(self._telling.values()) for callback in self._callbacks_of(task, now)
-        ]
+        tasks = list(self._calling_back.values())
+        due = [callback for task in tasks for callback in self._callbacks_of(task, now)]
         self._handed_out.update(callback.id for callback in due)
         return due
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """How a callback was answered makes no difference."""
+        """Ignore how a callback was answered: there are no retries."""
 
     def _create(self, request: HttpRequest, key: str, origin: str, now: float) -> EmulatedAnswer:
         try:
-            wish: JsonValue = json.loads(request.body)
+            body: JsonValue = json.loads(request.body)
         except ValueError:
-            wish = None
-        if not isinstance(wish, dict):
+            body = None
+        if not isinstance(body, dict):
             return error(400, self._switches, "The body must be a JSON object.")
-        switches = self._switches.over(switches_in(*wish.values()))
+        switches = self._switches.overridden_by(switches_in(*body.values()))
         generation = switches["docs_gen"]
-        model = wish.get("model", emulator_checks.DEFAULT_MODEL.get(generation, "suno-v3-5"))
-        fault = emulator_checks.find_fault(wish, model, generation)
-        if fault is not None:
-            return error(400, switches, fault)
-        planned = self._planned_fault(switches)
-        if planned.isdigit():
-            return error(int(planned), switches)
-        unheard = emulator_answers.unheard(planned)
-        if unheard is not None:
-            return unheard
-        if planned == "moderation":
+        model = body.get("model", emulator_checks.DEFAULT_MODEL.get(generation, "suno-v3-5"))
+        invalid = emulator_checks.find_error(body, model, generation)
+        if invalid is not None:
+            return error(400, switches, invalid)
+        fault = self._next_fault(switches)
+        if fault.isdigit():
+            return error(int(fault), switches)
+        faulty = emulator_answers.fault_without_task(fault)
+        if faulty is not None:
+            return faulty
+        if fault == "moderation":
             return error(400, switches, FAIL_TEXTS["moderation"])
         if self._is_too_fast(key, switches, now):
             return error(429, switches)
         price = emulator_checks.prices(generation)[str(model)]
         if self._balance(key) < price:
             return error(402, switches)
-        task = self._accept(wish, str(model), key, switches, origin, now)
+        task = self._accept(body, str(model), key, switches, origin, now)
         self._balances[key] -= price
         self.books.credits_charged[task.id] = price
-        return emulator_answers.garbled(planned, emulator_answers.created(task))
+        return emulator_answers.fault_with_task(fault, emulator_answers.created(task))
 
     def _accept(
-        self, wish: dict[str, JsonValue], model: str, key: str, switches: Chosen, origin: str, now: float
+        self, body: dict[str, JsonValue], model: str, key: str, switches: Switches, origin: str, now: float
     ) -> Task:
-        seed = f"{self._options.seed}/{len(self._tasks)}/{json.dumps(wish, sort_keys=True)}"
+        seed = f"{self._options.seed}/{len(self._tasks)}/{json.dumps(body, sort_keys=True)}"
         task = Task(
             id=f"gen{hashlib.sha256(seed.encode()).hexdigest()[:18]}ksv",
             account=key,
             model=model,
-            wish=wish,
+            body=body,
             switches=switches,
             origin=origin,
             created_s=now,
@@ -152,17 +152,17 @@ class ApiinEmulator:
         self._tasks[task.id] = task
         if task.fails:
             self._failing.append(task)
-        if "callback_url" in wish and switches["callbacks"] != "off":
-            self._telling[task.id] = task
+        if "callback_url" in body and switches["callbacks"] != "off":
+            self._calling_back[task.id] = task
         self.books.creates.append(task.id)
         self._creates.setdefault(key, []).append(now)
         return task
 
     def _feed(self, query: str, key: str, origin: str, now: float) -> EmulatedAnswer:
-        asked = parse_qs(query)
-        wanted = self._switches["feed_parameter"]
-        names = ("task_id", "workId") if wanted == "any" else (wanted,)
-        task_id = next((asked[name][0] for name in names if name in asked), None)
+        parameters = parse_qs(query)
+        accepted = self._switches["feed_parameter"]
+        names = ("task_id", "workId") if accepted == "any" else (accepted,)
+        task_id = next((parameters[name][0] for name in names if name in parameters), None)
         if task_id is None:
             return error(400, self._switches, "task_id is required.")
         task = self._tasks.get(task_id)
@@ -174,37 +174,37 @@ class ApiinEmulator:
         noise = emulator_answers.noise(task, body) if is_noisy else None
         return noise or emulator_answers.json_answer(body)
 
-    def _media(self, asked: re.Match[str], now: float) -> EmulatedAnswer:
-        # Imported late: an installed plugin is loaded without the test material that songs are made of.
+    def _media(self, path: re.Match[str], now: float) -> EmulatedAnswer:
+        # Imported late: real traffic does not load the material that songs are made of.
         from musicgate_apiin_one import emulator_media
 
-        task = self._tasks.get(asked["task"])
+        task = self._tasks.get(path["task"])
         if task is None:
-            return error(404, _PLAIN)
-        if asked["kind"] == "png":
+            return error(404, _DEFAULTS)
+        if path["kind"] == "png":
             return emulator_media.serve_cover(task)
-        fetches = self._fetches[asked[0]]
-        self._fetches[asked[0]] += 1
+        fetches = self._fetches[path[0]]
+        self._fetches[path[0]] += 1
         is_done = task.stage(now) is Stage.COMPLETE
-        return emulator_media.serve_audio(task, int(asked["index"]), is_done=is_done, fetches=fetches)
+        return emulator_media.serve_audio(task, int(path["index"]), is_done=is_done, fetches=fetches)
 
-    def _planned_fault(self, switches: Chosen) -> str:
-        """The fault that this create call shall meet, as long as it has not been played often enough."""
+    def _next_fault(self, switches: Switches) -> str:
+        """The fault of this create call; none after ``create_fault_times`` calls."""
         fault = switches["create_fault"]
-        self._faults_played[fault] += 1
-        return fault if self._faults_played[fault] <= switches.number("create_fault_times") else "none"
+        self._faults[fault] += 1
+        return fault if self._faults[fault] <= switches.number("create_fault_times") else "none"
 
-    def _is_too_fast(self, key: str, switches: Chosen, now: float) -> bool:
-        most = switches.number("creates_per_10_s")
+    def _is_too_fast(self, key: str, switches: Switches, now: float) -> bool:
+        limit = switches.number("creates_per_10_s")
         recent = [at for at in self._creates.get(key, ()) if at > now - _RATE_WINDOW_S / self._options.speed]
-        return 0 < most <= len(recent)
+        return 0 < limit <= len(recent)
 
     def _balance(self, key: str) -> int:
         opening = 0 if key.startswith("no-credits") else self._switches.number("credits")
         return self._balances.setdefault(key, opening)
 
     def _refund(self, now: float) -> None:
-        """Give the credits of failed tasks back (ASSUMED)."""
+        """Refund failed tasks (ASSUMED)."""
         for task in [task for task in self._failing if task.stage(now) is Stage.FAILED]:
             self._failing.remove(task)
             self._balances[task.account] += int(self.books.credits_charged[task.id])
@@ -213,7 +213,7 @@ class ApiinEmulator:
     def _callbacks_of(self, task: Task, now: float) -> list[EmulatedCallback]:
         stages, style = list(task.stages), task.switches["callbacks"]
         if style == "reversed":
-            # A stage that is told last-first cannot be told before the last one is reached.
+            # The last stage comes first, so none is sent before it is reached.
             stages = stages[::-1] if stages and now >= task.reached_s(stages[-1]) else []
         copies = range(2 if style == "doubled" else 1)
         posts = {
@@ -223,8 +223,8 @@ class ApiinEmulator:
             for copy in copies
         }
         if len(posts) == len(task.stages) * len(copies):
-            del self._telling[task.id]
-        url = str(task.wish["callback_url"])
+            del self._calling_back[task.id]
+        url = str(task.body["callback_url"])
         return [
             EmulatedCallback(id=name, request=emulator_answers.callback(task, stage, url))
             for name, stage in posts.items()
@@ -233,7 +233,7 @@ class ApiinEmulator:
 
 
 def _key_of(request: HttpRequest) -> str | None:
-    """The key of a call, or None when there is none."""
+    """The bearer key of a call, or None."""
     value = next((value for name, value in request.headers.items() if name.lower() == "authorization"), "")
     scheme, _, key = value.partition(" ")
     return key.strip() or None if scheme == "Bearer" else None

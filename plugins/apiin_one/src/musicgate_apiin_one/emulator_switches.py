@@ -1,6 +1,6 @@
-"""Knows the switches of the played vendor: names, values, defaults, and what each of them does; it plays nothing.
+"""The switches of the emulator: their names, values, defaults and meaning.
 
-Switches are given globally or for one task by magic words in any text of its request (``[emulate media=cut]``).
+Switches are set globally, or for one task in any text of its request (``[emulate media=cut]``).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Switch:
-    """One switch: the values that it takes (none = any whole number), the one it has by default, what it does."""
+    """One switch: its values (empty = any whole number), its default, its meaning."""
 
     values: tuple[str, ...]
     default: str
@@ -37,7 +37,8 @@ SWITCHES: Mapping[str, Switch] = {
     "create_shape": Switch(
         values=("plain", "overview", "envelope", "camel", "work_id"),
         default="plain",
-        meaning="shape of the create answer: task_id; id; code + data.task_id; code + msg + data.taskId; workId beside data",
+        meaning="shape of the create answer: task_id; id; code + data.task_id; code + msg + data.taskId; "
+        "workId beside data",
     ),
     "error_shape": Switch(
         values=("object", "code"),
@@ -67,10 +68,11 @@ SWITCHES: Mapping[str, Switch] = {
     "failure": Switch(
         values=("none", "all", "one", "error_message", "type", "stuck", "no_items"),
         default="none",
-        meaning="fail_message on all items or on the second one; error_message on all; type FAILED; stuck at first; never any items",
+        meaning="fail_message on all items or on the second one; error_message on all; type FAILED; "
+        "stuck at first; never any items",
     ),
     "fail_text": Switch(
-        values=("plain", "moderation"), default="plain", meaning="what the failure speaks of"
+        values=("plain", "moderation"), default="plain", meaning="reason in the failure message"
     ),
     "feed_noise": Switch(
         values=("none", "not_found", "error_500", "empty", "html", "cut_json", "code_429"),
@@ -84,20 +86,23 @@ SWITCHES: Mapping[str, Switch] = {
             *("html", "empty", "cut_json", "no_id", "drop", "drop_accepted", "cut_answer"),
         ),
         default="none",
-        meaning="the create call fails; drop hangs up before anything is made, drop_accepted after, cut_answer amid the answer",
+        meaning="the create call fails; drop closes the connection before a task is created, "
+        "drop_accepted after, cut_answer within the answer",
     ),
     "create_fault_times": Switch(
-        values=(), default="1000000", meaning="how many creates fail so, then all is well"
+        values=(), default="1000000", meaning="how many creates fail before they succeed"
     ),
     "callbacks": Switch(
         values=("off", "list", "doubled", "reversed", "envelope", "envelope_with_id"),
         default="list",
-        meaning="a bare list per stage, twice each, last stage first, or the feed's envelope (with the task's id beside it)",
+        meaning="a bare list per stage, twice each, last stage first, or the feed's envelope "
+        "(with the task's id beside it)",
     ),
     "media": Switch(
         values=("good", "cut", "forbidden_once", "forbidden", "empty", "slow", "expired", "html"),
         default="good",
-        meaning="whole files; cut amid; 403 then 200; 403; 0 bytes; slowly; 410; an HTML page as audio/mpeg",
+        meaning="whole files; cut in half; 403 then 200; 403; 0 bytes; slowly; 410; "
+        "an HTML page as audio/mpeg",
     ),
     "song_s": Switch(values=(), default="0", meaning="length of the songs in seconds; 0 = 6 to 12"),
     "done_s": Switch(
@@ -105,39 +110,36 @@ SWITCHES: Mapping[str, Switch] = {
         default="40",
         meaning="seconds from create to done; text comes after an eighth, first after a half",
     ),
-    "credits": Switch(
-        values=(), default="1000", meaning="what a key has on its account when it is first seen"
-    ),
+    "credits": Switch(values=(), default="1000", meaning="credits of an account at the start"),
     "creates_per_10_s": Switch(values=(), default="0", meaning="rate limit per key; 0 = none, as documented"),
 }
 
 
 @attrs.frozen
-class Chosen:
-    """The values of all switches for one request."""
+class Switches:
+    """The switches of one request, defaults included."""
 
-    said: Mapping[str, str]
+    given: Mapping[str, str]
 
     def __getitem__(self, name: str) -> str:
         """The value of a switch."""
-        return self.said.get(name, SWITCHES[name].default)
+        return self.given.get(name, SWITCHES[name].default)
 
     def number(self, name: str) -> int:
-        """The value of a switch that counts."""
+        """The value of a numeric switch."""
         return int(self[name])
 
-    def over(self, switches: Mapping[str, str]) -> Chosen:
-        """The same with a task's own words put over it; words that are no switch, or no value of it, are not for us."""
-        return Chosen(
-            {**self.said, **{name: value for name, value in switches.items() if is_valid(name, value)}}
-        )
+    def overridden_by(self, switches: Mapping[str, str]) -> Switches:
+        """These switches with a task's own over them; unknown names and invalid values are ignored."""
+        valid = {name: value for name, value in switches.items() if is_valid(name, value)}
+        return Switches({**self.given, **valid})
 
 
-def chosen(switches: Mapping[str, str]) -> Chosen:
-    """The operator's switches.
+def parse_switches(switches: Mapping[str, str]) -> Switches:
+    """Check the global switches.
 
     Raises:
-        ConfigError: a switch or a value that there is not: a fault that is silently not played proves nothing.
+        ConfigError: an unknown switch or an invalid value; ignored, it would hide that a fault is not tested.
     """
     for name, value in switches.items():
         if not is_valid(name, value):
@@ -146,11 +148,11 @@ def chosen(switches: Mapping[str, str]) -> Chosen:
             raise ConfigError(
                 f"{value!r} is not {values}" if known else f"no such switch; {values}", key=name
             )
-    return Chosen(dict(switches))
+    return Switches(dict(switches))
 
 
 def is_valid(name: str, value: str) -> bool:
-    """True if there is such a switch and it takes the value."""
+    """True for a known switch and a value that it takes."""
     switch = SWITCHES.get(name)
     return switch is not None and (
         value in switch.values if switch.values else value.isascii() and value.isdigit()

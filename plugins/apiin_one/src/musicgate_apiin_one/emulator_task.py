@@ -1,4 +1,4 @@
-"""Knows how a task of the played vendor goes on in time and what the feed shows of it; no route, no key, no credit.
+"""An emulated task over time, and what the feed shows of it; no routes, no keys, no credits.
 
 Stages: no items, ``text``, ``first`` (a link to a part of the audio), ``complete``. Two items.
 """
@@ -14,7 +14,7 @@ import attrs
 
 if TYPE_CHECKING:
     from musicgate.plugin import JsonObject, JsonValue
-    from musicgate_apiin_one.emulator_switches import Chosen
+    from musicgate_apiin_one.emulator_switches import Switches
 
 TRACKS = 2
 DONE_REMARK = "All generated successfully."
@@ -22,12 +22,12 @@ FAIL_TEXTS = {
     "plain": "Generation failed, please try again.",
     "moderation": "The lyrics violate our community guidelines.",
 }
-#: Lengths of songs in seconds where no length is asked for: short, so that a sandbox is quick.
+#: Shortest and longest song in seconds by default: short, so that a sandbox is quick.
 _SONG_S = (6, 12)
 
 
 class Stage(IntEnum):
-    """How far a task is."""
+    """Progress of a task."""
 
     EMPTY = 0
     TEXT = 1
@@ -38,12 +38,12 @@ class Stage(IntEnum):
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One create call that was accepted.
+    """One accepted create call.
 
     Attributes:
-        account: the key that pays.
-        model: as asked for.
-        wish: the request's body.
+        account: API key of the account that is charged.
+        model: native model of the create call.
+        body: body of the create call.
         origin: scheme and host of the create call; links in callbacks begin with it.
         created_s: epoch seconds.
         lasts_s: seconds of the vendor's clock from create to done, divided by the speed.
@@ -52,8 +52,8 @@ class Task:
     id: str
     account: str
     model: str
-    wish: JsonObject
-    switches: Chosen
+    body: JsonObject
+    switches: Switches
     origin: str
     created_s: float
     lasts_s: float
@@ -78,12 +78,12 @@ class Task:
 
     @property
     def fails(self) -> bool:
-        """True if it ends without a song."""
+        """True if the task ends without a song."""
         return self.switches["failure"] in {"all", "error_message", "type"}
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages that callbacks tell of, in order."""
+        """The stages with a callback, in order."""
         failure = self.switches["failure"]
         if failure == "no_items":
             return ()
@@ -96,21 +96,21 @@ class Task:
         return self.switches.number("song_s") or shortest + self.dice(index) % (longest - shortest + 1)
 
     def dice(self, index: int) -> int:
-        """A number that is always the same for one track."""
+        """A constant pseudo-random number of a track."""
         return int.from_bytes(hashlib.sha256(f"{self.id}/{index}".encode()).digest()[:4], "big")
 
     def title(self) -> str:
-        """The song's title: as asked for, or the idea's first words."""
-        idea = str(self.wish.get("gpt_description_prompt") or "Untitled")
-        return str(self.wish.get("title") or " ".join(idea.split()[:4]))
+        """The requested title, or the first words of the idea."""
+        idea = str(self.body.get("gpt_description_prompt") or "Untitled")
+        return str(self.body.get("title") or " ".join(idea.split()[:4]))
 
     def feed(self, stage: Stage, origin: str) -> JsonObject:
-        """What the feed shows at a stage."""
+        """The feed's answer at a stage."""
         return {
             "code": 200,
             "message": "success",
             "data": {
-                "type": self._word(stage),
+                "type": self._type(stage),
                 "request_body": self._echo(),
                 "response_data": self.items(stage, origin),
                 "created_at": iso(self.created_s),
@@ -123,28 +123,28 @@ class Task:
             return []
         return [self._item(index, stage, origin) for index in range(TRACKS)]
 
-    def _word(self, stage: Stage) -> str:
+    def _type(self, stage: Stage) -> str:
         if stage is Stage.FAILED and self.switches["failure"] == "type":
             return "FAILED"
         says_success = self.switches["type_style"] == "success" and stage is not Stage.EMPTY
         return "SUCCESS" if says_success or stage in {Stage.COMPLETE, Stage.FAILED} else "IN_PROGRESS"
 
     def _echo(self) -> dict[str, JsonValue]:
-        """The request as the feed shows it: a genre under the name that means "avoid" on input."""
-        idea = self.wish.get("prompt") or self.wish.get("gpt_description_prompt")
+        """The request in the feed; ``tags`` is a genre here, but on input it is what to avoid."""
+        idea = self.body.get("prompt") or self.body.get("gpt_description_prompt")
         return {
             "prompt": idea,
             "title": self.title(),
-            "tags": self.wish.get("style") or "pop",
-            "make_instrumental": self.wish.get("make_instrumental", False),
+            "tags": self.body.get("style") or "pop",
+            "make_instrumental": self.body.get("make_instrumental", False),
             "model": self.model,
         }
 
     def _item(self, index: int, stage: Stage, origin: str) -> JsonObject:
         is_last = stage is Stage.COMPLETE
         failed = stage is Stage.FAILED or (is_last and self.switches["failure"] == "one" and index == 1)
-        word = {Stage.TEXT: "text", Stage.FIRST: "first"}.get(stage, self.switches["final_style"])
-        said = FAIL_TEXTS[self.switches["fail_text"]] if failed else ""
+        status = {Stage.TEXT: "text", Stage.FIRST: "first"}.get(stage, self.switches["final_style"])
+        message = FAIL_TEXTS[self.switches["fail_text"]] if failed else ""
         uses_error_message = self.switches["failure"] == "error_message"
         has_audio = stage >= Stage.FIRST and not failed
         created_ms = int(self.created_s * 1000)
@@ -156,19 +156,19 @@ class Task:
             "created_at": iso(self.created_s),
             "createTime": created_ms,
             "timestamp": created_ms,
-            "status": "error" if failed else word,
+            "status": "error" if failed else status,
             "title": self.title(),
-            "prompt": "" if self.wish.get("make_instrumental") else self._lyrics(),
-            "tags": self.wish.get("style") or "pop, bright",
+            "prompt": "" if self.body.get("make_instrumental") else self._lyrics(),
+            "tags": self.body.get("style") or "pop, bright",
             "duration": self._duration(index, stage, has_audio=has_audio),
             "model_name": self.model,
             "extra_message": DONE_REMARK if is_last and not failed else "",
-            "fail_message": "" if uses_error_message else said,
-            "error_message": said if uses_error_message else "",
+            "fail_message": "" if uses_error_message else message,
+            "error_message": message if uses_error_message else "",
         }
 
     def _lyrics(self) -> JsonValue:
-        return self.wish.get("prompt") or f"[Verse]\n{self.title()}"
+        return self.body.get("prompt") or f"[Verse]\n{self.title()}"
 
     def _duration(self, index: int, stage: Stage, *, has_audio: bool) -> JsonValue:
         style, length_s = self.switches["duration_style"], self.song_s(index)
@@ -178,5 +178,5 @@ class Task:
 
 
 def iso(at_s: float) -> str:
-    """A time as the vendor writes it."""
+    """A time in the vendor's form."""
     return datetime.fromtimestamp(at_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,6 +1,7 @@
-"""Knows the feed object that apiin.one's answers and callbacks show: where items and words hide, when a song is done; no HTTP.
+"""The feed object in answers and callbacks: items, statuses, tracks, when a song is done; no HTTP.
 
-The page shows a finished example only. Where it is silent, the reading follows its nearest relatives and is tolerant (ASSUMED).
+The page shows only the example of a finished song. Where it is silent, reading is lenient and follows the
+nearest relatives (ASSUMED).
 Source: https://apiin.one/docs/suno/feed, 2026; https://udioapi.pro/docs/v2-feed, 2026 (relative).
 """
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
     from musicgate.plugin import JsonValue
 
-#: Words that end a job (ASSUMED: the page documents no failure).
-FAILED_WORDS = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"})
-#: Words that keep it open whatever its items say.
-_OPEN_WORDS = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
-#: What a word means, in upper case. Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
+#: Statuses that end a job (ASSUMED: the page documents no failure).
+FAILED_STATUSES = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"})
+#: Statuses that keep a job open whatever its items say.
+_OPEN_STATUSES = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
+#: State by native status, in upper case.
+#: Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
 #: ASSUMED: all others, from relatives.
-STATE_OF_WORD = {
+STATE_OF_STATUS = {
     "QUEUED": JobState.QUEUED,
     "NEW": JobState.QUEUED,
     "PENDING": JobState.IN_PROGRESS,
@@ -41,7 +43,7 @@ STATE_OF_WORD = {
     "SUCCESS": JobState.COMPLETED,
     "COMPLETE": JobState.COMPLETED,
     "COMPLETED": JobState.COMPLETED,
-    **dict.fromkeys(FAILED_WORDS, JobState.FAILED),
+    **dict.fromkeys(FAILED_STATUSES, JobState.FAILED),
 }
 _FAILED_STAGES = frozenset({"failed", "fail", "error"})
 _FINAL_STAGES = frozenset({"complete", "completed", "success"})
@@ -53,12 +55,12 @@ _FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
 
 
 def task_id(body: JsonValue) -> str | None:
-    """The task's id in a create answer, whichever of its shapes it has."""
+    """The task's id in a create answer of any shape."""
     return named_task_id(body) or lenient.text(lenient.mapping(body).get("id"))
 
 
 def named_task_id(body: JsonValue) -> str | None:
-    """The task's id where its key says that it is one: a bare ``id`` may be a track's."""
+    """The task's id under a key that names a task; a bare ``id`` may be a track's."""
     envelope = lenient.mapping(body)
     data = lenient.mapping(envelope.get("data"))
     places = (
@@ -69,8 +71,8 @@ def named_task_id(body: JsonValue) -> str | None:
     return next((found for found in map(lenient.text, places) if found is not None), None)
 
 
-def overall_word(body: JsonValue) -> str | None:
-    """The word for the whole task, as it stands."""
+def overall_status(body: JsonValue) -> str | None:
+    """The native status of the whole task."""
     envelope = lenient.mapping(body)
     data = lenient.mapping(envelope.get("data"))
     places = (data.get("type"), envelope.get("type"), data.get("status"), envelope.get("status"))
@@ -78,12 +80,12 @@ def overall_word(body: JsonValue) -> str | None:
 
 
 def is_feed(body: JsonValue) -> bool:
-    """True if the body has the shape of a feed at all."""
+    """True if the body has the shape of a feed."""
     return isinstance(body, list) or not _FEED_KEYS.isdisjoint(lenient.mapping(body))
 
 
 def find_items(body: JsonValue) -> list[Mapping[str, object]]:
-    """The items, one per track, wherever they hide; a single object counts as a list of one."""
+    """Find the items, one per track; a single object counts as a list of one."""
     envelope = lenient.mapping(body)
     inner = envelope.get("data")
     data = lenient.mapping(inner)
@@ -92,57 +94,57 @@ def find_items(body: JsonValue) -> list[Mapping[str, object]]:
 
 
 def read(body: JsonValue) -> JobUpdate:
-    """The verdict over a feed and its tracks."""
+    """Read a feed: its state, its tracks, its failure."""
     items = find_items(body)
-    word = overall_word(body)
-    native_status = word or (stage_of(items) if items else None)
-    failed = (word or "").upper() in FAILED_WORDS or (bool(items) and all(map(_has_failed, items)))
-    done = not failed and _is_done(items, word)
+    status = overall_status(body)
+    native_status = status or (stage_of(items) if items else None)
+    failed = (status or "").upper() in FAILED_STATUSES or (bool(items) and all(map(_has_failed, items)))
+    done = not failed and _is_done(items, status)
     tracks = tuple(_track(item, is_final=done) for item in items)
     if failed:
         return JobUpdate(
-            native_status=native_status, tracks=tracks, failure=failure(body, items, word), body=body
+            native_status=native_status, tracks=tracks, failure=failure(body, items, status), body=body
         )
-    state = JobState.COMPLETED if done else _open_state(items, word)
+    state = JobState.COMPLETED if done else _open_state(items, status)
     return JobUpdate(native_status=native_status, state=state, tracks=tracks, body=body)
 
 
-def failure(body: JsonValue, items: Sequence[Mapping[str, object]], word: str | None) -> Failure:
-    """Why the vendor says that a task failed, in its own words where it gives any."""
+def failure(body: JsonValue, items: Sequence[Mapping[str, object]], status: str | None) -> Failure:
+    """The failure of a task, with the vendor's message if there is one."""
     envelope = lenient.mapping(body)
     data = lenient.mapping(envelope.get("data"))
-    said = [_failure_text(item) for item in items]
-    said += [_failure_text(data), _failure_text(envelope), lenient.text(data.get("error")), message_of(data)]
-    text = next((words for words in said if words), None)
+    texts = [_failure_text(item) for item in items]
+    texts += [_failure_text(data), _failure_text(envelope), lenient.text(data.get("error")), message_of(data)]
+    text = next((found for found in texts if found), None)
     if text is None and (message_of(envelope) or "").lower() not in {"success", "ok"}:
         text = message_of(envelope)
     reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
     message = f"apiin.one: {text}" if text else "apiin.one reported that the song failed and not why"
-    return Failure(reason=reason, message=message, native_code=word, native_message=text)
+    return Failure(reason=reason, message=message, native_code=status, native_message=text)
 
 
 def stage_of(items: Sequence[Mapping[str, object]]) -> str | None:
-    """The stage word of the first item that has one."""
+    """The stage of the first item that has one."""
     return next((found for item in items if (found := lenient.text(item.get("status"))) is not None), None)
 
 
 def _as_items(value: JsonValue) -> JsonValue:
-    """The value if it may be items itself: a list, or one object that looks like a track."""
+    """The value if it may be items: a list, or an object with the link of a track."""
     is_track = isinstance(value, dict) and any(key in value for key in _LINK_KEYS)
     return value if isinstance(value, list) or is_track else None
 
 
-def _is_done(items: Sequence[Mapping[str, object]], word: str | None) -> bool:
-    good = [item for item in items if not _has_failed(item)]
-    if not good or (word or "").upper() in _OPEN_WORDS:
+def _is_done(items: Sequence[Mapping[str, object]], status: str | None) -> bool:
+    remaining = [item for item in items if not _has_failed(item)]
+    if not remaining or (status or "").upper() in _OPEN_STATUSES:
         return False
-    return all(_link(item) is not None and _is_final(item) for item in good)
+    return all(_link(item) is not None and _is_final(item) for item in remaining)
 
 
-def _open_state(items: Sequence[Mapping[str, object]], word: str | None) -> JobState | None:
-    """In progress where the word is missing, or claims a success that the items do not bear out; else the word decides."""
-    claims_success = STATE_OF_WORD.get((word or "").upper()) is JobState.COMPLETED
-    return JobState.IN_PROGRESS if items or word is None or claims_success else None
+def _open_state(items: Sequence[Mapping[str, object]], status: str | None) -> JobState | None:
+    """In progress with items, without a status, or for success without finished items; else None."""
+    claims_success = STATE_OF_STATUS.get((status or "").upper()) is JobState.COMPLETED
+    return JobState.IN_PROGRESS if items or status is None or claims_success else None
 
 
 def _has_failed(item: Mapping[str, object]) -> bool:
@@ -172,7 +174,7 @@ def _first_url(item: Mapping[str, object], *keys: str) -> str | None:
 
 
 def _track(item: Mapping[str, object], *, is_final: bool) -> NativeTrack:
-    """One item. Its link is final audio only when the whole task is done; before that it may be a part, or never end."""
+    """Read one item; before the task is done its link may give a part, or a stream without end."""
     failed = _has_failed(item)
     link = _link(item)
     moments = (lenient.moment(item.get(key)) for key in ("created_at", "createTime", "timestamp"))

@@ -1,7 +1,8 @@
-"""Knows what each Suno model is called in public and in the two generations of apiin.one's pages; nothing about requests.
+"""Names and limits of the Suno models, in public and in the two generations of apiin.one's pages.
 
-The older pages (generation A) say ``suno-v4-5``, the newer ones (B) ``chirp-v4-5``. Which of them the server honours is not known, so
-the operator says it; a name of either generation that the caller spells out is passed on as it is.
+The older pages (generation A) say ``suno-v4-5``, the newer ones (B) ``chirp-v4-5``. Which of them the server
+honours is not known, so a setting chooses. A native name of either generation that the caller gives is sent
+unchanged.
 """
 
 from __future__ import annotations
@@ -11,16 +12,18 @@ from enum import StrEnum
 
 import attrs
 
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24, and the model page (5000 in general): the larger of the two numbers.
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24, and the model page (5000 in general): the larger
+#: of the two numbers.
 LYRICS_MAX = 5000
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (80), and https://apiin.one/es/model/suno, 2026 (80-100): the larger one.
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (80), and https://apiin.one/es/model/suno, 2026
+#: (80-100): the larger one.
 TITLE_MAX = 100
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 DESCRIPTION_MAX = 400
 
 
 class Generation(StrEnum):
-    """Which generation of the documentation the server is taken to follow."""
+    """Generation of the documentation that the server is assumed to follow."""
 
     A = "A"
     B = "B"
@@ -33,9 +36,9 @@ class SunoModel:
     Attributes:
         public: canonical public id.
         suno_name: Suno's own name, as the ``suno.model`` option spells it.
-        native: the vendor's name by generation; a generation that has no such model is absent.
+        native: the vendor's name by generation; a generation without this model is absent.
         spellings: further public ids.
-        lyrics_chars: what the generate page promises; longer text up to `LYRICS_MAX` is left to the vendor to refuse.
+        lyrics_chars: limit on the generate page; between it and `LYRICS_MAX` the vendor may refuse.
         style_chars: longest style.
     """
 
@@ -48,16 +51,17 @@ class SunoModel:
 
     @property
     def aliases(self) -> tuple[str, ...]:
-        """Every other public id: further spellings, and Suno's own name with and without the family."""
+        """Every other public id: further spellings, and Suno's own name with and without ``suno/``."""
         return (*self.spellings, f"suno/{self.suno_name}", self.suno_name)
 
     def answers_to(self, name: str) -> bool:
-        """True if the name, with or without ``suno/`` before it, means this model; case does not matter."""
-        wanted = _bare(name)
-        return any(wanted == _bare(own) for own in (self.public, *self.aliases))
+        """True if the name, in any case and with or without ``suno/``, means this model."""
+        bare = _bare(name)
+        return any(bare == _bare(own) for own in (self.public, *self.aliases))
 
 
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (A); https://apiin.one/es/docs/suno/generate, 2026 (B).
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (A);
+#: https://apiin.one/es/docs/suno/generate, 2026 (B).
 MODELS = (
     SunoModel(
         public="suno/v3.5",
@@ -109,31 +113,31 @@ MODELS = (
     ),
 )
 
-#: A name in the vendor's own words, of either generation: ``suno-v4-0-pro``, ``chirp-v5-5``.
+#: A native name of either generation: ``suno-v4-0-pro``, ``chirp-v5-5``.
 _NATIVE_NAME = re.compile(r"(?:suno|chirp)-v[0-9]+(?:-[0-9a-z]+)*")
 
 
 @attrs.frozen(kw_only=True)
 class NativeModel:
-    """A model in the vendor's words, with the longest style that it takes."""
+    """The native name of a model, and the longest style that it takes."""
 
     name: str
     style_chars: int
 
 
-def find_native(asked: str, generation: Generation) -> NativeModel | None:
-    """What to call a model in a request; None if this generation does not have it, or nobody does."""
-    listed = next((model for model in MODELS if model.answers_to(asked)), None)
+def find_native(model_name: str, generation: Generation) -> NativeModel | None:
+    """Find the native model for a public or native name; None if it is unknown in this generation."""
+    listed = next((model for model in MODELS if model.answers_to(model_name)), None)
     if listed is not None:
         name = listed.native.get(generation)
         return NativeModel(name=name, style_chars=listed.style_chars) if name else None
-    name = _bare(asked)
+    name = _bare(model_name)
     return NativeModel(name=name, style_chars=_style_chars(name)) if _NATIVE_NAME.fullmatch(name) else None
 
 
 def length(text: str) -> int:
-    """Length of a text as the vendor may count it."""
-    # ASSUMED: the pages say "chars" and no more; UTF-16 units are never fewer than code points, the safe side.
+    """Length of a text in UTF-16 units."""
+    # ASSUMED: the pages say only "chars"; UTF-16 units are never fewer than code points, so this is safe.
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
@@ -142,7 +146,10 @@ def _bare(name: str) -> str:
 
 
 def _style_chars(name: str) -> int:
-    """The limit of the listed model that a native name belongs to (``suno-v4-0-pro`` is a V4); the larger one for a stranger."""
+    """The limit of the model that a native name is a variant of (``suno-v4-0-pro`` is a V4).
+
+    An unknown name has the largest limit of all models.
+    """
     natives = [(native, model.style_chars) for model in MODELS for native in model.native.values()]
     family = (
         chars for native, chars in natives if name == native or re.fullmatch(f"{native}-(?:vip|pro)", name)

@@ -1,9 +1,10 @@
-"""Knows the calls about a task and what apiin.one's answers say: created or refused, open or done, which tracks; sends nothing.
+"""Poll requests and the answers of apiin.one: created or refused, open or done; sends nothing.
 
-A feed proves nothing by one word. ``type`` may be SUCCESS while the items are still at the text stage; an item's stage may stay ``first``
-when all is done; a link is there before the song is whole. So "done" is a verdict over all of it (`_is_done`), and until then a link is
-shown as a stream only.
-Source: https://apiin.one/docs/suno/feed, 2026. Seen: partial links at stage first, at aimusicapi.org, 2026.
+No single field of a feed decides. ``type`` may be SUCCESS while the items are still at the text stage; an
+item's stage may stay ``first`` when all is done; a link exists before the song is complete. So "done" is decided
+from all of them (`feed.read`), and until then a link is shown only as a stream.
+Source: https://apiin.one/docs/suno/feed, 2026.
+Seen: partial links at stage first, at aimusicapi.org, 2026.
 """
 
 from __future__ import annotations
@@ -29,33 +30,33 @@ if TYPE_CHECKING:
 
 FEED_PATH = "/api/v1/audio/music/feed"
 
-# ASSUMED: a task may be unknown to the feed for a while after its creation.
+# ASSUMED: the feed may not know a task for a while after its creation.
 NOT_FOUND_GRACE_S = 60.0
 
-_NO_SENSE = "apiin.one's answer (HTTP {status}) is none that we know"
+_UNKNOWN_SHAPE = "apiin.one answered in an unknown shape (HTTP {status})"
 
 
 @hookimpl
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Read the feed of a task. The generic route ``/api/v1/tasks/{id}`` is not used: its shape is not documented."""
+    """Read the feed of a task; the generic route ``/api/v1/tasks/{id}`` has no documented shape."""
     if job.native_id is None:
         return None
-    named = settings.options.get("feed_parameter", "task_id")
-    names = ("task_id", "workId") if named == "both" else (str(named),)
+    parameter = settings.options.get("feed_parameter", "task_id")
+    names = ("task_id", "workId") if parameter == "both" else (str(parameter),)
     query = urlencode(dict.fromkeys(names, job.native_id), quote_via=quote, safe="")
     return HttpRequest.get(f"{settings.base_url}{FEED_PATH}?{query}")
 
 
 @hookimpl
 def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """There is no way to stop a task."""
+    """A task cannot be cancelled: no page lists such a call."""
     return None
 
 
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a status word. That of a feed is only part of the verdict, see `parse_response`."""
-    return feed.STATE_OF_WORD.get(native_status.strip().upper())
+    """Map a native status; of a feed it is only one of the facts that decide, see `parse_response`."""
+    return feed.STATE_OF_STATUS.get(native_status.strip().upper())
 
 
 @hookimpl
@@ -65,7 +66,7 @@ def parse_response(
     """Read an answer.
 
     Raises:
-        ProviderError: it cannot be read, or, from the feed, it says nothing about the song.
+        ProviderError: the answer cannot be read, or it is a feed's error that says nothing about the song.
     """
     return _read_create(response) if step is Step.CREATE else _read_feed(response)
 
@@ -75,23 +76,22 @@ def _read_create(response: HttpResponse) -> JobUpdate:
     refused = refusal.find_refusal(body, response.status)
     if refused is not None:
         failure = refused.failure(response)
-        # A task's id beside an error status: the task may have been made.
+        # A task's id beside an error status: the task may exist.
         unsure = failure.reason in {FailureClass.UPSTREAM_FAILED, FailureClass.PROTOCOL}
         if unsure or feed.named_task_id(body) is not None:
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
         return JobUpdate(failure=failure, body=body)
     if body is None:
-        raise _nonsense(response, maybe_accepted=True)
+        raise _unknown_shape(response, maybe_accepted=True)
     native_id = feed.task_id(body)
-    word = feed.overall_word(body)
-    if word is not None and word.upper() in feed.FAILED_WORDS:
-        return JobUpdate(
-            native_id=native_id, native_status=word, failure=feed.failure(body, (), word), body=body
-        )
+    status = feed.overall_status(body)
+    if status is not None and status.upper() in feed.FAILED_STATUSES:
+        failure = feed.failure(body, (), status)
+        return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
     if native_id is None:
-        raise _nonsense(response, maybe_accepted=True)
-    # The word of a create answer says nothing of the song, and one shape has none.
-    return JobUpdate(native_id=native_id, native_status=word, state=JobState.IN_PROGRESS, body=body)
+        raise _unknown_shape(response, maybe_accepted=True)
+    # The status of a create answer says nothing about the song, and one shape has none.
+    return JobUpdate(native_id=native_id, native_status=status, state=JobState.IN_PROGRESS, body=body)
 
 
 def _read_feed(response: HttpResponse) -> JobUpdate:
@@ -103,18 +103,18 @@ def _read_feed(response: HttpResponse) -> JobUpdate:
             return JobUpdate(doubt=Doubt(failure=failure, grace_s=NOT_FOUND_GRACE_S), body=body)
         raise ProviderError(failure, status=response.status)
     if not feed.is_feed(body):
-        raise _nonsense(response)
+        raise _unknown_shape(response)
     return feed.read(body)
 
 
 def _parsed(response: HttpResponse) -> JsonValue:
-    """The parsed body; None where it is not JSON (or says null, which says as little)."""
+    """The parsed body; None for a body that is not JSON, as for null."""
     try:
         return response.json()
     except ProviderError:
         return None
 
 
-def _nonsense(response: HttpResponse, *, maybe_accepted: bool = False) -> ProviderError:
-    failure = Failure(reason=FailureClass.PROTOCOL, message=_NO_SENSE.format(status=response.status))
+def _unknown_shape(response: HttpResponse, *, maybe_accepted: bool = False) -> ProviderError:
+    failure = Failure(reason=FailureClass.PROTOCOL, message=_UNKNOWN_SHAPE.format(status=response.status))
     return ProviderError(failure, status=response.status, maybe_accepted=maybe_accepted)

@@ -1,7 +1,8 @@
-"""Knows how apiin.one says no: error bodies, numbers and words, and the class of failure that each stands for; no tasks and no tracks.
+"""Error bodies of apiin.one and the failure class of each type and number; no tasks, no tracks.
 
-Two shapes occur, ``{error: {code, message, type}}`` and ``{code, message}`` (or ``msg``), with an HTTP error status or inside HTTP 200.
-The error's ``type`` beats its number where they disagree, the body's number beats the HTTP status.
+Two shapes occur, ``{error: {code, message, type}}`` and ``{code, message}`` (or ``msg``), with an HTTP error
+status or inside HTTP 200. The error's ``type`` beats its number where they disagree; the body's number beats the
+HTTP status.
 Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a relative's.
 """
 
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
     from musicgate.plugin import HttpResponse, JsonValue
 
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the other pages, 2026.
+#: Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the other
+#: pages, 2026.
 _CLASS_OF_TYPE = {
     "invalid_request": FailureClass.INVALID,
     "bad_request": FailureClass.INVALID,
@@ -27,7 +29,8 @@ _CLASS_OF_TYPE = {
     "insufficient_credits": FailureClass.CREDITS,
     "not_found": FailureClass.NOT_FOUND,
 }
-# ASSUMED: 403 and 429 are documented by relatives only; 408, 409 and 422 by nobody, they mean what HTTP says.
+# ASSUMED: 403 and 429 are documented by relatives only; 408, 409 and 422
+# by none, they have their HTTP meaning.
 _CLASS_OF_NUMBER = {
     400: FailureClass.INVALID,
     401: FailureClass.AUTH,
@@ -39,7 +42,7 @@ _CLASS_OF_NUMBER = {
     422: FailureClass.INVALID,
     429: FailureClass.RATE_LIMITED,
 }
-# ASSUMED: the page lists no words; these are what relatives' clients look for.
+# ASSUMED: the page lists no messages; clients of relatives search for these.
 _MODERATION = re.compile(
     r"guideline|policy|policies|moderat|inappropriate|copyright|sensitive", re.IGNORECASE
 )
@@ -49,14 +52,14 @@ NATIVE_MESSAGE_CHARS = 500
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """An error that an answer states: its class, the vendor's own code as text, and the vendor's own words."""
+    """The error in an answer: failure class, native code as text, and the vendor's message."""
 
     reason: FailureClass
     code: str
     text: str | None
 
     def failure(self, response: HttpResponse) -> Failure:
-        """The failure that it stands for."""
+        """Convert it to a failure."""
         return Failure(
             reason=self.reason,
             message=f"apiin.one: {self.text}" if self.text else f"apiin.one answered with error {self.code}",
@@ -68,19 +71,19 @@ class Refusal:
 
 
 def find_refusal(body: JsonValue, status: int) -> Refusal | None:
-    """The error that an answer states; None if it states none.
+    """Find the error in an answer; None if there is none.
 
     Args:
-        body: the parsed body; None where it could not be read.
-        status: the HTTP status. It counts only where the body names no error itself: a success needs both.
+        body: the parsed body; None if it could not be read.
+        status: the HTTP status. It counts only if the body names no error: a success needs both.
     """
     envelope = lenient.mapping(body)
     error = envelope.get("error")
     detail = lenient.mapping(error)
     number = _number(detail.get("code"), envelope.get("code"))
     says_error = bool(error.strip() if isinstance(error, str) else error) or not _is_success(number or 200)
-    words = [lenient.text(word) for word in (detail.get("type"), detail.get("code"), envelope.get("code"))]
-    named = _named(*words)
+    codes = [lenient.text(code) for code in (detail.get("type"), detail.get("code"), envelope.get("code"))]
+    named = _class_of_type(*codes)
     if named is None and not says_error:
         if _is_success(status):
             return None
@@ -92,10 +95,10 @@ def find_refusal(body: JsonValue, status: int) -> Refusal | None:
     )
     if number is None or _is_success(number):
         number = status
-    reason = named or _named(lenient.text(envelope.get("type"))) or class_of_number(number)
+    reason = named or _class_of_type(lenient.text(envelope.get("type"))) or class_of_number(number)
     if reason is FailureClass.INVALID and is_moderation(text):
         reason = FailureClass.MODERATION
-    code = next((word for word in words if word is not None), None) if says_error or named else None
+    code = next((code for code in codes if code is not None), None) if says_error or named else None
     return Refusal(reason=reason, code=code or str(number), text=text)
 
 
@@ -107,20 +110,19 @@ def class_of_number(number: int) -> FailureClass:
 
 
 def is_moderation(text: str | None) -> bool:
-    """True if the vendor's words speak of a filter or a rights check."""
+    """True if the vendor's message is about a filter or a rights check."""
     return text is not None and _MODERATION.search(text) is not None
 
 
 def message_of(source: Mapping[str, object]) -> str | None:
-    """The words of an envelope or error object, ``message`` or ``msg``, cut to what we keep."""
+    """The ``message`` or ``msg`` of an envelope or error object, truncated to what we keep."""
     text = lenient.text(lenient.first(source, "message", "msg"))
     return text[:NATIVE_MESSAGE_CHARS] if text else None
 
 
-def _named(*words: str | None) -> FailureClass | None:
-    return next(
-        (_CLASS_OF_TYPE[word.lower()] for word in words if word and word.lower() in _CLASS_OF_TYPE), None
-    )
+def _class_of_type(*types: str | None) -> FailureClass | None:
+    classes = (_CLASS_OF_TYPE.get(name.lower()) for name in types if name)
+    return next((found for found in classes if found is not None), None)
 
 
 def _number(*codes: JsonValue) -> int | None:

@@ -1,4 +1,4 @@
-"""Knows how a wish becomes apiin.one's create request: model, switches, weights, callback; the texts are worded elsewhere."""
+"""The native create request: model, flags, weights, callback; its text fields come from `modes`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from musicgate.plugin import (
     is_blank,
 )
 from musicgate_apiin_one.declaration import OPTION_BLOCK
+from musicgate_apiin_one.modes import Options, choose_mode
 from musicgate_apiin_one.naming import Generation, NativeModel, find_native
-from musicgate_apiin_one.wording import Wish, word
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 CREATE_PATH = "/api/v1/audio/music"
 
-#: Options of the documented block that the translation knows; every other key is the vendor's own and goes on as it is.
+#: Options of the documented block that are translated; every other key is forwarded unchanged.
 _KNOWN_OPTIONS = frozenset(
     {
         *(
@@ -55,7 +55,7 @@ _WEIGHTS = {
 }
 _GENDERS = {"m": "male", "f": "female"}
 
-#: Neutral fields that no generation has a native field for, by the name that the caller knows.
+#: Neutral fields without a native field in any generation: name for the caller, attribute, message.
 _NOT_EXPRESSIBLE = (
     ("duration", "duration_s", "Suno decides the length itself"),
     ("format", "format", "apiin.one does not let the container be chosen"),
@@ -67,7 +67,7 @@ _NOT_EXPRESSIBLE = (
 def translate_request(
     request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
 ) -> Translation:
-    """Put a wish into apiin.one's words.
+    """Translate a request to apiin.one's create call.
 
     Raises:
         RequestError: a model that this generation lacks, a text that is missing or too long.
@@ -76,11 +76,11 @@ def translate_request(
     block = request.block(OPTION_BLOCK)
     generation = generation_of(settings)
     model = _choose_model(block, offer, generation)
-    _refuse_unsayable(block, generation)
-    wording = word(request, model.style_chars)
-    # The general page calls the model compulsory, the generate page optional: it is always sent.
-    payload: dict[str, JsonValue] = {"model": model.name, **wording.fields}
-    payload["make_instrumental"] = Wish.of(request).instrumental
+    _refuse_unsupported(block, generation)
+    chosen = choose_mode(request, model.style_chars)
+    # The model is mandatory on the general page and optional on the generate page: it is always sent.
+    payload: dict[str, JsonValue] = {"model": model.name, **chosen.fields}
+    payload["make_instrumental"] = Options.of(request).instrumental
     payload |= {native: block[option] for option, native in _WEIGHTS.items() if option in block}
     gender, gender_warnings = _gender(request, generation)
     payload |= gender
@@ -91,33 +91,33 @@ def translate_request(
     return Translation(
         request=HttpRequest.post_json(f"{settings.base_url}{CREATE_PATH}", payload),
         native_model=model.name,
-        warnings=(*wording.warnings, *gender_warnings, *_not_applied(request)),
+        warnings=(*chosen.warnings, *gender_warnings, *_not_applied(request)),
     )
 
 
 def generation_of(settings: ProviderSettings) -> Generation:
-    """The generation of the pages that the operator chose."""
+    """The configured generation of the pages."""
     return Generation(str(settings.options.get("doc_generation", Generation.A)))
 
 
 def _choose_model(block: JsonObject, offer: Offer, generation: Generation) -> NativeModel:
-    """The caller's own model name beats the raw name that was routed, which beats the offer's public id."""
+    """Find the native model: ``suno.model`` beats the routed native name, which beats the public id."""
     own = block.get("model")
     path: tuple[str, ...]
-    asked, path = offer.native_model or offer.model, ("model",)
+    name, path = offer.native_model or offer.model, ("model",)
     if isinstance(own, str) and not is_blank(own):
-        asked, path = own.strip(), (OPTION_BLOCK, "model")
-    found = find_native(asked, generation)
+        name, path = own.strip(), (OPTION_BLOCK, "model")
+    found = find_native(name, generation)
     if found is None:
-        message = f"apiin.one (generation {generation} of its pages) has no model {asked!r}"
-        # The contract's word stands as code and as reason: routing tells "not this model" from a broken rule by it.
-        word_for_it = "unsupported_model_or_endpoint"
-        raise RequestError(word_for_it, message, reason=word_for_it, path=path)
+        message = f"apiin.one (generation {generation} of its pages) has no model {name!r}"
+        # The contract's token is both code and reason: it makes routing rule out this candidate alone.
+        token = "unsupported_model_or_endpoint"  # noqa: S105 - a contract token
+        raise RequestError(token, message, reason=token, path=path)
     return found
 
 
-def _refuse_unsayable(block: JsonObject, generation: Generation) -> None:
-    """Refuse what the caller asks of Suno and apiin.one has no field for."""
+def _refuse_unsupported(block: JsonObject, generation: Generation) -> None:
+    """Refuse options of Suno that apiin.one has no field for."""
     for option in ("personaId", "personaModel"):
         if not is_blank(block.get(option)):
             raise UnsupportedOptionError((OPTION_BLOCK, option), "apiin.one has no personas")
@@ -133,13 +133,13 @@ def _gender(
     request: MusicRequest, generation: Generation
 ) -> tuple[dict[str, JsonValue], tuple[OptionWarning, ...]]:
     own = request.block(OPTION_BLOCK).get("vocalGender")
-    said = own if isinstance(own, str) else request.vocal_gender
-    if said is None:
+    gender = own if isinstance(own, str) else request.vocal_gender
+    if gender is None:
         return {}, ()
-    if own is None and Wish.of(request).instrumental:
+    if own is None and Options.of(request).instrumental:
         return {}, (_no_gender("an instrumental has no voice"),)
-    if generation is Generation.B and said in _GENDERS:
-        return {"gender": _GENDERS[said]}, ()
+    if generation is Generation.B and gender in _GENDERS:
+        return {"gender": _GENDERS[gender]}, ()
     return {}, (_no_gender("apiin.one has a field for it in generation B of its pages only"),)
 
 
@@ -148,7 +148,7 @@ def _no_gender(why: str) -> OptionWarning:
 
 
 def _forwarded(block: JsonObject, payload: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """Keys that only the vendor knows, as they are, unless they contradict what the documented options say."""
+    """Undocumented keys, unchanged; refused if they contradict the documented options."""
     unknown = {key: value for key, value in block.items() if key not in _KNOWN_OPTIONS}
     for key, value in unknown.items():
         if key in payload and payload[key] != value:

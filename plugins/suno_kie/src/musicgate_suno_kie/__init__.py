@@ -1,4 +1,4 @@
-"""Suno over kie.ai, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it."""
+"""Suno over kie.ai, as a musicgate plugin: this module is the plugin and exports its hooks."""
 
 from musicgate.emulation import Emulator, EmulatorOptions
 from musicgate.plugin import hookimpl
@@ -25,7 +25,7 @@ HOOK_API = 1
 
 @hookimpl
 def emulator(options: EmulatorOptions) -> Emulator:
-    """A fresh kie.ai. It is imported when it is wanted: who talks to the real one does not pay for it."""
+    """Make an emulator of kie.ai; imported late, so that real traffic does not load it."""
     from musicgate_suno_kie.emulator_service import SunoEmulator
 
     return SunoEmulator(options)

@@ -1,10 +1,10 @@
-"""Knows the vendor's numeric codes and what class of failure each one is; it knows no route and no answer shape.
+"""The vendor's numeric codes and the failure class of each; no route, no answer shape.
 
-The code in the body is the verdict. HTTP 200 comes with success and with nearly every error, auth and credits included (seen), but
-pages list true HTTP errors as well, so both are read by the same table.
+The code in the body decides. HTTP 200 comes with success and with nearly every error, auth and credits
+included (seen), but pages list true HTTP errors as well, so both are read by the same table.
 
-Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/generate-music-callbacks, kie.ai/getting-started;
-docs.sunoapi.org for the other flavour.
+Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/generate-music-callbacks,
+kie.ai/getting-started; docs.sunoapi.org for the other flavour.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from musicgate_suno_kie.declaration import Flavour
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: Seconds to wait after a rate refusal without ``Retry-After``: the window is 20 creates in 10 s.
+#: Seconds to wait after a rate-limit refusal without ``Retry-After``: the window is 20 creates in 10 s.
 RATE_LIMIT_WAIT_S: Final = 10.0
 
-#: A vendor's message is kept up to this length.
-LONGEST_MESSAGE: Final = 500
+#: The vendor's messages are truncated to this length.
+MESSAGE_MAX_CHARS: Final = 500
 
 _KIE: Final[Mapping[int, FailureClass]] = MappingProxyType(
     {
@@ -61,11 +61,12 @@ _SUNOAPI: Final[Mapping[int, FailureClass]] = MappingProxyType(
 #: Codes that end a job when they come with it, as ``errorCode``, ``failCode`` or as the code of a read.
 FINAL_CODES: Final = frozenset({400, 413, 501, 531})
 
-#: Codes after which the vendor surely keeps no credits.
+#: Codes after which the vendor charges nothing.
 #: Source: docs.kie.ai/suno-api/generate-music-callbacks: "Your credits have been refunded".
 REFUNDED_CODES: Final = frozenset({531})
 
-#: HTTP statuses of answers without the vendor's envelope (a proxy, a firewall), where they differ from the vendor's codes.
+#: HTTP statuses of answers without the vendor's envelope (a proxy, a firewall), where they differ from the
+#: vendor's codes.
 _HTTP: Final[Mapping[int, FailureClass]] = MappingProxyType(
     {
         400: FailureClass.INVALID,
@@ -75,29 +76,29 @@ _HTTP: Final[Mapping[int, FailureClass]] = MappingProxyType(
     }
 )
 
-_TOO_OFTEN = "call frequency is too high"
-_VALIDATION_WORDS = ("field is required", "not within the range of allowed options")
+_TOO_OFTEN_TEXT = "call frequency is too high"
+_VALIDATION_TEXTS = ("field is required", "not within the range of allowed options")
 
 
 def failure_of(
     code: int, message: str | None, flavour: Flavour, *, retry_after_s: float | None = None
 ) -> Failure:
-    """The failure that a code of a call stands for; a code that is in no table is ``upstream_failed``."""
+    """Failure for the code of a call; an unknown code is ``upstream_failed``."""
     table = _SUNOAPI if flavour is Flavour.SUNOAPI else _KIE
     reason = table.get(code, FailureClass.UPSTREAM_FAILED)
-    said = (message or "").lower()
-    # Seen: rate refusals inside HTTP 200 with these words; the code beside them was not recorded.
-    if _TOO_OFTEN in said:
+    lowered = (message or "").lower()
+    # Seen: rate-limit refusals inside HTTP 200 with this text; the code beside it was not recorded.
+    if _TOO_OFTEN_TEXT in lowered:
         reason = FailureClass.RATE_LIMITED
-    # Seen: validation errors under code 500, with these words.
-    if reason is FailureClass.UPSTREAM_FAILED and any(words in said for words in _VALIDATION_WORDS):
+    # Seen: validation errors under code 500, with these texts.
+    if reason is FailureClass.UPSTREAM_FAILED and any(text in lowered for text in _VALIDATION_TEXTS):
         reason = FailureClass.INVALID
     wait_s = retry_after_s
     if wait_s is None and reason is FailureClass.RATE_LIMITED:
         wait_s = RATE_LIMIT_WAIT_S
     return Failure(
         reason=reason,
-        message=_sentence(message, f"the vendor answered with code {code}"),
+        message=message or f"the vendor answered with code {code}",
         native_code=str(code),
         native_message=message,
         retry_after_s=wait_s,
@@ -106,27 +107,30 @@ def failure_of(
     )
 
 
-def failure_of_job(code: int | None, message: str | None, word: str, flavour: Flavour) -> Failure:
-    """Why a task failed, by its own error code; codes that speak of calls (429, 500) say nothing more than "failed" here."""
+def failure_of_job(code: int | None, message: str | None, status: str, flavour: Flavour) -> Failure:
+    """Failure of a task, by its own error code and native status.
+
+    Codes that are about a call (429, 500) mean only that it failed.
+    """
     refunded = code in REFUNDED_CODES
     reason = FailureClass.UPSTREAM_FAILED
-    if word == "SENSITIVE_WORD_ERROR":
+    if status == "SENSITIVE_WORD_ERROR":
         reason = FailureClass.MODERATION
     elif code == 408 or code in FINAL_CODES:
         reason = failure_of(code, None, flavour).reason
     # Seen: failed creations cost nothing.
-    free = refunded or word == "CREATE_TASK_FAILED"
+    free = refunded or status == "CREATE_TASK_FAILED"
     return Failure(
         reason=reason,
-        message=_sentence(message, f"the vendor reported {word}"),
-        native_code=word if code is None else str(code),
+        message=message or f"the vendor reported {status}",
+        native_code=status if code is None else str(code),
         native_message=message,
         may_have_cost=False if free else None,
     )
 
 
 def failure_of_http(status: int) -> Failure:
-    """The failure that an HTTP error without the vendor's envelope stands for."""
+    """Failure for an HTTP error without the vendor's envelope."""
     reason = _HTTP.get(status) or _KIE.get(status, FailureClass.UPSTREAM_FAILED)
     if status >= 500:
         reason = FailureClass.UPSTREAM_FAILED
@@ -134,7 +138,3 @@ def failure_of_http(status: int) -> Failure:
         reason = FailureClass.INVALID if 400 <= status < 500 else FailureClass.PROTOCOL
     message = f"HTTP {status} without a readable body"
     return Failure(reason=reason, message=message, native_code=str(status))
-
-
-def _sentence(message: str | None, otherwise: str) -> str:
-    return message or otherwise

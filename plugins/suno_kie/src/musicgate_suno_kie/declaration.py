@@ -1,7 +1,8 @@
-"""Knows what kie.ai offers of Suno: models, limits, prices, routes, settings. It translates nothing and reads no answer.
+"""The declaration of Suno over kie.ai: models, limits, prices, settings, dialects.
 
-Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/upload-and-cover-audio (2026-08, V5_5),
-docs.kie.ai/market (2026-09-25, V6 family), kie.ai/pricing (12 credits of 0.005 USD per generate).
+Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/upload-and-cover-audio
+(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), kie.ai/pricing (12 credits of 0.005 USD per
+generate).
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 
 class Dialect(StrEnum):
-    """Which generation of the vendor's routes is spoken."""
+    """Generation of the vendor's routes."""
 
     #: camelCase, one route per operation. Documented until 2026-09, since 2026-10-05 under old-model/.
     LEGACY = "legacy"
@@ -41,7 +42,7 @@ class Dialect(StrEnum):
 
 
 class Flavour(StrEnum):
-    """Whose wallet and error codes: the same engine is sold under two names."""
+    """The seller, with an account system and error codes of its own: two sell the same engine."""
 
     KIE = "kie"
     SUNOAPI = "sunoapi"
@@ -57,12 +58,14 @@ SETTINGS_SCHEMA: Final[JsonObject] = {
             "default": "legacy",
         },
         "flavour": {
-            "description": "Whose error codes: kie (kie.ai) or sunoapi (sunoapi.org; set base_url, too). sunoapi has no market dialect.",
+            "description": "Whose error codes: kie (kie.ai) or sunoapi (sunoapi.org; set base_url, too). "
+            "sunoapi has no market dialect.",
             "enum": ["kie", "sunoapi"],
             "default": "kie",
         },
         "market_lyrics_field": {
-            "description": "Which field of the market dialect carries lyrics: the documented prompt, or lyrics as some clients send it.",
+            "description": "Which field of the market dialect carries lyrics: the documented prompt, "
+            "or lyrics as some clients send it.",
             "enum": ["prompt", "lyrics"],
             "default": "prompt",
         },
@@ -76,7 +79,8 @@ SETTINGS_SCHEMA: Final[JsonObject] = {
 }
 
 #: Longest texts per model, in UTF-16 units.
-#: ASSUMED: the unit. The vendor states none; one client counts an emoji as two. Fewer than the vendor takes is the safe side.
+#: ASSUMED: the unit. The vendor states none; one client counts an emoji as two. Allowing less than the vendor
+#: is safe.
 LIMITS: Final[Mapping[str, Limits]] = MappingProxyType(
     {
         "V4": Limits(
@@ -105,17 +109,18 @@ LIMITS: Final[Mapping[str, Limits]] = MappingProxyType(
     }
 )
 
-#: Models whose length can be asked for, in custom mode only, and the shortest and longest that may be asked for.
+#: Models that take a duration, in custom mode only, and the range of it.
 #: Source: docs.kie.ai/suno-api/generate-music, 2026-08 (V5_5); docs.kie.ai/market, 2026-09-25 (V6 family).
 DURATION_MODELS: Final = frozenset({"V5_5", "V6", "V6_MINI", "V6_WILD"})
-SHORTEST_S: Final = 10
-LONGEST_S: Final = 360
+MIN_DURATION_S: Final = 10
+MAX_DURATION_S: Final = 360
 
 CREDITS_PER_REQUEST: Final = 12
 USD_PER_CREDIT: Final = Decimal("0.005")
 
-#: The vendor demands a callback URL and is content with one where nobody listens.
-#: Seen: code 422 "Please enter callBackUrl." without one, since 2026-06-11; a placeholder does not stop the song.
+#: Sent when there is no other callback URL: the vendor requires one, and accepts one without a receiver.
+#: Seen: code 422 "Please enter callBackUrl." without one, since 2026-06-11; a placeholder does not stop the
+#: song.
 PLACEHOLDER_CALLBACK_URL: Final = "https://example.com/musicgate/no-receiver"
 
 #: Shortest known life of a media link: 24 h (market page); the other pages say 14 and 15 days.
@@ -132,7 +137,7 @@ _ABILITIES = frozenset(
     }
 )
 
-#: Native model -> public ids; the first is the canonical one. The raw names, with and without ``suno/``, are added to each.
+#: Native model -> public ids, the canonical one first. The raw names, with and without ``suno/``, are added.
 _PUBLIC_IDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "V4": ("suno/v4", "suno/suno-v4"),
@@ -149,9 +154,10 @@ _PUBLIC_IDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
 
 
 def dialect_of(native_model: str | None, settings: ProviderSettings) -> Dialect:
-    """The dialect in which a model is asked for and its tasks are read.
+    """The dialect for create calls of a model and for reads of its tasks.
 
-    Whether the legacy route takes the V6 family is unknown, so they always use the market. sunoapi.org has no market.
+    It is unknown whether the legacy route takes the V6 family, so they always use the market. sunoapi.org has
+    no market.
     """
     if flavour_of(settings) is Flavour.SUNOAPI:
         return Dialect.LEGACY
@@ -161,7 +167,7 @@ def dialect_of(native_model: str | None, settings: ProviderSettings) -> Dialect:
 
 
 def flavour_of(settings: ProviderSettings) -> Flavour:
-    """Whose error codes count."""
+    """The seller whose error codes count."""
     return Flavour(str(settings.options.get("flavour") or Flavour.KIE))
 
 
@@ -191,10 +197,11 @@ PROVIDER: Final = Provider(
     option_block="suno",
     options_schema=musicgate_schemas.load("options/suno"),
     settings_schema=SETTINGS_SCHEMA,
-    # Of the two Suno plugins this one is asked first, unless the operator says otherwise.
+    # By default this one comes before the other Suno plugin.
     priority=50,
     callbacks=True,
-    # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients use 5 to 15 s.
+    # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients
+    # use 5 to 15 s.
     poll=PollSchedule(first_s=5.0, min_s=5.0, max_s=15.0),
     # ASSUMED: the vendor states no time-outs.
     timeouts=Timeouts(connect_s=10.0, create_s=60.0, read_s=30.0),
@@ -203,7 +210,7 @@ PROVIDER: Final = Provider(
     # ASSUMED: twenty minutes; the vendor itself gives up after ten (code 408).
     deadline_s=1200.0,
     retention_s=RETENTION_S,
-    # Source: docs.kie.ai, getting started, early 2026: 20 new tasks in 10 s; what is more is refused, not queued.
+    # Source: docs.kie.ai, getting started, early 2026: 20 new tasks in 10 s; more are refused, not queued.
     create_window=RateWindow(calls=20, per_s=10.0),
     docs_url="https://docs.kie.ai/suno-api/generate-music",
 )

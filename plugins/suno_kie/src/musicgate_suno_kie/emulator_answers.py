@@ -1,4 +1,4 @@
-"""Knows how the played vendor's answers are put into HTTP, the unreadable ones as well; it knows no task."""
+"""HTTP answers of the emulated kie.ai, unreadable ones included; no tasks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HTML = b"<html><head><title>502 Bad Gateway</title></head><body>nginx</body></h
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:
-    """Every text in a request, wherever it stands."""
+    """Every text in a request, at any depth."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict | list):
@@ -24,14 +24,14 @@ def texts_in(value: JsonValue) -> Iterator[str]:
 
 
 def json_response(status: int, body: JsonObject) -> HttpResponse:
-    """A JSON answer."""
+    """Make a JSON answer."""
     content = json.dumps(body).encode()
     headers = {"Content-Type": "application/json;charset=UTF-8", "Content-Length": str(len(content))}
     return HttpResponse(status=status, headers=headers, body=content)
 
 
 def noise(fault: str) -> EmulatedAnswer:
-    """Answers that are no answers."""
+    """Make the answer of a fault: HTML, an empty body, truncated JSON or a dropped connection."""
     if fault in {"html", "http-500"}:
         status = 502 if fault == "html" else 500
         headers = {"Content-Type": "text/html", "Content-Length": str(len(_HTML))}

@@ -1,4 +1,4 @@
-"""Knows which callbacks the played vendor sends when, what is in them, how they are signed and when they are sent again."""
+"""Callbacks of the emulated kie.ai: times, bodies, signatures and retries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,8 @@ from musicgate_suno_kie.emulator_task import Task, snake_case
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: Seconds between a failed callback and the next try. Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
+#: Seconds between a failed callback and the next attempt.
+#: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
 RETRIES_AFTER_S: Final = (60.0, 300.0, 900.0)
 TIMEOUT_S: Final = 15.0
 _STALE_S = 3600
@@ -33,51 +34,51 @@ class _Due:
     number: int
     stage: str = attrs.field(order=False)
     task: Task = attrs.field(order=False)
-    tries: int = attrs.field(default=0, order=False)
+    retries: int = attrs.field(default=0, order=False)
 
 
 class CallbackQueue:
-    """Callbacks that are to come, and those that wait for an answer."""
+    """Callbacks that are due later, and those that wait for an answer."""
 
     def __init__(self, secret: str | None) -> None:
-        """Start with none."""
         self._secret = Secret(secret) if secret else None
         self._queue: list[_Due] = []
         self._sent: dict[str, _Due] = {}
         self._count = 0
 
-    def plan(self, task: Task) -> None:
-        """Plan the callbacks of a new task. Nobody is called at the placeholder address."""
-        wanted = task.switches.words("callbacks")
-        if not task.callback_url or task.callback_url == PLACEHOLDER_CALLBACK_URL or "off" in wanted:
+    def schedule(self, task: Task) -> None:
+        """Schedule the callbacks of a new task; the placeholder address gets none."""
+        faults = task.switches.get_all("callbacks")
+        if not task.callback_url or task.callback_url == PLACEHOLDER_CALLBACK_URL or "off" in faults:
             return
-        if task.switches.word("stop"):
+        if task.switches.get("stop"):
             return
         stages = [(task.at_s(stage), stage) for stage in task.stages()]
         if task.fails:
             stages = stages[-1:]
-        if "reverse" in wanted:
+        if "reverse" in faults:
             stages = [(at, stage) for (at, _), (_, stage) in zip(stages, reversed(stages), strict=True)]
         for at, stage in stages:
-            for _ in range(2 if "double" in wanted else 1):
+            for _ in range(2 if "double" in faults else 1):
                 self._push(_Due(at=at, number=self._count, stage=stage, task=task))
 
     def due(self, now: float) -> Sequence[EmulatedCallback]:
-        """What is to be sent now; each is handed out once."""
+        """Callbacks to send now; each attempt is returned once."""
         calls = []
         while self._queue and self._queue[0].at <= now:
             due = heapq.heappop(self._queue)
-            name = f"{due.task.id}:{due.stage}:{due.number}:{due.tries}"
+            name = f"{due.task.id}:{due.stage}:{due.number}:{due.retries}"
             self._sent[name] = due
             calls.append(EmulatedCallback(id=name, request=self._request(due, now), timeout_s=TIMEOUT_S))
         return calls
 
     def answered(self, name: str, status: int | None, now: float) -> None:
-        """Plan the next try of a callback that was not answered with 200, up to three."""
+        """Schedule a retry of a callback that was not answered with 200; at most three retries."""
         due = self._sent.pop(name, None)
-        if due is None or status == 200 or due.tries >= len(RETRIES_AFTER_S):
+        if due is None or status == 200 or due.retries >= len(RETRIES_AFTER_S):
             return
-        due.at, due.tries = now + RETRIES_AFTER_S[due.tries] / due.task.speed, due.tries + 1
+        due.at = now + RETRIES_AFTER_S[due.retries] / due.task.speed
+        due.retries += 1
         self._push(due)
 
     def _push(self, due: _Due) -> None:
@@ -86,29 +87,29 @@ class CallbackQueue:
 
     def _request(self, due: _Due, now: float) -> HttpRequest:
         request = HttpRequest.post_json(due.task.callback_url, _body(due.task, due.stage, now))
-        wanted = due.task.switches.words("callbacks")
-        if self._secret is None or "unsigned" in wanted:
+        faults = due.task.switches.get_all("callbacks")
+        if self._secret is None or "unsigned" in faults:
             return request
-        timestamp = str(int(now) - (_STALE_S if "stale" in wanted else 0))
-        signature = sign("badsign" if "badsign" in wanted else due.task.id, timestamp, self._secret)
+        timestamp = str(int(now) - (_STALE_S if "stale" in faults else 0))
+        signature = sign("badsign" if "badsign" in faults else due.task.id, timestamp, self._secret)
         signed = {**request.headers, "X-Webhook-Timestamp": timestamp, "X-Webhook-Signature": signature}
         return attrs.evolve(request, headers=signed)
 
 
 def _body(task: Task, stage: str, now: float) -> JsonObject:
-    """A callback's body. Which shape market tasks send is unknown; ASSUMED: the market's own."""
-    shape = task.switches.word("callback_shape") or ("market" if task.dialect is Dialect.MARKET else "suno")
+    """Build a callback's body. Which shape market tasks send is unknown; ASSUMED: the market's own."""
+    shape = task.switches.get("callback_shape") or ("market" if task.dialect is Dialect.MARKET else "suno")
     failed = task.fails and stage == "done"
     code = (task.error_code or 501) if failed else 200
     if shape == "record":
         return {"code": code, "msg": "success", "data": task.legacy_record(max(now, task.at_s(stage)))}
     if shape == "market":
         return {"code": code, "msg": "success", "data": task.market_record(max(now, task.at_s(stage)))}
-    word = "error" if failed else {"done": "complete"}.get(stage, stage)
+    kind = "error" if failed else {"done": "complete"}.get(stage, stage)
     tracks = [snake_case(track) for track in task.tracks(task.at_s(stage))]
     shown = {"text": 0, "first": 1}.get(stage, len(tracks))
     return {
         "code": code,
-        "msg": task.error_message if failed else _MESSAGES[word],
-        "data": {"callbackType": word, "task_id": task.id, "data": None if failed else tracks[:shown]},
+        "msg": task.error_message if failed else _MESSAGES[kind],
+        "data": {"callbackType": kind, "task_id": task.id, "data": None if failed else tracks[:shown]},
     }

@@ -1,4 +1,4 @@
-"""Knows what the played vendor serves behind its links: songs that play, covers, empty streams, and each fault of a download."""
+"""Files behind the links of the emulated kie.ai: songs, covers, streams, download faults."""
 
 from __future__ import annotations
 
@@ -27,28 +27,29 @@ class Media:
     """The vendor's file hosts, all at the emulator's own address."""
 
     def __init__(self, tasks: Mapping[str, Task], speed: float) -> None:
-        """Serve the tracks of these tasks."""
         self._tasks = tasks
         self._speed = speed
-        self._homes: dict[str, tuple[str, int]] = {}
+        #: Track id -> task id and index of the track.
+        self._places: dict[str, tuple[str, int]] = {}
 
     @staticmethod
     def serves(path: str) -> bool:
         """True for a path below one of the file hosts."""
         return path.count("/") == 2 and path.split("/")[1] in _FOLDERS
 
-    def offer(self, task: Task) -> None:
-        """Learn the track ids of a task."""
+    def add(self, task: Task) -> None:
+        """Serve the tracks of a task from now on."""
         for index, track_id in enumerate(task.track_ids()):
-            self._homes[track_id] = (task.id, index)
+            self._places[track_id] = (task.id, index)
 
-    def signed_link(self, wanted: object, now: float) -> str | None:
-        """The direct link for a link of ours; None for any other value."""
-        parts = urlsplit(wanted) if isinstance(wanted, str) else None
+    def signed_link(self, link: object, now: float) -> str | None:
+        """The direct link for one of the vendor's own links; None for any other value."""
+        parts = urlsplit(link) if isinstance(link, str) else None
         if parts is None or not self.serves(parts.path) or self._find(parts.path) is None:
             return None
         until = int(now) + SIGNED_LINK_S
-        return f"{parts.scheme}://{parts.netloc}{parts.path}?expires={until}&sig={digest(parts.path, until)[:16]}"
+        query = f"expires={until}&sig={digest(parts.path, until)[:16]}"
+        return f"{parts.scheme}://{parts.netloc}{parts.path}?{query}"
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         """Serve one file."""
@@ -63,21 +64,21 @@ class Media:
         if folder == "image":
             return _file("image/png", cover_png(task.track_ids()[index]))
         if not self._is_ready(task, index, now):
-            # Seen: musicfile.kie.ai answers 200 with nothing in it, 2026-08-28.
+            # Seen: musicfile.kie.ai answers 200 with an empty body, 2026-08-28.
             return _file("audio/mpeg", b"") if folder == "stream" else _plain(404)
         content = song(AudioFormat(), task.lengths_s()[index], seed=int(digest(task.id, index)[:6], 16))
-        whole = _file(task.switches.word("audio_type", "audio/mpeg"), content)
-        return self._spoil(whole, task, parts.path) if folder == "media" else whole
+        whole = _file(task.switches.get("audio_type", "audio/mpeg"), content)
+        return self._with_fault(whole, task, parts.path) if folder == "media" else whole
 
     def _find(self, path: str) -> tuple[Task, int] | None:
-        home = self._homes.get(path.split("/")[2].partition(".")[0])
-        return (self._tasks[home[0]], home[1]) if home else None
+        place = self._places.get(path.split("/")[2].partition(".")[0])
+        return (self._tasks[place[0]], place[1]) if place else None
 
     def _is_ready(self, task: Task, index: int, now: float) -> bool:
         stage = "first" if index == 0 else "done"
         return now >= task.at_s(stage) and not (task.fails and not task.keeps_first_track)
 
-    def _spoil(self, whole: EmulatedAnswer, task: Task, path: str) -> EmulatedAnswer:
+    def _with_fault(self, whole: EmulatedAnswer, task: Task, path: str) -> EmulatedAnswer:
         number = task.media_reads.get(path, 0)
         task.media_reads[path] = number + 1
         fault = task.switches.step("media", number)

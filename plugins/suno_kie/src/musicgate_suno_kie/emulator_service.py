@@ -1,7 +1,8 @@
-"""Plays kie.ai: accounts, credits, rate windows, tasks in both dialects, faults on demand; no socket, no clock, no chance.
+"""The emulator of kie.ai: accounts, credits, rate limits, tasks in both dialects, faults.
 
-Any bearer key is a valid account but those that begin with ``bad`` (401), ``no-credits`` (402) and ``sub-key-limit`` (433). The
-switches are in `musicgate_suno_kie.emulator_switches`.
+Sans I/O and deterministic: requests and time come in. Every bearer key is a valid account except those that
+begin with ``bad`` (401), ``no-credits`` (402) or ``sub-key-limit`` (433). The switches are in
+`musicgate_suno_kie.emulator_switches`.
 """
 
 from __future__ import annotations
@@ -44,7 +45,7 @@ CREATES_PER_WINDOW: Final = 20
 WINDOW_S: Final = 10.0
 #: Source: docs.kie.ai/suno-api/get-music-details: at most three reads a second and task.
 READS_PER_SECOND: Final = 3
-#: Seen on the market route: no record just after creation. ASSUMED: for how long.
+#: Seen on the market route: no record just after creation. ASSUMED: the time.
 MARKET_NULL_S: Final = 2.0
 
 _CREATE_DELAY_S, _READ_DELAY_S = 0.8, 0.2
@@ -58,10 +59,9 @@ _DIALECTS = {
 
 
 class SunoEmulator:
-    """kie.ai, played. See `musicgate.plugin.emulator.Emulator`."""
+    """An emulated kie.ai; implements `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
-        """Open for business."""
         self.books = EmulatorBooks()
         self.tasks: dict[str, Task] = {}
         self._options = options
@@ -100,20 +100,20 @@ class SunoEmulator:
         return refused or serve(request, key, now)
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Callbacks to be sent now."""
+        """Callbacks to send now."""
         self._refund(now)
         return self._callbacks.due(now)
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """How a callback was answered."""
+        """Note how a callback was answered; a failed one is retried."""
         self._callbacks.answered(callback_id, status, now)
 
     def balance(self, key: str) -> float:
-        """Credits that an account has left."""
-        start = self._global.seconds("credits", CREDITS_AT_START)
+        """Credits left on an account."""
+        start = self._global.number("credits", CREDITS_AT_START)
         return 0.0 if key.startswith("no-credits") else start - self._spent[key]
 
-    # --- the calls ---
+    # --- routes ---
 
     def _account(self, request: HttpRequest) -> tuple[str, EmulatedAnswer | None]:
         header = next(
@@ -124,7 +124,7 @@ class SunoEmulator:
             return key, None
         text = (
             f"Unauthorized: {key} is no key"
-            if self._global.word("echo_key")
+            if self._global.get("echo_key")
             else "You do not have access permissions"
         )
         return "", self._answer(401, text)
@@ -139,9 +139,9 @@ class SunoEmulator:
             return self._answer(422, "The request body is not valid JSON", delay_s=_CREATE_DELAY_S)
         switches = Switches({**self._options.switches, **switches_in(*texts_in(payload))})
         song = song_of(payload, dialect)
-        no = refusal(payload, song, dialect, switches) or self._account_refusal(key, now)
-        if no:
-            return self._answer(*no, delay_s=_CREATE_DELAY_S)
+        refused = refusal(payload, song, dialect, switches) or self._account_refusal(key, now)
+        if refused:
+            return self._answer(*refused, delay_s=_CREATE_DELAY_S)
         fault = self._next_fault("create", switches, key, request.body)
         if fault.isdecimal():
             return self._answer(
@@ -159,12 +159,12 @@ class SunoEmulator:
             return 433, "The limit of this sub key is reached"
         if self.balance(key) < CREDITS_PER_REQUEST:
             return 402, "The current credits are insufficient. Please top up."
-        if self._global.word("rate") == "off":
+        if self._global.get("rate") == "off":
             return None
         window = self._creates[key]
         while window and window[0] <= now - WINDOW_S / self._options.speed:
             window.popleft()
-        if len(window) >= self._global.seconds("rate", CREATES_PER_WINDOW):
+        if len(window) >= self._global.number("rate", CREATES_PER_WINDOW):
             return 429, _TOO_OFTEN
         window.append(now)
         return None
@@ -196,10 +196,10 @@ class SunoEmulator:
         self.books.creates.append(task.id)
         self.books.credits_charged[task.id] = CREDITS_PER_REQUEST
         self._spent[key] += CREDITS_PER_REQUEST
-        self._callbacks.plan(task)
-        self._media.offer(task)
+        self._callbacks.schedule(task)
+        self._media.add(task)
         # ASSUMED: every failure is refunded; documented for code 531, seen for failed creations.
-        if task.fails and switches.word("refund") != "off":
+        if task.fails and switches.get("refund") != "off":
             self._to_refund.append(task)
         return task
 
@@ -217,7 +217,7 @@ class SunoEmulator:
             return self._answer(422, "recordInfo is null", delay_s=_READ_DELAY_S)
         if self._reads_too_often(task, now):
             return self._answer(429, _TOO_OFTEN, delay_s=_READ_DELAY_S)
-        null_s = task.switches.seconds("null_s", MARKET_NULL_S if task.dialect is Dialect.MARKET else 0.0)
+        null_s = task.switches.number("null_s", MARKET_NULL_S if task.dialect is Dialect.MARKET else 0.0)
         if now < task.created_s + null_s / task.speed:
             return self._answer(422, "recordInfo is null", delay_s=_READ_DELAY_S)
         fault = task.switches.step("read", task.reads)
@@ -233,7 +233,7 @@ class SunoEmulator:
         if task.is_over(now):
             task.final_reads += 1
         show = task.market_record if task.dialect is Dialect.MARKET else task.legacy_record
-        return self._answer(200, "success", show(now, word=fault or None), delay_s=_READ_DELAY_S)
+        return self._answer(200, "success", show(now, status=fault or None), delay_s=_READ_DELAY_S)
 
     def _reads_too_often(self, task: Task, now: float) -> bool:
         window = self._reads[task.id]
@@ -249,31 +249,34 @@ class SunoEmulator:
 
     def _download_url(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
         try:
-            wanted = json.loads(request.body)["url"]
+            url = json.loads(request.body)["url"]
         except (ValueError, KeyError, TypeError):
             return self._answer(422, "url cannot be empty")
-        link = self._media.signed_link(wanted, now)
+        link = self._media.signed_link(url, now)
         return (
             self._answer(200, "success", link)
             if link
             else self._answer(422, "The url was not generated by this service")
         )
 
-    # --- what is below the calls ---
+    # --- shared by the routes ---
 
     def _answer(
         self, code: int, text: str, data: JsonValue = None, *, delay_s: float = 0.0
     ) -> EmulatedAnswer:
-        """The envelope. HTTP says 200 to everything, unless the switch asks for honest numbers."""
-        name = self._global.word("envelope", "msg")
-        status = code if self._global.word("http_status") == "real" else 200
+        """Wrap an answer in the envelope; HTTP 200 for every code, unless ``http_status`` is ``real``."""
+        name = self._global.get("envelope", "msg")
+        status = code if self._global.get("http_status") == "real" else 200
         response = json_response(status, {"code": code, name: text, "data": data})
         return EmulatedAnswer(response=response, delay_s=delay_s / self._options.speed)
 
     def _next_fault(self, name: str, switches: Switches, key: str, body: bytes) -> str:
-        """The next step of a create script. One script runs per account and global switch, or per body with magic words."""
-        script = switches.word(name)
-        own = script != self._global.word(name)
+        """The next fault of a script.
+
+        A global script counts the calls of an account; a script in a request's own texts counts equal bodies.
+        """
+        script = switches.get(name)
+        own = script != self._global.get(name)
         counter = f"{name}:{key}:{script}:{digest(body.hex()) if own else ''}"
         fault = switches.step(name, self._faults[counter])
         self._faults[counter] += 1

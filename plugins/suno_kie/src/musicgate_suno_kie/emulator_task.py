@@ -1,4 +1,4 @@
-"""Knows what a played task looks like at a moment: its status word, its tracks, its record in both dialects; no HTTP."""
+"""An emulated task at a moment: its status, its tracks and its record in both dialects; no HTTP."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ TEXT_S: Final = 10.0
 FIRST_S: Final = 27.0
 DONE_S: Final = 45.0
 
-#: Lengths in the documentation's example.
+#: Lengths in the example of the vendor's page.
 _DOC_LENGTHS_S = (198.44, 228.28)
 _FAILURES = frozenset(
     {"CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR", "FAILED", "ERROR"}
 )
-_MARKET_WORDS = {
+_MARKET_STATES = {
     "PENDING": "waiting",
     "TEXT_SUCCESS": "generating",
     "FIRST_SUCCESS": "generating",
@@ -41,12 +41,12 @@ _CHINA_HOURS = 8
 
 
 def digest(*parts: object) -> str:
-    """64 hexadecimal digits that depend on nothing but the parts."""
+    """64 hexadecimal digits that depend only on the parts."""
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def uuid4(*parts: object) -> str:
-    """A text in the form of a random UUID."""
+    """A deterministic id in the form of a random UUID."""
     text = digest(*parts)
     return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
@@ -56,12 +56,13 @@ class Task:
     """One accepted create call.
 
     Attributes:
-        song: what was asked for, in the legacy spelling.
-        param: the request as it came, for the record's ``param``.
-        key: whose account is charged.
+        song: the requested song, in the legacy spelling.
+        param: the request body as it was sent, for the record's ``param``.
+        key: API key of the account that is charged.
         created_s: epoch seconds.
         speed: divides all delays.
-        reads: how often the record was read; final_reads: how often since the end.
+        reads: number of reads of the record.
+        final_reads: number of reads since the end of the task.
     """
 
     id: str
@@ -80,8 +81,8 @@ class Task:
 
     @property
     def end(self) -> str:
-        """The last status word."""
-        return self.switches.word("end", "SUCCESS")
+        """The last status."""
+        return self.switches.get("end", "SUCCESS")
 
     @property
     def fails(self) -> bool:
@@ -90,60 +91,60 @@ class Task:
 
     @property
     def keeps_first_track(self) -> bool:
-        """True if one track is to have audio although the task fails."""
-        return self.switches.word("audio").startswith("some")
+        """True if the first track has audio although the task fails."""
+        return self.switches.get("audio").startswith("some")
 
     @property
     def error_code(self) -> int | None:
         """The code of the failure, or None."""
-        word = self.switches.word("error_code")
-        return int(word) if word.isdecimal() else None
+        code = self.switches.get("error_code")
+        return int(code) if code.isdecimal() else None
 
     @property
     def error_message(self) -> str:
         """The text of the failure."""
-        return self.switches.word("error_message", "Song_generation_failed").replace("_", " ")
+        return self.switches.get("error_message", "Song_generation_failed").replace("_", " ")
 
     def at_s(self, stage: str) -> float:
         """Epoch seconds at which a stage (text, first, done) is reached."""
         default = {"text": TEXT_S, "first": FIRST_S, "done": DONE_S}[stage]
-        return self.created_s + self.switches.seconds(f"{stage}_s", default) / self.speed
+        return self.created_s + self.switches.number(f"{stage}_s", default) / self.speed
 
     def stages(self) -> tuple[str, ...]:
-        """The stages that this task goes through, in order. One that fails has no first track, unless ``audio=some``."""
-        skipped = set(self.switches.words("skip"))
+        """The stages of this task, in order; a failing one has no first track, unless ``audio=some``."""
+        skipped = set(self.switches.get_all("skip"))
         if self.fails and not self.keeps_first_track:
             skipped |= {"first"} if self.end == "GENERATE_AUDIO_FAILED" else {"text", "first"}
         return tuple(stage for stage in ("text", "first", "done") if stage not in skipped)
 
-    def word(self, now: float) -> str:
-        """The status word in the legacy dialect."""
-        words = {"text": "TEXT_SUCCESS", "first": "FIRST_SUCCESS", "done": self.end}
-        stop = self.switches.word("stop")
-        if stop and stop not in words.values():
-            return "PENDING" if stop == "PENDING" else stop
-        word = "PENDING"
+    def status(self, now: float) -> str:
+        """The status in the legacy dialect."""
+        statuses = {"text": "TEXT_SUCCESS", "first": "FIRST_SUCCESS", "done": self.end}
+        stop = self.switches.get("stop")
+        if stop and stop not in statuses.values():
+            return stop
+        status = "PENDING"
         for stage in self.stages():
-            if now < self.at_s(stage) or word == stop:
+            if now < self.at_s(stage) or status == stop:
                 break
-            word = words[stage]
-        return word
+            status = statuses[stage]
+        return status
 
     def is_over(self, now: float) -> bool:
-        """True once the last status word is reached."""
-        return self.word(now) == self.end and now >= self.at_s("done")
+        """True once the last status is reached."""
+        return self.status(now) == self.end and now >= self.at_s("done")
 
     def lengths_s(self) -> tuple[float, float]:
         """Seconds of the two tracks. They differ, as they do at the vendor."""
-        wanted = self.switches.word("lengths")
-        if wanted == "doc":
+        lengths = self.switches.get("lengths")
+        if lengths == "doc":
             return _DOC_LENGTHS_S
-        if wanted:
-            first, _, second = wanted.partition(",")
+        if lengths:
+            first, _, second = lengths.partition(",")
             return float(first), float(second or first)
-        asked = self.song.get("duration")
-        if isinstance(asked, int | float) and not isinstance(asked, bool) and asked > 0:
-            return float(asked), float(asked) + 2
+        requested = self.song.get("duration")
+        if isinstance(requested, int | float) and not isinstance(requested, bool) and requested > 0:
+            return float(requested), float(requested) + 2
         pick = int(digest(self.id, "length")[:4], 16) % 300 / 100
         return round(6 + pick, 2), round(9 + pick, 2)
 
@@ -152,9 +153,9 @@ class Task:
         return uuid4(self.id, 0), uuid4(self.id, 1)
 
     def tracks(self, now: float) -> list[dict[str, JsonValue]]:
-        """The tracks as a record shows them, camelCase; empty before there is anything to show."""
-        word = self.word(now)
-        if word == "PENDING" or word.startswith(("CREATE", "SENSITIVE")):
+        """The tracks of a record, in camelCase; empty before the text stage."""
+        status = self.status(now)
+        if status == "PENDING" or status.startswith(("CREATE", "SENSITIVE")):
             return []
         over = self.is_over(now)
         fault = self.switches.step("audio", self.final_reads - 1) if over else ""
@@ -162,20 +163,19 @@ class Task:
             return []
         ready = (
             0
-            if word == "TEXT_SUCCESS" or fault == "null"
+            if status == "TEXT_SUCCESS" or fault == "null"
             else 1
-            if word == "FIRST_SUCCESS" or fault == "some"
+            if status == "FIRST_SUCCESS" or fault == "some"
             else 2
         )
-        if not over and word not in {"TEXT_SUCCESS", "FIRST_SUCCESS"}:
+        if not over and status not in {"TEXT_SUCCESS", "FIRST_SUCCESS"}:
             return []
         empty: JsonValue = None if fault == "null" else ""
         return [self._track(index, ready=index < ready, fault=fault, empty=empty) for index in range(2)]
 
     def _track(self, index: int, *, ready: bool, fault: str, empty: JsonValue) -> dict[str, JsonValue]:
         track_id, song = self.track_ids()[index], self.song
-        wordless = song.get("instrumental") is True
-        words = (
+        lyrics = (
             song.get("prompt") or song.get("lyrics")
             if song.get("customMode") is True
             else "[Verse]\nA song of its own"
@@ -190,38 +190,38 @@ class Task:
             "sourceStreamAudioUrl": f"{self.origin}/stream/{track_id}",
             "imageUrl": f"{self.origin}/image/{track_id}.png",
             "sourceImageUrl": f"{self.origin}/image/{track_id}.png",
-            "prompt": "[Instrumental]" if wordless else words or "",
+            "prompt": "[Instrumental]" if song.get("instrumental") is True else lyrics or "",
             "modelName": _MODEL_NAMES.get(str(song.get("model")), "chirp-fenix"),
             "title": song.get("title") or "Midnight Blue",
             "tags": song.get("style") or "jazz, piano",
             "createTime": self.time(self.created_s),
             "duration": self.lengths_s()[index] if ready else None,
         }
-        if self.switches.word("shape") == "doc":
+        if self.switches.get("shape") == "doc":
             return {key: value for key, value in track.items() if not key.startswith("source")}
         return track
 
     def time(self, epoch_s: float) -> JsonValue:
-        """A time as the vendor writes it: epoch milliseconds (seen), or the documented date text."""
-        if self.switches.word("shape") != "doc":
+        """A time in the vendor's form: epoch milliseconds (seen), or the documented date text."""
+        if self.switches.get("shape") != "doc":
             return int(epoch_s * 1000)
         return f"{datetime.fromtimestamp(epoch_s, UTC) + timedelta(hours=_CHINA_HOURS):%Y-%m-%d %H:%M:%S}"
 
-    def legacy_record(self, now: float, *, word: str | None = None) -> dict[str, JsonValue]:
-        """The record of the legacy dialect; ``word`` puts a lie in place of the status."""
+    def legacy_record(self, now: float, *, status: str | None = None) -> dict[str, JsonValue]:
+        """The record of the legacy dialect; ``status`` overrides the true status."""
         over = self.is_over(now)
         failed = over and self.fails
-        tracks = [] if word else self.tracks(now)
+        tracks = [] if status else self.tracks(now)
         empty: JsonValue = {
             "suno_data_null": {"taskId": self.id, "sunoData": None},
             "suno_data_empty": {"taskId": self.id, "sunoData": []},
-        }.get(self.switches.word("waiting"))
+        }.get(self.switches.get("waiting"))
         return {
             "taskId": self.id,
             "parentMusicId": "",
             "param": self.param_text(),
             "response": {"taskId": self.id, "sunoData": tracks} if tracks else empty,
-            "status": word or self.word(now),
+            "status": status or self.status(now),
             "type": "chirp-v4",
             "operationType": "generate",
             "errorCode": self.error_code if failed else None,
@@ -229,20 +229,19 @@ class Task:
             "createTime": self.time(self.created_s),
         }
 
-    def market_record(self, now: float, *, word: str | None = None) -> dict[str, JsonValue]:
-        """The record of the market dialect."""
-        native = word or self.word(now)
-        over = self.is_over(now) and word is None
+    def market_record(self, now: float, *, status: str | None = None) -> dict[str, JsonValue]:
+        """The record of the market dialect; ``status`` overrides the true status."""
+        over = self.is_over(now) and status is None
         failed = over and self.fails
         songs = [snake_case(track) for track in self.tracks(now)] if over and not failed else []
         result: JsonValue = {"data": songs} if songs else None
-        place = self.switches.word("result", "text")
+        place = self.switches.get("result", "text")
         as_text = {"text": json.dumps(result), "broken": '{"data": [{', "response": None}
         done = self.time(self.at_s("done")) if over else None
         return {
             "taskId": self.id,
             "model": "ai-music-api/generate",
-            "state": self._market_word(native, now, failed=failed),
+            "state": self._market_state(status or self.status(now), now, failed=failed),
             "param": self.param_text(),
             "resultJson": as_text.get(place, result) if songs else None,
             "response": result if place == "response" else None,
@@ -255,19 +254,19 @@ class Task:
             "creditsConsumed": CREDITS_PER_REQUEST if over and not failed else 0,
         }
 
-    def _market_word(self, native: str, now: float, *, failed: bool) -> str:
+    def _market_state(self, status: str, now: float, *, failed: bool) -> str:
         if failed:
             return "fail"
-        is_queuing = native == "PENDING" and now >= (self.created_s + self.at_s("text")) / 2
-        return "queuing" if is_queuing else _MARKET_WORDS.get(native, native.lower())
+        is_queuing = status == "PENDING" and now >= (self.created_s + self.at_s("text")) / 2
+        return "queuing" if is_queuing else _MARKET_STATES.get(status, status.lower())
 
     def param_text(self) -> str:
-        """The request as JSON text, or something that only looks like it."""
-        return '{"prompt": "' if self.switches.word("param") == "broken" else json.dumps(self.param)
+        """The request as JSON text, truncated if the switch ``param`` is ``broken``."""
+        return '{"prompt": "' if self.switches.get("param") == "broken" else json.dumps(self.param)
 
 
 def snake_case(track: Mapping[str, JsonValue]) -> dict[str, JsonValue]:
-    """A track as callbacks and the market spell it; ``createTime`` stays as it is in both."""
+    """A track in the spelling of callbacks and of the market; both keep ``createTime``."""
     return {
         key if key == "createTime" else "".join(f"_{c.lower()}" if c.isupper() else c for c in key): value
         for key, value in track.items()

@@ -1,25 +1,29 @@
-"""Knows which of Suno's two modes a wish becomes, and what each of its words turns into there; it knows no route and no JSON.
+"""The choice between Suno's two modes, and the text fields of each; no route, no JSON.
 
-Custom mode sings the prompt word for word and needs style and title. Idea mode (``customMode`` false) invents the words from the
-prompt; the vendor's page says that it ignores all other parameters. The contract's default is idea mode.
+Custom mode sings the prompt as it is and needs a style and a title. Idea mode (``customMode`` false) writes
+the lyrics from the prompt; the vendor's page says that it ignores all other parameters. The contract's
+default is idea mode.
 
-============  ==============================================  ======  =======================================================
-customMode    and the wish has                                mode    words
-============  ==============================================  ======  =======================================================
-true (said)   anything                                        custom  prompt = suno.prompt, else lyrics, else prompt; the
-                                                                      contract's tokens if style, title or words are missing
-false (said)  anything                                        idea    lyrics are reported as not applied
-left out      neutral lyrics, not instrumental                custom  prompt = lyrics; a missing style is the idea, or a stock
-                                                                      phrase; a missing title is the first sung line
-left out      neutral style or title; style and title known;  custom  the idea, if any, goes along as prompt
-              instrumental
-left out      neutral style, no idea, no lyrics               idea    the style is the idea
-left out      anything else                                   idea    as below
-============  ==============================================  ======  =======================================================
+============  ===================================  ======  ============================================
+customMode    the request has                      mode    text fields
+============  ===================================  ======  ============================================
+true          anything                             custom  prompt = suno.prompt, else lyrics, else
+                                                           prompt; the contract's error tokens if
+                                                           style, title or prompt is missing
+false         anything                             idea    lyrics are reported as not applied
+not given     neutral lyrics, not instrumental     custom  prompt = lyrics; a missing style is the
+                                                           idea, or a stock phrase; a missing title is
+                                                           the first sung line
+not given     instrumental, a style and a title,   custom  the idea, if any, is sent as the prompt
+              at least one of them neutral
+not given     neutral style, no idea, no lyrics    idea    the style is the idea
+not given     anything else                        idea    see below
+============  ===================================  ======  ============================================
 
-"Known" counts the ``suno`` block and the neutral field. In idea mode the caller's own ``suno.style``, ``suno.title`` ... are sent as
-they stand and reported as not applied; neutral wishes are said in words behind the idea ("Style: jazz") as far as they fit, and
-reported as changed. Nothing that a caller wrote is ever cut.
+Fields of the ``suno`` block and neutral fields count alike unless the table says neutral. In idea mode the
+caller's own ``suno.style``, ``suno.title`` ... are sent unchanged and reported as not applied. Neutral fields
+are appended to the idea as lines of text ("Style: jazz") as long as they fit, and reported as changed. No
+text of the caller is ever truncated.
 """
 
 from __future__ import annotations
@@ -36,13 +40,14 @@ from musicgate.plugin import (
     WarningCode,
     is_blank,
 )
-from musicgate_suno_kie.wish import Said, Wish
+from musicgate_suno_kie.options import Given, Options
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: The block's options of which idea mode takes no notice.
-#: Source: docs.kie.ai/suno-api/generate-music, early 2026: "only prompt is required and other parameters are ignored".
+#: The block's options that idea mode ignores.
+#: Source: docs.kie.ai/suno-api/generate-music, early 2026: "only prompt is required and other parameters are
+#: ignored".
 IGNORED_IN_IDEA_MODE: Final = (
     "style",
     "title",
@@ -55,20 +60,20 @@ IGNORED_IN_IDEA_MODE: Final = (
     "personaModel",
 )
 
-#: What custom mode is told when only lyrics were given: it insists on a style.
-UNSTATED_STYLE: Final = "whatever suits the lyrics"
-UNTITLED: Final = "Untitled"
+#: The style that is sent when the request has lyrics only: custom mode requires one.
+DEFAULT_STYLE: Final = "whatever suits the lyrics"
+DEFAULT_TITLE: Final = "Untitled"
 
 _VOICES = {"f": "female", "m": "male"}
 
 
 @attrs.frozen(kw_only=True)
-class Plan:
-    """What is sent in which mode.
+class ModeFields:
+    """The mode of a create call and its text fields.
 
     Attributes:
-        fields: text fields in the legacy spelling; they replace what the block says under the same key.
-        paths: where the caller wrote each of them, for messages.
+        fields: text fields in the legacy spelling; they replace the block's values of the same keys.
+        paths: where the caller gave each of them, for messages.
     """
 
     custom: bool
@@ -78,191 +83,185 @@ class Plan:
     warnings: tuple[OptionWarning, ...] = ()
 
 
-def plan(request: MusicRequest, limits: Limits) -> Plan:
-    """Choose the mode and find the words.
+def choose_mode(request: MusicRequest, limits: Limits) -> ModeFields:
+    """Choose the mode and fill its text fields.
 
     Raises:
         RequestError: style, title or prompt is missing where the mode needs it, or one is too long.
     """
-    wish = Wish.of(request)
-    custom = wish.block.get("customMode")
+    options = Options.of(request)
+    custom = options.block.get("customMode")
     if custom is True:
-        planned = _custom_as_said(wish)
-    elif custom is None and wish.lyrics and not wish.instrumental:
-        planned = _custom_for_lyrics(wish, wish.lyrics, limits)
-    elif custom is None and _suits_custom_instrumental(wish):
-        planned = _custom_instrumental(wish)
+        chosen = _explicit_custom(options)
+    elif custom is None and options.lyrics and not options.instrumental:
+        chosen = _custom_for_lyrics(options, options.lyrics, limits)
+    elif custom is None and _suits_custom_instrumental(options):
+        chosen = _custom_instrumental(options)
     else:
-        planned = _idea(wish, limits)
-    _check_lengths(planned, limits)
-    return attrs.evolve(planned, warnings=(*planned.warnings, *_unsung(wish)))
+        chosen = _idea(options, limits)
+    _check_lengths(chosen, limits)
+    return attrs.evolve(chosen, warnings=(*chosen.warnings, *_not_sung(options)))
 
 
 def utf16_units(text: str) -> int:
-    """Length of a text as UTF-16 counts it: an emoji is two."""
+    """Length of a text in UTF-16 units: an emoji is two."""
     return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
-def _suits_custom_instrumental(wish: Wish) -> bool:
-    neutral = wish.neutral(wish.style) or wish.neutral(wish.title)
-    return wish.instrumental and neutral is not None and wish.style is not None and wish.title is not None
+def _suits_custom_instrumental(options: Options) -> bool:
+    neutral = options.neutral(options.style) or options.neutral(options.title)
+    has_both = options.style is not None and options.title is not None
+    return options.instrumental and neutral is not None and has_both
 
 
-def _custom_as_said(wish: Wish) -> Plan:
-    own_prompt = wish.idea if wish.idea and wish.idea.path[0] == "suno" else None
-    prompt = own_prompt or (None if wish.instrumental else wish.lyrics) or wish.idea
-    if wish.style is None or wish.title is None:
-        token = "style_and_title_required_when_custom_mode_enabled"  # noqa: S105 - a word of the contract, not a secret
-        missing = "style" if wish.style is None else "title"
+def _explicit_custom(options: Options) -> ModeFields:
+    own_prompt = options.idea if options.idea and options.idea.path[0] == "suno" else None
+    prompt = own_prompt or (None if options.instrumental else options.lyrics) or options.idea
+    if options.style is None or options.title is None:
+        token = "style_and_title_required_when_custom_mode_enabled"  # noqa: S105 - a contract token
+        missing = "style" if options.style is None else "title"
         raise RequestError(
             "validation_error", "custom mode needs style and title", reason=token, path=("suno", missing)
         )
-    if prompt is None and not wish.instrumental:
-        token = "prompt_required_for_lyric_mode_when_custom_mode_enabled"  # noqa: S105 - a word of the contract
+    if prompt is None and not options.instrumental:
+        token = "prompt_required_for_lyric_mode_when_custom_mode_enabled"  # noqa: S105 - as above
         message = "custom mode needs the words to sing as the prompt, unless it is instrumental"
         raise RequestError("validation_error", message, reason=token, path=("suno", "prompt"))
-    unused = (_unused_idea(wish.idea),) if wish.idea and prompt is wish.lyrics else ()
-    return _custom(wish, prompt, wish.style, wish.title, unused)
+    unused = (_unused_idea(options.idea),) if options.idea and prompt is options.lyrics else ()
+    return _custom(options, prompt, options.style, options.title, unused)
 
 
-def _custom_for_lyrics(wish: Wish, lyrics: Said, limits: Limits) -> Plan:
-    style, title, warnings = wish.style, wish.title, []
-    longest = limits.style_chars
-    fits = wish.idea is not None and (longest is None or utf16_units(wish.idea.text) <= longest)
-    if style is None and wish.idea and fits:
-        style = wish.idea
+def _custom_for_lyrics(options: Options, lyrics: Given, limits: Limits) -> ModeFields:
+    style, title, warnings = options.style, options.title, []
+    max_units = limits.style_chars
+    fits = options.idea is not None and (max_units is None or utf16_units(options.idea.text) <= max_units)
+    if style is None and options.idea and fits:
+        style = options.idea
         warnings.append(
-            _changed(wish.idea.path, "sent as the style: with lyrics there is no field for an idea")
+            _changed(options.idea.path, "sent as the style: with lyrics there is no field for an idea")
         )
-    elif wish.idea:
-        warnings.append(_unused_idea(wish.idea))
+    elif options.idea:
+        warnings.append(_unused_idea(options.idea))
     if style is None:
-        style = Said(text=UNSTATED_STYLE, path=("style",))
-        warnings.append(
-            _changed(("style",), f"Suno needs a style beside lyrics; {UNSTATED_STYLE!r} was sent")
-        )
+        style = Given(text=DEFAULT_STYLE, path=("style",))
+        warnings.append(_changed(("style",), f"Suno needs a style beside lyrics; {DEFAULT_STYLE!r} was sent"))
     if title is None:
-        title = Said(text=_title_from(lyrics.text, limits.title_chars or 80), path=("title",))
+        title = Given(text=_title_from(lyrics.text, limits.title_chars or 80), path=("title",))
         warnings.append(_changed(("title",), f"Suno needs a title beside lyrics; {title.text!r} was sent"))
-    return _custom(wish, lyrics, style, title, tuple(warnings))
+    return _custom(options, lyrics, style, title, tuple(warnings))
 
 
-def _custom_instrumental(wish: Wish) -> Plan:
+def _custom_instrumental(options: Options) -> ModeFields:
     message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
-    warnings = (_changed(wish.idea.path, message),) if wish.idea else ()
-    return _custom(wish, wish.idea, wish.style, wish.title, warnings)
+    warnings = (_changed(options.idea.path, message),) if options.idea else ()
+    return _custom(options, options.idea, options.style, options.title, warnings)
 
 
 def _custom(
-    wish: Wish,
-    prompt: Said | None,
-    style: Said | None,
-    title: Said | None,
+    options: Options,
+    prompt: Given | None,
+    style: Given | None,
+    title: Given | None,
     warnings: tuple[OptionWarning, ...],
-) -> Plan:
-    voice = None if wish.instrumental and wish.neutral(wish.voice) else wish.voice
+) -> ModeFields:
+    voice = None if options.instrumental and options.neutral(options.voice) else options.voice
     texts = {
         "prompt": prompt,
         "style": style,
         "title": title,
-        "negativeTags": wish.negative_style,
+        "negativeTags": options.negative_style,
         "vocalGender": voice,
     }
-    known = {key: said for key, said in texts.items() if said is not None}
-    return Plan(
+    present = {key: given for key, given in texts.items() if given is not None}
+    return ModeFields(
         custom=True,
-        instrumental=wish.instrumental,
-        fields={key: said.text for key, said in known.items()},
-        paths={key: said.path for key, said in known.items()},
+        instrumental=options.instrumental,
+        fields={key: given.text for key, given in present.items()},
+        paths={key: given.path for key, given in present.items()},
         warnings=warnings,
     )
 
 
-def _idea(wish: Wish, limits: Limits) -> Plan:
-    style, idea, warnings = wish.neutral(wish.style), wish.idea, []
-    if idea is None and style is not None and wish.block.get("customMode") is None:
+def _idea(options: Options, limits: Limits) -> ModeFields:
+    style, idea, warnings = options.neutral(options.style), options.idea, []
+    if idea is None and style is not None and options.block.get("customMode") is None:
         idea, style = style, None
         warnings.append(_changed(idea.path, "sent as the prompt: nothing else says what the song shall be"))
     if idea is None:
-        token = "prompt_required_when_custom_mode_disabled"  # noqa: S105 - a word of the contract, not a secret
+        token = "prompt_required_when_custom_mode_disabled"  # noqa: S105 - a contract token
         raise RequestError("validation_error", "a prompt is needed", reason=token, path=("prompt",))
     text = idea.text
-    for label, said in _said_in_words(wish, style):
-        longer = f"{text}\n{label}: {_VOICES.get(said.text, said.text) if label == 'Vocals' else said.text}"
+    for label, given in _lines_to_append(options, style):
+        content = _VOICES.get(given.text, given.text) if label == "Vocals" else given.text
+        longer = f"{text}\n{label}: {content}"
         if limits.prompt_chars is None or utf16_units(longer) <= limits.prompt_chars:
             text = longer
-            warnings.append(
-                _changed(
-                    said.path, "said in words in the prompt: without custom mode Suno has no field for it"
-                )
-            )
+            why = "added to the prompt as a line: without custom mode Suno has no field for it"
+            warnings.append(_changed(given.path, why))
         else:
-            warnings.append(
-                _not_applied(
-                    said.path, "without custom mode Suno has no field for it, and the prompt has no room"
-                )
-            )
+            why = "without custom mode Suno has no field for it, and the prompt has no room"
+            warnings.append(_not_applied(given.path, why))
     for key in IGNORED_IN_IDEA_MODE:
-        value = wish.block.get(key)
+        value = options.block.get(key)
         if value is not None and not (isinstance(value, str) and is_blank(value)):
             warnings.append(
                 _not_applied(("suno", key), "sent, but Suno ignores it unless customMode is true")
             )
-    return Plan(
+    return ModeFields(
         custom=False,
-        instrumental=wish.instrumental,
+        instrumental=options.instrumental,
         fields={"prompt": text},
         paths={"prompt": idea.path},
         warnings=tuple(warnings),
     )
 
 
-def _said_in_words(wish: Wish, style: Said | None) -> Iterator[tuple[str, Said]]:
-    voice = None if wish.instrumental else wish.neutral(wish.voice)
-    wishes = {
+def _lines_to_append(options: Options, style: Given | None) -> Iterator[tuple[str, Given]]:
+    voice = None if options.instrumental else options.neutral(options.voice)
+    lines = {
         "Style": style,
-        "Title": wish.neutral(wish.title),
+        "Title": options.neutral(options.title),
         "Vocals": voice,
-        "Avoid": wish.neutral(wish.negative_style),
+        "Avoid": options.neutral(options.negative_style),
     }
-    return ((label, said) for label, said in wishes.items() if said is not None)
+    return ((label, given) for label, given in lines.items() if given is not None)
 
 
-def _unsung(wish: Wish) -> Iterator[OptionWarning]:
-    """Neutral words that the chosen mode does not sing."""
-    if wish.instrumental and wish.lyrics:
-        yield _not_applied(wish.lyrics.path, "an instrumental sings no lyrics")
-    elif wish.lyrics and wish.block.get("customMode") is False:
+def _not_sung(options: Options) -> Iterator[OptionWarning]:
+    """Warn of neutral lyrics and of a voice that the chosen mode does not use."""
+    if options.instrumental and options.lyrics:
+        yield _not_applied(options.lyrics.path, "an instrumental sings no lyrics")
+    elif options.lyrics and options.block.get("customMode") is False:
         yield _not_applied(
-            wish.lyrics.path, "suno.customMode is false: Suno invents the words from the prompt"
+            options.lyrics.path, "suno.customMode is false: Suno invents the words from the prompt"
         )
-    voice = wish.neutral(wish.voice)
-    if wish.instrumental and voice:
+    voice = options.neutral(options.voice)
+    if options.instrumental and voice:
         yield _not_applied(voice.path, "an instrumental has no voice")
 
 
-def _check_lengths(planned: Plan, limits: Limits) -> None:
+def _check_lengths(chosen: ModeFields, limits: Limits) -> None:
     checks = {"prompt": limits.lyrics_chars, "style": limits.style_chars, "title": limits.title_chars}
-    if not planned.custom:
+    if not chosen.custom:
         checks = {"prompt": limits.prompt_chars}
-    for key, longest in checks.items():
-        units = utf16_units(planned.fields.get(key, ""))
-        if longest is not None and units > longest:
-            message = f"{'.'.join(planned.paths[key])} is {units} characters long; Suno takes at most {longest} here"
-            raise RequestError("validation_error", message, reason=f"{key}_too_long", path=planned.paths[key])
+    for key, max_units in checks.items():
+        units, path = utf16_units(chosen.fields.get(key, "")), chosen.paths.get(key, ())
+        if max_units is not None and units > max_units:
+            message = f"{'.'.join(path)} is {units} characters long; Suno takes at most {max_units} here"
+            raise RequestError("validation_error", message, reason=f"{key}_too_long", path=path)
 
 
-def _title_from(lyrics: str, longest: int) -> str:
-    """The first sung line, as many of its words as a title may have; section marks like ``[Verse]`` are not sung."""
+def _title_from(lyrics: str, max_units: int) -> str:
+    """The first sung line (no ``[Verse]`` marks), cut after a word to fit a title."""
     lines = (line.strip() for line in lyrics.splitlines())
     line = next((line for line in lines if line and not line.startswith(("[", "("))), "")
     words = line.split()
-    while words and utf16_units(" ".join(words)) > longest:
+    while words and utf16_units(" ".join(words)) > max_units:
         words.pop()
-    return " ".join(words) or UNTITLED
+    return " ".join(words) or DEFAULT_TITLE
 
 
-def _unused_idea(idea: Said) -> OptionWarning:
+def _unused_idea(idea: Given) -> OptionWarning:
     return _not_applied(idea.path, "with lyrics and a style there is no field for an idea")
 
 

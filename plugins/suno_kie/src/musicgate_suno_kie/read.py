@@ -1,15 +1,18 @@
-"""Knows what each answer of kie.ai says about a task: status words, failures, doubts; not how a request is made.
+"""The answers of kie.ai about a task: status, failures, doubts; no requests.
 
-How an answer is judged:
+How an answer is read:
 
-* *Create.* The body's ``code`` decides, but success under an error status is none. A task id is acceptance, whatever else is said. A code is a refusal. A 2xx without an id, and
-  a server error (code or status 500 and up, unless it is in the table as a plain refusal), may have been accepted: it costs 12
-  credits to be wrong, so they are errors with ``maybe_accepted``.
-* *Read.* Only the task's own record says anything about the song. Noise (429, 455, 5xx, HTML, an empty body, ``data: null``) is an
-  error that leaves the job as it was. Three answers end a job only when they last: no record, "done" without audio, a call-back
-  that went wrong. A task that failed after a track had its audio is done with that track: it is paid for.
+* *Create.* The body's ``code`` decides, but a success code under an HTTP error status is an error. A task id
+  means accepted, whatever else the body says. A code other than 200 is a refusal. A 2xx without an id, and a
+  server error (code or HTTP status 500 and up, unless the table lists the code as a plain refusal), may have
+  been accepted. A wrong guess costs 12 credits, so these are errors with ``maybe_accepted``.
+* *Read.* Only the task's own record says anything about the song. Noise (429, 455, 5xx, HTML, an empty body,
+  ``data: null``) is an error that leaves the job as it was. Three answers end a job only when they last: no
+  record, success without audio, a failed callback. A task that failed after a track had its audio is done
+  with that track: it is paid for.
 
-Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market/common/get-task-detail (2026-09-25).
+Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market/common/get-task-detail
+(2026-09-25).
 """
 
 from __future__ import annotations
@@ -43,7 +46,7 @@ from musicgate.plugin.lenient import (
 )
 from musicgate_suno_kie.codes import (
     FINAL_CODES,
-    LONGEST_MESSAGE,
+    MESSAGE_MAX_CHARS,
     failure_of,
     failure_of_http,
     failure_of_job,
@@ -55,23 +58,25 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: A task that has just been created may have no record yet.
-#: Seen: code 422 "recordInfo is null" right after creation, on market recordInfo. ASSUMED: the same on the legacy route; the time.
+#: Seen: code 422 "recordInfo is null" right after creation, on market recordInfo.
+#: ASSUMED: the same on the legacy route; the time.
 NO_RECORD_GRACE_S: Final = 60.0
 
-#: Seen: SUCCESS with null links that were filled in later, 2026-07-08. ASSUMED: the time, and that it holds for one silent track as well.
+#: Seen: SUCCESS with null links that were filled in later, 2026-07-08.
+#: ASSUMED: the time, and the same for a single track without audio.
 NO_AUDIO_GRACE_S: Final = 120.0
 
-#: A callback that went wrong says nothing about the song. ASSUMED: the time.
+#: A failed callback says nothing about the song. ASSUMED: the time.
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
 
-#: A read that answers 408 may speak of the task or of the read itself. ASSUMED: the time.
+#: Code 408 on a read may be about the task or about the read itself. ASSUMED: the time.
 TIMEOUT_GRACE_S: Final = 120.0
 
-#: The word that proves nothing: their callback to us failed, the audio may well exist.
+#: A native status that decides nothing: the vendor's callback to us failed, the audio may exist.
 CALLBACK_EXCEPTION: Final = "CALLBACK_EXCEPTION"
 
-#: Status words of both dialects and their unofficial relatives, in upper case. Any other word leaves a job as it is.
-STATUS_WORDS: Final[Mapping[str, JobState]] = MappingProxyType(
+#: Native statuses of both dialects and of unofficial relatives, in upper case. Others leave a job as it is.
+STATE_OF_STATUS: Final[Mapping[str, JobState]] = MappingProxyType(
     {
         **dict.fromkeys(("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS"), JobState.IN_PROGRESS),
         **dict.fromkeys(("WAITING", "QUEUING", "QUEUED", "GENERATING", "RUNNING"), JobState.IN_PROGRESS),
@@ -86,13 +91,13 @@ STATUS_WORDS: Final[Mapping[str, JobState]] = MappingProxyType(
 
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a status word, whatever its case; None for CALLBACK_EXCEPTION, which proves nothing, and for unknown words."""
-    return STATUS_WORDS.get(native_status.strip().upper())
+    """Map a native status, in any case; None for unknown ones and for CALLBACK_EXCEPTION."""
+    return STATE_OF_STATUS.get(native_status.strip().upper())
 
 
 @hookimpl
 def parse_response(step: Step, response: HttpResponse, job: Job, settings: ProviderSettings) -> JobUpdate:
-    """Read an answer to a create call or to a read.
+    """Read the answer to a create call or to a poll.
 
     Raises:
         ProviderError: the answer cannot be read, may hide an accepted task, or says nothing about the song.
@@ -112,12 +117,12 @@ def _envelope(response: HttpResponse) -> Mapping[str, object]:
         if response.is_success:
             raise
         failure = attrs.evolve(failure_of_http(response.status), retry_after_s=retry_after_s(response))
-        unsure = not 400 <= response.status < 500
-        raise ProviderError(failure, status=response.status, maybe_accepted=unsure) from exc
+        maybe_accepted = not 400 <= response.status < 500
+        raise ProviderError(failure, status=response.status, maybe_accepted=maybe_accepted) from exc
 
 
 def _contradiction(step: Step, response: HttpResponse) -> ProviderError:
-    """A body that says success under an HTTP status that does not. The task may have been made, so it is not asked for again."""
+    """An error for a success code under an HTTP error status: the task may exist, so no retry."""
     failure = attrs.evolve(
         failure_of_http(response.status),
         message=f"HTTP {response.status} around a body that says success",
@@ -134,15 +139,15 @@ def _created(response: HttpResponse, body: Mapping[str, object], settings: Provi
         message = "the vendor reported success but gave no task id"
         no_id = Failure(reason=FailureClass.PROTOCOL, message=message, native_message=_message(body))
         raise ProviderError(no_id, status=response.status, maybe_accepted=True)
-    if failure is not None and native_id is None and _hides_acceptance(failure, response):
+    if failure is not None and native_id is None and _may_be_accepted(failure, response):
         raise ProviderError(failure, status=response.status, maybe_accepted=True)
-    # The answer names no status; the id alone says that the task is on its way.
+    # The answer has no status field; an id without an error means that the task is in progress.
     state = JobState.IN_PROGRESS if failure is None else None
     return JobUpdate(native_id=native_id, state=state, failure=failure, body=dict(body))
 
 
-def _hides_acceptance(failure: Failure, response: HttpResponse) -> bool:
-    """True for a server error that does not plainly say that nothing was created; 501, 505 and 531 plainly do."""
+def _may_be_accepted(failure: Failure, response: HttpResponse) -> bool:
+    """True for a server error after which a task may exist; 501, 505 and 531 rule that out."""
     if failure.reason is not FailureClass.UPSTREAM_FAILED:
         return failure.reason is FailureClass.PROTOCOL
     code = integer(failure.native_code)
@@ -152,14 +157,14 @@ def _hides_acceptance(failure: Failure, response: HttpResponse) -> bool:
 def _refusal(
     response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings
 ) -> Failure | None:
-    """The failure that code or, without one, the HTTP status stands for; None for success."""
+    """Failure for the code or, without one, for the HTTP status; None for success."""
     wait_s = retry_after_s(response)
     code = integer(body.get("code"))
     if code is None:
         if response.is_success:
             return None
-        named = attrs.evolve(failure_of_http(response.status), retry_after_s=wait_s)
-        return attrs.evolve(named, native_message=_message(body), message=_message(body) or named.message)
+        failure = attrs.evolve(failure_of_http(response.status), retry_after_s=wait_s)
+        return attrs.evolve(failure, native_message=_message(body), message=_message(body) or failure.message)
     if code == 200:
         return None
     return failure_of(code, _message(body), flavour_of(settings), retry_after_s=wait_s)
@@ -167,8 +172,8 @@ def _refusal(
 
 def _message(body: Mapping[str, object]) -> str | None:
     """The envelope's text: ``msg``, on one market page ``message``."""
-    said = text(first(body, "msg", "message", "error"))
-    return said[:LONGEST_MESSAGE] if said else None
+    message = text(first(body, "msg", "message", "error"))
+    return message[:MESSAGE_MAX_CHARS] if message else None
 
 
 def _read(
@@ -178,23 +183,23 @@ def _read(
     if refusal is not None:
         return _refused_read(response, refusal, body)
     data = mapping(body.get("data"))
-    word = text(first(data, "status", "state"))
-    if word is None:
+    status = text(first(data, "status", "state"))
+    if status is None:
         message = "the vendor's answer has no task record in it"
         failure = Failure(reason=FailureClass.PROTOCOL, message=message, native_message=_message(body))
         raise ProviderError(failure, status=response.status)
     derive = settings.options.get("derive_cdn_urls") is True
-    return _judge(
-        word,
+    return _decide_state(
+        status,
         data,
         job,
         settings,
-        JobUpdate(native_status=word, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
+        JobUpdate(native_status=status, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
     )
 
 
 def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, object]) -> JobUpdate:
-    """A read that was answered with an error code: no record, the end of the task, or noise."""
+    """Read an error code: no record, the end of the task, or noise."""
     code = integer(body.get("code"))
     if code in {404, 422}:
         gone = attrs.evolve(refusal, reason=FailureClass.NOT_FOUND, http_status=None)
@@ -206,33 +211,32 @@ def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, o
     raise ProviderError(refusal, status=response.status)
 
 
-def _judge(
-    word: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
+def _decide_state(
+    status: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
 ) -> JobUpdate:
-    """What a status word means beside the tracks that are there."""
-    mapped = map_status(word)
-    callback_failed = word.strip().upper() == CALLBACK_EXCEPTION
+    """Decide the state from the native status and the tracks so far."""
+    mapped = map_status(status)
+    callback_failed = status.strip().upper() == CALLBACK_EXCEPTION
     if mapped is JobState.FAILED:
-        return attrs.evolve(update, failure=_job_failure(word, data, settings))
+        return attrs.evolve(update, failure=_job_failure(status, data, settings))
     if mapped is not JobState.COMPLETED and not callback_failed:
         return update
     tracks: tuple[Track | NativeTrack, ...] = (*job.tracks, *update.tracks)
-    sounding = {track.native_id for track in tracks if track.audio_url}
-    shown = {track.native_id for track in tracks}
-    if sounding and sounding == shown:
+    with_audio = {track.native_id for track in tracks if track.audio_url}
+    listed = {track.native_id for track in tracks}
+    if with_audio and with_audio == listed:
         return attrs.evolve(update, state=JobState.COMPLETED)
-    if sounding and callback_failed:
+    if with_audio and callback_failed:
         return attrs.evolve(update, state=JobState.IN_PROGRESS)
-    said = "the vendor's callback failed" if callback_failed else "the vendor reported success"
-    failure = Failure(
-        reason=FailureClass.UPSTREAM_FAILED, message=f"{said} and no audio came after it", native_code=word
-    )
+    event = "the vendor's callback failed" if callback_failed else "the vendor reported success"
+    message = f"{event} and no audio came after it"
+    failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=status)
     grace_s = CALLBACK_EXCEPTION_GRACE_S if callback_failed else NO_AUDIO_GRACE_S
     return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=Doubt(failure=failure, grace_s=grace_s))
 
 
-def _job_failure(word: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:
+def _job_failure(status: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:
     code = integer(first(data, "errorCode", "failCode", "error_code", "fail_code"))
-    said = text(first(data, "errorMessage", "failMsg", "error_message", "fail_msg"))
-    message = said[:LONGEST_MESSAGE] if said else None
-    return failure_of_job(code, message, word.strip().upper(), flavour_of(settings))
+    message = text(first(data, "errorMessage", "failMsg", "error_message", "fail_msg"))
+    message = message[:MESSAGE_MAX_CHARS] if message else None
+    return failure_of_job(code, message, status.strip().upper(), flavour_of(settings))

@@ -1,7 +1,8 @@
-"""Knows where tracks hide in answers of both dialects and how each of their fields is spelled; no status and no verdict.
+"""Tracks in the answers of both dialects: where they are, how their fields are spelled; no status.
 
-Shapes: ``data.response.sunoData`` (documented, camelCase), ``data.resultJson`` of the market (JSON text or an object, snake_case,
-seen 2026-10-06 with V6_MINI), and the places where neighbouring services put the same list.
+Shapes: ``data.response.sunoData`` (documented, camelCase), ``data.resultJson`` of the market (JSON text or an
+object, snake_case, seen 2026-10-06 with V6_MINI), and the places where neighbouring services put the same
+list.
 """
 
 from __future__ import annotations
@@ -24,17 +25,19 @@ from musicgate.plugin.lenient import (
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: What a track's ``prompt`` says when there are no words. Seen: every instrumental, although the page says that it is empty.
-NO_WORDS: Final = "[Instrumental]"
+#: A track's ``prompt`` when there are no lyrics.
+#: Seen: every instrumental, although the page says that it is empty.
+NO_LYRICS: Final = "[Instrumental]"
 
-#: Seen: one client derives a track's address at Suno itself from its id. Undocumented, so off unless the operator wants it.
+#: Seen: one client derives a track's address at Suno itself from its id. Undocumented, so off by default.
 _CDN_URL = "https://cdn1.suno.ai/{id}.mp3"
 
 
 def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) -> tuple[NativeTrack, ...]:
-    """The tracks of the first place that has any, each id once, in the vendor's order.
+    """Read the tracks from the first place that has any, each id once, in the vendor's order.
 
-    Seen: the callbacks "first" and "complete" both deliver track one; a task read through one of them may list it twice.
+    Seen: the callbacks "first" and "complete" both deliver track one; a task read through one of them may
+    list it twice.
     """
     for place in _places(data):
         read = [read_track(item, derive_cdn_urls=derive_cdn_urls) for item in items(place)]
@@ -47,9 +50,10 @@ def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) ->
 
 
 def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> NativeTrack | None:
-    """One track in either spelling; None for an object that says nothing of a track.
+    """Read one track in either spelling; None for an object without an id or a link.
 
-    The links are in order of trust: audioUrl, then sourceAudioUrl (seen, not on the page). A stream link is no audio.
+    The links are in order of trust: audioUrl, then sourceAudioUrl (seen, not on the page). A stream link is
+    not final audio.
     """
     native_id = text(first(item, "id", "audioId", "audio_id"))
     links = [
@@ -65,7 +69,7 @@ def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> 
     audio = list(dict.fromkeys(link for link in links if link))
     if native_id is None and not audio and stream is None and image is None:
         return None
-    words = first(item, "prompt", "lyrics")
+    lyrics = first(item, "prompt", "lyrics")
     return NativeTrack(
         native_id=native_id,
         audio_url=audio[0] if audio else None,
@@ -75,7 +79,7 @@ def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> 
         title=text(item.get("title")),
         tags=text(item.get("tags")),
         duration_s=_duration_s(item),
-        lyrics=words if isinstance(words, str) and words.strip() != NO_WORDS else None,
+        lyrics=lyrics if isinstance(lyrics, str) and lyrics.strip() != NO_LYRICS else None,
         native_model=text(first(item, "modelName", "model_name")),
         created_at=moment(first(item, "createTime", "create_time")),
     )
@@ -87,9 +91,9 @@ def _places(data: Mapping[str, object]) -> Iterator[object]:
         if isinstance(source, list):
             yield source
             continue
-        known = mapping(source)
-        yield known.get("sunoData") or known.get("suno_data")
-        yield known.get("data")
+        container = mapping(source)
+        yield container.get("sunoData") or container.get("suno_data")
+        yield container.get("data")
 
 
 def _link(item: Mapping[str, object], *keys: str) -> str | None:

@@ -1,4 +1,4 @@
-"""The pure part of the command line: from words to a body, from audio to files, from answers to words."""
+"""Pure functions of the command line: request bodies, files, and texts for people."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -21,7 +21,7 @@ from musicgate.cli.request_fields import build_body
 from musicgate.cli.serve import curl_lines, read_switches
 from musicgate.emulation.tones import AudioFormat, song
 
-NOTHING_SAID: dict[str, Any] = {
+NO_OPTIONS: dict[str, Any] = {
     **dict.fromkeys(("prompt", "model", "lyrics", "style", "title", "negative_style", "instrumental")),
     **dict.fromkeys(("vocal_gender", "seed", "duration", "format", "request_file")),
     "only": (),
@@ -30,17 +30,17 @@ NOTHING_SAID: dict[str, Any] = {
 
 
 @pytest.fixture
-def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of one's own to work in."""
+def clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty working folder."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
-# --- from words to a body ---
+# --- request bodies ---
 
 
 @pytest.mark.parametrize(
-    ("said", "body"),
+    ("given", "body"),
     [
         ({"prompt": "Jazz"}, {"prompt": "Jazz", "model": "suno/v4.5plus"}),
         ({"prompt": ""}, {"prompt": "", "model": "suno/v4.5plus"}),
@@ -63,23 +63,23 @@ def at_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"options": ("a=NaN", "b=x=y")}, {"a": "NaN", "b": "x=y", "model": "suno/v4.5plus"}),
     ],
 )
-def test_words_become_a_body(said: dict[str, Any], body: dict[str, Any]) -> None:
-    assert build_body({**NOTHING_SAID, **said}) == body
+def test_options_become_a_request_body(given: dict[str, Any], body: dict[str, Any]) -> None:
+    assert build_body({**NO_OPTIONS, **given}) == body
 
 
-def test_options_go_over_the_request_file(tmp_path: Path) -> None:
-    file, words = tmp_path / "wish.json", tmp_path / "words.txt"
+def test_options_override_the_request_file(tmp_path: Path) -> None:
+    file, lyrics = tmp_path / "request.json", tmp_path / "lyrics.txt"
     file.write_text(
         '{"model": "minimax/music", "prompt": "old", "provider": {"order": ["x"]}, "minimax": {"stream": false}}'
     )
-    words.write_text("la\nlé", encoding="utf-8")
-    said = {
+    lyrics.write_text("la\nlé", encoding="utf-8")
+    given = {
         "prompt": "new",
         "only": ("minimax",),
         "options": ("minimax.lyrics_optimizer=true",),
-        "lyrics": f"@{words}",
+        "lyrics": f"@{lyrics}",
     }
-    assert build_body({**NOTHING_SAID, "request_file": str(file), **said}) == {
+    assert build_body({**NO_OPTIONS, "request_file": str(file), **given}) == {
         "model": "minimax/music",
         "prompt": "new",
         "lyrics": "la\nlé",
@@ -89,13 +89,13 @@ def test_options_go_over_the_request_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("said", "complaint"),
+    ("given", "message"),
     [
-        ({}, "Say what it shall be"),
-        ({"model": "suno/v5"}, "Say what it shall be"),
+        ({}, "Missing PROMPT"),
+        ({"model": "suno/v5"}, "Missing PROMPT"),
         ({"options": ("styleWeight",)}, "the form is -O block.field=value"),
         ({"options": ("suno..x=1",)}, "the form is -O block.field=value"),
-        ({"prompt": "x", "options": ("prompt.deep=1",)}, "prompt is no object"),
+        ({"prompt": "x", "options": ("prompt.deep=1",)}, "prompt is not an object"),
         ({"request_file": "missing.json"}, "missing.json: No such file"),
         ({"request_file": "list.json"}, "list.json: a request is a JSON object"),
         ({"request_file": "cut.json"}, "cut.json: not JSON: .* at line 2, column 1"),
@@ -104,15 +104,15 @@ def test_options_go_over_the_request_file(tmp_path: Path) -> None:
         ({"lyrics": "@missing.txt"}, "missing.txt: No such file"),
     ],
 )
-def test_words_that_cannot_be_read_are_usage_errors(
-    at_home: Path, said: dict[str, Any], complaint: str
+def test_options_that_cannot_be_read_are_usage_errors(
+    clean_folder: Path, given: dict[str, Any], message: str
 ) -> None:
-    (at_home / "list.json").write_text("[1]")
-    (at_home / "cut.json").write_text('{"a":\n')
-    (at_home / "nan.json").write_text('{"a": NaN}')
-    (at_home / "latin.json").write_bytes(b'"\xe9"')
-    with pytest.raises(click.UsageError, match=complaint):
-        build_body({**NOTHING_SAID, **said})
+    (clean_folder / "list.json").write_text("[1]")
+    (clean_folder / "cut.json").write_text('{"a":\n')
+    (clean_folder / "nan.json").write_text('{"a": NaN}')
+    (clean_folder / "latin.json").write_bytes(b'"\xe9"')
+    with pytest.raises(click.UsageError, match=message):
+        build_body({**NO_OPTIONS, **given})
 
 
 # --- files ---
@@ -132,14 +132,14 @@ def test_words_that_cannot_be_read_are_usage_errors(
         ("sub/a.b.ogg", "a.b", ".ogg"),
     ],
 )
-def test_output_is_a_name_or_a_folder(at_home: Path, output: str | None, stem: str, ending: str) -> None:
-    (at_home / "sub").mkdir()
+def test_output_is_a_name_or_a_folder(clean_folder: Path, output: str | None, stem: str, ending: str) -> None:
+    (clean_folder / "sub").mkdir()
     target = find_target(output, force=False)
     assert (target.stem, target.ending) == (stem, ending)
     assert target.folder == Path("sub" if output and output.startswith("sub") else ".")
 
 
-def test_a_folder_that_is_missing_is_told_before_anything_is_paid(at_home: Path) -> None:
+def test_a_missing_folder_is_reported_before_anything_is_paid(clean_folder: Path) -> None:
     with pytest.raises(click.UsageError, match="there is no folder nowhere"):
         find_target("nowhere/song.mp3", force=False)
 
@@ -151,7 +151,7 @@ def mp3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_files_get_the_ending_of_the_audio_and_the_next_free_number(tmp_path: Path, mp3: Path) -> None:
+def test_files_get_the_extension_of_the_audio_and_the_next_free_number(tmp_path: Path, mp3: Path) -> None:
     target = Target(folder=tmp_path, stem="song", ending=".wav")
     assert [write(mp3, target, position).name for position in (0, 1)] == ["song.mp3", "song-2.mp3"]
     (tmp_path / "song.mp3").write_bytes(b"mine")
@@ -172,14 +172,14 @@ def test_a_kept_song_that_begins_with_zeros_is_written(tmp_path: Path, mp3: Path
     assert write(kept, Target(folder=tmp_path, stem="song"), 0).name == "song.mp3"
 
 
-def test_force_writes_over(tmp_path: Path, mp3: Path) -> None:
+def test_force_overwrites_a_file(tmp_path: Path, mp3: Path) -> None:
     (tmp_path / "song.mp3").write_bytes(b"old")
     path = write(mp3, Target(folder=tmp_path, stem="song", force=True), 0)
     assert (path.name, path.read_bytes()) == ("song.mp3", mp3.read_bytes())
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_a_disk_without_links_gets_its_files_too(
+def test_files_are_written_on_a_file_system_without_hard_links(
     tmp_path: Path, mp3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(*_: object) -> None:
@@ -192,7 +192,7 @@ def test_a_disk_without_links_gets_its_files_too(
     assert (tmp_path / "song.mp3").read_bytes() == b"mine"
 
 
-def test_a_full_disk_leaves_nothing_behind(
+def test_a_full_disk_leaves_no_partial_file(
     tmp_path: Path, mp3: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object) -> None:
@@ -204,10 +204,10 @@ def test_a_full_disk_leaves_nothing_behind(
     assert list(tmp_path.iterdir()) == []
 
 
-# --- words for people ---
+# --- texts for people ---
 
 
-def test_numbers_read_well() -> None:
+def test_durations_sizes_and_ages_are_formatted_for_people() -> None:
     assert [length_text(seconds) for seconds in (0.4, 7.5, 59.6, 151.2, None)] == [
         "0:00", "0:08", "1:00", "2:31", "length unknown",
     ]  # fmt: skip
@@ -217,7 +217,7 @@ def test_numbers_read_well() -> None:
     assert dotted(("provider", "order", 0)) == "provider.order[0]"
 
 
-def test_the_bar_is_nearly_full_at_the_usual_time_and_never_full() -> None:
+def test_the_bar_is_at_90_percent_at_the_typical_time_and_never_full() -> None:
     shares = [share_done(elapsed_s, 60.0) for elapsed_s in (-1, 0, 30, 60, 120, 600)]
     assert shares == sorted(shares)
     assert [round(share, 2) for share in shares[:5]] == [0.0, 0.0, 0.68, 0.9, 0.99]
@@ -225,7 +225,7 @@ def test_the_bar_is_nearly_full_at_the_usual_time_and_never_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("answer", "text"),
     [
         ({"status": "queued", "provider_plugin": "suno_kie"}, "queued at suno_kie"),
         (
@@ -237,23 +237,23 @@ def test_the_bar_is_nearly_full_at_the_usual_time_and_never_full() -> None:
         ({"status": "paused"}, "paused"),
     ],
 )
-def test_a_state_in_words(answer: dict[str, Any], words: str) -> None:
-    assert describe(answer) == words
+def test_the_state_of_a_job_is_described(answer: dict[str, Any], text: str) -> None:
+    assert describe(answer) == text
 
 
-def test_tracks_that_can_be_heard_early_are_told() -> None:
+def test_tracks_that_can_be_streamed_early_are_shown() -> None:
     output = [
         {"index": 0, "title": "Blue", "stream_audio_url": "http://v.example/s", "audio_url": None},
         {"index": 1, "title": None, "audio_url": "file:///kept.mp3"},
         {"index": 2, "title": None, "audio_url": None},
     ]
     assert previews({"status": "in_progress", "output": output}) == {
-        0: 'track 1 "Blue" can be heard already: http://v.example/s'
+        0: 'track 1 "Blue" can be streamed already: http://v.example/s'
     }
     assert previews({"status": "completed", "output": output}) == {}
 
 
-def test_curl_lines_can_be_pasted() -> None:
+def test_curl_commands_can_be_pasted() -> None:
     lines = curl_lines("http://127.0.0.1:9", ["suno/v4.5plus"], has_accounts=True)
     assert lines[2] == (
         '  curl -s http://127.0.0.1:9/v1/music/generate -H "Authorization: Bearer $MUSICGATE_API_KEY"'
@@ -263,5 +263,5 @@ def test_curl_lines_can_be_pasted() -> None:
     assert "Authorization" not in "".join(curl_lines("http://127.0.0.1:9", ["m"], has_accounts=False))
 
 
-def test_switches_are_pairs() -> None:
+def test_switches_are_name_value_pairs() -> None:
     assert read_switches(["suno_kie.end=X", "cut", "a=b=c"]) == {"suno_kie.end": "X", "cut": "1", "a": "b=c"}

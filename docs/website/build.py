@@ -1,0 +1,110 @@
+"""``python -m docs.website.build``: build the site from the repository's Markdown pages; anything that is wrong with a page fails it.
+
+The pages are copied to build/website with links that fit the site, Sphinx turns them into site/, then every link and anchor in the HTML
+is checked, and llms.txt, llms-full.txt and the Markdown of each page are put beside it. No network is asked.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+import tomllib
+from pathlib import Path
+
+from docs.website import links, llms
+from docs.website.pages import ROOT, Site, SiteError, moved, navigation
+
+STAGE = ROOT / "build" / "website"
+DOCTREES = ROOT / "build" / "doctrees"
+SITE = ROOT / "site"
+
+
+def stage(site: Site) -> None:
+    """Copy the pages to where Sphinx reads them."""
+    shutil.rmtree(STAGE, ignore_errors=True)
+    pages = list(site)
+    for page in pages:
+        text = moved(page, pages) + (navigation(site) if page is site.start else "")
+        _write(STAGE / f"{page.address}.md", text)
+
+
+def run_sphinx() -> None:
+    """Turn the copies into HTML.
+
+    Raises:
+        SiteError: Sphinx warns of anything.
+    """
+    shutil.rmtree(SITE, ignore_errors=True)
+    command = [
+        sys.executable,
+        "-m",
+        "sphinx",
+        "--builder",
+        "html",
+        "--conf-dir",
+        str(ROOT / "docs" / "website"),
+    ]
+    command += [
+        "--fresh-env",
+        "--fail-on-warning",
+        "--quiet",
+        "--doctree-dir",
+        str(DOCTREES),
+        str(STAGE),
+        str(SITE),
+    ]
+    if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603 - our own command
+        raise SiteError(
+            "Sphinx refuses the pages, see above; lines are those of the copies in build/website/"
+        )
+
+
+def check_links() -> int:
+    """Check the links in the HTML; the answer is the number of HTML pages.
+
+    Raises:
+        SiteError: any link is broken.
+    """
+    if broken := list(links.broken_links(SITE)):
+        raise SiteError("\n  ".join(["broken links in site/:", *broken]))
+    return len(list(SITE.rglob("*.html")))
+
+
+def write_texts(site: Site) -> None:
+    """Write llms.txt, llms-full.txt, and each page as Markdown beside its HTML."""
+    about = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    pages = list(site)
+    for page in pages:
+        _write(SITE / f"{page.address}.md", moved(page, pages))
+    _write(SITE / "llms.txt", llms.index(site, about["name"], about["description"]))
+    _write(SITE / "llms-full.txt", llms.full(site, about["name"], about["description"]))
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def main() -> int:
+    """Build, check, and say how it went."""
+    started = time.monotonic()
+    try:
+        site = Site.read()
+        stage(site)
+        run_sphinx()
+        count = check_links()
+        write_texts(site)
+    except SiteError as error:
+        print(f"[site]  {error}", file=sys.stderr)
+        return 1
+    print(
+        f"[site]  site/index.html: {len(list(site))} pages, all links and anchors of {count} HTML files checked, llms.txt written"
+        f" ({time.monotonic() - started:.0f} s)"
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,156 @@
+"""Runs the use cases of one open gateway: its services, the calls in flight, and who owns which open job.
+
+Every open job has one owner: its create call in flight, or the scheduler. This module hands jobs from one to the other.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from musicgate import jobs
+from musicgate.engine import InFlight, Scheduler, Supervisor
+from musicgate.errors import JobNotFoundError, MusicgateError
+from musicgate.gateway import recover, send
+from musicgate.gateway.accept import accept
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.cancel import tell_vendor_to_stop
+from musicgate.gateway.follow import advance
+from musicgate.gateway.settle import settle
+from musicgate.gateway.sweep import Sweeper
+from musicgate.webhooks import Webhooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from musicgate.engine import Call
+    from musicgate.gateway.accept import Submission
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.idempotency import IdempotencyKey
+    from musicgate.model import IdempotencyClaim, Job
+
+_log = logging.getLogger(__name__)
+
+
+class Runner:
+    """The tasks of an open gateway.
+
+    Attributes:
+        supervisor: owns every background task.
+        in_flight: the create calls in flight.
+        scheduler: steps the open jobs that no call owns.
+        webhooks: the courier, and the delivery log.
+    """
+
+    def __init__(self, context: GatewayContext) -> None:
+        self._context = context
+        self.supervisor = Supervisor()
+        self.webhooks = Webhooks(context)
+        self.in_flight = InFlight(
+            context.store,
+            self.supervisor,
+            context.create_queues.values(),
+            send=self._send,
+            stored=lambda job: context.changed(None, job),
+            hand_over=self._hand_over,
+        )
+        self.scheduler = Scheduler(
+            lambda job_id: advance(context, job_id, self.in_flight.resume),
+            concurrency=context.settings.follow.concurrency,
+            min_gap_s=1.0 / context.speed,
+        )
+        self._callbacks = SeenCallbacks()
+
+    async def start(self) -> None:
+        """Recover the open jobs of earlier processes, then start the services."""
+        await self._recover()
+        self.supervisor.start("scheduler", self.scheduler.run)
+        self.supervisor.start("sweeper", Sweeper(self._context).run)
+        self.supervisor.start("courier", self.webhooks.run)
+
+    async def close(self) -> None:
+        """Stop the services. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored."""
+        self.in_flight.close()
+        await self.supervisor.stop_services()
+        await self.supervisor.finish(self._context.settings.server.drain_s)
+
+    async def accept(self, submission: Submission) -> Call | IdempotencyClaim:
+        """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`."""
+        key = submission.idempotency
+        if key is not None:
+            earlier = await self._context.store.find_claim(submission.account, key.route, key.key)
+            if earlier is not None:
+                return earlier
+        self.webhooks.check(submission.account, submission.request.webhook_url)
+        return await accept(self._context, self.in_flight, submission)
+
+    async def replay(self, earlier: IdempotencyClaim, key: IdempotencyKey | None) -> Job:
+        """The job of an idempotent replay, once its own caller has been answered.
+
+        Raises:
+            RequestError: 422, the key was used for another body.
+            JobNotFoundError: the job was deleted.
+        """
+        if key is not None:
+            key.check(earlier)
+        await self.in_flight.wait(earlier.job_id)
+        job = await self._context.store.get(earlier.job_id)
+        if job is None:
+            raise JobNotFoundError(earlier.job_id)
+        return job
+
+    async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
+        """Receive a vendor's callback, and poll the job if it is worth it.
+
+        Raises:
+            JobNotFoundError: no such job, or the token is not the job's.
+            UnauthorisedError: the signature is missing, wrong or stale.
+        """
+        hint = await receive_callback(self._context, self._callbacks, job_id, token, headers, body)
+        if hint is Hint.POLL and not (self.in_flight.wake(job_id) or self.scheduler.wake(job_id)):
+            self.scheduler.take(job_id, 0.0)
+        if hint is Hint.STOP:
+            self.supervisor.spawn(f"stop {job_id}", self._stop_late(job_id))
+
+    async def _send(self, call: Call) -> Job:
+        """Make the create call of a stored job. A job whose audio came with the answer is settled at once."""
+        context = self._context
+        job = await send.run(context, call.job, call.candidates, caller=call.caller, slot=call.slot)
+        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
+            call.job = job
+            await settle(context, job)  # nothing is fetched, so the caller gets a finished job
+            job = await context.store.get(job.id) or job
+        return job
+
+    def _hand_over(self, call: Call, has_failed: bool) -> None:
+        """Hand the job of an ended call to the scheduler. Nothing here may fail: the job would lose its owner."""
+        job = call.job
+        if job.state.is_final and not has_failed:
+            return
+        delay_s = 0.0
+        installed = self._context.installed(job)
+        if installed is not None and not has_failed and not call.is_woken and job.delivered_at is None:
+            delay_s = jobs.next_poll_s(job, installed.provider.poll, job.updated_at, self._context.speed)
+        self.scheduler.take(job.id, delay_s, job.plugin or "")
+
+    async def _stop_late(self, job_id: str) -> None:
+        """Ask the vendor to stop a job whose native id arrived after the cancel."""
+        job = await self._context.store.get(job_id)
+        if job is not None:
+            await tell_vendor_to_stop(self._context, job)
+
+    async def _recover(self) -> None:
+        """Give every open job of an earlier process an owner."""
+        context = self._context
+        async for job in recover.open_jobs(context):
+            context.quota.note(job)
+            try:
+                job, candidates = await recover.recover(context, await recover.mend_deadline(context, job))  # noqa: PLW2901
+            except MusicgateError as error:
+                _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
+                candidates = ()
+            if candidates:
+                self.in_flight.resume(job, candidates)
+            elif not job.state.is_final:
+                delay_s = 0.0 if job.delivered_at else recover.recovery_spread_s(job) / context.speed
+                self.scheduler.take(job.id, delay_s, job.plugin or "")
