@@ -274,7 +274,7 @@ async def test_ledger_that_cannot_be_written_does_not_affect_the_job(
     async with running_house(tmp_path, plugins) as rig:
         job = await rig.make(body_of("suno/v5", "rain"))
     assert job["status"] == "completed"
-    assert "plugin job_ledger: job_changed raised" in caplog.text
+    assert "plugin raised in job_changed: plugin=job_ledger" in caplog.text
 
 
 async def test_code_in_the_readme_of_the_ledger_writes_a_line(tmp_path: Path) -> None:
