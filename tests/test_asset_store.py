@@ -12,11 +12,11 @@ import attrs
 import pytest
 
 from musicgate.assets import files
-from musicgate.assets.audio import AudioFacts, NotAudioError
+from musicgate.assets.audio import AudioFacts
 from musicgate.assets.files import FileAssetStore, StagedFile
 from musicgate.assets.measure import measure
 from musicgate.emulation.tones import AudioFormat, Container, song
-from musicgate.errors import StorageError
+from musicgate.errors import NotAudioError, StorageError
 from musicgate.model import Asset
 
 MP3 = song(AudioFormat(container=Container.MP3), 2.0)

@@ -139,7 +139,7 @@ async def test_job_that_has_ended_or_is_delivered_cannot_be_cancelled(
     job = await house.submit()
     with pytest.raises(RequestError, match=f"is {word}; it cannot be cancelled") as caught:
         await house.gate.cancel(job.id)
-    assert (caught.value.code, caught.value.reason, caught.value.status) == (
+    assert (caught.value.code, caught.value.reason, caught.value.http_status) == (
         "not_supported",
         "already_final",
         409,
@@ -319,6 +319,6 @@ async def test_song_that_is_delivered_while_the_vendor_is_told_to_stop_is_kept(
     stoppable.transport.on_send = deliver_meanwhile
     with pytest.raises(RequestError, match="is finished; it cannot be cancelled") as caught:
         await stoppable.gate.cancel(job.id)
-    assert caught.value.status == 409
+    assert caught.value.http_status == 409
     stored = await stoppable.stored(job)
     assert (stored.state, stored.delivered_at is not None) == (state, True)

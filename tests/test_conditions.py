@@ -39,12 +39,12 @@ DATE = "Fri, 20 Nov 2026 10:00:00 GMT"
         ('"A"', False, False),
     ],
 )
-def test_entity_tags_are_compared_as_8_8_3_2_says(field: str, strong: bool, weak: bool) -> None:
+def test_entity_tags_are_compared_as_rfc_9110_8_8_3_2_requires(field: str, strong: bool, weak: bool) -> None:
     assert matches(field, '"a"', is_weak_enough=False) is strong
     assert matches(field, '"a"', is_weak_enough=True) is weak
 
 
-def test_a_weak_tag_of_ours_matches_weakly_only() -> None:
+def test_weak_entity_tag_of_the_server_matches_weakly_only() -> None:
     assert matches('W/"a"', 'W/"a"', is_weak_enough=True)
     assert not matches('W/"a"', 'W/"a"', is_weak_enough=False)
 
@@ -79,7 +79,7 @@ def test_conditions_are_evaluated_in_the_order_of_13_2_2(
     assert conditions.status("DELETE", '"a"', CHANGED) == delete
 
 
-def test_dates_are_passed_over_where_no_date_is_known() -> None:
+def test_date_conditions_are_ignored_without_a_last_modified_date() -> None:
     assert Conditions(if_modified_since=AFTER).status("GET", '"a"') is None
     assert Conditions(if_unmodified_since=BEFORE).status("GET", '"a"') is None
 
@@ -97,11 +97,11 @@ def test_dates_are_passed_over_where_no_date_is_known() -> None:
         ("x", False),
     ],
 )
-def test_a_range_counts_only_for_the_version_of_if_range(if_range: str | None, counts: bool) -> None:
+def test_range_counts_only_for_the_version_in_if_range(if_range: str | None, counts: bool) -> None:
     assert Conditions(if_range=if_range).range_counts('"a"', DATE, CHANGED, LATER) is counts
 
 
-def test_the_date_of_a_file_that_was_just_written_is_no_strong_validator() -> None:
+def test_date_of_a_file_that_was_just_written_is_no_strong_validator() -> None:
     now = CHANGED + timedelta(seconds=1)
     assert Conditions(if_range=DATE).range_counts('"a"', DATE, CHANGED, now) is False
 
@@ -120,10 +120,10 @@ def test_the_date_of_a_file_that_was_just_written_is_no_strong_validator() -> No
         ("bytes=1-2,", (1, 2)),
         ("bytes=200-300, 1-2", (1, 2)),
         ("bytes=0-" + "9" * 5000, (0, 99)),
-        # Several parts are answered with the whole.
+        # Several ranges are answered with the whole file.
         ("bytes=0-1,4-5", None),
         ("bytes=-1,0-0", None),
-        # What is not the grammar is passed over, and so is another unit.
+        # Malformed ranges are ignored, and so is another unit.
         ("bytes=5-2", None),
         ("bytes=0-1,5-2", None),
         ("bytes=x", None),
@@ -138,18 +138,18 @@ def test_the_date_of_a_file_that_was_just_written_is_no_strong_validator() -> No
         ("", None),
     ],
 )
-def test_a_range_is_read_as_14_1_2_says(field: str, found: tuple[int, int] | None) -> None:
+def test_range_is_read_as_rfc_9110_14_1_2_requires(field: str, found: tuple[int, int] | None) -> None:
     assert read_range(field, 100) == found
 
 
 @pytest.mark.parametrize(
     "field", ["bytes=100-", "bytes=100-200", "bytes=-0", f"bytes={'9' * 5000}-", "bytes=100-,200-"]
 )
-def test_a_range_without_a_byte_is_an_error(field: str) -> None:
+def test_range_that_does_not_overlap_the_file_is_an_error(field: str) -> None:
     with pytest.raises(RangeError):
         read_range(field, 100)
 
 
-def test_an_empty_file_has_no_range() -> None:
+def test_empty_file_has_no_range() -> None:
     with pytest.raises(RangeError):
         read_range("bytes=0-", 0)

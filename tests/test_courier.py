@@ -324,7 +324,7 @@ async def test_410_disables_the_address_for_the_account_until_a_test_arrives(hou
 
     with pytest.raises(RequestError, match="is disabled; a test send") as caught:
         await hooks.replay(second, found.id)
-    assert (caught.value.status, caught.value.reason) == (409, "webhook_disabled")
+    assert (caught.value.http_status, caught.value.reason) == (409, "webhook_disabled")
     scripted.answers.append(500)
     assert (await hooks.test("local")).enabled_again is False
     with pytest.raises(RequestError, match="is disabled"):

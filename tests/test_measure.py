@@ -8,7 +8,7 @@ from types import MappingProxyType
 import av
 import pytest
 
-from musicgate.assets.audio import AudioKind, NotAudioError, riff_wav
+from musicgate.assets.audio import AudioKind, riff_wav
 from musicgate.assets.containers import mp4
 from musicgate.assets.containers.mpeg import mp3
 from musicgate.assets.containers.steps import Steps
@@ -19,6 +19,7 @@ from musicgate.emulation.tones import (
     cover_jpeg,
     song,
 )
+from musicgate.errors import NotAudioError
 
 NO_NOTE = {"write_xing": "0", "id3v2_version": "0"}
 ID3V1 = b"TAG" + b"Warm jazz".ljust(124, b"\0") + b"\x08"

@@ -5,9 +5,10 @@ from collections.abc import Callable
 
 import pytest
 
-from musicgate.assets.audio import AudioKind, NotAudioError, riff_wav
+from musicgate.assets.audio import AudioKind, riff_wav
 from musicgate.assets.measure import measure_bytes
 from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.errors import NotAudioError
 from tests.test_measure import FRAGMENTED, box, decoded_s, encode, id3v2, numbers
 
 FRAME = bytes.fromhex("fffb9044") + bytes(413)

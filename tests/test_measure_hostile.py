@@ -11,11 +11,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgate.assets.audio import LONGEST_S, NotAudioError
+from musicgate.assets.audio import LONGEST_S
 from musicgate.assets.containers import steps
 from musicgate.assets.containers.steps import Steps
 from musicgate.assets.measure import measure_bytes
 from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.errors import NotAudioError
 from tests.test_measure import FRAGMENTED, box, encode, id3v2, numbers
 
 SIZE = 1_000_000

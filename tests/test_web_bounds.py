@@ -1,4 +1,4 @@
-"""What a request may cost before anything is known of it: codings, JSON, counts, hosts, time-outs."""
+"""What a request may cost before it is understood: content codings, JSON, capacities, hosts, time-outs."""
 
 import asyncio
 import gzip
@@ -11,17 +11,17 @@ from aiohttp import web
 
 from musicgate.errors import LimitReachedError, RequestError
 from musicgate.text.bounds import LARGE_BODY_BYTES, MAX_BODY_VALUES
-from musicgate.web.authority import read_host, read_origin
 from musicgate.web.body import MAX_DEPTH, parse_json
 from musicgate.web.capacity import Capacity
-from musicgate.web.time_limits import Patience
-from musicgate.web.unpack import (
+from musicgate.web.content_coding import (
+    BodyDecoder,
+    DecodeError,
     TooLargeError,
     UnknownCodingError,
-    Unpacker,
-    UnpackError,
-    coding_of,
+    read_content_encoding,
 )
+from musicgate.web.host_header import read_host, read_origin
+from musicgate.web.timeouts import RequestTimeouts
 
 BODY = b'{"model": "suno/v5"}' * 100
 
@@ -43,11 +43,11 @@ def raw_deflate(body: bytes) -> bytes:
     ids=["none", "gzip", "gzip of two members", "deflate", "deflate without a header"],
 )
 @pytest.mark.parametrize("step", [1, 7, 100_000])
-def test_a_body_is_unpacked_whatever_its_pieces(coding: str, packed: bytes, step: int) -> None:
-    unpacker = Unpacker(coding, len(BODY))
+def test_body_is_decoded_however_it_is_cut_into_pieces(coding: str, packed: bytes, step: int) -> None:
+    decoder = BodyDecoder(coding, len(BODY))
     for start in range(0, len(packed), step):
-        unpacker.feed(packed[start : start + step])
-    assert unpacker.end() == BODY
+        decoder.feed(packed[start : start + step])
+    assert decoder.end() == BODY
 
 
 @pytest.mark.parametrize(
@@ -73,32 +73,32 @@ def test_a_body_is_unpacked_whatever_its_pieces(coding: str, packed: bytes, step
         "noise",
     ],
 )
-def test_what_is_not_in_its_coding_is_refused(coding: str, packed: bytes) -> None:
-    def unpack() -> bytes:
-        unpacker = Unpacker(coding, 100_000)
-        unpacker.feed(packed)
-        return unpacker.end()
+def test_body_that_is_not_in_its_content_coding_is_refused(coding: str, packed: bytes) -> None:
+    def decode() -> bytes:
+        decoder = BodyDecoder(coding, 100_000)
+        decoder.feed(packed)
+        return decoder.end()
 
-    with pytest.raises(UnpackError):
-        unpack()
+    with pytest.raises(DecodeError):
+        decode()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "deflate", ""])
-def test_nothing_is_unpacked_beyond_the_limit(coding: str) -> None:
+def test_nothing_is_decoded_beyond_the_limit(coding: str) -> None:
     bomb = bytes(200 * 1024 * 1024)
     packed = {"gzip": gzip.compress(bomb), "deflate": zlib.compress(bomb), "": bomb}[coding]
     started = time.process_time()
     with pytest.raises(TooLargeError):
-        Unpacker(coding, 1_000_000).feed(packed)
+        BodyDecoder(coding, 1_000_000).feed(packed)
     assert time.process_time() - started < 0.1
 
 
-def test_codings_are_read_in_any_spelling_and_one_at_a_time() -> None:
-    said = {"": "", "identity": "", "GZip": "gzip", "x-gzip": "gzip", " deflate ,": "deflate"}
-    assert {header: coding_of(header) for header in said} == said
+def test_content_encoding_is_read_in_any_spelling_and_one_coding_at_a_time() -> None:
+    codings = {"": "", "identity": "", "GZip": "gzip", "x-gzip": "gzip", " deflate ,": "deflate"}
+    assert {header: read_content_encoding(header) for header in codings} == codings
     for header in ("br", "zstd", "gzip, gzip", "gzip, br", "compress", "x", "gzip;q=1"):
         with pytest.raises(UnknownCodingError):
-            coding_of(header)
+            read_content_encoding(header)
 
 
 def test_json_with_too_many_values_is_not_parsed() -> None:
@@ -112,7 +112,7 @@ def test_json_with_too_many_values_is_not_parsed() -> None:
         assert time.process_time() - started < 0.02
 
 
-def test_json_that_is_parsed_on_the_loop_holds_it_for_less_than_20_ms() -> None:
+def test_json_that_is_parsed_on_the_event_loop_blocks_it_for_less_than_20_ms() -> None:
     shapes = [
         b"[1.5" + b",1.5" * (LARGE_BODY_BYTES // 4 - 2) + b"]",
         json.dumps({f"key{number}": number for number in range(LARGE_BODY_BYTES // 17)}).encode(),
@@ -128,7 +128,7 @@ def test_json_that_is_parsed_on_the_loop_holds_it_for_less_than_20_ms() -> None:
         assert min(took_s) < 0.02
 
 
-def test_json_may_be_nested_so_deep_and_no_deeper() -> None:
+def test_json_nested_deeper_than_the_limit_is_refused() -> None:
     for opening, closing in ((b"[", b"]"), (b'{"a":', b"}")):
         inner = b"1"
         assert parse_json(opening * MAX_DEPTH + inner + closing * MAX_DEPTH)
@@ -136,23 +136,23 @@ def test_json_may_be_nested_so_deep_and_no_deeper() -> None:
             parse_json(opening * (MAX_DEPTH + 1) + inner + closing * (MAX_DEPTH + 1))
 
 
-def test_one_account_has_its_own_share_of_what_all_have() -> None:
+def test_capacity_is_limited_per_account_and_for_all_accounts_together() -> None:
     capacity = Capacity("event_streams", per_account=2, total=3)
-    capacity.enter("one")
+    capacity.acquire("one")
     with capacity.hold("one"):
-        with pytest.raises(LimitReachedError) as mine:
-            capacity.enter("one")
-        capacity.enter("two")
-        with pytest.raises(RequestError) as everybodys:
-            capacity.enter("three")
-    assert (mine.value.code, mine.value.reason, mine.value.retry_after_s) == (
+        with pytest.raises(LimitReachedError) as own_limit:
+            capacity.acquire("one")
+        capacity.acquire("two")
+        with pytest.raises(RequestError) as total_limit:
+            capacity.acquire("three")
+    assert (own_limit.value.code, own_limit.value.reason, own_limit.value.retry_after_s) == (
         "key_limit_exceeded",
         "event_streams",
         10,
     )
-    assert (everybodys.value.status, everybodys.value.retry_after_s) == (503, 10)
-    capacity.leave("one")
-    capacity.leave("two")
+    assert (total_limit.value.http_status, total_limit.value.retry_after_s) == (503, 10)
+    capacity.release("one")
+    capacity.release("two")
     assert capacity.count == 0
     assert capacity._held == {}
 
@@ -168,7 +168,7 @@ def test_one_account_has_its_own_share_of_what_all_have() -> None:
         ("my_service.internal.", "my_service.internal.", None),
     ],
 )
-def test_a_host_is_read(header: str, host: str, port: int | None) -> None:
+def test_host_header_is_read(header: str, host: str, port: int | None) -> None:
     found = read_host(header)
     assert found is not None
     assert (found.host, found.port) == (host, port)
@@ -208,12 +208,12 @@ def test_a_host_is_read(header: str, host: str, port: int | None) -> None:
         ),
     ],
 )
-def test_what_is_not_exactly_a_host_is_none(header: str) -> None:
+def test_malformed_host_header_is_none(header: str) -> None:
     assert read_host(header) is None
 
 
 @pytest.mark.parametrize(
-    ("header", "is_ours"),
+    ("header", "is_local"),
     [
         ("http://localhost", True),
         ("http://localhost:3000", True),
@@ -238,24 +238,26 @@ def test_what_is_not_exactly_a_host_is_none(header: str) -> None:
         ("http://[::ffff:1.2.3.4]", False),
     ],
 )
-def test_an_origin_is_ours_only_when_it_is_exactly_loopback(header: str, is_ours: bool) -> None:
+def test_origin_is_loopback_only_if_it_is_exactly_that(header: str, is_local: bool) -> None:
     found = read_origin(header)
-    assert (found is not None and found.is_loopback) is is_ours
+    assert (found is not None and found.is_loopback) is is_local
 
 
 @pytest.mark.asyncio
-async def test_a_wait_that_is_just_expiring_does_not_keep_the_others_from_being_ended() -> None:
-    patience = Patience()
+async def test_time_limit_that_is_just_expiring_does_not_keep_the_others_from_expiring() -> None:
+    timeouts = RequestTimeouts()
 
     async def wait(seconds: float | None) -> None:
         with pytest.raises(TimeoutError):
-            async with patience.limit(seconds):
+            async with timeouts.limit(seconds):
                 await asyncio.sleep(30)
 
     waiters = [asyncio.create_task(wait(seconds)) for seconds in (5, None, 60)]
     await asyncio.sleep(0)
-    expiring = min((limit for limit in patience._limits if limit.when()), key=lambda limit: limit.when() or 0)
-    expiring._on_timeout()  # type: ignore[attr-defined] # as the loop does; its task has not had its turn yet
+    expiring = min(
+        (limit for limit in timeouts._running if limit.when()), key=lambda limit: limit.when() or 0
+    )
+    expiring._on_timeout()  # type: ignore[attr-defined] # as the loop does, before the task runs
     async with asyncio.timeout(2):
-        await patience.end(web.Application())
+        await timeouts.expire(web.Application())
         await asyncio.gather(*waiters)

@@ -23,10 +23,6 @@ class AudioKind(StrEnum):
     AAC = "aac"
 
 
-class NotAudioError(ValueError):
-    """The bytes are not audio that plays: another kind of file, cut short, or of no length."""
-
-
 @attrs.frozen(kw_only=True)
 class Repair:
     """A field of a header that contradicts the body: where it is, and what it ought to be."""

@@ -15,7 +15,6 @@ from musicgate.assets.audio import (
     SNIFF_BYTES,
     AudioFacts,
     AudioKind,
-    NotAudioError,
     id3v2_size,
     sniff,
 )
@@ -25,6 +24,7 @@ from musicgate.assets.containers.mpeg import adts, mp3
 from musicgate.assets.containers.ogg import ogg
 from musicgate.assets.containers.riff import wav
 from musicgate.assets.containers.steps import Content, Length, Steps
+from musicgate.errors import NotAudioError
 
 #: Bits of a second of audio, at the least. Opus that transmits nothing has about 1,000, an MP3 8,000, a FLAC of silence 1,200.
 _LOWEST_BPS: Final = 500

@@ -10,7 +10,6 @@ from musicgate.cli import FailedError, RefusedError, SettingsError
 from musicgate.cli.terminal import visible
 from musicgate.errors import (
     AllCandidatesFailedError,
-    ConfigError,
     InvalidRequestError,
     MusicgateError,
     RequestError,
@@ -26,13 +25,8 @@ _BY_EXIT_CODE = {kind.exit_code: kind for kind in (FailedError, RefusedError, Se
 
 def as_click_error(error: Exception) -> click.ClickException:
     """Convert any exception to the message and exit code that the command ends with."""
-    return _BY_EXIT_CODE[_exit_code(error)](_message(error))
-
-
-def _exit_code(error: Exception) -> int:
-    if isinstance(error, ConfigError | AllCandidatesFailedError):
-        return SettingsError.exit_code
-    return RefusedError.exit_code if isinstance(error, RequestError) else FailedError.exit_code
+    exit_code = error.exit_code if isinstance(error, MusicgateError) else FailedError.exit_code
+    return _BY_EXIT_CODE[exit_code](_message(error))
 
 
 def _message(error: Exception) -> str:

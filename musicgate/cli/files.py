@@ -15,10 +15,10 @@ import click
 from musicgate.assets import (
     SNIFF_BYTES,
     AudioKind,
-    NotAudioError,
     extension,
     sniff,
 )
+from musicgate.errors import NotAudioError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

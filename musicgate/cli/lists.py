@@ -51,22 +51,14 @@ def models(*, as_json: bool, config: str | None) -> None:
     """List the public model ids with the plugins that offer them, their formats and prices."""
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json
-    from musicgate.views import render_offer
+    from musicgate.views import render_models
 
-    offers = [(installed, offer) for installed in _enabled(config) for offer in installed.provider.offers]
-    offers.sort(key=lambda pair: pair[1].model)
+    enabled = _enabled(config)
     if as_json:
-        by_model: dict[str, dict[str, object]] = {}
-        for model in dict.fromkeys(offer.model for _, offer in offers):
-            same = [(installed, offer) for installed, offer in offers if offer.model == model]
-            shown = [
-                render_offer(installed.provider, offer, has_key=installed.key is not None)
-                for installed, offer in same
-            ]
-            aliases = sorted({alias for _, offer in same for alias in offer.aliases})
-            by_model[model] = {"id": model, "object": "model", "aliases": aliases, "offers": shown}
-        print_json({"object": "list", "data": list(by_model.values())})
+        print_json(render_models((found.provider, found.key is not None) for found in enabled))
         return
+    offers = [(installed, offer) for installed in enabled for offer in installed.provider.offers]
+    offers.sort(key=lambda pair: pair[1].model)
     rows = [
         (
             offer.model,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from musicgate.assets import NotAudioError
 from musicgate.cli import FailedError, TimeUpError
 from musicgate.cli.error_text import dotted
 from musicgate.cli.files import (
@@ -19,6 +18,7 @@ from musicgate.cli.files import (
 )
 from musicgate.cli.request_fields import shell_words
 from musicgate.cli.terminal import print_json, say, visible
+from musicgate.errors import NotAudioError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

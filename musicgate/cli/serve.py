@@ -119,9 +119,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     from musicgate import web
     from musicgate.cli.terminal import say
     from musicgate.gateway import Gateway
-    from musicgate.web import raise_limit
+    from musicgate.web import raise_open_file_limit
 
-    raise_limit()
+    raise_open_file_limit()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in _STOPPING:

@@ -75,4 +75,4 @@ def _refuse_finished(job: Job) -> None:
     if job.state.is_final or job.delivered_at is not None:
         word = "finished" if job.delivered_at else job.state.value
         message = f"job {job.id} is {word}; it cannot be cancelled any more"
-        raise RequestError("not_supported", message, reason="already_final", status=409)
+        raise RequestError("not_supported", message, reason="already_final", http_status=409)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import assets, jobs
+from musicgate import jobs
 from musicgate.engine import no_stray_cancellation
-from musicgate.errors import MusicgateError, StorageError
+from musicgate.errors import MusicgateError, NotAudioError, StorageError
 from musicgate.model import (
     Asset,
     Failure,
@@ -186,7 +186,7 @@ async def _keep_bytes(
         if track.audio:
             try:
                 kept[index] = await _keep(context, job.id, index, track.audio)
-            except assets.NotAudioError as error:
+            except NotAudioError as error:
                 broken[index] = f"the vendor's audio does not play: {error}"
     return kept, broken
 

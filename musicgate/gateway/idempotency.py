@@ -42,7 +42,7 @@ class IdempotencyKey:
         """
         if earlier.fingerprint != self.fingerprint:
             message = "this Idempotency-Key was used with another body; use a new key for a new wish"
-            raise RequestError("validation_error", message, reason="idempotency_key_reused", status=422)
+            raise RequestError("validation_error", message, reason="idempotency_key_reused", http_status=422)
 
 
 def read_key(header: str | None, route: str, body: object) -> IdempotencyKey | None:

@@ -39,7 +39,7 @@ from musicgate.model import (
     JobState,
 )
 from musicgate.plugin import Step
-from musicgate.views import render_body
+from musicgate.views import render_native_body
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,7 +131,7 @@ def _shown_request(job: Job, candidate: Candidate) -> JsonValue:
     """The native request without the callback token, if its caller asked to see it."""
     if not job.request.returns_upstream_request:
         return None
-    return render_body(candidate.translation.request, {job.callback_token: "***"})
+    return render_native_body(candidate.translation.request, {job.callback_token: "***"})
 
 
 async def run(

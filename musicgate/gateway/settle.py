@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate import jobs, planning
-from musicgate.assets import NotAudioError
 from musicgate.engine import no_stray_cancellation
-from musicgate.errors import ProviderError
+from musicgate.errors import NotAudioError, ProviderError
 from musicgate.gateway import commit
 from musicgate.model import (
     Asset,

@@ -65,6 +65,7 @@ class FailureRule:
         try_next: the next candidate may be asked.
         cost: whether the failed call may have cost money.
         attribution: whose error it was.
+        code: error code of our answer.
     """
 
     http_status: int
@@ -72,6 +73,7 @@ class FailureRule:
     try_next: bool = False
     cost: Cost = Cost.NO
     attribution: Attribution = Attribution.UPSTREAM
+    code: str = "upstream_error"
 
 
 RULES: Mapping[FailureClass, FailureRule] = MappingProxyType(
@@ -94,7 +96,7 @@ RULES: Mapping[FailureClass, FailureRule] = MappingProxyType(
         FailureClass.UNKNOWN_OUTCOME: FailureRule(http_status=502, cost=Cost.YES),
         FailureClass.EXPIRED: FailureRule(http_status=504, cost=Cost.YES),
         FailureClass.CANCELLED: FailureRule(http_status=409, cost=Cost.PERHAPS, attribution=Attribution.USER),
-        FailureClass.GATEWAY: FailureRule(http_status=500, cost=Cost.PERHAPS),
+        FailureClass.GATEWAY: FailureRule(http_status=500, cost=Cost.PERHAPS, code="gateway_error"),
     }
 )
 

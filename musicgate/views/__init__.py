@@ -1,40 +1,52 @@
-"""Every JSON that the outside sees: job, error, plan, catalogue, links.
+"""Every JSON that the outside sees: job, event, error, plan, catalogue, webhook, health, links.
 
 It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`.
 """
 
-from musicgate.views.catalogue import (
-    render_offer,
-    render_provider,
-)
-from musicgate.views.job import (
-    render_body,
-    render_created,
+from musicgate.views.catalogue import render_models, render_offer, render_provider, render_providers
+from musicgate.views.cursor import decode_cursor
+from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, render_refusal
+from musicgate.views.event import render_event
+from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
+from musicgate.views.job import render_created, render_failure, render_job, render_job_list
+from musicgate.views.native import render_callback_received, render_native_body
+from musicgate.views.plan import render_plan
+from musicgate.views.scalars import time_text
+from musicgate.views.signed_links import audio_links, is_signed
+from musicgate.views.webhook import (
     render_delivery,
-    render_failure,
-    render_job,
+    render_delivery_log,
     render_message,
-    time_text,
-)
-from musicgate.views.links import (
-    audio_links,
-    is_signed,
-)
-from musicgate.views.plan import (
-    render_plan,
+    render_webhook_test,
 )
 
 __all__ = [
+    "ErrorAnswer",
+    "Readiness",
     "audio_links",
+    "decode_cursor",
     "is_signed",
-    "render_body",
+    "render_callback_received",
     "render_created",
     "render_delivery",
+    "render_delivery_log",
+    "render_envelope",
+    "render_error",
+    "render_event",
     "render_failure",
     "render_job",
+    "render_job_list",
+    "render_live",
     "render_message",
+    "render_models",
+    "render_native_body",
+    "render_not_ready",
     "render_offer",
     "render_plan",
     "render_provider",
+    "render_providers",
+    "render_ready",
+    "render_refusal",
+    "render_webhook_test",
     "time_text",
 ]

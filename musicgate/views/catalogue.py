@@ -1,24 +1,59 @@
-"""What is offered, as callers are shown it: providers, their health, their offers and rate cards; no HTTP and no routing."""
+"""The catalogue: models with their offers, providers with their health; no routing."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.views.job import decimal_text, time_text
+from musicgate.views.scalars import time_text
+from musicgate.views.usage import render_rate_card
 
 if TYPE_CHECKING:
-    from musicgate.model import HealthReport, Offer, Provider
+    from collections.abc import Iterable
+
+    from musicgate.model import HealthReport, Offer, Provider, ProviderStatus
+
+
+def render_models(providers: Iterable[tuple[Provider, bool]]) -> dict[str, object]:
+    """List every public model with the providers that offer it, as ``/v1/music/models`` does.
+
+    Args:
+        providers: each with whether an API key is configured.
+    """
+    by_model: dict[str, list[tuple[Provider, Offer, bool]]] = {}
+    for provider, has_key in providers:
+        for offer in provider.offers:
+            by_model.setdefault(offer.model, []).append((provider, offer, has_key))
+    data = [
+        {
+            "id": model,
+            "object": "model",
+            "aliases": sorted({alias for _, offer, _ in offers for alias in offer.aliases}),
+            "offers": [render_offer(provider, offer, has_key=has_key) for provider, offer, has_key in offers],
+        }
+        for model, offers in sorted(by_model.items())
+    ]
+    return {"object": "list", "data": data}
+
+
+def render_providers(providers: Iterable[ProviderStatus]) -> dict[str, object]:
+    """List providers by priority, as ``/v1/music/providers`` does."""
+    ordered = sorted(providers, key=lambda status: (status.provider.priority, status.provider.plugin))
+    data = [
+        render_provider(status.provider, has_key=status.has_key, health=status.health, waiting=status.waiting)
+        for status in ordered
+    ]
+    return {"object": "list", "data": data}
 
 
 def render_provider(
     provider: Provider, *, has_key: bool, health: HealthReport | None = None, waiting: int = 0
 ) -> dict[str, object]:
-    """A provider as ``/v1/music/providers`` lists it.
+    """Render one provider of the list.
 
     Args:
-        has_key: whether it can be asked.
-        health: how it is; None where nobody has asked it.
-        waiting: how many create calls wait for their turn.
+        has_key: whether an API key is configured.
+        health: None outside a running gateway; then ``waiting`` is left out as well.
+        waiting: number of create calls in the provider's queue.
     """
     window = provider.create_window
     answer: dict[str, object] = {
@@ -46,7 +81,7 @@ def render_provider(
 
 
 def render_health(health: HealthReport) -> dict[str, object]:
-    """How a provider is: its circuit breaker, and the create calls of the last minute."""
+    """Render the circuit breaker of a provider and its create calls of the last minute."""
     return {
         "state": health.state.value,
         "error_rate": round(health.error_rate, 3),
@@ -56,7 +91,7 @@ def render_health(health: HealthReport) -> dict[str, object]:
 
 
 def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str, object]:
-    """An offer as ``/v1/music/models`` lists it under its model."""
+    """Render an offer as ``/v1/music/models`` lists it under its model."""
     limits = offer.limits
     return {
         "provider": provider.name,
@@ -76,18 +111,3 @@ def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str
         },
         "pricing": render_rate_card(offer),
     }
-
-
-def render_rate_card(offer: Offer) -> list[dict[str, object]] | None:
-    """The price rules of an offer; None when its price is not known."""
-    if not offer.prices:
-        return None
-    return [
-        {
-            "meter": rule.meter.value,
-            "unit_size": float(rule.unit_size),
-            "price_per_unit": decimal_text(rule.price_usd),
-            "currency": "USD",
-        }
-        for rule in offer.prices
-    ]

@@ -1,45 +1,36 @@
-"""What callers are shown: jobs, failures, usage and native requests in the documented shapes; no HTTP and no store.
+"""A job as GET, POST, the list and webhooks show it: the only module that names the keys of a job.
 
-Source of the shapes: docs.ai-stats.phaseo.app, "Music Generation (Beta)" and "Music Status (Beta)", February 2026. What musicgate adds
-stands beside the documented keys and never in their place.
+**Source** of the shapes: docs.ai-stats.phaseo.app, "Music Generation (Beta)" and "Music Status (Beta)",
+February 2026. What musicgate adds comes beside the documented keys and never replaces one.
 """
 
 from __future__ import annotations
 
-import json
-from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from musicgate.model import AttemptOutcome, JobState
-from musicgate.planning import NANOS_PER_CENT, NANOS_PER_USD
-from musicgate.text import MAX_KEPT_CHARS, MAX_KEPT_VALUES, cut_json
+from musicgate.views.cursor import encode_cursor
+from musicgate.views.scalars import time_text
+from musicgate.views.usage import render_usage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Callable, Sequence
 
-    from musicgate.model import (
-        Attempt,
-        Delivery,
-        Failure,
-        Job,
-        JsonObject,
-        OptionWarning,
-        Track,
-        Usage,
-    )
-    from musicgate.plugin import HttpRequest
+    from musicgate.model import Attempt, Failure, Job, JsonObject, OptionWarning, Track
     from musicgate.text import Masker
 
+    AudioUrl = Callable[[Job, Track], str | None]
 
-def render_job(
-    job: Job, audio_url: Callable[[Job, Track], str | None], masker: Masker | None = None
-) -> dict[str, object]:
-    """A job as GET and POST answer it.
+#: Keys that repeat what the vendor returned as it is: ids, links, titles. Only these can hold a secret.
+_FROM_VENDOR: Final = ("nativeResponseId", "native_status", "output", "attempts")
+
+
+def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> dict[str, object]:
+    """Render a job.
 
     Args:
-        audio_url: where a caller gets a track's audio that we keep; asked only for tracks with an asset.
-        masker: takes whole secrets out of what the vendor said and we use as it is: ids, links, titles.
+        audio_url: makes the link to a track's audio that we keep; called only for tracks with an asset.
+        masker: masks whole secrets in what the vendor returned.
     """
     attempt = job.attempt
     answer: dict[str, object] = {
@@ -77,22 +68,47 @@ def render_job(
     if job.request.debug.return_upstream_response and job.native_response is not None:
         answer["upstream_response"] = job.native_response
     if masker is not None:
-        said = ("nativeResponseId", "native_status", "output", "attempts")
-        answer.update({key: masker.json(answer[key]) for key in said if key in answer})
+        answer.update({key: masker.json(answer[key]) for key in _FROM_VENDOR if key in answer})
     return answer
 
 
 def render_created(
-    job: Job, audio_url: Callable[[Job, Track], str | None], masker: Masker | None = None
+    job: Job,
+    audio_url: AudioUrl,
+    masker: Masker | None = None,
+    *,
+    generation_ms: int | None = None,
+    with_routing: bool = False,
 ) -> dict[str, object]:
-    """A job as the create call answers it: with the documented ``usage`` although nothing is settled yet."""
+    """Render a job as the create call answers it: with ``usage``, as documented, before it is settled.
+
+    Args:
+        generation_ms: how long the create call took; None leaves ``meta`` out.
+        with_routing: add to ``meta`` which providers were considered, and why the others were not.
+    """
     answer = render_job(job, audio_url, masker)
     answer.setdefault("usage", {"requests": 1})
+    if generation_ms is not None:
+        meta: dict[str, object] = {"generation_ms": generation_ms}
+        if with_routing and job.routing is not None:
+            meta["routing"] = job.routing
+        answer["meta"] = meta
     return answer
 
 
+def render_job_list(
+    page: Sequence[Job], audio_url: AudioUrl, masker_of: Callable[[Job], Masker | None], *, has_more: bool
+) -> dict[str, object]:
+    """Render one page of an account's jobs."""
+    return {
+        "object": "list",
+        "data": [render_job(job, audio_url, masker_of(job)) for job in page],
+        "next_cursor": encode_cursor(page[-1]) if has_more else None,
+    }
+
+
 def render_failure(failure: Failure) -> dict[str, object]:
-    """Why a job failed."""
+    """Render why a job failed."""
     answer: dict[str, object] = {
         "reason": failure.reason.value,
         "message": failure.message,
@@ -106,7 +122,7 @@ def render_failure(failure: Failure) -> dict[str, object]:
 
 
 def render_warning(warning: OptionWarning) -> dict[str, object]:
-    """An option that was not followed to the letter."""
+    """Render an option that was not applied as given."""
     return {
         "code": warning.code.value,
         "path": list(warning.path),
@@ -115,98 +131,18 @@ def render_warning(warning: OptionWarning) -> dict[str, object]:
     }
 
 
-def render_usage(usage: Usage) -> dict[str, object]:
-    """Meters, and the price where it is known. Seconds are left out when they are not known."""
-    answer: dict[str, object] = {"requests": usage.requests, "output_audio_count": usage.output_audio_count}
-    if usage.output_audio_seconds:
-        answer["output_audio_seconds"] = usage.output_audio_seconds
-    total_nanos = usage.total_usd_nanos
-    if usage.lines is not None and total_nanos is not None:
-        answer["pricing_breakdown"] = {
-            "total_nanos": total_nanos,
-            "total_usd_str": usd_text(total_nanos),
-            "total_cents": total_nanos // NANOS_PER_CENT,
-            "currency": "USD",
-            "lines": [
-                {
-                    "meter": line.meter.value,
-                    "quantity": float(line.quantity),
-                    "unit_size": float(line.unit_size),
-                    "price_per_unit": decimal_text(line.price_per_unit_usd),
-                    "line_nanos": line.price_usd_nanos,
-                }
-                for line in usage.lines
-            ],
-        }
-    return answer
-
-
-def render_message(kind: str, at: datetime, data: Mapping[str, object]) -> dict[str, object]:
-    """What a webhook says: what happened, when, to what. Source: Standard Webhooks 1.0.0, "Payload structure"."""
-    return {"type": kind, "timestamp": time_text(at), "data": data}
-
-
-def render_delivery(delivery: Delivery) -> dict[str, object]:
-    """A message to a webhook, with what became of it, as the delivery log lists it."""
-    return {
-        "id": delivery.id,
-        "object": "webhook_delivery",
-        "music_id": delivery.job_id,
-        "type": delivery.type,
-        "url": delivery.url,
-        "status": delivery.status.value,
-        "created_at": time_text(delivery.created_at),
-        "next_attempt_at": time_text(delivery.next_try_at),
-        "attempts": delivery.attempts,
-        "tries": [
-            {
-                "at": time_text(tried.at),
-                "status_code": tried.http_status,
-                "duration_ms": round(tried.duration_s * 1000),
-                "error": tried.error,
-            }
-            for tried in delivery.tries
-        ],
-    }
-
-
-def render_request(request: HttpRequest, mask: Mapping[str, str]) -> dict[str, object]:
-    """A native request for a plan: no key is in it, secrets named in ``mask`` are replaced."""
-    return {
-        "method": request.method,
-        "url": _masked(request.url, mask),
-        "headers": dict(request.headers),
-        "body": render_body(request, mask),
-    }
-
-
-def render_body(request: HttpRequest, mask: Mapping[str, str]) -> object:
-    """The body that was really sent, as an object where it is JSON; texts in ``mask`` (callback tokens) are replaced."""
-    text = _masked(request.body.decode("utf-8", "replace"), mask)
-    try:
-        value: object = json.loads(text)
-    except ValueError:
-        value = {"text": text}
-    return cut_json(value, max_values=MAX_KEPT_VALUES, max_chars=MAX_KEPT_CHARS)
-
-
-def usd_text(nanos: int) -> str:
-    """Billionths of a dollar as exact text: ``"0.06"``."""
-    return decimal_text(Decimal(nanos) / NANOS_PER_USD)
-
-
-def audio_link(job: Job, track: Track, audio_url: Callable[[Job, Track], str | None]) -> str | None:
-    """Where a caller gets a track's final audio: ours where we keep it, else the vendor's link."""
+def _audio_link(job: Job, track: Track, audio_url: AudioUrl) -> str | None:
+    """Ours where we keep the audio and can serve it, else the vendor's."""
     kept = audio_url(job, track) if track.asset is not None else None
     return kept or track.audio_url
 
 
-def _track(job: Job, track: Track, audio_url: Callable[[Job, Track], str | None]) -> JsonObject:
+def _track(job: Job, track: Track, audio_url: AudioUrl) -> JsonObject:
     asset = track.asset
     item: dict[str, object] = {
         "index": track.index,
         "id": track.native_id,
-        "audio_url": audio_link(job, track, audio_url),
+        "audio_url": _audio_link(job, track, audio_url),
         "stream_audio_url": track.stream_audio_url,
         "image_url": track.image_url,
         "title": track.title,
@@ -244,20 +180,3 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         item["message"] = attempt.failure.message
         item["native_code"] = attempt.failure.native_code
     return item
-
-
-def time_text(moment: datetime | None) -> str | None:
-    """A moment as callers see it: ISO 8601 in UTC, milliseconds."""
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def decimal_text(number: Decimal) -> str:
-    """A number as exact text without an exponent or idle zeros."""
-    return f"{number.normalize():f}"
-
-
-def _masked(text: str, mask: Mapping[str, str]) -> str:
-    for secret, shown in mask.items():
-        if secret:
-            text = text.replace(secret, shown)
-    return text

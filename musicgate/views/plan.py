@@ -1,4 +1,4 @@
-"""The dry run as callers see it: candidates in order with native request, warnings and price, and why the others are left out."""
+"""The dry run: candidates in order with native request, warnings and price, and who is excluded."""
 
 from __future__ import annotations
 
@@ -8,29 +8,38 @@ from typing import TYPE_CHECKING
 from musicgate.model import BreakerState, Meter, Usage
 from musicgate.planning import price_lines
 from musicgate.views.catalogue import render_health
-from musicgate.views.job import render_request, render_usage, render_warning
+from musicgate.views.job import render_warning
+from musicgate.views.native import render_native_request
+from musicgate.views.usage import render_usage
 
 if TYPE_CHECKING:
     from musicgate.model import MusicRequest
     from musicgate.planning import Candidate, Plan
 
 
-def render_plan(request: MusicRequest, prepared: Plan) -> dict[str, object]:
-    """A plan in the shape of the published schema ``plan``."""
-    own = [render_warning(warning) for warning in prepared.warnings]
-    return {
+def render_plan(request: MusicRequest, plan: Plan, request_id: str | None = None) -> dict[str, object]:
+    """Render a plan in the shape of the published schema ``plan``.
+
+    Args:
+        request_id: id of the HTTP request; None leaves ``requestId`` out.
+    """
+    warnings = [render_warning(warning) for warning in plan.warnings]
+    answer: dict[str, object] = {
         "object": "plan",
-        "model": prepared.model,
-        "candidates": [_candidate(request, candidate, own) for candidate in prepared.candidates],
+        "model": plan.model,
+        "candidates": [_candidate(request, candidate, warnings) for candidate in plan.candidates],
         "excluded": [
             {"provider_plugin": item.plugin, "reason": item.reason, "message": item.message}
-            for item in prepared.excluded
+            for item in plan.excluded
         ],
     }
+    if request_id is not None:
+        answer["requestId"] = request_id
+    return answer
 
 
 def _candidate(
-    request: MusicRequest, candidate: Candidate, own: list[dict[str, object]]
+    request: MusicRequest, candidate: Candidate, request_warnings: list[dict[str, object]]
 ) -> dict[str, object]:
     installed, translation = candidate.installed, candidate.translation
     item = {
@@ -38,8 +47,8 @@ def _candidate(
         "provider_plugin": installed.name,
         "native_model": translation.native_model,
         "configured": installed.key is not None,
-        "upstream_request": render_request(translation.request, {}),
-        "warnings": own + [render_warning(warning) for warning in translation.warnings],
+        "upstream_request": render_native_request(translation.request),
+        "warnings": request_warnings + [render_warning(warning) for warning in translation.warnings],
         "price": _expected_price(request, candidate),
     }
     if candidate.health.state is not BreakerState.CLOSED:
@@ -48,7 +57,7 @@ def _candidate(
 
 
 def _expected_price(request: MusicRequest, candidate: Candidate) -> object:
-    """What it will cost if all goes well; None where the rate card is unknown or counts seconds that nobody asked for."""
+    """The price on success; None if the rate card is unknown, or counts seconds that were not given."""
     offer = candidate.offer
     seconds = Decimal((request.duration_s or 0) * offer.tracks)
     if not offer.prices or (

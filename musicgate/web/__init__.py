@@ -1,10 +1,11 @@
 """The HTTP server: an aiohttp application around `musicgate.gateway.Gateway`.
 
-It knows routes, keys, headers and connections, and must not know music, money, plugins or SQL. Start with `app`, then `music`.
+It knows routes, keys, headers and connections, and must not know music, money, plugins or SQL. Start with
+`app`, then `music`.
 """
 
 from musicgate.web.app import make_app
-from musicgate.web.descriptors import raise_limit
+from musicgate.web.open_files import raise_open_file_limit
 from musicgate.web.serve import serve
 
-__all__ = ["make_app", "raise_limit", "serve"]
+__all__ = ["make_app", "raise_open_file_limit", "serve"]

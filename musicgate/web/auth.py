@@ -1,4 +1,4 @@
-"""Who is calling: bearer keys to accounts, compared in constant time; without accounts, this machine's own callers only."""
+"""Authentication: bearer keys of accounts. Without accounts, only this machine may call."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from musicgate.errors import ConfigError, UnauthorisedError
 from musicgate.gateway import LOCAL_ACCOUNT
 from musicgate.settings import Account
-from musicgate.web.authority import is_loopback, read_host, read_origin
-from musicgate.web.middleware import HELD
+from musicgate.web.host_header import is_loopback, read_host, read_origin
+from musicgate.web.middleware import HELD_CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,13 +25,13 @@ _MAX_KEY_CHARS = 512
 
 
 class Accounts:
-    """The configured accounts, ready to be compared with a key."""
+    """The configured accounts, by their keys."""
 
     def __init__(self, accounts: Sequence[Account], requests: Capacity) -> None:
-        """Read hashes once.
+        """Read the hashes of the keys.
 
         Args:
-            requests: counts what each account has in progress.
+            requests: counts the requests that each account has in progress.
 
         Raises:
             ConfigError: a hash cannot be read.
@@ -42,32 +42,32 @@ class Accounts:
 
     @property
     def is_open(self) -> bool:
-        """True if no account is configured: everybody who reaches the server may use it."""
+        """True if no account is configured, so that requests need no key."""
         return not self._entries
 
     def identify(self, request: web.Request) -> Account:
-        """The account of a request, which counts as in progress from here to its answer.
+        """Return the account of a request, and count the request as in progress until it is answered.
 
         Raises:
-            UnauthorisedError: with the contract's reason token.
+            UnauthorisedError: the key is missing, malformed, unknown or expired; ``reason`` says which.
             LimitReachedError: the account has too many requests in progress.
         """
-        account = self._identified(request)
+        account = self._authenticate(request)
         self.count(request, account.name)
         return account
 
     def count(self, request: web.Request, name: str) -> None:
-        """Count a request as in progress, for an account or for whatever else has a name.
+        """Count a request as in progress under a name: an account's, or another one.
 
         Raises:
-            LimitReachedError: there are too many of that name.
+            LimitReachedError: too many requests of that name are in progress.
         """
-        self._requests.enter(name)
-        request.setdefault(HELD, []).append((self._requests, name))
+        self._requests.acquire(name)
+        request.setdefault(HELD_CAPACITY, []).append((self._requests, name))
 
-    def _identified(self, request: web.Request) -> Account:
+    def _authenticate(self, request: web.Request) -> Account:
         if self.is_open:
-            _refuse_strangers(request)
+            _refuse_foreign_pages(request)
             return self._local
         headers = request.headers.getall("Authorization", [])
         header = headers[0] if len(headers) == 1 else ""
@@ -80,7 +80,7 @@ class Accounts:
             raise UnauthorisedError("invalid_key_format", "the key has blanks in it or is too long")
         digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
         found: tuple[datetime | None, Account] | None = None
-        for known, expires_at, account in self._entries:  # all of them, so that the time says nothing
+        for known, expires_at, account in self._entries:  # all of them, so that the time reveals nothing
             if hmac.compare_digest(known, digest):
                 found = (expires_at, account)
         if found is None:
@@ -91,11 +91,12 @@ class Accounts:
         return account
 
 
-def _refuse_strangers(request: web.Request) -> None:
-    """Without keys, a page in the user's browser must not be able to spend money here.
+def _refuse_foreign_pages(request: web.Request) -> None:
+    """Refuse requests of web pages: without keys, a page in a browser must not spend money here.
 
-    A foreign ``Origin`` is a page that sends requests behind the user's back; a foreign ``Host`` is one that made its own name point here.
-    Neither header is guessed at: what is not exactly a loopback host is foreign.
+    A foreign ``Origin`` is a page that sends requests behind the user's back; a foreign ``Host`` is one whose
+    own name resolves to this machine (DNS rebinding). Neither header is guessed at: what is not exactly
+    loopback is foreign.
     """
     hosts = [read_host(host) for host in request.headers.getall("Host", [""])]
     origins = [read_origin(origin) for origin in request.headers.getall("Origin", [])]

@@ -1,4 +1,4 @@
-"""A request's body: read when its key has been checked, within bounds of time and bytes, and parsed strictly; it knows no field of it."""
+"""Request bodies: received within limits of time and size, decoded, and parsed strictly."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from aiohttp import web
 from musicgate import text
 from musicgate.aio import offload
 from musicgate.errors import RequestError
-from musicgate.web.unpack import (
+from musicgate.web.content_coding import (
     CODINGS,
+    BodyDecoder,
+    DecodeError,
     TooLargeError,
     UnknownCodingError,
-    Unpacker,
-    UnpackError,
-    coding_of,
+    read_content_encoding,
 )
 
 if TYPE_CHECKING:
@@ -26,76 +26,76 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: Seconds that a body may take.
+#: Seconds within which a body must arrive.
 BODY_TIMEOUT_S = web.AppKey("body_timeout_s", float)
-#: Set on a request whose client waits for ``100 Continue`` before it sends the body.
+#: True on a request whose client waits for ``100 Continue`` before it sends the body.
 AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)
-#: A longer whole number stands for nothing in music; Python itself refuses to read those of more than 4300 digits.
+#: No field needs a longer integer, and Python itself refuses those of more than 4300 digits.
 _MAX_DIGITS = 300
 _SHOWN_DIGITS = 12
-#: Bytes of the body that was read.
+#: Size of the body that was read.
 _SIZE_BYTES = web.RequestKey("body_size_bytes", int)
-#: Packed bytes that are unpacked at a time: they may become a thousand times as many, which takes up to 10 ms. Then the loop gets its turn.
-_PART_BYTES = 4096
-#: Levels of lists and objects; no request has more than ten, and what walks over a body may recurse.
+#: Encoded bytes that are decoded before other tasks run; expanded a thousandfold, they take up to 10 ms.
+_STEP_BYTES = 4096
+#: Levels of lists and objects. No request has more than ten, and code that walks over a body may recurse.
 MAX_DEPTH = 64
 
 
 async def read_body(request: web.Request, limit_bytes: int | None = None) -> bytes:
-    """The body, unpacked.
+    """Read and decode the body.
 
     Args:
-        limit_bytes: for the body as it is sent and for what comes out of it; None = ``server.max_body_bytes``.
+        limit_bytes: for the body as sent and as decoded; None = ``server.max_body_bytes``.
 
     Raises:
         RequestError: 400, 408 or 413.
-        HTTPUnsupportedMediaType: its content coding is not known here.
+        HTTPUnsupportedMediaType: its content coding is not supported.
     """
     limit = request.client_max_size if limit_bytes is None else limit_bytes
     try:
-        coding = coding_of(",".join(request.headers.getall("Content-Encoding", [])))
+        coding = read_content_encoding(",".join(request.headers.getall("Content-Encoding", [])))
     except UnknownCodingError as exc:
         raise web.HTTPUnsupportedMediaType(
             headers={"Accept-Encoding": CODINGS}, reason=f"Content-Encoding must be one of {CODINGS}"
         ) from exc
     if (request.content_length or 0) > limit:
         raise _too_large(limit_bytes)
-    unpacker = Unpacker(coding, limit)
+    decoder = BodyDecoder(coding, limit)
     await _continue(request)
     try:
         if coding or not request.content.is_eof():
             async with asyncio.timeout(request.app[BODY_TIMEOUT_S]):
-                await _receive(request, unpacker, limit, _PART_BYTES if coding else limit + 1)
-        else:  # it came with the headers, as nearly all do
-            unpacker.feed(request.content.read_nowait())
-        return unpacker.end()
+                await _receive(request, decoder, limit, _STEP_BYTES if coding else limit + 1)
+        else:  # it arrived with the headers, as nearly all do
+            decoder.feed(request.content.read_nowait())
+        return decoder.end()
     except TimeoutError as exc:
         message = "the body did not arrive in time (server.body_timeout_s)"
-        raise RequestError("validation_error", message, reason="body_timeout", status=408) from exc
+        raise RequestError("validation_error", message, reason="body_timeout", http_status=408) from exc
     except (web.RequestPayloadError, OSError) as exc:
         message = "the body is cut or its transfer coding is broken"
         raise RequestError("validation_error", message, reason="broken_body") from exc
-    except UnpackError as exc:
+    except DecodeError as exc:
         message = "the body is not what its Content-Encoding says"
         raise RequestError("validation_error", message, reason="broken_content_encoding") from exc
     except TooLargeError as exc:
         raise _too_large(limit_bytes) from exc
 
 
-async def _receive(request: web.Request, unpacker: Unpacker, limit: int, step_bytes: int) -> None:
+async def _receive(request: web.Request, decoder: BodyDecoder, limit: int, step_bytes: int) -> None:
     received = 0
     while piece := await request.content.readany():
         received += len(piece)
         if received > limit:
             raise TooLargeError
         for start in range(0, len(piece), step_bytes):
-            unpacker.feed(piece[start : start + step_bytes])
+            decoder.feed(piece[start : start + step_bytes])
             if start:
                 await asyncio.sleep(0)
 
 
 async def _continue(request: web.Request) -> None:
-    """Ask for the body of a client that waits to be asked (RFC 9110 10.1.1)."""
+    """Send ``100 Continue`` if the client waits for it (RFC 9110 10.1.1)."""
     if request.get(AWAITS_CONTINUE) and not request.content.is_eof():
         request[AWAITS_CONTINUE] = False
         if request.transport is not None:
@@ -108,24 +108,24 @@ def _too_large(limit_bytes: int | None) -> RequestError:
 
 
 async def read_json(request: web.Request) -> object:
-    """The body as JSON.
+    """Read the body as JSON.
 
     Raises:
         RequestError: ``invalid_json``, or what `read_body` raises.
-        HTTPUnsupportedMediaType: its content coding is not known here.
+        HTTPUnsupportedMediaType: its content coding is not supported.
     """
     raw = await read_body(request)
     request[_SIZE_BYTES] = len(raw)
-    return await apart_for(request, lambda: parse_json(raw))
+    return await offload_if_large(request, lambda: parse_json(raw))
 
 
-async def apart_for(request: web.Request, work: Callable[[], _T]) -> _T:
-    """Do some work about the body of a request: on a thread where the body is so large that it would hold up everybody else."""
+async def offload_if_large(request: web.Request, work: Callable[[], _T]) -> _T:
+    """Run work on the body, on a thread if the body is so large that it would block the event loop."""
     return await offload(work, is_large=request.get(_SIZE_BYTES, 0) > text.LARGE_BODY_BYTES)
 
 
 def parse_json(raw: bytes) -> object:
-    """JSON of bounded size, without what only Python reads.
+    """Parse JSON of bounded size, without the extensions that only Python reads.
 
     Raises:
         RequestError: ``invalid_json``, or ``validation_error`` for too many values.
@@ -144,7 +144,7 @@ def parse_json(raw: bytes) -> object:
 
 
 def _check_depth(value: object) -> None:
-    """Level by level, since a recursion is what too deep a value breaks."""
+    """Walk level by level: a recursion would overflow on the values that are refused here."""
     level = [value]
     for _ in range(MAX_DEPTH):
         level = [child for parent in level for child in _children(parent)]
@@ -174,7 +174,7 @@ def _refuse_constant(name: str) -> None:
 
 
 def _read_float(text: str) -> float:
-    """A number with a fraction or an exponent; one that is too large (1e999) would become Infinity, which no vendor can be told."""
+    """Refuse a number that would become Infinity (1e999), which JSON cannot express to a vendor."""
     number = float(text)
     if math.isinf(number):
         message = f"the number {text[:_SHOWN_DIGITS]} is too large"

@@ -1,4 +1,4 @@
-"""How much may be held open at a time, in all and by one account; it counts, and knows neither requests nor sockets."""
+"""Limits of what may be in progress at a time, in all and per account."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from musicgate.errors import LimitReachedError, RequestError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Nobody knows when something is closed; after this many seconds another try makes sense.
+#: ``Retry-After`` of a refusal; when something will end is not known.
 RETRY_S = 10
 
 
 class Capacity:
-    """A count of things that are held open, with a limit for one account and for all.
+    """A counter with a limit per account and one for all accounts together.
 
     Args:
-        name: what is counted, as the ``reason`` of a refusal.
-        total: limit for all accounts together; None = none.
+        name: what is counted; the ``reason`` of a refusal.
+        total: limit for all accounts together; None = unlimited.
     """
 
     def __init__(self, name: str, *, per_account: int, total: int | None = None) -> None:
@@ -30,26 +30,28 @@ class Capacity:
         self._held: dict[str, int] = {}
         self.count = 0
 
-    def enter(self, account: str) -> None:
-        """Count one more; `leave` must follow.
+    def acquire(self, account: str) -> None:
+        """Count one more; `release` must follow.
 
         Raises:
-            LimitReachedError: 429, the account has as many as it may have.
-            RequestError: 503, all accounts together have.
+            LimitReachedError: 429, the account is at its limit.
+            RequestError: 503, all accounts together are.
         """
         held = self._held.get(account, 0)
-        words = self._name.replace("_", " ")
+        counted = self._name.replace("_", " ")
         if held >= self._per_account:
-            message = f"this account has {held} {words} at a time, which is its limit"
+            message = f"this account has {held} {counted} at a time, which is its limit"
             reset_at = datetime.now(UTC) + timedelta(seconds=RETRY_S)
             raise LimitReachedError(self._name, message, reset_at=reset_at, retry_after_s=RETRY_S)
         if self._total is not None and self.count >= self._total:
-            message = f"the server has as many {words} as it takes"
-            raise RequestError("gateway_error", message, reason=self._name, status=503, retry_after_s=RETRY_S)
+            message = f"the server has as many {counted} as it takes"
+            raise RequestError(
+                "gateway_error", message, reason=self._name, http_status=503, retry_after_s=RETRY_S
+            )
         self._held[account] = held + 1
         self.count += 1
 
-    def leave(self, account: str) -> None:
+    def release(self, account: str) -> None:
         """Count one less."""
         self.count -= 1
         held = self._held[account] - 1
@@ -60,9 +62,9 @@ class Capacity:
 
     @contextmanager
     def hold(self, account: str) -> Iterator[None]:
-        """Count one more while the block runs; raises as `enter` does."""
-        self.enter(account)
+        """Count one more while the block runs; raises as `acquire` does."""
+        self.acquire(account)
         try:
             yield
         finally:
-            self.leave(account)
+            self.release(account)

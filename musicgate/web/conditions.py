@@ -1,6 +1,6 @@
-"""Conditional requests and ranges as RFC 9110 has them (sections 8.8, 13 and 14); pure, it knows neither requests nor files.
+"""Conditional requests and ranges as in RFC 9110 (8.8, 13 and 14), without aiohttp or files.
 
-What a server may choose: several ranges at once are answered with the whole (14.2), since no player asks for them.
+A request for several ranges is answered with the whole file, which 14.2 allows: no player sends one.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _SAFE: Final = frozenset({"GET", "HEAD"})
 
 @attrs.frozen(kw_only=True)
 class Conditions:
-    """The conditional headers of a request; None = not there.
+    """The conditional headers of a request; None = absent.
 
     Attributes:
-        if_match, if_none_match, if_range: the field values, lines of one field joined with commas.
+        if_match, if_none_match, if_range: the field values; lines of one field are joined with commas.
     """
 
     if_match: str | None = None
@@ -34,7 +34,7 @@ class Conditions:
     if_range: str | None = None
 
     def status(self, method: str, etag: str, modified_at: datetime | None = None) -> int | None:
-        """What they make of the answer: 304, 412, or None for the answer itself.
+        """Evaluate the conditions: 304, 412, or None for the full answer.
 
         **Source**: RFC 9110 13.2.2, in its order.
         """
@@ -54,9 +54,9 @@ class Conditions:
         return 304 if method in _SAFE else 412
 
     def range_counts(self, etag: str, last_modified: str, modified_at: datetime, now: datetime) -> bool:
-        """False if the range is of another version, so that the whole has to be sent (13.1.5).
+        """Return False if ``If-Range`` names another version, so that the whole file is sent (13.1.5).
 
-        A date is as good as an entity tag only when the file was not changed in the second before it was seen (8.8.2.2).
+        A date is a strong validator only if the file was not changed shortly before (8.8.2.2).
         """
         if self.if_range is None:
             return True
@@ -66,9 +66,9 @@ class Conditions:
 
 
 def matches(field: str, etag: str, *, is_weak_enough: bool) -> bool:
-    """True if one of the entity tags of a field is the one that there is; ``*`` is any (8.8.3.2).
+    """Return True if the field contains the entity tag, or is ``*`` (8.8.3.2).
 
-    A field that cannot be read matches nothing.
+    A malformed field matches nothing.
     """
     if field.strip() == "*":
         return True
@@ -89,24 +89,24 @@ def _is_same(one: str, other: str, *, is_weak_enough: bool) -> bool:
 
 
 class RangeError(ValueError):
-    """None of the ranges has a byte in it."""
+    """None of the ranges overlaps the file."""
 
 
 def read_range(field: str, size_bytes: int) -> tuple[int, int] | None:
-    """First and last byte that a ``Range`` field asks for; None where the whole is to be sent.
+    """Return first and last byte of a ``Range`` field; None if the whole file is to be sent.
 
     Raises:
-        RangeError: nothing of it is there.
+        RangeError: no range overlaps the file.
     """
     found = _RANGES.fullmatch(field.strip())
     if found is None:
-        return None  # another unit, which is passed over (14.2)
-    words = [word.strip(" \t") for word in found[1].split(",")]
-    ranges = [_RANGE.fullmatch(word) for word in words if word]
+        return None  # another unit, which is ignored (14.2)
+    parts = [part.strip(" \t") for part in found[1].split(",")]
+    ranges = [_RANGE.fullmatch(part) for part in parts if part]
     wanted = []
     for part in ranges:
         if part is None or not (part[1] or part[2]):
-            return None  # not the grammar of ranges
+            return None  # malformed
         first, last = _bound(part[1]), _bound(part[2])
         if part[1] and part[2] and last < first:
             return None
@@ -128,5 +128,5 @@ def _bound(digits: str) -> int:
 
 
 def _is_after(modified_at: datetime | None, moment: datetime | None) -> bool:
-    """True if it was changed after a moment, in whole seconds as ``Last-Modified`` tells it; False where one of the two is not known."""
+    """Compare in whole seconds, like ``Last-Modified``; False if one of the two is unknown."""
     return modified_at is not None and moment is not None and modified_at.replace(microsecond=0) > moment

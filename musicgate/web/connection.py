@@ -1,8 +1,9 @@
-"""One client's connection: how long it may do nothing, and the one envelope also for what is no HTTP; it knows no route.
+"""One client's connection: its idle times, and the error envelope also for what is not HTTP.
 
-aiohttp parses and dispatches. It answers what it cannot parse with plain text, logs the offending line (which may be an ``Authorization``
-header), and never gives up on headers that do not come. Here the answer is the envelope, nothing of the line is logged or shown, and the
-`musicgate.web.listener` closes whatever has been quiet for too long: it reads ``idle_since`` and ``begun_at``.
+aiohttp parses and dispatches. By itself it answers what it cannot parse with plain text, logs the offending
+line (which may be an ``Authorization`` header), and waits for ever for headers that do not arrive. Here the
+answer is the envelope, nothing of the line is logged or shown, and `musicgate.web.listener` closes connections
+that are idle for too long: it reads ``idle_since`` and ``begun_at``.
 """
 
 from __future__ import annotations
@@ -17,28 +18,30 @@ from typing import Any, Final, Protocol
 from aiohttp import http_exceptions, web
 from ulid import ULID
 
-from musicgate.web.errors import envelope
+from musicgate.plugin import write_json
+from musicgate.views import render_envelope
+from musicgate.web.errors import envelope_response
 
 _log = logging.getLogger(__name__)
 #: Longest request line, and longest header field.
 MAX_LINE_BYTES: Final = 8190
-#: Seconds for which the rest of a body that nobody reads is taken and thrown away, so that the client sees the answer.
+#: Seconds for which the unread rest of a body is received and discarded, so that the client reads the answer.
 _LINGER_S: Final = 2.0
 _METHOD: Final = re.compile(rb"[A-Z]{3,20} ")
 _VERSION: Final = re.compile(rb"[^\r\n]* HTTP/[0-9]+(\.[0-9]+)?\r?\n")
 
 
-class Watcher(Protocol):
-    """Who keeps count of connections, and of those that answer nobody at the moment."""
+class ConnectionObserver(Protocol):
+    """Is notified when a connection becomes idle, becomes busy or is lost."""
 
     def became_idle(self, connection: Connection) -> None:
-        """It was made, or a request on it was answered."""
+        """The connection was made, or a request on it was answered."""
 
     def became_busy(self, connection: Connection) -> None:
         """A request on it is being answered."""
 
     def was_lost(self, connection: Connection) -> None:
-        """It is closed."""
+        """The connection is closed."""
 
 
 class Connection(web.RequestHandler):
@@ -50,7 +53,7 @@ class Connection(web.RequestHandler):
         has_served: a request was answered on it.
     """
 
-    def __init__(self, server: web.Server, watcher: Watcher) -> None:
+    def __init__(self, server: web.Server, observer: ConnectionObserver) -> None:
         loop = asyncio.get_running_loop()
         super().__init__(
             server,
@@ -62,7 +65,7 @@ class Connection(web.RequestHandler):
             max_line_size=MAX_LINE_BYTES,
             max_field_size=MAX_LINE_BYTES,
         )
-        self._watcher = watcher
+        self._observer = observer
         self._now = loop.time
         self.idle_since = self._now()
         self.begun_at: float | None = None
@@ -71,39 +74,39 @@ class Connection(web.RequestHandler):
         self._head = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it."""
+        """Report the new connection as idle."""
         super().connection_made(transport)
-        self._watcher.became_idle(self)
+        self._observer.became_idle(self)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """Count it no longer."""
-        self._watcher.was_lost(self)
+        """Report the connection as lost."""
+        self._observer.was_lost(self)
         super().connection_lost(exc)
 
     def begin(self, request: web.BaseRequest) -> None:
-        """A request is being answered; the connection is not idle until `end`."""
+        """Note that a request is being answered; the connection is busy until `end`."""
         self._answered, self.begun_at, self._head = request, None, b""
-        self._watcher.became_busy(self)
+        self._observer.became_busy(self)
 
     def end(self) -> None:
-        """A request was answered."""
+        """Note that the request was answered."""
         self._answered, self.has_served = None, True
         self.idle_since = self._now()
         if self.transport is not None:
-            self._watcher.became_idle(self)
+            self._observer.became_idle(self)
 
     def data_received(self, data: bytes) -> None:
-        """Parse, and note when headers begin to come."""
+        """Parse, and note when the headers of a request begin to arrive."""
         if self._answered is None and data:
             self.begun_at = self.begun_at or self._now()
             self._head += data[: MAX_LINE_BYTES - len(self._head)]
         super().data_received(data)
         if self._answered is not None and self._messages and _is_error(self._messages[-1][0]):
-            # The parser gave up in the middle of this body, and its reader would wait for the rest.
+            # The parser gave up in the middle of this body, and the handler would wait for the rest.
             self._answered.content.set_exception(web.RequestPayloadError())
 
     def time_out(self) -> None:
-        """It was quiet for too long: say so where a request had begun, and close."""
+        """Close an idle connection, with a 408 if a request had begun."""
         if self.begun_at is not None and self.transport is not None:
             self.transport.write(raw_envelope(408, "the headers did not arrive in time", "headers_timeout"))
         self.force_close()
@@ -115,30 +118,30 @@ class Connection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """The envelope for what could not be parsed, or what broke outside of the application."""
+        """Answer what could not be parsed, or what broke outside of the application."""
         if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun already")
+            raise ConnectionError("the answer has already begun")
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             self.log_exception(exc_info=exc)
-            answer = envelope(new_id(), "gateway_error", "the gateway failed", status=status)
+            answer = envelope_response(new_id(), "gateway_error", "the gateway failed", status=status)
         else:
             status, text, reason = self._refusal(exc)
             _log.debug("request refused status=%d error=%s", status, type(exc).__name__)
             code = "not_supported" if status in {501, 505} else "validation_error"
-            answer = envelope(new_id(), code, text, status=status, reason=reason)
+            answer = envelope_response(new_id(), code, text, status=status, reason=reason)
         answer.headers.update({**BASE_HEADERS, "Connection": "close"})
         answer.force_close()
         return answer
 
     def log_exception(self, *args: Any, **kwargs: Any) -> None:
-        """Name the error and its place; its text may quote what the client sent."""
+        """Log type and place of the error only: its text may quote what the client sent."""
         error = kwargs.get("exc_info")
         frames = traceback.extract_tb(error.__traceback__) if isinstance(error, BaseException) else None
         where = f"{frames[-1].filename}:{frames[-1].lineno}" if frames else "unknown"
         _log.error("connection failed error=%s at=%s", type(error).__name__, where)
 
     def _refusal(self, exc: BaseException | None) -> tuple[int, str, str]:
-        """Status, sentence and reason for a request that the parser refused."""
+        """Return status, description and reason for a request that the parser refused."""
         line, _, rest = self._head.partition(b"\n")
         if isinstance(exc, http_exceptions.LineTooLong):
             if rest or len(line) <= MAX_LINE_BYTES // 2:
@@ -154,7 +157,7 @@ class Connection(web.RequestHandler):
         return 400, "the request is not HTTP/1.1 (RFC 9112)", "malformed_http"
 
 
-#: What every answer says to browsers, see the essay in `musicgate.web.middleware`.
+#: Headers of every answer; `musicgate.web.middleware` adds those for CORS.
 # Source: RFC 9110, the Fetch standard (nosniff, CORP), CSP level 3 and Referrer Policy, November 2026.
 BASE_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -167,17 +170,22 @@ BASE_HEADERS: Final = {
 
 
 def new_id() -> str:
-    """The id of a request."""
+    """Make the id of a request."""
     return f"G-{ULID()}"
 
 
 def raw_envelope(status: int, text: str, reason: str, retry_after_s: int | None = None) -> bytes:
-    """A whole HTTP answer with an error, for a connection that has no request to answer."""
+    """Make a whole HTTP answer with an error, for a connection without a request."""
     code = "gateway_error" if status >= HTTPStatus.INTERNAL_SERVER_ERROR else "validation_error"
-    answer = envelope(new_id(), code, text, status=status, reason=reason, retry_after_s=retry_after_s)
-    body = answer.body
-    assert isinstance(body, bytes)  # noqa: S101 - envelope() makes nothing else
-    headers = {**answer.headers, **BASE_HEADERS, "Content-Length": str(len(body)), "Connection": "close"}
+    answer = render_envelope(new_id(), code, text, status=status, reason=reason, retry_after_s=retry_after_s)
+    body = write_json(answer.body)
+    headers = {
+        **answer.headers,
+        "Content-Type": "application/json",
+        **BASE_HEADERS,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+    }
     lines = [f"HTTP/1.1 {status} {HTTPStatus(status).phrase}", *(f"{k}: {v}" for k, v in headers.items())]
     return "\r\n".join([*lines, "", ""]).encode() + body
 

@@ -1,7 +1,7 @@
-"""A job's events as server-sent events; the numbers, the order and the end come from the gateway, the frames from here.
+"""The event stream of a job: server-sent events with ``Last-Event-ID``.
 
-Source: html.spec.whatwg.org, "Server-sent events", November 2026: a browser's EventSource connects again by itself with the last number that
-it has had, and comes to rest only on a 204.
+**Source**: html.spec.whatwg.org, "Server-sent events", November 2026. A browser's EventSource reconnects by
+itself with the last number that it received, and stops only on a 204.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from musicgate import jobs
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.plugin import write_json
+from musicgate.views import render_event
 from musicgate.web.middleware import CORS
 
 if TYPE_CHECKING:
@@ -23,26 +24,31 @@ if TYPE_CHECKING:
     from musicgate.model import Job, JobEvent
     from musicgate.web.auth import Accounts
     from musicgate.web.capacity import Capacity
-    from musicgate.web.job_view import JobView
-    from musicgate.web.time_limits import Patience
+    from musicgate.web.job_resource import JobResource
+    from musicgate.web.timeouts import RequestTimeouts
 
 _log = logging.getLogger(__name__)
-#: Seconds of silence after which a comment shows that the connection lives.
+#: Seconds without an event after which a comment keeps the connection alive.
 HEARTBEAT_S = 15.0
-#: Seconds for which a reader may take nothing; then it is cut off, and loses nothing by that: it goes on with the next number.
+#: Seconds for which a client may read nothing; then it is cut off. It loses no event when it reconnects.
 STALL_S = 60.0
 _RETRY_MS = 2_000
-#: Events that repeat what a vendor said: ids, titles, links.
-_OF_VENDORS = frozenset({EventKind.ATTEMPT, EventKind.TRACK, EventKind.SETTLED})
-#: Longer numbers do not fit into a store, and no job has as many events.
+#: Events that repeat what a vendor returned: ids, titles, links.
+_FROM_VENDOR = frozenset({EventKind.ATTEMPT, EventKind.TRACK, EventKind.SETTLED})
+#: Longer numbers do not fit into a store, and no job has so many events.
 _MAX_DIGITS = 15
 
 
 class EventRoutes:
-    """The handler of event streams."""
+    """Handler of event streams."""
 
     def __init__(
-        self, gateway: Gateway, accounts: Accounts, view: JobView, patience: Patience, streams: Capacity
+        self,
+        gateway: Gateway,
+        accounts: Accounts,
+        job_resource: JobResource,
+        timeouts: RequestTimeouts,
+        streams: Capacity,
     ) -> None:
         """Serve one gateway to these accounts.
 
@@ -52,17 +58,17 @@ class EventRoutes:
         self._streams = streams
         self._gateway = gateway
         self._accounts = accounts
-        self._view = view
-        self._patience = patience
+        self._jobs = job_resource
+        self._timeouts = timeouts
 
     def routes(self, base: str) -> list[web.RouteDef]:
-        """The routes under one name of the collection."""
+        """Return the routes under one path of the collection."""
         return [web.get(f"{base}/{{music_id}}/events", self.stream)]
 
     async def stream(self, request: web.Request) -> web.StreamResponse:
-        """``GET .../{music_id}/events``: what happened since the last number that the reader has had, and what happens from now on."""
+        """``GET .../{music_id}/events``: the events that the client has not received yet, then new ones."""
         account = self._accounts.identify(request)
-        job = await self._view.find(request, account)
+        job = await self._jobs.find(request, account)
         after = _last_number(request)
         if not await self._has_more(job, after):
             return web.Response(status=204)
@@ -77,11 +83,11 @@ class EventRoutes:
         with self._streams.hold(account.name):
             await response.prepare(request)
             try:
-                async with self._patience.limit(None):
+                async with self._timeouts.limit(None):
                     await self._send(request, response, job, after)
             except (ConnectionError, TimeoutError, StorageError) as error:
-                # The answer has begun, so no error can be told any more; a reader that connects again goes on where this ended.
-                # Readers go away all the time, and a thousand may at once: that is no line in the log.
+                # The answer has begun, so it cannot become an error; a client that reconnects resumes here.
+                # Clients disconnect all the time, a thousand at once: no line of the log for each.
                 level = logging.WARNING if isinstance(error, StorageError) else logging.DEBUG
                 _log.log(level, "event stream cut off job=%s error=%r", job.id, error)
         return response
@@ -94,9 +100,9 @@ class EventRoutes:
                 await self._write(request, response, frame)
 
     async def _write(self, request: web.Request, response: web.StreamResponse, frame: bytes) -> None:
-        """Hand on one frame; it waits while the reader is slow."""
+        """Send one frame; waits while the client is slow."""
         try:
-            async with self._patience.limit(STALL_S):
+            async with self._timeouts.limit(STALL_S):
                 await response.write(frame)
         except TimeoutError:
             if request.transport is not None:
@@ -104,25 +110,19 @@ class EventRoutes:
             raise
 
     async def _frame(self, request: web.Request, job_id: str, number: int, event: JobEvent) -> bytes:
-        body: dict[str, object] = {
-            "type": event.kind.value,
-            "number": number,
-            "at": event.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            "data": dict(event.data),
-        }
-        # Only these repeat what a vendor said; the others cost no read.
-        job = await self._gateway.get(job_id) if event.kind in _OF_VENDORS else None
+        # Only these repeat what a vendor returned; the others need no masking, and so no read.
+        job = await self._gateway.get(job_id) if event.kind in _FROM_VENDOR else None
         masker = None if job is None else self._gateway.masker(job)
-        if masker is not None:
-            body["data"] = masker.json(dict(event.data))
+        answer = None
         if event.kind is EventKind.SETTLED and job is not None:
-            # Only here: an earlier event would show a job that is further than it says. And as it was then, without what an attempt
-            # has learned since: an event never changes.
-            body["job"] = self._view.render(request, jobs.as_settled(job))
-        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + write_json(body) + b"\n\n"
+            # With an earlier event, the job would be ahead of its event. And as it was when it ended, without
+            # what an attempt has learned since: an event never changes.
+            answer = self._jobs.render(request, jobs.as_settled(job))
+        body = write_json(render_event(event, number, masker=masker, job=answer))
+        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
 
     async def _has_more(self, job: Job, after: int) -> bool:
-        """False for a reader that has had the final event."""
+        """False for a client that has received the final event."""
         if not job.state.is_final:
             return True
         async with aclosing(self._gateway.events(job.id, after=after)) as events:
@@ -133,7 +133,7 @@ class EventRoutes:
 
 
 def _last_number(request: web.Request) -> int:
-    """The number of the last event that the reader has had: from the header, which a reader that connects again sends, else from ``?after=``."""
+    """Read the number of the last event that the client received, from the header or ``?after=``."""
     text = request.headers.get("Last-Event-ID") or request.query.get("after") or "0"
     if not (text.isascii() and text.isdecimal() and len(text) <= _MAX_DIGITS):
         message = "Last-Event-ID must be the number of an event"

@@ -1,9 +1,9 @@
-"""The accept loop and the open connections: how many, and how long each may be quiet; it knows no request.
+"""The accept loop: limits the number of open connections and their idle times.
 
-asyncio's own accept loop reports every failed ``accept`` of a round of a hundred, arms itself again as often, and has no limit of
-connections. This one is the same on every event loop and Python: it makes room by closing the connection that has been idle longest (so
-idle connections shut nobody out), refuses with a 503 where none is idle, and when the process has no descriptor left it says so once a
-minute and tries again.
+asyncio's own accept loop logs every failed ``accept`` of a batch of a hundred, schedules as many retries, and
+has no limit of connections. This one behaves the same on every event loop and Python version. At the limit it
+closes the connection that has been idle longest, so idle connections never keep clients out, and refuses with
+a 503 if none is idle. Without a free file descriptor it logs once a minute and tries again.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ _BACKLOG: Final = 512
 _RETRY_S: Final = 0.05
 _LONG_IDLE_S: Final = 2.0
 _SWEEP_S: Final = 1.0
-#: How often the same trouble is logged.
+#: The same warning is logged once in so many seconds.
 _LOG_EVERY_S: Final = 60.0
-#: A refused connection stays open so long that its client can read why, if not too many wait for that.
+#: A refused connection stays open for so long, for its client to read why, unless too many do already.
 _REFUSED_S: Final = 0.5
 _MAX_REFUSED: Final = 32
 
@@ -55,11 +55,11 @@ class Listener:
         self._open: set[Connection] = set()
         self._refused = 0
         self._logged_at = -_LOG_EVERY_S
-        #: Connections without a request in progress, the one that has been so for longest first.
+        #: Connections without a request in progress, the longest idle first.
         self._idle: dict[Connection, None] = {}
 
     async def open(self, host: str, port: int) -> tuple[str, int]:
-        """Bind every address of a host and begin to accept.
+        """Bind every address of a host and start to accept connections.
 
         Returns:
             Host and port that are bound.
@@ -83,7 +83,7 @@ class Listener:
         return str(bound[0]), int(bound[1])
 
     async def close(self) -> None:
-        """Accept nothing more; open connections are the server's to end."""
+        """Stop accepting. Open connections are ended by the aiohttp server."""
         for name in self._services:
             await self._supervisor.stop(name)
         for sock in self._sockets:
@@ -112,17 +112,17 @@ class Listener:
                 _log.debug("connection lost before its first byte error=%s", error)
 
     async def _not_accepted(self, error: OSError) -> None:
-        """Wait a little where the process has no descriptor; anything else is about that one connection."""
+        """Wait if the process has no file descriptor left; any other error concerns that one connection."""
         if error.errno in _OUT_OF_DESCRIPTORS:
-            self._say_full(f"cannot accept: {os.strerror(error.errno or 0)}")
-            # One that was accepted a moment ago is about to ask something; closing it would only change who is shut out.
+            self._warn("connections not accepted: error=%s", os.strerror(error.errno or 0))
+            # A connection that was just accepted is about to send a request; closing it would gain nothing.
             self._make_room(_LONG_IDLE_S)
             await asyncio.sleep(_RETRY_S)
         else:
             await asyncio.sleep(0)
 
     def became_idle(self, connection: Connection) -> None:
-        """It was made, or a request on it was answered."""
+        """The connection was made, or a request on it was answered."""
         self._open.add(connection)
         self._idle.pop(connection, None)
         self._idle[connection] = None
@@ -132,7 +132,7 @@ class Listener:
         self._idle.pop(connection, None)
 
     def was_lost(self, connection: Connection) -> None:
-        """It is closed."""
+        """The connection is closed."""
         self._open.discard(connection)
         self._idle.pop(connection, None)
 
@@ -140,7 +140,7 @@ class Listener:
         return Connection(self._server, self)
 
     def _make_room(self, min_idle_s: float = 0.0) -> bool:
-        """Close the connection that has been idle longest; False if none is idle, or not for so long."""
+        """Close the longest idle connection; False if none has been idle for so long."""
         connection = next(iter(self._idle), None)
         now = asyncio.get_running_loop().time()
         if connection is None or now - connection.idle_since < min_idle_s:
@@ -150,8 +150,8 @@ class Listener:
         return True
 
     def _refuse(self, client: socket.socket) -> None:
-        """A 503, without a request: who waited for it to be read would be held up by those who send none."""
-        self._say_full(f"refused: {self._max} connections are open and in use (server.max_connections)")
+        """Send a 503 without waiting for the request, since clients that send none would hold it up."""
+        self._warn("connections refused: server.max_connections=%d", self._max)
         message = "the server has as many connections as it takes"
         client.setblocking(False)  # noqa: FBT003 - the standard library takes it so
         with suppress(OSError):
@@ -167,14 +167,15 @@ class Listener:
         self._refused -= 1
         client.close()
 
-    def _say_full(self, what: str) -> None:
+    def _warn(self, message: str, detail: object) -> None:
+        """Log at most once a minute."""
         now = asyncio.get_running_loop().time()
         if now - self._logged_at >= _LOG_EVERY_S:
             self._logged_at = now
-            _log.warning("connections %s; said again in a minute at the earliest", what)
+            _log.warning(message, detail)
 
     async def _sweep(self) -> None:
-        """Close what has been quiet for too long."""
+        """Close connections that have been idle for too long."""
         loop = asyncio.get_running_loop()
         shortest_s = min(self._settings.headers_timeout_s, self._settings.idle_timeout_s)
         while True:
@@ -193,8 +194,7 @@ class Listener:
     def _is_overdue(self, connection: Connection, now: float) -> bool:
         if connection.begun_at is not None:
             return now - connection.begun_at >= self._settings.headers_timeout_s
-        waits_for_first = not connection.has_served
-        limit_s = self._settings.headers_timeout_s if waits_for_first else self._settings.idle_timeout_s
+        limit_s = self._settings.idle_timeout_s if connection.has_served else self._settings.headers_timeout_s
         return now - connection.idle_since >= limit_s
 
 

@@ -1,4 +1,4 @@
-"""Binds the application to an address and lets it go again; refuses to open a server without keys to the world."""
+"""The HTTP server: binds the application to an address; without accounts, to loopback only."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from aiohttp import web
 
 from musicgate.errors import ConfigError
 from musicgate.web.app import make_app
-from musicgate.web.authority import is_loopback
-from musicgate.web.descriptors import connections_that_fit
+from musicgate.web.host_header import is_loopback
 from musicgate.web.listener import Listener
-from musicgate.web.middleware import outermost
+from musicgate.web.middleware import outer_handler
+from musicgate.web.open_files import connections_that_fit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from musicgate.gateway import Gateway
 
-#: Seconds that running requests are given when the server stops.
+#: Seconds that running requests get when the server stops.
 _SHUTDOWN_S = 10.0
 
 
@@ -34,7 +34,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
         Host and port that are bound.
 
     Raises:
-        ConfigError: the address is taken or not ours, or it is open to others although no account is configured.
+        ConfigError: the address is taken or not ours, or not loopback although no account is configured.
     """
     if not gateway.settings.accounts and not is_loopback(host):
         message = f"without [[accounts]] the server binds loopback only, not {host}"
@@ -45,7 +45,7 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
     await runner.setup()
     server = runner.server
     assert server is not None  # noqa: S101 - it is there after setup()
-    server.request_handler = outermost(server.request_handler)
+    server.request_handler = outer_handler(server.request_handler)
     listener = Listener(server, settings.server, max_connections, gateway.supervisor)
     try:
         try:

@@ -1,4 +1,4 @@
-"""The routes about webhooks that we send: the log of a job's messages, replay, test; no rule about sending."""
+"""Routes for a job's webhook log, replays and test messages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from aiohttp import web
 
 from musicgate.errors import RequestError
 from musicgate.plugin import write_json
-from musicgate.views import render_delivery
+from musicgate.views import render_delivery, render_delivery_log, render_webhook_test
 from musicgate.web.body import parse_json, read_body
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ class WebhookRoutes:
     """Handlers of the webhook routes."""
 
     def __init__(self, gateway: Gateway, accounts: Accounts) -> None:
-        """Serve one gateway to these accounts."""
         self._gateway = gateway
         self._accounts = accounts
 
     def routes(self) -> list[web.RouteDef]:
-        """The routes, under both names of the music route."""
+        """Return the routes, under both paths of the collection."""
         listed = []
         for base in ("/v1/music/generate", "/v1/music/generations"):
             listed += [
@@ -35,21 +34,20 @@ class WebhookRoutes:
         return [*listed, web.post("/v1/webhooks/test", self.test)]
 
     async def log(self, request: web.Request) -> web.Response:
-        """``GET .../{music_id}/webhooks``: what was sent about a job, and what became of it."""
+        """``GET .../{music_id}/webhooks``: the messages about a job, with their tries."""
         account = self._accounts.identify(request)
         job = await self._gateway.find(request.match_info["music_id"], account=account.name)
-        data = [render_delivery(delivery) for delivery in await self._gateway.webhooks.log(job)]
-        return _json({"object": "list", "data": data})
+        return _json(render_delivery_log(await self._gateway.webhooks.log(job)))
 
     async def replay(self, request: web.Request) -> web.Response:
-        """``POST .../{music_id}/webhooks/{message_id}/replay``: once more, with the same id. Answered before it is sent."""
+        """``POST .../webhooks/{message_id}/replay``: send once more, with the same id; answer at once."""
         account = self._accounts.identify(request)
         job = await self._gateway.find(request.match_info["music_id"], account=account.name)
         delivery = await self._gateway.webhooks.replay(job, request.match_info["message_id"])
         return _json(render_delivery(delivery), status=202)
 
     async def test(self, request: web.Request) -> web.Response:
-        """``POST /v1/webhooks/test``: a signed message to the account's address, or to ``url``; answers with what came of it."""
+        """``POST /v1/webhooks/test``: send a signed message to ``url`` or the account's own address."""
         account = self._accounts.identify(request)
         body = parse_json(raw) if (raw := await read_body(request)) else {}
         if not isinstance(body, dict) or not isinstance(body.get("url"), str | None):
@@ -60,18 +58,14 @@ class WebhookRoutes:
         if unknown:
             raise RequestError("validation_error", "is not known here", path=(unknown[0],))
         result = await self._gateway.webhooks.test(account.name, body.get("url"))
-        tried = result.answer.as_try()
         return _json(
-            {
-                "object": "webhook_test",
-                "id": result.id,
-                "url": result.url,
-                "delivered": result.answer.is_delivered,
-                "status_code": tried.http_status,
-                "duration_ms": round(tried.duration_s * 1000),
-                "error": tried.error,
-                "enabled_again": result.enabled_again,
-            }
+            render_webhook_test(
+                result.id,
+                result.url,
+                result.answer.as_try(),
+                is_delivered=result.answer.is_delivered,
+                enabled_again=result.enabled_again,
+            )
         )
 
 

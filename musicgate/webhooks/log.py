@@ -85,7 +85,7 @@ class Webhooks:
                 message = (
                     "this address answered 410 and is disabled; a test send that arrives enables it again"
                 )
-                raise RequestError("not_supported", message, reason="webhook_disabled", status=409)
+                raise RequestError("not_supported", message, reason="webhook_disabled", http_status=409)
             stored = await outbox.replace(found, rules.replay(found, self._context.clock.now()))
             if stored is not None:
                 self._context.outbox_changed.set()

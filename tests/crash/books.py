@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.assets.audio import NotAudioError
 from musicgate.assets.measure import measure
+from musicgate.errors import NotAudioError
 from musicgate.model import AttemptOutcome, FailureClass, JobState
 from tests.crash.campaign import all_jobs, number_of
 

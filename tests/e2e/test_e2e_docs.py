@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 
-from musicgate.errors import ConfigError, StorageError
+from musicgate.errors import CODES, ConfigError, StorageError
 from musicgate.model import Secret
 from musicgate.model.failure import RULES
 from musicgate.settings import (
@@ -23,7 +23,6 @@ from musicgate.settings import (
     resolve,
 )
 from musicgate.web.app import make_app
-from musicgate.web.errors import STATUS_OF
 
 if TYPE_CHECKING:
     from musicgate.hosting.discovery import PluginHost
@@ -127,7 +126,9 @@ async def test_the_table_of_routes_is_the_servers(house: House) -> None:
 
 
 async def test_the_tables_of_errors_are_the_codes_and_classes() -> None:
-    assert {code: int(status) for code, status in tables(HTTP, "`error`", "HTTP")} == STATUS_OF
+    assert {code: int(status) for code, status in tables(HTTP, "`error`", "HTTP")} == {
+        code: rule.http_status for code, rule in CODES.items()
+    }
     yes = {True: "yes", False: "no"}
     classes = {
         reason.value: [str(rule.http_status), yes[rule.try_next], rule.cost.value]

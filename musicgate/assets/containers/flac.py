@@ -8,13 +8,14 @@ from typing import Final
 
 import attrs
 
-from musicgate.assets.audio import LONGEST_S, NotAudioError, id3v2_size
+from musicgate.assets.audio import LONGEST_S, id3v2_size
 from musicgate.assets.containers.steps import (
     Content,
     Length,
     Steps,
     find,
 )
+from musicgate.errors import NotAudioError
 
 _SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
 _RATES_HZ: Final = (

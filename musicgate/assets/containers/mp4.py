@@ -11,8 +11,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.assets.audio import NotAudioError
 from musicgate.assets.containers.steps import Content, Length, Steps
+from musicgate.errors import NotAudioError
 
 _Range = tuple[int, int]
 

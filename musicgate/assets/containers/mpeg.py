@@ -10,7 +10,6 @@ from musicgate.assets.audio import (
     MP3,
     FrameFormat,
     FrameHeader,
-    NotAudioError,
     id3v2_size,
 )
 from musicgate.assets.containers.steps import (
@@ -19,6 +18,7 @@ from musicgate.assets.containers.steps import (
     Steps,
     find,
 )
+from musicgate.errors import NotAudioError
 
 #: Steps for a place that looks like a frame and is none: a song has few of them.
 _NOISE_STEPS: Final = 8

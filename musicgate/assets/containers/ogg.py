@@ -8,10 +8,10 @@ from typing import Final
 
 import attrs
 
-from musicgate.assets.audio import NotAudioError
 from musicgate.assets.containers.flac import flac_frame
 from musicgate.assets.containers.steps import Content, Length, Steps
 from musicgate.assets.containers.vorbis import SETUP_TAIL_BYTES, VorbisPackets
+from musicgate.errors import NotAudioError
 
 _PacketSamples = Callable[[bytes], int]
 

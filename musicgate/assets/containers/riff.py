@@ -9,9 +9,10 @@ from typing import Final
 
 import attrs
 
-from musicgate.assets.audio import NotAudioError, Repair
+from musicgate.assets.audio import Repair
 from musicgate.assets.containers.mpeg import mp3
 from musicgate.assets.containers.steps import Content, Length, Steps
+from musicgate.errors import NotAudioError
 
 #: No song has a gigabyte of samples (94 minutes of a CD): a writer that could not know put such a size there.
 _PLACEHOLDER_BYTES: Final = 1_000_000_000

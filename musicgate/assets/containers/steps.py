@@ -7,7 +7,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.assets.audio import NotAudioError, Repair
+from musicgate.assets.audio import Repair
+from musicgate.errors import NotAudioError
 
 Content = bytes | mmap.mmap
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.assets import NotAudioError, measure_bytes
-from musicgate.errors import ProviderError
+from musicgate.assets import measure_bytes
+from musicgate.errors import NotAudioError, ProviderError
 from musicgate.model import (
     FailureClass,
     Job,

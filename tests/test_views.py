@@ -33,18 +33,12 @@ from musicgate.model import (
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.text.masking import Masker
-from musicgate.views.catalogue import render_offer, render_provider, render_rate_card
-from musicgate.views.job import (
-    render_body,
-    render_created,
-    render_failure,
-    render_job,
-    render_request,
-    render_usage,
-    render_warning,
-    usd_text,
-)
+from musicgate.views.catalogue import render_offer, render_provider
+from musicgate.views.job import render_created, render_failure, render_job, render_warning
+from musicgate.views.native import render_native_body, render_native_request
 from musicgate.views.plan import render_plan
+from musicgate.views.scalars import usd_text
+from musicgate.views.usage import render_rate_card, render_usage
 from tests.fake_vendor import KEY, MODEL, FakeVendor, house_of
 
 JOB_SCHEMA, PLAN_SCHEMA = SchemaValidator(bundle("job")), SchemaValidator(bundle("plan"))
@@ -97,12 +91,12 @@ PAID = Usage(
 )
 
 
-def ours(job: Job, track: Track) -> str | None:
+def own_link(job: Job, track: Track) -> str | None:
     return f"https://gate.test/v1/music/generate/{job.id}/audio/{track.index}"
 
 
 def shown(**more: Any) -> dict[str, Any]:
-    answer = render_job(attrs.evolve(JOB, **more), ours)
+    answer = render_job(attrs.evolve(JOB, **more), own_link)
     JOB_SCHEMA.check(answer)
     return answer
 
@@ -111,7 +105,7 @@ def request(**more: Any) -> MusicRequest:
     return attrs.evolve(JOB.request, **more)
 
 
-def test_job_that_works_has_the_documented_keys() -> None:
+def test_job_in_progress_has_the_documented_keys() -> None:
     assert shown(native_status="TEXT_SUCCESS") == {
         "id": "music_1",
         "object": "music",
@@ -141,15 +135,15 @@ def test_job_that_works_has_the_documented_keys() -> None:
 
 
 def test_create_answer_has_the_documented_usage() -> None:
-    created = render_created(JOB, ours)
+    created = render_created(JOB, own_link)
     JOB_SCHEMA.check(created)
     assert created["usage"] == {"requests": 1}
     done = attrs.evolve(JOB, state=JobState.COMPLETED, usage=PAID, tracks=(Track(index=0, audio_url=LINK),))
-    usage: Any = render_created(done, ours)["usage"]
+    usage: Any = render_created(done, own_link)["usage"]
     assert usage["output_audio_count"] == 1
 
 
-def test_kept_track_is_ours_and_measured() -> None:
+def test_kept_track_has_our_link_and_the_measured_duration() -> None:
     track = Track(
         index=0,
         native_id="t1",
@@ -188,7 +182,7 @@ def test_kept_track_is_ours_and_measured() -> None:
     assert "expires_at" not in answer
 
 
-def test_track_that_is_not_kept_has_the_vendors_link_and_its_end() -> None:
+def test_track_that_is_not_kept_has_the_vendors_link_and_its_expiry() -> None:
     tracks = (
         Track(index=0, audio_url=LINK, duration_s=30.0, expires_at=START + timedelta(days=2)),
         Track(index=1, audio_url=LINK, expires_at=START + timedelta(days=1)),
@@ -206,7 +200,7 @@ def test_kept_track_that_we_cannot_serve_has_the_vendors_link() -> None:
     assert output[0]["audio_url"] == LINK
 
 
-def test_no_item_has_all_its_links_null() -> None:
+def test_tracks_without_any_link_are_left_out_of_the_output() -> None:
     tracks = (
         Track(index=0, native_id="t1", title="named only"),
         Track(index=1, stream_audio_url=STREAM),
@@ -220,7 +214,7 @@ def test_no_item_has_all_its_links_null() -> None:
     assert "output" not in shown(tracks=tracks[:1])
 
 
-def test_whole_secret_is_not_shown_where_the_vendor_put_it_into_an_id_a_link_or_a_title() -> None:
+def test_secret_that_a_vendor_returns_in_an_id_a_link_or_a_title_is_masked() -> None:
     track = Track(
         index=0, native_id=f"t-{KEY}", audio_url=f"https://cdn.test/{KEY.upper()}.mp3", title=KEY, tags="test",
         lyrics=f"la {KEY} la", extra={"plan": [KEY]},
@@ -239,7 +233,7 @@ def test_whole_secret_is_not_shown_where_the_vendor_put_it_into_an_id_a_link_or_
     assert plain == render_job(job, lambda *_: None, Masker(["another-key-not-there"], whole=True))
 
 
-def test_failed_job_says_why() -> None:
+def test_failed_job_has_its_failure_as_error() -> None:
     answer = shown(state=JobState.FAILED, failure=REFUSED, completed_at=START)
     assert answer["error"] == {
         "reason": "moderation",
@@ -254,7 +248,7 @@ def test_failed_job_says_why() -> None:
     assert render_failure(attrs.evolve(REFUSED, may_have_cost=False))["may_have_cost"] is False
 
 
-def test_every_attempt_is_told_and_its_failure_unless_it_was_adopted_after_all() -> None:
+def test_attempts_show_their_failure_unless_they_were_accepted_after_all() -> None:
     refused = attrs.evolve(ATTEMPT, outcome=AttemptOutcome.REFUSED, failure=REFUSED, native_id=None)
     adopted = attrs.evolve(ATTEMPT, failure=REFUSED)
     attempts = shown(attempts=(refused, adopted))["attempts"]
@@ -267,7 +261,7 @@ def test_every_attempt_is_told_and_its_failure_unless_it_was_adopted_after_all()
     assert "reason" not in attempts[1]
 
 
-def test_job_speaks_of_its_last_attempt() -> None:
+def test_provider_and_model_of_a_job_are_those_of_its_last_attempt() -> None:
     second = attrs.evolve(ATTEMPT, plugin="apiin_one", native_model="v4.5", native_id=None)
     answer = shown(attempts=(ATTEMPT, second))
     assert (answer["provider_plugin"], answer["model"], answer["nativeResponseId"]) == (
@@ -277,12 +271,12 @@ def test_job_speaks_of_its_last_attempt() -> None:
     )
 
 
-def test_usage_is_for_completed_jobs_only() -> None:
+def test_only_completed_jobs_have_usage() -> None:
     assert "usage" not in shown(usage=PAID)
 
 
 @pytest.mark.parametrize(
-    ("wish", "key", "present"),
+    ("fields", "key", "present"),
     [
         ({}, "upstream_request", False),
         ({"echo_upstream_request": True}, "upstream_request", True),
@@ -296,14 +290,14 @@ def test_usage_is_for_completed_jobs_only() -> None:
         ({"debug": DebugOptions(return_upstream_response=True)}, "upstream_response", True),
     ],
 )
-def test_what_was_said_upstream_is_shown_only_when_asked_for(
-    wish: dict[str, Any], key: str, *, present: bool
+def test_upstream_request_and_response_are_shown_only_on_request(
+    fields: dict[str, Any], key: str, *, present: bool
 ) -> None:
-    answer = shown(request=request(**wish), native_request={"a": 1}, native_response={"b": 2})
+    answer = shown(request=request(**fields), native_request={"a": 1}, native_response={"b": 2})
     assert (key in answer) is present
 
 
-def test_warnings_and_labels_come_back() -> None:
+def test_job_has_its_warnings_and_metadata() -> None:
     warning = OptionWarning(
         code=WarningCode.NOT_APPLIED, path=("suno", "x", 0), message="no", plugin="suno_kie"
     )
@@ -317,7 +311,7 @@ def test_warnings_and_labels_come_back() -> None:
 
 
 @pytest.mark.parametrize(
-    "lie",
+    "contradiction",
     [
         {"state": JobState.COMPLETED},
         {"state": JobState.COMPLETED, "usage": PAID, "tracks": (Track(index=0, stream_audio_url=STREAM),)},
@@ -325,15 +319,15 @@ def test_warnings_and_labels_come_back() -> None:
         {"failure": REFUSED},
     ],
 )
-def test_published_schema_knows_a_job_that_lies(lie: dict[str, Any]) -> None:
+def test_published_schema_refuses_a_job_that_contradicts_its_status(contradiction: dict[str, Any]) -> None:
     with pytest.raises(InvalidRequestError):
-        JOB_SCHEMA.check(render_job(attrs.evolve(JOB, **lie), ours))
+        JOB_SCHEMA.check(render_job(attrs.evolve(JOB, **contradiction), own_link))
 
 
 # -------------------------------------------------------------------------------------------------- usage, prices
 
 
-def test_usage_with_its_price() -> None:
+def test_usage_has_a_pricing_breakdown() -> None:
     assert render_usage(PAID) == {
         "requests": 1,
         "output_audio_count": 1,
@@ -356,7 +350,7 @@ def test_usage_with_its_price() -> None:
     }
 
 
-def test_seconds_and_price_are_left_out_when_they_are_not_known() -> None:
+def test_unknown_seconds_and_price_are_left_out_of_usage() -> None:
     assert render_usage(Usage(output_audio_count=2)) == {"requests": 1, "output_audio_count": 2}
 
 
@@ -364,11 +358,11 @@ def test_seconds_and_price_are_left_out_when_they_are_not_known() -> None:
     ("nanos", "text"),
     [(60_000_000, "0.06"), (0, "0"), (1, "0.000000001"), (100_000_000_000, "100"), (1_500_000_000, "1.5")],
 )
-def test_dollars_as_text(nanos: int, text: str) -> None:
+def test_dollars_are_exact_text(nanos: int, text: str) -> None:
     assert usd_text(nanos) == text
 
 
-def test_rate_card_is_none_when_no_price_is_known() -> None:
+def test_rate_card_of_an_offer_without_prices_is_none() -> None:
     offer = FakeVendor("one").declared.offers[0]
     assert render_rate_card(offer) == [
         {"meter": "requests", "unit_size": 1.0, "price_per_unit": "0.06", "currency": "USD"}
@@ -379,25 +373,31 @@ def test_rate_card_is_none_when_no_price_is_known() -> None:
 # ------------------------------------------------------------------------------------------- requests, providers
 
 
-def test_native_request_is_shown_without_the_token() -> None:
-    sent = HttpRequest.post_json("https://a.test/cb/tok", {"callback": "https://gate.test/job/tok", "n": 1})
-    assert render_request(sent, {"tok": "***", "": "never"}) == {
+def test_native_request_has_method_url_headers_and_body() -> None:
+    sent = HttpRequest.post_json("https://a.test/create", {"n": 1})
+    assert render_native_request(sent) == {
         "method": "POST",
-        "url": "https://a.test/cb/***",
+        "url": "https://a.test/create",
         "headers": {"Content-Type": "application/json", "Accept": "application/json"},
-        "body": {"callback": "https://gate.test/job/***", "n": 1},
+        "body": {"n": 1},
     }
+
+
+def test_secrets_in_a_native_body_are_replaced() -> None:
+    sent = HttpRequest.post_json("https://a.test", {"callback": "https://gate.test/job/tok", "n": 1})
+    body = render_native_body(sent, {"tok": "***", "": "never"})
+    assert body == {"callback": "https://gate.test/job/***", "n": 1}
 
 
 @pytest.mark.parametrize(
     ("body", "expected"),
     [(b"{}", {}), (b"a=1", {"text": "a=1"}), (b"\xff", {"text": "\ufffd"}), (b"", {"text": ""})],
 )
-def test_body_that_is_no_json_is_shown_as_text(body: bytes, expected: object) -> None:
-    assert render_body(HttpRequest(method="POST", url="https://a.test", body=body), {}) == expected
+def test_native_body_that_is_not_json_is_shown_as_text(body: bytes, expected: object) -> None:
+    assert render_native_body(HttpRequest(method="POST", url="https://a.test", body=body), {}) == expected
 
 
-def test_provider_and_offer_as_they_are_listed() -> None:
+def test_provider_and_offer_in_the_catalogue() -> None:
     declared = FakeVendor("one", retention_s=86_400.0, docs_url="https://docs.test").declared
     listed = render_provider(declared, has_key=True)
     assert (listed["provider"], listed["provider_plugin"], listed["configured"]) == ("fake", "one", True)
@@ -437,10 +437,10 @@ async def test_plan_shows_candidates_exclusions_warnings_and_prices(tmp_path: Pa
     vendors = (one, timed, FakeVendor("three"))
     async with house_of(
         tmp_path / "a", *vendors, store=MemoryJobStore(), keyless=("two",), server=server
-    ) as house:
+    ) as rig:
         body = {"model": MODEL, "prompt": "jazz", "seed": 1, "wobble": 1, "provider": {"ignore": ["three"]}}
-        wish = house.gate.read(body)
-        plan: Any = render_plan(wish, house.gate.plan(wish))
+        music_request = rig.gate.read(body)
+        plan: Any = render_plan(music_request, rig.gate.plan(music_request))
         PLAN_SCHEMA.check(plan)
         assert (plan["object"], plan["model"]) == ("plan", MODEL)
         first, second = plan["candidates"]
@@ -464,6 +464,6 @@ async def test_plan_shows_candidates_exclusions_warnings_and_prices(tmp_path: Pa
             ("three", "ignored")
         ]
         assert KEY not in repr(plan)
-        wish = attrs.evolve(wish, duration_s=60)
-        plan = render_plan(wish, house.gate.plan(wish))
+        music_request = attrs.evolve(music_request, duration_s=60)
+        plan = render_plan(music_request, rig.gate.plan(music_request))
         assert plan["candidates"][1]["price"]["total_nanos"] == 600_000_000

@@ -1,4 +1,4 @@
-"""A job as HTTP shows it: found by the id in a path and by its account, with its links, its ETag and a hint when to ask again."""
+"""A job as an HTTP resource: lookup by path and account, links, ``ETag`` and ``Retry-After``."""
 
 from __future__ import annotations
 
@@ -22,31 +22,31 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
     from musicgate.settings import Account
     from musicgate.web.capacity import Capacity
-    from musicgate.web.time_limits import Patience
+    from musicgate.web.timeouts import RequestTimeouts
 
 _log = logging.getLogger(__name__)
-_NATIVE_AND_OURS_MAX_CHARS = 512
-#: What a cache must tell apart (RFC 9110 12.5.5): another key sees other jobs, and ``Prefer`` another moment.
+_MAX_ID_CHARS = 512
+#: RFC 9110 12.5.5: another key sees other jobs, and ``Prefer`` may select a later version.
 VARY = "Authorization, Prefer"
 _CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
 _UNCONDITIONAL = Conditions()
 
 
-class JobView:
-    """Finds jobs for routes, and shows them."""
+class JobResource:
+    """Looks up jobs for the routes, waits for them and answers with them."""
 
-    def __init__(self, gateway: Gateway, patience: Patience, waits: Capacity) -> None:
-        """Show the jobs of one gateway.
+    def __init__(self, gateway: Gateway, timeouts: RequestTimeouts, waits: Capacity) -> None:
+        """Serve the jobs of one gateway.
 
         Args:
             waits: counts the requests that wait for the end of a job.
         """
         self._gateway = gateway
-        self._patience = patience
+        self._timeouts = timeouts
         self._waits = waits
 
     async def find(self, request: web.Request, account: Account) -> Job:
-        """The account's job that the path names.
+        """Return the account's job that the path names, by our id or the native one.
 
         Raises:
             RequestError: ``missing_music_id``.
@@ -55,41 +55,41 @@ class JobView:
         music_id = request.match_info["music_id"].strip()
         if not music_id:
             raise missing_id()
-        if len(music_id) > _NATIVE_AND_OURS_MAX_CHARS:
+        if len(music_id) > _MAX_ID_CHARS:
             raise JobNotFoundError(music_id[:64])
         return await self._gateway.find(music_id, account=account.name)
 
-    def waiting(self, account: Account, wait_s: float | None) -> AbstractContextManager[None]:
-        """Counts a request as waiting while the block runs, if it wants to wait.
+    def count_wait(self, account: Account, wait_s: float | None) -> AbstractContextManager[None]:
+        """Count the request as waiting while the block runs, if it has a wait.
 
         Raises (when the block is entered):
-            RequestError: 429 or 503, too many wait already.
+            RequestError: 429 or 503, too many requests are waiting.
         """
         return self._waits.hold(account.name) if wait_s else nullcontext()
 
-    async def waited(self, job: Job, wait_s: float | None) -> Job:
-        """The job when it is final, or as it is after so many seconds."""
+    async def wait(self, job: Job, wait_s: float | None) -> Job:
+        """Return the job once it is final, or as it is after ``wait_s``."""
         if wait_s is None or job.state.is_final:
             return job
         try:
             try:
-                async with self._patience.limit(wait_s):
+                async with self._timeouts.limit(wait_s):
                     return await self._gateway.wait(job.id)
             except TimeoutError:
                 return await self._gateway.get(job.id) or job
         except StorageError as error:
-            # It is stored: its caller gets it, if not its newest version. A 500 would say that it was lost.
-            _log.warning("job %s: it cannot be read again for its caller: %s", job.id, error)
+            # The job is stored, so its caller gets the version at hand. A 500 would say that it was lost.
+            _log.warning("job not read again, an older version is shown: job=%s error=%s", job.id, error)
             return job
 
     def render(self, request: web.Request, job: Job) -> dict[str, object]:
-        """A job as GET answers it."""
+        """Render a job as GET answers it."""
         return render_job(job, self.audio_url(request), self._gateway.masker(job))
 
     def respond(
         self, job: Job, answer: dict[str, object], headers: dict[str, str] | None = None
     ) -> web.Response:
-        """An answer about one job."""
+        """Answer with one job."""
         more = {**_validators(job), **(headers or {})}
         pause_s = self._gateway.next_poll_s(job)
         if pause_s is not None:
@@ -97,18 +97,18 @@ class JobView:
         return respond_json(answer, more)
 
     def not_modified(self, job: Job, headers: dict[str, str]) -> web.Response:
-        """A 304, with the headers that a 200 would have (RFC 9110 15.4.5)."""
+        """Answer 304, with the headers that a 200 would have (RFC 9110 15.4.5)."""
         return web.Response(status=304, headers={**_validators(job), **headers})
 
     def audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
-        """Makes the link of a track that we keep."""
+        """Return the function that links to a track that we keep."""
         public_url = self._gateway.settings.server.public_url.rstrip("/")
         base = public_url or f"{request.scheme}://{request.host}"
         return audio_links(base)
 
 
-def conditions_of(request: web.Request) -> Conditions:
-    """The conditional headers of a request."""
+def read_conditions(request: web.Request) -> Conditions:
+    """Read the conditional headers of a request."""
     if not any(name in request.headers for name in _CONDITIONAL):
         return _UNCONDITIONAL
 
@@ -126,12 +126,13 @@ def conditions_of(request: web.Request) -> Conditions:
 
 
 def check_conditions(request: web.Request, job: Job) -> bool:
-    """True if the answer is a 304.
+    """Return True if the answer is a 304.
 
     Raises:
-        HTTPPreconditionFailed: the job is not as the request wants it; entity tags of jobs are weak, so ``If-Match`` takes ``*`` only.
+        HTTPPreconditionFailed: a precondition does not hold. Entity tags of jobs are weak, so ``If-Match``
+            matches with ``*`` only.
     """
-    status = conditions_of(request).status(request.method, etag(job))
+    status = read_conditions(request).status(request.method, etag(job))
     if status == 412:
         raise web.HTTPPreconditionFailed
     return status == 304
@@ -142,15 +143,15 @@ def _validators(job: Job) -> dict[str, str]:
 
 
 def etag(job: Job) -> str:
-    """Changes with every stored version of a job."""
+    """Return the entity tag, which changes with every stored version of a job."""
     return f'W/"{job.id}.{job.version}"'
 
 
 def missing_id() -> RequestError:
-    """A path without an id where one belongs."""
+    """Return the error for a path without an id."""
     return RequestError("validation_error", "the music id is missing in the path", reason="missing_music_id")
 
 
 def respond_json(value: object, headers: dict[str, str] | None = None) -> web.Response:
-    """A good answer."""
+    """Answer 200 with JSON."""
     return web.Response(body=write_json(value), content_type="application/json", headers=headers)

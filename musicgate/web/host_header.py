@@ -1,6 +1,7 @@
-"""``Host`` and ``Origin`` read exactly as their grammars have them; what is not exact is None.
+"""Strict readers of ``Host`` and ``Origin``: exactly the grammar, or None.
 
-Sources: RFC 9110 7.2 and 4.2.3, RFC 3986 3.2 (authority), RFC 6454 6.2 (serialised origin); no user information, no path, no blanks.
+**Source**: RFC 9110 7.2 and 4.2.3, RFC 3986 3.2 (authority), RFC 6454 6.2 (serialised origin). User
+information, a path and blanks are refused.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ _MAX_PORT = 65535
 
 
 @attrs.frozen(kw_only=True)
-class Authority:
-    """A host with its port; ``host`` is in lower case and an IPv6 address has no brackets."""
+class HostPort:
+    """A host with its port; ``host`` is in lower case, and an IPv6 address has no brackets."""
 
     host: str
     port: int | None = None
@@ -33,8 +34,8 @@ class Authority:
 
 
 @lru_cache(maxsize=256)
-def read_host(text: str) -> Authority | None:
-    """A ``Host`` header."""
+def read_host(text: str) -> HostPort | None:
+    """Read a ``Host`` header."""
     found = _AUTHORITY.fullmatch(text)
     if found is None or (found["port"] and int(found["port"]) > _MAX_PORT):
         return None
@@ -43,19 +44,19 @@ def read_host(text: str) -> Authority | None:
             ipaddress.IPv6Address(found["v6"])
         except ValueError:
             return None
-    return Authority(
+    return HostPort(
         host=(found["v6"] or found["name"]).lower(), port=int(found["port"]) if found["port"] else None
     )
 
 
-def read_origin(text: str) -> Authority | None:
-    """The host of an ``Origin`` header; None for ``null``, other schemes and whatever a browser does not send."""
+def read_origin(text: str) -> HostPort | None:
+    """Read the host of an ``Origin`` header; None also for ``null`` and schemes other than http(s)."""
     found = _ORIGIN.fullmatch(text)
     return read_host(found["authority"]) if found else None
 
 
 def is_loopback(host: str) -> bool:
-    """True for ``localhost`` and loopback addresses, with or without brackets."""
+    """Return True for ``localhost`` and loopback addresses, with or without brackets."""
     name = host.lower()
     if name.startswith("[") and name.endswith("]"):
         name = name[1:-1]

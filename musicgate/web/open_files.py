@@ -1,4 +1,4 @@
-"""How many descriptors the process may have, and how many connections fit into that; it opens none."""
+"""The limit of open files: raised at the start, and the number of connections that fit into it."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ if TYPE_CHECKING:
     from musicgate.settings import Settings
 
 _log = logging.getLogger(__name__)
-#: Enough for every limit of connections that is sensible in one process.
+#: More connections than that are not sensible in one process.
 _WANTED = 65_536
-#: The store, the log, standard streams, libraries, and files that are being read or written.
+#: Reserved for the store, the log, standard streams, libraries, and files that are being read or written.
 _OWN = 64
 
 
-def raise_limit() -> None:
-    """Raise the soft limit of open files as far as the hard one allows, up to 65,536."""
+def raise_open_file_limit() -> None:
+    """Raise the soft limit as far as the hard one allows, to at most 65,536."""
     if sys.platform == "win32":
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     most = _WANTED if hard == resource.RLIM_INFINITY else min(hard, _WANTED)
     if soft == resource.RLIM_INFINITY or soft >= most:
         return
-    for wanted in (most, 10_240):  # macOS says infinity and means its own limit
+    for wanted in (most, 10_240):  # macOS reports infinity and refuses more than 10,240
         try:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
         except (ValueError, OSError):
@@ -36,9 +36,9 @@ def raise_limit() -> None:
 
 
 def connections_that_fit(settings: Settings) -> int:
-    """``server.max_connections``, or as many as the soft limit leaves beside calls to vendors and webhooks.
+    """Return ``server.max_connections``, or what the soft limit leaves beside calls and webhooks.
 
-    A poll or download takes a socket and perhaps a file.
+    A poll or download takes a socket and may take a file.
     """
     wanted = settings.server.max_connections
     if sys.platform == "win32":

@@ -1,6 +1,6 @@
-"""Links to the audio that we keep: made for answers and webhooks, checked when somebody follows one; it serves nothing itself.
+"""Signed links to kept audio: made for answers and webhooks, verified when a client opens one.
 
-A link carries a signature instead of asking for a key, so that a player or a browser can open it.
+A link carries a signature instead of an API key, so that a player or a browser can open it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ _SIGNATURE_CHARS = 32
 
 
 def audio_links(base_url: str) -> Callable[[Job, Track], str]:
-    """Makes the link to a track of a job, on the server at ``base_url``."""
+    """Return a function that makes the link to a track, on the server at ``base_url``."""
     base = base_url.rstrip("/")
 
     def audio_url(job: Job, track: Track) -> str:
@@ -28,11 +28,11 @@ def audio_links(base_url: str) -> Callable[[Job, Track], str]:
 
 
 def is_signed(job: Job, index: int, signature: str) -> bool:
-    """True if a link to that track of the job was made by us."""
+    """Return True if `audio_links` made a link to this track with this signature."""
     return hmac.compare_digest(_signature(job, index).encode(), signature.encode("utf-8", "replace"))
 
 
 def _signature(job: Job, index: int) -> str:
-    """Derived from the job's own secret, so it needs no storage and cannot be turned back."""
+    """Derived from the job's callback token, so it needs no storage and reveals nothing."""
     digest = hmac.new(job.callback_token.encode(), f"audio/{index}".encode(), hashlib.sha256)
     return digest.hexdigest()[:_SIGNATURE_CHARS]

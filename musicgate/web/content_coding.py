@@ -1,6 +1,7 @@
-"""Content codings of request bodies: read piece by piece, and never unpacked beyond a limit; it knows no request.
+"""Content codings of request bodies: decoded piece by piece, and never beyond a limit.
 
-Sources: RFC 9110 8.4 (gzip, x-gzip, deflate, identity), RFC 1950 to 1952. A body in two codings at once is refused: no client has a reason to.
+**Source**: RFC 9110 8.4 (gzip, x-gzip, deflate, identity), RFC 1950 to 1952. A body in two codings at once is
+refused: no client has a reason to send one.
 """
 
 from __future__ import annotations
@@ -8,34 +9,34 @@ from __future__ import annotations
 import zlib
 from typing import Final
 
-#: What ``Accept-Encoding`` of a 415 says.
+#: ``Accept-Encoding`` of a 415.
 CODINGS: Final = "gzip, deflate"
-#: A gzip body may be several members; each costs a decompressor, so an endless row of empty ones is refused.
+#: A gzip body may have several members. Each costs a decompressor, so an endless row of them is refused.
 _MAX_MEMBERS: Final = 16
 _STEP_BYTES: Final = 65_536
 _GZIP_WBITS: Final = 31
 
 
-class UnpackError(ValueError):
-    """The bytes are not in the coding that the request names."""
+class DecodeError(ValueError):
+    """The bytes are not in the coding that ``Content-Encoding`` names."""
 
 
 class TooLargeError(ValueError):
-    """More bytes than the limit would come out."""
+    """The decoded body is larger than the limit."""
 
 
 class UnknownCodingError(ValueError):
-    """A coding, or several at once, that is not read here."""
+    """A coding, or a combination of codings, that this server does not support."""
 
 
-def coding_of(header: str) -> str:
-    """The coding of a ``Content-Encoding`` header: ``gzip``, ``deflate`` or "" for none.
+def read_content_encoding(header: str) -> str:
+    """Return the coding that a ``Content-Encoding`` header names: ``gzip``, ``deflate`` or "" for none.
 
     Raises:
-        UnknownCodingError: another one, or more than one.
+        UnknownCodingError: it names another one, or more than one.
     """
-    words = [word.strip().lower() for word in header.split(",")]
-    codings = [word.removeprefix("x-") for word in words if word not in {"", "identity"}]
+    names = [name.strip().lower() for name in header.split(",")]
+    codings = [name.removeprefix("x-") for name in names if name not in {"", "identity"}]
     if not codings:
         return ""
     if len(codings) > 1 or codings[0] not in {"gzip", "deflate"}:
@@ -43,11 +44,11 @@ def coding_of(header: str) -> str:
     return codings[0]
 
 
-class Unpacker:
-    """Takes a body in pieces and keeps what came out.
+class BodyDecoder:
+    """Decodes a body that arrives in pieces.
 
     Raises (all methods):
-        UnpackError: the coding is broken, cut, or followed by other bytes.
+        DecodeError: the coding is broken, cut short, or followed by other bytes.
         TooLargeError: more than ``limit_bytes``.
     """
 
@@ -59,7 +60,7 @@ class Unpacker:
         self._inflate: zlib._Decompress | None = None
 
     def feed(self, piece: bytes) -> None:
-        """Take the next bytes."""
+        """Decode the next bytes."""
         if not self._coding:
             self._keep(piece)
             return
@@ -69,22 +70,22 @@ class Unpacker:
             try:
                 self._keep(self._inflate.decompress(piece, _STEP_BYTES))
             except zlib.error as exc:
-                raise UnpackError from exc
+                raise DecodeError from exc
             piece = self._inflate.unconsumed_tail
             if self._inflate.eof:
                 piece, self._inflate = self._inflate.unused_data, None
 
     def end(self) -> bytes:
-        """The whole body."""
+        """Return the decoded body."""
         if self._inflate is not None:
             # zlib may still hold output that did not fit into the last step.
             try:
                 while rest := self._inflate.decompress(self._inflate.unconsumed_tail, _STEP_BYTES):
                     self._keep(rest)
             except zlib.error as exc:
-                raise UnpackError from exc
+                raise DecodeError from exc
             if not self._inflate.eof:
-                raise UnpackError
+                raise DecodeError
         return bytes(self._out)
 
     def _keep(self, piece: bytes) -> None:
@@ -96,10 +97,10 @@ class Unpacker:
         self._members += 1
         if self._coding == "gzip":
             if self._members > _MAX_MEMBERS:
-                raise UnpackError
+                raise DecodeError
             return zlib.decompressobj(_GZIP_WBITS)
         if self._members > 1:
-            raise UnpackError
-        # Some clients send deflate without the zlib header that RFC 9110 wants; the first byte tells.
+            raise DecodeError
+        # Some clients send deflate without the zlib header that RFC 9110 requires.
         has_header = first & 0x0F == zlib.DEFLATED
         return zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
