@@ -19,8 +19,7 @@ import attrs
 
 from musicgate.aio import offload
 from musicgate.engine import is_cancelled
-from musicgate.errors import PluginError, ProviderError
-from musicgate.hosting import failure_of
+from musicgate.errors import PluginError, ProviderError, failure_of
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugin import Step
 from musicgate.text import LARGE_ANSWER_BYTES

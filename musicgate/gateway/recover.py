@@ -13,9 +13,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate import jobs
-from musicgate.errors import MusicgateError
+from musicgate.errors import MusicgateError, failure_of
 from musicgate.gateway import commit, send
-from musicgate.hosting import failure_of
 from musicgate.model import (
     AttemptOutcome,
     Failure,
