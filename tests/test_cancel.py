@@ -21,7 +21,7 @@ from musicgate import (
 from musicgate.assets.audio import riff_wav
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
-from musicgate.jobs.lifecycle import as_settled
+from musicgate.jobs import as_settled
 from musicgate.model import ProviderSettings
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -41,8 +41,8 @@ class StoppableVendor(FakeVendor):
 
 
 NEVER_SENT = "cancelled before it was sent; nothing is billed"
-TOLD = "cancelled; the vendor was told, and may bill what it had done"
-NOT_TOLD = "cancelled here; the vendor could not be told, so it may finish the song and bill it"
+STOPPED = "cancelled; the vendor was asked to stop, and may bill what it had done"
+NOT_STOPPED = "cancelled here; the vendor could not be asked to stop, so it may finish the song and bill it"
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def said(job: Job) -> tuple[str, str, str, bool]:
 async def test_vendor_that_can_be_told_is_told(stoppable: House) -> None:
     stoppable.transport.script("one", {"id": "n-1"}, {})
     job = await stoppable.gate.cancel((await stoppable.submit()).id)
-    assert said(job) == ("failed", "cancelled", TOLD, True)
+    assert said(job) == ("failed", "cancelled", STOPPED, True)
     assert stoppable.transport.sent[-1].url == "https://one.test/stop/n-1"
     assert await advance(stoppable.context, job.id) is None
 
@@ -93,13 +93,13 @@ async def test_vendor_that_can_be_told_is_told(stoppable: House) -> None:
 async def test_vendor_that_does_not_take_the_word_counts_as_not_told(stoppable: House, answer: Any) -> None:
     stoppable.transport.script("one", {"id": "n-1"}, answer)
     job = await stoppable.gate.cancel((await stoppable.submit()).id)
-    assert said(job) == ("failed", "cancelled", NOT_TOLD, True)
+    assert said(job) == ("failed", "cancelled", NOT_STOPPED, True)
 
 
 async def test_vendor_that_cannot_be_told_may_bill(house: House) -> None:
     house.transport.script("one", {"id": "n-1"})
     job = await house.gate.cancel((await house.submit()).id)
-    assert said(job) == ("failed", "cancelled", NOT_TOLD, True)
+    assert said(job) == ("failed", "cancelled", NOT_STOPPED, True)
     assert len(house.transport.sent) == 1
 
 
@@ -268,7 +268,7 @@ async def test_id_that_comes_after_a_cancel_is_kept_and_the_vendor_is_told(stopp
     creating = asyncio.create_task(stoppable.submit())
     (job,) = await open_jobs(stoppable, 1)
     cancelled = await stoppable.gate.cancel(job.id)
-    assert said(cancelled) == ("failed", "cancelled", NOT_TOLD, True)
+    assert said(cancelled) == ("failed", "cancelled", NOT_STOPPED, True)
     stoppable.clock.pass_s(1)
     answer.set()
     told = await creating

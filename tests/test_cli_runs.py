@@ -388,7 +388,7 @@ async def test_a_job_is_stopped_and_listed_as_failed(tmp_path: Path) -> None:
         assert late.code == 4
         ((job_id, _),) = jobs_of(await musicgate(tmp_path, "jobs", "--json", env=env))
         done = await musicgate(tmp_path, "cancel", job_id, env=env)
-        said = "cancelled here; the vendor could not be told, so it may finish the song and bill it"
+        said = "cancelled here; the vendor could not be asked to stop, so it may finish the song and bill it"
         assert (done.code, done.out, done.err) == (0, f"{job_id}: {said}\n", "")
         assert jobs_of(await musicgate(tmp_path, "jobs", "--json", env=env)) == [(job_id, "failed")]
         again = await musicgate(tmp_path, "cancel", job_id, "--json", env=env)

@@ -24,7 +24,7 @@ from musicgate.aio.clock import SystemClock
 from musicgate.errors import LimitReachedError
 from musicgate.gateway import commit
 from musicgate.gateway.context import GatewayContext
-from musicgate.jobs.lifecycle import fail
+from musicgate.jobs import fail
 from musicgate.model import (
     Asset,
     Delivery,

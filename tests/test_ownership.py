@@ -69,7 +69,7 @@ async def test_answer_that_our_own_code_cannot_fold_still_leaves_the_vendors_id(
     async def break_down(*_: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("musicgate.gateway.commit.apply_update", break_down)
+    monkeypatch.setattr("musicgate.gateway.fold.apply_update", break_down)
     house.transport.script("one", {"id": "n-1", "status": "works"})
     job = await house.submit()
     assert (job.native_id, job.attempts[-1].outcome) == ("n-1", "accepted")
@@ -143,7 +143,7 @@ async def test_reservation_and_slot_are_given_back_whatever_breaks_between_them(
     def break_down(*_: object, **__: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("musicgate.gateway.send.new_job", break_down)
+    monkeypatch.setattr("musicgate.gateway.accept.new_job", break_down)
     with pytest.raises(TypeError):
         await house.submit()
     assert house.context.quota.open_jobs == 0

@@ -24,12 +24,12 @@ from musicgate.gateway.callbacks import (
     job_of_token,
     receive_callback,
 )
-from musicgate.gateway.cancel import cancel, tell_vendor_to_stop
+from musicgate.gateway.cancel import cancel, stop_vendor
 from musicgate.gateway.compose import open_context
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import (
-    mend_deadline,
+    clamp_deadline,
     open_jobs,
     recover,
     recovery_spread_s,
@@ -408,14 +408,14 @@ class Gateway:
         """Tell a vendor to stop whose task id came only after the cancel."""
         job = await self.context.store.get(job_id)
         if job is not None:
-            await tell_vendor_to_stop(self.context, job)
+            await stop_vendor(self.context, job)
 
     async def _recover(self) -> None:
         """Go on with every unfinished job of an earlier process."""
         async for job in open_jobs(self.context):
             self.context.quota.note(job)
             try:
-                job, candidates = await recover(self.context, await mend_deadline(self.context, job))  # noqa: PLW2901
+                job, candidates = await recover(self.context, await clamp_deadline(self.context, job))  # noqa: PLW2901
             except MusicgateError as error:
                 _log.error("job %s: it cannot be recovered yet: %s", job.id, error)
                 candidates = ()

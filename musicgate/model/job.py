@@ -171,6 +171,16 @@ class Job:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def outcome(self) -> AttemptOutcome | None:
+        """What is known of the last attempt; None while there is none."""
+        return self.attempt.outcome if self.attempt else None
+
+    @property
+    def was_sent(self) -> bool:
+        """True if the create call of the last attempt may have left us."""
+        return self.outcome not in {None, AttemptOutcome.PLANNED}
+
+    @property
     def plugin(self) -> str | None:
         """Name of the plugin that does the work."""
         return self.attempt.plugin if self.attempt else None

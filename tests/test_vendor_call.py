@@ -21,8 +21,8 @@ from musicgate import (
     ProviderError,
 )
 from musicgate.errors import PluginError
-from musicgate.gateway import exchange as module
-from musicgate.gateway.exchange import exchange
+from musicgate.gateway import vendor_call
+from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hosting.installed import InstalledProvider, installed_providers
 from musicgate.model import (
     DebugOptions,
@@ -71,7 +71,7 @@ async def ask(
     installed: InstalledProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
 ) -> JobUpdate:
     context: Any = SimpleNamespace(transport=transport)
-    return await exchange(context, installed, step, POST, job_for(keeps_body=keeps_body))
+    return await call_vendor(context, installed, step, POST, job_for(keeps_body=keeps_body))
 
 
 async def refusal(installed: InstalledProvider, transport: Any, step: Step = Step.CREATE) -> ProviderError:
@@ -122,7 +122,7 @@ async def test_what_breaks_before_the_request_is_handed_over_was_not_sent(
     def broken(*_: object) -> HttpRequest:
         raise error
 
-    monkeypatch.setattr(module, "_with_key", broken)
+    monkeypatch.setattr(vendor_call, "_with_key", broken)
     failed = await refusal(installed, transport)
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.GATEWAY, False)
     assert not failed.failure.costs

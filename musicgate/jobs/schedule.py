@@ -1,0 +1,39 @@
+"""When something is done again about a job: its next poll, and one more call to a vendor that was busy."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from musicgate.model import Failure, Job, PollSchedule
+
+#: The poll interval grows with the job's age: this share of it, within the schedule's bounds.
+_INTERVAL_PER_AGE = 0.15
+#: Seconds until a busy vendor is called once more, where it named no time.
+RESEND_S = 10.0
+MAX_RESENDS = 3
+
+
+def next_poll_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 1.0) -> float:
+    """Seconds until an open job's next poll. It depends on the job's age alone, so no poll has to be remembered."""
+    age_s = max(0.0, (now - job.created_at).total_seconds())
+    if age_s < schedule.first_s / speed:
+        return schedule.first_s / speed - age_s
+    return min(schedule.max_s / speed, max(schedule.min_s / speed, age_s * _INTERVAL_PER_AGE))
+
+
+def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
+    """Seconds until a refused call may be made once more; None = never.
+
+    At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited for.
+    """
+    resent = sum(attempt.not_before is not None for attempt in job.attempts)
+    wait_s = RESEND_S if failure.retry_after_s is None else failure.retry_after_s
+    if (
+        not failure.rule.resend
+        or resent >= MAX_RESENDS
+        or steady + timedelta(seconds=wait_s) >= job.deadline_at
+    ):
+        return None
+    return wait_s
