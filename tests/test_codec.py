@@ -55,7 +55,7 @@ SMALL_JOB = Job(
 )
 
 
-# ------------------------------------------------------------------------------------------------ requests
+# --------------------------------------------------------------------------------------------------- requests
 
 
 def test_the_documented_example_is_read() -> None:
@@ -207,7 +207,7 @@ def test_a_refusal_does_not_repeat_the_value() -> None:
     assert "private" not in caught.value.message
 
 
-# ---------------------------------------------------------------------------------------------------- rows
+# ------------------------------------------------------------------------------------------------------- rows
 
 
 texts = st.text(max_size=12)
@@ -257,7 +257,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def kinds(value: Any) -> Any:
-    """The type of a value and of all that it holds: a bare text is equal to the member of a StrEnum, but is none."""
+    """The types of a value and of all that it holds: text equals a StrEnum member of another type."""
     if attrs.has(type(value)):
         return type(value), [kinds(getattr(value, field.name)) for field in attrs.fields(type(value))]
     if isinstance(value, list | tuple):
@@ -349,7 +349,7 @@ def test_what_has_its_default_takes_no_room_in_a_row() -> None:
     }
 
 
-def test_keys_of_a_newer_version_are_passed_over() -> None:
+def test_keys_of_a_newer_version_are_ignored() -> None:
     document = json.loads(dump_job(SMALL_JOB)) | {"mood": "new"}
     document["request"] |= {"tempo_bpm": 120}
     assert load_job(json.dumps(document)) == SMALL_JOB
@@ -375,7 +375,7 @@ def test_bytes_never_reach_a_row() -> None:
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "ü 音楽", float("inf"), 10**400])
-def test_a_job_is_stored_whatever_stands_in_a_vendors_body(odd: object) -> None:
+def test_a_job_with_any_vendor_body_can_be_stored(odd: object) -> None:
     job = attrs.evolve(SMALL_JOB, native_response={"odd": odd})
     text = dump_job(job)
     assert text.isascii()

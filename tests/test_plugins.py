@@ -641,12 +641,12 @@ def test_hooks_that_a_plugin_lacks_say_nothing() -> None:
 
 
 def test_observer_that_raises_is_named_and_the_others_hear() -> None:
-    first, broken, last = Observer(), Observer(trouble=True), Observer()
+    first, broken, last = Observer(), Observer(fails=True), Observer()
     host = host_of(FakeVendor("one"), first=first, broken=broken, last=last)
     before: Any = attrs.make_class("Version", ["version"])(1)
     after: Any = attrs.make_class("Version", ["version"])(2)
     assert host.notify(before, after) == ["broken"]
-    assert first.heard == broken.heard == last.heard == [(1, 2)]
+    assert first.versions == broken.versions == last.versions == [(1, 2)]
 
 
 def test_failure_of_an_error_keeps_the_vendors_and_blames_ourselves_for_the_rest() -> None:

@@ -106,7 +106,7 @@ async def accept(
         )
     begun = await in_flight.answer(call, submission.wait_s)
     if isinstance(begun, IdempotencyClaim):
-        reservation.take_back_call()
+        reservation.uncount_call()
     return begun
 
 

@@ -1,4 +1,4 @@
-"""Cancel a job at its caller's request: ask the vendor to stop where that is possible, then end the job."""
+"""Cancel a job: ask the vendor to stop where that is possible, then end the job."""
 
 from __future__ import annotations
 
@@ -25,14 +25,16 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
         The job as it is stored now; cancelling a cancelled job again changes nothing.
 
     Raises:
-        RequestError: 409, the job has ended already, or the vendor has delivered it, perhaps while it was asked to stop.
+        RequestError: 409, the job has ended already, or the vendor has delivered it, perhaps while it was
+            asked to stop.
     """
     if jobs.was_cancelled(job):
         return job
     _refuse_finished(job)
     was_stopped = job.was_sent and await stop_vendor(context, job)
     now = context.clock.now()
-    # The edit reads the newest version: the job may have been sent or delivered while the vendor was asked to stop.
+    # The edit reads the newest version: the job may have been sent or delivered while the vendor was asked to
+    # stop.
     stored = await commit.change(
         context, job, lambda current: jobs.cancel(current, now, was_stopped=was_stopped)
     )
@@ -42,7 +44,7 @@ async def cancel(context: GatewayContext, job: Job) -> Job:
 
 
 async def stop_vendor(context: GatewayContext, job: Job) -> bool:
-    """Ask a job's vendor to stop. Never raises: a vendor that cannot be asked is no reason to keep a job open.
+    """Ask a job's vendor to stop. Never raises, since a job ends even if its vendor cannot be asked.
 
     Returns:
         True if the vendor took the request.

@@ -1,4 +1,4 @@
-"""What a candidate means for a job: which can be called, the job's attempt at it, and how long its call may take."""
+"""From candidates to a job: which can be called, the attempts, and how long a call may take."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
 #: Seconds that a create call waits longer than its vendors' time-outs.
 _MARGIN_S = 5.0
-#: Seconds for which a job may wait for a slot. A full queue (10,000 jobs) at two calls a second is empty after 83 minutes.
+#: Seconds for which a job may wait for a slot. A full queue (10,000 jobs) at two calls a second is empty
+#: after 83 minutes.
 QUEUE_DEADLINE_S = 7_200.0
 
 
@@ -119,7 +120,10 @@ def job_lifetime(context: GatewayContext, installed: InstalledProvider) -> timed
 
 
 def is_adoptable(job: Job, installed: InstalledProvider | None) -> bool:
-    """True if a callback can adopt a job whose create answer was lost: the vendor calls back, and has the address."""
+    """True if a callback can adopt a job whose create answer was lost.
+
+    That takes a vendor that calls back, and was given the address.
+    """
     has_address = job.attempt is not None and job.attempt.calls_back
     return installed is not None and installed.provider.callbacks and has_address
 

@@ -1,6 +1,7 @@
 """Change a stored job: compare-and-set against racing writers, and retry while our disk fails.
 
-A writer that loses the race reads the job again and edits the newest version. What a change says is not known here.
+A writer that loses the race reads the job again and edits the newest version. What a change says is not known
+here.
 """
 
 from __future__ import annotations
@@ -36,12 +37,12 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
 
     Args:
         job: a version of it, perhaps an old one.
-        edit: a pure function of `musicgate.jobs`; returns the same object when there is nothing to do. Applied to its own
-            result it changes nothing: a write whose answer is lost is tried again.
+        edit: a pure function of `musicgate.jobs`; returns the same object when there is nothing to do.
+            Applied to its own result it changes nothing: a write whose answer is lost is tried again.
 
     Returns:
-        The version that is stored now. For a job that was deleted meanwhile, one that has ended: nothing may be sent for
-        it any more.
+        The version that is stored now. For a job that was deleted meanwhile, one that has ended: nothing may
+        be sent for it any more.
 
     Raises:
         StorageError: the store is full, read-only or broken.
@@ -70,7 +71,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
 
 
 async def change_until_stored(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
-    """Store a change that exists only in this process, however long our disk fails: until the job's deadline.
+    """Store a change that exists only in this process, and retry until the job's deadline.
 
     Raises:
         StorageError: the store still fails at the job's deadline.
@@ -79,7 +80,7 @@ async def change_until_stored(context: GatewayContext, job: Job, edit: Callable[
 
 
 async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Awaitable[Job]]) -> Job:
-    """Repeat a write about a job: while our disk fails, up to its deadline; after any other error a few times.
+    """Retry a write about a job: up to its deadline while our disk fails, else a few times.
 
     Raises:
         StorageError: the store still fails at the job's deadline.

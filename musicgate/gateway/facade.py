@@ -113,7 +113,7 @@ class Gateway:
         changes = Changes()
 
         def changed(before: Job | None, after: Job) -> None:
-            changes.tell(after.id)
+            changes.notify(after.id)
             if before is after:
                 return  # nothing new for plugins
             for name in host.notify(before, after):
@@ -290,7 +290,7 @@ class Gateway:
         await self.context.store.delete(job.id)
         self.context.quota.forget(job.id)
         await self.context.assets.delete(job.id)  # a download may have ended between the two
-        self._changes.tell(job.id)
+        self._changes.notify(job.id)
 
     def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.

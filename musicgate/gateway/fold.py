@@ -1,4 +1,4 @@
-"""Fold a vendor's answer into its job: map the status, keep audio that came inside, store what the answer says."""
+"""Fold a vendor's answer into its job: map the status, keep inline audio, store the rest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _log = logging.getLogger(__name__)
 
 
 async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
-    """Fold an answer into a job. Audio that came as bytes is kept first, so that no stored job names a missing file.
+    """Fold an answer into a job; inline audio is kept first: no stored job names a missing file.
 
     Raises:
         StorageError: the store is full, read-only or broken.
@@ -65,7 +65,7 @@ async def apply_update_until_stored(context: GatewayContext, job: Job, update: J
 
 
 def _map_status(context: GatewayContext, job: Job, update: JobUpdate) -> JobState | None:
-    """Map a native status; a plugin error counts as an unknown status: the song must not be lost over it."""
+    """Map a native status; a plugin error counts as an unknown status, and does not lose the song."""
     installed = context.installed(job)
     mapped = None
     if installed is not None:

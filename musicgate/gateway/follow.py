@@ -1,11 +1,11 @@
-"""One step of an open job: poll the vendor, fold the answer, say when to come back. The only step function there is.
+"""The step function of open jobs: poll the vendor, fold the answer, say when to come back.
 
-The scheduler calls it when a job is due, and when a callback says "poll now". It holds no state: everything that it needs is
-in the store, so after a crash it simply goes on. It takes a job in whatever phase it is: planned, sent by a call that broke,
-accepted, delivered.
+The scheduler calls it when a job is due, and when a callback says "poll now". It holds no state: everything
+that it needs is in the store, so after a crash it simply goes on. It takes a job in whatever phase it is:
+planned, sent by a call that broke, accepted, delivered.
 
-The deadline is unconditional. It is checked after every step, however the step ended: a plugin that raises each time, a
-vendor whose answers cannot be read and audio that breaks our own code keep no job open.
+The deadline is unconditional. It is checked after every step, however the step ended: a plugin that raises
+each time, a vendor whose answers cannot be read and audio that breaks our own code keep no job open.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
         launch: sends a job that was never sent; None = wait for its deadline.
 
     Returns:
-        Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns it again.
+        Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns
+        it again.
     """
     job = await context.store.get(job_id)
     if job is None:

@@ -1,7 +1,8 @@
-"""Recovery: what an open job needs that no create call in flight owns any more. It sends nothing itself.
+"""Recovery: what an open job needs whose create call is not in flight any more. It sends nothing.
 
-The job came from an earlier process, or its call broke in this one; that makes no difference. What was sent and not answered
-is never sent again: its outcome is unknown. What was only planned had not left us, and may be sent now.
+The job came from an earlier process, or its call broke in this one; that makes no difference. What was sent
+and not answered is never sent again: its outcome is unknown. What was only planned had not left us, and may
+be sent now.
 """
 
 from __future__ import annotations
@@ -52,7 +53,8 @@ async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candida
     """Find out what an open job needs that no create call owns.
 
     Returns:
-        The job as it is stored now; with candidates if it is still to be sent, without if it is to be followed or has ended.
+        The job as it is stored now; with candidates if it is still to be sent, without if it is to be
+        followed or has ended.
     """
     if job.outcome is AttemptOutcome.PLANNED:
         return await _plan_again(context, job)
@@ -64,7 +66,7 @@ async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candida
 
 
 def recovery_spread_s(job: Job) -> float:
-    """Seconds until the first poll after a restart, spread over the jobs so that they do not all come at once."""
+    """Seconds until a job's first poll after a restart, spread so that not all come at once."""
     return sum(job.id.encode()) % 100 / 20
 
 
@@ -85,7 +87,7 @@ async def clamp_deadline(context: GatewayContext, job: Job) -> Job:
 
 
 async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-    """Plan a job again that was never sent, the planned plugin first. Fails it if no provider can take it."""
+    """Plan a job again that was never sent, the planned plugin first; fail it without a candidate."""
     try:
         candidates = _candidates(context, job)
     except MusicgateError as error:  # plugins and settings may have changed meanwhile
@@ -95,7 +97,7 @@ async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Can
 
 
 async def _plan_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-    """Plan the providers that a refused job has not asked yet; fail it if none is left. The refused call created nothing."""
+    """Plan the providers that a refused job has not asked yet; fail it if none is left."""
     now = context.clock.now()
     failure = (job.attempt.failure if job.attempt else None) or _LOST
     if failure.rule.try_next and job.request.routing.allow_fallbacks:

@@ -1,18 +1,19 @@
-"""Store first, send second, fold third: how a request becomes a job at a vendor without being lost or paid for twice.
+"""Store first, send second, fold third: how a stored job is sent to a vendor, never twice.
 
-The order of things is the promise. The job is durable, with its attempt stored as *sent*, before the first byte leaves. So
-after a crash at any point we know that a call may have been made, and never make it again:
+The order of things is the promise. The job is durable, with its attempt stored as *sent*, before the first
+byte leaves. So after a crash at any point we know that a call may have been made, and never make it again:
 
 * *accepted*: the vendor gave an id, or the audio. The job is followed.
-* *refused*: the vendor, or the network before it, plainly said that nothing was created. Only now, and only for the classes
-  of failure that allow it, may the next candidate be asked; that attempt is stored as *sent* before it is sent as well.
-* *unknown*: the request left us and nothing readable came back. It is never sent again and never given to another vendor.
-  Where the vendor can call us back, the job stays open: a callback adopts it, else the deadline ends it. Where it cannot,
-  the job ends at once and says that it may have cost money.
+* *refused*: the vendor, or the network before it, plainly said that nothing was created. Only now, and only
+  for the classes of failure that allow it, may the next candidate be asked; that attempt is stored as *sent*
+  before it is sent as well.
+* *unknown*: the request left us and nothing readable came back. It is never sent again and never given to
+  another vendor. Where the vendor can call us back, the job stays open: a callback adopts it, else the
+  deadline ends it. Where it cannot, the job ends at once and says that it may have cost money.
 
-What an answer brought exists only in this process until it is stored. So storing it is tried for as long as the job lives
-(`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the rest of its answer breaks our
-own code.
+What an answer brought exists only in this process until it is stored. So storing it is tried for as long as
+the job lives (`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the
+rest of its answer breaks our own code.
 """
 
 from __future__ import annotations
@@ -52,12 +53,14 @@ async def run(
     caller: Caller | None = None,
     slot: Slot | None = None,
 ) -> Job:
-    """Send a stored job to its first candidate, and to the next ones while each is refused in a way that allows it.
+    """Send a stored job to its candidates, one after another while each refusal allows the next.
 
     Args:
-        job: as stored; its last attempt belongs to ``candidates[0]``, or to a plugin that can no longer be asked.
+        job: as stored; its last attempt belongs to ``candidates[0]``, or to a plugin that can no longer be
+            asked.
         candidates: in the order of asking.
-        caller: who waits for the answer. Without one, or when it has gone, vendors that were only busy are called again.
+        caller: who waits for the answer. Without one, or when it has gone, vendors that were only busy are
+            called again.
         slot: the slot at ``candidates[0]``, where the job has it already.
 
     Returns:
@@ -82,7 +85,7 @@ async def run(
 
 
 async def _retry_busy(context: GatewayContext, job: Job, called: Sequence[Candidate], caller: Caller) -> Job:
-    """Call refused providers again that were only busy, whichever is free first; fail the job when none is left."""
+    """Retry providers that were only busy, whichever is free first; fail the job when none is left."""
     while (failure := _refusal(job)) is not None:
         retry = _first_retry(context, job, called)
         if retry is None or caller.is_waiting or not failure.rule.try_next:
@@ -104,7 +107,7 @@ def _refusal(job: Job) -> Failure | None:
 def _first_retry(
     context: GatewayContext, job: Job, called: Sequence[Candidate]
 ) -> tuple[float, Candidate] | None:
-    """The refused provider that is free first, and the seconds until then; None if none may be called again."""
+    """Seconds until the first retry, and its candidate; None if no provider may be called again."""
     steady = context.clock.steady()
     failures = {attempt.plugin: attempt.failure for attempt in job.attempts if attempt.failure}
     waits = [
@@ -136,7 +139,7 @@ async def _plan(context: GatewayContext, job: Job, candidate: Candidate, wait_s:
 async def _call(
     context: GatewayContext, job: Job, candidate: Candidate, caller: Caller, slot: Slot | None
 ) -> Job:
-    """Wait for a slot, up to the job's deadline, and make one create call. A job that has ended stays as it is."""
+    """Wait for a slot, up to the job's deadline, and make one create call, unless the job has ended."""
     if job.state.is_final:
         return job
     queue = context.create_queues[candidate.installed.name]
@@ -208,7 +211,7 @@ async def _note_refusal(context: GatewayContext, job: Job, failure: Failure, bod
 async def _note_failure(
     context: GatewayContext, job: Job, installed: InstalledProvider, error: ProviderError
 ) -> Job:
-    """Store how a call without a readable answer ended: refused if it cannot have been taken, else unknown."""
+    """Store a call without a readable answer: as refused if it cannot have been taken, else unknown."""
     now, failure = context.clock.now(), error.failure
     if not error.maybe_accepted:
         return await _note_refusal(context, job, failure)

@@ -1,11 +1,12 @@
 """Settle a delivered job: fetch its audio, measure it, price it; only then is the job completed.
 
-A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried again, by all
-its links, for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. At the end of that time the job is completed with
-the tracks that play, and the others say why they do not. A job without one good track fails, with its vendor links in place:
-they may work for the caller.
+A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried
+again, by all its links, for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. At the end of that
+time the job is completed with the tracks that play, and the others say why they do not. A job without one
+good track fails, with its vendor links in place: they may work for the caller.
 
-What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the job's deadline.
+What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the
+job's deadline.
 """
 
 from __future__ import annotations
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 #: Seconds for which fetching a finished track is tried.
-#: Seen: Suno links that answer 403 for a while after SUCCESS; empty and truncated bodies, August and September 2026.
+#: Seen: Suno links that answer 403 for a while after SUCCESS; empty and truncated bodies, August and
+#: September 2026.
 ARCHIVE_GRACE_S = 600.0
 #: Pause between two tries grows with the time since delivery, within these bounds, in seconds.
 _PAUSE_MIN_S, _PAUSE_MAX_S = 2.0, 60.0
@@ -85,7 +87,7 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
 
 @attrs.frozen
 class Missing:
-    """Why a track has no audio: none of its links gave any. ``is_final``: another try cannot bring it."""
+    """Why none of a track's links gave audio. ``is_final``: another try cannot change that."""
 
     message: str
     is_final: bool = False
@@ -114,7 +116,7 @@ async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
 
 
 async def _fetch_guarded(context: GatewayContext, job_id: str, track: Track) -> Fetched:
-    """Fetch a track; whatever fails on our own side is a result, so that it does not stop the other tracks."""
+    """Fetch a track; an error on our own side is a result, so that it does not stop other tracks."""
     try:
         with no_stray_cancellation():
             return await _fetch(context, job_id, track)

@@ -1,15 +1,18 @@
-"""One call to a vendor: add the key, send, let the plugin read; every failure comes out as a `ProviderError`.
+"""One call to a vendor: add the key, send, let the plugin read; every error is a `ProviderError`.
 
-Money hangs on ``ProviderError.maybe_accepted``, so nothing else leaves `call_vendor`. Whatever breaks before the request
-is handed to the transport means "not sent". Whatever breaks later, in a plugin, a wrapper or our own code, means that the
-vendor may have taken it.
+Money hangs on ``ProviderError.maybe_accepted``, so nothing else leaves `call_vendor`. Whatever breaks before
+the request is handed to the transport means "not sent". Whatever breaks later, in a plugin, a wrapper or our
+own code, means that the vendor may have taken it.
 
-The transport keeps its time-outs and ends its calls by itself. Should it hang all the same, no job may hang with it: a call
-that lasts longer than all of its time-outs together is given up, and counts as one that may have been taken.
+The transport keeps its time-outs and ends its calls by itself. Should it hang all the same, no job may hang
+with it: a call that lasts longer than all of its time-outs together is given up, and counts as one that may
+have been taken.
 
-A vendor's answer may quote our key and the job's callback token. Texts that are kept to be shown are masked here, where
-they come in; ids, links and titles are used, and stay as they are. A status is both: it loses whole secrets only.
-Seen: Suno's record repeats the whole request, callback URL included (docs.kie.ai/suno-api/get-music-details, early 2026).
+A vendor's answer may quote our key and the job's callback token. Texts that are kept to be shown are masked
+here, where they come in; ids, links and titles are used, and stay as they are. A status is both: it loses
+whole secrets only.
+Seen: Suno's record repeats the whole request, callback URL included (docs.kie.ai/suno-api/get-music-details,
+early 2026).
 """
 
 from __future__ import annotations
@@ -56,8 +59,9 @@ async def call_vendor(
     """Send one request and read the answer.
 
     Raises:
-        ProviderError: and nothing else: no answer, or none that can be read. After a create call ``maybe_accepted`` says
-            whether the vendor may have taken it; whatever breaks once the request was sent counts as "maybe".
+        ProviderError: and nothing else: no answer, or none that can be read. After a create call
+            ``maybe_accepted`` says whether the vendor may have taken it; whatever breaks once the request was
+            sent counts as "maybe".
     """
     try:
         async with asyncio.timeout(_longest_call_s(installed, step)):
@@ -70,7 +74,7 @@ async def call_vendor(
 
 
 def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
-    """Seconds that a call can last: its own time-outs, and those of the further calls that a plugin may ask for."""
+    """Seconds that a call can last, with the further calls that a plugin may ask for."""
     timeouts = installed.provider.timeouts
     first_s = timeouts.create_s if step is Step.CREATE else timeouts.read_s
     further_s = _MAX_FURTHER_CALLS * (timeouts.connect_s + timeouts.read_s)
@@ -123,8 +127,8 @@ async def _exchange(
         except ProviderError as error:
             if error.maybe_accepted or 400 <= response.status < 500:
                 raise
-            # A vendor's plain "no" is an update with a failure. An answer that cannot be read must not lead to a
-            # second song, whatever a plugin, or a wrapper around it, makes of it.
+            # A vendor's plain "no" is an update with a failure. An answer that cannot be read must not lead
+            # to a second song, whatever a plugin, or a wrapper around it, makes of it.
             raise _changed(error, maybe_accepted=True) from error
         if isinstance(answer, JobUpdate):
             return answer

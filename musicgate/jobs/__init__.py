@@ -1,7 +1,7 @@
 """The state machine of a job, whole: every edit of a job or an attempt is a pure function here.
 
-It knows the model's values, and must not know a clock, a store, a plugin or HTTP: times and answers come in as arguments.
-Start with `lifecycle`: the rest follows from its essay and its transition table.
+It knows the model's values, and must not know a clock, a store, a plugin or HTTP: times and answers come in
+as arguments. Start with `lifecycle`: the rest follows from its essay and its transition table.
 """
 
 from musicgate.jobs.attempts import (

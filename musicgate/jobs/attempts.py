@@ -1,8 +1,9 @@
-"""The attempts of a job: planned, sent, then accepted, refused or unknown; and a new job, which begins with one.
+"""The attempts of a job: planned, sent, then accepted, refused or unknown; and a new job.
 
-*Refused* is not always the end. A vendor that was only too busy ("too often", "maintenance") may be called once more
-after a while, where the class of its refusal allows it, as long as no caller waits for the answer of the create call: one
-who does gets the refusal at once, and decides for itself. See `musicgate.jobs.schedule.resend_wait_s`.
+*Refused* is not always the end. A vendor that was only too busy ("too often", "maintenance") may be called
+once more after a while, where the class of its refusal allows it, as long as no caller waits for the answer
+of the create call: one who does gets the refusal at once, and decides for itself. See
+`musicgate.jobs.schedule.resend_wait_s`.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ def new_job(
     native_request: JsonValue = None,
     routing: JsonValue = None,
 ) -> Job:
-    """A queued job with a planned attempt: a crash while it waits for a slot must not make its outcome unknown."""
+    """A queued job with a planned attempt, which is not sent before it has a slot."""
     return Job(
         id=job_id,
         account=account,
@@ -85,7 +86,7 @@ def new_job(
 def add_attempt(
     job: Job, attempt: Attempt, warnings: Sequence[OptionWarning] = (), native_request: JsonValue = None
 ) -> Job:
-    """Add a planned attempt to an open job; unchanged while an earlier attempt may still be accepted.
+    """Add a planned attempt to an open job, unless an earlier attempt may still be accepted.
 
     The warnings of the plugin before it go, since that plugin did not do the work.
 
@@ -113,9 +114,10 @@ def add_attempt(
 
 
 def start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
-    """Mark a planned attempt as sent: from here on its call may cost money. The deadline counts from here.
+    """Mark a planned attempt as sent: from here on its call may cost money.
 
     Args:
+        deadline: the job's new deadline, counted from here.
         blocking: the create call lasts as long as the song, so the job is in progress at once.
     """
     if job.state.is_final or job.attempt is None or job.outcome is not AttemptOutcome.PLANNED:
@@ -136,7 +138,7 @@ def accept(job: Job, now: datetime) -> Job:
 
 
 def refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
-    """Mark a sent attempt as refused: its call created nothing. A callback that was faster knows better.
+    """Mark a sent attempt as refused: its call created nothing. An id from a callback wins.
 
     Args:
         body: the parsed refusal, kept for a caller who asked to see it.
@@ -148,10 +150,11 @@ def refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) ->
 
 
 def lose(job: Job, failure: Failure, now: datetime, *, adoptable: bool) -> Job:
-    """Mark the outcome of a sent attempt as unknown. A callback that was faster than the broken answer knows better.
+    """Mark the outcome of a sent attempt as unknown. An id from a callback wins.
 
     Args:
-        adoptable: the vendor can call us back. Then the job waits for that; else it ends, and may have cost money.
+        adoptable: the vendor can call us back. Then the job waits for that; else it ends, and may have cost
+            money.
     """
     if not _awaits_answer(job):
         return job

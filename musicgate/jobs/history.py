@@ -1,4 +1,4 @@
-"""A job's past: the events that lie between two versions of it, and a final job as it was when it ended."""
+"""The events between two versions of a job, and a final job as it was when it ended."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ...]:
-    """The events that lie between two versions of a job, in order. Nothing follows the event that ends a job."""
+    """The events between two versions of a job, in order; none after the event that ends it."""
     if before is None:
         return (
             JobEvent(kind=EventKind.CREATED, at=now, data={"model": after.request.model}),
@@ -35,7 +35,7 @@ def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ..
 
 
 def as_settled(job: Job) -> Job:
-    """A final job as it was when it ended, without what its attempts have learned since: an event never changes."""
+    """A final job as it was when it ended, without later answers: events never change."""
     ended = job.completed_at
     if ended is None:
         return job
@@ -56,7 +56,7 @@ def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> Ite
 
 
 def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:
-    """New tracks, and links that were not there before: what a caller may listen to while the job is still open."""
+    """New tracks and new links, which a caller may listen to while the job is open."""
     for index, track in enumerate(after):
         old = before[index] if index < len(before) else None
         streams = bool(track.stream_audio_url) and not (old and old.stream_audio_url)

@@ -4,26 +4,27 @@ No I/O, no clock, no vendor: answers and times come in as arguments.
 
 Two rules that everything else follows from:
 
-*Forward only.* A job keeps its state or moves down the table, never back. A late "pending" after "done" changes nothing,
-and final states absorb everything. So poller, callback and canceller may race: the loser folds its answer again, into
-the version that won, and finds nothing to do.
+*Forward only.* A job keeps its state or moves down the table, never back. A late "pending" after "done"
+changes nothing, and final states absorb everything. So poller, callback and canceller may race: the loser
+folds its answer again, into the version that won, and finds nothing to do.
 
-*Attempts are facts.* They may always be completed, even in a job that has ended. The answer to a create call that was in
-flight when its job was cancelled brings the vendor's id, and only with that id can the vendor be asked to stop, or the
-call be found on its bill.
+*Attempts are facts.* They may always be completed, even in a job that has ended. The answer to a create call
+that was in flight when its job was cancelled brings the vendor's id, and only with that id can the vendor be
+asked to stop, or the call be found on its bill.
 
-No state is guessed. A status that the plugin does not know leaves the job open. "Done" without audio is a `Doubt`, not a
-success, and so is "not found" right after creation. Only a doubt that lasts ends a job, and only the deadline ends a job
-about which nothing is known. A track that has audio by then is delivered, not thrown away.
+No state is guessed. A status that the plugin does not know leaves the job open. "Done" without audio is a
+`Doubt`, not a success, and so is "not found" right after creation. Only a doubt that lasts ends a job, and
+only the deadline ends a job about which nothing is known. A track that has audio by then is delivered, not
+thrown away.
 
 "Done" has two moments. When the vendor says so, the job is *delivered*: its tracks are known and it is still
-``in_progress``. When the audio has been fetched, measured and priced, the job is *settled*: ``completed`` means audio
-that plays. `musicgate.gateway` settles, and a delivered job gets a deadline of its own for it. A job that cannot be
-settled by then fails, with the vendor's links in place.
+``in_progress``. When the audio has been fetched, measured and priced, the job is *settled*: ``completed``
+means audio that plays. `musicgate.gateway` settles, and a delivered job gets a deadline of its own for it. A
+job that cannot be settled by then fails, with the vendor's links in place.
 
-There are two kinds of time. ``now`` is wall time, for what people see: when a job changed, was answered, ended.
-``steady`` is a clock that nobody can set, for everything that is waited for: ``deadline_at``, ``delivered_at`` and
-``doubt_since`` are steady times.
+There are two kinds of time. ``now`` is wall time, for what people see: when a job changed, was answered,
+ended. ``steady`` is a clock that nobody can set, for everything that is waited for: ``deadline_at``,
+``delivered_at`` and ``doubt_since`` are steady times.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ TRANSITIONS: Mapping[JobState, frozenset[JobState]] = {
 #: Seen: Suno tasks with status SUCCESS and null links that were filled in later, July 2026.
 NO_AUDIO_GRACE_S = 120.0
 
-#: Seconds after its delivery in which a job must be settled: longer than any retry of a vendor's link, so that a full
-#: disk of ours can be repaired.
+#: Seconds after its delivery in which a job must be settled: longer than any retry of a vendor's link, so
+#: that a full disk of ours can be repaired.
 SETTLE_DEADLINE_S = 3_600.0
 
 _SILENT = Failure(
@@ -95,7 +96,8 @@ def apply(
     Args:
         job: as it is stored.
         update: the answer, in native words.
-        mapped: what the plugin's ``map_status`` makes of ``update.native_status``; None for an unknown status.
+        mapped: what the plugin's ``map_status`` makes of ``update.native_status``; None for an unknown
+            status.
         now: aware UTC time.
         speed: divides grace periods.
         steady: steady time; None = the same as ``now``.
@@ -126,7 +128,7 @@ def keep_audio(job: Job, audio: KeptAudio, now: datetime) -> Job:
 def settle(
     job: Job, tracks: Sequence[Track], usage: Usage, now: datetime, unpriced: str | None = None
 ) -> Job:
-    """End a delivered job with its tracks as they were kept; without one that plays it fails, and says why.
+    """Complete a delivered job with its tracks as they were kept; it fails if none of them plays.
 
     Args:
         unpriced: why the job has no price although its model has one; becomes a warning.
@@ -165,7 +167,7 @@ def fail(job: Job, failure: Failure, now: datetime) -> Job:
 
 
 def end(job: Job, failure: Failure, now: datetime, speed: float = 1.0, steady: datetime | None = None) -> Job:
-    """End a job that cannot get any better: deliver the tracks that have audio, since they are paid for, else fail."""
+    """End a job that cannot get better: deliver the tracks with audio, which are paid for, or fail."""
     if job.state.is_final or job.delivered_at is not None:
         return job
     if not _has_audio(job):
@@ -176,7 +178,8 @@ def end(job: Job, failure: Failure, now: datetime, speed: float = 1.0, steady: d
 def expire(job: Job, now: datetime, speed: float = 1.0, steady: datetime | None = None) -> Job:
     """End a job whose deadline has passed: with what it has, with its lost answer, or as expired.
 
-    A delivered job that could not be settled fails and keeps the vendor's links: they may still play for its caller.
+    A delivered job that could not be settled fails and keeps the vendor's links: they may still play for its
+    caller.
     """
     if job.state.is_final:
         return job
@@ -201,7 +204,9 @@ def expire(job: Job, now: datetime, speed: float = 1.0, steady: datetime | None 
 
 
 def cancel(job: Job, now: datetime, *, was_stopped: bool) -> Job:
-    """End an open job as cancelled, and say what that means for the bill; a delivered job is paid for, and stays.
+    """End an open job as cancelled; a delivered job is paid for, and stays.
+
+    The failure says what may be billed.
 
     Args:
         was_stopped: the vendor has taken the request to stop.
@@ -265,7 +270,7 @@ def _fold(
 
 
 def _adopt(job: Job, native_id: str | None, now: datetime) -> tuple[Attempt, ...]:
-    """The attempts after an answer: the first native id adopts the last attempt, and never changes again."""
+    """The attempts after an answer: the first native id adopts the last attempt, and stays."""
     last = job.attempt
     if last is None or native_id is None or last.native_id is not None:
         return job.attempts

@@ -1,4 +1,4 @@
-"""When something is done again about a job: its next poll, and one more call to a vendor that was busy."""
+"""When to poll a job next, and when to call a vendor again that was busy."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MAX_RESENDS = 3
 
 
 def next_poll_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 1.0) -> float:
-    """Seconds until an open job's next poll. It depends on the job's age alone, so no poll has to be remembered."""
+    """Seconds until an open job's next poll; depends on its age alone, so no poll is remembered."""
     age_s = max(0.0, (now - job.created_at).total_seconds())
     if age_s < schedule.first_s / speed:
         return schedule.first_s / speed - age_s
@@ -26,7 +26,8 @@ def next_poll_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 
 def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
     """Seconds until a refused call may be made once more; None = never.
 
-    At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited for.
+    At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited
+    for.
     """
     resent = sum(attempt.not_before is not None for attempt in job.attempts)
     wait_s = RESEND_S if failure.retry_after_s is None else failure.retry_after_s

@@ -1,4 +1,4 @@
-"""The tracks of a job: merging what an answer shows into what is known, and noting which audio was kept."""
+"""The tracks of a job: merging an answer into what is known, and noting which audio was kept."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class MergedTracks(NamedTuple):
-    """The tracks after an answer, and the index of each track of the answer among them, in the answer's order."""
+    """The tracks after an answer, and the index of each of the answer's tracks among them."""
 
     tracks: tuple[Track, ...]
     indexes: tuple[int, ...]
@@ -21,7 +21,7 @@ class MergedTracks(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class KeptAudio:
-    """What came of the audio of some tracks, by index: the asset that is kept, or why it does not play."""
+    """Audio of some tracks, by index: the asset that is kept, or why it does not play."""
 
     assets: Mapping[int, Asset] = attrs.field(factory=dict)
     broken: Mapping[int, str] = attrs.field(factory=dict)

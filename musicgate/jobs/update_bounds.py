@@ -1,7 +1,7 @@
 """Cut a vendor's answer to what a job may hold; the numbers are in `musicgate.text.bounds`.
 
-Text that is only shown is cut. What is used, an id or a link, is taken whole or left out: half of it would name something
-else.
+Text that is only shown is cut. What is used, an id or a link, is taken whole or left out: half of it would
+name something else.
 """
 
 from __future__ import annotations
