@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -16,8 +17,9 @@ from musicgate import (
     StorageError,
 )
 from musicgate.errors import AllCandidatesFailedError, InvalidRequestError
-from musicgate.gateway import commit
+from musicgate.gateway import commit, send
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.context import GatewayContext
 from musicgate.model import EventKind, OptionWarning, WarningCode
 from musicgate.settings import ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
@@ -180,6 +182,25 @@ async def test_refusal_goes_to_the_next_provider_by_class_alone(
         assert job.failure is not None
         assert job.failure.reason is reason
         assert rig.gate.open_jobs == 0
+
+
+async def test_callback_that_adopts_a_refused_job_stops_the_fallback(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_refusal = send._note_refusal
+
+    async def refused_then_adopted(context: GatewayContext, job: Job, *more: Any) -> Job:
+        refused = await note_refusal(context, job, *more)
+        body = b'{"id": "n-1"}'
+        headers = {"x-signature": "good"}
+        await receive_callback(context, SeenCallbacks(), job.id, job.callback_token, headers, body)
+        return refused
+
+    monkeypatch.setattr(send, "_note_refusal", refused_then_adopted)
+    rig.transport.script("one", {"no": "rate_limited"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one"]
+    assert (job.native_id, outcomes(job)) == ("n-1", [("one", "accepted")])
 
 
 @pytest.mark.parametrize("reason", FailureClass)

@@ -108,7 +108,7 @@ async def test_transport_that_breaks_leaves_the_outcome_unknown(
     assert str(failed) == f"the call to one broke on the way ({kind})"
     assert failed.__cause__ is error
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        f"job music_1: the call to one broke: error={kind} sent=True"
+        f"vendor call broke: job=music_1 plugin=one error={kind} sent=True"
     ]
 
 

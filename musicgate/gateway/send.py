@@ -139,8 +139,11 @@ async def _plan(context: GatewayContext, job: Job, candidate: Candidate, wait_s:
 async def _call(
     context: GatewayContext, job: Job, candidate: Candidate, caller: Caller, slot: Slot | None
 ) -> Job:
-    """Wait for a slot, up to the job's deadline, and make one create call, unless the job has ended."""
-    if job.state.is_final:
+    """Wait for a slot, up to the job's deadline, and make one create call.
+
+    A job that has ended, or that a callback has adopted, is not called.
+    """
+    if job.state.is_final or job.outcome not in {AttemptOutcome.PLANNED, AttemptOutcome.SENT}:
         return job
     queue = context.create_queues[candidate.installed.name]
     if slot is None:

@@ -187,9 +187,8 @@ def _broken(
 ) -> ProviderError:
     """The `ProviderError` of an unexpected error, whose own text may hold anything and is not shown."""
     kind = type(error).__name__
-    _log.error(
-        "job %s: the call to %s broke: error=%s sent=%s", job.id, installed.name, kind, progress.was_sent
-    )
+    facts = job.id, installed.name, kind, progress.was_sent
+    _log.error("vendor call broke: job=%s plugin=%s error=%s sent=%s", *facts)
     if not progress.was_sent:
         message = f"the call to {installed.name} broke before anything was sent ({kind})"
         return ProviderError(Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=False))

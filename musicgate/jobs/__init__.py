@@ -22,7 +22,6 @@ from musicgate.jobs.lifecycle import (
     TRANSITIONS,
     apply,
     cancel,
-    clamp_deadline,
     end,
     expire,
     fail,
@@ -31,6 +30,7 @@ from musicgate.jobs.lifecycle import (
     was_cancelled,
 )
 from musicgate.jobs.schedule import (
+    clamp_deadline,
     next_poll_s,
     resend_wait_s,
 )

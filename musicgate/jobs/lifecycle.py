@@ -23,7 +23,7 @@ means audio that plays. `musicgate.gateway` settles, and a delivered job gets a 
 job that cannot be settled by then fails, with the vendor's links in place.
 
 There are two kinds of time. ``now`` is wall time, for what people see: when a job changed, was answered,
-ended. ``steady`` is a clock that nobody can set, for everything that is waited for: ``deadline_at``,
+ended. ``steady`` is a clock that is never set, for everything that is waited for: ``deadline_at``,
 ``delivered_at`` and ``doubt_since`` are steady times.
 """
 
@@ -223,14 +223,6 @@ def cancel(job: Job, now: datetime, *, was_stopped: bool) -> Job:
 def was_cancelled(job: Job) -> bool:
     """True if a job was ended by its caller."""
     return job.failure is not None and job.failure.reason is FailureClass.CANCELLED
-
-
-def clamp_deadline(job: Job, earliest: datetime, latest: datetime, now: datetime) -> Job:
-    """Move the deadline of an open job between two steady times."""
-    deadline = min(latest, max(earliest, job.deadline_at))
-    if job.state.is_final or deadline == job.deadline_at:
-        return job
-    return attrs.evolve(job, deadline_at=deadline, updated_at=now)
 
 
 def _fold(

@@ -1,9 +1,11 @@
-"""When to poll a job next, and when to call a vendor again that was busy."""
+"""When to poll a job next, when to call a busy vendor again, and how a deadline is moved."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
+
+import attrs
 
 if TYPE_CHECKING:
     from musicgate.model import Failure, Job, PollSchedule
@@ -38,3 +40,11 @@ def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
     ):
         return None
     return wait_s
+
+
+def clamp_deadline(job: Job, earliest: datetime, latest: datetime, now: datetime) -> Job:
+    """Move the deadline of an open job between two steady times."""
+    deadline = min(latest, max(earliest, job.deadline_at))
+    if job.state.is_final or deadline == job.deadline_at:
+        return job
+    return attrs.evolve(job, deadline_at=deadline, updated_at=now)
