@@ -228,7 +228,7 @@ async def test_planned_job_without_a_candidate_after_a_restart_fails(machine: Ma
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.ACCEPTED, AttemptOutcome.SENT])
 async def test_job_with_an_id_is_followed_after_a_restart(machine: Machine, outcome: AttemptOutcome) -> None:
-    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
     await machine.leave(left(outcome, native_id="n-1"))
     machine.transport.script("one", DONE)
     async with machine.start(ONE) as gate:
@@ -237,8 +237,30 @@ async def test_job_with_an_id_is_followed_after_a_restart(machine: Machine, outc
     assert [request.url for request in machine.transport.sent] == ["https://one.test/job/n-1"]
 
 
+async def test_recovered_jobs_of_one_provider_do_not_hold_up_those_of_another(machine: Machine) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
+    await machine.leave(
+        left(AttemptOutcome.ACCEPTED, "music_a", native_id="n-1"),
+        left(AttemptOutcome.ACCEPTED, "music_b", "two", native_id="n-2"),
+    )
+    machine.transport.script("one", DONE)
+    machine.transport.script("two", DONE)
+    may_answer = asyncio.Event()
+
+    async def hang_at_one(request: HttpRequest) -> None:
+        if "one.test" in request.url:
+            await may_answer.wait()
+
+    machine.transport.on_send = hang_at_one
+    follow = attrs.evolve(QUICK, concurrency=1)
+    async with machine.start(ONE, FakeVendor("two"), follow=follow) as gate:
+        assert (await gate.wait("music_b", timeout_s=10)).state is JobState.COMPLETED
+        may_answer.set()
+        assert (await gate.wait("music_a", timeout_s=10)).state is JobState.COMPLETED
+
+
 async def test_down_time_of_the_gateway_does_not_expire_a_job(machine: Machine) -> None:
-    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
     now = datetime.now(UTC)
     late = left(AttemptOutcome.ACCEPTED, native_id="n-1")
     await machine.leave(
@@ -387,7 +409,7 @@ async def test_observers_get_every_version_and_cannot_stop_a_job(
     assert quiet.versions == loud.versions
     assert quiet.versions[0] == (None, 0)
     assert quiet.versions[-1] == (job.version - 1, job.version)
-    assert "plugin loud: job_changed raised" in caplog.text
+    assert "plugin raised in job_changed: plugin=loud" in caplog.text
 
 
 async def test_watchers_see_the_job_go_forward_until_the_last_version(machine: Machine) -> None:

@@ -121,7 +121,11 @@ async def test_another_body_under_the_key_is_refused(rig: Rig) -> None:
     with pytest.raises(RequestError) as caught:
         await submit(rig, prompt="blues")
     error = caught.value
-    assert (error.code, error.reason, error.http_status) == ("validation_error", "idempotency_key_reused", 422)
+    assert (error.code, error.reason, error.http_status) == (
+        "validation_error",
+        "idempotency_key_reused",
+        422,
+    )
     assert len(rig.transport.sent) == 1
 
 
