@@ -1,4 +1,4 @@
-"""The multipart/mixed body of a detailed answer; no songs.
+"""Parser of the multipart/mixed body of a detailed answer; knows nothing of songs.
 
 A part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter line, and
 nowhere else: audio may contain line ends, dashes and even the text of the boundary. The closing delimiter
