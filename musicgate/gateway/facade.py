@@ -179,9 +179,11 @@ class Gateway:
         )
         begun = await self._runner.accept(submission)
         if isinstance(begun, IdempotencyClaim):
-            return JobHandle(self, await self._runner.replay(begun, idempotency))
-        self._runner.in_flight.leave(begun)
-        return JobHandle(self, begun.job)
+            job = await self._runner.replay(begun, idempotency)
+        else:
+            self._runner.in_flight.leave(begun)
+            job = begun.job
+        return JobHandle(job, wait=self.wait, watch=self.watch)
 
     async def submit(
         self,

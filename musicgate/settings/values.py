@@ -28,7 +28,7 @@ from musicgate.settings.rules import (
     documented,
     setting,
 )
-from musicgate.settings.webhooks import SigningSecret
+from musicgate.settings.secrets import SigningSecret
 
 _NO_LIMITS = AccountLimits()
 _YEAR_S = 31_536_000
