@@ -1,7 +1,8 @@
-"""How well one process follows many open jobs: polls per second, lateness of looks, memory.
+"""Measure how one process follows many open jobs: polls per second, lateness of polls, memory.
 
-The gateway is the real one, with SQLite and the real HTTP client; the vendor is a process of its own on loopback that answers "still working"
-and notes when it was asked. Run: ``python benchmarks/open_jobs.py --jobs 20000 --seconds 60``.
+The gateway is the real one, with SQLite and the real HTTP client; the vendor is a process of its own on
+loopback that answers "still working" and records when it was polled. Run: ``python benchmarks/open_jobs.py
+--jobs 20000 --seconds 60``.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--jobs", type=int, default=20_000)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to follow them")
-    parser.add_argument("--concurrency", type=int, default=64, help="looks at a time")
+    parser.add_argument("--concurrency", type=int, default=64, help="polls at a time")
     arguments = parser.parse_args()
     ours, theirs = multiprocessing.Pipe()
     vendor = multiprocessing.get_context("spawn").Process(target=_vendor, args=(theirs,), daemon=True)
@@ -84,15 +85,15 @@ async def _follow(folder: Path, port: int, jobs: int, seconds: float, concurrenc
 
 def _job(number: int) -> Job:
     now = datetime.now(UTC)
-    born = now - timedelta(seconds=_AGE_S)
+    created = now - timedelta(seconds=_AGE_S)
     attempt = Attempt(
         plugin="suno_kie",
         provider="suno",
         model="suno/v5",
         native_model="V5",
         outcome=AttemptOutcome.ACCEPTED,
-        planned_at=born,
-        answered_at=born,
+        planned_at=created,
+        answered_at=created,
         native_id=f"{number:032x}",
     )
     return Job(
@@ -101,8 +102,8 @@ def _job(number: int) -> Job:
         generation_id=f"G-{number:026d}",
         request=MusicRequest(model="suno/v5", prompt="Warm jazz trio with brushed drums"),
         state=JobState.IN_PROGRESS,
-        created_at=born,
-        updated_at=born,
+        created_at=created,
+        updated_at=created,
         deadline_at=now + timedelta(hours=1),
         callback_token=f"token-not-real-{number}",
         native_status="PENDING",
@@ -143,12 +144,15 @@ def _vendor(pipe: Connection) -> None:
 
 def _report(times: dict[str, list[float]], jobs: int, seconds: float) -> None:
     polls = sum(map(len, times.values()))
-    gaps = sorted(later - earlier for asked in times.values() for earlier, later in itertools.pairwise(asked))
-    print(f"{polls} polls, {polls / seconds:.0f} a second; {len(times)} of {jobs} jobs asked for")
+    gaps = sorted(
+        later - earlier for polled in times.values() for earlier, later in itertools.pairwise(polled)
+    )
+    print(f"{polls} polls, {polls / seconds:.0f} a second; {len(times)} of {jobs} jobs polled")
     if gaps:
         p99 = gaps[int(len(gaps) * 0.99)]
         print(
-            f"time between two looks: median {statistics.median(gaps):.2f} s, p99 {p99:.2f} s, longest {gaps[-1]:.2f} s (wanted: 15)"
+            f"time between two polls: median {statistics.median(gaps):.2f} s, p99 {p99:.2f} s,"
+            f" longest {gaps[-1]:.2f} s (wanted: 15)"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measure the SQLite job store: durable inserts, replaces and reads by id per second, as medians of several rounds.
+"""Measure the SQLite job store: durable inserts, replaces and reads by id per second.
 
 Run: python benchmarks/store.py --jobs 20000 --callers 64 --rounds 5
 """
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import attrs
 
-from musicgate.codec.converter import dump_job
+from musicgate.codec import dump_job
 from musicgate.model import (
     Attempt,
     AttemptOutcome,
@@ -33,7 +33,7 @@ _EVENT = JobEvent(kind=EventKind.STATE, at=_NOW, data={"from": "queued", "to": "
 
 
 def make_job(number: int) -> Job:
-    """A job as it looks while Suno works on it."""
+    """A job while Suno works on it."""
     request = MusicRequest(
         model="suno/v4.5plus",
         prompt="Warm jazz trio with brushed drums",
@@ -64,7 +64,7 @@ def make_job(number: int) -> Job:
 
 
 def accepted(job: Job) -> Job:
-    """The same job once the vendor has taken it and shown a track."""
+    """The same job once the vendor has accepted it and shown a track."""
     attempt = attrs.evolve(job.attempts[0], outcome=AttemptOutcome.ACCEPTED, native_id=f"native-{job.id}")
     track = Track(
         index=0,
@@ -115,7 +115,8 @@ def main() -> None:
             rounds.append(asyncio.run(measure(Path(folder), options.jobs, options.callers)))
     size = len(dump_job(accepted(make_job(0))))
     print(
-        f"{options.jobs} jobs of {size} bytes, one event per write, {options.callers} callers, medians of {options.rounds}"
+        f"{options.jobs} jobs of {size} bytes, one event per write, {options.callers} callers,"
+        f" medians of {options.rounds}"
     )
     for name in rounds[0]:
         values = [measured[name] for measured in rounds]

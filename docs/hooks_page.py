@@ -1,4 +1,4 @@
-"""Writes docs/hooks.md from the hook specifications and the classes that they name; knows no hook by heart."""
+"""Generate docs/hooks.md from the hook specifications and the classes that they name."""
 
 from __future__ import annotations
 
@@ -14,21 +14,18 @@ from typing import Any
 import attrs
 
 from docs.markdown import GENERATED, mark, table, ticks
-from musicgate import errors, model
+from musicgate import plugin
 from musicgate.model import RULES
-from musicgate.plugin import emulator, wire
 from musicgate.plugin import hooks as hookspecs
 
-#: Where the names in a hook's signature are looked up.
-_HOMES = (hookspecs, model, wire, emulator, errors)
 _SECTION = re.compile(r"^(Args|Attributes|Raises|Returns):$")
 _ITEM = re.compile(r"^    (\w+): (.*)$")
-#: As wide as the formatter makes code.
+#: The line length of the formatter.
 _WIDTH = 110
 
 
 def hooks_page() -> str:
-    """Every hook with its signature and promise, then every value that goes in or out, then what failures mean."""
+    """Render every hook, every class that goes in or out, and what each class of failure means."""
     hooks = [hook for hook in vars(hookspecs).values() if hasattr(hook, f"{hookspecs.PROJECT}_spec")]
     parts = [GENERATED, "# Hooks", prose_of(hookspecs, {}).split("\n", 2)[2]]
     parts += ["[How to add a provider](add-a-provider.md) uses these step by step.", "## The hooks"]
@@ -50,7 +47,7 @@ def _hook(hook: Callable[..., object]) -> str:
 
 
 def _head(hook: Callable[..., object]) -> str:
-    """The hook's first line, wrapped as the formatter wraps it."""
+    """Render the hook's signature, wrapped as the formatter wraps it."""
     signature = inspect.signature(hook)
     arguments = [f"{name}: {argument.annotation}" for name, argument in signature.parameters.items()]
     head, tail = f"def {hook.__name__}(", f") -> {signature.return_annotation}: ..."
@@ -63,12 +60,12 @@ def _head(hook: Callable[..., object]) -> str:
 
 
 def _values(hooks: Iterable[Callable[..., object]]) -> Iterator[type]:
-    """The classes that the hooks' signatures name, and those that these are made of, each once."""
+    """Yield the classes that the hooks' signatures name, and those in their fields, each once."""
     waiting = [str(part) for hook in hooks for part in inspect.get_annotations(hook).values()]
     seen: set[str] = set()
     while waiting:
         for name in re.findall(r"\w+", waiting.pop(0)):
-            found = next((getattr(home, name) for home in _HOMES if hasattr(home, name)), None)
+            found = getattr(plugin, name, None)
             if name in seen or not isinstance(found, type) or not found.__module__.startswith("musicgate"):
                 continue
             seen.add(name)
@@ -81,7 +78,7 @@ def _value(value: type) -> str:
     text = prose_of(value, described)
     lines = [f"### {value.__name__}", text]
     fields = attrs.fields(value) if attrs.has(value) else ()
-    # As they are written: cattrs puts the types themselves into the fields once it has met a class.
+    # As they are written: cattrs replaces the strings in attrs fields by types once it has seen a class.
     annotations = {
         name: note for kind in value.__mro__ for name, note in inspect.get_annotations(kind).items()
     }
@@ -105,10 +102,10 @@ def _value(value: type) -> str:
     return "\n\n".join([*lines, *(["\n".join(methods)] if methods else [])])
 
 
-def _enum(words: type[Enum]) -> str:
-    described = _comments(words)
-    rows = [(f"`{word.name}`", f"`{word.value}`", described.get(word.name, "")) for word in words]
-    return "\n\n".join([f"### {words.__name__}", _summary(words), table(("name", "word", "meaning"), rows)])
+def _enum(kind: type[Enum]) -> str:
+    described = _comments(kind)
+    rows = [(f"`{member.name}`", f"`{member.value}`", described.get(member.name, "")) for member in kind]
+    return "\n\n".join([f"### {kind.__name__}", _summary(kind), table(("name", "value", "meaning"), rows)])
 
 
 def _failures() -> str:
@@ -128,7 +125,7 @@ def _failures() -> str:
 
 
 def _comments(value: type) -> dict[str, str]:
-    """The ``#:`` comment before each name in a class body."""
+    """Return the ``#:`` comment above each name in a class body."""
     lines = textwrap.dedent(inspect.getsource(value)).splitlines()
     body = ast.parse("\n".join(lines)).body[0]
     found: dict[str, str] = {}
@@ -145,7 +142,7 @@ def _comments(value: type) -> dict[str, str]:
 
 
 def prose_of(thing: object, attributes: dict[str, str]) -> str:
-    """A thing's Google docstring as Markdown; what its ``Attributes`` say goes into the dictionary instead."""
+    """Render a Google docstring as Markdown; its ``Attributes`` go into the dictionary instead."""
     out: list[str] = []
     section = last = ""
     for line in (inspect.getdoc(thing) or "").splitlines():

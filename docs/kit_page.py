@@ -1,4 +1,4 @@
-"""Writes docs/kit.md from the checks of the compliance kit; knows no check by heart."""
+"""Generate docs/kit.md from the checks of the compliance kit."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from musicgate.testing.compliance import CHECKS, Check, name_of
 
 
 def kit_page() -> str:
-    """Every check, in the order in which an author mends what they find."""
+    """Render every check, in the order in which an author fixes what they find."""
     parts = [
         GENERATED,
         "# The compliance kit",
         (
-            "What `musicgate plugins check NAME` and the test class `ProviderCompliance` look at, in the order in which an author mends "
-            "what they find. A check that has nothing to look at is skipped and says why."
+            "What `musicgate plugins check NAME` and the test class `ProviderCompliance` check, in the order in "
+            "which an author fixes what they find. A check that does not apply is skipped and says why."
         ),
-        "[How to add a provider](add-a-provider.md) says what to do with it, and what it cannot find.",
+        "[How to add a provider](add-a-provider.md) says how to use it, and what it cannot find.",
         *(_group(module, checks) for module, checks in groupby(CHECKS, key=lambda check: check.__module__)),
     ]
     return "\n\n".join(parts) + "\n"

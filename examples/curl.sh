@@ -5,11 +5,11 @@
 set -eu
 
 server=${MUSICGATE_URL:-http://127.0.0.1:8080}
-# It is put into JSON as it is: no quotation marks and no backslashes.
+# It is put into JSON unescaped: no quotation marks and no backslashes.
 prompt=${1:-Warm jazz trio with brushed drums}
 out=${2:-song.mp3}
 
-# The value of a text field at the top of a JSON answer; jq would do it better.
+# The value of a text field at the top of a JSON answer; with jq this would be more robust.
 field() { sed -n 's/.*"'"$1"'": *"\([^"]*\)".*/\1/p' | head -n 1; }
 
 id=$(curl -sS --fail-with-body "$server/v1/music/generate" \

@@ -1,6 +1,7 @@
-"""Hear of finished songs: a receiver for musicgate's webhooks.
+"""A receiver for musicgate's webhooks.
 
-WEBHOOK_SECRET=whsec_... python webhook_receiver.py 8090, and in the gateway's settings: [webhooks] url = "http://127.0.0.1:8090/", secret.
+Run ``WEBHOOK_SECRET=whsec_... python webhook_receiver.py 8090``, and set in the gateway's settings, table
+``[webhooks]``: ``url = "http://127.0.0.1:8090/"`` and the same ``secret``.
 """
 
 import os
@@ -11,12 +12,13 @@ from aiohttp import web
 from musicgate import RequestError, verify_webhook
 
 SECRET = os.environ["WEBHOOK_SECRET"]
-#: Ids of messages that were taken. They come at least once, so a real receiver keeps these in its database.
+#: Ids of received messages. A message may arrive more than once, so a real receiver stores them in its
+#: database.
 SEEN: set[str] = set()
 
 
 async def receive(request: web.Request) -> web.Response:
-    """Check the message, take it once, answer quickly: slow work belongs behind a queue."""
+    """Verify the message, handle it once, answer quickly: slow work belongs into a queue."""
     try:
         message = verify_webhook(request.headers, await request.read(), SECRET)
     except RequestError as error:

@@ -30,12 +30,12 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
-from musicgate.model import Attribution
+from musicgate.model import Attribution, Failure, FailureClass
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from musicgate.model import Failure, Job, JsonValue
+    from musicgate.model import Job, JsonValue
 
 #: Longest list of failed calls that one answer shows.
 _MAX_SAMPLES: Final = 3
@@ -456,3 +456,10 @@ class StorageError(MusicgateError):
                 " job before you send it again, or repeat it with the same Idempotency-Key"
             )
         return "the gateway's own store failed; nothing was stored, and nothing was sent"
+
+
+def failure_of(error: MusicgateError) -> Failure:
+    """Return the failure that a job ends with: the vendor's own, or one of the gateway."""
+    if isinstance(error, ProviderError):
+        return error.failure
+    return Failure(reason=FailureClass.GATEWAY, message=str(error))

@@ -1,4 +1,4 @@
-"""Which addresses are public, by a table of our own; and that no way of naming a private one leads media or a webhook there."""
+"""Which addresses are public, and that media and webhooks reach no private one, however it is spelled."""
 
 import asyncio
 import ipaddress
@@ -23,7 +23,7 @@ def table(text: str) -> list[str]:
     return text.split()
 
 
-#: The first and the last address of every range that is refused, and what is known to live there.
+#: The first and the last address of every range that is refused, and well-known services in them.
 PRIVATE_V4 = table(
     """
     0.0.0.0 0.0.0.1 0.255.255.255
@@ -91,27 +91,29 @@ def wrapped(address: str, wrapper: str) -> str:
 
 
 @pytest.mark.parametrize("address", [*PRIVATE_V4, *PRIVATE_V6, *NO_ADDRESSES])
-def test_address_that_is_not_public_is_known(address: str) -> None:
+def test_an_address_that_is_not_public_is_recognised(address: str) -> None:
     assert not is_public(address)
 
 
 @pytest.mark.parametrize("wrapper", WRAPPERS)
-def test_private_address_stays_one_in_every_wrapper(wrapper: str) -> None:
+def test_a_private_address_stays_private_in_every_wrapper(wrapper: str) -> None:
     assert [address for address in PRIVATE_V4 if is_public(wrapped(address, wrapper))] == []
     assert is_public(wrapped("8.8.8.8", wrapper))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_address_is_known(address: str) -> None:
+def test_a_public_address_is_recognised(address: str) -> None:
     assert is_public(address)
 
 
-def test_table_is_long_enough_to_mean_something() -> None:
+def test_the_tables_of_addresses_are_long() -> None:
     assert len(set(PRIVATE_V4) | set(PRIVATE_V6)) >= 90
     assert len(PUBLIC) >= 30
 
 
-def test_verdict_does_not_lean_on_the_interpreters_tables(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_verdict_does_not_depend_on_the_tables_of_the_interpreter(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     for kind in (ipaddress.IPv4Address, ipaddress.IPv6Address):
         for flag in (
             "is_global",
@@ -126,7 +128,7 @@ def test_verdict_does_not_lean_on_the_interpreters_tables(monkeypatch: pytest.Mo
     assert not is_public("10.0.0.1")
 
 
-def test_one_private_address_among_public_ones_is_enough() -> None:
+def test_one_private_address_among_public_ones_is_refused() -> None:
     def info(address: str) -> tuple[Any, ...]:
         return socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)
 
@@ -136,18 +138,18 @@ def test_one_private_address_among_public_ones_is_enough() -> None:
             check_public(found)
 
 
-# ------------------------------------------------------------------------------------------ nobody gets there
+# ----------------------------------------------------------------------------- media and webhooks are refused
 
 
 @pytest.fixture
 async def inside(vendors: Vendors) -> Vendor:
-    """A server that must never be asked."""
+    """A server that must never get a request."""
     return await vendors(answer(whole(b"secret")))
 
 
 @pytest.fixture(params=["direct", "through a proxy"])
 async def proxies(request: pytest.FixtureRequest, vendors: Vendors) -> Proxies:
-    """No proxy, and one that would lead anywhere."""
+    """No proxy, and one that would forward anything."""
     if request.param == "direct":
         return Proxies()
     proxy = await vendors(answer(whole(b"proxied secret")))
@@ -170,7 +172,7 @@ def literal(address: str) -> str:
     return f"[{address.partition('%')[0]}]" if ":" in address else address
 
 
-#: The second, for old spellings of addresses.
+#: The second message is for old spellings of addresses.
 REFUSED = "its address is private|its address is not valid"
 
 
@@ -185,7 +187,7 @@ async def both_refuse(
         await webhooks.post(url, {}, b"{}", timeout_s=5)
 
 
-async def test_no_private_address_is_reached_as_it_stands(
+async def test_no_private_address_is_reached_as_a_literal(
     transport: AiohttpTransport, webhooks: AiohttpWebhookClient, inside: Vendor, tmp_path: Path
 ) -> None:
     tried = [*PRIVATE_V4, *PRIVATE_V6, *(wrapped("127.0.0.1", wrapper) for wrapper in WRAPPERS)]
@@ -203,18 +205,18 @@ async def test_no_private_address_is_reached_by_a_name(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    leads_to, asked = [""], list[str]()
+    resolved, asked = [""], list[str]()
 
     def look_up(host: str, *_: object, **__: object) -> list[Any]:
         asked.append(host)
-        where = (leads_to[0].partition("%")[0], inside.port)
+        where = (resolved[0].partition("%")[0], inside.port)
         if ":" in where[0]:
             return [(socket.AF_INET6, socket.SOCK_STREAM, 6, "", (*where, 0, 0))]
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", where)]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
     for address in [*PRIVATE_V4, *PRIVATE_V6]:
-        leads_to[0] = address
+        resolved[0] = address
         await both_refuse(transport, webhooks, f"http://cdn.example:{inside.port}/", tmp_path / "sink")
     assert set(asked) == {"cdn.example"}
     assert inside.connections == 0

@@ -1,4 +1,4 @@
-"""The audio folder: what is kept is whole, measured and durable; nothing can lead out of the folder."""
+"""The audio folder: kept audio is whole, measured and durable; no name leads out of the folder."""
 
 import asyncio
 import errno
@@ -51,7 +51,7 @@ async def pieces(store: FileAssetStore, asset: Asset, start: int, stop: int) -> 
     "content, name, kind, content_type, duration_s",
     [(MP3, "m1/0.mp3", "mp3", "audio/mpeg", 2.0), (WAV, "m1/0.wav", "wav", "audio/wav", 1.0)],
 )
-async def test_kept_audio_is_measured_and_lies_under_its_name(
+async def test_kept_audio_is_measured_and_stored_under_its_name(
     store: FileAssetStore,
     folder: Path,
     content: bytes,
@@ -72,13 +72,15 @@ async def test_kept_audio_is_measured_and_lies_under_its_name(
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\x00" * 5000, WAV[: len(WAV) // 2]])
-async def test_what_is_no_audio_is_not_kept(store: FileAssetStore, folder: Path, content: bytes) -> None:
+async def test_bytes_that_are_not_audio_are_not_kept(
+    store: FileAssetStore, folder: Path, content: bytes
+) -> None:
     with pytest.raises(NotAudioError):
         await keep(store, content)
     assert not (folder / "m1").exists()
 
 
-async def test_keeping_a_track_again_replaces_it_whatever_its_kind(
+async def test_keeping_a_track_again_replaces_it_even_in_another_format(
     store: FileAssetStore, folder: Path
 ) -> None:
     await keep(store, MP3)
@@ -89,14 +91,14 @@ async def test_keeping_a_track_again_replaces_it_whatever_its_kind(
     assert tree(folder) == ["m1/0.wav", "m1/1.wav", "m1/10.mp3"]
 
 
-async def test_a_failed_second_try_leaves_the_first_one(store: FileAssetStore, folder: Path) -> None:
+async def test_a_failed_second_keep_leaves_the_first_one(store: FileAssetStore, folder: Path) -> None:
     asset = await keep(store, MP3)
     with pytest.raises(NotAudioError):
         await keep(store, b"oops")
     assert (folder / asset.name).read_bytes() == MP3
 
 
-def test_two_tries_at_one_track_have_a_file_each(store: FileAssetStore, folder: Path) -> None:
+def test_concurrent_downloads_of_one_track_have_a_file_each(store: FileAssetStore, folder: Path) -> None:
     first, second = store.stage("m1", 0), store.stage("m1", 0)
     assert first.path != second.path
     assert first.path.parents[1] == second.path.parents[1] == folder / ".staging"
@@ -109,10 +111,10 @@ def test_a_discarded_file_is_gone_and_may_be_discarded_again(store: FileAssetSto
     store.discard(staged)
     assert list((folder / ".staging").iterdir()) == []
     with pytest.raises(FileNotFoundError):
-        staged.path.write_bytes(b"from a thread that comes late")
+        staged.path.write_bytes(b"from a late thread")
 
 
-async def test_what_a_crash_left_half_written_is_swept_at_the_next_start(
+async def test_staged_files_that_a_crash_left_are_removed_at_a_later_start(
     store: FileAssetStore, folder: Path
 ) -> None:
     asset = await keep(store, MP3)
@@ -128,33 +130,35 @@ async def test_what_a_crash_left_half_written_is_swept_at_the_next_start(
     assert (await keep(reopened, MP3, "m2")).name == "m2/0.mp3"
 
 
-async def test_what_another_process_is_filling_is_not_swept(store: FileAssetStore, folder: Path) -> None:
-    filling = store.stage("m2", 0).path
+async def test_a_file_that_another_process_is_writing_is_not_removed(
+    store: FileAssetStore, folder: Path
+) -> None:
+    other = store.stage("m2", 0).path
     FileAssetStore(folder)
-    assert filling.exists()
+    assert other.exists()
 
 
-async def test_a_song_is_on_the_disk_before_it_has_its_name(
+async def test_audio_is_flushed_before_it_is_renamed_and_its_folders_after(
     store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     steps: list[str] = []
-    replace, write_through, fsync = Path.replace, files._write_through, os.fsync
+    replace, flush, fsync = Path.replace, files._flush, os.fsync
 
-    def noted_replace(self: Path, target: Path) -> Path:
+    def recorded_replace(self: Path, target: Path) -> Path:
         steps.append("rename")
         return replace(self, target)
 
-    def noted_write_through(path: Path) -> None:
+    def recorded_flush(path: Path) -> None:
         steps.append("staged file" if path.is_file() else path.name)
-        write_through(path)
+        flush(path)
 
-    def noted_fsync(handle: int) -> None:
+    def recorded_fsync(handle: int) -> None:
         steps.append("fsync")
         fsync(handle)
 
-    monkeypatch.setattr(Path, "replace", noted_replace)
-    monkeypatch.setattr(files, "_write_through", noted_write_through)
-    monkeypatch.setattr(os, "fsync", noted_fsync)
+    monkeypatch.setattr(Path, "replace", recorded_replace)
+    monkeypatch.setattr(files, "_flush", recorded_flush)
+    monkeypatch.setattr(os, "fsync", recorded_fsync)
     await keep(store, MP3)
     assert steps == ["staged file", "fsync", "rename", "m1", "fsync", folder.name, "fsync"]
 
@@ -163,7 +167,7 @@ def staging(folder: Path) -> list[Path]:
     return list((folder / ".staging").iterdir())
 
 
-async def test_a_kept_wav_gets_true_sizes(store: FileAssetStore, folder: Path) -> None:
+async def test_a_kept_wav_gets_correct_sizes_in_its_header(store: FileAssetStore, folder: Path) -> None:
     unknown = b"\xff\xff\xff\x7f"
     asset = await keep(store, WAV[:4] + unknown + WAV[8:40] + unknown + WAV[44:])
     assert (asset.size_bytes, asset.duration_s) == (len(WAV), 1.0)
@@ -171,24 +175,24 @@ async def test_a_kept_wav_gets_true_sizes(store: FileAssetStore, folder: Path) -
     assert b"".join(await pieces(store, asset, 0, asset.size_bytes)) == WAV
 
 
-@pytest.mark.parametrize("trouble", [ValueError, MemoryError, asyncio.CancelledError, None])
-async def test_nothing_stays_staged_whatever_happens(
-    store: FileAssetStore, folder: Path, trouble: type[BaseException] | None
+@pytest.mark.parametrize("error", [ValueError, MemoryError, asyncio.CancelledError, None])
+async def test_no_staged_file_is_left_whatever_is_raised(
+    store: FileAssetStore, folder: Path, error: type[BaseException] | None
 ) -> None:
     async def work() -> None:
         async with store.staged("m1", 0) as staged:
             await store.fill(staged, WAV)
-            if trouble:
-                raise trouble
+            if error:
+                raise error
             await store.keep(staged, "m1", 0)
 
-    if trouble:
-        with pytest.raises(trouble):
+    if error:
+        with pytest.raises(error):
             await work()
     else:
         await work()
     assert staging(folder) == []
-    assert tree(folder) == ([] if trouble else ["m1/0.wav"])
+    assert tree(folder) == ([] if error else ["m1/0.wav"])
 
 
 async def test_a_staged_file_that_cannot_be_removed_hides_no_error(
@@ -204,10 +208,10 @@ async def test_a_staged_file_that_cannot_be_removed_hides_no_error(
 
     with pytest.raises(ZeroDivisionError):
         await work()
-    assert "a staged file cannot be removed" in caplog.text
+    assert "staged file not removed: path=" in caplog.text
 
 
-async def test_a_thread_that_creates_the_file_once_more_leaves_nothing(
+async def test_discarding_removes_a_file_that_a_late_thread_creates_again(
     store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     staged, remove, times = store.stage("m1", 0), Path.rmdir, [0]
@@ -223,12 +227,12 @@ async def test_a_thread_that_creates_the_file_once_more_leaves_nothing(
     assert staging(folder) == []
 
 
-@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "full"), MemoryError()])
-def test_a_file_that_cannot_be_staged_leaves_nothing(
-    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "full"), MemoryError()])
+def test_failing_to_stage_a_file_leaves_nothing(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
 ) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise trouble
+        raise error
 
     monkeypatch.setattr(Path, "touch", refuse)
     with pytest.raises((StorageError, MemoryError)):
@@ -236,17 +240,17 @@ def test_a_file_that_cannot_be_staged_leaves_nothing(
     assert staging(folder) == []
 
 
-async def test_a_keep_that_is_cancelled_ends_with_its_thread_and_keeps_nothing(
+async def test_a_cancelled_keep_waits_for_its_thread_and_keeps_nothing(
     store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     earlier = await keep(store, MP3)
-    begun, go_on = threading.Event(), threading.Event()
-    at_work: list[str] = []
+    started, resume = threading.Event(), threading.Event()
+    done: list[str] = []
 
     def slow(path: Path) -> AudioFacts:
-        begun.set()
-        assert go_on.wait(10)
-        at_work.append("measured")
+        started.set()
+        assert resume.wait(10)
+        done.append("measured")
         return measure(path)
 
     monkeypatch.setattr(files, "measure", slow)
@@ -257,21 +261,21 @@ async def test_a_keep_that_is_cancelled_ends_with_its_thread_and_keeps_nothing(
             await store.keep(staged, "m1", 0)
 
     keeping = asyncio.create_task(work())
-    await asyncio.to_thread(begun.wait, 10)
+    await asyncio.to_thread(started.wait, 10)
     for _ in range(3):
         keeping.cancel()
         await asyncio.sleep(0)
     assert not keeping.done()
-    go_on.set()
+    resume.set()
     with pytest.raises(asyncio.CancelledError):
         await keeping
-    assert at_work == ["measured"]
+    assert done == ["measured"]
     assert tree(folder) == [earlier.name]
     assert staging(folder) == []
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="counts open files as Linux lists them")
-async def test_no_error_leaves_a_file_open(store: FileAssetStore, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_errors_leave_no_file_open(store: FileAssetStore, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "broken")
 
@@ -283,9 +287,9 @@ async def test_no_error_leaves_a_file_open(store: FileAssetStore, monkeypatch: p
     for content in (b"", b"oops", WAV[:-1], MP3[:-1]):
         with pytest.raises(NotAudioError):
             await keep(store, content)
-    for place in ("os.fsync", "os.open", "mmap.mmap"):
+    for function in ("os.fsync", "os.open", "mmap.mmap"):
         with monkeypatch.context() as broken:
-            broken.setattr(place, refuse)
+            broken.setattr(function, refuse)
             with pytest.raises((StorageError, OSError)):
                 await keep(store, WAV)
     assert opened() == before
@@ -307,14 +311,16 @@ async def test_any_range_is_read_in_pieces(store: FileAssetStore, monkeypatch: p
     assert await pieces(store, asset, 10, 10) == []
 
 
-async def test_a_reader_that_goes_away_leaves_no_open_file(store: FileAssetStore) -> None:
+async def test_a_reader_that_stops_early_leaves_no_open_file(store: FileAssetStore) -> None:
     asset = await keep(store, MP3)
     reading = store.read(asset, 0, len(MP3))
     await anext(reading)
     await reading.aclose()  # type: ignore[attr-defined] # an async generator, which the port does not promise
 
 
-async def test_a_song_that_is_gone_or_cut_is_a_storage_error(store: FileAssetStore, folder: Path) -> None:
+async def test_reading_missing_or_truncated_audio_is_a_storage_error(
+    store: FileAssetStore, folder: Path
+) -> None:
     asset = await keep(store, MP3)
     (folder / asset.name).write_bytes(MP3[:50])
     with pytest.raises(StorageError, match=r"the audio m1/0\.mp3 is shorter than it was"):
@@ -369,23 +375,23 @@ async def test_a_folder_that_cannot_be_written_is_a_storage_error(tmp_path: Path
         store.stage("m1", 0)
 
 
-async def test_a_staged_file_that_vanished_is_a_storage_error(store: FileAssetStore) -> None:
+async def test_keeping_a_missing_staged_file_is_a_storage_error(store: FileAssetStore) -> None:
     staged = store.stage("m1", 0)
     staged.path.unlink()
     with pytest.raises(StorageError, match="the audio folder failed: No such file"):
         await store.keep(staged, "m1", 0)
 
 
-@pytest.mark.parametrize("trouble", [FileNotFoundError(2, "gone"), OSError(errno.ENOTEMPTY, "not empty")])
-async def test_audio_is_removed_although_somebody_else_works_on_it(
-    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, trouble: OSError
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "gone"), OSError(errno.ENOTEMPTY, "not empty")])
+async def test_audio_is_removed_although_another_caller_changes_the_folder(
+    store: FileAssetStore, folder: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
     await keep(store, WAV)
-    remove, troubles = shutil.rmtree, [trouble, trouble]
+    remove, errors = shutil.rmtree, [error, error]
 
     def disturbed(path: Path) -> None:
-        if troubles:
-            raise troubles.pop()
+        if errors:
+            raise errors.pop()
         remove(path)
 
     monkeypatch.setattr("musicgate.assets.files.shutil.rmtree", disturbed)
@@ -394,7 +400,7 @@ async def test_audio_is_removed_although_somebody_else_works_on_it(
 
 
 @pytest.mark.parametrize("code", [errno.EACCES, errno.ENOTEMPTY])
-async def test_audio_that_cannot_be_removed_is_told(
+async def test_audio_that_cannot_be_removed_is_a_storage_error(
     store: FileAssetStore, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     await keep(store, WAV)
@@ -407,7 +413,7 @@ async def test_audio_that_cannot_be_removed_is_told(
         await store.delete("m1")
 
 
-async def test_deletes_at_the_same_time_are_no_trouble(store: FileAssetStore, folder: Path) -> None:
+async def test_concurrent_deletes_of_a_job_succeed(store: FileAssetStore, folder: Path) -> None:
     for round_ in range(20):
         for index in range(4):
             await keep(store, WAV, f"m{round_}", index)

@@ -1,4 +1,4 @@
-"""Files are told apart by their first bytes, and headers are read as the standards say."""
+"""Formats are recognised by their first bytes, and headers are read as the standards say."""
 
 import io
 import wave
@@ -51,7 +51,7 @@ ADTS = bytes.fromhex("fff15080017ffc")  # 44.1 kHz, two channels, 11 bytes
         (b"ID3\x04\x00\x00\x80\x00\x02\x01", None),  # a size byte above 127
         (b"\xff" * 64, None),
         (bytes(512) + MP3_FRAME * 5, AudioKind.MP3),  # leading zeros
-        (MP3_FRAME[100:] + MP3_FRAME * 5, AudioKind.MP3),  # a blunt start
+        (MP3_FRAME[100:] + MP3_FRAME * 5, AudioKind.MP3),  # begins mid-frame
         (ADTS[3:] + bytes(4) + (ADTS + bytes(4)) * 5, AudioKind.AAC),
         (bytes(512) + MP3_FRAME * 4, None),  # four in a row may be an accident
         (ID3 + bytes(257) + b"fLaC", AudioKind.FLAC),
@@ -67,7 +67,7 @@ ADTS = bytes.fromhex("fff15080017ffc")  # 44.1 kHz, two channels, 11 bytes
         (bytes(64), None),
     ],
 )
-def test_the_kind_is_told_from_the_first_bytes(head: bytes, kind: AudioKind | None) -> None:
+def test_the_kind_is_recognised_by_the_first_bytes(head: bytes, kind: AudioKind | None) -> None:
     assert sniff(head) is kind
 
 
@@ -75,7 +75,7 @@ def test_the_kind_is_told_from_the_first_bytes(head: bytes, kind: AudioKind | No
     st.binary(max_size=80)
     | st.builds(bytes.__add__, st.sampled_from([b"ID3", b"RIFF", b"OggS", b"\xff"]), st.binary())
 )
-def test_no_bytes_upset_the_sniffer(head: bytes) -> None:
+def test_sniffing_arbitrary_bytes_raises_nothing(head: bytes) -> None:
     assert sniff(head) in {None, *AudioKind}
 
 
@@ -91,7 +91,7 @@ def test_no_bytes_upset_the_sniffer(head: bytes) -> None:
         (AudioKind.AAC, "audio/aac", ".aac"),
     ],
 )
-def test_every_kind_has_a_media_type_and_an_ending(kind: AudioKind, media_type: str, ending: str) -> None:
+def test_every_kind_has_a_media_type_and_an_extension(kind: AudioKind, media_type: str, ending: str) -> None:
     assert (content_type(kind), extension(kind)) == (media_type, ending)
 
 
@@ -167,7 +167,7 @@ def test_riff_wav_is_a_header_of_44_bytes_that_the_standard_library_reads() -> N
 
 
 class Endless(bytes):
-    """Says that it is longer than a WAV file can be, and takes no memory."""
+    """Claims to be longer than a WAV file can be, without taking memory."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What others send is cut to what is kept: texts, JSON values, vendors' answers, requests."""
+"""Limits on what callers and vendors send: texts, JSON values, responses, requests."""
 
 import json
 from datetime import UTC, datetime
@@ -55,11 +55,11 @@ def job(native_id: str | None = "n1", **fields: Any) -> Job:
     )
 
 
-def warning(word: str) -> OptionWarning:
-    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(word,), message=word)
+def warning(option: str) -> OptionWarning:
+    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(option,), message=option)
 
 
-# ---------------------------------------------------------------------------------------------------- texts
+# ------------------------------------------------------------------------------------------------------ texts
 
 
 @pytest.mark.parametrize(
@@ -75,15 +75,15 @@ def warning(word: str) -> OptionWarning:
         ("x" * 1_000_000, 200, "…"),
     ],
 )
-def test_a_long_text_is_cut_between_two_words(text: str, limit: int, shown: str) -> None:
+def test_a_long_text_is_cut_between_words(text: str, limit: int, shown: str) -> None:
     assert bounds.cut_text(text, limit) == shown
     assert len(bounds.cut_text(text, limit)) <= limit
 
 
-# ----------------------------------------------------------------------------------------------------- JSON
+# ------------------------------------------------------------------------------------------------------- JSON
 
 
-def test_json_that_fits_is_the_same_object() -> None:
+def test_json_that_fits_is_returned_as_the_same_object() -> None:
     value = {"a": [1, "two", None, {"b": 1.5}]}
     assert bounds.cut_json(value, max_values=6, max_chars=10) is value
 
@@ -123,14 +123,14 @@ def test_json_that_is_nested_too_deeply_is_cut() -> None:
     ],
     ids=["numbers", "fewer numbers", "lists", "text", "audio"],
 )
-def test_a_document_of_too_many_values_is_known_before_it_is_read(raw: bytes, is_too_wide: bool) -> None:
+def test_a_document_of_too_many_values_is_recognised_without_parsing(raw: bytes, is_too_wide: bool) -> None:
     assert bounds.is_too_wide(raw) is is_too_wide
 
 
-# ------------------------------------------------------------------------------------------------- requests
+# --------------------------------------------------------------------------------------------------- requests
 
 
-def test_only_what_is_known_is_looked_into() -> None:
+def test_unknown_fields_are_left_out() -> None:
     body = {"model": "m", **{f"k{number}": [] for number in range(10)}, "prompt": "p"}
     assert known_part(body, ["prompt", "model", "suno"]) == {"prompt": "p", "model": "m"}
 
@@ -158,17 +158,19 @@ for _ in range(65):
         ({"fake": DEEP}, ("fake",), "and 64 levels"),
     ],
 )
-def test_a_request_has_an_end(body: dict[str, Any], path: tuple[str, ...], message: str) -> None:
+def test_a_request_that_is_too_large_is_refused(
+    body: dict[str, Any], path: tuple[str, ...], message: str
+) -> None:
     with pytest.raises(InvalidRequestError, match=message) as caught:
         known_part(body, ["model", "prompt", "provider", "suno", "fake"])
     assert [violation.path for violation in caught.value.violations] == [path]
     assert caught.value.violations[0].code == "too_big"
 
 
-# --------------------------------------------------------------------------------------------------- answers
+# ---------------------------------------------------------------------------------------------------- answers
 
 
-def test_an_ordinary_answer_stays_as_it_is() -> None:
+def test_an_ordinary_update_is_unchanged() -> None:
     update = JobUpdate(
         native_id="n1",
         native_status="SUCCESS",
@@ -198,12 +200,12 @@ def test_of_many_tracks_the_first_are_kept_and_a_warning_counts_the_rest() -> No
     tracks = tuple(NativeTrack(native_id=f"t{number}") for number in range(2_000))
     cut = bounded_update(JobUpdate(tracks=tracks), job())
     assert [track.native_id for track in cut.tracks] == [f"t{number}" for number in range(32)]
-    (said,) = cut.warnings
-    assert (said.code, said.plugin) == (WarningCode.LEFT_OUT, "one")
-    assert said.message == "the answer lists 2,000 tracks; 32 are kept, and 1,968 more are not"
+    (left_out,) = cut.warnings
+    assert (left_out.code, left_out.plugin) == (WarningCode.LEFT_OUT, "one")
+    assert left_out.message == "the answer lists 2,000 tracks; 32 are kept, and 1,968 more are not"
 
 
-def test_a_new_track_in_every_answer_ends_at_the_same_number() -> None:
+def test_new_tracks_in_every_update_do_not_exceed_the_limit() -> None:
     known = tuple(Track(index=number, native_id=f"t{number}") for number in range(31))
     tracks = tuple(NativeTrack(native_id=f"new{number}") for number in range(5))
     assert [
@@ -211,7 +213,7 @@ def test_a_new_track_in_every_answer_ends_at_the_same_number() -> None:
     ] == ["new0"]
 
 
-def test_a_known_track_is_updated_wherever_it_stands_in_a_long_answer() -> None:
+def test_a_known_track_is_updated_wherever_it_is_in_a_long_update() -> None:
     known = tuple(Track(index=number, native_id=f"t{number}") for number in range(32))
     tracks = (*(NativeTrack(native_id=f"new{number}") for number in range(100)), NativeTrack(native_id="t7"))
     assert [
@@ -225,13 +227,13 @@ def test_many_warnings_become_fifty_and_a_count() -> None:
     assert (cut[-1].code, cut[-1].message) == (WarningCode.LEFT_OUT, "and 89,950 more warnings")
 
 
-def test_other_warnings_in_every_answer_end_at_the_jobs_limit() -> None:
+def test_new_warnings_in_every_update_do_not_exceed_the_limit_of_the_job() -> None:
     known = tuple(warning(f"w{number}") for number in range(198))
     update = JobUpdate(warnings=tuple(warning(f"v{number}") for number in range(50)))
     assert len(bounded_update(update, job(warnings=known)).warnings) == 2
 
 
-def test_an_id_that_is_too_long_is_no_id_and_the_song_may_have_been_made() -> None:
+def test_a_too_long_id_of_a_new_job_means_that_it_may_have_been_accepted() -> None:
     with pytest.raises(ProviderError, match="has 1,000,000 characters and cannot be used") as caught:
         bounded_update(JobUpdate(native_id="x" * 1_000_000), job(native_id=None))
     assert caught.value.maybe_accepted
@@ -239,7 +241,7 @@ def test_an_id_that_is_too_long_is_no_id_and_the_song_may_have_been_made() -> No
     assert bounded_update(JobUpdate(native_id="x" * 1_000_000), job()).native_id is None
 
 
-def test_a_link_that_is_too_long_is_not_cut_but_left_out() -> None:
+def test_a_too_long_link_is_left_out_not_cut() -> None:
     long = "https://media.test/" + "a" * 10_000
     with_other = NativeTrack(
         audio_url=long, fallback_urls=(long, "https://media.test/2"), stream_audio_url=long
@@ -255,7 +257,7 @@ def test_a_link_that_is_too_long_is_not_cut_but_left_out() -> None:
     assert second.failure_message == "the link to its audio has 10,019 characters and cannot be used"
 
 
-def test_every_text_and_value_of_an_answer_has_an_end() -> None:
+def test_every_text_and_value_of_an_update_is_bounded() -> None:
     text = "la, " * 1_000_000
     wide = {f"k{number}": text[:100] for number in range(90_000)}
     failure = Failure(
@@ -288,12 +290,13 @@ def test_every_text_and_value_of_an_answer_has_an_end() -> None:
     assert len(repr(attrs.asdict(cut))) < 5_000_000
     assert cut.failure is not None
     assert cut.failure.retry_after_s == 604_800.0
-    assert max(len(str(part)) for said in cut.warnings for part in said.path) <= 100
+    assert max(len(str(part)) for warning in cut.warnings for part in warning.path) <= 100
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"), [(3.5, 3.5), (-1.0, 0.0), (float("inf"), None), (float("nan"), None), (None, None)]
+    ("retry_after_s", "kept"),
+    [(3.5, 3.5), (-1.0, 0.0), (float("inf"), None), (float("nan"), None), (None, None)],
 )
-def test_a_wait_that_nobody_can_wait_is_not_believed(said: float | None, kept: float | None) -> None:
-    failure = Failure(reason=FailureClass.RATE_LIMITED, message="slow down", retry_after_s=said)
+def test_an_unusable_retry_after_is_dropped(retry_after_s: float | None, kept: float | None) -> None:
+    failure = Failure(reason=FailureClass.RATE_LIMITED, message="slow down", retry_after_s=retry_after_s)
     assert bounded_failure(failure).retry_after_s == kept

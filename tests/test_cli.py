@@ -56,7 +56,6 @@ def test_help_imports_no_heavy_library() -> None:
         "jsonschema",
         "pluggy",
         "rich",
-        "sqlalchemy",
         "sqlite3",
     }
     assert loaded & heavy == set()

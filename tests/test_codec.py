@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from musicgate.codec.converter import (
+from musicgate.codec import (
     dump_event,
     dump_job,
     load_event,
@@ -55,7 +55,7 @@ SMALL_JOB = Job(
 )
 
 
-# ------------------------------------------------------------------------------------------------ requests
+# --------------------------------------------------------------------------------------------------- requests
 
 
 def test_the_documented_example_is_read() -> None:
@@ -168,18 +168,18 @@ def test_every_documented_field_is_read() -> None:
         ({"duration_s": 8, "routing": {}, "blocks": {}}, "unknown_keys", ("duration_s", "routing", "blocks")),
     ],
 )
-def test_a_spelling_of_the_wire_is_read(body: dict[str, object], field: str, expected: object) -> None:
+def test_every_spelling_on_the_wire_is_read(body: dict[str, object], field: str, expected: object) -> None:
     request = read_request({"model": "m", **body}, BLOCKS)
     assert getattr(request, field) == expected
     assert type(getattr(request, field)) is type(expected)
 
 
-def test_a_missing_model_is_left_blank_for_the_check_that_names_it() -> None:
+def test_a_missing_model_is_read_as_an_empty_one() -> None:
     assert read_request({}, BLOCKS).model == ""
 
 
 @pytest.mark.parametrize(
-    "body, words",
+    "body, reason",
     [
         ({"prompt": 1}, "expected text, got int @ $.prompt"),
         ({"instrumental": "false"}, "expected a boolean, got str"),
@@ -194,10 +194,10 @@ def test_a_missing_model_is_left_blank_for_the_check_that_names_it() -> None:
         ({"metadata": {"a": 1}}, "expected text, got int"),
     ],
 )
-def test_a_value_of_another_type_is_refused_and_never_coerced(body: dict[str, object], words: str) -> None:
+def test_a_value_of_another_type_is_refused_and_never_coerced(body: dict[str, object], reason: str) -> None:
     with pytest.raises(RequestError, match="the request cannot be read") as caught:
         read_request({"model": "m", **body}, BLOCKS)
-    assert words in caught.value.message
+    assert reason in caught.value.message
     assert caught.value.code == "validation_error"
 
 
@@ -207,7 +207,7 @@ def test_a_refusal_does_not_repeat_the_value() -> None:
     assert "private" not in caught.value.message
 
 
-# ---------------------------------------------------------------------------------------------------- rows
+# ------------------------------------------------------------------------------------------------------- rows
 
 
 texts = st.text(max_size=12)
@@ -257,7 +257,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def kinds(value: Any) -> Any:
-    """The type of a value and of all that it holds: a bare text is equal to the member of a StrEnum, but is none."""
+    """The types of a value and of all that it holds: text equals a StrEnum member of another type."""
     if attrs.has(type(value)):
         return type(value), [kinds(getattr(value, field.name)) for field in attrs.fields(type(value))]
     if isinstance(value, list | tuple):
@@ -335,7 +335,7 @@ def test_a_whole_job_is_one_line_of_known_json() -> None:
     assert str(load_job(text).usage) == str(FULL_JOB.usage)
 
 
-def test_what_has_its_default_takes_no_room_in_a_row() -> None:
+def test_fields_with_their_default_are_left_out_of_a_row() -> None:
     assert json.loads(dump_job(SMALL_JOB)) == {
         "id": "m1",
         "account": "default",
@@ -349,7 +349,7 @@ def test_what_has_its_default_takes_no_room_in_a_row() -> None:
     }
 
 
-def test_keys_of_a_newer_version_are_passed_over() -> None:
+def test_keys_of_a_newer_version_are_ignored() -> None:
     document = json.loads(dump_job(SMALL_JOB)) | {"mood": "new"}
     document["request"] |= {"tempo_bpm": 120}
     assert load_job(json.dumps(document)) == SMALL_JOB
@@ -375,23 +375,23 @@ def test_bytes_never_reach_a_row() -> None:
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "ü 音楽", float("inf"), 10**400])
-def test_a_job_is_stored_whatever_stands_in_a_vendors_body(odd: object) -> None:
+def test_a_job_with_any_vendor_body_can_be_stored(odd: object) -> None:
     job = attrs.evolve(SMALL_JOB, native_response={"odd": odd})
     text = dump_job(job)
     assert text.isascii()
     assert load_job(text) == job
 
 
-def test_read_only_views_are_stored_as_objects() -> None:
+def test_mapping_proxies_are_stored_as_objects() -> None:
     job = attrs.evolve(SMALL_JOB, native_request=MappingProxyType({"a": MappingProxyType({"b": (1, 2)})}))
     assert load_job(dump_job(job)).native_request == {"a": {"b": [1, 2]}}
 
 
 @pytest.mark.parametrize(
-    "change, words",
+    "change, reason",
     [
         ({"version": "3"}, "expected a whole number, got str @ $.version"),
-        ({"state": "done"}, "expected a word of JobState, got str @ $.state"),
+        ({"state": "done"}, "expected a member of JobState, got str @ $.state"),
         ({"created_at": "2026-11-20T12:00:00"}, "expected a time with its zone"),
         ({"created_at": 1763640000}, "expected text, got int"),
         ({"tracks": "abc"}, "expected a list, got str"),
@@ -415,20 +415,20 @@ def test_read_only_views_are_stored_as_objects() -> None:
         ({"request": {}}, "a field is missing @ $.request.model"),
     ],
 )
-def test_a_damaged_row_is_named_and_never_guessed(change: dict[str, object], words: str) -> None:
+def test_a_damaged_row_is_refused_with_the_path_of_the_damage(change: dict[str, object], reason: str) -> None:
     text = json.dumps(json.loads(dump_job(SMALL_JOB)) | change)
     with pytest.raises(StorageError, match="a stored Job cannot be read") as caught:
         load_job(text)
-    assert words in str(caught.value)
+    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '"abc"', "[" * 100_000])
-def test_a_row_that_is_no_job_is_a_storage_error(text: str) -> None:
+def test_a_row_that_is_no_json_object_is_a_storage_error(text: str) -> None:
     with pytest.raises(StorageError, match="a stored JobEvent cannot be read"):
         load_event(text)
 
 
-def test_an_event_keeps_its_words() -> None:
+def test_an_event_is_stored_in_a_fixed_form() -> None:
     event = JobEvent(kind=EventKind.STATE, at=NOW, data={"from": JobState.QUEUED, "to": JobState.FAILED})
     assert dump_event(event) == (
         '{"kind":"state","at":"2026-11-20T12:30:15.123456+00:00","data":{"from":"queued","to":"failed"}}'

@@ -1,4 +1,4 @@
-"""The two example plugins that have their say about every provider, through the real server and the played vendors."""
+"""The cross-cutting example plugins, in the real server with the emulated vendors."""
 
 from __future__ import annotations
 
@@ -11,10 +11,9 @@ import attrs
 import pytest
 import pytest_asyncio
 
-from musicgate import HOOK_API, Settings, hookimpl
+from musicgate import HOOK_API, Settings, hookimpl, load_plugins
 from musicgate.emulation.sandbox import sandbox
-from musicgate.hosting.discovery import load_plugins
-from musicgate.plugin.hooks import Revision
+from musicgate.plugin import Revision
 from musicgate_job_ledger import JobLedger
 from musicgate_prompt_policy import PromptPolicy, read_rules
 from tests.e2e.house import ACCOUNT_KEY, SPEED, running_house
@@ -31,7 +30,7 @@ ROOT = Path(__file__).resolve().parents[1]
 KIE, APIIN = "suno_kie", "apiin_one"
 RULES = """{
   "refuse": [
-    {"name": "real-voices", "pattern": "in the voice of", "message": "nobody's voice is taken here"},
+    {"name": "real-voices", "pattern": "in the voice of", "message": "no real voices"},
     {"name": "not-at-kie", "pattern": "\\\\bzither\\\\b", "message": "no zither there", "providers": ["suno_kie"]}
   ],
   "rewrite": [
@@ -39,8 +38,8 @@ RULES = """{
     {"name": "soft-suno", "pattern": "(drum)s?", "replacement": "soft \\\\1", "providers": ["suno"]}
   ]
 }"""
-#: Plugin, a model that it is asked for, and the word that shall arrive there for "drums".
-EVERYBODY = [
+#: Plugin, one of its models, and what the vendor gets for "drums".
+PROVIDERS = [
     (KIE, "suno/v5", "soft drum"),
     (APIIN, "suno/v3.5", "soft drum"),
     ("elevenlabs", "elevenlabs/music_v1", "drums"),
@@ -56,7 +55,7 @@ PLAN = {"positive_global_styles": ["rock"], "negative_global_styles": []}
 
 
 class Expands:
-    """Another plugin of the operator's: spells out an abbreviation. It is loaded before the policy, so it is asked after it."""
+    """Another plugin: it expands an abbreviation. Loaded before the policy, it is called after it."""
 
     HOOK_API = HOOK_API
 
@@ -72,7 +71,7 @@ def ledger() -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> AsyncIterator[House]:
+async def rig(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> AsyncIterator[House]:
     plugins = load_plugins(
         {
             "expands": Expands(),
@@ -81,16 +80,16 @@ async def house(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> 
         }
     )
     assert [record.error for record in plugins.records if record.error] == []
-    async with running_house(tmp_path_factory.mktemp("house"), plugins) as started:
+    async with running_house(tmp_path_factory.mktemp("rig"), plugins) as started:
         yield started
 
 
-def wish(model: str, prompt: str, **more: object) -> dict[str, Any]:
-    return {"model": model, "prompt": prompt, **more}
+def body_of(model: str, prompt: str, **fields: object) -> dict[str, Any]:
+    return {"model": model, "prompt": prompt, **fields}
 
 
 async def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
-    """The lines of a job, from the first one on: observers hear of a version right after it can be read."""
+    """Wait for the lines of a job: observers are called just after the job is stored."""
     async with asyncio.timeout(5):
         while True:
             lines = [line for line in map(json.loads, ledger) if line["job_id"] == job_id]
@@ -102,62 +101,62 @@ async def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
 # ------------------------------------------------------------------------------------------------------- rewriting
 
 
-@pytest.mark.parametrize(("plugin", "model", "drums"), EVERYBODY)
-async def test_the_vendor_gets_the_other_words_and_the_caller_is_told(
-    house: House, plugin: str, model: str, drums: str
+@pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
+async def test_vendor_gets_the_rewritten_text_and_the_caller_a_warning(
+    rig: House, plugin: str, model: str, drums: str
 ) -> None:
-    with house.watch() as seen:
-        job = await house.make(wish(model, "Damn rain with drums"))
+    with rig.watch() as seen:
+        job = await rig.make(body_of(model, "Damn rain with drums"))
     sent = seen.creates[0].body.decode()
     assert f"darned rain with {drums}" in sent
     assert "Damn" not in sent
     assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", plugin, 1)
     rules = ["clean-language"] + ["soft-suno"] * (drums == "soft drum")
-    told = [warning for warning in job["warnings"] if warning["code"] == "changed"]
-    assert told[: len(rules)] == [
+    changed = [warning for warning in job["warnings"] if warning["code"] == "changed"]
+    assert changed[: len(rules)] == [
         {
             "code": "changed",
             "path": ["prompt"],
-            "message": f"put in other words by the rule {rule!r}",
+            "message": f"rewritten by the rule {rule!r}",
             "provider_plugin": plugin,
         }
         for rule in rules
     ]
 
 
-async def test_words_deep_in_a_vendors_own_block_are_found(house: House) -> None:
+async def test_text_deep_in_an_option_block_is_rewritten(rig: House) -> None:
     section = {**SECTION, "lines": ["damn the rain", "sing"]}
     plan = {**PLAN, "sections": [section]}
     body = {"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}}
-    with house.watch() as seen:
-        job = await house.make(body)
+    with rig.watch() as seen:
+        job = await rig.make(body)
     sent = seen.body["composition_plan"]["sections"][0]["lines"]
     assert (job["status"], sent) == ("completed", ["darned the rain", "sing"])
     paths = [warning["path"] for warning in job["warnings"] if "clean-language" in warning["message"]]
     assert paths == [["elevenlabs", "composition_plan", "sections", 0, "lines", 0]]
 
 
-async def test_a_fallback_gets_the_other_words_too_and_one_warning(house: House) -> None:
-    with house.watch(KIE) as kie, house.watch(APIIN) as apiin:
-        job = await house.make(wish("suno/v5", "damn rain [emulate create=429]"))
+async def test_fallback_gets_the_rewritten_text_too_with_one_warning(rig: House) -> None:
+    with rig.watch(KIE) as kie, rig.watch(APIIN) as apiin:
+        job = await rig.make(body_of("suno/v5", "damn rain [emulate create=429]"))
     assert [attempt["provider_plugin"] for attempt in job["attempts"]] == [KIE, APIIN]
     for seen in (kie, apiin):
         assert len(seen.creates) == 1
         assert b"darned rain" in seen.creates[0].body
-    told = [warning for warning in job["warnings"] if "clean-language" in warning["message"]]
-    assert [(warning["path"], warning["provider_plugin"]) for warning in told] == [(["prompt"], APIIN)]
+    changed = [warning for warning in job["warnings"] if "clean-language" in warning["message"]]
+    assert [(warning["path"], warning["provider_plugin"]) for warning in changed] == [(["prompt"], APIIN)]
 
 
-async def test_words_that_no_rule_means_stay_and_nobody_is_warned(house: House) -> None:
-    with house.watch() as seen:
-        job = await house.make(wish("suno/v5", "damnation rain", metadata={"label": "damn"}))
+async def test_text_without_a_match_is_sent_unchanged_and_without_a_warning(rig: House) -> None:
+    with rig.watch() as seen:
+        job = await rig.make(body_of("suno/v5", "damnation rain", metadata={"label": "damn"}))
     assert seen.body["prompt"] == "damnation rain"
     assert (job["status"], job.get("warnings") or []) == ("completed", [])
 
 
-async def test_in_strict_mode_other_words_are_an_error(house: House) -> None:
-    with house.watch() as seen:
-        reply = await house.create(wish("suno/v5", "damn rain"), Prefer="handling=strict")
+async def test_rewrite_is_an_error_in_strict_mode(rig: House) -> None:
+    with rig.watch() as seen:
+        reply = await rig.create(body_of("suno/v5", "damn rain"), Prefer="handling=strict")
     assert (reply.status, reply.body["error"]) == (400, "not_supported")
     assert "clean-language" in reply.body["description"]
     assert seen.creates == []
@@ -166,55 +165,55 @@ async def test_in_strict_mode_other_words_are_an_error(house: House) -> None:
 # -------------------------------------------------------------------------------------------------------- refusing
 
 
-@pytest.mark.parametrize(("plugin", "model", "drums"), EVERYBODY)
-async def test_a_refused_wish_reaches_no_vendor_and_becomes_no_job(
-    house: House, ledger: list[str], plugin: str, model: str, drums: str
+@pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
+async def test_refused_request_reaches_no_vendor_and_becomes_no_job(
+    rig: House, ledger: list[str], plugin: str, model: str, drums: str
 ) -> None:
-    lines, jobs = len(ledger), await house.gateway._context.store.count_open()
-    with house.watch() as seen:
-        reply = await house.create(wish(model, "rain In The Voice Of somebody"))
+    lines, jobs = len(ledger), await rig.gateway._context.store.count_open()
+    with rig.watch() as seen:
+        reply = await rig.create(body_of(model, "rain In The Voice Of a star"))
     assert reply.status == 403
     assert reply.headers["X-Gateway-Error-Attribution"] == "user"
     assert {key: reply.body.get(key) for key in ("error", "reason", "description", "music_id")} == {
         "error": "guardrail_blocked",
         "reason": "real-voices",
-        "description": "prompt: nobody's voice is taken here",
+        "description": "prompt: no real voices",
         "music_id": None,
     }
     assert (seen.creates, seen.reads) == ([], [])
-    assert (len(ledger), await house.gateway._context.store.count_open()) == (lines, jobs)
+    assert (len(ledger), await rig.gateway._context.store.count_open()) == (lines, jobs)
 
 
-async def test_the_place_of_the_refused_words_is_named(house: House) -> None:
+async def test_refusal_names_the_path_of_the_text(rig: House) -> None:
     section = {**SECTION, "lines": ["in the voice of him"]}
     plan = {**PLAN, "sections": [section]}
-    reply = await house.create({"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}})
+    reply = await rig.create({"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}})
     assert (reply.status, reply.body["error"]) == (403, "guardrail_blocked")
     assert reply.body["description"].startswith("elevenlabs.composition_plan.sections.0.lines.0: ")
 
 
-async def test_a_block_of_a_vendor_that_is_not_asked_is_not_judged(house: House) -> None:
-    body = wish("suno/v5", "rain", minimax={"lyrics": "in the voice of him"})
-    assert (await house.make(body))["status"] == "completed"
+async def test_option_block_of_another_vendor_is_not_judged(rig: House) -> None:
+    body = body_of("suno/v5", "rain", minimax={"lyrics": "in the voice of him"})
+    assert (await rig.make(body))["status"] == "completed"
 
 
-async def test_a_refusal_for_one_candidate_goes_to_the_other_one(house: House) -> None:
-    with house.watch() as seen:
-        job = await house.make(wish("suno/v5", "rain and a zither"))
+async def test_request_refused_for_one_candidate_goes_to_the_next(rig: House) -> None:
+    with rig.watch() as seen:
+        job = await rig.make(body_of("suno/v5", "rain and a zither"))
     assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", APIIN, 1)
-    only = await house.create(wish("suno/v5", "rain and a zither", provider={"only": [KIE]}))
+    only = await rig.create(body_of("suno/v5", "rain and a zither", provider={"only": [KIE]}))
     assert (only.status, only.body["reason"]) == (403, "not-at-kie")
 
 
-async def test_what_another_plugin_puts_in_is_judged_as_well(house: House) -> None:
-    with house.watch() as seen:
-        reply = await house.create(wish("suno/v5", "rain ITVO somebody"))
+async def test_text_that_another_plugin_inserts_is_judged_as_well(rig: House) -> None:
+    with rig.watch() as seen:
+        reply = await rig.create(body_of("suno/v5", "rain ITVO a star"))
     assert (reply.status, reply.body["reason"]) == (403, "real-voices")
     assert seen.creates == []
 
 
-async def test_a_dry_run_tells_beforehand(house: House) -> None:
-    plan = await house.call("POST", "/v1/music/plan", body=wish("suno/v5", "damn zither"))
+async def test_plan_shows_rewrites_and_refusals(rig: House) -> None:
+    plan = await rig.call("POST", "/v1/music/plan", body=body_of("suno/v5", "damn zither"))
     (candidate,) = plan.body["candidates"]
     assert candidate["provider_plugin"] == APIIN
     assert "darned zither" in json.dumps(candidate["upstream_request"]["body"])
@@ -226,8 +225,8 @@ async def test_a_dry_run_tells_beforehand(house: House) -> None:
 # ---------------------------------------------------------------------------------------------------------- ledger
 
 
-async def test_a_song_has_one_line_with_its_time_and_its_money(house: House, ledger: list[str]) -> None:
-    job = await house.make(wish("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
+async def test_completed_job_has_one_line_with_duration_and_cost(rig: House, ledger: list[str]) -> None:
+    job = await rig.make(body_of("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
     (line,) = await lines_of(ledger, job["id"])
     assert {key: line[key] for key in ("state", "reason", "provider", "plugin", "model")} == {
         "state": "completed",
@@ -243,47 +242,47 @@ async def test_a_song_has_one_line_with_its_time_and_its_money(house: House, led
     assert line["settled_at"].startswith("20")
 
 
-async def test_a_failed_song_has_its_reason(house: House, ledger: list[str]) -> None:
-    job = await house.make(wish("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
+async def test_failed_job_has_a_line_with_its_reason(rig: House, ledger: list[str]) -> None:
+    job = await rig.make(body_of("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
     (line,) = await lines_of(ledger, job["id"])
     assert (job["status"], line["state"], line["reason"]) == ("failed", "failed", "moderation")
     assert (line["tracks"], line["price_usd"], line["may_have_cost"]) == (0, None, True)
 
 
-async def test_a_song_by_the_second_provider_is_on_its_account(house: House, ledger: list[str]) -> None:
-    job = await house.make(wish("suno/v5", "rain [emulate create=402]"))
+async def test_line_names_the_provider_of_the_fallback(rig: House, ledger: list[str]) -> None:
+    job = await rig.make(body_of("suno/v5", "rain [emulate create=402]"))
     (line,) = await lines_of(ledger, job["id"])
     assert (line["plugin"], line["attempts"], line["state"]) == (APIIN, 2, "completed")
 
 
-async def test_no_line_holds_words_or_secrets(house: House, ledger: list[str]) -> None:
-    job = await house.make(wish("suno/v5", "a very private song", metadata={"label": "for my wife"}))
-    stored = await house.gateway.find(job["id"], account="test")
+async def test_no_line_holds_texts_or_secrets(rig: House, ledger: list[str]) -> None:
+    job = await rig.make(body_of("suno/v5", "a very private song", metadata={"label": "for a friend"}))
+    stored = await rig.gateway.find(job["id"], account="test")
     assert await lines_of(ledger, job["id"])
-    everything = "\n".join(ledger)
-    for secret in ("private", "wife", "key-not-real", ACCOUNT_KEY, stored.callback_token, "http"):
-        assert secret not in everything
+    written = "\n".join(ledger)
+    for secret in ("private", "friend", "key-not-real", ACCOUNT_KEY, stored.callback_token, "http"):
+        assert secret not in written
 
 
-async def test_a_ledger_that_cannot_be_written_harms_no_song(
+async def test_ledger_that_cannot_be_written_does_not_affect_the_job(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     def full(line: str) -> None:
         raise OSError("no space left")
 
     plugins = load_plugins({"job_ledger": JobLedger(full)})
-    async with running_house(tmp_path, plugins) as house:
-        job = await house.make(wish("suno/v5", "rain"))
+    async with running_house(tmp_path, plugins) as rig:
+        job = await rig.make(body_of("suno/v5", "rain"))
     assert job["status"] == "completed"
-    assert "plugin job_ledger: job_changed raised" in caplog.text
+    assert "plugin raised in job_changed: plugin=job_ledger" in caplog.text
 
 
-async def test_the_readme_of_the_ledger_keeps_one(tmp_path: Path) -> None:
+async def test_code_in_the_readme_of_the_ledger_writes_a_line(tmp_path: Path) -> None:
     readme = ROOT / "examples/plugins/job_ledger/README.md"
     (code,) = [block.partition("```")[0] for block in readme.read_text("utf-8").split("```python\n")[1:]]
     names: dict[str, Any] = {}
     exec(code, names)  # noqa: S102 - our own page
-    async with sandbox(Settings(), load_plugins(), speed=SPEED) as settings:
-        await names["sing_with_a_ledger"](settings, tmp_path / "ledger.jsonl")
+    async with sandbox(Settings(), speed=SPEED) as settings:
+        await names["generate_with_ledger"](settings, tmp_path / "ledger.jsonl")
     (line,) = (tmp_path / "ledger.jsonl").read_text("utf-8").splitlines()
     assert json.loads(line)["plugin"] == KIE

@@ -1,4 +1,4 @@
-"""Lower bounds of what musicgate runs on: raised by advisories, and kept by both locks."""
+"""Lower bounds of the dependencies: raised by security advisories, and respected by both locks."""
 
 import re
 import tomllib
@@ -15,7 +15,7 @@ PROJECTS = sorted(
 
 
 def declared(project: Path) -> list[Requirement]:
-    """What a distribution and its extras need."""
+    """The requirements of a distribution and its extras."""
     table = tomllib.loads(project.read_text("utf-8"))["project"]
     extras = table.get("optional-dependencies", {}).values()
     return [Requirement(text) for texts in (table.get("dependencies", []), *extras) for text in texts]
@@ -28,7 +28,7 @@ def locked(lock: Path) -> dict[str, Version]:
 
 
 @pytest.mark.parametrize(("name", "last_unsafe"), [("aiohttp", "3.14.2"), ("filelock", "3.20.2")])
-def test_versions_with_a_known_hole_are_below_the_bound(name: str, last_unsafe: str) -> None:
+def test_lower_bounds_exclude_versions_with_a_known_vulnerability(name: str, last_unsafe: str) -> None:
     (bound,) = (requirement for requirement in declared(ROOT / "pyproject.toml") if requirement.name == name)
     assert not bound.specifier.contains(last_unsafe)
     assert f"{name}{bound.specifier}" in (ROOT / "SECURITY.md").read_text("utf-8")
@@ -47,7 +47,7 @@ def test_no_lock_holds_a_version_below_a_bound(lock: str) -> None:
     assert broken == []
 
 
-def test_no_bound_keeps_anybody_from_a_newer_release() -> None:
+def test_no_dependency_has_an_upper_bound() -> None:
     capped = [
         f"{project.parent.name}: {requirement}"
         for project in PROJECTS

@@ -1,4 +1,4 @@
-"""The examples do what they say, as a reader would run them."""
+"""The examples work as a reader would run them."""
 
 import asyncio
 import os
@@ -12,9 +12,9 @@ import pytest
 from musicgate.assets.audio import AudioKind, sniff
 from musicgate.emulation.sandbox import sandbox
 from musicgate.gateway import Gateway
-from musicgate.hosting.discovery import load_plugins
+from musicgate.hosting import load_plugins
 from musicgate.model import Secret, Timeouts
-from musicgate.plugin.wire import HttpRequest
+from musicgate.plugin import HttpRequest
 from musicgate.settings import Settings, WebhookSettings
 from musicgate.web.serve import serve
 
@@ -29,7 +29,7 @@ def test_every_example_is_run_by_a_test() -> None:
     ]
 
 
-def test_ten_lines_make_a_song(tmp_path: Path) -> None:
+def test_ten_lines_makes_a_song(tmp_path: Path) -> None:
     run = subprocess.run(  # noqa: S603 - our own example
         [sys.executable, EXAMPLES / "ten_lines.py"],
         cwd=tmp_path,
@@ -43,7 +43,7 @@ def test_ten_lines_make_a_song(tmp_path: Path) -> None:
     assert sniff((tmp_path / "ten_lines.mp3").read_bytes()) is AudioKind.MP3
 
 
-def test_the_core_of_ten_lines_is_about_ten_lines() -> None:
+def test_ten_lines_has_ten_lines() -> None:
     lines = (EXAMPLES / "ten_lines.py").read_text("utf-8").splitlines()
     start = next(number for number, line in enumerate(lines) if line.startswith("async def main"))
     body = [line for line in lines[start:] if line.strip() and '"""' not in line]
@@ -79,7 +79,7 @@ async def test_curl_creates_polls_and_downloads(tmp_path: Path) -> None:
     assert sniff((tmp_path / "tango.mp3").read_bytes()) is AudioKind.MP3
 
 
-async def test_the_receiver_hears_of_a_song_once(tmp_path: Path) -> None:
+async def test_receiver_handles_a_repeated_webhook_once(tmp_path: Path) -> None:
     secret = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -93,9 +93,9 @@ async def test_the_receiver_hears_of_a_song_once(tmp_path: Path) -> None:
     try:
         await _listening(port)
         host = load_plugins()
-        asked = Settings(webhooks=WebhookSettings(url=f"http://127.0.0.1:{port}/", secret=Secret(secret)))
+        given = Settings(webhooks=WebhookSettings(url=f"http://127.0.0.1:{port}/", secret=Secret(secret)))
         async with (
-            sandbox(asked, host, speed=50.0) as settings,
+            sandbox(given, host, speed=50.0) as settings,
             Gateway.open(settings, plugins=host) as gateway,
         ):
             job = await gateway.generate("Slow tango", model="suno/v4.5plus")
@@ -104,7 +104,7 @@ async def test_the_receiver_hears_of_a_song_once(tmp_path: Path) -> None:
             (entry,) = await gateway.webhooks.log(job)
             await gateway.webhooks.replay(job, entry.id)
             async with asyncio.timeout(20):
-                while (entry := (await gateway.webhooks.log(job))[0]).attempts < 2:  # noqa: ASYNC110 - the log tells
+                while (entry := (await gateway.webhooks.log(job))[0]).attempts < 2:  # noqa: ASYNC110 - only the log shows it
                     await asyncio.sleep(0.01)
             forged = HttpRequest(method="POST", url=f"http://127.0.0.1:{port}/", body=b"{}")
             refused = await gateway._context.transport.send(
@@ -121,7 +121,7 @@ async def test_the_receiver_hears_of_a_song_once(tmp_path: Path) -> None:
 
 
 async def _listening(port: int) -> None:
-    """Wait until somebody answers on a port."""
+    """Wait until a server listens on a port."""
     async with asyncio.timeout(20):
         while True:
             try:

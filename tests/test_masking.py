@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from musicgate.model import Failure, FailureClass
 from musicgate.text.masking import MASK, PART_CHARS, Masker
 
-#: Obviously no real key. With capitals, digits, letters that are escaped in URLs, JSON and HTML, and something that looks like an escape.
+#: Not a real key. It has capitals, digits, characters that URLs, JSON and HTML escape, and an apparent
+#: escape.
 KEY = 'Test-Key/Not+Real_"01%4a&456=789'
 TOKEN = "callback-token-not-real"
 
@@ -43,20 +44,20 @@ SPELLINGS: dict[str, Callable[[str], str]] = {
     "broken over lines": lambda text: text[:10] + "\r\n  " + text[10:],
     "a line break in json": lambda text: text[:10] + "\\n" + text[10:],
     "soft line break": lambda text: text[:10] + "=\r\n" + text[10:],
-    "with blanks": " ".join,
-    "with blanks of no width": "\u200b".join,
+    "with spaces": " ".join,
+    "with zero-width spaces": "\u200b".join,
 }
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 @pytest.mark.parametrize("around", ["{}", "bad key {}!", '{{"auth": "Bearer {}"}}', "ü {} İ", "{0} and {0}"])
-def test_secret_is_masked_however_it_is_spelled(spelling: str, around: str) -> None:
+def test_a_secret_is_masked_in_every_spelling(spelling: str, around: str) -> None:
     quoted = SPELLINGS[spelling](KEY)
     assert Masker([KEY, TOKEN]).text(around.format(quoted)) == around.format(MASK)
 
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
-def test_part_of_a_secret_is_masked_however_the_text_was_cut(spelling: str) -> None:
+def test_a_part_of_a_secret_is_masked_wherever_the_text_was_cut(spelling: str) -> None:
     text = "the vendor refused the key " + SPELLINGS[spelling](KEY)
     masker = Masker([KEY])
     for cut in range(len(text)):
@@ -66,7 +67,7 @@ def test_part_of_a_secret_is_masked_however_the_text_was_cut(spelling: str) -> N
 
 
 def longest_run(text: str, secret: str) -> int:
-    """How many characters of the secret in a row a person can read in the text."""
+    """Length of the longest part of the secret that can be read in the text."""
     text, secret = re.sub(r"\s", "", text).lower(), secret.lower()
     runs = [
         size
@@ -86,15 +87,15 @@ def longest_run(text: str, secret: str) -> int:
         (KEY + TOKEN, "***"),
         (f"{KEY},{TOKEN}", "***,***"),
         (KEY[:7], KEY[:7]),
-        ("nothing of it in here: 100 % ü &amp; %20", "nothing of it in here: 100 % ü &amp; %20"),
+        ("no secret: 100 % ü &amp; %20", "no secret: 100 % ü &amp; %20"),
         ("", ""),
     ],
 )
-def test_part_of_eight_characters_counts_and_less_does_not(text: str, shown: str) -> None:
+def test_parts_of_eight_characters_are_masked_and_shorter_ones_are_not(text: str, shown: str) -> None:
     assert Masker([KEY, TOKEN, ""]).text(text) == shown
 
 
-def test_text_without_a_secret_is_the_very_same() -> None:
+def test_a_text_without_a_secret_is_returned_as_the_same_object() -> None:
     text = "no more credits, please top up (code=113)\n"
     assert Masker([KEY]).text(text) is text
     failure = Failure(reason=FailureClass.CREDITS, message=text, native_code="113", suggestion={"a": [1]})
@@ -102,13 +103,13 @@ def test_text_without_a_secret_is_the_very_same() -> None:
 
 
 @pytest.mark.parametrize("secret", ["test", "k"])
-def test_short_secret_is_masked_as_a_whole_only(secret: str) -> None:
+def test_a_short_secret_is_masked_only_whole(secret: str) -> None:
     assert Masker([secret]).text(f"key={secret}") == "***ey=***" if secret == "k" else "key=***"
     title = f"a {secret} title"
     assert Masker([secret], whole=True).text(title) is title
 
 
-def test_whole_secrets_are_masked_in_titles_and_links_and_parts_are_not() -> None:
+def test_in_titles_and_links_only_whole_secrets_are_masked() -> None:
     masker = Masker([KEY], whole=True)
     link = f"https://cdn.test/a%20b.mp3?key={quote(KEY, safe='')}&x=%2F"
     assert masker.text(link) == "https://cdn.test/a%20b.mp3?key=***&x=%2F"
@@ -127,7 +128,7 @@ def test_every_text_of_a_failure_is_masked() -> None:
     )  # fmt: skip
 
 
-def test_json_that_is_nested_without_end_is_cut() -> None:
+def test_deeply_nested_json_is_masked_below_a_limit() -> None:
     nested: object = KEY
     for _ in range(5000):
         nested = [nested]
@@ -136,7 +137,7 @@ def test_json_that_is_nested_without_end_is_cut() -> None:
     assert MASK in shown
 
 
-def test_long_text_is_masked_as_well() -> None:
+def test_a_long_text_is_masked() -> None:
     text = "x" * 200_000 + KEY + "y" * 200_000 + KEY[:20]
     assert Masker([KEY]).text(text) == "x" * 200_000 + MASK + "y" * 200_000 + MASK
 

@@ -1,4 +1,4 @@
-"""Lengths are measured right whatever wrote the file, and broken files are told."""
+"""Durations are measured right whichever encoder wrote the file, and broken files are refused."""
 
 import io
 from collections.abc import Callable, Mapping
@@ -35,7 +35,7 @@ def encode(
     volume: int = 1,
     **options: str,
 ) -> bytes:
-    """What FFmpeg makes of our music."""
+    """Encode our music with FFmpeg."""
     pcm = song(AudioFormat(container=Container.PCM, sample_rate_hz=rate_hz), duration_s)
     frame = av.AudioFrame(format="s16", layout="stereo", samples=len(pcm) // 4)
     pcm = pcm if volume else bytes(len(pcm))
@@ -52,7 +52,7 @@ def encode(
 
 
 def decoded_s(content: bytes) -> float:
-    """How long it plays, according to FFmpeg."""
+    """Duration according to FFmpeg."""
     with av.open(io.BytesIO(content), "r") as reader:
         stream = reader.streams.audio[0]
         samples: int = sum(frame.samples for frame in reader.decode(stream))
@@ -69,7 +69,7 @@ def id3v2(content: bytes) -> bytes:
 
 
 def quiet_then_loud() -> bytes:
-    """A variable bit rate file whose start is no measure for the rest, without a note of its length."""
+    """An MP3 of variable bit rate whose start says nothing about the rest, without an encoder's note."""
     silence = encode(
         "libmp3lame", "mp3", duration_s=4.0, mux=NO_NOTE, volume=0, flags="+qscale", global_quality="236"
     )
@@ -144,7 +144,7 @@ def numbers(*values: int) -> bytes:
         (numbers(0x020008, 1, 20), numbers(0x000100, 2, 30, 40, 50), 70),
     ],
 )
-def test_a_fragment_lasts_as_its_runs_say(tfhd: bytes, trun: bytes, duration: int) -> None:
+def test_the_duration_of_a_fragment_is_that_of_its_runs(tfhd: bytes, trun: bytes, duration: int) -> None:
     content = box(b"mfhd", numbers(0, 1)) + box(b"traf", box(b"tfhd", tfhd) + box(b"trun", trun))
     samples, whole = mp4._Samples(left=1_000), (0, len(content))
     mp4._count_fragment(content, whole, 1, (100, 7), samples, Steps(len(content)))
@@ -167,19 +167,19 @@ def test_boxes_of_every_size_form(content: bytes, boxes: list[tuple[bytes, tuple
     assert list(mp4._boxes(content, (0, len(content)), Steps(0))) == boxes
 
 
-def test_the_timescale_stands_behind_times_of_either_size() -> None:
+def test_the_timescale_is_found_behind_times_of_either_size() -> None:
     assert mp4._timescale(numbers(0, 1, 2, 44_100), (0, 16)) == 44_100
     assert mp4._timescale(numbers(0x01000000, 0, 1, 0, 2, 48_000), (0, 24)) == 48_000
     assert mp4._timescale(numbers(0, 1, 2, 44_100), (0, 15)) == 0
     assert mp4._timescale(b"", None) == 0
 
 
-def test_a_box_smaller_than_its_header_is_told() -> None:
+def test_a_box_smaller_than_its_header_is_refused() -> None:
     with pytest.raises(NotAudioError, match="damaged"):
         list(mp4._boxes(numbers(4) + b"mdat", (0, 8), Steps(0)))
 
 
-def test_a_film_is_no_song() -> None:
+def test_a_video_without_sound_is_refused() -> None:
     out = io.BytesIO()
     with av.open(out, "w", format="mp4") as writer:
         stream = writer.add_stream("mpeg4", rate=10)
@@ -190,7 +190,7 @@ def test_a_film_is_no_song() -> None:
         measure_bytes(out.getvalue())
 
 
-def test_a_note_of_fraunhofer_is_read() -> None:
+def test_a_vbri_note_is_read() -> None:
     content = song(AudioFormat(), 3.0)
     note = b"VBRI" + bytes(10) + numbers(115)
     noted = content[:36] + note + content[36 + len(note) :]
@@ -200,7 +200,7 @@ def test_a_note_of_fraunhofer_is_read() -> None:
 
 
 def test_ogg_vorbis_is_measured_by_its_packets() -> None:
-    content = encode("vorbis", "ogg", strict="experimental")  # its granule positions are FFmpeg's nonsense
+    content = encode("vorbis", "ogg", strict="experimental")  # FFmpeg writes wrong granule positions
     facts = measure_bytes(content)
     assert (facts.kind, facts.duration_s, facts.sample_rate_hz) == (AudioKind.OGG, decoded_s(content), 44_100)
     last = content.rindex(b"OggS")
@@ -209,7 +209,7 @@ def test_ogg_vorbis_is_measured_by_its_packets() -> None:
 
 
 @pytest.mark.parametrize("name", ["constant", "constant, with Info", "variable, with Xing"])
-def test_tags_in_front_and_behind_change_no_length(name: str) -> None:
+def test_leading_and_trailing_tags_do_not_change_the_duration(name: str) -> None:
     content = MP3[name]()
     length_s = measure_bytes(content).duration_s
     for tagged in (id3v2(content), content + ID3V1, id3v2(content) + ID3V1, id3v2(id3v2(content))):
@@ -217,12 +217,12 @@ def test_tags_in_front_and_behind_change_no_length(name: str) -> None:
         assert (facts.kind, facts.duration_s, facts.size_bytes) == (AudioKind.MP3, length_s, len(tagged))
 
 
-def test_a_single_frame_is_a_song() -> None:
+def test_a_single_frame_is_audio() -> None:
     frame = song(AudioFormat(), 0.01)[417:]
     assert measure_bytes(frame).duration_s == measure_bytes(frame + ID3V1).duration_s == 1152 / 44_100
 
 
-def test_noise_between_frames_is_passed_over() -> None:
+def test_noise_between_frames_is_skipped() -> None:
     content = MP3["constant"]()
     at = 417
     assert content[at : at + 2] == b"\xff\xfb"
@@ -238,14 +238,14 @@ def test_aac_behind_an_id3_tag_is_aac() -> None:
     assert (tagged.kind, tagged.duration_s) == (AudioKind.AAC, measure_bytes(content).duration_s)
 
 
-def test_a_chunk_in_front_of_the_samples_is_skipped() -> None:
+def test_a_chunk_before_the_samples_is_skipped() -> None:
     content = song(AudioFormat(container=Container.WAV), 3.0)
     listed = content[:36] + b"LIST\x05\0\0\0INFOx\0" + content[36:]
     assert measure_bytes(listed).duration_s == 3.0
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
+    ("content", "reason"),
     [
         (song(AudioFormat(), 3.0)[:-1], "114 of 115 frames"),
         (song(AudioFormat(), 3.0)[:24_000], "56 of 115 frames"),
@@ -267,19 +267,19 @@ def test_a_chunk_in_front_of_the_samples_is_skipped() -> None:
         (b"", "no audio format"),
     ],
 )
-def test_what_does_not_play_is_told(content: bytes, complaint: str) -> None:
-    with pytest.raises(NotAudioError, match=complaint):
+def test_files_that_do_not_play_are_refused_with_the_reason(content: bytes, reason: str) -> None:
+    with pytest.raises(NotAudioError, match=reason):
         measure_bytes(content)
 
 
-def test_a_cut_m4a_is_told() -> None:
+def test_a_cut_m4a_is_refused() -> None:
     for content in (OTHER[AudioKind.M4A](), encode("aac", "ipod", mux=FRAGMENTED)):
         with pytest.raises(NotAudioError, match="damaged or cut"):
             measure_bytes(content[:-1])
 
 
 @pytest.mark.parametrize("kind", OTHER)
-def test_a_file_cut_anywhere_raises_nothing_else(kind: AudioKind) -> None:
+def test_a_file_cut_anywhere_raises_only_not_audio_error(kind: AudioKind) -> None:
     content = OTHER[kind]()
     for end in [*range(0, min(2_000, len(content)), 7), *range(2_000, len(content), 4_999)]:
         try:
@@ -301,7 +301,7 @@ def test_files_on_disk(tmp_path: Path) -> None:
         measure(tmp_path / "missing")
 
 
-def test_a_long_song_costs_a_step_a_frame() -> None:
+def test_a_long_file_costs_one_step_per_frame() -> None:
     content = song(AudioFormat(), 300.0)
     steps = Steps(len(content))
     allowed = steps.left

@@ -1,4 +1,4 @@
-"""A header is a claim: what the body holds is measured, and no paid audio is thrown away."""
+"""Headers are only claims: the body is measured, and no paid audio is discarded."""
 
 import struct
 from collections.abc import Callable
@@ -20,7 +20,7 @@ OPUS = song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 2.0)
 
 
 def noted(frames: int) -> bytes:
-    """A silent frame in front that says how many follow."""
+    """A silent leading frame that states how many follow."""
     return FRAME[:36] + b"Xing" + numbers(1, frames) + FRAME[48:]
 
 
@@ -29,7 +29,7 @@ def with_sizes(riff: int, data: int, content: bytes = WAV) -> bytes:
 
 
 @pytest.mark.parametrize("size", [0x7FFF_FFFF, 2_000_000_000, 0xFFFF_FFFF, 0x7FFF_F000, 0])
-def test_a_wav_that_was_streamed_is_measured_by_its_samples_and_gets_true_sizes(size: int) -> None:
+def test_a_streamed_wav_is_measured_by_its_samples_and_gets_correct_sizes(size: int) -> None:
     streamed = with_sizes(size, size)
     facts = measure_bytes(streamed)
     assert (facts.duration_s, facts.size_bytes) == (2.0, len(WAV))
@@ -43,13 +43,13 @@ def test_a_wav_that_was_streamed_is_measured_by_its_samples_and_gets_true_sizes(
     [(0xFFFF_FFFF, 352_800), (0, 352_800), (352_836, 0xFFFF_FFFF), (352_836, 999_999)],
     ids=["riff unknown", "riff zero", "data unknown", "data wrong, riff right"],
 )
-def test_one_of_two_sizes_of_a_wav_is_enough(riff: int, data: int) -> None:
+def test_one_correct_size_of_a_wav_is_enough(riff: int, data: int) -> None:
     facts = measure_bytes(with_sizes(riff, data))
     assert facts.duration_s == 2.0
     assert facts.repairs
 
 
-def test_a_wav_with_a_believable_size_that_is_not_there_is_cut() -> None:
+def test_a_wav_shorter_than_its_plausible_size_is_cut() -> None:
     with pytest.raises(NotAudioError, match="176400 of 352800 bytes are there"):
         measure_bytes(WAV[: 44 + 176_400])
 
@@ -98,37 +98,37 @@ def test_a_chunk_that_was_not_padded_hides_no_samples() -> None:
     ],
     ids=["right", "itself", "less", "unknown", "unknown, cut", "zeros", "junk", "blunt", "tag", "tail"],
 )
-def test_an_mp3_lasts_as_long_as_its_frames(content: bytes) -> None:
+def test_the_duration_of_an_mp3_is_that_of_its_frames(content: bytes) -> None:
     facts = measure_bytes(content)
     assert (facts.kind, facts.duration_s) == (AudioKind.MP3, PLAIN_MP3_S)
 
 
-def test_aac_that_begins_in_the_middle_of_a_frame_is_measured() -> None:
+def test_aac_that_begins_mid_frame_is_measured() -> None:
     content = encode("aac", "adts")
     second = content.index(b"\xff\xf1", 7)
     assert measure_bytes(content[100:]).duration_s == measure_bytes(content[second:]).duration_s
 
 
-def test_a_few_frames_inside_something_else_are_no_song() -> None:
+def test_a_few_frames_inside_other_data_are_not_audio() -> None:
     with pytest.raises(NotAudioError, match="most of the file"):
         measure_bytes(bytes(512) + FRAME * 6 + bytes(5_000))
 
 
 @pytest.mark.parametrize("granule", [0, 48_000, 10**10 * 48_000, 2**63 - 1, -(2**63), -1])
-def test_opus_lasts_as_long_as_its_packets(granule: int) -> None:
+def test_the_duration_of_opus_is_that_of_its_packets(granule: int) -> None:
     last = OPUS.rindex(b"OggS")
     lying = OPUS[: last + 6] + struct.pack("<q", granule) + OPUS[last + 14 :]
     assert measure_bytes(OPUS).duration_s == 2.0
-    assert measure_bytes(lying).duration_s == pytest.approx(2.0, abs=0.08)  # what fills up the last packets
+    assert measure_bytes(lying).duration_s == pytest.approx(2.0, abs=0.08)  # the padding of the last packets
 
 
-def test_songs_one_after_the_other_in_an_ogg_add_up() -> None:
+def test_durations_of_chained_ogg_streams_add_up() -> None:
     assert measure_bytes(OPUS + OPUS).duration_s == 4.0
     assert measure_bytes(OPUS + b"rest").duration_s == 2.0
 
 
 @pytest.mark.parametrize("stated", [0, 1, 10**9, 2**36 - 1])
-def test_flac_lasts_as_long_as_its_frames(stated: int) -> None:
+def test_the_duration_of_flac_is_that_of_its_frames(stated: int) -> None:
     content = encode("flac", "flac")
     fields = int.from_bytes(content[18:26], "big") >> 36 << 36 | stated
     lying = content[:18] + fields.to_bytes(8, "big") + content[26:]
@@ -136,7 +136,7 @@ def test_flac_lasts_as_long_as_its_frames(stated: int) -> None:
     assert measure_bytes(id3v2(lying) + b"TAG" + bytes(125)).duration_s == 3.0
 
 
-def test_flac_that_ends_inside_a_frame_is_cut_if_more_was_meant_to_come() -> None:
+def test_flac_that_ends_mid_frame_is_cut_if_its_header_states_more() -> None:
     content = encode("flac", "flac")
     with pytest.raises(NotAudioError, match="cut: 119808 of 132300 samples"):
         measure_bytes(content[:120_000])
@@ -163,7 +163,7 @@ def m4a_with(name: bytes, offset: int, value: int) -> bytes:
     ],
     ids=["movie duration", "media duration", "media duration 1", "sample count", "sample duration", "sizes"],
 )
-def test_m4a_lasts_as_long_as_the_samples_that_are_there(lie: Callable[[], bytes]) -> None:
+def test_the_duration_of_m4a_is_that_of_the_samples_present(lie: Callable[[], bytes]) -> None:
     assert measure_bytes(lie()).duration_s == pytest.approx(3.0, abs=0.03)
 
 
@@ -174,7 +174,7 @@ def test_samples_of_an_m4a_without_bytes_do_not_count() -> None:
     assert measure_bytes(sizes).duration_s == pytest.approx(48 * 1024 / 44_100, abs=0.03)
 
 
-def test_a_cut_m4a_whose_index_is_in_front_is_told() -> None:
+def test_a_cut_m4a_with_a_leading_index_is_refused() -> None:
     content = encode("aac", "ipod")
     moov = content.index(b"moov") - 4
     mdat = content.index(b"mdat") - 4
@@ -194,13 +194,13 @@ def test_fragments_without_bytes_do_not_count() -> None:
 
 
 @pytest.mark.parametrize(
-    "content, complaint",
+    "content, reason",
     [
         (riff_wav(bytes(90_000), sample_rate_hz=1, channels=1, bits_per_sample=8), "over a day"),
         (riff_wav(bytes(9_000), sample_rate_hz=1, channels=1, bits_per_sample=8), "too long for its 9044"),
         (riff_wav(bytes(9_000), sample_rate_hz=2**31, channels=1, bits_per_sample=8), "what its samples are"),
     ],
 )
-def test_a_length_that_cannot_be_is_refused(content: bytes, complaint: str) -> None:
-    with pytest.raises(NotAudioError, match=complaint):
+def test_an_implausible_duration_is_refused(content: bytes, reason: str) -> None:
+    with pytest.raises(NotAudioError, match=reason):
         measure_bytes(content)

@@ -50,7 +50,7 @@ def moov(*tables: bytes) -> bytes:
 
 
 def nested() -> bytes:
-    """Boxes in boxes, to the end."""
+    """Boxes nested as deeply as they fit."""
     names = (b"moov", b"trak", b"mdia", b"minf", b"stbl")
     depth = SIZE // 8
     return b"".join((8 * (depth - level)).to_bytes(4, "big") + names[level % 5] for level in range(depth))
@@ -113,7 +113,7 @@ HOSTILE: Mapping[str, Callable[[], bytes]] = {
 
 
 class Watched(bytes):
-    """Bytes that count how often, and how much of them, is read."""
+    """Bytes that count the reads and their sizes."""
 
     reads = 0
     bytes_read = 0
@@ -131,7 +131,7 @@ class Watched(bytes):
 
 @pytest.fixture
 def _few_free_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a small file may cost, in proportion."""
+    """Scale the free steps down to small files."""
     monkeypatch.setattr(steps, "_FREE_STEPS", 2_000)
 
 
@@ -154,7 +154,7 @@ def test_work_and_memory_are_bounded_by_the_size_of_the_file(name: str) -> None:
     assert peak_bytes < 1_500_000  # a table of 8,192 entries, not the file
 
 
-def test_a_search_takes_steps_for_what_it_looks_at() -> None:
+def test_a_search_costs_steps_in_proportion_to_its_length() -> None:
     allowed = Steps(0)
     before = allowed.left
     content = bytes(10 * 65_536 + 6_400) + b"x"
@@ -204,7 +204,7 @@ def measured(content: bytes) -> None:
 
 @settings(deadline=None)
 @given(start=st.sampled_from(STARTS), rest=ANY)
-def test_any_bytes_are_audio_or_told(start: bytes, rest: bytes) -> None:
+def test_arbitrary_bytes_are_audio_or_refused(start: bytes, rest: bytes) -> None:
     measured(start + rest)
 
 
@@ -213,7 +213,7 @@ def test_any_bytes_are_audio_or_told(start: bytes, rest: bytes) -> None:
     changes=st.lists(st.tuples(st.floats(0, 1), ANY | NUMBERS.map(numbers)), max_size=5), end=st.floats(0, 1)
 )
 @pytest.mark.parametrize("name", SONGS)
-def test_any_change_to_a_song_leaves_audio_or_is_told(
+def test_a_changed_file_is_audio_or_refused(
     name: str, changes: list[tuple[float, bytes]], end: float
 ) -> None:
     content = bytearray(_SONGS.setdefault(name, SONGS[name]()))

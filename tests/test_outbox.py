@@ -8,9 +8,6 @@ from pathlib import Path
 
 import attrs
 import pytest
-import sqlalchemy as sa
-from alembic import command
-from alembic.config import Config
 
 from musicgate.errors import StorageError
 from musicgate.model import (
@@ -21,7 +18,6 @@ from musicgate.model import (
     JobState,
     MusicRequest,
 )
-from musicgate.store import migrate
 from musicgate.store.port import JobStore, PendingMessage
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
@@ -95,7 +91,7 @@ async def test_no_change_is_stored_when_its_message_cannot_be(store: JobStore) -
     assert await store.get("m2") == other
 
 
-async def test_a_message_goes_with_its_job(store: JobStore) -> None:
+async def test_a_message_is_deleted_with_its_job(store: JobStore) -> None:
     await put(store, make_delivery("msg_1"))
     await put(store, make_delivery("msg_2", "m2"), job_id="m2")
     await store.delete("m1")
@@ -122,7 +118,7 @@ async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
     assert [answer for answer in answers if answer is not None] == [await store.outbox.get("msg_1")]
 
 
-async def test_what_is_to_be_sent_comes_in_the_order_of_its_time(store: JobStore) -> None:
+async def test_pending_messages_are_ordered_by_due_time(store: JobStore) -> None:
     await put(
         store,
         make_delivery("msg_1", due_s=20),
@@ -215,7 +211,7 @@ async def test_odd_addresses_are_stored(store: JobStore, url: str) -> None:
     assert await store.outbox.is_disabled("default", url)
 
 
-async def test_trouble_of_the_memory_store_is_the_outbox_s_trouble() -> None:
+async def test_a_memory_store_that_fails_fails_its_outbox() -> None:
     store = MemoryJobStore()
     await put(store, make_delivery())
     store.trouble = "the disk is full"
@@ -229,7 +225,7 @@ async def test_trouble_of_the_memory_store_is_the_outbox_s_trouble() -> None:
             await write
 
 
-async def test_messages_survive_a_new_start(tmp_path: Path) -> None:
+async def test_messages_survive_a_restart(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         await put(store, make_delivery())
         await store.outbox.disable("default", "https://gone.test/", NOW)
@@ -272,27 +268,3 @@ async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
         assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]
         with pytest.raises(StorageError):
             await store.outbox.get("msg_1")
-
-
-async def test_messages_of_a_database_without_accounts_get_those_of_their_jobs(tmp_path: Path) -> None:
-    path = tmp_path / "store.db"
-    async with SqliteJobStore.open(path) as store:
-        await put(store, make_delivery("msg_1", url="https://hooks.test/a"))
-    _go_back_to(path, "0001")
-    with contextlib.closing(sqlite3.connect(path)) as connection:
-        columns = [row[1] for row in connection.execute("PRAGMA table_info(webhook_deliveries)")]
-        assert "account" not in columns
-    async with SqliteJobStore.open(path) as store:
-        assert await store.outbox.get("msg_1") == make_delivery("msg_1")
-        (found,) = await store.outbox.pending_of("default", 9)
-        assert (found.id, found.origin) == ("msg_1", "https://hooks.test:443")
-
-
-def _go_back_to(path: Path, revision: str) -> None:
-    config = Config()
-    config.set_main_option("script_location", str(migrate._MIGRATIONS))
-    engine = sa.create_engine(f"sqlite:///{path}")
-    with engine.begin() as connection:
-        config.attributes["connection"] = connection
-        command.downgrade(config, revision)
-    engine.dispose()

@@ -1,4 +1,4 @@
-"""`musicgate plugins check` on plugins that are installed somewhere: good, broken in one place, not importable, not there."""
+"""`musicgate plugins check` on installed plugins: good, broken, not importable, missing."""
 
 import json
 import os
@@ -26,7 +26,7 @@ main()
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder that three plugins are installed in."""
+    """A folder in which three plugins are installed."""
     folder = tmp_path_factory.mktemp("site")
     for name in ("good_one", "bad_one", "sad_one"):
         install(folder, name)
@@ -43,7 +43,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def install(folder: Path, name: str) -> None:
-    """What pip would leave of a draft: the package, and the entry point in its metadata."""
+    """Install a draft as pip would: the package, and the entry point in its metadata."""
     names = Names(name=name, provider=name)
     draft = folder / f"draft_{name}"
     write(draft, render(names, Kind.POLLING, musicgate_version="0.1.0", today=date(2026, 11, 20)))
@@ -54,9 +54,9 @@ def install(folder: Path, name: str) -> None:
     (metadata / "entry_points.txt").write_text(f"[musicgate]\n{name} = {names.package}\n")
 
 
-def check(site: Path, *words: str, without: str = "") -> subprocess.CompletedProcess[str]:
+def check(site: Path, *arguments: str, without: str = "") -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603 - our own script
-        [sys.executable, "-c", _SCRIPT, without, "plugins", "check", *words],
+        [sys.executable, "-c", _SCRIPT, without, "plugins", "check", *arguments],
         env={**os.environ, "PYTHONPATH": str(site)},
         cwd=site,
         capture_output=True,
@@ -72,7 +72,7 @@ def table(output: str) -> dict[str, tuple[str, str]]:
     return {row[:at].strip(): (row[at:why].strip(), row[why:].strip()) for row in rows}
 
 
-def test_a_good_plugin_passes_without_pytest_and_without_its_tests(site: Path) -> None:
+def test_good_plugin_passes_without_pytest_and_without_its_tests(site: Path) -> None:
     done = check(site, "good_one", without="pytest _pytest")
     assert done.returncode == 0, done.stdout + done.stderr
     rows = table(done.stdout)
@@ -82,13 +82,13 @@ def test_a_good_plugin_passes_without_pytest_and_without_its_tests(site: Path) -
     assert "no recorded cases at hand" in rows["recorded cases"][1]
     assert {result for result, _ in rows.values()} == {"passed", "skipped"}
     assert all(why for result, why in rows.values() if result == "skipped")
-    said = done.stdout.splitlines()[-1]
+    summary = done.stdout.splitlines()[-1]
     passed = sum(result == "passed" for result, _ in rows.values())
-    assert said.startswith(f"good_one: {passed} passed, 0 failed, {len(rows) - passed} skipped in ")
+    assert summary.startswith(f"good_one: {passed} passed, 0 failed, {len(rows) - passed} skipped in ")
     assert not (site / ".hypothesis").exists()
 
 
-def test_cases_and_failing_switches_can_be_given(site: Path) -> None:
+def test_cases_and_failing_switches_are_options(site: Path) -> None:
     cases = str(site / "draft_good_one/tests/cases")
     done = check(site, "good_one", "--cases", cases, "--failing", "end=failed", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -100,12 +100,12 @@ def test_cases_and_failing_switches_can_be_given(site: Path) -> None:
     assert answer["checks"][0].keys() == {"name", "outcome", "message", "seconds"}
 
 
-def test_a_list_option_before_the_command_is_a_usage_error() -> None:
+def test_json_option_before_check_is_a_usage_error() -> None:
     done = CliRunner().invoke(cli, ["plugins", "--json", "check", "good_one"])
     assert (done.exit_code, "--json: put it after 'check'" in done.output) == (2, True)
 
 
-def test_a_case_that_is_read_as_something_else_fails(site: Path, tmp_path: Path) -> None:
+def test_case_with_another_result_fails(site: Path, tmp_path: Path) -> None:
     case = json.loads((site / "draft_good_one/tests/cases/poll-done.json").read_text())
     case["expect"]["update"]["tracks"][0]["title"] = "Sun"
     (tmp_path / "done.json").write_text(json.dumps(case))
@@ -115,7 +115,7 @@ def test_a_case_that_is_read_as_something_else_fails(site: Path, tmp_path: Path)
     assert (result, "'Rain' is not 'Sun'" in why) == ("failed", True)
 
 
-def test_a_broken_plugin_is_told_what_is_wrong_with_it(site: Path) -> None:
+def test_broken_plugin_fails_the_checks_of_its_faults(site: Path) -> None:
     done = check(site, "bad_one")
     assert done.returncode == 1
     rows = table(done.stdout)
@@ -127,7 +127,7 @@ def test_a_broken_plugin_is_told_what_is_wrong_with_it(site: Path) -> None:
     assert f", {len(failed)} failed, " in done.stdout.splitlines()[-1]
 
 
-def test_a_plugin_that_cannot_be_imported_is_a_finding(site: Path) -> None:
+def test_plugin_that_cannot_be_imported_fails_it_loads(site: Path) -> None:
     done = check(site, "sad_one")
     assert done.returncode == 1
     assert table(done.stdout)["it loads"][0] == "failed"
@@ -136,18 +136,18 @@ def test_a_plugin_that_cannot_be_imported_is_a_finding(site: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "without", "exit_code", "said"),
+    ("arguments", "without", "exit_code", "message"),
     [
-        (["nobody"], "", 2, "no plugin 'nobody' is installed; there are"),
+        (["missing"], "", 2, "no plugin 'missing' is installed; there are"),
         (["good_one", "--cases", "nowhere"], "", 2, "'nowhere' does not exist"),
         (["good_one", "--cases", "bad_cases"], "", 2, "--cases bad_cases: bad.json: a case needs mark"),
         (["good_one"], "hypothesis", 1, 'hypothesis; install it with:  pip install "musicgate[testing]"'),
     ],
 )
-def test_what_is_missing_is_said_in_a_sentence(
-    site: Path, words: list[str], without: str, exit_code: int, said: str
+def test_missing_plugin_cases_or_package_is_reported(
+    site: Path, arguments: list[str], without: str, exit_code: int, message: str
 ) -> None:
     (site / "bad_cases").mkdir(exist_ok=True)
     (site / "bad_cases/bad.json").write_text("{}")
-    done = check(site, *words, without=without)
-    assert (done.returncode, said in done.stderr) == (exit_code, True), done.stderr
+    done = check(site, *arguments, without=without)
+    assert (done.returncode, message in done.stderr) == (exit_code, True), done.stderr

@@ -1,4 +1,4 @@
-"""Proxies: which one leads where, and real calls through a small one on loopback, in both forms."""
+"""Proxies: which one is chosen for a URL, and real calls through one on loopback, plain and CONNECT."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ from tests.free_port import free_port
 from tests.loopback_tls import server_tls
 from tests.loopback_vendors import Serve, Vendor, Vendors, answer, whole
 
-# ---------------------------------------------------------------------------------------------- which one leads where
+# ------------------------------------------------------------------------------------------- choosing a proxy
 
 P, Q = "http://proxy.example:3128", "http://other.example:8080"
 
@@ -72,36 +72,36 @@ P, Q = "http://proxy.example:3128", "http://other.example:8080"
         (P, {}, "http://[::1]:8000", None),
     ],
 )
-def test_proxy_is_found_as_other_programs_find_it(
+def test_a_proxy_is_chosen_as_curl_and_go_choose_it(
     setting: str, environ: dict[str, str], url: str, proxy: str | None
 ) -> None:
-    found = Proxies.from_settings(setting, environ).leading_to(URL(url))
+    found = Proxies.from_settings(setting, environ).for_url(URL(url))
     assert (None if found is None else str(found)) == proxy
 
 
 @pytest.mark.parametrize(
-    "said", ["socks5://user:test-key-not-real@proxy.example", "http://", "http://a:b:c", "//x y"]
+    "value", ["socks5://user:test-key-not-real@proxy.example", "http://", "http://a:b:c", "//x y"]
 )
-def test_what_is_no_http_proxy_is_refused_at_start_and_not_shown(said: str) -> None:
-    for setting, environ, key in ((said, {}, "network.proxy"), ("", {"https_proxy": said}, "HTTPS_PROXY")):
+def test_a_value_that_is_no_http_proxy_is_refused_without_being_shown(value: str) -> None:
+    for setting, environ, key in ((value, {}, "network.proxy"), ("", {"https_proxy": value}, "HTTPS_PROXY")):
         with pytest.raises(ConfigError) as caught:
             Proxies.from_settings(setting, environ)
         assert str(caught.value) == f'{key}: must be http://host:port of an HTTP proxy, or "none"'
         assert caught.value.key == key
 
 
-def test_password_of_a_proxy_is_not_shown() -> None:
+def test_repr_omits_the_password_of_a_proxy() -> None:
     assert "test-key" not in repr(
         Proxies.from_settings("http://user:test-key-not-real@proxy.example:3128", {})
     )
 
 
-# ------------------------------------------------------------------------------------------------ real calls
+# ------------------------------------------------------------------------------------------------- real calls
 
 
 @attrs.define
 class SmallProxy:
-    """Leads every name and port to one server on loopback, by CONNECT or by whole addresses."""
+    """A proxy that forwards every request to one server on loopback, by CONNECT or by absolute URL."""
 
     to_port: int
     port: int = 0
@@ -169,7 +169,7 @@ async def send(transport: AiohttpTransport, url: str, method: str = "POST") -> H
 
 
 @pytest.mark.parametrize("method", ["POST", "GET"])
-async def test_api_call_goes_through_the_proxy(
+async def test_an_api_call_goes_through_the_proxy(
     transport: AiohttpTransport, proxy: SmallProxy, vendor: Vendor, method: str
 ) -> None:
     assert (await send(transport, "http://vendor.example/v1/a%2Fb?s=%2F", method)).body == b'{"id": 1}'
@@ -178,7 +178,7 @@ async def test_api_call_goes_through_the_proxy(
     assert b"\r\nHost: vendor.example\r\n" in vendor.heads[0]
 
 
-async def test_loopback_and_what_is_exempt_is_reached_directly(proxy: SmallProxy, vendor: Vendor) -> None:
+async def test_loopback_is_reached_without_the_proxy(proxy: SmallProxy, vendor: Vendor) -> None:
     direct = Proxies.from_settings(f"http://127.0.0.1:{proxy.port}", {"NO_PROXY": "vendor.example"})
     async with AiohttpTransport(proxies=direct, allow_private_addresses=True) as transport:
         await send(transport, vendor.url)
@@ -187,18 +187,18 @@ async def test_loopback_and_what_is_exempt_is_reached_directly(proxy: SmallProxy
 
 @pytest.fixture
 def public_names(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Every name leads to a public address, as far as we can see; the names that were looked up."""
-    asked: list[str] = []
+    """Resolve every name to a public address; gives the names that were looked up."""
+    looked_up: list[str] = []
     real = socket.getaddrinfo
 
     def look_up(host: str, port: Any, *arguments: Any, **more: Any) -> Any:
         if host[0].isdigit():
             return real(host, port, *arguments, **more)
-        asked.append(host)
+        looked_up.append(host)
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("93.184.215.14", 80))]
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    return asked
+    return looked_up
 
 
 async def test_media_and_webhooks_go_through_the_proxy_when_their_names_are_public(
@@ -217,20 +217,20 @@ async def test_media_and_webhooks_go_through_the_proxy_when_their_names_are_publ
     assert public_names == ["cdn.example", "hook.example"]
 
 
-async def test_every_hop_of_a_redirect_is_checked_before_the_proxy_is_asked(
+async def test_every_redirect_is_checked_before_the_proxy_is_used(
     vendors: Vendors, serve: Serve, public_names: list[str], tmp_path: Path
 ) -> None:
     moved = await vendors(answer(whole(b"", "302 Found", "Location: http://10.0.0.1/")))
     small = SmallProxy(to_port=moved.port)
     small.port = await serve(small.serve)
-    leading = Proxies.from_settings(f"http://127.0.0.1:{small.port}", {})
-    async with AiohttpTransport(proxies=leading) as transport:
+    proxies = Proxies.from_settings(f"http://127.0.0.1:{small.port}", {})
+    async with AiohttpTransport(proxies=proxies) as transport:
         with pytest.raises(ProviderError, match="its address is private"):
             await transport.download("http://cdn.example/", tmp_path / "sink", max_bytes=100, timeout_s=5)
     assert small.lines == [b"GET http://cdn.example/ HTTP/1.1"]
 
 
-async def test_name_that_we_cannot_look_up_is_not_left_to_the_proxy(
+async def test_a_name_that_cannot_be_resolved_is_not_left_to_the_proxy(
     transport: AiohttpTransport, proxy: SmallProxy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unknown(*_: object, **__: object) -> Any:
@@ -242,7 +242,7 @@ async def test_name_that_we_cannot_look_up_is_not_left_to_the_proxy(
     assert proxy.heads == []
 
 
-async def test_where_private_addresses_are_allowed_the_proxy_decides(
+async def test_when_private_addresses_are_allowed_names_are_left_to_the_proxy(
     proxies: Proxies, proxy: SmallProxy, public_names: list[str], tmp_path: Path
 ) -> None:
     async with AiohttpTransport(proxies=proxies, allow_private_addresses=True) as transport:
@@ -251,7 +251,7 @@ async def test_where_private_addresses_are_allowed_the_proxy_decides(
     assert public_names == []
 
 
-# ---------------------------------------------------------------------------------------- what a proxy may refuse
+# ---------------------------------------------------------------------------------------- refusals of a proxy
 
 
 def refusal_of(error: ProviderError) -> tuple[FailureClass, bool, str]:
@@ -279,7 +279,7 @@ def refusal_of(error: ProviderError) -> tuple[FailureClass, bool, str]:
         ),
     ],
 )
-async def test_proxy_that_refuses_has_sent_nothing(
+async def test_a_refusal_by_the_proxy_means_that_nothing_was_sent(
     transport: AiohttpTransport, proxy: SmallProxy, url: str, status: int, message: str
 ) -> None:
     proxy.refusal = whole(b"", f"{status} No")
@@ -288,7 +288,9 @@ async def test_proxy_that_refuses_has_sent_nothing(
     assert refusal_of(caught.value) == (FailureClass.UNAVAILABLE, False, message)
 
 
-async def test_proxy_that_is_not_there_has_sent_nothing(tmp_path: Path, public_names: list[str]) -> None:
+async def test_an_unreachable_proxy_means_that_nothing_was_sent(
+    tmp_path: Path, public_names: list[str]
+) -> None:
     gone = Proxies.from_settings(f"http://127.0.0.1:{free_port()}", {})
     async with AiohttpTransport(proxies=gone) as transport, AiohttpWebhookClient(proxies=gone) as webhooks:
         for url in ("http://vendor.example/", "https://vendor.example/"):
@@ -302,12 +304,12 @@ async def test_proxy_that_is_not_there_has_sent_nothing(tmp_path: Path, public_n
                 await webhooks.post(url, {}, b"{}", timeout_s=5)
 
 
-# ------------------------------------------------------------------------------------------------------------ TLS
+# -------------------------------------------------------------------------------------------------------- TLS
 
 
 @pytest.fixture
 async def secure(vendor: Vendor, tmp_path: Path) -> AsyncIterator[tuple[int, Path]]:
-    """The vendor once more, behind TLS: its port, and the certificate that nobody trusts."""
+    """The vendor behind TLS: its port, and its certificate, which is not trusted."""
     context, certificate = server_tls(tmp_path)
 
     async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -320,7 +322,7 @@ async def secure(vendor: Vendor, tmp_path: Path) -> AsyncIterator[tuple[int, Pat
     server.close()
 
 
-async def test_certificate_that_nobody_trusts_is_called_so(
+async def test_an_untrusted_certificate_is_reported_as_such(
     secure: tuple[int, Path], vendor: Vendor, tmp_path: Path
 ) -> None:
     url = f"https://127.0.0.1:{secure[0]}/"
@@ -339,7 +341,7 @@ async def test_certificate_that_nobody_trusts_is_called_so(
     assert vendor.heads == []
 
 
-async def test_tls_goes_through_the_proxy_as_a_tunnel_and_is_checked_behind_it(
+async def test_tls_is_tunnelled_through_the_proxy_and_verified_end_to_end(
     secure: tuple[int, Path],
     vendor: Vendor,
     proxy: SmallProxy,
@@ -370,11 +372,11 @@ async def test_tls_goes_through_the_proxy_as_a_tunnel_and_is_checked_behind_it(
     assert not any(b"Proxy-Authorization" in head for head in vendor.heads)
 
 
-# ------------------------------------------------------------------------------------------------------- settings
+# --------------------------------------------------------------------------------------------------- settings
 
 
 @pytest.mark.parametrize("source", ["setting", "environment"])
-async def test_gateway_hands_its_proxy_to_every_client(
+async def test_the_gateway_uses_its_proxy_in_every_client(
     proxy: SmallProxy, public_names: list[str], tmp_path: Path, source: str
 ) -> None:
     address = f"http://127.0.0.1:{proxy.port}"
@@ -393,7 +395,7 @@ async def test_gateway_hands_its_proxy_to_every_client(
     ]
 
 
-async def test_gateway_does_not_start_with_what_is_no_proxy(tmp_path: Path) -> None:
+async def test_the_gateway_does_not_start_with_an_invalid_proxy(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path, environ={"HTTPS_PROXY": "socks5://127.0.0.1:1"})
     with pytest.raises(ConfigError, match="HTTPS_PROXY"):
         async with open_context(settings, host_of(FakeVendor("one")), lambda *_: None):

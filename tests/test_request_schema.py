@@ -21,11 +21,11 @@ VENDOR = FakeVendor("one", options_schema=OWN_BLOCK).declared
 VALIDATOR = SchemaValidator(compose_request_schema([VENDOR]))
 
 
-def told(**body: Any) -> list[tuple[list[str | int], str]]:
-    return told_of({"model": "suno/v5", **body})
+def codes_of_fields(**body: Any) -> list[tuple[list[str | int], str]]:
+    return codes_of({"model": "suno/v5", **body})
 
 
-def told_of(body: Any) -> list[tuple[list[str | int], str]]:
+def codes_of(body: Any) -> list[tuple[list[str | int], str]]:
     return [(list(violation.path), violation.code) for violation in VALIDATOR.violations(body)]
 
 
@@ -63,36 +63,36 @@ TABLE = [
 
 
 @pytest.mark.parametrize(("body", "path", "code"), TABLE)
-def test_contracts_table_of_issues(body: object, path: list[str | int], code: str) -> None:
-    assert told_of(body) == [(path, code)]
+def test_violations_match_the_table_of_the_contract(body: object, path: list[str | int], code: str) -> None:
+    assert codes_of(body) == [(path, code)]
 
 
-def test_issues_are_told_in_the_documented_order() -> None:
+def test_violations_come_in_the_documented_order() -> None:
     body = {
         "debug": 1, "echo_upstream_request": 1, "minimax": 1, "elevenlabs": 1, "suno": 1, "provider": 1,
         "format": 1, "duration": "x", "prompt": 1, "model": 1, "fake": 1,
     }  # fmt: skip
-    assert [path for path, _ in told_of(body)] == [
+    assert [path for path, _ in codes_of(body)] == [
         ["model"], ["prompt"], ["duration"], ["format"], ["provider"], ["suno"], ["elevenlabs"], ["minimax"],
         ["echo_upstream_request"], ["debug"], ["fake"],
     ]  # fmt: skip
 
 
 def test_missing_model_comes_first() -> None:
-    assert told_of({"prompt": 5, "duration": 0}) == [
+    assert codes_of({"prompt": 5, "duration": 0}) == [
         (["model"], "invalid_type"),
         (["prompt"], "invalid_type"),
         (["duration"], "too_small"),
     ]
 
 
-def test_each_place_is_told_once_with_the_first_rule_that_it_breaks() -> None:
-    assert told(duration=-1.5) == [(["duration"], "invalid_type")]
-    assert told(suno={"callBackUrl": "x\n"}) == [(["suno", "callBackUrl"], "invalid_string")]
-    assert told(format=5) == [(["format"], "invalid_type")]
+def test_each_path_is_reported_once_with_the_first_rule_that_it_breaks() -> None:
+    assert codes_of_fields(duration=-1.5) == [(["duration"], "invalid_type")]
+    assert codes_of_fields(suno={"callBackUrl": "x\n"}) == [(["suno", "callBackUrl"], "invalid_string")]
+    assert codes_of_fields(format=5) == [(["format"], "invalid_type")]
 
 
-def test_order_is_that_of_the_properties_whatever_the_order_of_the_rules() -> None:
+def test_violations_follow_the_order_of_the_properties_not_of_the_rules() -> None:
     alone = SchemaValidator(
         {
             "properties": {"a": {}, "b": {"type": "string"}},
@@ -130,7 +130,7 @@ def test_violation_carries_the_keyword_and_its_value() -> None:
         ([], "must be an object"),
     ],
 )
-def test_messages_are_for_people(body: object, message: str) -> None:
+def test_messages_are_sentences_without_schema_keywords(body: object, message: str) -> None:
     with pytest.raises(InvalidRequestError) as caught:
         VALIDATOR.check(body)
     assert caught.value.violations[0].message == message
@@ -154,7 +154,7 @@ def test_good_bodies_pass(body: dict[str, Any]) -> None:
     assert VALIDATOR.violations(body) == ()
 
 
-# ------------------------------------------------------------------------------------------------- the fast yes
+# ---------------------------------------------------------------------------------------------- jsonschema-rs
 
 _NAMES = st.sampled_from(sorted([*VALIDATOR.schema["properties"], "unknown"]))
 _VALUES = st.sampled_from(
@@ -185,43 +185,45 @@ _VALUES = st.sampled_from(
 
 
 @given(st.dictionaries(_NAMES, _VALUES, max_size=6))
-def test_fast_yes_and_the_reference_agree(body: dict[str, Any]) -> None:
+def test_jsonschema_rs_and_the_reference_agree(body: dict[str, Any]) -> None:
     pytest.importorskip("jsonschema_rs", reason="the extra 'fast' is not installed")
-    assert VALIDATOR._fast_yes is not None
-    assert VALIDATOR._fast_yes(body) == (VALIDATOR.violations(body) == ())
+    assert VALIDATOR._is_valid_fast is not None
+    assert VALIDATOR._is_valid_fast(body) == (VALIDATOR.violations(body) == ())
 
 
 @pytest.mark.parametrize("body", [body for body, _, _ in TABLE])
-def test_without_the_fast_yes_the_reference_answers_alone(
+def test_without_jsonschema_rs_the_reference_validates_alone(
     body: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(schema, "jsonschema_rs", None)
     alone = SchemaValidator({"type": "object", "required": ["model"]})
-    assert alone._fast_yes is None
+    assert alone._is_valid_fast is None
     alone.check({"model": 1})
     with pytest.raises(InvalidRequestError):
         alone.check([])
-    monkeypatch.setattr(VALIDATOR, "_fast_yes", None)
+    monkeypatch.setattr(VALIDATOR, "_is_valid_fast", None)
     with pytest.raises(InvalidRequestError):
         VALIDATOR.check(body)
 
 
-def test_fast_no_is_looked_at_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(VALIDATOR, "_fast_yes", lambda _: False)
+def test_a_body_that_jsonschema_rs_refuses_is_checked_by_the_reference(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(VALIDATOR, "_is_valid_fast", lambda _: False)
     VALIDATOR.check({"model": "m"})
 
 
-# --------------------------------------------------------------------------------------------------- composition
+# ------------------------------------------------------------------------------------------------ composition
 
 
-def test_plugins_block_is_part_of_the_composed_schema() -> None:
+def test_the_block_of_a_plugin_is_part_of_the_composed_schema() -> None:
     composed = compose_request_schema([VENDOR])
     assert composed["properties"]["fake"] == OWN_BLOCK
     assert option_blocks(composed, [VENDOR]) == {"suno", "elevenlabs", "minimax", "fake"}
     assert option_blocks(compose_request_schema([]), []) == {"suno", "elevenlabs", "minimax"}
 
 
-def test_contracts_own_blocks_cannot_be_replaced() -> None:
+def test_the_blocks_of_the_contract_cannot_be_replaced() -> None:
     odd = FakeVendor("one", option_block="suno", options_schema={"type": "string"}).declared
     assert "$ref" in compose_request_schema([odd])["properties"]["suno"]
 
@@ -234,13 +236,13 @@ def test_composed_schema_is_complete_and_a_fresh_copy() -> None:
     assert compose_request_schema([])["properties"]
 
 
-def test_bundle_brings_what_a_schema_refers_to() -> None:
+def test_bundle_embeds_every_schema_that_is_referred_to() -> None:
     assert "urn:musicgate:schema:v1:job" in {
         part["$id"] for part in bundle("plan")["$defs"].values() if "$id" in part
     }
 
 
-def test_option_schema_that_is_none_names_its_plugin() -> None:
+def test_an_invalid_option_schema_names_its_plugin() -> None:
     odd = FakeVendor("one", options_schema={"type": "objekt"}).declared
     with pytest.raises(PluginError, match=r"^plugin one: its option schema is not valid: "):
         compose_request_schema([odd])

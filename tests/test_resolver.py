@@ -1,4 +1,4 @@
-"""Names that nobody resolves hold up nobody else: neither other names nor what runs on the event loop's own threads."""
+"""Slow name look-ups hold up neither other look-ups nor the event loop's own threads."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from musicgate.errors import ProviderError
-from musicgate.http.resolver import OwnThreadsResolver
+from musicgate.http.resolver import ThreadPoolResolver
 from musicgate.webhooks.client import AiohttpWebhookClient
 from tests.webhook_receivers import receiving
 
@@ -16,23 +16,23 @@ SLOW = 60
 
 
 @pytest.fixture
-def silent_names(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Names that end in ``slow.test`` are looked up until the event is set."""
-    goes_on, find = threading.Event(), socket.getaddrinfo
+def slow_names(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Make look-ups of names that end in ``slow.test`` wait until the event is set."""
+    resume, find = threading.Event(), socket.getaddrinfo
 
     def look_up(host: str, *arguments: Any, **more: Any) -> Any:
         if host.endswith("slow.test"):
-            goes_on.wait(30)
+            resume.wait(30)
             raise socket.gaierror(socket.EAI_NONAME, "no such name")
         return find(host, *arguments, **more)
 
     monkeypatch.setattr(socket, "getaddrinfo", look_up)
-    yield goes_on
-    goes_on.set()
+    yield resume
+    resume.set()
 
 
-async def test_a_name_is_looked_up() -> None:
-    resolver = OwnThreadsResolver(threads=1)
+async def test_a_name_is_resolved() -> None:
+    resolver = ThreadPoolResolver(threads=1)
     found = await resolver.resolve("localhost", 80)
     assert {(entry["hostname"], entry["host"], entry["port"]) for entry in found} == {
         ("localhost", "127.0.0.1", 80)
@@ -42,8 +42,8 @@ async def test_a_name_is_looked_up() -> None:
     await resolver.close()
 
 
-async def test_messages_to_names_that_nobody_resolves_hold_up_nobody_else(
-    silent_names: threading.Event,
+async def test_slow_look_ups_do_not_hold_up_other_messages_or_threads(
+    slow_names: threading.Event,
 ) -> None:
     async with (
         receiving() as receiver,
@@ -58,6 +58,6 @@ async def test_messages_to_names_that_nobody_resolves_hold_up_nobody_else(
             answer = await client.post(receiver.url.replace("127.0.0.1", "localhost"), {}, b"{}", timeout_s=5)
             assert await asyncio.to_thread(lambda: "not held up") == "not held up"
         assert answer.status == 204
-        silent_names.set()
+        slow_names.set()
         ends = await asyncio.gather(*stuck, return_exceptions=True)
         assert {type(end) for end in ends} == {ProviderError}

@@ -1,4 +1,4 @@
-"""The sandbox: real gateway, real plugins, played vendors; and nothing of the operator's real world in it."""
+"""The sandbox: real gateway, real plugins, emulated vendors, and nothing of the operator's real accounts."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ import pytest
 from musicgate.emulation.sandbox import SANDBOX_KEY, SANDBOX_SECRET, sandbox
 from musicgate.errors import ConfigError
 from musicgate.gateway import Gateway
-from musicgate.hosting.discovery import PluginHost, load_plugins
+from musicgate.hosting import PluginHost, load_plugins
 from musicgate.model import Job, JobState, Secret
 from musicgate.settings import (
     Account,
@@ -41,7 +41,7 @@ def host() -> PluginHost:
         ("minimax/music-2.5", "minimax", 1),
     ],
 )
-async def test_every_vendor_is_played_to_the_last_note(
+async def test_every_installed_vendor_makes_a_song(
     host: PluginHost, model: str, plugin: str, tracks: int
 ) -> None:
     async with (
@@ -54,7 +54,9 @@ async def test_every_vendor_is_played_to_the_last_note(
         assert all(path is not None and path.stat().st_size > 1000 for path in paths)
 
 
-async def test_nothing_of_the_real_world_is_in_the_settings(host: PluginHost, tmp_path: Path) -> None:
+async def test_keys_addresses_and_store_of_the_operator_are_replaced(
+    host: PluginHost, tmp_path: Path
+) -> None:
     real = {
         "KIE_API_KEY": "real-looking-key-not-real",
         "KIE_BASE_URL": "https://vendor.example",
@@ -78,16 +80,16 @@ async def test_nothing_of_the_real_world_is_in_the_settings(host: PluginHost, tm
         assert str(tmp_path) not in settings.store_url + settings.assets_url
         assert (settings.server.public_url, settings.follow.speed) == ("", 5.0)
         assert settings.network.allow_private_addresses
-        # What has nothing to do with the vendors stays as the operator said it.
+        # Settings that do not concern the vendors stay as they are.
         assert (settings.accounts, settings.server.create_wait_s) == ((account,), 1.5)
         assert resolved["minimax"].provider.priority == 7
         folder = settings.data_dir
         assert folder.is_dir()
     assert not folder.exists()
-    assert os.listdir(tmp_path) == []  # noqa: PTH208 - a look of a microsecond
+    assert os.listdir(tmp_path) == []  # noqa: PTH208 - it takes microseconds
 
 
-async def test_a_folder_that_is_given_stays(host: PluginHost, tmp_path: Path) -> None:
+async def test_given_data_dir_is_kept(host: PluginHost, tmp_path: Path) -> None:
     async with (
         sandbox(Settings(), host, speed=FAST, data_dir=tmp_path) as settings,
         Gateway.open(settings, plugins=host) as gateway,
@@ -97,27 +99,27 @@ async def test_a_folder_that_is_given_stays(host: PluginHost, tmp_path: Path) ->
     assert len(list((tmp_path / "audio").glob("music_*/0.mp3"))) == 1
 
 
-async def test_a_provider_that_is_switched_off_is_not_played(host: PluginHost) -> None:
+async def test_disabled_provider_is_not_emulated(host: PluginHost) -> None:
     off = attrs.evolve(Settings(), providers={"minimax": {"enabled": False}})
     async with sandbox(off, host, speed=FAST) as settings, Gateway.open(settings, plugins=host) as gateway:
         assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "suno_kie"]
 
 
-async def test_a_provider_that_cannot_be_played_is_never_called_for_real(host: PluginHost) -> None:
+async def test_provider_without_an_emulator_is_left_out() -> None:
     import musicgate_minimax as real
 
-    class Mute:
+    class WithoutEmulator:
         """MiniMax without its emulator."""
 
         HOOK_API = real.HOOK_API
 
     for hook in ("provider", "translate_request", "parse_response", "map_status"):
-        setattr(Mute, hook, staticmethod(getattr(real, hook)))
-    mute = load_plugins({"minimax": Mute()}, installed=False)
-    assert mute.records[0].error is None
+        setattr(WithoutEmulator, hook, staticmethod(getattr(real, hook)))
+    host = load_plugins({"minimax": WithoutEmulator()}, installed=False)
+    assert host.records[0].error is None
     async with (
-        sandbox(Settings(), mute, speed=FAST) as settings,
-        Gateway.open(settings, plugins=mute) as gateway,
+        sandbox(Settings(), host, speed=FAST) as settings,
+        Gateway.open(settings, plugins=host) as gateway,
     ):
         assert list(gateway._context.providers) == []
 
@@ -131,38 +133,38 @@ async def test_a_provider_that_cannot_be_played_is_never_called_for_real(host: P
     ],
     ids=["for all", "for this one", "for another one"],
 )
-async def test_switches_reach_the_vendors_that_they_are_for(
+async def test_switches_reach_the_vendors_that_they_name(
     host: PluginHost, switches: dict[str, str], state: JobState
 ) -> None:
     async with (
         sandbox(Settings(), host, speed=FAST, switches=switches) as settings,
         Gateway.open(settings, plugins=host) as gateway,
     ):
-        # A vendor that refuses words which it does not know is played all the same.
+        # A vendor that refuses unknown switches is emulated all the same.
         assert sorted(gateway._context.providers) == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
         job = await gateway.submit(gateway.read({"model": "suno/v4.5plus", "prompt": "Hello"}))
         job = await gateway.wait(job.id, 20)
     assert job.state is state
 
 
-@pytest.mark.parametrize("name", ["nobody.end", "apiin_one.gibberish"])
-async def test_a_switch_that_nobody_knows_is_an_error(host: PluginHost, name: str) -> None:
+@pytest.mark.parametrize("name", ["missing.end", "apiin_one.gibberish"])
+async def test_unknown_switch_or_plugin_is_a_config_error(host: PluginHost, name: str) -> None:
     with pytest.raises(ConfigError, match=name.partition(".")[0]):
         async with sandbox(Settings(), host, switches={name: "1"}):
             pass
 
 
 async def test_callbacks_arrive_and_are_signed(host: PluginHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    taken: list[Mapping[str, str]] = []
-    listening = Gateway.callback
+    received: list[Mapping[str, str]] = []
+    original = Gateway.callback
 
-    async def listen(
+    async def record(
         gateway: Gateway, job_id: str, token: str, headers: Mapping[str, str], body: bytes
     ) -> None:
-        await listening(gateway, job_id, token, headers, body)
-        taken.append(headers)
+        await original(gateway, job_id, token, headers, body)
+        received.append(headers)
 
-    monkeypatch.setattr(Gateway, "callback", listen)
+    monkeypatch.setattr(Gateway, "callback", record)
     port = free_port()
     async with (
         sandbox(Settings(), host, speed=FAST, public_url=f"http://127.0.0.1:{port}") as settings,
@@ -175,7 +177,13 @@ async def test_callbacks_arrive_and_are_signed(host: PluginHost, monkeypatch: py
             made = await response.json()
         job: Job = await gateway.wait(made["id"], 20)
         async with asyncio.timeout(5):
-            while len(taken) < 3:  # noqa: ASYNC110 - what is waited for has no event
+            while len(received) < 3:  # noqa: ASYNC110 - what is waited for has no event
                 await asyncio.sleep(0.01)
     assert job.state is JobState.COMPLETED
-    assert all("x-webhook-signature" in headers for headers in taken)
+    assert all("x-webhook-signature" in headers for headers in received)
+
+
+async def test_sandbox_emulates_the_installed_plugins_unless_others_are_given() -> None:
+    async with sandbox(Settings(), speed=FAST) as settings, Gateway.open(settings) as gateway:
+        job = await gateway.generate("Hello", model="elevenlabs/music_v1")
+    assert job.state is JobState.COMPLETED

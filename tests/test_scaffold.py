@@ -1,4 +1,4 @@
-"""What `musicgate plugins new` writes is right as it is written, and the example provider runs like the four."""
+"""`musicgate plugins new` writes drafts that pass the kit, and the example provider runs like the built-in ones."""
 
 import asyncio
 import importlib
@@ -20,7 +20,7 @@ import musicgate_harmonia
 from musicgate.cli import cli
 from musicgate.emulation.sandbox import sandbox
 from musicgate.gateway import Gateway
-from musicgate.hosting.discovery import PluginHost, load_plugins
+from musicgate.hosting import PluginHost, load_plugins
 from musicgate.model import JobState
 from musicgate.scaffold.names import Names, objection
 from musicgate.scaffold.project import Kind, render, write
@@ -31,7 +31,7 @@ from musicgate.web.serve import serve
 ROOT = Path(__file__).resolve().parents[1]
 BIN = Path(sys.executable).parent
 FAST = 100.0
-#: Short, usual and as long as a name may be: what is written must be well formed with each.
+#: Short, usual and longest names: the draft must be well formed with each.
 DRAFTS = {
     "dawn_chorus": Kind.POLLING,
     "slow_box": Kind.BLOCKING,
@@ -65,19 +65,19 @@ def modules(drafts: dict[str, Path]) -> Iterator[dict[str, ModuleType]]:
 
 @pytest.fixture(scope="module")
 def host(modules: dict[str, ModuleType]) -> PluginHost:
-    """The four, the two drafts and the example."""
+    """The built-in plugins, the two drafts and the example."""
     return load_plugins({**modules, "harmonia": musicgate_harmonia})
 
 
-def run(*words: str) -> Result:
-    return CliRunner().invoke(cli, words)
+def run(*arguments: str) -> Result:
+    return CliRunner().invoke(cli, arguments)
 
 
-# --- what is written ---
+# --- drafts ---
 
 
 @pytest.mark.parametrize(("name", "skipped"), [("dawn_chorus", 5), ("slow_box", 18)])
-def test_a_draft_passes_the_kit(
+def test_draft_passes_the_compliance_kit(
     drafts: dict[str, Path], modules: dict[str, ModuleType], name: str, skipped: int
 ) -> None:
     failing = {"end": "failed"} if DRAFTS[name] is Kind.POLLING else None
@@ -89,10 +89,19 @@ def test_a_draft_passes_the_kit(
     assert "recorded_cases" not in skips
 
 
-def test_a_drafts_own_tests_pass(drafts: dict[str, Path]) -> None:
+def test_own_tests_of_a_draft_pass(drafts: dict[str, Path]) -> None:
     for name in LOADED:
         done = subprocess.run(
-            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "vendors_words"],
+            [
+                sys.executable,
+                "-m",
+                "pytest",
+                "-q",
+                "-p",
+                "no:cacheprovider",
+                "-k",
+                "translated_for_the_vendor",
+            ],
             cwd=drafts[name],
             capture_output=True,
             text=True,
@@ -103,9 +112,9 @@ def test_a_drafts_own_tests_pass(drafts: dict[str, Path]) -> None:
 
 def test_every_draft_is_clean_for_ruff_by_its_own_rules(drafts: dict[str, Path]) -> None:
     folder = drafts["x"].parent
-    for words in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
+    for arguments in (["check", "--no-cache"], ["format", "--check", "--no-cache"]):
         done = subprocess.run(  # noqa: S603 - our own linter
-            [BIN / "ruff", *words, folder], capture_output=True, text=True, check=False
+            [BIN / "ruff", *arguments, folder], capture_output=True, text=True, check=False
         )
         assert done.returncode == 0, done.stdout + done.stderr
 
@@ -130,7 +139,7 @@ def test_drafts_are_clean_for_mypy_strict(drafts: dict[str, Path]) -> None:
     )
 
 
-def test_a_draft_has_these_files_and_its_entry_point(drafts: dict[str, Path]) -> None:
+def test_draft_has_these_files_and_its_entry_point(drafts: dict[str, Path]) -> None:
     folder = drafts["dawn_chorus"]
     made = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     package = "src/musicgate_dawn_chorus"
@@ -145,7 +154,7 @@ def test_a_draft_has_these_files_and_its_entry_point(drafts: dict[str, Path]) ->
     assert not (drafts["slow_box"] / "src/musicgate_slow_box/callback.py").exists()
 
 
-def test_every_case_says_that_it_is_invented(drafts: dict[str, Path]) -> None:
+def test_every_case_of_a_draft_is_marked_as_assumed(drafts: dict[str, Path]) -> None:
     marks = {json.loads(path.read_text())["mark"] for path in drafts["x"].glob("tests/cases/*.json")}
     assert marks == {"ASSUMED"}
 
@@ -153,7 +162,7 @@ def test_every_case_says_that_it_is_invented(drafts: dict[str, Path]) -> None:
 # --- the command ---
 
 
-def test_new_writes_a_distribution_and_says_what_comes_next(
+def test_new_writes_a_distribution_and_prints_the_next_steps(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -173,19 +182,19 @@ def test_new_writes_a_distribution_and_says_what_comes_next(
     assert 'OPTION_BLOCK: Final = "dawn_choir"' in declared
 
 
-def test_new_writes_a_blocking_one_where_it_is_told(tmp_path: Path) -> None:
+def test_new_writes_a_blocking_plugin_into_the_given_directory(tmp_path: Path) -> None:
     folder = tmp_path / "deep" / "er"
     done = run("plugins", "new", "slow_choir", "--blocking", "--directory", str(folder))
     assert (done.exit_code, "15 files, a blocking plugin" in done.output) == (0, True)
     assert "blocking=True" in (folder / "src/musicgate_slow_choir/declaration.py").read_text()
 
 
-def test_the_next_step_can_be_pasted_whatever_the_folder_is_called(tmp_path: Path) -> None:
+def test_next_steps_quote_the_directory_for_the_shell(tmp_path: Path) -> None:
     folder = tmp_path / "my songs"
     assert f"  cd '{folder}' && pip" in run("plugins", "new", "dawn_choir", "--directory", str(folder)).output
 
 
-def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+def test_existing_directory_is_not_changed(tmp_path: Path) -> None:
     (tmp_path / "there").mkdir()
     done = run("plugins", "new", "dawn_choir", "--directory", str(tmp_path / "there"))
     assert (done.exit_code, "exists already; nothing was written" in done.output) == (2, True)
@@ -193,7 +202,7 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "message"),
     [
         ("My-Vendor", "is no plugin name: small letters, digits and single underscores, a letter first; my_vendor would do"),
         ("2much", "a letter first\n"),
@@ -202,23 +211,23 @@ def test_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
         ("../x", "a letter first; x would do"),
         ("é", "a letter first\n"),
         ("a" * 31, "at most 30 characters"),
-        ("suno_kie", "is what the installed plugin suno_kie answers to"),
-        ("suno", "is what the installed plugin suno_kie answers to"),
+        ("suno_kie", "is taken by the installed plugin suno_kie"),
+        ("suno", "is taken by the installed plugin suno_kie"),
         ("prompt", "is a field of every request"),
         ("schemas", "a module musicgate_schemas is installed already"),
     ],
 )  # fmt: skip
-def test_a_name_that_cannot_be_had_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, words: str
+def test_invalid_or_taken_name_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
     done = run("plugins", "new", name)
-    assert (done.exit_code, words in done.output) == (2, True), done.output
+    assert (done.exit_code, message in done.output) == (2, True), done.output
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
-    ("provider", "why"),
+    ("provider", "reason"),
     [
         ("suno", None),
         ("my-vendor", None),
@@ -226,18 +235,18 @@ def test_a_name_that_cannot_be_had_is_refused(
         ("suno_kie", "'suno_kie' is an installed plugin, not a provider"),
     ],
 )  # fmt: skip
-def test_a_provider_may_be_shared_but_not_be_a_plugin(provider: str, why: str | None) -> None:
-    assert objection(Names(name="dawn", provider=provider), load_plugins().records, (), ()) == why
+def test_provider_name_may_be_shared_but_not_be_a_plugin(provider: str, reason: str | None) -> None:
+    assert objection(Names(name="dawn", provider=provider), load_plugins().records, (), ()) == reason
 
 
-def test_a_plugin_that_is_broken_keeps_its_name() -> None:
+def test_broken_plugin_keeps_its_name() -> None:
     records = load_plugins({"hollow": object()}, installed=False).records
     assert records[0].error
-    said = objection(Names(name="hollow", provider="hollow"), records, (), ())
-    assert said == "'hollow' is what the installed plugin hollow answers to"
+    reason = objection(Names(name="hollow", provider="hollow"), records, (), ())
+    assert reason == "'hollow' is taken by the installed plugin hollow"
 
 
-def test_without_the_template_engine_the_command_says_what_to_install(
+def test_missing_template_engine_is_reported_with_what_to_install(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -251,7 +260,7 @@ def test_without_the_template_engine_the_command_says_what_to_install(
     )
 
 
-# --- drafts and the example, through the real thing ---
+# --- drafts and the example, through server and sandbox ---
 
 
 @pytest.mark.parametrize(
@@ -263,7 +272,7 @@ def test_without_the_template_engine_the_command_says_what_to_install(
         ({"model": "harmonia/largo-1", "format": "wav", "instrumental": True}, "harmonia"),
     ],
 )
-async def test_a_strangers_provider_runs_through_server_and_sandbox(
+async def test_third_party_provider_runs_through_server_and_sandbox(
     host: PluginHost, body: dict[str, Any], plugin: str
 ) -> None:
     async with (
@@ -286,17 +295,17 @@ async def test_a_strangers_provider_runs_through_server_and_sandbox(
     assert (response.status, "tuba" in json.dumps(refused)) == (400, True)
 
 
-async def test_the_examples_signed_hook_makes_the_gateway_look(
+async def test_signed_callback_of_the_example_reaches_the_gateway(
     host: PluginHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    taken = asyncio.Event()
-    listening = Gateway.callback
+    received = asyncio.Event()
+    original = Gateway.callback
 
-    async def listen(gateway: Gateway, *told: Any) -> None:
-        await listening(gateway, *told)
-        taken.set()
+    async def record(gateway: Gateway, *arguments: Any) -> None:
+        await original(gateway, *arguments)
+        received.set()
 
-    monkeypatch.setattr(Gateway, "callback", listen)
+    monkeypatch.setattr(Gateway, "callback", record)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -307,13 +316,13 @@ async def test_the_examples_signed_hook_makes_the_gateway_look(
     ):
         job = await gateway.submit(gateway.read({"model": "harmonia/allegro", "prompt": "Rain"}))
         async with asyncio.timeout(10):
-            await taken.wait()
+            await received.wait()
         job = await gateway.wait(job.id, 20)
     assert job.state is JobState.COMPLETED
 
 
 @pytest.mark.parametrize(
-    ("words", "state", "reason"),
+    ("switches", "state", "reason"),
     [
         ("end=silenced", JobState.FAILED, "moderation"),
         ("perform=lost hooks=off", JobState.FAILED, "protocol"),
@@ -321,19 +330,19 @@ async def test_the_examples_signed_hook_makes_the_gateway_look(
         ("recording=none", JobState.FAILED, "upstream_failed"),
     ],
 )
-async def test_the_examples_faults_end_as_they_should(
-    host: PluginHost, words: str, state: JobState, reason: str
+async def test_faults_of_the_example_end_in_the_right_failure(
+    host: PluginHost, switches: str, state: JobState, reason: str
 ) -> None:
     async with (
         sandbox(Settings(), host, speed=FAST) as settings,
         Gateway.open(settings, plugins=host) as gateway,
     ):
-        asked = gateway.read({"model": "harmonia/allegro", "prompt": f"Rain [emulate {words}]"})
-        job = await gateway.wait((await gateway.submit(asked)).id, 20)
+        request = gateway.read({"model": "harmonia/allegro", "prompt": f"Rain [emulate {switches}]"})
+        job = await gateway.wait((await gateway.submit(request)).id, 20)
     assert (job.state, job.failure and job.failure.reason.value) == (state, reason)
 
 
-def test_nothing_outside_the_examples_folder_knows_it() -> None:
+def test_no_file_outside_the_examples_names_the_example() -> None:
     trees = ("musicgate", "plugins", "schemas")
     files = [
         path

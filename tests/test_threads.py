@@ -1,4 +1,4 @@
-"""A call on a thread is never left behind: real files and pipes, a slow system, and cancellation at the worst moment."""
+"""Calls on threads run to their end: real files and pipes, and cancellation while the thread works."""
 
 import asyncio
 import os
@@ -20,41 +20,41 @@ from tests.loopback_vendors import Vendors, answer, whole
 
 
 class SlowCall:
-    """Stops on the thread before the call it stands for, and sees whether the descriptor is still that of the same file."""
+    """Holds up a call on its thread, then records whether the descriptor is still that of the same file."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.started = threading.Event()
-        self.may_go_on = threading.Event()
+        self.resume = threading.Event()
         self.was_open: bool | None = None
 
     def before(self, file: Any) -> None:
         handle = file.fileno()
         self.started.set()
-        assert self.may_go_on.wait(10)
+        assert self.resume.wait(10)
         try:
             self.was_open = os.fstat(handle).st_ino == self.path.stat().st_ino
         except OSError:
             self.was_open = False
 
 
-async def test_the_result_and_the_error_come_through() -> None:
+async def test_the_result_or_the_error_is_passed_on() -> None:
     assert await run_to_end(divmod, 7, 2) == (3, 1)
     with pytest.raises(ZeroDivisionError):
         await run_to_end(divmod, 7, 0)
 
 
-async def test_a_cancelled_call_ends_when_its_thread_has_ended() -> None:
+async def test_a_cancelled_call_returns_when_its_thread_has_finished() -> None:
     may_end, has_ended = threading.Event(), threading.Event()
 
     def work() -> None:
         assert may_end.wait(10)
         has_ended.set()
-        raise OSError("nobody hears this")
+        raise OSError("discarded")
 
     task = asyncio.create_task(run_to_end(work))
     await asyncio.sleep(0.05)
-    for _ in range(3):  # also who cancels again has to wait
+    for _ in range(3):  # cancelling again does not shorten the wait
         task.cancel()
         await asyncio.sleep(0.02)
         assert not task.done()
@@ -64,7 +64,7 @@ async def test_a_cancelled_call_ends_when_its_thread_has_ended() -> None:
     assert has_ended.is_set()
 
 
-async def test_a_time_out_is_told_when_the_thread_has_ended() -> None:
+async def test_a_time_out_is_raised_when_the_thread_has_finished() -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
@@ -122,8 +122,8 @@ async def test_a_download_that_ends_early_closes_its_file_after_the_write(
             task.cancel()
         await asyncio.sleep(0.4)
         foreign = tmp_path / "jobs.db"
-        with foreign.open("wb", buffering=0):  # gets the number of whatever was closed too early
-            slow.may_go_on.set()
+        with foreign.open("wb", buffering=0):  # gets the number of a descriptor that was closed too early
+            slow.resume.set()
             await asyncio.wait([task])
         assert foreign.read_bytes() == b""
     assert task.cancelled() is (ending == "cancelled")
@@ -131,7 +131,7 @@ async def test_a_download_that_ends_early_closes_its_file_after_the_write(
     assert sink.read_bytes() == b"song" * 1000
 
 
-async def test_audio_whose_reader_hangs_up_is_closed_after_the_read(
+async def test_audio_of_a_cancelled_reader_is_closed_after_the_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = FileAssetStore(tmp_path)
@@ -160,7 +160,7 @@ async def test_audio_whose_reader_hangs_up_is_closed_after_the_read(
     await asyncio.to_thread(slow.started.wait, 5)
     task.cancel()
     await asyncio.sleep(0.1)
-    slow.may_go_on.set()
+    slow.resume.set()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert slow.was_open

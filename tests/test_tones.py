@@ -1,4 +1,4 @@
-"""Every format that an emulator may ask for decodes, lasts as long as asked, and sounds."""
+"""Songs in every format that an emulator needs decode, have the requested length, and are audible."""
 
 import io
 import math
@@ -29,13 +29,13 @@ ELEVENLABS_MP3 = (
 )  # fmt: skip
 MINIMAX_MP3 = tuple((rate, kbps) for rate in (16_000, 24_000, 32_000, 44_100) for kbps in (32, 64, 128, 256))
 PCM_RATES = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
-#: How PyAV is told to read what has no header.
+#: The formats under which PyAV reads headerless audio.
 HEADERLESS = {Container.PCM: "s16le", Container.ULAW: "mulaw", Container.ALAW: "alaw"}
 
 
 @attrs.frozen(kw_only=True)
 class Decoded:
-    """What a decoder made of a file: interleaved 16-bit samples."""
+    """A decoded file as interleaved 16-bit samples."""
 
     codec: str
     rate_hz: int
@@ -95,7 +95,7 @@ def walk(content: bytes) -> Iterator[tuple[int, int]]:
         if channels == 2 or rate_hz < 48_000  # no vendor has mono at 48 kHz
     ],
 )
-def test_mp3_of_every_vendor_rate_plays_as_long_as_asked(rate_hz: int, kbps: int, channels: int) -> None:
+def test_mp3_at_every_vendor_rate_has_the_requested_length(rate_hz: int, kbps: int, channels: int) -> None:
     wanted = AudioFormat(sample_rate_hz=rate_hz, bitrate_bps=1000 * kbps, channels=channels)
     content = song(wanted, 2.0)
     decoded = decode(content, wanted)
@@ -143,7 +143,7 @@ def test_the_two_sides_of_a_stereo_song_differ() -> None:
         assert samples[0::2] != samples[1::2], container
 
 
-def test_mono_is_what_both_sides_share() -> None:
+def test_mono_is_the_middle_of_stereo() -> None:
     stereo = array("h", song(AudioFormat(container=Container.PCM, sample_rate_hz=8_000), 1.0))
     mono = array("h", song(AudioFormat(container=Container.PCM, sample_rate_hz=8_000, channels=1), 1.0))
     assert all(
@@ -207,7 +207,7 @@ def test_ogg_checksum_of_a_known_page() -> None:
 
 
 @pytest.mark.parametrize("size_bytes", [80, 81, 82, 83, 336, 337, 338, 592, 593, 640])
-def test_a_padded_opus_packet_has_the_size_asked_for(size_bytes: int) -> None:
+def test_padded_opus_packet_has_the_requested_size(size_bytes: int) -> None:
     packet = ogg.padded(b"\xfc" + bytes(79), size_bytes)
     assert len(packet) == (size_bytes if size_bytes >= 82 else 80)
 
@@ -230,7 +230,7 @@ def test_songs_repeat_exactly_and_seeds_differ(wanted: AudioFormat) -> None:
     assert len(set(map(len, songs))) == 1 or wanted.container is Container.MP3
 
 
-def test_a_song_is_the_same_on_every_machine() -> None:
+def test_song_is_the_same_on_every_machine() -> None:
     assert zlib.crc32(song(AudioFormat(), 20.0)) == 2_707_721_262
     assert (
         zlib.crc32(song(AudioFormat(container=Container.OPUS, sample_rate_hz=48_000), 20.0)) == 2_445_892_260
@@ -238,7 +238,7 @@ def test_a_song_is_the_same_on_every_machine() -> None:
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050, 24_000, 32_000, 44_100])
-def test_the_middle_loops_say_nothing_in_their_side_channel(rate_hz: int) -> None:
+def test_middle_loops_have_an_empty_side_channel(rate_hz: int) -> None:
     for part in mp3._parts(f"middle-{rate_hz}.mp3"):
         side = mp3._granules(part.side, mp3._layout(part.header), 2)[1::2]
         assert {bits for bits, _ in side} == {0}  # mono is made by leaving it out
@@ -258,7 +258,7 @@ def test_a_frame_that_does_not_fit_is_never_cut() -> None:
         list(mp3._wrapped(mp3._parts("stereo-44100.mp3"), 44_100, 64_000))
 
 
-def test_no_shipped_frame_leans_on_the_one_before_it() -> None:
+def test_shipped_frames_use_no_bit_reservoir() -> None:
     for name in ("stereo-44100.mp3", "stereo-48000.mp3", "middle-44100.mp3", "middle-16000.mp3"):
         for part in mp3._parts(name):
             begin_bits = mp3._layout(part.header)[0]
@@ -274,7 +274,7 @@ def test_the_shipped_data_stay_small() -> None:
 
 
 @pytest.mark.parametrize("bars", [4, 8])
-def test_every_seed_below_the_length_of_the_loop_begins_elsewhere(bars: int) -> None:
+def test_every_seed_below_the_length_of_the_loop_begins_at_another_frame(bars: int) -> None:
     frames = 73 * bars
     assert {mp3.rotation(seed, frames, bars) for seed in range(frames)} == set(range(frames))
     assert [mp3.rotation(seed, frames, bars) for seed in range(3)] == [0, 73, 146]
@@ -295,7 +295,7 @@ def test_every_seed_below_the_length_of_the_loop_begins_elsewhere(bars: int) -> 
         (AudioFormat(container=Container.OPUS, sample_rate_hz=48_000, bitrate_bps=8_000), 1.0, "8000 bit/s"),
     ],
 )
-def test_what_cannot_be_made_is_refused(wanted: AudioFormat, duration_s: float, complaint: str) -> None:
+def test_unknown_format_or_length_is_refused(wanted: AudioFormat, duration_s: float, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         song(wanted, duration_s)
 

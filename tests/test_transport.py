@@ -1,4 +1,4 @@
-"""The transport against real sockets on loopback (cut, slow, refused, lying), and against played answers for the plain cases."""
+"""The transport against real sockets on loopback (cut, slow, refused, lying), and scripted responses."""
 
 import asyncio
 import contextlib
@@ -31,7 +31,7 @@ POST = HttpRequest.post_json("http://vendor.example/v1/create?key=test-key-not-r
 
 
 class StoppedClock:
-    """Always the same moment."""
+    """A clock that always shows the same time."""
 
     def now(self) -> datetime:
         return NOW
@@ -67,7 +67,7 @@ async def send(
 
 
 async def refusal(sending: Awaitable[object]) -> ProviderError:
-    """The error; and whatever it is, it shows neither key, nor query, nor body."""
+    """Return the error, after checking that it shows neither key, nor query, nor body."""
     with pytest.raises(ProviderError) as caught:
         await sending
     shown = str(caught.value) + repr(caught.value.failure)
@@ -80,11 +80,11 @@ def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
     return error.failure.reason.value, error.maybe_accepted, error.failure.http_status
 
 
-# -------------------------------------------------------------------------------------------- whole answers
+# ---------------------------------------------------------------------------------------------- whole answers
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
-async def test_any_whole_answer_is_handed_on_as_it_is(
+async def test_every_whole_response_is_returned_unchanged(
     transport: AiohttpTransport, played_answers: Any, status: int
 ) -> None:
     body = b"" if status == 204 else b'{"code": 200}'
@@ -101,7 +101,7 @@ async def test_any_whole_answer_is_handed_on_as_it_is(
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'{"cut": ', b"\xff\xfe", b"x" * 1000])
-async def test_a_body_is_bytes_whatever_it_says(
+async def test_a_body_is_returned_as_bytes_whatever_it_holds(
     transport: AiohttpTransport, played_answers: Any, body: bytes
 ) -> None:
     played_answers.post(POST.url, body=body)
@@ -109,7 +109,7 @@ async def test_a_body_is_bytes_whatever_it_says(
     assert response.body == body
 
 
-async def test_the_request_arrives_as_it_was_written(transport: AiohttpTransport, vendors: Vendors) -> None:
+async def test_a_request_arrives_unchanged(transport: AiohttpTransport, vendors: Vendors) -> None:
     vendor = await vendors(answer(whole(b"{}", "200 OK", "X-Two: a", "X-Two: b")))
     request = HttpRequest(
         method="POST",
@@ -125,7 +125,7 @@ async def test_the_request_arrives_as_it_was_written(transport: AiohttpTransport
     assert response.header("x-two") == "a, b"
 
 
-async def test_a_large_body_arrives_whole_and_with_its_length(
+async def test_a_large_body_is_sent_whole_and_with_its_length(
     transport: AiohttpTransport, vendors: Vendors
 ) -> None:
     vendor = await vendors(answer(whole(b"{}")))
@@ -135,7 +135,7 @@ async def test_a_large_body_arrives_whole_and_with_its_length(
     assert b"Content-Length: 2560000\r\n" in vendor.heads[0]
 
 
-async def test_the_bytes_are_unpacked(transport: AiohttpTransport, vendors: Vendors) -> None:
+async def test_a_compressed_body_is_decompressed(transport: AiohttpTransport, vendors: Vendors) -> None:
     packed = gzip.compress(b'{"code": 200}')
     vendor = await vendors(answer(whole(packed, "200 OK", "Content-Encoding: gzip")))
     assert (await send(transport, vendor.url)).body == b'{"code": 200}'
@@ -151,16 +151,16 @@ async def test_a_redirect_of_an_api_call_is_not_followed(
     assert elsewhere.connections == 0
 
 
-async def test_no_cookie_comes_back(transport: AiohttpTransport, vendors: Vendors) -> None:
+async def test_cookies_are_not_kept(transport: AiohttpTransport, vendors: Vendors) -> None:
     vendor = await vendors(answer(whole(b"{}", "200 OK", "Set-Cookie: a=b; Path=/"), close=False))
     for method in ("GET", "GET", "POST"):
-        # By name: aiohttp's own cookie jar would keep nothing from a bare address anyway.
+        # By name: aiohttp's own cookie jar keeps nothing from an IP address anyway.
         await send(transport, f"http://localhost:{vendor.port}/", method=method)
     assert len(vendor.heads) == 3
     assert not any(b"cookie" in head.lower() for head in vendor.heads)
 
 
-async def test_proxies_of_the_environment_are_ignored(
+async def test_the_transport_does_not_read_proxies_from_the_environment(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor, proxy = await vendors(answer(whole(b"{}"))), await vendors(answer(whole(b"proxied")))
@@ -168,7 +168,7 @@ async def test_proxies_of_the_environment_are_ignored(
     assert (await send(transport, vendor.url)).body == b"{}"
 
 
-# --------------------------------------------------------------------------------- no byte of the request left
+# -------------------------------------------------------------------------------- no byte of the request left
 
 
 async def test_a_refused_connection_is_unavailable(transport: AiohttpTransport) -> None:
@@ -209,7 +209,7 @@ async def test_a_connection_that_takes_too_long_is_unavailable(
         await reader.read()
         writer.close()
 
-    # A TLS handshake that is never answered: the connection does not stand yet.
+    # A TLS handshake that is never answered: the connection is not established.
     request = HttpRequest(method="POST", url=f"https://127.0.0.1:{await serve(silent)}/", body=b"{}")
     error = await refusal(
         transport.send(request, timeouts=Timeouts(connect_s=0.1), read_timeout_s=5, max_body_bytes=100)
@@ -221,7 +221,7 @@ async def test_a_connection_that_takes_too_long_is_unavailable(
 @pytest.mark.parametrize(
     "url", ["http://", "not a url", "http://[::1/", "ftp://vendor.example/x", "http://a:b/"]
 )
-async def test_an_address_that_is_none_is_unavailable(transport: AiohttpTransport, url: str) -> None:
+async def test_an_invalid_url_is_unavailable(transport: AiohttpTransport, url: str) -> None:
     error = await refusal(send(transport, url))
     assert verdict(error) == ("unavailable", False, None)
 
@@ -235,7 +235,7 @@ async def test_an_address_that_is_none_is_unavailable(transport: AiohttpTranspor
         ({"body": "text"}, "its body is of the type str, not bytes"),
     ],
 )
-async def test_what_cannot_be_put_on_the_wire_was_not_sent(
+async def test_a_request_that_cannot_be_serialised_is_not_sent(
     transport: AiohttpTransport, vendors: Vendors, changed: dict[str, Any], reason: str
 ) -> None:
     vendor = await vendors(answer(whole(b"{}")))
@@ -246,7 +246,7 @@ async def test_what_cannot_be_put_on_the_wire_was_not_sent(
     assert vendor.connections == 0
 
 
-# ---------------------------------------------------------------------------------------------- long headers
+# ----------------------------------------------------------------------------------------------- long headers
 
 
 @pytest.mark.parametrize("size_bytes", [9_000, 34_000, 65_000])
@@ -261,12 +261,12 @@ async def test_an_answer_with_a_long_header_is_read(
     assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 9
 
 
-async def test_an_endless_header_is_not_read_on(transport: AiohttpTransport, vendors: Vendors) -> None:
+async def test_a_header_above_the_limit_is_refused(transport: AiohttpTransport, vendors: Vendors) -> None:
     vendor = await vendors(answer(whole(b"{}", "200 OK", f"X-Long: {'x' * 70_000}")))
     assert verdict(await refusal(send(transport, vendor.url))) == ("unknown_outcome", True, None)
 
 
-# ------------------------------------------------------------------------------------ the outcome is unknown
+# ------------------------------------------------------------------------------------- the outcome is unknown
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ async def test_an_endless_header_is_not_read_on(transport: AiohttpTransport, ven
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", None),
     ],
 )
-async def test_an_answer_cut_anywhere_leaves_the_outcome_unknown_and_is_asked_for_once(
+async def test_a_cut_response_leaves_the_outcome_unknown_and_is_not_retried(
     transport: AiohttpTransport, vendors: Vendors, raw: bytes, status: int | None
 ) -> None:
     vendor = await vendors(answer(raw))
@@ -309,7 +309,7 @@ async def test_a_connection_reset_while_the_request_goes_out_leaves_the_outcome_
 
 
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nabc"])
-async def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(
+async def test_a_late_response_leaves_the_outcome_unknown(
     transport: AiohttpTransport, vendors: Vendors, raw: bytes
 ) -> None:
     vendor = await vendors(then_silence(raw))
@@ -319,7 +319,7 @@ async def test_an_answer_that_does_not_come_in_time_leaves_the_outcome_unknown(
     assert len(vendor.heads) == 1
 
 
-async def test_an_answer_that_drips_is_cut_off_at_the_limit(
+async def test_a_dripping_response_is_cut_off_at_the_time_limit(
     transport: AiohttpTransport, vendors: Vendors
 ) -> None:
     async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -334,7 +334,7 @@ async def test_an_answer_that_drips_is_cut_off_at_the_limit(
     assert verdict(error) == ("unknown_outcome", True, 504)
 
 
-async def test_the_time_for_the_answer_starts_when_the_connection_stands(
+async def test_the_read_time_out_starts_when_the_connection_is_established(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor = await vendors(answer(whole(b"{}")))
@@ -357,7 +357,7 @@ async def test_the_time_for_the_answer_starts_when_the_connection_stands(
         whole(gzip.compress(b"x" * 1001, mtime=0), "200 OK", "Content-Encoding: gzip"),
     ],
 )
-async def test_an_answer_above_the_cap_is_not_read_on(
+async def test_a_response_above_the_size_limit_is_refused(
     transport: AiohttpTransport, vendors: Vendors, raw: bytes
 ) -> None:
     vendor = await vendors(answer(raw))
@@ -366,7 +366,7 @@ async def test_an_answer_above_the_cap_is_not_read_on(
     assert (error.status, str(error)) == (200, "the vendor's answer (HTTP 200) is larger than 1000 bytes")
 
 
-async def test_a_create_never_uses_a_kept_connection(transport: AiohttpTransport, vendors: Vendors) -> None:
+async def test_a_create_never_reuses_a_connection(transport: AiohttpTransport, vendors: Vendors) -> None:
     vendor = await vendors(answer(whole(b"{}"), close=False))
     for _ in range(3):
         await send(transport, vendor.url, method="POST")
@@ -376,7 +376,7 @@ async def test_a_create_never_uses_a_kept_connection(transport: AiohttpTransport
     assert vendor.connections == 4
 
 
-async def test_a_poll_survives_a_kept_connection_that_the_vendor_closed(
+async def test_a_poll_survives_a_reused_connection_that_the_vendor_closed(
     transport: AiohttpTransport, vendors: Vendors
 ) -> None:
     async def once_per_connection(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -390,7 +390,7 @@ async def test_a_poll_survives_a_kept_connection_that_the_vendor_closed(
     assert vendor.connections == 3
 
 
-async def test_a_repeated_poll_that_is_refused_does_not_hide_that_the_first_one_left(
+async def test_a_refused_repeat_of_a_poll_does_not_hide_that_the_first_one_left(
     transport: AiohttpTransport,
 ) -> None:
     async def cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -407,7 +407,7 @@ async def test_a_repeated_poll_that_is_refused_does_not_hide_that_the_first_one_
     assert verdict(error) == ("unknown_outcome", True, None)
 
 
-async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_kept_connection(
+async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_reused_connection(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # As if creates shared the connections of the polls: aiohttp itself must not repeat a POST either.
@@ -424,15 +424,15 @@ async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_kept_connect
     assert (vendor.connections, len(vendor.heads)) == (1, 2)
 
 
-async def test_trouble_without_a_known_cause_counts_as_unknown_outcome(
+async def test_an_error_without_a_reported_connection_may_still_be_an_unknown_outcome(
     transport: AiohttpTransport, played_answers: Any
 ) -> None:
-    for trouble in (
+    for error_raised in (
         aiohttp.ServerDisconnectedError(),
         TimeoutError(),
         aiohttp.ClientPayloadError("key=secret"),
     ):
-        played_answers.post(POST.url, exception=trouble)
+        played_answers.post(POST.url, exception=error_raised)
         error = await refusal(transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
         assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME
         assert error.maybe_accepted
@@ -448,7 +448,7 @@ async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, ven
         await sending
 
 
-# ------------------------------------------------------------------------------------------------ downloads
+# -------------------------------------------------------------------------------------------------- downloads
 
 
 async def download(
@@ -465,7 +465,7 @@ async def download(
         (("Content-Type: application/octet-stream",), "application/octet-stream"),
     ],
 )
-async def test_media_lands_in_the_file(
+async def test_media_is_written_to_the_file(
     transport: AiohttpTransport,
     vendors: Vendors,
     tmp_path: Path,
@@ -495,7 +495,7 @@ async def test_media_lands_in_the_file(
         ("/a\r\nX-Evil: 1?s=%2F", b"GET /a%0D%0AX-Evil:%201?s=%2F HTTP/1.1"),
     ],
 )
-async def test_a_link_is_asked_for_to_the_letter_where_that_is_possible(
+async def test_a_media_url_is_requested_without_being_normalised(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, path: str, line: bytes
 ) -> None:
     vendor = await vendors(answer(whole(b"song")))
@@ -504,7 +504,7 @@ async def test_a_link_is_asked_for_to_the_letter_where_that_is_possible(
 
 
 @pytest.mark.parametrize("is_relative", [True, False])
-async def test_a_redirect_is_followed_to_the_letter(
+async def test_a_redirect_is_followed_without_being_normalised(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, *, is_relative: bool
 ) -> None:
     last = await vendors(answer(whole(b"song")))
@@ -525,7 +525,7 @@ async def test_a_redirect_is_followed_to_the_letter(
     assert asked.split(b"\r\n")[0] == b"GET /my%20song%20%C3%BC.mp3?Signature=ab%2Fc%2Bd%3D%3D HTTP/1.1"
 
 
-async def test_bytes_of_a_redirect_that_are_no_text_go_back_as_they_came(
+async def test_undecodable_bytes_of_a_redirect_are_sent_back_unchanged(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     last = await vendors(answer(whole(b"song")))
@@ -535,21 +535,21 @@ async def test_bytes_of_a_redirect_that_are_no_text_go_back_as_they_came(
     assert last.heads[0].split(b"\r\n")[0] == b"GET /%E9?s=%2F HTTP/1.1"
 
 
-def test_a_name_in_another_script_is_spelled_as_the_network_wants_it() -> None:
+def test_an_internationalised_name_becomes_punycode() -> None:
     assert (
         str(exact_url("http://b\u00fccher.example:81/\u00fc?s=%2F"))
         == "http://xn--bcher-kva.example:81/%C3%BC?s=%2F"
     )
 
 
-async def test_so_many_downloads_run_at_a_time_and_waiting_costs_none_of_their_time(
+async def test_downloads_are_limited_and_waiting_does_not_use_up_their_time_out(
     vendors: Vendors, tmp_path: Path
 ) -> None:
-    running, most = [0], [0]
+    running, peak = [0], [0]
 
     async def slow(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         running[0] += 1
-        most[0] = max(most[0], running[0])
+        peak[0] = max(peak[0], running[0])
         await asyncio.sleep(0.1)
         running[0] -= 1
         writer.write(whole(b"song"))
@@ -561,7 +561,7 @@ async def test_so_many_downloads_run_at_a_time_and_waiting_costs_none_of_their_t
         saved = await asyncio.gather(
             *(download(transport, vendor.url, sink, timeout_s=0.4) for sink in sinks)
         )
-    assert (len(saved), most[0]) == (15, 3)
+    assert (len(saved), peak[0]) == (15, 3)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -574,17 +574,17 @@ async def test_redirects_are_followed_to_the_media(
 
 
 @pytest.mark.parametrize("hops, is_followed", [(5, True), (6, False)])
-async def test_five_redirects_are_enough(
+async def test_at_most_five_redirects_are_followed(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, hops: int, *, is_followed: bool
 ) -> None:
     left = [hops]
 
-    async def on_and_on(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def redirect_again(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         raw = whole(b"", "302 Found", "Location: /next") if left[0] else whole(b"song")
         left[0] -= 1
         writer.write(raw)
 
-    vendor = await vendors(on_and_on)
+    vendor = await vendors(redirect_again)
     if is_followed:
         assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 4
     else:
@@ -593,7 +593,7 @@ async def test_five_redirects_are_enough(
 
 
 @pytest.mark.parametrize(
-    "raw, words, status",
+    "raw, reason, status",
     [
         (whole(b"", "403 Forbidden"), "the answer is HTTP 403", 403),
         (whole(b"", "404 Not Found"), "the answer is HTTP 404", 404),
@@ -613,24 +613,26 @@ async def test_five_redirects_are_enough(
         (b"nonsense\r\n\r\n", "the answer is not HTTP", None),
     ],
 )
-async def test_a_download_that_is_no_song_says_why(
-    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, raw: bytes, words: str, status: int | None
+async def test_a_failed_download_gives_the_reason(
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, raw: bytes, reason: str, status: int | None
 ) -> None:
     vendor = await vendors(answer(raw))
     error = await refusal(download(transport, vendor.url, tmp_path / "sink", max_bytes=100))
     assert error.failure.reason is FailureClass.UPSTREAM_FAILED
     assert not error.maybe_accepted
-    assert error.is_final is ("larger" in words)
-    assert (str(error), error.status) == (f"the media link failed: {words}", status)
+    assert error.is_final is ("larger" in reason)
+    assert (str(error), error.status) == (f"the media link failed: {reason}", status)
 
 
-async def test_a_download_without_a_server_says_why(transport: AiohttpTransport, tmp_path: Path) -> None:
+async def test_a_download_without_a_server_gives_the_reason(
+    transport: AiohttpTransport, tmp_path: Path
+) -> None:
     error = await refusal(download(transport, f"http://127.0.0.1:{free_port()}/", tmp_path / "sink"))
     assert str(error) == "the media link failed: its server could not be reached: connection refused"
 
 
 @pytest.mark.parametrize("url", ["", "song.mp3", "file:///etc/passwd", "http://", "http://[::1/x"])
-async def test_a_link_that_is_none_is_refused(transport: AiohttpTransport, tmp_path: Path, url: str) -> None:
+async def test_an_invalid_media_url_is_refused(transport: AiohttpTransport, tmp_path: Path, url: str) -> None:
     error = await refusal(download(transport, url, tmp_path / "sink"))
     assert error.failure.reason is FailureClass.UPSTREAM_FAILED
 
@@ -644,7 +646,7 @@ def open_files() -> set[str]:
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="this system does not list its open files")
-async def test_a_download_that_is_cancelled_at_its_start_leaves_no_file_open(
+async def test_a_download_cancelled_at_its_start_leaves_no_file_open(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     vendor = await vendors(then_silence(b""))
@@ -654,11 +656,11 @@ async def test_a_download_that_is_cancelled_at_its_start_leaves_no_file_open(
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-    await asyncio.sleep(0.05)  # time for a thread to open what nobody would close
+    await asyncio.sleep(0.05)  # time for a thread to open a file that would stay open
     assert [path for path in open_files() if str(tmp_path) in path] == []
 
 
-async def test_a_download_that_stalls_is_given_up(
+async def test_a_stalled_download_is_aborted(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     vendor = await vendors(then_silence(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\nabc"))
@@ -666,7 +668,7 @@ async def test_a_download_that_stalls_is_given_up(
     assert str(error) == "the media link failed: it stalled for 0.2 s"
 
 
-async def test_a_download_that_announces_too_much_is_not_waited_for(
+async def test_a_download_with_a_too_large_content_length_is_aborted_at_once(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     vendor = await vendors(then_silence(b"HTTP/1.1 200 OK\r\nContent-Length: 101\r\n\r\n"))
@@ -674,7 +676,7 @@ async def test_a_download_that_announces_too_much_is_not_waited_for(
     assert str(error) == "the media link failed: it is larger than 100 bytes"
 
 
-async def test_a_download_that_drips_is_given_up_in_the_end(
+async def test_a_dripping_download_is_aborted_at_the_time_limit(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     async def drip(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -689,7 +691,7 @@ async def test_a_download_that_drips_is_given_up_in_the_end(
     assert str(error) == "the media link failed: it took longer than 0.3 s"
 
 
-async def test_a_file_that_cannot_be_written_is_our_own_fault(
+async def test_a_file_that_cannot_be_written_is_a_storage_error(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     vendor = await vendors(answer(whole(b"song")))
@@ -735,11 +737,11 @@ async def test_a_file_that_cannot_be_written_is_our_own_fault(
         ("", False),
     ],
 )
-def test_addresses_are_public_or_not(address: str, *, expected: bool) -> None:
+def test_public_and_private_addresses(address: str, *, expected: bool) -> None:
     assert is_public(address) is expected
 
 
-def test_a_socket_for_a_private_address_is_never_made() -> None:
+def test_no_socket_is_made_for_a_private_address() -> None:
     with pytest.raises(PrivateAddressError):
         public_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", 80)))
     with public_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))) as made:
@@ -747,7 +749,7 @@ def test_a_socket_for_a_private_address_is_never_made() -> None:
 
 
 @pytest.fixture
-async def careful() -> AsyncIterator[AiohttpTransport]:
+async def strict_transport() -> AsyncIterator[AiohttpTransport]:
     async with AiohttpTransport() as opened:
         yield opened
 
@@ -757,25 +759,25 @@ async def careful() -> AsyncIterator[AiohttpTransport]:
     ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1"],  # noqa: S104 - an address to refuse
 )
 async def test_a_download_from_a_private_address_is_refused(
-    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, host: str
+    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, host: str
 ) -> None:
     vendor = await vendors(answer(whole(b"secret")))
-    error = await refusal(download(careful, f"http://{host}:{vendor.port}/", tmp_path / "sink"))
+    error = await refusal(download(strict_transport, f"http://{host}:{vendor.port}/", tmp_path / "sink"))
     assert error.failure.reason is FailureClass.UPSTREAM_FAILED
     assert "could not be reached" in str(error)
     assert vendor.connections == 0
 
 
-async def test_the_refusal_names_the_setting(
-    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path
+async def test_the_refusal_of_a_private_address_names_the_setting(
+    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     vendor = await vendors(answer(whole(b"secret")))
-    error = await refusal(download(careful, vendor.url, tmp_path / "sink"))
+    error = await refusal(download(strict_transport, vendor.url, tmp_path / "sink"))
     assert "its address is private, and network.allow_private_addresses is off" in str(error)
 
 
-async def test_a_public_name_that_leads_to_a_private_address_is_refused(
-    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+async def test_a_public_name_that_resolves_to_a_private_address_is_refused(
+    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     vendor = await vendors(answer(whole(b"secret")))
 
@@ -783,29 +785,31 @@ async def test_a_public_name_that_leads_to_a_private_address_is_refused(
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", vendor.port))]
 
     monkeypatch.setattr(socket, "getaddrinfo", rebound)
-    error = await refusal(download(careful, f"http://cdn.example:{vendor.port}/", tmp_path / "sink"))
+    error = await refusal(download(strict_transport, f"http://cdn.example:{vendor.port}/", tmp_path / "sink"))
     assert "its address is private" in str(error)
     assert vendor.connections == 0
 
 
 async def test_a_redirect_to_a_private_address_is_refused(
-    careful: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inside = await vendors(answer(whole(b"secret")))
     outside = await vendors(answer(whole(b"", "302 Found", f"Location: http://[::1]:{inside.port}/")))
     # For this test the first address counts as public, so that the redirect itself is reached.
     monkeypatch.setattr("musicgate.http.addresses.is_public", lambda address: address == "127.0.0.1")
-    error = await refusal(download(careful, outside.url, tmp_path / "sink"))
+    error = await refusal(download(strict_transport, outside.url, tmp_path / "sink"))
     assert "its address is private" in str(error)
     assert (outside.connections, inside.connections) == (1, 0)
 
 
-async def test_api_calls_may_go_to_private_addresses(careful: AiohttpTransport, vendors: Vendors) -> None:
+async def test_api_calls_may_go_to_private_addresses(
+    strict_transport: AiohttpTransport, vendors: Vendors
+) -> None:
     vendor = await vendors(answer(whole(b"{}")))
-    assert (await send(careful, vendor.url)).status == 200
+    assert (await send(strict_transport, vendor.url)).status == 200
 
 
-async def test_the_system_clock_tells_aware_utc_and_sleeps() -> None:
+async def test_the_system_clock_gives_aware_utc_and_sleeps() -> None:
     clock = SystemClock()
     before = clock.now()
     await clock.sleep(0.01)

@@ -1,4 +1,4 @@
-"""The socket to webhooks against real receivers on loopback: what it sends, what it takes for an answer, and where it does not go."""
+"""The webhook client against real receivers on loopback: what it sends, reads and refuses."""
 
 import asyncio
 import socket
@@ -34,7 +34,7 @@ async def refusal(client: AiohttpWebhookClient, url: str, timeout_s: float = 5.0
     return str(caught.value)
 
 
-async def test_the_message_arrives_to_the_byte(client: AiohttpWebhookClient, receiver: Receiver) -> None:
+async def test_a_message_arrives_byte_for_byte(client: AiohttpWebhookClient, receiver: Receiver) -> None:
     body = '{"title":"音楽"}'.encode()
     answer = await client.post(f"{receiver.url}?a=%2F", {"webhook-id": "msg_1"}, body, timeout_s=5)
     assert answer.status == 204
@@ -54,9 +54,7 @@ async def test_a_large_message_goes_out_with_its_length(
     assert receiver.received[0].headers["content-length"] == "2000002"
 
 
-async def test_a_redirect_is_an_answer_and_not_followed(
-    client: AiohttpWebhookClient, receiver: Receiver
-) -> None:
+async def test_a_redirect_is_not_followed(client: AiohttpWebhookClient, receiver: Receiver) -> None:
     receiver.answers.append((307, {"Location": receiver.url}))
     answer = await client.post(receiver.url, {}, b"{}", timeout_s=5)
     assert (answer.status, len(receiver.received)) == (307, 1)
@@ -69,7 +67,7 @@ async def test_the_head_of_an_answer_is_read(client: AiohttpWebhookClient, recei
 
 
 async def test_no_cookie_is_kept(client: AiohttpWebhookClient, receiver: Receiver) -> None:
-    url = receiver.url.replace("127.0.0.1", "localhost")  # of an address no client keeps cookies
+    url = receiver.url.replace("127.0.0.1", "localhost")  # no client keeps cookies of an IP address
     receiver.answers.append((200, {"Set-Cookie": "a=b; Path=/"}))
     await client.post(url, {}, b"{}", timeout_s=5)
     await client.post(url, {}, b"{}", timeout_s=5)
@@ -77,7 +75,7 @@ async def test_no_cookie_is_kept(client: AiohttpWebhookClient, receiver: Receive
 
 
 @pytest.mark.parametrize(
-    "words",
+    "raw",
     [
         b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n" + b"x" * 300_000,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
@@ -85,15 +83,15 @@ async def test_no_cookie_is_kept(client: AiohttpWebhookClient, receiver: Receive
         b"HTTP/1.0 200\r\n\r\nendless",
     ],
 )
-async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, words: bytes) -> None:
-    async with speaking(words, hang=True) as url:
+async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, raw: bytes) -> None:
+    async with speaking(raw, hang=True) as url:
         started = time.monotonic()
         assert (await client.post(url, {}, b"{}", timeout_s=5)).status == 200
         assert time.monotonic() - started < 2
 
 
 @pytest.mark.parametrize(
-    "words",
+    "raw",
     [
         b"",
         b"hello\r\n\r\n",
@@ -104,20 +102,20 @@ async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, words: b
         b"HTTP/1.1 200 OK\r\nCont",
     ],
 )
-async def test_garbage_is_no_answer(client: AiohttpWebhookClient, words: bytes) -> None:
-    async with speaking(words) as url:
+async def test_garbage_is_no_answer(client: AiohttpWebhookClient, raw: bytes) -> None:
+    async with speaking(raw) as url:
         assert (await refusal(client, url)).startswith("the receiver gave no answer: ")
 
 
-@pytest.mark.parametrize("words", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"])
-async def test_a_receiver_that_hangs_is_given_up_in_time(client: AiohttpWebhookClient, words: bytes) -> None:
-    async with speaking(words, hang=True) as url:
+@pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"])
+async def test_a_receiver_that_hangs_is_given_up_in_time(client: AiohttpWebhookClient, raw: bytes) -> None:
+    async with speaking(raw, hang=True) as url:
         started = time.monotonic()
         assert await refusal(client, url, timeout_s=0.2) == "the receiver gave no answer: none within 0.2 s"
         assert time.monotonic() - started < 2
 
 
-async def test_nobody_at_home(client: AiohttpWebhookClient) -> None:
+async def test_a_refused_connection_is_no_answer(client: AiohttpWebhookClient) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{probe.getsockname()[1]}/"
@@ -125,7 +123,7 @@ async def test_nobody_at_home(client: AiohttpWebhookClient) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://h.test:99999/", "http://[x/", "nonsense", "ftp://h.test/"])
-async def test_what_is_no_address_is_no_answer(client: AiohttpWebhookClient, url: str) -> None:
+async def test_an_invalid_url_is_no_answer(client: AiohttpWebhookClient, url: str) -> None:
     assert await refusal(client, url) == "the receiver gave no answer: its address is not valid"
 
 
@@ -136,12 +134,12 @@ async def test_what_is_no_address_is_no_answer(client: AiohttpWebhookClient, url
 async def test_private_addresses_are_refused(receiver: Receiver, host: str) -> None:
     port = receiver.url.split(":")[2]
     async with AiohttpWebhookClient() as client:
-        said = await refusal(client, f"http://{host}:{port}")
-    assert said.endswith("its address is private, and network.allow_private_addresses is off")
+        message = await refusal(client, f"http://{host}:{port}")
+    assert message.endswith("its address is private, and network.allow_private_addresses is off")
     assert receiver.received == []
 
 
-async def test_a_name_that_leads_elsewhere_the_second_time_gains_nothing(
+async def test_dns_rebinding_to_a_private_address_is_refused(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     port = int(receiver.url.split(":")[2].removesuffix("/hook"))
@@ -152,8 +150,8 @@ async def test_a_name_that_leads_elsewhere_the_second_time_gains_nothing(
 
     monkeypatch.setattr(socket, "getaddrinfo", rebind)
     ((*_, first),) = await asyncio.get_running_loop().getaddrinfo("rebind.test", port)
-    assert is_public(str(first[0]))  # whoever only looks at the name is content
+    assert is_public(str(first[0]))  # a check of the name alone would pass
     async with AiohttpWebhookClient() as client:
-        said = await refusal(client, f"http://rebind.test:{port}/")
-    assert said.endswith("its address is private, and network.allow_private_addresses is off")
+        message = await refusal(client, f"http://rebind.test:{port}/")
+    assert message.endswith("its address is private, and network.allow_private_addresses is off")
     assert (leads_to, receiver.received) == ([], [])

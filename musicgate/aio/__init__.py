@@ -1,6 +1,7 @@
-"""The pieces of asyncio that every room may use: two clocks, threads that are waited for, work off the event loop.
+"""Pieces of asyncio that every room may use: clocks, blocking calls, work off the event loop.
 
-It knows the event loop, and must not know jobs, HTTP or SQL. Start with `clock`.
+It knows the event loop, and must not know jobs, HTTP or SQL. Start with `clock` (wall time and steady time);
+`threads` runs blocking calls to their end, and `large_work` moves long computations off the event loop.
 """
 
 from musicgate.aio.clock import (

@@ -1,4 +1,4 @@
-"""Work that grows with what others send us, off the event loop where it is large; it knows nothing of the work."""
+"""Run long computations off the event loop; knows nothing of the work."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-#: One thread only: each thread that computes makes the event loop wait 5 ms for the interpreter's lock, whenever it wants to go on.
+#: One thread only: with each computing thread the event loop waits up to 5 ms longer for the interpreter's
+#: lock whenever it has something to do.
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="musicgate-large")
 
 
 async def offload(work: Callable[[], _T], *, is_large: bool) -> _T:
-    """Do some pure work: at once where it is small, else on a thread, one after another."""
+    """Run some pure work: at once if it is small, else on a thread, one after another."""
     if not is_large:
         return work()
     return await asyncio.get_running_loop().run_in_executor(_THREAD, work)

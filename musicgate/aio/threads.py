@@ -1,4 +1,4 @@
-"""Runs blocking calls on threads; a cancelled caller waits until the thread is done, so that nothing is taken from under it."""
+"""Run blocking calls on threads; a cancelled caller waits until the thread has finished."""
 
 import asyncio
 import contextvars
@@ -15,12 +15,12 @@ async def run_to_end(
 ) -> _Result:
     """Run a call on a thread, and return only when the thread has finished, also on cancellation.
 
-    A thread cannot be stopped. `asyncio.to_thread` leaves a cancelled call running: its caller then closes a descriptor that the
-    thread is about to use, the number is given to the file that is opened next, and the thread writes into that one
-    (sqlite.org/howtocorrupt.html, section 2.1).
+    A thread cannot be stopped. `asyncio.to_thread` leaves a cancelled call running: its caller then closes a
+    descriptor that the thread is about to use, the number is reused for the next file that is opened, and the
+    thread writes into that one (sqlite.org/howtocorrupt.html, section 2.1).
 
     Raises:
-        asyncio.CancelledError: the caller was cancelled meanwhile; the thread has finished by now.
+        asyncio.CancelledError: the caller was cancelled meanwhile; the thread has finished.
     """
     context = contextvars.copy_context()
     call = functools.partial(context.run, function, *args, **kwargs)
@@ -34,5 +34,5 @@ async def run_to_end(
     if cancelled is None:
         return running.result()
     if not running.cancelled():
-        running.exception()  # seen: the caller's cancellation is what counts
+        running.exception()  # retrieved, so that asyncio does not log it: the cancellation wins
     raise cancelled

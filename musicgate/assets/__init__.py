@@ -1,6 +1,8 @@
 """Audio that we keep: recognised and measured by its bytes, stored as files, read back in ranges.
 
-It knows containers of audio and the file system, and must not know jobs, vendors or links. Start with `port`.
+It knows audio containers and the file system, and must not know jobs' states, vendors or links. Start with
+`port` (what an asset store does), then `files` (the store in a local folder) and `measure` (how long a file
+plays; `containers` reads each format).
 """
 
 from musicgate.assets.audio import (

@@ -1,4 +1,4 @@
-"""Knows audio by its bytes: kinds, frame headers, the WAV header. It reads no file, decodes nothing."""
+"""Recognise audio by its bytes: kinds, frame headers, the WAV header. It decodes nothing."""
 
 import functools
 import itertools
@@ -12,7 +12,7 @@ import attrs
 
 
 class AudioKind(StrEnum):
-    """What a file is, told from its bytes; Ogg is split into `opus` and `ogg` (Vorbis and the rest)."""
+    """The format of a file, by its bytes; Ogg is split into `opus` and `ogg` (Vorbis and the rest)."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -25,7 +25,7 @@ class AudioKind(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Repair:
-    """A field of a header that contradicts the body: where it is, and what it ought to be."""
+    """A header field that contradicts the body: its offset, and its correct content."""
 
     at: int
     content: bytes
@@ -33,11 +33,11 @@ class Repair:
 
 @attrs.frozen(kw_only=True)
 class AudioFacts:
-    """What was measured on a file's body, not what somebody or its header said about it.
+    """What was measured on a file's body, whatever its header or its vendor claims.
 
     Attributes:
         duration_s: finite, greater than 0, at most a day.
-        repairs: what makes the header agree with the body; none changes the size of the file.
+        repairs: make the header agree with the body; none changes the size of the file.
     """
 
     kind: AudioKind
@@ -58,15 +58,16 @@ class FrameHeader:
     size_bytes: int
     #: 0 for ADTS, whose frames do not state it.
     bitrate_bps: int = 0
-    #: Where the encoder's "Xing" or "Info" note would stand: behind header, checksum and side information.
+    #: Offset of the encoder's "Xing" or "Info" note, if there is one: behind header, checksum and side
+    #: information.
     note_offset: int = 0
 
 
-#: Seconds that audio may last: no provider makes an hour, and a long recording still has room. What claims more is not believed.
+#: Longest audio that is believed: no provider makes an hour, and a long recording still fits.
 LONGEST_S: Final = 24 * 3600
-#: How much of a file's start tells its kind whatever it begins with.
+#: So much of a file's start is enough to recognise its kind, whatever it begins with.
 SNIFF_BYTES: Final = 65_536
-#: So many frames in a row make a stream, where nothing in front says what the file is; so many places are tried.
+#: Without a header in front, so many frames in a row make a stream; at most so many offsets are tried.
 _CHAINED_FRAMES: Final = 5
 _MOST_CANDIDATES: Final = 2_000
 
@@ -80,7 +81,7 @@ _CONTENT_TYPES: Final = {
     AudioKind.AAC: "audio/aac",
 }
 
-#: ISO base media brands that hold video or pictures and so are no song, though they too begin with "ftyp".
+#: ISO base media brands of pictures and video, which begin with "ftyp" like audio.
 _PICTURE_BRANDS: Final = frozenset(
     {b"avif", b"avis", b"heic", b"heix", b"hevc", b"mif1", b"msf1", b"jp2 ", b"crx "}
 )
@@ -108,10 +109,10 @@ def extension(kind: AudioKind) -> str:
 
 
 def sniff(head: bytes) -> AudioKind | None:
-    """Tell the kind of audio from the first bytes of a file; None if it is none that we know.
+    """Recognise the kind of audio by the first bytes of a file; None if it is not known.
 
-    64 bytes are enough for what begins with its own header. `SNIFF_BYTES` also tell a stream of frames that begins with zeros, or in
-    the middle of a frame.
+    64 bytes are enough for a file with a header. `SNIFF_BYTES` also recognise a stream of frames that begins
+    with zeros, or in the middle of a frame.
     """
     if head.startswith(b"ID3"):
         tag_bytes = id3v2_size(head)
@@ -135,7 +136,7 @@ def sniff(head: bytes) -> AudioKind | None:
 
 
 def _stream_kind(head: bytes) -> AudioKind | None:
-    """The kind of a stream with a blunt start: several whole frames in a row are no accident."""
+    """The kind of a stream that begins mid-frame: several whole frames in a row are no accident."""
     for kind, form in ((AudioKind.MP3, MP3), (AudioKind.AAC, ADTS)):
         candidates = itertools.islice(form.pattern.finditer(head), _MOST_CANDIDATES)
         if any(_is_chain(head, found.start(), form) for found in candidates):
@@ -155,7 +156,7 @@ def _is_chain(head: bytes, at: int, form: "FrameFormat") -> bool:
 
 
 def id3v2_size(head: bytes) -> int:
-    """Length in bytes of the ID3v2 tag in front (header and footer included); 0 if there is none.
+    """Length in bytes of a leading ID3v2 tag, header and footer included; 0 if there is none.
 
     Source: id3.org/id3v2.4.0-structure section 3.1.
     """
@@ -167,9 +168,10 @@ def id3v2_size(head: bytes) -> int:
 
 @functools.lru_cache(maxsize=256)
 def mp3_header(header: bytes) -> FrameHeader | None:
-    """Read the four bytes in front of an MPEG layer III frame; None if they are not such a header.
+    """Read the four-byte header of an MPEG layer III frame; None if it is not one.
 
-    Source: ISO/IEC 11172-3 section 2.4.1.3, 13818-3 section 2.4.2.3. Free format (bit rate index 0) is refused: no vendor writes it.
+    Source: ISO/IEC 11172-3 section 2.4.1.3, 13818-3 section 2.4.2.3. Free format (bit rate index 0) is
+    refused: no vendor writes it.
     """
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:
         return None
@@ -193,7 +195,7 @@ def mp3_header(header: bytes) -> FrameHeader | None:
 
 @functools.lru_cache(maxsize=1024)
 def adts_header(header: bytes) -> FrameHeader | None:
-    """Read the seven bytes in front of an AAC frame in ADTS; None if they are not such a header.
+    """Read the seven-byte header of an AAC frame in ADTS; None if it is not one.
 
     Source: ISO/IEC 14496-3 section 1.A.2.2.
     """
@@ -213,7 +215,7 @@ def adts_header(header: bytes) -> FrameHeader | None:
 
 @attrs.frozen(kw_only=True)
 class FrameFormat:
-    """How the frames of a stream are found: a pattern that every header matches, and what reads one."""
+    """How to find the frames of a stream: a pattern that every header matches, and its reader."""
 
     pattern: re.Pattern[bytes]
     header_bytes: int
@@ -227,7 +229,7 @@ ADTS: Final = FrameFormat(pattern=re.compile(rb"\xff[\xf0\xf1\xf8\xf9]"), header
 
 
 def riff_wav(pcm: bytes, *, sample_rate_hz: int, channels: int, bits_per_sample: int = 16) -> bytes:
-    """Put the 44-byte WAV header in front of headerless little-endian PCM.
+    """Prepend a 44-byte WAV header to headerless little-endian PCM.
 
     Raises:
         ValueError: the PCM is not a whole number of sample frames, or too long for a WAV file (4 GiB).

@@ -1,14 +1,15 @@
-"""Audio as files in one folder. It knows paths and disks; `musicgate.assets.measure` measures.
+"""Audio as files in one folder. It knows paths and disks, and leaves formats to `measure`.
 
-    <folder>/.staging/<any>/audio    being filled; what a crash left there is swept an hour later, when a store is opened
+    <folder>/.staging/<any>/audio    being written
     <folder>/<job id>/<index>.mp3    kept
 
-A track appears under its name whole or not at all: it is filled under another name, measured, its header is made to agree with its body, it
-is written through to the disk, and then renamed. Processes with stores of their own may share one folder: ids are unique, and what another is
-filling is too young to be swept.
+A track appears under its name whole or not at all: it is written under another name, measured, its header is
+made to agree with its body, it is flushed to the disk, and then renamed. Processes with stores of their own
+may share one folder, since job ids are unique. Staged files older than an hour are leftovers of a crash, and
+are removed when a store is opened.
 
-A caller that is cancelled waits until its thread has ended. A staged file has a folder of its own: once that is removed, a thread that comes
-late can create nothing in it.
+A cancelled caller waits until its thread has finished. A staged file has a folder of its own: once that is
+removed, a late thread can create nothing in it.
 """
 
 import asyncio
@@ -37,48 +38,49 @@ _T = TypeVar("_T")
 _log = logging.getLogger(__name__)
 
 _STAGING: Final = ".staging"
-#: Ids and names that may become part of a path: nothing in them can lead out of the folder, or into the staging folder.
+#: Ids and names that may become part of a path: they can lead neither out of the folder nor into the staging
+#: folder.
 _JOB_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]*")
 _NAME: Final = re.compile(rf"{_JOB_ID.pattern}/[0-9]+\.[a-z0-9]+")
-#: Nothing is being filled for so long: a download is given up much earlier.
+#: Older staged files are leftovers of a crash: a download is aborted much earlier.
 _STALE_S: Final = 3600.0
-#: More parties than this do not work on one job's folder at a time.
+#: Attempts at removing a folder in which others create and remove files.
 _MAX_RACES: Final = 10
-#: Read on a thread, in pieces of this size.
+#: Size of each read, on a thread.
 _PIECE_BYTES: Final = 256 * 1024
 
 
 @attrs.frozen(kw_only=True)
 class StagedFile:
-    """A file that is being filled."""
+    """A file that is being written."""
 
     path: Path
 
 
 class FileAssetStore:
-    """Audio in a folder of this machine, which is made if it is missing."""
+    """Audio in a local folder, which is created if it is missing."""
 
     def __init__(self, folder: Path) -> None:
-        """Take the folder, and sweep out what a crashed process left half-written."""
+        """Use the folder, and remove half-written files that a crashed process left in it."""
         self._folder = folder
         self._staging = folder / _STAGING
         _sweep(self._staging)
 
     def stage(self, job_id: str, index: int) -> StagedFile:
-        """An empty file to write a track's audio to.
+        """Create an empty file to write a track's audio to.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: it cannot be created.
         """
         prefix = f"{self._folder_of(job_id).name}-{index}-"
         return StagedFile(path=_on_disk(lambda: _new_file(self._staging, prefix)))
 
     @contextlib.asynccontextmanager
     async def staged(self, job_id: str, index: int) -> AsyncIterator[StagedAudio]:
-        """An empty file to write a track's audio to, which is gone afterwards unless it was kept.
+        """Create an empty file to write a track's audio to, and remove it at the end unless it was kept.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: it cannot be created.
         """
         staged = self.stage(job_id, index)
         try:
@@ -90,18 +92,18 @@ class FileAssetStore:
         """Write audio that is in memory to a staged file.
 
         Raises:
-            StorageError: full, read-only or broken.
+            StorageError: the disk is full, read-only or broken.
         """
         await run_to_end(_on_disk, lambda: staged.path.write_bytes(content))
 
     async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
         """Measure the staged audio and keep it durably; keeping the same track again replaces it.
 
-        A caller that is cancelled gets away when the file is kept, or when it is certain that it will not be.
+        A cancelled caller waits until the file is kept, or until it is certain that it will not be.
 
         Raises:
-            NotAudioError: it is no audio that plays; nothing is kept.
-            StorageError: full, read-only or broken.
+            NotAudioError: it is not audio that plays; nothing is kept.
+            StorageError: the disk is full, read-only or broken.
         """
         home = self._folder_of(job_id)
         caller = asyncio.current_task()
@@ -113,16 +115,14 @@ class FileAssetStore:
         return await run_to_end(_on_disk, lambda: _keep(staged.path, home, index, is_cancelled))
 
     def discard(self, staged: StagedAudio) -> None:
-        """Throw a staged file away if it is there. One that cannot be removed is swept at a later start."""
+        """Remove a staged file if it exists. One that cannot be removed is removed at a later start."""
         try:
             _discard(staged.path, self._staging)
-        except OSError as exc:  # it must not hide what the caller is about to be told
-            _log.warning(
-                "a staged file cannot be removed path=%s reason=%s", staged.path, exc.strerror or exc
-            )
+        except OSError as exc:  # must not hide the error that the caller is handling
+            _log.warning("staged file not removed: path=%s reason=%s", staged.path, exc.strerror or exc)
 
     def local_path(self, asset: Asset) -> Path | None:
-        """Where the asset lies, or None when it is gone."""
+        """Path of the asset, or None when it is gone."""
         path = self._path_of(asset)
         return path if path is not None and path.is_file() else None
 
@@ -135,7 +135,7 @@ class FileAssetStore:
         path = self._path_of(asset)
         if path is None:
             raise StorageError(f"no audio can have the name {asset.name!r}")
-        # Opened here and not on a thread: whoever is cancelled while a thread opens a file can never close it.
+        # Opened here and not on a thread: a cancelled caller could not close a file that a thread opens.
         with _on_disk(lambda: path.open("rb", buffering=0)) as file:
             await run_to_end(file.seek, start)
             left = stop - start
@@ -167,7 +167,7 @@ class FileAssetStore:
 
 def _sweep(staging: Path) -> None:
     for path in staging.glob("*"):
-        with contextlib.suppress(OSError):  # somebody else sweeps, or is faster
+        with contextlib.suppress(OSError):  # another process removes it, too
             if time.time() - path.stat().st_mtime > _STALE_S:
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
 
@@ -180,7 +180,7 @@ def _on_disk(action: Callable[[], _T]) -> _T:
 
 
 def _remove(home: Path) -> None:
-    """Remove a job's folder. Somebody else may be doing the same, or put one more track into it meanwhile."""
+    """Remove a job's folder, although another caller may remove it, too, or add a track meanwhile."""
     for _ in range(_MAX_RACES):
         try:
             shutil.rmtree(home)
@@ -208,7 +208,7 @@ def _new_file(folder: Path, prefix: str) -> Path:
 
 
 def _discard(path: Path, staging: Path) -> None:
-    """Remove a staged file and its folder, although a late thread may be creating the file again."""
+    """Remove a staged file and its folder, although a late thread may create the file again."""
     for _ in range(_MAX_RACES):
         path.unlink(missing_ok=True)
         if path.parent.parent != staging:
@@ -228,17 +228,17 @@ def _discard(path: Path, staging: Path) -> None:
 def _keep(staged: Path, home: Path, index: int, is_cancelled: Callable[[], bool]) -> Asset:
     facts = measure(staged)
     _repair(staged, facts.repairs)
-    _write_through(staged)
+    _flush(staged)
     if is_cancelled():
-        raise StorageError("whoever wanted to keep the audio has gone away")
+        raise StorageError("the caller was cancelled before the audio was kept")
     home.mkdir(exist_ok=True)
     kept = home / f"{index}{extension(facts.kind)}"
     staged.replace(kept)
-    with contextlib.suppress(OSError):  # it is swept out if this does not succeed
+    with contextlib.suppress(OSError):  # removed at a later start if this fails
         _discard(staged, home.parent / _STAGING)
-    # The renaming is on the disk only when the folder is, and a new folder only when the one above it is.
-    _write_through(home)
-    _write_through(home.parent)
+    # A rename is durable only once its folder is flushed, and a new folder only once its parent is.
+    _flush(home)
+    _flush(home.parent)
     for older in home.glob(f"{index}.*"):
         if older != kept:
             older.unlink()
@@ -252,7 +252,7 @@ def _keep(staged: Path, home: Path, index: int, is_cancelled: Callable[[], bool]
 
 
 def _repair(path: Path, repairs: Sequence[Repair]) -> None:
-    """Make a header agree with its body."""
+    """Correct header fields in place."""
     if not repairs:
         return
     with path.open("r+b") as file:
@@ -261,10 +261,10 @@ def _repair(path: Path, repairs: Sequence[Repair]) -> None:
             file.write(repair.content)
 
 
-def _write_through(path: Path) -> None:
-    """Wait until the file, or the list of files of the folder, is on the disk."""
+def _flush(path: Path) -> None:
+    """Wait until a file, or the entries of a folder, are on the disk."""
     if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open a folder, and writes renamings through by itself.
+        return  # Windows cannot open a folder, and flushes renames by itself.
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

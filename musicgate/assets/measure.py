@@ -1,8 +1,8 @@
-"""Knows how long audio plays, from what is in the file; it decodes nothing and asks no network.
+"""Measure how long an audio file plays, by its content. It decodes nothing.
 
-Usage is billed by it, and the bytes come from strangers. So a header is never believed where the body can be counted
-(`musicgate.assets.containers`), the work is bounded by the size of the file, and what is found must be possible: at most a day, and
-not more seconds than so many bytes can hold.
+Usage is billed by the result, and the bytes come from vendors. So a header is not believed where the body can
+be counted (`containers`), the work is bounded by the size of the file, and the result must be plausible: at
+most a day, and no more seconds than so many bytes can hold.
 """
 
 import mmap
@@ -26,7 +26,8 @@ from musicgate.assets.containers.riff import wav
 from musicgate.assets.containers.steps import Content, Length, Steps
 from musicgate.errors import NotAudioError
 
-#: Bits of a second of audio, at the least. Opus that transmits nothing has about 1,000, an MP3 8,000, a FLAC of silence 1,200.
+#: Lowest plausible bit rate. Opus that transmits nothing has about 1,000 bit/s, an MP3 8,000, a FLAC of
+#: silence 1,200.
 _LOWEST_BPS: Final = 500
 _HIGHEST_RATE_HZ: Final = 1_000_000
 
@@ -35,7 +36,7 @@ def measure(path: Path) -> AudioFacts:
     """Measure an audio file.
 
     Raises:
-        NotAudioError: not audio, of no length, cut, or of a length that cannot be.
+        NotAudioError: not audio, empty, cut, or of an implausible length.
         OSError: the file cannot be read.
     """
     size_bytes = path.stat().st_size
@@ -46,10 +47,10 @@ def measure(path: Path) -> AudioFacts:
 
 
 def measure_bytes(content: Content) -> AudioFacts:
-    """Measure audio that is in memory (or mapped into it), as `measure` does.
+    """Measure audio that is in memory or mapped into it, as `measure` does.
 
     Raises:
-        NotAudioError: not audio, of no length, cut, or of a length that cannot be.
+        NotAudioError: not audio, empty, cut, or of an implausible length.
     """
     kind = _kind(content)
     if kind is None:
@@ -76,10 +77,10 @@ def _kind(content: Content) -> AudioKind | None:
 
 
 def _check(kind: AudioKind, length: Length, size_bytes: int) -> None:
-    """Refuse what cannot be, whoever says so.
+    """Refuse implausible results.
 
     Raises:
-        NotAudioError: no length, more than a day, or more than the bytes can hold.
+        NotAudioError: no audio, more than a day of it, or more than the bytes can hold.
     """
     if not length.duration_s > 0:
         raise NotAudioError(f"the {kind} file has no audio in it")

@@ -1,15 +1,12 @@
-"""JSON in and out: schema first, values second. The only importer of jsonschema, and beside `settings` of cattrs.
+"""JSON in and out: outside JSON is checked by its schema first, and becomes values second.
 
-It knows the shape of JSON and of values, and must not know what a job does. Start with `schema`, then `converter`.
+It knows the shapes of JSON and of values, and must not know what a job does. It is the only importer of
+jsonschema, and, beside `settings`, of cattrs. Start with `schema` (what a request may hold), then `request`
+(body to `MusicRequest`) and `stored` (values to the documents of a store and back); both use the strict
+`converter`.
 """
 
-from musicgate.codec.converter import (
-    dump_delivery,
-    dump_event,
-    dump_job,
-    load_delivery,
-    load_event,
-    load_job,
+from musicgate.codec.request import (
     read_request,
 )
 from musicgate.codec.request_bounds import (
@@ -20,6 +17,14 @@ from musicgate.codec.schema import (
     bundle,
     compose_request_schema,
     option_blocks,
+)
+from musicgate.codec.stored import (
+    dump_delivery,
+    dump_event,
+    dump_job,
+    load_delivery,
+    load_event,
+    load_job,
 )
 
 __all__ = [

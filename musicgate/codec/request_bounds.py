@@ -1,4 +1,4 @@
-"""How large a request may be beyond its schema, and which part of a body is looked at; a schema once published cannot become narrower."""
+"""Bound the size of a request, since its schema cannot become narrower once it is published."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _MAX_CHARS = {"model": text.MAX_MODEL_CHARS, "webhook_url": text.MAX_WEBHOOK_URL
 
 
 def known_part(body: Mapping[str, JsonValue], known: Collection[str]) -> dict[str, JsonValue]:
-    """The fields of a body that mean something, in the order of ``known``, small enough to be checked and kept.
+    """Return the known fields of a body, in the order of ``known``, if they are not too large.
 
     Raises:
         InvalidRequestError: a text is too long, or the fields hold too many values.
@@ -31,7 +31,10 @@ def known_part(body: Mapping[str, JsonValue], known: Collection[str]) -> dict[st
             continue
         values += text.values_upto(value, text.MAX_REQUEST_VALUES + 1 - values)
         if values > text.MAX_REQUEST_VALUES:
-            message = f"must hold at most {text.MAX_REQUEST_VALUES:,} values in all, and {text.MAX_REQUEST_DEPTH} levels"
+            message = (
+                f"must hold at most {text.MAX_REQUEST_VALUES:,} values in all,"
+                f" and {text.MAX_REQUEST_DEPTH} levels"
+            )
             raise _too_big(name, "maxItems", message, text.MAX_REQUEST_VALUES)
     return part
 

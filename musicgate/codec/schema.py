@@ -1,7 +1,8 @@
-"""The composed request schema, compiled once, and what a body breaks of it, in schema order and in the contract's words.
+"""Validate JSON against a schema that is compiled once.
 
-jsonschema is the reference and tells the violations. Where jsonschema-rs is installed (extra ``fast``), it gives the fast yes: only a body
-that it refuses is looked at by the reference. This is the only module that imports either.
+Violations come in schema order, with the contract's codes. jsonschema is the reference and reports the
+violations. Where jsonschema-rs is installed (extra ``fast``), it accepts valid bodies fast: the reference
+sees only those that it refuses. This is the only module that imports either.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ if TYPE_CHECKING:
 
 try:
     import jsonschema_rs
-except ImportError:  # the extra "fast" is not installed: the reference answers alone
+except ImportError:  # the extra "fast" is not installed: the reference validates alone
     jsonschema_rs = None  # type: ignore[assignment]  # a missing module has no type
 
-#: JSON Schema keyword -> the contract's coarse word. Anything else is "invalid".
+#: JSON Schema keyword -> the contract's error code. Anything else is "invalid".
 _CODES = {
     "type": "invalid_type",
     "required": "invalid_type",
@@ -77,14 +78,14 @@ class SchemaValidator:
     """One schema, compiled. ``schema`` is complete: everything it refers to is inside."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        """Compile; a schema that is no JSON Schema raises ``SchemaError``."""
+        """Compile the schema; raises ``SchemaError`` if it is not a JSON Schema."""
         Draft202012Validator.check_schema(schema)
         self.schema = schema
         self._places = {name: place for place, name in enumerate(schema.get("properties", {}))}
         self._reference = Draft202012Validator(schema)
-        self._fast_yes: Callable[[Any], bool] | None = None
+        self._is_valid_fast: Callable[[Any], bool] | None = None
         if jsonschema_rs is not None:
-            self._fast_yes = jsonschema_rs.Draft202012Validator(schema).is_valid
+            self._is_valid_fast = jsonschema_rs.Draft202012Validator(schema).is_valid
 
     @property
     def properties(self) -> Collection[str]:
@@ -92,12 +93,12 @@ class SchemaValidator:
         return self._places.keys()
 
     def check(self, value: JsonValue) -> None:
-        """Return if the value is valid.
+        """Raise if the value is not valid.
 
         Raises:
-            InvalidRequestError: with the first violations, in schema order, and how many more there are.
+            InvalidRequestError: holds the first violations, in schema order, and how many more there are.
         """
-        if self._fast_yes is not None and self._fast_yes(value):
+        if self._is_valid_fast is not None and self._is_valid_fast(value):
             return
         found = self._find(value, text.MAX_COUNTED_VIOLATIONS)
         if found:
@@ -108,7 +109,7 @@ class SchemaValidator:
             )
 
     def violations(self, value: JsonValue) -> tuple[Violation, ...]:
-        """Every place where the value breaks the schema, in schema order, each with the first rule that it breaks; empty when it is valid."""
+        """Every path that breaks the schema, in schema order, each with the first rule that it breaks."""
         return tuple(self._find(value, None))
 
     def _find(self, value: JsonValue, limit: int | None) -> list[Violation]:
@@ -124,12 +125,12 @@ class SchemaValidator:
 
 
 def compose_request_schema(providers: Iterable[Provider]) -> dict[str, Any]:
-    """The request schema with the option blocks of the given providers, in one self-contained document.
+    """Build the request schema with the option blocks of the given providers, self-contained.
 
     The contract's blocks (``suno``, ``elevenlabs``, ``minimax``) are always part of it.
 
     Raises:
-        PluginError: a provider's option schema is no JSON Schema 2020-12.
+        PluginError: a provider's option schema is not a JSON Schema 2020-12.
     """
     schema = bundle("request")
     for provider in providers:
@@ -142,7 +143,7 @@ def compose_request_schema(providers: Iterable[Provider]) -> dict[str, Any]:
 
 
 def bundle(name: str) -> dict[str, Any]:
-    """A published schema with every schema that it refers to embedded under ``$defs`` by its own ``$id``."""
+    """Load a published schema with every schema that it refers to embedded under ``$defs``."""
     schema = musicgate_schemas.load(name)
     known = musicgate_schemas.by_id()
     missing = _references(schema) & known.keys()

@@ -1,8 +1,8 @@
-"""Vendors emulated on loopback: what every emulator shares, playable audio, and the sandbox.
+"""Vendors emulated on loopback: the emulator contract, playable audio, and the sandbox.
 
-An author's emulator imports from here. It knows the emulator contract, and must not know any vendor. Start with `musicgate.plugin.emulator`,
-the contract; then `mount`, which serves an emulator on a socket, and `sandbox`, which runs the real gateway against all of them. Both need
-aiohttp, so they are imported by their names.
+An author's emulator imports from here. This package knows the contract, and must not know any vendor. Start
+with `musicgate.plugin.emulator`, the contract; then `mount`, which serves an emulator on a socket, and
+`sandbox`, which runs the real gateway against all of them. Both need aiohttp, so they are imported by name.
 """
 
 from musicgate.emulation.tones import AudioFormat, Container, cover_jpeg, cover_png, song

@@ -1,4 +1,4 @@
-"""Mounts a played vendor on loopback as a real HTTP server, with its faults and its callbacks; it knows no vendor."""
+"""Serve an emulator on loopback over HTTP, with its faults and callbacks; it knows no vendor."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 _HOST = "127.0.0.1"
-#: Seconds between two questions for due callbacks.
+#: Seconds between two calls of `due_callbacks`.
 _CALLBACK_TICK_S = 0.025
-#: Callbacks that are on their way at a time; more wait.
+#: Callbacks in flight at a time; more wait.
 _PARALLEL_CALLBACKS = 32
-#: Largest request body that is read: larger than any that a vendor takes.
+#: Largest request body that is read: larger than any that a vendor accepts.
 _MAX_BODY_BYTES = 32 * 1024 * 1024
 #: A body with a speed limit is sent in this many pieces a second.
 _PIECES_PER_S = 20
 #: Seconds that requests in flight are given when the mount ends.
 _SHUTDOWN_S = 0.1
-#: The answer's own frame is ours to write; the vendor's headers say what it claims.
+#: Headers that this server writes itself; the vendor's Content-Length only says what it claims.
 _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
@@ -68,18 +68,18 @@ async def mounted(emulator: Emulator) -> AsyncIterator[str]:
         if calling is not None:
             calling.cancel()
             await asyncio.gather(calling, return_exceptions=True)
-        # aiohttp would let what is under way go on: a song that is long in the making for as long as it takes.
+        # aiohttp would wait for requests in flight: a blocking create call lasts as long as its song.
         for open_site in list(runner.sites):
             await open_site.stop()
-        under_way = list(running)
-        for task in under_way:
+        in_flight = list(running)
+        for task in in_flight:
             task.cancel()
-        await asyncio.gather(*under_way, return_exceptions=True)
+        await asyncio.gather(*in_flight, return_exceptions=True)
         await runner.cleanup()
 
 
 def is_loopback(url: str) -> bool:
-    """True if an HTTP URL surely leads back to this machine."""
+    """True if an HTTP URL certainly leads to this machine."""
     host = urlsplit(url).hostname or ""
     if host == "localhost":
         return True
@@ -90,7 +90,7 @@ def is_loopback(url: str) -> bool:
 
 
 class _Clock:
-    """Epoch seconds that never go back, whatever happens to the machine's clock."""
+    """Epoch seconds that never go back, even if the machine's clock does."""
 
     def __init__(self) -> None:
         self._ahead_s = time.time() - time.monotonic()
@@ -105,16 +105,16 @@ async def _serve(emulator: Emulator, clock: _Clock, request: web.BaseRequest) ->
         body += piece
         if len(body) > _MAX_BODY_BYTES:
             return web.Response(status=413)
-    asked = HttpRequest(
+    received = HttpRequest(
         method=request.method,
-        # The path as it was sent: decoding and encoding again would change signed links.
+        # The path as it was sent: decoding and encoding it again would change signed links.
         url=f"http://{request.host}{request.raw_path}"
         if request.raw_path.startswith("/")
         else request.raw_path,
         headers=request.headers,  # compares names without case
         body=bytes(body),
     )
-    answer = emulator.answer(asked, clock.now())
+    answer = emulator.answer(received, clock.now())
     if answer.delay_s > 0:
         await asyncio.sleep(answer.delay_s)
     if answer.drop:
@@ -126,15 +126,15 @@ async def _serve(emulator: Emulator, clock: _Clock, request: web.BaseRequest) ->
 
 
 async def _send(request: web.BaseRequest, answer: EmulatedAnswer) -> web.StreamResponse:
-    """Write the answer as it claims to be; where claim and body differ, the connection ends after the body."""
+    """Write the answer with the length that it claims; close the connection if the body differs."""
     vendor = answer.response
     body = b"" if request.method == "HEAD" else vendor.body
     kept = body if answer.cut_after_bytes is None else body[: answer.cut_after_bytes]
     claimed = vendor.header("Content-Length")
-    said = int(claimed) if claimed is not None and claimed.isdecimal() else len(vendor.body)
+    length = int(claimed) if claimed is not None and claimed.isdecimal() else len(vendor.body)
     headers = {name: value for name, value in vendor.headers.items() if name.lower() not in _FRAMING}
     response = web.StreamResponse(status=vendor.status, headers=headers)
-    response.content_length = max(said, len(body)) if answer.cut_after_bytes is not None else said
+    response.content_length = max(length, len(body)) if answer.cut_after_bytes is not None else length
     whole = request.method == "HEAD" or len(kept) == response.content_length
     if not whole:
         response.force_close()
@@ -150,14 +150,14 @@ async def _send(request: web.BaseRequest, answer: EmulatedAnswer) -> web.StreamR
 
 
 def _hang_up(request: web.BaseRequest) -> web.StreamResponse:
-    """Close the connection; what was written before still arrives."""
+    """Close the connection; what was already written still arrives."""
     if request.transport is not None:
         request.transport.close()
-    return web.Response()  # nobody is there to read it
+    return web.Response()  # aiohttp needs one; it is not sent
 
 
 async def _call_back(emulator: Emulator, clock: _Clock) -> None:
-    """Send what is due, again and again, until cancelled; then no call stays behind."""
+    """Send due callbacks until cancelled, which cancels those in flight as well."""
     slots = asyncio.Semaphore(_PARALLEL_CALLBACKS)
     async with aiohttp.ClientSession() as session, asyncio.TaskGroup() as calls:
         while True:
@@ -171,7 +171,7 @@ async def _call_back(emulator: Emulator, clock: _Clock) -> None:
 async def _deliver(
     session: aiohttp.ClientSession, emulator: Emulator, clock: _Clock, callback: EmulatedCallback
 ) -> None:
-    """One callback, to loopback and nowhere else: a played vendor never calls a stranger."""
+    """Send one callback, to loopback only: an emulator must not call another machine."""
     status: int | None = None
     request = callback.request
     if is_loopback(request.url):
@@ -186,7 +186,7 @@ async def _deliver(
             ) as answer:
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError) as error:
-            _log.info("callback %s was not answered: %s", callback.id, error)
+            _log.info("callback not answered: id=%s error=%s", callback.id, error)
     else:
-        _log.info("callback %s does not go to loopback; not sent", callback.id)
+        _log.info("callback not sent, its URL is not on loopback: id=%s", callback.id)
     emulator.callback_answered(callback.id, status, clock.now())

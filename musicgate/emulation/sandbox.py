@@ -1,7 +1,8 @@
-"""The sandbox: every installed vendor played on loopback, and settings that point the real gateway at them; no vendor's name is known here.
+"""The sandbox: all installed vendors emulated on loopback, and settings for a gateway on them.
 
-Nothing of the operator's leaves: keys, addresses and secrets of real vendors are replaced, and so are the store and the kept audio. A played
-vendor knows nothing of real jobs; it would answer "not found" to every one that it was asked about.
+No vendor's name is known here. Keys, addresses and secrets of real vendors are replaced, so nothing of the
+operator's is sent. The store and the kept audio are replaced too: an emulator knows nothing of real jobs and
+would answer "not found" to every poll.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import attrs
 from musicgate import settings as operator
 from musicgate.emulation.mount import mounted
 from musicgate.errors import ConfigError, PluginError
+from musicgate.hosting import load_plugins
 from musicgate.plugin import EmulatorOptions
 from musicgate.settings import AssetSettings, StoreSettings
 
@@ -30,11 +32,11 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: What stands in for a vendor's key and for its callback secret.
+#: Used as every vendor's key and callback secret.
 SANDBOX_KEY = "sandbox-key-not-real"
-SANDBOX_SECRET = "sandbox-secret-not-real"  # noqa: S105 - it says so itself
+SANDBOX_SECRET = "sandbox-secret-not-real"  # noqa: S105 - not a real secret
 _REPLACED = frozenset({"api_key", "base_url", "webhook_secret"})
-#: How much faster than life the vendors are played: a song of a minute or two is there in a few seconds.
+#: How much faster than in reality the vendors are: a song that takes a minute is done in a few seconds.
 DEFAULT_SPEED = 8.0
 
 _NO_SWITCHES: Mapping[str, str] = MappingProxyType({})
@@ -43,29 +45,31 @@ _NO_SWITCHES: Mapping[str, str] = MappingProxyType({})
 @asynccontextmanager
 async def sandbox(
     settings: Settings,
-    host: PluginHost,
+    host: PluginHost | None = None,
     *,
     speed: float = DEFAULT_SPEED,
     switches: Mapping[str, str] = _NO_SWITCHES,
     public_url: str = "",
     data_dir: Path | None = None,
 ) -> AsyncIterator[Settings]:
-    """Play every provider that is not switched off, until the block ends.
+    """Emulate every provider that is not switched off, until the block ends.
 
     Args:
         settings: the operator's; server, accounts, limits and the plugins' own settings stay as they are.
-        host: whose emulators are started.
+        host: the plugins whose emulators are started; None = the installed ones.
         speed: divides every delay of the vendors, every poll interval and grace period.
-        switches: faults by name: ``suno_kie.end`` is for one plugin, ``end`` for every vendor that knows it.
-        public_url: where the server under test listens, so that callbacks arrive; "" = nobody listens, the vendors are polled.
-        data_dir: folder for jobs and audio; None = a temporary one that vanishes.
+        switches: faults by name: ``suno_kie.end`` is for one plugin, ``end`` for every vendor that has it.
+        public_url: where the server under test listens, for callbacks; "" = no server listens, the vendors
+            are polled.
+        data_dir: folder for jobs and audio; None = a temporary one that is removed at the end.
 
     Yields:
         Settings to open a gateway with.
 
     Raises:
-        ConfigError: a switch is for a plugin that is not there, or is none that its vendor knows.
+        ConfigError: a switch names a plugin that is not installed, or is unknown to the vendor that it names.
     """
+    host = load_plugins() if host is None else host
     for name in switches:
         if "." in name and name.partition(".")[0] not in host.providers:
             raise ConfigError("no such plugin is installed", key=name, source="switches")
@@ -73,7 +77,7 @@ async def sandbox(
         folder = data_dir or Path(
             stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-sandbox-"))
         )
-        # What was said of the real vendors' keys does not matter here, not even if it is wrong.
+        # Settings of the real vendors' keys do not matter here, not even if they are wrong.
         tables = {
             name: {key: value for key, value in table.items() if key not in _REPLACED}
             for name, table in settings.providers.items()
@@ -84,11 +88,11 @@ async def sandbox(
             if not operator.resolve(alone, plugin.provider).enabled:
                 continue
             secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
-            played = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)
-            if played is None:
+            emulator = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)
+            if emulator is None:
                 table["enabled"] = False
                 continue
-            table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(played))}
+            table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(emulator))}
             if secret is not None:
                 table["webhook_secret"] = secret
         yield attrs.evolve(
@@ -105,10 +109,10 @@ async def sandbox(
 def _emulator(
     plugin: ProviderPlugin, options: EmulatorOptions, switches: Mapping[str, str]
 ) -> Emulator | None:
-    """A vendor with the switches that are for it; None where it cannot be played.
+    """Make a vendor's emulator with the switches that are for it; None where it cannot be made.
 
     Raises:
-        ConfigError: the vendor does not know a switch that names it.
+        ConfigError: the vendor has no such switch.
     """
     own = {
         name.partition(".")[2]: value
@@ -120,11 +124,15 @@ def _emulator(
         return plugin.emulator(attrs.evolve(options, switches={**shared, **own}))
     except (
         PluginError
-    ):  # some vendors refuse words that they do not know, and those were perhaps for another one
+    ):  # some emulators refuse unknown switches, and a shared one may be meant for another vendor
         try:
             return plugin.emulator(attrs.evolve(options, switches=own))
         except PluginError as error:
             if own:
                 raise ConfigError(str(error), key=plugin.name, source="switches") from error
-            _log.warning("%s cannot be played and is left out: %s", plugin.name, error)
+            _log.warning(
+                "provider left out of the sandbox, it has no working emulator: plugin=%s error=%s",
+                plugin.name,
+                error,
+            )
             return None

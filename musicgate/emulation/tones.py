@@ -1,8 +1,8 @@
-"""Knows how an emulator gets real music in the format that was asked for; nothing about vendors or their words.
+"""Make playable music of any length and format for emulators; no vendor is known here.
 
-Every answer is deterministic, plays, has the length asked for, and costs milliseconds: encoded loops are repeated
-and moved into larger frames, linear PCM is computed once per sample rate. The loops are our own synthesis; the
-program that made them is `loops/make_loops.py`.
+The same arguments give the same bytes, in milliseconds: encoded loops are repeated and moved into larger
+frames, linear PCM is computed once per sample rate. The loops are our own synthesis; the program that made
+them is `loops/make_loops.py`.
 """
 
 from enum import StrEnum
@@ -18,7 +18,7 @@ __all__ = ["AudioFormat", "Container", "cover_jpeg", "cover_png", "song"]
 
 
 class Container(StrEnum):
-    """How the samples are wrapped: `pcm` is headerless s16le, `ulaw` and `alaw` headerless G.711, `opus` is in Ogg."""
+    """`pcm` is headerless s16le, `ulaw` and `alaw` are headerless G.711, `opus` is in Ogg."""
 
     MP3 = "mp3"
     WAV = "wav"
@@ -33,10 +33,10 @@ _BITRATES_BPS: Final = {Container.MP3: 128_000, Container.OPUS: 96_000}
 
 @attrs.frozen(kw_only=True)
 class AudioFormat:
-    """What to make.
+    """Container, sample rate, bit rate and channels of a song.
 
-    `bitrate_bps` counts for mp3 and opus; None means 128,000 and 96,000. An mp3 bit rate that the sample rate does
-    not have becomes the nearest that it has (16 kHz ends at 160,000), as LAME does it.
+    `bitrate_bps` counts for mp3 and opus; None means 128,000 and 96,000. An mp3 bit rate that the sample rate
+    does not have becomes the nearest that it has (16 kHz ends at 160,000), as in LAME.
     """
 
     container: Container = attrs.field(default=Container.MP3, converter=Container)
@@ -46,7 +46,7 @@ class AudioFormat:
 
 
 def song(audio_format: AudioFormat, duration_s: float, seed: int = 0) -> bytes:
-    """Make music: exactly `duration_s` long, for mp3 to the nearest frame; `seed` chooses where in the loop it begins.
+    """Make music of `duration_s` seconds, for mp3 to the nearest frame; `seed` varies its beginning.
 
     Raises:
         ValueError: no music can be made in this format, or the duration is not positive.

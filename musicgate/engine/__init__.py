@@ -1,6 +1,7 @@
-"""What runs the use cases: supervisor, scheduler, create queue, calls in flight, quota, circuit breaker.
+"""What runs the use cases: supervisor, scheduler, create queue, calls in flight, quota, breaker.
 
-It knows tasks, times and counts, and must not know what a step does: that is handed in. Start with `supervisor`.
+It knows tasks, times and counts, and must not know what a step does: the step function is handed in. Start
+with `supervisor`.
 """
 
 from musicgate.engine.create_queue import (

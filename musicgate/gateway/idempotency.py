@@ -1,7 +1,9 @@
-"""Idempotency keys: reading the header, and telling the same wish from another one under the same key; stores nothing.
+"""Idempotency keys: read the header, and recognise the same request by its fingerprint.
 
-Source: IETF draft-ietf-httpapi-idempotency-key-header-07, 2025: the key is a structured-field string; bare keys occur in the wild and are taken.
-A key belongs to an account and a route. The same key with the same body answers with the same job, with another body it is refused (422).
+A key belongs to an account and a route. With the same body it answers with the same job, with another body it
+is refused (422).
+Source: IETF draft-ietf-httpapi-idempotency-key-header-07, 2025: the key is a structured-field string. Bare
+keys occur in practice and are accepted.
 """
 
 from __future__ import annotations
@@ -35,23 +37,23 @@ class IdempotencyKey:
     fingerprint: str
 
     def check(self, earlier: IdempotencyClaim) -> None:
-        """Return if an earlier use was for the same body.
+        """Return if an earlier use had the same body.
 
         Raises:
-            RequestError: 422, it was for another one.
+            RequestError: 422, it had another one.
         """
         if earlier.fingerprint != self.fingerprint:
-            message = "this Idempotency-Key was used with another body; use a new key for a new wish"
+            message = "this Idempotency-Key was used with another body; use a new key for a new request"
             raise RequestError("validation_error", message, reason="idempotency_key_reused", http_status=422)
 
 
 def read_key(header: str | None, route: str, body: object) -> IdempotencyKey | None:
-    """The key of a request; None when it has none.
+    """Read the key of a request; None when it has none.
 
     Args:
         header: value of ``Idempotency-Key``, quoted or bare.
-        route: what the key is scoped to, beside the account.
-        body: the parsed body, as it was sent.
+        route: the scope of the key, beside the account.
+        body: the parsed body, as sent.
 
     Raises:
         RequestError: the header is empty, too long, or holds characters that a key cannot have.
@@ -80,9 +82,10 @@ def claim_of(key: IdempotencyKey, job: Job) -> IdempotencyClaim:
 
 
 def fingerprint(body: object) -> str:
-    """Digest of a body; the order of keys and the blanks between them do not matter.
+    """Digest of a body; the order of keys and white space do not matter.
 
-    A wide object is written in pieces: writing JSON cannot be interrupted, and on a thread it would hold up all others as well.
+    A wide object is encoded in pieces: encoding JSON cannot be interrupted, and even on a thread it holds up
+    the loop.
     """
     digest = hashlib.sha256()
     if not isinstance(body, dict):

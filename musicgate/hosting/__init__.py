@@ -1,4 +1,4 @@
-"""Plugins found, isolated, verified and called: the only importer of pluggy beside `musicgate.plugin`.
+"""Find, isolate, verify and call plugins: the only importer of pluggy beside `musicgate.plugin`.
 
 It knows hooks, and must not know jobs in flight, stores or HTTP. Start with `provider_plugin`.
 """
@@ -7,7 +7,6 @@ from musicgate.hosting.discovery import (
     ENTRY_POINT_GROUP,
     PluginHost,
     PluginRecord,
-    failure_of,
     load_plugins,
 )
 from musicgate.hosting.installed import (
@@ -24,7 +23,6 @@ __all__ = [
     "PluginHost",
     "PluginRecord",
     "ProviderPlugin",
-    "failure_of",
     "installed_providers",
     "load_plugins",
 ]

@@ -1,7 +1,7 @@
-"""Finds plugins, loads them one by one, and isolates what is broken; what a provider's hooks mean is not known here.
+"""Find plugins, load them one by one, and isolate the broken ones.
 
-pluggy's own entry-point loader stops at the first broken distribution; here each one is loaded, verified and registered by
-itself.
+What a provider's hooks mean is not known here. pluggy's own entry-point loader stops at the first broken
+distribution. Here each plugin is loaded, verified and registered by itself.
 """
 
 from __future__ import annotations
@@ -13,30 +13,36 @@ from typing import TYPE_CHECKING
 import attrs
 import pluggy
 
-from musicgate.errors import MusicgateError, PluginError, ProviderError
-from musicgate.hosting.provider_plugin import ProviderPlugin
-from musicgate.model import Failure, FailureClass, Provider
+from musicgate.errors import MusicgateError, PluginError
+from musicgate.hosting.provider_plugin import HOOKS, ProviderPlugin
+from musicgate.model import Provider
 from musicgate.plugin import HOOK_API, PROJECT, hooks
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from musicgate.model import Job
 
 ENTRY_POINT_GROUP = "musicgate"
 _REQUIRED_HOOKS = ("translate_request", "parse_response", "map_status")
-#: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would never run.
+#: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would
+#: never run.
 _CROSS_CUTTING_HOOKS = frozenset({"revise_request", "job_changed"})
 
 
 @attrs.frozen(kw_only=True)
 class PluginRecord:
-    """What became of one plugin: shown by ``musicgate plugins``.
+    """How one plugin was loaded, as ``musicgate plugins`` shows it.
 
     Attributes:
-        hook_api: version of the hooks that it was built for, where it could be asked.
+        name: the name of its entry point, or the one under which an application passed it.
+        distribution: the distribution that it came in; None for one that an application passed.
+        version: of the distribution.
+        hook_api: version of the hooks that it was built for; None where it states none or could not be
+            imported.
+        provider: its declaration; None for a cross-cutting plugin and for one that is left out.
         load_ms: milliseconds that import and registration took.
-        error: why it does not take part, or None.
+        error: why it is left out, or None.
     """
 
     name: str
@@ -49,10 +55,10 @@ class PluginRecord:
 
 
 class PluginHost:
-    """All plugins of this process: the providers that work, and a record of every plugin, working or not."""
+    """All plugins of this process: the providers that work, and a record of every plugin."""
 
     def __init__(self, host: pluggy.PluginManager, records: Iterable[PluginRecord]) -> None:
-        """Make one typed face per provider."""
+        """Make one `ProviderPlugin` per provider."""
         self._host = host
         self.records = tuple(records)
         declared = {record.name: record.provider for record in self.records if record.provider is not None}
@@ -62,10 +68,10 @@ class PluginHost:
         }
 
     def notify(self, before: Job | None, after: Job) -> list[str]:
-        """Tell the observers about a stored change.
+        """Call every ``job_changed`` with a stored change.
 
         Returns:
-            The names of observers that raised; one that raises does not keep the others from hearing.
+            The names of the plugins whose hook raised; the others are called all the same.
         """
         failed = []
         for implementation in self._host.hook.job_changed.get_hookimpls():
@@ -78,7 +84,9 @@ class PluginHost:
 
 
 def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool = True) -> PluginHost:
-    """Load every plugin that is installed, and those given, one by one.
+    """Load the installed plugins and those in ``extra``, one by one.
+
+    A broken plugin is left out; its record says why.
 
     Args:
         extra: plugins by name that have no entry point (tests, embedding applications).
@@ -86,90 +94,97 @@ def load_plugins(extra: Mapping[str, object] | None = None, *, installed: bool =
     """
     host = pluggy.PluginManager(PROJECT)
     host.add_hookspecs(hooks)
-    records: list[PluginRecord] = []
-    # By distribution as well: which of two plugins of one name comes first must not depend on how a folder is listed.
     found = entry_points(group=ENTRY_POINT_GROUP) if installed else ()
-    for point in sorted(found, key=lambda point: (point.name, point.dist.name if point.dist else "")):
-        records.append(_load(host, point.name, point, records))
-    for name, plugin in (extra or {}).items():
-        records.append(_load(host, name, plugin, records))
+    # By distribution as well: which of two plugins of one name comes first must not depend on how a folder is
+    # listed.
+    points = sorted(found, key=lambda point: (point.name, point.dist.name if point.dist else ""))
+    sources: list[tuple[str, EntryPoint | object]] = [(point.name, point) for point in points]
+    sources += (extra or {}).items()
+    records: list[PluginRecord] = []
+    for name, source in sources:
+        record = _load(host, name, source, records)
+        records.append(record)
     return PluginHost(host, records)
 
 
-def failure_of(error: MusicgateError) -> Failure:
-    """The failure that a job ends with when a plugin or a vendor let us down."""
-    if isinstance(error, ProviderError):
-        return error.failure
-    return Failure(reason=FailureClass.GATEWAY, message=str(error))
-
-
 def _load(
-    host: pluggy.PluginManager, name: str, source: EntryPoint | object, earlier: Iterable[PluginRecord]
+    host: pluggy.PluginManager, name: str, source: EntryPoint | object, earlier: Sequence[PluginRecord]
 ) -> PluginRecord:
+    """Import, register and verify one plugin; ``earlier`` are the records of those before it."""
     started = time.perf_counter()
     distribution = source.dist if isinstance(source, EntryPoint) else None
     plugin: object = None
     provider: Provider | None = None
     error: str | None = None
-    is_ours = False
     try:
         plugin = source.load() if isinstance(source, EntryPoint) else source
-        # The same plugin may be working already, under an earlier name.
-        is_ours = not host.is_registered(plugin)
         provider = _register(host, name, plugin, earlier)
-    except (Exception, SystemExit) as exc:  # noqa: BLE001 - whatever a stranger's module does, the rest must run
+    except (Exception, SystemExit) as exc:  # noqa: BLE001 - a broken plugin must not keep the others from loading
         error = str(exc) if isinstance(exc, MusicgateError) else f"{type(exc).__name__}: {exc}"
-        if is_ours and host.is_registered(plugin):
-            host.unregister(plugin)
     return PluginRecord(
         name=name,
         distribution=distribution.name if distribution else None,
         version=distribution.version if distribution else None,
         hook_api=getattr(plugin, "HOOK_API", None),
-        provider=None if error else provider,
+        provider=provider,
         load_ms=(time.perf_counter() - started) * 1000,
         error=error,
     )
 
 
 def _register(
-    host: pluggy.PluginManager, name: str, plugin: object, earlier: Iterable[PluginRecord]
+    host: pluggy.PluginManager, name: str, plugin: object, earlier: Sequence[PluginRecord]
 ) -> Provider | None:
+    """Register a plugin that keeps the rules; return its declaration, None for a cross-cutting one."""
     built_for = getattr(plugin, "HOOK_API", None)
     if built_for != HOOK_API:
-        said = (
+        fault = (
             "does not say which hook API it was built for"
             if built_for is None
             else f"was built for hook API {built_for}"
         )
-        raise PluginError(name, f"{said}; this musicgate has {HOOK_API} (module constant HOOK_API)")
+        raise PluginError(name, f"{fault}; this musicgate has {HOOK_API} (module constant HOOK_API)")
     if host.has_plugin(name):
         raise PluginError(name, "another plugin has this name already")
-    host.register(plugin, name)
+    if host.is_registered(plugin):
+        raise PluginError(name, f"it is loaded already, as {host.get_name(plugin)}")
+    try:
+        host.register(plugin, name)
+        return _verified(host, name, plugin, earlier)
+    except BaseException:
+        if host.is_registered(plugin):  # pluggy 1.6 itself unregisters what breaks a specification
+            host.unregister(plugin)
+        raise
+
+
+def _verified(
+    host: pluggy.PluginManager, name: str, plugin: object, earlier: Sequence[PluginRecord]
+) -> Provider | None:
     _refuse_unknown_hooks(host, name, plugin)
-    implemented = {caller.name for caller in host.get_hookcallers(plugin) or ()}
-    wrappers = {
+    callers = host.get_hookcallers(plugin) or ()
+    implemented = {caller.name for caller in callers}
+    wrapped = {
         caller.name
-        for caller in host.get_hookcallers(plugin) or ()
+        for caller in callers
         for implementation in caller.get_hookimpls()
         if implementation.plugin is plugin and (implementation.wrapper or implementation.hookwrapper)
     }
-    unwrappable = sorted(wrappers & _CROSS_CUTTING_HOOKS)
+    unwrappable = sorted(wrapped & _CROSS_CUTTING_HOOKS)
     if unwrappable:
         raise PluginError(name, f"wraps {', '.join(unwrappable)}, which cannot be wrapped")
-    if "provider" not in implemented - wrappers:
-        stray = sorted(implemented - wrappers - _CROSS_CUTTING_HOOKS)
-        if stray:
-            raise PluginError(name, f"implements {', '.join(stray)} but no provider() hook")
-        return None
-    return _declared(host, name, plugin, implemented - wrappers, earlier)
+    own = implemented - wrapped
+    if "provider" in own:
+        return _declared(host, name, plugin, own, earlier)
+    stray = sorted(own - _CROSS_CUTTING_HOOKS)
+    if stray:
+        raise PluginError(name, f"implements {', '.join(stray)} but no provider() hook")
+    return None
 
 
 def _refuse_unknown_hooks(host: pluggy.PluginManager, name: str, plugin: object) -> None:
-    """A marked function that no specification knows would never be called: a misspelt name is an error, not silence."""
-    known = {hook for hook in vars(hooks) if hasattr(getattr(hooks, hook), f"{PROJECT}_spec")}
+    """Refuse a hook with a misspelt name: it would never be called."""
     for attribute in dir(plugin):
-        if host.parse_hookimpl_opts(plugin, attribute) is not None and attribute not in known:
+        if host.parse_hookimpl_opts(plugin, attribute) is not None and attribute not in HOOKS:
             raise PluginError(name, f"{attribute} is no hook of hook API {HOOK_API}")
 
 
@@ -178,7 +193,7 @@ def _declared(
     name: str,
     plugin: object,
     implemented: set[str],
-    earlier: Iterable[PluginRecord],
+    earlier: Sequence[PluginRecord],
 ) -> Provider:
     missing = [hook for hook in _REQUIRED_HOOKS if hook not in implemented]
     if missing:

@@ -1,7 +1,7 @@
-"""Holds what a plugin hands out against the types of its fields; it knows no hook, and judges no meaning.
+"""Check the types of the fields in what a plugin returns; it knows no hook, and judges no meaning.
 
-Python lets a plugin put a number where a text belongs. Found here it is the plugin's fault and names the field; found later, it is a
-`TypeError` in the middle of a call that may have cost money.
+Python lets a plugin put a number where a text belongs. Found here, the error names the plugin and the field;
+found later, it is a `TypeError` in the middle of a call that may have cost money.
 """
 
 from __future__ import annotations
@@ -17,27 +17,32 @@ import attrs
 from musicgate.model import MusicRequest
 from musicgate.plugin import HttpRequest
 
-#: What annotations name that are imported for type checkers only.
-_NAMES = {"HttpRequest": HttpRequest, "MusicRequest": MusicRequest}
 _PLAIN: frozenset[type] = frozenset({str, bytes, int, bool, types.NoneType})
 
 
 @attrs.frozen
 class _Rule:
-    """One field: which types it may have, what a tuple in it may hold (None: it is no tuple), and whether values of ours may be in it."""
+    """What one field may hold.
+
+    Attributes:
+        kinds: the types that it may have.
+        items: the types of a tuple's items; None for a field that is no tuple.
+        is_nested: values of attrs classes may be in it, whose fields are checked too.
+        plain: exact types that need no further check: the fast path for nearly every field of nearly every
+            answer.
+    """
 
     name: str
     kinds: tuple[type, ...]
     items: tuple[type, ...] | None
     is_nested: bool
-    #: Exact types of values that need no further look: the quick way for nearly every field of nearly every answer.
     plain: frozenset[type]
 
 
 def fault_of(value: object) -> str | None:
-    """The first field, in the value or in the values inside it, that has a wrong type, and what is wrong; None when all is well.
+    """Describe the first field of a wrong type, in the value or inside it; None when there is none.
 
-    Values that are no attrs classes are taken as they are, JSON values too: only their outermost type is looked at.
+    Of a value that is no attrs class, as of JSON, only the outermost type is checked.
     """
     if isinstance(value, HttpRequest):
         return value.fault()
@@ -68,14 +73,14 @@ def _fault(value: object, rule: _Rule) -> str | None:
 
 
 def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
-    if isinstance(value, bool):  # which is an int, too
+    if isinstance(value, bool):  # which is an int as well
         return bool in kinds or object in kinds
     return isinstance(value, kinds)
 
 
 @functools.cache
 def _rules(kind: Any) -> tuple[_Rule, ...]:
-    hints = typing.get_type_hints(kind, localns=_NAMES)
+    hints = typing.get_type_hints(kind)
     return tuple(_rule(field.name, hints[field.name]) for field in attrs.fields(kind))
 
 

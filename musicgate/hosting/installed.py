@@ -1,4 +1,4 @@
-"""A plugin with the operator's settings and key: a provider that can be asked."""
+"""Combine a plugin with the operator's settings and key into a provider that can be called."""
 
 from __future__ import annotations
 
@@ -21,11 +21,13 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class InstalledProvider:
-    """A provider that can be asked.
+    """A provider that can be called.
 
     Attributes:
+        plugin: its hooks.
         provider: the declaration, with the operator's priority.
-        key: None = it cannot be called, only planned.
+        settings: base URL, webhook secret and the plugin's own settings.
+        key: the API key; None = requests can be planned for it, not sent.
     """
 
     plugin: ProviderPlugin
@@ -39,7 +41,7 @@ class InstalledProvider:
         return self.provider.plugin
 
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
-        """Masks the provider's secrets and a job's callback token; see `musicgate.text.Masker`."""
+        """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
         secrets = (self.key, self.settings.webhook_secret)
         revealed = tuple(secret.reveal() for secret in secrets if secret is not None)
         return _masker((*revealed, callback_token), whole)
@@ -51,10 +53,11 @@ def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
 
 
 def installed_providers(settings: Settings, host: PluginHost) -> dict[str, InstalledProvider]:
-    """Every provider that is installed and not switched off, with the operator's settings checked.
+    """Return every installed provider that is not switched off, with its settings checked.
 
     Raises:
-        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's settings schema.
+        ConfigError: a ``[providers.<plugin>]`` table names no installed plugin, or breaks the plugin's
+            settings schema.
     """
     for name in settings.providers:
         if name not in host.providers:
@@ -62,12 +65,12 @@ def installed_providers(settings: Settings, host: PluginHost) -> dict[str, Insta
             broken = next(
                 (record.error for record in host.records if record.name == name and record.error), None
             )
-            said = (
+            message = (
                 f"this plugin could not be loaded: {broken}"
                 if broken
                 else f"no such plugin is installed (there are {names})"
             )
-            raise ConfigError(said, key=f"providers.{name}", source=settings.source)
+            raise ConfigError(message, key=f"providers.{name}", source=settings.source)
     found = {}
     for name, plugin in host.providers.items():
         resolved = operator.resolve(settings, plugin.provider)

@@ -1,7 +1,7 @@
-"""A typed and guarded face before one provider's hooks; how plugins are found is not known here.
+"""Call one provider's hooks, typed and guarded; how plugins are found is not known here.
 
-A hook call for a provider reaches that provider's plugin and no other, but every cross-cutting plugin has its say: its wrappers run
-around the call. A subset caller is made once per provider and hook.
+A hook call for a provider reaches that provider's plugin only, with the wrappers of every cross-cutting
+plugin around it. The subset callers are made once per provider.
 """
 
 from __future__ import annotations
@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import functools
 import traceback
-from typing import TYPE_CHECKING, TypeVar, cast
+import types
+import typing
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
 
 import attrs
 
@@ -30,12 +32,15 @@ from musicgate.model import (
     Provider,
 )
 from musicgate.plugin import (
+    PROJECT,
     CallbackClaim,
+    Emulator,
     HttpRequest,
     HttpResponse,
     Revision,
     Step,
     Translation,
+    hooks,
 )
 from musicgate.text import cut_text
 
@@ -50,19 +55,13 @@ if TYPE_CHECKING:
         Offer,
         ProviderSettings,
     )
-    from musicgate.plugin import Emulator, EmulatorOptions
+    from musicgate.plugin import EmulatorOptions
 
-_PROVIDER_HOOKS = (
-    "provider",
-    "revise_request",
-    "translate_request",
-    "poll_request",
-    "cancel_request",
-    "parse_response",
-    "map_status",
-    "parse_callback",
-    "emulator",
-)
+_P = ParamSpec("_P")
+_Answer = TypeVar("_Answer")
+
+#: The names of all hooks: the functions in `musicgate.plugin.hooks` that are specifications.
+HOOKS = tuple(name for name, spec in vars(hooks).items() if hasattr(spec, f"{PROJECT}_spec"))
 #: What a hook may raise: what `musicgate.plugin.hooks` lists under **Raises**, and nothing else.
 _RAISES: Mapping[str, type[MusicgateError]] = {
     "revise_request": RequestError,
@@ -70,38 +69,38 @@ _RAISES: Mapping[str, type[MusicgateError]] = {
     "parse_response": ProviderError,
     "parse_callback": ProviderError,
 }
-_Answer = TypeVar("_Answer")
 
 
 class ProviderPlugin:
-    """One provider's hooks, typed and guarded. The gateway calls plugins through this and nothing else.
+    """One provider's hooks. The gateway calls plugins through this and nothing else.
 
-    A method raises what its hook is documented to raise. Anything else that a plugin raises, and any answer of a wrong type, becomes a
-    `PluginError` that names the plugin; so does a ``CancelledError``: hooks are synchronous, so nobody cancelled anything.
+    A method raises what its hook is documented to raise. Anything else that a plugin raises, and any answer
+    of a wrong type, becomes a `PluginError` that names the plugin. So does a ``CancelledError``: hooks are
+    synchronous, so no task was cancelled.
     """
 
     def __init__(
-        self, host: pluggy.PluginManager, name: str, provider: Provider, others: Iterable[object]
+        self, host: pluggy.PluginManager, name: str, provider: Provider, providers: Iterable[object]
     ) -> None:
-        """Make the subset callers: this provider's hooks with everybody's wrappers around them."""
+        """Make the subset callers: all plugins but the other ``providers``."""
         self.name = name
         self.provider = provider
-        removed = [plugin for plugin in others if host.get_name(plugin) != name]
-        self._hooks = {hook: host.subset_hook_caller(hook, removed) for hook in _PROVIDER_HOOKS}
+        others = [plugin for plugin in providers if host.get_name(plugin) != name]
+        self._hooks = {hook: host.subset_hook_caller(hook, others) for hook in HOOKS}
 
     def translate(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
         """See `musicgate.plugin.hooks.revise_request` and `musicgate.plugin.hooks.translate_request`."""
         revision = self._revise(request, offer)
-        arguments = {
-            "request": revision.request,
-            "offer": offer,
-            "settings": settings,
-            "callback_url": callback_url,
-            "provider": self.provider,
-        }
-        translation: Translation = self._call("translate_request", Translation, arguments)
+        translation = self._call(
+            hooks.translate_request,
+            request=revision.request,
+            offer=offer,
+            settings=settings,
+            callback_url=callback_url,
+            provider=self.provider,
+        )
         return attrs.evolve(
             translation,
             native_model=cut_text(translation.native_model, text.MAX_CODE_CHARS),
@@ -110,26 +109,25 @@ class ProviderPlugin:
 
     def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
         """See `musicgate.plugin.hooks.poll_request`."""
-        return self._call_optional("poll_request", HttpRequest, {"job": job, "settings": settings})
+        return self._call(hooks.poll_request, job=job, settings=settings)
 
     def cancel(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
         """See `musicgate.plugin.hooks.cancel_request`."""
-        return self._call_optional("cancel_request", HttpRequest, {"job": job, "settings": settings})
+        return self._call(hooks.cancel_request, job=job, settings=settings)
 
     def parse(
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
-        """See `musicgate.plugin.hooks.parse_response`. What the answer says is cut to what a job may hold."""
+        """See `musicgate.plugin.hooks.parse_response`. An update is cut to what a job may hold."""
         if text.is_too_wide(response.body):
             message = f"the vendor's answer (HTTP {response.status}) holds more than {text.MAX_BODY_VALUES:,} values"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
-        arguments = {"step": step, "response": response, "job": job, "settings": settings}
-        answer: object = self._call("parse_response", (JobUpdate, HttpRequest), arguments)
+        answer = self._call(hooks.parse_response, step=step, response=response, job=job, settings=settings)
         if isinstance(answer, HttpRequest):
             return answer
         try:
-            return bounded_update(cast("JobUpdate", answer), job)
+            return bounded_update(answer, job)
         except ProviderError:
             raise
         except Exception as exc:
@@ -138,63 +136,47 @@ class ProviderPlugin:
 
     def map_status(self, native_status: str | None) -> JobState | None:
         """See `musicgate.plugin.hooks.map_status`; None in gives None out."""
-        if native_status is None:
-            return None
-        return self._call_optional("map_status", JobState, {"native_status": native_status})
+        return None if native_status is None else self._call(hooks.map_status, native_status=native_status)
 
     def parse_callback(
         self, headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
     ) -> CallbackClaim:
-        """See `musicgate.plugin.hooks.parse_callback`."""
-        arguments = {"headers": headers, "body": body, "settings": settings, "now": now}
-        claim = self._call("parse_callback", CallbackClaim, arguments)
+        """See `musicgate.plugin.hooks.parse_callback`; an overlong native id is left out."""
+        claim = self._call(hooks.parse_callback, headers=headers, body=body, settings=settings, now=now)
         usable = claim.native_id is None or len(claim.native_id) <= text.MAX_ID_CHARS
         return claim if usable else attrs.evolve(claim, native_id=None)
 
     def emulator(self, options: EmulatorOptions) -> Emulator:
         """See `musicgate.plugin.hooks.emulator`."""
-        return cast("Emulator", self._call("emulator", object, {"options": options}))
+        return self._call(hooks.emulator, options=options)
 
     def _revise(self, request: MusicRequest, offer: Offer) -> Revision:
+        """Call every ``revise_request`` with the request that the one before it returned."""
+        # pluggy itself would pass the same request to all of them.
+        caller = self._hooks["revise_request"]
         revised = Revision(request=request)
-        for implementation in reversed(self._hooks["revise_request"].get_hookimpls()):
-            arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
+        for implementation in reversed(caller.get_hookimpls()):
             name = implementation.plugin_name
-            with _guarded("revise_request", functools.partial(_always, name)):
-                answer = implementation.function(*(arguments[wanted] for wanted in implementation.argnames))
-            if answer is None:
-                continue
-            revision: Revision = _checked(name, "revise_request", answer, Revision)
-            revised = attrs.evolve(revision, warnings=revised.warnings + revision.warnings)
+            arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
+            with _guarded(caller, name):
+                answer = implementation.function(
+                    *(arguments[argument] for argument in implementation.argnames)
+                )
+            revision = _checked(name, hooks.revise_request, answer)
+            if revision is not None:
+                revised = attrs.evolve(revision, warnings=revised.warnings + revision.warnings)
         return revised
 
-    def _call(
-        self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
-    ) -> _Answer:
-        answer: _Answer | None = self._call_optional(hook, wanted, arguments)
-        if answer is None:
-            raise PluginError(self.name, f"{hook} gave no answer")
-        return answer
-
-    def _call_optional(
-        self, hook: str, wanted: type[_Answer] | tuple[type[object], ...], arguments: Mapping[str, object]
-    ) -> _Answer | None:
-        with _guarded(hook, lambda error: self._culprit(hook, error)):
-            answer = self._hooks[hook](**arguments)
-        return None if answer is None else _checked(self.name, hook, answer, wanted)
-
-    def _culprit(self, hook: str, error: BaseException) -> str:
-        """Whose implementation raised, this provider's or somebody's wrapper: the innermost frame tells."""
-        names = {
-            getattr(implementation.function, "__code__", None): implementation.plugin_name
-            for implementation in self._hooks[hook].get_hookimpls()
-        }
-        frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
-        return next((names[code] for code in reversed(frames) if code in names), self.name)
+    def _call(self, hook: Callable[_P, _Answer], *_: _P.args, **arguments: _P.kwargs) -> _Answer:
+        caller = self._hooks[hook.__name__]
+        with _guarded(caller, self.name):
+            answer = caller(**arguments)
+        return _checked(self.name, hook, answer)
 
 
 @contextlib.contextmanager
-def _guarded(hook: str, culprit: Callable[[BaseException], str]) -> Iterator[None]:
+def _guarded(caller: pluggy.HookCaller, plugin: str) -> Iterator[None]:
+    """Let pass what the hook may raise; everything else becomes a `PluginError`."""
     try:
         yield
     except KeyboardInterrupt:
@@ -202,13 +184,24 @@ def _guarded(hook: str, culprit: Callable[[BaseException], str]) -> Iterator[Non
     except (
         BaseException
     ) as exc:  # also SystemExit and CancelledError: a plugin ends neither the process nor a task
+        hook, culprit = caller.name, _culprit(caller, exc) or plugin
         if isinstance(exc, _RAISES.get(hook, ())):
             fault = _error_fault(exc)
             if fault is None:
                 raise _bounded(exc) from exc.__cause__
-            raise PluginError(culprit(exc), f"{hook} raised a {type(exc).__name__} with {fault}") from exc
-        words = cut_text(str(exc), text.MAX_MESSAGE_CHARS)
-        raise PluginError(culprit(exc), f"{hook} raised {type(exc).__name__}: {words}") from exc
+            raise PluginError(culprit, f"{hook} raised a {type(exc).__name__} with {fault}") from exc
+        message = cut_text(str(exc), text.MAX_MESSAGE_CHARS)
+        raise PluginError(culprit, f"{hook} raised {type(exc).__name__}: {message}") from exc
+
+
+def _culprit(caller: pluggy.HookCaller, error: BaseException) -> str | None:
+    """Name the plugin whose implementation or wrapper raised: that of the innermost frame."""
+    names = {
+        getattr(implementation.function, "__code__", None): implementation.plugin_name
+        for implementation in caller.get_hookimpls()
+    }
+    frames = [frame.f_code for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return next((names[code] for code in reversed(frames) if code in names), None)
 
 
 def _bounded(error: BaseException) -> BaseException:
@@ -233,16 +226,22 @@ def _error_fault(error: BaseException) -> str | None:
     return None if fault is None else f"a failure whose {fault}"
 
 
-def _always(plugin: str, _error: BaseException) -> str:
-    return plugin
-
-
-def _checked(
-    plugin: str, hook: str, answer: object, wanted: type[_Answer] | tuple[type[object], ...]
-) -> _Answer:
-    if not isinstance(answer, wanted):
-        raise PluginError(plugin, f"{hook} returned a {type(answer).__name__}")
+def _checked(plugin: str, hook: Callable[..., _Answer], answer: object) -> _Answer:
+    """Return the answer if it has the type that the hook's signature states, down to its fields."""
+    name, kinds = hook.__name__, _answer_kinds(hook)
+    if answer is None and types.NoneType not in kinds:
+        raise PluginError(plugin, f"{name} gave no answer")
+    if not isinstance(answer, kinds):
+        raise PluginError(plugin, f"{name} returned a {type(answer).__name__}")
     fault = fault_of(answer)
     if fault is not None:
-        raise PluginError(plugin, f"{hook} returned a {type(answer).__name__} that is not sound: {fault}")
+        raise PluginError(plugin, f"{name} returned a {type(answer).__name__} that is not sound: {fault}")
     return cast("_Answer", answer)
+
+
+@functools.cache
+def _answer_kinds(hook: Callable[..., Any]) -> tuple[type, ...]:
+    """Return the classes of which an answer may be an instance."""
+    # An emulator is a protocol: what one lacks is for the compliance kit to find.
+    hint = typing.get_type_hints(hook)["return"]
+    return (object,) if hint is Emulator else typing.get_args(hint) or (hint,)

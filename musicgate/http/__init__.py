@@ -1,29 +1,29 @@
-"""The client side of HTTP: calls to vendors and downloads, to addresses that may be reached.
+"""The client side of HTTP: API calls to vendors, downloads, and which addresses may be reached.
 
-The only importer of aiohttp's client beside `webhooks`. It must not know what an answer means. Start with `transport`: its essay
-says when a request may have been accepted.
+It knows aiohttp's client, which only `webhooks` uses beside it, and must not know what a response means.
+Start with `transport`: its docstring explains when a vendor may have accepted a request.
 """
 
 from musicgate.http.client_errors import (
-    NOT_REACHED,
-    TROUBLE,
+    CLIENT_ERRORS,
+    CONNECT_ERRORS,
     answer_reason,
     connect_reason,
     exact_url,
 )
-from musicgate.http.outside_client import (
-    OutsideClient,
-)
 from musicgate.http.port import Downloaded, Transport
 from musicgate.http.proxies import Proxies
+from musicgate.http.untrusted_url_client import (
+    UntrustedUrlClient,
+)
 
 __all__ = [
-    "NOT_REACHED",
-    "TROUBLE",
+    "CLIENT_ERRORS",
+    "CONNECT_ERRORS",
     "Downloaded",
-    "OutsideClient",
     "Proxies",
     "Transport",
+    "UntrustedUrlClient",
     "answer_reason",
     "connect_reason",
     "exact_url",

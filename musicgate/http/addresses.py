@@ -1,8 +1,10 @@
-"""Which network addresses a link from outside may lead to; it knows address ranges, and opens sockets only to public ones.
+"""Refuse addresses that are not public: the guard against server-side request forgery.
 
-The ranges are a list of our own: what the interpreter's `ipaddress` calls global changes from one patch release to the next.
-Everything in IANA's special-purpose registries is refused, also the few entries that are globally reachable (anycast services of
-the network itself): no song and no webhook lives there.
+It knows address ranges and sockets, and nothing of HTTP.
+
+The ranges are listed here because what the interpreter's `ipaddress` calls global changes from one patch
+release to the next. Everything in IANA's special-purpose registries is refused, including the few entries
+that are globally reachable (anycast services of the network itself): they serve neither media nor webhooks.
 """
 
 import ipaddress
@@ -38,11 +40,13 @@ _REFUSED_V4: Final = tuple(
         "168.63.129.16/32",
     )
 )
-#: The only part of IPv6 that is handed out as global unicast. Source: RFC 4291 section 2.4, RFC 3587. Outside lie loopback, unspecified,
-#: link-local, unique local (fd00:ec2::254 and fd20:ce::254 are metadata services), site-local, multicast, discard-only, segment routing
-#: (5f00::/16), local NAT64 (64:ff9b:1::/48), and every old form that wraps an IPv4 address in ::/64.
+#: The only part of IPv6 that is handed out as global unicast. Source: RFC 4291 section 2.4, RFC 3587. Outside
+#: it are loopback, unspecified, link-local, unique local (fd00:ec2::254 and fd20:ce::254 are metadata
+#: services), site-local, multicast, discard-only, segment routing (5f00::/16), local NAT64 (64:ff9b:1::/48),
+#: and every old form that wraps an IPv4 address in ::/64.
 _GLOBAL_V6: Final = ipaddress.IPv6Network("2000::/3")
-#: Source: iana.org/assignments/iana-ipv6-special-registry, by the RFCs beside the entries; only what lies in 2000::/3.
+#: Source: iana.org/assignments/iana-ipv6-special-registry, by the RFCs beside the entries; only those inside
+#: 2000::/3.
 _REFUSED_V6: Final = tuple(
     ipaddress.IPv6Network(network)
     for network in (
@@ -57,13 +61,15 @@ _NAT64: Final = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class PrivateAddressError(OSError):
-    """A link leads to an address that is not public."""
+    """A URL leads to an address that is not public."""
 
 
 def is_public(address: str) -> bool:
-    """True if the address is somewhere on the internet: not loopback, private, reserved, multicast, nor a cloud's metadata service.
+    """True if the address is on the public internet.
 
-    An IPv4 address that is wrapped in an IPv6 one (mapped, 6to4, NAT64) is judged by itself. What is no address is not public.
+    Loopback, private, reserved and multicast addresses and the metadata services of clouds are not. An IPv4
+    address wrapped in an IPv6 one (mapped, 6to4, NAT64) is judged on its own. Text that is not an address is
+    not public.
     """
     try:
         parsed = _unwrapped(ipaddress.ip_address(address.partition("%")[0]))
@@ -83,20 +89,21 @@ def _unwrapped(address: _Address) -> _Address:
 
 
 def check_public(addresses: list[tuple[Any, ...]]) -> None:
-    """Refuse the addresses of a ``getaddrinfo`` unless every one of them is public.
+    """Refuse the result of ``getaddrinfo`` unless every address in it is public.
 
     Raises:
-        PrivateAddressError: one is not, or there is none.
+        PrivateAddressError: an address is not public, or there is none.
     """
     if not addresses or not all(is_public(str(where[0])) for *_, where in addresses):
         raise PrivateAddressError("the link leads to a private address")
 
 
 def public_socket(addr_info: tuple[Any, ...]) -> socket.socket:
-    """Open a socket for an address of ``getaddrinfo``, to be connected next.
+    """Open a socket for one address from ``getaddrinfo``.
 
-    The check sits here, behind the name lookup and right before the connection, for every address that is tried: a name that
-    leads elsewhere the second time it is looked up (rebinding) gains nothing, and neither does an address in place of a name.
+    The check is made here, after the name look-up and right before the connection, for every address that is
+    tried. So neither a name that resolves differently the second time (DNS rebinding) nor a literal address
+    gets past it.
 
     Raises:
         PrivateAddressError: the address is not public.

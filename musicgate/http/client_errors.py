@@ -1,4 +1,4 @@
-"""Puts into words what goes wrong in aiohttp; it knows the library's exceptions, and lets no address with a secret into a sentence."""
+"""Describe aiohttp's exceptions for people, without the URL, which may hold a secret."""
 
 import os
 import re
@@ -10,17 +10,18 @@ from yarl import URL
 
 from musicgate.http.addresses import PrivateAddressError
 
-#: What may go wrong in aiohttp: its own errors, the socket's, a time-out, an unusable address or header. uvloop raises
-#: RuntimeError where asyncio raises OSError.
-TROUBLE: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError)
-#: Raised by us or by the proxy before there is a connection to the server itself.
-NOT_REACHED: Final = (
+#: Everything that a request through aiohttp may raise: its own errors, the socket's, a time-out, an invalid
+#: URL or header. uvloop raises RuntimeError where asyncio raises OSError.
+CLIENT_ERRORS: Final = (aiohttp.ClientError, OSError, TimeoutError, ValueError, RuntimeError)
+#: Those of them that are raised before there is a connection to the server itself.
+CONNECT_ERRORS: Final = (
     aiohttp.ClientConnectorError,
     aiohttp.ClientHttpProxyError,
     PrivateAddressError,
     socket.gaierror,
 )
-#: A line of a vendor's answer, and one header of it, may be so long. Seen: a response header of 34 kB (field case 5, November 2026).
+#: Longest status line, and longest header, of a response. Seen: a response header of 34 kB (field case 5,
+#: November 2026).
 MAX_HEADER_BYTES: Final = 1 << 16
 
 _AUTHORITY: Final = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]*:)?//[^/?#]*")
@@ -28,22 +29,24 @@ _NOT_IN_REQUEST_LINE: Final = re.compile(r"[^\x21-\x7e]+")
 
 
 def exact_url(text: str) -> URL:
-    """The address to the letter, since some are signed: only what cannot be in a request line is encoded, no escape is touched.
+    """Parse a URL without normalising it: some are signed.
+
+    Only characters that cannot be in a request line are encoded.
 
     Raises:
-        ValueError: it is no address.
+        ValueError: the text is not a URL.
     """
     match = _AUTHORITY.match(text)
     authority = match[0] if match else ""
     rest = _NOT_IN_REQUEST_LINE.sub(_percent_encoded, text[len(authority) :])
     if not authority.isascii():
-        authority = str(URL(authority)).rstrip("/")  # a name in another script
+        authority = str(URL(authority)).rstrip("/")  # an internationalised name, to punycode
     return URL(authority + rest, encoded=True)
 
 
 def _percent_encoded(match: re.Match[str]) -> str:
     try:
-        # What aiohttp could not decode in a header comes as surrogates: these give the bytes back.
+        # Bytes that aiohttp could not decode in a header are surrogates here; this restores the bytes.
         content = match[0].encode("utf-8", "surrogateescape")
     except UnicodeEncodeError:
         content = match[0].encode("utf-8", "replace")
@@ -51,7 +54,7 @@ def _percent_encoded(match: re.Match[str]) -> str:
 
 
 def host_of(url: str) -> str:
-    """The host, for messages. Never the path or the query: they may hold a token."""
+    """The host of a URL, for messages; its path and query may hold a token."""
     try:
         return URL(url).host or "the vendor"
     except ValueError:
@@ -59,7 +62,7 @@ def host_of(url: str) -> str:
 
 
 def connect_reason(exc: Exception, connect_s: float) -> str:
-    """Why there was no connection. The exceptions' own texts may hold the address, so none is used."""
+    """Say why there was no connection; the exceptions' own texts may hold the URL and are not used."""
     if isinstance(exc, aiohttp.ClientHttpProxyError):
         return f"the proxy refused with HTTP {exc.status}"
     if isinstance(exc, aiohttp.ClientProxyConnectionError):
@@ -82,7 +85,7 @@ def connect_reason(exc: Exception, connect_s: float) -> str:
 
 
 def answer_reason(exc: Exception) -> str:
-    """What happened on a standing connection."""
+    """Say what went wrong once the connection was established."""
     if isinstance(exc, aiohttp.ClientPayloadError):
         return "the answer was cut short"
     if isinstance(exc, aiohttp.ClientConnectionError | OSError):

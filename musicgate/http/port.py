@@ -1,4 +1,4 @@
-"""The port to vendors' HTTP APIs; no implementation, no library's types."""
+"""The port `Transport` to vendors' HTTP APIs. It knows no implementation and no library's types."""
 
 from __future__ import annotations
 
@@ -15,29 +15,33 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Downloaded:
-    """A finished download. ``content_type`` is what the server claimed, lower case, without parameters."""
+    """A finished download."""
 
     size_bytes: int
+    #: What the server claimed, in lower case, without parameters.
     content_type: str | None
 
 
 class Transport(Protocol):
-    """The only socket to vendors."""
+    """Sends every request to a vendor."""
 
     async def send(
         self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
     ) -> HttpResponse:
-        """Send one API call and read the whole answer. Redirects are not followed.
+        """Send one API call and read the whole response. Redirects are not followed.
 
         Raises:
-            ProviderError: class ``unavailable`` when no byte of the request left (DNS, refused, TLS); class ``unknown_outcome`` with
-                ``maybe_accepted`` when it may have left and no whole answer came back; class ``protocol`` when the answer is
-                larger than ``max_body_bytes``.
+            ProviderError: class ``unavailable`` when no byte of the request left (DNS, refused, TLS); class
+                ``unknown_outcome`` with ``maybe_accepted`` when it may have left and no whole response came
+                back; class ``protocol`` when the response is larger than ``max_body_bytes``.
         """
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
-        """Fetch a media link into a file. Redirects are followed, a few; private addresses are refused unless allowed.
+        """Download a media URL into a file.
+
+        A few redirects are followed; private addresses are refused unless allowed.
 
         Raises:
-            ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too large, unreachable, refused address.
+            ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too
+                large, unreachable, or a private address.
         """

@@ -1,8 +1,9 @@
-"""Which HTTP proxy leads to an address, from ``network.proxy`` and the variables that other programs read; it opens nothing.
+"""Choose the HTTP proxy for a URL. It reads settings and environment, and opens nothing.
 
-The rules are those that curl, Go and Python's own clients share: the lower-case variable counts before the upper-case one, a proxy
-without a scheme is ``http://``, an entry of ``NO_PROXY`` is a host with everything below it, an address, a network, either with a
-port if it is to count for that one alone, or ``*``. Loopback is never asked for through a proxy.
+The rules are those that curl, Go and Python's own clients share: the lower-case variable wins over the
+upper-case one; a proxy without a scheme is ``http://``; an entry of ``NO_PROXY`` is ``*``, a network, an
+address, or a host with its subdomains, and holds for one port only if it names one. Loopback is never reached
+through a proxy.
 """
 
 import ipaddress
@@ -15,13 +16,13 @@ from yarl import URL
 from musicgate.errors import ConfigError
 
 _SCHEMES: Final = frozenset({"http", "https"})
-#: The value of ``network.proxy`` that makes the variables count for nothing.
+#: The value of ``network.proxy`` that also ignores the environment variables.
 DIRECT: Final = "none"
 
 
 @attrs.frozen(kw_only=True)
 class Proxies:
-    """The proxies of one process. Their addresses may hold a password, so ``repr`` shows none."""
+    """The proxies of one process. Their URLs may hold a password, so ``repr`` omits them."""
 
     http: URL | None = attrs.field(default=None, repr=False)
     https: URL | None = attrs.field(default=None, repr=False)
@@ -29,10 +30,10 @@ class Proxies:
 
     @classmethod
     def from_settings(cls, setting: str, environ: Mapping[str, str]) -> Self:
-        """Read the setting, and the environment where it leaves something open.
+        """Read the setting, and the environment variables where it is empty.
 
         Raises:
-            ConfigError: an address is not that of an HTTP proxy.
+            ConfigError: a value is not the URL of an HTTP proxy.
         """
         if setting.strip().lower() == DIRECT:
             return cls()
@@ -43,8 +44,8 @@ class Proxies:
             exempt=tuple(_variable(environ, "no_proxy").replace(",", " ").lower().split()),
         )
 
-    def leading_to(self, url: URL) -> URL | None:
-        """The proxy to ask for a URL, or None for a direct connection."""
+    def for_url(self, url: URL) -> URL | None:
+        """The proxy for a URL, or None for a direct connection."""
         proxy = self.https if url.scheme == "https" else self.http
         host = (url.host or "").lower().rstrip(".")
         if proxy is None or not host or _is_loopback(host):

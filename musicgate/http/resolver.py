@@ -1,7 +1,8 @@
-"""Looks names up on threads of its own; it knows DNS through the system's resolver, and no address range.
+"""Resolve names on a thread pool of its own. It knows the system's resolver, and no address range.
 
-A name server that does not answer occupies a thread for many seconds, and names come from callers and vendors. On the event loop's own
-few threads such look-ups would hold up everything else that runs there: files, audio, other accounts' messages.
+A name server that does not answer blocks a thread for many seconds, and names come from callers and vendors.
+On the event loop's default pool such look-ups would hold up everything else that runs there: files, audio,
+other accounts' messages.
 """
 
 import asyncio
@@ -16,11 +17,11 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 AddressInfo = tuple[Any, ...]
 
 
-class OwnThreadsResolver(AbstractResolver):
-    """Names to addresses.
+class ThreadPoolResolver(AbstractResolver):
+    """Resolves names with ``getaddrinfo`` on its own threads.
 
     Args:
-        threads: how many look-ups run at a time; as many as requests may be in flight, so that none waits for another's.
+        threads: look-ups at a time; as many as requests may be in flight, so that none waits for another.
     """
 
     def __init__(self, threads: int) -> None:
@@ -29,10 +30,10 @@ class OwnThreadsResolver(AbstractResolver):
     async def look_up(
         self, host: str, port: int, family: int = socket.AF_UNSPEC, flags: int = 0
     ) -> list[AddressInfo]:
-        """All addresses of a name, as ``getaddrinfo`` gives them.
+        """Return all addresses of a name, as ``getaddrinfo`` does.
 
         Raises:
-            OSError: it cannot be resolved.
+            OSError: the name cannot be resolved.
         """
         find = functools.partial(
             socket.getaddrinfo, host, port, family=family, type=socket.SOCK_STREAM, flags=flags
@@ -42,8 +43,8 @@ class OwnThreadsResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """The addresses of a name, for aiohttp's connector."""
-        # No IPv6 address where this machine has no IPv6, as aiohttp's own resolver does.
+        """Return the addresses of a name, for aiohttp's connector."""
+        # As aiohttp's own resolver does: no IPv6 address on a machine without IPv6.
         found = await self.look_up(host, port, family, getattr(socket, "AI_ADDRCONFIG", 0))
         return [
             ResolveResult(
@@ -58,5 +59,5 @@ class OwnThreadsResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Begin no more look-ups; those that hang end with the process."""
+        """Start no more look-ups. Those that hang end with the process."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -1,14 +1,16 @@
-"""The only socket to vendors, on aiohttp; it knows HTTP, and nothing of what an answer means.
+"""Send requests to vendors over aiohttp. It knows HTTP, and nothing of what a response means.
 
-This module answers one question exactly, because money hangs on it: *may a byte of the request have left us?* Everything up to
-a standing connection (name lookup, connect, TLS) means no, and the gateway may go elsewhere. From then on a missing, cut or
-late answer means that nobody knows (`FailureClass.UNKNOWN_OUTCOME`), and the request is never sent again. Two witnesses must
-agree that nothing left: aiohttp has not reported a connection for the request, and the exception is one of those that come
-before a connection. In doubt, the outcome is unknown.
+This module answers one question exactly, because money depends on it: *may a byte of the request have left
+us?* Until a connection is established (name look-up, connect, TLS) the answer is no, and the gateway may try
+another provider. After that, a missing, cut or late response means that the outcome is unknown
+(`FailureClass.UNKNOWN_OUTCOME`), and the request is never sent again. Two signs must agree before the answer
+is no: aiohttp has not reported a connection for the request, and the exception is one that is raised before a
+connection. In doubt, the outcome is unknown.
 
-Calls that create something get a fresh connection each. A kept one may be closed by the vendor at the very moment of the
-next request: that would look like a request of unknown outcome although the vendor never saw it, and aiohttp repeats only
-requests of idempotent methods by itself (RFC 9110 section 9.2.2). Compared with a song, a TLS handshake costs nothing.
+A request that creates something gets a new connection. A kept-alive one may be closed by the vendor at the
+very moment of the next request. That would look like an unknown outcome although the vendor never saw the
+request, and aiohttp itself repeats only requests with idempotent methods (RFC 9110 section 9.2.2). Compared
+with the price of a song, a TLS handshake costs nothing.
 """
 
 import asyncio
@@ -25,41 +27,42 @@ import attrs
 from musicgate.aio import Clock, SystemClock
 from musicgate.errors import ProviderError
 from musicgate.http.client_errors import (
+    CLIENT_ERRORS,
+    CONNECT_ERRORS,
     MAX_HEADER_BYTES,
-    NOT_REACHED,
-    TROUBLE,
     answer_reason,
     connect_reason,
     exact_url,
     host_of,
 )
 from musicgate.http.download import fetch
-from musicgate.http.outside_client import OutsideClient
 from musicgate.http.port import Downloaded
 from musicgate.http.proxies import Proxies
+from musicgate.http.untrusted_url_client import UntrustedUrlClient
 from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.plugin import HttpRequest, HttpResponse
 
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
-#: What aiohttp raises before there is a connection: no connection, in time or at all; no usable address or header. uvloop raises
-#: RuntimeError for some of these.
+#: Raised before there is a connection: none at all, none in time, an invalid URL or header. uvloop raises
+#: RuntimeError for some.
 _BEFORE_CONNECTION: Final = (
-    *NOT_REACHED,
+    *CONNECT_ERRORS,
     aiohttp.ConnectionTimeoutError,
     aiohttp.NonHttpUrlClientError,
     ValueError,
     RuntimeError,
 )
-#: Larger bodies go out as a stream: aiohttp warns about them otherwise, since one write of that size holds up the loop.
+#: Larger bodies are sent as a stream: aiohttp warns about them otherwise, since one write of that size blocks
+#: the loop.
 _LARGE_BODY_BYTES: Final = 1 << 19
 _USER_AGENT: Final = "musicgate"
-#: A proxy that answers so has passed nothing on (RFC 9110 section 15.5.8).
+#: A proxy that answers 407 has forwarded nothing (RFC 9110 section 15.5.8).
 _PROXY_WANTS_CREDENTIALS: Final = 407
 
 
 @attrs.define
 class _Progress:
-    """How far one request has come. ``deadline`` starts to run when the connection stands."""
+    """How far one request has come. Its ``deadline`` starts when the connection is established."""
 
     deadline: asyncio.Timeout
     limit_s: float
@@ -78,7 +81,7 @@ async def _on_connected(_session: object, context: SimpleNamespace, _params: obj
 
 
 class AiohttpTransport:
-    """Sends vendors' API calls and fetches their media links. Use it as an async context manager."""
+    """Sends API calls to vendors and downloads their media. Use it as an async context manager."""
 
     def __init__(
         self,
@@ -89,21 +92,21 @@ class AiohttpTransport:
         downloads: int = 32,
         proxies: Proxies | None = None,
     ) -> None:
-        """Remember the settings; sockets are opened by ``async with``.
+        """Keep the settings; ``async with`` opens the sessions.
 
         Args:
-            clock: tells when an answer was complete.
-            allow_private_addresses: media links may lead to loopback and private networks. API calls always may: their
-                addresses come from the operator, not from an answer.
-            stall_timeout_s: a download that brings nothing for so long is given up.
-            downloads: how many run at a time; each needs a connection and an open file.
-            proxies: the way to vendors and media.
+            clock: gives the time at which a response was complete.
+            allow_private_addresses: media URLs may lead to loopback and private networks. API calls always
+                may: their URLs come from the operator, not from a response.
+            stall_timeout_s: a download is aborted when it receives nothing for so long.
+            downloads: downloads at a time; each needs a connection and an open file.
+            proxies: the proxies for API calls and media.
         """
         self._clock = clock or SystemClock()
         self._stall_timeout_s = stall_timeout_s
         self._downloads = asyncio.Semaphore(downloads)
         self._proxies = proxies or Proxies()
-        self._media = OutsideClient(
+        self._media = UntrustedUrlClient(
             proxies=self._proxies,
             allow_private_addresses=allow_private_addresses,
             force_close=False,
@@ -114,13 +117,13 @@ class AiohttpTransport:
 
     async def __aenter__(self) -> Self:
         """Open the client sessions."""
-        # No limit on connections: how many calls run at a time is the caller's decision, and waiting here would look like a
-        # vendor that does not answer.
+        # No limit on connections: the caller decides how many calls run at a time, and waiting here would
+        # look like a vendor that does not respond.
         tracing = aiohttp.TraceConfig()
         tracing.on_connection_create_end.append(_on_connected)
         tracing.on_connection_reuseconn.append(_on_connected)
-        self._kept = await self._open(aiohttp.TCPConnector(limit=0), tracing)
-        self._fresh = await self._open(aiohttp.TCPConnector(limit=0, force_close=True), tracing)
+        self._keep_alive = await self._open(aiohttp.TCPConnector(limit=0), tracing)
+        self._new_each = await self._open(aiohttp.TCPConnector(limit=0, force_close=True), tracing)
         await self._sessions.enter_async_context(self._media)
         return self
 
@@ -133,13 +136,13 @@ class AiohttpTransport:
     async def send(
         self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
     ) -> HttpResponse:
-        """Send one API call and read the whole answer; see `musicgate.ports.Transport.send`."""
+        """Send one API call and read the whole response; see `musicgate.http.port.Transport.send`."""
         if (fault := request.fault()) is not None:
             raise _not_sent(request.url, fault)
-        session = self._kept if request.method in _IDEMPOTENT else self._fresh
+        session = self._keep_alive if request.method in _IDEMPOTENT else self._new_each
         async with _watched(request.url, timeouts.connect_s, read_timeout_s) as progress:
             url = exact_url(request.url)
-            proxy = self._proxies.leading_to(url)
+            proxy = self._proxies.for_url(url)
             body = request.body if len(request.body) < _LARGE_BODY_BYTES else io.BytesIO(request.body)
             async with session.request(
                 request.method,
@@ -163,10 +166,12 @@ class AiohttpTransport:
         )
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
-        """Fetch a media link into a file; see `musicgate.ports.Transport.download`. The wait for a place takes none of its time.
+        """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
+
+        The time-out starts when the download does, not while it waits for others to finish.
 
         Raises:
-            ProviderError: as the port says; ``status`` is set where the vendor's server refused.
+            ProviderError: as documented by the port; ``status`` is set when the vendor's server refused.
             StorageError: the file could not be written.
         """
         async with self._downloads:
@@ -201,13 +206,13 @@ def _not_sent(url: str, reason: str) -> ProviderError:
 
 @contextlib.asynccontextmanager
 async def _watched(url: str, connect_s: float, read_s: float) -> AsyncIterator[_Progress]:
-    """Turn whatever goes wrong inside into the `ProviderError` that the request's progress calls for."""
+    """Turn errors inside into a `ProviderError` that says whether the request may have left."""
     deadline = asyncio.timeout(None)
     progress = _Progress(deadline=deadline, limit_s=read_s)
     try:
         async with deadline:
             yield progress
-    except TROUBLE as exc:
+    except CLIENT_ERRORS as exc:
         if not progress.is_connected and isinstance(exc, _BEFORE_CONNECTION):
             message = f"{host_of(url)} could not be reached: {connect_reason(exc, connect_s)}"
             raise ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=message)) from exc
@@ -222,7 +227,7 @@ async def _watched(url: str, connect_s: float, read_s: float) -> AsyncIterator[_
 
 
 async def _read_whole(response: aiohttp.ClientResponse, max_body_bytes: int) -> bytes:
-    """The body, decoded. What the vendor announces is not believed: the bytes are counted as they come."""
+    """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
     content = bytearray()
     async for chunk in response.content.iter_any():
         content += chunk

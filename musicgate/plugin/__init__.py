@@ -1,7 +1,9 @@
-"""What the author of a plugin imports, and nothing else: hooks, the values they take and return, HTTP as values.
+"""What the author of a plugin imports: hooks, the values they take and return, HTTP as values.
 
-A plugin imports from here, from `musicgate.emulation`, attrs and the pure part of the standard library. This room must not know how plugins
-are found or called (`musicgate.hosting`), nor any I/O. Start with `hooks`; `lenient` reads the odd JSON of vendors.
+A plugin imports from here, from `musicgate.emulation`, attrs and the pure part of the standard library. This
+package must not know how plugins are found or called (`musicgate.hosting`), nor any I/O. Start with `hooks`;
+`lenient` reads the odd JSON of vendors. Every class that a hook's signature, or a field of such a class,
+names is exported.
 """
 
 from musicgate.assets import SNIFF_BYTES, AudioKind, riff_wav, sniff
@@ -15,11 +17,16 @@ from musicgate.errors import (
 )
 from musicgate.model import (
     Ability,
+    Asset,
     Attempt,
     AttemptOutcome,
+    Attribution,
+    Cost,
+    DebugOptions,
     Doubt,
     Failure,
     FailureClass,
+    FailureRule,
     HeaderAuth,
     Job,
     JobState,
@@ -33,14 +40,17 @@ from musicgate.model import (
     Offer,
     OptionWarning,
     PollSchedule,
+    PriceLine,
     PriceRule,
     Provider,
     ProviderSettings,
     RateWindow,
+    RoutingOptions,
     Secret,
     Stage,
     Timeouts,
     Track,
+    Usage,
     WarningCode,
     is_blank,
 )
@@ -69,11 +79,15 @@ __all__ = [
     "PROJECT",
     "SNIFF_BYTES",
     "Ability",
+    "Asset",
     "Attempt",
     "AttemptOutcome",
+    "Attribution",
     "AudioKind",
     "CallbackClaim",
     "ConfigError",
+    "Cost",
+    "DebugOptions",
     "Doubt",
     "EmulatedAnswer",
     "EmulatedCallback",
@@ -82,6 +96,7 @@ __all__ = [
     "EmulatorOptions",
     "Failure",
     "FailureClass",
+    "FailureRule",
     "HeaderAuth",
     "HttpRequest",
     "HttpResponse",
@@ -98,6 +113,7 @@ __all__ = [
     "Offer",
     "OptionWarning",
     "PollSchedule",
+    "PriceLine",
     "PriceRule",
     "Provider",
     "ProviderError",
@@ -105,6 +121,7 @@ __all__ = [
     "RateWindow",
     "RequestError",
     "Revision",
+    "RoutingOptions",
     "Secret",
     "Stage",
     "Step",
@@ -113,6 +130,7 @@ __all__ = [
     "Translation",
     "UnauthorisedError",
     "UnsupportedOptionError",
+    "Usage",
     "WarningCode",
     "hookimpl",
     "hooks",

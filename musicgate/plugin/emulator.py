@@ -1,36 +1,36 @@
-"""The contract of a played vendor: requests and time in, answers and callbacks out; no socket and no clock of its own.
+"""The contract of an emulated vendor: requests and time in, answers and callbacks out.
 
-An emulator is part of its plugin. The sandbox, the end-to-end tests, the compliance kit, docs and benchmarks run on it. It is
-deterministic: the same requests at the same times with the same seed give the same answers.
+It has no socket and no clock of its own. An emulator is part of its plugin. The sandbox, the end-to-end
+tests, the compliance kit, docs and benchmarks run on it. It is deterministic: the same requests at the same
+times with the same seed give the same answers.
 
-Faults are *switches*: ``name=value`` pairs, given globally (`EmulatorOptions.switches`) or for one task by magic words in any text
-of the request: ``[emulate stuck=1 media=cut]``. Words of the task beat the global ones.
+Faults are *switches*: ``name=value`` pairs, given globally (`EmulatorOptions.switches`) or for one task by a
+marker in any text of its request: ``[emulate stuck=1 media=cut]``. A task's own switches beat the global
+ones.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 
-    from musicgate.plugin.wire import HttpRequest, HttpResponse
-
-_MAGIC = re.compile(r"\[emulate ([^\]]*)\]")
+_MARKER = re.compile(r"\[emulate ([^\]]*)\]")
 
 
 @attrs.frozen(kw_only=True)
 class EmulatorOptions:
-    """How a vendor shall be played.
+    """How a vendor is emulated.
 
     Attributes:
-        seed: picks ids, lengths and sounds.
-        speed: divides every delay of the vendor's own clock; 1.0 plays real time.
+        seed: chooses ids, lengths and sounds.
+        speed: divides every delay of the vendor's own; 1.0 is real time.
         switches: global faults and shapes by name.
         webhook_secret: secret with which callbacks are signed, or None.
     """
@@ -47,7 +47,7 @@ class EmulatedAnswer:
 
     Attributes:
         response: the answer; its ``Content-Length`` is what the vendor claims, its body what it has.
-        delay_s: seconds of the caller's time before the first byte (already divided by the speed).
+        delay_s: seconds that the caller waits for the first byte (already divided by the speed).
         drop: close the connection instead of answering.
         cut_after_bytes: close the connection after that many bytes of the body although more was announced.
         bytes_per_s: send the body no faster than this.
@@ -62,7 +62,13 @@ class EmulatedAnswer:
 
 @attrs.frozen(kw_only=True)
 class EmulatedCallback:
-    """A callback that is due: POST it, then tell the emulator how it was answered."""
+    """A callback that is due: send it, then report how it was answered (`Emulator.callback_answered`).
+
+    Attributes:
+        id: names this try of this callback.
+        request: what to send.
+        timeout_s: seconds that the vendor waits for an answer.
+    """
 
     id: str
     request: HttpRequest
@@ -71,7 +77,7 @@ class EmulatedCallback:
 
 @attrs.define(kw_only=True)
 class EmulatorBooks:
-    """What the vendor has counted, for tests that prove that one wish was billed once.
+    """What the vendor has counted, for tests that prove that one request was billed once.
 
     Attributes:
         calls: number of calls per route (``"POST /api/v1/generate"``).
@@ -85,27 +91,27 @@ class EmulatorBooks:
 
 
 class Emulator(Protocol):
-    """A played vendor. ``now`` is always epoch seconds and never goes back."""
+    """An emulated vendor. ``now`` is always epoch seconds and never goes back."""
 
     books: EmulatorBooks
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Answer one request; its URL is absolute, and media links in the answer start with the same origin."""
+        """Answer one request. Its URL is absolute; media links in the answer have the same origin."""
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Callbacks to be sent now; each is handed out once, again only when a retry falls due."""
+        """Return the callbacks to send now: each one once, and again when a retry falls due."""
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """How a callback was answered; None = not at all. Decides about retries."""
+        """Report how a callback was answered, so that the vendor may retry; None = not at all."""
 
 
 def switches_in(*texts: object) -> dict[str, str]:
-    """Fault switches in magic words: ``"[emulate a=1 b]"`` gives ``{"a": "1", "b": "1"}``; anything but text is skipped."""
+    """Return the switches in markers: ``"[emulate a=1 b]"`` gives ``{"a": "1", "b": "1"}``."""
     found: dict[str, str] = {}
     for text in texts:
         if isinstance(text, str):
-            for words in _MAGIC.findall(text):
-                for word in words.split():
-                    name, _, value = word.partition("=")
+            for marker in _MARKER.findall(text):
+                for switch in marker.split():
+                    name, _, value = switch.partition("=")
                     found[name] = value or "1"
     return found

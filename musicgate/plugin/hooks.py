@@ -1,42 +1,40 @@
 """THE SEAM: the hooks between musicgate and its plugins; signatures and promises, no behaviour.
 
-A provider plugin is a module (or object) that implements the provider hooks and is named by an entry point in the group
-``musicgate``. It does no I/O, reads no clock and no environment: values in, values out. A cross-cutting plugin implements
-``@hookimpl(wrapper=True)`` around provider hooks, ``revise_request``, or ``job_changed``. A wrapper sees what goes in and may
-change what comes out; what goes in it cannot change (pluggy hands every implementation the same arguments): that is what
-``revise_request`` is for.
+A provider plugin is a module (or object) that implements the provider hooks and is named by an entry point in
+the group ``musicgate``. It does no I/O, reads no clock and no environment: values in, values out. A
+cross-cutting plugin implements ``@hookimpl(wrapper=True)`` around provider hooks, ``revise_request``, or
+``job_changed``. A wrapper sees what goes in and may change what comes out. It cannot change what goes in,
+because pluggy passes the same arguments to every implementation: that is what ``revise_request`` is for.
 
-pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be added here without
-breaking anybody. Every plugin states ``HOOK_API = 1``, the version of this file that it was built for.
+pluggy passes arguments by name: an implementation lists only those that it needs, and new arguments can be
+added here without breaking any plugin. Every plugin states ``HOOK_API = 1``, the version of this file that it
+was built for.
 
-A hook raises what is listed under **Raises** and nothing else. Whatever else it raises is the plugin's fault, also an error type that
-another hook may raise, and so is an answer whose fields do not have their types: the gateway then names the plugin.
+A hook raises what is listed under **Raises** and nothing else. Anything else becomes a `PluginError` that
+names the plugin: other exceptions, an error type that only another hook may raise, and an answer whose fields
+do not have their types.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 import attrs
 import pluggy
 
-from musicgate.model import OptionWarning
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from musicgate.model import (
-        Job,
-        JobState,
-        JobUpdate,
-        MusicRequest,
-        Offer,
-        Provider,
-        ProviderSettings,
-    )
-    from musicgate.plugin.emulator import Emulator, EmulatorOptions
-    from musicgate.plugin.wire import HttpRequest, HttpResponse
+from musicgate.model import (
+    Job,
+    JobState,
+    JobUpdate,
+    MusicRequest,
+    Offer,
+    OptionWarning,
+    Provider,
+    ProviderSettings,
+)
+from musicgate.plugin.emulator import Emulator, EmulatorOptions
+from musicgate.plugin.wire import HttpRequest, HttpResponse
 
 PROJECT = "musicgate"
 #: Version of the hooks below. It grows when an implementation of an older one would no longer do.
@@ -58,11 +56,11 @@ class Step(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class Revision:
-    """A wish in place of the caller's.
+    """A request in place of the caller's.
 
     Attributes:
-        request: the wish that is translated.
-        warnings: what is no longer as the caller said it; nothing is changed in silence.
+        request: the request that is translated.
+        warnings: one for each option that is no longer as the caller gave it; nothing is changed in silence.
     """
 
     request: MusicRequest
@@ -71,12 +69,12 @@ class Revision:
 
 @attrs.frozen(kw_only=True)
 class Translation:
-    """A wish in the vendor's words.
+    """A request in the vendor's own terms.
 
     Attributes:
         request: what to send, without the key.
-        native_model: the vendor's name of the model, as it stands in the request.
-        warnings: what could not be followed to the letter.
+        native_model: the vendor's name of the model, as the request names it.
+        warnings: one for each option that is not sent as the caller gave it.
     """
 
     request: HttpRequest
@@ -86,12 +84,13 @@ class Translation:
 
 @attrs.frozen(kw_only=True)
 class CallbackClaim:
-    """What a callback claims. It is a hint to look now, never a fact.
+    """What a callback claims. It is a hint to poll now, never a fact.
 
     Attributes:
         native_id: the vendor's task id, where the body names one.
-        native_status: the stage or status word, for the log.
-        verified: True = signature checked and good; None = this vendor does not sign, or no secret is set; False = refuse it.
+        native_status: the stage or status, for the log.
+        verified: True = signature checked and good; None = this vendor does not sign, or no secret is set;
+            False = refuse it.
         message: why it is refused.
     """
 
@@ -105,24 +104,24 @@ class CallbackClaim:
 def provider() -> Provider:  # type: ignore[empty-body]  # a specification has no body
     """Declare the provider. Called once, when the plugin is loaded.
 
-    It raises nothing: a plugin without a declaration is left out.
+    It raises nothing: a plugin that does is left out.
     """
 
 
 @hookspec
 def revise_request(request: MusicRequest, offer: Offer, provider: Provider) -> Revision | None:
-    """Put another wish in the place of the caller's, before it is translated for one candidate; None leaves it as it is.
+    """Replace the caller's request before it is translated for one candidate; None leaves it as it is.
 
-    For cross-cutting plugins. Each one sees what the one before it made; the last one registered is asked first, as with every
-    hook. It cannot be wrapped.
+    For cross-cutting plugins. Each one sees what the one before it returned; the last one registered is
+    called first, as with every hook. It cannot be wrapped.
 
     Args:
-        request: the wish; it passed the composed schema. The result is not held against the schema again.
-        offer: what would be asked for.
-        provider: who would be asked.
+        request: valid by the composed schema. The replacement is not validated again.
+        offer: the candidate's offer.
+        provider: the candidate.
 
     Raises:
-        RequestError: this wish is refused; another candidate may still be asked.
+        RequestError: this candidate must not get the request; another one still may.
     """
 
 
@@ -134,33 +133,37 @@ def translate_request(  # type: ignore[empty-body]  # a specification has no bod
     callback_url: str | None,
     provider: Provider,
 ) -> Translation:
-    """Put a wish into the vendor's words. Every option is sent, or reported in ``warnings``, or refused.
+    """Translate a request into the vendor's create call.
+
+    Every option is sent, or reported in ``warnings``, or refused.
 
     Args:
-        request: the wish; it passed the composed schema, and every ``revise_request``.
+        request: valid by the composed schema, and revised by every ``revise_request``.
         offer: which of the plugin's offers was chosen.
         settings: base URL and the plugin's own settings.
-        callback_url: where the vendor shall call us, or None when we cannot be reached.
-        provider: whose translation this is, for wrappers.
+        callback_url: absolute URL for the vendor's callbacks; None when the gateway cannot be reached from
+            outside.
+        provider: the plugin's own declaration, for wrappers.
 
     Raises:
-        RequestError: the vendor would refuse this, and we know it before sending.
+        RequestError: the vendor would refuse this, and the plugin knows it before sending.
     """
 
 
 @hookspec(firstresult=True)
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Ask how a job is doing; None where the vendor cannot be asked. ``job.native_id`` is set.
+    """Make the request that asks for a job's status; None for a vendor that cannot be polled.
 
-    It raises nothing: no caller is there who could fix anything, and the vendor has not been asked yet.
+    ``job.native_id`` is set. It raises nothing: no caller waits who could correct anything, and nothing has
+    been sent yet.
     """
 
 
 @hookspec(firstresult=True)
 def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Ask to stop a job; None where the vendor cannot be told.
+    """Make the request that stops a job; None for a vendor that cannot cancel.
 
-    It raises nothing.
+    ``job.native_id`` is set. It raises nothing.
     """
 
 
@@ -168,13 +171,21 @@ def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
 def parse_response(  # type: ignore[empty-body]  # a specification has no body
     step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
 ) -> JobUpdate | HttpRequest:
-    """Read an answer in native words, or name the next request where the vendor needs two calls.
+    """Read an answer into a `JobUpdate`, or return the next request where the vendor needs two calls.
 
-    A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an answer that says
-    nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as it was.
+    A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an
+    answer that says nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as
+    it was.
 
-    An answer of more than 32 kB is read on another thread, so that it holds up nobody else. Of what is returned, a job keeps what there is
-    room for: 32 tracks, 50 warnings, texts and further facts of some length.
+    An answer of more than 32 kB is read on another thread, so that it does not block the event loop. A job
+    keeps a bounded part of what is returned: 32 tracks, 50 warnings, texts and further facts of limited
+    length.
+
+    Args:
+        step: which call this answers.
+        response: the whole answer, of any HTTP status.
+        job: the job as it is stored; before the create call was answered it has no ``native_id``.
+        settings: base URL and the plugin's own settings.
 
     Raises:
         ProviderError: and nothing else, whatever the bytes.
@@ -183,9 +194,9 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 
 @hookspec(firstresult=True)
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a status word; None for a word that the plugin does not know (the job stays open, the word is kept).
+    """Return the state that a native status means; None for an unknown one.
 
-    It raises nothing.
+    A job with an unknown status stays open, and the status is kept. It raises nothing.
     """
 
 
@@ -193,7 +204,13 @@ def map_status(native_status: str) -> JobState | None:
 def parse_callback(  # type: ignore[empty-body]  # a specification has no body
     headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
 ) -> CallbackClaim:
-    """Read and verify a callback. ``headers`` have lower-case names; ``now`` is epoch seconds, for the age of a signature.
+    """Read and verify a callback.
+
+    Args:
+        headers: with lower-case names.
+        body: the raw bytes, over which signatures are computed.
+        settings: its ``webhook_secret`` is None where the operator has set none.
+        now: epoch seconds, for the age of a signature.
 
     Raises:
         ProviderError: class ``protocol``, when the body cannot be read.
@@ -202,15 +219,20 @@ def parse_callback(  # type: ignore[empty-body]  # a specification has no body
 
 @hookspec(firstresult=True)
 def emulator(options: EmulatorOptions) -> Emulator:  # type: ignore[empty-body]  # a specification has no body
-    """A fresh emulator of this vendor.
+    """Make a fresh emulator of this vendor.
 
-    It raises nothing that is told apart: a switch that does not exist is a `PluginError` like every other fault.
+    Any exception, also for an unknown switch, becomes a `PluginError`.
     """
 
 
 @hookspec
 def job_changed(before: Job | None, after: Job) -> None:
-    """Something about a job changed and is stored. For metrics, billing, audit; must be quick.
+    """Observe a stored change of a job: for metrics, billing, audit.
 
-    It raises nothing: errors are logged and swallowed.
+    It is called on the event loop and must be quick. It raises nothing: exceptions are logged and have no
+    other effect.
+
+    Args:
+        before: the job before the change; None when it is new.
+        after: the job as it is stored now.
     """

@@ -1,6 +1,7 @@
-"""Tolerant readers for values in vendors' JSON; they know the odd forms that occur in the wild and no vendor's fields.
+"""Tolerant readers for values in vendors' JSON.
 
-Every reader takes anything and returns a clean value or None; none of them raises.
+They know the odd forms that vendors send, and no vendor's fields. Every reader takes anything and returns a
+clean value or None; none of them raises.
 """
 
 from __future__ import annotations
@@ -19,25 +20,27 @@ if TYPE_CHECKING:
 
     from musicgate.plugin.wire import HttpResponse
 
-#: Numbers above this are epoch milliseconds, below it epoch seconds (it is the year 5138 in seconds, 1973 in milliseconds).
+#: Numbers above this are epoch milliseconds, others epoch seconds (it is the year 5138 in seconds, 1973 in
+#: milliseconds).
 _MILLISECONDS_FROM = 100_000_000_000
+_DIGITS = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|sec|secs|second|seconds)?\s*", re.IGNORECASE)
 
 
 def mapping(value: object) -> Mapping[str, object]:
-    """The value if it is a JSON object, else an empty one."""
+    """Return the value if it is a JSON object, else an empty one."""
     return value if isinstance(value, dict) else {}
 
 
 def items(value: object) -> list[Mapping[str, object]]:
-    """The JSON objects in a list, in order; a single object counts as a list of one; anything else is no item."""
+    """Return the JSON objects in a list, in order; a single object counts as a list of one."""
     if isinstance(value, dict):
         return [value]
     return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
 
 
 def first(source: Mapping[str, object], *keys: str) -> object:
-    """The first value among ``keys`` that is neither missing, null nor blank text."""
+    """Return the first value among ``keys`` that is neither missing, null nor blank text."""
     for key in keys:
         value = source.get(key)
         if value is not None and not (isinstance(value, str) and not value.strip()):
@@ -46,7 +49,7 @@ def first(source: Mapping[str, object], *keys: str) -> object:
 
 
 def json_text(value: object) -> object:
-    """JSON in a text as its value (vendors put JSON inside JSON), anything else as it is; a text that is no JSON is None."""
+    """Decode a text that holds JSON, else None; a value that is no text is returned as it is."""
     if not isinstance(value, str):
         return value
     try:
@@ -56,14 +59,15 @@ def json_text(value: object) -> object:
 
 
 def text(value: object) -> str | None:
-    """Stripped, not blank text; a whole number becomes its digits (ids come as numbers at times); else None."""
+    """Return stripped, non-blank text; an integer becomes its digits; else None."""
+    # Some vendors send ids as numbers.
     if isinstance(value, int) and not isinstance(value, bool):
         return str(value)
     return (value.strip() or None) if isinstance(value, str) else None
 
 
 def url(value: object) -> str | None:
-    """An absolute http(s) URL, unchanged but for surrounding blanks; else None. An empty string is no URL."""
+    """Return an absolute http(s) URL, without surrounding blanks; else None."""
     candidate = text(value)
     if candidate is None:
         return None
@@ -75,7 +79,7 @@ def url(value: object) -> str | None:
 
 
 def seconds(value: object) -> float | None:
-    """Positive finite seconds from a number, numeric text or text with a unit ("186 s"); else None."""
+    """Return positive finite seconds from a number or a text such as "186" or "186 s"; else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -91,16 +95,18 @@ def seconds(value: object) -> float | None:
 
 
 def integer(value: object) -> int | None:
-    """A whole number from a number or numeric text; else None. A boolean is no number."""
-    if isinstance(value, str) and re.fullmatch(r"\s*-?[0-9]{1,18}\s*", value):
-        return int(value)
+    """Return an integer from a whole number or numeric text; else None. A boolean is not a number."""
+    if isinstance(value, str):
+        # The digits alone: `\s` matches control characters that `int` refuses.
+        match = _DIGITS.fullmatch(value)
+        return int(match[1]) if match else None
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def moment(value: object) -> datetime | None:
-    """An aware UTC time from epoch milliseconds, epoch seconds, ISO text or ``YYYY-MM-DD hh:mm:ss`` (read as UTC)."""
+    """Return an aware UTC time from epoch seconds or milliseconds, or ISO text; else None."""
     number = integer(value)
     try:
         if number is not None:
@@ -114,7 +120,7 @@ def moment(value: object) -> datetime | None:
 
 
 def retry_after_s(response: HttpResponse) -> float | None:
-    """Seconds of a ``Retry-After`` header, given as seconds or as a date (counted from the answer's own ``Date``)."""
+    """Return the seconds of a ``Retry-After`` header; a date counts from the answer's own ``Date``."""
     value = response.header("retry-after")
     if value is None:
         return None

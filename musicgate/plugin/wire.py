@@ -1,4 +1,4 @@
-"""HTTP as values: what a plugin asks for and what came back; no socket, no client library."""
+"""HTTP messages as values, and lenient JSON; no socket, no client library."""
 
 from __future__ import annotations
 
@@ -6,22 +6,16 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 import attrs
 
 from musicgate.errors import ProviderError
-from musicgate.model import Failure, FailureClass
+from musicgate.model import Failure, FailureClass, JsonValue
 
-if TYPE_CHECKING:
-    from datetime import datetime
-
-    from musicgate.model import JsonValue
-
-
-#: What a method and a header's name are made of. Source: RFC 9110 section 5.6.2.
+#: The syntax of a method and of a header's name. Source: RFC 9110 section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-#: What would end a header, or could not be sent as UTF-8. Source: RFC 9110 section 5.5.
+#: Characters that would end a header, or that cannot be sent as UTF-8. Source: RFC 9110 section 5.5.
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
 
 
@@ -47,7 +41,8 @@ def _length(body: bytes) -> str:
 class HttpRequest:
     """One HTTP request. Its ``repr`` shows neither header values nor the body.
 
-    ``headers`` must not hold the provider's key: the gateway adds it when it sends (`musicgate.model.provider.HeaderAuth`).
+    ``headers`` must not hold the provider's key: the gateway adds it when it sends
+    (`musicgate.model.provider.HeaderAuth`).
     """
 
     method: str
@@ -57,18 +52,18 @@ class HttpRequest:
 
     @classmethod
     def get(cls, url: str) -> HttpRequest:
-        """A GET that asks for JSON."""
+        """Make a GET that accepts JSON."""
         return cls(method="GET", url=url, headers={"Accept": "application/json"})
 
     @classmethod
     def post_json(cls, url: str, payload: Mapping[str, JsonValue]) -> HttpRequest:
-        """A POST with a JSON body (UTF-8, compact)."""
+        """Make a POST with a JSON body (UTF-8, compact)."""
         body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return cls(method="POST", url=url, headers=headers, body=body)
 
     def fault(self) -> str | None:
-        """Why this cannot be sent as HTTP, whatever the server, or None. No value is shown: it may be a secret."""
+        """Say why this cannot be sent as HTTP, or None; values are not shown, they may be secrets."""
         parts: tuple[object, object, object, object] = (self.method, self.url, self.headers, self.body)
         method, url, headers, body = parts
         if not isinstance(method, str) or not _TOKEN.fullmatch(method):
@@ -84,9 +79,9 @@ class HttpRequest:
 
 @attrs.frozen(kw_only=True)
 class HttpResponse:
-    """One whole HTTP answer. Header names are compared without case through `header`.
+    """One whole HTTP answer. `header` reads a header without regard to case.
 
-    ``received_at`` is the transport's clock when the answer was complete, or None in recordings.
+    ``received_at`` is the wall-clock time when the answer was complete, or None in recordings.
     """
 
     status: int
@@ -95,7 +90,7 @@ class HttpResponse:
     received_at: datetime | None = None
 
     def header(self, name: str) -> str | None:
-        """Value of a header, whatever its case, stripped; None when it is absent or empty."""
+        """Return the stripped value of a header, whatever its case; None when it is absent or empty."""
         wanted = name.lower()
         found = next((value.strip() for key, value in self.headers.items() if key.lower() == wanted), "")
         return found or None
@@ -106,7 +101,7 @@ class HttpResponse:
         return 200 <= self.status < 300
 
     def json(self) -> JsonValue:
-        """The body as a JSON value, read as `read_json` does.
+        """Decode the body with `read_json`.
 
         Raises:
             ProviderError: class ``protocol``, when the body is not JSON (empty, cut, HTML).
@@ -119,7 +114,7 @@ class HttpResponse:
             raise ProviderError(failure, status=self.status, maybe_accepted=True) from exc
 
     def json_object(self) -> dict[str, JsonValue]:
-        """The body as a JSON object.
+        """Decode the body as a JSON object.
 
         Raises:
             ProviderError: class ``protocol``, when it is anything else.
@@ -135,10 +130,11 @@ class HttpResponse:
 
 
 def read_json(content: bytes | str) -> JsonValue:
-    """A vendor's JSON as a value, read leniently: one needless field must not cost a paid song.
+    """Decode a vendor's JSON leniently: a fault in one needless field must not cost a paid song.
 
-    Seen in the wild: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes that are
-    not UTF-8 in a text (they become replacement characters), whole numbers of thousands of digits (null as well).
+    Seen: NaN and Infinity (they become null), raw line breaks in texts, a byte order mark at the start, bytes
+    in a text that are not UTF-8 (they become replacement characters), integers of thousands of digits (null
+    as well).
 
     Raises:
         ValueError: it is not JSON, leniently or not.
@@ -168,15 +164,16 @@ def _nothing(_constant: str) -> None:
 
 
 _LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing)
-#: Calls us for every whole number, so it is used only where there is one that is too long.
+#: It calls a Python function for every integer, so it is used only where one is too long.
 _MORE_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_int=_integer)
 
 
 def write_json(value: object) -> bytes:
-    """An answer's body. A number that JSON cannot write (a vendor's 1e999 in a debug view) becomes null."""
+    """Encode JSON as UTF-8; a number that JSON cannot hold becomes null."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
+        # Seen in debug views: a vendor's 1e999.
         text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
 

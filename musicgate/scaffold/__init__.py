@@ -1,4 +1,4 @@
-"""Drafts of new plugin distributions: checks a name, and renders the templates beside this file; it loads no plugin."""
+"""Drafts of new plugin distributions: name checks, and templates to render. It loads no plugin."""
 
 from musicgate.scaffold.names import (
     Names,

@@ -1,4 +1,4 @@
-"""Knows which names a new plugin may have and what else is called after it; no file and no template."""
+"""Check the name of a new plugin, and derive every other name from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _LONGEST = 30
 
 @attrs.frozen(kw_only=True)
 class Names:
-    """Everything that is called after a plugin.
+    """All names that are derived from a plugin's.
 
     Attributes:
         name: of the plugin, its entry point and its option block.
@@ -31,27 +31,27 @@ class Names:
 
     @property
     def distribution(self) -> str:
-        """What pip is told."""
+        """The name of the distribution, for pip."""
         return f"musicgate-{self.name.replace('_', '-')}"
 
     @property
     def package(self) -> str:
-        """What Python imports."""
+        """The name of the Python package."""
         return f"musicgate_{self.name}"
 
     @property
     def label(self) -> str:
-        """For people."""
+        """The name for people."""
         return " ".join(word.capitalize() for word in self.name.split("_"))
 
     @property
     def camel(self) -> str:
-        """In front of class names."""
+        """The prefix of class names."""
         return self.label.replace(" ", "")
 
     @property
     def env(self) -> str:
-        """In front of environment variables."""
+        """The prefix of environment variables."""
         return self.name.upper()
 
 
@@ -61,12 +61,12 @@ def objection(
     request_fields: Collection[str],
     packages: Collection[str],
 ) -> str | None:
-    """Why a new plugin cannot have these names; None if it can.
+    """Say why a new plugin cannot have these names; None if it can.
 
     Args:
-        records: the installed plugins, the broken ones too.
-        request_fields: names at the top of a request; the option block becomes one of them.
-        packages: names of top-level modules that are installed.
+        records: the installed plugins, broken ones included.
+        request_fields: top-level fields of a request; the option block becomes one of them.
+        packages: names of the installed top-level modules.
     """
     name = names.name
     if not _NAME.fullmatch(name):
@@ -83,7 +83,7 @@ def objection(
         )
     owner = _owners(records).get(name)
     if owner:
-        return f"{name!r} is what the installed plugin {owner} answers to"
+        return f"{name!r} is taken by the installed plugin {owner}"
     if names.provider != name and names.provider in {record.name for record in records} - _families(records):
         return f"{names.provider!r} is an installed plugin, not a provider"
     if name in request_fields:
@@ -94,12 +94,12 @@ def objection(
 
 
 def _owners(records: Collection[PluginRecord]) -> dict[str, str]:
-    """Each name that means an installed plugin or its provider -> the plugin."""
+    """Map each name that means an installed plugin or its provider to the plugin."""
     owners: dict[str, str] = {}
     for record in records:
         declared = record.provider
-        said = (declared.name, declared.option_block, *declared.aliases) if declared else ()
-        owners |= dict.fromkeys((record.name, *said), record.name)
+        names = (declared.name, declared.option_block, *declared.aliases) if declared else ()
+        owners |= dict.fromkeys((record.name, *names), record.name)
     return owners
 
 

@@ -1,7 +1,7 @@
-"""Renders the draft of a plugin distribution and writes it; the only importer of the template engine.
+"""Render the draft of a plugin distribution and write it; the only importer of the template engine.
 
-A template's place below ``templates/shared`` and ``templates/<kind>`` is its file's place in the distribution: ``NAME`` in it stands for
-the plugin's name, and the ending ``.jinja`` goes.
+A template's path below ``templates/shared`` and ``templates/<kind>`` is its file's path in the distribution,
+with the plugin's name for ``NAME`` and without the suffix ``.jinja``.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from musicgate.scaffold.names import Names
 
 _SHARED = "shared"
-_ENDING = ".jinja"
+_SUFFIX = ".jinja"
 
 
 class Kind(StrEnum):
     """How the vendor delivers."""
 
-    #: A create call, then looks (and callbacks) until the song is done.
+    #: A create call, then polls (and callbacks) until the song is done.
     POLLING = "polling"
     #: One call that lasts as long as the song.
     BLOCKING = "blocking"
 
 
 def render(names: Names, kind: Kind, *, musicgate_version: str, today: date) -> dict[str, str]:
-    """The files of a draft: path below the distribution's folder -> text."""
+    """Render the files of a draft: path below the distribution's folder -> text."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("musicgate.scaffold"),
         undefined=jinja2.StrictUndefined,
@@ -48,14 +48,14 @@ def render(names: Names, kind: Kind, *, musicgate_version: str, today: date) -> 
         for field in ("name", "provider", "distribution", "package", "label", "camel", "env")
     }
     values |= {"hook_api": HOOK_API, "musicgate_version": musicgate_version, "date": today.isoformat()}
-    values |= {one.value: kind is one for one in Kind}
+    values |= {each.value: kind is each for each in Kind}
     return {
-        place.replace("NAME", names.name).removesuffix(_ENDING): environment.get_template(template).render(
+        path.replace("NAME", names.name).removesuffix(_SUFFIX): environment.get_template(template).render(
             values
         )
         for template in environment.list_templates()
-        for folder, _, place in (template.partition("/"),)
-        if folder in {_SHARED, kind.value} and "__pycache__" not in place
+        for folder, _, path in (template.partition("/"),)
+        if folder in {_SHARED, kind.value} and "__pycache__" not in path
     }
 
 
@@ -63,10 +63,10 @@ def write(folder: Path, files: Mapping[str, str]) -> None:
     """Write a draft into a new folder.
 
     Raises:
-        FileExistsError: the folder is there already.
+        FileExistsError: the folder exists already.
     """
     folder.mkdir(parents=True)
-    for place, text in files.items():
-        path = folder / place
+    for name, text in files.items():
+        path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8", newline="\n")

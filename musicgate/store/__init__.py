@@ -1,6 +1,7 @@
-"""Jobs, their events and the outbox, durable: the port and its SQLite adapter.
+"""Durable jobs, their events and the outbox: the port `JobStore` and its SQLite adapter.
 
-It knows SQL and the stored documents, and must not know what a job means. Start with `port`: it is the contract of every store.
+It knows SQL and the stored documents, and must not know what a job's state means or who reads it. Start with
+`port`, the contract of every store, then `sqlite`. The schema is in `sqlite_migrations`.
 """
 
 from musicgate.store.port import (

@@ -1,9 +1,10 @@
-"""One thread that owns one SQLite connection and commits everything that waits in one transaction; it knows no table.
+"""Group commit for SQLite: one thread commits all waiting writes at once. It knows no table.
 
-A durable commit costs one wait for the disk, however many rows it holds. So the thread takes all writes that have gathered
-while it was busy, runs them one after another inside one transaction, commits, and only then answers their callers. Each write
-has a savepoint of its own: what one caller did wrong is undone for that caller alone. When the commit itself fails, nothing of
-the group is stored and every caller is told so, also a caller whose answer depended on nothing but another one's lost write.
+A durable commit waits for the disk once, however many rows it holds. So the thread takes all writes that have
+queued up while it was busy, runs them one after another in one transaction, commits, and only then answers
+their callers. Each write has a savepoint of its own: if one fails, only that one is undone. If the commit
+itself fails, nothing of the group is stored and every caller gets the error, including a caller whose result
+only reported that another caller's write, now lost, came first.
 """
 
 import asyncio
@@ -19,52 +20,15 @@ from typing import Any, Final, TypeVar
 import attrs
 
 from musicgate.errors import StorageError
+from musicgate.store.sqlite_errors import as_caller_sees
 
 _T = TypeVar("_T")
 _logger = logging.getLogger(__name__)
 
 #: Bounds how long the first caller of a group waits for the others.
 _LARGEST_GROUP: Final = 512
-
-#: SQLite's primary result codes (sqlite.org/rescode.html) -> what went wrong, for people.
-_REASONS: Final = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "the database is read-only",
-    sqlite3.SQLITE_PERM: "the database is not ours to write",
-    sqlite3.SQLITE_IOERR: "the disk failed",
-    sqlite3.SQLITE_CORRUPT: "the database file is damaged",
-    sqlite3.SQLITE_NOTADB: "the file is no SQLite database",
-    sqlite3.SQLITE_BUSY: "another program keeps the database locked",
-    sqlite3.SQLITE_LOCKED: "another program keeps the database locked",
-    sqlite3.SQLITE_CANTOPEN: "the database file cannot be opened",
-    sqlite3.SQLITE_CONSTRAINT: "it breaks a rule of the tables",
-}
-#: Extended result codes that say more.
-_CLOSER_REASONS: Final = {
-    sqlite3.SQLITE_CONSTRAINT_PRIMARYKEY: "it is already stored",
-    sqlite3.SQLITE_CONSTRAINT_UNIQUE: "it is already stored",
-}
-#: Seconds between tries to hand answers to the event loop while there is no memory for it.
+#: Seconds between attempts to hand results to the event loop when memory is exhausted.
 _HAND_OVER_PAUSE_S: Final = 0.5
-
-
-def reason(exc: sqlite3.Error) -> str:
-    """What went wrong, in a few words for people, and SQLite's own words behind it."""
-    # Errors of the Python module itself (a closed connection) carry no code of SQLite.
-    code: int = getattr(exc, "sqlite_errorcode", 0)
-    words = _CLOSER_REASONS.get(code) or _REASONS.get(code & 0xFF, "the database refused")
-    return f"{words} ({exc})"
-
-
-def explained(exc: BaseException) -> Exception:
-    """The error as a caller of the store shall see it: a `StorageError` with a sentence for whatever SQLite says."""
-    # A StopIteration cannot be an answer: whoever awaits it would take it for an end of its own.
-    if isinstance(exc, Exception) and not isinstance(exc, sqlite3.Error | StopIteration):
-        return exc
-    words = reason(exc) if isinstance(exc, sqlite3.Error) else f"{type(exc).__name__}: {exc}"
-    error = StorageError(f"the job store failed: {words}")
-    error.__cause__ = exc
-    return error
 
 
 @attrs.frozen(kw_only=True)
@@ -79,8 +43,8 @@ class _Outcome:
     result: Any = None
     error: Exception | None = None
 
-    def tell(self) -> None:
-        """Answer the caller, unless the caller has gone away in the meantime."""
+    def deliver(self) -> None:
+        """Answer the caller, unless it was cancelled in the meantime."""
         if self.write.answer.done():
             return
         if self.error is None:
@@ -90,10 +54,15 @@ class _Outcome:
 
 
 class GroupWriter:
-    """Runs writes in groups on a thread of its own, for callers of one event loop."""
+    """Runs writes in groups on a thread of its own, for callers on one event loop."""
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
-        """Start the thread. ``connect`` is called on it, again after a connection broke; the connection must not begin by itself."""
+        """Start the thread.
+
+        Args:
+            connect: called on the thread, and again after a connection broke. The connection must begin no
+                transaction by itself (``isolation_level=None``).
+        """
         self._connect = connect
         self._loop = asyncio.get_running_loop()
         self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
@@ -105,7 +74,7 @@ class GroupWriter:
         self._thread.start()
 
     async def write(self, operation: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run the operation in the next transaction and wait until it is on the disk.
+        """Run the operation in the next transaction, and return when it is on the disk.
 
         A caller that is cancelled while it waits cannot know whether the write happened.
 
@@ -117,13 +86,14 @@ class GroupWriter:
         answer: asyncio.Future[_T] = self._loop.create_future()
         write = _Write(operation=operation, answer=answer)
         self._waiting.put(write)
-        # Asked only now, since the thread may end in between: what it does not find waiting any more is answered here.
+        # Checked after the put, since the thread may end in between: a write that it no longer sees is
+        # answered here.
         if self._has_ended:
-            _ended(write).tell()
+            _ended(write).deliver()
         return await answer
 
     async def close(self) -> None:
-        """Finish what waits, then end the thread. Closing again does nothing."""
+        """Finish the waiting writes, then end the thread. Closing again does nothing."""
         if not self._is_closed:
             self._is_closed = True
             self._waiting.put(None)
@@ -143,7 +113,7 @@ class GroupWriter:
                         self._answer([_ended(write)])
 
     def _run_group(self) -> bool:
-        """Wait for writes, commit them and answer their callers, whatever happens; False when the end was asked for behind them."""
+        """Wait for writes, commit them, answer their callers; False if `close` came behind them."""
         first = self._waiting.get()
         if first is None:
             return False
@@ -152,13 +122,13 @@ class GroupWriter:
         try:
             is_last = self._gather(group)
             outcomes = self._commit(group)
-        except BaseException as exc:  # noqa: BLE001 - no memory, for instance: the thread must live on, and every caller must hear of it
-            outcomes = [_Outcome(write=write, error=explained(exc)) for write in group]
+        except BaseException as exc:  # noqa: BLE001 - as in `_commit`; out of memory, for instance
+            outcomes = [_Outcome(write=write, error=as_caller_sees(exc)) for write in group]
         self._answer(outcomes)
         return not is_last
 
     def _gather(self, group: list[_Write]) -> bool:
-        """Add all writes that wait by now to the group; True if the end was asked for behind them."""
+        """Add all waiting writes to the group; True if `close` came behind them."""
         with contextlib.suppress(queue.Empty):
             while len(group) < _LARGEST_GROUP:
                 write = self._waiting.get_nowait()
@@ -170,8 +140,8 @@ class GroupWriter:
     def _answer(self, outcomes: Sequence[_Outcome]) -> None:
         while True:
             try:
-                self._loop.call_soon_threadsafe(_tell_all, outcomes)
-            except RuntimeError:  # a loop that was closed without closing the store has nobody left who waits
+                self._loop.call_soon_threadsafe(_deliver_all, outcomes)
+            except RuntimeError:  # the loop was closed without closing the store: no caller waits any more
                 return
             except MemoryError:
                 time.sleep(_HAND_OVER_PAUSE_S)
@@ -185,17 +155,17 @@ class GroupWriter:
             self._connection.execute("BEGIN IMMEDIATE")
             outcomes = [_perform(self._connection, write) for write in group]
             self._connection.execute("COMMIT")
-        except BaseException as exc:  # noqa: BLE001 - the thread must live on, and every caller must hear of it
-            # Closing rolls back. The next group gets a new connection: a disk that was full or read-only when this one was
-            # opened may stick to it.
+        except BaseException as exc:  # noqa: BLE001 - the thread must go on, and every caller get an answer
+            # Closing rolls back. The next group gets a new connection: one that was opened while the disk
+            # was full or read-only may keep failing.
             self._disconnect()
-            return [_Outcome(write=write, error=explained(exc)) for write in group]
+            return [_Outcome(write=write, error=as_caller_sees(exc)) for write in group]
         return outcomes
 
     def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            # One that cannot even be closed is left to itself, without the lock: the next group gets another one.
+            # One that cannot be closed is abandoned, after the rollback released its lock.
             for end in (connection.rollback, connection.close):
                 with contextlib.suppress(Exception):
                     end()
@@ -206,12 +176,12 @@ def _perform(connection: sqlite3.Connection, write: _Write) -> _Outcome:
     try:
         result = write.operation(connection)
     except Exception as exc:
-        # SQLite itself gives the whole transaction up on some errors, a full disk among them.
+        # On some errors, such as a full disk, SQLite itself rolls back the whole transaction.
         if not connection.in_transaction:
             raise
         connection.execute("ROLLBACK TO one")
         connection.execute("RELEASE one")
-        return _Outcome(write=write, error=explained(exc))
+        return _Outcome(write=write, error=as_caller_sees(exc))
     connection.execute("RELEASE one")
     return _Outcome(write=write, result=result)
 
@@ -220,9 +190,9 @@ def _ended(write: _Write) -> _Outcome:
     return _Outcome(write=write, error=StorageError("the job store's writer has ended; nothing was stored"))
 
 
-def _tell_all(outcomes: Sequence[_Outcome]) -> None:
+def _deliver_all(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         try:
-            outcome.tell()
+            outcome.deliver()
         except Exception:
             _logger.exception("a caller of the job store could not be answered")

@@ -1,4 +1,4 @@
-"""The ports `JobStore` and `Outbox`, which every store implements; no SQL, no library's types."""
+"""The ports `JobStore` and `Outbox`, which every store implements. No SQL, no library's types."""
 
 from __future__ import annotations
 
@@ -15,19 +15,28 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class PendingMessage:
-    """What a courier must know of a message before it is sent. ``origin`` is `musicgate.webhooks.rules.origin` of its address."""
+    """What the courier needs to know of a message to decide when to send it."""
 
     id: str
     account: str
+    #: Scheme, host and port of its address.
     origin: str
     next_try_at: datetime
 
 
 class Outbox(Protocol):
-    """Messages to webhooks, durable when the call returns. They are added by `JobStore.replace`, and deleted with their job."""
+    """Messages to webhooks; a write is durable when the call returns.
+
+    Messages are added by `JobStore.replace` and deleted with their job.
+    """
 
     async def replace(self, old: Delivery, new: Delivery) -> Delivery | None:
-        """Store ``new`` in place of ``old``, as `JobStore.replace` does; None when somebody else was first or the message is gone."""
+        """Store ``new`` in place of ``old`` by compare-and-set, as `JobStore.replace` does.
+
+        Returns:
+            The stored message with its new version, or None when the stored version differs or the message is
+            gone.
+        """
 
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
@@ -36,113 +45,122 @@ class Outbox(Protocol):
         """The messages about a job, in the order of their ids."""
 
     async def pending(self, limit: int) -> Sequence[PendingMessage]:
-        """Messages that have a time for their next try, due or not, the earliest first."""
+        """Messages that have a time for their next attempt, due or not, the earliest first."""
 
     async def pending_of(
         self, account: str, limit: int, *, except_origins: Collection[str] = ()
     ) -> Sequence[PendingMessage]:
-        """The same, of one account.
+        """Messages of one account that have a time for their next attempt, the earliest first.
 
         Args:
-            except_origins: not those to these servers. So many of them may be passed over that the answer falls short.
+            except_origins: skip messages to these servers. When very many are skipped, fewer than ``limit``
+                are returned although there are more.
         """
 
     async def accounts_due(self, now: datetime) -> Sequence[str]:
-        """The accounts that have a message whose next try is not later than ``now``, in the order of their names."""
+        """The accounts that have a message due at ``now``, in the order of their names."""
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """The earliest time after ``after`` at which a message becomes due; None when there is none."""
+        """The earliest time later than ``after`` at which a message becomes due, or None."""
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
-        """Note that an account's address wants no more messages."""
+        """Send no more messages of the account to that address."""
 
     async def enable(self, account: str, url: str) -> bool:
-        """Forget that an account's address wants no more messages; False when it was not noted."""
+        """Send messages of the account to that address again; False if it was not disabled."""
 
     async def is_disabled(self, account: str, url: str) -> bool:
-        """True if that address wants no more messages of the account."""
+        """True if messages of the account to that address are disabled."""
 
 
 class JobStore(Protocol):
-    """Jobs and their events, durable when the call returns. One writer wins: see `replace`.
+    """Jobs and their events; a write is durable when the call returns.
 
-    A row that cannot be read costs itself and no other: `get` raises a `StorageError` that names it, and whatever gives several values
-    logs it and leaves it out.
+    Of racing writers one wins: see `replace`. A row that cannot be read does not affect others: `get` raises
+    a `StorageError` that names it, and methods that return several values log it and leave it out.
     """
 
     @property
     def outbox(self) -> Outbox:
-        """The messages about these jobs."""
+        """The messages to webhooks about these jobs."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
-        """Store a new job, and the use of its idempotency key with it: both or neither.
+        """Store a new job together with its claim of an idempotency key: both or neither.
 
-        A caller that is cancelled while it waits cannot know whether the job was stored: the write goes on. That holds for every write.
+        A caller that is cancelled while it waits cannot know whether the job was stored: the write goes on.
+        That holds for every write.
 
         Returns:
-            None; or the earlier claim of the same account, route and key, and then nothing was stored.
+            None; or the earlier claim of the same account, route and key, in which case nothing was stored.
 
         Raises:
-            StorageError: full, read-only or broken; nothing was stored.
+            StorageError: the store is full, read-only or broken; nothing was stored.
         """
 
     async def replace(
         self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
     ) -> Job | None:
-        """Store ``new`` in place of ``old`` if nobody changed it since ``old`` was read (compare-and-set on the version).
+        """Store ``new`` if the stored version is still that of ``old`` (compare-and-set).
 
         Args:
             deliveries: messages about the change, stored with it: both or neither.
 
         Returns:
-            The stored job with its new version, or None when somebody else was first.
+            The stored job with its new version, or None when another writer was first.
         """
 
     async def get(self, job_id: str) -> Job | None:
-        """The job with that id of ours."""
+        """The job with that id, or None."""
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
-        """The newest job of the account with that native id."""
+        """The newest job of the account with that native id, or None."""
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
-        """Unfinished jobs with an id greater than ``after_id``, in the order of their ids; fewer where they are large, none at the end."""
+        """One page of open jobs with an id greater than ``after_id``, in the order of their ids.
+
+        A page of large jobs is shorter than ``limit``; an empty page is the end.
+        """
 
     async def count_open(self, account: str | None = None) -> int:
-        """Number of unfinished jobs, of one account or of all."""
+        """Number of open jobs, of one account or of all."""
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
-        """The jobs that a query asks for, of one account or of all, newest first."""
+        """The jobs that match a query, of one account or of all, newest first."""
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
-        """The use of an idempotency key, as long as it is kept."""
+        """The claim of an idempotency key, as long as it is kept."""
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
-        """What the account's jobs that finished since then have cost, in billionths of a dollar."""
+        """Cost of the account's jobs that finished at or after ``since``, in billionths of a dollar."""
 
     async def delete(self, job_id: str) -> bool:
-        """Remove a job with its events, its idempotency key and the messages about it; False when there is none."""
+        """Delete a job with its events, idempotency key and messages; False if there is no such job."""
 
     async def finished_jobs(
         self, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """When jobs ended, and their ids: those that ended before ``before``, the oldest first, from the place ``after`` on."""
+        """End times and ids of jobs that ended before ``before``, the oldest first.
+
+        Args:
+            after: the last entry of the previous page.
+        """
 
     async def forget_claims(self, before: datetime) -> int:
-        """Remove idempotency keys that were used before then; their number."""
+        """Delete idempotency keys that were claimed before then, and return their number."""
 
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history with its numbers (1, 2, ...), from the one after ``after`` on; at most ``limit`` entries."""
+        """The job's events with their numbers (1, 2, ...), those with a number greater than ``after``."""
 
     async def ping(self) -> None:
-        """Return if the store can be written.
+        """Check that the store can be written.
 
         Raises:
             StorageError: it cannot.
         """
 
     async def close(self) -> None:
-        """Finish the pending writes and let go."""
+        """Finish the pending writes and close the store."""

@@ -1,4 +1,7 @@
-"""Stored documents as values: a damaged one costs itself and no other, and a page of them ends before it is too large."""
+"""Read rows of stored documents: a damaged one is left out, and a page is bounded in bytes.
+
+The stores share it, so that all of them treat damage alike.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -7,40 +10,47 @@ from typing import Any, TypeVar
 from musicgate.errors import StorageError
 
 _T = TypeVar("_T")
-#: A key, the document, and whatever else was asked for.
+#: A key, the document, and any further columns.
 Row = tuple[Any, ...]
 _logger = logging.getLogger(__name__)
 
 
 def readable(rows: Iterable[Row], load: Callable[[str], _T], what: str) -> Iterator[_T]:
-    """The values of rows. One that cannot be read is logged and left out."""
+    """Load the documents of rows. One that cannot be read is logged and left out.
+
+    Args:
+        what: the kind of row, for messages: "job".
+    """
     return (value for _, value in readable_pairs(rows, load, what))
 
 
 def readable_pairs(rows: Iterable[Row], load: Callable[[str], _T], what: str) -> Iterator[tuple[Any, _T]]:
-    """The keys and values of rows. One that cannot be read is logged and left out."""
+    """Load the documents of rows, with their keys. One that cannot be read is logged and left out."""
     for key, doc, *_ in rows:
         try:
             yield key, load(doc)
         except StorageError as error:
-            _logger.error("%s %s is left out: %s", what, key, error)  # noqa: TRY400 - the sentence says it all
+            _logger.error("%s left out: id=%s reason=%s", what, key, error)  # noqa: TRY400 - no traceback
 
 
 def loaded(key: object, doc: str, load: Callable[[str], _T], what: str) -> _T:
-    """The value of one row.
+    """Load the document of one row.
 
     Raises:
-        StorageError: it cannot be read; names the row.
+        StorageError: the document cannot be read; the message names the row.
     """
     try:
         return load(doc)
     except StorageError as exc:
-        message = f"{what} {key}: {exc}"
+        message = f"the {what} {key}: {exc}"
         raise StorageError(message) from exc
 
 
 def up_to(rows: Iterable[Row], max_bytes: int | None) -> Iterator[Row]:
-    """The first rows, one at least, whose documents have so many bytes together; None = all of them."""
+    """Cut a page of rows so that their documents have at most so many bytes together.
+
+    The first row always passes. None for ``max_bytes`` means no limit.
+    """
     total = 0
     for row in rows:
         size = len(row[1])  # documents are ASCII

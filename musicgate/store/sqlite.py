@@ -1,10 +1,11 @@
-"""The job store on SQLite, the embedded default; it knows SQL and files, and nothing of what a job means.
+"""The job store on SQLite, the embedded default; knows SQL and files, not what a job means.
 
-Writes go through one thread that commits them in groups (`musicgate.store.group_commit`); reads by key run where they are
-asked for, and all other reads on a thread (`musicgate.store.sqlite_reader`). Write-ahead log, so that readers and the writer do
-not wait for each other; ``synchronous=FULL``, so that a job that was answered survives a power cut.
+Writes go through one thread that commits them in groups (`group_commit`). Reads by key run on the event loop,
+all other reads on a thread (`sqlite_reader`). A write-ahead log keeps readers and the writer from waiting for
+each other; ``synchronous=FULL`` makes a job that was answered survive a power cut.
 
-One process per database: another one would not know whose turn it is to follow a job. A lock file beside it sees to that.
+One process per database, because two would both follow every open job. A lock file beside the database
+enforces it.
 """
 
 import asyncio
@@ -28,21 +29,23 @@ from musicgate.model import (
     JobEvent,
     JobQuery,
 )
-from musicgate.store import migrate, rows, sqlite_outbox
+from musicgate.store import rows, sqlite_outbox
 from musicgate.store import sqlite_statements as sql
-from musicgate.store.group_commit import GroupWriter, reason
+from musicgate.store.group_commit import GroupWriter
+from musicgate.store.sqlite_errors import describe
+from musicgate.store.sqlite_migrate import migrate
 from musicgate.store.sqlite_reader import SqliteReader
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
-#: How long another program, a backup for instance, may hold the database before a write gives up.
+#: How long a write waits for another program, a backup for instance, that keeps the database locked.
 _BUSY_TIMEOUT_S: Final = 5.0
 
 
 class SqliteJobStore:
-    """Jobs in one SQLite file. Open it with `open`, from the event loop that uses it."""
+    """Jobs in one SQLite file. Create it with `open`, on the event loop that uses it."""
 
     def __init__(self, path: Path, lock: FileLock) -> None:
-        """Use a database that is ready and whose lock is held; `open` sees to both."""
+        """Use a database that is migrated and locked; `open` does both."""
         self._lock = lock
         self._reader = SqliteReader(path, _BUSY_TIMEOUT_S)
         self._writer = GroupWriter(functools.partial(_connect, path))
@@ -51,11 +54,11 @@ class SqliteJobStore:
     @classmethod
     @contextlib.asynccontextmanager
     async def open(cls, path: Path) -> AsyncIterator[Self]:
-        """Take the database for this process, bring its tables up to date, and close it at the end.
+        """Lock the database for this process, migrate it, and close it at the end.
 
         Raises:
             ConfigError: another musicgate uses it, or a newer one has written it.
-            StorageError: it cannot be opened or created.
+            StorageError: it cannot be opened, created or migrated.
         """
         lock = await asyncio.to_thread(_prepare, path)
         try:
@@ -70,7 +73,7 @@ class SqliteJobStore:
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
-        """Store a new job with its first events, unless its idempotency key has been used: then return that earlier use."""
+        """Store a new job with its first events, or return the earlier claim of its idempotency key."""
         row = sql.new_row(job)
         docs = [dump_event(event) for event in events]
 
@@ -107,20 +110,20 @@ class SqliteJobStore:
         return await self._writer.write(update)
 
     async def delete(self, job_id: str) -> bool:
-        """Remove a job with its events, its idempotency key and the messages about it."""
-        wanted = (sql.column(job_id),)
+        """Delete a job with its events, its idempotency key and its messages."""
+        key = (sql.column(job_id),)
 
         def remove(connection: sqlite3.Connection) -> bool:
-            found = connection.execute(sql.DELETE_JOB, wanted).rowcount > 0
-            connection.execute(sql.DELETE_EVENTS, wanted)
-            connection.execute(sql.DELETE_CLAIMS_OF, wanted)
+            found = connection.execute(sql.DELETE_JOB, key).rowcount > 0
+            connection.execute(sql.DELETE_EVENTS, key)
+            connection.execute(sql.DELETE_CLAIMS_OF, key)
             sqlite_outbox.delete_of_job(connection, job_id)
             return found
 
         return await self._writer.write(remove)
 
     async def forget_claims(self, before: datetime) -> int:
-        """Remove idempotency keys that were used before then."""
+        """Delete idempotency keys that were claimed before then."""
         moment = (sql.microseconds(before),)
         return await self._writer.write(
             lambda connection: connection.execute(sql.DELETE_OLD_CLAIMS, moment).rowcount
@@ -137,9 +140,9 @@ class SqliteJobStore:
         )
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
-        """One page of unfinished jobs, in the order of their ids. A row that cannot be read is logged and left out.
+        """One page of open jobs, in the order of their ids.
 
-        One damaged row must not keep all the others from being followed after a restart.
+        A damaged row is logged and left out: it must not keep the others from being followed after a restart.
         """
 
         def read(connection: sqlite3.Connection) -> list[Job]:
@@ -147,7 +150,7 @@ class SqliteJobStore:
             last_id = sql.column(after_id)
             while missing := limit - len(jobs):
                 page = _page(connection, sql.OPEN_JOBS, (last_id, missing), MAX_OPEN_PAGE_BYTES)
-                jobs += rows.readable(page, load_job, "the open job")
+                jobs += rows.readable(page, load_job, "open job")
                 if not page or (jobs and len(page) < missing):
                     break
                 last_id = page[-1][0]
@@ -156,7 +159,7 @@ class SqliteJobStore:
         return await self._reader.on_thread(read)
 
     async def count_open(self, account: str | None = None) -> int:
-        """Number of unfinished jobs, of one account or of all."""
+        """Number of open jobs, of one account or of all."""
         statement, values = (
             (sql.COUNT_OPEN, ()) if account is None else (sql.COUNT_OPEN_OF, (sql.column(account),))
         )
@@ -164,7 +167,7 @@ class SqliteJobStore:
         return int(count)
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
-        """The jobs that a query asks for, of one account or of all, newest first. A row that cannot be read is logged and left out."""
+        """The jobs that match a query, newest first. A damaged row is logged and left out."""
 
         def read(connection: sqlite3.Connection) -> list[Job]:
             jobs: list[Job] = []
@@ -172,7 +175,7 @@ class SqliteJobStore:
             while missing := query.limit - len(jobs):
                 rest = attrs.evolve(rest, limit=missing)
                 page = _page(connection, *sql.listing(account, rest), query.max_bytes)
-                jobs += rows.readable(page, load_job, "the job")
+                jobs += rows.readable(page, load_job, "job")
                 if not page or (jobs and len(page) < missing):
                     break
                 job_id, _, created_at_us = page[-1]
@@ -182,12 +185,12 @@ class SqliteJobStore:
         return await self._reader.on_thread(read)
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
-        """The use of an idempotency key, as long as it is kept."""
+        """The claim of an idempotency key, as long as it is kept."""
         found = await self._reader.by_key(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
         return sql.read_claim(found[0]) if found else None
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
-        """What the account's jobs that finished since then have cost."""
+        """Cost of the account's jobs that finished at or after ``since``."""
         values = (sql.column(account), sql.microseconds(since))
         ((total,),) = await self._reader.on_thread(lambda found: found.execute(sql.SPENT, values).fetchall())
         return int(total)
@@ -195,7 +198,7 @@ class SqliteJobStore:
     async def finished_jobs(
         self, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
+        """End times and ids of one page of jobs that ended before then, the oldest first."""
         moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
         values = (moment, sql.column(job_id), sql.microseconds(before), limit)
         page = await self._reader.on_thread(lambda found: found.execute(sql.FINISHED, values).fetchall())
@@ -204,14 +207,14 @@ class SqliteJobStore:
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history from the event after number ``after`` on; at most ``limit`` entries. One that cannot be read is left out."""
+        """The job's events with a number greater than ``after``. A damaged one is logged and left out."""
 
         def read(connection: sqlite3.Connection) -> list[tuple[int, JobEvent]]:
             found: list[tuple[int, JobEvent]] = []
             last = after
             while missing := -1 if limit is None else limit - len(found):
                 page = _page(connection, sql.EVENTS, (sql.column(job_id), last, missing), None)
-                found += rows.readable_pairs(page, load_event, f"of the job {job_id} the event")
+                found += rows.readable_pairs(page, load_event, f"event of job {job_id}")
                 if not page or limit is None:
                     break
                 last = page[-1][0]
@@ -222,12 +225,13 @@ class SqliteJobStore:
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.
 
-        Asking for the write lock would prove nothing: a full disk only shows when pages reach the log.
+        Taking the write lock alone would prove nothing: a full disk only shows when pages are written to the
+        log.
         """
         await self._writer.write(lambda connection: connection.execute(sql.CHECK).close())
 
     async def close(self) -> None:
-        """Finish the pending writes and let the database go. Closing again does nothing."""
+        """Finish the pending writes and close the database. Closing again does nothing."""
         await self._writer.close()
         await self._reader.close()
         self._lock.release()
@@ -236,34 +240,34 @@ class SqliteJobStore:
         if not found:
             return None
         job_id, doc = found[0]
-        load = functools.partial(rows.loaded, job_id, doc, load_job, "the job")
-        # Only rows that an older version wrote are so large that reading them would hold up others.
+        load = functools.partial(rows.loaded, job_id, doc, load_job, "job")
+        # Only rows that an older version wrote are so large that decoding them would block the event loop.
         return load() if len(doc) < LARGE_DOC_BYTES else await self._reader.on_thread(lambda _: load())
 
 
 def _page(
     connection: sqlite3.Connection, statement: str, values: Sequence[Any], max_bytes: int | None
 ) -> list[tuple[Any, ...]]:
-    # Closed at once: a half-read cursor would keep its snapshot, and the log could not be cut back.
+    # Closed at once: a half-read cursor would keep its snapshot, and the log from being truncated.
     with contextlib.closing(connection.execute(statement, values)) as cursor:
         return list(rows.up_to(cursor, max_bytes))
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    """A connection that begins no transaction by itself (``isolation_level=None``)."""
+    """Open a connection that begins no transaction by itself (``isolation_level=None``)."""
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     connection.execute("PRAGMA synchronous = FULL")
     return connection
 
 
 def _prepare(path: Path) -> FileLock:
-    """Lock the database and bring its tables up to date; on failure the lock is let go."""
-    # Not bound to the thread that takes it: it is released from another one.
+    """Lock the database and migrate it; on failure the lock is released."""
+    # Not bound to the thread that acquires it: another one releases it.
     lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
-        # Prompts and callback tokens are nobody else's business. The log and its index inherit the mode.
+        # Only its user may read it: it holds prompts and callback tokens. SQLite gives the log the same mode.
         path.touch(mode=0o600)
     except Timeout as exc:
         message = f"another musicgate uses the database {path}; stop it, or give this one a store of its own"
@@ -272,17 +276,17 @@ def _prepare(path: Path) -> FileLock:
         lock.release()
         raise StorageError(f"the job store {path} cannot be opened: {exc.strerror or exc}") from exc
     try:
-        _bring_up_to_date(path)
+        _migrate(path)
     except sqlite3.Error as exc:
         lock.release()
-        raise StorageError(f"the job store {path} cannot be opened: {reason(exc)}") from exc
+        raise StorageError(f"the job store {path} cannot be opened: {describe(exc)}") from exc
     except BaseException:
         lock.release()
         raise
     return lock
 
 
-def _bring_up_to_date(path: Path) -> None:
+def _migrate(path: Path) -> None:
     with contextlib.closing(_connect(path)) as connection:
         (journal,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if journal != "wal":
@@ -290,33 +294,4 @@ def _bring_up_to_date(path: Path) -> None:
                 f"the file system of {path} cannot hold a write-ahead log; put the database on a local disk"
             )
             raise ConfigError(message, key="store.url")
-        found = _revision(connection)
-    if found != migrate.HEAD:
-        _migrate(path, found)
-
-
-def _revision(connection: sqlite3.Connection) -> str | None:
-    """The revision that the database says it is at, or None for a new one."""
-    has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
-    if not connection.execute(has_table).fetchall():
-        return None
-    rows = connection.execute("SELECT version_num FROM alembic_version").fetchall()
-    return str(rows[0][0]) if rows else None
-
-
-def _migrate(path: Path, found: str | None) -> None:
-    """Run the missing migrations in one transaction, so that a crash between two tables leaves none."""
-    import sqlalchemy as sa
-
-    engine = sa.create_engine("sqlite://", creator=lambda: _connect(path), poolclass=sa.pool.NullPool)
-    # The driver would commit before every CREATE TABLE; so it is told to begin nothing, and we begin ourselves.
-    # Source: docs.sqlalchemy.org, "SQLite: Serializable isolation / Savepoints / Transactional DDL".
-    sa.event.listen(engine, "begin", lambda connection: connection.exec_driver_sql("BEGIN IMMEDIATE"))
-    try:
-        with engine.begin() as connection:
-            migrate.upgrade(connection, found, path.name)
-    except sa.exc.DBAPIError as exc:
-        cause = reason(exc.orig) if isinstance(exc.orig, sqlite3.Error) else str(exc.orig)
-        raise StorageError(f"the tables of {path} cannot be brought up to date: {cause}") from exc
-    finally:
-        engine.dispose()
+        migrate(connection, path)

@@ -1,6 +1,7 @@
-"""The outbox of the SQLite job store; it knows SQL, and nothing of receivers or signatures.
+"""The outbox of the SQLite job store; knows SQL, and nothing of receivers or signatures.
 
-It writes through the job store's thread, so that a message is stored in the same transaction as the end of its job.
+It writes through the job store's thread, so that a message is stored in the same transaction as the end of
+its job.
 """
 
 import sqlite3
@@ -31,22 +32,23 @@ _PENDING: Final = (
     "SELECT id, account, origin, next_try_at_us FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"
     " ORDER BY next_try_at_us, id LIMIT ?"
 )
-#: So many messages of an account are looked through at the most for one to a server that is not excepted (about 2 ms).
+#: At most so many messages of an account are searched for one to a server that is not excepted (about 2 ms).
 _SCANNED: Final = 10_000
-# The inner limit bounds the scan, and it ends earlier when the outer one is reached.
+# The inner limit bounds the scan, which ends earlier when the outer limit is reached.
 _PENDING_OF: Final = (
-    "SELECT id, account, origin, next_try_at_us FROM (SELECT id, account, origin, next_try_at_us"  # noqa: S608 - a constant
-    " FROM webhook_deliveries WHERE account = ? AND next_try_at_us IS NOT NULL"
+    "SELECT id, account, origin, next_try_at_us FROM"  # noqa: S608 - constants
+    " (SELECT id, account, origin, next_try_at_us FROM webhook_deliveries WHERE account = ? AND next_try_at_us IS NOT NULL"
     f" ORDER BY next_try_at_us, id LIMIT {_SCANNED}) WHERE origin NOT IN (%s) LIMIT ?"
 )
-# One step in the index from account to account, and one more to the earliest message of each, however many messages there are.
+# One index look-up per account, and one for its earliest message, however many messages there are.
 _NEXT_ACCOUNT: Final = (
     "SELECT min(account) FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL AND account > "
 )
 _ACCOUNTS_DUE: Final = (
     f"WITH RECURSIVE known(account) AS ({_NEXT_ACCOUNT} '' UNION ALL"  # noqa: S608 - constants
     f" SELECT ({_NEXT_ACCOUNT} known.account) FROM known WHERE known.account IS NOT NULL)"
-    " SELECT account FROM known WHERE account IS NOT NULL AND (SELECT min(next_try_at_us) FROM webhook_deliveries"
+    " SELECT account FROM known WHERE account IS NOT NULL"
+    " AND (SELECT min(next_try_at_us) FROM webhook_deliveries"
     " WHERE account = known.account AND next_try_at_us IS NOT NULL) <= ?"
 )
 _NEXT_DUE: Final = "SELECT min(next_try_at_us) FROM webhook_deliveries WHERE next_try_at_us > ?"
@@ -77,47 +79,47 @@ class SqliteOutbox:
     async def get(self, message_id: str) -> Delivery | None:
         """The message with that id."""
         found = await self._reader.by_key(_GET, column(message_id))
-        return rows.loaded(message_id, found[0][1], load_delivery, "the message") if found else None
+        return rows.loaded(message_id, found[0][1], load_delivery, "message") if found else None
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
         """The messages about a job, oldest first. A row that cannot be read is logged and left out."""
         found = await self._reader.by_key(_OF_JOB, column(job_id))
-        return list(rows.readable(found, load_delivery, "the message"))
+        return list(rows.readable(found, load_delivery, "message"))
 
     async def pending(self, limit: int) -> Sequence[PendingMessage]:
-        """Messages that are to be sent, those that are due first come first."""
+        """Messages that have a time for their next attempt, the earliest first."""
         return [_message(row) for row in await self._reader.listed(_PENDING, limit)]
 
     async def pending_of(
         self, account: str, limit: int, *, except_origins: Collection[str] = ()
     ) -> Sequence[PendingMessage]:
-        """The same, of one account, and not to these servers."""
+        """The same for one account, without messages to these servers."""
         # Only question marks get into the text; every value is bound.
         statement = _PENDING_OF % ", ".join("?" * len(except_origins))
         values = (column(account), *map(column, except_origins), limit)
         return [_message(row) for row in await self._reader.listed(statement, *values)]
 
     async def accounts_due(self, now: datetime) -> Sequence[str]:
-        """The accounts that have a message that is due, in the order of their names."""
+        """The accounts that have a message due, in the order of their names."""
         return [account for (account,) in await self._reader.listed(_ACCOUNTS_DUE, microseconds(now))]
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """The earliest time after ``after`` at which a message becomes due."""
+        """The earliest time later than ``after`` at which a message becomes due."""
         ((found,),) = await self._reader.listed(_NEXT_DUE, microseconds(after))
         return None if found is None else moment(found)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
-        """Note that an account's address wants no more messages."""
+        """Send no more messages of the account to that address."""
         row = (column(account), column(url), microseconds(at))
         await self._writer.write(lambda connection: connection.execute(_DISABLE, row).close())
 
     async def enable(self, account: str, url: str) -> bool:
-        """Forget that an account's address wants no more messages; False when it was not noted."""
+        """Send messages of the account to that address again; False if it was not disabled."""
         row = (column(account), column(url))
         return await self._writer.write(lambda connection: connection.execute(_ENABLE, row).rowcount > 0)
 
     async def is_disabled(self, account: str, url: str) -> bool:
-        """True if that address wants no more messages of the account."""
+        """True if messages of the account to that address are disabled."""
         return bool(await self._reader.by_key(_IS_DISABLED, column(account), column(url)))
 
 
@@ -138,12 +140,12 @@ def rows_of(deliveries: Sequence[Delivery]) -> list[tuple[Any, ...]]:
 
 
 def insert(connection: sqlite3.Connection, messages: Sequence[tuple[Any, ...]]) -> None:
-    """Store new messages, in the transaction that is open."""
+    """Store new messages in the open transaction."""
     connection.executemany(_ADD, messages)
 
 
 def delete_of_job(connection: sqlite3.Connection, job_id: str) -> None:
-    """Remove the messages about a job, in the transaction that is open."""
+    """Delete the messages about a job in the open transaction."""
     connection.execute(_DELETE_OF_JOB, (column(job_id),))
 
 

@@ -1,8 +1,9 @@
-"""How the SQLite job store reads; it knows connections and threads, and no table.
+"""Reads for the SQLite job store, on the event loop or a thread; knows connections, no table.
 
-Ten microseconds of a search by key are less than a hop to a thread, so these run where they are asked for, on a connection that never
-waits: in a write-ahead log readers and the writer do not hold each other up. Somebody else may all the same, a recovery or a backup for
-instance; such a read is done again on the thread, which waits. All other reads run on the thread: a list or a sum may take long.
+A search by key takes about ten microseconds, less than a hop to a thread. So it runs on the event loop, on a
+connection that never waits: with a write-ahead log the writer does not block readers. Another program may, a
+backup or a recovery for instance; then the read is repeated on the thread, which waits. All other reads run
+on the thread: a list or a sum may take long.
 """
 
 import asyncio
@@ -10,31 +11,33 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 from musicgate.errors import StorageError
-from musicgate.store.group_commit import explained
+from musicgate.store.sqlite_errors import as_caller_sees, is_busy
 
 _T = TypeVar("_T")
 Rows = list[tuple[Any, ...]]
-#: What another program, or a recovery, may say to a reader; it passes.
-_BUSY: Final = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 class SqliteReader:
-    """Reads from one database, for callers of one event loop."""
+    """Reads from one database, for callers on one event loop."""
 
-    def __init__(self, path: Path, patience_s: float) -> None:
-        """Connect. ``patience_s`` is for how long the thread waits while others keep the database locked."""
+    def __init__(self, path: Path, busy_timeout_s: float) -> None:
+        """Connect.
+
+        Args:
+            busy_timeout_s: how long the thread waits while another program keeps the database locked.
+        """
         self._path = path
-        self._patience_s = patience_s
+        self._busy_timeout_s = busy_timeout_s
         self._quick = _connect(path, 0.0)
-        self._patient: sqlite3.Connection | None = None
+        self._waiting: sqlite3.Connection | None = None
         self._is_closed = False
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="musicgate-store-reader")
 
     async def by_key(self, statement: str, *values: str | int | None) -> Rows:
-        """The rows of a search that finds few of them by an index.
+        """The rows of a search that finds few rows through an index.
 
         Raises:
             StorageError: the database cannot be read.
@@ -42,12 +45,12 @@ class SqliteReader:
         try:
             return self._quick.execute(statement, values).fetchall()
         except sqlite3.Error as exc:
-            if getattr(exc, "sqlite_errorcode", 0) & 0xFF not in _BUSY:
-                raise explained(exc) from exc
+            if not is_busy(exc):
+                raise as_caller_sees(exc) from exc
         return await self.listed(statement, *values)
 
     async def listed(self, statement: str, *values: str | int | None) -> Rows:
-        """The rows of a search that may take long, or find many.
+        """The rows of a search that may take long, or find many rows.
 
         Raises:
             StorageError: the database cannot be read.
@@ -55,7 +58,9 @@ class SqliteReader:
         return await self.on_thread(lambda connection: connection.execute(statement, values).fetchall())
 
     async def on_thread(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Do some work on the reader's thread. No statement may be left half-read: it would keep its snapshot, and the log its size.
+        """Run some work on the reader's thread.
+
+        It must leave no statement half-read: that would keep its snapshot, and the log from being truncated.
 
         Raises:
             StorageError: the database cannot be read.
@@ -65,24 +70,24 @@ class SqliteReader:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
         except sqlite3.Error as exc:
-            raise explained(exc) from exc
+            raise as_caller_sees(exc) from exc
 
     async def close(self) -> None:
-        """Finish what is being read and let the database go. Closing again does nothing."""
+        """Finish the reads that are running and close the connections. Closing again does nothing."""
         self._is_closed = True
         await asyncio.to_thread(self._thread.shutdown)
-        for connection in (self._quick, self._patient):
+        for connection in (self._quick, self._waiting):
             if connection is not None:
                 connection.close()
 
     def _work(self, work: Callable[[sqlite3.Connection], _T]) -> _T:
-        if self._patient is None:
-            self._patient = _connect(self._path, self._patience_s)
-        return work(self._patient)
+        if self._waiting is None:
+            self._waiting = _connect(self._path, self._busy_timeout_s)
+        return work(self._waiting)
 
 
-def _connect(path: Path, patience_s: float) -> sqlite3.Connection:
-    """A connection that writes nothing, closed by another thread than the one that uses it."""
-    connection = sqlite3.connect(path, timeout=patience_s, isolation_level=None, check_same_thread=False)
+def _connect(path: Path, busy_timeout_s: float) -> sqlite3.Connection:
+    """Open a read-only connection that another thread than its user may close."""
+    connection = sqlite3.connect(path, timeout=busy_timeout_s, isolation_level=None, check_same_thread=False)
     connection.execute("PRAGMA query_only = ON")
     return connection

@@ -1,4 +1,4 @@
-"""The statements of the SQLite job store and the rows that they take; it opens nothing and runs nothing."""
+"""The SQL statements of the SQLite job store and the rows that they take. It runs nothing."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -9,20 +9,24 @@ from musicgate.model import IdempotencyClaim, Job, JobQuery
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 ADD_JOB: Final = (
-    "INSERT INTO jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us,"
-    " price_usd_nanos, version, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,"
+    " finished_at_us, price_usd_nanos, version, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 REPLACE_JOB: Final = (
-    "UPDATE jobs SET state = ?, plugin = ?, native_id = ?, updated_at_us = ?, finished_at_us = ?, price_usd_nanos = ?,"
-    " version = ?, doc = ? WHERE id = ? AND version = ?"
+    "UPDATE jobs SET state = ?, plugin = ?, native_id = ?, updated_at_us = ?, finished_at_us = ?,"
+    " price_usd_nanos = ?, version = ?, doc = ? WHERE id = ? AND version = ?"
 )
 ADD_EVENT: Final = (
     "INSERT INTO job_events (job_id, number, doc) VALUES"
     " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
 )
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
-FIND_NATIVE: Final = "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ? ORDER BY created_at_us DESC, id DESC LIMIT 1"
-# The words of the partial indexes `jobs_open` and `jobs_open_of`, to the letter: otherwise SQLite does not use them.
+FIND_NATIVE: Final = (
+    "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
+    " ORDER BY created_at_us DESC, id DESC LIMIT 1"
+)
+# Exactly the condition of the partial indexes `jobs_open` and `jobs_open_of`; otherwise SQLite does not use
+# them.
 OPEN_JOBS: Final = (
     "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
 )
@@ -40,7 +44,10 @@ FIND_CLAIM: Final = (
     "SELECT account, route, key, fingerprint, job_id, created_at_us FROM idempotency_keys"
     " WHERE account = ? AND route = ? AND key = ?"
 )
-ADD_CLAIM: Final = "INSERT INTO idempotency_keys (account, route, key, fingerprint, job_id, created_at_us) VALUES (?, ?, ?, ?, ?, ?)"
+ADD_CLAIM: Final = (
+    "INSERT INTO idempotency_keys (account, route, key, fingerprint, job_id, created_at_us)"
+    " VALUES (?, ?, ?, ?, ?, ?)"
+)
 DELETE_CLAIMS_OF: Final = "DELETE FROM idempotency_keys WHERE job_id = ?"
 DELETE_OLD_CLAIMS: Final = "DELETE FROM idempotency_keys WHERE created_at_us < ?"
 # As large as a large job, so that a disk with room for a page or two does not pass.
@@ -72,25 +79,26 @@ def changed_row(job: Job, expected_version: int) -> tuple[Any, ...]:
 def listing(account: str | None, query: JobQuery) -> tuple[str, tuple[str | int | None, ...]]:
     """The statement and the values for one page of jobs, of one account or of all, newest first."""
     conditions: list[str] = []
-    numbers: list[str | int | None] = []
+    values: list[str | int | None] = []
     if account is not None:
         conditions.append("account = ?")
-        numbers.append(column(account))
+        values.append(column(account))
     if query.before is not None:
         moment, job_id = query.before
         conditions.append("(created_at_us, id) < (?, ?)")
-        numbers += [microseconds(moment), column(job_id)]
+        values += [microseconds(moment), column(job_id)]
     if query.states:
         conditions.append(f"state IN ({', '.join('?' * len(query.states))})")
-        numbers += [state.value for state in query.states]
+        values += [state.value for state in query.states]
     if query.model is not None:
         conditions.append("model = ?")
-        numbers.append(column(query.model))
-    # Only the fixed conditions above get into the text; every value is bound.
+        values.append(column(query.model))
+    # The text is made of the fixed conditions above; every value is bound.
     where = " AND ".join(conditions) or "TRUE"
     columns = "id, doc, created_at_us"
-    statement = f"SELECT {columns} FROM jobs WHERE {where} ORDER BY created_at_us DESC, id DESC LIMIT ?"  # noqa: S608
-    return statement, (*numbers, query.limit)
+    order = "ORDER BY created_at_us DESC, id DESC LIMIT ?"
+    statement = f"SELECT {columns} FROM jobs WHERE {where} {order}"  # noqa: S608 - see above
+    return statement, (*values, query.limit)
 
 
 def claim_key(account: str, route: str, key: str) -> tuple[str | None, ...]:
@@ -125,12 +133,12 @@ def microseconds(moment: datetime) -> int:
 
 
 def moment(microseconds_since_1970: int) -> datetime:
-    """The time of that many microseconds since 1970."""
+    """The time so many microseconds after 1970."""
     return _EPOCH + timedelta(microseconds=microseconds_since_1970)
 
 
 def column(text: str | None) -> str | None:
-    """Text that SQLite takes: ids come from vendors and from URLs, and may hold a lone surrogate."""
+    """Escape lone surrogates, which SQLite refuses: ids come from vendors and from URLs."""
     return text if text is None else text.encode("utf-8", "backslashreplace").decode()
 
 

@@ -1,10 +1,17 @@
-"""Recorded vendor answers as data: loads case files and replays them through a plugin; knows no vendor.
+"""Load recorded vendor answers and replay them through a plugin; no vendor is known here.
 
-A case is one JSON file: ``{"mark": "DOC" | "LIVE" | "ASSUMED", "source": "<page or observation>", "date": "2026-07", "step": "poll",
-"request": {<MusicRequest fields>}, "options": {<plugin settings>}, "status": 200, "headers": {}, "body": <JSON> | "body_text": "<raw>",
-"expect": {...}}``. ``expect`` names what the answer must become, literally: ``{"update": {field: value}}`` (only the named fields are
-compared; tracks as a list of partial objects; failure as a partial object), ``{"mapped": "in_progress" | null}`` beside it, or
-``{"error": "<failure class>", "maybe_accepted": true}``.
+A case is one JSON file::
+
+    {
+      "mark": "DOC" | "LIVE" | "ASSUMED", "source": "<page or observation>", "date": "2026-07",
+      "step": "poll", "request": {<MusicRequest fields>}, "options": {<plugin settings>}, "native_id": "<id>",
+      "status": 200, "headers": {}, "body": <JSON> | "body_text": "<raw>",
+      "expect": {...}
+    }
+
+``expect`` is what the answer must become, literally: ``{"update": {field: value}}`` (only the named fields
+are compared; tracks as a list of partial objects; failure as a partial object), ``{"mapped": "in_progress" |
+null}`` beside it, or ``{"error": "<failure class>", "maybe_accepted": true}``.
 """
 
 from __future__ import annotations
@@ -50,7 +57,7 @@ class Case:
 
 
 def load_cases(folder: Path) -> list[Case]:
-    """Every ``*.json`` in a folder, by name.
+    """Load every ``*.json`` in a folder, sorted by name.
 
     Raises:
         ValueError: a case without mark, source or expectation.
@@ -80,20 +87,20 @@ def _load(path: Path) -> Case:
 
 
 def replay(rehearsal: Rehearsal, case: Case) -> None:
-    """Give a recorded answer to the plugin and compare.
+    """Parse a recorded answer with the plugin and compare the result with what the case expects.
 
     Raises:
-        AssertionError: the answer became something else than the case says.
+        AssertionError: they differ.
     """
     job = _job(rehearsal, case)
     settings = attrs.evolve(rehearsal.settings, options={**rehearsal.settings.options, **case.options})
     try:
         update = rehearsal.plugin.parse(case.step, case.response, job, settings)
     except ProviderError as error:
-        said = {"error": error.failure.reason.value, "maybe_accepted": error.maybe_accepted}
-        wanted = {key: value for key, value in case.expect.items() if key in said}
-        assert "error" in wanted, f"{case.name}: raised {error.failure.reason}: {error}"
-        assert {key: said[key] for key in wanted} == wanted, f"{case.name}: {said} is not {wanted}"
+        raised = {"error": error.failure.reason.value, "maybe_accepted": error.maybe_accepted}
+        expected = {key: value for key, value in case.expect.items() if key in raised}
+        assert "error" in expected, f"{case.name}: raised {error.failure.reason}: {error}"
+        assert {key: raised[key] for key in expected} == expected, f"{case.name}: {raised} is not {expected}"
         return
     assert "error" not in case.expect, f"{case.name}: read as {update}"
     if isinstance(update, HttpRequest):
@@ -123,13 +130,13 @@ def _job(rehearsal: Rehearsal, case: Case) -> Job:
         created_at=_AT,
         updated_at=_AT,
         deadline_at=_AT + timedelta(hours=1),
-        callback_token="token",  # noqa: S106 - not a secret of anything
+        callback_token="token",  # noqa: S106 - not a real secret
         attempts=(attempt,),
     )
 
 
 def _plain(value: object) -> Any:
-    """A value in JSON's terms, so that it can be compared with what a case file says."""
+    """Convert a value to JSON types, to compare it with a case file."""
     kind: Any = type(value)
     if attrs.has(kind):
         return {name: _plain(getattr(value, name)) for name in attrs.fields_dict(kind)}
@@ -146,14 +153,14 @@ def _plain(value: object) -> Any:
     return value
 
 
-def _compare(where: str, wanted: Any, got: Any) -> None:
-    if isinstance(wanted, dict) and isinstance(got, dict):
-        for key, value in wanted.items():
-            assert key in got, f"{where}: nothing named {key}"
-            _compare(f"{where}.{key}", value, got[key])
-    elif isinstance(wanted, list) and isinstance(got, list):
-        assert len(wanted) == len(got), f"{where}: {len(got)} items, not {len(wanted)}"
-        for index, (left, right) in enumerate(zip(wanted, got, strict=True)):
+def _compare(where: str, expected: Any, actual: Any) -> None:
+    if isinstance(expected, dict) and isinstance(actual, dict):
+        for key, value in expected.items():
+            assert key in actual, f"{where}: nothing named {key}"
+            _compare(f"{where}.{key}", value, actual[key])
+    elif isinstance(expected, list) and isinstance(actual, list):
+        assert len(expected) == len(actual), f"{where}: {len(actual)} items, not {len(expected)}"
+        for index, (left, right) in enumerate(zip(expected, actual, strict=True)):
             _compare(f"{where}[{index}]", left, right)
     else:
-        assert wanted == got, f"{where}: {got!r} is not {wanted!r}"
+        assert expected == actual, f"{where}: {actual!r} is not {expected!r}"

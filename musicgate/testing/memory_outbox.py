@@ -1,4 +1,4 @@
-"""The outbox of the job store without a disk; it keeps the contract of the real ones."""
+"""An outbox in memory that passes the contract suite of the real ones."""
 
 from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ class MemoryOutbox:
     """Messages in a dictionary, for one test."""
 
     def __init__(self, check: Callable[[], None]) -> None:
-        """Start empty. ``check`` raises when the store cannot be written."""
+        """Make an empty outbox. ``check`` raises when the store cannot be written."""
         self._check = check
         self._docs: dict[str, str] = {}
         self._disabled: set[tuple[str, str]] = set()
@@ -32,53 +32,53 @@ class MemoryOutbox:
         return stored
 
     async def get(self, message_id: str) -> Delivery | None:
-        """The message with that id."""
+        """Return the message with that id."""
         doc = self._docs.get(message_id)
-        return None if doc is None else store.loaded(message_id, doc, load_delivery, "the message")
+        return None if doc is None else store.loaded(message_id, doc, load_delivery, "message")
 
     async def of_job(self, job_id: str) -> Sequence[Delivery]:
-        """The messages about a job, oldest first."""
+        """Return the messages about a job, oldest first."""
         return sorted(
             (delivery for delivery in self._all() if delivery.job_id == job_id), key=lambda found: found.id
         )
 
     async def pending(self, limit: int) -> Sequence[PendingMessage]:
-        """Messages that are to be sent, those that are due first come first."""
+        """Return the messages that are still to be sent, the earliest due first."""
         return self._pending()[:limit]
 
     async def pending_of(
         self, account: str, limit: int, *, except_origins: Collection[str] = ()
     ) -> Sequence[PendingMessage]:
-        """The same, of one account, and not to these servers."""
+        """Return the same for one account, without messages to these origins."""
         own = [found for found in self._pending() if found.account == account]
         return [found for found in own if found.origin not in except_origins][:limit]
 
     async def accounts_due(self, now: datetime) -> Sequence[str]:
-        """The accounts that have a message that is due, in the order of their names."""
+        """Return the accounts that have a due message, sorted by name."""
         return sorted({found.account for found in self._pending() if found.next_try_at <= now})
 
     async def next_due(self, after: datetime) -> datetime | None:
-        """The earliest time after ``after`` at which a message becomes due."""
+        """Return the earliest time after ``after`` at which a message becomes due."""
         return next((found.next_try_at for found in self._pending() if found.next_try_at > after), None)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
-        """Note that an account's address wants no more messages."""
+        """Send no more messages to an account's address."""
         self._check()
         self._disabled.add((account, url))
 
     async def enable(self, account: str, url: str) -> bool:
-        """Forget that an account's address wants no more messages; False when it was not noted."""
+        """Send messages to an account's address again; False when it was not disabled."""
         self._check()
         found = (account, url) in self._disabled
         self._disabled.discard((account, url))
         return found
 
     async def is_disabled(self, account: str, url: str) -> bool:
-        """True if that address wants no more messages of the account."""
+        """True if the address is disabled."""
         return (account, url) in self._disabled
 
     def insert(self, deliveries: Sequence[Delivery]) -> None:
-        """Store new messages together with the end of their job."""
+        """Store new messages; the store calls it together with the change of their job."""
         taken = [delivery.id for delivery in deliveries if delivery.id in self._docs]
         if taken:
             raise StorageError(f"the job store failed: it is already stored (message {taken[0]})")
@@ -103,4 +103,4 @@ class MemoryOutbox:
         return sorted(waiting, key=lambda found: (found.next_try_at, found.id))
 
     def _all(self) -> list[Delivery]:
-        return list(store.readable(self._docs.items(), load_delivery, "the message"))
+        return list(store.readable(self._docs.items(), load_delivery, "message"))

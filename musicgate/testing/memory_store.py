@@ -1,6 +1,7 @@
-"""A job store without a disk, for tests of whatever stands above the store; it keeps the contract of the real ones.
+"""A job store in memory, for tests of code that uses a store.
 
-Jobs go through the same JSON as in a real store, so that a value that could not be stored is found out here, too.
+It passes the contract suite of the real ones. Jobs are stored as the same JSON as in a real store, so that a
+value that cannot be stored fails here too.
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ class MemoryJobStore:
     """Jobs in a dictionary, for one test.
 
     Attributes:
-        trouble: while this is set, every write fails with a `StorageError` of that message and stores nothing.
+        trouble: while this is set, every write raises a `StorageError` with this message and stores nothing.
     """
 
     def __init__(self) -> None:
@@ -45,7 +46,7 @@ class MemoryJobStore:
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
-        """Store a new job with its first events, unless its idempotency key has been used: then return that earlier use."""
+        """Store a new job with its events, or return the earlier use of its idempotency key."""
         self._check()
         if claim is not None:
             earlier = await self.find_claim(claim.account, claim.route, claim.key)
@@ -72,26 +73,26 @@ class MemoryJobStore:
         return stored
 
     async def get(self, job_id: str) -> Job | None:
-        """The job with that id."""
+        """Return the job with that id."""
         text = self._jobs.get(job_id)
-        return None if text is None else store.loaded(job_id, text, load_job, "the job")
+        return None if text is None else store.loaded(job_id, text, load_job, "job")
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
-        """The newest job of the account with that native id."""
+        """Return the newest job of the account with that native id."""
         found = [job for job in self._all() if job.account == account and job.native_id == native_id]
         return max(found, key=lambda job: (job.created_at, job.id), default=None)
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
-        """One page of unfinished jobs, in the order of their ids."""
-        unfinished = (job for job in self._all() if job.id > after_id and not job.state.is_final)
-        return self._page(sorted(unfinished, key=lambda job: job.id)[:limit], MAX_OPEN_PAGE_BYTES)
+        """Return one page of open jobs, sorted by id."""
+        found = (job for job in self._all() if job.id > after_id and not job.state.is_final)
+        return self._page(sorted(found, key=lambda job: job.id)[:limit], MAX_OPEN_PAGE_BYTES)
 
     async def count_open(self, account: str | None = None) -> int:
-        """Number of unfinished jobs, of one account or of all."""
+        """Count the open jobs of one account, or of all."""
         return sum(not job.state.is_final and account in {None, job.account} for job in self._all())
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
-        """The jobs that a query asks for, of one account or of all, newest first."""
+        """Return the jobs that match a query, of one account or of all, newest first."""
         found = [
             job
             for job in self._all()
@@ -104,11 +105,11 @@ class MemoryJobStore:
         return self._page(newest, query.max_bytes)
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
-        """The use of an idempotency key, as long as it is kept."""
+        """Return the use of an idempotency key, as long as it is kept."""
         return self._claims.get((account, route, key))
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
-        """What the account's jobs that finished since then have cost."""
+        """Sum the cost of the account's jobs that finished since then, in 1e-9 USD."""
         return sum(
             (job.usage.total_usd_nanos or 0)
             for job in self._all()
@@ -126,14 +127,13 @@ class MemoryJobStore:
     async def finished_jobs(
         self, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """When jobs ended, and their ids: a page of those that ended before then, the oldest first."""
+        """Return one page of the jobs that ended before then, the oldest first: when, and their ids."""
         ended = [(job.completed_at, job.id) for job in self._all() if job.state.is_final and job.completed_at]
-        return [place for place in sorted(ended) if place[0] < before and (after is None or place > after)][
-            :limit
-        ]
+        found = [end for end in sorted(ended) if end[0] < before and (after is None or end > after)]
+        return found[:limit]
 
     async def forget_claims(self, before: datetime) -> int:
-        """Remove idempotency keys that were used before then."""
+        """Remove idempotency keys that were used before then; return how many."""
         self._check()
         kept = {key: claim for key, claim in self._claims.items() if claim.created_at >= before}
         forgotten, self._claims = len(self._claims) - len(kept), kept
@@ -142,20 +142,20 @@ class MemoryJobStore:
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
-        """The job's history from the event after number ``after`` on; at most ``limit`` entries."""
+        """Return the job's events after number ``after``, at most ``limit``, each with its number."""
         numbered = list(enumerate(self._events.get(job_id, ()), start=1))[after:]
-        return list(store.readable_pairs(numbered, load_event, f"of the job {job_id} the event"))[:limit]
+        return list(store.readable_pairs(numbered, load_event, f"event of job {job_id}"))[:limit]
 
     async def ping(self) -> None:
         """Return if a write would succeed."""
         self._check()
 
     async def close(self) -> None:
-        """Take no more writes."""
+        """Refuse every later write."""
         self._is_closed = True
 
     def _all(self) -> list[Job]:
-        return list(store.readable(self._jobs.items(), load_job, "the job"))
+        return list(store.readable(self._jobs.items(), load_job, "job"))
 
     def _page(self, jobs: Sequence[Job], max_bytes: int | None) -> list[Job]:
         sized = ((job, self._jobs[job.id]) for job in jobs)

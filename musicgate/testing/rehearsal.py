@@ -1,7 +1,7 @@
-"""Plays a whole job between a plugin and its own emulator in virtual time: no socket, no store, no waiting.
+"""Run a whole job between a plugin and its own emulator in virtual time.
 
-For the tests of a plugin. It calls the hooks through the same typed face and folds with the same life cycle as the gateway, but
-everything else (routing, durability, downloads) is absent.
+There is no socket, no store and no waiting. For the tests of a plugin. It calls the hooks and applies the
+updates as the gateway does; everything else (routing, durability, downloads) is absent.
 """
 
 from __future__ import annotations
@@ -50,7 +50,12 @@ class Rehearsal:
     """A plugin, its emulator and one job at a time.
 
     Attributes:
-        now_s: virtual epoch seconds; poll, delays and callbacks move it on.
+        plugin: its hooks.
+        provider: its declaration.
+        emulator: the vendor.
+        settings: the plugin's settings, with a base URL that the emulator answers.
+        key: the API key that is sent.
+        now_s: virtual epoch seconds, advanced by poll intervals and the emulator's delays.
         answers: every answer of the emulator, in order.
         noise: every `ProviderError` that a poll ended in.
     """
@@ -65,7 +70,19 @@ class Rehearsal:
         key: str = "test-key-not-real",
         webhook_secret: str | None = None,
     ) -> None:
-        """Load the plugin alone and set its emulator up."""
+        """Load the plugin alone, with its emulator.
+
+        Args:
+            name: of the plugin.
+            plugin: its module.
+            switches: of the emulator.
+            options: the plugin's own settings, added to their defaults.
+            key: the API key.
+            webhook_secret: signs callbacks; None = they are not signed.
+
+        Raises:
+            AssertionError: the plugin does not load.
+        """
         host = load_plugins({name: plugin}, installed=False)
         if host.records[0].error:
             raise AssertionError(host.records[0].error)
@@ -86,22 +103,23 @@ class Rehearsal:
 
     @property
     def now(self) -> datetime:
-        """Virtual time."""
+        """The virtual time as an aware UTC datetime."""
         return datetime.fromtimestamp(self.now_s, UTC)
 
     def offer(self, model: str) -> Offer:
-        """The plugin's offer of a public model id."""
+        """Return the plugin's offer of a public model."""
         return next(offer for offer in self.provider.offers if offer.answers_to(model))
 
     def translate(self, request: MusicRequest, *, callback_url: str | None = CALLBACK_URL) -> Translation:
-        """The wish in the vendor's words."""
+        """Translate a request."""
         return self.plugin.translate(request, self.offer(request.model), self.settings, callback_url)
 
     def send(self, request: HttpRequest) -> HttpResponse:
-        """What the transport would do: add the key, wait, lose cut answers.
+        """Send a request to the emulator as the transport would: add the key, wait, lose cut answers.
 
         Raises:
-            ProviderError: class ``unknown_outcome``, when the emulator hangs up or cuts its answer.
+            ProviderError: class ``unknown_outcome``, when the emulator drops the connection or cuts its
+                answer.
         """
         auth = self.provider.auth
         keyed = attrs.evolve(request, headers={**request.headers, auth.header: auth.value(self.key)})
@@ -117,41 +135,45 @@ class Rehearsal:
         return attrs.evolve(answer.response, received_at=self.now)
 
     def create(self, request: MusicRequest) -> Job:
-        """Submit a wish; the job as the gateway would have it after the create call.
+        """Send a create call; return the job as the gateway would store it afterwards.
 
         Raises:
-            ProviderError: what the create call ended in, when it ended in an error.
+            ProviderError: the create call ended in an error.
         """
         translation = self.translate(request)
         job = self._new_job(request, translation)
-        return self._fold(Step.CREATE, self.send(translation.request), job)
+        return self._fold_answer(Step.CREATE, self.send(translation.request), job)
 
     def poll(self, job: Job) -> Job:
-        """Look once, after the time that the schedule asks for. Noise leaves the job as it is and is kept in ``noise``."""
+        """Poll once, after the interval of the schedule; a `ProviderError` is added to ``noise``."""
         self.now_s += jobs.next_poll_s(job, self.provider.poll, self.now)
         request = self.plugin.poll(job, self.settings)
         if request is None:
             message = f"{self.provider.plugin} cannot be polled"
             raise AssertionError(message)
         try:
-            return self._fold(Step.POLL, self.send(request), job)
+            return self._fold_answer(Step.POLL, self.send(request), job)
         except ProviderError as error:
             self.noise.append(error)
             return job
 
     def finish(self, job: Job, *, limit: int = 200) -> Job:
-        """Poll until the job is final or delivered, or the provider's deadline passes (then it ends as at the deadline)."""
+        """Poll until the job is final or delivered; at its deadline it ends as expired.
+
+        Raises:
+            AssertionError: it is still open after ``limit`` polls.
+        """
         for _ in range(limit):
             if job.state.is_final or job.delivered_at is not None:
                 return job
             if self.now >= job.deadline_at:
                 return jobs.end(job, Failure(reason=FailureClass.EXPIRED, message="deadline"), self.now)
             job = self.poll(job)
-        message = f"not finished after {limit} looks"
+        message = f"not finished after {limit} polls"
         raise AssertionError(message)
 
     def run(self, request: MusicRequest) -> Job:
-        """Create and finish."""
+        """Create a job and finish it."""
         return self.finish(self.create(request))
 
     def _new_job(self, request: MusicRequest, translation: Translation) -> Job:
@@ -172,24 +194,24 @@ class Rehearsal:
             created_at=self.now,
             updated_at=self.now,
             deadline_at=datetime.fromtimestamp(self.now_s + self.provider.deadline_s, UTC),
-            callback_token="token",  # noqa: S106 - not a secret of anything
+            callback_token="token",  # noqa: S106 - not a real secret
             attempts=(attempt,),
             warnings=translation.warnings,
         )
 
-    def _fold(self, step: Step, response: HttpResponse, job: Job) -> Job:
+    def _fold_answer(self, step: Step, response: HttpResponse, job: Job) -> Job:
         update = self.plugin.parse(step, response, job, self.settings)
         while isinstance(update, HttpRequest):
             update = self.plugin.parse(Step.NEXT, self.send(update), job, self.settings)
         return self.fold(job, update)
 
     def fold(self, job: Job, update: JobUpdate) -> Job:
-        """Fold one update as the gateway does."""
+        """Apply one update as the gateway does."""
         return jobs.apply(job, update, self.plugin.map_status(update.native_status), self.now)
 
 
 def settings_defaults(provider: Provider) -> dict[str, object]:
-    """The defaults of a plugin's own settings, from its ``settings_schema``."""
+    """Return the defaults of a plugin's own settings, from its ``settings_schema``."""
     properties = provider.settings_schema.get("properties", {})
     declared = properties.items() if isinstance(properties, dict) else ()
     return {name: schema["default"] for name, schema in declared if "default" in schema}

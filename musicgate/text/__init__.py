@@ -1,6 +1,7 @@
-"""Bound and mask the texts of others before they are kept, repeated or shown.
+"""Bound and mask what callers and vendors send before it is kept, repeated or shown.
 
-It knows sizes and secrets, and must not know what a text means. Start with `bounds`: every number is there, with its reason.
+It knows sizes and secrets, and must not know what a text means. Start with `bounds`: it holds every limit,
+with its reason. `masking` removes secrets.
 """
 
 from musicgate.text.bounds import (

@@ -1,7 +1,8 @@
-"""How much of what others send is kept, repeated or shown, and how a value is cut to that; it knows no value's meaning.
+"""Limits on what is kept, repeated or shown of what callers and vendors send, and cutting to them.
 
-A caller or a vendor decides how much it sends, we decide how much of it we store and render for everybody who asks later. Everything
-with no end of its own has one here, in count and in characters. What is left out is said: "and 89,950 more".
+They decide how much they send; we decide how much of it is stored and rendered for every later reader.
+Everything without a natural limit has one here, in count and in characters. A cut is always visible: "and
+89,950 more".
 """
 
 from __future__ import annotations
@@ -17,33 +18,34 @@ if TYPE_CHECKING:
 
 #: JSON values in one body. Reading as many takes 20 ms, and reading JSON cannot be interrupted.
 MAX_BODY_VALUES: Final = 100_000
-#: JSON values in all known fields of a request together, option blocks included: ten times a long composition plan.
+#: JSON values in all known fields of a request together, option blocks included: ten times a long composition
+#: plan.
 MAX_REQUEST_VALUES: Final = 5_000
 #: Levels of lists and objects in a request.
 MAX_REQUEST_DEPTH: Final = 64
-#: Characters of a text field of a request. The longest text that a vendor takes is a twentieth of it.
+#: Characters of a text field of a request: twenty times the longest text that a vendor accepts.
 MAX_TEXT_CHARS: Final = 100_000
 #: Characters of the fields that are repeated in messages and table rows.
 MAX_MODEL_CHARS: Final = 256
 MAX_WEBHOOK_URL_CHARS: Final = 4_096
-#: Violations that one answer lists, and those that are counted: each costs some 15 us.
+#: Violations that one response lists, and those that are counted: each costs some 15 us.
 MAX_VIOLATIONS: Final = 50
 MAX_COUNTED_VIOLATIONS: Final = 500
 #: Characters of a caller's key that is repeated in a path.
 MAX_NAME_CHARS: Final = 100
-#: From this size on a request body is read on a thread: below, no body costs the event loop 20 ms.
+#: From this size on a request body is parsed on a thread: no smaller body costs the event loop 20 ms.
 LARGE_BODY_BYTES: Final = 16 * 1024
 
 # ---------------------------------------------------------------------------------------- vendors' answers
 
-#: From this size on a vendor's answer is read on a thread.
+#: From this size on a vendor's response is parsed on a thread.
 LARGE_ANSWER_BYTES: Final = 32 * 1024
 #: Vendors make one to four tracks per request.
 MAX_TRACKS: Final = 32
-#: Warnings from one source: the request itself, a translation, an answer. And of a job in all.
+#: Warnings from one source (the request, a translation, a response), and of a job in all.
 MAX_WARNINGS: Final = 50
 MAX_JOB_WARNINGS: Final = 200
-#: An id is used as it is or not at all: half an id names nothing, or something else.
+#: An id is used whole or not at all: a part of one names nothing, or something else.
 MAX_ID_CHARS: Final = 512
 MAX_STATUS_CHARS: Final = 200
 MAX_CODE_CHARS: Final = 200
@@ -51,17 +53,17 @@ MAX_MESSAGE_CHARS: Final = 2_000
 MAX_TITLE_CHARS: Final = 500
 MAX_TAGS_CHARS: Final = 2_000
 MAX_LYRICS_CHARS: Final = 20_000
-#: A link is used as it is or not at all.
+#: A link is used whole or not at all.
 MAX_URL_CHARS: Final = 8_192
 MAX_FALLBACK_URLS: Final = 8
-#: Further facts of all tracks of an answer together: the words of a ten-minute song with their times are 7,000 values.
+#: ``extra`` of all tracks of a response together: the timed lyrics of a ten-minute song are 7,000 values.
 MAX_EXTRA_VALUES: Final = 10_000
 MAX_EXTRA_CHARS: Final = 500_000
 #: What is kept for ``upstream_request``, ``upstream_response`` and ``suggestion``.
 MAX_KEPT_VALUES: Final = 10_000
 MAX_KEPT_CHARS: Final = 500_000
 MAX_KEPT_DEPTH: Final = 64
-#: A vendor that asks for more patience than this says nothing that we can use.
+#: A longer ``Retry-After`` is not usable.
 MAX_RETRY_AFTER_S: Final = 7 * 86_400.0
 
 # --------------------------------------------------------------------------------------------------- store
@@ -70,26 +72,27 @@ MAX_RETRY_AFTER_S: Final = 7 * 86_400.0
 MAX_PAGE_BYTES: Final = 1_000_000
 #: The same for the pages in which all open jobs are read.
 MAX_OPEN_PAGE_BYTES: Final = 32_000_000
-#: From this size on a stored document is read on a thread.
+#: From this size on a stored document is decoded on a thread.
 LARGE_DOC_BYTES: Final = 64 * 1024
 
 _MARK: Final = "…"
 #: What keys, tokens and links are made of.
 _TOKEN_CHARS: Final = string.ascii_letters + string.digits + "!#$%&*+-./:=?@\\^_`|~"
-#: More blanks before a document are not looked through.
+#: At most so much leading white space is skipped.
 _BLANKS: Final = 4_096
 _STRUCTURE: Final = (b",", b"[", b"{")
 
 
 def and_more(count: int) -> str:
-    """What stands in place of so many things that were left out."""
+    """The text that replaces so many things that were left out."""
     return f"and {count:,} more"
 
 
 def cut_text(text: str, max_chars: int) -> str:
-    """The text, or its beginning with a mark behind it where it is longer.
+    """Cut a text that is too long, and mark the cut.
 
-    A word that the cut would go through is left out whole: half of a key would not be recognised as a secret any more.
+    A token that the cut would split is removed whole: a part of a key would no longer be recognised as a
+    secret.
     """
     if len(text) <= max_chars:
         return text
@@ -100,14 +103,14 @@ def cut_text(text: str, max_chars: int) -> str:
 
 
 def cut_json(value: JsonValue, *, max_values: int, max_chars: int) -> JsonValue:
-    """A JSON value of at most so many values and characters; the same object where nothing has to be cut."""
+    """Cut a JSON value to so many values and characters; return the same object if it fits."""
     if _fits(value, max_values, max_chars):
         return value
     return _Cutter(max_values, max_chars).cut(value, MAX_KEPT_DEPTH)
 
 
 def values_upto(value: JsonValue, stop: int, *, max_depth: int = MAX_REQUEST_DEPTH) -> int:
-    """The number of JSON values inside a value, counted up to ``stop``; what is nested more deeply counts as ``stop``."""
+    """Count the JSON values inside a value, up to ``stop``; too deep nesting counts as ``stop``."""
     count, level = 0, [value]
     for _ in range(max_depth + 1):
         below: list[JsonValue] = []
@@ -125,7 +128,10 @@ def values_upto(value: JsonValue, stop: int, *, max_depth: int = MAX_REQUEST_DEP
 
 
 def is_too_wide(raw: bytes) -> bool:
-    """True for JSON of more than `MAX_BODY_VALUES` values; known without reading it, by the commas and brackets outside of its texts."""
+    """True for JSON of more than `MAX_BODY_VALUES` values.
+
+    Found without parsing, by the commas and brackets outside of strings.
+    """
     if raw[:_BLANKS].lstrip()[:1] not in {b"{", b"["} or sum(map(raw.count, _STRUCTURE)) <= MAX_BODY_VALUES:
         return False
     outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
@@ -133,14 +139,14 @@ def is_too_wide(raw: bytes) -> bool:
 
 
 class _Cutter:
-    """Copies a JSON value until its measure is full."""
+    """Copies a JSON value until its budget is used up."""
 
     def __init__(self, max_values: int, max_chars: int) -> None:
         self._values = max_values
         self._chars = max_chars
 
     def cut(self, value: JsonValue, levels: int) -> JsonValue:
-        """The value, or what there is room for."""
+        """Return the value, or as much of it as fits."""
         if isinstance(value, str):
             return self._text(value)
         if isinstance(value, int):
@@ -201,5 +207,5 @@ def _fits(value: JsonValue, max_values: int, max_chars: int) -> bool:
 
 
 def _digits(number: int) -> int:
-    """Characters of a number, about: one of 4,000 digits is a text in disguise."""
+    """Approximate characters of a number; one may have thousands of digits."""
     return number.bit_length() // 3

@@ -1,11 +1,13 @@
-"""Takes secrets out of texts that people will see, in whatever spelling and also in part; it knows no vendor and no job.
+"""Mask secrets in texts that people will see, in any spelling and also in part. It knows no vendor.
 
-Masking is for what is shown, never for what is used: a task id or a link that happens to hold a key is needed as it is.
+Masking is for what is shown, never for what is used: a task id or a link that happens to hold a key is needed
+unchanged.
 
-A vendor that quotes a key back spells it as it likes: in another letter case, percent-encoded once or twice, with the escapes of JSON or
-HTML, broken over lines. And a text that was cut (plugins keep a few hundred characters of a message) may end in the middle of a key, so
-that a search for the whole key finds nothing. So a text is first brought to one spelling, and then every run of `PART_CHARS` characters
-of a secret is masked wherever it is. Whoever cuts a text after that, cuts a mask.
+A vendor that quotes a key back may spell it differently: in another letter case, percent-encoded once or
+twice, with the escapes of JSON or HTML, broken over lines. And a text that was cut (plugins keep a few
+hundred characters of a message) may end in the middle of a key, so that a search for the whole key would miss
+it. So a text is first normalised to one spelling, and then every run of `PART_CHARS` characters of a secret
+is masked. A text that is cut after that is cut in a mask at worst.
 """
 
 from __future__ import annotations
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
     from musicgate.model import JsonValue
 
 MASK = "***"
-#: A run of a secret that is shorter than this is shown. Keys have no fewer characters.
+#: Runs of a secret that are shorter than this are shown. No key is as short.
 PART_CHARS = 8
-#: What lies deeper in a vendor's JSON is not kept.
+#: Deeper values in a vendor's JSON are masked whole.
 _MAX_DEPTH = 100
 
-#: One character in another spelling, or something inside a secret that is none of it (named "gap").
+#: An escaped character, or characters that were inserted into a secret (named "gap").
 _ESCAPE = re.compile(
     r"%(?:25)*(?P<percent>[0-9A-Fa-f]{2})"
     r"|\\+u(?P<json>[0-9A-Fa-f]{4})"
@@ -40,24 +42,26 @@ _ESCAPE = re.compile(
     r"|(?P<gap>(?:\\+[nrtbf]|=\r?\n|[\s\u00ad\u200b-\u200d\u2060\ufeff])+)"
     r"|\\+(?P<quoted>[\"'/])"
 )
-#: Without one of these a text has no escape in it, and no gap but white space.
-_SIGNS = ("%", "\\", "&", "=\n", "=\r", "\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
-#: In longer texts, one part in `PART_CHARS` is looked for: any whole secret is found, and any part of twice that length.
+#: A text without any of these has no escapes, and no gaps but white space.
+_ESCAPE_MARKS = ("%", "\\", "&", "=\n", "=\r", "\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
+#: In longer texts only every `PART_CHARS`-th part is searched for: that finds any whole secret, and any part
+#: of twice that length.
 _LONG_CHARS = 1 << 16
 _NAMED = {"amp": "&", "lt": "<", "gt": ">", "quot": '"', "apos": "'"}
 _TO_LOWER = {ord(letter): letter.lower() for letter in "ABCDEFGHIJKLMNOPQRSTUVWXYZ"}
 
 
 class Masker:
-    """Masks the secrets that it was made for, and their parts."""
+    """Masks the given secrets and their parts."""
 
     def __init__(self, secrets: Iterable[str], *, whole: bool = False) -> None:
-        """Take the secrets; empty ones are none.
+        """Prepare the search for these secrets; empty ones are ignored.
 
         Args:
-            whole: mask only whole secrets of at least `PART_CHARS` characters: for titles and links, where less is a coincidence.
+            whole: mask only whole secrets of at least `PART_CHARS` characters: for titles and links, where a
+                part is a coincidence.
         """
-        # As it stands and without what looks like an escape in it: it may be quoted either way.
+        # Both verbatim and with its own apparent escapes decoded: it may be quoted either way.
         spellings = {text for secret in secrets for text in (secret.lower(), _plain(secret).text)}
         if whole:
             self._parts = self._few_parts = tuple(text for text in spellings if len(text) >= PART_CHARS)
@@ -66,9 +70,9 @@ class Masker:
         self._few_parts = tuple({part for text in spellings for part in _parts(text, PART_CHARS)})
 
     def text(self, text: str) -> str:
-        """The text, with every secret in it, and every part of one, replaced; the same object when there is none."""
+        """Mask every secret and part of one in a text; return the same object if there is none."""
         parts = self._parts if len(text) <= _LONG_CHARS else self._few_parts
-        if not _has_signs(text):  # the quick way, for nearly every text
+        if not _may_have_escapes(text):  # fast path for nearly every text
             squeezed = "".join(text.split()).lower()
             if not any(part in squeezed for part in parts):
                 return text
@@ -86,7 +90,7 @@ class Masker:
         return "".join([*pieces, text[end:]])
 
     def failure(self, failure: Failure) -> Failure:
-        """The failure, with every text in it masked; the same object when there was nothing to mask."""
+        """Mask the texts of a failure; return the same object if there is nothing to mask."""
         masked = attrs.evolve(
             failure,
             message=self.text(failure.message),
@@ -97,7 +101,7 @@ class Masker:
         return failure if masked == failure else masked
 
     def json(self, value: JsonValue) -> JsonValue:
-        """A JSON value, with every text and every key in it masked. Only values that are kept are worth the walk."""
+        """Mask every text and every key of a JSON value."""
         return self._json(value, 0)
 
     def _json(self, value: JsonValue, depth: int) -> JsonValue:
@@ -117,24 +121,27 @@ class Masker:
 
 @attrs.frozen
 class _Plain:
-    """A text in one spelling, made of runs: where each begins, here and in the text before, and how wide its characters were there."""
+    """A normalised text, and the way back to the original.
+
+    It is made of runs; each has its start in both texts, and the width of its characters in the original.
+    """
 
     text: str
-    here: list[int]
-    there: list[int]
-    widths: list[int]
+    starts: list[int]
+    original_starts: list[int]
+    original_widths: list[int]
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
-        """Where the characters were before."""
-        first, last = bisect_right(self.here, start) - 1, bisect_right(self.here, stop - 1) - 1
+        """The range of these characters in the original text."""
+        first, last = bisect_right(self.starts, start) - 1, bisect_right(self.starts, stop - 1) - 1
         return (
-            self.there[first] + (start - self.here[first]) * self.widths[first],
-            self.there[last] + (stop - self.here[last]) * self.widths[last],
+            self.original_starts[first] + (start - self.starts[first]) * self.original_widths[first],
+            self.original_starts[last] + (stop - self.starts[last]) * self.original_widths[last],
         )
 
 
 def _plain(text: str) -> _Plain:
-    """Without escapes, gaps and capitals."""
+    """Normalise a text: no escapes, no gaps, lower case."""
     pieces: list[str] = []
     runs: list[tuple[int, int, int]] = []
     length = end = 0
@@ -145,29 +152,29 @@ def _plain(text: str) -> _Plain:
         length, end = length + start - end + len(character), match.end()
     pieces.append(text[end:])
     runs.append((length, end, 1))
-    here, there, widths = zip(*runs, strict=True)
+    starts, original_starts, widths = zip(*runs, strict=True)
     whole = "".join(pieces)
     lower = whole.lower() if whole.isascii() else whole.translate(_TO_LOWER)
-    return _Plain(lower, list(here), list(there), list(widths))
+    return _Plain(lower, list(starts), list(original_starts), list(widths))
 
 
 def _character(match: re.Match[str]) -> str:
-    kind, said = match.lastgroup, match[match.lastgroup or 0]
+    kind, escaped = match.lastgroup, match[match.lastgroup or 0]
     if kind == "gap":
         return ""
     if kind == "quoted":
-        return said
+        return escaped
     if kind == "name":
-        return _NAMED[said]
-    return chr(int(said, 10 if kind == "html" else 16))
+        return _NAMED[escaped]
+    return chr(int(escaped, 10 if kind == "html" else 16))
 
 
-def _has_signs(text: str) -> bool:
-    return any(sign in text for sign in _SIGNS)
+def _may_have_escapes(text: str) -> bool:
+    return any(sign in text for sign in _ESCAPE_MARKS)
 
 
 def _parts(secret: str, step: int) -> Iterator[str]:
-    """The runs of `PART_CHARS` characters, or the whole secret when it is shorter."""
+    """The runs of `PART_CHARS` characters of a secret, or the whole secret if it is shorter."""
     if 0 < len(secret) <= PART_CHARS:
         yield secret
     for start in range(0, len(secret) - PART_CHARS + 1, step):
@@ -175,7 +182,7 @@ def _parts(secret: str, step: int) -> Iterator[str]:
 
 
 def _spans(plain: _Plain, part: str) -> Iterator[tuple[int, int]]:
-    """Where a part lies in the text that was made plain."""
+    """The ranges of a part in the original text."""
     start = plain.text.find(part)
     while start >= 0:
         yield plain.span(start, start + len(part))

@@ -1,7 +1,7 @@
-"""Webhooks to customers, whole: which events, signing, the courier that empties the outbox, the delivery log.
+"""Webhooks to customers, whole: events, signing, the courier of the outbox, the delivery log.
 
-It knows Standard Webhooks, and must not know how a job is made. Start with `rules`, then `courier`. The client is not
-exported, since it brings aiohttp: whoever opens a gateway imports it from `client`.
+It knows Standard Webhooks, and must not know how a job is made. Start with `rules`, then `courier`. The
+client is not exported, since it brings aiohttp: `musicgate.gateway.compose` imports it from `client`.
 """
 
 from musicgate.webhooks.log import Webhooks, WebhookTest

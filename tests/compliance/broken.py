@@ -1,4 +1,4 @@
-"""Ways to break the tiny plugin in one place: each makes a copy of it with one hook, or one answer, changed."""
+"""Break the tiny plugin: each function makes a copy with one hook, or one answer, changed."""
 
 from collections.abc import Callable, Sequence
 from types import ModuleType
@@ -15,14 +15,17 @@ from musicgate.model import (
     Provider,
     ProviderSettings,
 )
-from musicgate.plugin.emulator import (
+from musicgate.plugin import (
+    CallbackClaim,
     EmulatedAnswer,
     EmulatedCallback,
     Emulator,
     EmulatorOptions,
+    HttpRequest,
+    HttpResponse,
+    Step,
+    Translation,
 )
-from musicgate.plugin.hooks import CallbackClaim, Step, Translation
-from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.compliance import tiny_plugin
 from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, PROVIDER, tiny
 from tests.compliance.tiny_vendor import TinyVendor
@@ -58,8 +61,8 @@ def translates(
     def translate_request(
         request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
-        made = tiny_plugin.translate_request(request, offer, settings, callback_url)
-        return edit(made, request, settings, callback_url)
+        translation = tiny_plugin.translate_request(request, offer, settings, callback_url)
+        return edit(translation, request, settings, callback_url)
 
     return tiny(translate_request=translate_request)
 
@@ -94,7 +97,7 @@ def polls(url: Callable[[Job, ProviderSettings], str]) -> ModuleType:
 def reads(
     edit: Callable[[Step, HttpResponse, JobUpdate | ProviderError], Any],
 ) -> ModuleType:
-    """The plugin that makes something else of what it read; an error that ``edit`` returns is raised."""
+    """The plugin with other results of parse_response; an error that ``edit`` returns is raised."""
 
     def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
         read: JobUpdate | ProviderError
@@ -129,7 +132,7 @@ def reads_errors(edit: Callable[[ProviderError], object]) -> ModuleType:
 
 
 def maps(meaning: Callable[[str], Any]) -> ModuleType:
-    """The plugin with other meanings of status words."""
+    """The plugin that maps statuses differently."""
 
     def map_status(native_status: str) -> Any:
         return meaning(native_status)
@@ -137,10 +140,10 @@ def maps(meaning: Callable[[str], Any]) -> ModuleType:
     return tiny(map_status=map_status)
 
 
-def hears(
+def claims(
     edit: Callable[[CallbackClaim, dict[str, str], bytes, ProviderSettings], CallbackClaim],
 ) -> ModuleType:
-    """The plugin that makes something else of a callback."""
+    """The plugin with other claims of callbacks."""
 
     def parse_callback(
         headers: dict[str, str], body: bytes, settings: ProviderSettings, now: float
@@ -150,8 +153,8 @@ def hears(
     return tiny(parse_callback=parse_callback)
 
 
-def plays(vendor: type[TinyVendor]) -> ModuleType:
-    """The plugin with another vendor."""
+def emulates(vendor: type[TinyVendor]) -> ModuleType:
+    """The plugin with another emulator."""
 
     def emulator(options: EmulatorOptions) -> Emulator:
         return vendor(options)
@@ -160,24 +163,24 @@ def plays(vendor: type[TinyVendor]) -> ModuleType:
 
 
 def answers(edit: Callable[[HttpRequest, HttpResponse, TinyVendor], HttpResponse]) -> ModuleType:
-    """The plugin whose vendor answers something else."""
+    """The plugin whose emulator answers differently."""
 
     class Other(TinyVendor):
         def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
             answer = super().answer(request, now)
             return attrs.evolve(answer, response=edit(request, answer.response, self))
 
-    return plays(Other)
+    return emulates(Other)
 
 
 def calls_back(edit: Callable[[Sequence[EmulatedCallback]], Sequence[EmulatedCallback]]) -> ModuleType:
-    """The plugin whose vendor calls back differently."""
+    """The plugin whose emulator calls back differently."""
 
     class Other(TinyVendor):
         def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
             return edit(super().due_callbacks(now))
 
-    return plays(Other)
+    return emulates(Other)
 
 
 def _named(function: Callable[..., Any], name: str) -> Callable[..., Any]:

@@ -1,4 +1,4 @@
-"""What a fault is: the check that has to find it, and words of the sentence that tells it."""
+"""A fault of a plugin, the check that has to find it, and a part of that check's message."""
 
 from collections.abc import Callable
 from types import ModuleType
@@ -13,15 +13,15 @@ class Fault:
     Attributes:
         check: name of the check that has to find it.
         what: the fault.
-        says: words that the check's sentence has to hold.
+        message: what the check's message has to contain.
         plugin: makes the broken plugin.
     """
 
     check: str
     what: str
-    says: str
+    message: str
     plugin: Callable[[], ModuleType]
 
 
-def fault(check: str, what: str, says: str, plugin: Callable[[], ModuleType]) -> Fault:
-    return Fault(check=check, what=what, says=says, plugin=plugin)
+def fault(check: str, what: str, message: str, plugin: Callable[[], ModuleType]) -> Fault:
+    return Fault(check=check, what=what, message=message, plugin=plugin)

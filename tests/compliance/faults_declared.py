@@ -20,8 +20,8 @@ _SONGS: Any = "songs"
 _NO_HOOKS: dict[str, Any] = dict.fromkeys(tiny_plugin.HOOKS)
 
 
-def _hears_of_it(before: object, after: object) -> None:
-    """An observer's hook, which makes no provider."""
+def _job_changed(before: object, after: object) -> None:
+    """A hook of an observer, which declares no provider."""
 
 
 def _without(schema: dict[str, Any], option: str, key: str) -> dict[str, Any]:
@@ -35,14 +35,14 @@ FAULTS: tuple[Fault, ...] = (
     fault("it_loads", "built for another hook API", "hook API 99", lambda: tiny(HOOK_API=99)),
     fault("it_loads", "a required hook is missing", "map_status", lambda: tiny(map_status=None)),
     fault("it_loads", "declares no provider", "provider", lambda: tiny(
-        job_changed=_hears_of_it, **_NO_HOOKS)),
+        job_changed=_job_changed, **_NO_HOOKS)),
     fault("names_agree", "another package name", "musicgate_tiny", lambda: tiny("tiny")),
     fault("names_agree", "a blank label", "label", lambda: broken.declares(label=" ")),
     fault("address_and_variables", "http", "https://", lambda: broken.declares(base_url="http://api.tiny.example")),
     fault("address_and_variables", "a trailing slash", "slash", lambda: broken.declares(base_url="https://api.tiny.example/")),
     fault("address_and_variables", "a strange variable", "key_env", lambda: broken.declares(key_env="tiny-key")),
     fault("address_and_variables", "one variable for two", "share", lambda: broken.declares(base_url_env="TINY_API_KEY")),
-    fault("address_and_variables", "a header that is none", "header", lambda: broken.declares(
+    fault("address_and_variables", "an invalid header name", "header", lambda: broken.declares(
         auth=attrs.evolve(PROVIDER.auth, header="Authorization:"))),
     fault("offers", "an alias of two offers", "names two offers", lambda: broken.declares(
         offers=(OFFER, attrs.evolve(OFFER, model="tiny/other", aliases=("TINY-song",))))),
@@ -53,7 +53,7 @@ FAULTS: tuple[Fault, ...] = (
         prices=(attrs.evolve(_PRICE, price_usd=Decimal(500)),))),
     fault("offers", "a price per nothing", "units of 0", lambda: broken.offers(
         prices=(attrs.evolve(_PRICE, unit_size=Decimal(0)),))),
-    fault("offers", "formats that nobody knows", "formats", lambda: broken.offers(formats=("mp4",))),
+    fault("offers", "an unknown format", "formats", lambda: broken.offers(formats=("mp4",))),
     fault("times", "a schedule upside down", "max_s", lambda: broken.declares(poll=PollSchedule(min_s=9.0, max_s=3.0))),
     fault("times", "a negative time-out", "read_s", lambda: broken.declares(timeouts=Timeouts(read_s=-1.0))),
     fault("times", "a song longer than its deadline", "deadline_s", lambda: broken.declares(typical_s=5_000.0)),
@@ -77,20 +77,20 @@ FAULTS: tuple[Fault, ...] = (
     fault("address_and_variables", "no host", "no host", lambda: broken.declares(base_url="https:///v1")),
     fault("address_and_variables", "a query", "holds a query", lambda: broken.declares(base_url="https://tiny.example/v1?a=b")),
     fault("address_and_variables", "a fragment", "holds a fragment", lambda: broken.declares(base_url="https://tiny.example/v1#a")),
-    fault("address_and_variables", "auth as a word", "not a HeaderAuth", lambda: broken.declares(auth="Bearer")),
+    fault("address_and_variables", "auth as a text", "not a HeaderAuth", lambda: broken.declares(auth="Bearer")),
     fault("address_and_variables", "a scheme of two words", "auth.scheme", lambda: broken.declares(
         auth=attrs.evolve(PROVIDER.auth, scheme="Bearer of"))),
     fault("offers", "a blank id", "id is blank", lambda: broken.offers(model="", aliases=())),
-    fault("offers", "an ability as a word", "no Ability", lambda: broken.offers(abilities=frozenset({"singing"}))),
+    fault("offers", "an ability as a text", "no Ability", lambda: broken.offers(abilities=frozenset({"singing"}))),
     fault("offers", "a choice of no formats", "no format to choose", lambda: broken.offers(formats=())),
     fault("offers", "no tracks", "gives 0 tracks", lambda: broken.offers(tracks=0)),
     fault("offers", "a limit of nothing", "limits.prompt_chars is 0", lambda: broken.offers(limits=Limits(prompt_chars=0))),
-    fault("offers", "a meter as a word", "no Meter", lambda: broken.offers(prices=(attrs.evolve(_PRICE, meter=_SONGS),))),
+    fault("offers", "a meter as a text", "no Meter", lambda: broken.offers(prices=(attrs.evolve(_PRICE, meter=_SONGS),))),
     fault("offers", "two prices for one thing", "same meter", lambda: broken.offers(prices=(_PRICE, _PRICE))),
-    fault("times", "ten looks a second", "flood", lambda: broken.declares(poll=PollSchedule(min_s=0.1))),
+    fault("times", "ten polls a second", "flood", lambda: broken.declares(poll=PollSchedule(min_s=0.1))),
     fault("times", "a create call beyond the deadline", "timeouts.create_s", lambda: broken.declares(
         timeouts=Timeouts(create_s=9_000.0))),
-    fault("times", "a stage as a word", "no Stage", lambda: broken.declares(stage="ready")),
+    fault("times", "a stage as a text", "no Stage", lambda: broken.declares(stage="ready")),
     fault("option_schema", "a block that is a text", "`type` has to say so", lambda: broken.options(type="string")),
     fault("option_schema", "another dialect", "is written in", lambda: broken.options(**{"$schema": "http://json-schema.org/draft-07/schema#"})),
     fault("settings_schema", "a setting without description", "no description", lambda: broken.declares(

@@ -1,4 +1,4 @@
-"""Faults of what is read: answers, jobs, callbacks."""
+"""Faults of parsed answers and callbacks."""
 
 import itertools
 from datetime import datetime
@@ -17,8 +17,7 @@ from musicgate.model import (
     NativeTrack,
     ProviderSettings,
 )
-from musicgate.plugin.hooks import CallbackClaim, Step
-from musicgate.plugin.wire import HttpRequest, HttpResponse
+from musicgate.plugin import CallbackClaim, HttpRequest, HttpResponse, Step
 from musicgate.testing.compliance.probes import HTML
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
@@ -95,13 +94,13 @@ def _fails_on_unknown(step: Step, response: HttpResponse, read: Any) -> Any:
         and read.native_status
         and tiny_plugin.map_status(read.native_status) is None
     ):
-        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message="what does it mean?")
+        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message="unknown status")
         return attrs.evolve(read, failure=failure)
     return read
 
 
 def _doubts_for_ever(step: Step, response: HttpResponse, read: Any) -> Any:
-    failure = Failure(reason=FailureClass.NOT_FOUND, message="who knows")
+    failure = Failure(reason=FailureClass.NOT_FOUND, message="not found")
     forever: Any = None
     if not isinstance(read, JobUpdate) or tiny_plugin.map_status(read.native_status or ""):
         return read
@@ -166,7 +165,7 @@ def _indexes_garbage() -> ModuleType:
     return tiny(parse_callback=parse_callback)
 
 
-def _shrugs(step: Step, response: HttpResponse, read: Any) -> Any:
+def _returns_nothing(step: Step, response: HttpResponse, read: Any) -> Any:
     return JobUpdate() if response.body in {b"", HTML} else read
 
 
@@ -193,39 +192,39 @@ FAULTS: tuple[Fault, ...] = (
     fault("refusals_by_status", "is sure about a 500", "maybe_accepted", lambda: broken.reads_errors(_is_sure)),
     fault("noise_while_polling", "believes a 404", "ends the job", lambda: broken.reads(_believes_noise)),
     fault("retry_after", "reads seconds only", "as a date", lambda: broken.reads(_only_seconds)),
-    fault("unknown_status_word", "a meaning for every word", "unknown word", lambda: broken.maps(
-        lambda word: tiny_plugin.map_status(word) or JobState.IN_PROGRESS)),
-    fault("unknown_status_word", "fails on an unknown word", "leaves it open", lambda: broken.reads(_fails_on_unknown)),
+    fault("unknown_status", "a state for every status", "unknown status", lambda: broken.maps(
+        lambda status: tiny_plugin.map_status(status) or JobState.IN_PROGRESS)),
+    fault("unknown_status", "fails on an unknown status", "leaves it open", lambda: broken.reads(_fails_on_unknown)),
     fault("any_sequence_of_answers", "a doubt without an end", "life cycle breaks", lambda: broken.reads(_doubts_for_ever)),
     fault("updates_survive_storage", "a time without zone", "stored", lambda: broken.reads(_tracks_without_zone)),
     fault("updates_survive_storage", "a body that is no JSON", "stored", lambda: broken.reads(_keeps_a_set)),
     fault("jobs_fit_the_schema", "an empty link", "image_url", lambda: broken.reads(_empty_link)),
     fault("callbacks_come_and_are_read", "the vendor never calls", "never called back", lambda: broken.calls_back(lambda *_: ())),
-    fault("callbacks_come_and_are_read", "names another task", "other", lambda: broken.hears(
+    fault("callbacks_come_and_are_read", "names another task", "other", lambda: broken.claims(
         lambda claim, *_: attrs.evolve(claim, native_id="other"))),
-    fault("unsigned_is_not_verified", "verifies without a secret", "has to be None", lambda: broken.hears(
+    fault("unsigned_is_not_verified", "verifies without a secret", "has to be None", lambda: broken.claims(
         lambda claim, *_: attrs.evolve(claim, verified=True))),
-    fault("good_signature", "refuses what is good", "good signature", lambda: broken.hears(
+    fault("good_signature", "refuses what is good", "good signature", lambda: broken.claims(
         lambda claim, *_: attrs.evolve(claim, verified=False))),
     fault("good_signature", "takes any secret", "another secret", lambda: _ignores("secret")),
     fault("signature_headers_are_needed", "takes what is not signed", "without any header", lambda: _ignores("missing")),
     fault("flipped_bytes", "compares the first bytes only", "x-tiny-signature", lambda: _ignores("tail")),
     fault("flipped_bytes", "signs no body", "claimed under the signature", lambda: _ignores("body")),
     fault("old_signature", "takes what is old", "replayed", lambda: _ignores("age")),
-    fault("duplicate_callbacks", "counts callbacks", "second time", lambda: broken.hears(_counts_callbacks)),
+    fault("duplicate_callbacks", "counts callbacks", "second time", lambda: broken.claims(_counts_callbacks)),
     fault("garbage_callbacks", "breaks on garbage", "only ProviderError", _indexes_garbage),
-    fault("refusals_by_status", "takes a refusal for nothing", "not as a failure", lambda: broken.reads(_shrugs)),
-    fault("unreadable_create", "believes an empty answer", "not as a ProviderError", lambda: broken.reads(_shrugs)),
-    fault("hostile_answers", "asks somebody else", "next request goes to", lambda: broken.reads(_asks_elsewhere)),
+    fault("refusals_by_status", "takes a refusal for nothing", "not as a failure", lambda: broken.reads(_returns_nothing)),
+    fault("unreadable_create", "believes an empty answer", "not as a ProviderError", lambda: broken.reads(_returns_nothing)),
+    fault("hostile_answers", "calls another server", "next request goes to", lambda: broken.reads(_asks_elsewhere)),
     fault("hostile_answers", "an error without its failure", "in place of a failure", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", "no"))),
     fault("hostile_answers", "an error of no class", "whose reason is of the type str", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", attrs.evolve(error.failure, reason=_ODD)))),
-    fault("hostile_answers", "an error without a word", "without a word", lambda: broken.reads_errors(
+    fault("hostile_answers", "an error without a message", "without a message", lambda: broken.reads_errors(
         lambda error: setattr(error, "failure", attrs.evolve(error.failure, message=" ")))),
-    fault("unknown_status_word", "ends on an unknown word", "ends the job", lambda: broken.reads(_ends_on_unknown)),
+    fault("unknown_status", "ends on an unknown status", "ends the job", lambda: broken.reads(_ends_on_unknown)),
     fault("updates_survive_storage", "a body of tuples", "comes back", lambda: broken.reads_updates(body=(1, 2))),
-    fault("good_signature", "the vendor never calls", "can be looked at", lambda: broken.calls_back(lambda *_: ())),
+    fault("good_signature", "the vendor never calls", "no signature to check", lambda: broken.calls_back(lambda *_: ())),
     fault("signature_headers_are_needed", "half a signature will do", "no header is needed", lambda: _ignores("half")),
     fault("garbage_callbacks", "verifies anything", "was verified", lambda: tiny(
         parse_callback=lambda: CallbackClaim(verified=True))),

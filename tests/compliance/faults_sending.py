@@ -1,4 +1,4 @@
-"""Faults of what is sent, and of hooks that are no functions of their arguments."""
+"""Faults of requests, and of hooks that are not pure."""
 
 import datetime as dt
 import itertools
@@ -22,8 +22,7 @@ from musicgate.model import (
     ProviderSettings,
     Timeouts,
 )
-from musicgate.plugin.hooks import CallbackClaim, Step
-from musicgate.plugin.wire import HttpResponse
+from musicgate.plugin import CallbackClaim, HttpResponse, Step
 from musicgate.testing.rehearsal import CALLBACK_URL
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
@@ -32,11 +31,11 @@ from tests.compliance.tiny_plugin import OFFER, OPTIONS_SCHEMA, tiny
 _COUNT = itertools.count()
 
 
-def _throws_dice() -> object:
+def _draws_at_random() -> object:
     return random.choice("ab")  # noqa: S311 - the fault that is to be found
 
 
-def _asks_the_calendar() -> object:
+def _reads_the_date() -> object:
     return dt.date.today()  # noqa: DTZ011 - the fault that is to be found
 
 
@@ -86,7 +85,7 @@ def _refuses_early() -> ModuleType:
     return tiny(translate_request=translate_request)
 
 
-def _tells_its_secret() -> ModuleType:
+def _sends_its_secret() -> ModuleType:
     return broken.translates(
         lambda made, _request, settings, *_: attrs.evolve(
             made,
@@ -110,9 +109,9 @@ def _refuses_with_its_secret() -> ModuleType:
 
 
 def _map_with(use: Callable[[], object]) -> Callable[[], ModuleType]:
-    def meaning(word: str) -> Any:
+    def meaning(status: str) -> Any:
         use()
-        return tiny_plugin.map_status(word)
+        return tiny_plugin.map_status(status)
 
     return lambda: broken.maps(meaning)
 
@@ -131,14 +130,14 @@ def _counts_calls(body: dict[str, Any], request: MusicRequest) -> None:
     body["nonce"] = next(_COUNT)
 
 
-def _asks_then(step: Step, response: HttpResponse, read: Any) -> Any:
+def _reads_clock(step: Step, response: HttpResponse, read: Any) -> Any:
     time.time()
     return read
 
 
-def _asks_when(words: bytes) -> Callable[[Step, HttpResponse, Any], Any]:
+def _reads_clock_when(words: bytes) -> Callable[[Step, HttpResponse, Any], Any]:
     def edit(step: Step, response: HttpResponse, read: Any) -> Any:
-        return _asks_then(step, response, read) if words in response.body else read
+        return _reads_clock(step, response, read) if words in response.body else read
 
     return edit
 
@@ -147,7 +146,7 @@ def _cancels(job: Job) -> None:
     time.time()
 
 
-def _refuses_without_a_word() -> ModuleType:
+def _refuses_without_a_message() -> ModuleType:
     def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
         if len(request.title or "") > 80:
             raise RequestError("validation_error", " ", path=("title",))
@@ -190,22 +189,22 @@ FAULTS: tuple[Fault, ...] = (
     fault("request_form", "a body that is no JSON", "no JSON", lambda: broken.requests(body=b"prompt=rain")),
     fault("request_form", "a header that cannot be sent", "header", lambda: broken.requests(
         headers={"Content-Type": "application/json", "X-Mood": "böse"})),
-    fault("callback_url_is_told", "tells nobody where to call", "callback URL", _drops("callback_url")),
+    fault("callback_url_is_sent", "sends no callback URL", "callback URL", _drops("callback_url")),
     fault("follow_up_form", "an id as it is", "native id", lambda: broken.polls(
         lambda job, settings: f"{settings.base_url}/v1/songs/{job.native_id}".replace(" ", "").replace("é", ""))),
     fault("follow_up_form", "polls elsewhere", "base URL", lambda: broken.polls(lambda *_: "https://api.tiny.example/x")),
-    fault("follow_up_form", "cannot be polled", "gives None", lambda: tiny(poll_request=None)),
+    fault("follow_up_form", "cannot be polled", "returns None", lambda: tiny(poll_request=None)),
     fault("blocking_is_not_polled", "blocking, and polled", "blocking", lambda: broken.declares(
         blocking=True, timeouts=Timeouts(create_s=600.0))),
-    fault("no_secret_leaves", "a secret in the URL", "holds a secret of the settings", _tells_its_secret),
+    fault("no_secret_leaves", "a secret in the URL", "holds a secret of the settings", _sends_its_secret),
     fault("no_secret_leaves", "a secret in a refusal", "refusal", _refuses_with_its_secret),
     fault("no_secret_leaves", "the key's header", "Authorization", lambda: broken.requests(
         headers={"Content-Type": "application/json", "authorization": "Bearer test"})),
-    fault("every_option_counts", "an option that nothing comes of", "tiny.echo", _with_stray_option),
-    fault("nested_options_count", "a nested option that nothing comes of", "tiny.mix.bass", _drops("mix")),
+    fault("every_option_counts", "an option without effect", "tiny.echo", _with_stray_option),
+    fault("nested_options_count", "a nested option without effect", "tiny.mix.bass", _drops("mix")),
     fault("unknown_options", "drops unknown keys", "kit_unknown_option", _drops("kit_unknown_option")),
     fault("unknown_options", "drops 0 and false", "0", lambda: broken.sends(_drops_falsy)),
-    fault("neutral_fields", "says nothing of what it drops", "dropped in silence", lambda: broken.translates(
+    fault("neutral_fields", "reports nothing that it drops", "dropped in silence", lambda: broken.translates(
         lambda made, *_: attrs.evolve(made, warnings=()))),
     fault("neutral_fields", "drops the style", "style", _drops("style")),
     fault("abilities_are_true", "declares what it reports", "seed", lambda: broken.offers(
@@ -217,13 +216,13 @@ FAULTS: tuple[Fault, ...] = (
     fault("limits_are_true", "refuses what it promises", "400", _refuses_early),
     fault("texts_are_whole", "cuts a long prompt", "never cut", lambda: broken.sends(_cuts)),
     fault("texts_are_whole", "loses emoji", "title", lambda: broken.sends(_mangles)),
-    fault("hooks_are_pure", "asks the clock", "time.time", _map_with(lambda: time.time() > 0)),
-    fault("hooks_are_pure", "asks the date", "datetime.now", _map_with(lambda: dt.datetime.now(dt.UTC))),
-    fault("hooks_are_pure", "asks the environment", "TINY_API_KEY", _map_with(lambda: os.environ.get("TINY_API_KEY"))),
-    fault("hooks_are_pure", "throws dice", "random.choice", _map_with(_throws_dice)),
+    fault("hooks_are_pure", "reads the clock", "time.time", _map_with(lambda: time.time() > 0)),
+    fault("hooks_are_pure", "reads the date", "datetime.now", _map_with(lambda: dt.datetime.now(dt.UTC))),
+    fault("hooks_are_pure", "reads the environment", "TINY_API_KEY", _map_with(lambda: os.environ.get("TINY_API_KEY"))),
+    fault("hooks_are_pure", "uses randomness", "random.choice", _map_with(_draws_at_random)),
     fault("hooks_are_pure", "opens a socket", "socket", _map_with(lambda: socket.socket().close())),
     fault("hooks_are_pure", "reads a file", "open", _map_with(_reads_a_file)),
-    fault("same_in_same_out", "counts its calls", "the same twice", lambda: broken.sends(_counts_calls)),
+    fault("same_in_same_out", "counts its calls", "called twice", lambda: broken.sends(_counts_calls)),
     fault("inputs_are_left_alone", "writes into the request", "changed its arguments", _changes_its_input),
     fault("request_form", "a blank in the URL", "no URL may hold", lambda: broken.translates(
         lambda made, *_: attrs.evolve(made, request=attrs.evolve(made.request, url=made.request.url + " x")))),
@@ -232,23 +231,23 @@ FAULTS: tuple[Fault, ...] = (
     fault("request_form", "a body of no kind", "without a Content-Type", lambda: broken.requests(headers={})),
     fault("request_form", "no native model", "names no native model", lambda: broken.translates(
         lambda made, *_: attrs.evolve(made, native_model=" "))),
-    fault("callback_url_is_told", "makes one up", "still holds one", lambda: broken.sends(
+    fault("callback_url_is_sent", "makes one up", "still holds one", lambda: broken.sends(
         lambda body, _: body.setdefault("callback_url", CALLBACK_URL))),
     fault("no_secret_leaves", "a secret in a warning", "a warning of", lambda: broken.translates(
         lambda made, _request, settings, _url: attrs.evolve(
             made, warnings=(tiny_plugin.not_applied(str(settings.options)),)))),
-    fault("hooks_are_pure", "parse_response asks the clock", "parse_response at step create used", lambda: broken.reads(_asks_then)),
-    fault("hooks_are_pure", "only a recording asks", "of the case done used", lambda: broken.reads(_asks_when(b"s-1.wav"))),
-    fault("hooks_are_pure", "only nonsense asks", "of a hostile answer used", lambda: broken.reads(_asks_when(b"It is broken"))),
-    fault("hooks_are_pure", "poll_request asks the clock", "poll_request used", lambda: broken.polls(
+    fault("hooks_are_pure", "parse_response reads the clock", "parse_response at step create used", lambda: broken.reads(_reads_clock)),
+    fault("hooks_are_pure", "only for a recorded case", "of the case done used", lambda: broken.reads(_reads_clock_when(b"s-1.wav"))),
+    fault("hooks_are_pure", "only for nonsense", "of a hostile answer used", lambda: broken.reads(_reads_clock_when(b"It is broken"))),
+    fault("hooks_are_pure", "poll_request reads the clock", "poll_request used", lambda: broken.polls(
         lambda _job, settings: f"{settings.base_url}/v1/songs/{time.time()}")),
-    fault("hooks_are_pure", "cancel_request asks the clock", "cancel_request used", lambda: tiny(cancel_request=_cancels)),
-    fault("hooks_are_pure", "parse_callback asks the clock", "parse_callback used", lambda: broken.hears(
+    fault("hooks_are_pure", "cancel_request reads the clock", "cancel_request used", lambda: tiny(cancel_request=_cancels)),
+    fault("hooks_are_pure", "parse_callback reads the clock", "parse_callback used", lambda: broken.claims(
         lambda claim, *_: attrs.evolve(claim, native_status=str(time.time())))),
-    fault("texts_are_whole", "says nothing at all", "without a word", _refuses_without_a_word),
-    fault("no_secret_is_told", "a secret in the log", "tells a secret", _logs_its_secret),
-    fault("no_secret_is_told", "a secret in a claim", "tells a secret", lambda: broken.hears(_claims_its_secret)),
-    fault("no_secret_is_told", "a secret in an update", "tells a secret", _updates_its_secret),
+    fault("texts_are_whole", "refuses without a message", "without a message", _refuses_without_a_message),
+    fault("no_secret_is_shown", "a secret in the log", "shows a secret", _logs_its_secret),
+    fault("no_secret_is_shown", "a secret in a claim", "shows a secret", lambda: broken.claims(_claims_its_secret)),
+    fault("no_secret_is_shown", "a secret in an update", "shows a secret", _updates_its_secret),
     fault("option_texts_are_whole", "loses emoji of an option", "tiny.mood", lambda: broken.sends(_mangles_mood)),
-    fault("hooks_are_pure", "asks the calendar", "date.today", _map_with(_asks_the_calendar)),
+    fault("hooks_are_pure", "reads the calendar", "date.today", _map_with(_reads_the_date)),
 )  # fmt: skip

@@ -19,8 +19,7 @@ from musicgate.model import (
     Timeouts,
     Track,
 )
-from musicgate.plugin.hooks import Translation
-from musicgate.plugin.wire import HttpRequest, HttpResponse
+from musicgate.plugin import HttpRequest, HttpResponse, Translation
 from musicgate.testing.compliance import (
     CHECKS,
     Outcome,
@@ -31,7 +30,7 @@ from musicgate.testing.compliance import (
     run_check,
     run_checks,
 )
-from musicgate.testing.compliance.checks_life import check_any_sequence_of_answers
+from musicgate.testing.compliance.checks_lifecycle import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
 from tests.compliance.broken import declares, translates
 from tests.compliance.tiny_plugin import PROVIDER, not_applied, tiny
@@ -49,27 +48,27 @@ def skipped(module: ModuleType) -> dict[str, str]:
     }
 
 
-def test_a_vendor_that_cannot_call_back_is_not_asked_to() -> None:
+def test_callback_checks_are_skipped_for_a_vendor_without_callbacks() -> None:
     reasons = skipped(declares(callbacks=False))
-    assert reasons.keys() >= CALLBACK_CHECKS | {"callback_url_is_told"}
+    assert reasons.keys() >= CALLBACK_CHECKS | {"callback_url_is_sent"}
     assert {reasons[name] for name in CALLBACK_CHECKS} == {"the vendor cannot call back (Provider.callbacks)"}
 
 
-def test_a_vendor_that_does_not_sign_is_not_asked_for_signatures() -> None:
+def test_signature_checks_are_skipped_for_a_vendor_that_does_not_sign() -> None:
     reasons = skipped(declares(webhook_secret_env=None))
     assert {name for name, reason in reasons.items() if "does not sign" in reason} == {
         *("good_signature", "signature_headers_are_needed", "flipped_bytes", "old_signature")
     }
 
 
-def test_a_blocking_vendor_is_not_polled() -> None:
+def test_poll_checks_are_skipped_for_a_blocking_vendor() -> None:
     reasons = skipped(declares(blocking=True, timeouts=Timeouts(create_s=600.0)))
     assert {name for name, reason in reasons.items() if "Provider.blocking" in reason} == {
         *("follow_up_form", "noise_while_polling")
     }
 
 
-def test_what_a_plugin_does_not_have_is_skipped_with_its_reason() -> None:
+def test_checks_of_absent_features_are_skipped_with_a_reason() -> None:
     reasons = skipped(declares(settings_schema={}, options_schema={"type": "object"}))
     assert reasons["settings_schema"] == "the plugin has no settings of its own"
     assert reasons["every_option_counts"] == "the option schema declares no options"
@@ -93,7 +92,7 @@ def test_a_plugin_that_cannot_be_imported_fails_with_the_reason() -> None:
     assert second.outcome is Outcome.SKIPPED
 
 
-def test_a_plugin_that_breaks_a_check_does_not_stop_the_others() -> None:
+def test_exception_in_a_check_fails_it_and_the_others_still_run() -> None:
     def breaks(subject: Subject) -> None:
         raise KeyError(subject.name)
 
@@ -121,24 +120,24 @@ def test_an_installed_module_knows_its_distribution() -> None:
     assert (subject.name, subject.distribution) == ("suno_kie", "musicgate-suno-kie")
 
 
-def test_wishes_of_the_author_are_tried_beside_the_kits() -> None:
-    wish = MusicRequest(model="tiny-song", prompt="rain", blocks={"tiny": {"mood": "wet"}})
-    subject = Subject.of_module(tiny(), wishes=(wish,))
-    assert wish in [base[1] for base in subject.base]
+def test_requests_of_the_author_are_used_beside_the_kits_own() -> None:
+    request = MusicRequest(model="tiny-song", prompt="rain", blocks={"tiny": {"mood": "wet"}})
+    subject = Subject.of_module(tiny(), requests=(request,))
+    assert request in [base[1] for base in subject.base]
 
 
-def test_no_wish_that_can_be_fulfilled_is_told() -> None:
-    too_long = attrs.evolve(PROVIDER, options_schema={"type": "object"})
+def test_plugin_that_refuses_every_base_request_is_an_error() -> None:
+    without_options = attrs.evolve(PROVIDER, options_schema={"type": "object"})
 
     def translate_request(request: MusicRequest) -> None:
         raise RequestError("validation_error", "never")
 
-    subject = Subject.of_module(tiny(provider=lambda: too_long, translate_request=translate_request))
-    with pytest.raises(AssertionError, match="refused every base wish"):
+    subject = Subject.of_module(tiny(provider=lambda: without_options, translate_request=translate_request))
+    with pytest.raises(AssertionError, match="refused every base request"):
         _ = subject.base
 
 
-def test_a_name_that_was_imported_from_its_module_is_guarded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_guard_replaces_names_imported_from_their_modules(monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("musicgate_tiny_clock")
     exec("from time import time\nfrom os import environ\nfrom datetime import datetime", vars(module))  # noqa: S102
     monkeypatch.setitem(sys.modules, module.__name__, module)
@@ -154,7 +153,7 @@ def test_a_name_that_was_imported_from_its_module_is_guarded_too(monkeypatch: py
     assert module.time() > 0
 
 
-def test_a_guarded_datetime_is_a_datetime_still() -> None:
+def test_guarded_datetime_is_still_a_datetime() -> None:
     real = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
     with pure(None) as uses:
         moment = dt.datetime(2026, 11, 20, tzinfo=dt.UTC)
@@ -164,7 +163,7 @@ def test_a_guarded_datetime_is_a_datetime_still() -> None:
     assert moment.isoformat() == "2026-11-20T00:00:00+00:00"
 
 
-def test_the_kit_needs_no_pytest_until_its_class_is_asked_for() -> None:
+def test_kit_imports_pytest_only_for_its_class() -> None:
     program = (
         "import sys, musicgate.testing.compliance as kit; assert kit.CHECKS; assert 'pytest' not in sys.modules;"
         "kit.ProviderCompliance; assert 'pytest' in sys.modules"
@@ -176,38 +175,34 @@ def test_the_kit_needs_no_pytest_until_its_class_is_asked_for() -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_skipped_check_says_why() -> None:
+def test_skipped_check_gives_a_reason() -> None:
     with pytest.raises(Skipped, match="not blocking"):
         next(check for check in CHECKS if name_of(check) == "blocking_is_not_polled")(
             Subject.of_module(tiny())
         )
 
 
-def test_a_distribution_of_another_name_is_told() -> None:
+def test_distribution_of_another_name_is_found() -> None:
     subject = attrs.evolve(Subject.of_module(tiny()), distribution="musicgate-other")
     result = {one.name: one for one in run_checks(subject)}["names_agree"]
     assert result.message == "the distribution is 'musicgate-other', not 'musicgate-tiny'"
 
 
-def test_an_empty_folder_of_cases_is_told(tmp_path: Path) -> None:
+def test_empty_folder_of_cases_is_found(tmp_path: Path) -> None:
     result = {one.name: one for one in run_checks(Subject.of_module(tiny(), cases=tmp_path))}[
         "recorded_cases"
     ]
     assert result.message.startswith("the folder of recorded cases is empty")
 
 
-def test_an_ability_that_works_only_beside_another_is_one() -> None:
-    def edit(made: Translation, request: MusicRequest, *_: object) -> Translation:
-        return (
-            made
-            if request.lyrics or request.style is None
-            else attrs.evolve(without_style(made), warnings=(not_applied("style"),))
-        )
-
-    def without_style(made: Translation) -> Translation:
-        body: Any = HttpResponse(status=200, body=made.request.body).json()
+def test_ability_that_is_applied_only_with_another_counts() -> None:
+    def edit(translation: Translation, request: MusicRequest, *_: object) -> Translation:
+        if request.lyrics or request.style is None:
+            return translation
+        body: Any = HttpResponse(status=200, body=translation.request.body).json()
         body.pop("style")
-        return attrs.evolve(made, request=HttpRequest.post_json(made.request.url, body))
+        native = HttpRequest.post_json(translation.request.url, body)
+        return attrs.evolve(translation, request=native, warnings=(not_applied("style"),))
 
     assert outcomes(translates(edit))["abilities_are_true"].outcome is Outcome.PASSED
 
@@ -236,7 +231,7 @@ def _delivers(job: Job, *_: object) -> Job:
 
 
 @pytest.mark.parametrize(
-    ("apply", "says"),
+    ("apply", "message"),
     [
         (_backwards, "moved a job from in_progress to queued"),
         (_revives, "changed a job that is failed"),
@@ -245,22 +240,22 @@ def _delivers(job: Job, *_: object) -> Job:
         (_delivers, "finished a job that has no audio"),
     ],
 )
-def test_a_life_cycle_that_breaks_its_table_is_caught(
-    apply: Callable[..., Job], says: str, monkeypatch: pytest.MonkeyPatch
+def test_change_that_the_transition_table_forbids_is_caught(
+    apply: Callable[..., Job], message: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     subject = Subject.of_module(tiny())
-    assert subject.walk.job.delivered_at
+    assert subject.emulated_run.job.delivered_at
     monkeypatch.setattr(jobs, "apply", apply)
-    with pytest.raises(AssertionError, match=says):
+    with pytest.raises(AssertionError, match=message):
         check_any_sequence_of_answers(subject)
 
 
-def test_a_vendor_on_the_own_machine_needs_no_tls() -> None:
+def test_base_url_on_loopback_needs_no_tls() -> None:
     module = declares(base_url="http://localhost:8001")
     assert outcomes(module)["address_and_variables"].outcome is Outcome.PASSED
 
 
-def test_a_form_is_read_as_well_as_json() -> None:
+def test_form_bodies_are_checked_like_json() -> None:
     def edit(made: Translation, *_: object) -> Translation:
         song: Any = HttpResponse(status=200, body=made.request.body).json()
         headers = {"Content-Type": "application/x-www-form-urlencoded"}

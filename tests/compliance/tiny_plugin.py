@@ -1,4 +1,4 @@
-"""A tiny good plugin for an invented vendor: it keeps every promise, and the tests break them one at a time."""
+"""A tiny correct plugin for an invented vendor, which the tests break in one place at a time."""
 
 import hmac
 from collections.abc import Mapping
@@ -26,15 +26,17 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
 )
-from musicgate.plugin import lenient
-from musicgate.plugin.emulator import Emulator, EmulatorOptions
-from musicgate.plugin.hooks import (
+from musicgate.plugin import (
     CallbackClaim,
+    Emulator,
+    EmulatorOptions,
+    HttpRequest,
+    HttpResponse,
     Step,
     Translation,
     hookimpl,
+    lenient,
 )
-from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.compliance.tiny_vendor import TinyVendor, sign
 
 PROMPT_CHARS = 400
@@ -93,7 +95,7 @@ PROVIDER = Provider(
 _SENT = ("prompt", "lyrics", "style", "title", "instrumental", "format")
 _FORMATS = ("mp3", "wav")
 _DROPPED = ("negative_style", "vocal_gender", "seed")
-_WORDS = {
+_STATES = {
     "waiting": JobState.QUEUED,
     "working": JobState.IN_PROGRESS,
     "done": JobState.COMPLETED,
@@ -123,9 +125,9 @@ def translate_request(
         raise RequestError("not_supported", "mp3 or wav", path=("format",))
     song: dict[str, object] = {name: getattr(request, name) for name in _SENT}
     song |= {"model": offer.native_model, "length_s": request.duration_s, "callback_url": callback_url}
-    wished = {name: value for name, value in song.items() if value is not None}
+    given = {name: value for name, value in song.items() if value is not None}
     return Translation(
-        request=HttpRequest.post_json(f"{settings.base_url}/v1/songs", {**wished, **request.block("tiny")}),
+        request=HttpRequest.post_json(f"{settings.base_url}/v1/songs", {**given, **request.block("tiny")}),
         native_model=offer.native_model or "song-1",
         warnings=tuple(not_applied(name) for name in _DROPPED if getattr(request, name) is not None),
     )
@@ -145,19 +147,19 @@ def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
     if not response.is_success:
         return refused(step, response)
     body = response.json_object()
-    native_id, word = lenient.text(body.get("id")), lenient.text(body.get("status"))
-    if native_id is None or word is None:
+    native_id, status = lenient.text(body.get("id")), lenient.text(body.get("status"))
+    if native_id is None or status is None:
         failure = Failure(reason=FailureClass.PROTOCOL, message="no id or no status")
         raise ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
-    failed = map_status(word) is JobState.FAILED
-    said = Failure(
+    failed = map_status(status) is JobState.FAILED
+    failure = Failure(
         reason=FailureClass.UPSTREAM_FAILED, message=lenient.text(body.get("reason")) or "it failed"
     )
     return JobUpdate(
         native_id=native_id,
-        native_status=word,
+        native_status=status,
         tracks=tuple(track(song) for song in lenient.items(body.get("songs"))),
-        failure=said if failed else None,
+        failure=failure if failed else None,
         body=body,
     )
 
@@ -185,7 +187,7 @@ def track(song: Mapping[str, object]) -> NativeTrack:
 
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
-    return _WORDS.get(native_status)
+    return _STATES.get(native_status)
 
 
 @hookimpl
@@ -216,7 +218,7 @@ HOOKS = (
 
 
 def tiny(name: str = "musicgate_tiny", **hooks: Any) -> ModuleType:
-    """The plugin as a module, some hooks replaced; None takes one away."""
+    """Make the plugin as a module, with some hooks replaced; None removes one."""
     module = ModuleType(name)
     members = {hook: globals()[hook] for hook in HOOKS} | {"HOOK_API": 1} | hooks
     for member, value in members.items():

@@ -1,4 +1,4 @@
-"""The played vendor of the tiny plugin: one create route, one read route, one sound, one signed callback."""
+"""The emulator of the tiny plugin: a create route, a read route, one sound, one signed callback."""
 
 import hashlib
 import hmac
@@ -9,21 +9,22 @@ from urllib.parse import unquote, urlsplit
 import attrs
 
 from musicgate.emulation.tones import AudioFormat, song
-from musicgate.plugin.emulator import (
+from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
+    HttpRequest,
+    HttpResponse,
     switches_in,
 )
-from musicgate.plugin.wire import HttpRequest, HttpResponse
 
 _WAITS_S, _LASTS_S = 4.0, 20.0
 
 
 @attrs.frozen(kw_only=True)
 class Task:
-    """One song that was asked for."""
+    """One song that was created."""
 
     id: str
     callback_url: str | None
@@ -32,13 +33,11 @@ class Task:
 
 
 class TinyVendor:
-    """An invented vendor that nobody can dislike."""
-
     def __init__(self, options: EmulatorOptions) -> None:
         self.books = EmulatorBooks()
         self._options = options
         self._tasks: dict[str, Task] = {}
-        self._told: set[str] = set()
+        self._called_back: set[str] = set()
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         parts = urlsplit(request.url)
@@ -52,7 +51,7 @@ class TinyVendor:
         if not creates and not (request.method == "GET" and head == "/v1/songs"):
             return _no(404, "no such route")
         if not request.headers.get("Authorization", "").startswith("Bearer test"):
-            return _no(401, "who are you")
+            return _no(401, "unknown key")
         if creates:
             return self._create(request, now)
         task = self._tasks.get(unquote(last))
@@ -60,19 +59,19 @@ class TinyVendor:
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
         over = [task for task in self._tasks.values() if now >= task.created_s + _LASTS_S]
-        due = [task for task in over if task.callback_url and task.id not in self._told]
-        self._told.update(task.id for task in due)
+        due = [task for task in over if task.callback_url and task.id not in self._called_back]
+        self._called_back.update(task.id for task in due)
         return [self._callback(task, now) for task in due]
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """Nothing is sent twice."""
+        """No callback is sent again."""
 
     def _create(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        wish = json.loads(request.body)
-        switches = {**self._options.switches, **switches_in(wish.get("prompt"))}
+        body = json.loads(request.body)
+        switches = {**self._options.switches, **switches_in(body.get("prompt"))}
         task = Task(
             id=f"t-{self._options.seed}-{len(self._tasks)}",
-            callback_url=wish.get("callback_url"),
+            callback_url=body.get("callback_url"),
             fails="fail" in switches,
             created_s=now,
         )
@@ -82,8 +81,8 @@ class TinyVendor:
 
     def _shown(self, task: Task, now: float, host: str) -> dict[str, object]:
         if now < task.created_s + _LASTS_S:
-            word = "waiting" if now < task.created_s + _WAITS_S else "working"
-            return {"id": task.id, "status": word}
+            status = "waiting" if now < task.created_s + _WAITS_S else "working"
+            return {"id": task.id, "status": status}
         if task.fails:
             return {"id": task.id, "status": "failed", "reason": "the singer has a cold"}
         link = f"http://{host}/media/{task.id}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from musicgate.codec.converter import load_job
+from musicgate.codec import load_job
 from musicgate.model import AttemptOutcome
 from tests.crash.answers import Answers, read_answer
 from tests.crash.faults import FAULTS

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import attrs
 
-from musicgate.codec.converter import dump_job
+from musicgate.codec import dump_job
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
 from tests.crash.campaign import all_jobs, number_of, open_jobs, shown

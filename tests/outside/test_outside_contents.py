@@ -22,9 +22,8 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate": (
         [
-            "musicgate/store/migrations/env.py",
-            "musicgate/store/migrations/script.py.mako",
-            "musicgate/store/migrations/versions/v0001_jobs_and_events.py",
+            "musicgate/store/sqlite_migrations/0001_jobs_and_events.sql",
+            "musicgate/store/sqlite_migrations/0002_account_of_webhook_deliveries.sql",
             "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
             "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
             "musicgate/emulation/loops/cover.jpg",
@@ -33,7 +32,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
         ],
         [
             r"__init__\.pyi",
-            r"store/migrations/script\.py\.mako",
+            r"store/sqlite_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
             r"emulation/loops/[a-z0-9-]+\.(mp3|opus|jpg)",

@@ -1,6 +1,7 @@
-"""Readers of audio containers, one module each; none decodes, keeps or asks a network.
+"""Readers of audio containers, one module each. They measure, and decode nothing.
 
-A container's header is a claim. What a reader answers is what the body holds: frames, packets and samples whose bytes are there. Bytes that
-were paid for are not thrown away because a header could not know better, so a file is refused as cut only where it ends inside a
-frame, packet or box and its header says, believably, that more was meant to come. Open `steps` first: it bounds the work.
+A header is only a claim. A reader returns what the body holds: frames, packets and samples whose bytes are
+present. Paid audio is not discarded because a streaming encoder could not know its length in advance: a file
+is refused as cut only if it ends inside a frame, packet or box and its header plausibly states that more was
+meant to follow. Start with `steps`, which bounds the work.
 """

@@ -1,4 +1,4 @@
-"""FLAC: the frames that are there are the length; what STREAMINFO says in front is a claim.
+"""FLAC: the length is that of the frames in the file; STREAMINFO's number is only a claim.
 
 Source: RFC 9639 (sections 8.2 STREAMINFO, 9.1 frame header, 9.3 frame footer).
 """
@@ -22,7 +22,7 @@ _RATES_HZ: Final = (
     0, 88_200, 176_400, 192_000, 8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000, 96_000,
 )  # fmt: skip
 _SMALLEST_FRAME_BYTES: Final = 9
-#: Steps for a place that looks like a frame, which costs more to tell than elsewhere.
+#: Steps for an offset that looks like a frame, which costs more to check.
 _CANDIDATE_STEPS: Final = 4
 #: A last frame that is larger is not checked to its end; 24 bit in stereo needs a tenth of it.
 _MOST_CHECKED_BYTES: Final = 262_144
@@ -30,13 +30,14 @@ _MOST_CHECKED_BYTES: Final = 262_144
 
 @attrs.frozen(kw_only=True)
 class FlacFrame:
-    """A frame header. ``number`` counts frames, or samples where their lengths vary (``is_variable``)."""
+    """A frame header."""
 
+    #: Counts frames, or samples where the frames vary in length (``is_variable``).
     number: int
     samples: int
     channels: int
     is_variable: bool
-    #: 0 = as STREAMINFO says.
+    #: 0 = that of STREAMINFO.
     sample_rate_hz: int
     bits_code: int
 
@@ -72,7 +73,7 @@ def flac(content: Content, steps: Steps) -> Length:
 
 
 def _streaminfo(content: Content, steps: Steps) -> tuple[bytes, int]:
-    """The first metadata block, and where the frames begin."""
+    """The first metadata block, and the offset of the first frame."""
     at, info = id3v2_size(content[:10]) + 4, b""
     while len(head := content[at : at + 4]) == 4:
         steps.take()
@@ -87,7 +88,7 @@ def _streaminfo(content: Content, steps: Steps) -> tuple[bytes, int]:
 
 
 def _frames(content: Content, at: int, steps: Steps) -> tuple[FlacFrame, int, int, int]:
-    """The first frame, where the last one begins, all samples, and those of the last frame."""
+    """The first frame, the offset of the last one, the samples of all and of the last frame."""
     first: FlacFrame | None = None
     last, last_at, samples = first, 0, 0
     while (at := find(_SYNC, content, at, steps)) >= 0:
@@ -148,7 +149,7 @@ def _block_samples(code: int, following: int) -> int:
 
 
 def _number_bytes(first: int) -> int:
-    """Length of a number that is coded as UTF-8 codes characters, up to 36 bits; 0 if no number begins so."""
+    """Length of a number in UTF-8-like coding, up to 36 bits, by its first byte; 0 if not valid."""
     ones = 8 - (first ^ 0xFF).bit_length()
     return 1 if not ones else ones if 2 <= ones <= 7 else 0
 
@@ -161,7 +162,7 @@ def _coded_number(coded: bytes) -> int:
 
 
 def _ends_whole(content: Content, last_at: int, steps: Steps) -> bool:
-    """True if the checksum of the last frame says that it is there to its end."""
+    """True if the checksum of the last frame shows that it is complete."""
     end = len(content) - (128 if content[-128:-125] == b"TAG" else 0)
     size = end - last_at
     if size > _MOST_CHECKED_BYTES:
@@ -170,7 +171,7 @@ def _ends_whole(content: Content, last_at: int, steps: Steps) -> bool:
     crc = 0
     for byte in content[last_at:end]:
         crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
-    return not crc  # the checksum of content with its checksum behind it is 0
+    return not crc  # the checksum of data followed by its own checksum is 0
 
 
 def _table(polynomial: int, bits: int) -> tuple[int, ...]:

@@ -1,6 +1,7 @@
 """MP4 (M4A): boxes, sample tables and fragments.
 
-The samples whose bytes are there are the length. The durations in ``mvhd`` and ``mdhd`` are not even read.
+The length is that of the samples whose bytes are present. The durations in ``mvhd`` and ``mdhd`` are not even
+read.
 
 Source: ISO/IEC 14496-12 (sections are named below).
 """
@@ -28,9 +29,9 @@ _USUAL_AAC_SAMPLES: Final = 1_024
 
 @attrs.define(kw_only=True)
 class _Samples:
-    """Samples that are there, and how long they last in units of the track."""
+    """Samples that are present, and their duration in units of the track."""
 
-    #: Bytes of media that no sample has been given yet.
+    #: Bytes of media not yet assigned to a sample.
     left: int
     count: int = 0
     units: int = 0
@@ -40,7 +41,7 @@ class _Samples:
 
 @attrs.frozen(kw_only=True)
 class _Track:
-    """What ``moov`` says of the first track of sound."""
+    """The first sound track, as described in ``moov``."""
 
     id: int
     timescale: int
@@ -48,16 +49,16 @@ class _Track:
     channels: int
     sample_rate_hz: int
     stbl: _Range
-    #: Units that an edit list leaves out in front, and those that it plays; 0 = all.
+    #: Units that an edit list skips at the start, and those that it plays; 0 = all.
     skipped: int
     played: int
 
 
 def m4a(content: Content, steps: Steps) -> Length:
-    """Measure the sound in an MP4 file, also one that was written in fragments.
+    """Measure the sound in an MP4 file, fragmented or not.
 
     Raises:
-        NotAudioError: damaged, cut, or no sound in it.
+        NotAudioError: damaged, cut, or without sound.
     """
     whole = (0, len(content))
     moov, media_bytes, is_cut = _overview(content, whole, steps)
@@ -82,7 +83,7 @@ def m4a(content: Content, steps: Steps) -> Length:
 
 
 def _overview(content: Content, whole: _Range, steps: Steps) -> tuple[_Range | None, int, bool]:
-    """Where ``moov`` is, how many bytes of media there are, and whether the last of them are missing."""
+    """The range of ``moov``, the bytes of media present, and whether the last ones are missing."""
     moov, media_bytes, is_cut = None, 0, False
     for name, (start, end) in _boxes(content, whole, steps):
         if name == b"moov":
@@ -94,9 +95,10 @@ def _overview(content: Content, whole: _Range, steps: Steps) -> tuple[_Range | N
 
 
 def _boxes(content: Content, around: _Range, steps: Steps) -> Iterator[tuple[bytes, _Range]]:
-    """Name, start and end of what is in each box (section 4.2).
+    """Name and content range of each box (section 4.2).
 
-    Size 1 means that a 64-bit size follows, size 0 that the box goes on to the end. Of ``mdat`` less may be there than it says.
+    Size 1 means that a 64-bit size follows, size 0 that the box extends to the end. ``mdat`` may be shorter
+    than its size.
     """
     at, end = around
     while len(head := content[at : min(at + 16, end)]) >= 8:
@@ -112,7 +114,7 @@ def _boxes(content: Content, around: _Range, steps: Steps) -> Iterator[tuple[byt
 
 
 def _inside(content: Content, around: _Range, steps: Steps, *path: bytes) -> _Range | None:
-    """The content of the first box on this path; None where there is no such box."""
+    """Content range of the first box on this path, or None."""
     for name in path:
         found = next((box for inner, box in _boxes(content, around, steps) if inner == name), None)
         if found is None:
@@ -122,7 +124,7 @@ def _inside(content: Content, around: _Range, steps: Steps, *path: bytes) -> _Ra
 
 
 def _number(content: Content, box: _Range | None, offset: int, size: int = 4) -> int:
-    """A number in a box; 0 where the box is missing or ends before it."""
+    """A number in a box; 0 if the box is missing or too short."""
     if box is None or box[0] + offset + size > box[1]:
         return 0
     return int.from_bytes(content[box[0] + offset : box[0] + offset + size], "big")
@@ -134,7 +136,7 @@ def _is_long(content: Content, box: _Range | None) -> bool:
 
 
 def _timescale(content: Content, mdhd: _Range | None) -> int:
-    """Units in a second, behind two times (sections 8.4.2 and 8.2.2)."""
+    """Units per second; the field follows two times (sections 8.4.2 and 8.2.2)."""
     return _number(content, mdhd, 20 if _is_long(content, mdhd) else 12)
 
 
@@ -157,7 +159,7 @@ def _track(content: Content, moov: _Range, steps: Steps) -> _Track | None:
             timescale=timescale,
             codec=content[stsd[0] + 12 : min(stsd[0] + 16, stsd[1])],
             channels=_number(content, stsd, 32, 2),
-            # Rates above 65,535 Hz do not fit there (section 12.2.3); the track's units are samples then.
+            # Rates above 65,535 Hz do not fit into the field (section 12.2.3); then a unit is a sample.
             sample_rate_hz=_number(content, stsd, 40, 2) or timescale,
             stbl=stbl,
             skipped=skipped,
@@ -167,7 +169,7 @@ def _track(content: Content, moov: _Range, steps: Steps) -> _Track | None:
 
 
 def _edit(content: Content, moov: _Range, trak: _Range, timescale: int, steps: Steps) -> tuple[int, int]:
-    """What an edit list of one entry skips in front and plays, in the track's units (section 8.6.6)."""
+    """Units that an edit list of one entry skips at the start and plays (section 8.6.6)."""
     elst = _inside(content, trak, steps, b"edts", b"elst")
     movie_timescale = _timescale(content, _inside(content, moov, steps, b"mvhd"))
     if elst is None or _number(content, elst, 4) != 1 or not movie_timescale:
@@ -221,10 +223,11 @@ def _count_table(content: Content, stbl: _Range, samples: _Samples, steps: Steps
 
 
 def _take_bytes(samples: _Samples, sizes: list[int], count: int, size: int) -> int:
-    """Give samples their bytes of the media as long as there are some; return how many got theirs.
+    """Assign media bytes to samples as long as there are any; return how many samples got theirs.
 
     Args:
-        sizes: of each sample, or none where all ``count`` have the same ``size``; that is one byte at the least.
+        sizes: of each sample; empty if all ``count`` have the same ``size``, which counts as one byte or
+            more.
     """
     if samples.is_short:
         return 0
@@ -245,7 +248,7 @@ def _take_bytes(samples: _Samples, sizes: list[int], count: int, size: int) -> i
 
 
 def _fragment_defaults(content: Content, moov: _Range, track_id: int, steps: Steps) -> tuple[int, int]:
-    """Duration and size of samples of which a fragment says nothing (section 8.8.3)."""
+    """Default duration and size of the samples of fragments (section 8.8.3)."""
     mvex = _inside(content, moov, steps, b"mvex")
     for name, trex in _boxes(content, mvex, steps) if mvex else ():
         if name == b"trex" and _number(content, trex, 4) in {0, track_id}:

@@ -1,4 +1,4 @@
-"""Streams of frames: MP3 and AAC in ADTS. The frames are the length; a note in front is a claim."""
+"""Streams of frames: MP3 and AAC in ADTS. Frames are counted; the encoder's note is a claim."""
 
 from typing import Final
 
@@ -20,14 +20,14 @@ from musicgate.assets.containers.steps import (
 )
 from musicgate.errors import NotAudioError
 
-#: Steps for a place that looks like a frame and is none: a song has few of them.
+#: Steps for an offset that only looks like a frame: a song has few of them.
 _NOISE_STEPS: Final = 8
 _NOTE_BYTES: Final = 2_048
 
 
 @attrs.frozen(kw_only=True)
 class _Walk:
-    """Frames that are there to their last byte."""
+    """Frames that are complete."""
 
     frames: int
     samples: int
@@ -36,13 +36,13 @@ class _Walk:
 
 
 def mp3(content: Content, steps: Steps, begin: int = 0) -> Length:
-    """Measure an MP3 stream, with or without tags and with a blunt start.
+    """Measure an MP3 stream, with or without tags, also one that begins mid-frame.
 
     Args:
-        begin: where it begins, if another container is around it.
+        begin: offset of the stream inside another container.
 
     Raises:
-        NotAudioError: no frame in it, or cut.
+        NotAudioError: without a frame, or cut.
     """
     at, first = _first_frame(content, MP3, steps, begin)
     walk = _walk(content, at, first, MP3, steps)
@@ -60,7 +60,7 @@ def adts(content: Content, steps: Steps) -> Length:
     """Measure AAC in ADTS.
 
     Raises:
-        NotAudioError: no frame in it.
+        NotAudioError: without a frame.
     """
     at, first = _first_frame(content, ADTS, steps, 0)
     return _length(_walk(content, at, first, ADTS, steps).samples, first)
@@ -75,11 +75,10 @@ def _length(samples: int, first: FrameHeader) -> Length:
 
 
 def _first_frame(content: Content, form: FrameFormat, steps: Steps, begin: int) -> tuple[int, FrameHeader]:
-    """The first header that is followed by others, or by the end of the file, where it says."""
+    """The first header that is followed, after its size, by another one or the end of the file."""
     tag_bytes = id3v2_size(content[:10])
-    at = begin or (
-        tag_bytes if tag_bytes < len(content) else 10
-    )  # the size is wrong, the frames may be there
+    # A tag larger than the file has a wrong size; the frames may be there all the same.
+    at = begin or (tag_bytes if tag_bytes < len(content) else 10)
     while (at := find(form.pattern, content, at, steps)) >= 0:
         first = form.read(content[at : at + form.header_bytes])
         if first and _is_followed(content, at, first, form, steps):
@@ -90,7 +89,7 @@ def _first_frame(content: Content, form: FrameFormat, steps: Steps, begin: int) 
 
 
 def _is_followed(content: Content, at: int, frame: FrameHeader, form: FrameFormat, steps: Steps) -> bool:
-    """True if another frame of the same stream, or the end of the file, is where this one ends."""
+    """True if this frame ends where another one of the same stream, or the end of the file, is."""
     steps.take()
     end = at + frame.size_bytes
     if end == len(content) or content[end : end + 3] == b"TAG":
@@ -100,10 +99,10 @@ def _is_followed(content: Content, at: int, frame: FrameHeader, form: FrameForma
 
 
 def _walk(content: Content, begin: int, first: FrameHeader, form: FrameFormat, steps: Steps) -> _Walk:
-    """Walk the frames; what lies between or behind them (tags, noise) is passed over.
+    """Walk the frames, skipping what is between and behind them (tags, noise).
 
     Raises:
-        NotAudioError: the file begins with something else, and most of the rest is something else, too.
+        NotAudioError: the file does not begin with audio, and most of the rest is not audio either.
     """
     size, read, header_bytes, rate_hz = len(content), form.read, form.header_bytes, first.sample_rate_hz
     at, frames, samples, audio_bytes = begin, 0, 0, 0
@@ -124,7 +123,7 @@ def _walk(content: Content, begin: int, first: FrameHeader, form: FrameFormat, s
 
 
 def _resync(content: Content, at: int, rate_hz: int, form: FrameFormat, steps: Steps) -> int:
-    """The next frame of the same stream that is followed by another one; -1 if there is none."""
+    """Offset of the next frame of the same stream that is followed by another one, or -1."""
     while (at := find(form.pattern, content, at, steps)) >= 0:
         frame = form.read(content[at : at + form.header_bytes])
         if frame and frame.sample_rate_hz == rate_hz and _is_followed(content, at, frame, form, steps):
@@ -135,7 +134,7 @@ def _resync(content: Content, at: int, rate_hz: int, form: FrameFormat, steps: S
 
 
 def _encoder_note(frame: bytes, header: FrameHeader) -> tuple[int | None, int]:
-    """The number of frames that the first one states, and the samples of delay and padding to take off.
+    """The number of frames that the encoder stated, and the samples of delay and padding to subtract.
 
     Source: gabriel.mp3-tech.org/mp3infotag.html (Xing, Info and the LAME extension); VBRI is Fraunhofer's.
     """

@@ -1,4 +1,4 @@
-"""Ogg: pages and packets. The packets are the length; a granule position is a claim.
+"""Ogg: pages and packets. The packets are counted; a granule position is only a claim.
 
 Source: RFC 3533 (pages), RFC 7845 (Opus in Ogg), RFC 6716 section 3.1 (table of contents byte).
 """
@@ -15,14 +15,14 @@ from musicgate.errors import NotAudioError
 
 _PacketSamples = Callable[[bytes], int]
 
-#: Steps for a page, which is large as a rule.
+#: Steps for a page; most pages are large.
 _PAGE_STEPS: Final = 3
-#: A packet says how long it lasts in so many bytes.
+#: So many bytes of a packet are enough to know its samples.
 _PACKET_HEAD_BYTES: Final = 16
 _CONTINUED, _BEGINS, _ENDS = 0x01, 0x02, 0x04
-#: What a last page may hold and not play: encoders fill up a packet or two.
+#: Longest part of a last page that is not played: encoders pad a packet or two.
 _MOST_TRIMMED_S: Final = 1
-#: Songs one after the other in one file.
+#: Chained streams in one file.
 _MOST_STREAMS: Final = 1_000
 _OPUS_HZ: Final = 48_000
 _LONGEST_OPUS_PACKET: Final = 5_760
@@ -32,16 +32,16 @@ _OPUS_FRAMES: Final = (480, 960, 1920, 2880) * 3 + (480, 960) * 2 + (120, 240, 4
 
 @attrs.define(kw_only=True)
 class _Stream:
-    """One logical stream of audio, and what was found of it so far."""
+    """One logical stream of audio, as far as it has been read."""
 
     serial: int
     sample_rate_hz: int
     channels: int
     packet_samples: _PacketSamples
-    #: Packets in front that hold no audio, and the end of the last of them.
+    #: Header packets that are still to come, and the end of the present one.
     headers: int
     header_tail: bytes = b""
-    #: Samples that the decoder throws away at the start.
+    #: Samples that the decoder discards at the start.
     skipped: int = 0
     samples: int = 0
     page_samples: int = 0
@@ -52,7 +52,7 @@ class _Stream:
     is_ended: bool = False
 
     def end_page(self, granule: int, samples: int, *, is_last: bool) -> None:
-        """Note how many samples ended on a page, and where it says that it ends."""
+        """Record the samples that end on a page, and the page's granule position."""
         self.is_ended = is_last
         if not samples:
             return
@@ -63,7 +63,7 @@ class _Stream:
             self.first_granule, self.first_samples = granule, self.samples
 
     def end_header(self) -> None:
-        """Note that a packet without audio is over."""
+        """Record the end of a header packet."""
         self.headers -= 1
         if not self.headers and isinstance(self.packet_samples, VorbisPackets):
             self.packet_samples.read_setup(self.header_tail)
@@ -71,20 +71,20 @@ class _Stream:
 
     @property
     def duration_s(self) -> float:
-        """What plays of the packets that were found."""
+        """Seconds that the packets play."""
         begin = max(0, (self.first_granule or 0) - self.first_samples)
         surplus = begin + self.samples - self.last_granule
-        # A stream may end inside its last page. Any other difference is a claim that the packets do not bear out.
+        # A stream may end inside its last page. Any other difference is a claim that the packets contradict.
         most = min(self.page_samples, self.sample_rate_hz * _MOST_TRIMMED_S)
         trimmed = surplus if 0 < surplus <= most else 0
         return max(0, self.samples - trimmed - self.skipped) / self.sample_rate_hz
 
 
 def ogg(content: Content, steps: Steps) -> Length:
-    """Measure Opus, Vorbis, Speex or FLAC in Ogg, also several songs one after the other.
+    """Measure Opus, Vorbis, Speex or FLAC in Ogg, also chained streams.
 
     Raises:
-        NotAudioError: damaged, cut inside a page, or no such stream in it.
+        NotAudioError: damaged, cut inside a page, or without such a stream.
     """
     at, streams = 0, list[_Stream]()
     while at < len(content):
@@ -92,7 +92,7 @@ def ogg(content: Content, steps: Steps) -> Length:
         head = content[at : at + 27]
         if head[:4] != b"OggS" or len(head) < 27:
             if streams and streams[-1].is_ended:
-                break  # something else behind the song
+                break  # something else follows the audio
             raise NotAudioError("the ogg file is damaged or cut between its pages")
         lacing = content[at + 27 : at + 27 + head[26]]
         body_at = at + 27 + head[26]
@@ -118,7 +118,7 @@ def ogg(content: Content, steps: Steps) -> Length:
 
 
 def _page_samples(content: Content, at: int, lacing: bytes, stream: _Stream, steps: Steps, flags: int) -> int:
-    """The samples of the packets that end on a page."""
+    """Count the samples of the packets that end on a page."""
     samples, begins = 0, not flags & _CONTINUED
     for size in lacing:
         if begins:
@@ -138,7 +138,7 @@ def _page_samples(content: Content, at: int, lacing: bytes, stream: _Stream, ste
 
 
 def _begun(serial: int, packet: bytes) -> tuple[_Stream, ...]:
-    """The stream that a first packet begins; none if it is no audio that we know."""
+    """The stream that begins with this packet; empty if it is not audio that we know."""
     if packet[:8] == b"OpusHead" and len(packet) >= 19:
         return (_stream(serial, _OPUS_HZ, packet[9], opus_samples, 2, skipped=_little(packet[10:12])),)
     if packet[:7] == b"\x01vorbis" and len(packet) >= 30:
@@ -184,7 +184,7 @@ def _little(field: bytes) -> int:
 
 
 def opus_samples(packet: bytes) -> int:
-    """Samples at 48 kHz of an Opus packet, from its first two bytes; 0 for one that is not valid."""
+    """Samples at 48 kHz of an Opus packet, by its first two bytes; 0 if it is not valid."""
     if not packet:
         return 0
     code = packet[0] & 3

@@ -1,7 +1,8 @@
 """WAV: chunks, sizes that a streaming writer could not know, and derived fields that are wrong.
 
-Whether a transfer was whole is known from the transfer. A header that was written before its samples says nothing about that: it holds
-a placeholder (0, 7FFFFFFF, FFFFFFFF, two billion), and the samples are what follows. A believable size that is not there is a cut file.
+A header that was written before its samples holds a placeholder as size (0, 7FFFFFFF, FFFFFFFF, two billion):
+then all that follows are samples, and whether the transfer was complete is known from HTTP. A plausible size
+of which bytes are missing means a cut file.
 """
 
 import struct
@@ -14,7 +15,7 @@ from musicgate.assets.containers.mpeg import mp3
 from musicgate.assets.containers.steps import Content, Length, Steps
 from musicgate.errors import NotAudioError
 
-#: No song has a gigabyte of samples (94 minutes of a CD): a writer that could not know put such a size there.
+#: From this size on, a size is a placeholder: no song has a gigabyte of samples (94 minutes of a CD).
 _PLACEHOLDER_BYTES: Final = 1_000_000_000
 _LARGEST_SIZE: Final = 0xFFFF_FFFF
 _CHUNKS: Final = frozenset({b"data", b"fmt ", b"LIST", b"fact", b"bext", b"cue ", b"id3 ", b"ID3 ", b"PEAK"})
@@ -24,7 +25,7 @@ _MP3, _EXTENSIBLE = 0x55, 0xFFFE
 
 @attrs.frozen(kw_only=True)
 class _Fmt:
-    """The chunk that says what the samples are, and where it is."""
+    """The ``fmt`` chunk, which describes the samples, and its offset."""
 
     at: int
     tag: int
@@ -39,7 +40,7 @@ def wav(content: Content, steps: Steps) -> Length:
     """Measure a WAV file.
 
     Raises:
-        NotAudioError: cut, without samples, or without saying what they are.
+        NotAudioError: cut, or without samples or their description.
     """
     at, fmt = 12, None
     while len(head := content[at : at + 8]) == 8:
@@ -92,7 +93,7 @@ def _length(content: Content, fmt: _Fmt | None, data_at: int, stated: int, steps
 
 
 def _frame_bytes(fmt: _Fmt) -> int | None:
-    """Bytes of one sample of all channels; None where samples are compressed, or the fields say nothing."""
+    """Bytes of one sample of all channels; None if samples are compressed or not described."""
     if fmt.tag in {_ALAW, _ULAW}:
         return fmt.channels
     if fmt.tag in {_PCM, _FLOAT}:
@@ -111,24 +112,24 @@ def _duration_s(fmt: _Fmt, size: int) -> float | None:
         return size // block * ((block - 4 * channels) * 2 // channels + 1) / rate_hz
     if fmt.tag == _MS_ADPCM and block > 7 * channels:
         return size // block * ((block - 7 * channels) * 2 // channels + 2) / rate_hz
-    # What else there is (GSM, G.722) needs a decoder of its own; its byte rate is all that can be told.
+    # Other codecs (GSM, G.722) would need a decoder; their byte rate is all that is known.
     return size / fmt.bytes_per_s if fmt.bytes_per_s else None
 
 
 def _repairs(content: Content, fmt: _Fmt, data_at: int, size: int) -> tuple[Repair, ...]:
-    """Fields of the header that say something else than the body does."""
+    """Corrections for header fields that contradict the body."""
     whole = len(content) - 8
     if whole > _LARGEST_SIZE:
         return ()
     riff = int.from_bytes(content[4:8], "little")
-    true = {data_at + 4: size.to_bytes(4, "little")}
+    correct = {data_at + 4: size.to_bytes(4, "little")}
     if not data_at + size <= riff <= whole:
-        true[4] = whole.to_bytes(4, "little")
+        correct[4] = whole.to_bytes(4, "little")
     frame_bytes = _frame_bytes(fmt)
     if frame_bytes and frame_bytes * fmt.sample_rate_hz <= _LARGEST_SIZE and frame_bytes <= 0xFFFF:
-        true[fmt.at + 8] = struct.pack("<IH", frame_bytes * fmt.sample_rate_hz, frame_bytes)
+        correct[fmt.at + 8] = struct.pack("<IH", frame_bytes * fmt.sample_rate_hz, frame_bytes)
     return tuple(
         Repair(at=at, content=field)
-        for at, field in sorted(true.items())
+        for at, field in sorted(correct.items())
         if content[at : at + len(field)] != field
     )

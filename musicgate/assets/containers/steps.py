@@ -1,4 +1,4 @@
-"""Bounds the work that one file may cost, whatever its bytes are; it knows no container."""
+"""Bound the work that one file may cost, whatever its bytes are. It knows no container."""
 
 import mmap
 import re
@@ -12,17 +12,18 @@ from musicgate.errors import NotAudioError
 
 Content = bytes | mmap.mmap
 
-#: Every file may cost so many steps, and one more for so many of its bytes. The smallest frames of a whole song have 24 bytes (MP3 at
-#: 8 kbit/s); a step takes about half a microsecond, so a hostile file costs some 25 ns per byte.
+#: A file may cost so many steps, and one more for each so many bytes. The smallest frames of a song have 24
+#: bytes (MP3 at 8 kbit/s); a step takes about half a microsecond, so a hostile file costs some 25 ns per
+#: byte.
 _FREE_STEPS: Final = 50_000
 _BYTES_PER_STEP: Final = 20
-#: After so many steps (about a millisecond) the other threads get the interpreter for a moment.
+#: After so many steps (about a millisecond) other threads get the interpreter's lock for a moment.
 _STEPS_WITHOUT_REST: Final = 2_000
 _REST_S: Final = 0.0001
-#: A search holds the interpreter for so many bytes, and so many bytes of it cost as much as a step.
+#: A search holds the interpreter's lock for so many bytes, and so many bytes of it cost as much as a step.
 _WINDOW_BYTES: Final = 65_536
 _SEARCHED_BYTES_PER_STEP: Final = 64
-#: No pattern that is searched for is longer.
+#: Longest pattern that is searched for, less one byte.
 _OVERLAP_BYTES: Final = 3
 
 
@@ -37,14 +38,14 @@ class Length:
 
 
 class Steps:
-    """The steps that are left for one file."""
+    """The budget of steps of one file."""
 
     def __init__(self, size_bytes: int) -> None:
         self.left = _FREE_STEPS + size_bytes // _BYTES_PER_STEP
         self._until_rest = _STEPS_WITHOUT_REST
 
     def take(self, count: int = 1) -> None:
-        """Account for work that is about to be done.
+        """Spend steps on work that is about to be done.
 
         Raises:
             NotAudioError: the file costs more than audio of its size can.
@@ -59,7 +60,7 @@ class Steps:
 
 
 def find(pattern: re.Pattern[bytes], content: Content, at: int, steps: Steps) -> int:
-    """Where a pattern of at most four bytes matches next; -1 if it does not."""
+    """Offset of the next match of a pattern of at most four bytes, or -1."""
     while at < len(content):
         hit = pattern.search(content, at, at + _WINDOW_BYTES + _OVERLAP_BYTES)
         found = hit.start() if hit else -1

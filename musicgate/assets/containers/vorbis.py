@@ -1,21 +1,23 @@
-"""How many samples a Vorbis packet decodes to.
+"""Count the samples that a Vorbis packet decodes to.
 
-Its first byte names a mode, and the mode says which of two block sizes it has. Modes stand at the end of the set-up packet, behind code books that only a decoder can read. So they are read backwards from the end, where each
+Its first byte names a mode, and the mode has one of two block sizes. Modes are at the end of the set-up
+packet, behind code books that only a decoder can read. So they are read backwards from the end, where each
 has 41 bits of which 32 are always zero.
 
-Source: Vorbis I specification, sections 4.2.2 (block sizes), 4.2.4 (modes), 4.3.1 and 4.3.8 (what a packet gives).
+Source: Vorbis I specification, sections 4.2.2 (block sizes), 4.2.4 (modes), 4.3.1 and 4.3.8 (what a packet
+gives).
 """
 
 from typing import Final
 
 _MODE_BITS: Final = 41
 _MOST_MODES: Final = 64
-#: Where the modes end, there can be no more than this of them.
+#: So many bytes at the end of the set-up packet hold all modes.
 SETUP_TAIL_BYTES: Final = (_MOST_MODES * _MODE_BITS + 6) // 8 + 2
 
 
 class VorbisPackets:
-    """Counts the samples of a stream's packets: each gives what it overlaps with the one before it."""
+    """Counts samples packet by packet: each adds what it overlaps with the one before it."""
 
     def __init__(self, block_sizes: tuple[int, int]) -> None:
         self._block_sizes = block_sizes

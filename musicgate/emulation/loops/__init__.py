@@ -1,1 +1,1 @@
-"""Short loops of music and the means to make any length and format of them; see `musicgate.emulation.tones` for the API."""
+"""Short loops of music, and how `tones` makes songs of any length and format of them."""

@@ -1,4 +1,4 @@
-"""Knows how to paint a small cover picture; it reads one shipped JPEG and computes PNGs."""
+"""Make small cover pictures: one shipped JPEG, and computed PNGs."""
 
 import hashlib
 import zlib
@@ -9,12 +9,12 @@ _SIDE: Final = 128
 
 
 def cover_jpeg() -> bytes:
-    """The shipped cover, a JPEG."""
+    """Return the shipped cover, a JPEG."""
     return files(__package__).joinpath("cover.jpg").read_bytes()
 
 
 def cover_png(title: str = "") -> bytes:
-    """A gradient between two colours taken from the title, as a PNG of 128 by 128 pixels.
+    """Make a PNG of 128 by 128 pixels: a gradient between two colours that depend on the title.
 
     Source: PNG specification (ISO/IEC 15948), sections 5.3 and 11.2.
     """

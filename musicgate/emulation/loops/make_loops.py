@@ -1,10 +1,11 @@
-"""Synthesises and encodes the short music loops beside it; knows numpy and PyAV, and is never imported at run time.
+"""Synthesise and encode the music loops beside it.
 
-Run from the repository's root, with the development tools installed: `python -m musicgate.emulation.loops.make_loops`.
-The music is our own synthesis (electric piano, plucked bass, vibraphone and brushes, computed note by note; no
-sample, no foreign recording), under the licence of the project.
-Every loop is encoded three times over and the middle one is kept: there the encoder's state is that of endless
-repetition, so the end joins the beginning without a seam.
+It needs numpy and PyAV, and is never imported at run time.
+Run from the repository's root, with the development tools installed: `python -m
+musicgate.emulation.loops.make_loops`. The music is our own synthesis (electric piano, plucked bass,
+vibraphone and brushes, computed note by note; no sample, no foreign recording), under the licence of the
+project. Every loop is encoded three times over and the middle one is kept: there the encoder's state is that
+of endless repetition, so the end joins the beginning without a seam.
 """
 
 import io
@@ -23,8 +24,9 @@ BEATS_IN_BAR = 4
 SWING = 2 / 3  # where the off-beat eighth falls
 HERE = Path(__file__).parent
 
-#: One bar each: bass notes on the four beats, chord voicing, melody as (beat, note, beats); notes are MIDI numbers.
-#: Dm9 G13 Cmaj9 Am9 | Fmaj9 Fm6 Em7 A7: a loop that leads back to its start after four bars or after eight.
+#: One bar each: bass notes on the four beats, chord voicing, melody as (beat, note, beats); notes are MIDI
+#: numbers. Dm9 G13 Cmaj9 Am9 | Fmaj9 Fm6 Em7 A7: a loop that leads back to its start after four bars or after
+#: eight.
 BARS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[float, int, float], ...]], ...] = (
     ((38, 45, 41, 42), (57, 60, 64, 65), ((0.0, 76, 1.5), (2 + SWING, 74, 0.9))),
     ((43, 50, 47, 49), (57, 59, 64, 65), ((0.0, 72, 0.6), (SWING, 71, 2.0))),
@@ -43,7 +45,7 @@ BARS: tuple[tuple[tuple[int, ...], tuple[int, ...], tuple[tuple[float, int, floa
 
 @attrs.frozen(kw_only=True)
 class Loop:
-    """One file to make: `frame_samples` is the codec's frame, `bar_frames` how many frames make one bar."""
+    """One file: `frame_samples` is the codec's frame, `bar_frames` how many frames make one bar."""
 
     name: str
     codec: str
@@ -109,7 +111,7 @@ def plucked_bass(note: int, beats: float, loudness: float) -> Signal:
 
 
 def gate(t: Signal, beats: float) -> Signal:
-    """Attack of 4 ms, and a soft release after so many beats."""
+    """Attack of 4 ms, and a soft release after `beats` beats."""
     end = beats * BEAT_SAMPLES / MASTER_RATE_HZ
     return np.asarray(
         np.clip(t / 0.004, 0.0, 1.0) * np.clip((end + 0.09 - t) / 0.09, 0.0, 1.0), dtype=np.float64
@@ -136,7 +138,7 @@ def kick() -> Signal:
 
 
 def place(mix: Signal, at_beat: float, sound: Signal, pan: float) -> None:
-    """Add a sound to the stereo mix, running around its end into its beginning; `pan` is -1 (left) to 1."""
+    """Add a sound to the stereo mix, which is a ring; `pan` is -1 (left) to 1 (right)."""
     length = mix.shape[1]
     index = (round(at_beat * BEAT_SAMPLES) + np.arange(len(sound))) % length
     for side, gain in enumerate((np.sqrt((1 - pan) / 2), np.sqrt((1 + pan) / 2))):
@@ -144,7 +146,7 @@ def place(mix: Signal, at_beat: float, sound: Signal, pan: float) -> None:
 
 
 def drums(mix: Signal, first_beat: float, random: np.random.Generator) -> None:
-    """One bar of swing: ride on 1, 2, 2and, 3, 4, 4and; brushed snare on 2 and 4; soft kick on 1 and 3."""
+    """Add a bar of swing: ride on 1, 2, 2and, 3, 4, 4and; brushed snare on 2, 4; soft kick on 1, 3."""
     for beat, loudness in ((0, 0.8), (1, 1.0), (1 + SWING, 0.6), (2, 0.8), (3, 1.0), (3 + SWING, 0.6)):
         ride = brush(random.standard_normal(16_000), 5_500.0, 13_000.0, 13.0)
         place(mix, first_beat + beat, 0.10 * loudness * ride, 0.35)
@@ -189,7 +191,7 @@ def room(mix: Signal, random: np.random.Generator) -> Signal:
 
 
 def fit(mix: Signal, samples: int) -> Signal:
-    """Resample the endless loop to exactly so many samples, by its spectrum (so without a seam)."""
+    """Resample the endless loop to `samples` samples, by its spectrum (so without a seam)."""
     spectrum = np.fft.rfft(mix, axis=1)
     kept = np.zeros((2, samples // 2 + 1), dtype=np.complex128)
     width = min(kept.shape[1], spectrum.shape[1])
@@ -204,7 +206,8 @@ def encode(loop: Loop) -> list[bytes]:
         mix = np.repeat(mix.mean(axis=0, keepdims=True), 2, axis=0)
     rounds = np.tile(np.clip(mix * 32_767, -32_768, 32_767).astype(np.int16), (1, 3))
     mp3 = loop.codec == "libmp3lame"
-    # reservoir=0 makes every MP3 frame complete in itself: it may be cut, repeated and moved into a larger frame.
+    # reservoir=0 makes every MP3 frame complete in itself: it may be cut, repeated and moved into a larger
+    # frame.
     options = {"reservoir": "0", "compression_level": "0"} if mp3 else {"vbr": "off", "frame_duration": "20"}
     with av.open(io.BytesIO(), "w", format="mp3" if mp3 else "ogg") as container:
         stream = container.add_stream(loop.codec, rate=loop.sample_rate_hz, layout="stereo", options=options)
@@ -238,7 +241,7 @@ def cover() -> bytes:
 
 
 def main() -> None:
-    """Write the cover and every loop: MP3 as plain frames (it plays as it is), Opus as packets behind 2-byte lengths."""
+    """Write the cover and every loop: MP3 as plain frames, Opus as packets behind 2-byte lengths."""
     (HERE / "cover.jpg").write_bytes(cover())
     for loop in LOOPS:
         packets = middle_round(loop)

@@ -1,8 +1,8 @@
-"""Knows how to move MP3 frames that have no bit reservoir into frames of another bit rate, or from two channels to one.
+"""Move MP3 frames without a bit reservoir to another bit rate, or from two channels to one.
 
-The loops are encoded once, at a low bit rate. What a frame says is its side information and its Huffman data; the
-rest of a larger frame is ancillary data that every decoder skips (ISO/IEC 11172-3 section 2.4.1.8). So a frame moves
-to a higher bit rate with new zeros behind it, and costs no encoder.
+The loops are encoded once, at a low bit rate. A frame consists of side information and Huffman data; the rest
+of a larger frame is ancillary data that every decoder skips (ISO/IEC 11172-3 section 2.4.1.8). So a frame
+moves to a higher bit rate with zeros behind it, and needs no encoder.
 """
 
 import functools
@@ -21,7 +21,8 @@ from musicgate.assets import (
 )
 
 BARS: Final = {"stereo": 8, "middle": 4}
-#: Loops by sample rate, the best first, each with the lowest bit rate whose frames are large enough for its own.
+#: Loops by sample rate, the best first, each with the lowest bit rate whose frames are large enough for its
+#: own.
 _LOOPS: Final = {
     16_000: (("middle", 32_000),),
     22_050: (("middle", 32_000),),
@@ -30,15 +31,15 @@ _LOOPS: Final = {
     44_100: (("stereo", 128_000), ("middle", 32_000)),
     48_000: (("stereo", 112_000),),
 }
-#: Per MPEG version: width of main_data_begin, private bits for one and two channels, scfsi bits a channel, granules,
-#: and the side information of one channel in one granule.
+#: Per MPEG version: width of main_data_begin, private bits for one and two channels, scfsi bits a channel,
+#: granules, and the side information of one channel in one granule.
 _MPEG1_SIDE: Final = (9, 5, 3, 4, 2, 59)
 _MPEG2_SIDE: Final = (8, 1, 2, 0, 1, 63)
 
 
 @attrs.frozen(kw_only=True)
 class _Part:
-    """What one frame says: its header, and side information and Huffman data without the padding behind them."""
+    """One frame without padding: header, side information and Huffman data."""
 
     header: bytes
     side: bytes
@@ -46,13 +47,13 @@ class _Part:
 
 
 def nearest_bitrate_bps(sample_rate_hz: int, bitrate_bps: int) -> int:
-    """The bit rate that MP3 has for this sample rate next to the one asked for, as LAME chooses it too."""
+    """Return the nearest bit rate that MP3 has for this sample rate, as LAME does."""
     table = MPEG1_BITRATES_BPS if sample_rate_hz >= 32_000 else MPEG2_BITRATES_BPS
     return min(table, key=lambda known: (abs(known - bitrate_bps), known))
 
 
 def song(*, sample_rate_hz: int, bitrate_bps: int, channels: int, duration_s: float, seed: int) -> bytes:
-    """A constant bit rate MP3 file with an "Info" frame in front that states its frames and bytes.
+    """Make a constant bit rate MP3 file; an "Info" frame in front states its frames and bytes.
 
     Raises:
         ValueError: no loop is shipped for this sample rate, bit rate and number of channels.
@@ -63,13 +64,13 @@ def song(*, sample_rate_hz: int, bitrate_bps: int, channels: int, duration_s: fl
     count = max(1, round(duration_s * sample_rate_hz / samples))
     start = rotation(seed, len(frames), bars)
     rounds, rest = divmod(count, len(frames))
-    turned = frames[start:] + frames[:start]
-    body = b"".join(turned) * rounds + b"".join(turned[:rest])
+    rotated = frames[start:] + frames[:start]
+    body = b"".join(rotated) * rounds + b"".join(rotated[:rest])
     return _info_frame(frames[0], count, len(body)) + body
 
 
 def rotation(seed: int, frames: int, bars: int) -> int:
-    """Where in the loop a seed begins: seeds below the number of bars at a bar, each seed up to `frames` elsewhere."""
+    """Return the frame at which a seed begins; seeds below `bars` begin at a bar, and all differ."""
     in_bar = frames // bars
     return (seed % bars * in_bar + seed // bars) % frames
 
@@ -117,7 +118,7 @@ def _layout(header: bytes) -> tuple[int, int, int, int, int, int]:
 def _granules(
     side: bytes, layout: tuple[int, int, int, int, int, int], channels: int
 ) -> list[tuple[int, int]]:
-    """Per granule and channel: the length of its Huffman data in bits, and its whole side information as a number."""
+    """Return for each granule and channel its Huffman bits, and its side information as a number."""
     begin, private_mono, private_stereo, scfsi, granules, width = layout
     front = begin + (private_mono if channels == 1 else private_stereo) + scfsi * channels
     bits, total = int.from_bytes(side, "big"), 8 * len(side)
@@ -129,7 +130,7 @@ def _granules(
 
 
 def _to_mono(part: _Part) -> _Part:
-    """Keep the middle channel of a frame whose side channel is empty; its gain falls by the square root of two."""
+    """Keep the middle channel of a frame whose side channel is empty, its gain divided by sqrt(2)."""
     layout = _layout(part.header)
     begin, private_mono, private_stereo, scfsi, granules, width = layout
     kept = [field for _, field in _granules(part.side, layout, 2)[::2]]
@@ -137,7 +138,7 @@ def _to_mono(part: _Part) -> _Part:
     shared = int.from_bytes(part.side, "big") >> total - begin - private_stereo - scfsi & (1 << scfsi) - 1
     bits = shared  # main_data_begin and the private bits in front of it are zero
     for field in kept:
-        # global_gain stands behind part2_3_length and big_values; two steps are a factor of sqrt(2).
+        # global_gain follows part2_3_length and big_values; two steps are a factor of sqrt(2).
         gain_at = width - 12 - 9 - 8
         gain = field >> gain_at & 0xFF
         bits = bits << width | field - (min(gain, 2) << gain_at)
@@ -147,7 +148,7 @@ def _to_mono(part: _Part) -> _Part:
 
 
 def _wrapped(parts: tuple[_Part, ...], sample_rate_hz: int, bitrate_bps: int) -> Iterator[bytes]:
-    """Whole frames at the new bit rate; a frame gets its padding byte when the running total has earned one."""
+    """Yield whole frames at the new bit rate; padding bytes keep the running average exact."""
     table = MPEG1_BITRATES_BPS if sample_rate_hz >= 32_000 else MPEG2_BITRATES_BPS
     index = table.index(bitrate_bps) + 1
     earned = 0
@@ -166,7 +167,7 @@ def _wrapped(parts: tuple[_Part, ...], sample_rate_hz: int, bitrate_bps: int) ->
 
 
 def _info_frame(model: bytes, frames: int, body_bytes: int) -> bytes:
-    """A silent first frame with the note "Info": number of frames and bytes, as LAME writes it before a CBR file."""
+    """Make a silent first frame with the tag "Info": number of frames and bytes, as LAME writes it."""
     header = _known(model[:4])
     note = struct.pack(">4sIII", b"Info", 3, frames, header.size_bytes + body_bytes)
     return (model[:4] + bytes(header.note_offset - 4) + note).ljust(header.size_bytes, b"\0")

@@ -1,4 +1,4 @@
-"""Knows how to lay the packets of the Opus loop into Ogg pages, and how to pad a packet to a higher bit rate.
+"""Put the packets of the Opus loop into Ogg pages, padded to a higher bit rate.
 
 Source: RFC 3533 (pages), RFC 7845 (Opus in Ogg), RFC 6716 section 3.2.5 (padding inside a packet).
 """
@@ -25,7 +25,7 @@ _FIRST, _LAST = 2, 4
 
 
 def song(*, bitrate_bps: int, channels: int, duration_s: float, seed: int) -> bytes:
-    """An Ogg Opus file; its length is exact to the sample, because the last page states where to stop.
+    """Make an Ogg Opus file; its length is exact to the sample, because the last page states the end.
 
     Raises:
         ValueError: a bit rate outside 32 to 256 kbit/s, or more than two channels.
@@ -57,10 +57,11 @@ def _page(packets: tuple[bytes, ...], granule: int, serial: int, number: int, fl
 
 
 def crc(page: bytes) -> int:
-    """The checksum of an Ogg page: CRC-32 with the usual polynomial but the most significant bit first.
+    """Return the checksum of an Ogg page: CRC-32, most significant bit first.
 
-    zlib counts the other way round, starts at all ones and inverts the end: turn the bits of each byte and of the
-    result, and undo both inversions. That is 100 times faster than a loop over bytes.
+    zlib has the same polynomial, but takes the least significant bit first, starts at all ones and inverts
+    the result: reverse the bits of each byte and of the result, and undo both inversions. That is 100 times
+    faster than a loop over bytes.
     """
     mirrored = zlib.crc32(page.translate(_REVERSED), 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_REVERSED), "big")
@@ -78,10 +79,10 @@ def _packets(size_bytes: int) -> tuple[bytes, ...]:
 
 
 def padded(packet: bytes, size_bytes: int) -> bytes:
-    """Enlarge a packet of one frame: code 3, one frame, padding; a packet already large enough stays as it is."""
+    """Enlarge a packet of one frame: code 3, one frame, padding; one that is large enough stays."""
     spare = size_bytes - len(packet) - 2
     if spare < 0:
         return packet
-    full, rest = divmod(spare, 255)  # a length byte of 255 stands for 254 bytes of padding and itself
+    full, rest = divmod(spare, 255)  # a length byte of 255 means 254 bytes of padding and itself
     front = bytes((packet[0] | 3, 0x41)) + b"\xff" * full + bytes((rest,))
     return (front + packet[1:]).ljust(size_bytes, b"\0")

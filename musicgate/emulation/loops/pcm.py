@@ -1,7 +1,7 @@
-"""Knows how to play four bars of music as linear PCM or G.711 with nothing but tables of whole-number frequencies.
+"""Synthesise four bars of music as linear PCM or G.711 from tables of whole-number frequencies.
 
-A note whose frequency is a whole number repeats after one second at any sample rate, so one second of it is a table
-look-up per sample, and a chord is a sum of such tables. A loop is made once per rate and then only repeated.
+A note whose frequency is a whole number repeats after one second at any sample rate, so one second of it is a
+table look-up per sample, and a chord is a sum of such tables. A loop is made once per rate and then repeated.
 """
 
 import functools
@@ -18,7 +18,8 @@ RATES_HZ: Final = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 _BARS: Final = 4
 _BEATS: Final = 4  # in a bar, at 120 beats a minute: half a second each
 _STEPS: Final = 50 * 2 * _BARS  # places of 20 ms where a seed may begin
-#: Dm9 G13 Cmaj9 A7: chord, bass and melody of each bar, in Hz rounded to whole numbers (at most 11 cents off).
+#: Dm9 G13 Cmaj9 A7: chord, bass and melody of each bar, in Hz rounded to whole numbers (at most 11 cents
+#: off).
 _CHORDS: Final = ((220, 262, 330, 349), (175, 247, 330, 440), (165, 247, 294, 392), (165, 233, 277, 370))
 _BASS: Final = ((73, 87, 110, 104), (98, 123, 147, 139), (131, 98, 82, 117), (110, 139, 165, 78))
 _MELODY: Final = ((659, 0, 698, 587), (494, 523, 0, 440), (392, 494, 587, 0), (554, 523, 466, 440))
@@ -26,16 +27,16 @@ _LOUDNESS: Final = 16_000.0
 
 
 def song(*, sample_rate_hz: int, channels: int, duration_s: float, seed: int) -> bytes:
-    """Headerless signed 16-bit little-endian PCM, exactly `round(duration_s * sample_rate_hz)` sample frames long.
+    """Make headerless s16le PCM of exactly `round(duration_s * sample_rate_hz)` sample frames.
 
     Raises:
-        ValueError: a sample rate or number of channels that no vendor has.
+        ValueError: a sample rate or number of channels that no vendor offers.
     """
     return _cut(_linear(sample_rate_hz, channels), 2 * channels, sample_rate_hz, duration_s, seed)
 
 
 def telephone(*, law: str, sample_rate_hz: int, channels: int, duration_s: float, seed: int) -> bytes:
-    """The same music as headerless G.711, one byte a sample; `law` is "ulaw" or "alaw"."""
+    """Make the same music as headerless G.711, one byte a sample; `law` is "ulaw" or "alaw"."""
     return _cut(_companded(law, sample_rate_hz, channels), channels, sample_rate_hz, duration_s, seed)
 
 
@@ -62,7 +63,7 @@ def _linear(sample_rate_hz: int, channels: int) -> bytes:
 
 
 def _loop(sample_rate_hz: int) -> tuple[list[float], list[float]]:
-    """The four bars: middle and side (chords a little to the left, melody to the right)."""
+    """Return the four bars as middle and side (chords a little to the left, melody to the right)."""
     wave = _warm_wave(sample_rate_hz)
     beat_samples = sample_rate_hz // 2
     fading = _fading(beat_samples, 5.0)
@@ -77,16 +78,16 @@ def _loop(sample_rate_hz: int) -> tuple[list[float], list[float]]:
 
 
 def _warm_wave(sample_rate_hz: int) -> list[float]:
-    """One second of 1 Hz: a sine with a little of its second and third partial."""
-    turn = 2 * math.pi / sample_rate_hz
+    """Return one second of 1 Hz: a sine with a little of its second and third partial."""
+    step = 2 * math.pi / sample_rate_hz
     return [
-        _LOUDNESS * (math.sin(turn * i) + 0.25 * math.sin(2 * turn * i) + 0.08 * math.sin(3 * turn * i))
+        _LOUDNESS * (math.sin(step * i) + 0.25 * math.sin(2 * step * i) + 0.08 * math.sin(3 * step * i))
         for i in range(sample_rate_hz)
     ]
 
 
 def _fading(samples: int, per_beat: float) -> list[float]:
-    """A pluck: 1/100 of the time to rise, exponential decay, silent at the end."""
+    """Return the envelope of a pluck: it rises for 1/100 of the time, decays, and ends in silence."""
     return [
         min(1.0, i / samples * 100)
         * math.exp(-per_beat * i / samples)
@@ -96,20 +97,20 @@ def _fading(samples: int, per_beat: float) -> list[float]:
 
 
 def _tone(frequency_hz: int, wave: list[float], samples: int) -> list[float]:
-    """Every n-th sample of the 1 Hz wave, cycle by cycle: one slice each, where a look-up per sample would be slow."""
+    """Return a tone: every n-th sample of the 1 Hz wave, one slice per cycle, which is fast."""
     out: list[float] = []
     start = 0
     while len(out) < samples:
-        turn = wave[start::frequency_hz]
-        out += turn
-        start += len(turn) * frequency_hz - len(wave)
+        cycle_samples = wave[start::frequency_hz]
+        out += cycle_samples
+        start += len(cycle_samples) * frequency_hz - len(wave)
     return out[:samples]
 
 
 def _plucks(
     notes_hz: tuple[int, ...], wave: list[float], fading: list[float], loudness: float
 ) -> list[float]:
-    """One note a beat; 0 is a rest."""
+    """Return one note a beat; 0 is a rest."""
     scaled = [loudness * level for level in fading]
     out: list[float] = []
     for note_hz in notes_hz:
@@ -118,21 +119,22 @@ def _plucks(
 
 
 def _strokes(beat_samples: int) -> list[float]:
-    """How loud the chord is over a bar: struck on the first beat and on the swung off-beat of the second."""
+    """Return a chord's envelope over a bar: struck on beat 1 and on the swung off-beat of beat 2."""
     first = beat_samples * 5 // 3
     strokes = _fading(first, 3.0) + _fading(_BEATS * beat_samples - first, 4.0)
     return [0.16 * level for level in strokes]
 
 
 def _comping(chord_hz: tuple[int, ...], wave: list[float], strokes: list[float]) -> list[float]:
-    """A bar of one chord; what sounds in its first second sounds in its second one, too."""
+    """Return a bar of one chord; its two seconds have the same tones."""
     one, two, three, four = (_tone(hz, wave, len(wave)) for hz in chord_hz)
     second = list(map(add, map(add, one, two), map(add, three, four)))
     return list(map(mul, second + second, strokes))
 
 
 def _brushes(beat_samples: int) -> list[float]:
-    """Two beats: silence, then a stroke of a brush (noise from a hash, so the same on every machine)."""
+    """Return two beats: silence, then a stroke of a brush."""
+    # Noise from a hash is the same on every machine.
     noise = array("b", hashlib.shake_256(b"brush").digest(beat_samples))
     level = _LOUDNESS / 128 * 0.22
     stroke = [level * n * fade for n, fade in zip(noise, _fading(beat_samples, 14.0), strict=True)]
@@ -148,14 +150,20 @@ def _companded(law: str, sample_rate_hz: int, channels: int) -> bytes:
 
 
 def ulaw(sample: int) -> int:
-    """G.711 mu-law: sign, 3-bit exponent and 4-bit mantissa of the magnitude plus a bias of 132, all bits inverted."""
+    """Encode G.711 mu-law.
+
+    Sign, 3-bit exponent and 4-bit mantissa of the magnitude plus a bias of 132, all bits inverted.
+    """
     magnitude = min(abs(sample), 32_635) + 132
     exponent = magnitude.bit_length() - 8
     return ~((0x80 if sample < 0 else 0) | exponent << 4 | magnitude >> exponent + 3 & 0x0F) & 0xFF
 
 
 def alaw(sample: int) -> int:
-    """G.711 A-law: sign (set for positive), exponent and mantissa of the 13-bit magnitude, even bits inverted."""
+    """Encode G.711 A-law.
+
+    Sign (set for positive), exponent and mantissa of the 13-bit magnitude, even bits inverted.
+    """
     magnitude = (sample if sample >= 0 else ~sample) >> 4
     exponent = max(0, magnitude.bit_length() - 4)
     mantissa = magnitude >> max(0, exponent - 1) & 0x0F

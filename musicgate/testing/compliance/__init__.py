@@ -1,4 +1,4 @@
-"""The compliance kit: whether a provider plugin keeps what the hooks promise, told by plain functions that need no pytest.
+"""The compliance kit: checks that a provider plugin keeps what the hooks promise.
 
 A plugin's test file is about ten lines::
 
@@ -10,8 +10,9 @@ A plugin's test file is about ten lines::
         plugin = musicgate_example
         cases = Path(__file__).parent / "cases"
 
-Without pytest: ``run_checks(Subject.installed("example"))``. A check is a function ``check_<fact>(subject)`` that raises `AssertionError`
-with a sentence for the author, or `Skipped` with the reason why it does not apply.
+Without pytest: ``run_checks(Subject.installed("example"))``. A check is a function ``check_<fact>(subject)``
+that raises `AssertionError` with a sentence for the author, or `Skipped` with the reason why it does not
+apply.
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> object:
-    """Load the pytest class when it is asked for: the command line runs the kit without pytest."""
+    """Load the pytest class when it is used: the command line runs the kit without pytest."""
     if name != "ProviderCompliance":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from musicgate.testing.compliance.pytest_class import ProviderCompliance

@@ -1,7 +1,8 @@
-"""Callbacks, where the vendor makes them: good ones are taken, forged, stale and unsigned ones refused, garbage does no harm.
+"""Callbacks: good ones are accepted, forged, stale and unsigned ones refused.
 
-Which headers carry the signature, and what it covers, is found out and not declared: a header belongs to it if the callback is refused
-without it. Of the body, only what a claim says matters: under a good signature nobody may make it say something else.
+Which headers carry the signature is found out and not declared: a header belongs to it if the callback is
+refused without it. Of the body only the claim matters: under a good signature a forged body must not claim
+another task.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ if TYPE_CHECKING:
 
     from musicgate.testing.compliance.subject import Subject
 
-_OTHER_SECRET: Final = "kit-other-test-secret-not-real"  # noqa: S105 - a secret of nothing
+_OTHER_SECRET: Final = "kit-other-test-secret-not-real"  # noqa: S105 - not a real secret
 _DAY_S: Final = 86_400.0
-#: Epoch seconds or milliseconds, wherever they stand in a header.
+#: Epoch seconds or milliseconds, anywhere in a header.
 _TIME: Final = re.compile(r"(?<![0-9])1[0-9]{9}(?:[0-9]{3})?(?![0-9])")
 #: Longer bodies are flipped at every n-th byte only, so that this many are tried.
 _FLIPS: Final = 1_500
@@ -42,7 +43,7 @@ class _Call:
 
 
 def check_callbacks_come_and_are_read(subject: Subject) -> None:
-    """The emulator calls back, the plugin reads it, and a claim names our task or none."""
+    """The emulator calls back, the plugin parses it, and the claim names the job's task or none."""
     calls = _calls(subject, secret=None)
     assert calls, "Provider.callbacks is set, yet the emulator never called back while it made a song"
     for call in calls:
@@ -62,7 +63,7 @@ def check_unsigned_is_not_verified(subject: Subject) -> None:
 
 
 def check_good_signature(subject: Subject) -> None:
-    """What the vendor signed with our secret is verified; with another secret it is refused."""
+    """A callback signed with the secret is verified; one signed with another secret is refused."""
     for call in _signed(subject):
         claim = _claim(subject, call, _settings(subject, SECRET_CANARY))
         assert claim.verified is True, (
@@ -84,7 +85,7 @@ def check_signature_headers_are_needed(subject: Subject) -> None:
 
 
 def check_flipped_bytes(subject: Subject) -> None:
-    """Any flipped byte of the signature is refused; no flipped byte of the body makes a good signature claim another task."""
+    """A flipped byte in the signature is refused; one in the body never claims another task."""
     call = _signed(subject)[-1]
     settings = _settings(subject, SECRET_CANARY)
     for name in _signature_headers(subject, call):
@@ -104,12 +105,13 @@ def check_flipped_bytes(subject: Subject) -> None:
             continue
         same = claim.verified is False or claim.native_id == good.native_id
         assert same, (
-            f"byte {place} of the body was flipped: {claim.native_id!r} is claimed under the signature of {good.native_id!r}"
+            f"byte {place} of the body was flipped: {claim.native_id!r} is claimed under the signature of "
+            f"{good.native_id!r}"
         )
 
 
 def check_old_signature(subject: Subject) -> None:
-    """A signature from yesterday, and one from tomorrow, is refused."""
+    """A signature that is a day old, or a day ahead, is refused."""
     for call in _signed(subject):
         headers = [call.headers[name] for name in _signature_headers(subject, call)]
         if not any(_TIME.search(value) for value in headers):
@@ -123,15 +125,15 @@ def check_old_signature(subject: Subject) -> None:
 
 
 def check_duplicate_callbacks(subject: Subject) -> None:
-    """The same callback twice says the same twice."""
+    """The same callback is parsed to the same claim each time."""
     for call in _calls(subject, secret=None):
         first, second = (_claim(subject, call, _settings(subject, None)) for _ in range(2))
         assert first == second, f"a callback was read as {first}, and the second time as {second}"
 
 
 def check_garbage_callbacks(subject: Subject) -> None:
-    """Garbage is a `ProviderError` or an unverified claim, never a verified one and never another error."""
-    _must_call_back(subject)
+    """Garbage ends in a `ProviderError` or an unverified claim."""
+    _skip_without_callbacks(subject)
     signed = [dict(call.headers) for call in _calls(subject, secret=_secret_of(subject))[:1]]
     for headers in ({}, *signed):
         for shape, body in NONSENSE.items():
@@ -149,7 +151,7 @@ def check_garbage_callbacks(subject: Subject) -> None:
                 assert plain, f"{shape} as a callback's body names the task {claim.native_id!r}"
 
 
-def _must_call_back(subject: Subject) -> None:
+def _skip_without_callbacks(subject: Subject) -> None:
     if not subject.provider.callbacks:
         raise Skipped("the vendor cannot call back (Provider.callbacks)")
 
@@ -167,7 +169,7 @@ def _claim(subject: Subject, call: _Call, settings: ProviderSettings) -> Callbac
 
 
 def _verdict(subject: Subject, call: _Call, settings: ProviderSettings) -> bool | None:
-    """What became of a callback; one that cannot be read is as good as refused."""
+    """Return `CallbackClaim.verified`; a callback that cannot be parsed counts as refused."""
     try:
         return _claim(subject, call, settings).verified
     except ProviderError:
@@ -175,10 +177,10 @@ def _verdict(subject: Subject, call: _Call, settings: ProviderSettings) -> bool 
 
 
 def _calls(subject: Subject, *, secret: str | None) -> list[_Call]:
-    """Every callback that the emulator makes about one song."""
-    _must_call_back(subject)
+    """Return every callback that the emulator makes about one job."""
+    _skip_without_callbacks(subject)
     rehearsal, _ = subject.rehearsal(webhook_secret=secret)
-    job = rehearsal.create(subject.song_wish)
+    job = rehearsal.create(subject.song_request)
     step_s = max(1.0, rehearsal.provider.typical_s / 20)
     found = []
     while rehearsal.now < job.deadline_at:
@@ -195,16 +197,16 @@ def _arrived(due: EmulatedCallback, at_s: float, native_id: str | None) -> _Call
 
 
 def _signed(subject: Subject) -> list[_Call]:
-    """Callbacks signed with the kit's secret.
+    """Return callbacks signed with the kit's secret.
 
     Raises:
         Skipped: this vendor does not sign.
     """
-    _must_call_back(subject)
+    _skip_without_callbacks(subject)
     if subject.provider.webhook_secret_env is None:
         raise Skipped("the vendor does not sign its callbacks (Provider.webhook_secret_env)")
     calls = _calls(subject, secret=SECRET_CANARY)
-    assert calls, "the emulator never called back while it made a song, so no signature can be looked at"
+    assert calls, "the emulator never called back while it made a song, so there is no signature to check"
     return calls
 
 

@@ -1,4 +1,4 @@
-"""What can be told from a plugin's declaration alone: names, offers, prices, schemas, schedules."""
+"""What a plugin declares: names, offers, prices, schemas, schedules."""
 
 from __future__ import annotations
 
@@ -33,15 +33,15 @@ _PLUGIN_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 #: RFC 9110, section 5.6.2.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _FORMATS: Final = frozenset({"mp3", "wav", "ogg", "aac"})
-#: No song costs more, so a price above it is in another unit (cents, credits).
+#: No song costs more; a higher price is in another unit (cents, credits).
 _DEAREST_USD: Final = 20
-#: A vendor that runs on the operator's own machine may be asked without TLS.
+#: A vendor that runs on the operator's own machine may be called without TLS.
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
 def check_it_loads(subject: Subject) -> None:
-    """The plugin can be imported, states its hook API, implements the required hooks and declares a provider."""
+    """The plugin can be imported, states its hook API, has the required hooks and a declaration."""
     assert subject.import_error is None, f"the plugin cannot be imported: {subject.import_error}"
     record = subject.record
     assert record.error is None, f"the plugin does not load: {record.error}"
@@ -51,7 +51,10 @@ def check_it_loads(subject: Subject) -> None:
 
 
 def check_names_agree(subject: Subject) -> None:
-    """Distribution ``musicgate-<x>``, package ``musicgate_<x>``, entry point and ``Provider.plugin`` are one name."""
+    """Distribution, package, entry point and ``Provider.plugin`` are called after one name.
+
+    They are ``musicgate-<x>``, ``musicgate_<x>``, ``<x>`` and ``<x>``.
+    """
     provider = subject.provider
     name = provider.plugin
     assert _PLUGIN_NAME.fullmatch(name), f"Provider.plugin is {name!r}; it has to be a lower-case Python name"
@@ -69,7 +72,7 @@ def check_names_agree(subject: Subject) -> None:
 
 
 def check_address_and_variables(subject: Subject) -> None:
-    """The base URL is https and ends without a slash; names of environment variables are such; the key goes into a header."""
+    """The base URL is https without a trailing slash; variables and the key header are valid names."""
     provider = subject.provider
     parts = urlsplit(provider.base_url)
     own = parts.scheme == "http" and parts.hostname in _OWN_MACHINE
@@ -97,7 +100,7 @@ def check_address_and_variables(subject: Subject) -> None:
 
 
 def check_offers(subject: Subject) -> None:
-    """Public ids are lower case and name one offer each; abilities, formats, limits and prices make sense together."""
+    """Public ids are lower case and unique; abilities, formats, limits and prices agree."""
     provider = subject.provider
     owners: dict[str, str] = {}
     for offer in provider.offers:
@@ -115,8 +118,8 @@ def check_offers(subject: Subject) -> None:
 
 def _problems_of(offer: Offer) -> Iterator[str]:
     limits = offer.limits
-    words: frozenset[object] = offer.abilities
-    strange = [word for word in words if not isinstance(word, Ability)]
+    abilities: frozenset[object] = offer.abilities
+    strange = [ability for ability in abilities if not isinstance(ability, Ability)]
     if strange:
         yield f"abilities holds {strange[0]!r}, which is no Ability"
     if not set(offer.formats) <= _FORMATS:
@@ -159,7 +162,7 @@ def _problems_of_prices(prices: tuple[PriceRule, ...]) -> Iterator[str]:
 
 
 def check_times(subject: Subject) -> None:
-    """Poll schedule, time-outs, deadline and retention are positive, ordered, and fit each other."""
+    """Poll schedule, time-outs, deadline and retention are positive and agree."""
     provider = subject.provider
     poll, timeouts = provider.poll, provider.timeouts
     positive = {
@@ -191,14 +194,14 @@ def check_times(subject: Subject) -> None:
     if provider.blocking:
         fits = provider.typical_s < timeouts.create_s
         assert fits, (
-            f"the create call lasts as long as the song (blocking), yet times out after {timeouts.create_s} s, "
+            f"the create call lasts as long as the song (blocking), yet times out after {timeouts.create_s} s "
             f"while a song usually takes {provider.typical_s} s"
         )
     assert isinstance(provider.stage, Stage), f"Provider.stage is {provider.stage!r}, which is no Stage"
 
 
 def check_option_schema(subject: Subject) -> None:
-    """The options are a JSON Schema 2020-12 of an object, each is described, and the schema's own examples validate."""
+    """The options are a JSON Schema 2020-12 of an object, each described, and the examples validate."""
     schema = dict(subject.provider.options_schema)
     validator = _compiled(subject, "Provider.options_schema", schema)
     assert schema.get("type") == "object", (
@@ -221,7 +224,7 @@ def check_option_schema(subject: Subject) -> None:
 
 
 def check_settings_schema(subject: Subject) -> None:
-    """The plugin's own settings are a valid schema, each has a default, and the defaults together validate."""
+    """The plugin's own settings are a valid schema; each has a default, and the defaults validate."""
     schema = dict(subject.provider.settings_schema)
     if not schema:
         raise Skipped("the plugin has no settings of its own")

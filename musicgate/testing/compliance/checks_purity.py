@@ -1,4 +1,4 @@
-"""Hooks are functions of their arguments: no socket, clock, environment, chance or file, the same twice, inputs as they were."""
+"""Hooks are pure: no socket, clock, environment, randomness or file, and inputs are not changed."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from musicgate.errors import MusicgateError
 from musicgate.plugin import EmulatorOptions, HttpResponse, Step
 from musicgate.testing.compliance.guard import ImpureError, pure, snapshot
-from musicgate.testing.compliance.probes import EMPTY_TALK
+from musicgate.testing.compliance.probes import MEANINGLESS
 from musicgate.testing.rehearsal import CALLBACK_URL
 
 if TYPE_CHECKING:
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 
     from musicgate.testing.compliance.subject import Subject
 
-#: Epoch seconds of callbacks.
+#: Epoch seconds at which callbacks arrive.
 _NOW_S = 1_790_000_000.0
 
 
 def check_hooks_are_pure(subject: Subject) -> None:
-    """No hook reaches for the network, a clock, the environment, chance or a file."""
+    """No hook uses the network, a clock, the environment, randomness or a file."""
     for name, call, arguments in _calls(subject):
         with pure(subject.package) as uses:
             _outcome(call, arguments)
-        assert not uses, f"{name} used {uses[0]}: a hook gets everything that it may know as an argument"
+        assert not uses, f"{name} used {uses[0]}: a hook gets everything that it may use as an argument"
 
 
 def check_same_in_same_out(subject: Subject) -> None:
-    """Two calls of a hook with equal arguments give equal answers."""
+    """Two calls of a hook with equal arguments return equal values."""
     for name, call, arguments in _calls(subject):
         first, second = _outcome(call, arguments), _outcome(call, arguments)
         assert first == second, (
-            f"{name} was asked the same twice and answered {first!r:.300}, then {second!r:.300}"
+            f"{name} was called twice with equal arguments and returned {first!r:.300}, then {second!r:.300}"
         )
 
 
 def check_inputs_are_left_alone(subject: Subject) -> None:
-    """No hook changes what it was given."""
+    """No hook changes its arguments."""
     for name, call, arguments in _calls(subject):
         before = snapshot(arguments)
         _outcome(call, arguments)
@@ -47,17 +47,17 @@ def check_inputs_are_left_alone(subject: Subject) -> None:
 
 
 def check_emulator_is_pure(subject: Subject) -> None:
-    """The played vendor takes time as an argument and no chance, socket or environment at all."""
-    song = subject.walk.translation.request
+    """The emulator gets the time as an argument, and uses no randomness, socket or environment."""
+    request = subject.emulated_run.translation.request
     with pure(subject.package, files=True) as uses, suppress(ImpureError):
         emulator = subject.plugin.emulator(EmulatorOptions(seed=1))
-        emulator.answer(song, _NOW_S)
+        emulator.answer(request, _NOW_S)
         emulator.due_callbacks(_NOW_S + 60)
-    assert not uses, f"the emulator used {uses[0]}: time comes in as an argument, chance from the seed"
+    assert not uses, f"the emulator used {uses[0]}: time comes in as an argument, randomness from the seed"
 
 
 def _outcome(call: Callable[..., object], arguments: Mapping[str, object]) -> object:
-    """What a call gave, an error of ours included, as plain data."""
+    """Return what a call returned or raised, as plain data."""
     try:
         return snapshot(call(**arguments))
     except MusicgateError as error:
@@ -65,33 +65,43 @@ def _outcome(call: Callable[..., object], arguments: Mapping[str, object]) -> ob
 
 
 def _calls(subject: Subject) -> Iterator[tuple[str, Callable[..., object], Mapping[str, object]]]:
-    """One call of each kind that the gateway makes, with real arguments."""
+    """Yield one call of each kind that the gateway makes, with real arguments."""
     plugin, settings = subject.plugin, subject.settings
-    for offer, wish, _ in subject.base:
-        arguments = {"request": wish, "offer": offer, "settings": settings, "callback_url": CALLBACK_URL}
+    for offer, request, _ in subject.base:
+        arguments = {"request": request, "offer": offer, "settings": settings, "callback_url": CALLBACK_URL}
         yield f"translate_request for {offer.model}", plugin.translate, arguments
-    heard = subject.walk.heard if hasattr(subject.module, "emulator") else ()
-    for one in heard:
-        arguments = {"step": one.step, "response": one.response, "job": one.job, "settings": settings}
-        yield f"parse_response at step {one.step}", plugin.parse, arguments
+    answers = subject.emulated_run.answers if hasattr(subject.module, "emulator") else ()
+    for answer in answers:
+        arguments = {
+            "step": answer.step,
+            "response": answer.response,
+            "job": answer.job,
+            "settings": settings,
+        }
+        yield f"parse_response at step {answer.step}", plugin.parse, arguments
     for case in subject.cases or ():
-        if heard:
+        if answers:
             arguments = {
                 "step": case.step,
                 "response": case.response,
-                "job": heard[-1].job,
+                "job": answers[-1].job,
                 "settings": settings,
             }
             yield f"parse_response of the case {case.name}", plugin.parse, arguments
-    if heard:
-        for body in EMPTY_TALK.values():
+    if answers:
+        for body in MEANINGLESS.values():
             response = HttpResponse(status=500, body=body)
-            arguments = {"step": Step.CREATE, "response": response, "job": heard[0].job, "settings": settings}
+            arguments = {
+                "step": Step.CREATE,
+                "response": response,
+                "job": answers[0].job,
+                "settings": settings,
+            }
             yield "parse_response of a hostile answer", plugin.parse, arguments
-        yield "poll_request", plugin.poll, {"job": heard[-1].job, "settings": settings}
-        yield "cancel_request", plugin.cancel, {"job": heard[-1].job, "settings": settings}
-    for word in ("queued", "success", "kit never heard of this"):
-        yield f"map_status({word!r})", plugin.map_status, {"native_status": word}
+        yield "poll_request", plugin.poll, {"job": answers[-1].job, "settings": settings}
+        yield "cancel_request", plugin.cancel, {"job": answers[-1].job, "settings": settings}
+    for status in ("queued", "success", "kit never heard of this"):
+        yield f"map_status({status!r})", plugin.map_status, {"native_status": status}
     if subject.provider.callbacks:
         arguments = {"headers": {"x-kit": "1"}, "body": b'{"kit": 1}', "settings": settings, "now": _NOW_S}
         yield "parse_callback", plugin.parse_callback, arguments

@@ -1,4 +1,4 @@
-"""What a plugin sends: where to, in which form, with which secrets (none), and that making it touches nothing."""
+"""What a plugin sends: well-formed requests, to the base URL, without any secret."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import attrs
 
 from musicgate.errors import ProviderError, RequestError
 from musicgate.model import AttemptOutcome
-from musicgate.testing.compliance.probes import parsed
+from musicgate.testing.compliance.probes import json_of
 from musicgate.testing.compliance.subject import BASE_URL, SECRET_CANARY, Skipped
 from musicgate.testing.rehearsal import CALLBACK_URL
 
@@ -30,31 +30,33 @@ _ODD_ID: Final = "kit/../id?a=b&c#d é%2F"
 
 
 def check_request_form(subject: Subject) -> None:
-    """Every create request is a well-formed HTTP request under the base URL, with a JSON body where it says JSON."""
+    """Every create request is well-formed, under the base URL, with a JSON body where it says JSON."""
     for base_url in (BASE_URL, _OTHER_BASE):
         settings = attrs.evolve(subject.settings, base_url=base_url)
-        for offer, wish, _ in subject.base:
-            made = subject.plugin.translate(wish, offer, settings, CALLBACK_URL)
-            _assert_form(f"translate_request for {offer.model}", made.request, base_url)
-            assert made.request.method != "GET", (
+        for offer, request, _ in subject.base:
+            translation = subject.plugin.translate(request, offer, settings, CALLBACK_URL)
+            _assert_form(f"translate_request for {offer.model}", translation.request, base_url)
+            assert translation.request.method != "GET", (
                 "translate_request makes a GET: a create call changes something"
             )
-            assert made.native_model.strip(), f"translate_request for {offer.model} names no native model"
+            assert translation.native_model.strip(), (
+                f"translate_request for {offer.model} names no native model"
+            )
 
 
 def check_follow_up_form(subject: Subject) -> None:
-    """Poll and cancel requests are well-formed, under the base URL, and percent-encode the vendor's id."""
-    subject.must_poll()
+    """Poll and cancel requests are well-formed, under the base URL, and encode the native id."""
+    subject.skip_unless_polled()
     job = _with_native_id(subject.created_job, _ODD_ID)
     for base_url in (BASE_URL, _OTHER_BASE):
         settings = attrs.evolve(subject.settings, base_url=base_url)
-        asked = subject.plugin.poll(job, settings)
-        assert asked is not None, (
-            "poll_request gives None for a job with a native id: nobody would ever learn how it ends "
+        poll = subject.plugin.poll(job, settings)
+        assert poll is not None, (
+            "poll_request returns None for a job with a native id: it would stay open until its deadline "
             "(declare the provider as blocking if the create call lasts as long as the song)"
         )
         for hook, request in (
-            ("poll_request", asked),
+            ("poll_request", poll),
             ("cancel_request", subject.plugin.cancel(job, settings)),
         ):
             if request is not None:
@@ -70,31 +72,32 @@ def check_blocking_is_not_polled(subject: Subject) -> None:
     """A blocking provider has no poll request: its create call is the song."""
     if subject.can_poll:
         raise Skipped("the provider is not blocking")
-    job = _with_native_id(subject.walk.heard[0].job, "kit-id")
+    job = _with_native_id(subject.emulated_run.answers[0].job, "kit-id")
     assert subject.plugin.poll(job, subject.settings) is None, (
-        "Provider.blocking is set, yet poll_request asks"
+        "Provider.blocking is set, yet poll_request returns a request"
     )
 
 
-def check_callback_url_is_told(subject: Subject) -> None:
-    """A vendor that can call back is told where; without a callback URL the translation works as well."""
+def check_callback_url_is_sent(subject: Subject) -> None:
+    """A vendor that can call back gets the callback URL; without one the translation works as well."""
     if not subject.provider.callbacks:
         raise Skipped("the vendor cannot call back (Provider.callbacks)")
-    told = set()
-    for offer, wish, made in subject.base:
-        if CALLBACK_URL in made.request.url or CALLBACK_URL.encode() in made.request.body:
-            told.add(offer.model)
-        bare = subject.translate(wish, offer, callback_url=None)
+    sent = set()
+    for offer, request, translation in subject.base:
+        if CALLBACK_URL in translation.request.url or CALLBACK_URL.encode() in translation.request.body:
+            sent.add(offer.model)
+        bare = subject.translate(request, offer, callback_url=None)
         leaked = CALLBACK_URL.encode() in bare.request.body or "None" in bare.request.url
         assert not leaked, f"without a callback URL the native request for {offer.model} still holds one"
-    silent = [offer.model for offer in subject.provider.offers if offer.model in _models(subject) - told]
-    assert not silent, (
-        f"Provider.callbacks is set, yet the native request for {silent[0]} does not hold the callback URL {CALLBACK_URL}"
+    missing = [offer.model for offer in subject.provider.offers if offer.model in _models(subject) - sent]
+    assert not missing, (
+        f"Provider.callbacks is set, yet the native request for {missing[0]} does not hold the callback URL "
+        f"{CALLBACK_URL}"
     )
 
 
 def check_no_secret_leaves(subject: Subject) -> None:
-    """No secret is in a native request, a warning, a refusal or a `repr`; the key's header is left to the gateway."""
+    """No secret is in a native request, a warning, a refusal or a `repr`; the gateway adds the key."""
     auth_header = subject.provider.auth.header.lower()
     for where, request in _requests(subject):
         names = {name.lower() for name in request.headers}
@@ -108,10 +111,10 @@ def check_no_secret_leaves(subject: Subject) -> None:
             repr(request),
         ]
         assert not _leaks(held), f"{where} holds a secret of the settings"
-    for offer, wish, made in subject.base:
-        shown = [repr(made), *(warning.message for warning in made.warnings)]
+    for offer, neutral, translation in subject.base:
+        shown = [repr(translation), *(warning.message for warning in translation.warnings)]
         assert not _leaks(shown), f"a warning of translate_request for {offer.model} shows a secret"
-        long = attrs.evolve(wish, prompt="kit " * 20_000)
+        long = attrs.evolve(neutral, prompt="kit " * 20_000)
         try:
             subject.translate(long, offer)
         except RequestError as error:
@@ -120,14 +123,14 @@ def check_no_secret_leaves(subject: Subject) -> None:
             )
 
 
-def check_no_secret_is_told(subject: Subject) -> None:
-    """No secret is in a log line, in what is said of an answer, or in what is said of a callback."""
+def check_no_secret_is_shown(subject: Subject) -> None:
+    """No secret is in a log line, in a parsed answer, or in the claim or error of a callback."""
     settings, lines = subject.settings, list[str]()
-    with _listening(lines):
-        for offer, wish, _ in subject.base:
-            subject.translate(wish, offer)
-        for one in subject.walk.heard:
-            lines.append(repr(subject.plugin.parse(one.step, one.response, one.job, settings)))
+    with _capturing_logs(lines):
+        for offer, request, _ in subject.base:
+            subject.translate(request, offer)
+        for answer in subject.emulated_run.answers:
+            lines.append(repr(subject.plugin.parse(answer.step, answer.response, answer.job, settings)))
         if subject.provider.callbacks:
             for headers in ({}, {"x-kit": "1"}):
                 try:
@@ -135,15 +138,15 @@ def check_no_secret_is_told(subject: Subject) -> None:
                     lines.append(repr(claim))
                 except ProviderError as error:
                     lines.append(str(error))
-    told = [line for line in lines if SECRET_CANARY in line]
-    assert not told, f"a hook tells a secret of the settings: {told[0].replace(SECRET_CANARY, '***')[:200]}"
+    leaks = [line for line in lines if SECRET_CANARY in line]
+    assert not leaks, f"a hook shows a secret of the settings: {leaks[0].replace(SECRET_CANARY, '***')[:200]}"
 
 
 @contextmanager
-def _listening(lines: list[str]) -> Iterator[None]:
-    """Every log line of every level, while the block runs."""
+def _capturing_logs(lines: list[str]) -> Iterator[None]:
+    """Append every log line of every level to the list, while the block runs."""
     handler = logging.Handler(level=logging.NOTSET)
-    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]  # one line does
+    handler.emit = lambda record: lines.append(record.getMessage())  # type: ignore[method-assign]
     root = logging.getLogger()
     level = root.level
     root.addHandler(handler)
@@ -164,15 +167,15 @@ def _models(subject: Subject) -> set[str]:
 
 
 def _requests(subject: Subject) -> Iterator[tuple[str, HttpRequest]]:
-    for offer, _, made in subject.base:
-        yield f"translate_request for {offer.model}", made.request
+    for offer, _, translation in subject.base:
+        yield f"translate_request for {offer.model}", translation.request
     if subject.can_poll:
         job = _with_native_id(subject.created_job, "kit-id")
-        asked = {
+        follow_ups = {
             "poll_request": subject.plugin.poll(job, subject.settings),
             "cancel_request": subject.plugin.cancel(job, subject.settings),
         }
-        yield from ((hook, request) for hook, request in asked.items() if request is not None)
+        yield from ((hook, request) for hook, request in follow_ups.items() if request is not None)
 
 
 def _with_native_id(job: Job, native_id: str) -> Job:
@@ -195,4 +198,4 @@ def _assert_form(where: str, request: HttpRequest, base_url: str) -> None:
     kind = next((value for name, value in request.headers.items() if name.lower() == "content-type"), "")
     assert kind or not request.body, f"{where} sends a body without a Content-Type"
     if "json" in kind:
-        assert parsed(request.body) is not None, f"{where} says {kind}, and its body is no JSON"
+        assert json_of(request.body) is not None, f"{where} says {kind}, and its body is no JSON"

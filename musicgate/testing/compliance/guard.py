@@ -1,4 +1,4 @@
-"""Catches what a hook must not do: ask a clock, the environment, chance or the network, open a file, change its inputs."""
+"""Catch hooks that use a clock, the environment, randomness, the network or files."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from unittest import mock
 
 import attrs
 
-#: Modules that may ask a clock on their own account, while a hook runs: a log record has a time, a test runner measures.
+#: Modules that may read a clock while a hook runs: a log record has a time, a test runner measures.
 _BYSTANDERS: Final = frozenset(
     {"logging", "hypothesis", "pytest", "_pytest", "pluggy", "coverage", "threading", "importlib", "warnings"}
 )
@@ -40,26 +40,27 @@ _FORBIDDEN: Final[Mapping[ModuleType, tuple[str, ...]]] = {
 }
 
 
-#: The real ones, whatever stands in for them.
+#: The real classes, which are replaced while a hook runs.
 _Date, _DateTime = dt.date, dt.datetime
 
 
 class ImpureError(Exception):
-    """A hook reached for something outside its arguments."""
+    """A hook used something outside its arguments."""
 
 
 class _Guard:
-    """Makes stand-ins that note who reached for what; only the thread under test is watched."""
+    """Makes replacements that record what is used; only the thread under test is watched."""
 
     def __init__(self) -> None:
         self.uses: list[str] = []
-        #: A module that is first imported while the guard stands may keep a stand-in; afterwards it lets everything through.
-        self.stands = True
+        #: A module that is first imported while the guard is active may keep a replacement, which must work
+        #: afterwards.
+        self.is_active = True
         self._thread = threading.get_ident()
 
-    def stand_in(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
+    def replacement(self, name: str, original: Callable[..., Any]) -> Callable[..., Any]:
         def forbidden(*arguments: Any, **options: Any) -> Any:
-            caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # noqa: SLF001 - who called is the question
+            caller = str(sys._getframe(1).f_globals.get("__name__", ""))  # noqa: SLF001 - the caller decides
             if self.is_bystander(caller):
                 return original(*arguments, **options)
             raise self.caught(name)
@@ -67,8 +68,8 @@ class _Guard:
         return forbidden
 
     def is_bystander(self, caller: str) -> bool:
-        is_ours = self.stands and threading.get_ident() == self._thread
-        return not is_ours or caller.partition(".")[0] in _BYSTANDERS
+        is_watched = self.is_active and threading.get_ident() == self._thread
+        return not is_watched or caller.partition(".")[0] in _BYSTANDERS
 
     def caught(self, name: str) -> ImpureError:
         self.uses.append(name)
@@ -93,17 +94,17 @@ class _Guard:
         return Environment()
 
     def timeless(self, real: type) -> type:
-        """A `date` or `datetime` that cannot tell the time; everything that is one of the real kind is one of it, too."""
+        """Make a `date` or `datetime` without a clock; instances of the real class are instances of it."""
 
         class Kind(type):
             def __instancecheck__(cls, instance: object) -> bool:
                 return isinstance(instance, real)
 
         def forbidden(name: str) -> object:
-            def ask(*_: object, **__: object) -> None:
+            def read(*_: object, **__: object) -> None:
                 raise self.caught(f"{real.__name__}.{name}")
 
-            return staticmethod(ask)
+            return staticmethod(read)
 
         clocks = [name for name in ("now", "utcnow", "today") if hasattr(real, name)]
         return Kind(real.__name__, (real,), {name: forbidden(name) for name in clocks})
@@ -111,18 +112,19 @@ class _Guard:
 
 @contextmanager
 def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
-    """Run hooks with nothing but their arguments.
+    """Run hooks that can use nothing but their arguments.
 
     Args:
-        package: the plugin's package: names that its modules imported from ``time``, ``os`` and so on are replaced there, too.
+        package: the plugin's package, in whose modules names imported from ``time``, ``os`` and so on are
+            replaced.
         files: opening files is allowed (an emulator's sounds are files).
 
     Yields:
-        What was reached for, as it happens; empty at the end for a pure hook.
+        The names of what was used, as it happens; empty at the end for a pure hook.
     """
     guard = _Guard()
     swaps: list[tuple[object, str, object]] = [
-        (module, name, guard.stand_in(f"{module.__name__}.{name}", getattr(module, name)))
+        (module, name, guard.replacement(f"{module.__name__}.{name}", getattr(module, name)))
         for module, names in _FORBIDDEN.items()
         for name in names
         if hasattr(module, name)
@@ -130,7 +132,7 @@ def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
     swaps.append((os, "environ", guard.environment()))
     swaps.extend((dt, kind.__name__, guard.timeless(kind)) for kind in (_Date, _DateTime))
     if not files:
-        swaps.append((builtins, "open", guard.stand_in("open", open)))
+        swaps.append((builtins, "open", guard.replacement("open", open)))
     originals = {id(getattr(owner, name)): new for owner, name, new in swaps}
     for module in _modules_of(package):
         for name, value in list(vars(module).items()):
@@ -143,7 +145,7 @@ def pure(package: str | None, *, files: bool = False) -> Iterator[list[str]]:
     try:
         yield guard.uses
     finally:
-        guard.stands = False
+        guard.is_active = False
         for patch in reversed(patches):
             patch.stop()
 
@@ -159,7 +161,7 @@ def _modules_of(package: str | None) -> list[ModuleType]:
 
 
 def snapshot(value: Any) -> object:
-    """A value as plain data that no later change reaches, for comparing before with after."""
+    """Copy a value into plain data, to compare it with its later state."""
     if attrs.has(type(value)):
         fields = attrs.fields_dict(type(value))
         return (type(value).__name__, {name: snapshot(getattr(value, name)) for name in fields})

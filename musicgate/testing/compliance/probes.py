@@ -1,4 +1,4 @@
-"""What the kit throws at a plugin: hostile bodies, wrong values for every place of a good one, values for every option."""
+"""Inputs for plugins: hostile bodies, good bodies with wrong values, values for options."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Every status that the kit answers with.
+#: Every HTTP status that the kit answers with.
 STATUSES: Final = (200, 201, 204, 400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 FAILING_STATUSES: Final = tuple(status for status in STATUSES if status >= 400)
 HTML: Final = b"<!DOCTYPE html><html><body><h1>It is broken</h1></body></html>"
 
-#: Bodies in which no vendor says anything, by what they are.
-EMPTY_TALK: Final[Mapping[str, bytes]] = {
+#: Bodies that hold nothing a vendor could mean, by what they are.
+MEANINGLESS: Final[Mapping[str, bytes]] = {
     "an empty body": b"",
     "a blank body": b" \n\t ",
     "cut JSON": b'{"data": {"id": "12',
@@ -41,7 +41,7 @@ _SHAPES: Final[Mapping[str, object]] = {
     "an object": {"": {}},
     "true": True,
 }
-#: Bodies with the wrong types in places where vendors put words, numbers and objects.
+#: Bodies with the wrong types in places where vendors put texts, numbers and objects.
 WRONG_SHAPES: Final[Mapping[str, bytes]] = {
     f"{place} = {shape}": json.dumps({place: value}).encode()
     for place in ("data", "code", "status", "error", "message", "id", "detail")
@@ -51,7 +51,7 @@ WRONG_SHAPES: Final[Mapping[str, bytes]] = {
     "an object 300 deep": b'{"data":' * _DEEP + b"1" + b"}" * _DEEP,
     "half a surrogate pair": b'{"status": "\\ud83d", "message": "\\udc00", "id": "\\ud800"}',
 }
-NONSENSE: Final[Mapping[str, bytes]] = {**EMPTY_TALK, **WRONG_SHAPES}
+NONSENSE: Final[Mapping[str, bytes]] = {**MEANINGLESS, **WRONG_SHAPES}
 #: What is put into every place of a good body, one at a time.
 WRONG_VALUES: Final[tuple[object, ...]] = (
     None,
@@ -69,8 +69,8 @@ WRONG_VALUES: Final[tuple[object, ...]] = (
 )
 
 
-def parsed(body: bytes) -> Any:
-    """The JSON value of a body; None where it is none."""
+def json_of(body: bytes) -> Any:
+    """Return the JSON value of a body; None where it is not JSON."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):
@@ -78,7 +78,7 @@ def parsed(body: bytes) -> Any:
 
 
 def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
-    """The path of every place in a JSON value, the root included."""
+    """Yield the path of every place in a JSON value, the root included."""
     yield path
     if isinstance(value, dict):
         for key, inner in value.items():
@@ -89,14 +89,14 @@ def places(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[st
 
 
 def at(value: Any, path: tuple[str | int, ...]) -> Any:
-    """What stands at a place."""
+    """Return the value at a path."""
     for key in path:
         value = value[key]
     return value
 
 
 def with_value(value: Any, path: tuple[str | int, ...], new: object) -> Any:
-    """A copy with something else at one place."""
+    """Return a copy with another value at one path."""
     if not path:
         return new
     changed = copy.deepcopy(value)
@@ -105,8 +105,8 @@ def with_value(value: Any, path: tuple[str | int, ...], new: object) -> Any:
 
 
 def mutations(body: bytes) -> Iterator[tuple[str, bytes]]:
-    """Every body with one wrong value in one place, and what was changed; nothing for a body that is no JSON."""
-    good = parsed(body)
+    """Yield what is changed and the body, for each wrong value in each place of a JSON body."""
+    good = json_of(body)
     if not isinstance(good, dict | list):
         return
     for path in places(good):
@@ -117,7 +117,7 @@ def mutations(body: bytes) -> Iterator[tuple[str, bytes]]:
 
 
 def texts(value: object) -> Iterator[str]:
-    """Every text in a JSON value, keys left out."""
+    """Yield every text in a JSON value, except keys."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, dict):
@@ -129,7 +129,7 @@ def texts(value: object) -> Iterator[str]:
 
 
 def option_values(schema: object, examples: list[object]) -> list[object]:
-    """Values that an option's schema allows, the schema's own and those in examples first."""
+    """Return values that an option's schema allows; those of the schema and of examples come first."""
     if not isinstance(schema, dict):
         return list(examples)
     kinds = schema.get("type", ())

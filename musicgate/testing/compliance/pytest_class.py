@@ -1,4 +1,4 @@
-"""The kit as a pytest class: one parametrised test that runs each check and skips with the check's reason."""
+"""The kit as a pytest class: one test per check, skipped with the check's reason."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ class ProviderCompliance:
     Attributes:
         plugin: the plugin's module.
         cases: folder of its recorded answers, or None while there are none.
-        wishes: wishes that the vendor can fulfil, where the kit's own do not do.
-        failure_switches: words that make the emulator fail a song after it was accepted, as in ``"end=FAILED code=413"``.
+        requests: requests that the vendor can fulfil, where it cannot fulfil the kit's own.
+        failure_switches: switches that make the emulator fail a song after it was accepted, such as
+            ``"end=FAILED code=413"``.
     """
 
     plugin: ModuleType
     cases: Path | None = None
-    wishes: tuple[MusicRequest, ...] = ()
+    requests: tuple[MusicRequest, ...] = ()
     failure_switches: str = ""
 
     @pytest.fixture
@@ -46,7 +47,7 @@ class ProviderCompliance:
             pytest.skip(str(reason))
 
 
-#: Subjects are costly: a song is played for each. All tests of a class share one.
+#: All tests of a class share one subject: it is costly, because a job is run for it.
 _SUBJECTS: Final[dict[type[ProviderCompliance], Subject]] = {}
 
 
@@ -55,7 +56,7 @@ def _subject_of(kind: type[ProviderCompliance]) -> Subject:
         _SUBJECTS[kind] = Subject.of_module(
             kind.plugin,
             cases=kind.cases,
-            wishes=kind.wishes,
+            requests=kind.requests,
             failure_switches=switches_in(f"[emulate {kind.failure_switches}]") or None,
         )
     return _SUBJECTS[kind]

@@ -1,4 +1,4 @@
-"""The ordered list of all checks, and how they are run on one plugin outside of pytest."""
+"""The ordered list of all checks, and how they are run on a plugin without pytest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from musicgate.testing.compliance import (
     checks_callbacks,
     checks_declaration,
     checks_emulator,
-    checks_life,
+    checks_lifecycle,
     checks_options,
     checks_purity,
     checks_request,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 Check = Callable[[Subject], None]
 
-#: Every check, in the order in which an author mends what they find.
+#: Every check, in the order in which an author fixes what they find.
 CHECKS: Final[tuple[Check, ...]] = (
     checks_declaration.check_it_loads,
     checks_declaration.check_names_agree,
@@ -37,11 +37,11 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_declaration.check_option_schema,
     checks_declaration.check_settings_schema,
     checks_request.check_request_form,
-    checks_request.check_callback_url_is_told,
+    checks_request.check_callback_url_is_sent,
     checks_request.check_follow_up_form,
     checks_request.check_blocking_is_not_polled,
     checks_request.check_no_secret_leaves,
-    checks_request.check_no_secret_is_told,
+    checks_request.check_no_secret_is_shown,
     checks_options.check_every_option_counts,
     checks_options.check_nested_options_count,
     checks_options.check_unknown_options,
@@ -57,9 +57,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_purity.check_emulator_is_pure,
     checks_emulator.check_emulator_is_there,
     checks_emulator.check_emulated_song_plays,
-    checks_emulator.check_emulated_wishes_come_true,
+    checks_emulator.check_emulated_requests_succeed,
     checks_emulator.check_emulated_media_states_its_length,
-    checks_emulator.check_emulated_words_are_mapped,
+    checks_emulator.check_emulated_statuses_are_mapped,
     checks_emulator.check_emulated_failure,
     checks_emulator.check_emulator_refuses_a_bad_key,
     checks_emulator.check_emulator_knows_its_routes,
@@ -73,10 +73,10 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_answers.check_refusals_by_status,
     checks_answers.check_noise_while_polling,
     checks_answers.check_retry_after,
-    checks_life.check_unknown_status_word,
-    checks_life.check_any_sequence_of_answers,
-    checks_life.check_updates_survive_storage,
-    checks_life.check_jobs_fit_the_schema,
+    checks_lifecycle.check_unknown_status,
+    checks_lifecycle.check_any_sequence_of_answers,
+    checks_lifecycle.check_updates_survive_storage,
+    checks_lifecycle.check_jobs_fit_the_schema,
     checks_callbacks.check_callbacks_come_and_are_read,
     checks_callbacks.check_unsigned_is_not_verified,
     checks_callbacks.check_good_signature,
@@ -113,12 +113,12 @@ class Result:
 
 
 def name_of(check: Check) -> str:
-    """The name that a check is shown under."""
+    """Return the name that a check is shown under."""
     return getattr(check, "__name__", "check").removeprefix("check_")
 
 
 def run_checks(subject: Subject, checks: Iterable[Check] = CHECKS) -> tuple[Result, ...]:
-    """Run the checks in order; a check that breaks is a failed check, and the rest still runs."""
+    """Run the checks in order, also after one that failed."""
     return tuple(run_check(subject, check) for check in checks)
 
 
@@ -132,7 +132,7 @@ def run_check(subject: Subject, check: Check) -> Result:
         outcome, message = Outcome.SKIPPED, str(reason)
     except AssertionError as error:
         outcome, message = Outcome.FAILED, str(error) or "an assertion without a message failed"
-    except Exception as exc:  # noqa: BLE001 - a plugin that breaks in an unforeseen place is what the kit looks for
+    except Exception as exc:  # noqa: BLE001 - to find unforeseen exceptions is the kit's purpose
         outcome, message = Outcome.FAILED, f"the plugin broke the check with {type(exc).__name__}: {exc}"
     return Result(
         name=name_of(check), outcome=outcome, message=message, seconds=time.perf_counter() - started_s

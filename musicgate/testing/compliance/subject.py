@@ -1,4 +1,4 @@
-"""The plugin under test and what every check asks of it: its declaration, base wishes, recordings and one played song."""
+"""The plugin under test, and what checks share: declaration, base requests, cases, one run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from musicgate.model import (
 )
 from musicgate.plugin import Step, Translation
 from musicgate.testing.cases import Case, load_cases
-from musicgate.testing.compliance.walk import Heard, Listener, Walk
+from musicgate.testing.compliance.emulated_run import AnswerRecorder, EmulatedRun, ParsedAnswer
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal, settings_defaults
 
 if TYPE_CHECKING:
@@ -31,31 +31,31 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 BASE_URL = "http://127.0.0.1:1"
-#: What the kit puts where a secret stands; it must turn up nowhere else.
-SECRET_CANARY = "kit-canary-test-secret-not-real"  # noqa: S105 - a secret of nothing
+#: The kit uses it as every secret; it must show up nowhere.
+SECRET_CANARY = "kit-canary-test-secret-not-real"  # noqa: S105 - not a real secret
 PROMPT = "Warm jazz trio with brushed drums"
 LYRICS = "[Verse]\nThe rain plays the brushes\n[Chorus]\nRow on, row on"
 STYLE = "jazz, piano, upright bass"
 TITLE = "Midnight Blue"
-_SECRET_WORDS = ("secret", "token", "password", "api_key")
+_SECRET_NAMES = ("secret", "token", "password", "api_key")
 
 
-class Skipped(Exception):  # noqa: N818 - not an error: the check has nothing to look at, and says why
+class Skipped(Exception):  # noqa: N818 - not an error: the check does not apply, and says why
     """A check does not apply to this plugin; the message says why."""
 
 
 @attrs.frozen(kw_only=True, eq=False, slots=False)
 class Subject:
-    """A plugin under test. Everything costly is made once, when a check first asks for it.
+    """A plugin under test. Everything costly is made once, when a check first needs it.
 
     Attributes:
         name: the plugin's name, equal to its entry point's.
         module: the plugin itself; None when it could not be imported.
         import_error: why it could not.
         package: what the entry point names, or the module's own name.
-        distribution: its distribution, None where it is not installed.
-        cases: recorded answers; None where they are not at hand (they are not part of a wheel).
-        wishes: further wishes that the vendor can fulfil, tried beside the kit's own.
+        distribution: its distribution; None where it is not installed.
+        cases: recorded answers; None where they are not available (they are not part of a wheel).
+        requests: further requests that the vendor can fulfil, used beside the kit's own.
         failure_switches: switches that make the emulator fail a song after it was accepted.
     """
 
@@ -65,12 +65,12 @@ class Subject:
     package: str | None = None
     distribution: str | None = None
     cases: tuple[Case, ...] | None = None
-    wishes: tuple[MusicRequest, ...] = ()
+    requests: tuple[MusicRequest, ...] = ()
     failure_switches: Mapping[str, str] | None = None
 
     @classmethod
     def installed(cls, name: str) -> Subject:
-        """The installed plugin of that name. A plugin that cannot be imported is a subject, too: one that fails.
+        """Make the subject of an installed plugin; one that cannot be imported fails its first check.
 
         Raises:
             LookupError: no plugin of that name is installed.
@@ -82,7 +82,7 @@ class Subject:
         module, error = None, None
         try:
             module = point.load()
-        except Exception as exc:  # noqa: BLE001 - whatever a stranger's module does, it is a finding and no crash
+        except Exception as exc:  # noqa: BLE001 - it is a finding, and must not stop the kit
             error = f"{type(exc).__name__}: {exc}"
         return cls(
             name=name,
@@ -98,10 +98,10 @@ class Subject:
         module: ModuleType,
         *,
         cases: Path | None = None,
-        wishes: tuple[MusicRequest, ...] = (),
+        requests: tuple[MusicRequest, ...] = (),
         failure_switches: Mapping[str, str] | None = None,
     ) -> Subject:
-        """A plugin by its module; its entry point and distribution are looked up where it is installed."""
+        """Make the subject of a module; its entry point and distribution are found if it is installed."""
         package = module.__name__
         point = next(
             (point for point in entry_points(group=ENTRY_POINT_GROUP) if point.value == package), None
@@ -112,7 +112,7 @@ class Subject:
             package=package,
             distribution=_distribution(point) if point else None,
             cases=None if cases is None else tuple(load_cases(cases)),
-            wishes=wishes,
+            requests=requests,
             failure_switches=failure_switches,
         )
 
@@ -123,12 +123,12 @@ class Subject:
 
     @property
     def record(self) -> PluginRecord:
-        """How loading went."""
+        """How the plugin was loaded."""
         return self._host[0]
 
     @property
     def plugin(self) -> ProviderPlugin:
-        """The typed face.
+        """The plugin's hooks.
 
         Raises:
             Skipped: the plugin does not load.
@@ -145,10 +145,10 @@ class Subject:
 
     @cached_property
     def settings(self) -> ProviderSettings:
-        """Default settings, with a canary wherever a secret stands."""
+        """Default settings, with `SECRET_CANARY` as every secret."""
         provider = self.provider
         options = settings_defaults(provider)
-        secret_named = {name for name in options if any(word in name.lower() for word in _SECRET_WORDS)}
+        secret_named = {name for name in options if any(word in name.lower() for word in _SECRET_NAMES)}
         options |= {name: SECRET_CANARY for name in secret_named if isinstance(options[name], str)}
         secret = Secret(SECRET_CANARY) if provider.webhook_secret_env else None
         return ProviderSettings(base_url=BASE_URL, options=options, webhook_secret=secret)
@@ -162,17 +162,17 @@ class Subject:
     def translate(
         self, request: MusicRequest, offer: Offer, *, callback_url: str | None = CALLBACK_URL
     ) -> Translation:
-        """The wish in the vendor's words, through the hook, which gets copies: a plugin that writes into them is found elsewhere."""
-        wish, settings = copy.deepcopy((request, self.settings))
-        return self.plugin.translate(wish, offer, settings, callback_url)
+        """Translate copies of the request and settings: another check finds a plugin that changes them."""
+        request, settings = copy.deepcopy((request, self.settings))
+        return self.plugin.translate(request, offer, settings, callback_url)
 
-    def with_option(self, wish: MusicRequest, name: str, value: object) -> MusicRequest:
-        """The wish with one option of the plugin's block set."""
+    def with_option(self, request: MusicRequest, name: str, value: object) -> MusicRequest:
+        """Return the request with one option of the plugin's block set."""
         block = self.provider.option_block
-        return attrs.evolve(wish, blocks={**wish.blocks, block: {**wish.block(block), name: value}})
+        return attrs.evolve(request, blocks={**request.blocks, block: {**request.block(block), name: value}})
 
-    def own_wishes(self, offer: Offer) -> tuple[MusicRequest, ...]:
-        """The kit's wishes without any vendor's words: an idea, a sung song, an instrumental."""
+    def neutral_requests(self, offer: Offer) -> tuple[MusicRequest, ...]:
+        """Return the kit's requests without a vendor's block: a prompt, lyrics, an instrumental."""
         return (
             MusicRequest(model=offer.model, prompt=PROMPT),
             MusicRequest(model=offer.model, prompt=PROMPT, lyrics=LYRICS, style=STYLE, title=TITLE),
@@ -181,25 +181,28 @@ class Subject:
 
     @cached_property
     def base(self) -> tuple[tuple[Offer, MusicRequest, Translation], ...]:
-        """Every base wish that the plugin can translate, per offer: the kit's, the schema's examples, the author's.
+        """Every base request that the plugin can translate, per offer, with its translation.
+
+        Base requests are the kit's own, one for each example of the option schema, and the author's.
 
         Raises:
-            AssertionError: there is none, or a translation ended in something other than a `RequestError`.
+            AssertionError: there is none.
         """
         found = []
         for offer in self.provider.offers:
-            for wish in (*self.own_wishes(offer), *self._example_wishes(offer), *self._author_wishes(offer)):
+            own = (request for request in self.requests if offer.answers_to(request.model))
+            for request in (*self.neutral_requests(offer), *self._example_requests(offer), *own):
                 try:
-                    found.append((offer, wish, self.translate(wish, offer)))
+                    found.append((offer, request, self.translate(request, offer)))
                 except RequestError:
                     continue
         assert found, (
-            "translate_request refused every base wish of every offer (a plain prompt, lyrics, an instrumental, the schema's "
-            "examples); name wishes that the vendor can fulfil in `wishes`"
+            "translate_request refused every base request of every offer (a plain prompt, lyrics, an "
+            "instrumental, the schema's examples); name requests that the vendor can fulfil in `requests`"
         )
         return tuple(found)
 
-    def _example_wishes(self, offer: Offer) -> tuple[MusicRequest, ...]:
+    def _example_requests(self, offer: Offer) -> tuple[MusicRequest, ...]:
         examples = self.provider.options_schema.get("examples", [])
         blocks = (
             [example for example in examples if isinstance(example, dict)]
@@ -213,12 +216,9 @@ class Subject:
             for prompt in (PROMPT, None)
         )
 
-    def _author_wishes(self, offer: Offer) -> tuple[MusicRequest, ...]:
-        return tuple(wish for wish in self.wishes if offer.answers_to(wish.model))
-
     @property
-    def song_wish(self) -> MusicRequest:
-        """The wish that the emulator's walks are made with: the first that can be translated."""
+    def song_request(self) -> MusicRequest:
+        """The request that emulated runs are made with: the first that can be translated."""
         return self.base[0][1]
 
     def rehearsal(
@@ -227,11 +227,11 @@ class Subject:
         key: str = "test-key-not-real",
         webhook_secret: str | None = None,
         switches: Mapping[str, str] | None = None,
-    ) -> tuple[Rehearsal, list[Heard]]:
-        """The plugin opposite its own emulator, and the list in which the answers will be written down.
+    ) -> tuple[Rehearsal, list[ParsedAnswer]]:
+        """Make a rehearsal of the plugin, and the list that will hold the answers that it parses.
 
         Raises:
-            Skipped: it does not load, or has no emulator (`check_emulator_is_there` says so).
+            Skipped: it does not load, or has no emulator (which `check_emulator_is_there` finds).
         """
         _ = self.plugin
         if not hasattr(self.module, "emulator"):
@@ -239,43 +239,45 @@ class Subject:
         rehearsal = Rehearsal(
             self.name, self.module, key=key, webhook_secret=webhook_secret, switches=switches
         )
-        listener = Listener(rehearsal.plugin)
-        rehearsal.plugin = cast("ProviderPlugin", listener)
-        return rehearsal, listener.heard
+        recorder = AnswerRecorder(rehearsal.plugin)
+        rehearsal.plugin = cast("ProviderPlugin", recorder)
+        return rehearsal, recorder.answers
 
-    def play(self, wish: MusicRequest | None = None) -> Walk:
-        """Make one song, by the first base wish unless another is given.
+    def emulate(self, request: MusicRequest | None = None) -> EmulatedRun:
+        """Run one job to its end, for `song_request` unless another request is given.
 
         Raises:
-            AssertionError: creating it ended in an error.
+            AssertionError: the create call ended in an error.
         """
-        rehearsal, heard = self.rehearsal()
-        wish = wish or self.song_wish
+        rehearsal, answers = self.rehearsal()
+        request = request or self.song_request
         try:
-            job = rehearsal.finish(rehearsal.create(wish))
+            job = rehearsal.finish(rehearsal.create(request))
         except ProviderError as error:
-            raise AssertionError(
-                f"the emulator was asked for a song ({wish!r:.200}), and the create call ended in {error.failure.reason}: {error}"
-            ) from error
-        return Walk(rehearsal=rehearsal, translation=rehearsal.translate(wish), job=job, heard=tuple(heard))
+            message = (
+                f"the create call to the emulator ({request!r:.200}) ended in {error.failure.reason}: {error}"
+            )
+            raise AssertionError(message) from error
+        translation = rehearsal.translate(request)
+        return EmulatedRun(rehearsal=rehearsal, translation=translation, job=job, answers=tuple(answers))
 
     @cached_property
-    def walk(self) -> Walk:
-        """One plain song, played once."""
-        return self.play()
+    def emulated_run(self) -> EmulatedRun:
+        """One job for `song_request`, run once."""
+        return self.emulate()
 
     @cached_property
     def created_job(self) -> Job:
-        """A job just after its create call; nobody has looked at it yet."""
-        return self.rehearsal()[0].create(self.song_wish)
+        """A job after its create call and before its first poll."""
+        return self.rehearsal()[0].create(self.song_request)
 
     @property
     def can_poll(self) -> bool:
-        """True if there is a call that asks how a job is doing."""
+        """True if jobs of this provider are polled."""
         return not self.provider.blocking
 
-    def must_poll(self) -> None:
-        """Leave the check where there is nothing to poll.
+    def skip_unless_polled(self) -> None:
+        """End the check where jobs are not polled.
 
         Raises:
             Skipped: the provider is declared as blocking.
@@ -285,10 +287,10 @@ class Subject:
 
     @cached_property
     def open_job(self) -> Job:
-        """A job that the vendor has accepted and not finished, as the poll reader gets it."""
-        heard = self.walk.heard
-        later = [one.job for one in heard if one.step is Step.POLL]
-        return later[0] if later else heard[0].job
+        """A job that the vendor has accepted and not finished, as `parse_response` gets it at a poll."""
+        answers = self.emulated_run.answers
+        polled = [answer.job for answer in answers if answer.step is Step.POLL]
+        return polled[0] if polled else answers[0].job
 
 
 def _distribution(point: EntryPoint) -> str | None:

@@ -1,4 +1,4 @@
-"""Whether an update is what the model says: right types, texts that are not blank, links that are links, finite seconds."""
+"""Check the values in an update: types, texts that are not blank, absolute URLs, finite seconds."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def problems_of(update: Any) -> Iterator[str]:
-    """What is wrong with an update, whatever its attributes really hold."""
+    """Yield what is wrong with an update, whatever its attributes really hold."""
     for field in ("native_id", "native_status"):
         value = getattr(update, field)
         if value is not None and not (isinstance(value, str) and value.strip()):

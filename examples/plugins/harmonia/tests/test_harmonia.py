@@ -1,4 +1,4 @@
-"""Harmonia against the kit, what wishes become, and what is peculiar to this vendor."""
+"""Harmonia: the compliance kit, translations, and what is special about this vendor."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from musicgate.errors import ProviderError, RequestError, UnsupportedOptionError
-from musicgate.model import (
+from musicgate.plugin import (
+    EmulatorOptions,
     FailureClass,
     JobState,
     MusicRequest,
+    ProviderError,
     ProviderSettings,
+    RequestError,
     Secret,
+    Step,
+    UnsupportedOptionError,
 )
-from musicgate.plugin.emulator import EmulatorOptions
-from musicgate.plugin.hooks import Step
 from musicgate.testing.compliance import ProviderCompliance
 from musicgate.testing.rehearsal import CALLBACK_URL, START_S, Rehearsal
 
 import musicgate_harmonia
 from musicgate_harmonia.callback import parse_callback
 
-SECRET = "test-secret-not-real"  # noqa: S105 - it says so
+SECRET = "test-secret-not-real"  # noqa: S105 - not a real secret
 
 
 class TestCompliance(ProviderCompliance):
@@ -32,17 +34,17 @@ class TestCompliance(ProviderCompliance):
     failure_switches = "end=broken"
 
 
-def rehearse(**switches: str) -> Rehearsal:
+def rehearsal_with(**switches: str) -> Rehearsal:
     return Rehearsal("harmonia", musicgate_harmonia, switches=switches, webhook_secret=SECRET)
 
 
-def wish(**fields: Any) -> MusicRequest:
+def request(**fields: Any) -> MusicRequest:
     return MusicRequest(**{"model": "harmonia/allegro", "prompt": "Rain", **fields})
 
 
-def test_a_whole_wish_in_the_vendors_words() -> None:
-    translation = rehearse().translate(
-        wish(
+def test_every_neutral_field_and_option_is_sent() -> None:
+    translation = rehearsal_with().translate(
+        request(
             lyrics="Drip",
             style="jazz",
             negative_style="metal",
@@ -75,7 +77,7 @@ def test_a_whole_wish_in_the_vendors_words() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "voices", "lost"),
+    ("fields", "voices", "reported"),
     [
         ({}, None, []),
         ({"instrumental": True}, "none", []),
@@ -87,12 +89,12 @@ def test_a_whole_wish_in_the_vendors_words() -> None:
         ({"format": "ogg"}, None, [("format",)]),
     ],
 )
-def test_who_sings_and_what_is_reported(
-    fields: dict[str, Any], voices: str | None, lost: list[tuple[str]]
+def test_voices_and_what_is_reported_as_not_applied(
+    fields: dict[str, Any], voices: str | None, reported: list[tuple[str]]
 ) -> None:
-    translation = rehearse().translate(wish(**fields))
+    translation = rehearsal_with().translate(request(**fields))
     assert json.loads(translation.request.body).get("voices") == voices
-    assert [warning.path for warning in translation.warnings] == lost
+    assert [warning.path for warning in translation.warnings] == reported
 
 
 @pytest.mark.parametrize(
@@ -106,21 +108,21 @@ def test_who_sings_and_what_is_reported(
         ({"blocks": {"harmonia": {"tuba": 1}}}, "unsupported_option"),
     ],
 )
-def test_what_harmonia_would_refuse_is_refused_first(fields: dict[str, Any], reason: str) -> None:
+def test_requests_outside_the_limits_are_refused(fields: dict[str, Any], reason: str) -> None:
     with pytest.raises(RequestError) as caught:
-        rehearse().translate(wish(**fields))
+        rehearsal_with().translate(request(**fields))
     assert caught.value.reason == reason
     assert isinstance(caught.value, UnsupportedOptionError) is (reason == "unsupported_option")
 
 
 @pytest.mark.parametrize("fields", [{"prompt": "é" * 750}, {"duration_s": 10}, {"duration_s": 300}])
-def test_the_largest_wishes_are_sung(fields: dict[str, Any]) -> None:
-    assert rehearse(song_s="1").run(wish(**fields)).delivered_at is not None
+def test_requests_at_the_limits_are_accepted(fields: dict[str, Any]) -> None:
+    assert rehearsal_with(song_s="1").run(request(**fields)).delivered_at is not None
 
 
-def test_a_draft_is_free_and_its_performance_is_paid_for_once() -> None:
-    rehearsal = rehearse()
-    job = rehearsal.run(wish())
+def test_score_is_free_and_its_performance_is_charged_once() -> None:
+    rehearsal = rehearsal_with()
+    job = rehearsal.run(request())
     assert (job.delivered_at is not None, [track.duration_s for track in job.tracks]) == (True, [10.0])
     assert job.tracks[0].audio_url == f"http://127.0.0.1:1/v2/recordings/{job.native_id}/master.mp3"
     assert list(rehearsal.emulator.books.credits_charged.values()) == [0.02]
@@ -139,45 +141,45 @@ def test_a_draft_is_free_and_its_performance_is_paid_for_once() -> None:
         ({"recording": "none"}, FailureClass.UPSTREAM_FAILED),
     ],
 )
-def test_every_sad_end(switches: dict[str, str], reason: FailureClass) -> None:
-    job = rehearse(**switches).run(wish())
+def test_every_fault_ends_in_its_failure_class(switches: dict[str, str], reason: FailureClass) -> None:
+    job = rehearsal_with(**switches).run(request())
     assert (job.state, job.failure and job.failure.reason) == (JobState.FAILED, reason)
 
 
 @pytest.mark.parametrize("switches", [{"perform": "drop"}, {"perform": "lost"}, {"perform": "html"}])
-def test_a_performance_that_may_have_begun_is_never_begun_again(switches: dict[str, str]) -> None:
-    rehearsal = rehearse(**switches)
+def test_performance_that_may_have_begun_is_maybe_accepted(switches: dict[str, str]) -> None:
+    rehearsal = rehearsal_with(**switches)
     with pytest.raises(ProviderError) as caught:
-        rehearsal.create(wish())
+        rehearsal.create(request())
     assert caught.value.maybe_accepted
 
 
 def test_retry_after_is_read_as_a_date() -> None:
-    rehearsal = rehearse(look="429")
-    rehearsal.poll(rehearsal.create(wish()))
+    rehearsal = rehearsal_with(poll="429")
+    rehearsal.poll(rehearsal.create(request()))
     assert [error.retry_after_s for error in rehearsal.noise] == [3.0]
 
 
-def test_a_called_off_performance_ends_as_cancelled() -> None:
-    rehearsal = rehearse()
-    job = rehearsal.create(wish())
-    request = rehearsal.plugin.cancel(job, rehearsal.settings)
-    assert request is not None
-    update = rehearsal.plugin.parse(Step.CANCEL, rehearsal.send(request), job, rehearsal.settings)
+def test_cancelled_performance_ends_as_cancelled() -> None:
+    rehearsal = rehearsal_with()
+    job = rehearsal.create(request())
+    cancel = rehearsal.plugin.cancel(job, rehearsal.settings)
+    assert cancel is not None
+    update = rehearsal.plugin.parse(Step.CANCEL, rehearsal.send(cancel), job, rehearsal.settings)
     job = rehearsal.fold(job, update)  # type: ignore[arg-type]  # a cancel call has no next one
     assert (job.state, job.failure and job.failure.reason) == (JobState.FAILED, FailureClass.CANCELLED)
     rehearsal.now_s += 60
-    too_late = rehearsal.send(request)
+    too_late = rehearsal.send(cancel)
     with pytest.raises(ProviderError, match="ended"):
         rehearsal.plugin.parse(Step.CANCEL, too_late, job, rehearsal.settings)
 
 
 @pytest.mark.parametrize(("switch", "verified"), [("", True), ("badsign", False), ("stale", False)])
-def test_a_hook_is_believed_with_a_good_young_signature_only(switch: str, verified: bool) -> None:  # noqa: FBT001
+def test_hook_is_verified_only_with_a_good_recent_signature(switch: str, verified: bool) -> None:  # noqa: FBT001
     options = EmulatorOptions(webhook_secret=SECRET, switches={"hooks": switch})
-    rehearsal = rehearse()
+    rehearsal = rehearsal_with()
     rehearsal.emulator = rehearsal.plugin.emulator(options)
-    job = rehearsal.create(wish())
+    job = rehearsal.create(request())
     (due,) = rehearsal.emulator.due_callbacks(START_S + 60)
     headers = {name.lower(): value for name, value in due.request.headers.items()}
     settings = ProviderSettings(base_url="http://127.0.0.1:1", webhook_secret=Secret(SECRET))
@@ -186,9 +188,9 @@ def test_a_hook_is_believed_with_a_good_young_signature_only(switch: str, verifi
     assert (claim.native_id == job.native_id) is verified
 
 
-def test_an_unanswered_hook_is_called_three_times() -> None:
-    rehearsal = rehearse()
-    rehearsal.create(wish())
+def test_unanswered_hook_is_called_three_times() -> None:
+    rehearsal = rehearsal_with()
+    rehearsal.create(request())
     calls = []
     for minute in range(1, 8):
         for due in rehearsal.emulator.due_callbacks(START_S + 61 * minute):

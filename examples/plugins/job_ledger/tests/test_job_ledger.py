@@ -1,4 +1,4 @@
-"""The line, and when it is written; through the server it is tested in `tests/test_cross_cutting.py`."""
+"""The line, and when it is written; `tests/test_cross_cutting.py` has the rest."""
 
 import json
 import logging
@@ -67,7 +67,7 @@ FAILED = attrs.evolve(
 )
 
 
-def test_a_completed_job_is_this_line() -> None:
+def test_line_of_a_completed_job() -> None:
     assert json.loads(ledger_line(DONE)) == {
         "settled_at": "2026-11-20T12:00:41.500000+00:00",
         "job_id": "music_1",
@@ -109,13 +109,13 @@ def test_a_completed_job_is_this_line() -> None:
         ),
     ],
 )
-def test_what_is_not_known_is_null(job: Job, expected: dict[str, Any]) -> None:
+def test_unknown_values_are_null(job: Job, expected: dict[str, Any]) -> None:
     line = json.loads(ledger_line(job))
     assert {key: line[key] for key in expected} == expected
 
 
 @pytest.mark.parametrize("job", [DONE, FAILED])
-def test_a_line_holds_nothing_that_is_not_for_bills(job: Job) -> None:
+def test_line_holds_no_text_of_the_caller_and_no_secret(job: Job) -> None:
     line = ledger_line(job)
     assert "secret" not in line
     assert "\n" not in line
@@ -133,13 +133,13 @@ def test_a_line_holds_nothing_that_is_not_for_bills(job: Job) -> None:
         (FAILED, FAILED, 0),
     ],
 )
-def test_a_line_is_written_once_when_a_job_settles(before: Job | None, after: Job, count: int) -> None:
+def test_line_is_written_once_when_a_job_becomes_final(before: Job | None, after: Job, count: int) -> None:
     lines: list[str] = []
     JobLedger(lines.append).job_changed(before, after)
     assert lines == [ledger_line(after)] * count
 
 
-def test_the_installed_plugin_writes_to_the_log_as_it_is(caplog: pytest.LogCaptureFixture) -> None:
+def test_installed_plugin_writes_the_line_to_the_log(caplog: pytest.LogCaptureFixture) -> None:
     job = attrs.evolve(DONE, account="100%s")
     with caplog.at_level(logging.INFO, "musicgate"):
         plugin.job_changed(OPEN, job)

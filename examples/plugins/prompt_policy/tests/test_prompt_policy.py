@@ -1,4 +1,4 @@
-"""Rules as they are read, and where in a request they look; through the server they are tested in `tests/test_cross_cutting.py`."""
+"""How rules are read, and which texts they check; `tests/test_cross_cutting.py` has the rest."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ def rule(**fields: object) -> dict[str, object]:
     return {"name": "one", "pattern": "x", **fields}
 
 
-def test_a_rule_is_read_field_by_field() -> None:
+def test_rules_are_read_with_all_their_fields() -> None:
     text = json.dumps(
         {
             "refuse": [rule(message="no x", providers=["suno"])],
@@ -32,7 +32,7 @@ def test_a_rule_is_read_field_by_field() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("{", "rules.json: is no JSON"),
         ("[]", "rules.json: must be an object"),
@@ -61,18 +61,18 @@ def test_a_rule_is_read_field_by_field() -> None:
         (json.dumps({"rewrite": [rule(replacement=r"\g<no>")]}), "rule 'one' in rules.json: cannot be used"),
     ],
 )
-def test_a_wrong_rule_is_named(text: str, said: str) -> None:
+def test_invalid_rule_is_named(text: str, message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         read_rules(text, source="rules.json")
-    assert said in str(caught.value)
+    assert message in str(caught.value)
 
 
-def test_the_rules_that_ship_are_those_of_the_readme() -> None:
+def test_shipped_rules_are_those_of_the_readme() -> None:
     (shown,) = [block.partition("```")[0] for block in README.read_text("utf-8").split("```json\n")[1:]]
     assert read_rules(shown) == plugin.rules
 
 
-def test_every_text_that_is_sent_is_shown_to_the_rules_and_nothing_else() -> None:
+def test_rules_check_every_text_that_is_sent_and_nothing_else() -> None:
     request = MusicRequest(
         model="suno/v5",
         prompt="a",
@@ -95,11 +95,11 @@ def test_every_text_that_is_sent_is_shown_to_the_rules_and_nothing_else() -> Non
     )
     seen = {}
 
-    def shout(path: tuple[str | int, ...], text: str) -> str:
+    def upper(path: tuple[str | int, ...], text: str) -> str:
         seen[".".join(map(str, path))] = text
         return text.upper()
 
-    edited = edit_texts(request, "suno", shout)
+    edited = edit_texts(request, "suno", upper)
     assert seen == {
         "prompt": "a",
         "lyrics": "b",
@@ -125,5 +125,5 @@ def test_every_text_that_is_sent_is_shown_to_the_rules_and_nothing_else() -> Non
     assert request.blocks["suno"]["prompt"] == "f"
 
 
-def test_a_wish_without_a_block_keeps_none() -> None:
+def test_request_without_a_block_gets_none() -> None:
     assert edit_texts(MusicRequest(model="m", prompt="a"), "suno", lambda _, text: text).blocks == {}

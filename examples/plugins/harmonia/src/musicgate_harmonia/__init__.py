@@ -1,6 +1,7 @@
-"""Harmonia, as a musicgate plugin: this module is the plugin, its hooks live in the modules beside it.
+"""Harmonia as a musicgate plugin: this module is the plugin, its hooks are in those beside it.
 
-None of these modules may have the name of a hook: importing ``emulator.py`` would put the module in the place of the hook `emulator`.
+None of these modules may have the name of a hook: importing ``emulator.py`` would replace the hook
+`emulator`.
 """
 
 from musicgate.emulation import Emulator, EmulatorOptions
@@ -34,7 +35,8 @@ HOOK_API = 1
 
 @hookimpl
 def emulator(options: EmulatorOptions) -> Emulator:
-    """A fresh Harmonia, played. It is imported here, so that real work does not pay for it."""
+    """Make an emulator of Harmonia."""
+    # Imported here, so that a gateway without the sandbox does not load it.
     from musicgate_harmonia.emulation import HarmoniaEmulator
 
     return HarmoniaEmulator(options)

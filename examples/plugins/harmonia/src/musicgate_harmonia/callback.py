@@ -1,6 +1,7 @@
-"""Reads and verifies Harmonia's hook; what it claims is a hint to look, never a verdict.
+"""Read and verify Harmonia's hook; a claim is a hint to poll, never a fact.
 
-``Harmonia-Signature: at=<ISO time>; sig=<base64>`` covers the time and the digest of the body. Source: VENDOR.md, 2026-11-20.
+``Harmonia-Signature: at=<ISO time>; sig=<base64>`` covers the time and the digest of the body.
+Source: VENDOR.md, 2026-11-20.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from musicgate.plugin import CallbackClaim, HttpResponse, ProviderSettings, Secr
 from musicgate.plugin.lenient import mapping, moment, text
 
 SIGNATURE_HEADER: Final = "harmonia-signature"
-#: Oldest signature that is taken, in seconds.
+#: Oldest signature that is accepted, in seconds.
 SIGNATURE_WINDOW_S: Final = 300.0
 
 
@@ -41,13 +42,13 @@ def parse_callback(
 
 
 def sign(body: bytes, at: str, secret: Secret) -> str:
-    """The signature of a callback."""
+    """Compute the signature of a callback."""
     message = f"{at}\n{hashlib.sha256(body).hexdigest()}".encode("utf-8", "surrogatepass")
     return base64.b64encode(hmac.new(secret.reveal().encode(), message, hashlib.sha256).digest()).decode()
 
 
 def _refusal(header: str, body: bytes, secret: Secret, now: float) -> str | None:
-    """Why a callback is refused; None for a good one."""
+    """Say why a callback is refused; None for a good one."""
     parts = dict(part.strip().partition("=")[::2] for part in header.split(";"))
     at, given = parts.get("at", ""), parts.get("sig", "")
     sent_at = moment(at)

@@ -1,4 +1,4 @@
-"""Knows what Harmonia offers and how it wants to be called; no request and no answer.
+"""Declare what Harmonia offers and how it is called.
 
 Source of everything here: VENDOR.md of this distribution, 2026-11-20.
 """
@@ -28,7 +28,7 @@ LABEL: Final = "Harmonia"
 #: Name of the request's block with the vendor's own options.
 OPTION_BLOCK: Final = "harmonia"
 
-#: Largest lengths in bytes of UTF-8.
+#: Length limits in bytes of UTF-8.
 BRIEF_BYTES: Final = 1500
 WORDS_BYTES: Final = 4000
 LABEL_BYTES: Final = 200
@@ -41,7 +41,7 @@ OPTIONS_SCHEMA: Final[JsonObject] = {
     "title": f"Options of {LABEL}",
     "type": "object",
     "properties": {
-        "tempo_bpm": {"description": "Beats a minute.", "type": "integer", "minimum": 40, "maximum": 220},
+        "tempo_bpm": {"description": "Beats per minute.", "type": "integer", "minimum": 40, "maximum": 220},
         "key": {
             "description": "Tonic and mode.",
             "type": "string",

@@ -1,4 +1,4 @@
-"""Plays Harmonia: scores, performances, recordings, hooks, faults; no socket, no clock, no chance."""
+"""Emulate Harmonia: scores, performances, recordings, hooks, faults; no socket and no clock."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from musicgate_harmonia.switches import (
 )
 from musicgate_harmonia.translate import SCORES_PATH
 
-#: Source: VENDOR.md, 2026-11-20: about 25 seconds; hooks up to three times, a minute apart; links live for a day.
+#: Source: VENDOR.md, 2026-11-20: about 25 seconds; hooks up to three times, a minute apart; links live for a
+#: day.
 TUNING_S: Final = 5.0
 REHEARSING_S: Final = 15.0
 MASTERED_S: Final = 25.0
@@ -48,8 +49,8 @@ _RECORDINGS_PATH: Final = "/v2/recordings"
 _SONG_S: Final = 10.0
 _STALE_S: Final = 3600
 _REASONS: Final[Mapping[str, JsonObject]] = {
-    "silenced": {"kind": "house-rules", "note": "The brief breaks the rules of the house"},
-    "broken": {"kind": "broken-string", "note": "A string broke"},
+    "silenced": {"kind": "content-rules", "note": "The brief breaks the content rules"},
+    "broken": {"kind": "broken-string", "note": "The performance failed"},
 }
 
 
@@ -110,10 +111,9 @@ class _Due:
 
 
 class HarmoniaEmulator:
-    """Harmonia, played. See `musicgate.plugin.emulator.Emulator`."""
+    """An emulated Harmonia. See `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
-        """Open for business."""
         self.books = EmulatorBooks()
         self._options = options
         self._scores: dict[str, JsonObject] = {}
@@ -135,21 +135,21 @@ class HarmoniaEmulator:
                 answer = account_refusal(request) or self._perform(ref, now)
             case ("GET" | "DELETE" as method, "v2", "performances", ref):
                 route = f"{method} {PERFORMANCES_PATH}/{{ref}}"
-                answer = account_refusal(request) or self._look(ref, now, withdraw=method == "DELETE")
+                answer = account_refusal(request) or self._poll(ref, now, withdraw=method == "DELETE")
             case _:
                 route, answer = f"{request.method} {path}", refuse(404)
         self.books.calls[route] += 1
         return answer
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Hooks to be called now."""
+        """Return the hooks to call now."""
         ready = [due for due in self._due if due.at_s <= now]
         self._due = [due for due in self._due if due.at_s > now]
         self._sent |= {due.id: due for due in ready}
         return [EmulatedCallback(id=due.id, request=self._hook(due.performance, now)) for due in ready]
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """How a hook was answered; without a 2xx it is called again, up to a limit."""
+        """Plan another try of a hook that was not answered with 2xx, up to a limit."""
         due = self._sent.pop(callback_id, None)
         if due is None or (status is not None and 200 <= status < 300) or due.tries + 1 >= MAX_TRIES:
             return
@@ -202,7 +202,7 @@ class HarmoniaEmulator:
                 self._due.append(_Due(id=f"{made.ref}:{number}", performance=made, at_s=made.ends_at_s))
         return made
 
-    def _look(self, ref: str, now: float, *, withdraw: bool) -> EmulatedAnswer:
+    def _poll(self, ref: str, now: float, *, withdraw: bool) -> EmulatedAnswer:
         made = self._performances.get(ref)
         if made is None:
             return refuse(404)
@@ -210,7 +210,7 @@ class HarmoniaEmulator:
             if now >= made.ends_at_s:
                 return refuse(409)
             made.withdrawn_s = now if made.withdrawn_s is None else made.withdrawn_s
-        return fault(made.switches.get("look", "")) or answer_json(200, made.record(now))
+        return fault(made.switches.get("poll", "")) or answer_json(200, made.record(now))
 
     def _recording(self, ref: str, file: str, now: float) -> EmulatedAnswer:
         made = self._performances.get(ref)
@@ -218,9 +218,9 @@ class HarmoniaEmulator:
             return refuse(404)
         sound = AudioFormat(container=Container(made.container))
         seed = int(hashlib.sha256(ref.encode()).hexdigest()[:6], 16)
-        # What is heard before the end is the half that has been played.
-        played_s = made.length_s if made.state(now) == "mastered" else made.length_s / 2
-        content = song(sound, played_s, seed=seed)
+        # Before it is mastered, a recording is half as long.
+        length_s = made.length_s if made.state(now) == "mastered" else made.length_s / 2
+        content = song(sound, length_s, seed=seed)
         broken = made.switches.get("recording", "")
         kind = "audio/wav" if made.container == "wav" else "audio/mpeg"
         answer = fault(broken) or answer_file(kind, content)
@@ -232,10 +232,10 @@ class HarmoniaEmulator:
         request = HttpRequest.post_json(str(mapping(made.score.get("hook")).get("url")), body)
         if self._options.webhook_secret is None:
             return request
-        word = made.switches.get("hooks", "")
-        at = iso(now - (_STALE_S if word == "stale" else 0))
+        switch = made.switches.get("hooks", "")
+        at = iso(now - (_STALE_S if switch == "stale" else 0))
         signature = sign(request.body, at, Secret(self._options.webhook_secret))
-        if word == "badsign":
+        if switch == "badsign":
             signature = signature[::-1]
         headers = {**request.headers, SIGNATURE_HEADER: f"at={at}; sig={signature}"}
         return attrs.evolve(request, headers=headers)
@@ -248,5 +248,5 @@ class HarmoniaEmulator:
 
 
 def iso(at_s: float) -> str:
-    """Epoch seconds as the vendor writes times."""
+    """Format epoch seconds as the vendor writes times."""
     return datetime.fromtimestamp(int(at_s), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,7 +1,7 @@
-"""Reads Harmonia's answers: score, performance, refusal; names the call that comes next, and sends nothing.
+"""Read Harmonia's answers: score, performance, refusal.
 
-Making music takes two calls. The first makes a score, a free draft; `parse_response` answers with the second, which performs it and
-costs. Its answer has no body: the performance's id is the end of its ``Location``.
+Making music takes two calls. The first makes a score, a free draft; `parse_response` returns the second,
+which performs it and costs. Its answer has no body: the performance's id is the end of its ``Location``.
 Source: VENDOR.md, 2026-11-20.
 """
 
@@ -45,7 +45,7 @@ from musicgate_harmonia.translate import SCORES_PATH
 
 PERFORMANCES_PATH: Final = "/v2/performances"
 
-#: The vendor's states. A word that is not here leaves the job open.
+#: The vendor's states. An unknown one leaves the job open.
 STATES: Final[Mapping[str, JobState]] = {
     "tuning": JobState.QUEUED,
     "rehearsing": JobState.IN_PROGRESS,
@@ -55,7 +55,7 @@ STATES: Final[Mapping[str, JobState]] = {
     "broken": JobState.FAILED,
     "withdrawn": JobState.FAILED,
 }
-# ASSUMED: a new performance may be unknown for a while.
+# ASSUMED: how long "not found" may be a delay of the vendor's.
 NOT_FOUND_GRACE_S: Final = 60.0
 
 #: The part of ISO 8601 durations that songs have: PT1H2M3.5S.
@@ -64,13 +64,13 @@ _LENGTH: Final = re.compile(r"PT(?:(\d{1,4})H)?(?:(\d{1,4})M)?(?:(\d{1,6}(?:\.\d
 
 @hookimpl
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Ask how a performance is doing."""
+    """Ask for a performance's state."""
     return HttpRequest.get(_performance(job, settings))
 
 
 @hookimpl
 def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
-    """Call a performance off."""
+    """Cancel a performance."""
     return HttpRequest(
         method="DELETE", url=_performance(job, settings), headers={"Accept": "application/json"}
     )
@@ -78,7 +78,7 @@ def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
 
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a state."""
+    """Map a native state."""
     return STATES.get(native_status)
 
 
@@ -99,7 +99,7 @@ def parse_response(
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
         return JobUpdate(failure=failure)
     if failure is None:
-        return _looked(response, settings)
+        return _polled(response, settings)
     if step is Step.POLL and failure.reason is FailureClass.NOT_FOUND and failure.native_code is not None:
         return JobUpdate(doubt=Doubt(failure=failure, grace_s=NOT_FOUND_GRACE_S))
     raise ProviderError(failure, status=response.status)
@@ -120,29 +120,29 @@ def _begun(response: HttpResponse) -> JobUpdate:
     path = urlsplit(response.header("location") or "").path
     folder, _, native_id = path.rpartition("/")
     if not folder.endswith(PERFORMANCES_PATH) or not native_id:
-        raise confused(response, "without saying where the performance is")
+        raise confused(response, "without the location of the performance")
     return JobUpdate(native_id=unquote(native_id), state=JobState.QUEUED)
 
 
-def _looked(response: HttpResponse, settings: ProviderSettings) -> JobUpdate:
+def _polled(response: HttpResponse, settings: ProviderSettings) -> JobUpdate:
     body = response.json_object()
     performance = mapping(body.get("performance"))
-    word = text(performance.get("state"))
-    if word is None:
+    state = text(performance.get("state"))
+    if state is None:
         raise confused(response, "without a state")
-    if map_status(word) is JobState.FAILED:
-        return JobUpdate(native_status=word, failure=failure_of(word, performance.get("reason")), body=body)
-    return JobUpdate(native_status=word, tracks=_tracks(performance, settings, word), body=body)
+    if map_status(state) is JobState.FAILED:
+        return JobUpdate(native_status=state, failure=failure_of(state, performance.get("reason")), body=body)
+    return JobUpdate(native_status=state, tracks=_tracks(performance, settings, state), body=body)
 
 
 def _tracks(
-    performance: Mapping[str, JsonValue], settings: ProviderSettings, word: str
+    performance: Mapping[str, JsonValue], settings: ProviderSettings, state: str
 ) -> tuple[NativeTrack, ...]:
     recording = mapping(performance.get("recording"))
     path = text(recording.get("href"))
-    # Until it is mastered a recording is not whole, and nothing says how to hear it as a stream.
+    # Until it is mastered a recording is not whole, and VENDOR.md names no way to stream it.
     link = url(urljoin(settings.base_url, path)) if path else None
-    if link is None or map_status(word) is not JobState.COMPLETED:
+    if link is None or map_status(state) is not JobState.COMPLETED:
         return ()
     track = NativeTrack(
         native_id=text(performance.get("ref")),

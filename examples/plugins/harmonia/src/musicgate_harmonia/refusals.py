@@ -1,4 +1,4 @@
-"""Knows how Harmonia says no: its problem bodies (RFC 9457), its reasons, and the class of failure that each stands for."""
+"""Read Harmonia's problems (RFC 9457) and reasons, and the class of failure of each."""
 
 from __future__ import annotations
 
@@ -18,11 +18,12 @@ from musicgate.plugin.lenient import mapping, retry_after_s, text
 
 from musicgate_harmonia.declaration import LABEL
 
-#: Kinds of problems and of reasons. A kind beats the HTTP status that it comes with. Source: VENDOR.md, 2026-11-20.
+#: Kinds of problems and reasons. A kind beats the HTTP status that it comes with. Source: VENDOR.md,
+#: 2026-11-20.
 CLASS_OF_KIND: Final[Mapping[str, FailureClass]] = {
     "curtain-fallen": FailureClass.CONFLICT,
     "hall-closed": FailureClass.UNAVAILABLE,
-    "house-rules": FailureClass.MODERATION,
+    "content-rules": FailureClass.MODERATION,
     "no-such-piece": FailureClass.NOT_FOUND,
     "no-ticket": FailureClass.AUTH,
     "out-of-notes": FailureClass.CREDITS,
@@ -39,21 +40,21 @@ _CLASS_OF_STATUS: Final[Mapping[int, FailureClass]] = {
     429: FailureClass.RATE_LIMITED,
 }
 _NATIVE_MESSAGE_CHARS: Final = 500
-#: After these the song may have been made all the same.
+#: After these the song may have been made (and charged) all the same.
 _DOUBTFUL: Final = frozenset({FailureClass.UPSTREAM_FAILED, FailureClass.TIMEOUT, FailureClass.PROTOCOL})
 
 
 def failure_of(state: str, reason: JsonValue) -> Failure:
-    """Why no music came of a performance, ``{"kind": ..., "note": ...}``; nothing is charged unless somebody called it off."""
+    """Read the reason of a failed performance, ``{"kind": ..., "note": ...}``; it is not charged."""
     if state == "withdrawn":
-        return Failure(reason=FailureClass.CANCELLED, message=f"{LABEL}: the performance was called off")
-    said = mapping(reason)
-    failure = _failure(text(said.get("kind")), text(said.get("note")), FailureClass.UPSTREAM_FAILED)
+        return Failure(reason=FailureClass.CANCELLED, message=f"{LABEL}: the performance was cancelled")
+    given = mapping(reason)
+    failure = _failure(text(given.get("kind")), text(given.get("note")), FailureClass.UPSTREAM_FAILED)
     return attrs.evolve(failure, may_have_cost=False)
 
 
 def refusal_in(response: HttpResponse) -> Failure | None:
-    """Why the call was refused; None after a 2xx status."""
+    """Read why a call was refused; None after a 2xx status."""
     if response.is_success:
         return None
     otherwise = _CLASS_OF_STATUS.get(response.status)
@@ -62,18 +63,19 @@ def refusal_in(response: HttpResponse) -> Failure | None:
         otherwise = FailureClass.INVALID if is_callers_fault else FailureClass.UPSTREAM_FAILED
     problem = _problem(response)
     kind = (text(problem.get("type")) or "").rsplit("/", 1)[-1] or None
-    said = _failure(kind, text(problem.get("detail")), otherwise)
-    message = said.message if kind else f"{LABEL} answered HTTP {response.status}"
-    return attrs.evolve(said, message=message, retry_after_s=retry_after_s(response))
+    failure = _failure(kind, text(problem.get("detail")), otherwise)
+    message = failure.message if kind else f"{LABEL} answered HTTP {response.status}"
+    return attrs.evolve(failure, message=message, retry_after_s=retry_after_s(response))
 
 
 def is_doubtful(failure: Failure) -> bool:
-    """True if the vendor may have made (and charged) a song although it says no."""
+    """True if the vendor may have made (and charged) a song although the call failed."""
     return failure.reason in _DOUBTFUL
 
 
 def confused(response: HttpResponse, why: str) -> ProviderError:
-    """An answer that makes no sense. After a create call a song may be behind it, so it is never sent again."""
+    """Make the error for an answer that cannot be read."""
+    # After a create call a song may exist, so the call is never retried.
     message = f"{LABEL} answered HTTP {response.status} {why}"
     failure = Failure(reason=FailureClass.PROTOCOL, message=message)
     return ProviderError(failure, status=response.status, maybe_accepted=True)
@@ -83,7 +85,7 @@ def _failure(kind: str | None, note: str | None, otherwise: FailureClass) -> Fai
     note = note[:_NATIVE_MESSAGE_CHARS] if note else None
     return Failure(
         reason=CLASS_OF_KIND.get(kind or "", otherwise),
-        message=f"{LABEL}: {note or kind or 'no music, and not a word why'}",
+        message=f"{LABEL}: {note or kind or 'no music, and no reason given'}",
         native_code=kind,
         native_message=note,
     )

@@ -1,4 +1,4 @@
-"""Knows the emulator's switches, which scores it refuses, and in which words; it plays nothing."""
+"""The emulator's switches, and its answers to calls and scores that it refuses."""
 
 from __future__ import annotations
 
@@ -19,30 +19,30 @@ from musicgate_harmonia.declaration import (
     WORDS_BYTES,
 )
 
-#: Every switch: global, or for one song by magic words in any text of its request: ``[emulate end=broken]``.
+#: Every switch: global, or for one song by a marker in any text of its request: ``[emulate end=broken]``.
 SWITCHES: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "create": "what the call for a score answers: a status (400, 402, 429, 503 ...), html, empty",
-        "perform": "what the call that costs answers: the same, or drop (begun, then cut off), lost (no Location)",
-        "look": "what each look answers: a status, html, empty",
-        "end": "the last state (default mastered); silenced or broken gives up; any other word is said for ever",
-        "recording": "what the link answers: a status, empty, html, cut; none = mastered without a recording",
+        "create": "answer of the call for a score: a status (400, 402, 429, 503 ...), html, empty",
+        "perform": "answer of the call that costs: the same, or drop (begun, then cut), lost (no Location)",
+        "poll": "answer of each poll: a status, html, empty",
+        "end": "the last state (default mastered); silenced or broken fails; any other state stays for ever",
+        "recording": "answer of the link: a status, empty, html, cut; none = mastered without a recording",
         "hooks": "off, double, badsign or stale",
-        "song_s": "length of the song in seconds (default: what was asked for, else 10)",
+        "song_s": "length of the song in seconds (default: the requested one, else 10)",
     }
 )
 _PROBLEMS: Final[Mapping[int, tuple[str, str]]] = {
     400: ("wrong-note", "The score cannot be read"),
-    401: ("no-ticket", "No ticket, no music"),
+    401: ("no-ticket", "The key is missing or unknown"),
     402: ("out-of-notes", "Your account is out of notes"),
     404: ("no-such-piece", "There is no such piece"),
     409: ("curtain-fallen", "The performance has ended"),
-    422: ("house-rules", "The brief breaks the rules of the house"),
+    422: ("content-rules", "The brief breaks the content rules"),
     429: ("too-loud", "Too many requests"),
     503: ("hall-closed", "The hall is closed"),
 }
 _ENGINES: Final = ("allegro-2", "largo-1")
-_LONGEST: Final = {
+_MAX_BYTES: Final = {
     "brief": BRIEF_BYTES,
     "words": WORDS_BYTES,
     "genre": LABEL_BYTES,
@@ -50,30 +50,30 @@ _LONGEST: Final = {
     "name": LABEL_BYTES,
 }
 _HTML: Final = b"<!DOCTYPE html><html><body>Bad gateway</body></html>"
-#: A date that has passed for every clock: "as soon as you like".
+#: Three seconds after `_DATE`, and long past: a client that counts from its own clock may retry at once.
 _RETRY_AFTER: Final = "Thu, 01 Jan 2026 00:00:03 GMT"
 _DATE: Final = "Thu, 01 Jan 2026 00:00:00 GMT"
 
 
 def answer_json(status: int, body: JsonValue) -> EmulatedAnswer:
-    """A JSON answer."""
+    """Make a JSON answer."""
     return answer_file("application/json", json.dumps(body).encode(), status=status)
 
 
 def answer_file(content_type: str, content: bytes, *, status: int = 200) -> EmulatedAnswer:
-    """A file."""
+    """Make an answer that is a file."""
     headers = {"Content-Type": content_type, "Content-Length": str(len(content))}
     return EmulatedAnswer(response=HttpResponse(status=status, headers=headers, body=content))
 
 
 def answer_nothing(status: int, headers: Mapping[str, str]) -> EmulatedAnswer:
-    """An answer without a body."""
+    """Make an answer without a body."""
     return EmulatedAnswer(response=HttpResponse(status=status, headers={**headers, "Content-Length": "0"}))
 
 
 def refuse(status: int) -> EmulatedAnswer:
-    """The vendor's problem for a status."""
-    kind, detail = _PROBLEMS.get(status, ("false-note", "Something is out of tune"))
+    """Make the vendor's problem for a status."""
+    kind, detail = _PROBLEMS.get(status, ("false-note", "Internal error"))
     problem = {"type": f"https://harmonia.example/problems/{kind}", "detail": detail, "status": status}
     answer = answer_file("application/problem+json", json.dumps(problem).encode(), status=status)
     if status != 429:
@@ -83,17 +83,17 @@ def refuse(status: int) -> EmulatedAnswer:
     return EmulatedAnswer(response=HttpResponse(status=status, headers=headers, body=answer.response.body))
 
 
-def fault(word: str) -> EmulatedAnswer | None:
-    """The answer that a switch asks for; None for a word that is no fault."""
-    if word.isdecimal():
-        return refuse(int(word))
-    if word == "html":
+def fault(value: str) -> EmulatedAnswer | None:
+    """Make the answer for a switch's value; None for one that is no fault."""
+    if value.isdecimal():
+        return refuse(int(value))
+    if value == "html":
         return answer_file("text/html", _HTML, status=502)
-    return answer_file("text/plain", b"") if word == "empty" else None
+    return answer_file("text/plain", b"") if value == "empty" else None
 
 
 def account_refusal(request: HttpRequest) -> EmulatedAnswer | None:
-    """Every key is good but none, one that begins with ``bad`` (401) and one that begins with ``no-credits`` (402)."""
+    """Refuse a missing key, ``bad...`` (401) and ``no-credits...`` (402); every other key is good."""
     key = next((value for name, value in request.headers.items() if name.lower() == "x-harmonia-key"), "")
     if not key or key.startswith("bad"):
         return refuse(401)
@@ -101,10 +101,10 @@ def account_refusal(request: HttpRequest) -> EmulatedAnswer | None:
 
 
 def score_refusal(score: JsonObject) -> EmulatedAnswer | None:
-    """Why a score cannot be played; None for a good one."""
+    """Refuse a score that breaks a limit; None for a good one."""
     if score.get("engine") not in _ENGINES or not (score.get("brief") or score.get("words")):
         return refuse(400)
-    if any(len(str(score.get(field, "")).encode()) > longest for field, longest in _LONGEST.items()):
+    if any(len(str(score.get(field, "")).encode()) > longest for field, longest in _MAX_BYTES.items()):
         return refuse(400)
     length_s = integer(score.get("seconds")) if "seconds" in score else SHORTEST_S
     if length_s is None or not SHORTEST_S <= length_s <= LONGEST_S:

@@ -1,6 +1,6 @@
-"""Puts a wish into a score of Harmonia's; every option is sent, or reported, or refused. It reads no answer.
+"""Translate requests into scores of Harmonia; every option is sent, or reported, or refused.
 
-A score is a free draft. The call that costs is made of the answer to this one, see `musicgate_harmonia.read`.
+A score is a free draft. The call that costs follows its answer, see `musicgate_harmonia.read`.
 """
 
 from __future__ import annotations
@@ -54,10 +54,10 @@ _OPTIONS: Final = OPTIONS_SCHEMA["properties"]
 def translate_request(
     request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
 ) -> Translation:
-    """Put a wish into Harmonia's words.
+    """Translate a request for Harmonia.
 
     Raises:
-        RequestError: nothing says what the song shall be, a text is too long, or the length is out of range.
+        RequestError: there is neither a prompt nor lyrics, a text is too long, or the length is out of range.
         UnsupportedOptionError: an option of the ``harmonia`` block that the vendor does not have.
     """
     block = request.block(OPTION_BLOCK)
@@ -109,12 +109,14 @@ def _length(duration_s: int) -> int:
 
 
 def _warnings(request: MusicRequest, offer: Offer, voices: JsonValue) -> tuple[OptionWarning, ...]:
-    """What the score does not say as it was asked for."""
-    lost = []
+    """Report the options that the score does not hold as they were given."""
+    not_applied = []
     if request.format is not None and request.format not in offer.formats:
-        lost.append(("format", f"{LABEL} makes {' or '.join(offer.formats)}"))
+        not_applied.append(("format", f"{LABEL} makes {' or '.join(offer.formats)}"))
     if request.instrumental is not None and (voices == "none") is not request.instrumental:
-        lost.append(("instrumental", f"{OPTION_BLOCK}.voices says otherwise"))
+        not_applied.append(("instrumental", f"{OPTION_BLOCK}.voices overrides it"))
     if request.vocal_gender is not None and voices != _SINGERS.get(request.vocal_gender):
-        lost.append(("vocal_gender", f"{OPTION_BLOCK}.voices or instrumental says otherwise"))
-    return tuple(OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message=why) for name, why in lost)
+        not_applied.append(("vocal_gender", f"{OPTION_BLOCK}.voices or instrumental overrides it"))
+    return tuple(
+        OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message=why) for name, why in not_applied
+    )

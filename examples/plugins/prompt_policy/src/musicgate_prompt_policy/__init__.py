@@ -1,4 +1,4 @@
-"""The plugin with the rules that this distribution ships; the rules' meaning stands in `rules`, their effect in `policy`."""
+"""The plugin with the rules of this distribution; start with `rules`, then `policy`."""
 
 from importlib.resources import files
 

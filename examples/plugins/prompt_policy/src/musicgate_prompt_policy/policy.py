@@ -1,8 +1,8 @@
-"""The plugin: rewrites a wish before any provider translates it, and stands around the translation to refuse it.
+"""The plugin: it rewrites requests before any provider translates them, and refuses translations.
 
-Two hooks, because two things are wanted. A pluggy wrapper cannot change what goes into the call that it wraps, so other words are
-put in by ``revise_request``. And a refusal must judge what would really be sent: after every plugin, not only this one, has had
-its say about the words. That is what the wrapper around ``translate_request`` sees.
+It needs two hooks. A pluggy wrapper cannot change the arguments of the call that it wraps, so texts are
+rewritten by ``revise_request``. And a refusal must judge what would really be sent, after the
+``revise_request`` of every plugin: that is what the wrapper around ``translate_request`` sees.
 """
 
 from __future__ import annotations
@@ -24,25 +24,29 @@ if TYPE_CHECKING:
 
 @attrs.frozen(eq=False)
 class PromptPolicy:
-    """A policy for all providers: ``load_plugins({"prompt_policy": PromptPolicy(rules)})``, or the entry point with its own rules."""
+    """A policy for all providers.
 
-    #: Version of the hooks that it was written for. A literal: musicgate's own constant would always agree.
+    Embed it with ``load_plugins({"prompt_policy": PromptPolicy(rules)})``; the entry point has the shipped
+    rules.
+    """
+
+    #: Version of the hooks that it was built for. A literal: musicgate's own constant would always agree.
     HOOK_API: ClassVar[int] = 1
 
     rules: Rules
 
     @hookimpl
     def revise_request(self, request: MusicRequest, provider: Provider) -> Revision | None:
-        """The wish in other words, with a warning for every text that was changed."""
-        rewrites = [rule for rule in self.rules.rewrites if _holds_for(rule, provider)]
+        """Rewrite the request, with a warning for every text that was changed."""
+        rewrites = [rule for rule in self.rules.rewrites if _applies_to(rule, provider)]
         warnings: list[OptionWarning] = []
 
         def rewrite(path: tuple[str | int, ...], text: str) -> str:
             for rule in rewrites:
                 changed = rule.pattern.sub(rule.replacement, text)
                 if changed != text:
-                    said = f"put in other words by the rule {rule.name!r}"
-                    warnings.append(OptionWarning(code=WarningCode.CHANGED, path=path, message=said))
+                    message = f"rewritten by the rule {rule.name!r}"
+                    warnings.append(OptionWarning(code=WarningCode.CHANGED, path=path, message=message))
                 text = changed
             return text
 
@@ -53,12 +57,12 @@ class PromptPolicy:
     def translate_request(
         self, request: MusicRequest, provider: Provider
     ) -> Generator[None, Translation, Translation]:
-        """Refuse before the provider is even asked to translate.
+        """Refuse the request before the provider translates it.
 
         Raises:
             RequestError: ``guardrail_blocked`` (HTTP 403), with the rule's name as its reason.
         """
-        refusals = [rule for rule in self.rules.refusals if _holds_for(rule, provider)]
+        refusals = [rule for rule in self.rules.refusals if _applies_to(rule, provider)]
 
         def refuse(path: tuple[str | int, ...], text: str) -> str:
             for rule in refusals:
@@ -70,5 +74,5 @@ class PromptPolicy:
         return (yield)
 
 
-def _holds_for(rule: Refusal | Rewrite, provider: Provider) -> bool:
+def _applies_to(rule: Refusal | Rewrite, provider: Provider) -> bool:
     return not rule.providers or not rule.providers.isdisjoint({provider.name, provider.plugin})

@@ -1,7 +1,7 @@
-"""What a rule says, and how rules are read from JSON; it knows no request and no provider.
+"""Rules, and how they are read from JSON; no request and no provider is known here.
 
-A rule is a regular expression that is looked for without regard to case. It holds for every provider, or for those that it
-names: by family (``suno``) or by plugin (``suno_kie``).
+A rule is a regular expression, matched without regard to case. It applies to every provider, or to those that
+it names: providers (``suno``) or plugins (``suno_kie``).
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """Whoever asks for this is told ``message``, and nobody is asked to make it."""
+    """A request with a match is refused with ``message``."""
 
     name: str
     pattern: re.Pattern[str]
     message: str
-    #: Families or plugins that it holds for; empty = all.
+    #: Providers or plugins that it applies to; empty = all.
     providers: frozenset[str] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
 class Rewrite:
-    """Every match is put in other words; ``replacement`` may refer to groups, as in `re.sub`."""
+    """Every match is replaced; ``replacement`` may refer to groups, as in `re.sub`."""
 
     name: str
     pattern: re.Pattern[str]
     replacement: str
-    #: Families or plugins that it holds for; empty = all.
+    #: Providers or plugins that it applies to; empty = all.
     providers: frozenset[str] = frozenset()
 
 
 @attrs.frozen(kw_only=True)
 class Rules:
-    """A policy. Rewrites are applied first, one after the other; what is left is held against the refusals."""
+    """A policy: rewrites are applied first, in order; the result is checked against the refusals."""
 
     refusals: tuple[Refusal, ...] = ()
     rewrites: tuple[Rewrite, ...] = ()
 
 
 def read_rules(text: str, *, source: str | None = None) -> Rules:
-    """Rules from a JSON object with the lists ``refuse`` and ``rewrite``; see the README.
+    """Read rules from a JSON object with the lists ``refuse`` and ``rewrite``; see the README.
 
     Args:
         text: the JSON.
-        source: where it stands, for the error.
+        source: its file, for the error.
 
     Raises:
-        ConfigError: something is not as it should be; it names the rule.
+        ConfigError: a rule is not valid; the error names it.
     """
     try:
         document = json.loads(text)
@@ -91,7 +91,7 @@ def read_rules(text: str, *, source: str | None = None) -> Rules:
 def _entries(
     document: Mapping[str, object], key: str, result: str, source: str | None
 ) -> list[dict[str, str]]:
-    """The rules of one list, each with a name, a pattern, what becomes of a match, and perhaps providers."""
+    """Return the entries of one list: each has a name, a pattern, ``result``, and perhaps providers."""
     entries = document.get(key, [])
     if not isinstance(entries, list):
         raise ConfigError("must be a list", key=key, source=source)
@@ -115,7 +115,8 @@ def _entries(
 def _pattern(entry: Mapping[str, str], source: str | None, replacement: str = "") -> re.Pattern[str]:
     try:
         pattern = re.compile(entry["pattern"], re.IGNORECASE)
-        # A replacement that names a missing group would fail at the first match otherwise, perhaps months later.
+        # Otherwise a replacement that names a missing group would fail at the first match, perhaps months
+        # later.
         re.compile(f"{pattern.pattern}|", re.IGNORECASE).sub(replacement, "")
     except (re.error, IndexError) as exc:
         raise ConfigError(f"cannot be used: {exc}", key=f"rule {entry['name']!r}", source=source) from exc

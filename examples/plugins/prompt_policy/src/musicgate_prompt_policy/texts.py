@@ -1,7 +1,7 @@
-"""Where a caller's words stand in a request, and how to change them in place; it knows no rule.
+"""Find a caller's texts in a request, and edit them; no rule is known here.
 
-The neutral fields hold words, and so does the option block of whoever is asked: at any depth, since a vendor's plan of sections is
-nested. Other vendors' blocks are not sent to this one, and labels (``metadata``) to none.
+Texts are in the neutral fields and in the option block that is sent, at any depth: a vendor's plan of
+sections is nested. Other blocks are not sent to this vendor, and labels (``metadata``) to none.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
     from musicgate.plugin import JsonValue, MusicRequest
 
     TextPath = tuple[str | int, ...]
-    #: Path and text -> the text that shall stand there.
+    #: Path and text -> the new text.
     Edit = Callable[[TextPath, str], str]
 
-_ADDRESS_STARTS = ("http://", "https://")
+_URL_PREFIXES = ("http://", "https://")
 
 
 def edit_texts(request: MusicRequest, block: str, edit: Edit) -> MusicRequest:
-    """The request with every text edited.
+    """Return the request with every text edited.
 
     Args:
-        request: the wish; it stays as it is.
+        request: it is not changed.
         block: name of the option block that is sent.
-        edit: is asked for every text; addresses (of a callback, of a song to be covered) are not shown to it.
+        edit: is called for every text except URLs (of a callback, of a song to cover).
     """
     options = request.blocks.get(block)
     blocks = {} if options is None else {block: _edited_items(options, (block,), edit)}
@@ -44,7 +44,7 @@ def edit_texts(request: MusicRequest, block: str, edit: Edit) -> MusicRequest:
 
 
 def _edited_text(text: str | None, path: TextPath, edit: Edit) -> str | None:
-    if text is None or text.lower().startswith(_ADDRESS_STARTS):
+    if text is None or text.lower().startswith(_URL_PREFIXES):
         return text
     return edit(path, text)
 

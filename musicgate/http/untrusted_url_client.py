@@ -1,4 +1,4 @@
-"""HTTP to addresses that callers and vendors name; it reaches no private one, directly or through a proxy, and follows no redirect."""
+"""HTTP for URLs that callers and vendors supply: to public addresses only, proxied or not."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -11,17 +11,17 @@ from yarl import URL
 from musicgate.http.addresses import check_public, public_socket
 from musicgate.http.client_errors import MAX_HEADER_BYTES
 from musicgate.http.proxies import Proxies
-from musicgate.http.resolver import OwnThreadsResolver
+from musicgate.http.resolver import ThreadPoolResolver
 
 _SCHEMES: Final = frozenset({"http", "https"})
 
 
-class OutsideClient:
-    """Asks servers that nobody vouches for. Use it as an async context manager.
+class UntrustedUrlClient:
+    """An HTTP client that refuses private addresses and follows no redirect.
 
-    Without a proxy the address is checked at the socket, behind the name lookup. A proxy looks the name up itself, so here every
-    address that the name has is checked before the proxy is asked; a name that leads elsewhere for the proxy than for us is the
-    proxy's to refuse.
+    Use it as an async context manager. Without a proxy the address is checked at the socket, after the name
+    look-up. A proxy looks the name up itself, so every address of the name is checked before the proxy is
+    used; if the proxy resolves the name differently, refusing it is up to the proxy.
     """
 
     def __init__(
@@ -33,11 +33,11 @@ class OutsideClient:
         lookups: int,
         **session: Any,
     ) -> None:
-        """Remember the settings; sockets are opened by ``async with``.
+        """Keep the settings; ``async with`` opens the sessions.
 
         Args:
-            force_close: every request gets a connection of its own.
-            lookups: how many names are looked up at a time: as many as requests may be in flight.
+            force_close: use a new connection for every request.
+            lookups: name look-ups at a time; as many as requests may be in flight.
             session: further arguments of `aiohttp.ClientSession`.
         """
         self._proxies = proxies
@@ -49,10 +49,10 @@ class OutsideClient:
 
     async def __aenter__(self) -> Self:
         """Open the client sessions."""
-        self._resolver = OwnThreadsResolver(self._lookups)
+        self._resolver = ThreadPoolResolver(self._lookups)
         self._sessions.push_async_callback(self._resolver.close)
         self._direct = await self._open(None if self._allow_private_addresses else public_socket)
-        # The proxy itself may have a private address, and mostly has.
+        # The proxy itself may have a private address, and usually has.
         self._proxied = await self._open(None)
         return self
 
@@ -64,15 +64,18 @@ class OutsideClient:
 
     @contextlib.asynccontextmanager
     async def request(self, method: str, url: URL, **options: Any) -> AsyncIterator[aiohttp.ClientResponse]:
-        """Ask, and give the answer's head; ``options`` are those of `aiohttp.ClientSession.request`.
+        """Send a request and give the response before its body is read.
+
+        Args:
+            options: further arguments of `aiohttp.ClientSession.request`.
 
         Raises:
             aiohttp.NonHttpUrlClientError: the scheme is neither ``http`` nor ``https``.
-            PrivateAddressError: the address is private, and a proxy would have been asked for it.
+            PrivateAddressError: the address is private, and the request would have gone through a proxy.
         """
         if url.scheme not in _SCHEMES:
             raise aiohttp.NonHttpUrlClientError(url)
-        proxy = self._proxies.leading_to(url)
+        proxy = self._proxies.for_url(url)
         if proxy is not None and not self._allow_private_addresses:
             check_public(await self._resolver.look_up(url.host or "", url.port or 0))
         session = self._direct if proxy is None else self._proxied

@@ -16,7 +16,7 @@ _JSON = st.recursive(
 
 
 @given(_JSON | st.binary() | st.from_regex(r"[0-9.eE+ -]{0,40}s?") | st.from_regex(r"https?:.{0,20}"))
-def test_no_value_makes_a_reader_raise(value: Any) -> None:
+def test_no_reader_raises_for_any_json_value(value: Any) -> None:
     assert isinstance(lenient.mapping(value), dict)
     assert isinstance(lenient.items(value), list)
     for read in (lenient.text, lenient.url, lenient.seconds, lenient.integer, lenient.moment):
@@ -26,13 +26,13 @@ def test_no_value_makes_a_reader_raise(value: Any) -> None:
 @given(
     st.text() | st.from_regex(r"[A-Z][a-z]{2}, [0-9]{1,4} [A-Z][a-z]{2} [0-9]{1,12} .{0,9} [+-]?[0-9]{0,9}")
 )
-def test_no_header_makes_the_reader_raise(value: str) -> None:
+def test_retry_after_raises_for_no_header_value(value: str) -> None:
     wait_s = lenient.retry_after_s(HttpResponse(status=429, headers={"Retry-After": value, "Date": value}))
     assert wait_s is None or wait_s >= 0
 
 
 @pytest.mark.parametrize(("value", "expected"), [({"a": 1}, {"a": 1}), ([], {}), (None, {}), ("x", {})])
-def test_mapping(value: object, expected: dict[str, object]) -> None:
+def test_mapping_of_anything_but_an_object_is_empty(value: object, expected: dict[str, object]) -> None:
     assert lenient.mapping(value) == expected
 
 
@@ -46,7 +46,7 @@ def test_mapping(value: object, expected: dict[str, object]) -> None:
         ([], []),
     ],
 )
-def test_items(value: object, expected: list[object]) -> None:
+def test_items_are_the_objects_of_a_list_or_a_single_object(value: object, expected: list[object]) -> None:
     assert lenient.items(value) == expected
 
 
@@ -59,9 +59,7 @@ def test_items(value: object, expected: list[object]) -> None:
         ({"z": 1}, None),
     ],
 )
-def test_first_takes_what_is_neither_missing_null_nor_blank(
-    source: dict[str, object], expected: object
-) -> None:
+def test_first_skips_missing_null_and_blank_values(source: dict[str, object], expected: object) -> None:
     assert lenient.first(source, "a", "b", "c", "d") == expected
 
 
@@ -79,7 +77,7 @@ def test_first_takes_what_is_neither_missing_null_nor_blank(
         (["a"], None),
     ],
 )
-def test_text(value: object, expected: str | None) -> None:
+def test_text_is_stripped_and_numbers_become_digits(value: object, expected: str | None) -> None:
     assert lenient.text(value) == expected
 
 
@@ -99,7 +97,7 @@ def test_text(value: object, expected: str | None) -> None:
         (None, None),
     ],
 )
-def test_url(value: object, expected: str | None) -> None:
+def test_url_is_absolute_http_or_none(value: object, expected: str | None) -> None:
     assert lenient.url(value) == expected
 
 
@@ -128,7 +126,9 @@ def test_url(value: object, expected: str | None) -> None:
         ({}, None),
     ],
 )
-def test_seconds(value: object, expected: float | None) -> None:
+def test_seconds_are_positive_and_finite_with_or_without_a_unit(
+    value: object, expected: float | None
+) -> None:
     assert lenient.seconds(value) == expected
 
 
@@ -140,6 +140,7 @@ def test_seconds(value: object, expected: float | None) -> None:
         (5.0, 5),
         (" 17 ", 17),
         ("-3", -3),
+        ("0\x1f", 0),
         ("1.0", None),
         (5.5, None),
         (float("inf"), None),
@@ -149,7 +150,7 @@ def test_seconds(value: object, expected: float | None) -> None:
         (None, None),
     ],
 )
-def test_integer(value: object, expected: int | None) -> None:
+def test_integer_is_a_whole_number_or_its_digits(value: object, expected: int | None) -> None:
     assert lenient.integer(value) == expected
     assert not isinstance(lenient.integer(value), bool)
 
@@ -177,7 +178,7 @@ NOON = datetime(2026, 7, 1, 12, 0, tzinfo=UTC)
         (None, None),
     ],
 )
-def test_moment(value: object, expected: datetime | None) -> None:
+def test_moment_is_utc_from_epoch_numbers_and_iso_text(value: object, expected: datetime | None) -> None:
     assert lenient.moment(value) == expected
 
 
@@ -201,7 +202,7 @@ DATE = "Wed, 01 Jul 2026 12:00:00 GMT"
         ({}, None),
     ],
 )
-def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
+def test_retry_after_is_seconds_or_a_date(headers: dict[str, str], expected: float | None) -> None:
     received_at = NOON.replace(second=5)
     assert (
         lenient.retry_after_s(HttpResponse(status=429, headers=headers, received_at=received_at)) == expected
@@ -210,3 +211,20 @@ def test_retry_after(headers: dict[str, str], expected: float | None) -> None:
 
 def test_retry_after_as_a_date_needs_a_clock() -> None:
     assert lenient.retry_after_s(HttpResponse(status=429, headers={"Retry-After": DATE})) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "read"),
+    [
+        ('{"a": NaN, "b": "x\ny"}', {"a": None, "b": "x\ny"}),
+        ("\ufeff[1]", [1]),
+        ("no json", None),
+        ("[" * 100_000, None),
+        ({"a": 1}, {"a": 1}),
+        (7, 7),
+        (None, None),
+    ],
+    ids=["lenient", "byte order mark", "no json", "deep", "object", "number", "nothing"],
+)
+def test_json_inside_json_is_decoded_leniently(value: object, read: object) -> None:
+    assert lenient.json_text(value) == read

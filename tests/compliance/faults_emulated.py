@@ -1,4 +1,4 @@
-"""Faults of the played vendor."""
+"""Faults of the emulator."""
 
 import itertools
 import time
@@ -9,9 +9,7 @@ import attrs
 
 from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.model import FailureClass, JobUpdate
-from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
-from musicgate.plugin.hooks import Step
-from musicgate.plugin.wire import HttpRequest, HttpResponse
+from musicgate.plugin import EmulatedAnswer, EmulatorOptions, HttpRequest, HttpResponse, Step
 from tests.compliance import broken
 from tests.compliance.fault import Fault, fault
 from tests.compliance.tiny_plugin import tiny
@@ -20,12 +18,12 @@ from tests.compliance.tiny_vendor import TinyVendor
 _COUNT = itertools.count()
 
 
-class _AsksTheClock(TinyVendor):
+class _ReadsTheClock(TinyVendor):
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         return super().answer(request, time.time() if now == 0 else max(now, time.time() * 0))
 
 
-class _ByChance(TinyVendor):
+class _Random(TinyVendor):
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         answer = super().answer(request, now)
         headers = {**answer.response.headers, "X-Call": str(next(_COUNT))}
@@ -33,7 +31,7 @@ class _ByChance(TinyVendor):
 
 
 class _Silent(TinyVendor):
-    """Its media says nothing: a body of the right length that is no audio."""
+    """Its media is a body of the right length that is no audio."""
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
         answer = super().answer(request, now)
@@ -68,7 +66,7 @@ class _AtOnce(TinyVendor):
         return super()._shown(task, now + 3_600, host)
 
 
-class _StrangeWord(TinyVendor):
+class _UnknownStatus(TinyVendor):
     def _shown(self, task: Any, now: float, host: str) -> dict[str, object]:
         shown = super()._shown(task, now, host)
         return {**shown, "status": "tuning"} if shown["status"] == "working" else shown
@@ -157,35 +155,35 @@ def _charges(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -
     return response
 
 
-def _only_sings(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
+def _refuses_instrumentals(request: HttpRequest, response: HttpResponse, vendor: TinyVendor) -> HttpResponse:
     return attrs.evolve(response, status=403) if b"instrumental" in request.body else response
 
 
 FAULTS: tuple[Fault, ...] = (
-    fault("emulator_is_pure", "the vendor looks at a clock", "time.time", lambda: broken.plays(_AsksTheClock)),
-    fault("emulator_is_there", "no vendor", "emulator() hook", lambda: tiny(emulator=None)),
-    fault("emulated_song_plays", "media without sound", "no audio that plays", lambda: broken.plays(_Silent)),
+    fault("emulator_is_pure", "the emulator reads a clock", "time.time", lambda: broken.emulates(_ReadsTheClock)),
+    fault("emulator_is_there", "no emulator", "emulator() hook", lambda: tiny(emulator=None)),
+    fault("emulated_song_plays", "media without sound", "not playable audio", lambda: broken.emulates(_Silent)),
     fault("emulated_song_plays", "fewer tracks than promised", "promises 2", lambda: broken.offers(tracks=2)),
     fault("emulated_media_states_its_length", "no Content-Length", "Content-Length", lambda: broken.answers(_no_length)),
-    fault("emulated_words_are_mapped", "a word that is not mapped", "tuning", lambda: broken.plays(_StrangeWord)),
-    fault("emulated_words_are_mapped", "done at the first look", "first look", lambda: broken.plays(_AtOnce)),
-    fault("emulated_failure", "a switch that does nothing", "did not fail", lambda: broken.plays(_NeverFails)),
-    fault("emulator_refuses_a_bad_key", "takes any key", "took the key", lambda: broken.plays(_TakesAnyKey)),
+    fault("emulated_statuses_are_mapped", "an unmapped status", "tuning", lambda: broken.emulates(_UnknownStatus)),
+    fault("emulated_statuses_are_mapped", "done at the first poll", "first poll", lambda: broken.emulates(_AtOnce)),
+    fault("emulated_failure", "a switch that does nothing", "did not fail", lambda: broken.emulates(_NeverFails)),
+    fault("emulator_refuses_a_bad_key", "takes any key", "accepted the key", lambda: broken.emulates(_TakesAnyKey)),
     fault("emulator_refuses_a_bad_key", "the wrong class", "not as auth", lambda: broken.reads(_all_invalid)),
     fault("emulator_knows_its_routes", "every route answers", "no route", lambda: broken.answers(_any_route)),
-    fault("emulator_is_deterministic", "never the same twice", "differently", lambda: broken.plays(_ByChance)),
-    fault("emulator_counts", "books two songs", "2 creations", lambda: broken.plays(_ChargesTwice)),
-    fault("emulator_is_there", "a vendor that is none", "has no answer", lambda: tiny(emulator=_no_vendor)),
-    fault("emulated_song_plays", "never done", "was not delivered", lambda: broken.plays(_Forever)),
+    fault("emulator_is_deterministic", "never the same twice", "differently", lambda: broken.emulates(_Random)),
+    fault("emulator_counts", "counts two songs", "2 creations", lambda: broken.emulates(_ChargesTwice)),
+    fault("emulator_is_there", "an object without methods", "has no answer", lambda: tiny(emulator=_no_vendor)),
+    fault("emulated_song_plays", "never done", "was not delivered", lambda: broken.emulates(_Forever)),
     fault("emulated_song_plays", "a blink of sound", "lasts 0.1 s", lambda: broken.answers(_a_blink)),
     fault("emulated_song_plays", "media that is forbidden", "answers HTTP 403", lambda: broken.answers(_media(status=403))),
-    fault("emulated_song_plays", "links elsewhere", "not its own origin", lambda: broken.answers(_links_elsewhere)),
+    fault("emulated_song_plays", "links elsewhere", "not of its own origin", lambda: broken.answers(_links_elsewhere)),
     fault("emulated_media_states_its_length", "media of no kind", "without a Content-Type", lambda: broken.answers(_no_type)),
-    fault("emulated_failure", "hangs instead", "ran into the deadline", lambda: broken.plays(_Hangs)),
+    fault("emulated_failure", "hangs instead", "ran into the deadline", lambda: broken.emulates(_Hangs)),
     fault("emulator_refuses_a_bad_key", "creates all the same", "all the same", lambda: broken.answers(_creates_when(401))),
     fault("emulator_knows_its_routes", "creates anywhere", "created something", lambda: broken.answers(_creates_when(404))),
-    fault("emulator_is_deterministic", "slower every time", "calls, the other", lambda: broken.plays(_slower())),
-    fault("emulator_counts", "counts no calls", "count fewer calls", lambda: broken.answers(_forgets)),
-    fault("emulator_counts", "charges for nothing", "was charged", lambda: broken.answers(_charges)),
-    fault("emulated_wishes_come_true", "refuses an instrumental", "ended failed", lambda: broken.answers(_only_sings)),
+    fault("emulator_is_deterministic", "slower every time", "calls, the other", lambda: broken.emulates(_slower())),
+    fault("emulator_counts", "counts no calls", "counts fewer calls", lambda: broken.answers(_forgets)),
+    fault("emulator_counts", "charges for nothing", "charged for", lambda: broken.answers(_charges)),
+    fault("emulated_requests_succeed", "refuses an instrumental", "ended failed", lambda: broken.answers(_refuses_instrumentals)),
 )  # fmt: skip

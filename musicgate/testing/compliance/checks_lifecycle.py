@@ -1,4 +1,4 @@
-"""What a plugin's readings do to a job: unknown words, any sequence of answers, storage and the published job schema."""
+"""What a plugin's updates do to a job: unknown statuses, sequences of answers, storage, schema."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from musicgate import codec, views
-from musicgate import jobs as state_machine
+from musicgate import codec, jobs, views
 from musicgate.codec import SchemaValidator, bundle
 from musicgate.errors import ProviderError
 from musicgate.model import (
@@ -25,27 +24,27 @@ from musicgate.model import (
     Usage,
 )
 from musicgate.plugin import HttpResponse, Step
-from musicgate.testing.compliance.checks_answers import good_answers, jobs, read_answer
+from musicgate.testing.compliance.checks_answers import good_answers, jobs_by_step, parse_answer
 from musicgate.testing.compliance.probes import (
-    EMPTY_TALK,
+    MEANINGLESS,
     STATUSES,
     WRONG_SHAPES,
+    json_of,
     mutations,
-    parsed,
     places,
     with_value,
 )
 from musicgate.testing.compliance.probes import at as value_at
 from musicgate.testing.compliance.subject import Skipped
 
-#: An answer, the seconds before it, which place of it is changed (None = none), and to what.
+#: An answer, the seconds before it, which place in it is changed (None = none), and to what.
 _Move = tuple[tuple[Step, HttpResponse], float, int | None, Any]
 
 if TYPE_CHECKING:
+    from musicgate.testing.compliance.emulated_run import ParsedAnswer
     from musicgate.testing.compliance.subject import Subject
-    from musicgate.testing.compliance.walk import Heard
 
-_UNKNOWN_WORDS: Final = (
+_UNKNOWN_STATUSES: Final = (
     "kit_never_heard_of_this",
     "KIT NEVER HEARD OF THIS",
     "состояние",
@@ -53,39 +52,39 @@ _UNKNOWN_WORDS: Final = (
     "🎷",
     "x" * 5_000,
 )
-#: Each sequence has up to this many answers; so many sequences are tried. The choice is the same in every run.
-_LONGEST_SEQUENCE: Final = 8
+#: How many sequences are tried, and how many answers each has at most. The choice is the same in every run.
 _SEQUENCES: Final = 80
+_LONGEST_SEQUENCE: Final = 8
 #: Every n-th mutation of a good body goes through the store and the schema.
 _MUTATION_STRIDE: Final = 7
 
 
-def check_unknown_status_word(subject: Subject) -> None:
-    """A word that the plugin does not know means nothing, and leaves the job open."""
-    for word in _UNKNOWN_WORDS:
-        mapped = subject.plugin.map_status(word)
-        assert mapped is None, f"map_status({word[:40]!r}) is {mapped}: an unknown word has no meaning (None)"
-    for one in good_answers(subject):
-        body = parsed(one.response.body)
+def check_unknown_status(subject: Subject) -> None:
+    """A status that the plugin does not know is mapped to None, and leaves the job open."""
+    for status in _UNKNOWN_STATUSES:
+        mapped = subject.plugin.map_status(status)
+        assert mapped is None, f"map_status({status[:40]!r}) is {mapped}: an unknown status is mapped to None"
+    for good in good_answers(subject):
+        body = json_of(good.response.body)
         if body is None:
             continue
-        for word in (*_UNKNOWN_WORDS[:1], _UNKNOWN_WORDS[2]):
-            changed = _with_words_replaced(subject, body, word)
+        for status in (_UNKNOWN_STATUSES[0], _UNKNOWN_STATUSES[2]):
+            changed = _with_statuses_replaced(subject, body, status)
             if changed is None:
                 continue
-            response = attrs.evolve(one.response, body=json.dumps(changed).encode())
-            _assert_open(subject, one, response, word)
+            response = attrs.evolve(good.response, body=json.dumps(changed).encode())
+            _assert_open(subject, good, response, status)
 
 
 def check_any_sequence_of_answers(subject: Subject) -> None:
-    """No sequence of answers, good, late, repeated or mutated, breaks the transition table."""
+    """No sequence of good, late, repeated or mutated answers breaks the transition table."""
     moves: st.SearchStrategy[_Move] = st.tuples(
         st.one_of(*(st.sampled_from(answers) for answers in _pools(subject) if answers)),
         st.sampled_from((0.0, 1.0, 30.0, 400.0)),
         st.one_of(st.none(), st.integers(0, 10_000)),
         st.sampled_from((None, "kit", 0, [], {}, -1)),
     )
-    start = jobs(subject)[0][1]
+    start = jobs_by_step(subject)[0][1]
 
     @hypothesis_settings(
         max_examples=_SEQUENCES,
@@ -96,29 +95,27 @@ def check_any_sequence_of_answers(subject: Subject) -> None:
         suppress_health_check=list(HealthCheck),
     )
     @given(st.lists(moves, min_size=1, max_size=_LONGEST_SEQUENCE))
-    def play(sequence: list[_Move]) -> None:
+    def apply_all(sequence: list[_Move]) -> None:
         job, now = start, start.updated_at
         for (step, response), wait_s, place, wrong in sequence:
             now += timedelta(seconds=wait_s)
             job = _moved(subject, job, step, _mutated(response, place, wrong), now)
 
-    play()
+    apply_all()
 
 
 def check_updates_survive_storage(subject: Subject) -> None:
-    """A job with any update folded in is written and read back equal."""
+    """A job with any update applied is stored and loaded as an equal job."""
     for what, job in _jobs_with_updates(subject):
         try:
             again = codec.load_job(codec.dump_job(job))
         except Exception as exc:
             raise AssertionError(f"a job with {what} cannot be stored: {type(exc).__name__}: {exc}") from exc
-        assert again == job, (
-            f"a job with {what} comes back from the store as another: {_difference(job, again)}"
-        )
+        assert again == job, f"a job with {what} comes back from the store changed: {_difference(job, again)}"
 
 
 def check_jobs_fit_the_schema(subject: Subject) -> None:
-    """A job with any update folded in is shown in the published shape, open, failed and completed."""
+    """A job with any update applied fits the published job schema, open, failed and completed."""
     validator = _job_validator()
     for what, job in _jobs_with_updates(subject):
         for shown in (job, _settled(job)):
@@ -137,24 +134,24 @@ def _job_validator() -> SchemaValidator:
     return SchemaValidator(bundle("job"))
 
 
-def _assert_open(subject: Subject, good: Heard, response: HttpResponse, word: str) -> None:
-    """An answer with an unknown word ends nothing; audio that is there may still prove that the song is done."""
-    where = f"an answer at step {good.step} whose status word is {word!r}"
-    read = read_answer(subject, good.step, response, good.job, where)
-    if not isinstance(read, JobUpdate):
+def _assert_open(subject: Subject, good: ParsedAnswer, response: HttpResponse, status: str) -> None:
+    """Assert that an unknown status ends nothing, unless there is audio in the answer."""
+    where = f"an answer at step {good.step} whose status is {status!r}"
+    parsed = parse_answer(subject, good.step, response, good.job, where)
+    if not isinstance(parsed, JobUpdate):
         return
-    own_refusal = isinstance(good.read, JobUpdate) and good.read.failure is not None
-    assert read.failure is None or own_refusal, f"{where} failed the job: an unknown word leaves it open"
-    if any(track.has_audio for track in read.tracks):
+    own_refusal = isinstance(good.parsed, JobUpdate) and good.parsed.failure is not None
+    assert parsed.failure is None or own_refusal, f"{where} failed the job: an unknown status leaves it open"
+    if any(track.has_audio for track in parsed.tracks):
         return
-    ends = read.doubt is not None or read.state in {JobState.COMPLETED, JobState.FAILED}
+    ends = parsed.doubt is not None or parsed.state in {JobState.COMPLETED, JobState.FAILED}
     assert own_refusal or not ends, (
-        f"{where} ends the job ({read.state}, {read.doubt}): an unknown word leaves it open"
+        f"{where} ends the job ({parsed.state}, {parsed.doubt}): an unknown status leaves it open"
     )
 
 
-def _with_words_replaced(subject: Subject, body: Any, word: str) -> Any:
-    """The body with every status word that the plugin knows replaced; None where it has none."""
+def _with_statuses_replaced(subject: Subject, body: Any, status: str) -> Any:
+    """Return the body with every status that the plugin knows replaced; None where it has none."""
     known = [
         path
         for path in places(body)
@@ -164,28 +161,28 @@ def _with_words_replaced(subject: Subject, body: Any, word: str) -> Any:
     if not known:
         return None
     for path in known:
-        body = with_value(body, path, word)
+        body = with_value(body, path, status)
     return body
 
 
 def _moved(subject: Subject, before: Job, step: Step, response: HttpResponse, now: datetime) -> Job:
-    """The job after an answer, as it was after one that says nothing.
+    """Return the job after an answer; after one that cannot be parsed it is as before.
 
     Raises:
-        AssertionError: the move is none that the life cycle allows.
+        AssertionError: the life cycle does not allow this change.
     """
     try:
         update = subject.plugin.parse(step, response, before, subject.settings)
         if not isinstance(update, JobUpdate):
             return before
-        after = state_machine.apply(before, update, subject.plugin.map_status(update.native_status), now)
+        after = jobs.apply(before, update, subject.plugin.map_status(update.native_status), now)
     except ProviderError:
         return before
     except Exception as exc:
         shown = f"{response.body[:200]!r} with HTTP {response.status} at step {step}"
-        said = f"{type(exc).__name__}: {exc}"
-        raise AssertionError(f"{shown} gives an update that the life cycle breaks on: {said}") from exc
-    allowed = state_machine.TRANSITIONS[before.state] | {before.state}
+        message = f"{shown} gives an update that the life cycle breaks on: {type(exc).__name__}: {exc}"
+        raise AssertionError(message) from exc
+    allowed = jobs.TRANSITIONS[before.state] | {before.state}
     assert after.state in allowed, f"{step} moved a job from {before.state} to {after.state}"
     # An attempt may be completed at any time; nothing else of a job that has ended changes.
     changed = attrs.evolve(after, attempts=before.attempts)
@@ -199,7 +196,7 @@ def _moved(subject: Subject, before: Job, step: Step, response: HttpResponse, no
 
 
 def _mutated(response: HttpResponse, place: int | None, wrong: object) -> HttpResponse:
-    body = None if place is None else parsed(response.body)
+    body = None if place is None else json_of(response.body)
     if not isinstance(body, dict | list) or place is None:
         return response
     paths = list(places(body))
@@ -209,34 +206,35 @@ def _mutated(response: HttpResponse, place: int | None, wrong: object) -> HttpRe
 
 
 def _pools(subject: Subject) -> tuple[list[tuple[Step, HttpResponse]], ...]:
-    """Answers to draw from: the song's own, the recorded ones, and nonsense."""
-    steps = {step for step, _ in jobs(subject)}
-    own = [(one.step, one.response) for one in subject.walk.heard if one.step in steps]
+    """Return answers to choose from: those of the emulated run, the recorded ones, and nonsense."""
+    steps = {step for step, _ in jobs_by_step(subject)}
+    own = [(answer.step, answer.response) for answer in subject.emulated_run.answers if answer.step in steps]
     recorded = [(case.step, case.response) for case in subject.cases or () if case.step in steps]
     nonsense = [
         (step, HttpResponse(status=status, body=body))
         for step in sorted(steps)
         for status in STATUSES[::4]
-        for body in (*EMPTY_TALK.values(), *list(WRONG_SHAPES.values())[::5])
+        for body in (*MEANINGLESS.values(), *list(WRONG_SHAPES.values())[::5])
         if len(body) < 1_000
     ]
     return own, recorded, nonsense
 
 
 def _jobs_with_updates(subject: Subject) -> list[tuple[str, Job]]:
-    """Jobs after one answer each, shown with everything that a caller can ask for."""
-    starts = dict(jobs(subject))
+    """Return jobs after one answer each, with every optional field of the job view requested."""
+    starts = dict(jobs_by_step(subject))
     answered = [
-        (f"the emulator's answer at step {one.step}", one.step, one.response) for one in subject.walk.heard
+        (f"the emulator's answer at step {answer.step}", answer.step, answer.response)
+        for answer in subject.emulated_run.answers
     ]
     answered += [(f"the case {case.name}", case.step, case.response) for case in subject.cases or ()]
-    for one in good_answers(subject):
-        changed = list(mutations(one.response.body))[::_MUTATION_STRIDE]
+    for good in good_answers(subject):
+        changed = list(mutations(good.response.body))[::_MUTATION_STRIDE]
         answered += [
             (
-                f"a good answer but for {what}, at step {one.step}",
-                one.step,
-                attrs.evolve(one.response, body=body),
+                f"a good answer but for {what}, at step {good.step}",
+                good.step,
+                attrs.evolve(good.response, body=body),
             )
             for what, body in changed
         ]
@@ -249,30 +247,28 @@ def _jobs_with_updates(subject: Subject) -> list[tuple[str, Job]]:
         except ProviderError:
             continue
         if isinstance(update, JobUpdate):
-            job = _shown_whole(starts[step], update)
+            job = _with_everything_shown(starts[step], update)
             mapped = subject.plugin.map_status(update.native_status)
-            found.append(
-                (what, state_machine.apply(job, update, mapped, job.updated_at + timedelta(seconds=1)))
-            )
+            found.append((what, jobs.apply(job, update, mapped, job.updated_at + timedelta(seconds=1))))
     if not found:
         raise Skipped("no answer of this vendor becomes an update")
     return found
 
 
-def _shown_whole(job: Job, update: JobUpdate) -> Job:
+def _with_everything_shown(job: Job, update: JobUpdate) -> Job:
     debug = DebugOptions(return_upstream_request=True, return_upstream_response=True)
-    asked = attrs.evolve(job.request, debug=debug, echo_upstream_request=True, metadata={"kit": "kit"})
-    return attrs.evolve(job, request=asked, native_request={"kit": 1}, native_response=update.body)
+    request = attrs.evolve(job.request, debug=debug, echo_upstream_request=True, metadata={"kit": "kit"})
+    return attrs.evolve(job, request=request, native_request={"kit": 1}, native_response=update.body)
 
 
 def _settled(job: Job) -> Job:
-    """A delivered job as it is when its audio is kept; any other one as it is."""
+    """Return a delivered job with its audio kept; any other one as it is."""
     if job.delivered_at is None:
         return job
     asset = Asset(name="job/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=1_000, duration_s=6.0)
     tracks = [attrs.evolve(track, asset=asset) for track in job.tracks]
     usage = Usage(output_audio_count=max(1, len(tracks)), output_audio_seconds=6.0)
-    return state_machine.settle(job, tracks, usage, job.updated_at)
+    return jobs.settle(job, tracks, usage, job.updated_at)
 
 
 def _difference(left: Job, right: Job) -> str:

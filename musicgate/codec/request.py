@@ -1,0 +1,91 @@
+"""Read the body of a create call into a `MusicRequest`; knows the names on the wire and no rules."""
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+from cattrs import BaseValidationError
+
+from musicgate.codec.converter import CONVERTER, first_reason
+from musicgate.errors import RequestError
+from musicgate.model import JsonObject, JsonValue, MusicRequest
+from musicgate.text import MAX_NAME_CHARS, MAX_WARNINGS, cut_text
+
+#: Name on the wire -> our name, for every top-level field that is read as it is.
+_FIELDS: Final = {
+    "model": "model",
+    "prompt": "prompt",
+    "duration": "duration_s",
+    "format": "format",
+    "lyrics": "lyrics",
+    "style": "style",
+    "title": "title",
+    "negative_style": "negative_style",
+    "instrumental": "instrumental",
+    "vocal_gender": "vocal_gender",
+    "seed": "seed",
+    "echo_upstream_request": "echo_upstream_request",
+    "meta": "meta",
+    "webhook_url": "webhook_url",
+    "metadata": "metadata",
+}
+
+#: Our name -> names on the wire inside the `provider` and `debug` objects. The first one present wins.
+_ROUTING_FIELDS: Final = {
+    "order": ("order",),
+    "only": ("only",),
+    "ignore": ("ignore",),
+    "include_alpha": ("include_alpha", "includeAlpha"),
+    "allow_fallbacks": ("allow_fallbacks",),
+}
+_DEBUG_FIELDS: Final = {
+    "enabled": ("enabled",),
+    "return_upstream_request": ("return_upstream_request", "returnUpstreamRequest"),
+    "return_upstream_response": ("return_upstream_response", "returnUpstreamResponse"),
+    "trace": ("trace",),
+    "trace_level": ("trace_level", "traceLevel"),
+}
+_OBJECTS: Final[Mapping[str, tuple[str, Mapping[str, tuple[str, ...]]]]] = {
+    "provider": ("routing", _ROUTING_FIELDS),
+    "debug": ("debug", _DEBUG_FIELDS),
+}
+
+
+def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> MusicRequest:
+    """Read the body of a create call.
+
+    The body has passed the request schema; nothing is coerced here all the same. A missing model is read as
+    an empty one, and a later check refuses it by name.
+
+    Args:
+        body: the parsed JSON object.
+        blocks: names of the option blocks that some plugin reads (``suno``, ``elevenlabs``, ...).
+
+    Returns:
+        The request. Its ``unknown_keys`` are the first top-level keys that are not known, in the order in
+        which they were sent.
+
+    Raises:
+        RequestError: ``validation_error``, when a field has another type than the schema says.
+    """
+    known: dict[str, JsonValue] = {name: body[wire] for wire, name in _FIELDS.items() if wire in body}
+    for wire, (name, fields) in _OBJECTS.items():
+        if wire in body:
+            known[name] = _renamed(wire, body[wire], fields)
+    known.setdefault("model", "")
+    known["blocks"] = {name: body[name] for name in body if name in blocks}
+    unknown = [name for name in body if not (name in _FIELDS or name in _OBJECTS or name in blocks)]
+    known["unknown_keys"] = [cut_text(name, MAX_NAME_CHARS) for name in unknown[:MAX_WARNINGS]]
+    known["more_unknown_keys"] = max(0, len(unknown) - MAX_WARNINGS)
+    try:
+        return CONVERTER.structure(known, MusicRequest)
+    except BaseValidationError as exc:
+        raise RequestError("validation_error", f"the request cannot be read: {first_reason(exc)}") from exc
+
+
+def _renamed(wire: str, value: JsonValue, fields: Mapping[str, tuple[str, ...]]) -> JsonObject:
+    if not isinstance(value, Mapping):
+        raise RequestError(
+            "validation_error", f"the request cannot be read: {wire} is no object", path=(wire,)
+        )
+    given = {name: [value[wire] for wire in wires if wire in value] for name, wires in fields.items()}
+    return {name: values[0] for name, values in given.items() if values}

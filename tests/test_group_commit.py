@@ -1,0 +1,161 @@
+"""The writer thread that commits in groups."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from musicgate.errors import StorageError
+from musicgate.store import group_commit
+from musicgate.store.group_commit import GroupWriter
+from musicgate.store.sqlite_errors import as_caller_sees
+
+
+class UnsteadyConnection(sqlite3.Connection):
+    """A connection that refuses chosen statements."""
+
+    refused: tuple[str, ...] = ()
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql in self.refused:
+            raise sqlite3.OperationalError(f"no {sql} today")
+        return super().execute(sql, *arguments)
+
+
+@pytest.mark.parametrize("refused", [("COMMIT",), ("COMMIT", "ROLLBACK")])
+async def test_when_the_commit_fails_every_caller_gets_the_error_and_the_next_group_works(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: tuple[str, ...]
+) -> None:
+    path = tmp_path / "plain.db"
+
+    def connect() -> sqlite3.Connection:
+        return sqlite3.connect(path, isolation_level=None, factory=UnsteadyConnection)
+
+    writer = GroupWriter(connect)
+    await writer.write(lambda connection: connection.execute("CREATE TABLE t (x)").close())
+    monkeypatch.setattr(UnsteadyConnection, "refused", refused)
+    insert = "INSERT INTO t VALUES (1)"
+    lost = [writer.write(lambda connection: connection.execute(insert).close()) for _ in range(3)]
+    answers = await asyncio.gather(*lost, return_exceptions=True)
+    assert {str(answer) for answer in answers} == {
+        "the job store failed: the database refused (no COMMIT today)"
+    }
+    monkeypatch.setattr(UnsteadyConnection, "refused", ())
+    await writer.write(lambda connection: connection.execute(insert).close())
+    assert await writer.write(lambda db: db.execute("SELECT count(*) FROM t").fetchall()) == [(1,)]
+    await writer.close()
+
+
+class StuckConnection(sqlite3.Connection):
+    """A connection that can neither commit nor be closed."""
+
+    def execute(self, sql: str, *arguments: Any) -> sqlite3.Cursor:
+        if sql == "COMMIT":
+            raise MemoryError
+        return super().execute(sql, *arguments)
+
+    def close(self) -> None:
+        raise sqlite3.OperationalError("unable to close due to unfinalized statements")
+
+
+def out_of_memory(*_: Any) -> Any:
+    raise MemoryError
+
+
+def stop_iteration(_: sqlite3.Connection) -> None:
+    raise StopIteration
+
+
+@pytest.fixture
+async def writer(tmp_path: Path) -> AsyncIterator[GroupWriter]:
+    ready = GroupWriter(lambda: sqlite3.connect(tmp_path / "plain.db", isolation_level=None))
+    yield ready
+    await ready.close()
+
+
+async def answer_of(writer: GroupWriter) -> Any:
+    return await asyncio.wait_for(writer.write(lambda db: db.execute("SELECT 1").fetchall()), 5)
+
+
+async def test_a_connection_that_cannot_be_closed_does_not_end_the_writer(tmp_path: Path) -> None:
+    kinds: list[Any] = [StuckConnection, sqlite3.Connection]
+
+    def connect() -> sqlite3.Connection:
+        connection: sqlite3.Connection = sqlite3.connect(
+            tmp_path / "plain.db", isolation_level=None, factory=kinds.pop(0)
+        )
+        return connection
+
+    writer = GroupWriter(connect)
+    with pytest.raises(MemoryError):
+        await answer_of(writer)
+    assert await answer_of(writer) == [(1,)]
+    await writer.close()
+
+
+@pytest.mark.parametrize("place", ["_gather", "_commit"])
+async def test_running_out_of_memory_is_reported_and_survived(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch, place: str
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr(writer, place, out_of_memory)
+        with pytest.raises(MemoryError):
+            await answer_of(writer)
+    assert await answer_of(writer) == [(1,)]
+
+
+async def test_handing_results_to_the_event_loop_is_retried(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_HAND_OVER_PAUSE_S", 0.01)
+    loop, tries = asyncio.get_running_loop(), []
+    hand_over = loop.call_soon_threadsafe
+
+    def call_soon(*arguments: Any, **options: Any) -> Any:
+        tries.append(arguments)
+        return out_of_memory() if len(tries) < 3 else hand_over(*arguments, **options)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", call_soon)
+    assert await answer_of(writer) == [(1,)]
+    assert len(tries) >= 3
+
+
+async def test_one_failing_result_does_not_keep_the_others_waiting(writer: GroupWriter) -> None:
+    breaking = writer.write(stop_iteration)
+    first, second = await asyncio.wait_for(
+        asyncio.gather(breaking, answer_of(writer), return_exceptions=True), 5
+    )
+    assert str(first) == "the job store failed: StopIteration: "
+    assert second == [(1,)]
+
+
+async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(writer: GroupWriter) -> None:
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        is_held.set()
+        gate.wait(10)
+
+    holding = asyncio.create_task(writer.write(hold))
+    await asyncio.to_thread(is_held.wait)
+    writer._waiting.put(None)  # the end of the thread, without `close`
+    waiting = [asyncio.create_task(answer_of(writer)) for _ in range(3)]
+    await asyncio.sleep(0)
+    gate.set()
+    await holding
+    for answer in await asyncio.gather(*waiting, return_exceptions=True):
+        assert str(answer) == "the job store's writer has ended; nothing was stored"
+    with pytest.raises(StorageError, match="the job store's writer has ended"):
+        await answer_of(writer)
+
+
+def test_sqlite_errors_are_described_for_people() -> None:
+    for code, expected in ((sqlite3.SQLITE_IOERR_WRITE, "the disk failed"), (None, "the database refused")):
+        error = sqlite3.OperationalError("details")
+        if code is not None:
+            error.sqlite_errorcode = code
+        assert str(as_caller_sees(error)) == f"the job store failed: {expected} (details)"

@@ -1,0 +1,380 @@
+"""What is particular to the job store on SQLite: files, locks, durability, damage, indexes."""
+
+import asyncio
+import contextlib
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from musicgate.errors import ConfigError, StorageError
+from musicgate.model import (
+    JobQuery,
+)
+from musicgate.store import sqlite
+from musicgate.store import sqlite_statements as statements
+from musicgate.store.sqlite import SqliteJobStore
+from tests.job_samples import NOW, make_event, make_job
+
+
+@pytest.fixture
+async def sqlite_store(tmp_path: Path) -> AsyncIterator[SqliteJobStore]:
+    async with SqliteJobStore.open(tmp_path / "store.db") as ready:
+        yield ready
+
+
+async def run_on_writer(store: SqliteJobStore, sql: str) -> Any:
+    return await store._writer.write(lambda connection: connection.execute(sql).fetchall())
+
+
+async def test_a_reopened_database_holds_everything(tmp_path: Path) -> None:
+    path = tmp_path / "deeper" / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await store.add(make_job(), [make_event()])
+    async with SqliteJobStore.open(path) as store:
+        assert await store.get("m1") == make_job()
+        assert await store.events("m1") == [(1, make_event())]
+    assert sorted(file.name for file in path.parent.iterdir()) == ["store.db", "store.db.lock"]
+
+
+async def test_a_database_is_private_to_its_user(sqlite_store: SqliteJobStore, tmp_path: Path) -> None:
+    await sqlite_store.add(make_job(), [])
+    files = (tmp_path / "store.db", tmp_path / "store.db-wal")
+    assert [file.stat().st_mode & 0o777 for file in files] == [0o600, 0o600]
+
+
+async def test_commits_are_durable_and_the_log_is_written_ahead(sqlite_store: SqliteJobStore) -> None:
+    assert await run_on_writer(sqlite_store, "PRAGMA synchronous") == [(2,)]
+    assert await run_on_writer(sqlite_store, "PRAGMA journal_mode") == [("wal",)]
+
+
+async def test_a_second_process_is_refused_with_the_path_of_the_database(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path):
+        with pytest.raises(ConfigError, match="another musicgate uses the database") as caught:
+            async with SqliteJobStore.open(path):
+                pass
+        assert str(path) in str(caught.value)
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+
+
+async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: SqliteJobStore) -> None:
+    statements: list[str] = []
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(connection: sqlite3.Connection) -> None:
+        connection.set_trace_callback(statements.append)
+        is_held.set()
+        gate.wait(10)
+
+    holding = asyncio.create_task(sqlite_store._writer.write(hold))
+    await asyncio.to_thread(is_held.wait)
+    adding = [asyncio.create_task(sqlite_store.add(make_job(f"m{number}"), [])) for number in range(40)]
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(holding, *adding)
+    assert [statement for statement in statements if statement.startswith(("BEGIN", "COMMIT"))] == [
+        *("COMMIT", "BEGIN IMMEDIATE", "COMMIT"),
+    ]
+    assert await sqlite_store.count_open() == 40
+
+
+async def test_a_failing_write_does_not_affect_the_rest_of_its_group(sqlite_store: SqliteJobStore) -> None:
+    taken = make_job("m3")
+    await sqlite_store.add(taken, [])
+    writes: list[Any] = [sqlite_store.add(make_job(f"m{number}"), [make_event()]) for number in range(6)]
+    writes.append(sqlite_store.replace(attrs.evolve(taken, version=9), taken, [make_event()]))
+    writes.append(sqlite_store._writer.write(lambda _: 1 // 0))
+    answers = await asyncio.gather(*writes, return_exceptions=True)
+    assert [type(answer).__name__ for answer in answers] == [
+        *("NoneType", "NoneType", "NoneType", "StorageError", "NoneType", "NoneType"),
+        *("NoneType", "ZeroDivisionError"),
+    ]
+    assert await sqlite_store.count_open() == 6
+    assert await sqlite_store.events("m3") == []
+    assert len(await sqlite_store.events("m5")) == 1
+
+
+async def test_a_write_that_fails_halfway_leaves_nothing(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    def half(connection: sqlite3.Connection) -> None:
+        connection.execute("INSERT INTO job_events VALUES ('m1', 1, '{}')")
+        connection.execute("INSERT INTO no_such_table VALUES (1)")
+
+    with pytest.raises(StorageError, match="no such table"):
+        await sqlite_store._writer.write(half)
+    assert await sqlite_store.events("m1") == []
+
+
+async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    await sqlite_store.add(make_job("m1"), [make_event()])
+    big = attrs.evolve(make_job("m2"), native_response={"text": "x" * 100_000})
+    for write in (
+        sqlite_store.add(big, [make_event()]),
+        sqlite_store.replace(make_job("m1"), attrs.evolve(big, id="m1"), [make_event()]),
+        sqlite_store.ping(),
+    ):
+        # SQLite raises 1 to the present size. The limit ends with the connection.
+        await run_on_writer(sqlite_store, "PRAGMA max_page_count = 1")
+        with pytest.raises(StorageError, match="the disk is full"):
+            await write
+    assert await sqlite_store.get("m2") is None
+    assert await sqlite_store.get("m1") == make_job("m1")
+    assert len(await sqlite_store.events("m1")) == 1
+    await sqlite_store.add(big, [make_event()])
+    await sqlite_store.ping()
+    assert await sqlite_store.get("m2") == big
+
+
+async def test_a_read_only_database_refuses_writes_and_can_be_read(sqlite_store: SqliteJobStore) -> None:
+    await sqlite_store.add(make_job(), [])
+    for write in (sqlite_store.add(make_job("m2"), []), sqlite_store.ping()):
+        await run_on_writer(sqlite_store, "PRAGMA query_only = ON")  # ends with the connection
+        with pytest.raises(StorageError, match="the database is read-only"):
+            await write
+        assert await sqlite_store.get("m1") == make_job()
+    await sqlite_store.add(make_job("m2"), [])
+
+
+async def test_a_write_to_a_locked_database_fails_and_works_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_BUSY_TIMEOUT_S", 0.05)
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            with pytest.raises(StorageError, match="another program keeps the database locked"):
+                await store.add(make_job(), [])
+            other.execute("ROLLBACK")
+        assert await store.get("m1") is None
+        await store.add(make_job(), [])
+
+
+async def test_reads_go_on_while_another_program_writes(sqlite_store: SqliteJobStore, tmp_path: Path) -> None:
+    await sqlite_store.add(make_job(), [])
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert await sqlite_store.get("m1") == make_job()
+        assert await sqlite_store.list_jobs("default", JobQuery()) == [make_job()]
+        other.execute("ROLLBACK")
+
+
+async def test_a_read_of_a_busy_database_is_repeated_on_the_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await store.add(make_job(), [])
+
+        class BusyConnection:
+            """Fails as reads do while a log is being recovered."""
+
+            def __init__(self) -> None:
+                self.calls = 0
+
+            def execute(self, *_: Any) -> Any:
+                self.calls += 1
+                error = sqlite3.OperationalError("database is locked")
+                error.sqlite_errorcode = 261  # SQLITE_BUSY_RECOVERY
+                raise error
+
+            def close(self) -> None:
+                """Nothing to close."""
+
+        quick, busy = store._reader._quick, BusyConnection()
+        monkeypatch.setattr(store._reader, "_quick", busy)
+        assert await store.get("m1") == make_job()
+        assert busy.calls == 1
+        monkeypatch.setattr(store._reader, "_quick", quick)
+
+
+async def test_the_event_loop_is_not_blocked_by_a_long_read(sqlite_store: SqliteJobStore) -> None:
+    is_held, gate = threading.Event(), threading.Event()
+
+    def hold(_: sqlite3.Connection) -> None:
+        is_held.set()
+        gate.wait(10)
+
+    await sqlite_store.add(make_job(), [make_event()])
+    holding = asyncio.create_task(sqlite_store._reader.on_thread(hold))
+    await asyncio.to_thread(is_held.wait)
+    long = [
+        asyncio.create_task(asyncio.wait_for(read, 10))
+        for read in (
+            sqlite_store.list_jobs("default", JobQuery()),
+            sqlite_store.open_jobs("", 10),
+            sqlite_store.count_open(),
+            sqlite_store.spent_usd_nanos("default", NOW),
+            sqlite_store.finished_jobs(None, NOW, 10),
+            sqlite_store.events("m1"),
+            sqlite_store.outbox.pending(10),
+        )
+    ]
+    await asyncio.sleep(0)
+    assert await sqlite_store.get("m1") == make_job()
+    assert await sqlite_store.find_claim("default", "r", "k") is None
+    assert await sqlite_store.outbox.get("msg") is None
+    assert not any(read.done() for read in long)
+    gate.set()
+    await asyncio.gather(holding, *long)
+
+
+async def test_a_closed_store_refuses_reads(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await store.list_jobs("default", JobQuery())
+    for read in (store.get("m1"), store.list_jobs("default", JobQuery())):
+        with pytest.raises(StorageError):
+            await read
+
+
+@pytest.mark.parametrize(
+    ("statement", "reason"),
+    [
+        ("INSERT INTO store_check VALUES (1, x''), (1, x'')", "it is already stored"),
+        ("INSERT INTO store_check VALUES (1, NULL)", "it breaks a rule of the tables"),
+    ],
+)
+async def test_constraint_violations_give_the_right_reason(
+    sqlite_store: SqliteJobStore, statement: str, reason: str
+) -> None:
+    with pytest.raises(StorageError, match=reason):
+        await run_on_writer(sqlite_store, statement)
+
+
+async def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    path.write_bytes(b"these are holiday pictures" * 100)
+    with pytest.raises(StorageError, match="the file is no SQLite database") as caught:
+        async with SqliteJobStore.open(path):
+            pass
+    assert str(path) in str(caught.value)
+    assert path.read_bytes() == b"these are holiday pictures" * 100
+    path.unlink()
+    async with SqliteJobStore.open(path) as store:
+        await store.ping()
+
+
+async def test_a_folder_that_cannot_be_created_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(StorageError, match="cannot be opened"):
+        async with SqliteJobStore.open(tmp_path / "file" / "store.db"):
+            pass
+
+
+async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) -> None:
+    await sqlite_store.add(make_job(), [])
+    await run_on_writer(sqlite_store, "UPDATE jobs SET doc = substr(doc, 1, 20)")
+    with pytest.raises(StorageError, match="the job m1: a stored Job cannot be read"):
+        await sqlite_store.get("m1")
+
+
+async def test_a_damaged_row_does_not_hide_the_open_jobs_behind_it(
+    sqlite_store: SqliteJobStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(1, 7):
+        await sqlite_store.add(make_job(f"m{number}"), [])
+    await run_on_writer(sqlite_store, "UPDATE jobs SET doc = '{}' WHERE id IN ('m1', 'm2', 'm4')")
+    assert [job.id for job in await sqlite_store.open_jobs("", 2)] == ["m3", "m5"]
+    assert [job.id for job in await sqlite_store.open_jobs("m5", 2)] == ["m6"]
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
+        f"open job left out: id={job_id} reason=a stored Job cannot be read: a field is missing @ $.id"
+        for job_id in ("m1", "m2", "m4")
+    ]
+
+
+async def test_closing_finishes_the_waiting_writes(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path) as store:
+        writes = [asyncio.create_task(store.add(make_job(f"m{number}"), [])) for number in range(1500)]
+        await asyncio.sleep(0)
+        await store.close()
+        assert not store._writer._thread.is_alive()
+        assert await asyncio.gather(*writes) == [None] * 1500
+    async with SqliteJobStore.open(path) as store:
+        assert await store.count_open() == 1500
+
+
+async def test_a_cancelled_caller_does_not_hold_up_the_others(sqlite_store: SqliteJobStore) -> None:
+    leaving = asyncio.create_task(sqlite_store.add(make_job("m1"), []))
+    staying = asyncio.create_task(sqlite_store.add(make_job("m2"), []))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    assert await sqlite_store.get("m2") == make_job("m2")
+
+
+_ADD_UNTIL_KILLED = """
+import asyncio, sys
+from pathlib import Path
+sys.path.insert(0, sys.argv[2])
+from job_samples import make_event, make_job
+from musicgate.store.sqlite import SqliteJobStore
+
+async def main():
+    async with SqliteJobStore.open(Path(sys.argv[1])) as store:
+        async def add(number):
+            await store.add(make_job(f"m{number}"), [make_event()])
+            print(f"m{number}", flush=True)
+        for start in range(0, 10**6, 20):
+            await asyncio.gather(*(add(start + number) for number in range(20)))
+
+asyncio.run(main())
+"""
+
+
+def python(*arguments: str) -> "subprocess.Popen[str]":
+    """Start a Python process whose output is read here."""
+    return subprocess.Popen([sys.executable, *arguments], stdout=subprocess.PIPE, text=True)  # noqa: S603 - our own
+
+
+async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
+    path = tmp_path / "store.db"
+    with python("-c", _ADD_UNTIL_KILLED, str(path), str(Path(__file__).parent)) as process:
+        assert process.stdout is not None
+        answered = [process.stdout.readline().strip() for _ in range(200)]
+        process.kill()
+        answered += process.stdout.read().split("\n")[:-1]
+    async with SqliteJobStore.open(path) as store:
+        for job_id in answered:
+            assert await store.get(job_id) == make_job(job_id)
+            assert len(await store.events(job_id)) == 1
+
+
+@pytest.mark.parametrize(
+    "sql, values, index",
+    [
+        (statements.OPEN_JOBS, ("", 10), "USING INDEX jobs_open (id>?)"),
+        (statements.COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
+        (statements.FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
+        (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+        (statements.EVENTS, ("m1", 0, -1), "USING PRIMARY KEY (job_id=? AND number>?)"),
+        (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_open_of (account=?"),
+        (statements.SPENT, ("a", 0), "USING COVERING INDEX jobs_spent (account=? AND finished_at_us>?)"),
+        (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
+        (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
+        (
+            statements.listing("a", JobQuery(before=(NOW, "m1")))[0],
+            ("a", 1, "m1", 10),
+            "USING INDEX jobs_listed (account=? AND (created_at_us,id)<(?,?))",
+        ),
+    ],
+)
+async def test_every_query_uses_an_index_and_needs_no_sorting(
+    sqlite_store: SqliteJobStore, sql: str, values: tuple[str | int, ...], index: str
+) -> None:
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {sql}", *values)
+    assert len(plan) == 1
+    assert index in plan[0][3]
