@@ -16,8 +16,9 @@ from musicgate import (
     RequestError,
     StorageError,
 )
-from musicgate.gateway.idempotency import IdempotencyKey, fingerprint, read_key
+from musicgate.gateway.idempotency import IdempotencyKey, fingerprint
 from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.web.idempotency_key import read_key
 from tests.fake_vendor import MODEL, FakeVendor, Rig, lost, rig_of
 
 ROUTE = "POST /somewhere"

@@ -13,10 +13,7 @@ from musicgate.jobs.attempts import (
     refuse,
     start,
 )
-from musicgate.jobs.history import (
-    as_settled,
-    history,
-)
+from musicgate.jobs.history import as_settled, history
 from musicgate.jobs.lifecycle import (
     SETTLE_DEADLINE_S,
     TRANSITIONS,

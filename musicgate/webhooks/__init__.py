@@ -5,16 +5,10 @@ client is not exported, since it brings aiohttp: `musicgate.gateway.compose` imp
 """
 
 from musicgate.webhooks.log import Webhooks, WebhookTest
-from musicgate.webhooks.port import (
-    WebhookClient,
-)
+from musicgate.webhooks.port import WebhookClient
 from musicgate.webhooks.rules import Answer
-from musicgate.webhooks.signing import (
-    verify_webhook,
-)
-from musicgate.webhooks.targets import (
-    messages_about,
-)
+from musicgate.webhooks.signing import verify_webhook
+from musicgate.webhooks.targets import messages_about
 
 __all__ = [
     "Answer",
