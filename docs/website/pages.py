@@ -121,8 +121,8 @@ def pieces(text: str) -> Iterator[tuple[str, bool]]:
 def moved(page: Page, pages: Iterable[Page], folder: str | None = None) -> str:
     """The text of a page with links that lead to pages of the site.
 
-    Of a link to a file that is not a page, only the text is kept. A link whose text is a page's file name gets
-    the page's title instead, because the site has no such file.
+    Of a link to a file that is not a page, only the text is kept. A link whose text is a page's file name
+    gets the page's title instead, because the site has no such file.
 
     Args:
         page: the page.

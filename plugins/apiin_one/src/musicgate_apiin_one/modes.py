@@ -1,10 +1,10 @@
 """The choice between apiin.one's two modes, and the text fields of each; no other fields.
 
 *Inspiration* mode sends ``gpt_description_prompt`` alone: the vendor writes lyrics and style. *Custom* mode
-sends ``prompt`` (the lyrics), ``style``, ``title`` and ``tags`` (what to avoid). The mode follows from which of
-the two prompt fields is present; both at once is undefined and never sent. ``suno.customMode`` decides if it is
-given. Otherwise custom mode is chosen only where the neutral fields need it: for lyrics, or for an instrumental
-with a style or a title.
+sends ``prompt`` (the lyrics), ``style``, ``title`` and ``tags`` (what to avoid). The mode follows from which
+of the two prompt fields is present; both at once is undefined and never sent. ``suno.customMode`` decides if
+it is given. Otherwise custom mode is chosen only where the neutral fields need it: for lyrics, or for an
+instrumental with a style or a title.
 Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 """
 
