@@ -138,7 +138,7 @@ def _plugin(one: Provider) -> str:
     return "\n\n".join(
         [
             f"## {one.plugin}",
-            f"{one.label}. [What becomes of each option, and the switches of its emulator](../plugins/{one.plugin}/README.md).",
+            f"{one.label}. [Translation of each option, and the switches of its emulator](../plugins/{one.plugin}/README.md).",
             table(("what", "declared"), rows),
             f"Settings, in `[providers.{one.plugin}]` beside [those of every plugin](settings.md#providersplugin):",
             table(("setting", "takes", "default", "meaning"), settings),

@@ -1,6 +1,7 @@
-"""A vendor of one's own for tests of the gateway: a tiny plugin, a transport that reads from a script, a clock, a house without a socket.
+"""A gateway without a socket for tests: a small plugin, a scripted transport, a manual clock.
 
-The vendor's JSON is ours to choose, so one small body can say everything that a plugin may answer; see `FakeVendor.parse_response`.
+The vendor's JSON is made up, so that one small body can express every answer of a plugin; see
+`FakeVendor.parse_response`.
 """
 
 import asyncio
@@ -78,12 +79,11 @@ MODEL = "fake/song"
 
 
 class FakeVendor:
-    """A provider plugin as an object; every keyword that `Provider` takes may be given."""
+    """A provider plugin as an object: offers `MODEL` at host ``<plugin>.test``; keywords are `Provider`'s."""
 
     HOOK_API = HOOK_API
 
     def __init__(self, plugin: str = "one", *, takes_seed: bool = False, **declared: Any) -> None:
-        """Declare the vendor; its host is ``<plugin>.test`` and it offers `MODEL`."""
         self.takes_seed = takes_seed
         offer = Offer(
             model=MODEL,
@@ -108,28 +108,30 @@ class FakeVendor:
 
     @hookimpl
     def provider(self) -> Provider:
-        """The declaration."""
         return self.declared
 
     @hookimpl
     def translate_request(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
-        """Refuses ``fake.refuse``, ``fake.invalid`` and ``fake.unoffered``, cannot express ``seed``, and breaks on ``fake.crash``."""
-        said = request.block("fake")
-        if said.get("crash") == self.declared.plugin:
+        """Refuse ``fake.refuse``, ``fake.invalid`` and ``fake.unoffered``, raise on ``fake.crash``.
+
+        ``seed`` cannot be expressed.
+        """
+        options = request.block("fake")
+        if options.get("crash") == self.declared.plugin:
             raise RuntimeError("translate broke")
-        if said.get("refuse") == self.declared.plugin:
-            raise UnsupportedOptionError(("fake", "refuse"), "cannot be told")
-        if self.declared.plugin in str(said.get("unoffered", "")):
+        if options.get("refuse") == self.declared.plugin:
+            raise UnsupportedOptionError(("fake", "refuse"), "cannot be expressed")
+        if self.declared.plugin in str(options.get("unoffered", "")):
             raise RequestError("unsupported_model_or_endpoint", f"{self.declared.plugin} has no such model")
-        if said.get("invalid") in {True, self.declared.plugin}:
+        if options.get("invalid") in {True, self.declared.plugin}:
             raise RequestError("validation_error", "prompt is too short", reason="prompt_too_short")
         lost = OptionWarning(code=WarningCode.NOT_APPLIED, path=("seed",), message="no seed here")
         body = {
             "prompt": request.prompt,
             "model": offer.native_model,
-            "callback": said.get("callback", callback_url),
+            "callback": options.get("callback", callback_url),
         }
         return Translation(
             request=HttpRequest.post_json(f"{settings.base_url}/create", body),
@@ -139,17 +141,21 @@ class FakeVendor:
 
     @hookimpl
     def poll_request(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
-        """A GET with the native id; the word ``mute`` breaks the plugin."""
+        """A GET with the native id; raises for the status ``mute``."""
         if job.native_status == "mute":
             raise RuntimeError("poll broke")
         return None if self.declared.blocking else HttpRequest.get(f"{settings.base_url}/job/{job.native_id}")
 
     @hookimpl
     def parse_response(self, step: Step, response: HttpResponse) -> JobUpdate | HttpRequest:
-        """Read our own little language.
+        """Read the made-up JSON.
 
-        ``crash``: the plugin breaks. ``raise``: a `ProviderError` of that class, with ``maybe``. ``next``: one more request. ``no``: a
-        failure of that class. ``doubt``: a doubt of that class. Else ``id``, ``status`` and ``tracks``.
+        * ``crash``: raise an unexpected error;
+        * ``raise``: raise a `ProviderError` of that class, with ``maybe``;
+        * ``next``: one more request;
+        * ``no``: a failure of that class;
+        * ``doubt``: a doubt of that class;
+        * else ``id``, ``status`` and ``tracks``.
         """
         body: dict[str, Any] = response.json_object()
         if "crash" in body:
@@ -173,11 +179,11 @@ class FakeVendor:
 
     @hookimpl
     def map_status(self, native_status: str) -> JobState | None:
-        """Three words; ``break`` breaks the plugin."""
+        """Know three statuses; raise for ``break``."""
         if native_status == "break":
             raise RuntimeError("map_status broke")
-        words = {"waits": JobState.QUEUED, "works": JobState.IN_PROGRESS, "done": JobState.COMPLETED}
-        return words.get(native_status)
+        states = {"waits": JobState.QUEUED, "works": JobState.IN_PROGRESS, "done": JobState.COMPLETED}
+        return states.get(native_status)
 
     @hookimpl
     def parse_callback(self, headers: Mapping[str, str], body: bytes) -> CallbackClaim:
@@ -190,27 +196,25 @@ class FakeVendor:
 
 
 class Observer:
-    """Hears of every stored version."""
+    """Records every stored version; raises each time if it is to fail."""
 
     HOOK_API = HOOK_API
 
-    def __init__(self, *, trouble: bool = False) -> None:
-        """Break on every version, if there shall be trouble."""
-        self.heard: list[tuple[int | None, int]] = []
-        self.trouble = trouble
+    def __init__(self, *, fails: bool = False) -> None:
+        self.versions: list[tuple[int | None, int]] = []
+        self.fails = fails
 
     @hookimpl
     def job_changed(self, before: Job | None, after: Job) -> None:
-        """Note the versions."""
-        self.heard.append((None if before is None else before.version, after.version))
-        if self.trouble:
+        self.versions.append((None if before is None else before.version, after.version))
+        if self.fails:
             raise RuntimeError("an observer broke")
 
 
 def _failure(reason: str, body: Mapping[str, Any]) -> Failure:
     return Failure(
         reason=FailureClass(reason),
-        message=body.get("message", f"the vendor said {reason}"),
+        message=body.get("message", f"the vendor answered {reason}"),
         native_code=body.get("code"),
         native_message=body.get("words"),
         suggestion=body.get("suggestion"),
@@ -231,21 +235,20 @@ def _track(item: Mapping[str, Any]) -> NativeTrack:
     )
 
 
-#: What a script holds for one call: a JSON body, a status with one, raw bytes, an error to raise, or a function that gives one of these.
+#: A scripted answer: a JSON body, a status with one, raw bytes, an error to raise, or a function that returns one.
 Answer = Any
 
 
 class ScriptedTransport:
-    """Answers from a script, one list per host; a call that no script expects is an error of the test.
+    """Answers from a script, one list per host; a call without an answer is an error of the test.
 
     Attributes:
         sent: every API call that left, in order.
-        on_send: is awaited before each answer.
-        media: what a link gives: bytes, or an error.
+        on_send: awaited before each answer.
+        media: bytes or an error, by link.
     """
 
     def __init__(self) -> None:
-        """Know no host."""
         self.sent: list[HttpRequest] = []
         self.fetched: list[str] = []
         self.read_timeouts_s: list[float] = []
@@ -254,25 +257,23 @@ class ScriptedTransport:
         self._scripts: dict[str, deque[Answer]] = {}
 
     def script(self, plugin: str, *answers: Answer) -> None:
-        """Add answers of a vendor's host."""
         self._scripts.setdefault(f"{plugin}.test", deque()).extend(answers)
 
     @property
     def hosts(self) -> list[str]:
-        """Who was called, in order."""
+        """The plugins that were called, in order."""
         return [str(urlsplit(request.url).hostname).removesuffix(".test") for request in self.sent]
 
     async def send(
         self, request: HttpRequest, *, timeouts: Timeouts, read_timeout_s: float, max_body_bytes: int
     ) -> HttpResponse:
-        """The next answer of the host."""
         self.sent.append(request)
         self.read_timeouts_s.append(read_timeout_s)
         if self.on_send is not None:
             await self.on_send(request)
         script = self._scripts.get(str(urlsplit(request.url).hostname))
         if not script:
-            raise AssertionError(f"nobody expected {request.method} {request.url}")
+            raise AssertionError(f"no answer is scripted for {request.method} {request.url}")
         answer = script.popleft()
         if callable(answer):
             answer = answer()
@@ -286,7 +287,6 @@ class ScriptedTransport:
         )
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
-        """The media link's bytes."""
         self.fetched.append(url)
         found = self.media.get(url, broken_link("HTTP 404"))
         if isinstance(found, Exception):
@@ -296,86 +296,77 @@ class ScriptedTransport:
 
 
 def unreached() -> ProviderError:
-    """No byte left."""
+    """The error of a call that did not leave."""
     return ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message="connection refused"))
 
 
 def lost() -> ProviderError:
-    """The request left, no answer came."""
+    """The error of a call that left without an answer."""
     failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message="the connection was cut")
     return ProviderError(failure, maybe_accepted=True)
 
 
 def broken_link(message: str) -> ProviderError:
-    """A media link that gives nothing."""
+    """The error of a media link without audio."""
     return ProviderError(Failure(reason=FailureClass.UPSTREAM_FAILED, message=message))
 
 
 class FolderAssets(FileAssetStore):
-    """The real store of files, on a disk that fails when it is told to.
+    """The real file store, on a disk that can fail.
 
     Attributes:
         troubles: errors to raise at the next `keep` calls.
     """
 
     def __init__(self, folder: Path) -> None:
-        """Use a folder."""
         super().__init__(folder)
         self.folder = folder
         self.troubles: list[StorageError] = []
 
     async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
-        """Keep, unless there is trouble."""
         if self.troubles:
             raise self.troubles.pop(0)
         return await super().keep(staged, job_id, index)
 
     @property
     def parts(self) -> list[Path]:
-        """What was staged and is neither kept nor discarded."""
+        """Staged files that are neither kept nor discarded."""
         return list((self.folder / ".staging").glob("*"))
 
 
 class HandClock:
-    """Time that moves only when a test, or a sleeper, moves it."""
+    """A clock that moves only when a test sets it or a task sleeps."""
 
     def __init__(self) -> None:
-        """Begin at `START`."""
         self.moment = START
 
     def now(self) -> datetime:
-        """The moment."""
         return self.moment
 
     def steady(self) -> datetime:
-        """The moment."""
         return self.moment
 
     async def sleep(self, delay_s: float) -> None:
-        """Move on at once."""
         self.moment += timedelta(seconds=delay_s)
 
     def pass_s(self, seconds: float) -> None:
-        """Move on."""
         self.moment += timedelta(seconds=seconds)
 
 
 class ScriptedWebhooks:
-    """Customers' webhooks: answers from a list, then 200; a text is a reason why no answer came.
+    """Customers' webhooks: scripted answers, then 200; a text is the reason of a missing answer.
 
     Attributes:
         sent: url, headers and parsed body of each message.
     """
 
     def __init__(self) -> None:
-        """Begin with nothing to say."""
         self.answers: deque[HttpResponse | int | str] = deque()
         self.sent: list[tuple[str, Mapping[str, str], Any]] = []
 
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
     ) -> HttpResponse:
-        """Remember, and answer."""
         self.sent.append((url, headers, json.loads(body)))
         answer = self.answers.popleft() if self.answers else 200
         if isinstance(answer, str):
@@ -384,8 +375,8 @@ class ScriptedWebhooks:
 
 
 @attrs.frozen(kw_only=True)
-class House:
-    """A gateway without a socket, and everything in it that a test looks at."""
+class Rig:
+    """A gateway without a socket, and its parts."""
 
     gate: Gateway
     transport: ScriptedTransport
@@ -396,39 +387,38 @@ class House:
 
     @property
     def context(self) -> GatewayContext:
-        """What the use cases work with."""
         return self.gate._context
 
-    async def submit(self, **wish: Any) -> Job:
-        """Read and submit a wish for `MODEL`."""
-        return await self.gate.submit(self.gate.read({"model": MODEL, "prompt": "jazz", **wish}))
+    async def submit(self, **fields: Any) -> Job:
+        """Read and submit a request for `MODEL`."""
+        return await self.gate.submit(self.gate.read({"model": MODEL, "prompt": "jazz", **fields}))
 
     async def stored(self, job: Job) -> Job:
-        """The job as the store has it."""
+        """The stored version of a job."""
         found = await self.context.store.get(job.id)
         assert found is not None
         return found
 
 
 def host_of(*vendors: FakeVendor, **others: object) -> PluginHost:
-    """A plugin host with these vendors and other plugins, and nothing installed."""
+    """A plugin host with these vendors and other plugins, without the installed ones."""
     return load_plugins({vendor.declared.plugin: vendor for vendor in vendors} | others, installed=False)
 
 
 def settings_for(*vendors: FakeVendor, keyless: tuple[str, ...] = (), **sections: Any) -> Settings:
-    """Settings in which every vendor has a key but the keyless ones."""
+    """Settings with a key for every vendor but the keyless ones."""
     keys = {vendor.declared.key_env: KEY for vendor in vendors if vendor.declared.plugin not in keyless}
     return Settings(environ=keys, **{"server": ServerSettings(drain_s=0.0), **sections})
 
 
 def _ignore_change(_before: Job | None, _after: Job) -> None:
-    """Report nothing."""
+    pass
 
 
 def _planner(
     settings: Settings, providers: dict[str, InstalledProvider], health: dict[str, ProviderHealth]
 ) -> Planner:
-    """A planner with one validator for all tests: compiling a schema is the most of it."""
+    """A planner with one validator for all tests, since compiling a schema takes most of the time."""
     return Planner(
         validator=_validator(),
         blocks=frozenset({"fake", "suno"}),
@@ -452,7 +442,7 @@ def context_of(
     clock: Any,
     changed: Callable[[Job | None, Job], None] | None = None,
 ) -> GatewayContext:
-    """A furnished house on the given ports, with ids that count."""
+    """A gateway context on the given ports, with ids that count."""
     numbers, providers = count(1), installed_providers(settings, host)
     health = compose.breakers(settings, providers)
     return GatewayContext(
@@ -475,20 +465,20 @@ def context_of(
 
 
 @asynccontextmanager
-async def house_of(
+async def rig_of(
     folder: Path, *vendors: FakeVendor, store: Any, keyless: tuple[str, ...] = (), **sections: Any
-) -> AsyncIterator[House]:
-    """A gateway whose tracker does not run: a test takes each step itself with `musicgate.gateway.follow.advance`."""
+) -> AsyncIterator[Rig]:
+    """A gateway whose scheduler does not run: a test takes each step with `advance`."""
     settings = settings_for(*vendors, keyless=keyless, **sections)
     host, transport, clock = host_of(*vendors), ScriptedTransport(), HandClock()
     assets = FolderAssets(folder)
     changes = Changes()
     context = context_of(
-        settings, host, store, transport, assets, clock, lambda _, after: changes.tell(after.id)
+        settings, host, store, transport, assets, clock, lambda _, after: changes.notify(after.id)
     )
     gate = Gateway(context, changes)
     try:
-        yield House(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
+        yield Rig(gate=gate, transport=transport, clock=clock, assets=assets, store=store, host=host)
     finally:
         await gate.close()
 
@@ -496,7 +486,7 @@ async def house_of(
 def open_context_with(
     transport: ScriptedTransport, assets: FolderAssets, path: Path
 ) -> Callable[..., AbstractAsyncContextManager[GatewayContext]]:
-    """A stand-in for `musicgate.gateway.facade.open_context`: the real clock and the SQLite file at ``path``, but no socket."""
+    """A replacement of `open_context`: the real clock and a SQLite file, but no socket."""
 
     @asynccontextmanager
     async def open_context(

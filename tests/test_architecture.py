@@ -12,7 +12,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import attrs
 import pytest
+
+from musicgate import model
 
 ROOT = Path(__file__).resolve().parents[1]
 PLUGINS = ("apiin_one", "elevenlabs", "minimax", "suno_kie")
@@ -55,6 +58,14 @@ BORDERS = {
     "rich": ("cli",),
     "sqlite3": ("store",),
     "standardwebhooks": ("webhooks.signing",),
+}
+
+#: Fields that a job or an attempt has, and no other value of the model.
+JOB_FIELDS = {field.name for kind in (model.Job, model.Attempt) for field in attrs.fields(kind)} - {
+    field.name
+    for kind in vars(model).values()
+    if attrs.has(kind) and kind not in {model.Job, model.Attempt}
+    for field in attrs.fields(kind)
 }
 
 #: What a plugin may import beside the pure part of the standard library and itself.
@@ -108,6 +119,27 @@ def front_door_imports(source: str, modules: set[str]) -> list[str]:
     neighbours = {module.partition(".")[0] for module in modules}
     paths = [name.split(".") for name in imported_names(source) if is_within(name, "musicgate")]
     return [".".join(path) for path in paths if not neighbours.intersection(path[1:2])]
+
+
+def job_edits(source: str) -> list[str]:
+    """Calls of `attrs.evolve` that change a job or an attempt, by what is changed or by a field that only those have.
+
+    A store may count the version up.
+    """
+    tree = ast.parse(source)
+    subjects = {"attempt", "current", "job"} | {
+        node.arg if isinstance(node, ast.arg) else ast.unparse(node.target)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None
+        if {"Job", "Attempt"} & set(re.findall(r"\w+", ast.unparse(node.annotation)))
+    }
+    return [
+        ast.unparse(node)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call) and ast.unparse(node.func).rpartition(".")[2] == "evolve"
+        if (keywords := {keyword.arg for keyword in node.keywords}) != {"version"}
+        if ast.unparse(node.args[0]).rpartition(".")[2] in subjects or keywords & JOB_FIELDS
+    ]
 
 
 def machine_words(text: str) -> list[str]:
@@ -211,6 +243,22 @@ def test_the_walk_sees_front_door_imports(source: str, expected: list[str]) -> N
 
 
 @pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("attrs.evolve(job, warnings=())", ["attrs.evolve(job, warnings=())"]),
+        ("attrs.evolve(job.attempt, native_id='n')", ["attrs.evolve(job.attempt, native_id='n')"]),
+        ("def edit(one: Job) -> Job: return attrs.evolve(one, tracks=())", ["attrs.evolve(one, tracks=())"]),
+        ("from attrs import evolve; evolve(read(), deadline_at=now)", ["evolve(read(), deadline_at=now)"]),
+        ("def edit(new: Job) -> Job: return attrs.evolve(new, version=2)", []),
+        ("attrs.evolve(update, native_status='done')", []),
+        ("attrs.evolve(track, failure_message='broken')", []),
+    ],
+)
+def test_the_walk_sees_edits_of_jobs(source: str, expected: list[str]) -> None:
+    assert job_edits(source) == expected
+
+
+@pytest.mark.parametrize(
     ("text", "is_clean"),
     [
         ("--index" + "-url https://example.org/simple", False),
@@ -253,6 +301,15 @@ def test_plugins_import_the_public_api_attrs_and_pure_standard_library_only() ->
 def test_the_core_never_imports_its_own_front_door() -> None:
     inside = {name: path for name, path in core_modules().items() if name != "__init__"}
     assert violations(inside, lambda source, _: front_door_imports(source, set(inside))) == {}
+
+
+def test_jobs_and_attempts_are_edited_in_the_state_machine_only() -> None:
+    inside = {
+        name: path
+        for name, path in core_modules().items()
+        if not is_within(name, "jobs") and not is_within(name, "testing")
+    }
+    assert violations(inside, lambda source, _: job_edits(source)) == {}
 
 
 def test_no_tracked_file_knows_a_registry_or_a_machine() -> None:

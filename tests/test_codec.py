@@ -257,7 +257,7 @@ def values(kind: Any) -> st.SearchStrategy[Any]:
 
 
 def kinds(value: Any) -> Any:
-    """The types of a value and of all that it holds: text equals the StrEnum member that it spells."""
+    """The types of a value and of all that it holds: text equals a StrEnum member of another type."""
     if attrs.has(type(value)):
         return type(value), [kinds(getattr(value, field.name)) for field in attrs.fields(type(value))]
     if isinstance(value, list | tuple):
@@ -375,7 +375,7 @@ def test_bytes_never_reach_a_row() -> None:
 
 
 @pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "ü 音楽", float("inf"), 10**400])
-def test_a_job_with_any_value_in_the_vendors_body_is_stored(odd: object) -> None:
+def test_a_job_with_any_vendor_body_can_be_stored(odd: object) -> None:
     job = attrs.evolve(SMALL_JOB, native_response={"odd": odd})
     text = dump_job(job)
     assert text.isascii()

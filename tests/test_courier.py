@@ -1,4 +1,4 @@
-"""From the end of a job to the message about it, on a clock that tests move and webhooks that they script."""
+"""From the end of a job to the delivery of its message, with a manual clock and scripted webhooks."""
 
 import asyncio
 import contextlib
@@ -24,7 +24,7 @@ from musicgate.aio.clock import SystemClock
 from musicgate.errors import LimitReachedError
 from musicgate.gateway import commit
 from musicgate.gateway.context import GatewayContext
-from musicgate.jobs.lifecycle import fail
+from musicgate.jobs import fail
 from musicgate.model import (
     Asset,
     Delivery,
@@ -41,7 +41,7 @@ from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.webhooks.courier import Courier, body_about
 from musicgate.webhooks.log import Webhooks
 from musicgate.webhooks.rules import announce
-from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, House, ScriptedWebhooks, house_of
+from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, Rig, ScriptedWebhooks, rig_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
 EARLIER = "whsec_ZWFybGllci1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -51,30 +51,30 @@ REFUSED = Failure(reason=FailureClass.MODERATION, message="no")
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     server = ServerSettings(public_url="https://music.test")
-    async with house_of(
+    async with rig_of(
         tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=OWN, server=server
     ) as ready:
         yield ready
 
 
-def webhooks_of(house: House) -> ScriptedWebhooks:
-    scripted = house.context.webhooks
+def webhooks_of(rig: Rig) -> ScriptedWebhooks:
+    scripted = rig.context.webhooks
     assert isinstance(scripted, ScriptedWebhooks)
     return scripted
 
 
-async def ended(house: House, **wish: Any) -> Job:
+async def ended(rig: Rig, **fields: Any) -> Job:
     """A job that has just failed."""
-    house.transport.script("one", {"id": "n", "status": "works"})
-    job = await house.submit(**wish)
-    return await commit.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+    rig.transport.script("one", {"id": "n", "status": "works"})
+    job = await rig.submit(**fields)
+    return await commit.change(rig.context, job, lambda current: fail(current, REFUSED, rig.clock.now()))
 
 
-async def deliver(house: House, context: GatewayContext | None = None) -> float:
-    """One round of the courier to its end; what it says about the next one."""
-    courier = Courier(context or house.context, jitter=lambda: 0.0)
+async def deliver(rig: Rig, context: GatewayContext | None = None) -> float:
+    """Run one round of the courier to its end; returns the seconds until the next one."""
+    courier = Courier(context or rig.context, jitter=lambda: 0.0)
     pause_s = await courier._start_due()
     await asyncio.gather(*courier._running.values())
     return pause_s
@@ -100,41 +100,41 @@ async def at_work(context: GatewayContext) -> AsyncIterator[None]:
         await asyncio.gather(running, return_exceptions=True)
 
 
-async def message_about(house: House, job: Job) -> Delivery:
-    (found,) = await house.context.store.outbox.of_job(job.id)
+async def message_about(rig: Rig, job: Job) -> Delivery:
+    (found,) = await rig.context.store.outbox.of_job(job.id)
     return found
 
 
-# ------------------------------------------------------------------------------------------------ the outbox
+# ------------------------------------------------------------------------------------------------- the outbox
 
 
-async def test_the_end_of_a_job_puts_a_message_into_the_outbox(house: House) -> None:
-    house.transport.script("one", {"id": "n", "status": "works"})
-    job = await house.submit()
-    assert await house.context.store.outbox.of_job(job.id) == []
-    assert not house.context.outbox_changed.is_set()
-    job = await commit.change(house.context, job, lambda current: fail(current, REFUSED, START))
-    found = await message_about(house, job)
+async def test_the_end_of_a_job_puts_a_message_into_the_outbox(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n", "status": "works"})
+    job = await rig.submit()
+    assert await rig.context.store.outbox.of_job(job.id) == []
+    assert not rig.context.outbox_changed.is_set()
+    job = await commit.change(rig.context, job, lambda current: fail(current, REFUSED, START))
+    found = await message_about(rig, job)
     assert (found.type, found.url, found.account, found.next_try_at) == ("music.failed", URL, "local", START)
     assert found.id.startswith("msg_")
-    assert house.context.outbox_changed.is_set()
-    await commit.change(house.context, job, lambda current: attrs.evolve(current, native_status="late"))
-    assert len(await house.context.store.outbox.of_job(job.id)) == 1
+    assert rig.context.outbox_changed.is_set()
+    await commit.change(rig.context, job, lambda current: attrs.evolve(current, native_status="late"))
+    assert len(await rig.context.store.outbox.of_job(job.id)) == 1
 
 
-async def test_a_wish_may_name_another_address(house: House) -> None:
-    job = await ended(house, webhook_url="https://elsewhere.test/x")
-    assert (await message_about(house, job)).url == "https://elsewhere.test/x"
+async def test_a_request_may_name_another_address(rig: Rig) -> None:
+    job = await ended(rig, webhook_url="https://elsewhere.test/x")
+    assert (await message_about(rig, job)).url == "https://elsewhere.test/x"
     assert job.warnings == ()
 
 
-async def test_without_an_address_nobody_is_told(tmp_path: Path) -> None:
+async def test_without_an_address_no_message_is_made(tmp_path: Path) -> None:
     only_secret = WebhookSettings(secret=Secret(SECRET))
-    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=only_secret) as house:
-        job = await ended(house)
-        assert await house.context.store.outbox.of_job(job.id) == []
-        told = await ended(house, webhook_url=URL)
-        assert (await message_about(house, told)).url == URL
+    async with rig_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=only_secret) as rig:
+        job = await ended(rig)
+        assert await rig.context.store.outbox.of_job(job.id) == []
+        job = await ended(rig, webhook_url=URL)
+        assert (await message_about(rig, job)).url == URL
 
 
 ALICE = Account(name="alice", key=Secret("test-key-not-real"))
@@ -150,32 +150,32 @@ ALICE = Account(name="alice", key=Secret("test-key-not-real"))
 async def test_an_address_that_nothing_can_be_signed_for_is_refused(
     tmp_path: Path, sections: dict[str, Any], account: str, setting: str
 ) -> None:
-    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), **sections) as house:
-        wish = house.gate.read({"model": "fake/song", "prompt": "x", "webhook_url": URL})
+    async with rig_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), **sections) as rig:
+        request = rig.gate.read({"model": "fake/song", "prompt": "x", "webhook_url": URL})
         with pytest.raises(RequestError) as caught:
-            await house.gate.submit(wish, account=account)
+            await rig.gate.submit(request, account=account)
         assert (caught.value.code, caught.value.reason) == ("validation_error", "webhook_secret_missing")
         assert caught.value.path == ("webhook_url",)
         assert caught.value.message.endswith(f"the operator sets {setting}")
         with pytest.raises(RequestError, match="no secret"):
-            house.gate.plan(wish, account=account)
-        assert (house.transport.sent, await house.store.count_open()) == ([], 0)
+            rig.gate.plan(request, account=account)
+        assert (rig.transport.sent, await rig.store.count_open()) == ([], 0)
 
 
-async def test_an_address_that_is_none_is_refused(house: House) -> None:
+async def test_an_invalid_address_is_refused(rig: Rig) -> None:
     with pytest.raises(RequestError, match="is no http or https address"):
-        await house.submit(webhook_url="http://h.test:99999/")
-    assert house.transport.sent == []
+        await rig.submit(webhook_url="http://h.test:99999/")
+    assert rig.transport.sent == []
 
 
 # ---------------------------------------------------------------------------------------------------- sending
 
 
-async def test_a_message_is_the_job_signed(house: House) -> None:
-    job = await ended(house, metadata={"a": "ü"})
-    await deliver(house)
-    ((url, headers, body),) = webhooks_of(house).sent
-    found = await message_about(house, job)
+async def test_a_message_is_the_job_signed(rig: Rig) -> None:
+    job = await ended(rig, metadata={"a": "ü"})
+    await deliver(rig)
+    ((url, headers, body),) = webhooks_of(rig).sent
+    found = await message_about(rig, job)
     assert (url, headers["webhook-id"]) == (URL, found.id)
     assert headers["webhook-timestamp"] == str(int(START.timestamp()))
     assert list(body) == ["type", "timestamp", "data"]
@@ -183,8 +183,8 @@ async def test_a_message_is_the_job_signed(house: House) -> None:
     assert (body["data"]["id"], body["data"]["status"]) == (job.id, "failed")
     assert (body["data"]["error"]["reason"], body["data"]["metadata"]) == ("moderation", {"a": "ü"})
     assert (found.status, found.attempts, found.tries[0].http_status) == (DeliveryStatus.DELIVERED, 1, 200)
-    await deliver(house)
-    assert len(webhooks_of(house).sent) == 1
+    await deliver(rig)
+    assert len(webhooks_of(rig).sent) == 1
 
 
 @pytest.mark.parametrize(
@@ -230,36 +230,36 @@ async def test_a_receiver_can_check_it_with_either_secret(tmp_path: Path) -> Non
             bodies.append(body)
             return await super().post(url, headers, body, timeout_s=timeout_s)
 
-    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=both) as house:
-        house.clock.moment = START.now(START.tzinfo)  # receivers look at the real clock
+    async with rig_of(tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=both) as rig:
+        rig.clock.moment = START.now(START.tzinfo)  # receivers use the real clock
         keeping = Keeping()
-        job = await ended(house)
-        await deliver(house, attrs.evolve(house.context, webhooks=keeping))
+        job = await ended(rig)
+        await deliver(rig, attrs.evolve(rig.context, webhooks=keeping))
         ((_, headers, _),) = keeping.sent
         for secret in (SECRET, EARLIER):
             message = verify_webhook(headers, bodies[0], secret)
             assert message["data"]["id"] == job.id
 
 
-async def test_every_try_has_the_same_id_and_body_and_its_own_time(house: House) -> None:
-    job = await ended(house)
-    webhooks_of(house).answers.extend([500, "the receiver gave no answer: connection refused", 302])
+async def test_every_try_has_the_same_id_and_body_and_its_own_time(rig: Rig) -> None:
+    job = await ended(rig)
+    webhooks_of(rig).answers.extend([500, "the receiver gave no answer: connection refused", 302])
     for pause_s in (5, 300, 1800):
-        assert await deliver(house) <= 30
-        found = await message_about(house, job)
+        assert await deliver(rig) <= 30
+        found = await message_about(rig, job)
         assert found.next_try_at is not None
-        assert round((found.next_try_at - house.clock.now()).total_seconds()) == pause_s
-        assert round(await deliver(house)) == min(pause_s, 30)  # too early
-        house.clock.pass_s(pause_s - 1)
-        await deliver(house)  # still too early
-        house.clock.pass_s(2)
-    await deliver(house)
-    sent = webhooks_of(house).sent
+        assert round((found.next_try_at - rig.clock.now()).total_seconds()) == pause_s
+        assert round(await deliver(rig)) == min(pause_s, 30)  # too early
+        rig.clock.pass_s(pause_s - 1)
+        await deliver(rig)  # still too early
+        rig.clock.pass_s(2)
+    await deliver(rig)
+    sent = webhooks_of(rig).sent
     assert len(sent) == 4
     assert len({headers["webhook-id"] for _, headers, _ in sent}) == 1
     assert len({headers["webhook-timestamp"] for _, headers, _ in sent}) == 4
     assert all(body == sent[0][2] for _, _, body in sent)
-    found = await message_about(house, job)
+    found = await message_about(rig, job)
     assert (found.status, found.attempts) == (DeliveryStatus.DELIVERED, 4)
     assert [(tried.http_status, tried.error) for tried in found.tries] == [
         (500, "the receiver answered HTTP 500"),
@@ -270,57 +270,57 @@ async def test_every_try_has_the_same_id_and_body_and_its_own_time(house: House)
 
 
 @pytest.mark.parametrize("value", ["90", "Fri, 20 Nov 2026 10:01:30 GMT"])
-async def test_retry_after_is_obeyed(house: House, value: str) -> None:
-    job = await ended(house)
+async def test_retry_after_is_obeyed(rig: Rig, value: str) -> None:
+    job = await ended(rig)
     headers = {"Retry-After": value, "Date": "Fri, 20 Nov 2026 10:00:00 GMT"}
-    webhooks_of(house).answers.append(HttpResponse(status=429, headers=headers, received_at=START))
-    await deliver(house)
-    found = await message_about(house, job)
+    webhooks_of(rig).answers.append(HttpResponse(status=429, headers=headers, received_at=START))
+    await deliver(rig)
+    found = await message_about(rig, job)
     assert found.next_try_at is not None
     assert round((found.next_try_at - START).total_seconds()) == 90
 
 
-async def test_a_message_is_given_up_after_ten_tries(house: House) -> None:
-    job = await ended(house)
-    webhooks_of(house).answers.extend([500] * 20)
+async def test_a_message_is_given_up_after_ten_tries(rig: Rig) -> None:
+    job = await ended(rig)
+    webhooks_of(rig).answers.extend([500] * 20)
     for _ in range(12):
-        await deliver(house)
-        house.clock.pass_s(86_400)
-    found = await message_about(house, job)
-    assert (found.status, found.attempts, len(webhooks_of(house).sent)) == (DeliveryStatus.FAILED, 10, 10)
+        await deliver(rig)
+        rig.clock.pass_s(86_400)
+    found = await message_about(rig, job)
+    assert (found.status, found.attempts, len(webhooks_of(rig).sent)) == (DeliveryStatus.FAILED, 10, 10)
 
 
-async def test_a_message_without_a_secret_says_what_is_missing(house: House) -> None:
-    job = await ended(house)
-    settings = attrs.evolve(house.context.settings, webhooks=WebhookSettings())
-    await deliver(house, attrs.evolve(house.context, settings=settings))
-    found = await message_about(house, job)
+async def test_a_message_without_a_secret_names_the_missing_setting(rig: Rig) -> None:
+    job = await ended(rig)
+    settings = attrs.evolve(rig.context.settings, webhooks=WebhookSettings())
+    await deliver(rig, attrs.evolve(rig.context, settings=settings))
+    found = await message_about(rig, job)
     assert found.tries[0].error == "there is no secret to sign with; the operator sets webhooks.secret"
-    assert (found.status, webhooks_of(house).sent) == (DeliveryStatus.PENDING, [])
+    assert (found.status, webhooks_of(rig).sent) == (DeliveryStatus.PENDING, [])
 
 
-async def test_a_message_about_a_deleted_job_is_not_sent(house: House) -> None:
-    job = await ended(house)
-    await house.gate.delete(job.id)
-    assert await deliver(house) == 30.0
-    assert webhooks_of(house).sent == []
+async def test_a_message_about_a_deleted_job_is_not_sent(rig: Rig) -> None:
+    job = await ended(rig)
+    await rig.gate.delete(job.id)
+    assert await deliver(rig) == 30.0
+    assert webhooks_of(rig).sent == []
 
 
-# -------------------------------------------------------------------------------------------- 410, replay, test
+# ------------------------------------------------------------------------------------------ 410, replay, test
 
 
-async def test_410_disables_the_address_for_the_account_until_a_test_arrives(house: House) -> None:
-    scripted, hooks = webhooks_of(house), Webhooks(house.context)
+async def test_410_disables_the_address_for_the_account_until_a_test_arrives(rig: Rig) -> None:
+    scripted, hooks = webhooks_of(rig), Webhooks(rig.context)
     scripted.answers.append(410)
-    first = await ended(house)
-    await deliver(house)
-    second, elsewhere = await ended(house), await ended(house, webhook_url="https://other.test/")
-    await deliver(house)
+    first = await ended(rig)
+    await deliver(rig)
+    second, elsewhere = await ended(rig), await ended(rig, webhook_url="https://other.test/")
+    await deliver(rig)
     assert [url for url, _, _ in scripted.sent] == [URL, "https://other.test/"]
-    found = await message_about(house, second)
+    found = await message_about(rig, second)
     assert (found.status, found.attempts, found.next_try_at) == (DeliveryStatus.DISABLED, 0, None)
-    assert (await message_about(house, first)).status is DeliveryStatus.DISABLED
-    assert (await message_about(house, elsewhere)).status is DeliveryStatus.DELIVERED
+    assert (await message_about(rig, first)).status is DeliveryStatus.DISABLED
+    assert (await message_about(rig, elsewhere)).status is DeliveryStatus.DELIVERED
 
     with pytest.raises(RequestError, match="is disabled; a test send") as caught:
         await hooks.replay(second, found.id)
@@ -332,37 +332,37 @@ async def test_410_disables_the_address_for_the_account_until_a_test_arrives(hou
     assert (await hooks.test("local")).enabled_again is True
     assert (await hooks.test("local")).enabled_again is False
     await hooks.replay(second, found.id)
-    await deliver(house)
-    assert (await message_about(house, second)).status is DeliveryStatus.DELIVERED
+    await deliver(rig)
+    assert (await message_about(rig, second)).status is DeliveryStatus.DELIVERED
 
 
-async def test_a_replay_sends_the_same_message_again(house: House) -> None:
-    job = await ended(house)
-    await deliver(house)
-    found = await message_about(house, job)
-    house.context.outbox_changed.clear()
-    again = await Webhooks(house.context).replay(job, found.id)
+async def test_a_replay_sends_the_same_message_again(rig: Rig) -> None:
+    job = await ended(rig)
+    await deliver(rig)
+    found = await message_about(rig, job)
+    rig.context.outbox_changed.clear()
+    again = await Webhooks(rig.context).replay(job, found.id)
     assert (again.status, again.id) == (DeliveryStatus.PENDING, found.id)
-    assert house.context.outbox_changed.is_set()
-    await deliver(house)
-    first, second = webhooks_of(house).sent
+    assert rig.context.outbox_changed.is_set()
+    await deliver(rig)
+    first, second = webhooks_of(rig).sent
     assert (first[1]["webhook-id"], first[2]) == (second[1]["webhook-id"], second[2])
-    assert len((await message_about(house, job)).tries) == 2
+    assert len((await message_about(rig, job)).tries) == 2
 
 
-async def test_a_message_is_replayed_under_its_own_job_only(house: House) -> None:
-    one, two = await ended(house), await ended(house)
-    found = await message_about(house, one)
+async def test_a_message_is_replayed_under_its_own_job_only(rig: Rig) -> None:
+    one, two = await ended(rig), await ended(rig)
+    found = await message_about(rig, one)
     for message_id in (found.id, "msg_x"):
         with pytest.raises(RequestError, match="has no message") as caught:
-            await Webhooks(house.context).replay(two, message_id)
+            await Webhooks(rig.context).replay(two, message_id)
         assert caught.value.reason == "webhook_message_not_found"
 
 
 @pytest.mark.parametrize("status", [204, 500])
-async def test_a_replay_that_was_asked_for_during_a_try_is_still_owed(house: House, status: int) -> None:
-    job = await ended(house)
-    hooks = Webhooks(house.context)
+async def test_a_replay_requested_during_a_try_is_still_sent(rig: Rig, status: int) -> None:
+    job = await ended(rig)
+    hooks = Webhooks(rig.context)
 
     class Replaying(ScriptedWebhooks):
         async def post(
@@ -371,17 +371,17 @@ async def test_a_replay_that_was_asked_for_during_a_try_is_still_owed(house: Hou
             await hooks.replay(job, headers["webhook-id"])
             return HttpResponse(status=status)
 
-    await deliver(house, attrs.evolve(house.context, webhooks=Replaying()))
-    found = await message_about(house, job)
+    await deliver(rig, attrs.evolve(rig.context, webhooks=Replaying()))
+    found = await message_about(rig, job)
     assert (found.status, found.attempts, found.step) == (DeliveryStatus.PENDING, 1, 0)
     assert found.next_try_at == START
-    await deliver(house)
-    assert len(webhooks_of(house).sent) == 1
-    assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
+    await deliver(rig)
+    assert len(webhooks_of(rig).sent) == 1
+    assert (await message_about(rig, job)).status is DeliveryStatus.DELIVERED
 
 
-async def test_a_test_send_tells_what_came_of_it(house: House) -> None:
-    hooks, scripted = Webhooks(house.context), webhooks_of(house)
+async def test_a_test_send_reports_its_result(rig: Rig) -> None:
+    hooks, scripted = Webhooks(rig.context), webhooks_of(rig)
     result = await hooks.test("local", "https://new.test/")
     ((url, headers, body),) = scripted.sent
     assert (url, headers["webhook-id"]) == ("https://new.test/", result.id)
@@ -394,16 +394,16 @@ async def test_a_test_send_tells_what_came_of_it(house: House) -> None:
 
 
 async def test_a_test_send_needs_an_address(tmp_path: Path) -> None:
-    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as house:
+    async with rig_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as rig:
         with pytest.raises(RequestError) as caught:
-            await house.gate.webhooks.test("local")
+            await rig.gate.webhooks.test("local")
         assert caught.value.reason == "webhook_url_missing"
         with pytest.raises(RequestError, match="no secret"):
-            await house.gate.webhooks.test("local", URL)
-        assert webhooks_of(house).sent == []
+            await rig.gate.webhooks.test("local", URL)
+        assert webhooks_of(rig).sent == []
 
 
-async def test_a_test_send_counts_among_the_calls_of_a_minute(shared: House) -> None:
+async def test_a_test_send_counts_among_the_calls_of_a_minute(shared: Rig) -> None:
     """Bob may make three calls a minute, of whatever kind."""
     request = shared.gate.read({"model": MODEL, "prompt": "jazz"})
     shared.transport.script("one", {"id": "n", "status": "works"})
@@ -423,7 +423,7 @@ async def test_a_test_send_counts_among_the_calls_of_a_minute(shared: House) -> 
         assert (await hooks.test("alice", URL)).answer.is_delivered
 
 
-async def test_two_test_sends_of_an_account_are_in_flight_at_the_most(shared: House) -> None:
+async def test_at_most_two_test_sends_of_an_account_are_in_flight(shared: Rig) -> None:
     hanging = Hanging()
     hooks = Webhooks(attrs.evolve(shared.context, webhooks=hanging))
     waiting = [asyncio.create_task(hooks.test("alice", "https://slow.test/")) for _ in range(2)]
@@ -439,7 +439,7 @@ async def test_two_test_sends_of_an_account_are_in_flight_at_the_most(shared: Ho
     assert (await waiting[1]).answer.is_delivered
 
 
-# -------------------------------------------------------------------------------- many receivers, and our faults
+# ----------------------------------------------------------------------------- many receivers, and our faults
 
 
 class Hanging(ScriptedWebhooks):
@@ -460,15 +460,15 @@ class Hanging(ScriptedWebhooks):
         return await super().post(url, headers, body, timeout_s=timeout_s)
 
 
-async def test_a_server_that_hangs_holds_up_nobody_else(house: House) -> None:
+async def test_a_server_that_hangs_holds_up_no_other(rig: Rig) -> None:
     for number in range(20):
-        await ended(house, webhook_url=f"https://slow.test/job?number={number}")
-        house.clock.pass_s(1)
-    await ended(house, webhook_url="https://quick.test/")
+        await ended(rig, webhook_url=f"https://slow.test/job?number={number}")
+        rig.clock.pass_s(1)
+    await ended(rig, webhook_url="https://quick.test/")
     limits = attrs.evolve(OWN, concurrency=8, concurrency_per_server=3)
-    settings = attrs.evolve(house.context.settings, webhooks=limits)
+    settings = attrs.evolve(rig.context.settings, webhooks=limits)
     hanging = Hanging()
-    context = attrs.evolve(house.context, settings=settings, webhooks=hanging)
+    context = attrs.evolve(rig.context, settings=settings, webhooks=hanging)
     async with at_work(context):
         await until(lambda: bool(hanging.sent))
         assert [url for url, _, _ in hanging.sent] == ["https://quick.test/"]
@@ -476,69 +476,69 @@ async def test_a_server_that_hangs_holds_up_nobody_else(house: House) -> None:
         hanging.let_go.set()
         await until(lambda: len(hanging.sent) == 21)
         assert len({headers["webhook-id"] for _, headers, _ in hanging.sent}) == 21
-    assert await house.context.store.outbox.pending(1) == []
+    assert await rig.context.store.outbox.pending(1) == []
 
 
-async def test_no_more_are_under_way_than_the_operator_allows(house: House) -> None:
+async def test_messages_in_flight_are_bounded_by_the_setting(rig: Rig) -> None:
     for number in range(10):
-        await ended(house, webhook_url=f"https://slow.test:{number + 1}/")
-    settings = attrs.evolve(house.context.settings, webhooks=attrs.evolve(OWN, concurrency=4))
+        await ended(rig, webhook_url=f"https://slow.test:{number + 1}/")
+    settings = attrs.evolve(rig.context.settings, webhooks=attrs.evolve(OWN, concurrency=4))
     hanging = Hanging()
-    courier = Courier(attrs.evolve(house.context, settings=settings, webhooks=hanging), lambda: 0.0)
+    courier = Courier(attrs.evolve(rig.context, settings=settings, webhooks=hanging), lambda: 0.0)
     await courier._start_due()
     await courier._start_due()
     await asyncio.sleep(0)
     assert (len(courier._running), hanging.hanging) == (4, 4)
     hanging.let_go.set()
     await asyncio.gather(*courier._running.values())
-    assert (len(courier._running), courier._places.free) == (0, 4)
+    assert (len(courier._running), courier._share.free) == (0, 4)
 
 
-async def test_the_courier_wakes_when_a_job_ends(house: House) -> None:
-    async with at_work(house.context):
+async def test_the_courier_wakes_when_a_job_ends(rig: Rig) -> None:
+    async with at_work(rig.context):
         await asyncio.sleep(0)
-        await ended(house)
-        await until(lambda: bool(webhooks_of(house).sent))
+        await ended(rig)
+        await until(lambda: bool(webhooks_of(rig).sent))
 
 
-async def test_a_message_that_was_cut_off_is_sent_again_with_its_id(house: House) -> None:
-    job = await ended(house, webhook_url="https://slow.test/")
+async def test_a_message_that_was_cut_off_is_sent_again_with_its_id(rig: Rig) -> None:
+    job = await ended(rig, webhook_url="https://slow.test/")
     hanging = Hanging()
-    async with at_work(attrs.evolve(house.context, webhooks=hanging)):
+    async with at_work(attrs.evolve(rig.context, webhooks=hanging)):
         await until(lambda: hanging.hanging > 0)
-    found = await message_about(house, job)
+    found = await message_about(rig, job)
     assert (found.status, found.attempts) == (DeliveryStatus.PENDING, 0)
-    await deliver(house)
-    assert webhooks_of(house).sent[0][1]["webhook-id"] == found.id
+    await deliver(rig)
+    assert webhooks_of(rig).sent[0][1]["webhook-id"] == found.id
 
 
-async def test_a_try_is_noted_as_soon_as_the_disk_takes_it(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_a_try_is_stored_as_soon_as_the_disk_works_again(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job = await ended(house)
+    job = await ended(rig)
     naps: list[float] = []
 
-    async def mend(_clock: HandClock, delay_s: float) -> None:
+    async def repair(_clock: HandClock, delay_s: float) -> None:
         naps.append(delay_s)
         if len(naps) == 3:
-            house.store.trouble = None
+            rig.store.trouble = None
 
-    monkeypatch.setattr(HandClock, "sleep", mend)
-    house.store.trouble = "disk full"
-    await deliver(house)
+    monkeypatch.setattr(HandClock, "sleep", repair)
+    rig.store.trouble = "disk full"
+    await deliver(rig)
     assert naps == [5.0, 5.0, 5.0]
-    assert len(webhooks_of(house).sent) == 1
-    assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
+    assert len(webhooks_of(rig).sent) == 1
+    assert (await message_about(rig, job)).status is DeliveryStatus.DELIVERED
 
 
 @pytest.mark.parametrize("error", [RuntimeError("a bug"), StorageError("odd"), asyncio.CancelledError()])
 async def test_a_message_that_breaks_our_own_code_is_paused_and_logged_once(
-    house: House, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, error: BaseException
 ) -> None:
     monkeypatch.setattr("musicgate.webhooks.courier._AFTER_ERROR_S", 0.05)
-    job, other = await ended(house), await ended(house)
-    outbox = house.context.store.outbox
-    first = (await message_about(house, job)).id
+    job, other = await ended(rig), await ended(rig)
+    outbox = rig.context.store.outbox
+    first = (await message_about(rig, job)).id
     get, tries = outbox.get, []
 
     async def broken(message_id: str) -> Delivery | None:
@@ -549,39 +549,39 @@ async def test_a_message_that_breaks_our_own_code_is_paused_and_logged_once(
         return await get(message_id)
 
     monkeypatch.setattr(outbox, "get", broken)
-    async with at_work(house.context):
-        await until(lambda: len(webhooks_of(house).sent) == 1)
-        await until(lambda: len(webhooks_of(house).sent) == 2)
+    async with at_work(rig.context):
+        await until(lambda: len(webhooks_of(rig).sent) == 1)
+        await until(lambda: len(webhooks_of(rig).sent) == 2)
         await asyncio.sleep(0.01)
-    assert (await message_about(house, other)).status is DeliveryStatus.DELIVERED
-    assert (await message_about(house, job)).status is DeliveryStatus.DELIVERED
+    assert (await message_about(rig, other)).status is DeliveryStatus.DELIVERED
+    assert (await message_about(rig, job)).status is DeliveryStatus.DELIVERED
     pauses = [later - earlier for earlier, later in itertools.pairwise(tries[:4])]
     assert [pause > expected for pause, expected in zip(pauses, (0.05, 0.1, 0.2), strict=True)] == [True] * 3
     assert [record.message for record in caplog.records if record.levelname == "ERROR"] == [
-        f"message {first} could not be sent and is tried again"
+        f"message not sent, retrying: message={first}"
     ]
 
 
 async def test_a_damaged_message_holds_up_no_other(tmp_path: Path) -> None:
     async with (
         SqliteJobStore.open(tmp_path / "store.db") as store,
-        house_of(tmp_path, FakeVendor("one"), store=store, webhooks=OWN) as house,
+        rig_of(tmp_path, FakeVendor("one"), store=store, webhooks=OWN) as rig,
     ):
-        damaged, whole = await ended(house), await ended(house)
-        message_id = (await message_about(house, damaged)).id
+        damaged, whole = await ended(rig), await ended(rig)
+        message_id = (await message_about(rig, damaged)).id
         row = (message_id,)
         damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = ?"
         await store._writer.write(lambda connection: connection.execute(damage, row).close())
-        async with at_work(house.context):
-            await until(lambda: bool(webhooks_of(house).sent))
-        assert (await message_about(house, whole)).attempts in {0, 1}
-        assert webhooks_of(house).sent[0][2]["data"]["id"] == whole.id
+        async with at_work(rig.context):
+            await until(lambda: bool(webhooks_of(rig).sent))
+        assert (await message_about(rig, whole)).attempts in {0, 1}
+        assert webhooks_of(rig).sent[0][2]["data"]["id"] == whole.id
 
 
-async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(house: House) -> None:
-    await ended(house, webhook_url="https://slow.test/")
+async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(rig: Rig) -> None:
+    await ended(rig, webhook_url="https://slow.test/")
     hanging = Hanging()
-    courier = Courier(attrs.evolve(house.context, webhooks=hanging), lambda: 0.0)
+    courier = Courier(attrs.evolve(rig.context, webhooks=hanging), lambda: 0.0)
     for count in (1, 2):
         running = asyncio.create_task(courier.run())
         await until(lambda count=count: hanging.hanging == count)  # type: ignore[misc]
@@ -589,10 +589,10 @@ async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(house
         await asyncio.gather(running, return_exceptions=True)
         assert not any(task.get_name().startswith("webhook") for task in asyncio.all_tasks())
         assert (courier._running, courier._pauses) == ({}, {})
-        assert courier._places.free == OWN.concurrency
+        assert courier._share.free == OWN.concurrency
 
 
-# ----------------------------------------------------------------------------------------- between the accounts
+# --------------------------------------------------------------------------------------- between the accounts
 
 ACCOUNTS = tuple(
     Account(
@@ -606,29 +606,29 @@ ACCOUNTS = tuple(
 
 
 @pytest.fixture
-async def shared(tmp_path: Path) -> AsyncIterator[House]:
-    """A server with three accounts and eight places."""
+async def shared(tmp_path: Path) -> AsyncIterator[Rig]:
+    """A gateway with three accounts and eight connections."""
     limits = WebhookSettings(concurrency=8, concurrency_per_server=2)
-    async with house_of(
+    async with rig_of(
         tmp_path, FakeVendor("one"), store=MemoryJobStore(), webhooks=limits, accounts=ACCOUNTS
     ) as ready:
         yield ready
 
 
-async def owed(house: House, account: str, url: str) -> None:
-    """A job of an account that has just ended, and is to be told there."""
-    house.transport.script("one", {"id": "n", "status": "works"})
-    request = house.gate.read({"model": MODEL, "prompt": "jazz", "webhook_url": url})
-    job = await house.gate.submit(request, account=account)
-    await commit.change(house.context, job, lambda current: fail(current, REFUSED, house.clock.now()))
+async def owed(rig: Rig, account: str, url: str) -> None:
+    """A job of an account that has just ended, with a message to that address."""
+    rig.transport.script("one", {"id": "n", "status": "works"})
+    request = rig.gate.read({"model": MODEL, "prompt": "jazz", "webhook_url": url})
+    job = await rig.gate.submit(request, account=account)
+    await commit.change(rig.context, job, lambda current: fail(current, REFUSED, rig.clock.now()))
 
 
 def accounts_of(hooks: ScriptedWebhooks) -> list[str]:
     return [url.partition("?")[2] for url, _, _ in hooks.sent]
 
 
-async def test_many_hanging_servers_of_one_account_leave_places_for_another(
-    shared: House, monkeypatch: pytest.MonkeyPatch
+async def test_many_hanging_servers_of_one_account_leave_connections_for_another(
+    shared: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 8)
     for number in range(30):
@@ -642,7 +642,7 @@ async def test_many_hanging_servers_of_one_account_leave_places_for_another(
         assert hanging.hanging == 4
 
 
-async def test_a_server_that_hangs_for_one_account_answers_another(shared: House) -> None:
+async def test_a_server_that_hangs_for_one_account_answers_another(shared: Rig) -> None:
     for _ in range(9):
         await owed(shared, "alice", "https://both.test/slow.test?alice")
     hanging = Hanging()
@@ -653,9 +653,9 @@ async def test_a_server_that_hangs_for_one_account_answers_another(shared: House
 
 
 async def test_a_message_that_becomes_due_is_sent_although_an_account_is_full(
-    shared: House, monkeypatch: pytest.MonkeyPatch
+    shared: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing is announced when a retry becomes due: the courier must have known its time past all that waits."""
+    """No notice comes when a retry becomes due: the courier knows its time past all that waits."""
     monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 2)
     context = attrs.evolve(shared.context, clock=SystemClock())
     shared.clock.moment = context.clock.now() + timedelta(seconds=0.3)
@@ -670,8 +670,8 @@ async def test_a_message_that_becomes_due_is_sent_although_an_account_is_full(
         await until(lambda: accounts_of(hanging) == ["bob"])
 
 
-async def test_accounts_take_turns_where_there_is_one_place(
-    shared: House, monkeypatch: pytest.MonkeyPatch
+async def test_accounts_alternate_where_there_is_one_connection(
+    shared: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("musicgate.webhooks.courier._PAGE", 2)
     for account, count in (("alice", 4), ("bob", 2), ("carol", 1)):
@@ -686,10 +686,10 @@ async def test_accounts_take_turns_where_there_is_one_place(
     assert accounts_of(hooks) == ["alice", "bob", "carol", "alice", "bob", "alice", "alice"]
 
 
-async def test_an_outbox_that_cannot_be_read_ends_nothing(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_an_outbox_that_cannot_be_read_does_not_end_the_courier(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    outbox = house.context.store.outbox
+    outbox = rig.context.store.outbox
     pending, calls = outbox.pending, 0
 
     async def broken_once(*arguments: Any, **options: Any) -> Any:
@@ -700,8 +700,8 @@ async def test_an_outbox_that_cannot_be_read_ends_nothing(
         return await pending(*arguments, **options)
 
     monkeypatch.setattr(outbox, "pending", broken_once)
-    async with at_work(house.context):
+    async with at_work(rig.context):
         await asyncio.sleep(0)
-        job = await ended(house)
-        await until(lambda: bool(webhooks_of(house).sent))
+        job = await ended(rig)
+        await until(lambda: bool(webhooks_of(rig).sent))
         assert job.state is JobState.FAILED

@@ -1,4 +1,4 @@
-"""The queue for create calls: how many at a time, how many in a window, in which order, and that no slot is ever lost."""
+"""The create queue: concurrency, window and order of calls, and no slot is ever lost."""
 
 import asyncio
 from datetime import timedelta
@@ -102,7 +102,7 @@ async def test_a_slot_that_was_not_used_does_not_count(clock: HandClock) -> None
     assert queue.try_slot() is None
 
 
-async def test_a_call_that_gives_up_waiting_blocks_no_other(clock: HandClock) -> None:
+async def test_a_call_that_stops_waiting_blocks_no_other(clock: HandClock) -> None:
     queue = CreateQueue(clock, parallel=1)
     first = taken(queue)
     head, second = (asyncio.create_task(queue.slot()) for _ in range(2))
@@ -125,13 +125,13 @@ async def test_a_call_that_gives_up_just_when_a_slot_is_free_leaves_it_free(cloc
     assert (queue.running, queue.waiting) == (0, 0)
 
 
-async def test_closing_is_told_to_all_that_wait_and_cancels_no_task(clock: HandClock) -> None:
+async def test_closing_ends_every_wait_and_cancels_no_task(clock: HandClock) -> None:
     asleep = asyncio.Event()
 
     async def sleep(delay_s: float) -> None:
         await asleep.wait()
 
-    clock.sleep = sleep  # type: ignore[method-assign]  # time stands still
+    clock.sleep = sleep  # type: ignore[method-assign]  # the clock does not move
     narrow, windowed = CreateQueue(clock, parallel=1), CreateQueue(clock, window=TWO_IN_TEN)
     taken(narrow)
     for _ in range(2):
@@ -173,7 +173,7 @@ async def test_speed_divides_the_window(clock: HandClock) -> None:
     assert clock.steady() == START + timedelta(seconds=0.1)
 
 
-async def test_a_full_queue_says_so(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_queue_is_full(clock: HandClock, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musicgate.engine.create_queue.MAX_WAITING", 2)
     queue = CreateQueue(clock, parallel=1)
     taken(queue)

@@ -1,4 +1,4 @@
-"""The rules of webhooks: what is told, how often it is tried, what an answer means."""
+"""The rules of webhooks: messages, schedule of retries, meaning of answers."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -70,14 +70,14 @@ def test_any_2xx_is_a_delivery(status: int) -> None:
         (answered(None), "no answer"),
     ],
 )
-def test_anything_else_is_tried_again(answer: Answer, error: str) -> None:
+def test_any_other_answer_is_retried(answer: Answer, error: str) -> None:
     after = rules.after_try(MESSAGE, answer, jitter=0)
     assert (after.status, after.step, after.id) == (DeliveryStatus.PENDING, 1, "msg_1")
     assert after.next_try_at == NOW + timedelta(seconds=5.5)
     assert after.tries[0].error == error
 
 
-def test_410_ends_the_message_and_says_so() -> None:
+def test_410_disables_the_message_and_names_the_reason() -> None:
     after = rules.after_try(MESSAGE, answered(410), jitter=0)
     assert (after.status, after.next_try_at) == (DeliveryStatus.DISABLED, None)
     assert after.tries[0].error == "the receiver answered HTTP 410: it wants no more webhooks at this address"
@@ -112,7 +112,7 @@ def test_pauses_are_jittered_and_stretched_by_the_receiver(
     assert after.next_try_at == NOW + timedelta(seconds=0.5 + pause_s)
 
 
-def test_a_replay_begins_the_schedule_anew_and_keeps_the_log() -> None:
+def test_a_replay_restarts_the_schedule_and_keeps_the_log() -> None:
     failed = attrs.evolve(
         MESSAGE,
         status=DeliveryStatus.FAILED,
@@ -136,7 +136,7 @@ def test_the_log_of_tries_is_bounded() -> None:
 
 
 @pytest.mark.parametrize(
-    ("url", "place"),
+    ("url", "server"),
     [
         ("https://Hooks.test/a?job=1", "https://hooks.test:443"),
         ("http://hooks.test", "http://hooks.test:80"),
@@ -145,8 +145,8 @@ def test_the_log_of_tries_is_bounded() -> None:
         ("http://h.test:99999/", "http://h.test:99999/"),
     ],
 )
-def test_addresses_of_one_server_share_a_place(url: str, place: str) -> None:
-    assert origin(url) == place
+def test_addresses_of_one_server_have_one_origin(url: str, server: str) -> None:
+    assert origin(url) == server
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Following a job's events: everything once and in order, for late, slow and many readers; the store is read in pages, by number."""
+"""Following a job's events: all, once and in order, for late, slow and many readers; read in pages."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -60,7 +60,7 @@ class Log:
         )
         assert stored is not None
         self.job = stored
-        self.changes.tell(self.job.id)
+        self.changes.notify(self.job.id)
 
     async def end(self) -> None:
         await self.grow(EventKind.STATE, EventKind.SETTLED, state=JobState.COMPLETED)
@@ -91,7 +91,7 @@ async def log() -> Log:
 
 
 @pytest.mark.parametrize("after", range(6))
-async def test_finished_job_is_told_from_any_number_on(log: Log, after: int) -> None:
+async def test_events_of_a_finished_job_are_read_from_any_number_on(log: Log, after: int) -> None:
     await log.grow(EventKind.ATTEMPT, EventKind.TRACK)
     await log.end()
     assert await log.read(after) == WHOLE[after:]
@@ -110,7 +110,7 @@ async def test_readers_who_come_at_any_time_see_the_same(log: Log) -> None:
     assert log.changes._flags == {}
 
 
-async def test_nothing_behind_the_final_event_is_told(log: Log) -> None:
+async def test_no_event_after_the_final_one_is_read(log: Log) -> None:
     await log.end()
     await log.grow(EventKind.OUTPUT, state=JobState.COMPLETED)
     assert await log.read() == [(1, "created"), (2, "state"), (3, "settled")]
@@ -124,7 +124,7 @@ async def test_job_that_ended_without_a_final_event_ends_its_readers(log: Log) -
     assert await reader == [(1, "created"), (2, "state")]
 
 
-async def test_event_between_the_two_questions_is_not_lost(log: Log) -> None:
+async def test_event_between_the_two_reads_is_not_lost(log: Log) -> None:
     """The job ends after its events were read and before its state is."""
     get, is_ended = log.store.get, False
 
@@ -135,11 +135,11 @@ async def test_event_between_the_two_questions_is_not_lost(log: Log) -> None:
             await log.end()
         return await get(job_id)
 
-    log.store.get = ended_meanwhile  # type: ignore[method-assign]  # the worst moment
+    log.store.get = ended_meanwhile  # type: ignore[method-assign]  # between the two reads
     assert await log.read() == [(1, "created"), (2, "state"), (3, "settled")]
 
 
-async def test_silence_is_told(log: Log) -> None:
+async def test_silence_yields_none(log: Log) -> None:
     seen: list[object] = []
     async with asyncio.timeout(5):
         async for item in log.follow(after=1, pause_s=0.005):
@@ -153,7 +153,7 @@ async def test_deleted_job_ends_its_readers(log: Log) -> None:
     reader = asyncio.create_task(log.read())
     await asyncio.sleep(0.005)
     await log.store.delete(log.job.id)
-    log.changes.tell(log.job.id)
+    log.changes.notify(log.job.id)
     assert await reader == [(1, "created")]
 
 

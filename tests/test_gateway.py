@@ -2,6 +2,7 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -16,22 +17,23 @@ from musicgate import (
     StorageError,
 )
 from musicgate.errors import AllCandidatesFailedError, InvalidRequestError
-from musicgate.gateway import commit
+from musicgate.gateway import commit, send
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.context import GatewayContext
 from musicgate.model import EventKind, OptionWarning, WarningCode
 from musicgate.settings import ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import KEY, MODEL, START, FakeVendor, House, house_of, lost, unreached
+from tests.fake_vendor import KEY, MODEL, START, FakeVendor, Rig, lost, rig_of, unreached
 
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with house_of(tmp_path / "audio", ONE, TWO, store=MemoryJobStore()) as house:
-        yield house
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig_of(tmp_path / "audio", ONE, TWO, store=MemoryJobStore()) as rig:
+        yield rig
 
 
 def outcomes(job: Job) -> list[tuple[str, str]]:
@@ -41,90 +43,90 @@ def outcomes(job: Job) -> list[tuple[str, str]]:
 # ------------------------------------------------------------------------------------------- store, then send
 
 
-async def test_accepted_job_is_followed_and_remembers_what_the_vendor_called_it(house: House) -> None:
-    house.transport.script("one", {"id": "n-1", "status": "works"})
-    job = await house.submit()
+async def test_accepted_job_is_scheduled_and_keeps_the_vendors_id(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1", "status": "works"})
+    job = await rig.submit()
     assert job.state is JobState.IN_PROGRESS
     assert (job.native_id, job.native_status, job.native_model) == ("n-1", "works", "one-native")
     assert outcomes(job) == [("one", "accepted")]
-    assert job == await house.stored(job)
-    assert house.gate.open_jobs == 1
+    assert job == await rig.stored(job)
+    assert rig.gate.open_jobs == 1
     assert job.deadline_at == START + timedelta(seconds=600)
 
 
-async def test_job_is_stored_as_sent_before_the_first_byte_leaves(house: House) -> None:
+async def test_job_is_stored_as_sent_before_the_first_byte_leaves(rig: Rig) -> None:
     seen: list[list[tuple[str, str]]] = []
 
-    async def look(_: HttpRequest) -> None:
-        (job,) = await house.store.open_jobs("", 10)
+    async def read_stored(_: HttpRequest) -> None:
+        (job,) = await rig.store.open_jobs("", 10)
         seen.append(outcomes(job))
 
-    house.transport.on_send = look
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"id": "n-2"})
-    await house.submit()
+    rig.transport.on_send = read_stored
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"id": "n-2"})
+    await rig.submit()
     assert seen == [[("one", "sent")], [("one", "refused"), ("two", "sent")]]
 
 
-async def test_job_that_cannot_be_stored_is_not_sent(house: House) -> None:
-    house.store.trouble = "disk full"
+async def test_job_that_cannot_be_stored_is_not_sent(rig: Rig) -> None:
+    rig.store.trouble = "disk full"
     with pytest.raises(StorageError, match="disk full"):
-        await house.submit()
-    assert house.transport.sent == []
+        await rig.submit()
+    assert rig.transport.sent == []
 
 
-async def test_next_provider_is_not_asked_when_that_cannot_be_stored_and_the_caller_gets_the_job(
-    house: House,
+async def test_fallback_that_cannot_be_stored_is_not_sent_and_the_caller_gets_the_job(
+    rig: Rig,
 ) -> None:
     async def break_disk(_: HttpRequest) -> None:
-        house.store.trouble = "disk full"
+        rig.store.trouble = "disk full"
 
-    house.transport.on_send = break_disk
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
-    assert house.transport.hosts == ["one"]
+    rig.transport.on_send = break_disk
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one"]
     assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "sent")])
-    assert (house.gate.jobs_in_flight, house.gate.jobs_scheduled) == (0, 1)
+    assert (rig.gate.jobs_in_flight, rig.gate.jobs_scheduled) == (0, 1)
 
 
-async def test_answer_is_written_down_as_soon_as_the_disk_takes_it(house: House) -> None:
+async def test_answer_is_stored_as_soon_as_the_disk_works_again(rig: Rig) -> None:
     async def break_disk(_: HttpRequest) -> None:
-        house.store.trouble = "disk full"
+        rig.store.trouble = "disk full"
 
-    def mend_disk_later() -> datetime:
+    def repair_disk_later() -> datetime:
         if moment() >= START + timedelta(seconds=44):
-            house.store.trouble = None
+            rig.store.trouble = None
         return moment()
 
-    moment = house.clock.now
-    house.clock.now = mend_disk_later  # type: ignore[method-assign]  # the only thing that moves is time
-    house.transport.on_send = break_disk
-    house.transport.script("one", {"id": "n-1"})
-    job = await house.submit()
+    moment = rig.clock.now
+    rig.clock.now = repair_disk_later  # type: ignore[method-assign]  # the clock is all that changes
+    rig.transport.on_send = break_disk
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.submit()
     assert (job.native_id, outcomes(job)) == ("n-1", [("one", "accepted")])
-    assert len(house.transport.sent) == 1
+    assert len(rig.transport.sent) == 1
 
 
-async def test_key_is_added_when_sending_and_nowhere_else(house: House) -> None:
-    house.transport.script("one", {"id": "n-1"})
-    job = await house.submit(echo_upstream_request=True)
-    assert house.transport.sent[0].headers["Authorization"] == f"Bearer {KEY}"
+async def test_key_is_added_when_sending_and_nowhere_else(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.submit(echo_upstream_request=True)
+    assert rig.transport.sent[0].headers["Authorization"] == f"Bearer {KEY}"
     assert job.native_request == {"prompt": "jazz", "model": "one-native", "callback": None}
     assert KEY not in repr(job)
 
 
-async def test_create_call_has_the_providers_create_time_out(house: House) -> None:
-    house.transport.script("one", {"next": "https://one.test/more"}, {"id": "n-1"})
-    await house.submit()
-    assert house.transport.read_timeouts_s == [60.0, 30.0]
+async def test_create_call_has_the_providers_create_time_out(rig: Rig) -> None:
+    rig.transport.script("one", {"next": "https://one.test/more"}, {"id": "n-1"})
+    await rig.submit()
+    assert rig.transport.read_timeouts_s == [60.0, 30.0]
 
 
-async def test_history_tells_every_step(house: House) -> None:
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"id": "n-2", "status": "works"})
-    job = await house.submit()
-    events = [event for _, event in await house.store.events(job.id)]
+async def test_history_has_an_event_for_every_step(rig: Rig) -> None:
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"id": "n-2", "status": "works"})
+    job = await rig.submit()
+    events = [event for _, event in await rig.store.events(job.id)]
     assert [(event.kind, event.data.get("outcome") or event.data.get("to")) for event in events] == [
         (EventKind.CREATED, None),
         (EventKind.ATTEMPT, "sent"),
@@ -136,7 +138,7 @@ async def test_history_tells_every_step(house: House) -> None:
     ]
 
 
-# -------------------------------------------------------------------------------------- refused, unknown, next
+# ------------------------------------------------------------------------------------- refused, unknown, next
 
 TRIES_NEXT = {
     FailureClass.AUTH: True,
@@ -160,36 +162,55 @@ TRIES_NEXT = {
 
 
 @pytest.mark.parametrize("reason", FailureClass)
-@pytest.mark.parametrize("as_error", [False, True], ids=["said", "raised"])
+@pytest.mark.parametrize("as_error", [False, True], ids=["returned", "raised"])
 async def test_refusal_goes_to_the_next_provider_by_class_alone(
-    house: House, reason: FailureClass, as_error: bool
+    rig: Rig, reason: FailureClass, as_error: bool
 ) -> None:
     answer = {"raise" if as_error else "no": reason.value, "code": "77"}
-    house.transport.script("one", (400, answer) if as_error else answer)
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
+    rig.transport.script("one", (400, answer) if as_error else answer)
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
     assert outcomes(job)[0] == ("one", "refused")
     assert job.attempts[0].failure is not None
     assert (job.attempts[0].failure.reason, job.attempts[0].failure.native_code) == (reason, "77")
     if TRIES_NEXT[reason]:
-        assert house.transport.hosts == ["one", "two"]
+        assert rig.transport.hosts == ["one", "two"]
         assert (job.state, job.native_id, job.native_model) == (JobState.QUEUED, "n-2", "two-native")
     else:
-        assert house.transport.hosts == ["one"]
+        assert rig.transport.hosts == ["one"]
         assert job.state is JobState.FAILED
         assert job.failure is not None
         assert job.failure.reason is reason
-        assert house.gate.open_jobs == 0
+        assert rig.gate.open_jobs == 0
+
+
+async def test_callback_that_adopts_a_refused_job_stops_the_fallback(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    note_refusal = send._note_refusal
+
+    async def refused_then_adopted(context: GatewayContext, job: Job, *more: Any) -> Job:
+        refused = await note_refusal(context, job, *more)
+        body = b'{"id": "n-1"}'
+        headers = {"x-signature": "good"}
+        await receive_callback(context, SeenCallbacks(), job.id, job.callback_token, headers, body)
+        return refused
+
+    monkeypatch.setattr(send, "_note_refusal", refused_then_adopted)
+    rig.transport.script("one", {"no": "rate_limited"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one"]
+    assert (job.native_id, outcomes(job)) == ("n-1", [("one", "accepted")])
 
 
 @pytest.mark.parametrize("reason", FailureClass)
 async def test_nothing_is_called_again_once_a_call_may_have_been_taken(
-    house: House, reason: FailureClass
+    rig: Rig, reason: FailureClass
 ) -> None:
-    house.transport.script("one", {"raise": reason.value, "maybe": True})
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
-    assert house.transport.hosts == ["one"]
+    rig.transport.script("one", {"raise": reason.value, "maybe": True})
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one"]
     assert outcomes(job) == [("one", "unknown")]
     assert job.state is JobState.FAILED
     assert job.failure is not None
@@ -197,39 +218,37 @@ async def test_nothing_is_called_again_once_a_call_may_have_been_taken(
 
 
 @pytest.mark.parametrize("status", [200, 202, 302, 500, 503])
-async def test_error_about_an_answer_that_is_no_refusal_leads_to_no_second_call_whatever_it_says(
-    house: House, status: int
-) -> None:
-    house.transport.script("one", (status, {"raise": "unavailable", "maybe": False}))
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
-    assert house.transport.hosts == ["one"]
+async def test_error_about_an_unreadable_answer_never_leads_to_a_second_call(rig: Rig, status: int) -> None:
+    rig.transport.script("one", (status, {"raise": "unavailable", "maybe": False}))
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one"]
     assert outcomes(job) == [("one", "unknown")]
     assert job.failure is not None
     assert job.failure.costs
 
 
-async def test_unreached_provider_is_refused_and_the_next_one_asked(house: House) -> None:
-    house.transport.script("one", unreached())
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
+async def test_unreached_provider_is_refused_and_the_next_one_asked(rig: Rig) -> None:
+    rig.transport.script("one", unreached())
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
     assert outcomes(job) == [("one", "refused"), ("two", "accepted")]
 
 
-async def test_all_refuse_and_the_last_refusal_is_the_jobs(house: House) -> None:
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"no": "auth"})
-    job = await house.submit()
+async def test_job_that_all_providers_refuse_fails_with_the_last_refusal(rig: Rig) -> None:
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"no": "auth"})
+    job = await rig.submit()
     assert outcomes(job) == [("one", "refused"), ("two", "refused")]
     assert job.state is JobState.FAILED
     assert job.failure is not None
     assert job.failure.reason is FailureClass.AUTH
 
 
-async def test_without_fallbacks_one_refusal_is_the_end(house: House) -> None:
-    house.transport.script("one", {"no": "credits"})
-    job = await house.submit(provider={"allow_fallbacks": False})
-    assert house.transport.hosts == ["one"]
+async def test_without_fallbacks_one_refusal_is_the_end(rig: Rig) -> None:
+    rig.transport.script("one", {"no": "credits"})
+    job = await rig.submit(provider={"allow_fallbacks": False})
+    assert rig.transport.hosts == ["one"]
     assert job.state is JobState.FAILED
 
 
@@ -238,88 +257,88 @@ async def test_without_fallbacks_one_refusal_is_the_end(house: House) -> None:
     [b"<html>bad gateway</html>", b"", b"[]", {"crash": KEY}, {"next": "https://one.test/more"}],
     ids=["html", "empty", "list", "plugin breaks", "endless calls"],
 )
-async def test_answer_that_nobody_can_read_is_unknown(house: House, answer: bytes | dict[str, str]) -> None:
-    house.transport.script("one", *[(200, answer)] * 4)
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
+async def test_unreadable_answer_leaves_the_outcome_unknown(rig: Rig, answer: bytes | dict[str, str]) -> None:
+    rig.transport.script("one", *[(200, answer)] * 4)
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
     assert outcomes(job) == [("one", "unknown")]
-    assert set(house.transport.hosts) == {"one"}
+    assert set(rig.transport.hosts) == {"one"}
     assert job.failure is not None
     assert job.failure.costs
     assert KEY not in repr(job)
 
 
-async def test_vendor_that_fails_the_job_at_once_has_taken_it(house: House) -> None:
-    house.transport.script("one", {"id": "n-1", "no": "credits"})
-    job = await house.submit()
+async def test_vendor_that_fails_the_job_at_once_has_taken_it(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1", "no": "credits"})
+    job = await rig.submit()
     assert outcomes(job) == [("one", "accepted")]
-    assert house.transport.hosts == ["one"]
+    assert rig.transport.hosts == ["one"]
     assert job.state is JobState.FAILED
 
 
-async def test_second_call_of_a_create_that_does_not_get_through_hides_a_paid_song(house: House) -> None:
-    house.transport.script("one", {"next": "https://one.test/more"}, unreached())
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
-    assert house.transport.hosts == ["one", "one"]
+async def test_second_call_of_a_create_that_does_not_get_through_hides_a_paid_song(rig: Rig) -> None:
+    rig.transport.script("one", {"next": "https://one.test/more"}, unreached())
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
+    assert rig.transport.hosts == ["one", "one"]
     assert outcomes(job) == [("one", "unknown")]
 
 
-async def test_plugin_that_breaks_over_a_status_word_loses_no_song(house: House) -> None:
-    house.transport.script("one", {"id": "n-1", "status": "break"})
-    job = await house.submit()
+async def test_map_status_that_raises_loses_no_song(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1", "status": "break"})
+    job = await rig.submit()
     assert (job.native_id, job.native_status, job.state) == ("n-1", "break", JobState.QUEUED)
-    assert house.gate.open_jobs == 1
+    assert rig.gate.open_jobs == 1
 
 
-async def test_warnings_of_a_provider_that_refused_do_not_stay(house: House) -> None:
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit(seed=3, wobble=1)
+async def test_warnings_of_a_provider_that_refused_do_not_stay(rig: Rig) -> None:
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit(seed=3, wobble=1)
     assert [(warning.code, warning.path, warning.plugin) for warning in job.warnings] == [
         (WarningCode.UNKNOWN_KEY, ("wobble",), None),
         (WarningCode.NOT_APPLIED, ("seed",), "two"),
     ]
 
 
-async def test_deadline_of_the_next_provider_counts_from_its_own_call(house: House) -> None:
+async def test_deadline_of_the_next_provider_counts_from_its_own_call(rig: Rig) -> None:
     async def dawdle(request: HttpRequest) -> None:
-        house.clock.pass_s(100)
+        rig.clock.pass_s(100)
 
-    house.transport.on_send = dawdle
-    house.transport.script("one", {"no": "credits"})
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit()
+    rig.transport.on_send = dawdle
+    rig.transport.script("one", {"no": "credits"})
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit()
     assert job.deadline_at == START + timedelta(seconds=700)
 
 
-# ------------------------------------------------------------------------------------------ before any sending
+# ----------------------------------------------------------------------------------------- before any sending
 
 
-async def test_nobody_has_a_key(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), keyless=("one", "two")) as house:
+async def test_request_without_any_provider_key_is_refused(tmp_path: Path) -> None:
+    async with rig_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), keyless=("one", "two")) as rig:
         with pytest.raises(AllCandidatesFailedError) as caught:
-            await house.submit()
+            await rig.submit()
         assert [(plugin, failure.reason, failure.message) for plugin, failure in caught.value.tries] == [
             ("one", FailureClass.AUTH, "one_key_missing: set ONE_KEY, or providers.one.api_key"),
             ("two", FailureClass.AUTH, "two_key_missing: set TWO_KEY, or providers.two.api_key"),
         ]
         assert caught.value.failure.status == 502
-        assert await house.store.count_open() == 0
+        assert await rig.store.count_open() == 0
 
 
-async def test_provider_without_key_is_passed_over(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), keyless=("one",)) as house:
-        house.transport.script("two", {"id": "n-2"})
-        assert outcomes(await house.submit()) == [("two", "accepted")]
+async def test_provider_without_key_is_skipped(tmp_path: Path) -> None:
+    async with rig_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), keyless=("one",)) as rig:
+        rig.transport.script("two", {"id": "n-2"})
+        assert outcomes(await rig.submit()) == [("two", "accepted")]
 
 
 @pytest.mark.parametrize(
-    ("wish", "code", "reason"),
+    ("fields", "code", "reason"),
     [
         ({"model": "fake/none"}, "unsupported_model_or_endpoint", None),
         ({"model": "   "}, "model_required", None),
-        ({"provider": {"only": ["nobody"]}}, "unsupported_model_or_endpoint", "no_provider_matches"),
+        ({"provider": {"only": ["unknown"]}}, "unsupported_model_or_endpoint", "no_provider_matches"),
         ({"provider": {"ignore": ["fake"]}}, "unsupported_model_or_endpoint", "no_provider_matches"),
         ({"fake": {"invalid": True}}, "validation_error", "prompt_too_short"),
         ({"provider": {"only": ["one"]}, "fake": {"refuse": "one"}}, "not_supported", "unsupported_option"),
@@ -329,54 +348,54 @@ async def test_provider_without_key_is_passed_over(tmp_path: Path) -> None:
         ({"fake": {"crash": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
     ],
 )
-async def test_wish_that_nobody_can_fulfil_costs_nothing(
-    house: House, wish: dict[str, object], code: str, reason: str | None
+async def test_request_without_a_candidate_is_not_stored_or_sent(
+    rig: Rig, fields: dict[str, object], code: str, reason: str | None
 ) -> None:
     with pytest.raises(RequestError) as caught:
-        await house.submit(**wish)
+        await rig.submit(**fields)
     assert (caught.value.code, caught.value.reason) == (code, reason)
-    assert house.transport.sent == []
-    assert await house.store.count_open() == 0
+    assert rig.transport.sent == []
+    assert await rig.store.count_open() == 0
 
 
-@pytest.mark.parametrize("trouble", ["refuse", "crash"])
-async def test_provider_that_cannot_be_told_is_passed_over_before_sending(house: House, trouble: str) -> None:
-    house.transport.script("two", {"id": "n-2"})
-    job = await house.submit(fake={trouble: "one"})
+@pytest.mark.parametrize("fault", ["refuse", "crash"])
+async def test_provider_whose_translation_fails_is_skipped_before_sending(rig: Rig, fault: str) -> None:
+    rig.transport.script("two", {"id": "n-2"})
+    job = await rig.submit(fake={fault: "one"})
     assert outcomes(job) == [("two", "accepted")]
 
 
-async def test_price_may_be_compulsory(tmp_path: Path) -> None:
+async def test_pricing_required_excludes_offers_without_a_price(tmp_path: Path) -> None:
     free = attrs.evolve(ONE.declared.offers[0], prices=())
     vendor = FakeVendor("one", offers=(free,))
     server = ServerSettings(pricing_required=True)
-    async with house_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=server) as house:
+    async with rig_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=server) as rig:
         with pytest.raises(RequestError) as caught:
-            await house.submit()
+            await rig.submit()
         assert (caught.value.code, caught.value.reason) == ("pricing_not_configured", "no_provider_pricing")
 
 
-async def test_strict_makes_every_warning_an_error(house: House) -> None:
-    unknown = house.gate.read({"model": MODEL, "wobble": 1})
+async def test_strict_makes_every_warning_an_error(rig: Rig) -> None:
+    unknown = rig.gate.read({"model": MODEL, "wobble": 1})
     with pytest.raises(InvalidRequestError) as caught:
-        await house.gate.submit(unknown, strict=True)
+        await rig.gate.submit(unknown, strict=True)
     assert [(item.path, item.code) for item in caught.value.violations] == [
         (("wobble",), "unrecognized_keys")
     ]
     with pytest.raises(RequestError) as refused:
-        await house.gate.submit(house.gate.read({"model": MODEL, "seed": 3}), strict=True)
+        await rig.gate.submit(rig.gate.read({"model": MODEL, "seed": 3}), strict=True)
     assert (refused.value.code, refused.value.path) == ("not_supported", ("seed",))
-    assert house.transport.sent == []
+    assert rig.transport.sent == []
 
 
-async def test_provider_that_can_follow_the_whole_wish_is_asked_first(tmp_path: Path) -> None:
+async def test_provider_that_can_express_every_option_is_asked_first(tmp_path: Path) -> None:
     able = FakeVendor("able", priority=9, takes_seed=True)
-    async with house_of(tmp_path / "a", ONE, able, store=MemoryJobStore()) as house:
-        plan = house.gate.plan(house.gate.read({"model": MODEL, "seed": 1}))
+    async with rig_of(tmp_path / "a", ONE, able, store=MemoryJobStore()) as rig:
+        plan = rig.gate.plan(rig.gate.read({"model": MODEL, "seed": 1}))
         assert [candidate.installed.name for candidate in plan.candidates] == ["able", "one"]
-        wish = {"model": MODEL, "seed": 1, "provider": {"order": ["one"]}}
+        request = {"model": MODEL, "seed": 1, "provider": {"order": ["one"]}}
         assert [
-            candidate.installed.name for candidate in house.gate.plan(house.gate.read(wish)).candidates
+            candidate.installed.name for candidate in rig.gate.plan(rig.gate.read(request)).candidates
         ] == [
             "one",
             "able",
@@ -385,16 +404,16 @@ async def test_provider_that_can_follow_the_whole_wish_is_asked_first(tmp_path: 
 
 async def test_plan_spends_nothing_and_hides_the_token(tmp_path: Path) -> None:
     server = ServerSettings(public_url="https://gate.test/")
-    async with house_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), server=server) as house:
-        plan = house.gate.plan(house.gate.read({"model": f" {MODEL}:fast ", "provider": {"ignore": ["two"]}}))
+    async with rig_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), server=server) as rig:
+        plan = rig.gate.plan(rig.gate.read({"model": f" {MODEL}:fast ", "provider": {"ignore": ["two"]}}))
         assert plan.model == MODEL
         (candidate,) = plan.candidates
         assert b'"callback":"https://gate.test/v1/callbacks/***/***"' in candidate.translation.request.body
         assert [(item.plugin, item.reason) for item in plan.excluded] == [("two", "ignored")]
-        assert house.transport.sent == []
+        assert rig.transport.sent == []
 
 
-# -------------------------------------------------------------------------------- slots and blocking providers
+# ------------------------------------------------------------------------------- slots and blocking providers
 
 
 async def hold(gate: asyncio.Event, answer: Mapping[str, object]) -> Mapping[str, object]:
@@ -407,123 +426,123 @@ async def settle_tasks() -> None:
         await asyncio.sleep(0)
 
 
-async def test_wish_that_waits_for_a_slot_is_planned_and_sent_in_its_turn(tmp_path: Path) -> None:
+async def test_job_that_waits_for_a_slot_is_planned_and_sent_later(tmp_path: Path) -> None:
     slow = FakeVendor("one", max_parallel_creates=1, blocking=True, deadline_s=600.0)
-    async with house_of(tmp_path / "a", slow, store=MemoryJobStore()) as house:
+    async with rig_of(tmp_path / "a", slow, store=MemoryJobStore()) as rig:
         free = asyncio.Event()
-        house.transport.script("one", lambda: hold(free, {"id": "n-1"}), {"id": "n-2"})
-        wish = house.gate.read({"model": MODEL})
-        first = await house.gate.submit(wish, wait_s=0)
-        second = await house.gate.submit(wish, wait_s=0)
+        rig.transport.script("one", lambda: hold(free, {"id": "n-1"}), {"id": "n-2"})
+        request = rig.gate.read({"model": MODEL})
+        first = await rig.gate.submit(request, wait_s=0)
+        second = await rig.gate.submit(request, wait_s=0)
         assert (outcomes(first), outcomes(second)) == ([("one", "sent")], [("one", "planned")])
         assert second.state is JobState.QUEUED
-        assert len(house.transport.sent) == 1
-        house.clock.pass_s(50)
+        assert len(rig.transport.sent) == 1
+        rig.clock.pass_s(50)
         free.set()
         await settle_tasks()
-        second = await house.stored(second)
+        second = await rig.stored(second)
         assert (second.native_id, outcomes(second)) == ("n-2", [("one", "accepted")])
         assert second.deadline_at == START + timedelta(seconds=650)
-        assert len(house.transport.sent) == 2
+        assert len(rig.transport.sent) == 2
 
 
 async def test_next_provider_that_lasts_as_long_as_a_song_is_in_progress(tmp_path: Path) -> None:
     slow = FakeVendor("slow", priority=2, blocking=True)
-    async with house_of(tmp_path / "a", ONE, slow, store=MemoryJobStore()) as house:
+    async with rig_of(tmp_path / "a", ONE, slow, store=MemoryJobStore()) as rig:
         free = asyncio.Event()
-        house.transport.script("one", {"no": "credits"})
-        house.transport.script("slow", lambda: hold(free, {"no": "invalid"}))
-        job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0.01)
+        rig.transport.script("one", {"no": "credits"})
+        rig.transport.script("slow", lambda: hold(free, {"no": "invalid"}))
+        job = await rig.gate.submit(rig.gate.read({"model": MODEL}), wait_s=0.01)
         assert (job.state, outcomes(job)) == (JobState.IN_PROGRESS, [("one", "refused"), ("slow", "sent")])
 
 
-async def test_planned_job_is_written_down_as_sent_when_its_turn_comes(tmp_path: Path) -> None:
+async def test_planned_job_is_stored_as_sent_when_it_gets_its_slot(tmp_path: Path) -> None:
     slow = FakeVendor("one", max_parallel_creates=1, blocking=True)
-    async with house_of(tmp_path / "a", slow, store=MemoryJobStore()) as house:
+    async with rig_of(tmp_path / "a", slow, store=MemoryJobStore()) as rig:
         seen: list[set[tuple[str, str]]] = []
 
-        async def look(_: HttpRequest) -> None:
-            seen.append({(job.attempts[-1].outcome.value, job.state.value) for job in house.store._all()})
+        async def read_stored(_: HttpRequest) -> None:
+            seen.append({(job.attempts[-1].outcome.value, job.state.value) for job in rig.store._all()})
 
-        house.transport.on_send = look
+        rig.transport.on_send = read_stored
         free = asyncio.Event()
-        house.transport.script("one", lambda: hold(free, {"no": "invalid"}), {"no": "invalid"})
-        wish = house.gate.read({"model": MODEL})
-        await house.gate.submit(wish, wait_s=0)
-        await house.gate.submit(wish, wait_s=0)
+        rig.transport.script("one", lambda: hold(free, {"no": "invalid"}), {"no": "invalid"})
+        request = rig.gate.read({"model": MODEL})
+        await rig.gate.submit(request, wait_s=0)
+        await rig.gate.submit(request, wait_s=0)
         free.set()
         await settle_tasks()
         assert seen == [{("sent", "in_progress")}, {("refused", "failed"), ("sent", "in_progress")}]
 
 
 async def test_blocking_provider_answers_in_progress_after_a_short_wait(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", FakeVendor("one", blocking=True), store=MemoryJobStore()) as house:
+    async with rig_of(tmp_path / "a", FakeVendor("one", blocking=True), store=MemoryJobStore()) as rig:
         free = asyncio.Event()
         audio = {"tracks": [{"url": "https://cdn.test/1"}], "status": "done"}
-        house.transport.script("one", lambda: hold(free, audio))
-        job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0)
+        rig.transport.script("one", lambda: hold(free, audio))
+        job = await rig.gate.submit(rig.gate.read({"model": MODEL}), wait_s=0)
         assert (job.state, outcomes(job)) == (JobState.IN_PROGRESS, [("one", "sent")])
-        assert house.gate.open_jobs == 1
+        assert rig.gate.open_jobs == 1
         free.set()
         await settle_tasks()
-        job = await house.stored(job)
+        job = await rig.stored(job)
         assert job.delivered_at is not None
         assert outcomes(job) == [("one", "accepted")]
 
 
 async def test_blocking_provider_that_is_quick_is_waited_for(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", FakeVendor("one", blocking=True), store=MemoryJobStore()) as house:
-        house.transport.script("one", {"no": "moderation"})
-        job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=5)
+    async with rig_of(tmp_path / "a", FakeVendor("one", blocking=True), store=MemoryJobStore()) as rig:
+        rig.transport.script("one", {"no": "moderation"})
+        job = await rig.gate.submit(rig.gate.read({"model": MODEL}), wait_s=5)
         assert job.state is JobState.FAILED
 
 
-async def test_caller_who_hangs_up_does_not_stop_the_call(house: House) -> None:
+async def test_caller_who_hangs_up_does_not_stop_the_call(rig: Rig) -> None:
     free = asyncio.Event()
-    house.transport.script("one", lambda: hold(free, {"id": "n-1"}))
-    calling = asyncio.create_task(house.submit())
+    rig.transport.script("one", lambda: hold(free, {"id": "n-1"}))
+    calling = asyncio.create_task(rig.submit())
     await settle_tasks()
     calling.cancel()
     await asyncio.gather(calling, return_exceptions=True)
     free.set()
     await settle_tasks()
-    (job,) = await house.store.open_jobs("", 10)
+    (job,) = await rig.store.open_jobs("", 10)
     assert outcomes(job) == [("one", "accepted")]
 
 
-# ------------------------------------------------------------------------- lost answers that can still be heard of
+# -------------------------------------------------------------------- lost answers and callbacks
 
 PUBLIC = ServerSettings(public_url="https://gate.test")
 
 
 async def test_lost_answer_stays_open_where_the_vendor_calls_back(tmp_path: Path) -> None:
     vendor = FakeVendor("one", callbacks=True, priority=1)
-    async with house_of(tmp_path / "a", vendor, TWO, store=MemoryJobStore(), server=PUBLIC) as house:
-        house.transport.script("one", lost())
-        job = await house.submit()
+    async with rig_of(tmp_path / "a", vendor, TWO, store=MemoryJobStore(), server=PUBLIC) as rig:
+        rig.transport.script("one", lost())
+        job = await rig.submit()
         assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "unknown")])
-        assert house.transport.hosts == ["one"]
-        assert b"https://gate.test/v1/callbacks/music_0001/token-not-real" in house.transport.sent[0].body
-        assert house.gate.open_jobs == 1
+        assert rig.transport.hosts == ["one"]
+        assert b"https://gate.test/v1/callbacks/music_0001/token-not-real" in rig.transport.sent[0].body
+        assert rig.gate.open_jobs == 1
 
 
 async def test_lost_answer_of_a_vendor_that_never_calls_back_ends_the_job(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as house:
-        house.transport.script("one", lost())
-        assert (await house.submit()).state is JobState.FAILED
+    async with rig_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as rig:
+        rig.transport.script("one", lost())
+        assert (await rig.submit()).state is JobState.FAILED
 
 
 async def test_lost_answer_of_a_vendor_that_cannot_reach_us_ends_the_job(tmp_path: Path) -> None:
     vendor = FakeVendor("one", callbacks=True)
-    async with house_of(tmp_path / "a", vendor, store=MemoryJobStore()) as house:
-        house.transport.script("one", lost())
-        assert (await house.submit()).state is JobState.FAILED
+    async with rig_of(tmp_path / "a", vendor, store=MemoryJobStore()) as rig:
+        rig.transport.script("one", lost())
+        assert (await rig.submit()).state is JobState.FAILED
 
 
 async def test_callback_token_is_not_shown(tmp_path: Path) -> None:
-    async with house_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as house:
-        house.transport.script("one", {"id": "n-1", "words": "https://gate.test/token-not-real"})
-        job = await house.submit(echo_upstream_request=True, debug={"return_upstream_response": True})
+    async with rig_of(tmp_path / "a", ONE, store=MemoryJobStore(), server=PUBLIC) as rig:
+        rig.transport.script("one", {"id": "n-1", "words": "https://gate.test/token-not-real"})
+        job = await rig.submit(echo_upstream_request=True, debug={"return_upstream_response": True})
         assert job.native_request == {
             "prompt": "jazz",
             "model": "one-native",
@@ -533,11 +552,11 @@ async def test_callback_token_is_not_shown(tmp_path: Path) -> None:
         assert "token-not-real" not in repr(job)
 
 
-async def test_callback_url_of_the_callers_own_cannot_bring_a_job_back(tmp_path: Path) -> None:
+async def test_callers_own_callback_url_makes_no_job_adoptable(tmp_path: Path) -> None:
     vendor = FakeVendor("one", callbacks=True, priority=1)
-    async with house_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=PUBLIC) as house:
-        house.transport.script("one", lost())
-        job = await house.submit(fake={"callback": "https://caller.test/hook"})
+    async with rig_of(tmp_path / "a", vendor, store=MemoryJobStore(), server=PUBLIC) as rig:
+        rig.transport.script("one", lost())
+        job = await rig.submit(fake={"callback": "https://caller.test/hook"})
         assert job.state is JobState.FAILED
 
 
@@ -546,26 +565,26 @@ async def test_callback_url_of_the_callers_own_cannot_bring_a_job_back(tmp_path:
     [lost(), {"no": "credits"}, {"raise": "credits"}, {"crash": "x"}, {"id": "n-1"}],
     ids=["lost", "no", "error", "crash", "id"],
 )
-async def test_callback_that_is_faster_than_the_answer_holds_the_job(tmp_path: Path, answer: object) -> None:
+async def test_callback_that_beats_the_answer_adopts_the_job(tmp_path: Path, answer: object) -> None:
     vendor = FakeVendor("one", callbacks=True, priority=1)
-    async with house_of(tmp_path / "a", vendor, TWO, store=MemoryJobStore(), server=PUBLIC) as house:
+    async with rig_of(tmp_path / "a", vendor, TWO, store=MemoryJobStore(), server=PUBLIC) as rig:
 
         async def call_back(_: HttpRequest) -> None:
-            (job,) = await house.store.open_jobs("", 10)
+            (job,) = await rig.store.open_jobs("", 10)
             hint = await receive_callback(
-                house.context, SeenCallbacks(), job.id, "token-not-real", {}, b'{"id": "n-1"}'
+                rig.context, SeenCallbacks(), job.id, "token-not-real", {}, b'{"id": "n-1"}'
             )
             assert hint is Hint.POLL
 
-        house.transport.on_send = call_back
-        house.transport.script("one", answer)
-        job = await house.submit()
-        assert house.transport.hosts == ["one"]
+        rig.transport.on_send = call_back
+        rig.transport.script("one", answer)
+        job = await rig.submit()
+        assert rig.transport.hosts == ["one"]
         assert (outcomes(job), job.native_id) == ([("one", "accepted")], "n-1")
         assert not job.state.is_final
 
 
-# -------------------------------------------------------------------------------------------------- no key leaks
+# ----------------------------------------------------------------------------------------------- no key leaks
 
 
 @pytest.mark.parametrize(
@@ -579,25 +598,25 @@ async def test_callback_that_is_faster_than_the_answer_holds_the_job(tmp_path: P
         {"crash": KEY},
     ],
 )
-async def test_key_that_a_vendor_quotes_back_is_nowhere(
-    house: House, answer: dict[str, object], caplog: pytest.LogCaptureFixture
+async def test_key_that_a_vendor_quotes_is_masked_everywhere(
+    rig: Rig, answer: dict[str, object], caplog: pytest.LogCaptureFixture
 ) -> None:
-    house.transport.script("one", answer)
-    job = await house.submit(debug={"return_upstream_response": True}, provider={"only": ["one"]})
+    rig.transport.script("one", answer)
+    job = await rig.submit(debug={"return_upstream_response": True}, provider={"only": ["one"]})
     assert KEY not in repr(job)
     assert KEY not in caplog.text
-    assert KEY not in str([event for _, event in await house.store.events(job.id)])
+    assert KEY not in str([event for _, event in await rig.store.events(job.id)])
     if "id" in answer:
         assert isinstance(job.native_response, dict)
         assert job.native_response["id"] == "n-1"
 
 
-async def test_upstream_response_is_kept_only_when_asked_for(house: House) -> None:
-    house.transport.script("one", {"id": "n-1"})
-    assert (await house.submit()).native_response is None
+async def test_upstream_response_is_kept_only_when_asked_for(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    assert (await rig.submit()).native_response is None
 
 
-# ---------------------------------------------------------------------------------------------- two at one time
+# -------------------------------------------------------------------------------------------- two at one time
 
 
 def warned(name: str) -> OptionWarning:
@@ -607,60 +626,60 @@ def warned(name: str) -> OptionWarning:
 async def test_two_changes_at_once_lose_nothing(tmp_path: Path) -> None:
     async with (
         SqliteJobStore.open(tmp_path / "jobs.db") as store,
-        house_of(tmp_path / "a", ONE, store=store) as house,
+        rig_of(tmp_path / "a", ONE, store=store) as rig,
     ):
-        house.transport.script("one", {"id": "n-1"})
-        job = await house.submit()
+        rig.transport.script("one", {"id": "n-1"})
+        job = await rig.submit()
 
         async def add(name: str) -> None:
             await commit.change(
-                house.context,
+                rig.context,
                 job,
                 lambda current: attrs.evolve(current, warnings=(*current.warnings, warned(name))),
             )
 
         names = [f"w{number}" for number in range(10)]
         await asyncio.gather(*map(add, names))
-        stored = await house.stored(job)
+        stored = await rig.stored(job)
         assert sorted(warning.message for warning in stored.warnings) == names
         assert stored.version == job.version + 10
 
 
-async def test_change_that_changes_nothing_is_not_written(house: House) -> None:
-    house.transport.script("one", {"id": "n-1"})
-    job = await house.submit()
-    assert await commit.change(house.context, job, lambda current: current) is job
-    assert (await house.stored(job)).version == job.version
+async def test_change_that_changes_nothing_is_not_written(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.submit()
+    assert await commit.change(rig.context, job, lambda current: current) is job
+    assert (await rig.stored(job)).version == job.version
 
 
-async def test_change_that_never_wins_is_an_error(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    house.transport.script("one", {"id": "n-1"})
-    job = await house.submit()
+async def test_change_that_never_wins_is_an_error(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.submit()
 
     async def lose(*_: object) -> None:
         return None
 
-    monkeypatch.setattr(house.store, "replace", lose)
+    monkeypatch.setattr(rig.store, "replace", lose)
     with pytest.raises(StorageError, match="changed 50 times"):
-        await commit.change(house.context, job, lambda current: attrs.evolve(current, native_status="x"))
+        await commit.change(rig.context, job, lambda current: attrs.evolve(current, native_status="x"))
 
 
-# -------------------------------------------------------------------------------------------------- finding a job
+# ---------------------------------------------------------------------------------------------- finding a job
 
 
-async def test_job_is_found_by_either_id_in_its_own_account_only(house: House) -> None:
-    house.transport.script("one", {"id": "n-1"})
-    job = await house.gate.submit(house.gate.read({"model": MODEL}), account="alice")
-    assert await house.gate.find(job.id, account="alice") == job
-    assert await house.gate.find("n-1", account="alice") == job
+async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.gate.submit(rig.gate.read({"model": MODEL}), account="alice")
+    assert await rig.gate.find(job.id, account="alice") == job
+    assert await rig.gate.find("n-1", account="alice") == job
     for wrong in (job.id, "n-1"):
         with pytest.raises(RequestError) as caught:
-            await house.gate.find(wrong, account="bob")
+            await rig.gate.find(wrong, account="bob")
         assert (caught.value.code, caught.value.reason) == ("not_found", "music_not_found_or_not_owned")
 
 
-async def test_generate_raises_the_vendors_no(house: House) -> None:
-    house.transport.script("one", {"no": "moderation"})
+async def test_generate_raises_the_vendors_failure(rig: Rig) -> None:
+    rig.transport.script("one", {"no": "moderation"})
     with pytest.raises(ProviderError) as caught:
-        await house.gate.generate("jazz", model=MODEL)
+        await rig.gate.generate("jazz", model=MODEL)
     assert caught.value.failure.reason is FailureClass.MODERATION

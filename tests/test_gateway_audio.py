@@ -15,7 +15,7 @@ from musicgate.model import (
     WarningCode,
 )
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import FakeVendor, House, house_of
+from tests.fake_vendor import FakeVendor, Rig, rig_of
 from tests.test_gateway_follow import DONE, LINK, OTHER, accepted, step
 
 WAV = song(AudioFormat(container=Container.WAV), 2.0)
@@ -24,35 +24,35 @@ LAST_PAGE = OPUS.rindex(b"OggS")
 
 
 @pytest.fixture
-async def house(tmp_path: Path) -> AsyncIterator[House]:
-    async with house_of(tmp_path / "audio", FakeVendor("one"), store=MemoryJobStore()) as house:
-        yield house
+async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
+    async with rig_of(tmp_path / "audio", FakeVendor("one"), store=MemoryJobStore()) as rig:
+        yield rig
 
 
 @pytest.mark.parametrize("claimed_s", [10**10, 1.9e14])
 async def test_a_job_whose_audio_claims_to_last_for_ever_is_settled_by_what_it_holds(
-    house: House, claimed_s: float
+    rig: Rig, claimed_s: float
 ) -> None:
     lying = OPUS[: LAST_PAGE + 6] + struct.pack("<q", int(claimed_s * 48_000)) + OPUS[LAST_PAGE + 14 :]
     streamed = WAV[:40] + b"\xff\xff\xff\x7f" + WAV[44:]
-    house.transport.media = {LINK: lying, OTHER: streamed}
-    job, _ = await step(house, await accepted(house), DONE)
+    rig.transport.media = {LINK: lying, OTHER: streamed}
+    job, _ = await step(rig, await accepted(rig), DONE)
     assert job.state is JobState.COMPLETED
     assert job.usage is not None
     assert job.usage.output_audio_seconds == pytest.approx(4.0, abs=0.1)
     assert job.usage.total_usd_nanos == 60_000_000
     kept = [track.asset for track in job.tracks]
     assert [asset.size_bytes if asset else None for asset in kept] == [len(lying), len(WAV)]
-    assert (house.assets.folder / job.id / "1.wav").read_bytes() == WAV
+    assert (rig.assets.folder / job.id / "1.wav").read_bytes() == WAV
 
 
-async def test_job_whose_price_cannot_be_told_is_completed_and_says_so(
-    house: House, monkeypatch: pytest.MonkeyPatch
+async def test_job_whose_price_is_unknown_is_completed_with_a_warning(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     endless = PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("1e999"))
     monkeypatch.setattr("musicgate.gateway.settle._prices", lambda *_: (endless,))
-    house.transport.media = {LINK: WAV, OTHER: WAV}
-    job, _ = await step(house, await accepted(house), DONE)
+    rig.transport.media = {LINK: WAV, OTHER: WAV}
+    job, _ = await step(rig, await accepted(rig), DONE)
     assert job.state is JobState.COMPLETED
     assert job.usage is not None
     assert job.usage.lines is None

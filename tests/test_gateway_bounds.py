@@ -1,4 +1,4 @@
-"""A caller or a vendor that sends a lot: what a job becomes of it, and that nobody else has to wait for it."""
+"""A caller or a vendor that sends a lot: jobs stay small, and no other caller has to wait."""
 
 import asyncio
 import json
@@ -28,21 +28,21 @@ from musicgate.store.port import JobStore
 from musicgate.views.job import render_job
 from musicgate.web.body import parse_json
 from musicgate.web.errors import error_response
-from tests.fake_vendor import MODEL, FakeVendor, House, house_of
+from tests.fake_vendor import MODEL, FakeVendor, Rig, rig_of
 
 WORKS = {"id": "n1", "status": "works"}
 #: The event loop shall not be held up for 20 ms; a garbage collection between two ticks may double that here.
 LONG_S = 0.04
-#: A body of a megabyte of keys that nobody knows.
+#: A body of a megabyte of unknown keys.
 WIDE = {"model": MODEL, "prompt": "jazz", **{f"k{number}": 1 for number in range(90_000)}}
 
 
 class WordyVendor(FakeVendor):
-    """A vendor that warns as often as it is told to."""
+    """A vendor that sends as many warnings as a test wants."""
 
     @hookimpl
     def parse_response(self, step: Step, response: HttpResponse) -> JobUpdate | HttpRequest:
-        """Read ``warnings`` and ``extra`` beside the usual words."""
+        """Read ``warnings`` and ``extra`` beside the usual keys."""
         read: Any = FakeVendor.parse_response(self, step, response)
         body: Any = response.json_object()
         warnings = tuple(
@@ -55,8 +55,8 @@ class WordyVendor(FakeVendor):
 
 
 @pytest.fixture
-async def house(tmp_path: Path, store: JobStore) -> AsyncIterator[House]:
-    async with house_of(tmp_path, WordyVendor("one"), store=store) as opened:
+async def rig(tmp_path: Path, store: JobStore) -> AsyncIterator[Rig]:
+    async with rig_of(tmp_path, WordyVendor("one"), store=store) as opened:
         yield opened
 
 
@@ -65,7 +65,7 @@ def shown(job: Job) -> bytes:
 
 
 class Ticker:
-    """Measures for how long the event loop's thread computed without a break, in seconds of its own time."""
+    """Measures how long the event loop's thread computed without a break, in CPU seconds."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
@@ -87,24 +87,24 @@ class Ticker:
             self.longest_s, before = max(self.longest_s, now - before), now
 
 
-async def test_of_many_unknown_keys_fifty_are_named_and_the_rest_is_counted(house: House) -> None:
-    house.transport.script("one", WORKS)
-    job = await house.gate.submit(house.gate.read(WIDE))
+async def test_of_many_unknown_keys_fifty_are_named_and_the_rest_is_counted(rig: Rig) -> None:
+    rig.transport.script("one", WORKS)
+    job = await rig.gate.submit(rig.gate.read(WIDE))
     assert len(job.warnings) == 51
     assert (job.warnings[0].path, job.warnings[49].path) == (("k0",), ("k49",))
     assert job.warnings[50].message == "and 89,950 more keys are not known here and were ignored"
-    assert len(dump_job(await house.stored(job))) < 10_000
+    assert len(dump_job(await rig.stored(job))) < 10_000
     assert len(shown(job)) < 10_000
 
 
-async def test_a_long_unknown_key_is_not_repeated(house: House) -> None:
-    house.transport.script("one", WORKS)
-    job = await house.submit(**{"k" * 1_000_000: 1})
+async def test_a_long_unknown_key_is_not_repeated(rig: Rig) -> None:
+    rig.transport.script("one", WORKS)
+    job = await rig.submit(**{"k" * 1_000_000: 1})
     assert len(dump_job(job)) < 2_000
 
 
 @pytest.mark.parametrize(
-    ("wish", "details", "last"),
+    ("fields", "details", "last"),
     [
         ({"provider": {"order": [1] * 400}}, 51, "and 350 more"),
         ({"provider": {"order": [1] * 4_000}}, 51, "and at least 450 more"),
@@ -118,14 +118,14 @@ async def test_a_long_unknown_key_is_not_repeated(house: House) -> None:
     ],
 )
 async def test_of_many_violations_fifty_are_named_and_the_rest_is_counted(
-    house: House, wish: dict[str, Any], details: int, last: str
+    rig: Rig, fields: dict[str, Any], details: int, last: str
 ) -> None:
     with pytest.raises(InvalidRequestError) as caught:
-        house.gate.read({"model": MODEL, "prompt": "jazz", **wish})
+        rig.gate.read({"model": MODEL, "prompt": "jazz", **fields})
     response = error_response("G-1", caught.value)
     assert isinstance(response.body, bytes)
-    said = json.loads(response.body)["details"]
-    assert (len(said), said[-1]["message"]) == (details, last)
+    shown = json.loads(response.body)["details"]
+    assert (len(shown), shown[-1]["message"]) == (details, last)
     assert len(response.body) < 20_000
 
 
@@ -143,18 +143,18 @@ async def test_of_many_violations_fifty_are_named_and_the_rest_is_counted(
     ],
     ids=["tracks", "warnings", "title", "extra", "links", "status", "values", "failure"],
 )
-async def test_a_wide_answer_does_not_make_a_wide_job(house: House, answer: dict[str, Any]) -> None:
-    house.transport.script("one", WORKS, {**WORKS, **answer})
-    job = await house.submit(debug={"return_upstream_response": True})
-    house.clock.pass_s(10)
-    await advance(house.context, job.id)
-    stored = await house.stored(job)
+async def test_a_wide_answer_does_not_make_a_wide_job(rig: Rig, answer: dict[str, Any]) -> None:
+    rig.transport.script("one", WORKS, {**WORKS, **answer})
+    job = await rig.submit(debug={"return_upstream_response": True})
+    rig.clock.pass_s(10)
+    await advance(rig.context, job.id)
+    stored = await rig.stored(job)
     assert len(dump_job(stored)) < 1_500_000
     assert len(shown(stored)) < 1_500_000
-    assert sum(len(str(event.data)) for _, event in await house.store.events(job.id)) < 100_000
+    assert sum(len(str(event.data)) for _, event in await rig.store.events(job.id)) < 100_000
 
 
-async def test_another_word_and_track_at_every_poll_do_not_make_a_history_without_end(house: House) -> None:
+async def test_new_status_and_track_at_every_poll_do_not_grow_the_history_without_bound(rig: Rig) -> None:
     answers = [
         {
             "id": "n1",
@@ -163,43 +163,43 @@ async def test_another_word_and_track_at_every_poll_do_not_make_a_history_withou
         }
         for number in range(200)
     ]
-    house.transport.script("one", WORKS, *answers)
-    job = await house.submit()
+    rig.transport.script("one", WORKS, *answers)
+    job = await rig.submit()
     for _ in answers:
-        house.clock.pass_s(1)
-        await advance(house.context, job.id)
-    stored = await house.stored(job)
+        rig.clock.pass_s(1)
+        await advance(rig.context, job.id)
+    stored = await rig.stored(job)
     assert (len(stored.tracks), stored.native_status) == (32, "word 199")
     assert len(stored.warnings) == 1
-    assert len(await house.store.events(job.id)) < 50
+    assert len(await rig.store.events(job.id)) < 50
 
 
-async def test_an_event_never_changes_after_it_was_appended(house: House) -> None:
-    house.transport.script(
+async def test_an_event_never_changes_after_it_was_appended(rig: Rig) -> None:
+    rig.transport.script(
         "one",
         {"id": "n1", "status": "waits"},
         {**WORKS, "tracks": [{"id": "t1", "stream": "https://media.test/s"}]},
         {**WORKS, "tracks": [{"id": "t1", "url": "https://media.test/1", "title": "Rain"}]},
         {"no": "upstream_failed"},
     )
-    job = await house.submit()
-    seen = await house.store.events(job.id)
+    job = await rig.submit()
+    seen = await rig.store.events(job.id)
     for _ in range(3):
-        house.clock.pass_s(10)
-        await advance(house.context, job.id)
-        now = await house.store.events(job.id)
+        rig.clock.pass_s(10)
+        await advance(rig.context, job.id)
+        now = await rig.store.events(job.id)
         assert list(now[: len(seen)]) == list(seen)
         assert [number for number, _ in now] == list(range(1, len(now) + 1))
         seen = now
     assert len(seen) >= 6
 
 
-async def test_a_large_body_is_read_while_the_event_loop_goes_on(house: House) -> None:
+async def test_a_large_body_is_read_while_the_event_loop_goes_on(rig: Rig) -> None:
     raw = json.dumps(WIDE).encode()
 
     def read() -> str:
         body = parse_json(raw)
-        house.gate.read(body)
+        rig.gate.read(body)
         return fingerprint(body)
 
     async with Ticker() as ticker:
@@ -208,12 +208,12 @@ async def test_a_large_body_is_read_while_the_event_loop_goes_on(house: House) -
     assert ticker.longest_s < LONG_S
 
 
-async def test_a_large_answer_is_read_while_the_event_loop_goes_on(house: House) -> None:
+async def test_a_large_answer_is_read_while_the_event_loop_goes_on(rig: Rig) -> None:
     large = json.dumps({**WORKS, "tracks": [{"id": f"t{number}"} for number in range(20_000)]}).encode()
-    house.transport.script("one", WORKS, large)
-    job = await house.submit()
-    house.clock.pass_s(10)
+    rig.transport.script("one", WORKS, large)
+    job = await rig.submit()
+    rig.clock.pass_s(10)
     async with Ticker() as ticker:
-        await advance(house.context, job.id)
-    assert len((await house.stored(job)).tracks) == 32
+        await advance(rig.context, job.id)
+    assert len((await rig.stored(job)).tracks) == 32
     assert ticker.longest_s < LONG_S

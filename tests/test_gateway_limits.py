@@ -1,4 +1,4 @@
-"""What a wish waits for, and what lets it in: limits of accounts, turns at vendors, busy vendors, circuit breakers."""
+"""Quotas of accounts, create queues, retries at busy vendors, and circuit breakers."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
@@ -43,12 +43,12 @@ from tests.fake_vendor import (
     START,
     FakeVendor,
     FolderAssets,
-    House,
+    Rig,
     ScriptedTransport,
     host_of,
-    house_of,
     lost,
     open_context_with,
+    rig_of,
     settings_for,
     unreached,
 )
@@ -76,142 +76,142 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
-# -------------------------------------------------------------------------------------------- limits of accounts
+# ----------------------------------------------------------------------------------------- limits of accounts
 
 
 async def test_calls_of_a_minute(folder: Path) -> None:
     limits = AccountLimits(requests_per_minute=2)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
-        await house.submit()
-        house.clock.pass_s(20)
-        await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
+        await rig.submit()
+        rig.clock.pass_s(20)
+        await rig.submit()
         with pytest.raises(LimitReachedError) as caught:
-            await house.submit()
+            await rig.submit()
         error = caught.value
         assert (error.code, error.reason, error.retry_after_s) == (
             *("key_limit_exceeded", "requests_per_minute", 40),
         )
         assert error.reset_at == START + timedelta(seconds=60)
-        assert len(house.transport.sent) == 2
-        house.clock.pass_s(40)
-        await house.submit()
+        assert len(rig.transport.sent) == 2
+        rig.clock.pass_s(40)
+        await rig.submit()
 
 
 async def test_open_jobs_are_counted_until_they_end(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=2)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, {"id": "n-3"}, {"id": "n-4"})
-        first, second = await house.submit(), await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, {"id": "n-3"}, {"id": "n-4"})
+        first, second = await rig.submit(), await rig.submit()
         with pytest.raises(LimitReachedError, match="2 jobs are open, 2 may be") as caught:
-            await house.submit()
+            await rig.submit()
         assert (caught.value.reason, caught.value.retry_after_s) == ("max_open_jobs", 10)
-        await house.gate.cancel(first.id)
-        third = await house.submit()
-        await house.gate.delete(second.id)
-        await house.submit()
+        await rig.gate.cancel(first.id)
+        third = await rig.submit()
+        await rig.gate.delete(second.id)
+        await rig.submit()
         with pytest.raises(LimitReachedError):
-            await house.submit()
-        house.clock.moment = third.deadline_at
-        house.transport.script("one", {"status": "works"})
-        await advance(house.context, third.id)
-        house.transport.script("one", {"id": "n-5"})
-        await house.submit()
+            await rig.submit()
+        rig.clock.moment = third.deadline_at
+        rig.transport.script("one", {"status": "works"})
+        await advance(rig.context, third.id)
+        rig.transport.script("one", {"id": "n-5"})
+        await rig.submit()
 
 
 async def test_a_job_that_is_deleted_while_its_audio_is_fetched_is_no_open_job(folder: Path) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
-        house.transport.script("one", {"id": "n-1"}, DONE, {"id": "n-2"})
-        job = await house.submit()
-        await advance(house.context, job.id)  # the link gives nothing yet
-        assert (await house.stored(job)).delivered_at is not None
-        await house.gate.delete(job.id)
-        await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as rig:
+        rig.transport.script("one", {"id": "n-1"}, DONE, {"id": "n-2"})
+        job = await rig.submit()
+        await advance(rig.context, job.id)  # the link gives nothing yet
+        assert (await rig.stored(job)).delivered_at is not None
+        await rig.gate.delete(job.id)
+        await rig.submit()
 
 
-async def test_a_crowd_does_not_slip_past(folder: Path) -> None:
+async def test_a_burst_of_requests_cannot_exceed_a_limit(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=3)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
-        ends = await asyncio.gather(*(house.submit() for _ in range(30)), return_exceptions=True)
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", *({"id": f"n-{number}"} for number in range(3)))
+        ends = await asyncio.gather(*(rig.submit() for _ in range(30)), return_exceptions=True)
         assert sum(isinstance(end, Job) for end in ends) == 3
         assert sum(isinstance(end, LimitReachedError) for end in ends) == 27
-        assert await house.store.count_open("local") == 3
+        assert await rig.store.count_open("local") == 3
 
 
-async def test_a_crowd_does_not_slip_past_the_real_store(folder: Path) -> None:
+async def test_a_burst_of_requests_cannot_exceed_a_limit_with_the_real_store(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=5)
     async with (
         SqliteJobStore.open(folder.parent / "jobs.db") as store,
-        house_of(folder, ONE, store=store, limits=limits) as house,
+        rig_of(folder, ONE, store=store, limits=limits) as rig,
     ):
-        house.transport.script("one", *({"id": f"n-{number}"} for number in range(5)))
-        ends = await asyncio.gather(*(house.submit() for _ in range(50)), return_exceptions=True)
+        rig.transport.script("one", *({"id": f"n-{number}"} for number in range(5)))
+        ends = await asyncio.gather(*(rig.submit() for _ in range(50)), return_exceptions=True)
         assert sum(isinstance(end, Job) for end in ends) == 5
         assert await store.count_open("local") == 5
 
 
-@pytest.mark.parametrize("wish", [{"fake": {"invalid": True}}, {"model": "nobody/song"}])
-async def test_a_wish_that_is_refused_later_leaves_no_open_job_behind(
-    folder: Path, wish: Mapping[str, Any]
+@pytest.mark.parametrize("fields", [{"fake": {"invalid": True}}, {"model": "unknown/song"}])
+async def test_a_request_that_is_refused_later_releases_its_reservation(
+    folder: Path, fields: Mapping[str, Any]
 ) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as rig:
         for _ in range(3):
             with pytest.raises(RequestError) as caught:
-                await house.submit(**wish)
+                await rig.submit(**fields)
             assert not isinstance(caught.value, LimitReachedError)
-        house.transport.script("one", {"no": "credits"}, {"id": "n-1"})
-        assert (await house.submit()).state is JobState.FAILED
-        await house.submit()
+        rig.transport.script("one", {"no": "credits"}, {"id": "n-1"})
+        assert (await rig.submit()).state is JobState.FAILED
+        await rig.submit()
 
 
-async def test_a_wish_that_could_not_be_stored_leaves_no_open_job_behind(folder: Path) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
-        house.store.trouble = "disk full"
+async def test_a_request_that_could_not_be_stored_releases_its_reservation(folder: Path) -> None:
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as rig:
+        rig.store.trouble = "disk full"
         with pytest.raises(StorageError):
-            await house.submit()
-        house.store.trouble = None
-        house.transport.script("one", {"id": "n-1"})
-        await house.submit()
+            await rig.submit()
+        rig.store.trouble = None
+        rig.transport.script("one", {"id": "n-1"})
+        await rig.submit()
 
 
 async def test_limits_come_before_routing_and_after_the_schema(folder: Path) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as house:
-        house.transport.script("one", {"id": "n-1"})
-        await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_open_jobs=1)) as rig:
+        rig.transport.script("one", {"id": "n-1"})
+        await rig.submit()
         with pytest.raises(LimitReachedError):
-            await house.submit(model="nobody/song")
+            await rig.submit(model="unknown/song")
         with pytest.raises(RequestError, match="must be"):
-            await house.submit(duration=0)
+            await rig.submit(duration=0)
 
 
-async def test_the_days_money_counts_what_is_open_and_what_has_ended(folder: Path) -> None:
+async def test_daily_spend_counts_open_and_ended_jobs(folder: Path) -> None:
     limits = AccountLimits(max_usd_per_day=0.13)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.media[LINK] = SONG
-        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, DONE)
-        first = await house.submit()
-        await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.media[LINK] = SONG
+        rig.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, DONE)
+        first = await rig.submit()
+        await rig.submit()
         with pytest.raises(LimitReachedError) as caught:
-            await house.submit()
+            await rig.submit()
         error = caught.value
         assert (error.code, error.reason, error.min_usd, error.retry_after_s) == (
             *("insufficient_funds", "max_usd_per_day", 0.06, None),
         )
         assert error.reset_at == datetime(2026, 11, 21, tzinfo=UTC)
-        await advance(house.context, first.id)
-        assert (await house.stored(first)).state is JobState.COMPLETED
+        await advance(rig.context, first.id)
+        assert (await rig.stored(first)).state is JobState.COMPLETED
         with pytest.raises(LimitReachedError):
-            await house.submit()
-        # Tomorrow the first one is forgotten; the second one is still open.
-        house.clock.pass_s(86_400)
-        house.transport.script("one", {"id": "n-3"})
-        await house.submit()
+            await rig.submit()
+        # The next day the first job no longer counts; the second one is still open.
+        rig.clock.pass_s(86_400)
+        rig.transport.script("one", {"id": "n-3"})
+        await rig.submit()
         with pytest.raises(LimitReachedError):
-            await house.submit()
+            await rig.submit()
 
 
-async def test_a_wish_is_let_in_if_its_cheapest_offer_can_be_paid(folder: Path) -> None:
+async def test_a_request_is_admitted_if_its_cheapest_offer_fits_the_budget(folder: Path) -> None:
     (offer,) = ONE.declared.offers
     dear = attrs.evolve(offer, prices=(attrs.evolve(offer.prices[0], price_usd=Decimal(5)),))
     unknown = attrs.evolve(offer, prices=())
@@ -221,47 +221,43 @@ async def test_a_wish_is_let_in_if_its_cheapest_offer_can_be_paid(folder: Path) 
         FakeVendor("one", priority=3),
     )
     limits = AccountLimits(max_usd_per_day=1.0)
-    async with house_of(folder, *vendors, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", {"id": "n-1"})
-        await house.submit(provider={"order": ["one"]})
-        house.transport.script("dear", {"id": "n-2"})
-        await house.submit()  # what the first one costs is known once it is chosen
+    async with rig_of(folder, *vendors, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", {"id": "n-1"})
+        await rig.submit(provider={"order": ["one"]})
+        rig.transport.script("dear", {"id": "n-2"})
+        await rig.submit()  # the price is known once the provider is chosen
         with pytest.raises(LimitReachedError, match="0 of 1 USD are left"):
-            await house.submit()
+            await rig.submit()
 
 
 async def test_a_failed_job_costs_nothing(folder: Path) -> None:
-    async with house_of(
-        folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_usd_per_day=0.07)
-    ) as house:
-        house.transport.script("one", {"no": "credits"}, {"id": "n-1"})
-        assert (await house.submit()).state is JobState.FAILED
-        await house.submit()
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_usd_per_day=0.07)) as rig:
+        rig.transport.script("one", {"no": "credits"}, {"id": "n-1"})
+        assert (await rig.submit()).state is JobState.FAILED
+        await rig.submit()
 
 
-async def test_accounts_do_not_take_each_others_places(folder: Path) -> None:
+async def test_limits_of_accounts_are_independent(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=1, requests_per_minute=1)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
-        wish = house.gate.read({"model": MODEL})
-        await house.gate.submit(wish, account="a")
-        await house.gate.submit(wish, account="b")
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        request = rig.gate.read({"model": MODEL})
+        await rig.gate.submit(request, account="a")
+        await rig.gate.submit(request, account="b")
         with pytest.raises(LimitReachedError):
-            await house.gate.submit(wish, account="a")
+            await rig.gate.submit(request, account="a")
 
 
-async def test_windows_of_accounts_that_went_away_are_thrown_away(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_windows_of_idle_accounts_are_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musicgate.engine.quota._MAX_IDLE_WINDOWS", 3)
     limits = AccountLimits(requests_per_minute=5)
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        wish = house.gate.read({"model": MODEL})
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        request = rig.gate.read({"model": MODEL})
         for number in range(10):
-            house.clock.pass_s(30)
-            house.transport.script("one", {"id": f"n-{number}"})
-            await house.gate.submit(wish, account=f"account {number}")
-        assert len(house.context.quota._windows) <= 3
+            rig.clock.pass_s(30)
+            rig.transport.script("one", {"id": f"n-{number}"})
+            await rig.gate.submit(request, account=f"account {number}")
+        assert len(rig.context.quota._windows) <= 3
 
 
 async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
@@ -276,60 +272,60 @@ async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
         looked_at += 1
         return left(self, now)
 
-    async with house_of(
+    async with rig_of(
         folder, ONE, store=MemoryJobStore(), limits=AccountLimits(requests_per_minute=5)
-    ) as house:
-        asked = house.gate.read({"model": MODEL})
-        house.transport.script("one", *({"id": f"n-{number}"} for number in range(64)))
+    ) as rig:
+        asked = rig.gate.read({"model": MODEL})
+        rig.transport.script("one", *({"id": f"n-{number}"} for number in range(64)))
         monkeypatch.setattr(CallWindow, "left", counted)
         for number in range(64):
-            await house.gate.submit(asked, account=f"account {number}")
-    assert len(house.context.quota._windows) == 64
-    assert looked_at < 64 * 4  # one look per request, and each window a few times in all
+            await rig.gate.submit(asked, account=f"account {number}")
+    assert len(rig.context.quota._windows) == 64
+    assert looked_at < 64 * 4  # one access per request, and each window a few times in all
 
 
-async def test_a_repeated_key_costs_nothing(folder: Path) -> None:
+async def test_an_idempotent_replay_does_not_count(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=2, requests_per_minute=2)
     key = IdempotencyKey(route="create", key="a", fingerprint="f")
-    async with house_of(folder, ONE, store=MemoryJobStore(), limits=limits) as house:
-        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
-        wish = house.gate.read({"model": MODEL})
-        # Twins that come together: the second one is let in, and taken back when the store knows its key.
-        twins = await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(2)))
-        again = await house.gate.submit(wish, idempotency=key)
-        assert len({job.id for job in (*twins, again)}) == 1
-        await house.gate.submit(wish)
+    async with rig_of(folder, ONE, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        request = rig.gate.read({"model": MODEL})
+        # Of two duplicates in flight the second one is admitted, and uncounted when the store knows its key.
+        duplicates = await asyncio.gather(*(rig.gate.submit(request, idempotency=key) for _ in range(2)))
+        again = await rig.gate.submit(request, idempotency=key)
+        assert len({job.id for job in (*duplicates, again)}) == 1
+        await rig.gate.submit(request)
         with pytest.raises(LimitReachedError):
-            await house.gate.submit(wish)
-        assert (await house.gate.submit(wish, idempotency=key)).id == again.id
+            await rig.gate.submit(request)
+        assert (await rig.gate.submit(request, idempotency=key)).id == again.id
 
 
-async def test_twins_of_one_key_share_the_last_place(folder: Path) -> None:
+async def test_duplicates_of_one_key_share_the_last_free_job(folder: Path) -> None:
     limits = AccountLimits(max_open_jobs=1, requests_per_minute=1)
     key, other = (IdempotencyKey(route="create", key=name, fingerprint="f") for name in "ab")
     async with (
         SqliteJobStore.open(folder.parent / "jobs.db") as store,
-        house_of(folder, ONE, store=store, limits=limits) as house,
+        rig_of(folder, ONE, store=store, limits=limits) as rig,
     ):
-        house.transport.script("one", {"id": "n-1"})
-        wish = house.gate.read({"model": MODEL})
-        twins = await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(50)))
-        assert {job.native_id for job in twins} == {"n-1"}
+        rig.transport.script("one", {"id": "n-1"})
+        request = rig.gate.read({"model": MODEL})
+        duplicates = await asyncio.gather(*(rig.gate.submit(request, idempotency=key) for _ in range(50)))
+        assert {job.native_id for job in duplicates} == {"n-1"}
         with pytest.raises(LimitReachedError):
-            await house.gate.submit(wish, idempotency=other)
+            await rig.gate.submit(request, idempotency=other)
 
 
-# ------------------------------------------------------------------------------------------------ turns at vendors
+# ------------------------------------------------------------------------------------------- create queues
 
 
 @pytest.fixture
-async def windowed(folder: Path) -> AsyncIterator[House]:
+async def windowed(folder: Path) -> AsyncIterator[Rig]:
     vendor = FakeVendor("one", create_window=RateWindow(calls=2, per_s=10.0))
-    async with house_of(folder, vendor, store=MemoryJobStore()) as house:
-        yield house
+    async with rig_of(folder, vendor, store=MemoryJobStore()) as rig:
+        yield rig
 
 
-async def test_a_call_that_would_be_too_many_waits_for_its_turn(windowed: House) -> None:
+async def test_a_call_beyond_the_vendors_window_waits(windowed: Rig) -> None:
     sent_at: list[timedelta] = []
 
     async def note(_: HttpRequest) -> None:
@@ -343,55 +339,55 @@ async def test_a_call_that_would_be_too_many_waits_for_its_turn(windowed: House)
     assert [(await windowed.stored(job)).native_id for job in jobs] == [f"n-{number}" for number in range(5)]
 
 
-async def test_who_has_its_turn_at_once_is_stored_as_sent(windowed: House) -> None:
+async def test_a_job_with_a_free_slot_is_stored_as_sent(windowed: Rig) -> None:
     seen: list[str] = []
 
-    async def look(_: HttpRequest) -> None:
+    async def read_stored(_: HttpRequest) -> None:
         seen.extend(job.attempts[-1].outcome.value for job in await windowed.store.open_jobs("", 10))
 
-    windowed.transport.on_send = look
+    windowed.transport.on_send = read_stored
     windowed.transport.script("one", {"id": "n-1"})
     job = await windowed.submit()
     assert seen == ["sent"]
     assert job.version == 1  # two writes: stored, accepted
 
 
-async def test_a_turn_that_was_not_used_is_given_back(folder: Path) -> None:
+async def test_an_unused_slot_is_released(folder: Path) -> None:
     vendor = FakeVendor("one", max_parallel_creates=1)
     key = IdempotencyKey(route="create", key="a", fingerprint="f")
-    async with house_of(folder, vendor, store=MemoryJobStore()) as house:
-        house.store.trouble = "disk full"
+    async with rig_of(folder, vendor, store=MemoryJobStore()) as rig:
+        rig.store.trouble = "disk full"
         with pytest.raises(StorageError):
-            await house.submit()
-        house.store.trouble = None
-        house.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
-        wish = house.gate.read({"model": MODEL})
-        # Of twins that come together one has the turn, and one of them stores the key; they need not be the same.
-        await asyncio.gather(*(house.gate.submit(wish, idempotency=key) for _ in range(3)))
-        job = await asyncio.wait_for(house.submit(), timeout=5)
+            await rig.submit()
+        rig.store.trouble = None
+        rig.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+        request = rig.gate.read({"model": MODEL})
+        # Of duplicates in flight one has the slot and one stores the key; these may be two different ones.
+        await asyncio.gather(*(rig.gate.submit(request, idempotency=key) for _ in range(3)))
+        job = await asyncio.wait_for(rig.submit(), timeout=5)
         assert (job.native_id, outcomes(job)) == ("n-2", [("one", "accepted")])
 
 
-async def stand_still(house: House, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
-    """Time goes on only when the event is set."""
+async def freeze_clock(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> asyncio.Event:
+    """Hold the clock until the event is set."""
     goes_on = asyncio.Event()
 
     async def sleep(delay_s: float) -> None:
         await goes_on.wait()
-        house.clock.pass_s(delay_s)
+        rig.clock.pass_s(delay_s)
 
-    monkeypatch.setattr(house.clock, "sleep", sleep)
+    monkeypatch.setattr(rig.clock, "sleep", sleep)
     return goes_on
 
 
 async def test_a_waiting_job_is_queued_and_can_be_cancelled(
-    windowed: House, monkeypatch: pytest.MonkeyPatch
+    windowed: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    goes_on = await stand_still(windowed, monkeypatch)
+    goes_on = await freeze_clock(windowed, monkeypatch)
     windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"}, {"id": "n-4"})
-    wish = windowed.gate.read({"model": MODEL})
+    request = windowed.gate.read({"model": MODEL})
     await windowed.submit(), await windowed.submit()
-    third, fourth = [await windowed.gate.submit(wish, wait_s=0) for _ in range(2)]
+    third, fourth = [await windowed.gate.submit(request, wait_s=0) for _ in range(2)]
     assert (third.state, outcomes(third)) == (JobState.QUEUED, [("one", "planned")])
     assert windowed.context.create_queues["one"].waiting == 2
     cancelled = await windowed.gate.cancel(third.id)
@@ -404,56 +400,56 @@ async def test_a_waiting_job_is_queued_and_can_be_cancelled(
     assert len(windowed.transport.sent) == 3
 
 
-async def test_a_fallback_that_has_to_wait_lets_its_caller_go(
+async def test_a_fallback_that_waits_for_a_slot_answers_its_caller(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     two = FakeVendor("two", priority=2, create_window=RateWindow(calls=1, per_s=10.0))
-    async with house_of(folder, ONE, two, store=MemoryJobStore()) as house:
-        await stand_still(house, monkeypatch)
-        house.transport.script("one", {"no": "credits"}, {"no": "credits"})
-        house.transport.script("two", {"id": "n-1"})
-        wish = house.gate.read({"model": MODEL})
-        await house.gate.submit(wish)
-        job = await asyncio.wait_for(house.gate.submit(wish, wait_s=0.01), timeout=5)
+    async with rig_of(folder, ONE, two, store=MemoryJobStore()) as rig:
+        await freeze_clock(rig, monkeypatch)
+        rig.transport.script("one", {"no": "credits"}, {"no": "credits"})
+        rig.transport.script("two", {"id": "n-1"})
+        request = rig.gate.read({"model": MODEL})
+        await rig.gate.submit(request)
+        job = await asyncio.wait_for(rig.gate.submit(request, wait_s=0.01), timeout=5)
         assert (job.state, outcomes(job)) == (JobState.QUEUED, [("one", "refused"), ("two", "planned")])
 
 
-async def test_nobody_waits_in_a_queue_that_is_full(windowed: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_full_create_queue_refuses_new_jobs(windowed: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musicgate.engine.create_queue.MAX_WAITING", 1)
-    await stand_still(windowed, monkeypatch)
+    await freeze_clock(windowed, monkeypatch)
     windowed.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
-    wish = windowed.gate.read({"model": MODEL})
+    request = windowed.gate.read({"model": MODEL})
     for _ in range(3):
-        await windowed.gate.submit(wish, wait_s=0)
+        await windowed.gate.submit(request, wait_s=0)
     await let_others_run()
     with pytest.raises(ProviderError, match="1 jobs wait for one already") as caught:
-        await windowed.gate.submit(wish, wait_s=0)
+        await windowed.gate.submit(request, wait_s=0)
     assert caught.value.failure.reason is FailureClass.RATE_LIMITED
     assert await windowed.store.count_open() == 3
 
 
-# ------------------------------------------------------------------------------------------------------ busy vendors
+# ----------------------------------------------------------------------------------------------- busy vendors
 
 
-async def answered_then(house: House, *answers: object) -> Job:
-    """A job whose create call is answered before the vendor says anything; then it says all of this."""
+async def answered_then(rig: Rig, *answers: object) -> Job:
+    """A job whose caller is answered before the vendor gives these answers."""
     goes_on = asyncio.Event()
 
     async def hold(_: HttpRequest) -> None:
         await goes_on.wait()
 
-    house.transport.on_send = hold
-    house.transport.script("one", *answers)
-    job = await house.gate.submit(house.gate.read({"model": MODEL}), wait_s=0)
+    rig.transport.on_send = hold
+    rig.transport.script("one", *answers)
+    job = await rig.gate.submit(rig.gate.read({"model": MODEL}), wait_s=0)
     assert outcomes(job) == [("one", "sent")]
     goes_on.set()
     await let_others_run()
-    return await house.stored(job)
+    return await rig.stored(job)
 
 
-async def test_a_busy_vendor_is_asked_again_when_nobody_waits(folder: Path) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        job = await answered_then(house, {**BUSY, "retry_after_s": 7}, {"no": "unavailable"}, {"id": "n-1"})
+async def test_a_busy_vendor_is_retried_when_no_caller_waits(folder: Path) -> None:
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        job = await answered_then(rig, {**BUSY, "retry_after_s": 7}, {"no": "unavailable"}, {"id": "n-1"})
         assert outcomes(job) == [("one", "refused"), ("one", "refused"), ("one", "accepted")]
         waits = [
             attempt.not_before and (attempt.not_before - START).total_seconds() for attempt in job.attempts
@@ -463,18 +459,18 @@ async def test_a_busy_vendor_is_asked_again_when_nobody_waits(folder: Path) -> N
         assert job.deadline_at == START + timedelta(seconds=617)
 
 
-async def test_a_caller_who_waits_is_told_at_once(folder: Path) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
-        house.transport.script("one", {**BUSY, "retry_after_s": 7})
-        job = await house.submit()
+async def test_a_waiting_caller_gets_the_refusal_at_once(folder: Path) -> None:
+    async with rig_of(folder, ONE, store=MemoryJobStore()) as rig:
+        rig.transport.script("one", {**BUSY, "retry_after_s": 7})
+        job = await rig.submit()
         assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused")])
         assert job.failure is not None
         assert (job.failure.status, job.failure.retry_after_s) == (429, 7)
 
 
-async def test_a_busy_vendor_is_asked_three_times_more(folder: Path) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        job = await answered_then(house, BUSY, BUSY, BUSY, {**BUSY, "message": "the last one"})
+async def test_a_busy_vendor_is_retried_three_times(folder: Path) -> None:
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        job = await answered_then(rig, BUSY, BUSY, BUSY, {**BUSY, "message": "the last one"})
         assert (job.state, len(job.attempts)) == (JobState.FAILED, 4)
         assert job.failure is not None
         assert job.failure.message == "the last one"
@@ -490,46 +486,44 @@ async def test_a_busy_vendor_is_asked_three_times_more(folder: Path) -> None:
         {"no": "upstream_failed"},
     ],
 )
-async def test_a_refusal_that_does_not_allow_it_is_the_end(
-    folder: Path, refusal: Mapping[str, object]
-) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        job = await answered_then(house, refusal)
+async def test_a_refusal_of_a_final_class_is_not_retried(folder: Path, refusal: Mapping[str, object]) -> None:
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        job = await answered_then(rig, refusal)
         assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused")])
 
 
-async def test_unknown_outcome_is_never_asked_again(folder: Path) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        job = await answered_then(house, lost())
+async def test_a_call_of_unknown_outcome_is_never_retried(folder: Path) -> None:
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        job = await answered_then(rig, lost())
         assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "unknown")])
 
 
-async def test_vendor_that_cannot_be_reached_is_asked_again(folder: Path) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        job = await answered_then(house, unreached(), {"id": "n-1"})
+async def test_an_unreachable_vendor_is_retried(folder: Path) -> None:
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        job = await answered_then(rig, unreached(), {"id": "n-1"})
         assert outcomes(job) == [("one", "refused"), ("one", "accepted")]
 
 
-async def test_others_are_asked_first_and_then_whoever_is_free_first(folder: Path) -> None:
-    async with house_of(folder, SLOW, TWO, store=MemoryJobStore()) as house:
-        house.transport.script("two", {**BUSY, "retry_after_s": 30})
-        job = await answered_then(house, {**BUSY, "retry_after_s": 20}, {"id": "n-1"})
+async def test_other_candidates_are_asked_before_the_first_free_one_is_retried(folder: Path) -> None:
+    async with rig_of(folder, SLOW, TWO, store=MemoryJobStore()) as rig:
+        rig.transport.script("two", {**BUSY, "retry_after_s": 30})
+        job = await answered_then(rig, {**BUSY, "retry_after_s": 20}, {"id": "n-1"})
         assert outcomes(job) == [("one", "refused"), ("two", "refused"), ("one", "accepted")]
         assert job.attempts[2].not_before == START + timedelta(seconds=20)
 
 
-async def test_a_wish_that_another_vendor_calls_wrong_is_not_asked_for_again(folder: Path) -> None:
-    async with house_of(folder, SLOW, TWO, store=MemoryJobStore()) as house:
-        house.transport.script("two", {"no": "invalid"})
-        job = await answered_then(house, BUSY)
+async def test_a_request_that_another_vendor_calls_invalid_is_not_retried(folder: Path) -> None:
+    async with rig_of(folder, SLOW, TWO, store=MemoryJobStore()) as rig:
+        rig.transport.script("two", {"no": "invalid"})
+        job = await answered_then(rig, BUSY)
         assert (job.state, outcomes(job)) == (JobState.FAILED, [("one", "refused"), ("two", "refused")])
         assert job.failure is not None
         assert job.failure.reason is FailureClass.INVALID
 
 
 async def test_speed_divides_the_wait_for_a_busy_vendor(folder: Path) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore(), follow=FollowSettings(speed=20.0)) as house:
-        job = await answered_then(house, {**BUSY, "retry_after_s": 500}, {"id": "n-1"})
+    async with rig_of(folder, SLOW, store=MemoryJobStore(), follow=FollowSettings(speed=20.0)) as rig:
+        job = await answered_then(rig, {**BUSY, "retry_after_s": 500}, {"id": "n-1"})
         assert outcomes(job) == [("one", "refused"), ("one", "accepted")]
         assert job.attempts[1].not_before == START + timedelta(seconds=25)
 
@@ -537,70 +531,70 @@ async def test_speed_divides_the_wait_for_a_busy_vendor(folder: Path) -> None:
 async def test_a_job_that_waits_for_a_busy_vendor_can_be_cancelled(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        goes_on = await stand_still(house, monkeypatch)
-        job = await answered_then(house, BUSY)
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        goes_on = await freeze_clock(rig, monkeypatch)
+        job = await answered_then(rig, BUSY)
         assert outcomes(job) == [("one", "refused"), ("one", "planned")]
-        job = await house.gate.cancel(job.id)
+        job = await rig.gate.cancel(job.id)
         assert job.failure is not None
         assert not job.failure.costs
         goes_on.set()
         await let_others_run()
-        assert len(house.transport.sent) == 1
+        assert len(rig.transport.sent) == 1
 
 
 async def test_a_job_that_waits_for_a_busy_vendor_does_not_hold_up_the_end(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with house_of(folder, SLOW, store=MemoryJobStore()) as house:
-        await stand_still(house, monkeypatch)
-        job = await answered_then(house, BUSY)
-        await asyncio.wait_for(house.gate.close(), timeout=5)
-        assert outcomes(await house.stored(job)) == [("one", "refused"), ("one", "planned")]
+    async with rig_of(folder, SLOW, store=MemoryJobStore()) as rig:
+        await freeze_clock(rig, monkeypatch)
+        job = await answered_then(rig, BUSY)
+        await asyncio.wait_for(rig.gate.close(), timeout=5)
+        assert outcomes(await rig.stored(job)) == [("one", "refused"), ("one", "planned")]
 
 
-# -------------------------------------------------------------------------------------------------- circuit breakers
+# ------------------------------------------------------------------------------------------- circuit breakers
 
 
-async def fail_often(house: House, times: int = 8) -> None:
+async def fail_often(rig: Rig, times: int = 8) -> None:
     for _ in range(times):
-        house.transport.script("one", {"no": "unavailable"})
-        house.transport.script("two", {"id": "n-2"})
-        await house.submit()
+        rig.transport.script("one", {"no": "unavailable"})
+        rig.transport.script("two", {"id": "n-2"})
+        await rig.submit()
 
 
 async def test_a_failing_provider_is_asked_after_the_others(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
-        await fail_often(house)
-        report = house.context.health["one"].report(house.clock.now())
+    async with rig_of(folder, ONE, TWO, store=MemoryJobStore()) as rig:
+        await fail_often(rig)
+        report = rig.context.health["one"].report(rig.clock.now())
         assert (report.state, report.calls, report.error_rate) == (BreakerState.OPEN, 8, 1.0)
         assert report.opens_until == START + timedelta(seconds=30)
-        assert "one fails: 8 of 8 calls in a minute; until 2026-11-20T10:00:30+00:00" in caplog.text
-        house.transport.sent.clear()
-        # The second one refuses: the failing one is still there to be asked.
-        house.transport.script("two", {"no": "credits"})
-        house.transport.script("one", {"id": "n-1"})
-        job = await house.submit()
-        assert (outcomes(job), house.transport.hosts) == (
+        assert "breaker opened: plugin=one errors=8 calls=8 until=2026-11-20T10:00:30+00:00" in caplog.text
+        rig.transport.sent.clear()
+        # The second provider refuses, so the failing one is asked after it.
+        rig.transport.script("two", {"no": "credits"})
+        rig.transport.script("one", {"id": "n-1"})
+        job = await rig.submit()
+        assert (outcomes(job), rig.transport.hosts) == (
             *([("two", "refused"), ("one", "accepted")], ["two", "one"]),
         )
 
 
 async def test_speed_divides_the_open_time(folder: Path) -> None:
     follow = FollowSettings(speed=10.0)
-    async with house_of(folder, ONE, TWO, store=MemoryJobStore(), follow=follow) as house:
-        await fail_often(house)
-        report = house.context.health["one"].report(house.clock.now())
+    async with rig_of(folder, ONE, TWO, store=MemoryJobStore(), follow=follow) as rig:
+        await fail_often(rig)
+        report = rig.context.health["one"].report(rig.clock.now())
         assert report.opens_until == START + timedelta(seconds=3)
 
 
-async def test_a_plan_shows_who_fails(folder: Path) -> None:
-    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
-        await fail_often(house)
-        wish = house.gate.read({"model": MODEL})
-        plan: dict[str, Any] = render_plan(wish, house.gate.plan(wish))
+async def test_a_plan_shows_open_breakers(folder: Path) -> None:
+    async with rig_of(folder, ONE, TWO, store=MemoryJobStore()) as rig:
+        await fail_often(rig)
+        request = rig.gate.read({"model": MODEL})
+        plan: dict[str, Any] = render_plan(request, rig.gate.plan(request))
         two, one = plan["candidates"]
         assert (two["provider_plugin"], "health" in two) == ("two", False)
         assert one["health"] == {
@@ -622,57 +616,57 @@ async def test_a_plan_shows_who_fails(folder: Path) -> None:
         ({}, ["two"]),
     ],
 )
-async def test_the_callers_word_beats_the_breaker(
+async def test_the_callers_order_beats_the_breaker(
     folder: Path, routing: Mapping[str, object], hosts: list[str]
 ) -> None:
-    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
-        await fail_often(house)
-        house.transport.sent.clear()
-        house.transport.script(hosts[0], {"id": "n-3"})
-        await house.submit(provider=routing)
-        assert house.transport.hosts == hosts
+    async with rig_of(folder, ONE, TWO, store=MemoryJobStore()) as rig:
+        await fail_often(rig)
+        rig.transport.sent.clear()
+        rig.transport.script(hosts[0], {"id": "n-3"})
+        await rig.submit(provider=routing)
+        assert rig.transport.hosts == hosts
 
 
-async def test_a_provider_that_is_back_is_asked_in_its_place(
+async def test_a_provider_whose_breaker_closes_is_asked_in_its_place_again(
     folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with house_of(folder, ONE, TWO, store=MemoryJobStore()) as house:
-        await fail_often(house)
-        house.clock.pass_s(30)
-        house.transport.sent.clear()
-        house.transport.script("one", *({"id": f"n-{number}"} for number in range(7)))
-        house.transport.script("two", *({"id": f"m-{number}"} for number in range(19)))
+    async with rig_of(folder, ONE, TWO, store=MemoryJobStore()) as rig:
+        await fail_often(rig)
+        rig.clock.pass_s(30)
+        rig.transport.sent.clear()
+        rig.transport.script("one", *({"id": f"n-{number}"} for number in range(7)))
+        rig.transport.script("two", *({"id": f"m-{number}"} for number in range(19)))
         for _ in range(20):
-            await house.submit()
-        assert house.transport.hosts == ["one", *["two"] * 19]  # one probe in twenty
+            await rig.submit()
+        assert rig.transport.hosts == ["one", *["two"] * 19]  # one probe in twenty
         for _ in range(4):
-            await house.submit(provider={"only": ["one"]})
-        assert "one is back" in caplog.text
-        await house.submit()
-        assert house.transport.hosts[-1] == "one"
+            await rig.submit(provider={"only": ["one"]})
+        assert "breaker closed: plugin=one" in caplog.text
+        await rig.submit()
+        assert rig.transport.hosts[-1] == "one"
 
 
 @pytest.mark.parametrize(
     "answer", [{"no": "invalid"}, {"no": "moderation"}, {"no": "rate_limited"}, {"crash": 1}]
 )
-async def test_a_vendor_that_says_no_is_there(folder: Path, answer: object) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
-        house.transport.script("one", *[answer] * 12)
+async def test_a_refusal_does_not_count_as_a_breaker_error(folder: Path, answer: object) -> None:
+    async with rig_of(folder, ONE, store=MemoryJobStore()) as rig:
+        rig.transport.script("one", *[answer] * 12)
         for _ in range(12):
-            await house.submit()
-        assert house.context.health["one"].report(START).state is BreakerState.CLOSED
+            await rig.submit()
+        assert rig.context.health["one"].report(START).state is BreakerState.CLOSED
 
 
 @pytest.mark.parametrize("answer", [{"raise": "protocol"}, {"raise": "upstream_failed"}, lost()])
-async def test_a_vendor_that_cannot_be_understood_is_not(folder: Path, answer: object) -> None:
-    async with house_of(folder, ONE, store=MemoryJobStore()) as house:
-        house.transport.script("one", *[answer] * 8)
+async def test_an_unreadable_answer_counts_as_a_breaker_error(folder: Path, answer: object) -> None:
+    async with rig_of(folder, ONE, store=MemoryJobStore()) as rig:
+        rig.transport.script("one", *[answer] * 8)
         for _ in range(8):
-            await house.submit()
-        assert house.context.health["one"].report(START).state is BreakerState.OPEN
+            await rig.submit()
+        assert rig.context.health["one"].report(START).state is BreakerState.OPEN
 
 
-# ------------------------------------------------------------------------------------------------- after a restart
+# -------------------------------------------------------------------------------------------- after a restart
 
 
 def left(job_id: str, outcome: AttemptOutcome, **more: Any) -> Job:

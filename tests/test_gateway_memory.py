@@ -10,13 +10,13 @@ from musicgate.emulation import tones
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import JobState
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import FakeVendor, House, house_of
+from tests.fake_vendor import FakeVendor, Rig, rig_of
 
 CONTAINERS = (Mapping, set, frozenset, list, tuple, deque)
 
 
 def parts(value: object) -> Iterator[object]:
-    """What a container or one of our own objects refers to."""
+    """What a container or an object of musicgate refers to."""
     if isinstance(value, Mapping):
         yield from value.keys()
         yield from value.values()
@@ -28,7 +28,7 @@ def parts(value: object) -> Iterator[object]:
 
 
 def held(root: object) -> int:
-    """How many entries all containers have together that a gateway refers to; the store's are on the disk."""
+    """Number of entries of all containers that a gateway refers to; the store's are on disk."""
     seen: set[int] = set()
     waiting, count = [root], 0
     while waiting:
@@ -43,7 +43,7 @@ def held(root: object) -> int:
     return count
 
 
-async def make_songs(house: House, first: int, count: int) -> None:
+async def make_songs(rig: Rig, first: int, count: int) -> None:
     sound = tones.AudioFormat(container=tones.Container.WAV, sample_rate_hz=16_000, channels=1)
     song = base64.b64encode(tones.song(sound, 0.1)).decode()
     for number in range(first, first + count):
@@ -53,24 +53,24 @@ async def make_songs(house: House, first: int, count: int) -> None:
             "tracks": [{"id": "t", "audio": song}],
         }
         refusal = {"no": "invalid"}
-        house.transport.script("one", refusal if number % 10 == 0 else answer)
-        request = house.gate.read({"model": "fake/song", "prompt": "jazz", "metadata": {"n": str(number)}})
+        rig.transport.script("one", refusal if number % 10 == 0 else answer)
+        request = rig.gate.read({"model": "fake/song", "prompt": "jazz", "metadata": {"n": str(number)}})
         key = IdempotencyKey(route="r", key=str(number), fingerprint=str(number))
-        job = await house.gate.submit(request, account=f"account {number}", idempotency=key)
+        job = await rig.gate.submit(request, account=f"account {number}", idempotency=key)
         assert job.state is (JobState.FAILED if number % 10 == 0 else JobState.COMPLETED)
-    house.transport.sent.clear()
+    rig.transport.sent.clear()
 
 
 async def test_five_hundred_songs_leave_nothing_behind_in_memory(tmp_path: Path) -> None:
-    async with house_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as house:
-        await make_songs(house, 0, 50)
-        before = held(house.gate)
-        await make_songs(house, 50, 500)
-        # A few entries are of the last minute, however many calls there were in it.
-        assert held(house.gate) <= before + 20
+    async with rig_of(tmp_path, FakeVendor("one"), store=MemoryJobStore()) as rig:
+        await make_songs(rig, 0, 50)
+        before = held(rig.gate)
+        await make_songs(rig, 50, 500)
+        # A few entries belong to the last minute, however many calls there were in it.
+        assert held(rig.gate) <= before + 20
 
 
-def test_what_is_held_is_found_wherever_it_is() -> None:
+def test_held_objects_are_found_wherever_they_are() -> None:
     class Room:
         def __init__(self) -> None:
             self.jobs = {"m1": [1, 2, 3]}

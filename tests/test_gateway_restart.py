@@ -76,7 +76,7 @@ class Machine:
             yield gate
 
     async def leave(self, *jobs: Job) -> None:
-        """Jobs that an earlier process left behind."""
+        """Store jobs as an earlier process left them."""
         async with SqliteJobStore.open(self.path) as store:
             for job in jobs:
                 await store.add(job, ())
@@ -120,7 +120,7 @@ def outcomes(job: Job) -> list[tuple[str, str]]:
     return [(attempt.plugin, attempt.outcome.value) for attempt in job.attempts]
 
 
-async def test_whole_life_from_wish_to_song(machine: Machine) -> None:
+async def test_whole_life_from_request_to_song(machine: Machine) -> None:
     machine.transport.script("one", {"id": "n-1"}, {"status": "works"}, (503, b"busy"), DONE)
     async with machine.start(ONE) as gate:
         job = await gate.generate("jazz", model=MODEL)
@@ -134,7 +134,7 @@ async def test_whole_life_from_wish_to_song(machine: Machine) -> None:
     assert machine.transport.hosts == ["one"] * 4
 
 
-async def test_what_was_sent_and_not_answered_is_never_sent_again(machine: Machine) -> None:
+async def test_job_sent_and_not_answered_is_never_sent_again(machine: Machine) -> None:
     await machine.leave(left(AttemptOutcome.SENT))
     async with machine.start(ONE, TWO) as gate:
         job = await gate.wait("music_a", timeout_s=20)
@@ -145,7 +145,7 @@ async def test_what_was_sent_and_not_answered_is_never_sent_again(machine: Machi
     assert machine.transport.sent == []
 
 
-async def test_lost_answer_of_a_vendor_that_was_not_told_where_to_call_is_not_waited_for(
+async def test_lost_answer_of_a_vendor_without_the_callback_url_ends_the_job(
     machine: Machine,
 ) -> None:
     await machine.leave(left(AttemptOutcome.SENT))
@@ -175,7 +175,7 @@ async def test_unknown_outcome_stays_open_after_a_restart(machine: Machine) -> N
     assert machine.transport.sent == []
 
 
-async def test_what_was_only_planned_is_sent(machine: Machine) -> None:
+async def test_planned_job_is_sent_after_a_restart(machine: Machine) -> None:
     long_ago = datetime.now(UTC) - timedelta(hours=1)
     await machine.leave(left(AttemptOutcome.PLANNED, deadline_at=long_ago))
     machine.transport.script("one", {"id": "n-1"}, DONE)
@@ -193,7 +193,7 @@ async def test_planned_plugin_is_asked_first_whatever_the_order_is_now(machine: 
     assert outcomes(job) == [("two", "accepted")]
 
 
-async def test_planned_beta_provider_is_still_open_to_the_wish_that_it_let_in(machine: Machine) -> None:
+async def test_planned_beta_provider_stays_open_to_the_job_after_a_restart(machine: Machine) -> None:
     await machine.leave(left(AttemptOutcome.PLANNED))
     machine.transport.script("one", {"id": "n-1"}, DONE)
     async with machine.start(FakeVendor("one", stage=Stage.BETA)) as gate:
@@ -201,7 +201,7 @@ async def test_planned_beta_provider_is_still_open_to_the_wish_that_it_let_in(ma
     assert outcomes(job) == [("one", "accepted")]
 
 
-async def test_planned_plugin_that_has_lost_its_key_leaves_the_wish_to_another(machine: Machine) -> None:
+async def test_job_planned_at_a_plugin_without_a_key_goes_to_another(machine: Machine) -> None:
     await machine.leave(left(AttemptOutcome.PLANNED))
     machine.transport.script("two", {"id": "n-2"}, DONE)
     async with machine.start(ONE, TWO, keyless=("one",)) as gate:
@@ -211,11 +211,11 @@ async def test_planned_plugin_that_has_lost_its_key_leaves_the_wish_to_another(m
     assert machine.transport.hosts == ["two", "two"]
 
 
-async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -> None:
+async def test_planned_job_without_a_candidate_after_a_restart_fails(machine: Machine) -> None:
     none = left(AttemptOutcome.PLANNED)
     filtered = left(AttemptOutcome.PLANNED, "music_b")
-    wish = attrs.evolve(filtered.request, routing=RoutingOptions(only=("nobody",)))
-    await machine.leave(none, attrs.evolve(filtered, request=wish))
+    request = attrs.evolve(filtered.request, routing=RoutingOptions(only=("unknown",)))
+    await machine.leave(none, attrs.evolve(filtered, request=request))
     async with machine.start(ONE, keyless=("one",)) as gate:
         job = await gate.wait("music_a", timeout_s=20)
         other = await gate.wait("music_b", timeout_s=20)
@@ -227,8 +227,8 @@ async def test_planned_job_that_nobody_can_do_any_more_fails(machine: Machine) -
 
 
 @pytest.mark.parametrize("outcome", [AttemptOutcome.ACCEPTED, AttemptOutcome.SENT])
-async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutcome) -> None:
-    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
+async def test_job_with_an_id_is_followed_after_a_restart(machine: Machine, outcome: AttemptOutcome) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
     await machine.leave(left(outcome, native_id="n-1"))
     machine.transport.script("one", DONE)
     async with machine.start(ONE) as gate:
@@ -237,8 +237,30 @@ async def test_what_has_an_id_is_followed(machine: Machine, outcome: AttemptOutc
     assert [request.url for request in machine.transport.sent] == ["https://one.test/job/n-1"]
 
 
-async def test_time_that_went_by_while_the_gateway_was_away_does_not_count(machine: Machine) -> None:
-    machine.monkeypatch.setattr(facade, "recovery_spread_s", lambda _: 0.0)
+async def test_recovered_jobs_of_one_provider_do_not_hold_up_those_of_another(machine: Machine) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
+    await machine.leave(
+        left(AttemptOutcome.ACCEPTED, "music_a", native_id="n-1"),
+        left(AttemptOutcome.ACCEPTED, "music_b", "two", native_id="n-2"),
+    )
+    machine.transport.script("one", DONE)
+    machine.transport.script("two", DONE)
+    may_answer = asyncio.Event()
+
+    async def hang_at_one(request: HttpRequest) -> None:
+        if "one.test" in request.url:
+            await may_answer.wait()
+
+    machine.transport.on_send = hang_at_one
+    follow = attrs.evolve(QUICK, concurrency=1)
+    async with machine.start(ONE, FakeVendor("two"), follow=follow) as gate:
+        assert (await gate.wait("music_b", timeout_s=10)).state is JobState.COMPLETED
+        may_answer.set()
+        assert (await gate.wait("music_a", timeout_s=10)).state is JobState.COMPLETED
+
+
+async def test_down_time_of_the_gateway_does_not_expire_a_job(machine: Machine) -> None:
+    machine.monkeypatch.setattr("musicgate.gateway.recover.recovery_spread_s", lambda _: 0.0)
     now = datetime.now(UTC)
     late = left(AttemptOutcome.ACCEPTED, native_id="n-1")
     await machine.leave(
@@ -255,7 +277,7 @@ async def test_time_that_went_by_while_the_gateway_was_away_does_not_count(machi
 @pytest.mark.parametrize(
     ("outcome", "native_id"), [(AttemptOutcome.ACCEPTED, "n-1"), (AttemptOutcome.SENT, None)]
 )
-async def test_what_was_delivered_is_settled(
+async def test_delivered_job_is_settled_after_a_restart(
     machine: Machine, outcome: AttemptOutcome, native_id: str | None
 ) -> None:
     delivered = left(outcome, native_id=native_id, delivered_at=datetime.now(UTC), state=JobState.IN_PROGRESS)
@@ -267,7 +289,7 @@ async def test_what_was_delivered_is_settled(
     assert machine.transport.fetched == [LINK]
 
 
-async def test_what_was_refused_ends_with_that_refusal(machine: Machine) -> None:
+async def test_refused_job_fails_with_its_refusal_after_a_restart(machine: Machine) -> None:
     refusal = Failure(reason=FailureClass.CREDITS, message="no credits")
     await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
     async with machine.start(ONE) as gate:
@@ -276,7 +298,7 @@ async def test_what_was_refused_ends_with_that_refusal(machine: Machine) -> None
     assert machine.transport.sent == []
 
 
-async def test_what_was_refused_goes_on_with_a_provider_that_was_not_asked(machine: Machine) -> None:
+async def test_refused_job_goes_on_with_a_provider_that_was_not_asked(machine: Machine) -> None:
     refusal = Failure(reason=FailureClass.CREDITS, message="no credits")
     await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
     machine.transport.script("two", {"id": "n-2", **DONE})
@@ -287,7 +309,7 @@ async def test_what_was_refused_goes_on_with_a_provider_that_was_not_asked(machi
     assert len(machine.transport.sent) == 1
 
 
-async def test_what_was_refused_for_good_is_not_asked_of_another_provider(machine: Machine) -> None:
+async def test_job_refused_for_good_is_not_sent_to_another_provider(machine: Machine) -> None:
     refusal = Failure(reason=FailureClass.MODERATION, message="not this text")
     await machine.leave(left(AttemptOutcome.REFUSED, failure=refusal))
     async with machine.start(ONE, TWO) as gate:
@@ -299,7 +321,7 @@ async def test_what_was_refused_for_good_is_not_asked_of_another_provider(machin
 @pytest.mark.parametrize(
     ("hours", "expected_s"), [(-9_000.0, 3.0), (0.0, 3.0), (0.1, 360.0), (120_000.0, 600.0)]
 )
-async def test_deadline_of_a_process_with_a_wrong_clock_is_brought_within_reach(
+async def test_deadline_that_a_wrong_clock_put_too_far_ahead_is_clamped(
     machine: Machine, hours: float, expected_s: float
 ) -> None:
     deadline = datetime.now(UTC) + timedelta(hours=hours)
@@ -377,17 +399,17 @@ async def test_many_open_jobs_are_all_recovered(machine: Machine) -> None:
     assert states == [JobState.FAILED] * 5
 
 
-async def test_observers_hear_of_every_version_and_cannot_stop_it(
+async def test_observers_get_every_version_and_cannot_stop_a_job(
     machine: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
-    quiet, loud = Observer(), Observer(trouble=True)
+    quiet, loud = Observer(), Observer(fails=True)
     machine.transport.script("one", {"id": "n-1"}, DONE)
     async with machine.start(ONE, others={"quiet": quiet, "loud": loud}) as gate:
         job = await gate.generate("jazz", model=MODEL)
-    assert quiet.heard == loud.heard
-    assert quiet.heard[0] == (None, 0)
-    assert quiet.heard[-1] == (job.version - 1, job.version)
-    assert "plugin loud: job_changed raised" in caplog.text
+    assert quiet.versions == loud.versions
+    assert quiet.versions[0] == (None, 0)
+    assert quiet.versions[-1] == (job.version - 1, job.version)
+    assert "plugin raised in job_changed: plugin=loud" in caplog.text
 
 
 async def test_watchers_see_the_job_go_forward_until_the_last_version(machine: Machine) -> None:
@@ -402,7 +424,7 @@ async def test_watchers_see_the_job_go_forward_until_the_last_version(machine: M
             await gate.wait("music_none")
 
 
-async def test_waiting_has_an_end_and_the_job_goes_on(machine: Machine) -> None:
+async def test_waiting_times_out_and_the_job_goes_on(machine: Machine) -> None:
     machine.transport.script("one", lost())
     async with machine.start(FakeVendor("one", callbacks=True), server=PUBLIC) as gate:
         job = await gate.submit(gate.read({"model": MODEL}))
@@ -411,7 +433,7 @@ async def test_waiting_has_an_end_and_the_job_goes_on(machine: Machine) -> None:
         assert (await gate.find(job.id)).state is JobState.QUEUED
 
 
-def test_first_looks_after_a_restart_are_spread() -> None:
+def test_first_polls_after_a_restart_are_spread() -> None:
     delays_s = {
         recovery_spread_s(left(AttemptOutcome.ACCEPTED, f"music_{number:02}")) for number in range(40)
     }

@@ -1,5 +1,6 @@
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from itertools import product
+from typing import Any
 
 import attrs
 import pytest
@@ -9,24 +10,25 @@ from hypothesis import strategies as st
 from musicgate import (
     Failure,
     FailureClass,
-    Job,
     JobState,
     JobUpdate,
-    MusicRequest,
     NativeTrack,
     Track,
 )
-from musicgate.jobs.lifecycle import (
+from musicgate.jobs import (
     TRANSITIONS,
+    KeptAudio,
     apply,
+    cancel,
+    clamp_deadline,
     end,
+    expire,
     fail,
     history,
+    keep_audio,
     merge_tracks,
     next_poll_s,
     settle,
-    track_indexes,
-    with_outcome,
 )
 from musicgate.model import (
     Asset,
@@ -39,9 +41,8 @@ from musicgate.model import (
     Usage,
     WarningCode,
 )
+from tests.sample_jobs import LATER, START, at, attempt, job
 
-START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
-LATER = START + timedelta(seconds=60)
 LINK = "https://cdn.test/1.mp3"
 SONG = NativeTrack(native_id="t1", audio_url=LINK)
 SILENT = NativeTrack(native_id="silent", stream_audio_url="https://x.example/stream")
@@ -50,39 +51,7 @@ ASSET = Asset(name="a/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=
 QUEUED, IN_PROGRESS, COMPLETED, FAILED = JobState
 
 
-def attempt(outcome: AttemptOutcome = AttemptOutcome.SENT, native_id: str | None = None) -> Attempt:
-    return Attempt(
-        plugin="one",
-        provider="fake",
-        model="fake/song",
-        native_model="native",
-        outcome=outcome,
-        planned_at=START,
-        native_id=native_id,
-    )
-
-
-def job(state: JobState = QUEUED, **more: object) -> Job:
-    known = Job(
-        id="music_1",
-        account="local",
-        generation_id="G-1",
-        request=MusicRequest(model="fake/song"),
-        state=state,
-        created_at=START,
-        updated_at=START,
-        deadline_at=START + timedelta(seconds=600),
-        callback_token="token-not-real",
-        attempts=(attempt(),),
-    )
-    return attrs.evolve(known, **more)  # type: ignore[arg-type]  # a test's own fields
-
-
-def at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
-
-
-# --------------------------------------------------------------------------------------------- states, every pair
+# ----------------------------------------------------------------------------------------- states, every pair
 
 
 def test_transitions_are_these_and_no_others() -> None:
@@ -94,7 +63,8 @@ def test_transitions_are_these_and_no_others() -> None:
     }
 
 
-#: State before, the vendor's verdict, state after and whether it counts as delivered. "completed" brings audio here.
+#: State before, the vendor's verdict, state after and whether it counts as delivered. "completed" brings
+#: audio here.
 PAIRS = [
     (QUEUED, None, QUEUED, False),
     (QUEUED, QUEUED, QUEUED, False),
@@ -111,13 +81,13 @@ PAIRS = [
 
 
 @pytest.mark.parametrize(("before", "verdict", "after", "delivered"), PAIRS)
-@pytest.mark.parametrize("by_word", [True, False])
+@pytest.mark.parametrize("by_status", [True, False])
 def test_verdict_moves_a_job(
-    before: JobState, verdict: JobState | None, after: JobState, *, delivered: bool, by_word: bool
+    before: JobState, verdict: JobState | None, after: JobState, *, delivered: bool, by_status: bool
 ) -> None:
     tracks = (SONG,) if verdict is COMPLETED else ()
-    update = JobUpdate(native_status="word", state=None if by_word else verdict, tracks=tracks)
-    moved = apply(job(before), update, verdict if by_word else None, LATER)
+    update = JobUpdate(native_status="status", state=None if by_status else verdict, tracks=tracks)
+    moved = apply(job(before), update, verdict if by_status else None, LATER)
     assert moved.state is after
     assert (moved.delivered_at == LATER) is delivered
     assert (moved.failure is not None) is (after is FAILED and before is not FAILED)
@@ -133,7 +103,7 @@ def test_final_state_absorbs_everything(state: JobState) -> None:
 
 
 @pytest.mark.parametrize("state", [COMPLETED, FAILED])
-def test_attempt_of_a_final_job_still_learns_the_vendors_id_and_nothing_else_changes(state: JobState) -> None:
+def test_attempt_of_a_final_job_still_gets_the_vendors_id_and_nothing_else_changes(state: JobState) -> None:
     final = job(state)
     update = JobUpdate(native_id="n", native_status="w", tracks=(SONG,), failure=REFUSED)
     after = apply(final, update, IN_PROGRESS, LATER)
@@ -142,12 +112,12 @@ def test_attempt_of_a_final_job_still_learns_the_vendors_id_and_nothing_else_cha
     assert history(final, after, LATER) == ()
 
 
-def test_delivered_job_hears_nothing_more() -> None:
+def test_delivered_job_ignores_every_later_answer() -> None:
     delivered = job(IN_PROGRESS, delivered_at=START)
     assert apply(delivered, JobUpdate(failure=REFUSED), FAILED, LATER) is delivered
 
 
-def test_verdict_of_the_plugin_beats_the_word() -> None:
+def test_state_of_an_update_beats_the_mapped_status() -> None:
     assert apply(job(), JobUpdate(native_status="w", state=IN_PROGRESS), FAILED, LATER).state is IN_PROGRESS
 
 
@@ -158,7 +128,7 @@ def test_same_answer_again_gives_the_same_object() -> None:
     assert apply(once, update, IN_PROGRESS, LATER + timedelta(seconds=9)) is once
 
 
-def test_failure_says_what_the_vendor_said() -> None:
+def test_failure_names_the_native_status_or_the_vendors_failure() -> None:
     failed = apply(job(), JobUpdate(native_status="ERROR"), FAILED, LATER)
     assert failed.failure == Failure(
         reason=FailureClass.UPSTREAM_FAILED, message="the vendor reported 'ERROR'"
@@ -167,20 +137,20 @@ def test_failure_says_what_the_vendor_said() -> None:
     assert apply(job(), JobUpdate(failure=REFUSED), COMPLETED, LATER).failure is REFUSED
 
 
-def test_unknown_word_is_kept_and_an_absent_one_keeps_the_last() -> None:
+def test_unknown_status_is_kept_and_an_absent_one_keeps_the_last() -> None:
     once = apply(job(), JobUpdate(native_status="NOVEL"), None, LATER)
     assert (once.state, once.native_status) == (QUEUED, "NOVEL")
     assert apply(once, JobUpdate(), None, LATER).native_status == "NOVEL"
 
 
-def test_warnings_are_gathered_once() -> None:
+def test_a_repeated_warning_is_kept_once() -> None:
     note = OptionWarning(code=WarningCode.CHANGED, path=("seed",), message="changed")
     once = apply(job(), JobUpdate(warnings=(note,)), None, LATER)
     assert once.warnings == (note,)
     assert apply(once, JobUpdate(warnings=(note,)), None, LATER).warnings == (note,)
 
 
-# ------------------------------------------------------------------------------------------------------ native ids
+# ------------------------------------------------------------------------------------------------- native ids
 
 
 def test_first_native_id_adopts_the_attempt_and_never_changes() -> None:
@@ -200,19 +170,7 @@ def test_only_the_last_attempt_is_adopted() -> None:
     ]
 
 
-def test_outcome_is_written_to_the_last_attempt() -> None:
-    two = job(attempts=(attempt(), attempt()))
-    noted = with_outcome(two, AttemptOutcome.UNKNOWN, LATER, REFUSED)
-    assert noted.attempts[0] == attempt()
-    assert noted.attempt == attrs.evolve(
-        attempt(), outcome=AttemptOutcome.UNKNOWN, failure=REFUSED, answered_at=LATER
-    )
-    assert noted.updated_at == LATER
-    bare = job(attempts=())
-    assert with_outcome(bare, AttemptOutcome.UNKNOWN, LATER) is bare
-
-
-# ----------------------------------------------------------------------------------------------- doubts and grace
+# ------------------------------------------------------------------------------------------- doubts and grace
 
 DOUBT = JobUpdate(doubt=Doubt(failure=REFUSED, grace_s=30))
 EMPTY = JobUpdate(native_status="done")
@@ -279,14 +237,14 @@ def test_end_leaves_a_final_or_delivered_job_alone() -> None:
 
 
 @pytest.mark.parametrize("update", [JobUpdate(native_status="works"), JobUpdate()])
-def test_better_answer_ends_the_doubt(update: JobUpdate) -> None:
+def test_answer_without_a_doubt_ends_the_doubt(update: JobUpdate) -> None:
     doubted = apply(job(), DOUBT, None, START)
     cleared = apply(doubted, update, IN_PROGRESS, at(10))
     assert cleared.doubt_since is None
     assert apply(cleared, DOUBT, None, at(35)).state is IN_PROGRESS
 
 
-def test_audio_as_bytes_is_audio() -> None:
+def test_audio_as_bytes_delivers_the_job() -> None:
     update = JobUpdate(native_status="done", tracks=(NativeTrack(audio=b"sound"),))
     assert apply(job(), update, COMPLETED, LATER).delivered_at == LATER
 
@@ -306,9 +264,9 @@ def test_audio_that_an_earlier_answer_showed_counts() -> None:
     assert apply(shown, EMPTY, COMPLETED, LATER).delivered_at == LATER
 
 
-# ---------------------------------------------------------------------------------------------------- monotonicity
+# ----------------------------------------------------------------------------------------------- monotonicity
 
-_WORDS = {"waits": QUEUED, "works": IN_PROGRESS, "done": COMPLETED, "bad": FAILED}
+_STATUSES = {"waits": QUEUED, "works": IN_PROGRESS, "done": COMPLETED, "bad": FAILED}
 _RANK = {QUEUED: 0, IN_PROGRESS: 1, COMPLETED: 2, FAILED: 2}
 _NATIVE_TRACKS = st.builds(
     NativeTrack,
@@ -321,7 +279,7 @@ _NATIVE_TRACKS = st.builds(
 _UPDATES = st.builds(
     JobUpdate,
     native_id=st.sampled_from([None, "n-1", "n-2"]),
-    native_status=st.sampled_from([None, "novel", *_WORDS]),
+    native_status=st.sampled_from([None, "novel", *_STATUSES]),
     state=st.sampled_from([None, None, *JobState]),
     tracks=st.lists(_NATIVE_TRACKS, max_size=3).map(tuple),
     failure=st.sampled_from([None, None, None, REFUSED]),
@@ -330,11 +288,11 @@ _UPDATES = st.builds(
 
 
 @given(st.lists(st.tuples(_UPDATES, st.floats(0, 100)), max_size=12))
-def test_no_sequence_of_answers_turns_a_job_back(steps: list[tuple[JobUpdate, float]]) -> None:
+def test_no_sequence_of_answers_moves_a_job_back(steps: list[tuple[JobUpdate, float]]) -> None:
     current, now = job(), START
     for update, pause_s in steps:
         now += timedelta(seconds=pause_s)
-        following = apply(current, update, _WORDS.get(update.native_status or ""), now)
+        following = apply(current, update, _STATUSES.get(update.native_status or ""), now)
         assert following.state is current.state or following.state in TRANSITIONS[current.state]
         assert _RANK[following.state] >= _RANK[current.state]
         assert following.state is not COMPLETED  # only settling completes a job
@@ -349,13 +307,13 @@ def test_no_sequence_of_answers_turns_a_job_back(steps: list[tuple[JobUpdate, fl
             assert not (old.audio_url and not new.audio_url)
         if current.state.is_final or current.delivered_at:
             assert attrs.evolve(following, attempts=current.attempts) == current
-        again = apply(following, update, _WORDS.get(update.native_status or ""), now)
+        again = apply(following, update, _STATUSES.get(update.native_status or ""), now)
         assert again.state is following.state
         assert again.native_id == following.native_id
         current = following
 
 
-# --------------------------------------------------------------------------------------------------------- settling
+# --------------------------------------------------------------------------------------------------- settling
 
 
 def test_settled_job_has_usage_and_one_good_track_is_enough() -> None:
@@ -387,7 +345,167 @@ def test_job_without_a_good_track_has_failed_and_may_have_cost(tracks: list[Trac
     )
 
 
-# ----------------------------------------------------------------------------------------------------------- looks
+def test_job_without_a_price_is_settled_with_a_warning() -> None:
+    kept = [Track(index=0, asset=ASSET)]
+    settled = settle(job(IN_PROGRESS, delivered_at=START), kept, Usage(), LATER, "no length")
+    assert settled.warnings == (OptionWarning(code=WarningCode.NOT_PRICED, path=(), message="no length"),)
+    assert settle(job(IN_PROGRESS, delivered_at=START), [], Usage(), LATER, "no length").warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("audio", "kept"),
+    [
+        (KeptAudio(), (None, None)),
+        (KeptAudio(assets={0: ASSET}), (ASSET, None)),
+        (KeptAudio(broken={1: "HTTP 404"}), (None, "HTTP 404")),
+        (KeptAudio(assets={0: ASSET}, broken={1: "HTTP 404", 7: "no such track"}), (ASSET, "HTTP 404")),
+    ],
+)
+def test_fetched_audio_is_noted_track_by_track(
+    audio: KeptAudio, kept: tuple[Asset | None, str | None]
+) -> None:
+    tracks = (Track(index=0, audio_url=LINK), Track(index=1, audio_url=LINK))
+    delivered = job(IN_PROGRESS, delivered_at=START, tracks=tracks)
+    noted = keep_audio(delivered, audio, LATER)
+    assert (noted.tracks[0].asset, noted.tracks[1].failure_message) == kept
+    assert (noted is delivered) is (kept == (None, None))
+    assert noted.updated_at == (START if noted is delivered else LATER)
+
+
+@pytest.mark.parametrize("state", [COMPLETED, FAILED])
+def test_audio_that_comes_after_the_end_changes_nothing(state: JobState) -> None:
+    final = job(state, tracks=(Track(index=0, audio_url=LINK),))
+    assert keep_audio(final, KeptAudio(assets={0: ASSET}), LATER) is final
+
+
+def test_audio_inside_an_answer_is_kept_and_the_broken_track_says_why() -> None:
+    update = JobUpdate(tracks=(NativeTrack(audio=b"sound"), NativeTrack(audio=b"noise")))
+    audio = KeptAudio(assets={0: ASSET}, broken={1: "no audio"})
+    delivered = apply(job(), update, COMPLETED, LATER, audio=audio, body={"raw": 1})
+    assert [(track.asset, track.failure_message) for track in delivered.tracks] == [
+        (ASSET, None),
+        (None, "no audio"),
+    ]
+    assert (delivered.delivered_at, delivered.native_response) == (LATER, {"raw": 1})
+
+
+def test_body_of_an_answer_that_changes_nothing_is_not_kept() -> None:
+    known = apply(job(), JobUpdate(native_status="works"), IN_PROGRESS, START, body={"raw": 1})
+    assert apply(known, JobUpdate(native_status="works"), IN_PROGRESS, LATER, body={"raw": 2}) is known
+    assert apply(known, JobUpdate(native_status="soon"), IN_PROGRESS, LATER).native_response == {"raw": 1}
+
+
+# --------------------------------------------------------------------------------- deadlines and cancellation
+
+LOST = Failure(reason=FailureClass.TIMEOUT, message="no answer")
+
+
+@pytest.mark.parametrize(
+    ("attempts", "more", "reason", "message", "costs"),
+    [
+        (
+            (),
+            {},
+            FailureClass.EXPIRED,
+            "not sent when its time was up: it waited for a slot at its provider",
+            False,
+        ),
+        (
+            (attempt(AttemptOutcome.PLANNED),),
+            {},
+            FailureClass.EXPIRED,
+            "not sent when its time was up: it waited for a slot at its provider",
+            False,
+        ),
+        ((attempt(),), {}, FailureClass.UNKNOWN_OUTCOME, "the vendor's answer was lost", True),
+        ((attempt(AttemptOutcome.UNKNOWN, failure=LOST),), {}, FailureClass.TIMEOUT, "no answer", True),
+        (
+            (attempt(AttemptOutcome.ACCEPTED, "n-1"),),
+            {"native_status": "works"},
+            FailureClass.EXPIRED,
+            "not finished when its time was up; the last thing the vendor said was 'works'",
+            True,
+        ),
+        (
+            (attempt(AttemptOutcome.ACCEPTED, "n-1"),),
+            {"delivered_at": START},
+            FailureClass.GATEWAY,
+            "the vendor has finished it, but its audio could not be kept in time; the vendor's links are left",
+            True,
+        ),
+    ],
+)
+def test_expired_job_says_how_far_it_came(
+    attempts: tuple[Attempt, ...], more: dict[str, Any], reason: FailureClass, message: str, *, costs: bool
+) -> None:
+    expired = expire(job(attempts=attempts, **more), LATER)
+    assert expired.failure is not None
+    assert (expired.state, expired.failure.reason, expired.failure.message) == (FAILED, reason, message)
+    assert expired.failure.costs is costs
+
+
+def test_expired_job_delivers_the_tracks_that_have_audio() -> None:
+    accepted = job(
+        IN_PROGRESS,
+        attempts=(attempt(AttemptOutcome.ACCEPTED, "n-1"),),
+        tracks=(Track(index=0, audio_url=LINK), Track(index=1)),
+    )
+    delivered = expire(accepted, LATER, steady=at(700))
+    assert (delivered.state, delivered.delivered_at) == (IN_PROGRESS, at(700))
+    assert delivered.tracks[1].failure_message == "not finished when its time was up"
+
+
+@pytest.mark.parametrize("state", [COMPLETED, FAILED])
+def test_final_job_neither_expires_nor_is_cancelled(state: JobState) -> None:
+    final = job(state)
+    assert expire(final, LATER) is final
+    assert cancel(final, LATER, was_stopped=True) is final
+
+
+@pytest.mark.parametrize(
+    ("outcome", "was_stopped", "message", "costs"),
+    [
+        (AttemptOutcome.PLANNED, False, "cancelled before it was sent; nothing is billed", False),
+        (
+            AttemptOutcome.SENT,
+            False,
+            "cancelled here; the vendor could not be asked to stop, so it may finish the song and bill it",
+            True,
+        ),
+        (
+            AttemptOutcome.ACCEPTED,
+            True,
+            "cancelled; the vendor was asked to stop, and may bill what it had done",
+            True,
+        ),
+    ],
+)
+def test_cancelled_job_says_what_may_be_billed(
+    outcome: AttemptOutcome, message: str, *, was_stopped: bool, costs: bool
+) -> None:
+    cancelled = cancel(job(attempts=(attempt(outcome),)), LATER, was_stopped=was_stopped)
+    assert cancelled.failure == Failure(reason=FailureClass.CANCELLED, message=message, may_have_cost=costs)
+    assert (cancelled.state, cancelled.completed_at) == (FAILED, LATER)
+
+
+def test_delivered_job_cannot_be_cancelled() -> None:
+    delivered = job(IN_PROGRESS, delivered_at=START)
+    assert cancel(delivered, LATER, was_stopped=True) is delivered
+
+
+@pytest.mark.parametrize(
+    ("deadline_s", "clamped_s"), [(-50, 100), (100, 100), (300, 300), (500, 500), (501, 500)]
+)
+def test_deadline_is_moved_between_two_times(deadline_s: float, clamped_s: float) -> None:
+    known = job(deadline_at=at(deadline_s))
+    clamped = clamp_deadline(known, at(100), at(500), LATER)
+    assert clamped.deadline_at == at(clamped_s)
+    assert (clamped is known) is (deadline_s == clamped_s)
+    final = job(FAILED, deadline_at=at(deadline_s))
+    assert clamp_deadline(final, at(100), at(500), LATER) is final
+
+
+# ------------------------------------------------------------------------------------------------------ polls
 
 SCHEDULE = PollSchedule(first_s=20, min_s=5, max_s=30)
 
@@ -410,11 +528,11 @@ SCHEDULE = PollSchedule(first_s=20, min_s=5, max_s=30)
         (200, 10, 3),
     ],
 )
-def test_looks_grow_rarer_with_age(age_s: float, speed: float, pause_s: float) -> None:
+def test_poll_interval_grows_with_the_jobs_age(age_s: float, speed: float, pause_s: float) -> None:
     assert next_poll_s(job(), SCHEDULE, at(age_s), speed) == pytest.approx(pause_s)
 
 
-# ---------------------------------------------------------------------------------------------------------- tracks
+# ----------------------------------------------------------------------------------------------------- tracks
 
 
 def known(*native_ids: str | None) -> list[Track]:
@@ -436,7 +554,7 @@ def known(*native_ids: str | None) -> list[Track]:
         (("a",), (), ("a",), ()),
     ],
 )
-def test_tracks_are_matched_by_id_then_by_place(
+def test_tracks_are_matched_by_id_then_by_position(
     before: tuple[str | None, ...],
     seen: tuple[str | None, ...],
     after: tuple[str | None, ...],
@@ -444,12 +562,12 @@ def test_tracks_are_matched_by_id_then_by_place(
 ) -> None:
     natives = [NativeTrack(native_id=native_id) for native_id in seen]
     merged = merge_tracks(known(*before), natives)
-    assert [track.native_id for track in merged] == list(after)
-    assert [track.index for track in merged] == list(range(len(after)))
-    assert track_indexes(known(*before), natives) == indexes
+    assert [track.native_id for track in merged.tracks] == list(after)
+    assert [track.index for track in merged.tracks] == list(range(len(after)))
+    assert merged.indexes == indexes
 
 
-def test_what_is_known_is_not_taken_back_by_an_empty_answer() -> None:
+def test_fields_of_a_track_survive_an_answer_without_them() -> None:
     full = NativeTrack(
         native_id="a",
         audio_url=LINK,
@@ -459,7 +577,7 @@ def test_what_is_known_is_not_taken_back_by_an_empty_answer() -> None:
         extra={"words": []},
         audio=b"bytes stay out of a track",
     )
-    once = merge_tracks([], [full])
+    once = merge_tracks([], [full]).tracks
     assert once == (
         Track(
             index=0,
@@ -471,19 +589,19 @@ def test_what_is_known_is_not_taken_back_by_an_empty_answer() -> None:
             extra={"words": []},
         ),
     )
-    assert merge_tracks(once, [NativeTrack(native_id="a")]) == once
-    assert merge_tracks(once, [NativeTrack(native_id="a", title="Two")])[0].title == "Two"
+    assert merge_tracks(once, [NativeTrack(native_id="a")]).tracks == once
+    assert merge_tracks(once, [NativeTrack(native_id="a", title="Two")]).tracks[0].title == "Two"
 
 
 def test_kept_audio_stays_with_its_track() -> None:
     kept = [Track(index=0, native_id="a", asset=ASSET)]
-    assert merge_tracks(kept, [NativeTrack(native_id="b"), SONG])[0].asset is ASSET
+    assert merge_tracks(kept, [NativeTrack(native_id="b"), SONG]).tracks[0].asset is ASSET
 
 
-# --------------------------------------------------------------------------------------------------------- history
+# ---------------------------------------------------------------------------------------------------- history
 
 
-def test_history_begins_with_the_wish_and_its_attempt() -> None:
+def test_history_begins_with_the_request_and_its_first_attempt() -> None:
     events = history(None, job(), START)
     assert [(event.kind, event.at, dict(event.data)) for event in events] == [
         (EventKind.CREATED, START, {"model": "fake/song"}),
@@ -491,7 +609,7 @@ def test_history_begins_with_the_wish_and_its_attempt() -> None:
     ]
 
 
-def test_history_tells_what_changed_and_in_which_order() -> None:
+def test_history_lists_what_changed_in_order() -> None:
     before = job()
     after = apply(
         before, JobUpdate(native_id="n-1", tracks=(attrs.evolve(SONG, title="One"),)), COMPLETED, LATER
@@ -509,18 +627,18 @@ def test_history_tells_what_changed_and_in_which_order() -> None:
     ]
 
 
-def test_every_link_of_a_track_is_told_once_while_the_job_is_open() -> None:
+def test_every_link_of_a_track_makes_one_event_while_the_job_is_open() -> None:
     bare, streamed = Track(index=0), Track(index=0, title="One", stream_audio_url="https://s.test/0")
     whole = attrs.evolve(streamed, audio_url=LINK)
     second = Track(index=1, stream_audio_url="https://s.test/1")
     steps = [(bare,), (streamed,), (attrs.evolve(streamed, tags="jazz"),), (whole, second), (whole, second)]
-    told: list[list[tuple[object, ...]]] = []
+    reported: list[list[tuple[object, ...]]] = []
     before = job(IN_PROGRESS)
     for tracks in steps:
         after = attrs.evolve(before, tracks=tracks)
-        told.append([tuple(event.data.values()) for event in history(before, after, LATER)])
+        reported.append([tuple(event.data.values()) for event in history(before, after, LATER)])
         before = after
-    assert told == [
+    assert reported == [
         [(0, None, None, None)],
         [(0, "One", "https://s.test/0", None)],
         [],

@@ -5,12 +5,12 @@ import attrs
 import pytest
 
 from musicgate.engine.limits import (
+    AccountUsage,
     CallWindow,
     Limit,
-    Standing,
     day_of,
     rate_limit_fields,
-    refusal,
+    reached_limit,
     requests_window,
 )
 from musicgate.settings import Account, Settings
@@ -20,7 +20,7 @@ NOW = datetime(2026, 11, 20, 22, 30, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 21, tzinfo=UTC)
 USD = 1_000_000_000
 ALL = AccountLimits(requests_per_minute=10, max_open_jobs=5, max_usd_per_day=2.0)
-FINE = Standing(requests_left=10)
+FINE = AccountUsage(requests_left=10)
 
 
 def window(calls: int, per_s: float, *times: float) -> CallWindow:
@@ -65,17 +65,17 @@ def test_never_more_calls_than_allowed_in_any_stretch_of_time() -> None:
     assert made[-1] < 110
 
 
-def test_a_clock_that_is_set_back_costs_one_window_at_the_most() -> None:
+def test_a_clock_that_is_set_back_costs_at_most_one_window() -> None:
     set_back = window(2, 10.0, 1000.0, 1004.0)
     assert set_back.wait_s(500.0) == 6.0
     assert set_back.left(510.0) == 2
 
 
-def test_a_call_that_was_none_is_taken_back() -> None:
-    taken_back = window(1, 10.0, 3.0)
-    taken_back.take_back(3.0)
-    taken_back.take_back(4.0)
-    assert taken_back.left(3.0) == 1
+def test_an_uncounted_call_is_free_again() -> None:
+    counted = window(1, 10.0, 3.0)
+    counted.uncount(3.0)
+    counted.uncount(4.0)
+    assert counted.left(3.0) == 1
 
 
 def test_the_window_of_an_account_is_a_minute() -> None:
@@ -87,26 +87,26 @@ def test_the_day_is_that_of_utc() -> None:
 
 
 @pytest.mark.parametrize(
-    ("standing", "wish_nanos"),
+    ("usage", "price_nanos"),
     [
         (FINE, 0),
-        (Standing(requests_left=1, open_jobs=4, usd_nanos=USD), USD),
-        (Standing(requests_left=1, usd_nanos=2 * USD - 1), 0),
+        (AccountUsage(requests_left=1, open_jobs=4, usd_nanos=USD), USD),
+        (AccountUsage(requests_left=1, usd_nanos=2 * USD - 1), 0),
     ],
 )
-def test_a_wish_within_the_limits_is_let_in(standing: Standing, wish_nanos: int) -> None:
-    assert refusal(ALL, standing, wish_nanos, NOW) is None
+def test_a_request_within_the_limits_is_admitted(usage: AccountUsage, price_nanos: int) -> None:
+    assert reached_limit(ALL, usage, price_nanos, NOW) is None
 
 
-def test_without_limits_everything_is_let_in() -> None:
-    assert refusal(AccountLimits(), Standing(open_jobs=10**6, usd_nanos=10**15), USD, NOW) is None
+def test_without_limits_every_request_is_admitted() -> None:
+    assert reached_limit(AccountLimits(), AccountUsage(open_jobs=10**6, usd_nanos=10**15), USD, NOW) is None
 
 
 @pytest.mark.parametrize(
-    ("standing", "wish_nanos", "limit", "reset_at", "retry_after_s", "min_usd_nanos"),
+    ("usage", "price_nanos", "limit", "reset_at", "retry_after_s", "min_usd_nanos"),
     [
         (
-            Standing(requests_left=0, requests_wait_s=12.1),
+            AccountUsage(requests_left=0, requests_wait_s=12.1),
             0,
             *(Limit.REQUESTS_PER_MINUTE, NOW + timedelta(seconds=13), 13, None),
         ),
@@ -126,7 +126,7 @@ def test_without_limits_everything_is_let_in() -> None:
             *(Limit.MAX_USD_PER_DAY, MIDNIGHT, None, USD // 2 + 1),
         ),
         (
-            Standing(requests_left=0, requests_wait_s=1.0, open_jobs=9, usd_nanos=9 * USD),
+            AccountUsage(requests_left=0, requests_wait_s=1.0, open_jobs=9, usd_nanos=9 * USD),
             0,
             *(Limit.REQUESTS_PER_MINUTE, NOW + timedelta(seconds=1), 1, None),
         ),
@@ -137,35 +137,35 @@ def test_without_limits_everything_is_let_in() -> None:
         ),
     ],
 )
-def test_the_first_limit_that_is_reached_answers(
-    standing: Standing,
-    wish_nanos: int,
+def test_the_first_reached_limit_refuses_a_request(
+    usage: AccountUsage,
+    price_nanos: int,
     limit: Limit,
     reset_at: datetime,
     retry_after_s: float | None,
     min_usd_nanos: int | None,
 ) -> None:
-    no = refusal(ALL, standing, wish_nanos, NOW)
-    assert no is not None
-    assert (no.limit, no.reset_at, no.retry_after_s, no.min_usd_nanos) == (
+    reached = reached_limit(ALL, usage, price_nanos, NOW)
+    assert reached is not None
+    assert (reached.limit, reached.reset_at, reached.retry_after_s, reached.min_usd_nanos) == (
         *(limit, reset_at, retry_after_s, min_usd_nanos),
     )
 
 
-def test_what_is_left_of_the_days_money_is_told() -> None:
-    no = refusal(ALL, attrs.evolve(FINE, usd_nanos=USD + USD // 2), USD, NOW)
-    assert no is not None
-    assert no.message.startswith("0.5 of 2 USD are left today")
+def test_what_is_left_of_the_daily_budget_is_named() -> None:
+    reached = reached_limit(ALL, attrs.evolve(FINE, usd_nanos=USD + USD // 2), USD, NOW)
+    assert reached is not None
+    assert reached.message.startswith("0.5 of 2 USD are left today")
 
 
 @pytest.mark.parametrize(
-    ("limits", "standing", "fields"),
+    ("limits", "usage", "fields"),
     [
-        (AccountLimits(), Standing(), {}),
-        (AccountLimits(max_usd_per_day=5.0), Standing(), {}),
+        (AccountLimits(), AccountUsage(), {}),
+        (AccountLimits(max_usd_per_day=5.0), AccountUsage(), {}),
         (
             AccountLimits(requests_per_minute=10),
-            Standing(requests_left=9),
+            AccountUsage(requests_left=9),
             {
                 "RateLimit-Policy": '"requests-per-minute";q=10;w=60',
                 "RateLimit": '"requests-per-minute";r=9',
@@ -173,7 +173,7 @@ def test_what_is_left_of_the_days_money_is_told() -> None:
         ),
         (
             ALL,
-            Standing(requests_left=0, requests_wait_s=12.1, open_jobs=7),
+            AccountUsage(requests_left=0, requests_wait_s=12.1, open_jobs=7),
             {
                 "RateLimit-Policy": '"requests-per-minute";q=10;w=60, "open-jobs";q=5;qu="concurrent-requests"',
                 "RateLimit": '"requests-per-minute";r=0;t=13, "open-jobs";r=0',
@@ -182,9 +182,9 @@ def test_what_is_left_of_the_days_money_is_told() -> None:
     ],
 )
 def test_the_headers_are_those_of_the_draft(
-    limits: AccountLimits, standing: Standing, fields: dict[str, str]
+    limits: AccountLimits, usage: AccountUsage, fields: dict[str, str]
 ) -> None:
-    assert rate_limit_fields(limits, standing) == fields
+    assert rate_limit_fields(limits, usage) == fields
 
 
 def test_an_account_has_its_own_limits_and_else_those_of_all() -> None:

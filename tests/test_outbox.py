@@ -91,7 +91,7 @@ async def test_no_change_is_stored_when_its_message_cannot_be(store: JobStore) -
     assert await store.get("m2") == other
 
 
-async def test_a_message_goes_with_its_job(store: JobStore) -> None:
+async def test_a_message_is_deleted_with_its_job(store: JobStore) -> None:
     await put(store, make_delivery("msg_1"))
     await put(store, make_delivery("msg_2", "m2"), job_id="m2")
     await store.delete("m1")
@@ -118,7 +118,7 @@ async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
     assert [answer for answer in answers if answer is not None] == [await store.outbox.get("msg_1")]
 
 
-async def test_what_is_to_be_sent_comes_in_the_order_of_its_time(store: JobStore) -> None:
+async def test_pending_messages_are_ordered_by_due_time(store: JobStore) -> None:
     await put(
         store,
         make_delivery("msg_1", due_s=20),
@@ -211,7 +211,7 @@ async def test_odd_addresses_are_stored(store: JobStore, url: str) -> None:
     assert await store.outbox.is_disabled("default", url)
 
 
-async def test_trouble_of_the_memory_store_is_the_outbox_s_trouble() -> None:
+async def test_a_memory_store_that_fails_fails_its_outbox() -> None:
     store = MemoryJobStore()
     await put(store, make_delivery())
     store.trouble = "the disk is full"
@@ -225,7 +225,7 @@ async def test_trouble_of_the_memory_store_is_the_outbox_s_trouble() -> None:
             await write
 
 
-async def test_messages_survive_a_new_start(tmp_path: Path) -> None:
+async def test_messages_survive_a_restart(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
         await put(store, make_delivery())
         await store.outbox.disable("default", "https://gone.test/", NOW)

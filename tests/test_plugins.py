@@ -638,13 +638,13 @@ def test_hook_that_a_plugin_does_not_implement_answers_none() -> None:
     assert installed.cancel(job, SETTINGS) is None
 
 
-def test_observer_that_raises_is_named_and_the_others_are_called() -> None:
-    first, broken, last = Observer(), Observer(trouble=True), Observer()
+def test_observer_that_raises_is_named_and_the_others_hear() -> None:
+    first, broken, last = Observer(), Observer(fails=True), Observer()
     host = host_of(FakeVendor("one"), first=first, broken=broken, last=last)
     before: Any = attrs.make_class("Version", ["version"])(1)
     after: Any = attrs.make_class("Version", ["version"])(2)
     assert host.notify(before, after) == ["broken"]
-    assert first.heard == broken.heard == last.heard == [(1, 2)]
+    assert first.versions == broken.versions == last.versions == [(1, 2)]
 
 
 def test_failure_of_an_error_is_the_vendors_own_or_one_of_the_gateway() -> None:

@@ -16,7 +16,7 @@ from musicgate.model import (
     Usage,
 )
 from musicgate.planning.pricing import (
-    MOST_USD_NANOS,
+    MAX_USD_NANOS,
     expected_usd_nanos,
     measure_usage,
     price_lines,
@@ -64,7 +64,7 @@ def test_usage_is_measured_from_what_was_delivered(tracks: list[Track], count: i
         (PER_TRACK, 300_000_000),
     ],
 )
-def test_one_line_a_rule(rule: PriceRule, nanos: int) -> None:
+def test_each_rule_makes_one_line(rule: PriceRule, nanos: int) -> None:
     usage = measure_usage([linked(0, 30.0), linked(1, 31.5)], [rule])
     assert usage.lines is not None
     assert [line.price_usd_nanos for line in usage.lines] == [nanos]
@@ -110,7 +110,7 @@ def test_a_third_of_a_price_is_rounded_once() -> None:
 
 
 @pytest.mark.parametrize("length_s", [1e10, 1.9e14, float("inf"), float("nan"), -1.0, 0.0, 86_400.1])
-def test_a_length_that_cannot_be_is_not_counted_and_not_priced(length_s: float) -> None:
+def test_an_impossible_length_is_not_counted_and_not_priced(length_s: float) -> None:
     for track in (kept(0, length_s), linked(0, length_s)):
         usage = measure_usage([track, kept(1, 10.0)], [PER_MINUTE])
         assert (usage.output_audio_count, usage.output_audio_seconds, usage.lines) == (2, 10.0, None)
@@ -118,7 +118,7 @@ def test_a_length_that_cannot_be_is_not_counted_and_not_priced(length_s: float) 
         assert measure_usage([track], [PER_REQUEST]).total_usd_nanos == 60_000_000
 
 
-def test_a_length_that_nobody_knows_is_not_free_where_seconds_are_paid() -> None:
+def test_an_unknown_length_is_not_free_where_seconds_are_priced() -> None:
     assert measure_usage([linked(0)], [PER_MINUTE]).total_usd_nanos is None
     assert measure_usage([linked(0)], [PER_TRACK]).total_usd_nanos == 150_000_000
 
@@ -130,14 +130,14 @@ def test_a_length_that_nobody_knows_is_not_free_where_seconds_are_paid() -> None
         ("10000.000000001", "1"), ("1", "1e-20"),
     ],
 )  # fmt: skip
-def test_a_rate_card_that_cannot_be_gives_no_price(price_usd: str, unit_size: str) -> None:
+def test_an_impossible_rate_card_gives_no_price(price_usd: str, unit_size: str) -> None:
     rule = PriceRule(meter=Meter.REQUESTS, price_usd=Decimal(price_usd), unit_size=Decimal(unit_size))
     usage = measure_usage([kept(0, 10.0)], [rule])
     assert (usage.output_audio_seconds, usage.total_usd_nanos) == (10.0, None)
     assert expected_usd_nanos(Offer(model="m", native_model=None, prices=(rule,)), None) is None
 
 
-def test_what_is_priced_has_no_complaint() -> None:
+def test_a_priced_job_has_no_reason_for_a_missing_price() -> None:
     usage = measure_usage([kept(0, 10.0)], [PER_MINUTE])
     assert why_unpriced(usage, [PER_MINUTE]) is None
     assert why_unpriced(measure_usage([kept(0, 10.0)], []), []) is None
@@ -162,4 +162,4 @@ def test_no_track_and_no_rate_card_upsets_the_pricing(
     usage = measure_usage(tracks, prices)
     assert 0 <= usage.output_audio_seconds <= 86_400 * len(tracks)
     total = usage.total_usd_nanos
-    assert total is None or 0 <= total <= MOST_USD_NANOS < 2**63 / 900_000
+    assert total is None or 0 <= total <= MAX_USD_NANOS < 2**63 / 900_000

@@ -1,4 +1,4 @@
-"""What a cross-cutting plugin is told at the seam, and who is blamed when one of several breaks a translation."""
+"""What a cross-cutting plugin gets, and which plugin is named when one of several raises."""
 
 from typing import Any
 
@@ -20,14 +20,14 @@ from tests.fake_vendor import MODEL, FakeVendor, host_of
 SETTINGS = ProviderSettings(base_url="https://one.test")
 
 
-def translate(host: PluginHost, plugin: str = "one", **wish: Any) -> Translation:
+def translate(host: PluginHost, plugin: str = "one", **fields: Any) -> Translation:
     installed = host.providers[plugin]
-    request = MusicRequest(model=MODEL, prompt="jazz", **wish)
+    request = MusicRequest(model=MODEL, prompt="jazz", **fields)
     return installed.translate(request, installed.provider.offers[0], SETTINGS, None)
 
 
 class Around:
-    """Wraps translations and notes what it is told."""
+    """Wraps translations and records their arguments."""
 
     HOOK_API = HOOK_API
 
@@ -57,7 +57,7 @@ class Broken:
 
 
 class Quiet:
-    """Revises every wish, and notes for whom."""
+    """Revises every request, and records for which plugin."""
 
     HOOK_API = HOOK_API
 
@@ -70,7 +70,7 @@ class Quiet:
         return Revision(request=attrs.evolve(request, prompt=f"quiet {request.prompt}"))
 
 
-def test_a_wrapper_is_told_whose_translation_it_is_and_the_revised_wish() -> None:
+def test_a_wrapper_gets_the_plugins_name_and_the_revised_request() -> None:
     quiet, around = Quiet(), Around()
     host = host_of(FakeVendor("one"), FakeVendor("two"), quiet=quiet, around=around)
     translation = translate(host, "two", seed=5)
@@ -81,7 +81,7 @@ def test_a_wrapper_is_told_whose_translation_it_is_and_the_revised_wish() -> Non
     assert [record.error for record in host.records] == [None] * 4
 
 
-def test_a_provider_revises_its_own_wishes_only() -> None:
+def test_a_provider_revises_its_own_requests_only() -> None:
     class Revising(FakeVendor):
         @hookimpl
         def revise_request(self, request: MusicRequest) -> Revision:

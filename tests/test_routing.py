@@ -107,14 +107,14 @@ def test_names_of_a_provider() -> None:
     [
         ({}, ["suno_kie", "apiin_one", "elevenlabs"]),
         ({"order": ("elevenlabs",)}, ["elevenlabs", "suno_kie", "apiin_one"]),
-        ({"order": ("Apiin One", "nobody", "Eleven_Labs")}, ["apiin_one", "elevenlabs", "suno_kie"]),
+        ({"order": ("Apiin One", "unknown", "Eleven_Labs")}, ["apiin_one", "elevenlabs", "suno_kie"]),
         ({"order": ("suno",)}, ["suno_kie", "apiin_one", "elevenlabs"]),
         ({"order": ("elevenlabs", "suno")}, ["elevenlabs", "suno_kie", "apiin_one"]),
         ({"only": ("suno",)}, ["suno_kie", "apiin_one"]),
         ({"only": ("SUNO-KIE",)}, ["suno_kie"]),
         ({"only": ("eleven labs",)}, ["elevenlabs"]),
         ({"only": ()}, []),
-        ({"only": ("nobody",)}, []),
+        ({"only": ("unknown",)}, []),
         ({"ignore": ("suno",)}, ["elevenlabs"]),
         ({"ignore": ("suno kie",)}, ["apiin_one", "elevenlabs"]),
         ({"only": ("suno",), "ignore": ("suno_kie",)}, ["apiin_one"]),
@@ -138,9 +138,9 @@ def test_each_exclusion_has_its_reason() -> None:
     assert all(item.message for item in route("no/model").excluded)
 
 
-def test_nobody_has_it_and_your_filter_leaves_nobody_differ() -> None:
+def test_model_without_an_offer_and_filter_without_a_match_differ() -> None:
     assert not route("no/model").offered
-    assert route(only=("nobody",)).offered
+    assert route(only=("unknown",)).offered
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ async def running(step: Step, *, concurrency: int = 8, min_gap_s: float = 0.001)
 
 async def emptied(scheduler: Scheduler) -> None:
     async with asyncio.timeout(5):
-        while len(scheduler):  # noqa: ASYNC110 - a scheduler tells nobody that it is empty
+        while len(scheduler):  # noqa: ASYNC110 - a scheduler sends no signal
             await asyncio.sleep(0.001)
 
 
@@ -41,7 +41,7 @@ async def test_jobs_are_stepped_in_the_order_of_their_due_times() -> None:
     assert seen == ["a", "b", "c"]
 
 
-async def test_job_is_stepped_until_it_says_that_it_is_over() -> None:
+async def test_job_is_stepped_until_its_step_returns_none() -> None:
     pauses: list[float | None] = [0.002, 0.0, -5.0, None]
 
     async def step(_: str) -> float | None:
@@ -68,7 +68,7 @@ async def test_earlier_step_replaces_a_later_one_and_not_the_other_way_round() -
     assert seen == ["a", "b"]
 
 
-async def test_sleeping_scheduler_hears_of_an_earlier_job() -> None:
+async def test_sleeping_scheduler_wakes_for_an_earlier_job() -> None:
     seen: list[str] = []
     looked = asyncio.Event()
 
@@ -139,7 +139,7 @@ async def test_job_that_falls_due_during_a_step_is_stepped_once_more() -> None:
     assert seen == [0, 1]
 
 
-async def test_woken_job_that_is_over_stays_over() -> None:
+async def test_woken_job_whose_step_returns_none_is_forgotten() -> None:
     inside, free = asyncio.Event(), asyncio.Event()
     seen: list[str] = []
 
@@ -216,7 +216,7 @@ async def test_storm_of_wakes_costs_one_step_a_gap() -> None:
     assert seen == 1
 
 
-async def test_step_that_breaks_is_tried_again_and_stops_nobody(
+async def test_step_that_raises_is_retried_and_stops_no_other(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(scheduling, "_AFTER_ERROR_S", (0.002,))
@@ -232,7 +232,7 @@ async def test_step_that_breaks_is_tried_again_and_stops_nobody(
         scheduler.take("good", 0.0)
         await emptied(scheduler)
     assert (seen.count("bad"), seen.count("good")) == (3, 1)
-    assert "job bad: a step failed" in caplog.text
+    assert "step failed, retrying: job=bad" in caplog.text
 
 
 async def test_stopping_ends_the_steps_that_run() -> None:
@@ -265,7 +265,7 @@ async def test_lane_whose_steps_hang_does_not_hold_up_another() -> None:
         scheduler.take("a", 0.001, "quick")
         scheduler.take("b", 0.002, "quick")
         async with asyncio.timeout(5):
-            while len(seen) < 2:  # noqa: ASYNC110 - a scheduler tells nobody what it has done
+            while len(seen) < 2:  # noqa: ASYNC110 - a scheduler sends no signal
                 await asyncio.sleep(0.001)
         assert len(scheduler) == 5
         assert scheduler._lanes["slow"].running == 2
@@ -284,7 +284,7 @@ async def test_jobs_that_wait_for_their_lane_are_stepped_in_order_and_once() -> 
         for job_id in ("a", "b", "c"):
             scheduler.take(job_id, 0.0, "one")
         async with asyncio.timeout(5):
-            while len(scheduler._lanes["one"].waiting) < 2:  # noqa: ASYNC110 - a scheduler tells nobody who waits
+            while len(scheduler._lanes["one"].waiting) < 2:  # noqa: ASYNC110 - a lane sends no signal
                 await asyncio.sleep(0.001)
         scheduler.wake("b")
         scheduler.take("c", 0.0)
@@ -337,7 +337,7 @@ async def test_many_callbacks_for_jobs_of_a_busy_lane_break_nothing() -> None:
     assert most == 4
 
 
-async def test_step_that_is_cancelled_by_nobody_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_step_with_a_stray_cancellation_is_retried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scheduling, "_AFTER_ERROR_S", (0.002,))
     seen = 0
 

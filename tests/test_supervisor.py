@@ -1,4 +1,4 @@
-"""The owner of the tasks in the background: what fails is logged once, counted, and started again; nothing is missed."""
+"""Background tasks: a failure is logged once and counted, and a service is restarted."""
 
 import asyncio
 
@@ -9,14 +9,14 @@ from musicgate.engine.supervisor import StrayCancellationError, Supervisor, no_s
 
 async def until(fact: object) -> None:
     async with asyncio.timeout(5):
-        while not fact():  # type: ignore[operator]  # noqa: ASYNC110 - a fact tells nobody that it holds
+        while not fact():  # type: ignore[operator]  # noqa: ASYNC110 - a fact sends no signal
             await asyncio.sleep(0.001)
 
 
 @pytest.mark.parametrize(
     "failure", [RuntimeError("broke"), MemoryError(), asyncio.CancelledError(), None], ids=repr
 )
-async def test_service_that_ends_is_started_again_and_told(
+async def test_service_that_ends_is_restarted_logged_and_counted(
     failure: BaseException | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     supervisor, starts = Supervisor(restart_s=(0.02,)), 0
@@ -55,7 +55,7 @@ async def test_pause_before_a_restart_grows() -> None:
     await supervisor.stop_services()
 
 
-async def test_stopped_service_has_let_go_and_stays_away() -> None:
+async def test_stopped_service_has_ended_and_is_not_restarted() -> None:
     supervisor, has_let_go = Supervisor(restart_s=(0.0,)), False
 
     async def serve() -> None:
@@ -72,7 +72,7 @@ async def test_stopped_service_has_let_go_and_stays_away() -> None:
     assert has_let_go
 
 
-async def test_failure_of_a_one_off_is_logged_and_counted_although_nobody_awaits_it(
+async def test_failure_of_a_one_off_is_logged_and_counted_without_an_awaiting_caller(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     supervisor = Supervisor()
@@ -83,7 +83,7 @@ async def test_failure_of_a_one_off_is_logged_and_counted_although_nobody_awaits
     supervisor.spawn("create music_1", work())
     await until(lambda: supervisor.failures)
     assert supervisor.failures == {"create": 1}
-    assert "create music_1 failed" in caplog.text
+    assert "background task failed: task=create music_1" in caplog.text
 
 
 async def test_one_offs_get_some_time_and_are_stopped_then() -> None:
@@ -103,7 +103,7 @@ async def test_one_offs_get_some_time_and_are_stopped_then() -> None:
     assert ends == ["quick done", "slow stopped"]
 
 
-async def test_cancellation_that_was_asked_for_passes() -> None:
+async def test_cancellation_of_the_task_passes() -> None:
     async def work() -> None:
         with no_stray_cancellation():
             await asyncio.Event().wait()
@@ -115,6 +115,6 @@ async def test_cancellation_that_was_asked_for_passes() -> None:
         await task
 
 
-async def test_cancellation_that_nobody_asked_for_is_an_error() -> None:
+async def test_stray_cancellation_is_an_error() -> None:
     with pytest.raises(StrayCancellationError), no_stray_cancellation():
         raise asyncio.CancelledError

@@ -39,7 +39,7 @@ from musicgate.views.native import render_native_body, render_native_request
 from musicgate.views.plan import render_plan
 from musicgate.views.scalars import usd_text
 from musicgate.views.usage import render_rate_card, render_usage
-from tests.fake_vendor import KEY, MODEL, FakeVendor, house_of
+from tests.fake_vendor import KEY, MODEL, FakeVendor, rig_of
 
 JOB_SCHEMA, PLAN_SCHEMA = SchemaValidator(bundle("job")), SchemaValidator(bundle("plan"))
 START = datetime(2026, 11, 20, 10, 0, 0, 123_456, tzinfo=UTC)
@@ -435,7 +435,7 @@ async def test_plan_shows_candidates_exclusions_warnings_and_prices(tmp_path: Pa
     timed = FakeVendor("two", priority=2, offers=(offer,))
     server = ServerSettings(public_url="https://gate.test")
     vendors = (one, timed, FakeVendor("three"))
-    async with house_of(
+    async with rig_of(
         tmp_path / "a", *vendors, store=MemoryJobStore(), keyless=("two",), server=server
     ) as rig:
         body = {"model": MODEL, "prompt": "jazz", "seed": 1, "wobble": 1, "provider": {"ignore": ["three"]}}

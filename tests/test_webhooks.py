@@ -31,7 +31,7 @@ def test_a_message_is_signed_as_the_standard_says() -> None:
     }
 
 
-def test_while_secrets_change_both_sign() -> None:
+def test_during_a_rotation_both_secrets_sign() -> None:
     headers = sign([Secret(SECRET), Secret(EARLIER)], "msg_1", AT, BODY)
     assert headers["webhook-signature"] == (
         "v1,F9yerCF8T4Z422avy3kLmspjTkepWIUUdAZt15F2aYs= v1,TmjxTmRrXOCE2jSghouRTUrXZzEkPDGtVTxu/29GVbo="
@@ -116,7 +116,7 @@ def test_another_body_secret_or_time_is_refused(body: Any, secret: str, age_s: f
 
 
 @pytest.mark.parametrize("body", ["[1]", "3", "null", "", "{", "[" * 100_000])
-def test_a_signed_body_that_is_no_object_is_told_apart(body: str) -> None:
+def test_a_signed_body_that_is_no_object_is_a_request_error(body: str) -> None:
     with pytest.raises(RequestError) as caught:
         verify_webhook(signed(body), body, SECRET)
     assert (caught.value.code, isinstance(caught.value, UnauthorisedError)) == ("invalid_json", False)

@@ -1,7 +1,7 @@
-"""An event loop whose time jumps: whenever nothing is left to do, it is at once the time of the next timer.
+"""An event loop with virtual time: when nothing is left to do, it jumps to the next timer.
 
-Hours of polls, retries and deadlines pass in milliseconds, always in the same order. Work on real threads (a store that commits) is waited
-for in real time: while `outside` is above zero the loop's own time stands still.
+Hours of polls, retries and deadlines pass in milliseconds, always in the same order. Work on real threads (a
+store that commits) is waited for in real time: while `outside` is above zero, virtual time does not move.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 _T = TypeVar("_T")
-#: Real seconds for which a thread may stay silent; a play never needs them.
-_PATIENCE_S = 20.0
+#: Real seconds that a thread may take; no test needs them.
+_THREAD_TIMEOUT_S = 20.0
 
 
 class NothingLeftToDoError(Exception):
-    """Every task waits, and no timer and no thread is left that could wake one: the play hangs."""
+    """Every task waits, and no timer and no thread is left to wake one."""
 
 
 class _JumpingSelector(selectors.DefaultSelector):
@@ -31,9 +31,9 @@ class _JumpingSelector(selectors.DefaultSelector):
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if self.outside:
-            ready = super().select(_PATIENCE_S)
+            ready = super().select(_THREAD_TIMEOUT_S)
             if not ready:
-                raise NothingLeftToDoError(f"a thread was silent for {_PATIENCE_S} s")
+                raise NothingLeftToDoError(f"a thread was silent for {_THREAD_TIMEOUT_S} s")
             return ready
         if timeout is None:
             raise NothingLeftToDoError
@@ -45,7 +45,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     """A loop whose `time` starts at zero and jumps from timer to timer.
 
     Attributes:
-        complaints: what tasks and callbacks raised that no one retrieved.
+        complaints: unretrieved exceptions of tasks and callbacks.
     """
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._jumping.now_s
 
     def enter_outside(self) -> None:
-        """A thread works for a task: time stands still."""
+        """Stop virtual time: a thread works for a task."""
         self._jumping.outside += 1
 
     def leave_outside(self) -> None:
-        """It has answered."""
+        """Let virtual time go on: the thread has answered."""
         self._jumping.outside -= 1
 
     def run_in_executor(self, executor: Any, func: Callable[..., _T], *args: Any) -> asyncio.Future[_T]:  # type: ignore[override]  # the answer is there at once
-        """Run it here and now: a thread would answer at another real moment in each play."""
+        """Run the function at once: a thread would answer at another moment in each run."""
         answer: asyncio.Future[_T] = self.create_future()
         try:
             answer.set_result(func(*args))

@@ -4,16 +4,9 @@ It knows the event loop, and must not know jobs, HTTP or SQL. Start with `clock`
 `threads` runs blocking calls to their end, and `large_work` moves long computations off the event loop.
 """
 
-from musicgate.aio.clock import (
-    Clock,
-    SystemClock,
-)
-from musicgate.aio.large_work import (
-    offload,
-)
-from musicgate.aio.threads import (
-    run_to_end,
-)
+from musicgate.aio.clock import Clock, SystemClock
+from musicgate.aio.large_work import offload
+from musicgate.aio.threads import run_to_end
 
 __all__ = [
     "Clock",

@@ -17,12 +17,8 @@ from musicgate.assets.audio import (
     riff_wav,
     sniff,
 )
-from musicgate.assets.measure import (
-    measure_bytes,
-)
-from musicgate.assets.port import (
-    AssetStore,
-)
+from musicgate.assets.measure import measure_bytes
+from musicgate.assets.port import AssetStore
 
 __all__ = [
     "LONGEST_S",

@@ -6,12 +6,8 @@ jsonschema, and, beside `settings`, of cattrs. Start with `schema` (what a reque
 `converter`.
 """
 
-from musicgate.codec.request import (
-    read_request,
-)
-from musicgate.codec.request_bounds import (
-    known_part,
-)
+from musicgate.codec.request import read_request
+from musicgate.codec.request_bounds import known_part
 from musicgate.codec.schema import (
     SchemaValidator,
     bundle,

@@ -1,26 +1,15 @@
-"""What runs the use cases: supervisor, scheduler, create queue, calls in flight, quota, circuit breaker.
+"""What runs the use cases: supervisor, scheduler, create queue, calls in flight, quota, breaker.
 
-It knows tasks, times and counts, and must not know what a step does: that is handed in. Start with `supervisor`.
+It knows tasks, times and counts, and must not know what a step does: the step function is handed in. Start
+with `supervisor`.
 """
 
-from musicgate.engine.create_queue import (
-    CreateQueue,
-    Slot,
-)
-from musicgate.engine.health import (
-    ProviderHealth,
-)
-from musicgate.engine.in_flight import (
-    Call,
-    Caller,
-    InFlight,
-)
-from musicgate.engine.quota import (
-    Quota,
-)
-from musicgate.engine.scheduler import (
-    Scheduler,
-)
+from musicgate.engine.call import Call, Caller
+from musicgate.engine.create_queue import CreateQueue, Slot
+from musicgate.engine.health import ProviderHealth
+from musicgate.engine.in_flight import InFlight
+from musicgate.engine.quota import Quota
+from musicgate.engine.scheduler import Scheduler
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,

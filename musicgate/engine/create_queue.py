@@ -1,10 +1,12 @@
-"""One provider's queue for create calls: first come, first served, never more at a time or in a window than its vendor takes.
+"""One provider's create queue: first come, first served, within the vendor's rate and concurrency.
 
-A call counts from its beginning until ``per_s`` after its *end*. We do not know when the vendor counted it, only that it was between the two;
-counted like this, no delay on the way can bring more calls into a vendor's window than it allows.
+A call counts from its beginning until ``per_s`` after its *end*. When the vendor counted it is unknown, only
+that it was between the two; so no delay on the way can bring more calls into a vendor's window than it
+allows.
 
-Everything is in memory. What waits here is stored as *planned*, so a crash loses no place: jobs are recovered in the order in which they were
-made. The calls before a crash are forgotten, however; a vendor that still counts them refuses plainly, and the job waits once more.
+Everything is in memory. A job that waits here is stored as *planned*, so a crash loses no place: jobs are
+recovered in the order in which they were made. The calls before a crash are forgotten, however. A vendor that
+still counts them refuses plainly, and the job waits once more.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ if TYPE_CHECKING:
     from musicgate.model import RateWindow
 
 _log = logging.getLogger(__name__)
-#: More jobs than this do not wait for one provider; the next one is refused instead.
+#: At most so many jobs wait for one provider; the next one is refused.
 MAX_WAITING = 10_000
 
 
@@ -52,7 +54,7 @@ class CreateQueue:
         self._window = None if window is None else CallWindow(window.calls, window.per_s / speed)
         self._running = 0
         self._waiting = 0
-        self._line = asyncio.Lock()  # fair: first come, first served
+        self._queue = asyncio.Lock()  # fair: first come, first served
         self._released = asyncio.Event()
         self._closed = asyncio.Event()
         self._last_s = 0.0
@@ -73,7 +75,7 @@ class CreateQueue:
         return self._waiting >= MAX_WAITING
 
     def try_slot(self) -> Slot | None:
-        """A slot, if nobody waits and a call may begin now."""
+        """A slot, if no other call waits and one may begin now."""
         if self._closed.is_set() or self._waiting or self._wait_s() > 0:
             return None
         return self._begin()
@@ -82,11 +84,11 @@ class CreateQueue:
         """Wait for a slot.
 
         Raises:
-            GatewayClosedError: there are no more, since the gateway closes.
+            GatewayClosedError: the gateway closes.
         """
         self._waiting += 1
         try:
-            async with self._line:
+            async with self._queue:
                 while not self._closed.is_set():
                     wait_s = self._wait_s()
                     if wait_s <= 0:
@@ -122,12 +124,12 @@ class CreateQueue:
             raise GatewayClosedError
 
     def close(self) -> None:
-        """Hand out no more slots. Whatever waits is told so; its job stays planned, and goes on when the gateway opens again."""
+        """Hand out no more slots. Waiting calls end; their jobs stay planned and go on after a restart."""
         self._closed.set()
         self._released.set()
 
     def release(self, *, has_called: bool) -> None:
-        """Take a slot back. `Slot.release` calls this once; it must not fail, or the slot would be lost."""
+        """Take a slot back. `Slot.release` calls this once; it must not fail, or the slot is lost."""
         self._running -= 1
         self._released.set()
         if has_called and self._window is not None:
@@ -152,7 +154,10 @@ class CreateQueue:
 
 
 class Slot:
-    """The right to make one create call: a context manager that gives it back. It counts in the window only if the call was made."""
+    """The right to make one create call; a context manager that gives it back.
+
+    It counts in the window only if the call was made.
+    """
 
     def __init__(self, release: Callable[..., None]) -> None:
         self._release: Callable[..., None] | None = release
@@ -171,7 +176,7 @@ class Slot:
         self._has_called = True
 
     def release(self) -> None:
-        """Give the slot back; again does nothing."""
+        """Give the slot back; a second time does nothing."""
         release, self._release = self._release, None
         if release is not None:
             release(has_called=self._has_called)

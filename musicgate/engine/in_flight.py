@@ -1,9 +1,10 @@
-"""The create calls in flight: each stored and sent by a task that owns its job, so that no caller who goes away can stop one half-way.
+"""The create calls in flight: each is stored and sent by a task that outlives its caller.
 
-It knows who waits for a call and how long, and nothing of vendors; how a job is sent is handed in.
+It knows which caller waits for a call and for how long, and nothing of vendors; how a job is sent is handed
+in.
 
-Ownership: from the moment in which a call begins until its end the job is here. At its end, however it ended, an open job is handed to the
-scheduler; and what the call held (its reservation, an unused slot) is given back.
+Ownership: a call owns its job from its beginning to its end. At its end, however it ended, an open job is
+handed to the scheduler, and what the call held (its reservation, an unused slot) is released.
 """
 
 from __future__ import annotations
@@ -13,9 +14,8 @@ import logging
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-import attrs
-
 from musicgate import jobs
+from musicgate.engine.call import Call
 from musicgate.engine.supervisor import no_stray_cancellation
 from musicgate.errors import GatewayClosedError, StorageError
 from musicgate.model import IdempotencyClaim
@@ -33,49 +33,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 
-@attrs.define(kw_only=True)
-class Caller:
-    """The caller of a create call.
-
-    Attributes:
-        is_waiting: the answer has not been given yet.
-        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
-    """
-
-    is_waiting: bool = True
-    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
-
-
-@attrs.define(kw_only=True, eq=False)
-class Call:
-    """A create call.
-
-    Attributes:
-        job: the newest version that the call knows.
-        until_s: loop time up to which its caller waits at the most; None = it has no caller.
-        reservation: what its account was let in for; None = it was stored before.
-        slot: the slot at the first choice, where there was one at once.
-        held: gives back what the call holds, at its end.
-        stored: done when the job is stored: None, or the earlier use of its key; or why it could not be stored.
-        answered: set when its caller has been answered, at the latest when it has ended.
-        is_woken: a callback came meanwhile, so it is worth a poll as soon as it has ended.
-    """
-
-    job: Job
-    candidates: tuple[Candidate, ...]
-    until_s: float | None = None
-    claim: IdempotencyClaim | None = None
-    reservation: Reservation | None = None
-    slot: Slot | None = None
-    held: ExitStack = attrs.field(factory=ExitStack)
-    caller: Caller = attrs.field(factory=Caller)
-    stored: asyncio.Future[IdempotencyClaim | None]
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
-    answered: asyncio.Event = attrs.field(factory=asyncio.Event)
-    is_stored: bool = False
-    is_woken: bool = False
-
-
 class InFlight:
     """Stores jobs and sends them.
 
@@ -83,7 +40,7 @@ class InFlight:
         queues: the create queues that jobs wait in; they are closed with it.
         send: makes the call of a stored job, and returns the job after it.
         stored: called with a new job as soon as it is stored.
-        hand_over: takes a call that has ended, and whether it failed: its job, if open, needs another owner.
+        hand_over: called with a call that has ended, and whether it failed: an open job needs another owner.
     """
 
     def __init__(
@@ -130,9 +87,9 @@ class InFlight:
 
         Args:
             reservation: kept once the job is stored.
-            slot: the slot at the first choice; None = the job has to wait for it.
-            held: gives both back at the end of the call.
-            budget_s: how long the caller waits at the most.
+            slot: the slot at the first candidate; None = the job has to wait for it.
+            held: releases both at the end of the call.
+            budget_s: how long the caller waits at most.
 
         Raises:
             GatewayClosedError: nothing was stored or sent.
@@ -208,11 +165,11 @@ class InFlight:
             with no_stray_cancellation():
                 return await self._store.get(call.job.id) or call.job
         except Exception:  # noqa: BLE001 - it is stored, so the caller gets it, if not its newest version
-            _log.exception("job %s: it cannot be read again for its caller", call.job.id)
+            _log.exception("job cannot be read for its caller: job=%s", call.job.id)
             return call.job
 
     async def wait(self, job_id: str) -> None:
-        """Wait for a call as long as its own caller does."""
+        """Wait for a call for as long as its own caller does."""
         call = self._calls.get(job_id)
         if call is None or call.until_s is None:
             return
@@ -223,7 +180,7 @@ class InFlight:
             pass
 
     async def duplicate(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
-        """The use of a key by a call that is being stored right now, once it is stored; None when there is none."""
+        """The claim of a call in flight on a key, once it is stored; None if there is none."""
         call = self._claims.get((account, route, key))
         if call is None:
             return None
@@ -231,38 +188,38 @@ class InFlight:
         return await self._store.find_claim(account, route, key)
 
     def wake(self, job_id: str) -> bool:
-        """Note that a job is worth a poll as soon as its call has ended. False if no call owns it."""
+        """Have a job polled as soon as its call has ended. False if no call owns it."""
         call = self._calls.get(job_id)
         if call is not None:
             call.is_woken = True
         return call is not None
 
     def close(self) -> None:
-        """Begin no more calls, and send those away that wait for a slot: their jobs stay planned."""
+        """Begin no more calls, and end those that wait for a slot: their jobs stay planned."""
         self._is_closed = True
         for queue in self._queues:
             queue.close()
 
     def _begin(self, call: Call) -> None:
         job_id, claim = call.job.id, call.claim
-        self._calls[job_id] = call  # before anyone can see its claim
+        self._calls[job_id] = call  # before its claim can be seen
         if claim is not None:
             self._claims.setdefault((claim.account, claim.route, claim.key), call)
         task = self._supervisor.spawn(f"create {job_id}", self._run(call))
-        # In a callback and not in the task: a task that is cancelled before it begins never comes to its `finally`.
+        # A callback, since a task that is cancelled before it begins never reaches its `finally`.
         task.add_done_callback(lambda task: self._end(call, task))
 
     async def _run(self, call: Call) -> None:
-        """Make the call. What it raises is a failure of the gateway, not of the vendor; its supervisor logs it."""
+        """Make the call. An error here is the gateway's, not the vendor's; the supervisor logs it."""
         try:
             with no_stray_cancellation():
                 await self._store_and_send(call)
         except GatewayClosedError:
-            _log.info("job %s: it waits until the gateway opens again", call.job.id)
+            _log.info("gateway closes, job stays planned: job=%s", call.job.id)
         except StorageError:
             if call.is_stored:
                 raise
-            # Its caller has been told.
+            # Its caller gets the error from `Call.stored`.
 
     async def _store_and_send(self, call: Call) -> None:
         if not call.is_stored and await self._add(call) is not None:
@@ -270,7 +227,7 @@ class InFlight:
         call.job = await self._send(call)
 
     async def _add(self, call: Call) -> IdempotencyClaim | None:
-        """Store the job; the reservation is the job's from then on."""
+        """Store the job, and keep its reservation."""
         job, store = call.job, self._store
         try:
             with no_stray_cancellation():
@@ -279,9 +236,9 @@ class InFlight:
             if not error.maybe_stored:
                 call.stored.set_exception(error)
                 raise
-            earlier = await self._look_whether_stored(call, error)
-        except Exception as error:  # noqa: BLE001 - an error that the port does not know: the job may be stored
-            earlier = await self._look_whether_stored(call, error)
+            earlier = await self._read_back(call, error)
+        except Exception as error:  # noqa: BLE001 - not an error of the port: the job may be stored
+            earlier = await self._read_back(call, error)
         if earlier is not None:
             call.stored.set_result(earlier)
             return earlier
@@ -292,13 +249,16 @@ class InFlight:
         self._stored(job)
         return None
 
-    async def _look_whether_stored(self, call: Call, error: Exception) -> IdempotencyClaim | None:
-        """After a write whose answer was lost: None if the job is stored, or the earlier use of its key.
+    async def _read_back(self, call: Call, error: Exception) -> IdempotencyClaim | None:
+        """Find out whether a job is stored whose write was not confirmed.
+
+        Returns:
+            None if it is; the claim of the earlier use if its key was used.
 
         Raises:
-            StorageError: it is not stored; or nobody can tell, and then the scheduler will see.
+            StorageError: it is not stored; or that cannot be found out, and then the scheduler will.
         """
-        _log.error("job %s: the store did not say whether it is stored (%r)", call.job.id, error)
+        _log.error("write not confirmed, job read back: job=%s error=%r", call.job.id, error)
         try:
             if await self._store.get(call.job.id) is not None:
                 return None
@@ -308,7 +268,7 @@ class InFlight:
                 if earlier is not None:
                     return earlier
         except Exception as again:
-            call.is_stored = True  # perhaps; so it must not be forgotten
+            call.is_stored = True  # perhaps; so the job must not be lost
             if call.reservation is not None:
                 call.reservation.keep()
             lost = StorageError("the job store failed, and the job may be stored", maybe_stored=True)
@@ -319,7 +279,7 @@ class InFlight:
         raise failed from error
 
     async def _wait_for_end(self, call: Call, wait_s: float) -> None:
-        """Wait until the call has ended, its caller's time is over, or, once it queues, for ``wait_s``."""
+        """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
         loop = asyncio.get_running_loop()
         assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
         ended = asyncio.ensure_future(call.ended.wait())
@@ -335,7 +295,7 @@ class InFlight:
             queued.cancel()
 
     def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
-        """Give back what the call held, and hand its job over. Memory only: nothing here waits or fails."""
+        """Release what the call held, and hand its job over. Memory only: nothing here waits or fails."""
         error = None if task.cancelled() else task.exception()
         has_failed = task.cancelled() or error is not None
         self._calls.pop(call.job.id, None)
@@ -345,7 +305,7 @@ class InFlight:
         call.held.close()
         if not call.stored.done():
             call.stored.set_exception(GatewayClosedError(maybe_stored=True))
-        call.stored.exception()  # seen, in case its caller has gone: asyncio would complain of one that nobody read
+        call.stored.exception()  # retrieved here: asyncio complains otherwise where its caller has gone
         if call.is_stored:
             self._hand_over(call, has_failed)
         call.ended.set()

@@ -1,10 +1,10 @@
-"""Steps open jobs when they are due: a heap of due times in memory, one entry a job, a bounded number of steps at a time.
+"""Step open jobs when they are due: a heap of due times in memory, a bounded number of steps.
 
-It knows neither vendors nor the store; it calls one step function and comes back when that says so. Nothing durable happens per step: after a
-crash it is filled again from the store.
+It knows neither vendors nor the store; it calls one step function, which says when the job is due next.
+Nothing is stored per step: after a crash the scheduler is filled again from the store.
 
-A job stays here until its step says that nothing is left to do. A step that raises, or is cancelled by nobody, is logged, counted and
-tried again: what the scheduler owns it never loses.
+A job stays here until its step says that nothing is left to do. A step that raises, or whose task ends by a
+stray cancellation, is logged, counted and tried again: the scheduler never loses a job.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _AFTER_ERROR_S = (2.0, 5.0, 15.0, 30.0)
 
 @attrs.define
 class _Lane:
-    """How many steps run at one provider, and the jobs that are due and wait for them, in order."""
+    """The steps that run at one provider, and the due jobs that wait for one, in order."""
 
     running: int = 0
     waiting: dict[str, None] = attrs.field(factory=dict)
@@ -40,12 +40,12 @@ class _Entry:
 
     Attributes:
         lane: its provider's.
-        due_s: loop time of its next step; None = it runs, or waits for its lane.
-        task: the step that runs.
-        is_woken: step once more right after the one that runs, unless nothing is left to do.
-        is_taken: it was handed over again while its step ran: it stays, whatever that step says.
+        due_s: loop time of its next step; None = a step runs, or the job waits in its lane.
+        task: the running step.
+        is_woken: step once more right after the running step, unless nothing is left to do.
+        is_taken: the job was handed over again while its step ran: it stays, whatever that step says.
         stepped_s: loop time of the end of its last step.
-        errors: failed steps in a row.
+        errors: number of failed steps in a row.
     """
 
     lane: _Lane
@@ -58,12 +58,12 @@ class _Entry:
 
 
 class Scheduler:
-    """Calls ``advance`` for each job that it owns at its due time, at most one call per job at a time.
+    """Calls ``advance`` for each job that it owns at its due time, one call per job at a time.
 
-    Each job has a lane, its provider's: steps that hang at one vendor must not hold up the jobs at another.
+    Each provider has a lane, so that steps that hang at one vendor do not hold up the jobs at another.
 
     Args:
-        advance: one step; answers with the seconds until the next one, or None when the job needs no more.
+        advance: one step; returns the seconds until the next one, or None when the job needs no more.
         concurrency: how many steps may run at once in one lane.
         min_gap_s: least time between two steps of one job, however often it is woken.
     """
@@ -76,7 +76,7 @@ class Scheduler:
         self._concurrency = concurrency
         self._lanes: dict[str, _Lane] = {}
         self._entries: dict[str, _Entry] = {}
-        #: (due in loop time, job id); an entry counts only if it is its job's ``due_s`` as well.
+        #: (due in loop time, job id); a pair counts only if it is equal to its entry's ``due_s``.
         self._heap: list[tuple[float, str]] = []
         self._earlier = asyncio.Event()
         self._is_running = False
@@ -84,7 +84,7 @@ class Scheduler:
         self.failures = 0
 
     def __len__(self) -> int:
-        """Number of jobs that are owned."""
+        """Number of jobs that it owns."""
         return len(self._entries)
 
     def __contains__(self, job_id: str) -> bool:
@@ -92,7 +92,7 @@ class Scheduler:
         return job_id in self._entries
 
     def take(self, job_id: str, delay_s: float, lane: str = "") -> None:
-        """Own a job from now on, and step it after a while. An earlier step that is planned already stays."""
+        """Own a job from now on, and step it after a delay. A step that is planned earlier stays."""
         entry = self._entries.get(job_id)
         if entry is None:
             entry = self._entries[job_id] = _Entry(lane=self._lanes.setdefault(lane, _Lane()))
@@ -104,7 +104,7 @@ class Scheduler:
             entry.is_taken = True
 
     def wake(self, job_id: str) -> bool:
-        """Step a job now; while a step runs, once more right after it. False if it is not the scheduler's."""
+        """Step a job now, or right after the running step. False if the scheduler does not own it."""
         entry = self._entries.get(job_id)
         if entry is None:
             return False
@@ -117,7 +117,7 @@ class Scheduler:
         return True
 
     async def run(self) -> None:
-        """Work until cancelled. A step that is cut off then is recovered from the store later."""
+        """Work until cancelled. A step that is cut off then is repeated after a restart."""
         loop = asyncio.get_running_loop()
         self._is_running = True
         try:
@@ -140,7 +140,7 @@ class Scheduler:
 
     def _plan(self, job_id: str, entry: _Entry, delay_s: float) -> None:
         if job_id in entry.lane.waiting:
-            return  # it is due already, and waits for its lane
+            return  # it is due already, and waits in its lane
         due_s = asyncio.get_running_loop().time() + max(0.0, delay_s)
         if entry.due_s is not None and entry.due_s <= due_s:
             return
@@ -150,7 +150,7 @@ class Scheduler:
             self._earlier.set()
 
     def _pump(self, lane: _Lane) -> None:
-        """Start the steps that wait in a lane, as many as may run."""
+        """Start the steps that wait in a lane, as far as its bound allows."""
         while self._is_running and lane.waiting and lane.running < self._concurrency:
             job_id = next(iter(lane.waiting))
             del lane.waiting[job_id]
@@ -159,7 +159,7 @@ class Scheduler:
             entry.task = asyncio.get_running_loop().create_task(
                 self._step(job_id, entry), name=f"step {job_id}"
             )
-            # In a callback and not in the task: a task that is cancelled before it begins never comes to its `finally`.
+            # A callback, since a task that is cancelled before it begins never reaches its `finally`.
             entry.task.add_done_callback(lambda task, job_id=job_id: self._stepped(job_id, task))  # type: ignore[misc]
 
     def _pop_due(self, now: float) -> str | None:
@@ -177,7 +177,7 @@ class Scheduler:
         return None
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Until the first job is due, or an earlier one is added."""
+        """Sleep until the first job is due, or an earlier one is added."""
         self._earlier.clear()
         timeout_s = max(0.0, self._heap[0][0] - loop.time()) if self._heap else None
         try:
@@ -190,17 +190,17 @@ class Scheduler:
         try:
             with no_stray_cancellation():
                 delay_s = await self._advance(job_id)
-        except Exception:  # noqa: BLE001 - one job's trouble must not stop the others
+        except Exception:  # noqa: BLE001 - the failed step of one job must not stop the others
             delay_s = _AFTER_ERROR_S[min(entry.errors, len(_AFTER_ERROR_S) - 1)]
             entry.errors += 1
             self.failures += 1
-            _log.exception("job %s: a step failed; it is tried again in %s s", job_id, delay_s)
+            _log.exception("step failed, retrying: job=%s retry_s=%s", job_id, delay_s)
         else:
             entry.errors = 0
         return delay_s
 
     def _stepped(self, job_id: str, task: asyncio.Task[float | None]) -> None:
-        """After a step: forget the job when nothing is left to do, else plan the next one."""
+        """Forget a job whose step left nothing to do, or plan its next step."""
         entry = self._entries[job_id]
         entry.task = None
         entry.lane.running -= 1

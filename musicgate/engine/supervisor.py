@@ -1,11 +1,13 @@
-"""Owns every background task of a gateway: whatever ends one is logged once and counted, and a service is started again.
+"""Own every background task of a gateway: log and count failures, restart services.
 
-Two kinds of task run beside the callers. A *service* (scheduler, sweeper, courier) never ends by itself; one that does has failed, and is
-started again after a pause that grows. A *one-off* (a create call in flight, a vendor that is told to stop) ends when its work is done, and
-hands over what it leaves by itself; one that raises has a bug, which is logged here so that nobody has to await it to hear of it.
+Two kinds of task run beside the callers. A *service* (scheduler, sweeper, courier) never ends by itself; one
+that does has failed, and is restarted after a pause that grows. A *one-off* (a create call in flight, a
+request to a vendor to stop) ends when its work is done, and hands its job over by itself. One that raises has
+a bug, which is logged here, so that it is seen although no caller awaits the task.
 
-Nothing here is cancelled by anyone but the supervisor, when it closes. A `CancelledError` that arises although nobody asked for it is a
-failure like any other: `asyncio` would take a task that lets it through for one that was stopped on purpose, and say nothing.
+Only the supervisor cancels these tasks, when it closes. A `CancelledError` that arises otherwise is a failure
+like any other: asyncio would take a task that lets it through for one that was stopped on purpose, and log
+nothing.
 """
 
 from __future__ import annotations
@@ -23,24 +25,25 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
-#: Seconds until a service that failed is started again; the last one repeats. A service that ran for longer starts over.
+#: Seconds until a failed service is restarted; the last one repeats. One that ran well for `_STEADY_S` starts
+#: over.
 _RESTART_S = (0.5, 1.0, 5.0, 30.0)
 _STEADY_S = 60.0
 
 
 class StrayCancellationError(Exception):
-    """A `CancelledError` that nobody asked for: something below raised it by itself."""
+    """A `CancelledError` in a task that was not cancelled."""
 
 
 def is_cancelled() -> bool:
-    """True if the current task was asked to stop, so that a `CancelledError` in it is meant."""
+    """True if the current task is being cancelled, so that a `CancelledError` in it is no failure."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
 
 
 @contextmanager
 def no_stray_cancellation() -> Iterator[None]:
-    """Turn a `CancelledError` that nobody asked for into an error.
+    """Turn a `CancelledError` in a task that was not cancelled into an error.
 
     Raises:
         StrayCancellationError: the block raised a `CancelledError` although its task was not cancelled.
@@ -50,17 +53,17 @@ def no_stray_cancellation() -> Iterator[None]:
     except asyncio.CancelledError as exc:
         if is_cancelled():
             raise
-        raise StrayCancellationError("a call was cancelled, and nobody had cancelled it") from exc
+        raise StrayCancellationError("a CancelledError was raised in a task that was not cancelled") from exc
 
 
 @attrs.frozen(kw_only=True)
 class ServiceReport:
-    """How a service is doing.
+    """The state of a service.
 
     Attributes:
-        is_running: False while it waits to be started again.
+        is_running: False while it waits for its restart.
         restarts: how often it has failed.
-        error: the type of the last failure. Its text may hold anything, and is in the log.
+        error: the type of the last failure; its text may hold anything, and is in the log only.
     """
 
     is_running: bool
@@ -81,7 +84,7 @@ class Supervisor:
 
     @property
     def services(self) -> dict[str, ServiceReport]:
-        """Every service with its state."""
+        """The state of every service, by name."""
         return dict(self._reports)
 
     @property
@@ -90,33 +93,33 @@ class Supervisor:
         return all(report.is_running for report in self._reports.values())
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
-        """Run a service until the supervisor closes; ``run`` is called again whenever it ended."""
+        """Run a service until the supervisor closes; ``run`` is called again whenever it ends."""
         self._reports[name] = ServiceReport(is_running=True, restarts=0)
         self._services[name] = asyncio.get_running_loop().create_task(self._serve(name, run), name=name)
 
     def spawn(self, name: str, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Run a one-off to its end. Its result may be awaited or left alone."""
+        """Run a one-off to its end. Its result may be awaited, or not."""
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._one_offs.add(task)
         task.add_done_callback(self._ended)
         return task
 
-    async def finish(self, patience_s: float) -> None:
-        """Give the one-offs some time to end, then stop those that are left, and whatever they start while they end."""
+    async def finish(self, timeout_s: float) -> None:
+        """Give the one-offs some time to end, then stop the others, and what they start while they end."""
         if self._one_offs:
-            await asyncio.wait(self._one_offs, timeout=patience_s)
+            await asyncio.wait(self._one_offs, timeout=timeout_s)
         while self._one_offs:
             await _stop(list(self._one_offs))
 
     async def stop(self, name: str) -> None:
-        """Stop a service, and wait until it has let go; it is not reported any more."""
+        """Stop a service, and wait for its end; it is no longer reported."""
         self._reports.pop(name, None)
         task = self._services.pop(name, None)
         if task is not None:
             await _stop([task])
 
     async def stop_services(self) -> None:
-        """Stop every service, and wait until it has let go."""
+        """Stop every service, and wait for its end."""
         await _stop(list(self._services.values()))
 
     async def _serve(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
@@ -127,10 +130,10 @@ class Supervisor:
             try:
                 with no_stray_cancellation():
                     await run()
-                _log.error("background service %s ended by itself; it is started again", name)
-            except Exception as exc:  # noqa: BLE001 - a service that failed must not stay away
+                _log.error("service ended by itself, restarting: service=%s", name)
+            except Exception as exc:  # noqa: BLE001 - a failed service is restarted
                 error = type(exc).__name__
-                _log.exception("background service %s failed; it is started again", name)
+                _log.exception("service failed, restarting: service=%s", name)
             failures_in_a_row = 0 if loop.time() - started_s > _STEADY_S else failures_in_a_row
             pause_s = self._restart_s[min(failures_in_a_row, len(self._restart_s) - 1)]
             failures_in_a_row += 1
@@ -144,7 +147,7 @@ class Supervisor:
         if task.cancelled() or task.exception() is None:
             return
         self.failures[task.get_name().split(" ", 1)[0]] += 1
-        _log.error("background task %s failed", task.get_name(), exc_info=task.exception())
+        _log.error("background task failed: task=%s", task.get_name(), exc_info=task.exception())
 
 
 async def _stop(tasks: list[asyncio.Task[Any]]) -> None:

@@ -8,7 +8,7 @@ from musicgate.gateway.blocking import GeneratedMusic, generate
 from musicgate.gateway.compose import store_path
 from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
 from musicgate.gateway.handle import JobHandle
-from musicgate.gateway.idempotency import IdempotencyKey, read_key
+from musicgate.gateway.idempotency import IdempotencyKey
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -17,6 +17,5 @@ __all__ = [
     "IdempotencyKey",
     "JobHandle",
     "generate",
-    "read_key",
     "store_path",
 ]

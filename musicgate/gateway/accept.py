@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.errors import LimitReachedError, ProviderError
-from musicgate.gateway import send
+from musicgate.gateway.candidates import create_budget_s, new_job, with_keys
 from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
 
@@ -78,13 +78,13 @@ async def accept(
             strict=submission.strict,
             beta_channel=submission.beta_channel,
         )
-        candidates = _with_room(context, send.with_keys(plan.candidates))
+        candidates = _with_room(context, with_keys(plan.candidates))
         for candidate in candidates:
             context.health[candidate.installed.name].note_request(context.clock.steady())
         slot = context.create_queues[candidates[0].installed.name].try_slot()
         if slot is not None:
             held.enter_context(slot)
-        job = send.new_job(
+        job = new_job(
             context,
             submission.request,
             candidates[0],
@@ -103,12 +103,12 @@ async def accept(
             reservation=reservation,
             slot=slot,
             held=held,
-            budget_s=send.create_budget_s(candidates, submission.wait_s),
+            budget_s=create_budget_s(candidates, submission.wait_s),
         )
     earlier = await in_flight.stored(call)
     if earlier is None:
         return call
-    reservation.take_back_call()
+    reservation.uncount_call()
     return earlier
 
 

@@ -1,10 +1,12 @@
-"""A vendor calls: check the token and the signature, adopt a job whose create answer was lost, and poll now; believe nothing else.
+"""Receive a vendor's callback: check token and signature, adopt a job without an id, poll now.
 
-A callback is a hint. No state, no link and no audio is taken from it; the one thing it may bring is the vendor's task id, and only for a job
-that has none. Whether that id is right is then asked of the vendor itself. A job that was cancelled while its create call was in flight takes
-the id as well: only with it can the vendor be told to stop.
+A callback is a hint. No state, no link and no audio is taken from it. The one thing it may bring is the
+vendor's task id, and only for a job that has none; the next poll asks the vendor itself about that id. A job
+that was cancelled while its create call was in flight takes the id as well: only with it can the vendor be
+asked to stop.
 
-A signed one is taken once: its time stamp bounds how old it may be, and within that time the same one again is answered and ignored.
+A signed callback is used once: its time stamp bounds its age, and within that time a repetition is answered
+and ignored.
 """
 
 from __future__ import annotations
@@ -31,27 +33,27 @@ _log = logging.getLogger(__name__)
 
 
 class Hint(Enum):
-    """What a callback is good for."""
+    """What to do after a callback."""
 
     NOTHING = auto()
     POLL = auto()
-    #: It brought the id of a job that was cancelled before: now the vendor can be told.
+    #: It brought the id of a job that was cancelled before: now the vendor can be asked to stop.
     STOP = auto()
 
 
 class SeenCallbacks:
-    """The last signed callbacks that were taken, as digests. After a restart it is empty: one poll too many does no harm."""
+    """Digests of the last signed callbacks. Empty after a restart: one poll too many does no harm."""
 
     def __init__(self, capacity: int = 10_000) -> None:
         self._capacity = capacity
         self._digests: OrderedDict[bytes, None] = OrderedDict()
 
     def __contains__(self, digest: bytes) -> bool:
-        """True if it was taken lately."""
+        """True if the callback was received before."""
         return digest in self._digests
 
     def add(self, digest: bytes) -> None:
-        """Remember one, and forget the oldest where there are too many."""
+        """Remember a callback; forget the oldest beyond the capacity."""
         self._digests[digest] = None
         if len(self._digests) > self._capacity:
             self._digests.popitem(last=False)
@@ -61,7 +63,8 @@ async def job_of_token(context: GatewayContext, job_id: str, token: str) -> Job:
     """The job of a callback address.
 
     Raises:
-        JobNotFoundError: no such job, or the token is not the job's; which of the two, the error does not say.
+        JobNotFoundError: no such job, or the token is not the job's; which of the two, the error does not
+            say.
     """
     job = await context.store.get(job_id)
     expected = "" if job is None else job.callback_token
@@ -78,13 +81,13 @@ async def receive_callback(
     headers: Mapping[str, str],
     body: bytes,
 ) -> Hint:
-    """Take a callback.
+    """Check a callback, and let it adopt its job where that has no vendor's id.
 
     Args:
         headers: with lower-case names.
 
     Returns:
-        What to do now.
+        What to do next.
 
     Raises:
         JobNotFoundError: no such job, or the token is not the job's.
@@ -102,25 +105,24 @@ async def receive_callback(
             headers, body, installed.settings, context.clock.now().timestamp()
         )
     except MusicgateError as error:
-        _log.warning(
-            "job %s: a callback cannot be read (%s); polling all the same", job_id, masker.text(str(error))
-        )
+        _log.warning("callback cannot be read, polling: job=%s error=%s", job_id, masker.text(str(error)))
         return Hint.NOTHING if job.native_id is None else Hint.POLL
     if claim.verified is False:
         message = masker.text(claim.message or "the callback's signature is not good")
-        _log.warning("job %s: a callback was refused: %s", job_id, message)
+        _log.warning("callback refused: job=%s error=%s", job_id, message)
         raise UnauthorisedError("invalid_signature", message)
-    # The body and not its signature: a vendor that sends an answer again signs it anew, and it still says nothing new.
+    # The body and not its signature: a vendor signs a repetition anew, and its content is still the same.
     digest = hashlib.sha256(job_id.encode() + b"\n" + body).digest()
     if claim.verified and digest in seen:
-        # Not an error: kie.ai asks for idempotency, sends again what it thinks was not taken, and gives a song a bad end over it.
+        # Not an error: kie.ai asks for idempotency, repeats a callback that it thinks was not taken, and
+        # fails a song over it.
         return Hint.NOTHING
     if job.native_id is None and claim.native_id is not None:
         now = context.clock.now()
         update = JobUpdate(native_id=claim.native_id)
         job = await commit.change(context, job, lambda current: jobs.apply(current, update, None, now))
     if claim.native_id is not None and claim.native_id != job.native_id:
-        _log.warning("job %s: a callback names another task than ours; ignored", job_id)
+        _log.warning("callback names another task, ignored: job=%s", job_id)
         return Hint.NOTHING
     if claim.verified and job.native_id is not None:
         seen.add(digest)

@@ -1,7 +1,8 @@
-"""What happens to jobs, live: whoever waits is woken, and reads from the store what happened; nothing that happened is held here.
+"""Watch jobs live: a reader is woken when its job changes, and reads the change from the store.
 
-The store is the truth. A reader has one flag in memory, however much happens while it is busy: a slow one costs nothing, delays no job,
-and misses nothing, since it goes on from the number of the last event that it has had.
+The store is the truth, and no event is held here. A reader has one flag in memory, however much happens while
+it is busy: a slow one costs nothing, delays no job, and misses nothing, since it goes on after the last event
+that it has read.
 """
 
 from __future__ import annotations
@@ -19,25 +20,24 @@ if TYPE_CHECKING:
     from musicgate.model import Job, JobEvent
     from musicgate.store import JobStore
 
-#: Events that are read at a time: what a reader holds in memory at the most.
+#: Events read at a time: at most so many does a reader hold in memory.
 PAGE = 100
 
 
 class Changes:
-    """Wakes whoever waits for a job to change."""
+    """Wakes readers when their job changes."""
 
     def __init__(self) -> None:
-        """Nobody waits yet."""
         self._flags: dict[str, set[asyncio.Event]] = {}
 
-    def tell(self, job_id: str) -> None:
-        """Something was stored about a job, or it was deleted."""
+    def notify(self, job_id: str) -> None:
+        """Wake the readers of a job that was stored or deleted."""
         for flag in self._flags.get(job_id, ()):
             flag.set()
 
     @contextmanager
     def listening(self, job_id: str) -> Iterator[asyncio.Event]:
-        """A flag that is set whenever the job changes; the listener clears it before it looks."""
+        """A flag that is set whenever the job changes; clear it before reading the job."""
         flag = asyncio.Event()
         self._flags.setdefault(job_id, set()).add(flag)
         try:
@@ -50,7 +50,7 @@ class Changes:
 
 
 async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGenerator[Job, None]:
-    """The job as it is, then as it is after each change, until it is final. Of changes that come fast, the last counts.
+    """The job as it is, then after each change, until it is final; of quick changes only the last.
 
     Raises:
         JobNotFoundError: there is no such job, or no longer.
@@ -73,11 +73,11 @@ async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGene
 async def follow_events(
     store: JobStore, changes: Changes, job_id: str, *, after: int, pause_s: float
 ) -> AsyncGenerator[tuple[int, JobEvent] | None, None]:
-    """A job's history from the event after number ``after`` on, then what happens to it, up to the final event.
+    """A job's events after number ``after``, stored ones first, then new ones, up to the final event.
 
     Yields:
-        Numbered events; None after every ``pause_s`` seconds of silence. It ends after the event that ends the job, at once where that
-        one lies before ``after``, and when the job is deleted.
+        Numbered events; None after every ``pause_s`` seconds without one. It ends after the final event, at
+        once where that is not after ``after``, and when the job is deleted.
     """
     with changes.listening(job_id) as changed:
         while True:
@@ -96,7 +96,7 @@ async def follow_events(
             if not job.state.is_final:
                 if not await _is_set_within(changed, pause_s):
                     yield None
-            elif not await store.events(job_id, after, 1):  # it may have ended between the two questions
+            elif not await store.events(job_id, after, 1):  # it may have ended between the two reads
                 return
 
 

@@ -83,7 +83,7 @@ class Gateway:
         changes = Changes()
 
         def changed(before: Job | None, after: Job) -> None:
-            changes.tell(after.id)
+            changes.notify(after.id)
             if before is after:
                 return  # nothing new for plugins
             for name in host.notify(before, after):
@@ -317,7 +317,7 @@ class Gateway:
         await self._context.store.delete(job.id)
         self._context.quota.forget(job.id)
         await self._context.assets.delete(job.id)  # a download may have ended in between
-        self._changes.tell(job.id)
+        self._changes.notify(job.id)
 
     def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """Yield the job as it is, then after each change, until it is final. Fast changes are merged.

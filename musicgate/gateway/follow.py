@@ -1,10 +1,11 @@
-"""One step of an open job: poll the vendor, fold the answer, say when to come back; the only step function there is.
+"""The step function of open jobs: poll the vendor, fold the answer, say when to come back.
 
-The scheduler calls it when a job is due, and when a callback says "poll now". It holds no state: everything that it needs is in the store, so
-after a crash it simply goes on. It takes a job in whatever phase it is: planned, sent by a call that broke, accepted, delivered.
+The scheduler calls it when a job is due, and when a callback says "poll now". It holds no state: everything
+that it needs is in the store, so after a crash it simply goes on. It takes a job in whatever phase it is:
+planned, sent by a call that broke, accepted, delivered.
 
-The deadline is unconditional. It is checked after every step, however the step ended: a plugin that raises each time, a vendor that is
-understood by nobody and audio that breaks our own code keep no job open.
+The deadline is unconditional. It is checked after every step, however the step ended: a plugin that raises
+each time, a vendor whose answers cannot be read and audio that breaks our own code keep no job open.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from typing import TYPE_CHECKING
 
 from musicgate import jobs
 from musicgate.errors import PluginError, ProviderError
-from musicgate.gateway import commit
+from musicgate.gateway import commit, fold
 from musicgate.gateway.recover import recover
 from musicgate.gateway.settle import settle
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.model import AttemptOutcome
 from musicgate.plugin import Step
 
 if TYPE_CHECKING:
@@ -39,10 +39,11 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
     """Take a job one step further.
 
     Args:
-        launch: sends a job that was never sent; None = leave it to its deadline.
+        launch: sends a job that was never sent; None = wait for its deadline.
 
     Returns:
-        Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns it again.
+        Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns
+        it again.
     """
     job = await context.store.get(job_id)
     if job is None:
@@ -53,10 +54,10 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
         return None
     if context.clock.steady() < job.deadline_at:
         return await _step(context, job, launch)
-    # A job whose time is up is asked about once more: its song may have been finished while nobody polled.
+    # A job past its deadline is polled once more: its song may have been finished since the last poll.
     pause_s: float | None = 0.0
     try:
-        if job.attempt is not None and job.attempt.outcome is not AttemptOutcome.PLANNED:
+        if job.was_sent:
             pause_s = await _step(context, job, None)
     finally:
         job = await _expire(context, job_id)
@@ -66,7 +67,7 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
 
 
 async def _expire(context: GatewayContext, job_id: str) -> Job | None:
-    """End a job if its time is up: its last step may have delivered it, and then it has more."""
+    """End a job whose deadline has passed, unless its last step delivered it: then it has a new one."""
     job = await context.store.get(job_id)
     now, steady = context.clock.now(), context.clock.steady()
     if job is None or steady < job.deadline_at:
@@ -98,13 +99,13 @@ async def _poll(context: GatewayContext, installed: InstalledProvider, job: Job)
             return _until_deadline_s(context, job)
         update = await call_vendor(context, installed, Step.POLL, request, job)
     except ProviderError as error:
-        # Noise says nothing about the song: the job stays as it was, and the deadline bounds it.
-        _log.info("job %s: a poll of %s brought nothing: %s", job.id, installed.name, error)
+        # A failed poll says nothing about the song: the job stays as it was, and the deadline bounds it.
+        _log.info("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
         pause_s = max(pause_s, (error.retry_after_s or 0) / context.speed)
     except PluginError as error:
-        _log.error("job %s: %s", job.id, error)
+        _log.error("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
     else:
-        job = await commit.apply_update(context, job, update)
+        job = await fold.apply_update(context, job, update)
         if job.state.is_final:
             return None
         if job.delivered_at is not None:

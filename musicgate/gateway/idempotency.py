@@ -1,14 +1,13 @@
-"""Idempotency keys: reading the header, and telling the same wish from another one under the same key; stores nothing.
+"""Idempotency keys: recognise the same request by its fingerprint. `musicgate.web` reads the header.
 
-Source: IETF draft-ietf-httpapi-idempotency-key-header-07, 2025: the key is a structured-field string; bare keys occur in the wild and are taken.
-A key belongs to an account and a route. The same key with the same body answers with the same job, with another body it is refused (422).
+A key belongs to an account and a route. With the same body it answers with the same job, with another body it
+is refused (422).
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import re
 from typing import TYPE_CHECKING
 
 import attrs
@@ -19,11 +18,8 @@ from musicgate.model import IdempotencyClaim
 if TYPE_CHECKING:
     from musicgate.model import Job
 
-_MAX_CHARS = 255
-_QUOTED = re.compile(r'"((?:[\x20-\x21\x23-\x5b\x5d-\x7e]|\\["\\])*)"')
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 _KEYS_AT_ONCE = 1_000
-_BARE = re.compile(r"[\x21\x23-\x7e]+")
 
 
 @attrs.frozen(kw_only=True)
@@ -34,37 +30,20 @@ class IdempotencyKey:
     key: str
     fingerprint: str
 
+    @classmethod
+    def of(cls, key: str, body: object, route: str = "create") -> IdempotencyKey:
+        """Make a key for a parsed body, as it was sent."""
+        return cls(route=route, key=key, fingerprint=fingerprint(body))
+
     def check(self, earlier: IdempotencyClaim) -> None:
-        """Return if an earlier use was for the same body.
+        """Return if an earlier use had the same body.
 
         Raises:
-            RequestError: 422, it was for another one.
+            RequestError: 422, it had another one.
         """
         if earlier.fingerprint != self.fingerprint:
-            message = "this Idempotency-Key was used with another body; use a new key for a new wish"
+            message = "this Idempotency-Key was used with another body; use a new key for a new request"
             raise RequestError("validation_error", message, reason="idempotency_key_reused", http_status=422)
-
-
-def read_key(header: str | None, route: str, body: object) -> IdempotencyKey | None:
-    """The key of a request; None when it has none.
-
-    Args:
-        header: value of ``Idempotency-Key``, quoted or bare.
-        route: what the key is scoped to, beside the account.
-        body: the parsed body, as it was sent.
-
-    Raises:
-        RequestError: the header is empty, too long, or holds characters that a key cannot have.
-    """
-    if header is None:
-        return None
-    text = header.strip()
-    quoted = _QUOTED.fullmatch(text)
-    key = re.sub(r"\\(.)", r"\1", quoted[1]) if quoted else text
-    if not key or len(key) > _MAX_CHARS or not (quoted or _BARE.fullmatch(text)):
-        message = f"Idempotency-Key must be 1 to {_MAX_CHARS} printable characters, quoted or bare"
-        raise RequestError("validation_error", message, reason="invalid_idempotency_key")
-    return IdempotencyKey(route=route, key=key, fingerprint=fingerprint(body))
 
 
 def claim_of(key: IdempotencyKey, job: Job) -> IdempotencyClaim:
@@ -80,9 +59,10 @@ def claim_of(key: IdempotencyKey, job: Job) -> IdempotencyClaim:
 
 
 def fingerprint(body: object) -> str:
-    """Digest of a body; the order of keys and the blanks between them do not matter.
+    """Digest of a body; the order of keys and white space do not matter.
 
-    A wide object is written in pieces: writing JSON cannot be interrupted, and on a thread it would hold up all others as well.
+    A wide object is encoded in pieces: encoding JSON cannot be interrupted, and even on a thread it holds up
+    the loop.
     """
     digest = hashlib.sha256()
     if not isinstance(body, dict):

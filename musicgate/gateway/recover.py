@@ -1,7 +1,8 @@
-"""Recovery: what an open job needs that no create call in flight owns any more; it sends nothing itself.
+"""Recovery: what an open job needs whose create call is not in flight any more. It sends nothing.
 
-It came from an earlier process, or its call broke in this one; that makes no difference. What was sent and not answered is never sent again:
-its outcome is unknown. What was only planned had not left us, and may be sent now.
+The job came from an earlier process, or its call broke in this one; that makes no difference. What was sent
+and not answered is never sent again: its outcome is unknown. What was only planned had not left us, and may
+be sent now.
 """
 
 from __future__ import annotations
@@ -10,11 +11,10 @@ import logging
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-import attrs
-
 from musicgate import jobs
 from musicgate.errors import MusicgateError, failure_of
-from musicgate.gateway import commit, send
+from musicgate.gateway import commit
+from musicgate.gateway.candidates import QUEUE_DEADLINE_S, is_adoptable, job_lifetime, with_keys
 from musicgate.model import (
     AttemptOutcome,
     Failure,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PAGE = 500
-#: Seconds that a job has at the least after a start, however long the gateway was away.
+#: Seconds that an open job has at least after a start, however long the gateway was down.
 GRACE_S = 300.0
 _LOST = Failure(
     reason=FailureClass.UNKNOWN_OUTCOME,
@@ -49,46 +49,54 @@ async def open_jobs(context: GatewayContext) -> AsyncIterator[Job]:
 
 
 async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-    """Take stock of an open job that no create call owns.
+    """Find out what an open job needs that no create call owns.
 
     Returns:
-        The job as it is stored now; with choices when it is still to be sent, without when it is to be followed, or has ended.
+        The job as it is stored now; with candidates if it is still to be sent, without if it is to be
+        followed or has ended.
     """
-    outcome = job.attempt.outcome if job.attempt else None
-    if outcome is AttemptOutcome.PLANNED:
+    if job.outcome is AttemptOutcome.PLANNED:
         return await _plan_again(context, job)
-    if outcome is AttemptOutcome.REFUSED:
-        return await _go_on_after_refusal(context, job)
-    if outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
-        return await _mark_lost(context, job), ()
+    if job.outcome is AttemptOutcome.REFUSED:
+        return await _plan_after_refusal(context, job)
+    if job.outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
+        return await _lose(context, job), ()
     return job, ()
 
 
 def recovery_spread_s(job: Job) -> float:
-    """Seconds until the first poll after a restart, spread over the jobs so that they do not all come at once."""
+    """Seconds until a job's first poll after a restart, spread so that not all come at once."""
     return sum(job.id.encode()) % 100 / 20
 
 
-async def mend_deadline(context: GatewayContext, job: Job) -> Job:
-    """Give a job time that expired, or nearly so, while the gateway was down; and bound one that a wrong clock had put far ahead."""
+async def clamp_deadline(context: GatewayContext, job: Job) -> Job:
+    """Extend the deadline of a job that expired, or nearly so, while the gateway was down.
+
+    A deadline that a wrong clock had put too far ahead is brought back.
+    """
     now, steady = context.clock.now(), context.clock.steady()
     installed = context.installed(job)
-    own_s = 0.0 if installed is None else send.candidate_deadline(context, installed).total_seconds()
-    longest_s = max(own_s, max(send.QUEUE_DEADLINE_S, jobs.SETTLE_DEADLINE_S) / context.speed)
+    own_s = 0.0 if installed is None else job_lifetime(context, installed).total_seconds()
+    longest_s = max(own_s, max(QUEUE_DEADLINE_S, jobs.SETTLE_DEADLINE_S) / context.speed)
     earliest = steady + timedelta(seconds=GRACE_S / context.speed)
     latest = max(earliest, steady + timedelta(seconds=longest_s))
-
-    def edit(current: Job) -> Job:
-        mended = min(latest, max(earliest, current.deadline_at))
-        if current.state.is_final or mended == current.deadline_at:
-            return current
-        return attrs.evolve(current, deadline_at=mended, updated_at=now)
-
-    return await commit.change(context, job, edit)
+    return await commit.change(
+        context, job, lambda current: jobs.clamp_deadline(current, earliest, latest, now)
+    )
 
 
-async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-    """Plan the providers that a refused job has not asked yet; end it if none is left. The refused call created nothing."""
+async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
+    """Plan a job again that was never sent, the planned plugin first; fail it without a candidate."""
+    try:
+        candidates = _candidates(context, job)
+    except MusicgateError as error:  # plugins and settings may have changed meanwhile
+        now, failure = context.clock.now(), failure_of(error)
+        return await commit.change(context, job, lambda current: jobs.fail(current, failure, now)), ()
+    return job, tuple(sorted(candidates, key=lambda candidate: candidate.installed.name != job.plugin))
+
+
+async def _plan_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
+    """Plan the providers that a refused job has not asked yet; fail it if none is left."""
     now = context.clock.now()
     failure = (job.attempt.failure if job.attempt else None) or _LOST
     if failure.rule.try_next and job.request.routing.allow_fallbacks:
@@ -98,41 +106,31 @@ async def _go_on_after_refusal(context: GatewayContext, job: Job) -> tuple[Job, 
                 candidate for candidate in _candidates(context, job) if candidate.installed.name not in asked
             )
         except MusicgateError as error:
-            _log.warning("job %s: no other provider can be planned: %s", job.id, error)
+            _log.warning("no other provider can be planned: job=%s error=%s", job.id, error)
             candidates = ()
         if candidates:
             return job, candidates
     return await commit.change(context, job, lambda current: jobs.fail(current, failure, now)), ()
 
 
-async def _mark_lost(context: GatewayContext, job: Job) -> Job:
+async def _lose(context: GatewayContext, job: Job) -> Job:
+    """Mark the outcome of a sent call as unknown whose answer was never stored."""
     now = context.clock.now()
-    adoptable = send.is_adoptable(job, context.installed(job))
+    adoptable = is_adoptable(job, context.installed(job))
     return await commit.change(
-        context, job, lambda current: jobs.lost(current, _LOST, now, adoptable=adoptable)
+        context, job, lambda current: jobs.lose(current, _LOST, now, adoptable=adoptable)
     )
-
-
-async def _plan_again(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-    """Plan a job again that was never sent, the planned plugin first. Fails it if no provider can take it."""
-    try:
-        candidates = _candidates(context, job)
-    except MusicgateError as error:  # plugins and settings may have changed meanwhile
-        now, failure = context.clock.now(), failure_of(error)
-        return await commit.change(context, job, lambda current: jobs.fail(current, failure, now)), ()
-    return job, tuple(sorted(candidates, key=lambda candidate: candidate.installed.name != job.plugin))
 
 
 def _candidates(context: GatewayContext, job: Job) -> tuple[Candidate, ...]:
-    """Who can be asked for a stored job today.
+    """The candidates of a stored job as they are planned today.
 
     Raises:
-        MusicgateError: nobody.
+        MusicgateError: there is none.
     """
     url = context.callback_url(job.id, job.callback_token)
     installed = context.installed(job)
-    was_let_in = installed is not None and installed.provider.stage is Stage.BETA
-    plan = context.planner.plan(
-        job.request, context.clock.steady(), callback_url=url, beta_channel=was_let_in
-    )
-    return send.with_keys(plan.candidates)
+    # The account's right to beta providers is not stored; that one was planned shows that it had it.
+    had_beta = installed is not None and installed.provider.stage is Stage.BETA
+    plan = context.planner.plan(job.request, context.clock.steady(), callback_url=url, beta_channel=had_beta)
+    return with_keys(plan.candidates)

@@ -14,7 +14,7 @@ from musicgate.errors import JobNotFoundError, MusicgateError
 from musicgate.gateway import recover, send
 from musicgate.gateway.accept import accept
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
-from musicgate.gateway.cancel import tell_vendor_to_stop
+from musicgate.gateway.cancel import stop_vendor
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
 from musicgate.gateway.sweep import Sweeper
@@ -137,7 +137,7 @@ class Runner:
         """Ask the vendor to stop a job whose native id arrived after the cancel."""
         job = await self._context.store.get(job_id)
         if job is not None:
-            await tell_vendor_to_stop(self._context, job)
+            await stop_vendor(self._context, job)
 
     async def _recover(self) -> None:
         """Give every open job of an earlier process an owner."""
@@ -145,7 +145,7 @@ class Runner:
         async for job in recover.open_jobs(context):
             context.quota.note(job)
             try:
-                job, candidates = await recover.recover(context, await recover.mend_deadline(context, job))  # noqa: PLW2901
+                job, candidates = await recover.recover(context, await recover.clamp_deadline(context, job))  # noqa: PLW2901
             except MusicgateError as error:
                 _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
                 candidates = ()

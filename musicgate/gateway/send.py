@@ -1,137 +1,48 @@
-"""Store first, send second, fold third: how a wish becomes a job at a vendor without being lost or paid for twice.
+"""Store first, send second, fold third: how a stored job is sent to a vendor, never twice.
 
-The order of things is the promise. The job is durable, with its attempt written down as *sent*, before the first byte leaves. So after a
-crash at any point we know that a call may have been made, and never make it again:
+The order of things is the promise. The job is durable, with its attempt stored as *sent*, before the first
+byte leaves. So after a crash at any point we know that a call may have been made, and never make it again:
 
 * *accepted*: the vendor gave an id, or the audio. The job is followed.
-* *refused*: the vendor, or the network before it, plainly said that nothing was created. Only now, and only for the classes of failure
-  that allow it, may the next candidate be asked; that attempt is stored as *sent* before it is sent as well.
-* *unknown*: the request left us and nothing readable came back. It is never sent again and never given to another vendor. Where the vendor
-  can call us back, the job stays open: a callback adopts it, else the deadline ends it. Where it cannot, the job ends at once and says that
-  it may have cost money.
+* *refused*: the vendor, or the network before it, plainly said that nothing was created. Only now, and only
+  for the classes of failure that allow it, may the next candidate be asked; that attempt is stored as *sent*
+  before it is sent as well.
+* *unknown*: the request left us and nothing readable came back. It is never sent again and never given to
+  another vendor. Where the vendor can call us back, the job stays open: a callback adopts it, else the
+  deadline ends it. Where it cannot, the job ends at once and says that it may have cost money.
 
-What an answer brought exists only in this process until it is stored; so it is tried to be stored for as long as the job lives
-(`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the rest of its answer breaks our own code.
+What an answer brought exists only in this process until it is stored. So storing it is tried for as long as
+the job lives (`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the
+rest of its answer breaks our own code.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING
-
-import attrs
 
 from musicgate import jobs
 from musicgate.engine import Caller
-from musicgate.errors import AllCandidatesFailedError, ProviderError
-from musicgate.gateway import commit
-from musicgate.gateway.cancel import tell_vendor_to_stop
+from musicgate.errors import ProviderError
+from musicgate.gateway import commit, fold
+from musicgate.gateway.cancel import stop_vendor
+from musicgate.gateway.candidates import is_adoptable, job_lifetime, new_attempt, shown_request
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.model import (
-    Attempt,
-    AttemptOutcome,
-    Failure,
-    FailureClass,
-    Job,
-    JobState,
-)
+from musicgate.model import AttemptOutcome
 from musicgate.plugin import Step
-from musicgate.views import render_native_body
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from musicgate.engine import Slot
     from musicgate.gateway.context import GatewayContext
     from musicgate.hosting import InstalledProvider
-    from musicgate.model import (
-        JobUpdate,
-        JsonValue,
-        MusicRequest,
-        OptionWarning,
-    )
+    from musicgate.model import Failure, Job, JobUpdate, JsonValue
     from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
-#: Seconds that a create call waits longer than its vendors' time-outs.
-_MARGIN_S = 5.0
-#: Seconds for which a job may wait for a slot. A full queue (10,000 jobs) at two calls a second is empty after 83 minutes.
-QUEUE_DEADLINE_S = 7_200.0
-
-
-def with_keys(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The choices that can be called at all.
-
-    Raises:
-        AllCandidatesFailedError: none of them has a key.
-    """
-    callable_candidates = tuple(candidate for candidate in candidates if candidate.installed.key is not None)
-    if not callable_candidates:
-        raise AllCandidatesFailedError(
-            [(candidate.installed.name, _key_missing(candidate.installed)) for candidate in candidates]
-        )
-    return callable_candidates
-
-
-def new_job(
-    context: GatewayContext,
-    request: MusicRequest,
-    candidate: Candidate,
-    *,
-    job_id: str,
-    token: str,
-    account: str,
-    generation_id: str,
-    warnings: tuple[OptionWarning, ...],
-    routing: JsonValue = None,
-    has_slot: bool = True,
-) -> Job:
-    """A job that is about to be sent to the first choice, or waits for a slot there: a crash while it waits must not make it "unknown"."""
-    now = context.clock.now()
-    outcome = AttemptOutcome.SENT if has_slot else AttemptOutcome.PLANNED
-    longest = candidate_deadline(context, candidate.installed)
-    if not has_slot:
-        longest = max(longest, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
-    blocking = candidate.installed.provider.blocking and has_slot
-    job = Job(
-        id=job_id,
-        account=account,
-        generation_id=generation_id,
-        request=request,
-        state=JobState.IN_PROGRESS if blocking else JobState.QUEUED,
-        created_at=now,
-        updated_at=now,
-        deadline_at=context.clock.steady() + longest,
-        callback_token=token,
-        warnings=warnings,
-        routing=routing,
-    )
-    attempt = _attempt(job, candidate, outcome, now)
-    return jobs.with_attempt(job, attempt, candidate.translation.warnings, _shown_request(job, candidate))
-
-
-def _attempt(job: Job, candidate: Candidate, outcome: AttemptOutcome, now: datetime) -> Attempt:
-    """An attempt at a candidate; nothing is sent yet."""
-    request, token = candidate.translation.request, job.callback_token
-    return Attempt(
-        plugin=candidate.installed.name,
-        provider=candidate.installed.provider.name,
-        model=candidate.offer.model,
-        native_model=candidate.translation.native_model,
-        outcome=outcome,
-        planned_at=now,
-        calls_back=token in request.url or token.encode() in request.body,
-    )
-
-
-def _shown_request(job: Job, candidate: Candidate) -> JsonValue:
-    """The native request without the callback token, if its caller asked to see it."""
-    if not job.request.returns_upstream_request:
-        return None
-    return render_native_body(candidate.translation.request, {job.callback_token: "***"})
 
 
 async def run(
@@ -142,115 +53,98 @@ async def run(
     caller: Caller | None = None,
     slot: Slot | None = None,
 ) -> Job:
-    """Send a stored job to its first choice, and to the next ones as long as nothing was accepted and the class allows it.
+    """Send a stored job to its candidates, one after another while each refusal allows the next.
 
     Args:
-        job: as stored; its last attempt belongs to ``choices[0]``, or to a plugin that can no longer be asked and never was.
-        choices: in the order of asking.
-        caller: who waits for the answer; None = nobody. When nobody does, vendors that were only busy are asked once more later.
-        slot: the slot at ``choices[0]``, where the job has it already.
+        job: as stored; its last attempt belongs to ``candidates[0]``, or to a plugin that can no longer be
+            asked.
+        candidates: in the order of asking.
+        caller: who waits for the answer. Without one, or when it has gone, vendors that were only busy are
+            called again.
+        slot: the slot at ``candidates[0]``, where the job has it already.
 
     Returns:
         The job after the last call: accepted, refused for good, or unknown.
 
     Raises:
         GatewayClosedError: the gateway closes; the job is stored as planned.
-        StorageError: the store failed until the job's time was up.
+        StorageError: the store still fails at the job's deadline.
     """
     caller = Caller(is_waiting=False) if caller is None else caller
-    to_ask: deque[Candidate] = deque(candidates)
-    busy: dict[str, tuple[Candidate, Failure]] = {}
-    while to_ask:
-        candidate = to_ask.popleft()
-        if candidate.installed.name != job.plugin or (
-            job.attempt and job.attempt.outcome is AttemptOutcome.REFUSED
-        ):
-            job = await _plan_next(context, job, candidate)
-            if job.state.is_final:
-                break
+    called: list[Candidate] = []
+    for candidate in candidates:
+        if candidate.installed.name != job.plugin or job.outcome is AttemptOutcome.REFUSED:
+            job = await _plan(context, job, candidate)
         job = await _call(context, job, candidate, caller, slot)
         slot = None
-        failure = job.attempt.failure if job.attempt else None
-        refused = job.attempt is not None and job.attempt.outcome is AttemptOutcome.REFUSED
-        if job.state.is_final or not refused or failure is None:
+        called.append(candidate)
+        failure = _refusal(job)
+        if failure is None or not failure.rule.try_next or not job.request.routing.allow_fallbacks:
             break
-        busy[candidate.installed.name] = (candidate, failure)
-        if to_ask and job.request.routing.allow_fallbacks and failure.rule.try_next:
-            _log.info(
-                "job %s: %s refused (%s); trying the next provider",
-                job.id,
-                candidate.installed.name,
-                failure.reason,
-            )
-            continue
-        job, again = await _ask_again_or_fail(context, job, failure, busy, caller)
-        to_ask = deque(again)
+    return await _retry_busy(context, job, called, caller)
+
+
+async def _retry_busy(context: GatewayContext, job: Job, called: Sequence[Candidate], caller: Caller) -> Job:
+    """Retry providers that were only busy, whichever is free first; fail the job when none is left."""
+    while (failure := _refusal(job)) is not None:
+        retry = _first_retry(context, job, called)
+        if retry is None or caller.is_waiting or not failure.rule.try_next:
+            return await _fail(context, job, failure)
+        wait_s, candidate = retry
+        name = candidate.installed.name
+        _log.info("provider busy, call retried: job=%s plugin=%s wait_s=%g", job.id, name, wait_s)
+        job = await _plan(context, job, candidate, wait_s)
+        job = await _call(context, job, candidate, caller, None)
     return job
 
 
-def create_budget_s(candidates: Sequence[Candidate], wait_s: float) -> float:
-    """How long a create call waits for its own end: briefly where a call lasts as long as a song, else for every time-out on the way."""
-    if any(candidate.installed.provider.blocking for candidate in candidates):
-        return wait_s
-    return _MARGIN_S + sum(
-        candidate.installed.provider.timeouts.connect_s + candidate.installed.provider.timeouts.create_s
-        for candidate in candidates
-    )
+def _refusal(job: Job) -> Failure | None:
+    """Why the last call of an open job was refused; None if it was not."""
+    is_refused = job.outcome is AttemptOutcome.REFUSED and not job.state.is_final
+    return job.attempt.failure if is_refused and job.attempt else None
 
 
-def candidate_deadline(context: GatewayContext, installed: InstalledProvider) -> timedelta:
-    """How long an open job is waited for."""
-    return timedelta(seconds=context.settings.follow.deadline_s or installed.provider.deadline_s)
-
-
-def is_adoptable(job: Job, installed: InstalledProvider | None) -> bool:
-    """True if a job whose create answer was lost can still be heard of: the vendor calls back, and it was told to call us."""
-    was_told = job.attempt is not None and job.attempt.calls_back
-    return installed is not None and installed.provider.callbacks and was_told
-
-
-async def _plan_next(
-    context: GatewayContext, job: Job, candidate: Candidate, wait_s: float | None = None
-) -> Job:
-    """Write down that this choice is asked next, perhaps not at once."""
-    now = context.clock.now()
-    attempt = _attempt(job, candidate, AttemptOutcome.PLANNED, now)
-    if wait_s is not None:
-        attempt = attrs.evolve(attempt, not_before=now + timedelta(seconds=wait_s / context.speed))
-    warnings, shown = candidate.translation.warnings, _shown_request(job, candidate)
-    return await commit.change_until_stored(
-        context, job, lambda current: jobs.with_next(current, attempt, warnings, shown)
-    )
-
-
-async def _ask_again_or_fail(
-    context: GatewayContext,
-    job: Job,
-    failure: Failure,
-    busy: Mapping[str, tuple[Candidate, Failure]],
-    caller: Caller,
-) -> tuple[Job, tuple[Candidate, ...]]:
-    """After the last refusal: retry at the first provider that is free again, or fail the job."""
-    now, steady = context.clock.now(), context.clock.steady()
+def _first_retry(
+    context: GatewayContext, job: Job, called: Sequence[Candidate]
+) -> tuple[float, Candidate] | None:
+    """Seconds until the first retry, and its candidate; None if no provider may be called again."""
+    steady = context.clock.steady()
+    failures = {attempt.plugin: attempt.failure for attempt in job.attempts if attempt.failure}
     waits = [
         (wait_s, candidate)
-        for candidate, refusal in busy.values()
-        if (wait_s := jobs.resend_wait_s(job, refusal, steady)) is not None
+        for candidate in called
+        if (wait_s := jobs.resend_wait_s(job, failures[candidate.installed.name], steady)) is not None
     ]
-    if caller.is_waiting or not failure.rule.try_next or not waits:
-        return await commit.change_until_stored(
-            context, job, lambda current: jobs.fail(current, failure, now)
-        ), ()
-    wait_s, candidate = min(waits, key=lambda wait: wait[0])
-    _log.info("job %s: %s is busy; asking again in %g s", job.id, candidate.installed.name, wait_s)
-    job = await _plan_next(context, job, candidate, wait_s)
-    return job, () if job.state.is_final else (candidate,)
+    return min(waits, key=lambda wait: wait[0], default=None)
+
+
+async def _fail(context: GatewayContext, job: Job, failure: Failure) -> Job:
+    now = context.clock.now()
+    return await commit.change_until_stored(context, job, lambda current: jobs.fail(current, failure, now))
+
+
+async def _plan(context: GatewayContext, job: Job, candidate: Candidate, wait_s: float | None = None) -> Job:
+    """Store that a candidate is called next; not before ``wait_s`` seconds have passed."""
+    now, token = context.clock.now(), job.callback_token
+    not_before = None if wait_s is None else now + timedelta(seconds=wait_s / context.speed)
+    attempt = new_attempt(candidate, token, now, not_before)
+    shown = shown_request(candidate, job.request, token)
+    return await commit.change_until_stored(
+        context,
+        job,
+        lambda current: jobs.add_attempt(current, attempt, candidate.translation.warnings, shown),
+    )
 
 
 async def _call(
     context: GatewayContext, job: Job, candidate: Candidate, caller: Caller, slot: Slot | None
 ) -> Job:
-    """Make one create call, as soon as it may be made and not after the job's deadline."""
+    """Wait for a slot, up to the job's deadline, and make one create call.
+
+    A job that has ended, or that a callback has adopted, is not called.
+    """
+    if job.state.is_final or job.outcome not in {AttemptOutcome.PLANNED, AttemptOutcome.SENT}:
+        return job
     queue = context.create_queues[candidate.installed.name]
     if slot is None:
         try:
@@ -277,12 +171,12 @@ def _pause_s(context: GatewayContext, job: Job) -> float:
 
 async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: Slot) -> Job:
     installed = candidate.installed
-    if job.attempt is not None and job.attempt.outcome is AttemptOutcome.PLANNED:
-        now, deadline = context.clock.now(), context.clock.steady() + candidate_deadline(context, installed)
+    if job.outcome is AttemptOutcome.PLANNED:
+        now, deadline = context.clock.now(), context.clock.steady() + job_lifetime(context, installed)
         job = await commit.change_until_stored(
             context,
             job,
-            lambda current: jobs.started(current, now, deadline, blocking=installed.provider.blocking),
+            lambda current: jobs.start(current, now, deadline, blocking=installed.provider.blocking),
         )
         if job.state.is_final:
             return job
@@ -291,46 +185,43 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
         update = await call_vendor(context, installed, Step.CREATE, candidate.translation.request, job)
     except ProviderError as error:
         context.health[installed.name].note_call(error.failure, context.clock.steady())
-        return await _note_failure(context, job, candidate, error)
+        return await _note_failure(context, job, installed, error)
     refusal = update.failure if update.native_id is None else None
     context.health[installed.name].note_call(refusal, context.clock.steady())
-    return await _note_answer(context, job, update)
+    if refusal is None:
+        return await _note_answer(context, job, update)
+    body = update.body if job.request.debug.return_upstream_response else None
+    return await _note_refusal(context, job, refusal, body)
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
     now = context.clock.now()
-    if update.failure is not None and update.native_id is None:
-        failure = update.failure
-        body = update.body if job.request.debug.return_upstream_response else None
-        return await commit.change_until_stored(
-            context, job, lambda current: jobs.refused(current, failure, now, body)
-        )
-    stored = await commit.apply_update_until_stored(context, job, update)
-    stored = await commit.change_until_stored(context, stored, lambda current: jobs.accepted(current, now))
+    stored = await fold.apply_update_until_stored(context, job, update)
+    stored = await commit.change_until_stored(context, stored, lambda current: jobs.accept(current, now))
     if stored.state.is_final and update.native_id is not None and jobs.was_cancelled(stored):
-        await tell_vendor_to_stop(context, stored)
+        await stop_vendor(context, stored)
     return stored
 
 
-async def _note_failure(context: GatewayContext, job: Job, candidate: Candidate, error: ProviderError) -> Job:
+async def _note_refusal(context: GatewayContext, job: Job, failure: Failure, body: JsonValue = None) -> Job:
+    _log.info("call refused: job=%s plugin=%s reason=%s", job.id, job.plugin, failure.reason)
     now = context.clock.now()
-    failure = error.failure
-    if not error.maybe_accepted:
-        return await commit.change_until_stored(
-            context, job, lambda current: jobs.refused(current, failure, now)
-        )
-    adoptable = is_adoptable(job, candidate.installed)
-    _log.warning(
-        "job %s: outcome unknown at %s (%s); it is not sent again",
-        job.id,
-        candidate.installed.name,
-        failure.message,
-    )
     return await commit.change_until_stored(
-        context, job, lambda current: jobs.lost(current, failure, now, adoptable=adoptable)
+        context, job, lambda current: jobs.refuse(current, failure, now, body)
     )
 
 
-def _key_missing(installed: InstalledProvider) -> Failure:
-    message = f"{installed.name}_key_missing: set {installed.provider.key_env}, or providers.{installed.name}.api_key"
-    return Failure(reason=FailureClass.AUTH, message=message, http_status=502)
+async def _note_failure(
+    context: GatewayContext, job: Job, installed: InstalledProvider, error: ProviderError
+) -> Job:
+    """Store a call without a readable answer: as refused if it cannot have been taken, else unknown."""
+    now, failure = context.clock.now(), error.failure
+    if not error.maybe_accepted:
+        return await _note_refusal(context, job, failure)
+    _log.warning(
+        "outcome unknown, not sent again: job=%s plugin=%s error=%s", job.id, job.plugin, failure.message
+    )
+    adoptable = is_adoptable(job, installed)
+    return await commit.change_until_stored(
+        context, job, lambda current: jobs.lose(current, failure, now, adoptable=adoptable)
+    )

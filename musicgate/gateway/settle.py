@@ -1,10 +1,12 @@
-"""The last step of a job: fetch the audio that the vendor has finished, measure it, price it; only then is the job completed.
+"""Settle a delivered job: fetch its audio, measure it, price it; only then is the job completed.
 
-A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried again, by all its links,
-for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. When the time is up the job is completed with the tracks that play,
-and the others say why they do not. A job without one good track fails, with its vendor links left in place: the caller may have more luck.
+A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried
+again, by all its links, for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. At the end of that
+time the job is completed with the tracks that play, and the others say why they do not. A job without one
+good track fails, with its vendor links in place: they may work for the caller.
 
-What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the job's deadline.
+What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the
+job's deadline.
 """
 
 from __future__ import annotations
@@ -19,12 +21,7 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import NotAudioError, ProviderError
 from musicgate.gateway import commit
-from musicgate.model import (
-    Asset,
-    JobState,
-    OptionWarning,
-    WarningCode,
-)
+from musicgate.model import Asset
 from musicgate.planning import find_offer
 
 if TYPE_CHECKING:
@@ -33,8 +30,9 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: Seconds for which a finished track is tried to be fetched.
-#: Seen: Suno links that answer 403 for a while after SUCCESS; empty and truncated bodies, August and September 2026.
+#: Seconds for which fetching a finished track is tried.
+#: Seen: Suno links that answer 403 for a while after SUCCESS; empty and truncated bodies, August and
+#: September 2026.
 ARCHIVE_GRACE_S = 600.0
 #: Pause between two tries grows with the time since delivery, within these bounds, in seconds.
 _PAUSE_MIN_S, _PAUSE_MAX_S = 2.0, 60.0
@@ -55,58 +53,60 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     now, steady = context.clock.now(), context.clock.steady()
     since_s = (steady - (job.delivered_at or steady)).total_seconds()
     is_over = since_s >= ARCHIVE_GRACE_S / context.speed
-    final = not our_faults and (is_over or all(result.is_final for result in missing.values()))
+    is_last_try = not our_faults and (is_over or all(result.is_final for result in missing.values()))
+    audio = jobs.KeptAudio(
+        assets={index: result for index, result in results.items() if isinstance(result, Asset)},
+        broken={
+            index: result.message
+            for index, result in missing.items()
+            if is_over or is_last_try or result.is_final
+        },
+    )
 
     def edit(current: Job) -> Job:
-        tracks = tuple(
-            _with_result(track, results.get(track.index), is_over=is_over or final)
-            for track in current.tracks
-        )
-        if final:
-            prices = _prices(context, current)
-            usage = planning.measure_usage(tracks, prices)
-            settled = jobs.settle(current, tracks, usage, now)
-            return _with_warning(settled, planning.why_unpriced(usage, prices))
-        if current.state.is_final or tracks == current.tracks:
-            return current
-        return attrs.evolve(current, tracks=tracks, updated_at=now)
+        if not is_last_try:
+            return jobs.keep_audio(current, audio, now)
+        tracks, prices = jobs.with_audio(current.tracks, audio), _prices(context, current)
+        usage = planning.measure_usage(tracks, prices)
+        return jobs.settle(current, tracks, usage, now, planning.why_unpriced(usage, prices))
 
     stored = await commit.change(context, job, edit)
     if stored.state.is_final:
-        kept = {result.name for result in results.values() if isinstance(result, Asset)}
-        if kept.isdisjoint(track.asset.name for track in stored.tracks if track.asset):
-            await _discard(context, stored, kept)
+        kept = {asset.name for asset in audio.assets.values()}
+        if kept and kept.isdisjoint(track.asset.name for track in stored.tracks if track.asset):
+            _log.info("job ended while its audio was fetched, audio removed: job=%s", job.id)
+            await context.assets.delete(job.id)
         return None
     for index, error in our_faults.items():
-        _log.error("job %s: track %s cannot be kept: %r", job.id, index, error)
+        _log.error("audio cannot be kept: job=%s track=%s error=%r", job.id, index, error)
     for index, reason in missing.items():
-        _log.info("job %s: track %s cannot be fetched yet: %s", job.id, index, reason.message)
+        _log.info("audio cannot be fetched yet: job=%s track=%s reason=%s", job.id, index, reason.message)
     return min(_PAUSE_MAX_S, max(_PAUSE_MIN_S, since_s * context.speed / 4)) / context.speed
 
 
 @attrs.frozen
 class Missing:
-    """Why a track has no audio: none of its links gave any. ``is_final``: another try cannot bring it."""
+    """Why none of a track's links gave audio. ``is_final``: another try cannot change that."""
 
     message: str
     is_final: bool = False
 
 
-#: The kept audio of a track; or why none of its links gave any; or what failed on our own side, which says nothing about the links.
+#: The kept audio of a track; or why none of its links gave any; or what failed on our own side.
 Fetched = Asset | Missing | Exception
 
 
 async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
-    """Fetch every track that is not kept yet, a few at a time."""
+    """Fetch every track that is not kept yet, a few at a time. By track index."""
     if not context.settings.assets.archive:
         return {}
     wanted = [
         track for track in job.tracks if track.asset is None and track.audio_url and not track.failure_message
     ]
-    places = asyncio.Semaphore(_DOWNLOADS_PER_JOB)
+    downloads = asyncio.Semaphore(_DOWNLOADS_PER_JOB)
 
     async def fetch(track: Track) -> Fetched:
-        async with places:
+        async with downloads:
             return await _fetch_guarded(context, job.id, track)
 
     async with asyncio.TaskGroup() as group:
@@ -115,16 +115,16 @@ async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
 
 
 async def _fetch_guarded(context: GatewayContext, job_id: str, track: Track) -> Fetched:
-    """One track's trouble, whatever it is, is that track's alone."""
+    """Fetch a track; an error on our own side is a result, so that it does not stop other tracks."""
     try:
         with no_stray_cancellation():
             return await _fetch(context, job_id, track)
-    except Exception as error:  # noqa: BLE001 - told, logged, and tried again until the job's deadline
+    except Exception as error:  # noqa: BLE001 - logged, and tried again until the job's deadline
         return error
 
 
 async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Fetched:
-    """The kept audio of a track, or why none of its links gave any.
+    """Keep the audio of a track, by the first of its links that gives any.
 
     Raises:
         StorageError: our own disk failed.
@@ -147,29 +147,6 @@ async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Fetched:
                 reasons.append(str(error))
                 are_final = are_final and getattr(error, "is_final", False)
     return Missing("; ".join(dict.fromkeys(reasons)) or "no link", is_final=are_final and bool(reasons))
-
-
-async def _discard(context: GatewayContext, job: Job, kept: set[str]) -> None:
-    """Remove audio that came after its job had ended, by a cancel or a delete for instance."""
-    if kept:
-        _log.info("job %s: it ended while its audio was being fetched; the audio is removed", job.id)
-        await context.assets.delete(job.id)
-
-
-def _with_result(track: Track, result: Fetched | None, *, is_over: bool) -> Track:
-    if isinstance(result, Asset):
-        return attrs.evolve(track, asset=result)
-    if isinstance(result, Missing) and (is_over or result.is_final):
-        return attrs.evolve(track, failure_message=result.message)
-    return track
-
-
-def _with_warning(job: Job, reason: str | None) -> Job:
-    """The job with a warning that it has no price, where there is something to say."""
-    if reason is None or job.state is not JobState.COMPLETED:
-        return job
-    warning = OptionWarning(code=WarningCode.NOT_PRICED, path=(), message=reason)
-    return attrs.evolve(job, warnings=(*job.warnings, warning))
 
 
 def _prices(context: GatewayContext, job: Job) -> tuple[PriceRule, ...]:

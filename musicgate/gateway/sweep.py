@@ -1,8 +1,8 @@
-"""Remove what has been kept for long enough: old jobs, old audio, old idempotency keys. Open jobs are never touched.
+"""Remove old jobs, old audio and old idempotency keys. Open jobs are never touched.
 
-One job that cannot be removed (a folder that is a link, or without permission) does not keep the others: it is remembered and
-tried again with each round. When many fail in a row, the disk or the store is the reason; then the round ends, and the next one goes on
-from there. What could not be removed is logged when it changes, not with every round.
+A job that cannot be removed (its folder is a link, or a permission is missing) does not stop the others: it
+is remembered and retried in each round. When many fail in a row, the disk or the store is the reason: then
+the round ends, and the next one goes on from there. Failures are logged when they change, not in every round.
 """
 
 from __future__ import annotations
@@ -21,23 +21,22 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 _PAGE = 200
-#: So many jobs that cannot be removed, one after another, end a round.
+#: So many failures in a row end a round.
 _MAX_FAILURES_IN_A_ROW = 50
-#: So many of them are remembered; audio that is not is tried again after a restart.
+#: So many failed jobs are remembered; the audio of others is retried after a restart.
 _MAX_REMEMBERED = 1_000
 
 
 class Sweeper:
-    """Sweeps in rounds; what a round could not do is tried again with the next one."""
+    """Sweeps in rounds; what fails in a round is retried in the next one."""
 
     def __init__(self, context: GatewayContext) -> None:
-        """Start with nothing swept."""
         self._context = context
-        #: Audio of jobs up to this place is gone or remembered as broken, so a round begins with what has become old since.
-        self._silent_up_to: tuple[datetime, str] | None = None
-        #: Where a round that ended early stopped removing jobs; None = begin with the oldest.
-        self._removed_up_to: tuple[datetime, str] | None = None
-        #: Why jobs, by id, could not be removed.
+        #: Up to this job audio has been removed, or the job is remembered as broken: a round begins after it.
+        self._audio_removed_up_to: tuple[datetime, str] | None = None
+        #: The job at which a round that ended early stopped removing jobs; None = begin with the oldest.
+        self._jobs_removed_up_to: tuple[datetime, str] | None = None
+        #: Why jobs could not be removed, by id.
         self._broken: dict[str, str] = {}
         self._failures_in_a_row = 0
         self._reported: list[str] = []
@@ -49,70 +48,72 @@ class Sweeper:
             await asyncio.sleep(self._context.settings.retention.sweep_s)
 
     async def sweep(self) -> None:
-        """One round. Whatever fails is logged, and keeps nothing else from being removed."""
+        """Sweep once. A failure is logged, and does not stop the rest."""
         context, retention = self._context, self._context.settings.retention
         now = context.clock.now()
         keys_up_to = _ago(now, retention.idempotency_hours / 24)
-        trouble = [await self._done("idempotency keys", context.store.forget_claims(keys_up_to))]
+        failures = [await self._failure_of("idempotency keys", context.store.forget_claims(keys_up_to))]
         if retention.audio_days:
-            trouble.append(await self._done("audio", self._silence(_ago(now, retention.audio_days))))
+            removal = self._remove_audio(_ago(now, retention.audio_days))
+            failures.append(await self._failure_of("audio", removal))
         if retention.jobs_days:
-            # A key goes with its job. So no job goes before its key is old, or the same request would be paid for again.
-            before = min(keys_up_to, _ago(now, retention.jobs_days))
-            trouble.append(await self._done("jobs", self._remove_jobs(before)))
-        self._report([told for told in trouble if told])
+            # A key is deleted with its job. So a job stays until its key is old, or the same request would be
+            # paid again.
+            removal = self._remove_jobs(min(keys_up_to, _ago(now, retention.jobs_days)))
+            failures.append(await self._failure_of("jobs", removal))
+        self._report([failure for failure in failures if failure])
 
-    async def _done(self, what: str, step: Awaitable[object]) -> str | None:
-        """What kept a step from its end; None when nothing did."""
+    async def _failure_of(self, what: str, step: Awaitable[object]) -> str | None:
+        """Run a step; why it failed, or None."""
         try:
             await step
         except StorageError as error:
             return f"{what}: {error}"
-        except Exception as error:  # noqa: BLE001 - one step's trouble must not end the others
-            told = f"{what}: {error!r}"
-            if told not in self._reported:
-                _log.exception("sweeping %s failed", what)
-            return told
+        except Exception as error:  # noqa: BLE001 - a failed step must not stop the others
+            failure = f"{what}: {error!r}"
+            if failure not in self._reported:
+                _log.exception("sweep failed: step=%s", what)
+            return failure
         return None
 
-    async def _silence(self, before: datetime) -> None:
+    async def _remove_audio(self, before: datetime) -> None:
         for job_id in list(self._broken):
             await self._remove(job_id, with_job=False)
         self._failures_in_a_row = 0
-        async for place in self._finished(self._silent_up_to, before):
+        async for ended_at, job_id in self._finished(self._audio_removed_up_to, before):
             if self._is_hopeless:
                 return
-            await self._remove(place[1], with_job=False)
-            self._silent_up_to = place
+            await self._remove(job_id, with_job=False)
+            self._audio_removed_up_to = ended_at, job_id
 
     async def _remove_jobs(self, before: datetime) -> None:
         removed = self._failures_in_a_row = 0
-        async for place in self._finished(self._removed_up_to, before):
+        async for ended_at, job_id in self._finished(self._jobs_removed_up_to, before):
             if self._is_hopeless:
                 break
-            removed += await self._remove(place[1], with_job=True)
-            self._removed_up_to = place
+            removed += await self._remove(job_id, with_job=True)
+            self._jobs_removed_up_to = ended_at, job_id
         else:
-            self._removed_up_to = None
+            self._jobs_removed_up_to = None
         if removed:
-            _log.info("removed %d old jobs", removed)
+            _log.info("old jobs removed: jobs=%d", removed)
 
     async def _finished(
         self, after: tuple[datetime, str] | None, before: datetime
     ) -> AsyncIterator[tuple[datetime, str]]:
         while page := await self._context.store.finished_jobs(after, before, _PAGE):
-            for place in page:
-                yield place
+            for ended_job in page:
+                yield ended_job
             after = page[-1]
 
     async def _remove(self, job_id: str, *, with_job: bool) -> bool:
         """Remove a job's audio, and the job; False when that failed."""
         try:
-            # Audio first: a job without audio can be found again and removed, audio without a job could not.
+            # Audio first: a job without audio is found again and removed, audio without a job is not.
             await self._context.assets.delete(job_id)
             if with_job:
                 await self._context.store.delete(job_id)
-        except Exception as error:  # noqa: BLE001 - one job's trouble must not keep the others
+        except Exception as error:  # noqa: BLE001 - a job that cannot be removed must not stop the others
             self._failures_in_a_row += 1
             if job_id in self._broken or len(self._broken) < _MAX_REMEMBERED:
                 self._broken[job_id] = str(error) or repr(error)
@@ -125,24 +126,24 @@ class Sweeper:
     def _is_hopeless(self) -> bool:
         return self._failures_in_a_row >= _MAX_FAILURES_IN_A_ROW
 
-    def _report(self, trouble: list[str]) -> None:
-        """Log what failed, when it is not what was logged last."""
+    def _report(self, failures: list[str]) -> None:
+        """Log failures when they change."""
         if self._broken:
             job_id, reason = next(iter(self._broken.items()))
-            trouble = [
-                *trouble,
-                f"{len(self._broken)} old jobs or their audio cannot be removed, {job_id} for one: {reason}",
+            failures = [
+                *failures,
+                f"{len(self._broken)} old jobs or their audio cannot be removed, like {job_id}: {reason}",
             ]
-        if trouble != self._reported:
-            for told in trouble:
-                _log.warning("sweeping failed and is tried again: %s", told)
-            if not trouble:
-                _log.info("sweeping works again")
-        self._reported = trouble
+        if failures != self._reported:
+            for failure in failures:
+                _log.warning("sweep failed, retrying: %s", failure)
+            if not failures:
+                _log.info("sweep works again")
+        self._reported = failures
 
 
 def _ago(now: datetime, days: float) -> datetime:
-    """That many days before; the beginning of time, where there are not so many."""
+    """The time so many days ago; the earliest possible time where that is out of range."""
     try:
         return now - timedelta(days=days)
     except OverflowError:

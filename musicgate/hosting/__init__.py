@@ -9,13 +9,8 @@ from musicgate.hosting.discovery import (
     PluginRecord,
     load_plugins,
 )
-from musicgate.hosting.installed import (
-    InstalledProvider,
-    installed_providers,
-)
-from musicgate.hosting.provider_plugin import (
-    ProviderPlugin,
-)
+from musicgate.hosting.installed import InstalledProvider, installed_providers
+from musicgate.hosting.provider_plugin import ProviderPlugin
 
 __all__ = [
     "ENTRY_POINT_GROUP",

@@ -13,9 +13,7 @@ from musicgate.http.client_errors import (
 )
 from musicgate.http.port import Downloaded, Transport
 from musicgate.http.proxies import Proxies
-from musicgate.http.untrusted_url_client import (
-    UntrustedUrlClient,
-)
+from musicgate.http.untrusted_url_client import UntrustedUrlClient
 
 __all__ = [
     "CLIENT_ERRORS",

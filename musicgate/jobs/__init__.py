@@ -1,31 +1,40 @@
 """The state machine of a job, whole: every edit of a job or an attempt is a pure function here.
 
-It knows the model's values, and must not know a clock, a store, a plugin or HTTP: times and answers come in as arguments.
-Start with `lifecycle`: its essay and its transition table are what the rest follows from.
+It knows the model's values, and must not know a clock, a store, a plugin or HTTP: times and answers come in
+as arguments. Start with `lifecycle`: the rest follows from its essay and its transition table.
 """
 
 from musicgate.jobs.attempts import (
-    accepted,
-    lost,
-    refused,
-    resend_wait_s,
-    started,
-    with_attempt,
-    with_next,
+    accept,
+    add_attempt,
+    lose,
+    new_attempt,
+    new_job,
+    refuse,
+    start,
 )
+from musicgate.jobs.history import as_settled, history
 from musicgate.jobs.lifecycle import (
     SETTLE_DEADLINE_S,
     TRANSITIONS,
     apply,
-    as_settled,
+    cancel,
     end,
     expire,
     fail,
-    history,
-    next_poll_s,
+    keep_audio,
     settle,
-    track_indexes,
     was_cancelled,
+)
+from musicgate.jobs.schedule import (
+    clamp_deadline,
+    next_poll_s,
+    resend_wait_s,
+)
+from musicgate.jobs.tracks import (
+    KeptAudio,
+    merge_tracks,
+    with_audio,
 )
 from musicgate.jobs.update_bounds import (
     bounded_failure,
@@ -36,24 +45,30 @@ from musicgate.jobs.update_bounds import (
 __all__ = [
     "SETTLE_DEADLINE_S",
     "TRANSITIONS",
-    "accepted",
+    "KeptAudio",
+    "accept",
+    "add_attempt",
     "apply",
     "as_settled",
     "bounded_failure",
     "bounded_update",
     "bounded_warnings",
+    "cancel",
+    "clamp_deadline",
     "end",
     "expire",
     "fail",
     "history",
-    "lost",
+    "keep_audio",
+    "lose",
+    "merge_tracks",
+    "new_attempt",
+    "new_job",
     "next_poll_s",
-    "refused",
+    "refuse",
     "resend_wait_s",
     "settle",
-    "started",
-    "track_indexes",
+    "start",
     "was_cancelled",
-    "with_attempt",
-    "with_next",
+    "with_audio",
 ]

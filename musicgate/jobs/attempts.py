@@ -1,126 +1,175 @@
-"""What becomes of a job's attempts: planned, sent, refused, accepted, planned once more; pure edits of a job, no call and no store.
+"""The attempts of a job: planned, sent, then accepted, refused or unknown; and a new job.
 
-Refused is not always the end. A vendor that was only too busy ("too often", "maintenance") may be asked once more after a while, by the class of
-its refusal, as long as nobody waits for the answer of the create call: a caller who does wait is told at once, and decides for itself.
+*Refused* is not always the end. A vendor that was only too busy ("too often", "maintenance") may be called
+once more after a while, where the class of its refusal allows it, as long as no caller waits for the answer
+of the create call: one who does gets the refusal at once, and decides for itself. See
+`musicgate.jobs.schedule.resend_wait_s`.
 """
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.jobs import lifecycle
-from musicgate.model import (
-    Attempt,
-    AttemptOutcome,
-    Failure,
-    Job,
-    JobState,
-)
+from musicgate.jobs.lifecycle import fail
+from musicgate.model import Attempt, AttemptOutcome, Failure, Job, JobState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
-    from musicgate.model import JsonValue, OptionWarning
+    from musicgate.model import JsonValue, MusicRequest, OptionWarning, Provider
 
-#: Seconds until a busy vendor is asked once more, where it named no time.
-RESEND_S = 10.0
-MAX_RESENDS = 3
-_MAYBE_TAKEN = frozenset({AttemptOutcome.SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
+_MAYBE_ACCEPTED = frozenset({AttemptOutcome.SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
 
 
-def with_attempt(
+def new_attempt(
+    provider: Provider,
+    model: str,
+    native_model: str | None,
+    now: datetime,
+    *,
+    calls_back: bool,
+    not_before: datetime | None = None,
+) -> Attempt:
+    """A planned attempt.
+
+    Args:
+        model: public id of the offer.
+        calls_back: the request names the address where the vendor can call us back.
+        not_before: the vendor was busy; the call is not made earlier.
+    """
+    return Attempt(
+        plugin=provider.plugin,
+        provider=provider.name,
+        model=model,
+        native_model=native_model,
+        outcome=AttemptOutcome.PLANNED,
+        planned_at=now,
+        calls_back=calls_back,
+        not_before=not_before,
+    )
+
+
+def new_job(
+    job_id: str,
+    request: MusicRequest,
+    attempt: Attempt,
+    *,
+    account: str,
+    generation_id: str,
+    callback_token: str,
+    deadline_at: datetime,
+    warnings: Sequence[OptionWarning] = (),
+    native_request: JsonValue = None,
+    routing: JsonValue = None,
+) -> Job:
+    """A queued job with a planned attempt, which is not sent before it has a slot."""
+    return Job(
+        id=job_id,
+        account=account,
+        generation_id=generation_id,
+        request=request,
+        state=JobState.QUEUED,
+        created_at=attempt.planned_at,
+        updated_at=attempt.planned_at,
+        deadline_at=deadline_at,
+        callback_token=callback_token,
+        attempts=(attempt,),
+        warnings=tuple(warnings),
+        native_request=native_request,
+        routing=routing,
+    )
+
+
+def add_attempt(
     job: Job, attempt: Attempt, warnings: Sequence[OptionWarning] = (), native_request: JsonValue = None
 ) -> Job:
-    """Add an attempt. The warnings of the plugin before it go, since that plugin did not do the work.
+    """Add a planned attempt to an open job, unless an earlier attempt may still be accepted.
+
+    The warnings of the plugin before it go, since that plugin did not do the work.
 
     Args:
         warnings: of the attempt's translation.
         native_request: as it is shown to a caller who asked to see it.
     """
-    own = tuple(warning for warning in job.warnings if warning.plugin is None)
-    return attrs.evolve(
-        job,
-        attempts=(*job.attempts, attempt),
-        warnings=own + tuple(warnings),
-        native_request=native_request,
-        native_response=None,
-    )
-
-
-def with_next(
-    job: Job, attempt: Attempt, warnings: Sequence[OptionWarning] = (), native_request: JsonValue = None
-) -> Job:
-    """Add an attempt to an open job; unchanged while an earlier attempt may still be accepted."""
     last = job.attempt
-    if job.state.is_final or (last and last.outcome in _MAYBE_TAKEN):
+    if job.state.is_final or job.outcome in _MAYBE_ACCEPTED:
         return job
     if last and (last.plugin, last.planned_at, last.outcome) == (
         attempt.plugin,
         attempt.planned_at,
         attempt.outcome,
     ):
-        return job  # it is written down already; the answer to that was lost
-    added = with_attempt(job, attempt, warnings, native_request)
-    return attrs.evolve(added, updated_at=attempt.planned_at)
-
-
-def started(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
-    """A job that has its slot: from here on its call may cost money. Its deadline counts from here."""
-    if job.state.is_final or job.attempt is None or job.attempt.outcome is not AttemptOutcome.PLANNED:
-        return job
-    state = JobState.IN_PROGRESS if blocking else job.state
-    sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
+        return job  # it is stored already; the answer to that write was lost
     return attrs.evolve(
-        job, attempts=(*job.attempts[:-1], sent), state=state, deadline_at=deadline, updated_at=now
+        job,
+        attempts=(*job.attempts, attempt),
+        warnings=(*(warning for warning in job.warnings if warning.plugin is None), *warnings),
+        native_request=native_request,
+        native_response=None,
+        updated_at=attempt.planned_at,
     )
 
 
-def accepted(job: Job, now: datetime) -> Job:
-    """A job whose call was taken."""
-    if job.attempt is None or job.attempt.outcome is not AttemptOutcome.SENT:
+def start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:
+    """Mark a planned attempt as sent: from here on its call may cost money.
+
+    Args:
+        deadline: the job's new deadline, counted from here.
+        blocking: the create call lasts as long as the song, so the job is in progress at once.
+    """
+    if job.state.is_final or job.attempt is None or job.outcome is not AttemptOutcome.PLANNED:
         return job
-    return lifecycle.with_outcome(job, AttemptOutcome.ACCEPTED, now)
+    sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
+    return attrs.evolve(
+        job,
+        attempts=(*job.attempts[:-1], sent),
+        state=JobState.IN_PROGRESS if blocking else job.state,
+        deadline_at=deadline,
+        updated_at=now,
+    )
 
 
-def refused(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
-    """A job whose call created nothing; a callback that was faster knows better. ``body`` is kept for a caller who asked to see it."""
-    if not _awaits_answer(job):
-        return job
-    noted = lifecycle.with_outcome(job, AttemptOutcome.REFUSED, now, failure)
-    return noted if body is None else attrs.evolve(noted, native_response=body)
+def accept(job: Job, now: datetime) -> Job:
+    """Mark a sent attempt as accepted."""
+    return job if job.outcome is not AttemptOutcome.SENT else _answer(job, AttemptOutcome.ACCEPTED, now)
 
 
-def lost(job: Job, failure: Failure, now: datetime, *, adoptable: bool) -> Job:
-    """A job whose outcome is unknown: it waits for a callback where one can come, else it ends and may have cost money.
+def refuse(job: Job, failure: Failure, now: datetime, body: JsonValue = None) -> Job:
+    """Mark a sent attempt as refused: its call created nothing. An id from a callback wins.
 
-    A callback that was faster than the broken answer knows better.
+    Args:
+        body: the parsed refusal, kept for a caller who asked to see it.
     """
     if not _awaits_answer(job):
         return job
-    noted = lifecycle.with_outcome(job, AttemptOutcome.UNKNOWN, now, failure)
-    return noted if adoptable else lifecycle.fail(noted, attrs.evolve(failure, may_have_cost=True), now)
+    refused = _answer(job, AttemptOutcome.REFUSED, now, failure)
+    return refused if body is None else attrs.evolve(refused, native_response=body)
 
 
-def resend_wait_s(job: Job, failure: Failure, steady: datetime) -> float | None:
-    """Seconds until a refused call may be made once more; None = never.
+def lose(job: Job, failure: Failure, now: datetime, *, adoptable: bool) -> Job:
+    """Mark the outcome of a sent attempt as unknown. An id from a callback wins.
 
-    At most three times, and not after the job's deadline: a plan whose window opens in hours is not waited for.
+    Args:
+        adoptable: the vendor can call us back. Then the job waits for that; else it ends, and may have cost
+            money.
     """
-    resent = sum(attempt.not_before is not None for attempt in job.attempts)
-    wait_s = RESEND_S if failure.retry_after_s is None else failure.retry_after_s
-    if (
-        not failure.rule.resend
-        or resent >= MAX_RESENDS
-        or steady + timedelta(seconds=wait_s) >= job.deadline_at
-    ):
-        return None
-    return wait_s
+    if not _awaits_answer(job):
+        return job
+    lost = _answer(job, AttemptOutcome.UNKNOWN, now, failure)
+    return lost if adoptable else fail(lost, attrs.evolve(failure, may_have_cost=True), now)
 
 
 def _awaits_answer(job: Job) -> bool:
-    """True for a job that was sent, and of which neither an answer nor a callback has told more."""
-    attempt = job.attempt
-    return job.native_id is None and attempt is not None and attempt.outcome is AttemptOutcome.SENT
+    """True for a job that was sent, while neither an answer nor a callback has come."""
+    return job.native_id is None and job.outcome is AttemptOutcome.SENT
+
+
+def _answer(job: Job, outcome: AttemptOutcome, now: datetime, failure: Failure | None = None) -> Job:
+    """Note how the last attempt was answered; in a final job as well, since attempts are facts."""
+    if job.attempt is None:
+        return job
+    answered = attrs.evolve(job.attempt, outcome=outcome, failure=failure, answered_at=now)
+    return attrs.evolve(job, attempts=(*job.attempts[:-1], answered), updated_at=now)

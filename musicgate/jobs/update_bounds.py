@@ -1,6 +1,7 @@
-"""A vendor's answer, cut to what a job may hold; which numbers these are stands in `musicgate.text.bounds`.
+"""Cut a vendor's answer to what a job may hold; the numbers are in `musicgate.text.bounds`.
 
-Cut is what is only shown. What is used, an id or a link, is taken whole or left out: half of it would name something else.
+Text that is only shown is cut. What is used, an id or a link, is taken whole or left out: half of it would
+name something else.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import attrs
 
 from musicgate import text
 from musicgate.errors import ProviderError
-from musicgate.jobs import lifecycle
+from musicgate.jobs.tracks import merge_tracks
 from musicgate.model import (
     Failure,
     FailureClass,
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
-    """What an answer says, as far as there is room for it in the job. A warning says what was left out.
+    """Cut an answer to the room that is left in its job. A warning says what was left out.
 
     Returns:
         The update; the very same object when all of it fits.
@@ -66,7 +67,7 @@ def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
 
 
 def bounded_failure(failure: Failure) -> Failure:
-    """A vendor's "no" with words of a length that can be shown."""
+    """Cut the texts of a failure to lengths that can be shown."""
     wait_s = failure.retry_after_s
     if wait_s is not None:
         wait_s = None if not math.isfinite(wait_s) else min(max(0.0, wait_s), text.MAX_RETRY_AFTER_S)
@@ -83,7 +84,7 @@ def bounded_failure(failure: Failure) -> Failure:
 
 
 def bounded_warnings(warnings: Sequence[OptionWarning]) -> tuple[OptionWarning, ...]:
-    """The first warnings, and one that says how many more there were."""
+    """Keep the first warnings, and one that says how many more there were."""
     kept = tuple(
         attrs.evolve(
             warning,
@@ -104,13 +105,13 @@ def _tracks(
     tracks: Sequence[NativeTrack], job: Job
 ) -> tuple[tuple[NativeTrack, ...], tuple[OptionWarning, ...]]:
     known = {track.native_id for track in job.tracks}
-    # Those that the job has already come first, so that a long answer cannot hide them.
+    # A track that the job has already is kept wherever it is, so that a long answer cannot hide it.
     first = [
         track
         for place, track in enumerate(tracks)
         if place < text.MAX_TRACKS or (track.native_id is not None and track.native_id in known)
     ][: 2 * text.MAX_TRACKS]
-    indexes = lifecycle.track_indexes(job.tracks, first)
+    indexes = merge_tracks(job.tracks, first).indexes
     values, chars = text.MAX_EXTRA_VALUES, text.MAX_EXTRA_CHARS
     kept = tuple(
         _track(track, values // max(1, len(first)), chars // max(1, len(first)))
@@ -119,7 +120,8 @@ def _tracks(
     )
     if len(kept) == len(tracks):
         return kept, ()
-    message = f"the answer lists {len(tracks):,} tracks; {len(kept)} are kept, {text.and_more(len(tracks) - len(kept))} are not"
+    left_out = text.and_more(len(tracks) - len(kept))
+    message = f"the answer lists {len(tracks):,} tracks; {len(kept)} are kept, {left_out} are not"
     return kept, (_left_out(message, job.plugin),)
 
 

@@ -1,4 +1,7 @@
-"""The values: what is asked, promised, made and paid. Frozen attrs, no I/O, no rules beyond what a value knows of itself."""
+"""The values: request, job, track, failure, provider, offer, and more.
+
+Frozen attrs, no I/O, and no rule beyond what a value knows of itself.
+"""
 
 from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
 from musicgate.model.event import EventKind, JobEvent

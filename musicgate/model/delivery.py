@@ -1,4 +1,4 @@
-"""A message to a customer's webhook and what became of it, as values; who sends it, and when, is not known here."""
+"""A message to a customer's webhook and the tries to deliver it, as values; it sends nothing."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ class DeliveryStatus(StrEnum):
 
     PENDING = "pending"
     DELIVERED = "delivered"
-    #: Every try of the schedule was in vain.
+    #: Every try of the schedule failed.
     FAILED = "failed"
-    #: The receiver said that it wants no more (410), now or to an earlier message.
+    #: The receiver wants no more messages (410); it answered so to this one or to an earlier one.
     DISABLED = "disabled"
 
 
@@ -28,7 +28,8 @@ class DeliveryTry:
 
     Attributes:
         http_status: the receiver's answer; None when there was none.
-        error: why the try was in vain, in a sentence that shows nothing of the answer's body; None when it was not.
+        error: why the try failed, in a sentence that shows nothing of the answer's body; None when it did
+            not.
     """
 
     at: datetime
@@ -41,14 +42,14 @@ class DeliveryTry:
 class Delivery:
     """One message about one job to one receiver: a row of the outbox.
 
-    Its body is not kept: it is made from the job, which is final and changes no more.
+    Its body is not kept: it is made from the job, which is final and does not change.
 
     Attributes:
-        id: ``msg_...``, the same for every try, so that a receiver can tell a repetition.
+        id: ``msg_...``, the same for every try, so that a receiver recognises a repetition.
         type: ``music.completed`` or ``music.failed``.
         next_try_at: when a pending message is due; None for the others.
         attempts: number of tries so far.
-        step: place in the schedule of retries; a replay begins anew.
+        step: position in the schedule of retries; a replay starts over.
         tries: the last tries, oldest first.
         version: counts the writes; the store replaces only the version it was read at.
     """
@@ -68,7 +69,7 @@ class Delivery:
 
 
 def is_address(url: str) -> bool:
-    """True if a text is an absolute http or https address that could be called, and no longer than any server would take it."""
+    """True if a text is an absolute http or https URL of a usable length."""
     if len(url) > _MAX_URL_CHARS or not url.isprintable() or " " in url:
         return False
     try:
@@ -79,7 +80,7 @@ def is_address(url: str) -> bool:
 
 
 def origin(url: str) -> str:
-    """Whose server an address leads to: messages to one server share its patience. Text that is no address is its own."""
+    """Scheme, host and port of an address; text that is no address is its own origin."""
     try:
         parts = urlsplit(url)
         port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)

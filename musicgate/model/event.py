@@ -1,4 +1,4 @@
-"""One entry of a job's append-only history; every view of a job's past (SSE, webhooks, logs) is made from these."""
+"""One entry of a job's append-only history; every view of a job's past is made from these."""
 
 from __future__ import annotations
 

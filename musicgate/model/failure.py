@@ -1,8 +1,11 @@
-"""Why a wish failed, as a value, and what each class of failure allows us to do next; knows no vendor and no HTTP library.
+"""Why a request failed, as a value, and what each class of failure allows next; knows no vendor.
 
-This table is about money. Three questions are asked of every failed call: may the same vendor be asked again, may another
-vendor be asked instead, and may the failed call have cost something? The answers depend on the *class* of the failure and on
-nothing else, so they live in one table. A class that says "perhaps" or "yes" to the third question never allows a second call.
+This table is about money. Every failed call raises three questions: may the same vendor be asked again, may
+another vendor be asked instead, and may the failed call have cost something? The answers depend on the
+*class* of the failure and on nothing else, so they are in one table. A class that answers "perhaps" or "yes"
+to the third question never allows a second call.
+
+The circuit breaker has a question of its own: was the vendor there at all? A vendor that refuses is there.
 """
 
 from __future__ import annotations
@@ -66,9 +69,11 @@ class FailureRule:
         cost: whether the failed call may have cost money.
         attribution: whose error it was.
         code: error code of our answer.
+        is_there: whether the vendor was there, for its circuit breaker; None = the class does not say.
     """
 
     http_status: int
+    is_there: bool | None
     resend: bool = False
     try_next: bool = False
     cost: Cost = Cost.NO
@@ -78,42 +83,47 @@ class FailureRule:
 
 RULES: Mapping[FailureClass, FailureRule] = MappingProxyType(
     {
-        FailureClass.AUTH: FailureRule(http_status=401, try_next=True),
-        FailureClass.FORBIDDEN: FailureRule(http_status=403, try_next=True),
-        FailureClass.CREDITS: FailureRule(http_status=402, try_next=True),
-        FailureClass.RATE_LIMITED: FailureRule(http_status=429, resend=True, try_next=True),
-        FailureClass.INVALID: FailureRule(http_status=400, attribution=Attribution.USER),
+        FailureClass.AUTH: FailureRule(http_status=401, is_there=True, try_next=True),
+        FailureClass.FORBIDDEN: FailureRule(http_status=403, is_there=True, try_next=True),
+        FailureClass.CREDITS: FailureRule(http_status=402, is_there=True, try_next=True),
+        FailureClass.RATE_LIMITED: FailureRule(http_status=429, is_there=True, resend=True, try_next=True),
+        FailureClass.INVALID: FailureRule(http_status=400, is_there=True, attribution=Attribution.USER),
         FailureClass.MODERATION: FailureRule(
-            http_status=400, cost=Cost.PERHAPS, attribution=Attribution.USER
+            http_status=400, is_there=True, cost=Cost.PERHAPS, attribution=Attribution.USER
         ),
-        FailureClass.UNSUPPORTED: FailureRule(http_status=400, attribution=Attribution.USER),
-        FailureClass.NOT_FOUND: FailureRule(http_status=404),
-        FailureClass.CONFLICT: FailureRule(http_status=409),
-        FailureClass.UNAVAILABLE: FailureRule(http_status=503, resend=True, try_next=True),
-        FailureClass.UPSTREAM_FAILED: FailureRule(http_status=502, cost=Cost.PERHAPS),
-        FailureClass.TIMEOUT: FailureRule(http_status=504, cost=Cost.PERHAPS),
-        FailureClass.PROTOCOL: FailureRule(http_status=502, cost=Cost.YES),
-        FailureClass.UNKNOWN_OUTCOME: FailureRule(http_status=502, cost=Cost.YES),
-        FailureClass.EXPIRED: FailureRule(http_status=504, cost=Cost.YES),
-        FailureClass.CANCELLED: FailureRule(http_status=409, cost=Cost.PERHAPS, attribution=Attribution.USER),
-        FailureClass.GATEWAY: FailureRule(http_status=500, cost=Cost.PERHAPS, code="gateway_error"),
+        FailureClass.UNSUPPORTED: FailureRule(http_status=400, is_there=True, attribution=Attribution.USER),
+        FailureClass.NOT_FOUND: FailureRule(http_status=404, is_there=True),
+        FailureClass.CONFLICT: FailureRule(http_status=409, is_there=True),
+        FailureClass.UNAVAILABLE: FailureRule(http_status=503, is_there=False, resend=True, try_next=True),
+        FailureClass.UPSTREAM_FAILED: FailureRule(http_status=502, is_there=False, cost=Cost.PERHAPS),
+        FailureClass.TIMEOUT: FailureRule(http_status=504, is_there=False, cost=Cost.PERHAPS),
+        FailureClass.PROTOCOL: FailureRule(http_status=502, is_there=False, cost=Cost.YES),
+        FailureClass.UNKNOWN_OUTCOME: FailureRule(http_status=502, is_there=False, cost=Cost.YES),
+        FailureClass.EXPIRED: FailureRule(http_status=504, is_there=None, cost=Cost.YES),
+        FailureClass.CANCELLED: FailureRule(
+            http_status=409, is_there=None, cost=Cost.PERHAPS, attribution=Attribution.USER
+        ),
+        FailureClass.GATEWAY: FailureRule(
+            http_status=500, is_there=None, cost=Cost.PERHAPS, code="gateway_error"
+        ),
     }
 )
 
 
 @attrs.frozen(kw_only=True)
 class Failure:
-    """A "no", with its class and, where a vendor said it, the vendor's own code and words.
+    """Why a call or a job failed: a class and, where the vendor refused, its own code and message.
 
     Attributes:
         reason: the class.
         message: one short sentence for people, ours or the vendor's, without any secret.
         native_code: the vendor's own code as text, or None.
-        native_message: the vendor's own words, scrubbed, or None.
+        native_message: the vendor's own message, secrets masked, or None.
         suggestion: what the vendor proposes instead (a prompt or a plan); never sent on by itself.
         retry_after_s: seconds until a new call makes sense, where known.
-        http_status: the vendor's HTTP status where the contract keeps it (402 for a plan, 422, 504); else the table decides.
-        may_have_cost: overrides the class's answer where the vendor said so (a refund, for instance).
+        http_status: the vendor's HTTP status where the contract keeps it (402 for a plan, 422, 504); else the
+            rule decides.
+        may_have_cost: overrides the class's answer where the vendor states it (a refund, for instance).
     """
 
     reason: FailureClass

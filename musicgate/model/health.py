@@ -23,10 +23,10 @@ class HealthReport:
     """How a provider's create calls went.
 
     Attributes:
-        error_rate: share of the last minute's calls that its vendor did not answer.
-        calls: number of calls in the last minute.
+        error_rate: share of the last minute's create calls at which the vendor was not there.
+        calls: number of create calls in the last minute.
         opens_until: when an open breaker becomes half open; None otherwise.
-        keeps_its_place: False if the other providers are asked first.
+        keeps_its_place: False if other providers are asked before it.
     """
 
     state: BreakerState = BreakerState.CLOSED

@@ -1,4 +1,4 @@
-"""The life of one wish as a value: states, attempts, warnings, and what a vendor's answer says about it."""
+"""A job as a value: states, attempts, warnings, and what a vendor's answer says about it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class JobState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """True for the states that nothing changes any more."""
+        """True for the states that nothing changes."""
         return self in {JobState.COMPLETED, JobState.FAILED}
 
 
@@ -32,17 +32,17 @@ class AttemptOutcome(StrEnum):
     """What is known of one submission to one plugin."""
 
     PLANNED = "planned"
-    #: Written down before the first byte leaves; after a crash it counts as unknown.
+    #: Stored before the first byte leaves; after a crash it counts as unknown.
     SENT = "sent"
     ACCEPTED = "accepted"
-    #: The vendor, or the network before it, plainly said that nothing was created.
+    #: Nothing was created: the vendor refused plainly, or was not reached.
     REFUSED = "refused"
     #: The request left us and no readable answer came back. Never sent again, never given to another vendor.
     UNKNOWN = "unknown"
 
 
 class WarningCode(StrEnum):
-    """Why an option of the request was not followed to the letter."""
+    """Why an option of the request was not followed exactly."""
 
     UNKNOWN_KEY = "unknown_key"
     NOT_APPLIED = "not_applied"
@@ -55,9 +55,10 @@ class WarningCode(StrEnum):
 
 @attrs.frozen(kw_only=True)
 class OptionWarning:
-    """An option that could not be followed to the letter, named by its path in the request.
+    """An option that was not followed exactly, named by its path in the request.
 
-    ``not_applied``: dropped, since the provider cannot express it. ``changed``: sent in other words (the message says which).
+    ``not_applied``: dropped, since the provider cannot express it. ``changed``: sent otherwise; the message
+    says how.
     """
 
     code: WarningCode
@@ -72,27 +73,28 @@ class Attempt:
 
     plugin: str
     provider: str
-    #: Public model id of the offer that was taken.
+    #: Public model id of the offer.
     model: str
     #: The vendor's name of the model, as sent.
     native_model: str | None
     outcome: AttemptOutcome
     planned_at: datetime
-    #: The vendor was told where to call us about this job.
+    #: The request named the address where the vendor can call us back.
     calls_back: bool = False
     answered_at: datetime | None = None
     native_id: str | None = None
     failure: Failure | None = None
-    #: The vendor was too busy before; this call is not made earlier.
+    #: The vendor was busy; the call is not made earlier.
     not_before: datetime | None = None
 
 
 @attrs.frozen(kw_only=True)
 class Doubt:
-    """A vendor's answer that would end the job if it stays so: "done" without audio, "not found" just after creation.
+    """A vendor's answer that ends the job only if it lasts.
 
-    The job stays open; only when the same is still said ``grace_s`` after it was first said does it end: with the tracks that have audio by
-    then (the others say ``failure.message``), or failed with ``failure`` when none has.
+    For instance "done" without audio, or "not found" just after creation. The job stays open until the answer
+    has been the same for ``grace_s``. Then it ends: with the tracks that have audio by then (the others say
+    ``failure.message``), or failed with ``failure`` when none has.
     """
 
     failure: Failure
@@ -101,14 +103,15 @@ class Doubt:
 
 @attrs.frozen(kw_only=True)
 class JobUpdate:
-    """What one vendor answer, or one callback, says about a job, in native words.
+    """A vendor's answer about a job, in native terms.
 
     Attributes:
         native_id: the vendor's id of the task, where the answer brings one.
-        native_status: the vendor's status word as it stands; ``map_status`` gives it a meaning.
-        state: the plugin's verdict where the word alone proves nothing; None = ``map_status`` decides.
+        native_status: the vendor's status as it is spelled; ``map_status`` gives it a meaning.
+        state: the plugin's verdict where the status alone proves nothing; None = ``map_status`` decides.
         tracks: all tracks that the answer shows, in the vendor's order.
-        failure: why the vendor said no. With no ``native_id`` and no earlier one, a create call was refused.
+        failure: why the vendor refused or failed. Without a ``native_id``, now or earlier, a create call was
+            refused.
         doubt: see `Doubt`.
         warnings: what the vendor reported as not applied.
         body: the parsed body, kept only where the caller asked for ``upstream_response``.
@@ -126,20 +129,22 @@ class JobUpdate:
 
 @attrs.frozen(kw_only=True)
 class Job:
-    """One wish and all that became of it. Immutable; `musicgate.jobs.lifecycle` makes the next one.
+    """A request and its progress. Immutable; `musicgate.jobs.lifecycle` makes the next version.
 
     Attributes:
         id: ours, opaque, URL-safe.
-        account: name of the account whose key created it; it is visible to nobody else.
+        account: name of the account whose key created it; the job is visible to this account only.
         generation_id: id of the HTTP request that created it, ``G-...``.
         version: counts the writes; the store replaces only the version it was read at.
-        deadline_at: when an open job is given up; it, ``delivered_at`` and ``doubt_since`` are steady times, of no use to people.
+        deadline_at: when an open job is given up. Like ``delivered_at`` and ``doubt_since`` a steady time,
+            not for people.
         callback_token: unguessable; part of the callback URL of this job.
-        delivered_at: the vendor has said that it is done; the audio is being fetched, measured and priced.
-        doubt_since: since when the vendor has been saying what `Doubt` describes.
-        native_request: what was sent, secrets masked; kept only when the caller asked for it.
+        delivered_at: since when the vendor is done and the audio is being fetched, measured and priced.
+        doubt_since: since when the vendor's answers have been a `Doubt`.
+        native_request: the native request, secrets masked; kept only when the caller asked for it.
         native_response: the last parsed vendor body; kept only when the caller asked for it.
-        routing: who was considered when it was made, and why others were not; kept only when the caller asked for it.
+        routing: which providers were considered, and why others were not; kept only when the caller asked for
+            it.
     """
 
     id: str
@@ -171,6 +176,16 @@ class Job:
         return self.attempts[-1] if self.attempts else None
 
     @property
+    def outcome(self) -> AttemptOutcome | None:
+        """What is known of the last attempt; None while there is none."""
+        return self.attempt.outcome if self.attempt else None
+
+    @property
+    def was_sent(self) -> bool:
+        """True if the create call of the last attempt may have left us."""
+        return self.outcome not in {None, AttemptOutcome.PLANNED}
+
+    @property
     def plugin(self) -> str | None:
         """Name of the plugin that does the work."""
         return self.attempt.plugin if self.attempt else None
@@ -188,7 +203,7 @@ class Job:
 
 @attrs.frozen(kw_only=True)
 class IdempotencyClaim:
-    """That a key was used: by whom, on which route, with which body, for which job."""
+    """The use of an idempotency key, scoped to an account and a route, for a job."""
 
     account: str
     route: str
@@ -201,14 +216,15 @@ class IdempotencyClaim:
 
 @attrs.frozen(kw_only=True)
 class JobQuery:
-    """Which jobs are wanted, newest first.
+    """A query for jobs, newest first.
 
     Attributes:
         states: only these; empty = all.
         model: only jobs that asked for this model, as the caller spelled it.
-        before: only jobs older than this moment and id: where the last page ended.
-        limit: how many at the most.
-        max_bytes: the page ends before the stored jobs in it have more bytes together; one job always fits. None = no such end.
+        before: only jobs older than this creation time and id, where the last page ended.
+        limit: how many at most.
+        max_bytes: the page ends before its stored jobs exceed this size together; one job always fits. None =
+            no bound.
     """
 
     states: tuple[JobState, ...] = ()

@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-#: Any JSON value. It is ``object`` on purpose: whoever reads one has to look at what it is before using it.
+#: Any JSON value. ``object`` on purpose: its reader has to check the type before using it.
 JsonValue = object
 JsonObject = Mapping[str, JsonValue]

@@ -1,4 +1,4 @@
-"""What a plugin declares of its provider: names, offers, prices, schedules, time-outs; declarations only, no behaviour."""
+"""What a plugin declares of its provider: names, offers, prices, schedules; no behaviour."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class Stage(StrEnum):
 
 
 class Meter(StrEnum):
-    """What a price counts. Same words as the ``usage`` object."""
+    """What a price counts; the names are those of the ``usage`` object."""
 
     REQUESTS = "requests"
     OUTPUT_AUDIO_SECONDS = "output_audio_seconds"
@@ -40,7 +40,8 @@ class PriceRule:
 class HeaderAuth:
     """How the vendor wants its key: in which header, behind which scheme word.
 
-    The gateway adds this header at the moment of sending; a plugin never sees the key, so no translation can leak it.
+    The gateway adds this header at the moment of sending; a plugin never sees the key, so no translation can
+    leak it.
     """
 
     header: str = "Authorization"
@@ -54,7 +55,10 @@ class HeaderAuth:
 
 @attrs.frozen(kw_only=True)
 class PollSchedule:
-    """When to look at an open job: first after ``first_s``, then every ``min_s``, growing with the job's age to ``max_s``."""
+    """When to poll an open job.
+
+    First after ``first_s``, then every ``min_s``, growing with the job's age to ``max_s``.
+    """
 
     first_s: float = 5.0
     min_s: float = 5.0
@@ -71,7 +75,7 @@ class RateWindow:
 
 @attrs.frozen(kw_only=True)
 class Timeouts:
-    """Per-call time-outs in seconds. A local time-out is not a verdict on the song."""
+    """Time-outs of a call, in seconds. A time-out of ours says nothing about the song."""
 
     connect_s: float = 10.0
     #: From the first byte of a create call to the last byte of its answer.
@@ -82,7 +86,10 @@ class Timeouts:
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Largest text lengths an offer takes, in the vendor's unit; None = not stated. For people; the translation enforces."""
+    """Longest texts that an offer takes, in the vendor's unit; None = not stated.
+
+    For people; the translation enforces.
+    """
 
     prompt_chars: int | None = None
     lyrics_chars: int | None = None
@@ -92,7 +99,7 @@ class Limits:
 
 
 class Ability(StrEnum):
-    """Neutral wishes that an offer can express; what is missing here becomes a warning and is considered in routing."""
+    """Neutral fields that an offer can express; others become a warning and count in routing."""
 
     DURATION = "duration"
     FORMAT = "format"
@@ -112,7 +119,7 @@ class Offer:
     Attributes:
         model: canonical public id, lower case, e.g. ``suno/v4.5plus``.
         aliases: other public ids for the same thing; compared without case.
-        native_model: what the vendor calls it; None = the plugin's settings decide.
+        native_model: the vendor's name of it; None = the plugin's settings decide.
         tracks: how many tracks one request gives.
         formats: containers that ``format`` may ask for.
         prices: rate card in USD; empty = price unknown.
@@ -128,7 +135,7 @@ class Offer:
     prices: tuple[PriceRule, ...] = ()
 
     def answers_to(self, model: str) -> bool:
-        """True if a caller who asks for ``model`` means this offer; case does not matter."""
+        """True if ``model`` names this offer; case does not matter."""
         wanted = model.strip().lower()
         return wanted == self.model.lower() or wanted in {alias.lower() for alias in self.aliases}
 
@@ -145,12 +152,13 @@ class Provider:
         base_url: where the vendor is, without a trailing slash; the operator may override it.
         key_env: environment variable that holds the key.
         base_url_env: environment variable that overrides ``base_url``.
-        webhook_secret_env: environment variable of the callback secret, or None where the vendor does not sign.
+        webhook_secret_env: environment variable of the callback secret, or None where the vendor does not
+            sign.
         option_block: name of the request's option block that this plugin reads.
         options_schema: JSON Schema 2020-12 of that block; plugins that share a block declare the same schema.
         settings_schema: JSON Schema of the plugin's own settings; every property has a default.
-        raw_models: True if any unlisted native model name of this vendor may be asked for as ``<name>/<native>``.
-        priority: place in the default order, smaller first; the operator may override it.
+        raw_models: True if any unlisted native model of this vendor may be requested as ``<name>/<native>``.
+        priority: position in the default order, smaller first; the operator may override it.
         blocking: the create call lasts as long as the song; there is nothing to poll.
         callbacks: the vendor can call us back with an id that adopts a job.
         typical_s: usual seconds from create to done; for progress bars, never for decisions.
@@ -158,7 +166,8 @@ class Provider:
         retention_s: shortest known life of the vendor's media links in seconds, or None.
         max_answer_bytes: largest API answer that is read.
         max_parallel_creates: how many create calls may run at a time, or None; the operator may override it.
-        create_window: how many create calls the vendor takes in which time, or None. What is too many or too much waits for its turn.
+        create_window: how many create calls the vendor takes in which time, or None. Calls beyond either
+            limit wait.
         docs_url: the vendor's page.
     """
 

@@ -1,4 +1,4 @@
-"""The caller's wish as a value; it knows the documented fields and no vendor's words."""
+"""The caller's request as a value; it knows the documented fields and no vendor's names."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ _EMPTY: Mapping[str, JsonValue] = MappingProxyType({})
 
 @attrs.frozen(kw_only=True)
 class RoutingOptions:
-    """The ``provider`` block: who may be asked, and in which order. Names are kept as the caller spelled them."""
+    """The ``provider`` block: which providers may be asked, and in which order.
+
+    Names are kept as the caller spelled them.
+    """
 
     order: tuple[str, ...] = ()
-    #: None = no restriction; an empty tuple restricts to nobody.
+    #: None = no restriction; an empty tuple excludes every provider.
     only: tuple[str, ...] | None = None
     ignore: tuple[str, ...] = ()
     include_alpha: bool = False
@@ -26,7 +29,7 @@ class RoutingOptions:
 
 @attrs.frozen(kw_only=True)
 class DebugOptions:
-    """The ``debug`` block; never forwarded to a vendor. None = not said."""
+    """The ``debug`` block; never forwarded to a vendor. None = not given."""
 
     enabled: bool = False
     return_upstream_request: bool | None = None
@@ -37,14 +40,14 @@ class DebugOptions:
 
 @attrs.frozen(kw_only=True)
 class MusicRequest:
-    """What the caller wishes for.
+    """What the caller asks for.
 
     The neutral fields mean the same for every provider; a vendor's own block in ``blocks`` overrides them.
 
     Attributes:
-        model: public model id as asked, not blank.
+        model: public model id as requested, not blank.
         prompt: what the song shall be; an idea, or lyrics where a vendor block says so.
-        duration_s: wished length in whole seconds (``duration`` on the wire).
+        duration_s: requested length in whole seconds (``duration`` on the wire).
         format: ``mp3``, ``wav``, ``ogg`` or ``aac``.
         lyrics: exact words to sing.
         style: genre and mood.
@@ -54,8 +57,8 @@ class MusicRequest:
         echo_upstream_request: return the native request in the answer.
         meta: return routing facts in the answer.
         metadata: the caller's own labels; stored and returned, never sent to a vendor.
-        unknown_keys: the first top-level keys that nobody knows; each is reported as a warning.
-        more_unknown_keys: how many there were beside them.
+        unknown_keys: the first unknown top-level keys; each is reported as a warning.
+        more_unknown_keys: how many more there were.
     """
 
     model: str
@@ -85,9 +88,9 @@ class MusicRequest:
 
     @property
     def returns_upstream_request(self) -> bool:
-        """True if the answer shall carry the native request: a word in ``debug`` beats the top-level switch."""
-        said = self.debug.return_upstream_request
-        return self.echo_upstream_request if said is None else said
+        """True if the answer shall carry the native request; ``debug`` beats the top-level switch."""
+        given = self.debug.return_upstream_request
+        return self.echo_upstream_request if given is None else given
 
 
 def is_blank(text: object) -> bool:

@@ -1,4 +1,4 @@
-"""Secrets and the operator's settings of one plugin, as values; where they come from is not known here."""
+"""Secrets and one plugin's settings, as values; where they come from is not known here."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ class Secret:
     __slots__ = ("_text",)
 
     def __init__(self, text: str) -> None:
-        """Wrap the text."""
         self._text = text
 
     def reveal(self) -> str:
@@ -21,25 +20,23 @@ class Secret:
         return self._text
 
     def __eq__(self, other: object) -> bool:
-        """Equal to a secret with the same text."""
         return isinstance(other, Secret) and self._text == other._text
 
     def __hash__(self) -> int:
-        """Hash of the text."""
         return hash(self._text)
 
     def __repr__(self) -> str:
-        """Hide the text."""
         return "Secret('...')"
 
 
 @attrs.frozen(kw_only=True)
 class ProviderSettings:
-    """What a hook may know of the operator's settings: everything but the key.
+    """The operator's settings that a hook may know: everything but the key.
 
     Attributes:
         base_url: where the vendor is, without a trailing slash.
-        options: the plugin's own settings, complete: validated by its ``settings_schema``, defaults filled in.
+        options: the plugin's own settings, complete: validated by its ``settings_schema``, defaults filled
+            in.
         webhook_secret: secret of the vendor's callback signature, or None.
     """
 

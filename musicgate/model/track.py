@@ -37,9 +37,9 @@ class NativeTrack:
         fallback_urls: other links to the same final audio, in order of trust.
         audio: the audio itself where the vendor sends bytes.
         duration_s: positive finite seconds or None.
-        tags: genre words as the vendor puts them.
+        tags: genre tags as the vendor gives them.
         failure_message: why this track alone failed, or None.
-        extra: further facts worth showing (words, plan), JSON values by key.
+        extra: further facts worth showing (timed lyrics, a plan), JSON values by key.
     """
 
     native_id: str | None = None
@@ -68,7 +68,10 @@ class NativeTrack:
 
 @attrs.frozen(kw_only=True)
 class Track:
-    """A track of a job. ``index`` never changes once given. Fields as in `NativeTrack`; ``asset`` once we keep the audio."""
+    """A track of a job; fields as in `NativeTrack`.
+
+    ``index`` never changes, and ``asset`` is set once we keep the audio.
+    """
 
     index: int
     native_id: str | None = None
@@ -89,11 +92,11 @@ class Track:
 
     @property
     def has_audio(self) -> bool:
-        """True if final audio is kept, or the vendor has given a link to it, and nothing said that it is broken."""
+        """True if final audio is kept or linked to, and is not known to be broken."""
         return self.failure_message is None and (self.asset is not None or bool(self.audio_url))
 
     @property
     def is_visible(self) -> bool:
-        """True if there is anything a caller could open or read: no item is shown with all its links null."""
+        """True if there is anything to open or read: a track whose links are all null is not shown."""
         links = (self.audio_url, self.stream_audio_url, self.image_url, self.asset, self.failure_message)
         return any(links)

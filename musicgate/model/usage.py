@@ -22,7 +22,7 @@ class PriceLine:
 
 @attrs.frozen(kw_only=True)
 class Usage:
-    """Meters of one job; ``output_audio_seconds`` is measured from the delivered audio where we keep it."""
+    """Meters of one job; seconds are measured from the delivered audio where we keep it."""
 
     requests: int = 1
     output_audio_count: int = 0

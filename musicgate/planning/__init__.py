@@ -1,6 +1,7 @@
-"""From a request to a plan: who could be asked, in which order, with which native request, for how much.
+"""From a request to a plan: candidates in order, each with its native request; and prices.
 
-It sends and stores nothing, and must not know the gateway's state but the health reports that are handed in. Start with `plan`.
+It sends and stores nothing, and knows of the gateway's state only the health reports that are handed in.
+Start with `plan`.
 """
 
 from musicgate.planning.plan import (

@@ -1,7 +1,8 @@
 """From a request to a plan: schema, codec, routing, translation. Sends nothing and stores nothing.
 
-Every candidate is translated before anything is sent. So an option that a provider cannot express decides who is asked first, a request
-that no provider can express is the caller's error, and the dry run is the real plan.
+Every candidate is translated before anything is sent. So an option that a provider cannot express moves it
+down the order, a request that no provider can express is the caller's error, and the dry run is the real
+plan.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """A provider that could be asked, with the native request for it."""
+    """A provider that can be asked, with the native request for it."""
 
     installed: InstalledProvider
     offer: Offer
@@ -45,10 +46,10 @@ class Candidate:
 
 @attrs.frozen(kw_only=True)
 class Plan:
-    """Who could be asked, in order, with which native request; and why the other providers cannot be asked.
+    """The candidates in the order of asking, and why the other providers cannot be asked.
 
     Attributes:
-        warnings: about the request itself, whichever provider is asked.
+        warnings: about the request itself, for any provider.
     """
 
     model: str
@@ -96,7 +97,8 @@ class Planner:
                 path=(), message="must be an object", keyword="type", code="invalid_type", params=params
             )
             raise InvalidRequestError([violation])
-        # Other keys are no error to the schema and are not kept: however many there are, none of them is examined.
+        # The schema allows other keys and they are not kept, so they are not examined, however many there
+        # are.
         part = codec.known_part(body, self._validator.properties)
         self._validator.check(part)
         request = codec.read_request(body, self._blocks)
@@ -114,16 +116,17 @@ class Planner:
         beta_channel: bool = False,
         strict: bool = False,
     ) -> Plan:
-        """Find who can make it, and translate for each.
+        """Find the providers that can take a request, and translate it for each.
 
         Args:
             now: time of the clock that the health reports use.
-            callback_url: where vendors call back, or None.
+            callback_url: where vendors can call us back, or None.
             beta_channel: the account may use providers in stage beta.
             strict: every warning is an error.
 
         Raises:
-            RequestError: no provider offers the model, the filter leaves none, or all refuse (with the first reason).
+            RequestError: no provider offers the model, the filter leaves none, or all refuse (with the first
+                reason).
         """
         model = strip_suffix(request.model)
         warnings = _own_warnings(request)
@@ -156,7 +159,7 @@ class Planner:
                 excluded.append(Exclusion(plugin=eligible.plugin, reason=reason, message=str(error)))
         if not candidates:
             raise _most_telling(model, refusals)
-        # The caller's order comes before the breaker's, and both before a request that cannot be followed to the letter.
+        # The caller's order beats the breaker's, and both beat the number of options that are not applied.
         candidates.sort(
             key=lambda candidate: (
                 order_rank(candidate.installed.provider, request.routing.order),
@@ -195,7 +198,7 @@ class Planner:
 
 
 def _refuse_lone_surrogates(body: object) -> None:
-    """Refuse half of a surrogate pair: JSON can spell it, UTF-8 cannot."""
+    """Refuse half of a surrogate pair, which JSON can express and UTF-8 cannot."""
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as exc:
@@ -205,7 +208,7 @@ def _refuse_lone_surrogates(body: object) -> None:
 
 
 def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:
-    """The first refusal that the caller can fix; a broken rule says more than "model not offered"."""
+    """The first refusal that the caller can fix; a violation says more than "model not offered"."""
     requests = [error for error in refusals if isinstance(error, RequestError)]
     telling = [error for error in requests if error.code != "unsupported_model_or_endpoint"]
     if requests and not telling:
@@ -219,7 +222,7 @@ def _not_offered(model: str, why: str = "") -> RequestError:
 
 
 def _not_applied(candidate: Candidate) -> int:
-    """Number of options that this candidate cannot follow; one that can follow all of them is asked first."""
+    """Number of options that a candidate cannot express; the fewer, the earlier it is asked."""
     return sum(warning.code is WarningCode.NOT_APPLIED for warning in candidate.translation.warnings)
 
 

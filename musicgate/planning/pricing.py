@@ -1,7 +1,8 @@
-"""From a rate card and delivered audio to what a job used and costs; no store and no vendor.
+"""Usage and price of a job, from its delivered audio and a rate card; no store and no vendor.
 
-Nothing here raises, whatever a vendor or a rate card says: a finished job must be settled. A quantity that cannot be (a song of no length, or
-of more than a day) is no quantity, and a sum that cannot be is no price. The price is then unknown, which is not the same as free.
+Nothing here raises, whatever a vendor or a rate card says: a finished job must be settled. An impossible
+quantity (a song of no length, or of more than a day) or sum makes the price unknown, which is not the same as
+free.
 """
 
 from __future__ import annotations
@@ -26,20 +27,20 @@ if TYPE_CHECKING:
 
 NANOS_PER_USD = 1_000_000_000
 NANOS_PER_CENT = 10_000_000
-#: No job costs more than ten thousand dollars; a larger sum means that a rate card is wrong. The 64-bit integers of a store hold the sum
-#: of 900,000 such jobs.
-MOST_USD_NANOS = 10_000 * NANOS_PER_USD
-#: Numbers of a rate card have no more digits than this in front of the point and behind it.
-_MOST_DIGITS = 15, 30
-#: ASSUMED: length of a song whose request names none, where seconds are what is paid for.
+#: No job costs more than ten thousand dollars; a larger sum means that a rate card is wrong. A store's 64-bit
+#: integers hold the sum of 900,000 such jobs.
+MAX_USD_NANOS = 10_000 * NANOS_PER_USD
+#: Numbers of a rate card have at most so many digits before the point and after it.
+_MAX_DIGITS = 15, 30
+#: ASSUMED: length of a song whose request names none, where seconds are priced.
 USUAL_SONG_S = 120
 
 
 def measure_usage(tracks: Sequence[Track], prices: Sequence[PriceRule]) -> Usage:
     """Usage of a completed job, from the tracks that have audio.
 
-    Seconds are the kept audio's where we keep it (measured), else the vendor's. A track of unknown or impossible length counts as a track
-    only, and where seconds are paid the price is then not known either.
+    Seconds are measured where we keep the audio, else the vendor's. A track of unknown or impossible length
+    counts as a track only, and where seconds are priced the price is then unknown.
     """
     good = [track for track in tracks if track.has_audio]
     lengths_s = [_length_s(track) for track in good]
@@ -55,14 +56,17 @@ def measure_usage(tracks: Sequence[Track], prices: Sequence[PriceRule]) -> Usage
 
 
 def why_unpriced(usage: Usage, prices: Sequence[PriceRule]) -> str | None:
-    """Say why a job has no price although there is a rate card; None if there is nothing to say."""
+    """Why a job has no price although its model has a rate card; None if there is nothing to report."""
     if not prices or usage.lines is not None:
         return None
-    return "the price is not known: the length of a track is unknown or impossible, or the rate card leads to a sum that cannot be"
+    return (
+        "the price is not known: the length of a track is unknown or impossible, "
+        "or the rate card leads to a sum that cannot be"
+    )
 
 
 def _length_s(track: Track) -> float | None:
-    """The seconds of a track; None if nobody knows them, or they cannot be."""
+    """The seconds of a track; None if they are unknown or impossible."""
     length_s = track.asset.duration_s if track.asset else track.duration_s
     return length_s if length_s is not None and 0 < length_s <= LONGEST_S else None
 
@@ -88,17 +92,17 @@ def price_lines(
                 price_usd_nanos=usd_nanos(usd),
             )
         )
-    return tuple(lines) if sum(line.price_usd_nanos for line in lines) <= MOST_USD_NANOS else None
+    return tuple(lines) if sum(line.price_usd_nanos for line in lines) <= MAX_USD_NANOS else None
 
 
 def _is_sane(number: Decimal) -> bool:
     """True if a number is finite, not negative, and short enough for exact arithmetic to be cheap."""
     digits = number.as_tuple()
-    before, behind = _MOST_DIGITS
+    before, after = _MAX_DIGITS
     return (
         isinstance(digits.exponent, int)  # neither infinite nor NaN
         and not digits.sign
-        and -behind <= digits.exponent
+        and -after <= digits.exponent
         and len(digits.digits) + digits.exponent <= before
     )
 

@@ -1,7 +1,8 @@
-"""Who may be asked for a model, in which order, and why each other provider may not; pure rules over declarations.
+"""Which providers may be asked for a model, in which order, and why the others may not; pure rules.
 
-Names are compared after folding: trimmed, lower case, ``&`` as ``and``, every run of other characters as one ``-``. So ``Suno_Kie`` is
-``suno-kie``. A family name (``suno``) stands for every plugin that serves it, a plugin's name for that plugin alone.
+Names are compared after folding: trimmed, lower case, ``&`` as ``and``, every run of other characters as one
+``-``. So ``Suno_Kie`` is ``suno-kie``. A family name (``suno``) matches every plugin that serves it, a
+plugin's name that plugin alone.
 """
 
 from __future__ import annotations
@@ -18,16 +19,16 @@ if TYPE_CHECKING:
 
     from musicgate.model import RoutingOptions
 
-#: At most this many providers are tried for one wish.
+#: At most this many providers are tried for one request.
 MAX_CANDIDATES = 5
 
-#: Suffixes that ask for the fastest provider. The order here is the operator's in any case, so they are only taken off.
+#: Suffixes that ask for the fastest provider; removed only, since the order is the operator's in any case.
 _SPEED_SUFFIX = re.compile(r":(?:nitro|fast|quick)$", re.IGNORECASE)
 
 
 @attrs.frozen(kw_only=True)
 class EligibleOffer:
-    """A provider that may be asked, through which plugin, with which offer."""
+    """A provider that may be asked, with the offer."""
 
     provider: Provider
     offer: Offer
@@ -40,7 +41,7 @@ class EligibleOffer:
 
 @attrs.frozen(kw_only=True)
 class Exclusion:
-    """A provider that may not be asked, and why: a token and a sentence."""
+    """A provider that may not be asked; the reason as a token and as a sentence."""
 
     plugin: str
     reason: str
@@ -49,9 +50,10 @@ class Exclusion:
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """Candidates in the order of asking, and everybody else with the reason.
+    """Candidates in the order of asking, and the other providers with the reason.
 
-    ``offered`` is True if anybody at all offers the model, so that "nobody has it" and "your filter leaves nobody" can be told apart.
+    Attributes:
+        offered: any provider offers the model. Without candidates, the caller's filter has then left none.
     """
 
     candidates: tuple[EligibleOffer, ...]
@@ -60,22 +62,22 @@ class Route:
 
 
 def fold_name(name: str) -> str:
-    """A provider's name as it is compared."""
+    """Fold a provider's name for comparison."""
     return re.sub(r"[^a-z0-9]+", "-", name.strip().lower().replace("&", "and")).strip("-")
 
 
 def strip_suffix(model: str) -> str:
-    """A model id without blanks around it and without a speed suffix."""
+    """Strip blanks and a speed suffix from a model id."""
     return _SPEED_SUFFIX.sub("", model.strip())
 
 
 def names_of(provider: Provider) -> frozenset[str]:
-    """All folded names that mean this plugin."""
+    """All folded names of a plugin."""
     return frozenset(fold_name(name) for name in (provider.name, provider.plugin, *provider.aliases))
 
 
 def find_offer(provider: Provider, model: str) -> Offer | None:
-    """The provider's offer of a model: a listed one, or one made for a raw native name where the provider takes any."""
+    """A provider's offer of a model: a listed one, or one for a raw native name where it takes any."""
     listed = _listed(provider, model)
     family, slash, native = model.partition("/")
     if (
@@ -98,10 +100,10 @@ def _listed(provider: Provider, model: str) -> Offer | None:
 def find_route(
     model: str, options: RoutingOptions, providers: Iterable[Provider], *, beta_channel: bool = False
 ) -> Route:
-    """Order the providers of a model by the caller's wishes, then by the operator's order.
+    """Order the providers of a model by the caller's order, then by the operator's.
 
-    A provider that takes any native name is asked only if nobody lists the model: it would take ``suno/v3.5`` for a native name that its
-    vendor does not have, while the one next to it offers just that.
+    A provider that takes any native name is asked only if no provider lists the model: it would take
+    ``suno/v3.5`` for a native name that its vendor does not have, while another one offers just that.
 
     Args:
         model: public model id, without a suffix.
@@ -134,9 +136,9 @@ def find_route(
 
 
 def order_rank(provider: Provider, order: Sequence[str]) -> int:
-    """Place of a provider in the caller's ``order``; those that are not named come after all that are."""
+    """A provider's position in the caller's ``order``; providers that are not named come last."""
     names = names_of(provider)
-    return next((place for place, name in enumerate(order) if fold_name(name) in names), len(order))
+    return next((position for position, name in enumerate(order) if fold_name(name) in names), len(order))
 
 
 def _refusal(provider: Provider, options: RoutingOptions, *, beta_channel: bool) -> Exclusion | None:

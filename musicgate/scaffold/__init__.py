@@ -1,9 +1,6 @@
 """Drafts of new plugin distributions: name checks, and templates to render. It loads no plugin."""
 
-from musicgate.scaffold.names import (
-    Names,
-    objection,
-)
+from musicgate.scaffold.names import Names, objection
 from musicgate.scaffold.project import (
     Kind,
     render,

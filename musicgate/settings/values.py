@@ -66,20 +66,20 @@ class ServerSettings:
             "Empty: vendors cannot call back, and jobs are polled."
         ),
     )
-    drain_s: float = setting(
-        Number(at_least=0, at_most=600, unit="seconds"),
-        default=10.0,
-        doc=(
-            "How long calls to vendors that are in flight may take to end when the gateway stops. "
-            "A call that is cut off counts as unknown."
-        ),
-    )
     create_wait_s: float = setting(
         Number(at_least=0, at_most=60, unit="seconds"),
         default=2.0,
         doc=(
             "How long a create call waits for a vendor whose call lasts as long as the song, "
             "before it answers `in_progress`."
+        ),
+    )
+    drain_s: float = setting(
+        Number(at_least=0, at_most=600, unit="seconds"),
+        default=10.0,
+        doc=(
+            "How long calls to vendors that are in flight may take to end when the gateway stops. "
+            "A call that is cut off counts as unknown."
         ),
     )
     max_body_bytes: int = setting(

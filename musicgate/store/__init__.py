@@ -4,10 +4,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 `port`, the contract of every store, then `sqlite`. The schema is in `sqlite_migrations`.
 """
 
-from musicgate.store.port import (
-    JobStore,
-    PendingMessage,
-)
+from musicgate.store.port import JobStore, PendingMessage
 from musicgate.store.rows import (
     loaded,
     readable,

@@ -42,9 +42,7 @@ from musicgate.text.bounds import (
     is_too_wide,
     values_upto,
 )
-from musicgate.text.masking import (
-    Masker,
-)
+from musicgate.text.masking import Masker
 
 __all__ = [
     "LARGE_ANSWER_BYTES",

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from musicgate import views
 from musicgate.errors import RequestError
-from musicgate.gateway import read_key
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
 from musicgate.web.body import offload_if_large, read_body, read_json
 from musicgate.web.errors import refusal_response
+from musicgate.web.idempotency_key import read_key
 from musicgate.web.job_resource import check_conditions, missing_id, respond_json
 from musicgate.web.middleware import EXTRA_HEADERS, GENERATION_ID
 from musicgate.web.preferences import read_preferences

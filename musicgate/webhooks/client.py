@@ -1,7 +1,8 @@
-"""The socket to customers' webhooks, on aiohttp; it knows HTTP, and trusts neither an address nor an answer.
+"""The client of customers' webhooks, on aiohttp; it trusts neither an address nor an answer.
 
-An address comes from a caller, so it may not lead into our own network: `UntrustedUrlClient` sees to that. Nothing of an answer but its head is read, so that nobody can fill our memory or our time, and no delivery log can
-be used to read something that only we can reach.
+An address comes from a caller, so it may not lead into our own network: `UntrustedUrlClient` sees to that. Of an
+answer only the head is read. So no receiver can fill our memory or hold us up, and the delivery log cannot be
+used to read what only we can reach.
 """
 
 import asyncio
@@ -26,16 +27,20 @@ from musicgate.http import (
 from musicgate.model import Failure, FailureClass
 from musicgate.plugin import HttpResponse
 
-#: Larger bodies go out as a stream: aiohttp warns about them otherwise, since one write of that size holds up the loop.
+#: Larger bodies are sent as a stream: aiohttp warns about them otherwise, since one write holds up the loop.
 _LARGE_BODY_BYTES: Final = 1 << 19
-#: What is taken from the socket at a time; of a body that is not wanted no more than this is ever held.
+#: Read from the socket at a time; of an unread body at most this is held.
 _READ_BYTES: Final = 4096
 #: Each is a thread.
 _MAX_LOOKUPS: Final = 512
 
 
 class AiohttpWebhookClient:
-    """Sends messages to webhooks. Use it as an async context manager."""
+    """Sends messages to webhooks; an async context manager.
+
+    Args:
+        concurrency: messages in flight, so that each can resolve its host without waiting for another.
+    """
 
     def __init__(
         self,
@@ -45,22 +50,17 @@ class AiohttpWebhookClient:
         proxies: Proxies | None = None,
         concurrency: int = 128,
     ) -> None:
-        """Remember the settings; sockets are opened by ``async with``.
-
-        Args:
-            concurrency: messages in flight, so that each can look its name up without waiting for another's.
-        """
         self._clock = clock or SystemClock()
         self._client = UntrustedUrlClient(
             proxies=proxies or Proxies(),
             allow_private_addresses=allow_private_addresses,
-            # A fresh connection each: a kept one may be closed by the receiver just when the next message goes out, and an answer
-            # whose body nobody read cannot be followed by another one.
+            # A new connection each: the receiver may close a kept one just as the next message is sent, and a
+            # connection with an unread body cannot be used again.
             force_close=True,
             lookups=min(concurrency, _MAX_LOOKUPS),
             headers={"User-Agent": "musicgate-webhooks", "Accept-Encoding": "identity"},
             read_bufsize=_READ_BYTES,
-            auto_decompress=False,  # a few packed bytes may become a lot, also of a body that nobody reads
+            auto_decompress=False,  # a few bytes may decompress to a lot, even of an unread body
         )
 
     async def __aenter__(self) -> Self:
@@ -77,7 +77,7 @@ class AiohttpWebhookClient:
     async def post(
         self, url: str, headers: Mapping[str, str], body: bytes, *, timeout_s: float
     ) -> HttpResponse:
-        """Send one message and read the head of the answer; see `musicgate.ports.WebhookClient.post`."""
+        """Send one message and read the head of the answer; see `WebhookClient.post`."""
         try:
             async with (
                 asyncio.timeout(timeout_s),

@@ -1,4 +1,4 @@
-"""What webhooks need of an open gateway; `musicgate.gateway` provides it."""
+"""The protocol of what webhooks need of an open gateway; `musicgate.gateway` provides it."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WebhookContext(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """Wall time signs, steady time paces."""
+        """Wall time for signatures, steady time for pauses."""
 
     @property
     def webhooks(self) -> WebhookClient:
@@ -37,7 +37,7 @@ class WebhookContext(Protocol):
 
     @property
     def new_id(self) -> Callable[[str], str]:
-        """Makes an id; the argument is its prefix."""
+        """Makes a new id; the argument is its prefix."""
 
     @property
     def outbox_changed(self) -> asyncio.Event:
@@ -48,11 +48,11 @@ class WebhookContext(Protocol):
         """Divides every interval and grace period."""
 
     def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
-        """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone."""
+        """The masker of a job's provider, for texts that are shown; None when its plugin is gone."""
 
     def count_call(self, account: str) -> None:
-        """Count a call among the account's calls of this minute.
+        """Count a call against the account's rate limit.
 
         Raises:
-            LimitReachedError: one more is too many; it was not counted.
+            LimitReachedError: one more would exceed the limit; it was not counted.
         """

@@ -1,13 +1,14 @@
-"""Send the messages of the outbox when they are due; scheduling only, neither SQL nor HTTP.
+"""Send due outbox messages; scheduling only: no SQL, no HTTP.
 
-The outbox is the queue: in memory are only the messages in flight. So a crash at any moment loses nothing. What was not sent is
-still pending, and what was sent but not noted is sent again with the same id; a receiver tells by that.
+The outbox is the queue, and memory holds only the messages in flight. So a crash at any moment loses nothing:
+a message that was not sent is still pending, and one that was sent but not noted is sent again with the same
+id, by which the receiver recognises it.
 
-Who gets a place to send stands in `musicgate.webhooks.fair_share`: a receiver that hangs, or an account with thousands of them, holds
-up nobody else. Jobs never wait: they only write a row.
+`musicgate.webhooks.fair_share` shares the connections: neither a receiver that hangs nor an account with
+thousands of messages holds up the others. Jobs never wait: they only write a row.
 
-A delivery that raises is our own fault, not the receiver's. It is logged once, and its message stays due and comes back after a
-pause; the task of the courier goes on.
+A delivery that raises is our own fault, not the receiver's. It is logged once, its message stays due and is
+tried again after a pause, and the courier goes on.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ from musicgate.jobs import as_settled
 from musicgate.plugin import lenient, write_json
 from musicgate.views import audio_links, render_job, render_message
 from musicgate.webhooks import rules
-from musicgate.webhooks.fair_share import Places
+from musicgate.webhooks.fair_share import FairShare
 from musicgate.webhooks.rules import Answer
 from musicgate.webhooks.signing import sign
 from musicgate.webhooks.targets import target_of
@@ -41,24 +42,24 @@ if TYPE_CHECKING:
     from musicgate.webhooks.context import WebhookContext
 
 _log = logging.getLogger(__name__)
-#: Addresses to listen on that nobody can call.
+#: Addresses to listen on that are no address to call.
 _WILDCARDS = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - compared, not bound
-#: Seconds until the outbox is read again although nothing was announced: the wall clock may have jumped.
+#: Seconds until the outbox is read again without a notice: the wall clock may have jumped.
 _LONGEST_SLEEP_S = 30.0
-#: Seconds until the next try after our own store failed, or our own code; doubled each time for the same message, up to the longest.
+#: Seconds until the next try after our own store or code failed; doubled each time for the same message.
 _AFTER_ERROR_S = 5.0
 _LONGEST_PAUSE_S = 300.0
-#: Rows of the outbox that are read at a time.
+#: Rows of the outbox read at a time.
 _PAGE = 256
-#: Seconds after which a message that raised and did not come back is forgotten: it went with its job.
+#: Seconds after which a message that raised and is no longer due is forgotten: it was deleted with its job.
 _FORGET_AFTER_S = 600.0
-#: An account with so many paused messages waits until one of them is tried again, so that memory stays bounded.
+#: An account with so many paused messages waits until one of them is retried: memory stays bounded.
 _MAX_PAUSED_PER_ACCOUNT = 256
 
 
 @attrs.frozen(kw_only=True)
 class _Pause:
-    """Until when a message that raised is left alone. ``until`` is loop time."""
+    """The pause of a message that raised. ``until`` is loop time."""
 
     account: str
     errors: int
@@ -66,30 +67,35 @@ class _Pause:
 
 
 class Courier:
-    """Sends due messages, a bounded number at a time in all, for each account and to each server."""
+    """Sends due messages: a bounded number at a time, shared fairly between accounts and servers.
+
+    Args:
+        jitter: returns a number from 0 to 1.
+    """
 
     def __init__(self, context: WebhookContext, jitter: Callable[[], float] = random.random) -> None:
-        """Start with nothing in flight. ``jitter`` gives a number from 0 to 1."""
         limits = context.settings.webhooks
         accounts = {entry.name for entry in context.settings.accounts}
         self._context = context
         self._jitter = jitter
         self._running: dict[str, asyncio.Task[None]] = {}
-        self._places = Places(limits.concurrency, limits.concurrency_per_server, is_shared=len(accounts) > 1)
-        #: By message: those that raised, and did not go through since.
+        self._share = FairShare(
+            limits.concurrency, limits.concurrency_per_server, is_shared=len(accounts) > 1
+        )
+        #: Messages that raised and have not been delivered since, by id.
         self._pauses: dict[str, _Pause] = {}
         self._is_closing = False
 
     async def run(self) -> None:
-        """Work until cancelled, and leave no task behind. What is cut off then is sent again by the next run."""
+        """Work until cancelled, and leave no task behind. The next run repeats what was cut off."""
         self._is_closing = False
         try:
             while True:
                 self._context.outbox_changed.clear()
                 try:
                     pause_s = await self._start_due()
-                except Exception:  # noqa: BLE001 - trouble with the outbox must not end all deliveries
-                    _log.exception("the outbox cannot be read")
+                except Exception:  # noqa: BLE001 - an outbox that cannot be read must not end the courier
+                    _log.exception("outbox cannot be read")
                     pause_s = _AFTER_ERROR_S
                 try:
                     async with asyncio.timeout(pause_s):
@@ -104,7 +110,7 @@ class Courier:
             await asyncio.gather(*running, return_exceptions=True)
 
     async def send(self, account: str, url: str, message_id: str, body: bytes) -> Answer:
-        """One try: sign and send. Whatever goes wrong is an answer."""
+        """Sign and send a message once. A failure is an answer, too."""
         context = self._context
         at, started = context.clock.now(), asyncio.get_running_loop().time()
         target = target_of(context.settings, account)
@@ -132,19 +138,19 @@ class Courier:
         return answer(response.status, None, lenient.retry_after_s(response))
 
     async def _start_due(self) -> float:
-        """Send what is due, as far as there are places.
+        """Send what is due, as far as there are free connections.
 
         Returns:
-            Seconds until it makes sense to read the outbox again, if nothing is announced and nothing in flight ends until then.
+            Seconds until the outbox is to be read again, unless it changes or a message in flight ends
+            before.
         """
         while True:
             now, started = self._context.clock.now(), 0
-            for message in self._places.take(await self._due(now)):
+            for message in self._share.take(await self._due(now)):
                 self._start(message)
                 started += 1
-                await asyncio.sleep(
-                    0
-                )  # each start reads, renders and signs: together they would hold up the loop
+                # Each start reads, renders and signs: together they would hold up the loop.
+                await asyncio.sleep(0)
             if not started:
                 break
         next_due = await self._context.store.outbox.next_due(now)
@@ -154,8 +160,8 @@ class Courier:
         return max(0.0, min([_LONGEST_SLEEP_S, *waits_s]))
 
     async def _due(self, now: datetime) -> Sequence[PendingMessage]:
-        """Messages that may be sent now, enough of each account to fill its places."""
-        if not self._places.free:
+        """Messages that may be sent now, enough of each account to fill its share."""
+        if not self._share.free:
             return []
         outbox = self._context.store.outbox
         paused = self._paused()
@@ -163,16 +169,16 @@ class Courier:
         page = await outbox.pending(limit)
         if len(page) < limit or page[-1].next_try_at > now:
             return self._startable(page, paused, now)
-        # More is due than a page holds, and one account alone may fill it: each account is asked for.
+        # More is due than a page holds, and one account alone may fill the page: read each account's.
         found: list[PendingMessage] = []
         accounts = 0
-        for account in self._places.in_turn(await outbox.accounts_due(now)):
-            full = self._places.full_origins(account)
+        for account in self._share.in_order(await outbox.accounts_due(now)):
+            full = self._share.full_origins(account)
             own = await outbox.pending_of(account, limit, except_origins=full)
             own = self._startable(own, paused, now)
             found += own
             accounts += bool(own)
-            if accounts >= self._places.free:
+            if accounts >= self._share.free:
                 break
         return found
 
@@ -190,7 +196,7 @@ class Courier:
         ]
 
     def _paused(self) -> dict[str, _Pause]:
-        """The messages that are left alone now."""
+        """The messages that are paused now."""
         now = asyncio.get_running_loop().time()
         if self._pauses:
             self._pauses = {
@@ -204,7 +210,7 @@ class Courier:
 
         def done(task: asyncio.Task[None]) -> None:
             del self._running[message.id]
-            self._places.release(message)
+            self._share.release(message)
             error = asyncio.CancelledError() if task.cancelled() else task.exception()
             if error is None:
                 self._pauses.pop(message.id, None)
@@ -215,11 +221,11 @@ class Courier:
         task.add_done_callback(done)
 
     def _pause(self, message: PendingMessage, error: BaseException) -> None:
-        """Leave a message that raised alone for a while: it is still due, and would come back at once."""
+        """Pause a message that raised: it is still due, and would be tried again at once."""
         earlier = self._pauses.get(message.id)
         errors = earlier.errors + 1 if earlier else 1
         if earlier is None:
-            _log.error("message %s could not be sent and is tried again", message.id, exc_info=error)
+            _log.error("message not sent, retrying: message=%s", message.id, exc_info=error)
         pause_s = min(_AFTER_ERROR_S * 2 ** min(errors - 1, 10), _LONGEST_PAUSE_S)
         until = asyncio.get_running_loop().time() + pause_s
         self._pauses[message.id] = _Pause(account=message.account, errors=errors, until=until)
@@ -236,7 +242,7 @@ class Courier:
         job = await context.store.get(delivery.job_id)
         if job is None:
             if await outbox.get(message_id) is not None:
-                message = f"the message {message_id} is about a job that is not there"
+                message = f"the message {message_id} is about a job that does not exist"
                 raise StorageError(message)
             return  # deleted just now, and its messages with it
         masker = context.masker(job, whole=True)
@@ -244,19 +250,21 @@ class Courier:
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         jitter = self._jitter()
         if answer.is_gone:
-            # First the address, then the message: after a crash between the two the message is not sent again.
+            # First the address, then the message: after a crash between the two the message is not sent
+            # again.
             await outbox.disable(delivery.account, delivery.url, answer.at)
-            _log.warning("account %s: a webhook address said 410; it is disabled", delivery.account)
+            _log.warning("webhook address answered 410, disabled: account=%s", delivery.account)
         if not answer.is_delivered:
-            _log.info("message %s: %s", delivery.id, answer.as_try().error)
+            _log.info("message not delivered: message=%s error=%s", delivery.id, answer.as_try().error)
         await self._note(
             delivery, lambda current: rules.after_try(current, answer, jitter, self._context.speed)
         )
 
     async def _note(self, delivery: Delivery, edit: Callable[[Delivery], Delivery]) -> None:
-        """Write down what became of a message, however long our disk fails: otherwise it would be sent again and again meanwhile.
+        """Store the result of a try, however long our disk fails: otherwise it would be repeated meanwhile.
 
-        Only a replay changes a message beside us. One that was asked for during the try is still owed after it.
+        Only a replay changes a message beside the courier. One that was requested during the try is still due
+        after it.
         """
         outbox = self._context.store.outbox
         newest: Delivery | None = delivery
@@ -271,13 +279,13 @@ class Courier:
                 newest = await outbox.get(delivery.id)
             except StorageError as error:
                 if not is_known:
-                    _log.error("message %s: its try cannot be stored yet: %s", delivery.id, error)
+                    _log.error("try not stored, retrying: message=%s error=%s", delivery.id, error)
                     is_known = True
                 await self._context.clock.sleep(_AFTER_ERROR_S)
 
 
 def body_about(server: ServerSettings, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
-    """What a message says; it shows the job as it ended, so it is the same for every try."""
+    """The body of a message: the job as it ended, so it is the same for every try."""
     base_url = _base_url(server)
     links = audio_links(base_url) if base_url else _no_link
     return write_json(
@@ -286,17 +294,13 @@ def body_about(server: ServerSettings, delivery: Delivery, job: Job, masker: Mas
 
 
 def _base_url(server: ServerSettings) -> str | None:
-    """Where the server is for others; None where the settings do not tell, and then vendors' links have to do."""
+    """The server's URL for others; None where no setting names one, and audio links are left out."""
     if server.public_url:
         return server.public_url
-    told = server.port and server.host not in _WILDCARDS
+    is_known = server.port and server.host not in _WILDCARDS
     host = f"[{server.host}]" if ":" in server.host else server.host
-    return f"http://{host}:{server.port}" if told else None
+    return f"http://{host}:{server.port}" if is_known else None
 
 
 def _no_link(_job: Job, _track: Track) -> None:
-    """There is no address to begin a link with."""
-
-
-def _seconds_until(delivery: Delivery, now: datetime) -> float:
-    return (delivery.next_try_at - now).total_seconds() if delivery.next_try_at else 0.0
+    """No URL of the server is known: leave our audio links out."""

@@ -1,11 +1,11 @@
-"""Share the places of the courier between accounts; it counts messages in flight, and sends nothing.
+"""Share the courier's connections between accounts: it counts messages in flight.
 
-An account may hold as many places as are still free, and no more. One account alone therefore gets half of them, two get a third
-each, n get 1/(n+1), and the rest stays free: a place is there for an account that had nothing to send until now, although no
-message in flight is ever stopped for it. A server that knows one account only gives it all places.
+An account may hold as many connections as are still free, and no more. So one account alone gets half of
+them, two get a third each, n get 1/(n+1), and the rest stays free for an account that had nothing to send
+until now: no message in flight is stopped for it. Where there is only one account, it gets all connections.
 
-Each server has a few places per account, so that one receiver that hangs holds up neither the other receivers of its account
-nor another account's messages to the same server.
+Each account has a few connections per receiving server. So a receiver that hangs holds up neither the other
+receivers of its account nor another account's messages to the same server.
 """
 
 from __future__ import annotations
@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 _Key = TypeVar("_Key")
 
 
-class Places:
-    """Which account has how many messages in flight, in all and to each server."""
+class FairShare:
+    """How many messages each account has in flight, in all and to each server.
+
+    Args:
+        total: connections in all.
+        per_server: connections of an account to one server.
+        is_shared: there is more than one account.
+    """
 
     def __init__(self, total: int, per_server: int, *, is_shared: bool) -> None:
-        """Begin with all places free. ``is_shared``: there is more than one account."""
         self._total = total
         self._per_server = per_server
         self._is_shared = is_shared
@@ -37,7 +42,7 @@ class Places:
 
     @property
     def free(self) -> int:
-        """Number of places that nobody holds."""
+        """Number of free connections."""
         return self._total - self._held.total()
 
     def has_room(self, account: str) -> bool:
@@ -45,39 +50,41 @@ class Places:
         return self.free > (self._held[account] if self._is_shared else 0)
 
     def full_origins(self, account: str) -> Collection[str]:
-        """The servers whose places for this account are taken."""
+        """The servers to which the account has as many messages in flight as it may."""
         return [
-            origin for (who, origin), held in self._held_at.items() if who == account and not self._left(held)
+            origin
+            for (holder, origin), held in self._held_at.items()
+            if holder == account and not self._left(held)
         ]
 
-    def in_turn(self, accounts: Iterable[str]) -> list[str]:
-        """Those of the accounts that have room: who holds the fewest places first, then who has waited longest for one."""
+    def in_order(self, accounts: Iterable[str]) -> list[str]:
+        """The accounts with room: first by fewest connections, then by the longest wait for one."""
         return sorted(
             filter(self.has_room, accounts), key=lambda account: (self._held[account], self._served[account])
         )
 
     def take(self, due: Iterable[PendingMessage]) -> Iterator[PendingMessage]:
-        """Take a place for one due message after the other, in turn between the accounts; yields those that got one.
+        """Take connections for due messages, alternating between the accounts; yields those that got one.
 
         Args:
-            due: messages that hold none yet; those of one account in the order in which they shall be sent.
+            due: messages that hold none yet; those of one account in the order of sending.
         """
         waiting: defaultdict[str, deque[PendingMessage]] = defaultdict(deque)
         for message in due:
             waiting[message.account].append(message)
-        turns = [(self._held[account], self._served[account], account) for account in waiting]
-        heapq.heapify(turns)
-        while turns:
-            account = heapq.heappop(turns)[2]
+        order = [(self._held[account], self._served[account], account) for account in waiting]
+        heapq.heapify(order)
+        while order:
+            account = heapq.heappop(order)[2]
             first = self._first_with_room(waiting[account]) if self.has_room(account) else None
             if first is None:
                 continue
             self._hold(first)
-            heapq.heappush(turns, (self._held[account], self._served[account], account))
+            heapq.heappush(order, (self._held[account], self._served[account], account))
             yield first
 
     def release(self, message: PendingMessage) -> None:
-        """Give back the place of a message."""
+        """Give back the connection of a message."""
         _subtract(self._held, message.account)
         _subtract(self._held_at, (message.account, message.origin))
 

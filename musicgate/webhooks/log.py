@@ -1,4 +1,4 @@
-"""What callers and operators do with webhooks: look at the log, send a message once more, try an address; the courier does the sending."""
+"""The webhooks of a gateway: delivery log, replays and test sends; the courier does the sending."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
     from musicgate.webhooks.context import WebhookContext
     from musicgate.webhooks.rules import Answer
 
-#: Test messages of an account that may be in flight at a time. Each holds a connection for as long as its receiver likes.
+#: Test messages of an account in flight at a time. Each holds a connection for as long as its receiver likes.
 _MAX_TESTS = 2
-#: Seconds after which a test that was one too many is worth another try.
+#: Seconds after which a refused test makes sense again.
 _TESTS_RETRY_S = 1
 
 
 @attrs.frozen(kw_only=True)
 class WebhookTest:
-    """What came of a message that only shows that messages arrive.
+    """The result of a test message.
 
     Attributes:
-        enabled_again: the address had been disabled, and is not any more.
+        enabled_again: the address had been disabled; now it is enabled.
     """
 
     id: str
@@ -47,7 +47,6 @@ class Webhooks:
     """The webhooks of one gateway."""
 
     def __init__(self, context: WebhookContext) -> None:
-        """Take a furnished house; `run` does the work."""
         self._context = context
         self._courier = Courier(context)
         self._tests: Counter[str] = Counter()
@@ -57,20 +56,20 @@ class Webhooks:
         await self._courier.run()
 
     def check(self, account: str, url: str | None) -> None:
-        """Return if a wish may name this address.
+        """Return if a request may name this address.
 
         Raises:
-            RequestError: 400; nothing could be signed, or the text is no address.
+            RequestError: 400; the account has no secret to sign with, or the text is no address.
         """
         if url is not None:
             check_url(self._context.settings, account, url)
 
     async def log(self, job: Job) -> Sequence[Delivery]:
-        """The messages about a job with all that became of them."""
+        """The messages about a job, each with its tries."""
         return await self._context.store.outbox.of_job(job.id)
 
     async def replay(self, job: Job, message_id: str) -> Delivery:
-        """Send a message about a job once more, with the same id; its schedule begins anew.
+        """Send a message about a job once more, with the same id; its schedule starts over.
 
         Raises:
             RequestError: 404, there is no such message about this job; 409, its address is disabled.
@@ -92,13 +91,13 @@ class Webhooks:
                 return stored
 
     async def test(self, account: str, url: str | None = None) -> WebhookTest:
-        """Send a signed message to an address now, once, and tell what came of it. One that arrives enables a disabled address.
+        """Send a signed test message now, once. One that arrives enables a disabled address.
 
         Args:
             url: None = the account's own.
 
         Raises:
-            RequestError: 400; there is no address, it is none, or nothing can be signed.
+            RequestError: 400; there is no address, it is invalid, or nothing can be signed.
             LimitReachedError: 429; too many calls in a minute, or too many tests in flight. Nothing was sent.
         """
         context = self._context

@@ -1,4 +1,4 @@
-"""The port to customers' webhook endpoints; no implementation, no library's types."""
+"""The port to customers' webhooks; no implementation, no library's types."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ class WebhookClient(Protocol):
     ) -> HttpResponse:
         """Send one message and read the head of the answer, never its body.
 
-        Redirects are not followed. Private addresses are refused unless allowed, when the name has been resolved.
+        Redirects are not followed. Private addresses are refused unless allowed, once the name is resolved.
 
         Raises:
-            ProviderError: class ``unavailable``: there was no answer. The message says why, and shows nothing of the address.
+            ProviderError: class ``unavailable``: there was no answer. The message says why, without the
+                address.
         """

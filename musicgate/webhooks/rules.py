@@ -1,10 +1,10 @@
-"""The rules of webhooks: what is told, how often it is tried, and what an answer means; no I/O, no clock, no signature.
+"""The rules of webhooks: messages, the schedule of retries, the meaning of answers; no I/O.
 
-A message is about the end of a job and nothing else. A final job never changes, so its message can be made anew for every try and
-is the same each time. Somebody who wants to see a job on its way listens to its events.
+A message is about the end of a job and nothing else; a caller who wants to see a job's progress reads its
+events. A final job never changes, so its message is rendered for every try and is the same each time.
 
-A try counts as delivered with a 2xx status and as nothing else; a redirect is a failure. 410 means "never again": the address is disabled.
-Everything else is tried again after a while, over three days.
+Only a 2xx status counts as delivered; a redirect is a failure. 410 means "never again": the address is
+disabled. Everything else is retried, over three days.
 
 Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md 1.0.0, read 2026-11-20.
 """
@@ -28,24 +28,24 @@ if TYPE_CHECKING:
 
     from musicgate.model import Job
 
-#: Type of a message by the state that a job ended in.
+#: Type of a message by the final state of its job.
 TYPES = {JobState.COMPLETED: "music.completed", JobState.FAILED: "music.failed"}
-#: Type of a message that only shows that messages arrive.
+#: Type of a test message.
 TEST_TYPE = "webhook.test"
 #: Seconds between a try and the next one. Source: the specification's example schedule.
 SCHEDULE_S = (5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400)
 #: A receiver's ``Retry-After`` is obeyed up to the longest pause of our own.
 _MAX_RETRY_AFTER_S = 86_400.0
-#: A retry comes up to this share later than the schedule says, so that what failed together does not come back together.
+#: A retry comes up to this share later than scheduled, so that messages that failed together are spread.
 _JITTER_SHARE = 0.2
-#: So many tries are remembered; replays could go on for ever.
+#: So many tries are kept; the number of replays is not bounded.
 _MAX_TRIES_KEPT = 30
 _GONE = 410
 
 
 @attrs.frozen(kw_only=True)
 class Answer:
-    """What a try brought. ``error`` is set where no whole answer came, ``http_status`` where one came."""
+    """The result of a try: ``http_status`` of the answer, or ``error`` where there was none."""
 
     at: datetime
     duration_s: float
@@ -60,11 +60,11 @@ class Answer:
 
     @property
     def is_gone(self) -> bool:
-        """True if the receiver wants no message at this address any more."""
+        """True if the receiver wants no more messages at this address."""
         return self.http_status == _GONE
 
     def as_try(self) -> DeliveryTry:
-        """The try as it is written down."""
+        """The try as it is stored."""
         return DeliveryTry(
             at=self.at,
             duration_s=round(self.duration_s, 3),
@@ -118,7 +118,7 @@ def disable(delivery: Delivery) -> Delivery:
 
 
 def replay(delivery: Delivery, now: datetime) -> Delivery:
-    """A message that is sent once more, with the same id; its schedule begins anew."""
+    """A message that is sent once more, with the same id; its schedule starts over."""
     return attrs.evolve(delivery, status=DeliveryStatus.PENDING, step=0, next_try_at=now)
 
 

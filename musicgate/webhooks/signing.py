@@ -1,6 +1,6 @@
-"""Signatures of webhooks as Standard Webhooks says, made and checked; the only importer of ``standardwebhooks``.
+"""Sign and verify webhooks by Standard Webhooks; the only importer of ``standardwebhooks``.
 
-Both sides are here: the gateway signs what it sends, and a customer checks what came, with `verify_webhook`.
+Both sides are here: the gateway signs its messages, and a customer checks them with `verify_webhook`.
 
 Source: github.com/standard-webhooks/standard-webhooks, spec/standard-webhooks.md 1.0.0, read 2026-11-20.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def sign(secrets: Sequence[Secret], message_id: str, at: datetime, body: str) -> dict[str, str]:
-    """The three headers of a message; with two secrets it carries two signatures, so that a receiver can change over.
+    """The three headers of a message; two secrets make two signatures, so that a receiver can rotate.
 
     Args:
         secrets: the newest first.
@@ -40,23 +40,23 @@ def sign(secrets: Sequence[Secret], message_id: str, at: datetime, body: str) ->
 
 
 def verify_webhook(headers: Mapping[str, str], body: bytes | str, secret: str) -> dict[str, Any]:
-    """Check a webhook that came, and read it; this is for those who receive webhooks.
+    """Check the signature of a received webhook and read it; for applications that receive webhooks.
 
-    Messages come at least once: pass over those whose ``webhook-id`` header you have seen. In an aiohttp handler::
+    Messages come at least once: skip those whose ``webhook-id`` header you have seen. In an aiohttp handler::
 
         message = musicgate.verify_webhook(request.headers, await request.read(), secret)
 
     Args:
-        headers: as they came, in any case.
-        body: as it came, to the byte; JSON that was read and written again has another signature.
+        headers: as received, in upper or lower case.
+        body: as received, byte for byte; JSON that was parsed and written again has another signature.
         secret: ``whsec_...``, the account's ``webhook_secret``.
 
     Returns:
         ``type``, ``timestamp`` and ``data``: the job, as ``GET /v1/music/generate/{id}`` shows it.
 
     Raises:
-        UnauthorisedError: a header is missing, the signature is not of this secret and body, or it is more than five minutes old.
-        RequestError: the signature is right, but the body is no JSON object.
+        UnauthorisedError: a header is missing, the signature does not match, or it is over five minutes old.
+        RequestError: the signature matches, but the body is no JSON object.
         ConfigError: the secret has the wrong form.
     """
     webhook = Webhook(read_secret(secret, key="secret").reveal())
@@ -64,7 +64,7 @@ def verify_webhook(headers: Mapping[str, str], body: bytes | str, secret: str) -
         webhook.verify(body, dict(headers), json_parse=False)
     except WebhookVerificationError as exc:
         raise UnauthorisedError("invalid_webhook_signature", f"not a webhook of ours: {exc}") from exc
-    except ValueError as exc:  # the library lets through what garbage in a header or a body breaks
+    except ValueError as exc:  # the library does not catch what malformed headers and bodies raise
         message = "not a webhook of ours: the signature cannot be read"
         raise UnauthorisedError("invalid_webhook_signature", message) from exc
     try:

@@ -1,4 +1,4 @@
-"""Where an account is told about its jobs, and with which secrets that is signed; it sends nothing."""
+"""An account's webhook address and signing secrets, from the settings; it sends nothing."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Target:
-    """What the operator said of an account's webhooks.
+    """The webhook settings of an account.
 
     Attributes:
-        url: where its jobs are told about by default; None = nowhere.
+        url: default address of messages about its jobs; None = none is sent.
         secrets: the newest first; empty = nothing can be signed, so nothing is sent.
-        setting: the setting of the newest secret, for complaints.
+        setting: name of the newest secret's setting, for error messages.
     """
 
     url: str | None
@@ -34,7 +34,7 @@ class Target:
 def target_of(settings: Settings, account: str) -> Target:
     """The account's own settings; those of ``[webhooks]`` where the server has no accounts.
 
-    An account that changes its key stands in the list twice for a while; the entry that can sign counts.
+    An account that rotates its key has two entries for a while; the one with a secret counts.
     """
     entries = [entry for entry in settings.accounts if entry.name == account]
     if entries:
@@ -65,7 +65,7 @@ def check_url(settings: Settings, account: str, url: str) -> None:
 
 
 def messages_about(context: WebhookContext, before: Job, after: Job) -> tuple[Delivery, ...]:
-    """The messages that a change of a job calls for: one when it ends and somebody wants to hear of it."""
+    """The messages that a change of a job causes: one when it ends and there is an address."""
     if before.state.is_final or not after.state.is_final:
         return ()
     url = after.request.webhook_url or target_of(context.settings, after.account).url

@@ -1,10 +1,12 @@
-"""Which changes of a schema break somebody: knows the meaning of JSON Schema's keywords, and nothing about music.
+"""Which changes of a schema break callers or readers; knows JSON Schema's keywords, and nothing about music.
 
-A request schema may only become wider: what was accepted stays accepted. An answer schema may only become narrower: what is sent now is
-still what a reader with the old file expects. Both are one question, "does ``wide`` take everything that ``narrow`` takes?", asked in
-opposite directions. The comparison is careful rather than clever: what it cannot judge, it calls breaking.
+A request schema may only become wider: what was accepted stays accepted. An answer schema may only become
+narrower: a reader with the old file can read what is sent now. Both are the same check, "does ``wide`` accept
+everything that ``narrow`` accepts?", in opposite directions. A change that the comparison cannot decide
+counts as breaking.
 
-``python -m schemas.tests.compatibility`` records the present files as published (part of a release), unless they break what was.
+``python -m schemas.tests.compatibility`` records the present files as published (part of a release), unless
+there is a breaking change.
 """
 
 from __future__ import annotations
@@ -21,11 +23,11 @@ from musicgate_schemas import NAMES, load
 RECORD = Path(__file__).parent / "published_v1.json"
 PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 
-#: Answers: a reader must be able to take every one of them with an older file. All other schemas describe requests.
+#: Answers: a reader with an older file must be able to read them. All other schemas describe requests.
 ANSWERS = frozenset({"job", "error", "plan"})
-#: Lists of words in answers that may grow: readers are told to go by ``status_code`` where they do not know the word.
+#: Enums of answers that may grow: readers use ``status_code`` for values that they do not know.
 OPEN_LISTS = frozenset({"error/properties/error/enum"})
-#: Keywords that decide nothing.
+#: Keywords without effect on validation.
 NOTES = frozenset({"title", "description", "examples", "$comment"})
 
 _LARGER_IS_NARROWER = frozenset({"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"})
@@ -37,9 +39,9 @@ Schema = Mapping[str, Any] | bool
 
 
 def breaking_changes(name: str, before: Schema, after: Schema) -> list[str]:
-    """What in ``after`` breaks callers or readers of ``before``; empty when nothing does."""
+    """What in ``after`` breaks callers or readers of ``before``; empty if nothing does."""
     narrow, wide = (after, before) if name in ANSWERS else (before, after)
-    found = [*_lost(before, after, name), *_not_taken(narrow, wide, name)]
+    found = [*_lost(before, after, name), *_not_accepted(narrow, wide, name)]
     return [change for change in found if change.split(":")[0] not in OPEN_LISTS]
 
 
@@ -59,13 +61,13 @@ def stripped(part: object) -> Any:
 
 
 def published() -> dict[str, Any]:
-    """The schemas as they were published last, without their notes."""
+    """The last published schemas, without their notes."""
     record: dict[str, Any] = json.loads(RECORD.read_text(encoding="utf-8"))
     return record
 
 
 def present() -> dict[str, Any]:
-    """The schemas as they are now, in the form of `published`."""
+    """The present schemas, in the form of `published`."""
     version = tomllib.loads(PROJECT.read_text(encoding="utf-8"))["project"]["version"]
     return {"version": version, "schemas": {name: stripped(load(name)) for name in NAMES}}
 
@@ -78,7 +80,7 @@ def all_breaking_changes(before: Mapping[str, Schema], after: Mapping[str, Schem
 
 
 def _lost(before: object, after: object, where: str) -> Iterator[str]:
-    """Names that were known and are not any more; identities that changed."""
+    """Names that are gone, and identities that changed."""
     if not isinstance(before, Mapping) or not isinstance(after, Mapping):
         return
     for key in ("$id", "$schema"):
@@ -94,8 +96,8 @@ def _lost(before: object, after: object, where: str) -> Iterator[str]:
         yield from _lost(before.get(key), after.get(key), f"{where}/{key}")
 
 
-def _not_taken(narrow: Schema, wide: Schema, where: str) -> Iterator[str]:
-    """The rules of ``wide`` that something which ``narrow`` takes may break."""
+def _not_accepted(narrow: Schema, wide: Schema, where: str) -> Iterator[str]:
+    """The rules of ``wide`` that an instance accepted by ``narrow`` may break."""
     if wide is True or narrow is False or narrow == wide:
         return
     if wide is False or narrow is True:
@@ -104,15 +106,15 @@ def _not_taken(narrow: Schema, wide: Schema, where: str) -> Iterator[str]:
     for key, rule in wide.items():
         if key in _NAMED_PARTS:
             for name in rule.keys() & narrow.get(key, {}).keys():
-                yield from _not_taken(narrow[key][name], rule[name], f"{where}/{key}/{name}")
+                yield from _not_accepted(narrow[key][name], rule[name], f"{where}/{key}/{name}")
         elif key in _PARTS:
-            yield from _not_taken(narrow.get(key, True), rule, f"{where}/{key}")
+            yield from _not_accepted(narrow.get(key, True), rule, f"{where}/{key}")
         elif key not in {"$id", "$schema"} and not _implied(key, narrow.get(key), rule):
             yield f"{where}/{key}: {narrow.get(key)!r} against {rule!r}"
 
 
 def _implied(key: str, narrow: Any, wide: Any) -> bool:
-    """True if a value that keeps ``narrow`` keeps ``wide``, for one keyword; None means that there is no such rule."""
+    """True if ``narrow`` implies ``wide``, for one keyword; None means that there is no such rule."""
     if narrow == wide:
         return True
     if narrow is None:
@@ -120,7 +122,7 @@ def _implied(key: str, narrow: Any, wide: Any) -> bool:
     if key == "type":
         return _types(narrow) <= _types(wide)
     if key == "enum":
-        return all(word in wide for word in narrow)
+        return all(value in wide for value in narrow)
     if key == "required":
         return set(wide) <= set(narrow)
     if key in _LARGER_IS_NARROWER:
@@ -130,9 +132,9 @@ def _implied(key: str, narrow: Any, wide: Any) -> bool:
     return False
 
 
-def _types(word: str | list[str]) -> set[str]:
-    words = {word} if isinstance(word, str) else set(word)
-    return words | {"integer"} if "number" in words else words
+def _types(rule: str | list[str]) -> set[str]:
+    types = {rule} if isinstance(rule, str) else set(rule)
+    return types | {"integer"} if "number" in types else types
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""Validates with three implementations at once: Python's jsonschema tells the violations; Rust's, and Ajv in JavaScript, must agree."""
+"""Validate with three implementations at once: jsonschema (Python) reports, Rust's and Ajv must agree."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -11,20 +11,20 @@ from referencing import Registry, Resource
 from musicgate_schemas import by_id, load
 from schemas.tests.judge import Ajv, started_ajv
 
-Place = tuple[str | int, ...]
-Violations = Callable[[str, object], list[tuple[Place, str]]]
+Path = tuple[str | int, ...]
+Violations = Callable[[str, object], list[tuple[Path, str]]]
 
 
 @pytest.fixture(scope="session")
 def ajv() -> Iterator[Ajv]:
-    """Ajv in its strict mode, with the published files and no way to fetch another one."""
+    """Ajv in strict mode, with the published files and no way to fetch others."""
     with started_ajv() as judge:
         yield judge
 
 
 @pytest.fixture(scope="session")
 def registry() -> Registry[Any]:
-    """All published schemas, and no way to fetch another one."""
+    """All published schemas, with no way to fetch others."""
     resources = ((uri, Resource.from_contents(schema)) for uri, schema in by_id().items())
     return Registry().with_resources(resources)
 
@@ -34,7 +34,7 @@ def violations(registry: Registry[Any], ajv: Ajv) -> Violations:
     """A function (schema name, instance) -> [(path, keyword)], in the order of jsonschema."""
     rust_registry = jsonschema_rs.Registry(list(by_id().items()))
 
-    def check(name: str, instance: object) -> list[tuple[Place, str]]:
+    def check(name: str, instance: object) -> list[tuple[Path, str]]:
         schema = load(name)
         reference = list(Draft202012Validator(schema, registry=registry).iter_errors(instance))
         paths = {tuple(error.absolute_path) for error in reference}
@@ -42,7 +42,7 @@ def violations(registry: Registry[Any], ajv: Ajv) -> Violations:
         assert {tuple(error.instance_path) for error in rust} == paths, "Rust's jsonschema disagrees"
         verdict = ajv.ask(schema["$id"], instance)
         assert verdict.error == ""
-        # Ajv also tells each branch of an anyOf that failed, so it may name more places, but never fewer.
+        # Ajv also reports each failed branch of an anyOf, so it may have more paths, but never fewer.
         assert bool(verdict.paths) == bool(paths), "Ajv disagrees"
         assert {pointer(path) for path in paths} <= verdict.paths, "Ajv refuses something else"
         return [(tuple(error.absolute_path), str(error.validator)) for error in reference]
@@ -50,6 +50,6 @@ def violations(registry: Registry[Any], ajv: Ajv) -> Violations:
     return check
 
 
-def pointer(path: Place) -> str:
-    """A place as a JSON Pointer (RFC 6901)."""
+def pointer(path: Path) -> str:
+    """A path as a JSON Pointer (RFC 6901)."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

@@ -1,4 +1,4 @@
-"""Ajv as a judge: knows how to start the Node.js of the wheel and how to ask `ajv/validate.mjs`; no schema and no verdict."""
+"""Ajv as a second opinion: `ajv/validate.mjs` in a process of the Node.js that comes as a wheel."""
 
 import json
 import subprocess
@@ -24,25 +24,24 @@ class Ajv:
     """One Node.js process that validates line by line."""
 
     def __init__(self, process: subprocess.Popen[str]) -> None:
-        """Ask this process."""
         self._process = process
 
     def ask(self, schema: str | dict[str, Any], instance: object, *, formats: bool = False) -> Verdict:
-        """Validate against a published ``$id`` or a whole schema; ``formats`` asserts them, which the specification leaves open."""
+        """Validate against a published ``$id`` or a whole schema; ``formats`` asserts ``format``."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        question = {"schema": schema, "instance": instance, "formats": formats}
-        self._process.stdin.write(json.dumps(question) + "\n")
+        query = {"schema": schema, "instance": instance, "formats": formats}
+        self._process.stdin.write(json.dumps(query) + "\n")
         self._process.stdin.flush()
         line = self._process.stdout.readline()
-        assert line, "Ajv ended; `make setup-dev` installs it, and its complaint is above"
+        assert line, "Ajv ended, see its error above; `make setup-dev` installs it"
         answer = json.loads(line)
         return Verdict(frozenset(answer.get("paths", ())), answer.get("error", ""))
 
 
 @contextmanager
 def started_ajv() -> Iterator[Ajv]:
-    """Ajv in a process of its own, ended on exit."""
+    """Run Ajv in a process of its own, which ends on exit."""
     with subprocess.Popen(  # noqa: S603  both paths are ours
         [NODE, SCRIPT], stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8"
     ) as process:

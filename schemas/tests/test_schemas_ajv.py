@@ -1,4 +1,4 @@
-"""What Ajv must say of the published files and of the schemas that `musicgate schema` prints: a judge that knows no Python."""
+"""Ajv on the published files and on the schemas that `musicgate schema` prints."""
 
 import json
 import re
@@ -25,7 +25,7 @@ def printed(*arguments: str) -> dict[str, Any]:
     return schema
 
 
-@pytest.mark.parametrize("formats", [False, True], ids=["formats are notes", "formats are asserted"])
+@pytest.mark.parametrize("formats", [False, True], ids=["formats not asserted", "formats asserted"])
 @pytest.mark.parametrize("name", NAMES)
 def test_every_schema_compiles_in_strict_mode_and_its_examples_validate(
     name: str, formats: bool, ajv: Ajv
@@ -36,7 +36,7 @@ def test_every_schema_compiles_in_strict_mode_and_its_examples_validate(
 
 
 @pytest.mark.parametrize(
-    ("schema", "complaint"),
+    ("schema", "message"),
     [
         ({"type": "strin"}, "must be equal to one of the allowed values"),
         ({"minLength": -1}, "must be >= 0"),
@@ -47,26 +47,26 @@ def test_every_schema_compiles_in_strict_mode_and_its_examples_validate(
     ],
     ids=str,
 )
-def test_judge_refuses_what_breaks_the_meta_schema_or_strict_mode(
-    schema: dict[str, Any], complaint: str, ajv: Ajv
+def test_ajv_refuses_what_breaks_the_meta_schema_or_strict_mode(
+    schema: dict[str, Any], message: str, ajv: Ajv
 ) -> None:
-    assert complaint in ajv.ask(schema, {}).error
+    assert message in ajv.ask(schema, {}).error
 
 
-def test_with_formats_asserted_an_address_outside_ascii_is_refused_and_nothing_else_changes(ajv: Ajv) -> None:
-    wish = {"model": "suno/v5", "suno": {"callBackUrl": "https://müsik.example/ü"}}
-    assert ajv.ask(REQUEST, wish).paths == frozenset()
-    assert ajv.ask(REQUEST, wish, formats=True).paths == {"/suno/callBackUrl"}
+def test_only_with_formats_asserted_a_url_outside_ascii_is_refused(ajv: Ajv) -> None:
+    request = {"model": "suno/v5", "suno": {"callBackUrl": "https://müsik.example/ü"}}
+    assert ajv.ask(REQUEST, request).paths == frozenset()
+    assert ajv.ask(REQUEST, request, formats=True).paths == {"/suno/callBackUrl"}
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_printed_schema_is_complete_in_itself(name: str, ajv: Ajv) -> None:
+def test_printed_schema_is_self_contained(name: str, ajv: Ajv) -> None:
     schema = printed(name)
     for example in schema["examples"]:
         assert ajv.ask(schema, example) == Verdict()
 
 
-def test_composed_request_schema_is_complete_and_says_what_the_published_one_says(ajv: Ajv) -> None:
+def test_composed_request_schema_is_self_contained_and_refuses_the_same(ajv: Ajv) -> None:
     schema = printed("request", "--all")
     for example in schema["examples"]:
         assert ajv.ask(schema, example) == Verdict()
@@ -90,7 +90,7 @@ def test_javascript_in_the_readme_runs(tmp_path: Path) -> None:
     )
 
 
-def test_lock_of_the_judge_has_hashes_and_no_address() -> None:
+def test_lock_file_of_ajv_has_hashes_and_no_addresses() -> None:
     lock: dict[str, Any] = json.loads((FOLDER / "ajv" / "package-lock.json").read_text(encoding="utf-8"))
     packages: Mapping[str, Mapping[str, Any]] = lock["packages"]
     outside = {name: package for name, package in packages.items() if name}

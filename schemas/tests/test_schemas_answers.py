@@ -1,4 +1,4 @@
-"""What the answer schemas promise: a job that does not lie, one error envelope, a plan that spends nothing."""
+"""The answer schemas: consistent jobs, one error envelope, plans."""
 
 from collections.abc import Callable
 from typing import Any
@@ -56,7 +56,7 @@ GOOD_JOBS: dict[str, dict[str, Any]] = {
     "completed with bytes": COMPLETED | {"output": [TRACK | NO_LINKS | {"audio_base64": "SUQz"}]},
     "completed, one track missing": COMPLETED
     | {"output": [TRACK, TRACK | NO_LINKS | {"index": 1, "error": FAILURE}]},
-    "completed, one track missing for a reason nobody classed": COMPLETED
+    "completed, one track missing without an error class": COMPLETED
     | {"output": [TRACK, TRACK | NO_LINKS | {"index": 1, "error": {"message": "Generation failed"}}]},
     "failed": JOB | {"status": "failed", "error": FAILURE},
     "failed with the vendor's number": JOB | {"status": "failed", "error": FAILURE | {"native_code": 408}},
@@ -104,7 +104,7 @@ def test_job_is_accepted(job: dict[str, Any], violations: Violations) -> None:
 
 
 @pytest.mark.parametrize(("job", "path", "keyword"), BAD_JOBS, ids=lambda value: str(value)[-60:])
-def test_job_that_breaks_a_promise_is_refused(
+def test_inconsistent_job_is_refused(
     job: dict[str, Any], path: Path, keyword: str, violations: Violations
 ) -> None:
     assert (path, keyword) in violations("job", job)
@@ -205,7 +205,7 @@ def test_candidate_needs_every_key(key: str, violations: Violations) -> None:
 
 
 @pytest.mark.parametrize("key", ["provider_plugin", "reason", "message"])
-def test_exclusion_says_who_and_why(key: str, violations: Violations) -> None:
+def test_exclusion_needs_plugin_reason_and_message(key: str, violations: Violations) -> None:
     exclusion = {
         "provider_plugin": "minimax",
         "reason": "not_in_only",

@@ -1,4 +1,4 @@
-"""The published schemas keep their word; and the judge of that is tried on schemas that were changed on purpose."""
+"""The present schemas break nothing that was published; and the check for that finds breaking changes."""
 
 from copy import deepcopy
 from pathlib import Path
@@ -9,12 +9,12 @@ import pytest
 from schemas.tests import compatibility
 from schemas.tests.compatibility import all_breaking_changes, present, published
 
-#: Taken away.
+#: The keyword is removed.
 MISSING = "(missing)"
 
-#: Where, what is put there (or that it is taken away), and the place that the judge must name. Callers would be refused, or lose an option.
+#: Path, new value and reported path. Callers would be refused, or lose an option.
 BREAKS_CALLERS: list[tuple[str, object, str]] = [
-    ("request/$id", "urn:musicgate:schema:v1:wish", "request/$id"),
+    ("request/$id", "urn:musicgate:schema:v1:order", "request/$id"),
     ("request/$schema", "http://json-schema.org/draft-07/schema#", "request/$schema"),
     ("request/properties/title", MISSING, "request/properties/title"),
     (
@@ -44,7 +44,7 @@ BREAKS_CALLERS: list[tuple[str, object, str]] = [
     ("options/suno", MISSING, "options/suno"),
 ]
 
-#: Readers would meet what they were told cannot come, or miss what they rely on.
+#: Readers would get what the schema excluded, or miss what it promised.
 BREAKS_READERS: list[tuple[str, object, str]] = [
     ("job/required", ["id", "object", "status"], "job/required"),
     ("job/properties/usage", MISSING, "job/properties/usage"),
@@ -82,11 +82,11 @@ HARMLESS: list[tuple[str, object]] = [
 ]
 
 
-def changed(place: str, value: object) -> dict[str, Any]:
+def changed(path: str, value: object) -> dict[str, Any]:
     """The published schemas with one change."""
     schemas: dict[str, Any] = deepcopy(published()["schemas"])
-    name = next((name for name in schemas if place == name or place.startswith(f"{name}/")), place)
-    steps = [name, *place.removeprefix(name).split("/")[1:]]
+    name = next((name for name in schemas if path == name or path.startswith(f"{name}/")), path)
+    steps = [name, *path.removeprefix(name).split("/")[1:]]
     part = schemas
     for step in steps[:-1]:
         part = part[step]
@@ -103,22 +103,22 @@ def test_present_files_break_nothing_that_was_published() -> None:
 
 
 def test_record_is_of_this_version() -> None:
-    """A new version of the distribution publishes anew: `python -m schemas.tests.compatibility` records it."""
+    """Record a new version of the distribution with `python -m schemas.tests.compatibility`."""
     assert published()["version"] == present()["version"]
 
 
-@pytest.mark.parametrize(("place", "value", "named"), BREAKS_CALLERS + BREAKS_READERS, ids=str)
-def test_breaking_change_is_named(place: str, value: object, named: str) -> None:
-    found = all_breaking_changes(published()["schemas"], changed(place, value))
-    assert [change.split(":")[0] for change in found] == [named]
+@pytest.mark.parametrize(("path", "value", "reported"), BREAKS_CALLERS + BREAKS_READERS, ids=str)
+def test_breaking_change_is_reported(path: str, value: object, reported: str) -> None:
+    found = all_breaking_changes(published()["schemas"], changed(path, value))
+    assert [change.split(":")[0] for change in found] == [reported]
 
 
-@pytest.mark.parametrize(("place", "value"), HARMLESS, ids=str)
-def test_addition_passes(place: str, value: object) -> None:
-    assert all_breaking_changes(published()["schemas"], changed(place, value)) == []
+@pytest.mark.parametrize(("path", "value"), HARMLESS, ids=str)
+def test_harmless_change_is_not_reported(path: str, value: object) -> None:
+    assert all_breaking_changes(published()["schemas"], changed(path, value)) == []
 
 
-def test_addition_is_recorded_and_a_change_that_breaks_is_not(
+def test_addition_is_recorded_and_a_breaking_change_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     record = tmp_path / "published.json"
@@ -134,6 +134,6 @@ def test_addition_is_recorded_and_a_change_that_breaks_is_not(
     assert published() == longer
 
 
-def test_notes_are_no_part_of_the_promise_and_properties_that_are_called_like_notes_are() -> None:
+def test_notes_are_stripped_and_properties_with_the_name_of_a_note_are_kept() -> None:
     schema = {"title": "T", "properties": {"title": {"description": "D", "type": "string"}}}
     assert compatibility.stripped(schema) == {"properties": {"title": {"type": "string"}}}

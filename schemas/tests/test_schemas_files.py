@@ -46,7 +46,7 @@ def test_names_are_exactly_the_files_of_the_package() -> None:
     )
 
 
-def test_package_tells_type_checkers_that_it_is_typed() -> None:
+def test_package_is_marked_as_typed() -> None:
     assert (PACKAGE / "py.typed").is_file()
 
 
@@ -66,7 +66,7 @@ def test_each_load_is_a_fresh_copy() -> None:
 
 
 @pytest.mark.parametrize("name", ["nonsense", "", "request.json", "../__init__", "options"])
-def test_unknown_name_is_a_key_error_that_names_it(name: str) -> None:
+def test_unknown_name_is_a_key_error(name: str) -> None:
     with pytest.raises(KeyError, match="no schema named"):
         load(name)
 
@@ -117,7 +117,7 @@ def test_no_schema_fills_in_values(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_only_keywords_of_the_specification_are_used_so_strict_validators_take_it(name: str) -> None:
+def test_only_keywords_of_the_specification_are_used(name: str) -> None:
     vocabulary = [
         "$schema",
         "$id",

@@ -1,4 +1,4 @@
-"""What the request schema takes and what it refuses, path by path, in two implementations."""
+"""What the request schema accepts and what it refuses, path by path."""
 
 from collections.abc import Callable
 from typing import Any
@@ -31,7 +31,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "whole number written with a zero fraction": {"duration": 8.0},
     "empty blocks": {"provider": {}, "suno": {}, "elevenlabs": {}, "minimax": {}, "debug": {}},
     "routing": {"provider": {"order": ["suno"], "only": [], "ignore": ["MiniMax"], "allow_fallbacks": False}},
-    "routing twins": {"provider": {"include_alpha": True, "includeAlpha": False}},
+    "routing in both spellings": {"provider": {"include_alpha": True, "includeAlpha": False}},
     "routing keys without effect": {"provider": {"sort": "price", "max_price": {"prompt": 1}, "zdr": None}},
     "weights at both ends": {"suno": {"styleWeight": 0, "weirdnessConstraint": 1, "audioWeight": 1.0}},
     "weights without step": {"suno": {"styleWeight": 0.123456}},
@@ -59,7 +59,7 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "minimax prepared cover": {"minimax": {"cover_feature_id": "f", "audio_base64": "SUQz"}},
     "switches": {"echo_upstream_request": False, "meta": True},
     "debug": {"debug": {**dict.fromkeys(FLAGS_OF_DEBUG, True), "trace_level": "full", "x": None}},
-    "debug twins": {"debug": {"trace_level": "summary", "traceLevel": "full"}},
+    "debug in both spellings": {"debug": {"trace_level": "summary", "traceLevel": "full"}},
     "neutral fields": {
         "lyrics": "",
         "style": "jazz",
@@ -74,9 +74,9 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "empty metadata": {"metadata": {"": ""}},
 }
 
-#: (what is sent beside a model, where it is refused, by which keyword)
+#: fields beside the model -> path and keyword of the violation
 REFUSED: list[tuple[dict[str, Any], Path, str]] = [
-    # The rows of the contract.
+    # The fields of the contract.
     *[({"model": value}, ("model",), "type") for value in (5, None)],
     ({"model": ""}, ("model",), "minLength"),
     *[({"prompt": value}, ("prompt",), "type") for value in (5, None)],
@@ -202,20 +202,20 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
 ]
 
 
-@pytest.mark.parametrize("wish", ACCEPTED.values(), ids=ACCEPTED)
-def test_request_is_accepted(wish: dict[str, Any], violations: Violations) -> None:
-    assert violations("request", MODEL | wish) == []
+@pytest.mark.parametrize("fields", ACCEPTED.values(), ids=ACCEPTED)
+def test_request_is_accepted(fields: dict[str, Any], violations: Violations) -> None:
+    assert violations("request", MODEL | fields) == []
 
 
-@pytest.mark.parametrize(("wish", "path", "keyword"), REFUSED, ids=lambda value: str(value)[:60])
+@pytest.mark.parametrize(("fields", "path", "keyword"), REFUSED, ids=lambda value: str(value)[:60])
 def test_request_is_refused_with_one_violation_at_its_path(
-    wish: dict[str, Any], path: Path, keyword: str, violations: Violations
+    fields: dict[str, Any], path: Path, keyword: str, violations: Violations
 ) -> None:
-    assert violations("request", MODEL | wish) == [(path, keyword)]
+    assert violations("request", MODEL | fields) == [(path, keyword)]
 
 
 @pytest.mark.parametrize("body", [[], "text", None, 5, True], ids=repr)
-def test_body_that_is_no_object_is_refused_at_the_top(body: object, violations: Violations) -> None:
+def test_body_that_is_not_an_object_is_refused_at_the_top(body: object, violations: Violations) -> None:
     assert violations("request", body) == [((), "type")]
 
 
@@ -224,7 +224,7 @@ def test_missing_model_is_refused_by_required(violations: Violations) -> None:
 
 
 @pytest.mark.parametrize(
-    ("wish", "path"),
+    ("fields", "path"),
     [
         ({"format": 5}, ("format",)),
         ({"format": None}, ("format",)),
@@ -240,14 +240,14 @@ def test_missing_model_is_refused_by_required(violations: Violations) -> None:
     ],
     ids=str,
 )
-def test_wrong_type_in_place_of_a_word_is_told_as_type_first(
-    wish: dict[str, Any], path: Path, violations: Violations
+def test_wrong_type_for_an_enum_is_reported_as_type_first(
+    fields: dict[str, Any], path: Path, violations: Violations
 ) -> None:
-    assert violations("request", MODEL | wish) == [(path, "type"), (path, "enum")]
+    assert violations("request", MODEL | fields) == [(path, "type"), (path, "enum")]
 
 
 @pytest.mark.parametrize(
-    ("wish", "path"),
+    ("fields", "path"),
     [
         ({"suno": {"callBackUrl": "https://example.com/\n"}}, ("suno", "callBackUrl")),
         ({"minimax": {"audio_url": "https://example.com/\n"}}, ("minimax", "audio_url")),
@@ -256,13 +256,13 @@ def test_wrong_type_in_place_of_a_word_is_told_as_type_first(
     ids=str,
 )
 def test_final_line_feed_does_not_slip_through_a_url(
-    wish: dict[str, Any], path: Path, violations: Violations
+    fields: dict[str, Any], path: Path, violations: Violations
 ) -> None:
     """Python's $ matches before a final line feed, so it is ``not`` that catches it."""
-    assert violations("request", MODEL | wish) == [(path, "not")]
+    assert violations("request", MODEL | fields) == [(path, "not")]
 
 
-def test_several_violations_come_in_the_order_of_the_schema(violations: Violations) -> None:
+def test_violations_are_reported_in_the_order_of_the_schema(violations: Violations) -> None:
     wrong = {
         "metadata": 1,
         "debug": 1,
@@ -294,7 +294,7 @@ def test_several_violations_come_in_the_order_of_the_schema(violations: Violatio
 
 
 @pytest.mark.parametrize("name", ["suno", "elevenlabs", "minimax"])
-def test_option_block_alone_says_what_the_request_says(name: str, violations: Violations) -> None:
+def test_option_block_alone_gives_the_violations_of_the_request(name: str, violations: Violations) -> None:
     block = {"prompt": 1}
     assert violations(f"options/{name}", block) == [(("prompt",), "type")]
     assert violations("request", MODEL | {name: block}) == [((name, "prompt"), "type")]

@@ -263,7 +263,7 @@ async def burst(house: House, music_id: str, count: int, size: int) -> int:
         ]
         if await store.replace(job, job, events):
             break
-    house.gateway._changes.tell(music_id)
+    house.gateway._changes.notify(music_id)
     return (await store.events(music_id))[-1][0]
 
 

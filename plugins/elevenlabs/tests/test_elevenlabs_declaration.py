@@ -1,4 +1,4 @@
-"""What Eleven Music declares: names, models, prices, time-outs."""
+"""The declaration: names, models, prices, time-outs."""
 
 from decimal import Decimal
 
@@ -18,7 +18,7 @@ from musicgate_elevenlabs.declaration import provider
 
 
 @pytest.mark.parametrize(
-    ("asked", "native"),
+    ("model", "native_model"),
     [
         ("elevenlabs/music", None),
         ("eleven-labs/music", None),
@@ -28,15 +28,15 @@ from musicgate_elevenlabs.declaration import provider
         ("elevenlabs/MUSIC_V2_5", "music_v2_5"),
     ],
 )
-def test_models_answer_to_their_ids(asked: str, native: str | None) -> None:
-    offer = find_offer(provider(), asked)
+def test_model_answers_to_its_ids(model: str, native_model: str | None) -> None:
+    offer = find_offer(provider(), model)
     assert offer is not None
-    assert offer.native_model == native
+    assert offer.native_model == native_model
 
 
-@pytest.mark.parametrize("asked", ["elevenlabs/music_v9", "music_v2", "suno/v5"])
-def test_nothing_else_is_offered(asked: str) -> None:
-    assert find_offer(provider(), asked) is None
+@pytest.mark.parametrize("model", ["elevenlabs/music_v9", "music_v2", "suno/v5"])
+def test_other_models_are_not_offered(model: str) -> None:
+    assert find_offer(provider(), model) is None
 
 
 def test_every_offer_costs_fifteen_cents_a_generated_minute() -> None:
@@ -44,7 +44,7 @@ def test_every_offer_costs_fifteen_cents_a_generated_minute() -> None:
     assert [offer.prices for offer in provider().offers] == [(minute,)] * 4
 
 
-def test_the_call_lasts_as_long_as_the_song() -> None:
+def test_create_call_is_blocking_and_may_last_ten_minutes() -> None:
     declared = provider()
     assert declared.blocking
     assert declared.timeouts.create_s == 600
@@ -52,36 +52,36 @@ def test_the_call_lasts_as_long_as_the_song() -> None:
     assert declared.max_parallel_creates == 2
 
 
-def test_ten_minutes_of_the_largest_samples_fit_into_an_answer() -> None:
+def test_answer_may_hold_ten_minutes_of_the_largest_samples() -> None:
     assert provider().max_answer_bytes > 600 * 48_000 * 2 * 2 + 1_000_000
 
 
-def test_key_and_address_come_from_the_documented_places() -> None:
+def test_key_and_base_url_are_those_of_the_documentation() -> None:
     declared = provider()
     assert declared.auth == HeaderAuth(header="xi-api-key", scheme="")
     assert (declared.key_env, declared.base_url_env) == ("ELEVENLABS_API_KEY", "ELEVENLABS_BASE_URL")
     assert declared.base_url == "https://api.elevenlabs.io"
 
 
-def test_everything_but_a_title_can_be_asked_for() -> None:
+def test_offers_have_all_abilities_but_the_title() -> None:
     assert {frozenset(Ability) - offer.abilities for offer in provider().offers} == {
         frozenset({Ability.TITLE})
     }
     assert {offer.formats for offer in provider().offers} == {("mp3", "wav", "ogg")}
 
 
-def test_the_options_are_the_published_ones_and_the_settings_have_defaults() -> None:
+def test_options_schema_is_the_published_one_and_settings_have_defaults() -> None:
     declared = provider()
     assert declared.options_schema == musicgate_schemas.load("options/elevenlabs")
     assert settings_defaults(declared) == {"default_model": "music_v2"}
 
 
-def test_names_are_known_in_both_spellings() -> None:
+def test_provider_has_both_spellings_of_its_name() -> None:
     assert names_of(provider()) == {"elevenlabs", "eleven-labs"}
 
 
-def test_the_module_is_a_plugin_that_cannot_be_polled_or_cancelled() -> None:
-    stage = Rehearsal("elevenlabs", musicgate_elevenlabs)
-    assert stage.plugin.name == "elevenlabs"
+def test_plugin_has_no_poll_and_no_cancel_request() -> None:
+    rehearsal = Rehearsal("elevenlabs", musicgate_elevenlabs)
+    assert rehearsal.plugin.name == "elevenlabs"
     assert not hasattr(musicgate_elevenlabs, "poll_request")
     assert not hasattr(musicgate_elevenlabs, "cancel_request")

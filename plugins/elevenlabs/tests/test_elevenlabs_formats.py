@@ -1,4 +1,4 @@
-"""Output format words, and headerless samples made playable."""
+"""Output formats, and headerless samples made playable."""
 
 import struct
 
@@ -13,7 +13,7 @@ from musicgate_elevenlabs.formats import Codec, OutputFormat
 
 
 @pytest.mark.parametrize(
-    ("word", "output"),
+    ("name", "output"),
     [
         (None, OutputFormat(codec=Codec.MP3)),
         ("auto", OutputFormat(codec=Codec.MP3)),
@@ -28,17 +28,17 @@ from musicgate_elevenlabs.formats import Codec, OutputFormat
         ("", OutputFormat(codec=None)),
     ],
 )
-def test_words_are_taken_apart(word: str | None, output: OutputFormat) -> None:
-    assert formats.parse(word) == output
+def test_output_format_is_parsed(name: str | None, output: OutputFormat) -> None:
+    assert formats.parse(name) == output
 
 
-def test_all_documented_words_are_known() -> None:
+def test_all_documented_output_formats_are_known() -> None:
     assert len(formats.KNOWN) == 26
-    assert all(formats.parse(word).codec is not None for word in formats.KNOWN)
+    assert all(formats.parse(name).codec is not None for name in formats.KNOWN)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "own", "word"),
+    ("neutral", "own", "name"),
     [
         (None, None, None),
         ("mp3", None, "mp3_44100_128"),
@@ -49,13 +49,15 @@ def test_all_documented_words_are_known() -> None:
         ("wav", "", "pcm_44100"),
     ],
 )
-def test_the_block_beats_the_format(wanted: str | None, own: str | None, word: str | None) -> None:
+def test_output_format_of_the_block_beats_the_neutral_format(
+    neutral: str | None, own: str | None, name: str | None
+) -> None:
     blocks = {} if own is None else {"elevenlabs": {"output_format": own}}
-    assert formats.chosen_word(MusicRequest(model="m", format=wanted, blocks=blocks)) == word
+    assert formats.chosen_format(MusicRequest(model="m", format=neutral, blocks=blocks)) == name
 
 
 @pytest.mark.parametrize(
-    ("word", "channels", "wanted_s"),
+    ("name", "channels", "requested_s"),
     [
         ("pcm_44100", 2, None),
         ("pcm_44100", 2, 2.0),
@@ -66,10 +68,10 @@ def test_the_block_beats_the_format(wanted: str | None, own: str | None, word: s
         ("alaw_8000", 1, 1.96),
     ],
 )
-def test_headerless_samples_become_a_wav_file_that_plays(
-    word: str, channels: int, wanted_s: float | None
+def test_headerless_samples_become_a_playable_wav_file(
+    name: str, channels: int, requested_s: float | None
 ) -> None:
-    output = formats.parse(word)
+    output = formats.parse(name)
     assert output.codec is not None
     raw = song(
         AudioFormat(
@@ -77,7 +79,7 @@ def test_headerless_samples_become_a_wav_file_that_plays(
         ),
         2.0,
     )
-    wav, duration_s = formats.playable(output, raw, wanted_s)
+    wav, duration_s = formats.playable(output, raw, requested_s)
     facts = measure_bytes(wav)
     assert (facts.kind, facts.channels, facts.sample_rate_hz) == (
         AudioKind.WAV,
@@ -89,17 +91,17 @@ def test_headerless_samples_become_a_wav_file_that_plays(
 
 
 @pytest.mark.parametrize(
-    ("word", "tag", "header_bytes"), [("pcm_44100", 1, 44), ("alaw_8000", 6, 58), ("ulaw_8000", 7, 58)]
+    ("name", "tag", "header_bytes"), [("pcm_44100", 1, 44), ("alaw_8000", 6, 58), ("ulaw_8000", 7, 58)]
 )
-def test_the_wav_header_states_the_coding(word: str, tag: int, header_bytes: int) -> None:
-    wav, _ = formats.playable(formats.parse(word), bytes(8), None)
+def test_wav_header_has_the_format_tag_and_the_sizes(name: str, tag: int, header_bytes: int) -> None:
+    wav, _ = formats.playable(formats.parse(name), bytes(8), None)
     assert len(wav) == header_bytes + 8
     assert struct.unpack_from("<H", wav, 20)[0] == tag
     assert struct.unpack_from("<I", wav, 4)[0] == len(wav) - 8
     assert struct.unpack_from("<I", wav, header_bytes - 4)[0] == 8
 
 
-def test_the_length_in_samples_stands_in_the_fact_chunk() -> None:
+def test_fact_chunk_has_the_length_in_samples() -> None:
     wav, _ = formats.playable(formats.parse("ulaw_8000"), bytes(7), None)
     assert struct.unpack_from("<I", wav, 46)[0] == 7
     assert len(wav) == 58 + 8
@@ -107,17 +109,17 @@ def test_the_length_in_samples_stands_in_the_fact_chunk() -> None:
 
 
 @pytest.mark.parametrize("extra", [1, 2, 3])
-def test_an_incomplete_sample_frame_is_cut_off(extra: int) -> None:
+def test_incomplete_sample_frame_is_cut_off(extra: int) -> None:
     wav, duration_s = formats.playable(formats.parse("pcm_8000"), bytes(32_000 + extra), None)
     assert len(wav) == 32_044
     assert duration_s == 1.0
 
 
-def test_a_file_with_a_header_stays_as_it_is() -> None:
+def test_wav_file_is_unchanged() -> None:
     wav = song(AudioFormat(container=Container.WAV), 1.0)
     assert formats.playable(formats.parse("pcm_44100"), wav, 1.0) == (wav, None)
 
 
-def test_a_format_with_a_container_is_not_wrapped() -> None:
+def test_format_with_a_container_is_an_error() -> None:
     with pytest.raises(ValueError, match="container of its own"):
         formats.playable(formats.parse("mp3_44100_128"), b"x", None)

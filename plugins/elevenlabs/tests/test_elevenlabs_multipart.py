@@ -1,4 +1,4 @@
-"""The multipart reader, on every quirk and on one recording cut at every byte."""
+"""The multipart reader: every known quirk, and a recording cut at every byte."""
 
 import pytest
 from hypothesis import given
@@ -8,7 +8,7 @@ from musicgate_elevenlabs import multipart
 
 TYPE = "multipart/mixed; boundary=b0"
 JSON = b'{"song_metadata": {"title": "T"}}'
-#: Line ends, dashes and the boundary's own text, but no full delimiter.
+#: Line ends, dashes and the text of the boundary, but no full delimiter.
 AUDIO = b"\r\n--\r\n\n--b0x\r\n--b0--more\r\n-b0 --b0\r\n\x00\xff\r\n--b\r\n\r\n"
 
 
@@ -29,7 +29,7 @@ def recording(line_end: bytes = b"\r\n", audio: bytes = AUDIO) -> bytes:
     return line_end.join(lines)
 
 
-def taken(body: bytes, content_type: str | None = TYPE) -> tuple[list[tuple[str, bytes]], bool]:
+def read_parts(body: bytes, content_type: str | None = TYPE) -> tuple[list[tuple[str, bytes]], bool]:
     read = multipart.read(content_type, body)
     return [(part.content_type, part.body) for part in read.parts], read.is_closed
 
@@ -49,23 +49,25 @@ WHOLE = [("application/json", JSON), ("audio/mpeg", AUDIO)]
         None,
     ],
 )
-def test_both_line_ends_and_every_spelling_of_the_boundary(line_end: bytes, content_type: str | None) -> None:
-    assert taken(recording(line_end), content_type) == (WHOLE, True)
+def test_both_line_ends_and_every_spelling_of_the_boundary_are_read(
+    line_end: bytes, content_type: str | None
+) -> None:
+    assert read_parts(recording(line_end), content_type) == (WHOLE, True)
 
 
 def test_bytes_before_the_first_boundary_are_skipped() -> None:
     for preamble in (b"glued", b"lines\r\n\r\n", b"\r\n", b"--b0 is not it, "):
-        assert taken(preamble + recording()) == (WHOLE, True)
+        assert read_parts(preamble + recording()) == (WHOLE, True)
 
 
 @pytest.mark.parametrize("end", [b"", b"\r\n", b"\n", b"\r\n\r\n \t"])
-def test_what_follows_the_closing_boundary_does_not_matter(end: bytes) -> None:
-    assert taken(recording()[:-2] + end) == (WHOLE, True)
+def test_white_space_after_the_closing_boundary_is_ignored(end: bytes) -> None:
+    assert read_parts(recording()[:-2] + end) == (WHOLE, True)
 
 
-def test_a_closing_boundary_glued_to_the_audio_is_trimmed() -> None:
+def test_closing_boundary_without_a_line_end_before_it_is_trimmed() -> None:
     body = recording(audio=b"AUDIO").replace(b"AUDIO\r\n", b"AUDIO")
-    assert taken(body)[0][1] == ("audio/mpeg", b"AUDIO")
+    assert read_parts(body)[0][1] == ("audio/mpeg", b"AUDIO")
 
 
 @pytest.mark.parametrize(
@@ -81,42 +83,42 @@ def test_a_closing_boundary_glued_to_the_audio_is_trimmed() -> None:
 )
 def test_exactly_one_line_end_before_the_closing_boundary_is_trimmed(tail: bytes, left: bytes) -> None:
     body = recording(audio=b"AUDIO").replace(b"AUDIO\r\n", b"AUDIO" + tail)
-    assert taken(body)[0][1][1] == b"AUDIO" + left
+    assert read_parts(body)[0][1][1] == b"AUDIO" + left
 
 
 @pytest.mark.parametrize("torn", [b"", b"\r\n--", b"\r\n--b", b"\r\n--b0", b"\r\n--b0-", b"\n--b0"])
-def test_without_a_closing_boundary_the_audio_goes_to_the_end(torn: bytes) -> None:
+def test_without_a_closing_boundary_the_audio_extends_to_the_end(torn: bytes) -> None:
     body = recording(audio=b"AUDIO").replace(b"\r\n--b0--\r\n", torn)
-    assert taken(body) == ([WHOLE[0], ("audio/mpeg", b"AUDIO")], False)
+    assert read_parts(body) == ([WHOLE[0], ("audio/mpeg", b"AUDIO")], False)
 
 
 @pytest.mark.parametrize("line_end", [b"\r\n", b"\n"])
-def test_a_recording_cut_at_every_byte_is_whole_only_with_its_closing_boundary(line_end: bytes) -> None:
-    # A cut right behind a closing boundary inside the audio could not be told from the end.
+def test_recording_cut_at_any_byte_is_closed_only_with_its_closing_boundary(line_end: bytes) -> None:
+    # A cut right after a closing boundary inside the audio would look like the end.
     audio = AUDIO.replace(b"--b0--", b"--b0-")
     body = recording(line_end, audio)
     closed_from = len(body) - len(line_end)
     for size in range(len(body) + 1):
-        parts, is_closed = taken(body[:size])
+        parts, is_closed = read_parts(body[:size])
         assert is_closed == (size >= closed_from), size
         if is_closed:
             assert parts == [WHOLE[0], ("audio/mpeg", audio)], size
 
 
-def test_headers_of_a_part_may_be_spelled_in_any_way_or_missing() -> None:
+def test_headers_of_a_part_may_be_in_any_case_or_missing() -> None:
     body = (
         b"--b0\r\ncontent-TYPE :  Application/JSON; charset=utf-8 \r\n\r\n{}\r\n--b0\r\n\r\nAUDIO\r\n--b0--"
     )
-    assert taken(body) == ([("application/json; charset=utf-8", b"{}"), ("", b"AUDIO")], True)
+    assert read_parts(body) == ([("application/json; charset=utf-8", b"{}"), ("", b"AUDIO")], True)
 
 
-def test_a_part_without_a_blank_line_has_no_body() -> None:
-    assert taken(b"--b0\r\nContent-Type: audio/mpeg\r\n--b0--") == ([("audio/mpeg", b"")], True)
+def test_part_without_a_blank_line_has_no_body() -> None:
+    assert read_parts(b"--b0\r\nContent-Type: audio/mpeg\r\n--b0--") == ([("audio/mpeg", b"")], True)
 
 
 @pytest.mark.parametrize("body", [b"", b"--b0--\r\n", b"no boundary at all", b"\xff" * 10])
-def test_a_body_without_parts(body: bytes) -> None:
-    assert taken(body)[0] == []
+def test_body_without_parts(body: bytes) -> None:
+    assert read_parts(body)[0] == []
 
 
 @pytest.mark.parametrize(
@@ -129,11 +131,13 @@ def test_a_body_without_parts(body: bytes) -> None:
         ("audio/mpeg", b"{", False),
     ],
 )
-def test_a_part_is_json_by_its_type_or_its_looks(content_type: str, body: bytes, *, is_json: bool) -> None:
+def test_part_is_json_by_its_type_or_its_first_character(
+    content_type: str, body: bytes, *, is_json: bool
+) -> None:
     assert multipart.Part(content_type=content_type, body=body).is_json is is_json
 
 
-def test_what_says_that_it_is_multipart() -> None:
+def test_multipart_is_recognised_by_header_or_first_line() -> None:
     assert multipart.is_multipart("Multipart/mixed; boundary=x")
     assert not multipart.is_multipart("audio/mpeg")
     assert not multipart.is_multipart(None)
@@ -145,16 +149,16 @@ def test_what_says_that_it_is_multipart() -> None:
     st.binary(max_size=200).filter(lambda audio: b"--b0" not in audio),
     st.sampled_from([b"\r\n", b"\n"]),
 )
-def test_any_audio_comes_out_as_it_went_in(audio: bytes, line_end: bytes) -> None:
+def test_any_audio_is_read_unchanged(audio: bytes, line_end: bytes) -> None:
     body = recording(line_end, audio)
-    parts, is_closed = taken(body)
+    parts, is_closed = read_parts(body)
     assert is_closed
-    # A CR right before a lone LF cannot be told from a CRLF.
+    # A CR right before a lone LF looks like a CRLF.
     expected = audio[:-1] if line_end == b"\n" and audio.endswith(b"\r") else audio
     assert parts[1] == ("audio/mpeg", expected)
 
 
 @given(st.text(max_size=60), st.binary(max_size=200))
-def test_no_bytes_are_too_odd(content_type: str, body: bytes) -> None:
+def test_reader_never_raises(content_type: str, body: bytes) -> None:
     multipart.read(content_type, body)
     multipart.read(TYPE, b"--b0\r\n" + body)

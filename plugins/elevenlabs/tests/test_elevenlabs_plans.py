@@ -1,4 +1,4 @@
-"""The limits of composition plans, each at its edge."""
+"""The limits of composition plans, at and beyond each limit."""
 
 from typing import Any
 
@@ -39,7 +39,7 @@ def part(start_ms: int, end_ms: int, **changes: Any) -> dict[str, Any]:
     return {"song_id": "s", "range": {"start_ms": start_ms, "end_ms": end_ms}, **changes}
 
 
-def places(plan: dict[str, Any]) -> list[str]:
+def paths(plan: dict[str, Any]) -> list[str]:
     return [".".join(map(str, problem.path)) for problem in plans.problems(plan)]
 
 
@@ -71,12 +71,12 @@ def places(plan: dict[str, Any]) -> list[str]:
         v2(*[chunk(duration_ms=120_000)] * 5),
     ],
 )
-def test_plans_within_the_limits_pass(plan: dict[str, Any]) -> None:
-    assert places(plan) == []
+def test_plan_within_the_limits_has_no_problem(plan: dict[str, Any]) -> None:
+    assert paths(plan) == []
 
 
 @pytest.mark.parametrize(
-    ("plan", "place"),
+    ("plan", "path"),
     [
         ({}, ""),
         ({"sections": None, "chunks": None}, ""),
@@ -119,8 +119,8 @@ def test_plans_within_the_limits_pass(plan: dict[str, Any]) -> None:
         (v2(*[chunk(duration_ms=120_000)] * 5, part(0, 50)), "chunks"),
     ],
 )
-def test_a_broken_limit_is_named_by_its_place(plan: dict[str, Any], place: str) -> None:
-    assert places(plan)[0] == place
+def test_broken_limit_is_reported_with_its_path(plan: dict[str, Any], path: str) -> None:
+    assert paths(plan)[0] == path
 
 
 @pytest.mark.parametrize(
@@ -135,5 +135,5 @@ def test_a_broken_limit_is_named_by_its_place(plan: dict[str, Any], place: str) 
         ({"chunks": "x"}, None),
     ],
 )
-def test_the_length_of_a_plan(plan: object, length_ms: int | None) -> None:
+def test_length_of_a_plan(plan: object, length_ms: int | None) -> None:
     assert plans.length_ms(plan) == length_ms

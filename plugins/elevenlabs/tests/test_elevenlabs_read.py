@@ -1,4 +1,4 @@
-"""Every answer to the one call: the song, the refusal, and what cannot be read."""
+"""Reading of answers: songs, refusals and unreadable answers."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate_elevenlabs import map_status
 
-STAGE = Rehearsal("elevenlabs", musicgate_elevenlabs)
+REHEARSAL = Rehearsal("elevenlabs", musicgate_elevenlabs)
 CASES = load_cases(Path(__file__).parent / "cases")
 MP3 = song(AudioFormat(), 3.0)
 TYPE = {"Content-Type": "multipart/mixed; boundary=b0"}
@@ -54,12 +54,20 @@ def job(**fields: Any) -> Job:
         model=request.model,
         native_model="music_v2",
         outcome=AttemptOutcome.SENT,
-        planned_at=STAGE.now,
+        planned_at=REHEARSAL.now,
     )
     return Job(
-        id="job", account="a", generation_id="G", request=request, state=JobState.QUEUED, created_at=STAGE.now,
-        updated_at=STAGE.now, deadline_at=STAGE.now, callback_token="t", attempts=(attempt,),
-    )  # fmt: skip
+        id="job",
+        account="a",
+        generation_id="G",
+        request=request,
+        state=JobState.QUEUED,
+        created_at=REHEARSAL.now,
+        updated_at=REHEARSAL.now,
+        deadline_at=REHEARSAL.now,
+        callback_token="t",
+        attempts=(attempt,),
+    )
 
 
 def read(
@@ -70,7 +78,7 @@ def read(
     **fields: Any,
 ) -> JobUpdate:
     response = HttpResponse(status=status, headers=headers or {}, body=body)
-    update = STAGE.plugin.parse(step, response, job(**fields), STAGE.settings)
+    update = REHEARSAL.plugin.parse(step, response, job(**fields), REHEARSAL.settings)
     assert isinstance(update, JobUpdate)
     return update
 
@@ -93,11 +101,11 @@ def detailed(facts: object = FACTS, audio: bytes = MP3, closing: bytes = b"\r\n-
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_recorded_answers(case: Case) -> None:
-    replay(STAGE, case)
+def test_recorded_answer_gives_the_expected_update(case: Case) -> None:
+    replay(REHEARSAL, case)
 
 
-def test_audio_is_the_song() -> None:
+def test_audio_becomes_a_track() -> None:
     update = read(MP3, {"Content-Type": "audio/mpeg", "song-id": " s1 ", "request-id": "r1"})
     assert (update.state, update.native_id, update.native_status) == (JobState.COMPLETED, "s1", None)
     (track,) = update.tracks
@@ -109,7 +117,7 @@ def test_audio_is_the_song() -> None:
     ("headers", "native_id", "track_id"),
     [({"song-id": "s", "request-id": "r"}, "s", "s"), ({"Request-Id": "r"}, "r", None), ({}, None, None)],
 )
-def test_a_missing_song_id_is_no_trouble(
+def test_missing_song_id_does_not_lose_the_song(
     headers: dict[str, str], native_id: str | None, track_id: str | None
 ) -> None:
     update = read(MP3, headers)
@@ -125,16 +133,16 @@ def test_a_missing_song_id_is_no_trouble(
         ({}, None),
     ],
 )
-def test_the_length_is_the_one_that_was_asked_for(fields: dict[str, Any], duration_s: float | None) -> None:
+def test_duration_is_the_requested_one(fields: dict[str, Any], duration_s: float | None) -> None:
     assert read(MP3, **fields).tracks[0].duration_s == duration_s
 
 
-def test_a_song_that_begins_with_zeros_is_a_song() -> None:
+def test_song_that_begins_with_zeros_is_a_song() -> None:
     assert read(bytes(512) + MP3).tracks[0].audio == bytes(512) + MP3
 
 
 @pytest.mark.parametrize("content_type", ["audio/mpeg", "application/octet-stream", "audio/pcm", ""])
-def test_samples_become_wav_whatever_the_header_says(content_type: str) -> None:
+def test_headerless_samples_become_wav_for_any_content_type(content_type: str) -> None:
     pcm = song(AudioFormat(container=Container.PCM), 2.0)
     (track,) = read(pcm, {"Content-Type": content_type}, format="wav").tracks
     assert track.audio is not None
@@ -167,20 +175,20 @@ def test_opus_needs_its_ogg_container() -> None:
         (b"\x00" * 100, {}),
     ],
 )
-def test_nonsense_where_audio_was_due(body: bytes, fields: dict[str, Any]) -> None:
+def test_anything_but_audio_is_a_protocol_error(body: bytes, fields: dict[str, Any]) -> None:
     assert error_of(body, **fields) == ("protocol", True)
 
 
-def test_fewer_bytes_than_announced_are_an_unknown_outcome() -> None:
+def test_answer_shorter_than_announced_is_an_unknown_outcome() -> None:
     assert error_of(MP3[:-1], {"Content-Length": str(len(MP3))}) == ("unknown_outcome", True)
     assert error_of(detailed()[:-1], {**TYPE, "Content-Length": str(len(detailed()))})[0] == "unknown_outcome"
     assert read(MP3, {"Content-Length": str(len(MP3))}).tracks
-    # A compressed answer is longer than it was announced, or shorter: it says nothing.
+    # The announced length of a compressed answer is another one.
     assert read(MP3, {"Content-Length": str(len(MP3) + 1), "Content-Encoding": "gzip"}).tracks
     assert read(MP3, {"Content-Length": "many"}).tracks
 
 
-def test_a_detailed_answer_tells_title_genres_words_and_plan() -> None:
+def test_detailed_answer_has_title_genres_words_and_plan() -> None:
     update = read(detailed(), {**TYPE, "song-id": "s"})
     assert update.body == FACTS
     (track,) = update.tracks
@@ -191,7 +199,7 @@ def test_a_detailed_answer_tells_title_genres_words_and_plan() -> None:
     }
 
 
-def test_a_detailed_answer_in_camel_case_reads_the_same() -> None:
+def test_detailed_answer_in_camel_case_is_read() -> None:
     facts = {
         "compositionPlan": {"chunks": []},
         "songMetadata": {
@@ -237,19 +245,19 @@ def test_broken_facts_do_not_lose_the_song() -> None:
     assert track.audio == MP3
 
 
-def test_a_missing_closing_boundary() -> None:
+def test_missing_closing_boundary_is_an_unknown_outcome_without_content_length() -> None:
     body = detailed(closing=b"")
     assert error_of(body, TYPE) == ("unknown_outcome", True)
     assert read(body, {**TYPE, "Content-Length": str(len(body))}).tracks[0].audio == MP3
 
 
-def test_a_detailed_answer_cut_at_every_byte_is_never_a_shorter_song() -> None:
+def test_detailed_answer_cut_at_any_byte_is_never_a_shorter_song() -> None:
     audio = MP3[:900]
     body = detailed(audio=audio)
     for size in range(1, len(body) + 1):
         response = HttpResponse(status=200, headers=TYPE, body=body[:size])
         try:
-            update = STAGE.plugin.parse(Step.CREATE, response, job(), STAGE.settings)
+            update = REHEARSAL.plugin.parse(Step.CREATE, response, job(), REHEARSAL.settings)
         except ProviderError as error:
             assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME, size
             assert error.maybe_accepted
@@ -264,14 +272,14 @@ def test_a_detailed_answer_cut_at_every_byte_is_never_a_shorter_song() -> None:
     "body",
     [b"--b0--\r\n", detailed(audio=b""), b"--b0\r\nContent-Type: application/json\r\n\r\n{}\r\n--b0--"],
 )
-def test_a_detailed_answer_without_audio(body: bytes) -> None:
+def test_detailed_answer_without_audio_is_a_protocol_error(body: bytes) -> None:
     assert error_of(body, TYPE) == ("protocol", True)
 
 
-def test_a_detailed_answer_is_known_by_its_first_line_where_it_is_due() -> None:
-    wish: dict[str, Any] = {"blocks": {"elevenlabs": {"with_timestamps": True}}}
-    assert read(detailed(), {"Content-Type": "application/octet-stream"}, **wish).tracks[0].audio == MP3
-    assert read(MP3, {"Content-Type": "audio/mpeg"}, **wish).tracks[0].audio == MP3
+def test_expected_detailed_answer_is_recognised_by_its_first_line() -> None:
+    fields: dict[str, Any] = {"blocks": {"elevenlabs": {"with_timestamps": True}}}
+    assert read(detailed(), {"Content-Type": "application/octet-stream"}, **fields).tracks[0].audio == MP3
+    assert read(MP3, {"Content-Type": "audio/mpeg"}, **fields).tracks[0].audio == MP3
 
 
 @pytest.mark.parametrize(
@@ -284,32 +292,32 @@ def test_a_detailed_answer_is_known_by_its_first_line_where_it_is_due() -> None:
         ({"status": "queued", "id": "x"}, None, JobState.QUEUED),
     ],
 )
-def test_json_with_a_status_or_a_link(
+def test_json_with_a_status_or_a_link_is_read(
     body: dict[str, str], state: JobState | None, mapped: JobState | None
 ) -> None:
     update = read(json.dumps(body).encode(), {"Content-Type": "application/json"})
     assert update.state is state
-    assert STAGE.plugin.map_status(update.native_status) is mapped
+    assert REHEARSAL.plugin.map_status(update.native_status) is mapped
     assert [track.audio_url for track in update.tracks] == (
         [body["audio_url"]] if "audio_url" in body else []
     )
     assert update.native_id == body.get("id")
 
 
-def test_json_that_says_failed() -> None:
+def test_json_with_a_failed_status_is_a_failure() -> None:
     update = read(b'{"status": "failed", "message": "no luck"}')
     assert update.failure is not None
     assert (update.failure.reason, update.failure.message) == (FailureClass.UPSTREAM_FAILED, "no luck")
 
 
-def test_a_refusal_behind_http_200_is_a_refusal() -> None:
+def test_refusal_under_http_200_is_a_refusal() -> None:
     update = read(b'{"detail": {"code": "system_busy", "message": "busy"}}')
     assert update.failure is not None
     assert update.failure.reason is FailureClass.RATE_LIMITED
 
 
 @pytest.mark.parametrize(
-    ("word", "state"),
+    ("status", "state"),
     [
         ("completed", JobState.COMPLETED),
         (" Succeeded ", JobState.COMPLETED),
@@ -325,8 +333,8 @@ def test_a_refusal_behind_http_200_is_a_refusal() -> None:
         ("", None),
     ],
 )
-def test_status_words(word: str, state: JobState | None) -> None:
-    assert map_status(word) is state
+def test_native_status_maps_to_a_state(status: str, state: JobState | None) -> None:
+    assert map_status(status) is state
 
 
 CURRENT = [
@@ -368,11 +376,11 @@ LEGACY = [
 
 
 @pytest.mark.parametrize(("status", "kind", "code", "reason"), CURRENT)
-def test_codes_in_the_current_form(status: int, kind: str, code: str, reason: str) -> None:
+def test_code_of_the_current_form_gives_its_class(status: int, kind: str, code: str, reason: str) -> None:
     detail = {
         "type": kind,
         "code": code,
-        "message": "Said so.",
+        "message": "Refused.",
         "status": code,
         "request_id": "r",
         "param": None,
@@ -380,17 +388,17 @@ def test_codes_in_the_current_form(status: int, kind: str, code: str, reason: st
     failure = refusal_of(status, detail).failure
     assert failure is not None
     assert failure.reason == reason
-    assert (failure.native_code, failure.native_message) == (code, "Said so.")
+    assert (failure.native_code, failure.native_message) == (code, "Refused.")
     bare = refusal_of(status, {"type": kind, "code": code}).failure
     assert bare is not None
     assert bare.reason == reason
 
 
-@pytest.mark.parametrize(("status", "word", "reason"), LEGACY)
-def test_words_in_the_legacy_form(status: int, word: str, reason: str) -> None:
-    failure = refusal_of(status, {"status": word, "message": "Said so."}).failure
+@pytest.mark.parametrize(("status", "code", "reason"), LEGACY)
+def test_code_of_the_legacy_form_gives_its_class(status: int, code: str, reason: str) -> None:
+    failure = refusal_of(status, {"status": code, "message": "Refused."}).failure
     assert failure is not None
-    assert (failure.reason, failure.native_code) == (reason, word)
+    assert (failure.reason, failure.native_code) == (reason, code)
 
 
 @pytest.mark.parametrize(
@@ -409,7 +417,7 @@ def test_words_in_the_legacy_form(status: int, word: str, reason: str) -> None:
     ],
 )
 @pytest.mark.parametrize(
-    "body", [b'{"detail": "Said so."}', b'{"detail": {"code": "brand_new", "message": "x"}}', b"", b"<html>"]
+    "body", [b'{"detail": "Refused."}', b'{"detail": {"code": "brand_new", "message": "x"}}', b"", b"<html>"]
 )
 def test_without_a_known_code_the_http_status_decides(
     status: int, reason: str, answered: int, body: bytes
@@ -419,19 +427,19 @@ def test_without_a_known_code_the_http_status_decides(
     assert (failure.reason, failure.status) == (reason, answered)
 
 
-def test_a_plan_refusal_keeps_402() -> None:
+def test_refusal_by_the_vendors_plan_keeps_402() -> None:
     failure = refusal_of(402, {"status": "limited_access", "message": "x"}).failure
     assert failure is not None
     assert failure.status == 402
 
 
-def test_the_type_counts_when_the_code_is_new() -> None:
+def test_type_gives_the_class_if_the_code_is_unknown() -> None:
     failure = refusal_of(400, {"type": "authorization_error", "code": "brand_new"}).failure
     assert failure is not None
     assert (failure.reason, failure.native_code) == (FailureClass.FORBIDDEN, "brand_new")
 
 
-def test_a_moderation_word_beats_the_code_beside_it() -> None:
+def test_moderation_status_beats_the_code_beside_it() -> None:
     plan = {"chunks": [{"text": "la"}]}
     detail = {
         "code": "bad_request",
@@ -456,13 +464,13 @@ def test_a_moderation_word_beats_the_code_beside_it() -> None:
         ({}, None),
     ],
 )
-def test_a_suggestion_is_handed_on(more: dict[str, Any], suggestion: str | None) -> None:
+def test_suggestion_is_part_of_the_failure(more: dict[str, Any], suggestion: str | None) -> None:
     failure = refusal_of(400, {"status": "bad_prompt", "message": "no", **more}).failure
     assert failure is not None
     assert failure.suggestion == suggestion
 
 
-def test_a_list_tells_every_field() -> None:
+def test_list_of_details_becomes_one_message() -> None:
     failure = refusal_of(
         422,
         [
@@ -476,14 +484,14 @@ def test_a_list_tells_every_field() -> None:
     assert (failure.native_code, failure.status) == ("greater_than_equal", 422)
 
 
-def test_long_words_are_cut() -> None:
+def test_long_message_is_truncated() -> None:
     failure = refusal_of(400, "x" * 900).failure
     assert failure is not None
     assert failure.native_message == "x" * 500
 
 
 @pytest.mark.parametrize(("status", "wait_s"), [(429, 7.0), (503, 7.0), (400, None)])
-def test_retry_after_is_read_where_waiting_helps(status: int, wait_s: float | None) -> None:
+def test_retry_after_is_read_for_retryable_refusals(status: int, wait_s: float | None) -> None:
     failure = refusal_of(status, "wait", {"Retry-After": "7"}).failure
     assert failure is not None
     assert failure.retry_after_s == wait_s
@@ -502,17 +510,17 @@ def test_retry_after_is_read_where_waiting_helps(status: int, wait_s: float | No
         (302, b"", "protocol"),
     ],
 )
-def test_what_does_not_plainly_refuse_may_have_made_a_song(status: int, body: bytes, reason: str) -> None:
+def test_answer_that_is_not_a_plain_refusal_may_hide_a_song(status: int, body: bytes, reason: str) -> None:
     assert error_of(body, status=status) == (reason, True)
 
 
 @pytest.mark.parametrize("step", [Step.POLL, Step.CANCEL, Step.NEXT])
-def test_no_other_call_has_an_answer(step: Step) -> None:
+def test_create_is_the_only_call(step: Step) -> None:
     with pytest.raises(ProviderError):
         read(MP3, step=step)
 
 
-WISHES: tuple[dict[str, Any], ...] = (
+REQUESTS: tuple[dict[str, Any], ...] = (
     {},
     {"format": "wav"},
     {"format": "ogg"},
@@ -552,17 +560,17 @@ def mutated(draw: st.DrawFn) -> bytes:
     st.binary(max_size=120) | JSON_VALUES.map(lambda value: json.dumps(value).encode()) | mutated(),
     st.sampled_from([200, 201, 204, 302, 400, 401, 402, 404, 422, 429, 500, 503]),
     st.sampled_from(list(Step)),
-    st.sampled_from(WISHES),
+    st.sampled_from(REQUESTS),
     st.sampled_from(
         ["", "audio/mpeg", "application/json", TYPE["Content-Type"], "multipart/mixed; boundary="]
     ),
 )
-def test_hostile_answers_raise_nothing_but_provider_errors(
-    body: bytes, status: int, step: Step, wish: dict[str, Any], content_type: str
+def test_hostile_answers_raise_only_provider_errors(
+    body: bytes, status: int, step: Step, fields: dict[str, Any], content_type: str
 ) -> None:
     response = HttpResponse(status=status, headers={"Content-Type": content_type}, body=body)
     try:
-        update = STAGE.plugin.parse(step, response, job(**wish), STAGE.settings)
+        update = REHEARSAL.plugin.parse(step, response, job(**fields), REHEARSAL.settings)
     except ProviderError as error:
         assert error.failure.message
     else:

@@ -1,4 +1,4 @@
-"""What is declared: models, prices, limits, settings."""
+"""The declaration: models, prices, limits, time-outs."""
 
 from decimal import Decimal
 
@@ -13,7 +13,7 @@ from musicgate.testing.rehearsal import Rehearsal
 PROVIDER = Rehearsal("minimax", musicgate_minimax).provider
 
 
-def test_the_listed_models() -> None:
+def test_offered_models() -> None:
     assert [offer.model for offer in PROVIDER.offers] == [
         "minimax/music",
         "minimax/music-1.5",
@@ -29,7 +29,7 @@ def test_the_listed_models() -> None:
     ]
 
 
-def test_the_call_blocks_and_its_answer_may_be_large() -> None:
+def test_create_call_is_blocking_and_its_answer_may_be_large() -> None:
     assert PROVIDER.blocking
     assert PROVIDER.timeouts.create_s == 600.0
     assert PROVIDER.deadline_s > PROVIDER.timeouts.create_s
@@ -57,7 +57,7 @@ def test_the_call_blocks_and_its_answer_may_be_large() -> None:
         ("music-4", None),
     ],
 )
-def test_a_song_has_a_price_where_one_is_known(model: str, price: str | None) -> None:
+def test_model_with_a_published_price_declares_it(model: str, price: str | None) -> None:
     offer = find_offer(PROVIDER, f"minimax/{model}")
     assert offer is not None
     found = [(rule.meter, rule.price_usd, rule.unit_size) for rule in offer.prices]
@@ -74,7 +74,7 @@ def test_a_song_has_a_price_where_one_is_known(model: str, price: str | None) ->
         ("music-cover", 300, 1000, Ability.SEED, Ability.INSTRUMENTAL),
     ],
 )
-def test_an_offer_says_what_it_can(
+def test_offer_declares_limits_and_abilities(
     model: str, prompt: int, lyrics: int, has: Ability, lacks: Ability
 ) -> None:
     offer = find_offer(PROVIDER, f"minimax/{model}")
@@ -85,7 +85,7 @@ def test_an_offer_says_what_it_can(
     assert lacks not in offer.abilities
 
 
-def test_a_raw_model_keeps_its_spelling() -> None:
+def test_raw_model_keeps_its_spelling() -> None:
     offer = find_offer(PROVIDER, "MiniMax/Music-9-Preview")
     assert offer is not None
     assert offer.native_model == "Music-9-Preview"

@@ -1,4 +1,4 @@
-"""The played vendor: order of checks, limits, every switch to its end, links, covers, streams."""
+"""The emulator: order of checks, limits, each switch, links, covers and streams."""
 
 import json
 from datetime import UTC, datetime
@@ -21,28 +21,30 @@ from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpRequest
 from musicgate.testing.rehearsal import START_S, Rehearsal
-from musicgate_minimax.emulation import MiniMaxEmulator
-from musicgate_minimax.emulation_answers import SWITCHES
+from musicgate_minimax.emulator_answers import SWITCHES
+from musicgate_minimax.emulator_service import MiniMaxEmulator
 
 ORIGIN = "http://127.0.0.1:1"
 CREATE = f"{ORIGIN}/v1/music_generation"
 SONG = {"model": "music-2.6", "prompt": "Warm jazz", "is_instrumental": True}
 
 
-def stage(key: str = "test-key-not-real", **switches: str) -> Rehearsal:
+def make_rehearsal(key: str = "test-key-not-real", **switches: str) -> Rehearsal:
     return Rehearsal("minimax", musicgate_minimax, switches=switches, key=key)
 
 
-def wish(words: str = "", block: dict[str, Any] | None = None, model: str = "minimax/music") -> MusicRequest:
-    return MusicRequest(model=model, prompt=f"Warm jazz {words}", blocks={"minimax": block or {}})
+def make_request(
+    text: str = "", block: dict[str, Any] | None = None, model: str = "minimax/music"
+) -> MusicRequest:
+    return MusicRequest(model=model, prompt=f"Warm jazz {text}", blocks={"minimax": block or {}})
 
 
-def emulator(**switches: str) -> MiniMaxEmulator:
+def make_emulator(**switches: str) -> MiniMaxEmulator:
     return MiniMaxEmulator(EmulatorOptions(switches=switches))
 
 
-def ask(
-    vendor: MiniMaxEmulator,
+def call(
+    emulator: MiniMaxEmulator,
     body: dict[str, Any],
     *,
     now: float = START_S,
@@ -51,7 +53,7 @@ def ask(
 ) -> EmulatedAnswer:
     request = HttpRequest.post_json(url, body)
     headers = dict(request.headers) | ({} if authorization is None else {"Authorization": authorization})
-    return vendor.answer(attrs.evolve(request, headers=headers), now)
+    return emulator.answer(attrs.evolve(request, headers=headers), now)
 
 
 def code_of(answer: EmulatedAnswer) -> int:
@@ -73,9 +75,9 @@ def assert_delivered(job: Job, *, duration_s: float | None = 10.0) -> None:
 @pytest.mark.parametrize(
     ("container", "kind"), [("mp3", AudioKind.MP3), ("wav", AudioKind.WAV), ("pcm", AudioKind.WAV)]
 )
-def test_a_song_comes_as_hex_and_plays(container: str, kind: AudioKind) -> None:
-    rehearsal = stage()
-    request = wish(
+def test_song_is_delivered_as_playable_hex(container: str, kind: AudioKind) -> None:
+    rehearsal = make_rehearsal()
+    request = make_request(
         block={"audio_setting": {"format": container, "sample_rate": 16000, "bitrate": 32000, "channel": 1}}
     )
     job = rehearsal.create(request)
@@ -87,9 +89,9 @@ def test_a_song_comes_as_hex_and_plays(container: str, kind: AudioKind) -> None:
     assert sniff(content[:64]) is kind
 
 
-def test_the_books_show_one_wish_billed_once() -> None:
-    rehearsal = stage()
-    job = rehearsal.create(wish())
+def test_one_request_is_billed_once() -> None:
+    rehearsal = make_rehearsal()
+    job = rehearsal.create(make_request())
     books = rehearsal.emulator.books
     assert books.calls == {"POST /v1/music_generation": 1}
     assert books.creates == [job.native_id]
@@ -118,10 +120,10 @@ def test_the_books_show_one_wish_billed_once() -> None:
         ("Bearer good", "music-2.6", {}, {}, 0),
     ],
 )
-def test_checks_come_in_the_vendors_order(
+def test_checks_run_in_the_vendors_order(
     authorization: str | None, model: str, switches: dict[str, str], body: dict[str, Any], code: int
 ) -> None:
-    answer = ask(emulator(**switches), {**SONG, "model": model, **body}, authorization=authorization)
+    answer = call(make_emulator(**switches), {**SONG, "model": model, **body}, authorization=authorization)
     assert code_of(answer) == code
     assert (answer.delay_s > 0) is (code == 0)
 
@@ -150,34 +152,34 @@ def test_checks_come_in_the_vendors_order(
         ),
     ],
 )
-def test_a_wrong_parameter_is_refused_without_delay(body: dict[str, Any], text: str) -> None:
-    answer = ask(emulator(), {**SONG, **body})
+def test_invalid_parameter_is_refused_without_delay(body: dict[str, Any], text: str) -> None:
+    answer = call(make_emulator(), {**SONG, **body})
     assert code_of(answer) == 2013
     assert text in answer.response.body.decode()
     assert answer.delay_s == 0.0
 
 
-def test_a_body_that_is_no_json_is_an_unknown_model() -> None:
+def test_body_that_is_not_json_is_refused_as_an_unknown_model() -> None:
     request = HttpRequest(method="POST", url=CREATE, headers={"authorization": "Bearer k"}, body=b"{")
-    assert code_of(emulator().answer(request, START_S)) == 2013
+    assert code_of(make_emulator().answer(request, START_S)) == 2013
 
 
-def test_the_minute_and_the_connections_are_counted_per_key() -> None:
-    vendor = emulator(rpm="3", connections="2")
-    codes = [code_of(ask(vendor, SONG, now=START_S + second)) for second in range(4)]
+def test_rate_and_concurrency_are_limited_per_key() -> None:
+    emulator = make_emulator(rpm="3", connections="2")
+    codes = [code_of(call(emulator, SONG, now=START_S + second)) for second in range(4)]
     assert codes == [0, 0, 1041, 1002]
-    assert code_of(ask(vendor, SONG, now=START_S, authorization="Bearer other")) == 0
-    assert code_of(ask(vendor, SONG, now=START_S + 61)) == 0
+    assert code_of(call(emulator, SONG, now=START_S, authorization="Bearer other")) == 0
+    assert code_of(call(emulator, SONG, now=START_S + 61)) == 0
 
 
-def test_the_balance_is_spent_song_by_song() -> None:
-    vendor = emulator(balance_usd="0.30")
-    assert [code_of(ask(vendor, SONG)) for _ in range(3)] == [0, 0, 1008]
-    assert sum(vendor.books.credits_charged.values()) == pytest.approx(0.3)
+def test_each_song_is_charged_until_the_balance_is_spent() -> None:
+    emulator = make_emulator(balance_usd="0.30")
+    assert [code_of(call(emulator, SONG)) for _ in range(3)] == [0, 0, 1008]
+    assert sum(emulator.books.credits_charged.values()) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(
-    ("lyrics", "words", "duration_s"),
+    ("lyrics", "text", "duration_s"),
     [
         ("[Verse]\nla", "", 10.0),
         ("[Verse]\n" + "la\n\n" * 6, "", 18.0),
@@ -185,26 +187,26 @@ def test_the_balance_is_spent_song_by_song() -> None:
         ("la", "[emulate length_s=12]", 12.0),
     ],
 )
-def test_the_length_follows_the_sung_lines(lyrics: str, words: str, duration_s: float) -> None:
-    rehearsal = stage()
-    job = rehearsal.create(MusicRequest(model="minimax/music-2.6", prompt=f"p {words}", lyrics=lyrics))
+def test_length_follows_the_sung_lines(lyrics: str, text: str, duration_s: float) -> None:
+    rehearsal = make_rehearsal()
+    job = rehearsal.create(MusicRequest(model="minimax/music-2.6", prompt=f"p {text}", lyrics=lyrics))
     assert_delivered(job, duration_s=duration_s)
     assert rehearsal.answers[0].delay_s == pytest.approx(30.0 + 0.3 * duration_s)
 
 
 def test_speed_divides_the_delay() -> None:
-    assert ask(MiniMaxEmulator(EmulatorOptions(speed=100.0)), SONG).delay_s == pytest.approx(0.33)
-    assert ask(emulator(delay_s="7"), SONG).delay_s == 7.0
+    assert call(MiniMaxEmulator(EmulatorOptions(speed=100.0)), SONG).delay_s == pytest.approx(0.33)
+    assert call(make_emulator(delay_s="7"), SONG).delay_s == 7.0
 
 
-def test_the_same_seed_request_and_time_give_the_same_song() -> None:
-    first, second = (ask(emulator(), SONG).response.body for _ in range(2))
+def test_same_seed_request_and_time_give_the_same_song() -> None:
+    first, second = (call(make_emulator(), SONG).response.body for _ in range(2))
     assert first == second
-    assert first != ask(MiniMaxEmulator(EmulatorOptions(seed=1)), SONG).response.body
+    assert first != call(MiniMaxEmulator(EmulatorOptions(seed=1)), SONG).response.body
 
 
-#: Magic words, and the length that is known of the song that is delivered all the same.
-GOOD_ENDS: list[tuple[str, float | None]] = [
+#: Switches with which the song is still delivered, and its known length.
+DELIVERED: list[tuple[str, float | None]] = [
     ("data=tidy", 10.0),
     ("extra=null", None),
     ("extra=no_duration", None),
@@ -216,31 +218,31 @@ GOOD_ENDS: list[tuple[str, float | None]] = [
 ]
 
 
-@pytest.mark.parametrize(("words", "duration_s"), [*GOOD_ENDS, ("audio=upper", 10.0)])
-def test_an_ugly_song_is_delivered(words: str, duration_s: float | None) -> None:
-    assert_delivered(stage().create(wish(f"[emulate {words}]")), duration_s=duration_s)
+@pytest.mark.parametrize(("switch", "duration_s"), [*DELIVERED, ("audio=upper", 10.0)])
+def test_song_in_an_odd_shape_is_delivered(switch: str, duration_s: float | None) -> None:
+    assert_delivered(make_rehearsal().create(make_request(f"[emulate {switch}]")), duration_s=duration_s)
 
 
-@pytest.mark.parametrize(("words", "duration_s"), GOOD_ENDS)
-def test_an_ugly_song_is_delivered_by_link(words: str, duration_s: float | None) -> None:
-    job = stage().create(wish(f"[emulate {words}]", {"output_format": "url"}))
+@pytest.mark.parametrize(("switch", "duration_s"), DELIVERED)
+def test_song_in_an_odd_shape_is_delivered_by_link(switch: str, duration_s: float | None) -> None:
+    job = make_rehearsal().create(make_request(f"[emulate {switch}]", {"output_format": "url"}))
     assert_delivered(job, duration_s=duration_s)
     assert job.tracks[0].audio_url
 
 
-def test_the_link_may_stand_in_its_other_place() -> None:
-    job = stage().create(wish("[emulate audio=audio_url]", {"output_format": "url"}))
+def test_link_in_audio_url_is_read() -> None:
+    job = make_rehearsal().create(make_request("[emulate audio=audio_url]", {"output_format": "url"}))
     assert_delivered(job)
     assert str(job.tracks[0].audio_url).startswith(f"{ORIGIN}/music%2Fprod%2F")
 
 
-def test_a_trace_id_may_be_missing() -> None:
-    job = stage().create(wish("[emulate trace=missing]"))
+def test_missing_trace_id_does_not_lose_the_song() -> None:
+    job = make_rehearsal().create(make_request("[emulate trace=missing]"))
     assert job.delivered_at is not None
     assert job.native_id is None
 
 
-BAD_ENDS = [
+LOST = [
     *(
         ("data=null", "protocol"),
         ("data=absent", "protocol"),
@@ -258,18 +260,18 @@ BAD_ENDS = [
 ]
 
 
-@pytest.mark.parametrize(("words", "reason"), BAD_ENDS)
-def test_a_lost_song_may_have_been_paid_for(words: str, reason: str) -> None:
-    rehearsal = stage()
+@pytest.mark.parametrize(("switch", "reason"), LOST)
+def test_lost_answer_may_hide_an_accepted_song(switch: str, reason: str) -> None:
+    rehearsal = make_rehearsal()
     with pytest.raises(ProviderError) as caught:
-        rehearsal.create(wish(f"[emulate {words}]"))
+        rehearsal.create(make_request(f"[emulate {switch}]"))
     assert caught.value.failure.reason == reason
     assert caught.value.maybe_accepted
     assert len(rehearsal.emulator.books.credits_charged) == 1
 
 
 @pytest.mark.parametrize(
-    ("words", "reason", "late"),
+    ("switch", "reason", "late"),
     [
         *((f"code={code}", "upstream_failed", True) for code in (1000, 1024, 1033)),
         ("code=1001", "timeout", True),
@@ -286,9 +288,9 @@ def test_a_lost_song_may_have_been_paid_for(words: str, reason: str) -> None:
         ("http=401", "auth", False),
     ],
 )
-def test_a_refusal_fails_the_job_with_its_class(words: str, reason: str, *, late: bool) -> None:
-    rehearsal = stage()
-    job = rehearsal.create(wish(f"[emulate {words}]"))
+def test_refusal_fails_the_job_with_its_class(switch: str, reason: str, *, late: bool) -> None:
+    rehearsal = make_rehearsal()
+    job = rehearsal.create(make_request(f"[emulate {switch}]"))
     assert job.state is JobState.FAILED
     assert job.failure is not None
     assert job.failure.reason == reason
@@ -296,22 +298,22 @@ def test_a_refusal_fails_the_job_with_its_class(words: str, reason: str, *, late
     assert job.native_id is None
 
 
-def test_a_used_up_window_opens_in_two_hours() -> None:
-    job = stage(key="window-used-up").create(wish())
+def test_used_up_window_resets_in_two_hours() -> None:
+    job = make_rehearsal(key="window-used-up").create(make_request())
     assert job.failure is not None
     assert job.failure.retry_after_s == 7200.0
 
 
-def test_an_echoed_key_stays_in_the_vendors_words() -> None:
-    job = stage(key="bad-key", echo_key="1").create(wish())
+def test_echoed_key_is_only_in_the_native_message() -> None:
+    job = make_rehearsal(key="bad-key", echo_key="1").create(make_request())
     assert job.failure is not None
     assert "bad-key" not in job.failure.message
     assert job.failure.native_message == "invalid api key: bad-key"
 
 
-def linked(words: str = "", **switches: str) -> tuple[Rehearsal, str]:
-    rehearsal = stage(**switches)
-    job = rehearsal.create(wish(words, {"output_format": "url"}))
+def linked(text: str = "", **switches: str) -> tuple[Rehearsal, str]:
+    rehearsal = make_rehearsal(**switches)
+    job = rehearsal.create(make_request(text, {"output_format": "url"}))
     link = job.tracks[0].audio_url
     assert link is not None
     return rehearsal, link
@@ -321,7 +323,7 @@ def fetch(rehearsal: Rehearsal, link: str, *, later_s: float = 0.0) -> EmulatedA
     return rehearsal.emulator.answer(HttpRequest(method="GET", url=link), rehearsal.now_s + later_s)
 
 
-def test_a_link_plays_until_it_expires() -> None:
+def test_link_serves_the_song_until_it_expires() -> None:
     rehearsal, link = linked()
     made_at_s = START_S
     answer = fetch(rehearsal, link)
@@ -335,13 +337,13 @@ def test_a_link_plays_until_it_expires() -> None:
     assert rehearsal.emulator.books.calls["GET media"] == 2
 
 
-def test_the_job_knows_when_its_link_dies() -> None:
-    rehearsal = stage(link_s="60")
-    job = rehearsal.create(wish(block={"output_format": "url"}))
+def test_track_has_the_expiry_of_its_link() -> None:
+    rehearsal = make_rehearsal(link_s="60")
+    job = rehearsal.create(make_request(block={"output_format": "url"}))
     assert job.tracks[0].expires_at == datetime.fromtimestamp(START_S + 60, UTC)
 
 
-def test_a_link_that_was_encoded_anew_is_refused() -> None:
+def test_changed_link_is_refused() -> None:
     rehearsal, link = linked()
     assert fetch(rehearsal, link.replace("%2B", "+")).response.status == 403
     assert fetch(rehearsal, link.replace("Expires=1", "Expires=2")).response.status == 403
@@ -358,14 +360,14 @@ def test_a_link_that_was_encoded_anew_is_refused() -> None:
         ("html", 200, 37),
     ],
 )
-def test_a_link_can_be_broken(fault: str, status: int, length: int | None) -> None:
+def test_link_with_a_fault(fault: str, status: int, length: int | None) -> None:
     rehearsal, link = linked(f"[emulate media={fault}]")
     response = fetch(rehearsal, link).response
     assert response.status == status
     assert length is None or len(response.body) == length
 
 
-def test_a_link_can_be_slow_or_cut() -> None:
+def test_link_can_be_slow_or_cut() -> None:
     rehearsal, link = linked(media="slow")
     assert fetch(rehearsal, link).bytes_per_s == 64_000.0
     rehearsal, link = linked(media="cut")
@@ -373,11 +375,11 @@ def test_a_link_can_be_slow_or_cut() -> None:
     assert answer.cut_after_bytes == len(answer.response.body) // 2
 
 
-def test_a_prepared_recording_can_be_covered_for_a_day() -> None:
-    vendor = emulator()
+def test_prepared_recording_can_be_covered_for_a_day() -> None:
+    emulator = make_emulator()
     prepare = {"model": "music-cover", "audio_base64": "AAAA"}
     first, second = (
-        ask(vendor, prepare, url=f"{ORIGIN}/v1/music_cover_preprocess").response.json_object()
+        call(emulator, prepare, url=f"{ORIGIN}/v1/music_cover_preprocess").response.json_object()
         for _ in range(2)
     )
     assert first["cover_feature_id"] == second["cover_feature_id"]
@@ -388,9 +390,9 @@ def test_a_prepared_recording_can_be_covered_for_a_day() -> None:
         "prompt": "slow bossa nova",
         "cover_feature_id": first["cover_feature_id"],
     }
-    assert code_of(ask(vendor, {**song, "lyrics": lyrics})) == 0
-    assert code_of(ask(vendor, {**song, "lyrics": "la"})) == 2013
-    assert code_of(ask(vendor, {**song, "lyrics": lyrics}, now=START_S + 86_401)) == 2013
+    assert code_of(call(emulator, {**song, "lyrics": lyrics})) == 0
+    assert code_of(call(emulator, {**song, "lyrics": "la"})) == 2013
+    assert code_of(call(emulator, {**song, "lyrics": lyrics}, now=START_S + 86_401)) == 2013
 
 
 @pytest.mark.parametrize(
@@ -402,25 +404,25 @@ def test_a_prepared_recording_can_be_covered_for_a_day() -> None:
         {"model": "music-cover", "audio_base64": "?"},
     ],
 )
-def test_a_recording_must_be_one_and_readable(body: dict[str, Any]) -> None:
-    assert code_of(ask(emulator(), body, url=f"{ORIGIN}/v1/music_cover_preprocess")) == 2013
+def test_preparation_needs_exactly_one_readable_recording(body: dict[str, Any]) -> None:
+    assert code_of(call(make_emulator(), body, url=f"{ORIGIN}/v1/music_cover_preprocess")) == 2013
 
 
-def test_a_cover_goes_through_the_plugin() -> None:
+def test_cover_is_delivered_through_the_plugin() -> None:
     block = {"audio_url": "https://example.com/a.mp3"}
-    assert_delivered(stage().create(wish("as a bossa nova", block, "minimax/music-cover")))
+    assert_delivered(make_rehearsal().create(make_request("as a bossa nova", block, "minimax/music-cover")))
 
 
-def frames_of(vendor: MiniMaxEmulator, **body: Any) -> list[dict[str, Any]]:
-    response = ask(vendor, {**SONG, "stream": True, **body}).response
+def frames_of(emulator: MiniMaxEmulator, **body: Any) -> list[dict[str, Any]]:
+    response = call(emulator, {**SONG, "stream": True, **body}).response
     assert response.header("content-type") == "text/event-stream"
     return [json.loads(line[6:]) for line in response.body.decode().splitlines() if line]
 
 
 @pytest.mark.parametrize("frame", ["none", "tail", "full"])
-def test_a_stream_ends_with_status_2(frame: str) -> None:
-    whole = "".join(item["data"]["audio"] for item in frames_of(emulator(frame="none")))
-    frames = frames_of(emulator(frame=frame))
+def test_stream_ends_with_status_2(frame: str) -> None:
+    whole = "".join(item["data"]["audio"] for item in frames_of(make_emulator(frame="none")))
+    frames = frames_of(make_emulator(frame=frame))
     assert {item["data"]["status"] for item in frames[:-1]} == {1}
     last = frames[-1]
     assert (last["data"]["status"], last["extra_info"]["music_duration"]) == (2, 10_000)
@@ -429,9 +431,9 @@ def test_a_stream_ends_with_status_2(frame: str) -> None:
     assert before == (whole[: len(before)] if frame == "tail" else whole)
 
 
-def test_a_stream_can_break_or_be_one_body() -> None:
-    assert {item["data"]["status"] for item in frames_of(emulator(sse="broken"))} == {1}
-    assert code_of(ask(emulator(sse="json"), {**SONG, "stream": True})) == 0
+def test_stream_can_end_early_or_be_one_body() -> None:
+    assert {item["data"]["status"] for item in frames_of(make_emulator(sse="broken"))} == {1}
+    assert code_of(call(make_emulator(sse="json"), {**SONG, "stream": True})) == 0
 
 
 @pytest.mark.parametrize(
@@ -443,17 +445,17 @@ def test_a_stream_can_break_or_be_one_body() -> None:
         ("GET", "/music%2Fprod%2Funknown.mp3"),
     ],
 )
-def test_no_other_route_invents_success(method: str, path: str) -> None:
-    answer = emulator().answer(HttpRequest(method=method, url=f"{ORIGIN}{path}"), START_S)
+def test_unknown_route_is_an_error(method: str, path: str) -> None:
+    answer = make_emulator().answer(HttpRequest(method=method, url=f"{ORIGIN}{path}"), START_S)
     assert answer.response.status in {403, 404}
 
 
-def test_nobody_is_called_back() -> None:
-    vendor = emulator()
-    ask(vendor, SONG)
-    assert list(vendor.due_callbacks(START_S + 1000)) == []
+def test_there_are_no_callbacks() -> None:
+    emulator = make_emulator()
+    call(emulator, SONG)
+    assert list(emulator.due_callbacks(START_S + 1000)) == []
 
 
-def test_every_switch_is_in_the_readme() -> None:
+def test_readme_explains_each_switch() -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text("utf-8")
     assert [name for name in SWITCHES if f"| `{name}` |" not in readme] == []

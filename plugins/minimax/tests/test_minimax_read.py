@@ -1,4 +1,4 @@
-"""Answers: recorded cases, every code and status, words, waits, and hostile bytes."""
+"""Reading of answers: recorded cases, codes, statuses, retry times and hostile bytes."""
 
 import json
 import struct
@@ -25,11 +25,11 @@ from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
 
-STAGE = Rehearsal("minimax", musicgate_minimax)
+REHEARSAL = Rehearsal("minimax", musicgate_minimax)
 CASES = load_cases(Path(__file__).parent / "cases")
-JOB = STAGE._new_job(
+JOB = REHEARSAL._new_job(
     MusicRequest(model="minimax/music", prompt="p"),
-    STAGE.translate(MusicRequest(model="minimax/music", prompt="p")),
+    REHEARSAL.translate(MusicRequest(model="minimax/music", prompt="p")),
 )
 NOW = datetime(2026, 5, 15, 12, 0, tzinfo=UTC)
 GOOD: dict[str, Any] = {
@@ -51,7 +51,7 @@ def parse(
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
     response = HttpResponse(status=status, headers=headers or {}, body=content, received_at=NOW)
     request = MusicRequest(model="minimax/music", blocks={"minimax": block or {}})
-    update = STAGE.plugin.parse(step, response, attrs.evolve(JOB, request=request), STAGE.settings)
+    update = REHEARSAL.plugin.parse(step, response, attrs.evolve(JOB, request=request), REHEARSAL.settings)
     assert isinstance(update, JobUpdate)
     return update
 
@@ -63,13 +63,13 @@ def refused(body: object, *, status: int = 200, headers: dict[str, str] | None =
     return update.failure
 
 
-def coded(code: object, text: str = "words") -> dict[str, Any]:
+def coded(code: object, text: str = "text") -> dict[str, Any]:
     return {"data": None, "trace_id": "t1", "base_resp": {"status_code": code, "status_msg": text}}
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_a_recorded_answer_becomes_what_its_case_says(case: Case) -> None:
-    replay(STAGE, case)
+def test_recorded_answer_gives_the_expected_update(case: Case) -> None:
+    replay(REHEARSAL, case)
 
 
 @pytest.mark.parametrize(
@@ -107,17 +107,17 @@ def test_a_recorded_answer_becomes_what_its_case_says(case: Case) -> None:
         (-1, "upstream_failed", 502, False, False, True),
     ],
 )
-def test_a_code_has_its_class(
+def test_code_gives_its_failure_class(
     code: int, reason: str, status: int, *, resend: bool, try_next: bool, costs: bool
 ) -> None:
     failure = refused(coded(code))
-    assert (failure.reason, failure.native_code, failure.native_message) == (reason, str(code), "words")
+    assert (failure.reason, failure.native_code, failure.native_message) == (reason, str(code), "text")
     assert (failure.status, failure.rule.resend, failure.rule.try_next) == (status, resend, try_next)
     assert failure.costs is costs
 
 
 @pytest.mark.parametrize("code", [1004, 2049])
-def test_a_refused_key_points_at_the_region(code: int) -> None:
+def test_message_for_a_refused_key_points_at_the_base_url(code: int) -> None:
     assert "check the base URL" in refused(coded(code)).message
 
 
@@ -137,13 +137,13 @@ def test_a_refused_key_points_at_the_region(code: int) -> None:
     ],
 )
 @pytest.mark.parametrize("body", [b"<html></html>", b"{}", b""])
-def test_a_4xx_without_words_is_classed_by_its_status(status: int, reason: str, body: bytes) -> None:
+def test_4xx_without_a_reason_is_classified_by_its_status(status: int, reason: str, body: bytes) -> None:
     assert refused(body, status=status).reason == reason
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 504, 529])
 @pytest.mark.parametrize("body", [b"<html></html>", b"{}", b'{"base_resp":null}', b""])
-def test_a_5xx_without_words_may_have_been_paid_for(status: int, body: bytes) -> None:
+def test_5xx_without_a_reason_may_hide_an_accepted_song(status: int, body: bytes) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(body, status=status)
     assert caught.value.failure.reason is FailureClass.UPSTREAM_FAILED
@@ -162,48 +162,53 @@ def test_a_5xx_without_words_may_have_been_paid_for(status: int, body: bytes) ->
         ("usage limit exceeded (2056)", {}, 300.0),
     ],
 )
-def test_a_used_up_window_says_when_it_opens_again(text: str, headers: dict[str, str], wait_s: float) -> None:
+def test_used_up_window_gives_the_time_until_its_reset(
+    text: str, headers: dict[str, str], wait_s: float
+) -> None:
     assert refused(coded(2056, text), headers=headers).retry_after_s == wait_s
 
 
-def test_a_short_limit_has_a_wait_only_when_the_header_says_so() -> None:
+def test_rate_limit_has_a_retry_time_only_with_the_header() -> None:
     assert refused(coded(1002)).retry_after_s is None
     assert refused(coded(1041), headers={"retry-after": "3"}).retry_after_s == 3.0
     assert refused(b"", status=429, headers={"Retry-After": "9"}).retry_after_s == 9.0
     assert refused(coded(1008), headers={"Retry-After": "9"}).retry_after_s is None
 
 
-def test_native_words_are_short_and_can_be_stored() -> None:
+def test_native_message_is_truncated_and_can_be_stored() -> None:
     failure = refused(coded(2013, "\ud800" + "w" * 600))
     assert failure.native_message == "?" + "w" * 499
     assert refused(coded(2013, "")).native_message is None
 
 
 @pytest.mark.parametrize(
-    ("word", "state"),
+    ("status", "state"),
     [
-        *((word, JobState.COMPLETED) for word in ("success", "Succeeded", "completed", "finished", "2", "3")),
-        *((word, JobState.IN_PROGRESS) for word in ("running", "processing", "in_progress", "1")),
-        *((word, JobState.FAILED) for word in ("failed", "ERROR", "cancelled", "canceled", "-1", "-2")),
-        *((word, JobState.QUEUED) for word in ("queued", "pending", "0")),
+        *(
+            (status, JobState.COMPLETED)
+            for status in ("success", "Succeeded", "completed", "finished", "2", "3")
+        ),
+        *((status, JobState.IN_PROGRESS) for status in ("running", "processing", "in_progress", "1")),
+        *((status, JobState.FAILED) for status in ("failed", "ERROR", "cancelled", "canceled", "-1", "-2")),
+        *((status, JobState.QUEUED) for status in ("queued", "pending", "0")),
         ("dreaming", None),
         ("", None),
         ("2.5", None),
     ],
 )
-def test_a_status_word_has_its_meaning(word: str, state: JobState | None) -> None:
-    assert STAGE.plugin.map_status(word) is state
+def test_native_status_maps_to_a_state(status: str, state: JobState | None) -> None:
+    assert REHEARSAL.plugin.map_status(status) is state
 
 
 @pytest.mark.parametrize("step", [Step.POLL, Step.CANCEL, Step.NEXT])
-def test_there_is_no_other_call(step: Step) -> None:
+def test_create_is_the_only_call(step: Step) -> None:
     with pytest.raises(ProviderError):
         parse(GOOD, step=step)
-    assert STAGE.plugin.poll(JOB, STAGE.settings) is None
-    assert STAGE.plugin.cancel(JOB, STAGE.settings) is None
+    assert REHEARSAL.plugin.poll(JOB, REHEARSAL.settings) is None
+    assert REHEARSAL.plugin.cancel(JOB, REHEARSAL.settings) is None
 
 
-def test_the_shown_body_names_the_hex_and_keeps_the_rest() -> None:
+def test_upstream_body_replaces_hex_by_a_note_and_keeps_the_rest() -> None:
     assert parse(GOOD).body == {**GOOD, "data": {"audio": "<8 characters>", "status": 2}}
     link = {**GOOD, "data": {"audio": "https://example.com/a.mp3", "status": 2}}
     assert parse(link).body == link
@@ -215,7 +220,7 @@ def wav_of(update: JobUpdate) -> bytes:
     return content
 
 
-def test_bare_pcm_becomes_a_wav_file_that_plays() -> None:
+def test_bare_pcm_becomes_a_playable_wav_file() -> None:
     extra = {"music_sample_rate": 32000, "music_channel": 1}
     body = {**GOOD, "data": {"audio": "0102030405", "status": 2}, "extra_info": extra}
     content = wav_of(parse(body, block={"audio_setting": {"format": "pcm"}}))
@@ -224,13 +229,13 @@ def test_bare_pcm_becomes_a_wav_file_that_plays() -> None:
     assert content[44:] == b"\x01\x02\x03\x04"
 
 
-def test_bare_pcm_without_facts_has_the_rate_that_was_asked_for() -> None:
+def test_bare_pcm_without_extra_info_has_the_requested_sample_rate() -> None:
     body = {**GOOD, "data": {"audio": "01020304", "status": 2}, "extra_info": {"music_channel": 9}}
     content = wav_of(parse(body, block={"audio_setting": {"format": "pcm", "sample_rate": 16000}}))
     assert struct.unpack("<HI", content[22:28]) == (2, 16000)
 
 
-def test_a_wav_file_in_answer_to_pcm_gets_no_second_header() -> None:
+def test_wav_file_in_answer_to_pcm_gets_no_second_header() -> None:
     riff = b"RIFF\x24\x00\x00\x00WAVEfmt "
     body = {**GOOD, "data": {"audio": riff.hex(), "status": 2}}
     assert wav_of(parse(body, block={"audio_setting": {"format": "pcm"}})) == riff
@@ -241,12 +246,12 @@ def only_provider_errors(body: bytes, status: int, step: Step) -> None:
         status=status, headers={"Retry-After": "x", "Trace-Id": "t"}, body=body, received_at=NOW
     )
     try:
-        update = STAGE.plugin.parse(step, response, JOB, STAGE.settings)
+        update = REHEARSAL.plugin.parse(step, response, JOB, REHEARSAL.settings)
     except ProviderError:
         return
     assert isinstance(update, JobUpdate)
     assert update.failure is not None or any(track.has_audio for track in update.tracks)
-    STAGE.fold(JOB, update)
+    REHEARSAL.fold(JOB, update)
 
 
 STATUSES = st.sampled_from([200, 201, 204, 301, 400, 401, 404, 429, 500, 503])
@@ -274,21 +279,19 @@ PLACES = st.sampled_from(
 
 @given(body=st.binary(max_size=64), status=STATUSES, step=STEPS)
 @settings(max_examples=60, deadline=None)
-def test_random_bytes_raise_nothing_but_provider_errors(body: bytes, status: int, step: Step) -> None:
+def test_random_bytes_raise_only_provider_errors(body: bytes, status: int, step: Step) -> None:
     only_provider_errors(body, status, step)
 
 
 @given(body=JSON, status=STATUSES)
 @settings(max_examples=60, deadline=None)
-def test_random_json_raises_nothing_but_provider_errors(body: object, status: int) -> None:
+def test_random_json_raises_only_provider_errors(body: object, status: int) -> None:
     only_provider_errors(json.dumps(body).encode(), status, Step.CREATE)
 
 
 @given(place=PLACES, value=JSON, status=STATUSES)
 @settings(max_examples=200, deadline=None)
-def test_a_mutated_song_raises_nothing_but_provider_errors(
-    place: tuple[str, ...], value: object, status: int
-) -> None:
+def test_mutated_song_raises_only_provider_errors(place: tuple[str, ...], value: object, status: int) -> None:
     body = json.loads(json.dumps(GOOD))
     holder = body if len(place) == 1 else body[place[0]]
     holder[place[-1]] = value
@@ -296,7 +299,7 @@ def test_a_mutated_song_raises_nothing_but_provider_errors(
 
 
 @pytest.mark.parametrize("length", range(0, 150, 7))
-def test_a_song_cut_anywhere_may_have_been_paid_for(length: int) -> None:
+def test_truncated_song_may_hide_an_accepted_song(length: int) -> None:
     whole = json.dumps(GOOD).encode()
     assert length < len(whole)
     with pytest.raises(ProviderError) as caught:

@@ -1,4 +1,4 @@
-"""Option by option: what is sent, what is reported, what is refused."""
+"""Each option is sent, reported or refused."""
 
 import json
 from typing import Any
@@ -14,24 +14,24 @@ from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate_minimax.translate import KNOWN_KEYS
 
-SOUND = {"sample_rate": 44100, "bitrate": 256000, "format": "mp3"}
+AUDIO_SETTING = {"sample_rate": 44100, "bitrate": 256000, "format": "mp3"}
 TAGS = "[Intro]\n[Inst]\n[Outro]"
 COVER = {"audio_url": "https://example.com/a.mp3"}
 COVER_PROMPT = "a slow bossa nova"
 
 
-def rehearsal(**options: object) -> Rehearsal:
+def make_rehearsal(**options: object) -> Rehearsal:
     return Rehearsal("minimax", musicgate_minimax, options=options)
 
 
 def translate(model: str = "music-2.6", block: dict[str, Any] | None = None, **fields: Any) -> Translation:
-    stage = rehearsal()
+    rehearsal = make_rehearsal()
     request = MusicRequest(
         model=f"minimax/{model}", blocks={} if block is None else {"minimax": block}, **fields
     )
-    offer = find_offer(stage.provider, request.model)
+    offer = find_offer(rehearsal.provider, request.model)
     assert offer is not None
-    return stage.plugin.translate(request, offer, stage.settings, "http://127.0.0.1:1/callback")
+    return rehearsal.plugin.translate(request, offer, rehearsal.settings, "http://127.0.0.1:1/callback")
 
 
 def body_of(translation: Translation) -> dict[str, Any]:
@@ -39,13 +39,13 @@ def body_of(translation: Translation) -> dict[str, Any]:
     return body
 
 
-def said(translation: Translation) -> list[tuple[str, str]]:
+def reported(translation: Translation) -> list[tuple[str, str]]:
     return [
         (warning.code.value, ".".join(str(step) for step in warning.path)) for warning in translation.warnings
     ]
 
 
-def test_a_prompt_alone_becomes_an_instrumental() -> None:
+def test_prompt_alone_becomes_an_instrumental() -> None:
     translation = translate(prompt="Warm jazz trio")
     assert translation.request.method == "POST"
     assert translation.request.url == "http://127.0.0.1:1/v1/music_generation"
@@ -53,11 +53,11 @@ def test_a_prompt_alone_becomes_an_instrumental() -> None:
         "model": "music-2.6",
         "prompt": "Warm jazz trio",
         "is_instrumental": True,
-        "audio_setting": SOUND,
+        "audio_setting": AUDIO_SETTING,
         "output_format": "hex",
     }
     assert translation.native_model == "music-2.6"
-    assert said(translation) == []
+    assert reported(translation) == []
 
 
 def test_lyrics_become_a_song() -> None:
@@ -66,7 +66,7 @@ def test_lyrics_become_a_song() -> None:
     assert "is_instrumental" not in body
 
 
-#: model, block, neutral fields -> keys of the body (None = must not be there), warnings
+#: model, block, neutral fields -> keys of the body (None = must be absent), warnings
 SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = [
     ("music-2.6", {"prompt": "own"}, {"prompt": "p"}, {"prompt": "own"}, []),
     ("music-2.6", {"prompt": "  "}, {"prompt": "p"}, {"prompt": "p"}, []),
@@ -189,20 +189,26 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
     ("music-2.6", {"model": " "}, {"prompt": "p"}, {"model": "music-2.6"}, []),
     ("music-9-Turbo", {}, {"prompt": "p"}, {"model": "music-9-Turbo"}, []),
     ("music", {}, {"prompt": "p"}, {"model": "music-2.6"}, []),
-    ("music-2.6", {}, {"prompt": "p", "format": "mp3"}, {"audio_setting": SOUND}, []),
-    ("music-2.6", {}, {"prompt": "p", "format": "wav"}, {"audio_setting": {**SOUND, "format": "wav"}}, []),
+    ("music-2.6", {}, {"prompt": "p", "format": "mp3"}, {"audio_setting": AUDIO_SETTING}, []),
+    (
+        "music-2.6",
+        {},
+        {"prompt": "p", "format": "wav"},
+        {"audio_setting": {**AUDIO_SETTING, "format": "wav"}},
+        [],
+    ),
     (
         "music-2.6",
         {"audio_setting": {"format": "wav"}},
         {"prompt": "p", "format": "mp3"},
-        {"audio_setting": {**SOUND, "format": "wav"}},
+        {"audio_setting": {**AUDIO_SETTING, "format": "wav"}},
         [],
     ),
     (
         "music-2.6",
         {"audio_setting": {"format": "mp3"}},
         {"prompt": "p", "format": "ogg"},
-        {"audio_setting": SOUND},
+        {"audio_setting": AUDIO_SETTING},
         [],
     ),
     (
@@ -216,7 +222,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         "music-2.6",
         {"audio_setting": {"format": "pcm"}},
         {"prompt": "p"},
-        {"audio_setting": {**SOUND, "format": "pcm"}, "output_format": "hex"},
+        {"audio_setting": {**AUDIO_SETTING, "format": "pcm"}, "output_format": "hex"},
         [("changed", "minimax.audio_setting.format")],
     ),
     ("music-2.6", {}, {"prompt": "p", "duration_s": 30}, {"duration": None}, [("not_applied", "duration")]),
@@ -325,7 +331,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
 
 
 @pytest.mark.parametrize(("model", "block", "fields", "keys", "warnings"), SENT)
-def test_an_option_is_sent_or_reported(
+def test_option_is_sent_or_reported(
     model: str,
     block: dict[str, Any],
     fields: dict[str, Any],
@@ -336,7 +342,7 @@ def test_an_option_is_sent_or_reported(
     body = body_of(translation)
     assert {key: body.get(key) for key in keys} == keys
     assert {key for key in keys if keys[key] is None and key in body} == set()
-    assert said(translation) == warnings
+    assert reported(translation) == warnings
     assert translation.native_model == body["model"]
 
 
@@ -485,7 +491,7 @@ REFUSED: list[tuple[str, dict[str, Any], dict[str, Any], str, str | None, str]] 
 
 
 @pytest.mark.parametrize(("model", "block", "fields", "code", "reason", "path"), REFUSED)
-def test_a_wish_is_refused_with_its_token_and_path(
+def test_invalid_request_is_refused_with_its_token_and_path(
     model: str, block: dict[str, Any], fields: dict[str, Any], code: str, reason: str | None, path: str
 ) -> None:
     with pytest.raises(RequestError) as caught:
@@ -508,31 +514,33 @@ def test_a_wish_is_refused_with_its_token_and_path(
         ("music-01", {"lyrics": "l" * 200}),
     ],
 )
-def test_a_text_at_its_limit_is_sent_whole(model: str, fields: dict[str, Any]) -> None:
+def test_text_at_its_limit_is_sent_whole(model: str, fields: dict[str, Any]) -> None:
     body = body_of(translate(model, **fields))
     assert {key: body[key] for key in fields} == fields
 
 
 @pytest.mark.parametrize("length", [10, 300])
-def test_a_cover_prompt_at_its_limits_is_sent(length: int) -> None:
+def test_cover_prompt_at_its_limits_is_sent(length: int) -> None:
     assert body_of(translate("music-cover", COVER, prompt="p" * length))["prompt"] == "p" * length
 
 
-def test_a_reference_over_50_mb_is_refused() -> None:
+def test_reference_over_50_mb_is_refused() -> None:
     with pytest.raises(RequestError) as caught:
         translate("music-cover", {"audio_base64": "A" * 69_905_072}, prompt=COVER_PROMPT)
     assert caught.value.reason == BAD_COVER
 
 
-def test_the_operator_chooses_the_default_model_and_the_group() -> None:
-    stage = rehearsal(default_model="music-3.0", group_id="17 &4")
+def test_settings_give_the_default_model_and_the_group_id() -> None:
+    rehearsal = make_rehearsal(default_model="music-3.0", group_id="17 &4")
     request = MusicRequest(model="minimax/music", prompt="p")
-    translation = stage.plugin.translate(request, stage.offer("minimax/music"), stage.settings, None)
+    translation = rehearsal.plugin.translate(
+        request, rehearsal.offer("minimax/music"), rehearsal.settings, None
+    )
     assert translation.native_model == "music-3.0"
     assert translation.request.url == "http://127.0.0.1:1/v1/music_generation?GroupId=17%20%264"
 
 
-def test_other_blocks_and_the_callers_own_labels_never_reach_the_vendor() -> None:
+def test_other_blocks_and_the_metadata_of_the_request_are_not_sent() -> None:
     request = MusicRequest(
         model="minimax/music-2.6",
         prompt="p",
@@ -541,9 +549,9 @@ def test_other_blocks_and_the_callers_own_labels_never_reach_the_vendor() -> Non
         webhook_url="https://example.com/hook",
         echo_upstream_request=True,
     )
-    stage = rehearsal()
-    translation = stage.plugin.translate(
-        request, stage.offer(request.model), stage.settings, "http://127.0.0.1:1/x"
+    rehearsal = make_rehearsal()
+    translation = rehearsal.plugin.translate(
+        request, rehearsal.offer(request.model), rehearsal.settings, "http://127.0.0.1:1/x"
     )
     assert set(body_of(translation)) == {
         "model",
@@ -554,5 +562,5 @@ def test_other_blocks_and_the_callers_own_labels_never_reach_the_vendor() -> Non
     }
 
 
-def test_every_option_of_the_published_schema_is_known_here() -> None:
+def test_plugin_reads_every_option_of_the_published_schema() -> None:
     assert set(musicgate_schemas.load("options/minimax")["properties"]) == KNOWN_KEYS

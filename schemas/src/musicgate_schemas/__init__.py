@@ -1,4 +1,4 @@
-"""The JSON Schemas of musicgate as data: knows where the files lie, and nothing about validation or the gateway."""
+"""The JSON Schemas of musicgate as data; no validation, and nothing of the gateway."""
 
 import json
 from importlib.resources import files
@@ -17,14 +17,12 @@ NAMES: Final[tuple[str, ...]] = (
     "options/minimax",
 )
 
-#: The published generation of the schemas: the folder of the files, and a part of every ``$id``.
+#: Published version of the schemas: the folder of the files, and a part of every ``$id``.
 _VERSION: Final = "v1"
 
 
 def load(name: str) -> dict[str, Any]:
-    """Read one schema.
-
-    Every call parses the file again and hands out a fresh copy, so that a caller may change what it gets.
+    """Read one schema; every call returns a fresh copy.
 
     Args:
         name: One of `NAMES`, such as ``"request"`` or ``"options/suno"``.
@@ -39,9 +37,6 @@ def load(name: str) -> dict[str, Any]:
 
 
 def by_id() -> dict[str, dict[str, Any]]:
-    """Read all schemas, keyed by ``$id``: what a validator needs to resolve every ``$ref`` offline.
-
-    Every call hands out fresh copies, like `load`.
-    """
+    """Read all schemas by ``$id``, so that a validator resolves every ``$ref`` offline."""
     schemas = (load(name) for name in NAMES)
     return {str(schema["$id"]): schema for schema in schemas}

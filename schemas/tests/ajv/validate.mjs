@@ -1,7 +1,8 @@
-// Ajv's verdict on the published schemas. Knows JSON Schema and the files in ../../src; nothing of Python or the gateway.
+// Validates with Ajv against the published schemas in ../../src.
 //
-// Reads one question a line: {"schema": "<$id>" or {a whole schema}, "instance": ..., "formats": true where format is to be asserted}.
-// Answers one line each: {"paths": [...]}, the JSON Pointers of what is refused (none: valid), or {"error": "why it cannot be compiled"}.
+// Reads one query per line: {"schema": "<$id>" or {a whole schema}, "instance": ..., "formats": true to assert format}.
+// Writes one line each: {"paths": [...]}, the JSON Pointers of what is refused (none: valid), or
+// {"error": "why it cannot be compiled"}.
 
 import { readdirSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
@@ -16,8 +17,8 @@ const published = readdirSync(fileURLToPath(folder), { recursive: true })
   .map((name) => JSON.parse(readFileSync(new URL(name, folder), "utf8")));
 
 function compiler(formats, schemas) {
-  // Everything that is strict, but two: a type may be a list (["string", "null"]), and a condition (if, then, not) may require
-  // a property that is declared beside it.
+  // Strict, with two exceptions: a type may be a list (["string", "null"]), and a condition (if, then, not) may
+  // require a property that is declared beside it.
   const ajv = new Ajv2020({
     strict: true,
     allowUnionTypes: true,
@@ -26,7 +27,7 @@ function compiler(formats, schemas) {
     validateFormats: formats,
   });
   if (formats) addFormats(ajv);
-  // Adding and compiling both throw what breaks the official meta-schema, which comes with Ajv.
+  // Adding and compiling both throw if a schema breaks the official meta-schema, which comes with Ajv.
   for (const schema of schemas) ajv.addSchema(schema);
   return ajv;
 }

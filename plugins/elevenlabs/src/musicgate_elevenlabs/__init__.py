@@ -1,4 +1,4 @@
-"""Eleven Music for musicgate: this module is the plugin, its hooks are the functions named here."""
+"""Eleven Music, as a musicgate plugin: this module is the plugin and exports its hooks."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = ["HOOK_API", "emulator", "map_status", "parse_response", "provider", "translate_request"]
 
-#: Version of the hooks that this plugin was built for.
+#: Version of `musicgate.plugin.hooks` that this plugin was built for.
 HOOK_API: Final = 1
 
 
 @hookimpl
 def emulator(options: EmulatorOptions) -> Emulator:
-    """A fresh Eleven Music, played. Loaded only here: a gateway that talks to the real vendor never needs it."""
-    from musicgate_elevenlabs.emulator_routes import ElevenLabsEmulator
+    """Make an emulator of Eleven Music; imported late, so that real traffic does not load it."""
+    from musicgate_elevenlabs.emulator_service import ElevenLabsEmulator
 
     return ElevenLabsEmulator(options)

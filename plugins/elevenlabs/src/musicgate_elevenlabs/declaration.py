@@ -1,6 +1,7 @@
-"""Declares Eleven Music: names, models, prices, settings and time-outs; no behaviour.
+"""The declaration of Eleven Music: models, limits, prices, settings and time-outs.
 
-Sources: elevenlabs.io/docs/api-reference/music/compose, 2026-08; elevenlabs.io/docs/changelog, 2026-09; elevenlabs.io/pricing/api, 2026-09.
+Sources: elevenlabs.io/docs/api-reference/music/compose, 2026-08; elevenlabs.io/docs/changelog, 2026-09;
+elevenlabs.io/pricing/api, 2026-09.
 """
 
 from __future__ import annotations
@@ -36,7 +37,8 @@ _PRICES: Final = (
     PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.15"), unit_size=Decimal(60)),
 )
 
-#: Seen: 300 s, the default of several HTTP clients, cuts long songs (client reports, 2026); the answer begins when the song is done.
+#: Seen: 300 s, the default of several HTTP clients, cuts long songs (client reports, 2026); the answer begins
+#: when the song is done.
 _CREATE_S: Final = 600.0
 #: A job may wait behind two others of the same key before its own call begins.
 _DEADLINE_S: Final = 3 * _CREATE_S
@@ -49,7 +51,7 @@ SETTINGS_SCHEMA: Final = {
     "type": "object",
     "properties": {
         "default_model": {
-            "description": "What elevenlabs/music stands for: the vendor's model that is used when a request names none.",
+            "description": "The vendor's model behind elevenlabs/music.",
             "type": "string",
             "minLength": 1,
             "default": DEFAULT_MODEL,
@@ -61,7 +63,7 @@ SETTINGS_SCHEMA: Final = {
 
 @hookimpl
 def provider() -> Provider:
-    """Eleven Music, over the vendor's own API."""
+    """Declare Eleven Music, over the vendor's own API."""
     return Provider(
         name="elevenlabs",
         plugin="elevenlabs",

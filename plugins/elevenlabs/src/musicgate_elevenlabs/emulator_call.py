@@ -1,4 +1,4 @@
-"""One call to the played vendor as a value, and the vendor's refusals as values; decides nothing.
+"""A call to the emulated vendor and the vendor's refusals, as values; and the switches.
 
 Source of the error forms: elevenlabs.io/docs/eleven-api/resources/errors, 2026-08.
 """
@@ -16,25 +16,27 @@ from musicgate.emulation import switches_in
 from musicgate.plugin import HttpRequest
 from musicgate.plugin.lenient import mapping
 
-#: What can be switched on, globally or by ``[emulate name=value ...]`` in any text of the request.
+#: Every switch: set globally, or by ``[emulate name=value ...]`` in any text of the request.
 SWITCHES: Final[Mapping[str, str]] = {
     "latency_s": "seconds that a song takes, whatever its length",
-    "default_length_s": "length of a song when none is asked for (8; the real vendor takes about 30)",
-    "busy": "429 with this code: rate_limit_exceeded (also 1), concurrent_limit_exceeded, system_busy, too_many_concurrent_requests",
+    "default_length_s": "length of a song if none is requested (default 8; the real vendor takes about 30)",
+    "busy": "429 with this code: rate_limit_exceeded (also 1), concurrent_limit_exceeded, system_busy, "
+    "too_many_concurrent_requests",
     "retry_after": "seconds of the Retry-After header beside a 429 or 503",
-    "error": "an HTTP status, then json (default), html or empty: 500, 503, 500html, 502html, 503html, 504empty",
-    "times": "busy and error hold for the first so many calls with this body, then the song is made",
-    "drop": "close the connection: 1 = after the song was made and charged, before = before that",
+    "error": "an HTTP status, then json (default), html or empty: 500, 503, 500html, 502html, 503html, "
+    "504empty",
+    "times": "busy and error end after this number of calls with the same body",
+    "drop": "close the connection: 1 = after the song is made and charged, before = before that",
     "cut": "close the connection in the middle of the audio",
-    "zero": "200 with no bytes",
-    "html": "200 with a page where audio was due",
-    "json": "200 with JSON where audio was due; json=refusal: with an error inside",
+    "zero": "200 with an empty body",
+    "html": "200 with an HTML page instead of audio",
+    "json": "200 with JSON instead of audio; json=refusal: with an error in it",
     "detail": "form of every error: text or legacy",
-    "moderation": "refuse as prompt, plan or harmful, whatever is in it",
-    "suggestion": "0: a refused text comes back without a suggestion",
+    "moderation": "refuse as prompt, plan or harmful, whatever the texts",
+    "suggestion": "0: moderation makes no suggestion",
     "song_id": "0: no song-id header",
     "query_error": "400: an unknown output_format is refused with 400 instead of 422",
-    "tier_gate": "pcm_44100 and 192 kbit/s mp3 are refused by plan",
+    "tier_gate": "pcm_44100 and mp3 of 192 kbit/s need a higher plan",
     "pcm_channels": "1: headerless audio is mono",
     "bare_opus": "Opus packets without their Ogg container",
     "lf": "detailed: line ends are LF",
@@ -44,10 +46,10 @@ SWITCHES: Final[Mapping[str, str]] = {
     "no_length": "no Content-Length header",
     "glued": "detailed: no line end before the closing boundary",
     "preamble": "detailed: bytes right before the first boundary",
-    "boundary_in_audio": "detailed: the audio holds bytes that look like a boundary",
-    "max_concurrent": "calls at a time per key (2)",
-    "calls_per_min": "calls per minute and key (no limit)",
-    "credits": "credits of a key (no limit)",
+    "boundary_in_audio": "detailed: bytes in the audio look like a boundary",
+    "max_concurrent": "concurrent calls per key (default 2)",
+    "calls_per_min": "calls per minute and key (default unlimited)",
+    "credits": "credits of each key (default unlimited)",
 }
 
 
@@ -56,8 +58,8 @@ class Call:
     """A request, taken apart.
 
     Attributes:
-        body: the JSON object; None when the body is none.
-        malformed: True if the body is no JSON at all.
+        body: the JSON object; None if the body is anything else.
+        malformed: True if the body is not JSON at all.
     """
 
     route: str
@@ -85,17 +87,17 @@ class Call:
 
     @property
     def output_format(self) -> str:
-        """The query's word, with ``auto`` made plain."""
-        word = self.query.get("output_format", "auto")
+        """The output format of the query, with ``auto`` resolved."""
+        name = self.query.get("output_format", "auto")
         automatic = "mp3_44100_128" if self.model == "music_v1" else "mp3_48000_192"
-        return automatic if word == "auto" else word
+        return automatic if name == "auto" else name
 
     def is_on(self, switch: str) -> bool:
         """True if a switch is set and not to 0."""
         return self.switches.get(switch, "0") != "0"
 
     def number(self, switch: str, default: float) -> float:
-        """A switch's number; the default when it is not set or none."""
+        """The value of a numeric switch; the default if it is not set or not a number."""
         try:
             return float(self.switches.get(switch, default))
         except ValueError:
@@ -104,7 +106,7 @@ class Call:
 
 @attrs.frozen(kw_only=True)
 class Refusal:
-    """An error answer: its status and the value of ``detail``."""
+    """Status, ``detail`` and headers of an error answer."""
 
     status: int
     detail: object
@@ -112,7 +114,7 @@ class Refusal:
 
 
 def read_call(request: HttpRequest, switches: Mapping[str, str]) -> Call:
-    """Take a request apart; magic words in its texts beat the global switches."""
+    """Take a request apart; switches in its texts beat the global ones."""
     parts = urlsplit(request.url)
     try:
         body, malformed = json.loads(request.body), False
@@ -131,13 +133,13 @@ def read_call(request: HttpRequest, switches: Mapping[str, str]) -> Call:
 
 
 def walk(value: object) -> Iterator[object]:
-    """A JSON value and every value in it, in order; any depth that the parser took."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
+    """A JSON value and every value in it, in order, at any depth."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
         yield item
         inner = item.values() if isinstance(item, dict) else item if isinstance(item, list) else ()
-        waiting.extend(reversed(list(inner)))
+        stack.extend(reversed(list(inner)))
 
 
 def texts_in(value: object) -> Iterator[str]:
@@ -146,31 +148,31 @@ def texts_in(value: object) -> Iterator[str]:
 
 
 def refuse(status: int, kind: str, code: str, message: str, param: str | None = None) -> Refusal:
-    """An error in the current form."""
+    """Make an error in the current form."""
     detail = {"type": kind, "code": code, "message": message, "status": code, "param": param}
     return Refusal(status=status, detail=detail)
 
 
-def refuse_legacy(status: int, word: str, message: str, **more: object) -> Refusal:
-    """An error in the older form, which is still the one of plan limits and of the moderation."""
-    return Refusal(status=status, detail={"status": word, "message": message, **more})
+def refuse_legacy(status: int, detail_status: str, message: str, **more: object) -> Refusal:
+    """Make an error in the older form, which plan limits and the moderation still have."""
+    return Refusal(status=status, detail={"status": detail_status, "message": message, **more})
 
 
 def refuse_fields(*entries: tuple[tuple[str | int, ...], str, str]) -> Refusal:
-    """The 422 of the schema: ``(loc, msg, type)`` of each field."""
+    """Make the 422 of the schema; each entry is ``(loc, msg, type)`` of a field."""
     return Refusal(
         status=422, detail=[{"loc": list(loc), "msg": msg, "type": kind} for loc, msg, kind in entries]
     )
 
 
 def reshape(refusal: Refusal, form: str | None) -> Refusal:
-    """The same error with its detail as text or in the older form."""
+    """Change the form of an error's detail to text or to the older form."""
     detail = refusal.detail
     entry = mapping(detail[0] if isinstance(detail, list) and detail else detail)
     message = str(entry.get("message") or entry.get("msg") or "refused")
     if form == "text":
         return attrs.evolve(refusal, detail=message)
     if form == "legacy":
-        word = entry.get("status") or entry.get("type")
-        return attrs.evolve(refusal, detail={"status": word, "message": message})
+        code = entry.get("status") or entry.get("type")
+        return attrs.evolve(refusal, detail={"status": code, "message": message})
     return refusal

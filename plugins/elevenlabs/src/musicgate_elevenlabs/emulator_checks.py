@@ -1,6 +1,7 @@
-"""What the played vendor refuses, check by check: key, query, schema, exclusions, plan, moderation; counts nothing.
+"""The checks of the emulated vendor: key, query, schema, exclusions, plan, moderation; no counters.
 
-Source: elevenlabs.io/docs/api-reference/music/compose and its OpenAPI of 2026-08-22; .../resources/errors, 2026-08.
+Source: elevenlabs.io/docs/api-reference/music/compose and its OpenAPI of 2026-08-22; .../resources/errors,
+2026-08.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from musicgate_elevenlabs.emulator_call import (
     walk,
 )
 
-#: Beginnings of keys that play a special case; every other key is good.
+#: First characters of keys with a special answer; every other key is valid.
 _SPECIAL_KEYS: Final[Mapping[str, Refusal]] = {
     "bad": refuse(401, "authentication_error", "invalid_api_key", "Invalid API key"),
     # Seen: 402 with limited_access for a free account, 2026.
@@ -47,7 +48,7 @@ _Rule = Callable[[object], str | None]
 
 
 def check_key(call: Call) -> Refusal | None:
-    """No key, an unknown key, or a key with a special meaning."""
+    """Check for a missing key or one with a special answer."""
     if not call.key:
         return refuse(401, "authentication_error", "missing_api_key", "No API key was given")
     found = (refusal for start, refusal in _SPECIAL_KEYS.items() if call.key.startswith(start))
@@ -55,21 +56,21 @@ def check_key(call: Call) -> Refusal | None:
 
 
 def check_output_format(call: Call) -> Refusal | None:
-    """The query comes before the body."""
-    word = call.query.get("output_format", "auto")
-    if word in formats.KNOWN:
-        gated = word == "pcm_44100" or (word.startswith("mp3_") and word.endswith("_192"))
+    """Check the query, before the body."""
+    name = call.query.get("output_format", "auto")
+    if name in formats.KNOWN:
+        gated = name == "pcm_44100" or (name.startswith("mp3_") and name.endswith("_192"))
         if call.is_on("tier_gate") and gated:
-            return refuse(403, "authorization_error", "subscription_required", f"{word} needs a higher plan")
+            return refuse(403, "authorization_error", "subscription_required", f"{name} needs a higher plan")
         return None
-    message = f"Input should be a known output format, not {word!r}"
+    message = f"Input should be a known output format, not {name!r}"
     if call.switches.get("query_error") == "400":
         return refuse(400, "validation_error", "invalid_output_format", message, "output_format")
     return refuse_fields((("query", "output_format"), message, "enum"))
 
 
 def check_json(call: Call) -> Refusal | None:
-    """The body is a JSON object."""
+    """Check that the body is a JSON object."""
     if call.malformed:
         return refuse(400, "invalid_request", "malformed_json", "The body is not JSON")
     if call.body is None:
@@ -78,13 +79,13 @@ def check_json(call: Call) -> Refusal | None:
 
 
 def check_schema(call: Call) -> Refusal | None:
-    """Every field within its range; nulls and unknown keys are no error."""
+    """Check the range of every field; nulls and unknown keys are no error."""
     entries = [*_broken_fields(call), *_broken_plan(call)]
     return refuse_fields(*entries) if entries else None
 
 
 def check_exclusions(call: Call) -> Refusal | None:
-    """What goes together. ASSUMED: a 422 list of one."""
+    """Check fields that exclude or need each other. ASSUMED: a 422 list of one."""
     plan, prompt = call.plan is not None, call.given("prompt") is not None
     rules = (
         (not plan and not prompt, "prompt", "Either prompt or composition_plan must be given"),
@@ -107,7 +108,10 @@ def check_exclusions(call: Call) -> Refusal | None:
 
 
 def check_plan_kind(call: Call) -> Refusal | None:
-    """Seen: 422 naming an invalid plan type, 2026. ASSUMED: as a list of one."""
+    """Check that the model takes this kind of plan.
+
+    Seen: 422 naming an invalid plan type, 2026. ASSUMED: as a list of one.
+    """
     if call.plan is None or plans.kind_of(call.plan) is plans.KIND_OF_MODEL.get(call.model):
         return None
     message = f"Invalid composition plan type for model {call.model}"
@@ -115,17 +119,20 @@ def check_plan_kind(call: Call) -> Refusal | None:
 
 
 def check_songs(call: Call, stored: Mapping[str, object]) -> Refusal | None:
-    """Songs that a plan points at are stored."""
+    """Check that the songs that a plan refers to are stored."""
     missing = next((song_id for song_id in _song_ids(call.plan) if song_id not in stored), None)
     return refuse(404, "not_found", "song_not_found", f"No song {missing}") if missing else None
 
 
 def check_moderation(call: Call) -> Refusal | None:
-    """Names of artists and brands, and harm. Seen: bad_prompt 2025-12, bad_composition_plan 2026-05."""
-    said = "\n".join(texts_in(call.body)).lower()
+    """Check for names of artists and brands, and for harmful texts.
+
+    Seen: bad_prompt 2025-12, bad_composition_plan 2026-05.
+    """
+    texts = "\n".join(texts_in(call.body)).lower()
     forced = call.switches.get("moderation")
-    named = any(name in said for name in _NAMES)
-    harmful = forced == "harmful" or any(words in said for words in _HARMFUL)
+    named = any(name in texts for name in _NAMES)
+    harmful = forced == "harmful" or any(phrase in texts for phrase in _HARMFUL)
     if not (forced or named or harmful):
         return None
     suggests = not harmful and call.switches.get("suggestion") != "0"
@@ -162,24 +169,24 @@ def _broken_plan(call: Call) -> Iterator[tuple[tuple[str | int, ...], str, str]]
             yield ("body", "composition_plan", *problem.path), problem.message, "value_error"
 
 
-def _text(most: int) -> _Rule:
+def _text(max_chars: int) -> _Rule:
     def rule(value: object) -> str | None:
-        fits = isinstance(value, str) and len(value) <= most
-        return None if fits else f"Input should be text of at most {most} characters"
+        fits = isinstance(value, str) and len(value) <= max_chars
+        return None if fits else f"Input should be text of at most {max_chars} characters"
 
     return rule
 
 
-def _whole(least: int, most: int) -> _Rule:
+def _whole_number(minimum: int, maximum: int) -> _Rule:
     def rule(value: object) -> str | None:
-        fits = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
-        return None if fits else f"Input should be a whole number from {least} to {most}"
+        fits = isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
+        return None if fits else f"Input should be a whole number from {minimum} to {maximum}"
 
     return rule
 
 
-def _choice(*words: str) -> _Rule:
-    return lambda value: None if value in words else f"Input should be one of {', '.join(words)}"
+def _choice(*allowed: str) -> _Rule:
+    return lambda value: None if value in allowed else f"Input should be one of {', '.join(allowed)}"
 
 
 def _flag(value: object) -> str | None:
@@ -199,9 +206,9 @@ _FIELDS: Final[Mapping[str, _Rule]] = {
     "prompt": _text(MAX_PROMPT_CHARS),
     "composition_plan": _object,
     "music_prompt": _object,
-    "music_length_ms": _whole(plans.MIN_LENGTH_MS, plans.MAX_LENGTH_MS),
+    "music_length_ms": _whole_number(plans.MIN_LENGTH_MS, plans.MAX_LENGTH_MS),
     "model_id": _choice(*plans.KIND_OF_MODEL),
-    "seed": _whole(0, MAX_SEED),
+    "seed": _whole_number(0, MAX_SEED),
     "force_instrumental": _flag,
     "finetune_id": _text(100),
     "finetune_strength": _strength,

@@ -1,4 +1,4 @@
-"""The songs of the played vendor: their sound, their facts and the multipart body that carries both; counts and refuses nothing."""
+"""The songs of the emulated vendor: audio, facts and the multipart body of both; no counters, no refusals."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.emulator_call import Call
 
 BOUNDARY: Final = "musicgate-emulator-7f3a"
-#: Seen: seconds of work for seconds of music_v2, 2026. ASSUMED: the ends of the curve.
+#: Seconds of music and seconds of work. Seen: for music_v2, 2026. ASSUMED: the ends of the curve.
 _WORK_S: Final = ((0.0, 4.0), (30.0, 8.0), (60.0, 12.0), (120.0, 20.0), (180.0, 22.0), (600.0, 60.0))
 #: Short, so that a sandbox is quick. ASSUMED: the vendor takes about 30 s (switch default_length_s=30).
 _DEFAULT_LENGTH_S: Final = 8.0
@@ -40,7 +40,7 @@ def length_s(call: Call) -> float:
 
 
 def work_s(call: Call, music_s: float) -> float:
-    """Seconds that the vendor works on so much music."""
+    """Seconds that the vendor needs for a length of music."""
     points = list(pairwise(_WORK_S))
     (x0, y0), (x1, y1) = next((pair for pair in points if music_s <= pair[1][0]), points[-1])
     return max(0.0, call.number("latency_s", y0 + (music_s - x0) / (x1 - x0) * (y1 - y0)))
@@ -52,31 +52,31 @@ def content_type(call: Call) -> str:
     return _CONTENT_TYPES[codec or formats.Codec.MP3]
 
 
-def sound(call: Call, music_s: float, seed: int) -> bytes:
-    """The audio in the format that was asked for."""
+def audio(call: Call, music_s: float, seed: int) -> bytes:
+    """Make the audio in the requested format."""
     output = formats.parse(call.output_format)
     codec = output.codec or formats.Codec.MP3
     channels = formats.ASSUMED_CHANNELS.get(codec, 2)
     if codec in formats.ASSUMED_CHANNELS:
         channels = int(call.number("pcm_channels", channels))
-    wanted = AudioFormat(
+    requested = AudioFormat(
         container=Container(codec.value),
         sample_rate_hz=output.sample_rate_hz,
         bitrate_bps=output.bitrate_bps,
         channels=channels,
     )
-    audio = song(wanted, music_s, seed)
+    content = song(requested, music_s, seed)
     if call.is_on("bare_opus") and codec is formats.Codec.OPUS:
-        audio = _packets(audio)
+        content = _packets(content)
     if call.is_on("boundary_in_audio"):
-        audio = _with_boundary_bytes(audio, codec)
-    return audio
+        content = _with_boundary_bytes(content, codec)
+    return content
 
 
 def facts(call: Call, music_s: float, seed: int) -> dict[str, object]:
     """The JSON part of a detailed answer."""
     is_null = call.is_on("nulls")
-    told: dict[str, object] = {
+    found: dict[str, object] = {
         "composition_plan": call.plan or plan_for(call, music_s),
         "song_metadata": {
             "title": None if is_null else _TITLES[seed % len(_TITLES)],
@@ -89,11 +89,11 @@ def facts(call: Call, music_s: float, seed: int) -> dict[str, object]:
     }
     if call.given("with_waveform_visual") is True:
         # ASSUMED: a flat list of four numbers a second.
-        told["waveform_visual"] = [(seed + step * 37) % 2001 - 1000 for step in range(int(music_s * 4))]
-    return dict(mapping(_camel(told))) if call.is_on("camel") else told
+        found["waveform_visual"] = [(seed + step * 37) % 2001 - 1000 for step in range(int(music_s * 4))]
+    return dict(mapping(_camel_case(found))) if call.is_on("camel") else found
 
 
-def multipart_body(call: Call, told: Mapping[str, object], audio: bytes) -> bytes:
+def multipart_body(call: Call, facts: Mapping[str, object], audio: bytes) -> bytes:
     """JSON, then audio, in the vendor's exact layout. Source: .../music/compose-detailed, 2026-08."""
     line_end = b"\n" if call.is_on("lf") else b"\r\n"
     mark = f"--{BOUNDARY}".encode()
@@ -102,7 +102,7 @@ def multipart_body(call: Call, told: Mapping[str, object], audio: bytes) -> byte
         mark,
         b"Content-Type: application/json",
         b"",
-        json.dumps(told).encode(),
+        json.dumps(facts).encode(),
         mark,
         b"Content-Type: " + content_type(call).encode(),
         f'Content-Disposition: attachment; filename="{name}"'.encode(),
@@ -115,7 +115,7 @@ def multipart_body(call: Call, told: Mapping[str, object], audio: bytes) -> byte
 
 
 def plan_for(call: Call, music_s: float) -> dict[str, object]:
-    """A plan of the kind that the model takes; later models bring nulls in the condition keys (seen 2026-09-18)."""
+    """A plan of the kind of the model; later models have nulls in the condition keys (seen 2026-09-18)."""
     lengths_ms = _pieces_ms(round(music_s * 1000))
     prompt = str(call.given("prompt") or "")[:100] or "music"
     if plans.KIND_OF_MODEL.get(call.model) is plans.PlanKind.SECTIONS:
@@ -147,7 +147,7 @@ def plan_for(call: Call, music_s: float) -> dict[str, object]:
 
 
 def _pieces_ms(total_ms: int) -> list[int]:
-    """A length in parts of 3 to 120 s, as even as they come."""
+    """Divide a length into nearly equal parts of 3 to 120 s."""
     count = max(1, -(-total_ms // 60_000))
     return [
         max(3_000, total_ms // count + (1 if number < total_ms % count else 0)) for number in range(count)
@@ -155,7 +155,7 @@ def _pieces_ms(total_ms: int) -> list[int]:
 
 
 def _words(call: Call, music_s: float) -> list[dict[str, object]]:
-    """Words split on white space, evenly over the song."""
+    """The words of the lyrics, spread evenly over the song."""
     prompt = str(call.given("prompt") or "")
     lyrics = prompt.partition("Lyrics:")[2] or "la la la"
     words = [] if call.given("force_instrumental") is True else lyrics.split()
@@ -166,17 +166,18 @@ def _words(call: Call, music_s: float) -> list[dict[str, object]]:
     ]
 
 
-def _camel(value: object) -> object:
-    """The same value with its keys in camelCase, as an SDK's fixtures show it."""
+def _camel_case(value: object) -> object:
+    """The same value with keys in camelCase, as in the fixtures of an SDK."""
     if isinstance(value, dict):
         return {
-            re.sub(r"_(.)", lambda match: match[1].upper(), key): _camel(item) for key, item in value.items()
+            re.sub(r"_(.)", lambda match: match[1].upper(), key): _camel_case(item)
+            for key, item in value.items()
         }
-    return [_camel(item) for item in value] if isinstance(value, list) else value
+    return [_camel_case(item) for item in value] if isinstance(value, list) else value
 
 
 def _packets(ogg: bytes) -> bytes:
-    """What is in the pages of an Ogg file."""
+    """The contents of the pages of an Ogg file, without the container."""
     found, at = [], 0
     while at < len(ogg):
         segments = ogg[at + 26]
@@ -188,7 +189,7 @@ def _packets(ogg: bytes) -> bytes:
 
 
 def _with_boundary_bytes(audio: bytes, codec: formats.Codec) -> bytes:
-    """Audio that still plays, with bytes in it that look like a boundary but are no full delimiter."""
+    """Put bytes into playable audio that look like a boundary but are no full delimiter."""
     mark = BOUNDARY.encode()
     bait = b"\r\n--\r\n--" + mark + b"x\r\n\n--" + mark[:-1] + b"\r\n--" + mark + b"--x\r\n" + b"\n\r\n"
     if codec is formats.Codec.MP3:

@@ -1,4 +1,4 @@
-"""Knows the vendor's ``output_format`` words and how to make headerless samples playable; nothing of requests or answers.
+"""The vendor's ``output_format`` names, and WAV files made of headerless samples.
 
 Source: elevenlabs.io/docs/api-reference/music/compose, 2026-08.
 """
@@ -16,7 +16,7 @@ from musicgate.plugin import AudioKind, MusicRequest, is_blank, riff_wav, sniff
 
 
 class Codec(StrEnum):
-    """First part of an output format word."""
+    """First part of an output format name."""
 
     MP3 = "mp3"
     PCM = "pcm"
@@ -25,10 +25,10 @@ class Codec(StrEnum):
     OPUS = "opus"
 
 
-#: The word for each of our containers. There is no word for aac.
+#: Output format for each neutral format; there is none for aac.
 NEUTRAL: Final = {"mp3": "mp3_44100_128", "wav": "pcm_44100", "ogg": "opus_48000_128"}
 
-#: Every word of the compose family; ``auto`` is mp3 in the model's own quality.
+#: Every documented name; ``auto`` is mp3 in the model's own quality.
 KNOWN: Final = frozenset(
     {
         "auto",
@@ -41,9 +41,9 @@ KNOWN: Final = frozenset(
     }
 )
 
-_WORD: Final = re.compile(r"(mp3|pcm|ulaw|alaw|opus)_([1-9][0-9]{3,5})(?:_([1-9][0-9]{0,3}))?")
+_NAME: Final = re.compile(r"(mp3|pcm|ulaw|alaw|opus)_([1-9][0-9]{3,5})(?:_([1-9][0-9]{0,3}))?")
 
-#: Channels of headerless audio, used only where the length that was asked for does not tell.
+#: Channels of headerless audio, used only if the requested length does not decide.
 #: ASSUMED: music is stereo, telephone lines are mono.
 ASSUMED_CHANNELS: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
 
@@ -61,7 +61,7 @@ _CONTAINERS: Final = {
 
 @attrs.frozen(kw_only=True)
 class OutputFormat:
-    """An output format word, taken apart. ``codec`` is None for a word that is not known to us."""
+    """An output format, taken apart; ``codec`` is None for an unknown name."""
 
     codec: Codec | None
     sample_rate_hz: int = 0
@@ -69,43 +69,44 @@ class OutputFormat:
 
     @property
     def container(self) -> str | None:
-        """What the caller finally gets: mp3, wav or ogg; None when it cannot be known."""
+        """What the caller gets: mp3, wav or ogg; None for an unknown codec."""
         return None if self.codec is None else _CONTAINERS[self.codec]
 
     @property
     def is_headerless(self) -> bool:
-        """True if the vendor sends bare samples, which no player can play."""
+        """True if the vendor sends bare samples, which are not playable."""
         return self.codec in _SAMPLE_BYTES
 
 
-def chosen_word(request: MusicRequest) -> str | None:
-    """The word to be sent for a wish: the vendor block's own, else the one for ``format``, else None (the model decides)."""
+def chosen_format(request: MusicRequest) -> str | None:
+    """Output format to send: the block's, else the one for ``format``, else None (the model decides)."""
     own = request.block("elevenlabs").get("output_format")
     if isinstance(own, str) and not is_blank(own):
         return own.strip()
     return NEUTRAL.get(request.format) if request.format else None
 
 
-def parse(word: str | None) -> OutputFormat:
-    """Take a word apart, also a new one of the known form. None and ``auto`` are mp3."""
-    if word in {None, "auto"}:
+def parse(name: str | None) -> OutputFormat:
+    """Take a name apart, also an unlisted one of the known form. None and ``auto`` are mp3."""
+    if name in {None, "auto"}:
         return OutputFormat(codec=Codec.MP3)
-    match = _WORD.fullmatch(word or "")
+    match = _NAME.fullmatch(name or "")
     if match is None:
         return OutputFormat(codec=None)
     bitrate_bps = int(match[3]) * 1000 if match[3] else None
     return OutputFormat(codec=Codec(match[1]), sample_rate_hz=int(match[2]), bitrate_bps=bitrate_bps)
 
 
-def playable(output: OutputFormat, samples: bytes, wanted_s: float | None) -> tuple[bytes, float | None]:
-    """Put a WAV header before headerless samples, and tell how long they play (None where a header is there already).
+def playable(output: OutputFormat, samples: bytes, requested_s: float | None) -> tuple[bytes, float | None]:
+    """Put a WAV header before headerless samples; return the file and its length in seconds.
 
-    An incomplete last sample frame is cut off. A file that has a WAV header already is left as it is.
+    An incomplete last sample frame is cut off. A file that already has a WAV header is unchanged, and its
+    length is None.
 
     Args:
         output: a headerless format.
         samples: what the vendor sent, not empty.
-        wanted_s: the length that was asked for, where it is known: it tells mono from stereo.
+        requested_s: the requested length, if known: it decides between mono and stereo.
 
     Raises:
         ValueError: the format is not headerless.
@@ -115,7 +116,7 @@ def playable(output: OutputFormat, samples: bytes, wanted_s: float | None) -> tu
         raise ValueError(f"{codec} has a container of its own")
     if sniff(samples[:64]) is AudioKind.WAV:
         return samples, None
-    channels = _channels(codec, len(samples), output.sample_rate_hz, wanted_s)
+    channels = _channels(codec, len(samples), output.sample_rate_hz, requested_s)
     block = _SAMPLE_BYTES[codec] * channels
     whole = samples[: len(samples) // block * block]
     duration_s = len(whole) / (block * output.sample_rate_hz)
@@ -124,15 +125,15 @@ def playable(output: OutputFormat, samples: bytes, wanted_s: float | None) -> tu
     return _g711_wav(whole, _G711_TAGS[codec], output.sample_rate_hz, channels), duration_s
 
 
-def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, wanted_s: float | None) -> int:
-    if not wanted_s:
+def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, requested_s: float | None) -> int:
+    if not requested_s:
         return ASSUMED_CHANNELS[codec]
-    mono_bytes = wanted_s * sample_rate_hz * _SAMPLE_BYTES[codec]
+    mono_bytes = requested_s * sample_rate_hz * _SAMPLE_BYTES[codec]
     return 2 if size_bytes > 1.5 * mono_bytes else 1
 
 
 def _g711_wav(samples: bytes, tag: int, sample_rate_hz: int, channels: int) -> bytes:
-    """WAV with a ``fact`` chunk, which a compressed format needs: players take the length from it."""
+    """A WAV file with the ``fact`` chunk that a compressed format needs: players take the length from it."""
     fmt = struct.pack("<HHIIHHH", tag, channels, sample_rate_hz, sample_rate_hz * channels, channels, 8, 0)
     fact = struct.pack("<I", len(samples) // channels)
     padded = samples + b"\0" * (len(samples) % 2)

@@ -1,9 +1,11 @@
-"""Reads the multipart/mixed body of a detailed answer: parts by their full delimiters; knows nothing of songs.
+"""Parser of the multipart/mixed body of a detailed answer; knows nothing of songs.
 
-A part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter line, and nowhere else: audio may hold
-line ends, dashes and even the boundary's text. The closing delimiter counts only at the very end of the body, with or without a line
-end before it. Source: elevenlabs.io/docs/api-reference/music/compose-detailed, 2026-08; elevenlabs-python before and after 2026-03-06
-(the closing boundary left on the audio, parts off by the bytes of a CRLF).
+A part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter line, and
+nowhere else: audio may contain line ends, dashes and even the text of the boundary. The closing delimiter
+counts only at the very end of the body, with or without a line end before it.
+
+Source: elevenlabs.io/docs/api-reference/music/compose-detailed, 2026-08; elevenlabs-python before and after
+2026-03-06 (the closing boundary left on the audio, parts off by the bytes of a CRLF).
 """
 
 from __future__ import annotations
@@ -23,14 +25,14 @@ _CONTENT_TYPE: Final = re.compile(rb"^[ \t]*content-type[ \t]*:([^\r\n]*)", re.I
 
 @attrs.frozen(kw_only=True)
 class Part:
-    """One part: its media type in lower case, empty where it is not stated, and its bytes."""
+    """Media type of a part, in lower case and empty if it is not stated, and its bytes."""
 
     content_type: str
     body: bytes
 
     @property
     def is_json(self) -> bool:
-        """True if the part says that it is JSON, or says nothing and looks like an object."""
+        """True if the part is JSON by its media type or, without one, by its first character."""
         return "json" in self.content_type or (
             not self.content_type and self.body[:64].lstrip().startswith(b"{")
         )
@@ -38,19 +40,22 @@ class Part:
 
 @attrs.frozen(kw_only=True)
 class Multipart:
-    """What a body holds. ``is_closed`` is False when the closing delimiter is missing: cut off, or forgotten."""
+    """The parts of a body; ``is_closed`` is False if the closing delimiter is missing."""
 
     parts: tuple[Part, ...]
     is_closed: bool
 
 
 def is_multipart(content_type: str | None) -> bool:
-    """True if the header says so."""
+    """True for the media types of multipart bodies."""
     return bool(content_type and content_type.lower().startswith("multipart/"))
 
 
 def begins_with_boundary(body: bytes) -> bool:
-    """True if a body's first line looks like a boundary line. Audio could look so by chance: ask only where multipart is due."""
+    """True if a body's first line looks like a boundary line.
+
+    Audio could look so by chance: call this only where a multipart body is expected.
+    """
     return _FIRST_LINE.match(body) is not None
 
 
@@ -72,7 +77,10 @@ def read(content_type: str | None, body: bytes) -> Multipart:
 
 
 def _delimiter_lines(body: bytes, mark: bytes, end: int) -> Iterator[tuple[int, int]]:
-    """Where each delimiter line begins (its leading line end included) and ends. Only the first needs no line end before it."""
+    """Start (with the line end before it) and end of each delimiter line.
+
+    Only the first one needs no line end before it.
+    """
     at, is_first = body.find(mark, 0, end), True
     while at >= 0:
         rest = _REST_OF_LINE.match(body, at + len(mark))
@@ -84,7 +92,7 @@ def _delimiter_lines(body: bytes, mark: bytes, end: int) -> Iterator[tuple[int, 
 
 
 def _closing_start(body: bytes, mark: bytes) -> int | None:
-    """Where the closing delimiter begins, one line end before it included; None when the body does not end in one."""
+    """Start of the closing delimiter, with one line end before it; None if the body does not end in one."""
     at = body.rfind(mark + b"--")
     if at < 0 or body[at + len(mark) + 2 :].strip():
         return None
@@ -92,14 +100,14 @@ def _closing_start(body: bytes, mark: bytes) -> int | None:
 
 
 def _without_line_end(body: bytes, at: int) -> int:
-    """The position before one line end that precedes ``at``; ``at`` itself when none does."""
+    """The position before the line end that precedes ``at``; ``at`` itself if there is none."""
     if not body.startswith(b"\n", at - 1) or at == 0:
         return at
     return at - 2 if at > 1 and body.startswith(b"\r", at - 2) else at - 1
 
 
 def _boundary(content_type: str | None, body: bytes) -> bytes | None:
-    """The boundary that the header states if the body has it, else the one of the body's first line."""
+    """The boundary of the header if the body has it, else the one of the body's first line."""
     stated = _BOUNDARY.search(content_type or "")
     if stated:
         boundary = (stated[1] or stated[2]).encode("utf-8", "replace")
@@ -110,7 +118,10 @@ def _boundary(content_type: str | None, body: bytes) -> bytes | None:
 
 
 def _torn_delimiter_bytes(body: bytes, delimiter: bytes) -> int:
-    """Length of the piece of a closing delimiter that a body ends in: at least a line end and two dashes, else it is audio."""
+    """Length of the incomplete closing delimiter at the end of a body.
+
+    It has at least a line end and two dashes; anything shorter is audio.
+    """
     for size in range(len(delimiter) - 1, 1, -1):
         for line_end in (b"\r\n", b"\n"):
             if body.endswith(line_end + delimiter[:size]):
@@ -119,7 +130,7 @@ def _torn_delimiter_bytes(body: bytes, delimiter: bytes) -> int:
 
 
 def _part(piece: bytes) -> Part:
-    """Headers up to the first blank line, then the body; without a blank line there is no body."""
+    """Split a part at the first blank line; without one there is no body."""
     blank_line = _BLANK_LINE.search(piece)
     head, body = (piece[: blank_line.start()], piece[blank_line.end() :]) if blank_line else (piece, b"")
     stated = _CONTENT_TYPE.search(head)

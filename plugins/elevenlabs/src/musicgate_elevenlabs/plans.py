@@ -1,6 +1,7 @@
-"""Knows the two kinds of composition plan: which model takes which, their limits and their length; sends and reads nothing.
+"""The two kinds of composition plan: which model takes which, their limits and their length.
 
-Sources: elevenlabs.io/docs/api-reference/music/compose and .../guides/how-to/music/composition-plans, 2026-08 and 2026-09.
+Sources: elevenlabs.io/docs/api-reference/music/compose and .../guides/how-to/music/composition-plans, 2026-08
+and 2026-09.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ Path = tuple[str | int, ...]
 
 
 class PlanKind(StrEnum):
-    """Kind of a plan, named by the key that holds its pieces."""
+    """Kind of a plan, named after the key of its pieces."""
 
     SECTIONS = "sections"
     CHUNKS = "chunks"
 
 
-#: Models by what they take. A model that is not listed is not judged by us.
+#: Kind of plan that each model takes. The plans of unlisted models are not checked.
 KIND_OF_MODEL: Final = {
     "music_v1": PlanKind.SECTIONS,
     "music_v2": PlanKind.CHUNKS,
@@ -49,19 +50,19 @@ _STRENGTH: Final = (*_ADHERENCE, "xhigh")
 
 @attrs.frozen
 class Problem:
-    """A place in a plan that the vendor would refuse; ``path`` starts inside the plan."""
+    """A part of a plan that the vendor would refuse; ``path`` starts inside the plan."""
 
     path: Path
     message: str
 
 
 def kind_of(plan: Mapping[str, object]) -> PlanKind | None:
-    """Kind of a plan; None when it has neither sections nor chunks."""
+    """Kind of a plan; None if it has neither sections nor chunks."""
     return next((kind for kind in PlanKind if plan.get(kind) is not None), None)
 
 
 def length_ms(plan: object) -> int | None:
-    """Length of the song that a plan describes; None when any piece does not say."""
+    """Length of the song that a plan describes; None if a piece has no length."""
     pieces = mapping(plan).get(kind_of(mapping(plan)) or "")
     lengths = [_piece_ms(piece) for piece in items(pieces)]
     known = [length for length in lengths if length is not None and 0 < length <= MAX_LENGTH_MS * _MAX_PIECES]
@@ -69,7 +70,7 @@ def length_ms(plan: object) -> int | None:
 
 
 def problems(plan: Mapping[str, object]) -> Iterator[Problem]:
-    """Everything in a plan that breaks a documented limit, in reading order. Nulls and unknown keys are no problem."""
+    """Everything in a plan that breaks a documented limit, in order. Nulls and unknown keys are allowed."""
     kind = kind_of(plan)
     if kind is None:
         yield Problem((), "has neither sections (music_v1) nor chunks (later models)")
@@ -123,15 +124,15 @@ def _generation_chunk(chunk: Mapping[str, object], path: Path) -> Iterator[Probl
     yield from _texts(chunk, "positive_styles", path, _MAX_STYLES)
     if chunk.get("negative_styles") is not None:
         yield from _texts(chunk, "negative_styles", path, _MAX_STYLES)
-    yield from _word(chunk, "context_adherence", path, _ADHERENCE)
-    yield from _word(chunk, "condition_strength", path, _STRENGTH)
+    yield from _choice(chunk, "context_adherence", path, _ADHERENCE)
+    yield from _choice(chunk, "condition_strength", path, _STRENGTH)
     reference = chunk.get("conditioning_ref")
     if reference is not None:
         yield from _song_part(mapping(reference), (*path, "conditioning_ref"), 0, _MAX_CONDITIONING_MS)
 
 
 def _chunk_lines(text: object, path: Path) -> Iterator[Problem]:
-    """Lines that are sung; a ``[Section]`` label in front of them is none."""
+    """Check the sung lines; a ``[Section]`` label before them is not one of them."""
     if not isinstance(text, str):
         return
     lines = [line for line in text.splitlines() if line.strip()]
@@ -162,18 +163,16 @@ def _range_ms(value: object) -> int | None:
     return None if start_ms is None or end_ms is None else end_ms - start_ms
 
 
-def _song_part(
-    part: Mapping[str, object], path: Path, least_ms: int, most_ms: int | None
-) -> Iterator[Problem]:
+def _song_part(part: Mapping[str, object], path: Path, min_ms: int, max_ms: int | None) -> Iterator[Problem]:
     yield from _text(part, "song_id", path, 1, _MAX_LABEL_CHARS)
     span_ms = _range_ms(part.get("range"))
     where = (*path, "range")
     if span_ms is None:
         yield Problem(where, "needs start_ms and end_ms")
-    elif span_ms < least_ms:
-        yield Problem(where, f"is {span_ms} ms long; at least {least_ms} are needed")
-    elif most_ms is not None and span_ms > most_ms:
-        yield Problem(where, f"is {span_ms} ms long; at most {most_ms} are allowed")
+    elif span_ms < min_ms:
+        yield Problem(where, f"is {span_ms} ms long; at least {min_ms} are needed")
+    elif max_ms is not None and span_ms > max_ms:
+        yield Problem(where, f"is {span_ms} ms long; at most {max_ms} are allowed")
 
 
 def _duration(piece: Mapping[str, object], path: Path) -> Iterator[Problem]:
@@ -185,27 +184,31 @@ def _duration(piece: Mapping[str, object], path: Path) -> Iterator[Problem]:
         )
 
 
-def _text(holder: Mapping[str, object], name: str, path: Path, least: int, most: int) -> Iterator[Problem]:
+def _text(
+    holder: Mapping[str, object], name: str, path: Path, min_chars: int, max_chars: int
+) -> Iterator[Problem]:
     # ASSUMED: limits count characters, not bytes or UTF-16 units.
     value = holder.get(name)
-    if not isinstance(value, str) or not least <= len(value) <= most:
-        yield Problem((*path, name), f"must be text of {least} to {most} characters")
+    if not isinstance(value, str) or not min_chars <= len(value) <= max_chars:
+        yield Problem((*path, name), f"must be text of {min_chars} to {max_chars} characters")
 
 
 def _texts(
-    holder: Mapping[str, object], name: str, path: Path, most: int, most_chars: int | None = None
+    holder: Mapping[str, object], name: str, path: Path, max_items: int, max_chars: int | None = None
 ) -> Iterator[Problem]:
     value = holder.get(name)
-    if not isinstance(value, list) or len(value) > most:
-        yield Problem((*path, name), f"must be a list of at most {most} texts")
+    if not isinstance(value, list) or len(value) > max_items:
+        yield Problem((*path, name), f"must be a list of at most {max_items} texts")
         return
     for index, item in enumerate(value):
         if not isinstance(item, str):
             yield Problem((*path, name, index), "must be text")
-        elif most_chars is not None and len(item) > most_chars:
-            yield Problem((*path, name, index), f"must be text of at most {most_chars} characters")
+        elif max_chars is not None and len(item) > max_chars:
+            yield Problem((*path, name, index), f"must be text of at most {max_chars} characters")
 
 
-def _word(holder: Mapping[str, object], name: str, path: Path, allowed: tuple[str, ...]) -> Iterator[Problem]:
+def _choice(
+    holder: Mapping[str, object], name: str, path: Path, allowed: tuple[str, ...]
+) -> Iterator[Problem]:
     if holder.get(name) is not None and holder.get(name) not in allowed:
         yield Problem((*path, name), f"must be one of {', '.join(allowed)}")

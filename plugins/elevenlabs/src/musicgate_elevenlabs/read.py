@@ -1,7 +1,7 @@
-"""Reads the answer to a create call: audio, a detailed multipart, or a refusal; sends nothing and keeps nothing.
+"""Reading of answers to the create call: audio, a detailed multipart body, or a refusal.
 
-There is one call only. Its answer is the song, so an answer that cannot be read may hide a song that was paid for: every error here
-that is not a plain refusal says ``maybe_accepted``, and nothing is ever asked for twice.
+There is only this call, and its answer is the song. So an unreadable answer may hide a song that was paid
+for: every error that is not a plain refusal has ``maybe_accepted`` set, and the call is never repeated.
 
 Sources: elevenlabs.io/docs/api-reference/music/compose and .../compose-detailed, 2026-08.
 """
@@ -41,10 +41,10 @@ from musicgate_elevenlabs import (
     plans,
     refusals,
 )
-from musicgate_elevenlabs.translate import wanted_ms, wants_details
+from musicgate_elevenlabs.translate import requested_ms, wants_details
 
-#: Words of a JSON answer, which the vendor's API does not give today (see `_from_json`).
-_STATES: Final = {
+#: Statuses of a JSON answer, which the vendor's API does not give today (see `_from_json`).
+STATE_OF_STATUS: Final = {
     "completed": JobState.COMPLETED,
     "succeeded": JobState.COMPLETED,
     "success": JobState.COMPLETED,
@@ -66,14 +66,18 @@ _MARKUP: Final = (b"<!doctype", b"<html", b"<?xml")
 
 @hookimpl
 def parse_response(step: Step, response: HttpResponse, job: Job, settings: ProviderSettings) -> JobUpdate:
-    """Read an answer: the song with its facts, or why there is none."""
+    """Read an answer: the song with its facts, or a refusal.
+
+    Raises:
+        ProviderError: it is neither, and may hide a song that was paid for.
+    """
     if step is not Step.CREATE:
         raise _error(FailureClass.PROTOCOL, f"Eleven Music has no {step} call", response)
     if not response.is_success:
         return _refused(response)
     if not response.body:
         raise _error(FailureClass.PROTOCOL, "Eleven Music answered with no audio at all", response)
-    _refuse_cut(response)
+    _check_length(response)
     content_type = response.header("content-type")
     looks_detailed = wants_details(job.request) and multipart.begins_with_boundary(response.body)
     if looks_detailed or multipart.is_multipart(content_type):
@@ -86,8 +90,8 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
 
 @hookimpl
 def map_status(native_status: str) -> JobState | None:
-    """The meaning of a status word. Today's answers carry none: audio is the status."""
-    return _STATES.get(native_status.strip().lower())
+    """Map a native status. Today's answers have none: audio means success."""
+    return STATE_OF_STATUS.get(native_status.strip().lower())
 
 
 def _refused(response: HttpResponse) -> JobUpdate:
@@ -100,8 +104,8 @@ def _refused(response: HttpResponse) -> JobUpdate:
     return JobUpdate(failure=failure, body=detail.body)
 
 
-def _refuse_cut(response: HttpResponse) -> None:
-    """An answer shorter than announced is a song that was made, paid for and lost on the way."""
+def _check_length(response: HttpResponse) -> None:
+    """Refuse an answer shorter than announced: the song was made and paid for, but is lost."""
     announced = response.header("content-length")
     if announced is None or not announced.isdecimal() or response.header("content-encoding"):
         return
@@ -111,7 +115,7 @@ def _refuse_cut(response: HttpResponse) -> None:
 
 
 def _detailed(response: HttpResponse, job: Job) -> JobUpdate:
-    """A multipart answer. It is whole if its closing boundary is there, or if it has the length that was announced."""
+    """Read a multipart answer; it is complete if it has its closing boundary or the announced length."""
     answer = multipart.read(response.header("content-type"), response.body)
     if not answer.is_closed and response.header("content-length") is None:
         message = "the answer was cut off: its closing boundary is missing"
@@ -129,8 +133,8 @@ def _detailed(response: HttpResponse, job: Job) -> JobUpdate:
 
 
 def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, object]) -> JobUpdate:
-    output = formats.parse(formats.chosen_word(job.request))
-    duration_s = _wanted_s(job, facts)
+    output = formats.parse(formats.chosen_format(job.request))
+    duration_s = _expected_s(job, facts)
     if audio[:64].lstrip().lower().startswith(_MARKUP):
         raise _error(FailureClass.PROTOCOL, "Eleven Music answered with markup where audio was due", response)
     if output.is_headerless:
@@ -159,38 +163,40 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
 
 
 def _from_json(response: HttpResponse, body: Mapping[str, object]) -> JobUpdate:
-    """JSON where audio was due: a refusal behind HTTP 200, the link that older gateways spoke of, or nonsense."""
+    """Read JSON in place of audio: a refusal under HTTP 200, a link (older gateways), or an error."""
     detail = refusals.read_detail(response)
-    failure = refusals.refusal(response, detail) if detail.meaning is not None else None
+    failure = refusals.refusal(response, detail) if detail.reason is not None else None
     if failure is not None:
         return JobUpdate(failure=failure, body=body)
-    word, link = text(body.get("status")), url(first(body, "audio_url", "audioUrl"))
-    state = map_status(word) if word else None
+    status, link = text(body.get("status")), url(first(body, "audio_url", "audioUrl"))
+    state = map_status(status) if status else None
     native_id = _native_id(response) or text(first(body, "song_id", "id"))
     if state is JobState.FAILED:
-        message = refusals.short(text(first(body, "message", "error")) or f"Eleven Music reported {word!r}")
-        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=word)
-        return JobUpdate(native_id=native_id, native_status=word, failure=failure, body=body)
+        message = refusals.truncated(
+            text(first(body, "message", "error")) or f"Eleven Music reported {status!r}"
+        )
+        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=status)
+        return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
     if state in {JobState.QUEUED, JobState.IN_PROGRESS}:
-        return JobUpdate(native_id=native_id, native_status=word, body=body)
+        return JobUpdate(native_id=native_id, native_status=status, body=body)
     if link is None:
         raise _error(FailureClass.PROTOCOL, "Eleven Music answered with JSON where audio was due", response)
     track = NativeTrack(native_id=native_id, audio_url=link)
     return JobUpdate(
-        native_id=native_id, native_status=word, state=JobState.COMPLETED, tracks=(track,), body=body
+        native_id=native_id, native_status=status, state=JobState.COMPLETED, tracks=(track,), body=body
     )
 
 
-def _wanted_s(job: Job, facts: Mapping[str, object]) -> float | None:
-    """The length that was asked for, else that of the plan that came back."""
-    asked_ms = wanted_ms(job.request)
-    if asked_ms is None:
-        asked_ms = plans.length_ms(first(facts, "composition_plan", "compositionPlan"))
-    return None if asked_ms is None else seconds(asked_ms / 1000)
+def _expected_s(job: Job, facts: Mapping[str, object]) -> float | None:
+    """The requested length, else that of the plan in the answer."""
+    expected_ms = requested_ms(job.request)
+    if expected_ms is None:
+        expected_ms = plans.length_ms(first(facts, "composition_plan", "compositionPlan"))
+    return None if expected_ms is None else seconds(expected_ms / 1000)
 
 
 def _song_id(response: HttpResponse) -> str | None:
-    """The vendor's id of the song. SDK comments say that it comes only with store_for_inpainting: never rely on it."""
+    """The vendor's id of the song, if any: SDK comments tie it to ``store_for_inpainting``."""
     return response.header("song-id")
 
 
@@ -200,12 +206,12 @@ def _native_id(response: HttpResponse) -> str | None:
 
 def _genres(metadata: Mapping[str, object]) -> str | None:
     genres = metadata.get("genres")
-    words = [text(genre) for genre in genres] if isinstance(genres, list) else []
-    return ", ".join(word for word in words if word) or None
+    names = [text(genre) for genre in genres] if isinstance(genres, list) else []
+    return ", ".join(name for name in names if name) or None
 
 
 def _extra(facts: Mapping[str, object], metadata: Mapping[str, object]) -> dict[str, JsonValue]:
-    """What the detailed answer tells beyond title and genres. The plan stays as it is: it can be sent back unchanged."""
+    """Facts of a detailed answer besides title and genres; the plan is unchanged and can be sent back."""
     words = [
         {
             "word": word.get("word"),
@@ -226,7 +232,7 @@ def _extra(facts: Mapping[str, object], metadata: Mapping[str, object]) -> dict[
 
 
 def _json_or_none(body: bytes) -> JsonValue:
-    """A JSON object or list; None for anything else, audio above all."""
+    """The body as a JSON object or list; None for anything else, such as audio."""
     if body[:64].lstrip()[:1] not in {b"{", b"["}:
         return None
     try:

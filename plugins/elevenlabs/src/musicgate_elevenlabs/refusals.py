@@ -1,4 +1,4 @@
-"""Reads the vendor's "no": the three forms of ``detail``, its codes and what each means for us; sends nothing.
+"""The vendor's refusals: the three forms of ``detail``, its codes and the failure class of each.
 
 Source: elevenlabs.io/docs/eleven-api/resources/errors, 2026-08.
 """
@@ -19,12 +19,16 @@ from musicgate.plugin.lenient import (
     text,
 )
 
-_MAX_MESSAGE_CHARS: Final = 500
+#: The vendor's messages are truncated to this length.
+MESSAGE_MAX_CHARS: Final = 500
 
-#: Codes of ``detail.code``, legacy words of ``detail.status`` and coarse words of ``detail.type``, which never contradict each other.
-#: Seen: 401 with quota_exceeded (credits) and with missing_permissions (scope), 402 with limited_access (plan), 2025-2026.
+#: Codes of ``detail.code``, of the legacy ``detail.status`` and of the coarse ``detail.type``, which never
+#: contradict each other.
+#: Seen: 401 with quota_exceeded (credits) and with missing_permissions (scope), 402 with limited_access
+#: (plan), 2025-2026.
 CLASS_OF_CODE: Final[Mapping[str, FailureClass]] = {
-    # Seen: bad_prompt 2025-12 (receptron/mulmocast-app), bad_composition_plan 2026-05; the latter beside the code bad_request.
+    # Seen: bad_prompt 2025-12 (receptron/mulmocast-app), bad_composition_plan 2026-05; the latter beside the
+    # code bad_request.
     "bad_prompt": FailureClass.MODERATION,
     "bad_composition_plan": FailureClass.MODERATION,
     "invalid_parameters": FailureClass.INVALID,
@@ -55,7 +59,7 @@ CLASS_OF_CODE: Final[Mapping[str, FailureClass]] = {
     "too_many_concurrent_requests": FailureClass.RATE_LIMITED,
     "system_busy": FailureClass.RATE_LIMITED,
     "maintenance": FailureClass.UNAVAILABLE,
-    # Types, read only when neither code nor status says anything.
+    # Types, read only if neither code nor status is known.
     "validation_error": FailureClass.INVALID,
     "invalid_request": FailureClass.INVALID,
     "authentication_error": FailureClass.AUTH,
@@ -67,7 +71,7 @@ CLASS_OF_CODE: Final[Mapping[str, FailureClass]] = {
     "service_unavailable": FailureClass.UNAVAILABLE,
 }
 
-#: What a bare HTTP status means. 5xx and 408 are missing on purpose: they prove nothing.
+#: Failure class of a bare HTTP status. 5xx and 408 are missing on purpose: a song may have been made.
 _CLASS_OF_STATUS: Final = {
     401: FailureClass.AUTH,
     402: FailureClass.CREDITS,
@@ -76,23 +80,23 @@ _CLASS_OF_STATUS: Final = {
     409: FailureClass.CONFLICT,
     429: FailureClass.RATE_LIMITED,
 }
-#: Statuses that our own answer keeps, by class; elsewhere the class decides.
+#: Classes and HTTP statuses whose status the gateway's own answer keeps; elsewhere the class decides.
 _KEPT: Final = {(FailureClass.FORBIDDEN, 402), (FailureClass.INVALID, 422)}
 _TIMEOUTS: Final = frozenset({408, 504})
-#: A busy vendor says which wait is enough.
+#: Classes with a ``Retry-After``.
 _WAITING: Final = frozenset({FailureClass.RATE_LIMITED, FailureClass.UNAVAILABLE})
 
 
 @attrs.frozen(kw_only=True)
 class Detail:
-    """The ``detail`` of an error body, whichever form it came in.
+    """The ``detail`` of an error body, in any of its forms.
 
     Attributes:
-        words: code, status and type, those that are there, in this order.
-        is_readable: False when the body is no error body at all (HTML, empty, cut).
+        codes: code, status and type, those that are present, in this order.
+        is_readable: False if the body is no error body at all (HTML, empty, cut).
     """
 
-    words: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
     message: str | None = None
     suggestion: JsonValue = None
     body: JsonValue = None
@@ -100,15 +104,15 @@ class Detail:
 
     @property
     def code(self) -> str | None:
-        """The word to be shown: a moderation word before all (it stands beside the plain code bad_request), else the first."""
-        moderation = (word for word in self.words if CLASS_OF_CODE.get(word) is FailureClass.MODERATION)
-        return next(moderation, None) or next(iter(self.words), None)
+        """The code for the caller: a moderation code (it comes beside bad_request), else the first one."""
+        moderation = (code for code in self.codes if CLASS_OF_CODE.get(code) is FailureClass.MODERATION)
+        return next(moderation, None) or next(iter(self.codes), None)
 
     @property
-    def meaning(self) -> FailureClass | None:
-        """The class of the shown word, else of the first word that is known."""
-        words = (self.code or "", *self.words)
-        return next((CLASS_OF_CODE[word] for word in words if word in CLASS_OF_CODE), None)
+    def reason(self) -> FailureClass | None:
+        """The class of `code`, else of the first known code; None if none is known."""
+        codes = (self.code or "", *self.codes)
+        return next((CLASS_OF_CODE[code] for code in codes if code in CLASS_OF_CODE), None)
 
 
 def read_detail(response: HttpResponse) -> Detail:
@@ -120,24 +124,24 @@ def read_detail(response: HttpResponse) -> Detail:
     detail = mapping(body).get("detail", body)
     if isinstance(detail, list):
         entries = [_entry(entry) for entry in items(detail)]
-        words = tuple(word for entry in items(detail)[:1] for word in [text(entry.get("type"))] if word)
+        codes = tuple(code for entry in items(detail)[:1] for code in [text(entry.get("type"))] if code)
         message = "; ".join(entry for entry in entries if entry)
-        return Detail(words=words, message=short(message) or None, body=body, is_readable=bool(entries))
+        return Detail(codes=codes, message=truncated(message) or None, body=body, is_readable=bool(entries))
     if isinstance(detail, str):
-        return Detail(message=short(detail) or None, body=body, is_readable=bool(detail.strip()))
+        return Detail(message=truncated(detail) or None, body=body, is_readable=bool(detail.strip()))
     fields = mapping(detail)
-    words = tuple(word for name in ("code", "status", "type") for word in [text(fields.get(name))] if word)
+    codes = tuple(code for name in ("code", "status", "type") for code in [text(fields.get(name))] if code)
     return Detail(
-        words=words,
-        message=short(text(fields.get("message")) or "") or None,
+        codes=codes,
+        message=truncated(text(fields.get("message")) or "") or None,
         suggestion=_suggestion(fields),
         body=body,
-        is_readable=bool(words or fields.get("message")),
+        is_readable=bool(codes or fields.get("message")),
     )
 
 
 def refusal(response: HttpResponse, detail: Detail) -> Failure | None:
-    """The failure that an answer with an error status states; None when it states nothing about whether a song was made."""
+    """Failure of an answer with an error status; None if it does not rule out that a song was made."""
     reason = _reason(response.status, detail)
     if reason is None:
         return None
@@ -154,7 +158,7 @@ def refusal(response: HttpResponse, detail: Detail) -> Failure | None:
 
 
 def unexplained(response: HttpResponse, detail: Detail) -> Failure:
-    """The failure of an answer that does not say whether a song was made."""
+    """Failure of an answer that does not rule out that a song was made."""
     reason = FailureClass.UPSTREAM_FAILED if response.status >= 500 else FailureClass.PROTOCOL
     if response.status in _TIMEOUTS:
         reason = FailureClass.TIMEOUT
@@ -167,10 +171,10 @@ def unexplained(response: HttpResponse, detail: Detail) -> Failure:
 
 
 def _reason(status: int, detail: Detail) -> FailureClass | None:
-    if detail.meaning is not None:
-        return detail.meaning
+    if detail.reason is not None:
+        return detail.reason
     if not 400 <= status < 500 or status in _TIMEOUTS:
-        # 503 in the vendor's own words is a plain refusal; from a proxy (HTML, empty) it is not.
+        # 503 with the vendor's error body is a plain refusal; from a proxy (HTML, empty) it is not.
         return FailureClass.UNAVAILABLE if status == 503 and detail.is_readable else None
     return _CLASS_OF_STATUS.get(status, FailureClass.INVALID)
 
@@ -178,8 +182,8 @@ def _reason(status: int, detail: Detail) -> FailureClass | None:
 def _entry(entry: Mapping[str, object]) -> str:
     where = entry.get("loc")
     dotted = ".".join(str(part) for part in where) if isinstance(where, list) else ""
-    said = text(entry.get("msg")) or ""
-    return f"{dotted}: {said}" if dotted and said else said or dotted
+    message = text(entry.get("msg")) or ""
+    return f"{dotted}: {message}" if dotted and message else message or dotted
 
 
 def _suggestion(fields: Mapping[str, object]) -> JsonValue:
@@ -187,6 +191,6 @@ def _suggestion(fields: Mapping[str, object]) -> JsonValue:
     return first(mapping(fields.get("data")), *names) or first(fields, *names)
 
 
-def short(message: str) -> str:
-    """A vendor's words, not too many of them."""
-    return message.strip()[:_MAX_MESSAGE_CHARS]
+def truncated(message: str) -> str:
+    """Strip and truncate a message of the vendor."""
+    return message.strip()[:MESSAGE_MAX_CHARS]

@@ -1,4 +1,4 @@
-"""MiniMax Music, as a musicgate plugin: this module is what the entry point names, and holds the hooks."""
+"""MiniMax Music, as a musicgate plugin: this module is the plugin and exports its hooks."""
 
 from typing import TYPE_CHECKING
 
@@ -10,14 +10,15 @@ from musicgate_minimax.translate import translate_request
 if TYPE_CHECKING:
     from musicgate.emulation import Emulator, EmulatorOptions
 
-HOOK_API = 1
-
 __all__ = ["HOOK_API", "emulator", "map_status", "parse_response", "provider", "translate_request"]
+
+#: Version of `musicgate.plugin.hooks` that this plugin was built for.
+HOOK_API = 1
 
 
 @hookimpl
 def emulator(options: "EmulatorOptions") -> "Emulator":
-    """A fresh MiniMax, played. It is imported here, so that real work does not pay for it."""
-    from musicgate_minimax.emulation import MiniMaxEmulator
+    """Make an emulator of MiniMax; imported late, so that real traffic does not load it."""
+    from musicgate_minimax.emulator_service import MiniMaxEmulator
 
     return MiniMaxEmulator(options)

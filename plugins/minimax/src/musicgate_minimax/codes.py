@@ -1,4 +1,4 @@
-"""Knows what MiniMax's numbers and HTTP statuses mean in our classes of failure; it reads no body."""
+"""The failure class of each of MiniMax's codes and HTTP statuses; reads no body."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -10,9 +10,10 @@ _REGION: Final = "MiniMax refused the key; a key belongs to one region, so check
 _SAMPLE: Final = "MiniMax refused the reference recording"
 _BROKEN: Final = "MiniMax failed"
 
-#: Class and sentence of each number in ``base_resp.status_code``.
-#: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026; 1028 and 1030 from github.com/MiniMax-AI/cli,
-#: May 2026 (which takes 1002 and 1039 for a content filter; the page says rate limit, and clients see it so).
+#: Class and message of each code in ``base_resp.status_code``.
+#: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026; 1028 and 1030 from
+#: github.com/MiniMax-AI/cli, May 2026 (which takes 1002 and 1039 for a content filter; the page says rate
+#: limit, and so do clients).
 CODES: Final[Mapping[int, tuple[FailureClass, str]]] = MappingProxyType(
     {
         1000: (FailureClass.UPSTREAM_FAILED, _BROKEN),
@@ -40,14 +41,14 @@ CODES: Final[Mapping[int, tuple[FailureClass, str]]] = MappingProxyType(
         2045: (FailureClass.RATE_LIMITED, "MiniMax found that the requests grew too fast"),
         2048: (FailureClass.INVALID, _SAMPLE),
         2049: (FailureClass.AUTH, _REGION),
-        # Its text names the moment of the reset; unlike 1002 it is not worth a short wait.
+        # Its text names the time of the reset; unlike 1002 it is not worth a short wait.
         2056: (FailureClass.RATE_LIMITED, "the usage window of the MiniMax plan is used up"),
         2061: (FailureClass.FORBIDDEN, "the MiniMax plan does not include this model"),
         20132: (FailureClass.INVALID, _SAMPLE),
     }
 )
 
-#: HTTP statuses of a plain refusal. The music call was not seen to send any; clients handle them.
+#: HTTP statuses of a plain refusal. The music call has not been seen to send any; clients handle them.
 STATUSES: Final[Mapping[int, tuple[FailureClass, str]]] = MappingProxyType(
     {
         400: (FailureClass.INVALID, "MiniMax found the request invalid"),
@@ -67,10 +68,10 @@ STATUSES: Final[Mapping[int, tuple[FailureClass, str]]] = MappingProxyType(
 
 
 def class_of_code(code: int) -> tuple[FailureClass, str]:
-    """Class and sentence of a number; one that nobody has heard of counts as "the work failed"."""
+    """Class and message of a code; an unknown one is ``upstream_failed``."""
     return CODES.get(code, (FailureClass.UPSTREAM_FAILED, f"MiniMax answered with the unknown code {code}"))
 
 
 def class_of_status(status: int) -> tuple[FailureClass, str]:
-    """Class and sentence of a 4xx status whose body says nothing."""
+    """Class and message of a 4xx status whose body gives no reason."""
     return STATUSES.get(status, (FailureClass.INVALID, f"MiniMax refused the request with HTTP {status}"))

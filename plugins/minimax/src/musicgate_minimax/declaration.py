@@ -1,4 +1,4 @@
-"""Knows what MiniMax offers: names, prices, limits, time-outs, settings. It translates and reads nothing."""
+"""The declaration of MiniMax: models, prices, limits, time-outs and settings."""
 
 from decimal import Decimal
 from typing import Final
@@ -21,19 +21,20 @@ from musicgate_minimax.parts import BLOCK
 
 DEFAULT_MODEL: Final = "music-2.6"
 
-#: Longest song, in seconds. Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
-_LONGEST_S: Final = 300.0
+#: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
+MAX_DURATION_S: Final = 300.0
 
-#: music-01 needs uploaded voices that the option block cannot name; it can be asked for as a raw model only.
+#: music-01 needs uploaded voices that the option block cannot name; it is available as a raw model only.
 _OFFERED: Final = tuple(name for name in RULES if name != "music-01")
 
-#: 0.15 USD per song of up to five minutes. Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
-_SONG: Final = (PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.15")),)
-#: music-2.0 is not here (0.03 and 0.05 USD are both published), nor are covers (no price found) and the free models (ended
-#: on 2026-08-20): their price is unknown.
+#: 0.15 USD per song of up to five minutes.
+#: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
+_PRICES: Final = (PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.15")),)
+#: Models with a known price. music-2.0 is missing (0.03 and 0.05 USD are both published), and so are the
+#: covers (no price found) and the free models (ended on 2026-08-20).
 _PRICED: Final = frozenset({"music-2.5", "music-2.5+", "music-2.6", "music-3.0"})
 
-_SUNG: Final = frozenset(
+_ABILITIES: Final = frozenset(
     {Ability.LYRICS, Ability.STYLE, Ability.NEGATIVE_STYLE, Ability.VOCAL_GENDER, Ability.FORMAT}
 )
 
@@ -58,9 +59,9 @@ SETTINGS_SCHEMA: Final[dict[str, object]] = {
 
 
 def _abilities(rules: ModelRules) -> frozenset[Ability]:
-    instrumental = {Ability.INSTRUMENTAL} if rules.takes_instrumental or rules.plays_tags else set()
+    instrumental = {Ability.INSTRUMENTAL} if rules.takes_instrumental or rules.instrumental_by_tags else set()
     # Seen: a seed only in the cover command of github.com/MiniMax-AI/cli, May 2026.
-    return _SUNG | instrumental | ({Ability.SEED} if rules.is_cover else set())
+    return _ABILITIES | instrumental | ({Ability.SEED} if rules.is_cover else set())
 
 
 def _offer(model: str, native_model: str | None) -> Offer:
@@ -74,15 +75,15 @@ def _offer(model: str, native_model: str | None) -> Offer:
         limits=Limits(
             prompt_chars=rules.prompt_max,
             lyrics_chars=rules.lyrics_max,
-            max_duration_s=_LONGEST_S,
+            max_duration_s=MAX_DURATION_S,
         ),
-        prices=_SONG if name in _PRICED else (),
+        prices=_PRICES if name in _PRICED else (),
     )
 
 
 @hookimpl
 def provider() -> Provider:
-    """Declare MiniMax: one blocking call per song, nothing to poll, nobody who calls back."""
+    """Declare MiniMax: one blocking call per song, no polling and no callbacks."""
     return Provider(
         name="minimax",
         plugin="minimax",
@@ -97,17 +98,19 @@ def provider() -> Provider:
         settings_schema=SETTINGS_SCHEMA,
         raw_models=True,
         blocking=True,
-        # Never polled; the numbers only say how often an open job is worth a look.
+        # Never polled; the schedule only says how often an open job is checked.
         poll=PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
         # Seen: 30 to over 120 s, usually 90 and more (openclaw/openclaw, 2026); clients wait 180 to 600 s.
         timeouts=Timeouts(create_s=600.0),
         typical_s=90.0,
         deadline_s=900.0,
-        # A link lives 24 h. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+        # Life of a link: 24 h.
+        # Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
         retention_s=86_400.0,
         # Five minutes at 256 kbit/s are about 10 MB of audio, 20 MB as hex.
         max_answer_bytes=64 * 1024 * 1024,
-        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute, 20 connections).
+        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute,
+        # 20 connections).
         max_parallel_creates=20,
         create_window=RateWindow(calls=120, per_s=60.0),
         docs_url="https://platform.minimax.io/docs/api-reference/music-generation",

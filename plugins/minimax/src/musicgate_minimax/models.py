@@ -1,4 +1,4 @@
-"""Knows what each MiniMax music model takes: text limits and switches. It knows no request and builds no call."""
+"""What each MiniMax music model takes: text limits and flags."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -9,17 +9,18 @@ import attrs
 
 @attrs.frozen(kw_only=True)
 class ModelRules:
-    """What one model takes. Lengths are characters as `utf16_length` counts them.
+    """What one model takes; lengths are in UTF-16 units.
 
-    No smallest length of lyrics is kept: the pages say 10 for some models, and one word was seen to be accepted.
+    There is no minimum for lyrics: the pages say 10 for some models, and a single word was seen to be
+    accepted.
 
     Attributes:
-        prompt_min: shortest prompt; 0 = a song with lyrics needs none.
+        prompt_min: shortest prompt; 0 = a song with lyrics needs no prompt.
         lyrics_max: longest lyrics.
-        takes_instrumental: knows ``is_instrumental``.
-        takes_optimizer: knows ``lyrics_optimizer``.
-        plays_tags: makes an instrumental of lyrics that are tags only.
-        is_cover: sings a reference recording anew; section "music-cover" of the page.
+        takes_instrumental: has ``is_instrumental``.
+        takes_optimizer: has ``lyrics_optimizer``.
+        instrumental_by_tags: makes an instrumental of lyrics that are tags only.
+        is_cover: makes a new version of a reference recording; section "music-cover" of the page.
     """
 
     prompt_min: int = 0
@@ -27,7 +28,7 @@ class ModelRules:
     lyrics_max: int = 3500
     takes_instrumental: bool = True
     takes_optimizer: bool = True
-    plays_tags: bool = False
+    instrumental_by_tags: bool = False
     is_cover: bool = False
 
 
@@ -43,15 +44,16 @@ COVER: Final = ModelRules(
 )
 _OLD: Final = ModelRules(takes_instrumental=False, takes_optimizer=False)
 
-#: By the vendor's model name. Source: the pages of each model's release, 2025-06 to 2026-07.
+#: Rules by native model. Source: the pages of each model's release, 2025-06 to 2026-07.
 RULES: Final[Mapping[str, ModelRules]] = MappingProxyType(
     {
         "music-01": attrs.evolve(_OLD, lyrics_max=200),
-        # ASSUMED: 3000 characters of lyrics; one page of this model says 600, another 3000. The vendor refuses at no cost.
+        # ASSUMED: 3000 characters of lyrics; one page of this model says 600, another 3000. A refusal by the
+        # vendor costs nothing.
         "music-1.5": attrs.evolve(_OLD, prompt_min=10, prompt_max=300, lyrics_max=3000),
         "music-2.0": attrs.evolve(_OLD, prompt_min=10, lyrics_max=3000),
         # Seen: no is_instrumental; lyrics of tags only do (github.com/MiniMax-AI/cli, early 2026).
-        "music-2.5": attrs.evolve(NEWEST, takes_instrumental=False, plays_tags=True),
+        "music-2.5": attrs.evolve(NEWEST, takes_instrumental=False, instrumental_by_tags=True),
         "music-2.5+": NEWEST,
         "music-2.6": NEWEST,
         "music-2.6-free": NEWEST,
@@ -64,13 +66,13 @@ RULES: Final[Mapping[str, ModelRules]] = MappingProxyType(
 
 
 def rules_of(native_model: str) -> ModelRules:
-    """Rules of a model. An unlisted one is taken for a cover model by its name, else for the newest kind."""
+    """Rules of a model; an unlisted one has those of the covers or of the newest models, by its name."""
     name = native_model.lower()
-    # ASSUMED: later names keep the pattern "music-cover...".
+    # ASSUMED: later cover models keep the name pattern "music-cover...".
     return RULES.get(name) or (COVER if name.startswith("music-cover") else NEWEST)
 
 
-def utf16_length(text: str) -> int:
-    """Length of a text in UTF-16 units, where an emoji counts two."""
+def utf16_units(text: str) -> int:
+    """Length of a text in UTF-16 units: an emoji is two."""
     # ASSUMED: the vendor does not say what a character is; this never counts fewer than code points.
     return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,11 +1,12 @@
-"""Knows how the neutral wishes become MiniMax's one prompt text; the words to sing are not its business.
+"""The prompt of a native request, with the neutral fields that are appended to it; no lyrics.
 
-MiniMax has one text for everything but the words to sing. A style, a voice and what to avoid are put into it in the way of the
-vendor's own command line tool ("<prompt>. Vocals: ... . Avoid: ..."). Seen: github.com/MiniMax-AI/cli, May 2026.
+MiniMax has one text for everything but the lyrics. Style, voice and what to avoid are appended to it as the
+vendor's own command line tool does it ("<prompt>. Vocals: ... . Avoid: ...").
+Seen: github.com/MiniMax-AI/cli, May 2026.
 """
 
 from musicgate.plugin import JsonObject, MusicRequest, is_blank
-from musicgate_minimax.models import ModelRules, utf16_length
+from musicgate_minimax.models import ModelRules, utf16_units
 from musicgate_minimax.parts import (
     BAD_COVER,
     BAD_PROMPT,
@@ -22,10 +23,10 @@ from musicgate_minimax.parts import (
 _VOICES = {"m": "male", "f": "female"}
 
 
-def write(
+def write_prompt(
     request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules, *, is_sung: bool
 ) -> Part:
-    """The one text, with what the neutral fields add to it.
+    """Write the prompt and append the neutral fields to it.
 
     Raises:
         RequestError: it is missing where the vendor needs it, or has a length that the model does not take.
@@ -33,41 +34,43 @@ def write(
     own = block.get("prompt")
     path: Path = ("prompt",) if is_blank(own) else (BLOCK, "prompt")
     text = request.prompt if is_blank(own) else str(own)
-    additions, notes = _additions(request, is_sung=is_sung)
-    whole = _with_additions("" if text is None or is_blank(text) else text, additions)
+    additions, warnings = _additions(request, is_sung=is_sung)
+    whole = _append("" if text is None or is_blank(text) else text, additions)
     reason = BAD_COVER if rules.is_cover else BAD_PROMPT
     if not whole and (rules.prompt_min or not is_sung):
         raise refusal(path, f"{native_model} needs a prompt here", reason)
-    if whole and utf16_length(whole) < rules.prompt_min:
+    if whole and utf16_units(whole) < rules.prompt_min:
         raise refusal(
             path, f"{native_model} takes a prompt of at least {rules.prompt_min} characters", reason
         )
     check_length(whole, rules.prompt_max, path, f"the prompt of {native_model}", reason)
-    return join((Part(fields={"prompt": whole} if whole else {}), notes))
+    return join((Part(fields={"prompt": whole} if whole else {}), warnings))
 
 
 def _additions(request: MusicRequest, *, is_sung: bool) -> tuple[tuple[tuple[str, str], ...], Part]:
-    """Label and text of what is told in the prompt, and the warnings that say so."""
+    """Label and text of each neutral field to append, and the warnings about all of them."""
     additions: list[tuple[str, str]] = []
-    notes: list[Part] = []
+    warnings: list[Part] = []
     if request.style is not None and not is_blank(request.style):
         additions.append(("Style", request.style.strip()))
-        notes.append(changed(("style",), "MiniMax has no field for it: sent as part of the prompt"))
+        warnings.append(changed(("style",), "MiniMax has no field for it: sent as part of the prompt"))
     if request.vocal_gender is not None and not is_sung:
-        notes.append(not_applied(("vocal_gender",), "nobody sings in an instrumental"))
+        warnings.append(not_applied(("vocal_gender",), "an instrumental has no voice"))
     elif request.vocal_gender is not None:
         additions.append(("Vocals", _VOICES.get(request.vocal_gender, request.vocal_gender)))
-        notes.append(changed(("vocal_gender",), "MiniMax has no field for it: sent as part of the prompt"))
+        warnings.append(changed(("vocal_gender",), "MiniMax has no field for it: sent as part of the prompt"))
     if request.negative_style is not None and not is_blank(request.negative_style):
         additions.append(("Avoid", request.negative_style.strip()))
-        notes.append(changed(("negative_style",), "MiniMax has no field for it: sent as part of the prompt"))
+        warnings.append(
+            changed(("negative_style",), "MiniMax has no field for it: sent as part of the prompt")
+        )
     if request.title is not None and not is_blank(request.title):
-        notes.append(not_applied(("title",), "MiniMax does not name its songs"))
-    return tuple(additions), join(notes)
+        warnings.append(not_applied(("title",), "MiniMax does not name its songs"))
+    return tuple(additions), join(warnings)
 
 
-def _with_additions(prompt: str, additions: tuple[tuple[str, str], ...]) -> str:
-    """The prompt as it is when nothing is added; a lone style needs no label."""
+def _append(prompt: str, additions: tuple[tuple[str, str], ...]) -> str:
+    """Append as sentences; without additions the prompt is unchanged, and a style alone needs no label."""
     if not additions:
         return prompt
     texts = [f"{label}: {text}" for label, text in additions]

@@ -1,4 +1,4 @@
-"""Knows how a wish becomes the body of MiniMax's one music call; the words themselves are in `words`. It reads no answer."""
+"""The native request of MiniMax's one music call; its texts are made in `texts`."""
 
 from typing import Final
 from urllib.parse import quote
@@ -15,7 +15,6 @@ from musicgate.plugin import (
     hookimpl,
     is_blank,
 )
-from musicgate_minimax import words
 from musicgate_minimax.declaration import DEFAULT_MODEL
 from musicgate_minimax.models import ModelRules, rules_of
 from musicgate_minimax.parts import (
@@ -28,20 +27,21 @@ from musicgate_minimax.parts import (
     not_applied,
     refusal,
 )
+from musicgate_minimax.texts import cover_texts, song_texts
 
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 ROUTE: Final = "/v1/music_generation"
 
-#: What is asked for when the caller does not say. What the vendor takes then is not stated; its own tools send these.
+#: Encoding of requests that name none. The vendor states no defaults; its own tools send these.
 #: Seen: github.com/MiniMax-AI/cli, github.com/MiniMax-AI/MiniMax-MCP, May 2026.
 SAMPLE_RATE_HZ: Final = 44_100
 BITRATE_BPS: Final = 256_000
 
 _FORMATS: Final = ("mp3", "wav")
 #: Seen: the range of the cover command of github.com/MiniMax-AI/cli, May 2026.
-_LARGEST_SEED: Final = 1_000_000
+MAX_SEED: Final = 1_000_000
 
-#: Every key of the option block that is read somewhere in this plugin.
+#: Every key of the option block that this plugin reads.
 KNOWN_KEYS: Final = frozenset(
     {
         *("model", "prompt", "lyrics", "lyrics_optimizer", "is_instrumental", "stream", "output_format"),
@@ -52,10 +52,10 @@ KNOWN_KEYS: Final = frozenset(
 
 @hookimpl
 def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
-    """Put a wish into MiniMax's words. There is nobody to call back, so no callback URL is sent.
+    """Translate a request to the one create call; the vendor has no callbacks, so no URL is sent.
 
     Raises:
-        RequestError: MiniMax would refuse it, or cannot be told a part of it.
+        RequestError: MiniMax would refuse it, or has no field for an option of the ``minimax`` block.
     """
     block = request.block(BLOCK)
     for key in block:
@@ -63,13 +63,13 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
             raise UnsupportedOptionError((BLOCK, key), "not an option that is known here")
     native_model = _native_model(block, offer, settings)
     rules = rules_of(native_model)
-    write = words.cover if rules.is_cover else words.write
+    write_texts = cover_texts if rules.is_cover else song_texts
     whole = join(
         (
             Part(fields={"model": native_model}),
-            write(request, block, native_model, rules),
+            write_texts(request, block, native_model, rules),
             _streaming(block),
-            _sound(request, block),
+            _encoding(request, block),
             _seed(request, block, native_model, rules),
             _extras(request, block),
         )
@@ -82,7 +82,7 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
 
 
 def _native_model(block: JsonObject, offer: Offer, settings: ProviderSettings) -> str:
-    """The block's model, else the offer's, else the operator's."""
+    """The block's model, else the offer's, else the one of the settings."""
     own = block.get("model")
     if isinstance(own, str) and not is_blank(own):
         return own.strip()
@@ -90,7 +90,7 @@ def _native_model(block: JsonObject, offer: Offer, settings: ProviderSettings) -
 
 
 def _url(settings: ProviderSettings) -> str:
-    """The call's address. Old accounts name their group in it; today's clients do not."""
+    """URL of the call; old accounts have their group in it, today's clients do not."""
     group_id = str(settings.options.get("group_id") or "")
     query = f"?GroupId={quote(group_id, safe='')}" if group_id else ""
     return f"{settings.base_url}{ROUTE}{query}"
@@ -103,8 +103,8 @@ def _streaming(block: JsonObject) -> Part:
     return Part(fields={"stream": False} if "stream" in block else {})
 
 
-def _sound(request: MusicRequest, block: JsonObject) -> Part:
-    """Encoding of the audio, and how it is handed over."""
+def _encoding(request: MusicRequest, block: JsonObject) -> Part:
+    """Encoding of the audio, and its delivery as hex or as a link."""
     given = block.get("audio_setting")
     setting = dict(given) if isinstance(given, dict) else {}
     wanted = setting.get("format") or request.format or "mp3"
@@ -112,19 +112,19 @@ def _sound(request: MusicRequest, block: JsonObject) -> Part:
         raise refusal(("format",), f"MiniMax makes mp3 and wav, not {wanted}", BAD_FORMAT)
     defaults = {"sample_rate": SAMPLE_RATE_HZ, "bitrate": BITRATE_BPS, "format": wanted}
     # Hex needs no second call. Seen: links that came back empty under a token plan (client reports, 2026).
-    handed_over = block.get("output_format") or "hex"
-    fields = {"audio_setting": {**defaults, **setting}, "output_format": handed_over}
+    delivery = block.get("output_format") or "hex"
+    fields = {"audio_setting": {**defaults, **setting}, "output_format": delivery}
     if wanted != "pcm":
         return Part(fields=fields)
     path = (BLOCK, "audio_setting", "format")
-    if handed_over == "url":
+    if delivery == "url":
         message = "a link to bare pcm is no audio that plays; leave output_format out, or ask for wav"
         raise UnsupportedOptionError((BLOCK, "output_format"), message)
     return changed(path, "bare pcm is asked for, and delivered inside a wav file so that it plays", fields)
 
 
 def _seed(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
-    """Only the cover models are known to take one."""
+    """The seed; only the cover models are known to take one."""
     own = block.get("seed")
     seed = request.seed if own is None else own
     if seed is None:
@@ -134,16 +134,16 @@ def _seed(request: MusicRequest, block: JsonObject, native_model: str, rules: Mo
         if own is not None:
             raise UnsupportedOptionError(path, f"{native_model} takes no seed; the cover models do")
         return not_applied(path, f"{native_model} takes no seed")
-    if isinstance(seed, int) and seed > _LARGEST_SEED:
-        raise refusal(path, f"MiniMax takes a seed up to {_LARGEST_SEED}")
+    if isinstance(seed, int) and seed > MAX_SEED:
+        raise refusal(path, f"MiniMax takes a seed up to {MAX_SEED}")
     return Part(fields={"seed": seed})
 
 
 def _extras(request: MusicRequest, block: JsonObject) -> Part:
     watermark = {"aigc_watermark": block["aigc_watermark"]} if "aigc_watermark" in block else {}
-    told = Part(fields=watermark)
+    sent = Part(fields=watermark)
     if request.duration_s is None:
-        return told
+        return sent
     return join(
-        (told, not_applied(("duration",), "the length follows from lyrics and prompt, up to 5 minutes"))
+        (sent, not_applied(("duration",), "the length follows from lyrics and prompt, up to 5 minutes"))
     )

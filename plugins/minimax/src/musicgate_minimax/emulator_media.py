@@ -1,4 +1,4 @@
-"""Knows the played MiniMax's signed links: makes them, checks them, and serves the songs behind them."""
+"""The signed links of the emulated MiniMax and the songs behind them."""
 
 import base64
 import hashlib
@@ -9,55 +9,54 @@ import attrs
 
 from musicgate.emulation import AudioFormat, Container, EmulatedAnswer, song
 from musicgate.plugin import HttpResponse, lenient
-from musicgate_minimax.emulation_rules import Sound
+from musicgate_minimax.emulator_checks import Encoding
 
-#: A link lives a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+#: Life of a link: a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 LINK_LIFE_S: Final = 86_400.0
 
 _FOLDER: Final = "music/prod/"
 _MEDIA_TYPES: Final = {"mp3": "audio/mpeg", "wav": "audio/wav", "pcm": "application/octet-stream"}
-#: Songs that are remembered; older links answer "no such key".
-_MOST_SONGS: Final = 20_000
+#: Songs that are kept; older links answer NoSuchKey.
+_MAX_SONGS: Final = 20_000
 
 
 @attrs.frozen(kw_only=True)
 class Song:
-    """What a link leads to: not the bytes, but how to make them again."""
+    """A song, not as bytes but as what they are made of."""
 
-    sound: Sound
+    encoding: Encoding
     duration_s: float
     seed: int
     fault: str = ""
 
-    def play(self) -> bytes:
-        """The audio."""
-        sound = self.sound
+    def audio(self) -> bytes:
+        """Make the audio."""
+        encoding = self.encoding
         audio_format = AudioFormat(
-            container=Container(sound.container),
-            sample_rate_hz=sound.sample_rate_hz,
-            bitrate_bps=sound.bitrate_bps,
-            channels=sound.channels,
+            container=Container(encoding.container),
+            sample_rate_hz=encoding.sample_rate_hz,
+            bitrate_bps=encoding.bitrate_bps,
+            channels=encoding.channels,
         )
         return song(audio_format, self.duration_s, self.seed)
 
 
-class Shelf:
-    """The vendor's object store."""
+class Media:
+    """The vendor's object store, at the emulator's own address; the seed is part of every signature."""
 
     def __init__(self, seed: int) -> None:
-        """Start empty; the seed is part of every signature."""
         self._seed = seed
         self._songs: dict[str, Song] = {}
 
-    def link(self, origin: str, trace_id: str, song: Song, now: float, life_s: float) -> str:
+    def signed_link(self, origin: str, trace_id: str, song: Song, now: float, life_s: float) -> str:
         """Keep a song and sign a link to it.
 
-        Seen: object named by trace id, epoch milliseconds and four digits, slashes percent-encoded; Expires, OSSAccessKeyId and
-        Signature in the query (a reseller's captured reply, 2026).
+        Seen: object named by trace id, epoch milliseconds and four digits, slashes percent-encoded; Expires,
+        OSSAccessKeyId and Signature in the query (a reseller's captured reply, 2026).
         """
-        name = f"{_FOLDER}{trace_id}_{int(now * 1000)}_{song.seed % 10_000:04d}.{song.sound.container}"
+        name = f"{_FOLDER}{trace_id}_{int(now * 1000)}_{song.seed % 10_000:04d}.{song.encoding.container}"
         self._songs[name] = song
-        if len(self._songs) > _MOST_SONGS:
+        if len(self._songs) > _MAX_SONGS:
             del self._songs[next(iter(self._songs))]
         expires = str(int(now + life_s))
         signature = quote(self._signature(name, expires), safe="")
@@ -65,19 +64,20 @@ class Shelf:
             f"{origin}/{quote(name, safe='')}?Expires={expires}&OSSAccessKeyId=emulated&Signature={signature}"
         )
 
-    def holds(self, path: str) -> bool:
-        """True if a path belongs to the object store."""
+    @staticmethod
+    def serves(path: str) -> bool:
+        """True for a path below the object store."""
         return unquote(path).startswith(f"/{_FOLDER}")
 
     def answer(self, url: str, now: float) -> EmulatedAnswer:
-        """Serve a link: 403 with XML when it is expired or its signature does not fit."""
+        """Serve a link: 403 with XML if it is expired or its signature is wrong."""
         parts = urlsplit(url)
         name = unquote(parts.path).removeprefix("/")
         query = {key: values[0] for key, values in parse_qs(parts.query).items()}
         expires = query.get("Expires", "")
         if query.get("Signature") != self._signature(name, expires):
             return EmulatedAnswer(response=_denied("SignatureDoesNotMatch"))
-        # ASSUMED: what an OSS answers after the end of a link; nobody published MiniMax's.
+        # ASSUMED: the usual answer of an OSS for an expired link; MiniMax's own is not published.
         if (lenient.integer(expires) or 0) <= now:
             return EmulatedAnswer(response=_denied("AccessDenied"))
         song = self._songs.get(name)
@@ -87,13 +87,13 @@ class Shelf:
 
     def _signature(self, name: str, expires: str) -> str:
         digest = hashlib.sha256(f"{self._seed}|{name}|{expires}".encode()).digest()
-        # A plus and a slash in every one, so that a client that encodes the link anew breaks it.
+        # A plus and a slash in every signature, so that a client that encodes the link again breaks it.
         return "+/" + base64.b64encode(digest[:18]).decode()
 
 
 def _served(song: Song) -> EmulatedAnswer:
-    content = song.play()
-    headers = {"Content-Type": _MEDIA_TYPES[song.sound.container], "Content-Length": str(len(content))}
+    content = song.audio()
+    headers = {"Content-Type": _MEDIA_TYPES[song.encoding.container], "Content-Length": str(len(content))}
     whole = HttpResponse(status=200, headers=headers, body=content)
     match song.fault:
         case "empty":

@@ -1,8 +1,8 @@
-"""Puts neutral wishes into the words of a prompt: the vendor has no fields of their own for them; knows no other field.
+"""The prompt with the neutral fields that are appended to it: the vendor has no fields for them.
 
-The prompt is the vendor's documented way to state lyrics, style and voice. (A composition plan for later models could hold lyrics
-as well, but it needs a length for every piece, which we would have to invent.)
-Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
+The prompt is the vendor's documented way to state lyrics, style and voice. (A composition plan for later
+models could hold lyrics as well, but it needs a length for every piece, which the gateway would have to
+invent.) Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from musicgate.plugin import (
 )
 
 _VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
-#: Wishes that say enough to make a song without any prompt.
+#: Fields that describe a song well enough without a prompt.
 _DESCRIBING: Final = frozenset({"style", "lyrics"})
 
 
 @attrs.frozen(kw_only=True)
-class Wording:
-    """A prompt and what was written into it.
+class Prompt:
+    """A prompt and what was appended to it.
 
     Attributes:
-        text: the prompt; blank when the wish describes no song.
+        text: the prompt; blank if the request describes no song.
         added: names of the neutral fields in it, in their order.
         warnings: one for each neutral field that was added or left out.
     """
@@ -38,8 +38,8 @@ class Wording:
     warnings: tuple[OptionWarning, ...] = ()
 
 
-def word_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Wording:
-    """Write style, voice, what to avoid and lyrics below the prompt; without any of them it stays as it is, to the letter."""
+def write_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Prompt:
+    """Append style, voice, what to avoid and lyrics to a prompt, which is itself unchanged."""
     pieces = _pieces(request)
     sung = {"vocal_gender", "lyrics"} if instrumental else set()
     added = {name: piece for name, piece in pieces.items() if name not in sung}
@@ -48,13 +48,13 @@ def word_prompt(prompt: str, request: MusicRequest, *, instrumental: bool) -> Wo
         for name in pieces
     ]
     if is_blank(prompt) and _DESCRIBING.isdisjoint(added):
-        return Wording(text="", warnings=tuple(warnings))
+        return Prompt(text="", warnings=tuple(warnings))
     parts = [] if is_blank(prompt) else [prompt]
-    return Wording(text="\n\n".join([*parts, *added.values()]), added=tuple(added), warnings=tuple(warnings))
+    return Prompt(text="\n\n".join([*parts, *added.values()]), added=tuple(added), warnings=tuple(warnings))
 
 
 def plan_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
-    """What is said of neutral wishes beside a composition plan, which is sent as it is."""
+    """Warn of each neutral field beside a composition plan, which is sent unchanged."""
     message = "not sent: the composition plan says what the song shall be"
     names = [*_pieces(request), *(["instrumental"] if request.instrumental is not None else [])]
     if request.duration_s is not None:
@@ -63,7 +63,7 @@ def plan_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
 
 
 def not_applied(name: str, message: str) -> OptionWarning:
-    """A warning that a neutral field was left out."""
+    """Warn that a neutral field was left out."""
     return OptionWarning(code=WarningCode.NOT_APPLIED, path=(name,), message=message, plugin="elevenlabs")
 
 
@@ -73,7 +73,7 @@ def _changed(name: str) -> OptionWarning:
 
 
 def _pieces(request: MusicRequest) -> dict[str, str]:
-    """The neutral wishes that can be said in words, by field."""
+    """The texts to append, by neutral field."""
     voice = _VOICES.get(request.vocal_gender or "")
     pieces = {
         "style": None if is_blank(request.style) else f"Style: {request.style}",

@@ -1,4 +1,4 @@
-"""From the wish to the end of the job, through every fault that the emulator can play."""
+"""Jobs from the request to their end, through every fault of the emulator."""
 
 from typing import Any
 
@@ -20,16 +20,16 @@ DETAILED: dict[str, Any] = {"with_timestamps": True}
 PLAN = {"chunks": [{"text": "[Verse]\nla la", "duration_ms": 3_000, "positive_styles": ["folk"]}]}
 
 
-def stage(switches: dict[str, str] | None = None, key: str = "test-key-not-real") -> Rehearsal:
+def make_rehearsal(switches: dict[str, str] | None = None, key: str = "test-key-not-real") -> Rehearsal:
     return Rehearsal("elevenlabs", musicgate_elevenlabs, switches=switches, key=key)
 
 
-def wish(block: dict[str, Any] | None = None, **fields: Any) -> MusicRequest:
+def make_request(block: dict[str, Any] | None = None, **fields: Any) -> MusicRequest:
     blocks = {} if block is None else {"elevenlabs": block}
     return MusicRequest(model="elevenlabs/music", blocks=blocks, **{"prompt": "Warm jazz", **fields})
 
 
-def made(rehearsal: Rehearsal, request: MusicRequest) -> tuple[Job, bytes]:
+def deliver(rehearsal: Rehearsal, request: MusicRequest) -> tuple[Job, bytes]:
     """The delivered job and its audio."""
     job = rehearsal.create(request)
     assert job.state is JobState.IN_PROGRESS
@@ -46,21 +46,21 @@ def made(rehearsal: Rehearsal, request: MusicRequest) -> tuple[Job, bytes]:
 @pytest.mark.parametrize(
     ("request_", "kind"),
     [
-        (wish(), "mp3"),
-        (wish(format="mp3", duration_s=3), "mp3"),
-        (wish(format="wav", duration_s=3), "wav"),
-        (wish(format="ogg", duration_s=3), "opus"),
-        (wish({"output_format": "alaw_8000"}), "wav"),
-        (wish({"output_format": "mp3_24000_48"}), "mp3"),
-        (wish({"composition_plan": PLAN}, prompt=None), "mp3"),
-        (wish(DETAILED, lyrics="One two", style="folk", vocal_gender="f", seed=3), "mp3"),
-        (wish({**DETAILED, "output_format": "pcm_8000"}), "wav"),
-        (wish(instrumental=True, title="T"), "mp3"),
+        (make_request(), "mp3"),
+        (make_request(format="mp3", duration_s=3), "mp3"),
+        (make_request(format="wav", duration_s=3), "wav"),
+        (make_request(format="ogg", duration_s=3), "opus"),
+        (make_request({"output_format": "alaw_8000"}), "wav"),
+        (make_request({"output_format": "mp3_24000_48"}), "mp3"),
+        (make_request({"composition_plan": PLAN}, prompt=None), "mp3"),
+        (make_request(DETAILED, lyrics="One two", style="folk", vocal_gender="f", seed=3), "mp3"),
+        (make_request({**DETAILED, "output_format": "pcm_8000"}), "wav"),
+        (make_request(instrumental=True, title="T"), "mp3"),
     ],
 )
-def test_a_wish_becomes_a_song(request_: MusicRequest, kind: str) -> None:
-    rehearsal = stage()
-    job, audio = made(rehearsal, request_)
+def test_request_becomes_a_song(request_: MusicRequest, kind: str) -> None:
+    rehearsal = make_rehearsal()
+    job, audio = deliver(rehearsal, request_)
     assert sniff(audio[:64]) == kind
     assert job.native_id == rehearsal.emulator.books.creates[0]
     assert job.native_model == "music_v2"
@@ -82,20 +82,20 @@ def test_a_wish_becomes_a_song(request_: MusicRequest, kind: str) -> None:
     ],
 )
 @pytest.mark.parametrize("output_format", ["mp3_44100_128", "pcm_8000"])
-def test_every_odd_shape_of_the_detailed_answer_gives_the_same_audio(
+def test_each_shape_of_the_detailed_answer_gives_the_same_audio(
     switches: dict[str, str], output_format: str
 ) -> None:
-    request = wish({**DETAILED, "output_format": output_format, "seed": 5, "music_length_ms": 3_000})
+    request = make_request({**DETAILED, "output_format": output_format, "seed": 5, "music_length_ms": 3_000})
     bait = {name: value for name, value in switches.items() if name == "boundary_in_audio"}
-    _, plain = made(stage(bait), request)
-    job, audio = made(stage(switches), request)
+    _, plain = deliver(make_rehearsal(bait), request)
+    job, audio = deliver(make_rehearsal(switches), request)
     assert audio == plain
     assert job.native_id
     assert (job.tracks[0].title is None) == ("nulls" in switches)
 
 
-def test_a_mono_song_is_known_by_its_length() -> None:
-    _, audio = made(stage({"pcm_channels": "1"}), wish(format="wav", duration_s=3))
+def test_mono_song_is_recognised_by_its_length() -> None:
+    _, audio = deliver(make_rehearsal({"pcm_channels": "1"}), make_request(format="wav", duration_s=3))
     assert int.from_bytes(audio[22:24], "little") == 1
 
 
@@ -116,11 +116,11 @@ def test_a_mono_song_is_known_by_its_length() -> None:
         ({"error": "504empty"}, "timeout", True),
     ],
 )
-def test_answers_that_hide_a_song_are_never_a_plain_refusal(
+def test_answer_that_may_hide_a_song_is_not_retryable(
     switches: dict[str, str], reason: str, *, maybe_accepted: bool
 ) -> None:
     with pytest.raises(ProviderError) as caught:
-        stage(switches).create(wish(DETAILED))
+        make_rehearsal(switches).create(make_request(DETAILED))
     assert (caught.value.failure.reason, caught.value.maybe_accepted) == (reason, maybe_accepted)
     assert not caught.value.retryable
 
@@ -154,12 +154,12 @@ def test_answers_that_hide_a_song_are_never_a_plain_refusal(
         ({"bare_opus": "1"}, "test-key-not-real", "unsupported", 400),
     ],
 )
-def test_refusals_end_the_job_with_their_class(
+def test_refusal_fails_the_job_with_its_class(
     switches: dict[str, str], key: str, reason: str, status: int
 ) -> None:
-    wanted = {"tier_gate": "wav", "bare_opus": "ogg"}.get(next(iter(switches), ""), "mp3")
-    rehearsal = stage(switches, key)
-    job = rehearsal.create(wish(format=wanted))
+    output_format = {"tier_gate": "wav", "bare_opus": "ogg"}.get(next(iter(switches), ""), "mp3")
+    rehearsal = make_rehearsal(switches, key)
+    job = rehearsal.create(make_request(format=output_format))
     assert job.state is JobState.FAILED
     assert job.failure is not None
     assert (job.failure.reason, job.failure.status) == (reason, status)
@@ -168,23 +168,23 @@ def test_refusals_end_the_job_with_their_class(
 
 
 @pytest.mark.parametrize("query_error", ["422", "400"])
-def test_an_unknown_output_format_is_the_vendors_to_refuse(query_error: str) -> None:
-    job = stage({"query_error": query_error}).create(wish({"output_format": "flac_44100"}))
+def test_unknown_output_format_is_refused_by_the_vendor(query_error: str) -> None:
+    job = make_rehearsal({"query_error": query_error}).create(make_request({"output_format": "flac_44100"}))
     assert job.failure is not None
     assert (job.failure.reason, job.failure.status) == ("invalid", int(query_error))
 
 
-def test_a_suggestion_reaches_the_caller_and_is_not_sent_on() -> None:
-    rehearsal = stage()
-    job = rehearsal.create(wish(prompt="Slow, like Nirvana"))
+def test_suggestion_reaches_the_caller_and_is_not_sent_again() -> None:
+    rehearsal = make_rehearsal()
+    job = rehearsal.create(make_request(prompt="Slow, like Nirvana"))
     assert job.failure is not None
     assert job.failure.suggestion == "Slow, like a well-known artist"
     assert rehearsal.emulator.books.calls == {"POST /v1/music": 1}
 
 
-def test_a_busy_vendor_says_how_long_to_wait() -> None:
-    rehearsal = stage()
-    request = wish(prompt="x [emulate busy times=1 retry_after=4]")
+def test_rate_limit_refusal_has_a_retry_time() -> None:
+    rehearsal = make_rehearsal()
+    request = make_request(prompt="x [emulate busy times=1 retry_after=4]")
     refused = rehearsal.create(request)
     assert refused.failure is not None
     assert refused.failure.retry_after_s == 4.0
@@ -192,18 +192,20 @@ def test_a_busy_vendor_says_how_long_to_wait() -> None:
     assert rehearsal.create(request).delivered_at is not None
 
 
-def test_a_rate_window_is_waited_out() -> None:
-    rehearsal = stage({"calls_per_min": "1", "default_length_s": "3", "latency_s": "0"})
-    assert rehearsal.create(wish()).failure is None
-    assert rehearsal.create(wish()).failure is not None
+def test_create_succeeds_after_the_rate_window() -> None:
+    rehearsal = make_rehearsal({"calls_per_min": "1", "default_length_s": "3", "latency_s": "0"})
+    assert rehearsal.create(make_request()).failure is None
+    assert rehearsal.create(make_request()).failure is not None
     rehearsal.now_s += 60
-    assert rehearsal.create(wish()).failure is None
+    assert rehearsal.create(make_request()).failure is None
 
 
-def test_a_returned_plan_can_be_sent_back_unchanged() -> None:
-    rehearsal = stage()
-    job, _ = made(rehearsal, wish(DETAILED))
+def test_returned_plan_can_be_sent_back_unchanged() -> None:
+    rehearsal = make_rehearsal()
+    job, _ = deliver(rehearsal, make_request(DETAILED))
     rehearsal.now_s += 1_000
-    again = rehearsal.create(wish({"composition_plan": job.tracks[0].extra["composition_plan"]}, prompt=None))
+    again = rehearsal.create(
+        make_request({"composition_plan": job.tracks[0].extra["composition_plan"]}, prompt=None)
+    )
     assert again.delivered_at is not None
     assert again.tracks[0].duration_s == 8.0

@@ -1,14 +1,10 @@
-"""Knows how lyrics and the wish for a voice become MiniMax's words, for models that write songs and for covers.
-
-The prompt is made in `prompt`.
-"""
+"""Prompt, lyrics and voice flags of a native request, for models that write songs and for covers."""
 
 from enum import Enum, auto
 
 import attrs
 
 from musicgate.plugin import JsonObject, MusicRequest, UnsupportedOptionError, is_blank
-from musicgate_minimax import prompt
 from musicgate_minimax.models import ModelRules
 from musicgate_minimax.parts import (
     BAD_COVER,
@@ -22,84 +18,89 @@ from musicgate_minimax.parts import (
     not_applied,
     refusal,
 )
+from musicgate_minimax.prompt import write_prompt
 
-#: Lyrics of tags only, for a model that plays but has no switch for it. Seen: "[intro] [outro]" (MiniMax-AI/cli, early 2026).
+#: Lyrics of tags only, for a model that makes instrumentals but has no flag for them.
+#: Seen: "[intro] [outro]" (MiniMax-AI/cli, early 2026).
 INSTRUMENTAL_TAGS = "[Intro]\n[Inst]\n[Outro]"
 
 _REFERENCES = ("audio_url", "audio_base64", "cover_feature_id")
 #: A reference recording has at most 50 MB; base64 needs four characters for three bytes.
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
-_LONGEST_BASE64 = 50 * 1024 * 1024 * 4 // 3 + 4
+_MAX_BASE64_CHARS = 50 * 1024 * 1024 * 4 // 3 + 4
 
 
 class Singing(Enum):
-    """Where the words come from."""
+    """Where the lyrics come from."""
 
+    #: From the request.
     GIVEN = auto()
+    #: MiniMax writes them.
     WRITTEN = auto()
+    #: Instrumental.
     NONE = auto()
 
 
 @attrs.frozen(kw_only=True)
-class Lyrics:
-    """Words to sing and where the caller put them; the vendor's block beats the neutral field."""
+class Given:
+    """Lyrics that are not blank, and their path in the request."""
 
     text: str
     path: Path
 
     @property
-    def is_own(self) -> bool:
-        """True if they stand in the vendor's own block."""
+    def in_block(self) -> bool:
+        """True for lyrics of the ``minimax`` block."""
         return self.path[0] == BLOCK
 
 
-def write(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
-    """Prompt, lyrics and voice for a model that writes songs.
+def song_texts(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
+    """Prompt, lyrics and voice flags for a model that writes songs.
 
     Raises:
-        RequestError: the wish contradicts itself, lacks words or a prompt, or is too long.
+        RequestError: options contradict each other, lyrics or a prompt are missing, or one is too long.
     """
     _refuse_references(block, native_model)
-    lyrics = _lyrics(request, block)
+    lyrics = _given_lyrics(request, block)
     _refuse_contradictions(request, block, lyrics)
-    singing, warnings = _decide(request, block, rules, lyrics)
-    sung = _sung(singing, lyrics, native_model, rules, request, block)
-    text = prompt.write(request, block, native_model, rules, is_sung=singing is not Singing.NONE)
-    return join((text, sung, _stated_flags(block, native_model, rules), warnings))
+    singing, warnings = _choose_singing(request, block, rules, lyrics)
+    voice = _voice(singing, lyrics, native_model, rules, request, block)
+    prompt = write_prompt(request, block, native_model, rules, is_sung=singing is not Singing.NONE)
+    return join((prompt, voice, _flags(block, native_model, rules), warnings))
 
 
-def cover(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
-    """Prompt, reference recording and lyrics for a cover model. It never gets ``is_instrumental``.
+def cover_texts(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
+    """Prompt, reference recording and lyrics for a cover model, which has no ``is_instrumental``.
 
     Raises:
-        RequestError: not exactly one reference, or a prompt that the vendor would refuse.
+        RequestError: not exactly one reference, or a text that the vendor would refuse.
     """
     given = {key: block[key] for key in _REFERENCES if not is_blank(block.get(key))}
     if len(given) != 1:
         wanted = f"{native_model} needs exactly one of {', '.join(_REFERENCES)}; {len(given)} are given"
         raise refusal((BLOCK,), wanted, BAD_COVER)
-    if len(str(given.get("audio_base64", ""))) > _LONGEST_BASE64:
+    if len(str(given.get("audio_base64", ""))) > _MAX_BASE64_CHARS:
         raise refusal((BLOCK, "audio_base64"), "a reference recording has at most 50 MB", BAD_COVER)
-    lyrics = _lyrics(request, block)
+    lyrics = _given_lyrics(request, block)
     if lyrics is None and "cover_feature_id" in given:
         raise refusal((BLOCK, "lyrics"), "a cover of a cover_feature_id needs lyrics", BAD_COVER)
-    parts = [Part(fields=given), prompt.write(request, block, native_model, rules, is_sung=True)]
+    parts = [Part(fields=given), write_prompt(request, block, native_model, rules, is_sung=True)]
     if lyrics is not None:
         check_length(lyrics.text, rules.lyrics_max, lyrics.path, native_model)
         parts.append(Part(fields={"lyrics": lyrics.text}))
-    parts.append(_stated_flags(block, native_model, rules))
+    parts.append(_flags(block, native_model, rules))
     if request.instrumental and block.get("is_instrumental") is None:
         parts.append(not_applied(("instrumental",), f"{native_model} sings what its reference sings"))
     return join(parts)
 
 
-def _lyrics(request: MusicRequest, block: JsonObject) -> Lyrics | None:
-    """The words to sing, as they are; blank ones count as none."""
+def _given_lyrics(request: MusicRequest, block: JsonObject) -> Given | None:
+    """The lyrics, unchanged; those of the block beat the neutral field unless they are blank."""
     own = block.get("lyrics")
     if isinstance(own, str) and not is_blank(own):
-        return Lyrics(text=own, path=(BLOCK, "lyrics"))
+        return Given(text=own, path=(BLOCK, "lyrics"))
     if request.lyrics is not None and not is_blank(request.lyrics):
-        return Lyrics(text=request.lyrics, path=("lyrics",))
+        return Given(text=request.lyrics, path=("lyrics",))
     return None
 
 
@@ -111,14 +112,14 @@ def _refuse_references(block: JsonObject, native_model: str) -> None:
             )
 
 
-def _refuse_contradictions(request: MusicRequest, block: JsonObject, lyrics: Lyrics | None) -> None:
-    """Two wishes of the same rank that exclude each other; one of the block simply beats a neutral one.
+def _refuse_contradictions(request: MusicRequest, block: JsonObject, lyrics: Given | None) -> None:
+    """Refuse options of the same rank that exclude each other; the block simply beats a neutral field.
 
     Seen: the vendor's own command line tool refuses the same three (github.com/MiniMax-AI/cli, May 2026).
     """
-    # ASSUMED: the server may be more lenient; what it would do then is nowhere stated.
+    # ASSUMED: the server may be more lenient; what it would do then is not documented.
     instrumental, written = (BLOCK, "is_instrumental"), (BLOCK, "lyrics_optimizer")
-    own = lyrics is not None and lyrics.is_own
+    own = lyrics is not None and lyrics.in_block
     if block.get("is_instrumental") and own:
         raise refusal(instrumental, "lyrics are given, and an instrumental is asked for")
     if block.get("lyrics_optimizer") and own:
@@ -130,10 +131,10 @@ def _refuse_contradictions(request: MusicRequest, block: JsonObject, lyrics: Lyr
         raise refusal(("instrumental",), "lyrics are given, and an instrumental is asked for")
 
 
-def _decide(
-    request: MusicRequest, block: JsonObject, rules: ModelRules, lyrics: Lyrics | None
+def _choose_singing(
+    request: MusicRequest, block: JsonObject, rules: ModelRules, lyrics: Given | None
 ) -> tuple[Singing, Part]:
-    """Where the words come from, and which neutral wish the block has overruled."""
+    """Choose where the lyrics come from, and warn of neutral fields that the block overrules."""
     if block.get("lyrics_optimizer") or block.get("is_instrumental"):
         singing = Singing.WRITTEN if block.get("lyrics_optimizer") else Singing.NONE
         overruled = [not_applied(lyrics.path, "overruled by the minimax block")] if lyrics else []
@@ -141,14 +142,14 @@ def _decide(
             overruled.append(not_applied(("instrumental",), "overruled by minimax.lyrics_optimizer"))
         return singing, join(overruled)
     if lyrics is not None:
-        loses = lyrics.is_own and request.instrumental and block.get("is_instrumental") is None
+        loses = lyrics.in_block and request.instrumental and block.get("is_instrumental") is None
         return Singing.GIVEN, not_applied(
             ("instrumental",), "overruled by minimax.lyrics"
         ) if loses else Part()
     if block.get("is_instrumental") is False:
         raise refusal((BLOCK, "lyrics"), "is_instrumental is false, and there are no lyrics", LYRICS_REQUIRED)
     if request.instrumental is False:
-        # A voice is wanted and there are no words: the vendor can write them.
+        # A voice without lyrics: the vendor can write them.
         if not rules.takes_optimizer or block.get("lyrics_optimizer") is False:
             raise refusal(("lyrics",), "a voice is wanted, and there are no lyrics", LYRICS_REQUIRED)
         message = "there are no lyrics, so MiniMax writes them from the prompt (lyrics_optimizer)"
@@ -156,15 +157,15 @@ def _decide(
     return Singing.NONE, Part()
 
 
-def _sung(
+def _voice(
     singing: Singing,
-    lyrics: Lyrics | None,
+    lyrics: Given | None,
     native_model: str,
     rules: ModelRules,
     request: MusicRequest,
     block: JsonObject,
 ) -> Part:
-    """The keys that say who sings what."""
+    """The lyrics, or the flag or tags that replace them."""
     if singing is Singing.GIVEN and lyrics is not None:
         check_length(lyrics.text, rules.lyrics_max, lyrics.path, native_model)
         return Part(fields={"lyrics": lyrics.text})
@@ -176,7 +177,7 @@ def _sung(
         return Part(fields={"is_instrumental": True})
     own = bool(block.get("is_instrumental"))
     path: Path = (BLOCK, "is_instrumental") if own else ("instrumental",)
-    if rules.plays_tags:
+    if rules.instrumental_by_tags:
         fields = {"lyrics": INSTRUMENTAL_TAGS}
         message = f"{native_model} has no switch for it: lyrics that are tags only are sent"
         return changed(path, message, fields) if own or request.instrumental else Part(fields=fields)
@@ -187,8 +188,8 @@ def _sung(
     )
 
 
-def _stated_flags(block: JsonObject, native_model: str, rules: ModelRules) -> Part:
-    """A false said aloud is sent where the model knows the key; a true that it does not know is refused."""
+def _flags(block: JsonObject, native_model: str, rules: ModelRules) -> Part:
+    """The block's flags: false is sent where the model has the key; a cover refuses true."""
     parts = []
     for key, known in (
         ("is_instrumental", rules.takes_instrumental),

@@ -1,4 +1,4 @@
-"""One conversation with a vendor: what comes out when anything on the way breaks, and what is masked of what was said."""
+"""One call to a vendor: every error is a `ProviderError`, and shown texts are masked."""
 
 import asyncio
 import logging
@@ -21,8 +21,8 @@ from musicgate import (
     ProviderError,
 )
 from musicgate.errors import PluginError
-from musicgate.gateway import exchange as module
-from musicgate.gateway.exchange import exchange
+from musicgate.gateway import vendor_call
+from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hosting.installed import InstalledProvider, installed_providers
 from musicgate.model import (
     DebugOptions,
@@ -71,7 +71,7 @@ async def ask(
     installed: InstalledProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
 ) -> JobUpdate:
     context: Any = SimpleNamespace(transport=transport)
-    return await exchange(context, installed, step, POST, job_for(keeps_body=keeps_body))
+    return await call_vendor(context, installed, step, POST, job_for(keeps_body=keeps_body))
 
 
 async def refusal(installed: InstalledProvider, transport: Any, step: Step = Step.CREATE) -> ProviderError:
@@ -80,7 +80,7 @@ async def refusal(installed: InstalledProvider, transport: Any, step: Step = Ste
     return caught.value
 
 
-# ---------------------------------------------------------------------------------------- whatever breaks has a name
+# --------------------------------------------------------------------------------- every error is a ProviderError
 
 ANYTHING = [
     TypeError("x"),
@@ -108,7 +108,7 @@ async def test_transport_that_breaks_leaves_the_outcome_unknown(
     assert str(failed) == f"the call to one broke on the way ({kind})"
     assert failed.__cause__ is error
     assert [record.message for record in caplog.records if record.levelno == logging.ERROR] == [
-        f"job music_1: the call to one broke: error={kind} sent=True"
+        f"vendor call broke: job=music_1 plugin=one error={kind} sent=True"
     ]
 
 
@@ -122,7 +122,7 @@ async def test_what_breaks_before_the_request_is_handed_over_was_not_sent(
     def broken(*_: object) -> HttpRequest:
         raise error
 
-    monkeypatch.setattr(module, "_with_key", broken)
+    monkeypatch.setattr(vendor_call, "_with_key", broken)
     failed = await refusal(installed, transport)
     assert (failed.failure.reason, failed.maybe_accepted) == (FailureClass.GATEWAY, False)
     assert not failed.failure.costs
@@ -161,7 +161,7 @@ async def test_key_that_no_header_can_hold_is_never_sent(
     assert transport.sent == []
 
 
-async def test_cancellation_that_nobody_asked_for_leaves_the_outcome_unknown(
+async def test_stray_cancellation_leaves_the_outcome_unknown(
     installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     def gives_up() -> None:
@@ -199,11 +199,11 @@ async def test_plugin_that_breaks_while_it_reads_may_have_cost(
 async def test_further_call_that_fails_does_not_undo_the_first(
     installed: InstalledProvider, transport: ScriptedTransport, error: ProviderError
 ) -> None:
-    said = error.maybe_accepted
+    before = error.maybe_accepted
     transport.script("one", {"next": "https://one.test/more"}, error)
     failed = await refusal(installed, transport)
     assert failed.maybe_accepted
-    assert error.maybe_accepted is said  # an error that somebody else raised is not changed under their hands
+    assert error.maybe_accepted is before  # an error that a plugin raised is not changed
 
 
 @pytest.mark.parametrize("error", [unreached(), lost()])
@@ -214,10 +214,10 @@ async def test_error_of_the_transport_passes_as_it_is(
     assert await refusal(installed, transport) is error
 
 
-# ------------------------------------------------------------------------------------------------ masked when shown
+# ------------------------------------------------------------------------------------------ masked when shown
 
 
-async def test_error_that_quotes_the_key_is_another_error(
+async def test_error_that_quotes_the_key_is_replaced_by_a_masked_one(
     installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     quoted = {
@@ -287,7 +287,7 @@ async def test_ids_links_and_titles_are_used_and_stay(
 
 
 @pytest.mark.parametrize("key", ["test", "k"])
-async def test_short_key_takes_nothing_out_of_what_is_used(
+async def test_short_key_does_not_change_ids_and_links(
     installed: InstalledProvider, transport: ScriptedTransport, key: str
 ) -> None:
     short = attrs.evolve(installed, key=Secret(key))
@@ -299,7 +299,7 @@ async def test_short_key_takes_nothing_out_of_what_is_used(
     assert update.tracks[0].audio_url == "https://k.test/test"
 
 
-async def test_status_word_loses_whole_secrets_only(
+async def test_only_whole_secrets_are_masked_in_a_status(
     installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
     transport.script(
@@ -312,8 +312,8 @@ async def test_status_word_loses_whole_secrets_only(
 async def test_body_is_masked_where_it_is_kept_and_dropped_elsewhere(
     installed: InstalledProvider, transport: ScriptedTransport
 ) -> None:
-    said = {"id": f"n-{KEY}", "more": [f"{KEY}!"], "no": "invalid"}
-    transport.script("one", said, said, {"id": "n-1", "status": "works"})
+    answer = {"id": f"n-{KEY}", "more": [f"{KEY}!"], "no": "invalid"}
+    transport.script("one", answer, answer, {"id": "n-1", "status": "works"})
     kept = await ask(installed, transport, keeps_body=True)
     assert kept.body == {"id": "n-***", "more": ["***!"], "no": "invalid"}
     assert (await ask(installed, transport)).body is None

@@ -1,4 +1,4 @@
-"""Knows what the played MiniMax accepts: parameters, lengths of text and of songs, and the words of each refusal."""
+"""The checks of the emulated MiniMax: parameters, lengths of texts, and the message of each refusal."""
 
 import base64
 import binascii
@@ -8,9 +8,10 @@ from typing import Final
 import attrs
 
 from musicgate.plugin import lenient
+from musicgate_minimax.declaration import MAX_DURATION_S
 from musicgate_minimax.models import RULES, ModelRules
 
-#: Text of each number, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
+#: Text of each code, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
 #: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026.
 TEXTS: Final[Mapping[int, str]] = {
     1000: "unknown error",
@@ -31,23 +32,22 @@ TEXTS: Final[Mapping[int, str]] = {
     2049: "invalid api key",
     2061: "your current token plan not support model",
 }
-#: Refusals that come after the work was tried, not at once.
+#: Refusals that come after the time of the work, not at once.
 LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
 
 _SAMPLE_RATES: Final = (16_000, 24_000, 32_000, 44_100)
 _BITRATES: Final = (32_000, 64_000, 128_000, 256_000)
 _FORMATS: Final = ("mp3", "wav", "pcm")
-_LONGEST_RECORDING_BYTES: Final = 50 * 1024 * 1024
+_MAX_RECORDING_BYTES: Final = 50 * 1024 * 1024
 
-# ASSUMED: three seconds a line, 10 to 300 s in all; the vendor says only that length follows lyrics and prompt.
+# ASSUMED: three seconds a line, at least 10 s; the vendor says only that length follows lyrics and prompt.
 _SECONDS_PER_LINE: Final = 3.0
-_SHORTEST_S: Final = 10.0
-_LONGEST_S: Final = 300.0
+_MIN_DURATION_S: Final = 10.0
 
 
 @attrs.frozen(kw_only=True)
-class Sound:
-    """The encoding that one call asked for."""
+class Encoding:
+    """The encoding that a call asks for."""
 
     container: str = "mp3"
     sample_rate_hz: int = 44_100
@@ -58,7 +58,7 @@ class Sound:
 def refusal_of(
     body: Mapping[str, object], model: str, features: Mapping[str, float], now: float
 ) -> str | None:
-    """Text of the 2013 that this body earns, or None; ``features`` are known cover ids and when they die."""
+    """Text of the first 2013 for a body, or None; ``features`` are cover ids and when they expire."""
     rules = RULES[model]
     texts = {key: body.get(key, "") for key in ("prompt", "lyrics")}
     for key, value in texts.items():
@@ -70,19 +70,19 @@ def refusal_of(
     if len(prompt) < rules.prompt_min:
         return "invalid params, prompt is too short"
     if rules.is_cover:
-        return _refused_reference(body, lyrics, features, now) or _refused_sound(body)
-    return _refused_voice(body, rules, prompt, lyrics) or _refused_sound(body)
+        return _reference_refusal(body, lyrics, features, now) or _encoding_refusal(body)
+    return _voice_refusal(body, rules, prompt, lyrics) or _encoding_refusal(body)
 
 
-def _refused_voice(body: Mapping[str, object], rules: ModelRules, prompt: str, lyrics: str) -> str | None:
-    # A model without the switch is ASSUMED to ignore it, and then misses the lyrics.
+def _voice_refusal(body: Mapping[str, object], rules: ModelRules, prompt: str, lyrics: str) -> str | None:
+    # ASSUMED: a model without the flag ignores it and then misses the lyrics.
     if rules.takes_instrumental and body.get("is_instrumental") is True:
         return None if prompt else "invalid params, prompt is required"
     written = rules.takes_optimizer and body.get("lyrics_optimizer") is True
     return None if lyrics or (written and prompt) else "invalid params, lyrics is required"
 
 
-def _refused_reference(
+def _reference_refusal(
     body: Mapping[str, object], lyrics: str, features: Mapping[str, float], now: float
 ) -> str | None:
     given = [key for key in ("audio_url", "audio_base64", "cover_feature_id") if body.get(key)]
@@ -96,15 +96,15 @@ def _refused_reference(
 
 
 def recording_refusal(body: Mapping[str, object]) -> str | None:
-    """Text of the 2013 for a reference recording that is no base64 or too large."""
+    """Text of the 2013 for a reference recording that is not base64 or too large; None if it is good."""
     try:
         recording = base64.b64decode(str(body.get("audio_base64", "")), validate=True)
     except (binascii.Error, ValueError):
         return "invalid params, audio_base64 is invalid"
-    return "invalid params, audio is too large" if len(recording) > _LONGEST_RECORDING_BYTES else None
+    return "invalid params, audio is too large" if len(recording) > _MAX_RECORDING_BYTES else None
 
 
-def _refused_sound(body: Mapping[str, object]) -> str | None:
+def _encoding_refusal(body: Mapping[str, object]) -> str | None:
     if body.get("output_format", "hex") not in {"hex", "url"}:
         return "invalid params, output_format"
     if body.get("stream") is True and body.get("output_format", "hex") != "hex":
@@ -115,10 +115,10 @@ def _refused_sound(body: Mapping[str, object]) -> str | None:
     return f"invalid params, audio_setting.{wrong[0]}" if wrong else None
 
 
-def sound_of(body: Mapping[str, object]) -> Sound:
-    """The encoding of an accepted body; what is not said is what the vendor's own tools send."""
+def encoding_of(body: Mapping[str, object]) -> Encoding:
+    """The encoding of an accepted body; the defaults are what the vendor's own tools send."""
     setting = lenient.mapping(body.get("audio_setting"))
-    return Sound(
+    return Encoding(
         container=str(setting.get("format", "mp3")),
         sample_rate_hz=lenient.integer(setting.get("sample_rate")) or 44_100,
         bitrate_bps=lenient.integer(setting.get("bitrate")) or 256_000,
@@ -126,14 +126,14 @@ def sound_of(body: Mapping[str, object]) -> Sound:
     )
 
 
-def duration_s_of(body: Mapping[str, object], wished: str | None) -> float:
-    """Length of the song in seconds: from a switch, else from the lines that are sung."""
-    asked = lenient.seconds(wished)
-    if asked is not None:
-        return min(asked, _LONGEST_S)
+def duration_s_of(body: Mapping[str, object], switch: str | None) -> float:
+    """Length of the song in seconds: from a switch, else from the sung lines."""
+    switched = lenient.seconds(switch)
+    if switched is not None:
+        return min(switched, MAX_DURATION_S)
     lines = [
         line
         for line in str(body.get("lyrics", "")).splitlines()
         if line.strip() and not line.strip().startswith("[")
     ]
-    return min(_LONGEST_S, max(_SHORTEST_S, _SECONDS_PER_LINE * len(lines)))
+    return min(MAX_DURATION_S, max(_MIN_DURATION_S, _SECONDS_PER_LINE * len(lines)))

@@ -1,4 +1,4 @@
-"""Knows the shapes of the played MiniMax's answers, the ugly ones behind switches included; it decides nothing."""
+"""HTTP answers of the emulated MiniMax, with the faulty ones behind switches; no decisions."""
 
 import json
 from collections.abc import Mapping
@@ -8,38 +8,38 @@ from musicgate.plugin import HttpResponse
 
 Switches = Mapping[str, str]
 
-#: Every switch, its values and what it does. Numbers are given as text.
+#: Every switch, its values and its meaning. Numbers are given as text.
 SWITCHES: Final[Mapping[str, str]] = {
     "code": "a number: that refusal, in base_resp",
-    "echo_key": "1: refusals repeat the caller's key in their text",
+    "echo_key": "1: the text of a refusal repeats the caller's key",
     "shape": "llm: refusals in the shape of the vendor's text models",
-    "http": "a status: an HTML page with it; from 500 on the song was made and billed",
-    "body": "text, html, cut, empty: an answer with status 200 that is no JSON; the song was made and billed",
-    "drop": "1: hang up before a byte of the answer; the song was made and billed",
-    "cut": "a number of bytes: hang up after them; the song was made and billed",
+    "http": "a status: an HTML page with it; from 500 on the song is made and billed",
+    "body": "text, html, cut, empty: status 200 without readable JSON; the song is made and billed",
+    "drop": "1: close the connection before the answer; the song is made and billed",
+    "cut": "a number of bytes: close the connection after them; the song is made and billed",
     "data": "null, absent: no data",
-    "audio": "audio_url (link in that key), empty, upper, odd, nohex",
-    "status": "a number or word for data.status; 1 leaves the audio out",
+    "audio": "audio_url (the link in that key), empty, upper, odd, nohex",
+    "status": "number or text of data.status; 1 leaves the audio out",
     "extra": "null, no_duration, text (numbers as text), size (music_size is wrong)",
     "base_resp": "missing, text (the number as text)",
     "trace": "missing: no trace id in body and header",
-    "media": "empty, cut, slow, html, forbidden, expired, missing: what the link answers",
-    "link_s": "seconds that links live, instead of a day",
+    "media": "empty, cut, slow, html, forbidden, expired, missing: answer of the link",
+    "link_s": "seconds until links expire (default a day)",
     "length_s": "seconds of every song",
     "delay_s": "seconds until the answer, before speed",
-    "rpm": "calls a minute and key, instead of 120 (3 for free models)",
-    "connections": "calls at a time and key, instead of 20 (3 for free models)",
-    "balance_usd": "what each key may spend; unlimited when not set",
+    "rpm": "calls per minute and key (default 120; free models 3)",
+    "connections": "concurrent calls per key (default 20; free models 3)",
+    "balance_usd": "balance of each key (default unlimited)",
     "free": "alive: the ended -free models make songs",
-    "frame": "none, tail, full: what the last frame of a stream holds",
-    "sse": "json, broken: a stream asked for, one JSON body given, or no last frame",
+    "frame": "none, tail, full: content of the last frame of a stream",
+    "sse": "json (one body instead of a stream), broken (no last frame)",
 }
 
 _FRAME_BYTES: Final = 4096
 
 
 def refusal(code: int, text: str, trace_id: str, switches: Switches) -> HttpResponse:
-    """A "no": HTTP 200, the trace id still there."""
+    """Make a refusal: HTTP 200, with a trace id."""
     if switches.get("shape") == "llm":
         # Seen: on the text models (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
         error = {"type": "api_error", "message": f"{text} ({code})", "http_code": "429"}
@@ -56,7 +56,7 @@ def refusal(code: int, text: str, trace_id: str, switches: Switches) -> HttpResp
 
 
 def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switches) -> HttpResponse:
-    """A song, tidy unless a switch makes it ugly. ``audio`` is hex or a link."""
+    """Make the answer of a song, with the faults of the switches; ``audio`` is hex or a link."""
     body: dict[str, object] = {
         "data": _data(audio, switches),
         "trace_id": trace_id,
@@ -78,7 +78,7 @@ def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switc
 
 
 def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> HttpResponse:
-    """What is known of a reference recording. ``structure_result`` is JSON in a text."""
+    """Make the answer to a cover preparation; ``structure_result`` is JSON in a text."""
     segments = [
         {"start": 0.0, "end": 2.0, "label": "intro"},
         {"start": 2.0, "end": audio_duration_s, "label": "verse"},
@@ -94,8 +94,8 @@ def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> Htt
     return _json(body, trace_id)
 
 
-def spoilt(kind: str, answer: HttpResponse) -> HttpResponse:
-    """An answer with status 200 that is no JSON, made from a good one."""
+def unreadable(kind: str, answer: HttpResponse) -> HttpResponse:
+    """Replace a good answer by one with status 200 that is not JSON."""
     bodies = {
         "text": b"upstream connect error",
         "html": b"<html><body>502 Bad Gateway</body></html>",
@@ -106,20 +106,20 @@ def spoilt(kind: str, answer: HttpResponse) -> HttpResponse:
 
 
 def page(status: int) -> HttpResponse:
-    """A load balancer's page."""
+    """Make the HTML page of a load balancer."""
     return _plain(status, f"<html><body><h1>{status}</h1></body></html>".encode(), "text/html")
 
 
 def not_found() -> HttpResponse:
-    """Any other route."""
-    # ASSUMED: the text of the vendor's framework; nobody published MiniMax's own.
+    """Make the answer of an unknown route."""
+    # ASSUMED: the text of the vendor's framework; MiniMax's own is not published.
     return _plain(404, b"404 page not found", "text/plain")
 
 
 def stream(audio: bytes, extra: Mapping[str, object], trace_id: str, switches: Switches) -> HttpResponse:
-    """A song as server-sent events: some kB of hex a frame, status 1, then one frame with status 2.
+    """Make a song as server-sent events: frames of hex with status 1, then one with status 2.
 
-    What the last frame holds is in dispute: nothing, the tail, or everything again.
+    Sources differ on the content of the last frame: nothing, the tail, or the whole song again.
     """
     pieces = [audio[start : start + _FRAME_BYTES] for start in range(0, len(audio), _FRAME_BYTES)]
     last = {"none": b"", "full": audio}.get(switches.get("frame", "none"), pieces[-1])

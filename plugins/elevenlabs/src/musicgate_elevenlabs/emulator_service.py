@@ -1,7 +1,8 @@
-"""Eleven Music, played: routes, the order of checks, what is counted, and faults; the sounds and the single checks lie beside it.
+"""The emulator of Eleven Music: routes, order of checks, rate limits, credits and faults.
 
-Checks in order: route, key, output_format, JSON, schema, exclusions, plan kind, stored songs, moderation, rate, concurrency, credits; then
-the song. A call runs for as long as its answer is delayed, and counts as one of the key's parallel calls until then.
+Sans I/O and deterministic: requests and time come in. Checks in order: route, key, output_format, JSON,
+schema, exclusions, plan kind, stored songs, moderation, rate, concurrency, credits; then the song. A call
+counts as one of the key's concurrent calls for as long as its answer is delayed.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ from musicgate_elevenlabs.emulator_call import (
     reshape,
 )
 
-#: ASSUMED: 900 credits a minute, charged by the second. Source of the 900: elevenlabs.io/pricing/api, 2026-09.
+#: ASSUMED: charged by the second, at 900 credits a minute.
+#: Source of the 900: elevenlabs.io/pricing/api, 2026-09.
 CREDITS_PER_S: Final = 15.0
 #: Source: elevenlabs.io/pricing/api, 2026-09 (Starter, Creator, Pro).
 _MAX_CONCURRENT: Final = 2
@@ -47,7 +49,7 @@ _BUSY: Final = {
 
 @attrs.frozen(kw_only=True)
 class _Song:
-    """One song that was made and charged."""
+    """A song that was made and charged."""
 
     id: str
     length_s: float
@@ -57,10 +59,9 @@ class _Song:
 
 
 class ElevenLabsEmulator:
-    """A played vendor; see `musicgate.plugin.emulator.Emulator`. It has no callbacks."""
+    """An emulated Eleven Music; implements `musicgate.plugin.emulator.Emulator`."""
 
     def __init__(self, options: EmulatorOptions) -> None:
-        """Open empty books."""
         self.books = EmulatorBooks()
         self._options = options
         self._running: dict[str, list[float]] = {}
@@ -84,11 +85,11 @@ class ElevenLabsEmulator:
         return route(call, now)
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """None, ever: the vendor has no webhook for music."""
+        """Return nothing: the vendor has no webhook for music."""
         return ()
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """Nothing to remember."""
+        """Do nothing: the vendor has no webhook for music."""
 
     def _compose(self, call: Call, now: float) -> EmulatedAnswer:
         refusal = (
@@ -107,7 +108,7 @@ class ElevenLabsEmulator:
         if refusal is not None:
             return self._refused(call, refusal)
         fault = self._fault(call)
-        return fault if fault is not None else self._delivered(call, self._made(call, now))
+        return fault if fault is not None else self._deliver(call, self._make(call, now))
 
     def _plan(self, call: Call, now: float) -> EmulatedAnswer:
         refusal = (
@@ -128,9 +129,9 @@ class ElevenLabsEmulator:
         return self._answer(call, 200, body, {"Content-Type": "application/json"})
 
     def _check_rate(self, call: Call, now: float) -> Refusal | None:
-        most = call.number("calls_per_min", 0)
+        limit = call.number("calls_per_min", 0)
         recent = [at for at in self._calls_at.get(call.key or "", []) if at > now - 60]
-        if most and len(recent) >= most:
+        if limit and len(recent) >= limit:
             return _busy(call, "rate_limit_exceeded")
         self._calls_at[call.key or ""] = [*recent, now]
         return None
@@ -138,9 +139,9 @@ class ElevenLabsEmulator:
     def _check_concurrency(self, call: Call, now: float) -> Refusal | None:
         running = [end for end in self._running.get(call.key or "", []) if end > now]
         self._running[call.key or ""] = running
-        word = call.switches.get("busy", "0")
-        if word != "0" and self._holds(call, "busy"):
-            return _busy(call, word if word in _BUSY else "rate_limit_exceeded")
+        code = call.switches.get("busy", "0")
+        if code != "0" and self._is_lasting(call, "busy"):
+            return _busy(call, code if code in _BUSY else "rate_limit_exceeded")
         if len(running) >= call.number("max_concurrent", _MAX_CONCURRENT):
             return _busy(call, "concurrent_limit_exceeded")
         return None
@@ -151,20 +152,20 @@ class ElevenLabsEmulator:
             return None
         return refuse(402, "payment_required", "insufficient_credits", f"{left:.0f} credits are left")
 
-    def _holds(self, call: Call, fault: str) -> bool:
-        """True while a fault that lasts ``times`` calls still lasts for this body."""
+    def _is_lasting(self, call: Call, fault: str) -> bool:
+        """Count a call with this body; True for the first ``times`` calls."""
         digest = hashlib.sha256(fault.encode() + call.raw).digest()
         self._seen[digest] += 1
         return self._seen[digest] <= call.number("times", float("inf"))
 
     def _fault(self, call: Call) -> EmulatedAnswer | None:
-        """A fault before anything was made."""
+        """A fault before a song is made; None if there is none."""
         if call.switches.get("drop") == "before":
             return attrs.evolve(self._answer(call, 502, b"", {}), drop=True)
         if call.switches.get("json") == "refusal":
             return self._refused(call, refuse(200, "rate_limit_error", "system_busy", _BUSY["system_busy"]))
         error = call.switches.get("error", "0")
-        if error == "0" or not error[:3].isdecimal() or not self._holds(call, "error"):
+        if error == "0" or not error[:3].isdecimal() or not self._is_lasting(call, "error"):
             return None
         status, form = int(error[:3]), error[3:]
         if form == "html":
@@ -174,15 +175,17 @@ class ElevenLabsEmulator:
         kind, code = (
             ("service_unavailable", "maintenance") if status == 503 else ("internal_error", "internal_error")
         )
-        return self._refused(call, _waiting(call, refuse(status, kind, code, "Something went wrong")))
+        return self._refused(
+            call, _with_retry_after(call, refuse(status, kind, code, "Something went wrong"))
+        )
 
-    def _made(self, call: Call, now: float) -> _Song:
-        """Make, charge and, if asked, store a song; its call runs from now on."""
+    def _make(self, call: Call, now: float) -> _Song:
+        """Make, charge and, if requested, store a song; its call runs from now on."""
         key, length_s = call.key or "", songs.length_s(call)
         number = len(self.books.creates)
         digest = hashlib.sha256(f"{self._options.seed} {number} ".encode() + call.raw).hexdigest()
-        wanted_seed = call.given("seed")
-        seed = wanted_seed if isinstance(wanted_seed, int) else int(digest[:6], 16)
+        requested_seed = call.given("seed")
+        seed = requested_seed if isinstance(requested_seed, int) else int(digest[:6], 16)
         song_id, cost = f"song_{digest[:20]}", length_s * CREDITS_PER_S
         self.books.creates.append(song_id)
         self.books.credits_charged[song_id] = cost
@@ -193,7 +196,7 @@ class ElevenLabsEmulator:
             self._stored[song_id] = length_s
         return _Song(id=song_id, length_s=length_s, seed=seed, credits=cost, running=len(running))
 
-    def _delivered(self, call: Call, song: _Song) -> EmulatedAnswer:
+    def _deliver(self, call: Call, song: _Song) -> EmulatedAnswer:
         headers = {
             "Content-Type": songs.content_type(call),
             "character-cost": str(round(song.credits)),
@@ -222,13 +225,9 @@ class ElevenLabsEmulator:
             return b""
         if call.is_on("html"):
             return _PAGE
-        if call.switches.get("json") == "refusal":
-            return json.dumps(
-                {"detail": refuse(200, "x", "system_busy", "The system is busy").detail}
-            ).encode()
         if call.is_on("json"):
             return json.dumps({"message": "accepted"}).encode()
-        audio = songs.sound(call, song.length_s, song.seed)
+        audio = songs.audio(call, song.length_s, song.seed)
         if not call.route.endswith("/detailed"):
             return audio
         return songs.multipart_body(call, songs.facts(call, song.length_s, song.seed), audio)
@@ -252,16 +251,16 @@ class ElevenLabsEmulator:
         return EmulatedAnswer(response=HttpResponse(status=status, headers=named, body=body))
 
     def _trace(self, call: Call) -> str:
-        """The same for all that belongs to one call."""
+        """The trace id of the current call."""
         number = sum(self.books.calls.values())
         return hashlib.sha256(f"{self._options.seed} {number} {call.route}".encode()).hexdigest()
 
 
 def _busy(call: Call, code: str) -> Refusal:
-    return _waiting(call, refuse(429, "rate_limit_error", code, _BUSY[code]))
+    return _with_retry_after(call, refuse(429, "rate_limit_error", code, _BUSY[code]))
 
 
-def _waiting(call: Call, refusal: Refusal) -> Refusal:
-    """With a Retry-After where the switch asks for one. The vendor's SDKs honour it; its presence is not documented."""
+def _with_retry_after(call: Call, refusal: Refusal) -> Refusal:
+    """Add the switch's Retry-After. The vendor's SDKs honour the header; it is not documented."""
     wait_s = call.switches.get("retry_after")
     return attrs.evolve(refusal, headers={"Retry-After": wait_s}) if wait_s else refusal

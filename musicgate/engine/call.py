@@ -1,0 +1,59 @@
+"""A create call in flight, as a value that its task and its caller share."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+from typing import TYPE_CHECKING
+
+import attrs
+
+if TYPE_CHECKING:
+    from musicgate.engine.create_queue import Slot
+    from musicgate.engine.quota import Reservation
+    from musicgate.model import IdempotencyClaim, Job
+    from musicgate.planning import Candidate
+
+
+@attrs.define(kw_only=True)
+class Caller:
+    """The caller of a create call.
+
+    Attributes:
+        is_waiting: the caller has neither got its answer nor gone away.
+        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
+    """
+
+    is_waiting: bool = True
+    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
+
+
+@attrs.define(kw_only=True, eq=False)
+class Call:
+    """A create call.
+
+    Attributes:
+        job: the newest version that the call knows.
+        until_s: loop time at which its caller stops waiting; None = it has no caller.
+        reservation: its share of its account's quota; None = the job was stored before.
+        slot: the slot at the first candidate, where one was free.
+        held: releases what the call holds, at its end.
+        stored: done when the job is stored (None), its key was used earlier (the claim), or it could not be
+            stored.
+        answered: set when its caller has been answered, at the latest at its end.
+        is_woken: a callback came meanwhile: poll the job as soon as the call has ended.
+    """
+
+    job: Job
+    candidates: tuple[Candidate, ...]
+    until_s: float | None = None
+    claim: IdempotencyClaim | None = None
+    reservation: Reservation | None = None
+    slot: Slot | None = None
+    held: ExitStack = attrs.field(factory=ExitStack)
+    caller: Caller = attrs.field(factory=Caller)
+    stored: asyncio.Future[IdempotencyClaim | None]
+    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
+    answered: asyncio.Event = attrs.field(factory=asyncio.Event)
+    is_stored: bool = False
+    is_woken: bool = False

@@ -1,0 +1,135 @@
+"""From candidates to a job: which can be called, the attempts, and how long a call may take."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from musicgate import jobs
+from musicgate.errors import AllCandidatesFailedError
+from musicgate.model import Failure, FailureClass
+from musicgate.views import render_native_body
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.hosting import InstalledProvider
+    from musicgate.model import Attempt, Job, JsonValue, MusicRequest, OptionWarning
+    from musicgate.planning import Candidate
+
+#: Seconds that a create call waits longer than its vendors' time-outs.
+_MARGIN_S = 5.0
+#: Seconds for which a job may wait for a slot. A full queue (10,000 jobs) at two calls a second is empty
+#: after 83 minutes.
+QUEUE_DEADLINE_S = 7_200.0
+
+
+def with_keys(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
+    """The candidates that have an API key.
+
+    Raises:
+        AllCandidatesFailedError: none has one.
+    """
+    callable_candidates = tuple(candidate for candidate in candidates if candidate.installed.key is not None)
+    if not callable_candidates:
+        raise AllCandidatesFailedError(
+            [(candidate.installed.name, _key_missing(candidate.installed)) for candidate in candidates]
+        )
+    return callable_candidates
+
+
+def new_job(
+    context: GatewayContext,
+    request: MusicRequest,
+    candidate: Candidate,
+    *,
+    job_id: str,
+    token: str,
+    account: str,
+    generation_id: str,
+    warnings: tuple[OptionWarning, ...],
+    routing: JsonValue = None,
+    has_slot: bool = True,
+) -> Job:
+    """A job for a candidate: about to be sent where it has its slot, else planned."""
+    now, steady = context.clock.now(), context.clock.steady()
+    lifetime = job_lifetime(context, candidate.installed)
+    queue_time = timedelta(seconds=QUEUE_DEADLINE_S / context.speed)
+    job = jobs.new_job(
+        job_id,
+        request,
+        new_attempt(candidate, token, now),
+        account=account,
+        generation_id=generation_id,
+        callback_token=token,
+        deadline_at=steady + max(lifetime, queue_time),
+        warnings=(*warnings, *candidate.translation.warnings),
+        native_request=shown_request(candidate, request, token),
+        routing=routing,
+    )
+    if not has_slot:
+        return job
+    return jobs.start(job, now, steady + lifetime, blocking=candidate.installed.provider.blocking)
+
+
+def new_attempt(
+    candidate: Candidate, token: str, now: datetime, not_before: datetime | None = None
+) -> Attempt:
+    """A planned attempt at a candidate.
+
+    Args:
+        token: the job's callback token.
+        not_before: the vendor was busy; the call is not made earlier.
+    """
+    request = candidate.translation.request
+    return jobs.new_attempt(
+        candidate.installed.provider,
+        candidate.offer.model,
+        candidate.translation.native_model,
+        now,
+        calls_back=token in request.url or token.encode() in request.body,
+        not_before=not_before,
+    )
+
+
+def shown_request(candidate: Candidate, request: MusicRequest, token: str) -> JsonValue:
+    """The native request without the callback token, if its caller asked to see it."""
+    if not request.returns_upstream_request:
+        return None
+    return render_native_body(candidate.translation.request, {token: "***"})
+
+
+def create_budget_s(candidates: Sequence[Candidate], wait_s: float) -> float:
+    """Seconds that a caller waits for its create call: every time-out on the way.
+
+    Only ``wait_s`` where a call may last as long as the song.
+    """
+    if any(candidate.installed.provider.blocking for candidate in candidates):
+        return wait_s
+    return _MARGIN_S + sum(
+        candidate.installed.provider.timeouts.connect_s + candidate.installed.provider.timeouts.create_s
+        for candidate in candidates
+    )
+
+
+def job_lifetime(context: GatewayContext, installed: InstalledProvider) -> timedelta:
+    """The time from the create call of a job to its deadline."""
+    return timedelta(seconds=context.settings.follow.deadline_s or installed.provider.deadline_s)
+
+
+def is_adoptable(job: Job, installed: InstalledProvider | None) -> bool:
+    """True if a callback can adopt a job whose create answer was lost.
+
+    That takes a vendor that calls back, and was given the address.
+    """
+    has_address = job.attempt is not None and job.attempt.calls_back
+    return installed is not None and installed.provider.callbacks and has_address
+
+
+def _key_missing(installed: InstalledProvider) -> Failure:
+    setting = f"set {installed.provider.key_env}, or providers.{installed.name}.api_key"
+    return Failure(
+        reason=FailureClass.AUTH, message=f"{installed.name}_key_missing: {setting}", http_status=502
+    )

@@ -1,0 +1,82 @@
+"""Fold a vendor's answer into its job: map the status, keep inline audio, store the rest."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from musicgate import jobs
+from musicgate.errors import MusicgateError, StorageError
+from musicgate.gateway import commit
+from musicgate.gateway.inline_audio import keep_inline_audio
+from musicgate.model import JobUpdate
+
+if TYPE_CHECKING:
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.model import Job, JobState
+
+_log = logging.getLogger(__name__)
+
+
+async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
+    """Fold an answer into a job; inline audio is kept first: no stored job names a missing file.
+
+    Raises:
+        StorageError: the store is full, read-only or broken.
+    """
+    mapped = _map_status(context, job, update)
+    audio = await keep_inline_audio(context, job, update)
+    body = update.body if job.request.debug.return_upstream_response else None
+    now, steady = context.clock.now(), context.clock.steady()
+    job = await commit.change(
+        context,
+        job,
+        lambda current: jobs.apply(
+            current, update, mapped, now, context.speed, steady, audio=audio, body=body
+        ),
+    )
+    if audio.assets and not any(track.asset for track in job.tracks):
+        await context.assets.delete(
+            job.id
+        )  # the job had ended before its audio came, by a cancel for instance
+    return job
+
+
+async def apply_update_until_stored(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
+    """Fold the answer to a create call, however long our disk fails.
+
+    Where folding it breaks our own code, the vendor's id at least is stored.
+
+    Raises:
+        StorageError: the store still fails at the job's deadline.
+    """
+    try:
+        return await commit.until_stored(context, job, lambda: apply_update(context, job, update))
+    except StorageError:
+        raise
+    except Exception:
+        if update.native_id is None:
+            raise
+        _log.exception("answer cannot be folded, only the vendor's id is kept: job=%s", job.id)
+        now, bare = context.clock.now(), JobUpdate(native_id=update.native_id)
+        return await commit.change_until_stored(
+            context, job, lambda current: jobs.apply(current, bare, None, now)
+        )
+
+
+def _map_status(context: GatewayContext, job: Job, update: JobUpdate) -> JobState | None:
+    """Map a native status; a plugin error counts as an unknown status, and does not lose the song."""
+    installed = context.installed(job)
+    mapped = None
+    if installed is not None:
+        try:
+            mapped = installed.plugin.map_status(update.native_status)
+        except MusicgateError as error:
+            _log.error("status cannot be mapped: job=%s plugin=%s error=%s", job.id, job.plugin, error)
+    is_decided = mapped is not None or update.state is not None or update.failure is not None
+    if update.native_status is not None and not is_decided:
+        _log.warning(
+            "unknown status, the job stays open: job=%s plugin=%s status=%r",
+            *(job.id, job.plugin, update.native_status),
+        )
+    return mapped

@@ -1,0 +1,37 @@
+"""Keep audio that a vendor sends as bytes inside its answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from musicgate import jobs
+from musicgate.errors import NotAudioError
+
+if TYPE_CHECKING:
+    from musicgate.gateway.context import GatewayContext
+    from musicgate.model import Asset, Job, JobUpdate
+
+
+async def keep_inline_audio(context: GatewayContext, job: Job, update: JobUpdate) -> jobs.KeptAudio:
+    """Store the audio bytes of an answer by track; bytes that do not play are reported per track.
+
+    Raises:
+        StorageError: our own disk failed.
+    """
+    assets: dict[int, Asset] = {}
+    broken: dict[int, str] = {}
+    if not job.state.is_final:
+        indexes = jobs.merge_tracks(job.tracks, update.tracks).indexes
+        for index, track in zip(indexes, update.tracks, strict=True):
+            if track.audio:
+                try:
+                    assets[index] = await _keep(context, job.id, index, track.audio)
+                except NotAudioError as error:
+                    broken[index] = f"the vendor's audio does not play: {error}"
+    return jobs.KeptAudio(assets=assets, broken=broken)
+
+
+async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
+    async with context.assets.staged(job_id, index) as staged:
+        await context.assets.fill(staged, content)
+        return await context.assets.keep(staged, job_id, index)

@@ -1,0 +1,67 @@
+"""The events between two versions of a job, and a final job as it was when it ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.model import Attempt, AttemptOutcome, EventKind, Job, JobEvent, Track
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+
+def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ...]:
+    """The events between two versions of a job, in order; none after the event that ends it."""
+    if before is None:
+        return (
+            JobEvent(kind=EventKind.CREATED, at=now, data={"model": after.request.model}),
+            *_attempt_events((), after, now),
+        )
+    if before.state.is_final:
+        return ()
+    events = list(_attempt_events(before.attempts, after, now))
+    if before.state is not after.state:
+        events.append(JobEvent(kind=EventKind.STATE, at=now, data={"from": before.state, "to": after.state}))
+    events.extend(_track_events(before.tracks, after.tracks, now))
+    if before.delivered_at is None and after.delivered_at is not None:
+        events.append(JobEvent(kind=EventKind.OUTPUT, at=now, data={"tracks": len(after.tracks)}))
+    if after.state.is_final:
+        reason = after.failure.reason if after.failure else None
+        events.append(JobEvent(kind=EventKind.SETTLED, at=now, data={"state": after.state, "reason": reason}))
+    return tuple(events)
+
+
+def as_settled(job: Job) -> Job:
+    """A final job as it was when it ended, without later answers: events never change."""
+    ended = job.completed_at
+    if ended is None:
+        return job
+    attempts = tuple(
+        attrs.evolve(attempt, outcome=AttemptOutcome.SENT, native_id=None, failure=None, answered_at=None)
+        if attempt.answered_at is not None and attempt.answered_at > ended
+        else attempt
+        for attempt in job.attempts
+    )
+    return attrs.evolve(job, attempts=attempts, updated_at=ended)
+
+
+def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> Iterable[JobEvent]:
+    for index, attempt in enumerate(after.attempts):
+        if index >= len(before) or before[index].outcome is not attempt.outcome:
+            data = {"plugin": attempt.plugin, "outcome": attempt.outcome, "native_id": attempt.native_id}
+            yield JobEvent(kind=EventKind.ATTEMPT, at=now, data=data)
+
+
+def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:
+    """New tracks and new links, which a caller may listen to while the job is open."""
+    for index, track in enumerate(after):
+        old = before[index] if index < len(before) else None
+        streams = bool(track.stream_audio_url) and not (old and old.stream_audio_url)
+        plays = bool(track.audio_url) and not (old and old.audio_url)
+        if old is None or streams or plays:
+            links = {"stream_audio_url": track.stream_audio_url, "audio_url": track.audio_url}
+            data = {"index": track.index, "title": track.title, **links}
+            yield JobEvent(kind=EventKind.TRACK, at=now, data=data)
