@@ -25,7 +25,7 @@ from musicgate.web.body import parse_json
         (b"[" * 100_000, "it is nested too deeply"),
         (b'{"seed": 1e999}', "the number 1e999 is too large"),
         (b'{"suno": {"styleWeight": -1e400}}', "the number -1e400 is too large"),
-        (b'{"seed": ' + b"1" * 5000 + b"}", f"the number {'1' * 20}... is too large"),
+        (b'{"seed": ' + b"1" * 5000 + b"}", "the number 111111111111... is too large"),
     ],
     ids=lambda value: repr(value[:30]) if isinstance(value, bytes) else None,
 )

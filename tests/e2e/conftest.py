@@ -36,7 +36,9 @@ def open_server(tmp_path: Path, plugins: PluginHost) -> OpenServer:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def server(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[RunningServer]:
+async def server(
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost
+) -> AsyncIterator[RunningServer]:
     """The server that the tests of a module share."""
     async with running_server(tmp_path_factory.mktemp("server"), plugins) as started:
         yield started

@@ -75,7 +75,7 @@ ACCOUNT_KEY = "test-key-not-real"
 TIMEOUT_S = 15.0
 #: A prompt with this text is answered late by any vendor.
 HOLD = b"[hold]"
-HOLD_S = 2.0
+HOLD_S = 1.0
 
 _HOOKS = (
     *("translate_request", "poll_request", "cancel_request", "parse_response"),

@@ -178,7 +178,12 @@ async def test_strict_handling_chooses_the_provider_that_can_apply_every_field(s
 
 
 async def test_options_of_a_vendors_block_beat_the_neutral_fields(server: RunningServer) -> None:
-    suno = {"customMode": True, "negativeTags": "own", "model": "V4_5ALL", "callBackUrl": "https://example.com/mine"}
+    suno = {
+        "customMode": True,
+        "negativeTags": "own",
+        "model": "V4_5ALL",
+        "callBackUrl": "https://example.com/mine",
+    }
     with server.vendor_calls("suno_kie") as calls:
         reply = await server.create({**song(), **NEUTRAL, "suno": suno})
     assert reply.body["model"] == "V4_5ALL"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from musicgate.assets.audio import AudioKind, sniff
-from tests.e2e.house import decoded_s
+from tests.e2e.running_server import decoded_s
 from tests.outside.environment import CleanEnvironment
 
 if TYPE_CHECKING:
