@@ -1,4 +1,4 @@
-"""Request bodies that are not JSON as RFC 8259 defines it, or that hold numbers and texts that no vendor can be sent."""
+"""Request bodies that are not JSON, and numbers that JSON cannot hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The runner passes a callback on to whatever owns the job: the call in flight, the scheduler, or nothing yet."""
+"""The runner passes a callback on to the owner of the job: a call in flight, or the scheduler."""
 
 from __future__ import annotations
 

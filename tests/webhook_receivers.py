@@ -34,7 +34,7 @@ class Received:
 
 
 class Receiver:
-    """Answers each message with the next of ``answers`` (a status, or a status and headers), then with 204.
+    """Answers messages with the next of ``answers`` (a status, or a status and headers), then 204.
 
     Attributes:
         delay_s: how long every answer takes.
@@ -101,7 +101,7 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 @asynccontextmanager
 async def responding(raw: bytes, *, hang: bool = False) -> AsyncIterator[str]:
-    """Run a server that answers every request with these bytes, then closes the connection or hangs; its address."""
+    """Run a server that answers with these bytes, then closes the connection or hangs; its address."""
     ended = asyncio.Event()
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

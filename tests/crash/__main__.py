@@ -1,4 +1,4 @@
-"""``python -m tests.crash --kills 300 --seed 1``: a campaign and its audit; exits with 1 if there are disagreements."""
+"""``python -m tests.crash --kills 300 --seed 1``: a campaign and its audit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The answers that callers got, and whether the store and the vendors contradict them at the end."""
+"""The answers that callers got, and whether store and vendors contradict them at the end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compares the store with vendors, callers and customers after a campaign: songs made, answers and webhooks received."""
+"""Compares the store with vendors, callers and customers after a campaign."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         if not tasks:
             yield f"{job.id} is completed, and no vendor made a song"
     elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
-        yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
+        yield f"{job.id} failed as {job.failure}"
     elif accepted:
         yield f"{job.id} was accepted, and lost all the same"
     elif not job.failure.costs:
@@ -89,7 +89,7 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
 
 
 def _is_unclear(job: Job) -> bool:
-    """True if the vendor's answer was unreadable: then the failure has another class that is as honest."""
+    """True if the vendor's answer was unreadable: then the failure has another honest class."""
     return job.attempt is not None and job.attempt.outcome is AttemptOutcome.UNKNOWN
 
 

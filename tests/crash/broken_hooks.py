@@ -1,7 +1,7 @@
-"""A cross-cutting plugin that breaks the hooks of other plugins on demand; the harness installs it for the server.
+"""A cross-cutting plugin that breaks the hooks of other plugins on demand.
 
-A prompt with ``[break poll_request:TypeError:2]`` makes the first two calls of that hook for that job raise, and one with
-``ever`` all of them. Instead of raising, ``odd`` returns a value of a wrong type.
+A prompt with ``[break poll_request:TypeError:2]`` makes the first two calls of that hook for that job
+raise, one with ``ever`` all of them. Instead of raising, ``odd`` returns a value of a wrong type.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Kills and disturbs the server again and again at chosen moments, while callers create jobs; reproducible by its seed."""
+"""Kills and disturbs the server again and again at chosen moments, reproducibly by a seed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from tests.crash.harness import Harness
 
-#: When the server is killed or disturbed: "asked" = before the other side acts, "done" = before its answer leaves.
+#: When the server is killed or disturbed: "asked" = before the other side acts, "done" = before it answers.
 MOMENTS = (
     "caller asked",
     "create asked",
@@ -64,7 +64,7 @@ _SWITCHES = {
     "minimax": "length_s=3",
     "minimax, link": "length_s=3",
 }
-#: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so every fault meets every moment.
+#: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so they meet in every pair.
 ROUNDS: tuple[str | None, ...] = (
     *(None, "SIGSTOP", "vendor nonsense", None, "SIGSTOP", "disk full"),
     *(None, "SIGSTOP", "vendor nonsense", None, "SIGSTOP", "store locked"),
@@ -115,7 +115,7 @@ class Campaign:
         """Wait until no job is open and every webhook has been received, then read each job."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while open_jobs(self.harness) or not self._all_received():  # noqa: ASYNC110 - there is no event of another process
+                while open_jobs(self.harness) or not self._all_received():  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.2)
         await self.owners.check(self.harness)
         await self._read_all()
@@ -171,7 +171,7 @@ class Campaign:
         self._callers.add(asyncio.create_task(self._caller(number, body, only_once=only_once)))
 
     async def _caller(self, number: int, body: dict[str, object], *, only_once: bool) -> None:
-        """Repeat a create call with one key until it is answered, as a careful caller does; or make it once, without a key."""
+        """Repeat a create call with one key until it is answered; or make it once, without a key."""
         if only_once:
             await self._call(number, body, None)
             return

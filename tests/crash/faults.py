@@ -1,4 +1,4 @@
-"""Faults besides a kill: the server is stopped for a while, its store is locked, its disk is full, vendors send nonsense."""
+"""Faults besides a kill: a stopped server, a locked store, a full disk, nonsense from vendors."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ NONSENSE: tuple[HttpResponse, ...] = tuple(
 
 
 def install_broken_hooks(site: Path) -> None:
-    """Install the plugin of `tests.crash.broken_hooks` as a distribution into a folder of the server's path."""
+    """Install `tests.crash.broken_hooks` as a distribution into a folder of the server's path."""
     metadata = site / "crash_broken_hooks-0.1.dist-info"
     metadata.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("broken_hooks.py"), site / "crash_broken_hooks.py")

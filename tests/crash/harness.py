@@ -1,7 +1,8 @@
-"""A real server process that can be killed, with emulated vendors and a webhook receiver that survive it.
+"""A server process that can be killed, and emulators and a webhook receiver that survive it.
 
-Vendors and receiver run in the harness's own process. Every request that reaches them is a moment at which the server can
-be killed or disturbed: before the vendor acts, or after it has acted and before its answer leaves.
+Vendors and receiver run in the harness's own process. Every request that reaches them is a moment at which
+the server can be killed or disturbed: before the vendor acts, or after it has acted and before its answer
+leaves.
 """
 
 from __future__ import annotations
@@ -88,7 +89,7 @@ class Trigger:
 
 
 class WatchedVendor:
-    """An emulator that reports its calls to a trigger and records which request each task was made for."""
+    """An emulator that reports its calls to a trigger and records the request of each task."""
 
     def __init__(
         self,

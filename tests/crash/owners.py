@@ -1,4 +1,4 @@
-"""Checks from outside, at quiet moments, that every open job has an owner and that no deadline is missed."""
+"""Checks from outside, at quiet moments, that open jobs have an owner and miss no deadline."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class OwnerCheck:
 
 
 def overdue(harness: Harness) -> list[tuple[str, str]]:
-    """Open jobs that are overdue although the server has run for long enough: their ids, and a sentence for each."""
+    """Overdue open jobs, unless the server has just started: their ids, and a sentence for each."""
     from tests.crash.campaign import description, open_jobs
 
     if harness.up_since is None or time.monotonic() - harness.up_since < GRACE_S:

@@ -1,4 +1,4 @@
-"""A short campaign of kills and other faults, after which store, vendors, callers and customers agree."""
+"""A short campaign of kills and other faults, after which store, vendors and callers agree."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ async def server(
 
 @pytest.fixture(autouse=True)
 def _closed_breakers(request: pytest.FixtureRequest) -> None:
-    """Faults of one test must not move a provider behind the others in the next test of the same server."""
+    """Close all breakers: faults of one test must not move a provider behind the others in the next."""
     if "server" in request.fixturenames:
         shared: RunningServer = request.getfixturevalue("server")
         for health in shared.gateway._context.health.values():

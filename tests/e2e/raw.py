@@ -44,9 +44,9 @@ async def connect(server: RunningServer) -> tuple[asyncio.StreamReader, asyncio.
 
 
 async def exchange(server: RunningServer, *pieces: bytes, timeout_s: float = 10.0) -> list[RawAnswer]:
-    """Send pieces on one connection, and read answers until the server closes it; a 100 is an answer, too.
+    """Send pieces on one connection, and read all answers, a 100 included, until the server closes it.
 
-    The client's side is closed after the first final answer, so that a connection that is kept alive ends as well.
+    The client's side is closed after the first final answer, which ends a connection that is kept alive.
     """
     reader, writer = await connect(server)
     answers = []

@@ -1,8 +1,8 @@
-"""A whole server on loopback: HTTP, gateway, SQLite, the four plugins and emulators of their vendors.
+"""A whole server on loopback: HTTP, gateway, SQLite, the four plugins, emulators of their vendors.
 
-`RunningServer.call` checks every answer against the published schemas and against what holds for all errors, so a test
-states only what is special about its case. Faults are switched on by words in a prompt (``[emulate create=429]``), so
-most tests of a module can share one server.
+`RunningServer.call` checks every answer against the published schemas and against what holds for all
+errors, so a test states only what is special about its case. Faults are switched on by words in a prompt
+(``[emulate create=429]``), so most tests of a module share one server.
 """
 
 from __future__ import annotations
@@ -315,7 +315,7 @@ async def running_server(
 
 
 def check_answer(method: str, path: str, reply: Reply) -> None:
-    """Check what holds for every answer: the published schema of its kind, and the headers of an error."""
+    """Check what holds for every answer: its published schema, and the headers of an error."""
     assert reply.headers["Access-Control-Allow-Origin"] == "*"
     if reply.status >= 400:
         assert violations("error", reply.body) == []
@@ -354,7 +354,7 @@ def decoded_s(audio: bytes) -> float:
 
 
 def plugins_declaring(**changes: Mapping[str, object]) -> PluginHost:
-    """The four plugins with changed declarations: ``plugins_declaring(minimax={"stage": Stage.ALPHA})``."""
+    """The four plugins with changed declarations, e.g. ``minimax={"stage": Stage.ALPHA}``."""
     modules = {name: import_module(f"musicgate_{name}") for name in PLUGINS}
     altered = {name: _altered(module, changes.get(name, {})) for name, module in modules.items()}
     return load_plugins(altered, installed=False)

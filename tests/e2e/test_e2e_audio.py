@@ -1,4 +1,4 @@
-"""The audio: it plays, it is measured, it is served to the holder of its link, and it outlives the vendor's copy."""
+"""The audio plays, is measured, is served to the holder of its link, and outlives the vendor's."""
 
 from __future__ import annotations
 

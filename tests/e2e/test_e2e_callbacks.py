@@ -1,4 +1,4 @@
-"""Callbacks of vendors: believed only with token and signature, and then only as a hint to poll; they adopt lost answers.
+"""Callbacks: believed only with token and signature, and only as a hint; they adopt lost answers.
 
 What a callback does to its job is the subject of tests/test_gateway_follow.py and tests/test_runner.py.
 """

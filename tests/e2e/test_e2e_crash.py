@@ -1,7 +1,7 @@
-"""``kill -9``: after a restart on the same store every job continues or ends as lost, and no vendor is paid twice.
+"""``kill -9``: after a restart every job continues or ends as lost, and no vendor is paid twice.
 
-The server is a process of its own (``python -m musicgate serve``); the emulators run in the test and survive it.
-`tests.crash` does the same at random moments.
+The server is a process of its own (``python -m musicgate serve``); the emulators run in the test and
+survive it. `tests.crash` does the same at random moments.
 """
 
 from __future__ import annotations
@@ -177,7 +177,7 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
         again = await server.job(done["id"])
         assert again == done
         assert await server.audio(again) == kept
-        # The answer to the held call was lost, but its song was made: the callback adopts it, its key finds it.
+        # The answer to the held call was lost, its song was made: the callback adopts it, its key finds it.
         adopted = await server.finish(await server.create(cut_off, **{"Idempotency-Key": "held"}))
         assert adopted["status"] == "completed"
         assert adopted["nativeResponseId"] == vendors["suno_kie"].books.creates[-1]

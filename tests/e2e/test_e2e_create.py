@@ -1,4 +1,4 @@
-"""The create call: what reaches the vendor, what is refused before any vendor is called, and in which order."""
+"""The create call: what reaches the vendor, what is refused before any call, and in which order."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ async def test_jobs_are_created_and_read_under_both_paths(server: RunningServer)
             assert (read.status, read.body["id"]) == (200, created.body["id"])
 
 
-#: Plugin, what the vendor is sent of `NEUTRAL` (without the callback URL), fields reported as not applied, as changed.
+#: Plugin, what the vendor is sent of `NEUTRAL` without the callback URL, fields not applied, fields changed.
 TRANSLATIONS: list[tuple[str, dict[str, Any], set[str], set[str]]] = [
     (
         "suno_kie",

@@ -1,4 +1,4 @@
-"""What docs/http.md and docs/settings.md print is true: the curl lines are run, the tables held against the code."""
+"""docs/http.md and docs/settings.md are true: commands are run, tables compared with the code."""
 
 from __future__ import annotations
 
@@ -181,7 +181,7 @@ async def test_the_keys_of_providers_are_documented(plugins: PluginHost) -> None
     properties: dict[tuple[str, str], Any] = {
         (name, key): schema["default"]
         for name, provider in declared.items()
-        for key, schema in provider.settings_schema["properties"].items()  # type: ignore[attr-defined]  # checked when a plugin is loaded
+        for key, schema in provider.settings_schema["properties"].items()  # type: ignore[attr-defined]  # validated
     }
     assert own == properties
 

@@ -1,4 +1,4 @@
-"""Event streams: from any number on, for late, slow and many readers; and answers that wait for the end (``Prefer: wait``).
+"""Event streams for late, slow and many readers; answers that wait for the end (``Prefer: wait``).
 
 The order of events is the subject of tests/test_lifecycle.py and tests/test_events.py.
 """
@@ -236,7 +236,7 @@ async def make_history_long(server: RunningServer, music_id: str) -> None:
 
 @asynccontextmanager
 async def stalled_reader(server: RunningServer, music_id: str) -> AsyncIterator[asyncio.StreamReader]:
-    """A connection with small buffers on an event stream; nothing is received before the block reads."""
+    """A connection on an event stream with small buffers; nothing is received until the block reads."""
     sock = socket.socket()
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
     sock.setblocking(False)  # noqa: FBT003 - the standard library takes it so
@@ -296,7 +296,7 @@ async def test_streams_and_waiting_calls_end_when_the_server_stops(open_server: 
     assert (reply.status, reply.body["status"]) == (200, "in_progress")
 
 
-# ------------------------------------------------------------------------------------------------- Prefer: wait=N
+# --------------------------------------------------------------------------------- Prefer: wait=N
 
 
 async def test_a_create_call_may_wait_for_the_end_of_its_job(server: RunningServer) -> None:

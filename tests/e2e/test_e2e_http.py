@@ -1,4 +1,4 @@
-"""HTTP on every route: RFC 9110 and 9112, one envelope for every error, and no credential in the log.
+"""HTTP on every route: RFC 9110 and 9112, one envelope for all errors, no credential in the log.
 
 Conditions, ranges, Host, Origin and content codings as such are the subject of tests/test_conditions.py and
 tests/test_web_bounds.py.
@@ -525,7 +525,7 @@ async def test_without_accounts_the_host_must_be_this_machine(server_without_acc
         assert answer.status == 200
 
 
-# ------------------------------------------------------------------------------------------------ accounts apart
+# ---------------------------------------------------------------------------------- accounts apart
 
 
 async def test_no_route_shows_anything_of_another_account(open_server: OpenServer) -> None:

@@ -1,7 +1,7 @@
-"""One key, one song: whether it is sent again, sent fifty times at once, or was answered with an error.
+"""One key, one song: sent again, sent fifty times at once, or answered with an error.
 
-The rules are the subject of tests/test_idempotency.py; keys that survive ``kill -9`` that of test_e2e_crash.py and
-tests/crash.
+The rules are the subject of tests/test_idempotency.py, keys that survive ``kill -9`` that of
+test_e2e_crash.py and tests/crash.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The jobs of an account: listed in pages, cancelled, deleted; those of another account can be neither.
+"""The jobs of an account: listed in pages, cancelled, deleted, and out of reach of other accounts.
 
 What cancelling and deleting do to a job in each of its states is the subject of tests/test_cancel.py.
 """

@@ -119,7 +119,7 @@ async def test_a_request_above_a_limit_of_its_account_is_refused(
             assert reset_at.time().isoformat() == "00:00:00"
             assert "Retry-After" not in reply.headers
             assert reply.body["error_type"] == "user"
-        # A broken body is reported before the limit; an unknown model after it, unless its price is needed first.
+        # A broken body is reported before the limit, an unknown model after it, unless a price is needed.
         assert (await server.create({**PENDING, "duration": 0})).body["error"] == "validation_error"
         unknown = (await server.create({**PENDING, "model": "nobody/song"})).body["error"]
         assert unknown == (error[1] if reply.status == 429 else "unsupported_model_or_endpoint")

@@ -1,4 +1,4 @@
-"""What one client can hold open or make the server do: connections, headers, bodies, streams, waits, descriptors."""
+"""What one client can hold open: connections, headers, bodies, streams, waits, descriptors."""
 
 from __future__ import annotations
 
@@ -308,7 +308,7 @@ async def test_a_callbacks_body_is_small(server: RunningServer) -> None:
         assert (reply.status, reply.body["error"]) == (413, "payload_too_large")
 
 
-# ------------------------------------------------------------------------------------------------ slow readers
+# ------------------------------------------------------------------------------------- slow readers
 
 
 async def test_a_stalled_download_is_disconnected_and_holds_no_open_file(

@@ -1,4 +1,4 @@
-"""Which provider is asked: routing lists, stages, fallbacks, the catalogue, and the plan that tells it beforehand.
+"""Which provider is asked: routing lists, stages, fallbacks, the catalogue and the plan.
 
 The rules are the subject of tests/test_routing.py and tests/test_gateway.py.
 """

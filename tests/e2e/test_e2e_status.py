@@ -1,4 +1,4 @@
-"""Reading a job while it is made: it only moves forward, errors of a poll do not show, and both ids find it."""
+"""Reading a job while it is made: it only moves forward, and both ids find it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def test_a_failed_poll_leaves_the_last_known_state(
 
 
 async def test_states_and_tracks_only_move_forward_while_a_song_is_made(open_server: OpenServer) -> None:
-    """Slow enough that a reader sees text, first track and end; callbacks come twice and in the wrong order."""
+    """Slow enough to see text, first track and end; callbacks come twice and in the wrong order."""
     async with open_server(speed=60.0) as server:
         job, seen = (
             (await server.create(song(switches="callbacks=reverse,double first_s=15 done_s=90"))).body,

@@ -1,4 +1,4 @@
-"""Vendors that refuse, or whose answer is unreadable or lost: one create call, at most one bill, and an honest answer.
+"""Vendors that refuse, or whose answers are unreadable or lost: one create call, at most one bill.
 
 How each vendor's errors are read is the subject of the tests of its plugin.
 """

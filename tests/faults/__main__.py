@@ -1,4 +1,4 @@
-"""``python -m tests.faults``: run scenarios with injected faults and print the findings; exits with 1 if there are any."""
+"""``python -m tests.faults``: run scenarios with injected faults; exits with 1 on findings."""
 
 from __future__ import annotations
 

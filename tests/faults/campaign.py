@@ -1,4 +1,4 @@
-"""Runs a scenario with every error at every call, or with random pairs of errors, and collects the findings."""
+"""Runs a scenario with every error at every call, or with random pairs; collects the findings."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Raises an error at the n-th call of a port: the store, the transport, a plugin's hook, the clock or the asset store.
+"""Raises an error at the n-th call of a port: store, transport, plugin hook, clock or asset store.
 
-Every call that the gateway makes through a port is counted. A run without errors therefore tells which runs there are: one
-per call and kind of error. An error comes before the call is carried out, or after it: then the call took effect and its
-answer is lost.
+Every call that the gateway makes through a port is counted. A run without errors therefore shows which runs
+there are: one per call and kind of error. An error comes before the call is carried out, or after it: then
+the call took effect and its answer is lost.
 """
 
 from __future__ import annotations

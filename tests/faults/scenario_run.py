@@ -1,4 +1,4 @@
-"""One run of a scenario: a real gateway on a real store and folder, with counted ports and virtual time.
+"""One run of a scenario: a gateway on a real store and folder, with counted ports and virtual time.
 
 These invariants hold whatever was raised; a finding begins with the letter of the one that it violates:
 

@@ -1,6 +1,6 @@
-"""Fault injection: whatever one call of a port raises, every job keeps its owner and ends, and no song is paid for twice.
+"""Fault injection: whatever one call raises, every job ends, and no song is paid for twice.
 
-Here each call of each scenario fails in some of the possible ways; ``make faults`` tries all of them, and pairs.
+Here each call of each scenario fails in some of the possible ways; ``make faults`` tries them all, and pairs.
 """
 
 import logging
@@ -14,7 +14,7 @@ from tests.faults.injection import Fault, Kind
 from tests.faults.scenario_run import Scenario, run_scenario
 from tests.faults.scenarios import SCENARIOS
 
-#: There are six to twelve errors per call; every sixth is at least one at each call, and takes a minute in all.
+#: There are six to twelve errors per call; every sixth is at least one at each call, and takes a minute.
 _EVERY = 6
 
 

@@ -1,4 +1,4 @@
-"""The vendors of a scenario: they make songs in virtual time, count every paid create, and call back."""
+"""The vendors of a scenario: they make songs in virtual time, count paid creates, and call back."""
 
 from __future__ import annotations
 
