@@ -1,4 +1,4 @@
-"""Fixtures that the core's tests share: answers played into aiohttp's client without a socket, and every job store in turn."""
+"""Fixtures of the core's tests: canned answers for aiohttp, vendors on loopback, all job stores."""
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -18,43 +18,40 @@ from musicgate.testing.memory_store import MemoryJobStore
 from tests.loopback_vendors import Serve, Vendors, serving, starting
 
 
-class PlayedResponse(aiohttp.ClientResponse):
-    """A client response that nobody wrote a request for.
-
-    aiohttp 3.14 asks each response for the writer of its request, and aioresponses 0.7.9 does not name one.
-    """
+class CannedResponse(aiohttp.ClientResponse):
+    """A response without a request: aiohttp 3.14 wants its writer, aioresponses 0.7.9 passes none."""
 
     def __init__(self, method: str, url: URL, **arguments: Any) -> None:
         writer: Any = SimpleNamespace(output_size=0)
         super().__init__(method, url, stream_writer=writer, **arguments)
 
 
-class PlayedAnswers(aioresponses):
+class CannedAnswers(aioresponses):
     """aioresponses whose answers work with the installed aiohttp."""
 
     def add(self, *arguments: Any, **options: Any) -> None:
-        """Play one answer; the arguments are those of `aioresponses.add`."""
-        super().add(*arguments, **{"response_class": PlayedResponse, **options})
+        """Add an answer; the arguments are those of `aioresponses.add`."""
+        super().add(*arguments, **{"response_class": CannedResponse, **options})
 
 
 @pytest.fixture
-def played_answers() -> Iterator[PlayedAnswers]:
-    """Answer aiohttp's client from a script: `played_answers.post(url, payload={...}, status=200)`."""
-    played = PlayedAnswers()
-    with played:
-        yield played
+def canned_answers() -> Iterator[CannedAnswers]:
+    """Answer aiohttp without a socket: `canned_answers.post(url, payload={...}, status=200)`."""
+    answers = CannedAnswers()
+    with answers:
+        yield answers
 
 
 @pytest.fixture
 async def serve() -> AsyncIterator[Serve]:
-    """Starts a server on loopback for each script and tells its port."""
+    """Starts a server on loopback for a script; its port."""
     async with serving() as start:
         yield start
 
 
 @pytest.fixture
 def vendors(serve: Serve) -> Vendors:
-    """Starts vendors, each with a script that is run when a request has been read."""
+    """Starts a vendor whose script runs when a request has been read."""
     return starting(serve)
 
 
@@ -69,7 +66,7 @@ def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
 
 @pytest.fixture(params=[in_memory, on_sqlite])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    """Every store in turn: what holds for one must hold for each. A new one joins here."""
+    """Each job store: a test with this fixture runs once for every store."""
     opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
     async with opened(tmp_path) as ready:
         yield ready

@@ -1,4 +1,4 @@
-"""A port for a server whose address must be known before it starts, or that nobody shall listen on."""
+"""Finds a free port, for servers whose address must be known before they start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import socket
 
 
 def free_port() -> int:
-    """A port that nobody listens on right now."""
+    """A port of loopback on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

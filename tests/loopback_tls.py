@@ -1,4 +1,4 @@
-"""TLS for servers on loopback: a certificate that is made for the test run and that nobody trusts, by the ``openssl`` program."""
+"""TLS on loopback, with a self-signed certificate that ``openssl`` makes for the test run."""
 
 import shutil
 import ssl
@@ -11,7 +11,7 @@ NAMES = "subjectAltName=DNS:vendor.example,DNS:localhost,IP:127.0.0.1"
 
 
 def server_tls(folder: Path) -> tuple[ssl.SSLContext, Path]:
-    """The server's side of TLS, and its certificate; the test is skipped where there is no ``openssl``."""
+    """A server-side TLS context and its certificate; skips the test where there is no ``openssl``."""
     program = shutil.which("openssl")
     if program is None:
         pytest.skip("this machine has no openssl to make a certificate with")

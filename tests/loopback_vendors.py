@@ -1,4 +1,4 @@
-"""Vendors on loopback that read requests byte by byte and answer from a script: cut, slow, lying, or plain."""
+"""Vendors on loopback that run a script for each request, to cut, delay or falsify the answer."""
 
 import asyncio
 import contextlib
@@ -11,7 +11,7 @@ Script = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 @attrs.define
 class Vendor:
-    """A server that reads requests and then does what the script says."""
+    """A server that reads requests and runs its script after each of them."""
 
     port: int
     script: Script
@@ -40,7 +40,7 @@ Vendors = Callable[[Script], Awaitable[Vendor]]
 
 
 def answer(raw: bytes, *, close: bool = True) -> Script:
-    """Send these bytes; then hang up, or wait for the next request."""
+    """A script that sends these bytes, then closes the connection or waits for the next request."""
 
     async def script(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(raw)
@@ -57,7 +57,7 @@ def whole(body: bytes, head: str = "200 OK", *fields: str) -> bytes:
 
 
 def then_silence(raw: bytes = b"") -> Script:
-    """Send these bytes and keep the connection open, until the other side hangs up."""
+    """A script that sends these bytes and keeps the connection open until the client closes it."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(raw)
@@ -69,7 +69,7 @@ def then_silence(raw: bytes = b"") -> Script:
 
 @contextlib.asynccontextmanager
 async def serving() -> AsyncIterator[Serve]:
-    """Start a server on loopback for each script and tell its port; every connection ends with the context."""
+    """A function that starts a server for a script; its port. Connections end with the context."""
     servers: list[asyncio.Server] = []
     open_connections: dict[asyncio.StreamWriter, asyncio.Task[None]] = {}
 
@@ -101,7 +101,7 @@ async def serving() -> AsyncIterator[Serve]:
 
 
 def starting(serve: Serve) -> Vendors:
-    """Start vendors, each with a script that is run when a request has been read."""
+    """A function that starts a vendor for a script."""
 
     async def start(script: Script) -> Vendor:
         vendor = Vendor(port=0, script=script)

@@ -16,13 +16,13 @@ from musicgate.emulation.sandbox import sandbox
 from musicgate.plugin import Revision
 from musicgate_job_ledger import JobLedger
 from musicgate_prompt_policy import PromptPolicy, read_rules
-from tests.e2e.house import ACCOUNT_KEY, SPEED, running_house
+from tests.e2e.running_server import ACCOUNT_KEY, SPEED, running_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from musicgate import MusicRequest
-    from tests.e2e.house import House
+    from tests.e2e.running_server import RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -71,7 +71,7 @@ def ledger() -> list[str]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def rig(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> AsyncIterator[House]:
+async def rig(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> AsyncIterator[RunningServer]:
     plugins = load_plugins(
         {
             "expands": Expands(),
@@ -80,7 +80,7 @@ async def rig(tmp_path_factory: pytest.TempPathFactory, ledger: list[str]) -> As
         }
     )
     assert [record.error for record in plugins.records if record.error] == []
-    async with running_house(tmp_path_factory.mktemp("rig"), plugins) as started:
+    async with running_server(tmp_path_factory.mktemp("rig"), plugins) as started:
         yield started
 
 
@@ -103,14 +103,14 @@ async def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
 async def test_vendor_gets_the_rewritten_text_and_the_caller_a_warning(
-    rig: House, plugin: str, model: str, drums: str
+    rig: RunningServer, plugin: str, model: str, drums: str
 ) -> None:
-    with rig.watch() as seen:
-        job = await rig.make(body_of(model, "Damn rain with drums"))
-    sent = seen.creates[0].body.decode()
+    with rig.vendor_calls() as calls:
+        job = await rig.generate(body_of(model, "Damn rain with drums"))
+    sent = calls.creates[0].body.decode()
     assert f"darned rain with {drums}" in sent
     assert "Damn" not in sent
-    assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", plugin, 1)
+    assert (job["status"], job["provider_plugin"], len(calls.creates)) == ("completed", plugin, 1)
     rules = ["clean-language"] + ["soft-suno"] * (drums == "soft drum")
     changed = [warning for warning in job["warnings"] if warning["code"] == "changed"]
     assert changed[: len(rules)] == [
@@ -124,42 +124,42 @@ async def test_vendor_gets_the_rewritten_text_and_the_caller_a_warning(
     ]
 
 
-async def test_text_deep_in_an_option_block_is_rewritten(rig: House) -> None:
+async def test_text_deep_in_an_option_block_is_rewritten(rig: RunningServer) -> None:
     section = {**SECTION, "lines": ["damn the rain", "sing"]}
     plan = {**PLAN, "sections": [section]}
     body = {"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}}
-    with rig.watch() as seen:
-        job = await rig.make(body)
-    sent = seen.body["composition_plan"]["sections"][0]["lines"]
+    with rig.vendor_calls() as calls:
+        job = await rig.generate(body)
+    sent = calls.body["composition_plan"]["sections"][0]["lines"]
     assert (job["status"], sent) == ("completed", ["darned the rain", "sing"])
     paths = [warning["path"] for warning in job["warnings"] if "clean-language" in warning["message"]]
     assert paths == [["elevenlabs", "composition_plan", "sections", 0, "lines", 0]]
 
 
-async def test_fallback_gets_the_rewritten_text_too_with_one_warning(rig: House) -> None:
-    with rig.watch(KIE) as kie, rig.watch(APIIN) as apiin:
-        job = await rig.make(body_of("suno/v5", "damn rain [emulate create=429]"))
+async def test_fallback_gets_the_rewritten_text_too_with_one_warning(rig: RunningServer) -> None:
+    with rig.vendor_calls(KIE) as kie, rig.vendor_calls(APIIN) as apiin:
+        job = await rig.generate(body_of("suno/v5", "damn rain [emulate create=429]"))
     assert [attempt["provider_plugin"] for attempt in job["attempts"]] == [KIE, APIIN]
-    for seen in (kie, apiin):
-        assert len(seen.creates) == 1
-        assert b"darned rain" in seen.creates[0].body
+    for calls in (kie, apiin):
+        assert len(calls.creates) == 1
+        assert b"darned rain" in calls.creates[0].body
     changed = [warning for warning in job["warnings"] if "clean-language" in warning["message"]]
     assert [(warning["path"], warning["provider_plugin"]) for warning in changed] == [(["prompt"], APIIN)]
 
 
-async def test_text_without_a_match_is_sent_unchanged_and_without_a_warning(rig: House) -> None:
-    with rig.watch() as seen:
-        job = await rig.make(body_of("suno/v5", "damnation rain", metadata={"label": "damn"}))
-    assert seen.body["prompt"] == "damnation rain"
+async def test_text_without_a_match_is_sent_unchanged_and_without_a_warning(rig: RunningServer) -> None:
+    with rig.vendor_calls() as calls:
+        job = await rig.generate(body_of("suno/v5", "damnation rain", metadata={"label": "damn"}))
+    assert calls.body["prompt"] == "damnation rain"
     assert (job["status"], job.get("warnings") or []) == ("completed", [])
 
 
-async def test_rewrite_is_an_error_in_strict_mode(rig: House) -> None:
-    with rig.watch() as seen:
+async def test_rewrite_is_an_error_in_strict_mode(rig: RunningServer) -> None:
+    with rig.vendor_calls() as calls:
         reply = await rig.create(body_of("suno/v5", "damn rain"), Prefer="handling=strict")
     assert (reply.status, reply.body["error"]) == (400, "not_supported")
     assert "clean-language" in reply.body["description"]
-    assert seen.creates == []
+    assert calls.creates == []
 
 
 # -------------------------------------------------------------------------------------------------------- refusing
@@ -167,10 +167,10 @@ async def test_rewrite_is_an_error_in_strict_mode(rig: House) -> None:
 
 @pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
 async def test_refused_request_reaches_no_vendor_and_becomes_no_job(
-    rig: House, ledger: list[str], plugin: str, model: str, drums: str
+    rig: RunningServer, ledger: list[str], plugin: str, model: str, drums: str
 ) -> None:
     lines, jobs = len(ledger), await rig.gateway._context.store.count_open()
-    with rig.watch() as seen:
+    with rig.vendor_calls() as calls:
         reply = await rig.create(body_of(model, "rain In The Voice Of a star"))
     assert reply.status == 403
     assert reply.headers["X-Gateway-Error-Attribution"] == "user"
@@ -180,11 +180,11 @@ async def test_refused_request_reaches_no_vendor_and_becomes_no_job(
         "description": "prompt: no real voices",
         "music_id": None,
     }
-    assert (seen.creates, seen.reads) == ([], [])
+    assert (calls.creates, calls.reads) == ([], [])
     assert (len(ledger), await rig.gateway._context.store.count_open()) == (lines, jobs)
 
 
-async def test_refusal_names_the_path_of_the_text(rig: House) -> None:
+async def test_refusal_names_the_path_of_the_text(rig: RunningServer) -> None:
     section = {**SECTION, "lines": ["in the voice of him"]}
     plan = {**PLAN, "sections": [section]}
     reply = await rig.create({"model": "elevenlabs/music_v1", "elevenlabs": {"composition_plan": plan}})
@@ -192,27 +192,27 @@ async def test_refusal_names_the_path_of_the_text(rig: House) -> None:
     assert reply.body["description"].startswith("elevenlabs.composition_plan.sections.0.lines.0: ")
 
 
-async def test_option_block_of_another_vendor_is_not_judged(rig: House) -> None:
+async def test_option_block_of_another_vendor_is_not_judged(rig: RunningServer) -> None:
     body = body_of("suno/v5", "rain", minimax={"lyrics": "in the voice of him"})
-    assert (await rig.make(body))["status"] == "completed"
+    assert (await rig.generate(body))["status"] == "completed"
 
 
-async def test_request_refused_for_one_candidate_goes_to_the_next(rig: House) -> None:
-    with rig.watch() as seen:
-        job = await rig.make(body_of("suno/v5", "rain and a zither"))
-    assert (job["status"], job["provider_plugin"], len(seen.creates)) == ("completed", APIIN, 1)
+async def test_request_refused_for_one_candidate_goes_to_the_next(rig: RunningServer) -> None:
+    with rig.vendor_calls() as calls:
+        job = await rig.generate(body_of("suno/v5", "rain and a zither"))
+    assert (job["status"], job["provider_plugin"], len(calls.creates)) == ("completed", APIIN, 1)
     only = await rig.create(body_of("suno/v5", "rain and a zither", provider={"only": [KIE]}))
     assert (only.status, only.body["reason"]) == (403, "not-at-kie")
 
 
-async def test_text_that_another_plugin_inserts_is_judged_as_well(rig: House) -> None:
-    with rig.watch() as seen:
+async def test_text_that_another_plugin_inserts_is_judged_as_well(rig: RunningServer) -> None:
+    with rig.vendor_calls() as calls:
         reply = await rig.create(body_of("suno/v5", "rain ITVO a star"))
     assert (reply.status, reply.body["reason"]) == (403, "real-voices")
-    assert seen.creates == []
+    assert calls.creates == []
 
 
-async def test_plan_shows_rewrites_and_refusals(rig: House) -> None:
+async def test_plan_shows_rewrites_and_refusals(rig: RunningServer) -> None:
     plan = await rig.call("POST", "/v1/music/plan", body=body_of("suno/v5", "damn zither"))
     (candidate,) = plan.body["candidates"]
     assert candidate["provider_plugin"] == APIIN
@@ -225,8 +225,10 @@ async def test_plan_shows_rewrites_and_refusals(rig: House) -> None:
 # ---------------------------------------------------------------------------------------------------------- ledger
 
 
-async def test_completed_job_has_one_line_with_duration_and_cost(rig: House, ledger: list[str]) -> None:
-    job = await rig.make(body_of("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
+async def test_completed_job_has_one_line_with_duration_and_cost(
+    rig: RunningServer, ledger: list[str]
+) -> None:
+    job = await rig.generate(body_of("suno/v5", "rain on a tin roof", metadata={"label": "tin roof"}))
     (line,) = await lines_of(ledger, job["id"])
     assert {key: line[key] for key in ("state", "reason", "provider", "plugin", "model")} == {
         "state": "completed",
@@ -242,21 +244,21 @@ async def test_completed_job_has_one_line_with_duration_and_cost(rig: House, led
     assert line["settled_at"].startswith("20")
 
 
-async def test_failed_job_has_a_line_with_its_reason(rig: House, ledger: list[str]) -> None:
-    job = await rig.make(body_of("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
+async def test_failed_job_has_a_line_with_its_reason(rig: RunningServer, ledger: list[str]) -> None:
+    job = await rig.generate(body_of("suno/v5", "rain [emulate end=SENSITIVE_WORD_ERROR]"))
     (line,) = await lines_of(ledger, job["id"])
     assert (job["status"], line["state"], line["reason"]) == ("failed", "failed", "moderation")
     assert (line["tracks"], line["price_usd"], line["may_have_cost"]) == (0, None, True)
 
 
-async def test_line_names_the_provider_of_the_fallback(rig: House, ledger: list[str]) -> None:
-    job = await rig.make(body_of("suno/v5", "rain [emulate create=402]"))
+async def test_line_names_the_provider_of_the_fallback(rig: RunningServer, ledger: list[str]) -> None:
+    job = await rig.generate(body_of("suno/v5", "rain [emulate create=402]"))
     (line,) = await lines_of(ledger, job["id"])
     assert (line["plugin"], line["attempts"], line["state"]) == (APIIN, 2, "completed")
 
 
-async def test_no_line_holds_texts_or_secrets(rig: House, ledger: list[str]) -> None:
-    job = await rig.make(body_of("suno/v5", "a very private song", metadata={"label": "for a friend"}))
+async def test_no_line_holds_texts_or_secrets(rig: RunningServer, ledger: list[str]) -> None:
+    job = await rig.generate(body_of("suno/v5", "a very private song", metadata={"label": "for a friend"}))
     stored = await rig.gateway.find(job["id"], account="test")
     assert await lines_of(ledger, job["id"])
     written = "\n".join(ledger)
@@ -271,8 +273,8 @@ async def test_ledger_that_cannot_be_written_does_not_affect_the_job(
         raise OSError("no space left")
 
     plugins = load_plugins({"job_ledger": JobLedger(full)})
-    async with running_house(tmp_path, plugins) as rig:
-        job = await rig.make(body_of("suno/v5", "rain"))
+    async with running_server(tmp_path, plugins) as rig:
+        job = await rig.generate(body_of("suno/v5", "rain"))
     assert job["status"] == "completed"
     assert "plugin raised in job_changed: plugin=job_ledger" in caplog.text
 

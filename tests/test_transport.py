@@ -85,26 +85,26 @@ def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
 async def test_every_whole_response_is_returned_unchanged(
-    transport: AiohttpTransport, played_answers: Any, status: int
+    transport: AiohttpTransport, canned_answers: Any, status: int
 ) -> None:
     body = b"" if status == 204 else b'{"code": 200}'
-    played_answers.post(
+    canned_answers.post(
         POST.url, status=status, body=body, headers={"Retry-After": "7", "Location": "http://x.example/"}
     )
     response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100)
     assert (response.status, response.body) == (status, body)
     assert response.header("retry-after") == "7"
     assert response.received_at == NOW
-    ((key, calls),) = played_answers.requests.items()
+    ((key, calls),) = canned_answers.requests.items()
     assert key == ("POST", URL(POST.url))
     assert len(calls) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'{"cut": ', b"\xff\xfe", b"x" * 1000])
 async def test_a_body_is_returned_as_bytes_whatever_it_holds(
-    transport: AiohttpTransport, played_answers: Any, body: bytes
+    transport: AiohttpTransport, canned_answers: Any, body: bytes
 ) -> None:
-    played_answers.post(POST.url, body=body)
+    canned_answers.post(POST.url, body=body)
     response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=1000)
     assert response.body == body
 
@@ -425,14 +425,14 @@ async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_reused_conne
 
 
 async def test_an_error_without_a_reported_connection_may_still_be_an_unknown_outcome(
-    transport: AiohttpTransport, played_answers: Any
+    transport: AiohttpTransport, canned_answers: Any
 ) -> None:
     for error_raised in (
         aiohttp.ServerDisconnectedError(),
         TimeoutError(),
         aiohttp.ClientPayloadError("key=secret"),
     ):
-        played_answers.post(POST.url, exception=error_raised)
+        canned_answers.post(POST.url, exception=error_raised)
         error = await refusal(transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
         assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME
         assert error.maybe_accepted

@@ -11,7 +11,7 @@ import pytest
 from musicgate import FailureClass, ProviderError
 from musicgate.http.addresses import is_public
 from musicgate.webhooks.client import AiohttpWebhookClient
-from tests.webhook_receivers import Receiver, receiving, speaking
+from tests.webhook_receivers import Receiver, receiving, responding
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ async def test_no_cookie_is_kept(client: AiohttpWebhookClient, receiver: Receive
     ],
 )
 async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, raw: bytes) -> None:
-    async with speaking(raw, hang=True) as url:
+    async with responding(raw, hang=True) as url:
         started = time.monotonic()
         assert (await client.post(url, {}, b"{}", timeout_s=5)).status == 200
         assert time.monotonic() - started < 2
@@ -103,13 +103,13 @@ async def test_a_body_is_never_waited_for(client: AiohttpWebhookClient, raw: byt
     ],
 )
 async def test_garbage_is_no_answer(client: AiohttpWebhookClient, raw: bytes) -> None:
-    async with speaking(raw) as url:
+    async with responding(raw) as url:
         assert (await refusal(client, url)).startswith("the receiver gave no answer: ")
 
 
 @pytest.mark.parametrize("raw", [b"", b"HTTP/1.1 200 OK\r\n", b"HTTP/1.1 102 Processing\r\n\r\n"])
 async def test_a_receiver_that_hangs_is_given_up_in_time(client: AiohttpWebhookClient, raw: bytes) -> None:
-    async with speaking(raw, hang=True) as url:
+    async with responding(raw, hang=True) as url:
         started = time.monotonic()
         assert await refusal(client, url, timeout_s=0.2) == "the receiver gave no answer: none within 0.2 s"
         assert time.monotonic() - started < 2

@@ -1,4 +1,4 @@
-"""Customers' receivers on loopback for tests: one that answers from a script, and one that speaks no proper HTTP."""
+"""Webhook receivers on loopback: one that answers from a script, and one that sends any bytes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from aiohttp import web
 
 @attrs.frozen(kw_only=True)
 class Received:
-    """One message as it came. ``at`` is loop time."""
+    """One message; ``at`` is loop time."""
 
     headers: dict[str, str]
     raw: bytes
@@ -24,22 +24,23 @@ class Received:
 
     @property
     def id(self) -> str:
-        """The message's id."""
+        """The id of the message."""
         return self.headers["webhook-id"]
 
     @property
     def body(self) -> dict[str, Any]:
-        """What it says."""
+        """The JSON of the message."""
         return dict(json.loads(self.raw))
 
 
 class Receiver:
-    """Answers each message with the next of ``answers`` (a status, or headers beside it), then with 204.
+    """Answers messages with the next of ``answers`` (a status, or a status and headers), then 204.
 
     Attributes:
         delay_s: how long every answer takes.
         on_message: called for each message before it is answered.
-        most_at_once: how many messages were under way together, at the most.
+        at_once: number of messages that are being answered.
+        most_at_once: the largest number so far.
     """
 
     def __init__(self) -> None:
@@ -49,16 +50,16 @@ class Receiver:
         self.delay_s = 0.0
         self.on_message: Callable[[Received], Awaitable[None]] | None = None
         self.at_once = self.most_at_once = 0
-        self._came = asyncio.Condition()
+        self._arrived = asyncio.Condition()
 
-    async def until(self, count: int, patience_s: float = 10.0) -> list[Received]:
-        """Wait for so many messages."""
-        async with asyncio.timeout(patience_s), self._came:
-            await self._came.wait_for(lambda: len(self.received) >= count)
+    async def until(self, count: int, timeout_s: float = 10.0) -> list[Received]:
+        """Wait until so many messages have been received."""
+        async with asyncio.timeout(timeout_s), self._arrived:
+            await self._arrived.wait_for(lambda: len(self.received) >= count)
         return self.received
 
-    async def take(self, request: web.Request) -> web.StreamResponse:
-        """Remember, and answer."""
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        """Record a message and answer it."""
         headers = {name.lower(): value for name, value in request.headers.items()}
         message = Received(
             headers=headers,
@@ -69,9 +70,9 @@ class Receiver:
         self.at_once += 1
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
-            async with self._came:
+            async with self._arrived:
                 self.received.append(message)
-                self._came.notify_all()
+                self._arrived.notify_all()
             if self.on_message is not None:
                 await self.on_message(message)
             await asyncio.sleep(self.delay_s)
@@ -84,10 +85,10 @@ class Receiver:
 
 @asynccontextmanager
 async def receiving() -> AsyncIterator[Receiver]:
-    """A receiver on a port of its own."""
+    """Run a receiver."""
     receiver = Receiver()
     app = web.Application(client_max_size=1 << 23)
-    app.router.add_route("*", "/{path:.*}", receiver.take)
+    app.router.add_route("*", "/{path:.*}", receiver.handle)
     runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     try:
@@ -99,14 +100,14 @@ async def receiving() -> AsyncIterator[Receiver]:
 
 
 @asynccontextmanager
-async def speaking(words: bytes, *, hang: bool = False) -> AsyncIterator[str]:
-    """A server that says these words to everybody, then hangs up or hangs; its address."""
+async def responding(raw: bytes, *, hang: bool = False) -> AsyncIterator[str]:
+    """Run a server that answers with these bytes, then closes the connection or hangs; its address."""
     ended = asyncio.Event()
 
-    async def speak(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             await reader.readuntil(b"\r\n\r\n")
-            writer.write(words)
+            writer.write(raw)
             await writer.drain()
             if hang:
                 await ended.wait()
@@ -115,7 +116,7 @@ async def speaking(words: bytes, *, hang: bool = False) -> AsyncIterator[str]:
         finally:
             writer.close()
 
-    server = await asyncio.start_server(speak, "127.0.0.1", 0)
+    server = await asyncio.start_server(respond, "127.0.0.1", 0)
     try:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook"
     finally:

@@ -1,4 +1,4 @@
-"""Every answer that a caller got, and whether the store and the vendors contradict it at the end."""
+"""The answers that callers got, and whether store and vendors contradict them at the end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(kw_only=True)
-class Told:
+class Answer:
     """One answer to one call.
 
     Attributes:
         asked_at, at: aware UTC times before and after the call.
-        status: of HTTP.
-        job_id: the job that the answer names; None = it says that nothing was stored.
-        state: how the job stands, where the answer says so.
+        status: the HTTP status.
+        job_id: the job that the answer names; None = nothing was stored.
+        state: the state of the job, where the answer has it.
         is_only_call: no other call was made for the same request.
     """
 
@@ -43,12 +43,12 @@ class Told:
 
 def read_answer(
     status: int, body: Mapping[str, object], asked_at: datetime, at: datetime, *, is_only_call: bool = False
-) -> Told:
-    """What an answer to a create or status call says."""
+) -> Answer:
+    """Read the answer to a create or status call."""
     job_id = body.get("music_id") if status >= 400 else body.get("id")
-    # An error about a job does not say how the job stands: where the outcome is not known, a callback may still adopt it.
+    # An error about a job has no state: where the outcome is unknown, a callback may still adopt the job.
     state = body.get("status") if status < 400 else None
-    return Told(
+    return Answer(
         asked_at=asked_at,
         at=at,
         status=status,
@@ -59,41 +59,40 @@ def read_answer(
 
 
 class Answers:
-    """The answers of a campaign, by the number of the request."""
+    """The answers of a campaign, by the number of their request."""
 
     def __init__(self) -> None:
-        self.told: defaultdict[int, list[Told]] = defaultdict(list)
+        self.by_request: defaultdict[int, list[Answer]] = defaultdict(list)
 
     def __len__(self) -> int:
-        return sum(map(len, self.told.values()))
+        return sum(map(len, self.by_request.values()))
 
-    def note(self, number: int, told: Told) -> None:
-        """Remember an answer."""
-        self.told[number].append(told)
+    def add(self, number: int, answer: Answer) -> None:
+        self.by_request[number].append(answer)
 
     def contradictions(self, number: int, jobs: Sequence[Job], songs: int) -> Iterator[str]:
-        """Where the store or the vendors say something else than a caller of a request was told."""
+        """Where the store or the vendors contradict an answer."""
         stored = {job.id: job for job in jobs}
-        named = {told.job_id for told in self.told[number] if told.job_id is not None}
+        named = {answer.job_id for answer in self.by_request[number] if answer.job_id is not None}
         if len(named) > 1:
-            yield f"told of {len(named)} jobs for one request: {sorted(named)}"
-        for told in self.told[number]:
-            if told.is_refusal:
-                yield from _of_refusal(told, jobs, songs)
-            elif told.job_id is not None:
-                yield from _of_job(told, stored.get(told.job_id))
+            yield f"answers name {len(named)} jobs for one request: {sorted(named)}"
+        for answer in self.by_request[number]:
+            if answer.is_refusal:
+                yield from _of_refusal(answer, jobs, songs)
+            elif answer.job_id is not None:
+                yield from _of_job(answer, stored.get(answer.job_id))
 
 
-def _of_refusal(told: Told, jobs: Sequence[Job], songs: int) -> Iterator[str]:
+def _of_refusal(answer: Answer, jobs: Sequence[Job], songs: int) -> Iterator[str]:
     for job in jobs:
-        if told.asked_at <= job.created_at <= told.at:
-            yield f"told {told.status} 'nothing was stored', and {job.id} of that moment is {job.state}"
-    if told.is_only_call and songs:
-        yield f"told {told.status} 'nothing was sent', and {songs} songs were made"
+        if answer.asked_at <= job.created_at <= answer.at:
+            yield f"answered {answer.status} 'nothing was stored', and {job.id} of that moment is {job.state}"
+    if answer.is_only_call and songs:
+        yield f"answered {answer.status} 'nothing was sent', and {songs} songs were made"
 
 
-def _of_job(told: Told, job: Job | None) -> Iterator[str]:
+def _of_job(answer: Answer, job: Job | None) -> Iterator[str]:
     if job is None:
-        yield f"told {told.status} about {told.job_id}, which is not in the store"
-    elif told.state in {JobState.COMPLETED, JobState.FAILED} and job.state != told.state:
-        yield f"told that {job.id} is {told.state}, and it is {job.state}"
+        yield f"answered {answer.status} about {answer.job_id}, which is not in the store"
+    elif answer.state in {JobState.COMPLETED, JobState.FAILED} and job.state != answer.state:
+        yield f"answered that {job.id} is {answer.state}, and it is {job.state}"

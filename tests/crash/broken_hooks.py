@@ -1,7 +1,7 @@
-"""A cross-cutting plugin that breaks the hooks of the others on demand; the harness installs it into the server.
+"""A cross-cutting plugin that breaks the hooks of other plugins on demand.
 
-A prompt with ``[break poll_request:TypeError:2]`` makes the first two calls of that hook for that job raise; ``ever`` makes all of
-them raise. Instead of an error, ``odd`` gives back a value of a wrong shape.
+A prompt with ``[break poll_request:TypeError:2]`` makes the first two calls of that hook for that job
+raise, one with ``ever`` all of them. Instead of raising, ``odd`` returns a value of a wrong type.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from musicgate import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-_WORDS = re.compile(r"\[break (\w+):(\w+):(\w+)\]")
+_SWITCH = re.compile(r"\[break (\w+):(\w+):(\w+)\]")
 
-#: What a hook may raise although its specification does not list it.
+#: Errors that a hook raises although its specification does not list them.
 ERRORS: dict[str, Callable[[], BaseException]] = {
     "TypeError": lambda: TypeError("broken on demand"),
     "MemoryError": lambda: MemoryError("broken on demand"),
@@ -40,7 +40,7 @@ HOOKS = ("translate_request", "poll_request", "parse_response", "cancel_request"
 
 
 class BrokenHooks:
-    """Wrappers around the hooks of every provider."""
+    """Wraps the hooks of every provider."""
 
     HOOK_API = 1
 
@@ -49,7 +49,7 @@ class BrokenHooks:
 
     @hookimpl(wrapper=True)
     def translate_request(self, request: Any) -> Generator[None, Any, Any]:
-        """Break the translation; its odd shape is a body that is text."""
+        """Break the translation; the odd value has a header that is a number."""
         how = self._how("translate_request", request.prompt)
         found = yield
         if how != "odd":
@@ -58,27 +58,27 @@ class BrokenHooks:
 
     @hookimpl(wrapper=True)
     def poll_request(self, job: Any) -> Generator[None, Any, Any]:
-        """Break the question; its odd shape is a header that is a number."""
+        """Break the poll; the odd value has a header that is a number."""
         how = self._how("poll_request", job.request.prompt)
         found = yield
         return attrs.evolve(found, headers={"X-Odd": 5}) if found is not None and how == "odd" else found
 
     @hookimpl(wrapper=True)
     def parse_response(self, job: Any) -> Generator[None, Any, Any]:
-        """Break the reading; its odd shape is None."""
+        """Break the parsing; the odd value is None."""
         how = self._how("parse_response", job.request.prompt)
         found = yield
         return None if how == "odd" else found
 
     @hookimpl(wrapper=True)
     def cancel_request(self, job: Any) -> Generator[None, Any, Any]:
-        """Break the cancellation; its odd shape is text."""
+        """Break the cancellation; the odd value is text."""
         how = self._how("cancel_request", job.request.prompt)
         found = yield
         return "odd" if how == "odd" else found
 
     def _how(self, hook: str, prompt: str | None) -> str | None:
-        for name, how, times in _WORDS.findall(prompt or ""):
+        for name, how, times in _SWITCH.findall(prompt or ""):
             if name != hook:
                 continue
             self._calls[hook, str(prompt)] += 1

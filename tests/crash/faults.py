@@ -1,4 +1,4 @@
-"""What is done to a running server besides killing it: stopped for a while, locked out of its store, without disk, told nonsense."""
+"""Faults besides a kill: a stopped server, a locked store, a full disk, nonsense from vendors."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from musicgate.plugin.wire import HttpResponse
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from tests.crash.world import World
+    from tests.crash.harness import Harness
 
 #: Longer than a write waits for the lock (5 s), so that writes fail.
 LOCKED_S = 6.5
 _TEXT = {"Content-Type": "application/json"}
 
-#: Answers without a verdict. None of them says that a song was refused, so none of them may end a job as refused.
+#: Unreadable answers of vendors. None of them refuses a song, so none of them may end a job as refused.
 NONSENSE: tuple[HttpResponse, ...] = tuple(
     HttpResponse(status=status, headers=_TEXT, body=body)
     for status, body in (
@@ -47,7 +47,7 @@ NONSENSE: tuple[HttpResponse, ...] = tuple(
 
 
 def install_broken_hooks(site: Path) -> None:
-    """Make the plugin of `tests.crash.broken_hooks` an installed distribution of a folder that stands on the server's path."""
+    """Install `tests.crash.broken_hooks` as a distribution into a folder of the server's path."""
     metadata = site / "crash_broken_hooks-0.1.dist-info"
     metadata.mkdir(parents=True)
     shutil.copy(Path(__file__).with_name("broken_hooks.py"), site / "crash_broken_hooks.py")
@@ -55,24 +55,24 @@ def install_broken_hooks(site: Path) -> None:
     (metadata / "entry_points.txt").write_text("[musicgate]\nbroken_hooks = crash_broken_hooks:plugin\n")
 
 
-async def stop_for_a_while(world: World, seconds: float) -> None:
-    """SIGSTOP, and SIGCONT after a while."""
-    pid = world.executioner.pid
+async def stop_for_a_while(harness: Harness, seconds: float) -> None:
+    """Send SIGSTOP, and SIGCONT after a while."""
+    pid = harness.trigger.pid
     if pid is None:
         return
     os.kill(pid, signal.SIGSTOP)
     try:
         await asyncio.sleep(seconds)
     finally:
-        if world.executioner.pid == pid:  # otherwise it was killed meanwhile
+        if harness.trigger.pid == pid:  # otherwise it was killed meanwhile
             os.kill(pid, signal.SIGCONT)
 
 
-async def lock_store(world: World, seconds: float = LOCKED_S) -> None:
-    """Hold the write lock of the database, as a backup or a person with a shell does."""
+async def lock_store(harness: Harness, seconds: float = LOCKED_S) -> None:
+    """Hold the write lock of the database, as a backup program does."""
 
     def hold() -> None:
-        connection = sqlite3.connect(world.database, timeout=30, isolation_level=None)
+        connection = sqlite3.connect(harness.database, timeout=30, isolation_level=None)
         with contextlib.closing(connection):
             connection.execute("BEGIN IMMEDIATE")
             time.sleep(seconds)
@@ -81,36 +81,36 @@ async def lock_store(world: World, seconds: float = LOCKED_S) -> None:
     await asyncio.to_thread(hold)
 
 
-async def fill_disk(world: World, seconds: float) -> None:
-    """Let no file of the server grow, and then let them again."""
-    pid = world.executioner.pid
+async def fill_disk(harness: Harness, seconds: float) -> None:
+    """Keep the server's files from growing for a while."""
+    pid = harness.trigger.pid
     if pid is None:
         return
     limit_file_size(pid, 1)
     await asyncio.sleep(seconds)
-    if world.executioner.pid == pid:
+    if harness.trigger.pid == pid:
         limit_file_size(pid, resource.RLIM_INFINITY)
 
 
-async def talk_nonsense(world: World, seconds: float) -> None:
-    """Let the next few answers of every vendor say nothing that can be understood."""
-    for vendor in world.vendors.values():
+async def send_nonsense(harness: Harness, seconds: float) -> None:
+    """Make the next few answers of every vendor unreadable."""
+    for vendor in harness.vendors.values():
         vendor.nonsense_left = 3
     await asyncio.sleep(seconds)
-    for vendor in world.vendors.values():
+    for vendor in harness.vendors.values():
         vendor.nonsense_left = 0
 
 
 def limit_file_size(pid: int, size: int) -> None:
-    """Let no file of a process grow beyond a size: its disk is full."""
+    """Keep the files of a process from growing beyond a size, as on a full disk."""
     _, hard = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     resource.prlimit(pid, resource.RLIMIT_FSIZE, (size, hard))
 
 
-#: By name: what is done, and for how long at the most.
-FAULTS: dict[str, tuple[Callable[[World, float], Awaitable[None]], float]] = {
+#: By name: the fault, and how long it lasts at most.
+FAULTS: dict[str, tuple[Callable[[Harness, float], Awaitable[None]], float]] = {
     "SIGSTOP": (stop_for_a_while, 2.0),
     "store locked": (lock_store, LOCKED_S),
     "disk full": (fill_disk, 1.5),
-    "vendor nonsense": (talk_nonsense, 1.0),
+    "vendor nonsense": (send_nonsense, 1.0),
 }

@@ -1,4 +1,4 @@
-"""Does every open job have an owner, and is its deadline kept? Asked from outside, at quiet moments."""
+"""Checks from outside, at quiet moments, that open jobs have an owner and miss no deadline."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from tests.crash.world import World
+    from tests.crash.harness import Harness
 
 #: Keys of ``jobs`` in the answer of ``/readyz``.
 _KEYS = ("open", "in_flight", "scheduled")
-#: How long the numbers may disagree: a job is between two owners for a moment.
-_PATIENCE_S = 5.0
-#: How much later than its deadline a job may end: its poll may be under way, and the machine may be busy.
+#: How long the numbers may differ: a job is between two owners for a moment.
+_TIMEOUT_S = 5.0
+#: How much later than its deadline a job may end: a poll may be in flight, and the machine may be busy.
 GRACE_S = 15.0
 
 
 @attrs.define
 class OwnerCheck:
-    """What the checks saw.
+    """The results of the checks.
 
     Attributes:
         checked: moments at which open = in flight + scheduled.
-        unable: moments at which ``/readyz`` did not say how many jobs have which owner.
+        unable: moments at which ``/readyz`` did not count jobs by their owner.
         late: jobs that were open long after their deadline.
         found: complaints.
     """
@@ -36,16 +36,16 @@ class OwnerCheck:
     late: list[str] = attrs.field(factory=list)
     found: list[str] = attrs.field(factory=list)
 
-    async def check(self, world: World) -> None:
-        """Ask until the numbers agree, or for a while in vain; then look at the deadlines."""
-        for job_id, told in overdue(world):
+    async def check(self, harness: Harness) -> None:
+        """Check the deadlines, then read ``/readyz`` until its numbers agree or time is up."""
+        for job_id, sentence in overdue(harness):
             if job_id not in self.late:
                 self.late.append(job_id)
-                self.found.append(told)
+                self.found.append(sentence)
         seen: object = None
-        end = time.monotonic() + _PATIENCE_S
+        end = time.monotonic() + _TIMEOUT_S
         while time.monotonic() < end:
-            body = await world.readiness()
+            body = await harness.readiness()
             if body is None:  # not ready, or gone
                 await asyncio.sleep(0.1)
                 continue
@@ -58,7 +58,7 @@ class OwnerCheck:
                 return
             await asyncio.sleep(0.1)
         if seen is not None:
-            self.found.append(f"an open job has no owner: /readyz says {seen} for {_PATIENCE_S:g} s")
+            self.found.append(f"an open job has no owner: /readyz says {seen} for {_TIMEOUT_S:g} s")
 
     def __str__(self) -> str:
         if not self.checked and self.unable:
@@ -66,15 +66,15 @@ class OwnerCheck:
         return f"open = in flight + scheduled at {self.checked} quiet moments, {self.unable} not checked"
 
 
-def overdue(world: World) -> list[tuple[str, str]]:
-    """Ids of open jobs whose deadline has passed although the server is up for long enough to have seen it, and a sentence for each."""
-    from tests.crash.campaign import open_jobs, shown
+def overdue(harness: Harness) -> list[tuple[str, str]]:
+    """Overdue open jobs, unless the server has just started: their ids, and a sentence for each."""
+    from tests.crash.campaign import description, open_jobs
 
-    if world.up_since is None or time.monotonic() - world.up_since < GRACE_S:
+    if harness.up_since is None or time.monotonic() - harness.up_since < GRACE_S:
         return []
     now = datetime.now(UTC)
     return [
-        (job.id, f"{shown(job)} is {job.state} more than {GRACE_S:g} s after its deadline")
-        for job in open_jobs(world)
+        (job.id, f"{description(job)} is {job.state} more than {GRACE_S:g} s after its deadline")
+        for job in open_jobs(harness)
         if (now - job.deadline_at).total_seconds() > GRACE_S
     ]

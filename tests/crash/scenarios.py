@@ -1,6 +1,7 @@
-"""One fault at a time: what it does to the gateway, asked from outside; each scenario answers with what was seen, or fails.
+"""Single faults and what they do to a gateway, seen from outside.
 
-Each one has a world of its own. They run after one another, so that one fault is never blamed for another.
+A scenario returns what it saw, or raises. Each has a harness of its own, and they run one after another, so
+no fault is blamed for another.
 """
 
 from __future__ import annotations
@@ -22,10 +23,10 @@ import attrs
 from musicgate.codec import dump_job
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
-from tests.crash.campaign import all_jobs, number_of, open_jobs, shown
+from tests.crash.campaign import all_jobs, description, number_of, open_jobs
 from tests.crash.faults import limit_file_size, lock_store, stop_for_a_while
+from tests.crash.harness import DEADLINE_S, KEY, Harness, make_harness
 from tests.crash.owners import OwnerCheck
-from tests.crash.world import DEADLINE_S, KEY, World, make_world
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
@@ -37,21 +38,21 @@ if TYPE_CHECKING:
 KIE: dict[str, object] = {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}
 APIIN: dict[str, object] = {"model": "suno/v5", "provider": {"only": ["apiin_one"]}}
 ELEVEN: dict[str, object] = {"model": "elevenlabs/music"}
-#: Creates that kie.ai takes within its window, and how many are asked for at once to fill it.
-WINDOW, CROWD = 20, 28
+#: Creates that kie.ai accepts within its window, and the number that is made at once to exceed it.
+WINDOW, CREATES = 20, 28
 #: Speed of a gateway at which that window is 4 s.
 SLOW = 2.5
-#: Longer than two writes wait for the lock of the database one after the other: that of a poll, and that of the jobs that get a slot.
+#: Longer than two successive writes wait for the database lock: a poll's, and that of jobs that get a slot.
 LOCK_S = 13.0
 
 
-class Disagreement(Exception):  # noqa: N818 - the harness's own word
-    """What was seen is not what was promised."""
+class Disagreement(Exception):  # noqa: N818 - not an error of the program
+    """The gateway broke a promise."""
 
 
 @attrs.frozen
 class Finding:
-    """What a fault did."""
+    """The result of one scenario."""
 
     fault: str
     result: str
@@ -59,7 +60,7 @@ class Finding:
 
 
 async def run_all(folder: Path, plugins: PluginHost, only: Collection[str] = ()) -> list[Finding]:
-    """Every scenario, in order, or those that are named."""
+    """Run every scenario in order, or those that are named."""
     findings = []
     for number, (fault, server, scenario) in enumerate(SCENARIOS):
         if only and fault not in only:
@@ -67,82 +68,84 @@ async def run_all(folder: Path, plugins: PluginHost, only: Collection[str] = ())
         own = folder / str(number)
         own.mkdir()
         try:
-            async with make_world(own, plugins, **server) as world:
-                await world.start()
-                findings.append(Finding(fault, await scenario(world), is_good=True))
+            async with make_harness(own, plugins, **server) as harness:
+                await harness.start()
+                findings.append(Finding(fault, await scenario(harness), is_good=True))
         except (Disagreement, TimeoutError, AssertionError) as error:
             findings.append(Finding(fault, f"{type(error).__name__}: {error}", is_good=False))
     return findings
 
 
-async def full_disk(world: World) -> str:
-    """The store cannot grow: no vendor is asked for anything, what is there can still be read, and all is well when there is room."""
-    kept = await create(world, KIE, "kept [emulate lengths=3,3]")
-    await until(lambda: not open_jobs(world))
-    made = len(world.vendors["suno_kie"].books.creates)
-    limit_file_size(pid_of(world), 1)
-    status, body = await world.post({**KIE, "prompt": "no room"}, "full")
-    expect(status == 500 and body["error"] == "gateway_error", f"create said {status} {body}")
+async def full_disk(harness: Harness) -> str:
+    """The store cannot grow: no vendor is called, stored jobs can be read, and later all is well."""
+    kept = await create(harness, KIE, "kept [emulate lengths=3,3]")
+    await until(lambda: not open_jobs(harness))
+    made = len(harness.vendors["suno_kie"].books.creates)
+    limit_file_size(pid_of(harness), 1)
+    status, body = await harness.post({**KIE, "prompt": "no room"}, "full")
+    expect(status == 500 and body["error"] == "gateway_error", f"create answered {status} {body}")
     expect(
-        len(world.vendors["suno_kie"].books.creates) == made,
-        "a vendor was asked although the job was not stored",
+        len(harness.vendors["suno_kie"].books.creates) == made,
+        "a vendor was called although the job was not stored",
     )
-    status, _ = await world.get(f"/v1/music/generate/{kept}")
-    expect(status == 200, f"status of a stored job said {status}")
-    expect(not await world.is_ready(), "readyz says that new work can be taken")
-    limit_file_size(pid_of(world), resource.RLIM_INFINITY)
-    await until(world.is_ready)
-    await create(world, KIE, "room again [emulate lengths=3,3]")
+    status, _ = await harness.get(f"/v1/music/generate/{kept}")
+    expect(status == 200, f"reading a stored job answered {status}")
+    expect(not await harness.is_ready(), "readyz answers 200")
+    limit_file_size(pid_of(harness), resource.RLIM_INFINITY)
+    await until(harness.is_ready)
+    await create(harness, KIE, "room again [emulate lengths=3,3]")
     return (
         "create refused with 500 before any vendor call, GET 200, readyz 503; works again when there is room"
     )
 
 
-async def asked_to_stop(world: World) -> str:
-    """SIGTERM during calls that last as long as the song: they end, are stored, and nothing new begins."""
-    ids = [await create(world, ELEVEN, f"running {number} [emulate latency_s=30]") for number in range(2)]
-    waiting = [await create(world, ELEVEN, f"waiting {number} [emulate latency_s=30]") for number in range(2)]
+async def asked_to_stop(harness: Harness) -> str:
+    """SIGTERM during calls that last as long as the song: they end, and no other one begins."""
+    ids = [await create(harness, ELEVEN, f"running {number} [emulate latency_s=30]") for number in range(2)]
+    waiting = [
+        await create(harness, ELEVEN, f"waiting {number} [emulate latency_s=30]") for number in range(2)
+    ]
     started = time.monotonic()
-    code = await world.stop(signal.SIGTERM)
+    code = await harness.stop(signal.SIGTERM)
     took_s = time.monotonic() - started
     expect(code == 0, f"exit code {code}")
-    expect(len(world.vendors["elevenlabs"].books.creates) == len(ids), "a waiting call was begun")
-    stored = {job.id: job for job in all_jobs(world)}
+    expect(len(harness.vendors["elevenlabs"].books.creates) == len(ids), "a waiting call was started")
+    stored = {job.id: job for job in all_jobs(harness)}
     expect(all(stored[job].tracks for job in ids), "a call that ended was not stored")
     expect(
         all(stored[job].attempts[-1].outcome == "planned" for job in waiting),
         "a waiting job is no longer planned",
     )
-    await world.start()
-    await until(lambda: not open_jobs(world))
+    await harness.start()
+    await until(lambda: not open_jobs(harness))
     expect(
-        all(job.state == "completed" for job in all_jobs(world)), "not all were completed after the restart"
+        all(job.state == "completed" for job in all_jobs(harness)), "not all were completed after the restart"
     )
-    return f"2 running calls ended and were stored, 2 waiting ones stayed planned; stopped in {took_s:.1f} s; all completed after restart"
+    return f"2 running calls ended, 2 waiting ones stayed planned; stopped in {took_s:.1f} s; all completed after restart"
 
 
-async def hanging_vendor(world: World) -> str:
-    """One vendor takes every poll and never answers: jobs at the others are not held up."""
+async def hanging_vendor(harness: Harness) -> str:
+    """One vendor accepts every poll and never answers: jobs at other vendors are not delayed."""
     for number in range(150):
-        await create(world, KIE, f"hangs {number} [emulate lengths=3,3]")
-    world.vendors["suno_kie"].hold_polls_s = 25.0
+        await create(harness, KIE, f"hangs {number} [emulate lengths=3,3]")
+    harness.vendors["suno_kie"].hold_polls_s = 25.0
     started = time.monotonic()
-    ids = [await create(world, APIIN, f"goes on {number} [emulate song_s=3]") for number in range(20)]
-    await until(lambda: all(job.state.is_final for job in all_jobs(world) if job.id in ids))
+    ids = [await create(harness, APIIN, f"goes on {number} [emulate song_s=3]") for number in range(20)]
+    await until(lambda: all(job.state.is_final for job in all_jobs(harness) if job.id in ids))
     took_s = time.monotonic() - started
     expect(
-        all(job.state == "completed" for job in all_jobs(world) if job.id in ids),
+        all(job.state == "completed" for job in all_jobs(harness) if job.id in ids),
         "a job at another vendor failed",
     )
     return f"150 polls hang at one vendor; 20 jobs at another completed in {took_s:.1f} s"
 
 
-async def many_at_once(world: World) -> str:
-    """A thousand creates in one moment: each is a job, and each is made once."""
+async def many_at_once(harness: Harness) -> str:
+    """A thousand creates at once: each is a job, and each song is made once."""
     count = 1000
     started = time.monotonic()
-    wish = {**KIE, "prompt": "request-0- [emulate lengths=3,3 callbacks=off]"}
-    answers = await asyncio.gather(*(world.post(wish, f"many-{number}") for number in range(count)))
+    request = {**KIE, "prompt": "request-0- [emulate lengths=3,3 callbacks=off]"}
+    answers = await asyncio.gather(*(harness.post(request, f"many-{number}") for number in range(count)))
     took_s = time.monotonic() - started
     good = [body["id"] for status, body in answers if status == 200]
     expect(
@@ -150,78 +153,80 @@ async def many_at_once(world: World) -> str:
         f"{count - len(good)} were refused: {[body for status, body in answers if status != 200][:1]}",
     )
     expect(len(set(good)) == count, "two requests share a job")
-    await until(lambda: not open_jobs(world), patience_s=240)
+    await until(lambda: not open_jobs(harness), timeout_s=240)
     done_s = time.monotonic() - started
-    made = len(world.vendors["suno_kie"].books.creates)
+    made = len(harness.vendors["suno_kie"].books.creates)
     expect(made == count, f"{made} were made")
-    expect(all(job.state == "completed" for job in all_jobs(world)), "not all were completed")
-    return f"{count} creates answered in {took_s:.1f} s, each made once within the vendor's window, all completed after {done_s:.0f} s"
+    expect(all(job.state == "completed" for job in all_jobs(harness)), "not all were completed")
+    return (
+        f"{count} creates answered in {took_s:.1f} s, each song made once, all completed after {done_s:.0f} s"
+    )
 
 
-async def slow_event_readers(world: World) -> str:
-    """Fifty readers of a job's events who never read: jobs go on."""
-    job_id = await create(world, KIE, "watched [emulate lengths=3,3]")
+async def slow_event_readers(harness: Harness) -> str:
+    """Fifty event streams whose clients never read: jobs go on."""
+    job_id = await create(harness, KIE, "watched [emulate lengths=3,3]")
     path = f"/v1/music/generate/{job_id}/events"
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
-    readers = [await asyncio.open_connection("127.0.0.1", world.port, limit=1) for _ in range(50)]
+    readers = [await asyncio.open_connection("127.0.0.1", harness.port, limit=1) for _ in range(50)]
     for _, writer in readers:
         writer.write(request)
-    ids = [await create(world, KIE, f"beside {number} [emulate lengths=3,3]") for number in range(10)]
-    await until(lambda: all(job.state == "completed" for job in all_jobs(world) if job.id in {*ids, job_id}))
+    ids = [await create(harness, KIE, f"beside {number} [emulate lengths=3,3]") for number in range(10)]
+    await until(
+        lambda: all(job.state == "completed" for job in all_jobs(harness) if job.id in {*ids, job_id})
+    )
     for _, writer in readers:
         writer.close()
-    return "50 event streams that nobody reads; 11 jobs completed, and the server takes new ones"
+    return "50 event streams were not read; 11 jobs completed, and the server accepts new ones"
 
 
-async def slow_receivers(world: World) -> str:
-    """A receiver that takes five seconds for each message: jobs are not held up, and every message arrives."""
-    world.receiver.delay_s = 5.0
+async def slow_receivers(harness: Harness) -> str:
+    """A webhook receiver takes five seconds a message: no job is delayed, and every message arrives."""
+    harness.receiver.delay_s = 5.0
     started = time.monotonic()
-    ids = [await create(world, APIIN, f"told {number} [emulate song_s=3]") for number in range(8)]
-    await until(lambda: all(job.state == "completed" for job in all_jobs(world) if job.id in ids))
+    ids = [await create(harness, APIIN, f"webhook {number} [emulate song_s=3]") for number in range(8)]
+    await until(lambda: all(job.state == "completed" for job in all_jobs(harness) if job.id in ids))
     took_s = time.monotonic() - started
-    await until(lambda: all(len(world.receiver.jobs.get(job, ())) == 1 for job in ids))
-    return f"8 jobs completed in {took_s:.1f} s while each message takes 5 s; all 8 were told, each with one message id"
+    await until(lambda: all(len(harness.receiver.jobs.get(job, ())) == 1 for job in ids))
+    return f"8 jobs completed in {took_s:.1f} s at 5 s a message; all 8 messages arrived, each with one id"
 
 
-async def clock_jump(world: World) -> str:
-    """The machine's clock is set while the server is away, eight hours ahead and then back: jobs go on, and none expires."""
+async def clock_jump(harness: Harness) -> str:
+    """The clock is set by eight hours while the server is down: jobs go on, and none expires."""
     ids = []
     for hours in (8, -8):
         ids.append(
             await create(
-                world, KIE, f"before the jump by {hours} [emulate lengths=3,3 done_s=60 callbacks=off]"
+                harness, KIE, f"before the jump by {hours} [emulate lengths=3,3 done_s=60 callbacks=off]"
             )
         )
-        world.executioner.kill()
-        await world.gone()
-        shift(world, timedelta(hours=-hours))
-        await world.start()
-    await until(lambda: not open_jobs(world))
-    ends = {job.id: job.state for job in all_jobs(world)}
+        harness.trigger.kill()
+        await harness.gone()
+        shift(harness, timedelta(hours=-hours))
+        await harness.start()
+    await until(lambda: not open_jobs(harness))
+    ends = {job.id: job.state for job in all_jobs(harness)}
     expect(all(ends[job] == "completed" for job in ids), f"ended as {ends}")
     return "8 h ahead and 8 h back while the server was down: both jobs completed"
 
 
-async def locked_store(world: World) -> str:
+async def locked_store(harness: Harness) -> str:
     """Another program holds the database while queued jobs get their slots: none is orphaned."""
-    callers = Callers(world)
-    await crowd_and_lock(world, callers)
+    callers = Callers(harness)
+    await fill_window_and_lock(harness, callers)
     found = await callers.verdict()
     expect_none(found)
-    return (
-        f"database locked for {LOCK_S:g} s while {CROWD - WINDOW} jobs waited for a slot; {callers.summary()}"
-    )
+    return f"database locked for {LOCK_S:g} s while {CREATES - WINDOW} jobs waited for a slot; {callers.summary()}"
 
 
-async def told_while_locked(world: World) -> str:
-    """The same while the callers wait as well: what they are told is true, also after a restart."""
-    callers = Callers(world)
-    await crowd_and_lock(world, callers)
+async def answers_while_locked(harness: Harness) -> str:
+    """The same while callers wait: their answers are true, also after a restart."""
+    callers = Callers(harness)
+    await fill_window_and_lock(harness, callers)
     await callers.answered()
-    world.executioner.kill()
-    await world.gone()
-    await world.start()
+    harness.trigger.kill()
+    await harness.gone()
+    await harness.start()
     found = await callers.verdict()
     expect_none(found)
     return (
@@ -229,22 +234,22 @@ async def told_while_locked(world: World) -> str:
     )
 
 
-async def crowd_and_lock(world: World, callers: Callers) -> None:
-    """More calls than the vendor's window takes, and the database locked when it opens again."""
-    for _ in range(CROWD):
+async def fill_window_and_lock(harness: Harness, callers: Callers) -> None:
+    """Create more jobs than the window allows, and lock the database before it opens again."""
+    for _ in range(CREATES):
         callers.ask(KIE, "[emulate lengths=3,3]")
-    await until(lambda: len(all_jobs(world)) == CROWD)
-    await lock_store(world, LOCK_S)
+    await until(lambda: len(all_jobs(harness)) == CREATES)
+    await lock_store(harness, LOCK_S)
 
 
-async def plugin_raises(world: World) -> str:
-    """Hooks raise what they may not, or give back odd values, a few times or always: every job ends by its deadline."""
-    callers = Callers(world)
+async def plugin_raises(harness: Harness) -> str:
+    """Hooks raise forbidden errors or return odd values: every job ends by its deadline."""
+    callers = Callers(harness)
     cancelled: list[int] = []
     for hook in HOOKS:
         for how in (*ERRORS, "odd"):
             for times in ("1", "ever"):
-                # Only apiin.one can be told to stop; and what has ended already cannot be stopped.
+                # Only apiin.one has a cancel call, and a job that has ended cannot be cancelled.
                 is_cancel = hook == "cancel_request"
                 words = "done_s=100000" if is_cancel else "lengths=3,3 callbacks=off"
                 callers.ask(APIIN if is_cancel else KIE, f"[break {hook}:{how}:{times}] [emulate {words}]")
@@ -252,7 +257,7 @@ async def plugin_raises(world: World) -> str:
     await callers.answered()
     for number in cancelled:
         await callers.cancel(number)
-    # A slot or a reservation that is lost shows when the next ones wait for ever.
+    # A lost slot or reservation would make these wait for ever.
     for _ in range(3):
         callers.ask(KIE, "[emulate lengths=3,3]")
         callers.ask(ELEVEN, "[emulate default_length_s=3]")
@@ -261,50 +266,50 @@ async def plugin_raises(world: World) -> str:
     return f"{len(HOOKS)} hooks x {len(ERRORS) + 1} faults x 2; {callers.summary()}"
 
 
-async def nonsense_for_ever(world: World) -> str:
-    """Vendors answer nothing that can be understood, to creates and then to polls: no second song, and every job ends in time."""
-    callers = Callers(world)
+async def nonsense_for_ever(harness: Harness) -> str:
+    """Vendors send nonsense to polls and creates: no second song, and every job ends in time."""
+    callers = Callers(harness)
     for is_create in (False, True):
         for _ in range(3):
             callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
             callers.ask(APIIN, "[emulate done_s=100000]")
         if not is_create:
             await callers.answered()
-            for vendor in world.vendors.values():
+            for vendor in harness.vendors.values():
                 vendor.nonsense_left = 1_000_000
     callers.ask(ELEVEN, "[emulate default_length_s=3]")
     found = await callers.verdict()
-    told = sum(vendor.nonsense_told for vendor in world.vendors.values())
+    sent = sum(vendor.nonsense_sent for vendor in harness.vendors.values())
     expect_none(found)
-    return f"{told} answers of nonsense; {callers.summary()}"
+    return f"{sent} answers of nonsense; {callers.summary()}"
 
 
-async def stopped_past_deadlines(world: World) -> str:
-    """SIGSTOP for so long that a song is done and a deadline passes meanwhile: nothing is lost, and the deadline is noticed at once."""
-    callers = Callers(world)
+async def stopped_past_deadlines(harness: Harness) -> str:
+    """SIGSTOP until a song is done and a deadline has passed: nothing is lost."""
+    callers = Callers(harness)
     done = callers.ask(KIE, "[emulate lengths=3,3 callbacks=off]")
     late = callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
     await asyncio.gather(done, late)
-    await stop_for_a_while(world, DEADLINE_S + 5)
+    await stop_for_a_while(harness, DEADLINE_S + 5)
     started = time.monotonic()
-    await until(lambda: not open_jobs(world), patience_s=20)
-    ends = sorted(job.state.value for job in all_jobs(world))
+    await until(lambda: not open_jobs(harness), timeout_s=20)
+    ends = sorted(job.state.value for job in all_jobs(harness))
     expect(ends == ["completed", "failed"], f"ended as {ends}")
     return f"stopped for {DEADLINE_S + 5:g} s: one completed, one expired, {time.monotonic() - started:.1f} s after SIGCONT"
 
 
 class Callers:
-    """Callers who ask once, and what they were told."""
+    """Callers who make each call once, and their answers."""
 
-    def __init__(self, world: World) -> None:
-        self.world = world
+    def __init__(self, harness: Harness) -> None:
+        self.harness = harness
         self.answers = Answers()
         self.owners = OwnerCheck()
         self.numbers = 0
         self._calls: list[asyncio.Task[None]] = []
 
     def ask(self, request: dict[str, object], words: str) -> asyncio.Task[None]:
-        """One create call without a key, beside all others."""
+        """Start a create call without an idempotency key."""
         self.numbers += 1
         task = asyncio.create_task(self._call(self.numbers, request, words))
         self._calls.append(task)
@@ -318,54 +323,58 @@ class Callers:
         }
         asked_at = datetime.now(UTC)
         try:
-            status, said = await self.world.post(body, None)
+            status, answered = await self.harness.post(body, None)
         except (aiohttp.ClientError, TimeoutError, ValueError):
             return
-        told = read_answer(status, said, asked_at, datetime.now(UTC), is_only_call=True)
-        self.answers.note(number, told)
+        answer = read_answer(status, answered, asked_at, datetime.now(UTC), is_only_call=True)
+        self.answers.add(number, answer)
 
     async def cancel(self, number: int) -> None:
-        """Have a job cancelled, and remember what is said."""
-        for told in list(self.answers.told[number]):
-            if told.job_id is not None:
+        """Cancel a job and record the answer."""
+        for answer in list(self.answers.by_request[number]):
+            if answer.job_id is not None:
                 asked_at = datetime.now(UTC)
-                status, said = await self.world.cancel(told.job_id)
+                status, cancelled = await self.harness.cancel(answer.job_id)
                 if status < 400:
-                    self.answers.note(number, read_answer(status, said, asked_at, datetime.now(UTC)))
+                    self.answers.add(number, read_answer(status, cancelled, asked_at, datetime.now(UTC)))
 
     async def answered(self) -> None:
         """Wait until every call has an answer."""
         await asyncio.gather(*self._calls)
 
     async def verdict(self) -> list[str]:
-        """Wait until every job has ended, or should have; then everything that is wrong."""
+        """Wait until every job has ended, or should have; then every complaint."""
         await self.answered()
         with contextlib.suppress(TimeoutError):
-            await until(lambda: not open_jobs(self.world))
-        await self.owners.check(self.world)
+            await until(lambda: not open_jobs(self.harness))
+        await self.owners.check(self.harness)
         jobs: dict[int, list[Job]] = {}
-        for job in all_jobs(self.world):
+        for job in all_jobs(self.harness):
             jobs.setdefault(number_of(job), []).append(job)
         found = list(self.owners.found)
         late = set(self.owners.late)
-        found += [f"{shown(job)} is still {job.state}" for job in open_jobs(self.world) if job.id not in late]
+        found += [
+            f"{description(job)} is still {job.state}"
+            for job in open_jobs(self.harness)
+            if job.id not in late
+        ]
         for number in range(1, self.numbers + 1):
-            made = [task for vendor in self.world.vendors.values() for task in vendor.made_for[number]]
+            made = [task for vendor in self.harness.vendors.values() for task in vendor.made_for[number]]
             if len(made) > 1:
                 found.append(f"request {number} was made {len(made)} times")
-            told = self.answers.contradictions(number, jobs.get(number, []), len(made))
-            found += [f"request {number}: {complaint}" for complaint in told]
+            complaints = self.answers.contradictions(number, jobs.get(number, []), len(made))
+            found += [f"request {number}: {complaint}" for complaint in complaints]
         return found
 
     def summary(self) -> str:
         """How the jobs ended."""
-        ends = Counter(job.state.value for job in all_jobs(self.world))
-        said = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
-        return f"{self.numbers} calls, {len(self.answers)} answers, jobs: {said}; owners: {self.owners}"
+        ends = Counter(job.state.value for job in all_jobs(self.harness))
+        counts = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
+        return f"{self.numbers} calls, {len(self.answers)} answers, jobs: {counts}; owners: {self.owners}"
 
 
-#: Fault, settings of the server, and what is done and seen.
-SCENARIOS: tuple[tuple[str, dict[str, Any], Callable[[World], Awaitable[str]]], ...] = (
+#: Fault, settings of the server, scenario.
+SCENARIOS: tuple[tuple[str, dict[str, Any], Callable[[Harness], Awaitable[str]]], ...] = (
     ("store full", {}, full_disk),
     ("SIGTERM", {}, asked_to_stop),
     ("clock jumps", {}, clock_jump),
@@ -374,35 +383,35 @@ SCENARIOS: tuple[tuple[str, dict[str, Any], Callable[[World], Awaitable[str]]], 
     ("slow SSE readers", {}, slow_event_readers),
     ("slow webhook receivers", {}, slow_receivers),
     ("store locked", {"speed": SLOW}, locked_store),
-    ("store locked while told", {"speed": SLOW, "create_wait_s": 20.0}, told_while_locked),
+    ("store locked, callers wait", {"speed": SLOW, "create_wait_s": 20.0}, answers_while_locked),
     ("hooks raise", {}, plugin_raises),
-    ("vendor talks nonsense", {}, nonsense_for_ever),
+    ("vendors send nonsense", {}, nonsense_for_ever),
     ("SIGSTOP past deadlines", {}, stopped_past_deadlines),
 )
 
 
 def expect(holds: object, otherwise: str) -> None:
-    """Complain unless something holds."""
+    """Raise unless something holds."""
     if not holds:
         raise Disagreement(otherwise)
 
 
 def expect_none(found: list[str]) -> None:
-    """Complain of what was found, the first few of it in full."""
+    """Raise with the first few complaints, if there are any."""
     more = f"; and {len(found) - 3} more" if len(found) > 3 else ""
     expect(not found, "; ".join(found[:3]) + more)
 
 
-async def create(world: World, request: dict[str, object], prompt: str) -> str:
+async def create(harness: Harness, request: dict[str, object], prompt: str) -> str:
     """The id of a new job."""
-    status, body = await world.post({**request, "prompt": prompt, "metadata": {"request": "0"}}, prompt)
-    expect(status == 200, f"create said {status} {json.dumps(body)[:200]}")
+    status, body = await harness.post({**request, "prompt": prompt, "metadata": {"request": "0"}}, prompt)
+    expect(status == 200, f"create answered {status} {json.dumps(body)[:200]}")
     return str(body["id"])
 
 
-async def until(holds: Callable[[], object], *, patience_s: float = DEADLINE_S + 15) -> None:
-    """Wait until something holds, by default as long as a job may take."""
-    async with asyncio.timeout(patience_s):
+async def until(holds: Callable[[], object], *, timeout_s: float = DEADLINE_S + 15) -> None:
+    """Wait until something holds, by default for as long as a job may take."""
+    async with asyncio.timeout(timeout_s):
         while True:
             answer = holds()
             if await answer if asyncio.iscoroutine(answer) else answer:
@@ -410,16 +419,16 @@ async def until(holds: Callable[[], object], *, patience_s: float = DEADLINE_S +
             await asyncio.sleep(0.2)
 
 
-def shift(world: World, by: timedelta) -> None:
-    """Move every time of the open jobs, as a clock that is set moves them against the new time."""
+def shift(harness: Harness, by: timedelta) -> None:
+    """Shift the times of the open jobs, which has the effect of setting the clock."""
     moved = ("created_at", "updated_at", "deadline_at")
-    with contextlib.closing(sqlite3.connect(world.database)) as connection, connection:
-        for job in open_jobs(world):
+    with contextlib.closing(sqlite3.connect(harness.database)) as connection, connection:
+        for job in open_jobs(harness):
             later = attrs.evolve(job, **{name: getattr(job, name) + by for name in moved})
             connection.execute("UPDATE jobs SET doc = ? WHERE id = ?", (dump_job(later), job.id))
 
 
-def pid_of(world: World) -> int:
-    """The server's process."""
-    assert world.process is not None
-    return world.process.pid
+def pid_of(harness: Harness) -> int:
+    """The process id of the server."""
+    assert harness.process is not None
+    return harness.process.pid

@@ -1,4 +1,4 @@
-"""The harness itself: which answers contradict the store, and which jobs have no owner."""
+"""The harness itself: answers that contradict the store are found, and jobs without an owner."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from musicgate.model import Job, JobState, MusicRequest
 from tests.crash import owners
-from tests.crash.answers import Answers, Told, read_answer
+from tests.crash.answers import Answer, Answers, read_answer
 from tests.crash.owners import OwnerCheck
 
 NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
@@ -27,8 +27,8 @@ JOB = Job(
 )
 
 
-def told(status: int, body: dict[str, object], *, only: bool = False, later_s: float = 0) -> Told:
-    """What is said by a call that began a second before `NOW` and ended a second after it."""
+def answer(status: int, body: dict[str, object], *, only: bool = False, later_s: float = 0) -> Answer:
+    """The answer to a call that began a second before `NOW` and ended a second after it."""
     return read_answer(
         status,
         body,
@@ -43,40 +43,55 @@ NOTHING: dict[str, object] = {"error": "gateway_error"}
 
 
 @pytest.mark.parametrize(
-    ("said", "jobs", "songs", "found"),
+    ("answers", "jobs", "songs", "found"),
     [
-        ([told(200, GOOD)], [JOB], 1, []),
-        ([told(200, GOOD)], [], 0, ["told 200 about music_1, which is not in the store"]),
-        ([told(200, GOOD), told(200, {"id": "music_2"})], [JOB], 1, ["told of 2 jobs", "not in the store"]),
-        ([told(500, NOTHING)], [], 0, []),
-        ([told(500, NOTHING)], [JOB], 0, ["told 500 'nothing was stored', and music_1 of that moment"]),
-        ([told(500, NOTHING, later_s=-30), told(200, GOOD)], [JOB], 1, []),
-        ([told(500, NOTHING, only=True)], [], 1, ["told 500 'nothing was sent', and 1 songs were made"]),
-        ([told(502, {"music_id": "music_1", "reason": "unknown_outcome"})], [JOB], 1, []),
-        ([told(502, {"music_id": "music_2"})], [JOB], 1, ["told 502 about music_2, which is not in the"]),
-        ([told(200, {"id": "music_1", "status": "failed"})], [JOB], 1, ["is failed, and it is completed"]),
+        ([answer(200, GOOD)], [JOB], 1, []),
+        ([answer(200, GOOD)], [], 0, ["answered 200 about music_1, which is not in the store"]),
         (
-            [told(200, {"id": "music_1", "status": "completed"})],
+            [answer(200, GOOD), answer(200, {"id": "music_2"})],
+            [JOB],
+            1,
+            ["answers name 2 jobs", "not in the store"],
+        ),
+        ([answer(500, NOTHING)], [], 0, []),
+        ([answer(500, NOTHING)], [JOB], 0, ["answered 500 'nothing was stored', and music_1 of that moment"]),
+        ([answer(500, NOTHING, later_s=-30), answer(200, GOOD)], [JOB], 1, []),
+        (
+            [answer(500, NOTHING, only=True)],
+            [],
+            1,
+            ["answered 500 'nothing was sent', and 1 songs were made"],
+        ),
+        ([answer(502, {"music_id": "music_1", "reason": "unknown_outcome"})], [JOB], 1, []),
+        (
+            [answer(502, {"music_id": "music_2"})],
+            [JOB],
+            1,
+            ["answered 502 about music_2, which is not in the"],
+        ),
+        ([answer(200, {"id": "music_1", "status": "failed"})], [JOB], 1, ["is failed, and it is completed"]),
+        (
+            [answer(200, {"id": "music_1", "status": "completed"})],
             [attrs.evolve(JOB, state=JobState.FAILED)],
             1,
-            ["told that music_1 is completed, and it is failed"],
+            ["answered that music_1 is completed, and it is failed"],
         ),
     ],
 )
-def test_what_the_store_contradicts_is_found(
-    said: list[Told], jobs: list[Job], songs: int, found: list[str]
+def test_an_answer_that_the_store_contradicts_is_found(
+    answers: list[Answer], jobs: list[Job], songs: int, found: list[str]
 ) -> None:
-    answers = Answers()
-    for one in said:
-        answers.note(7, one)
-    complaints = list(answers.contradictions(7, jobs, songs))
+    recorded = Answers()
+    for one in answers:
+        recorded.add(7, one)
+    complaints = list(recorded.contradictions(7, jobs, songs))
     assert len(complaints) == len(found)
     for complaint, words in zip(complaints, found, strict=True):
         assert words in complaint
 
 
 class Ready:
-    """A server whose ``/readyz`` answers from a list, the last answer again and again."""
+    """A server whose ``/readyz`` answers from a list, and repeats the last answer."""
 
     up_since = None
 
@@ -110,7 +125,7 @@ async def test_an_open_job_without_an_owner_is_found(
     unable: int,
     found: int,
 ) -> None:
-    monkeypatch.setattr(owners, "_PATIENCE_S", 0.3)
+    monkeypatch.setattr(owners, "_TIMEOUT_S", 0.3)
     check = OwnerCheck()
     await check.check(Ready(*answers))  # type: ignore[arg-type]
     assert (check.checked, check.unable, len(check.found)) == (checked, unable, found)

@@ -1,4 +1,4 @@
-"""A short campaign of kills and other faults: the books of vendors and gateway agree afterwards."""
+"""A short campaign of kills and other faults, after which store, vendors and callers agree."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 @pytest.mark.timeout(240)
 async def test_no_request_is_lost_or_made_twice_by_kills(tmp_path: Path) -> None:
     campaign, found = await run(tmp_path, kills=11, seed=7, faults=True)
-    assert found == [], campaign.world.log_tail()
+    assert found == [], campaign.harness.log_tail()
     assert sum(campaign.kills.values()) == 11
     assert {name.partition(" at")[0] for name in campaign.disturbed} == {
         "SIGSTOP",

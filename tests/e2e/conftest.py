@@ -1,4 +1,4 @@
-"""The houses that the end-to-end tests share, one a module, and the way to start one of one's own."""
+"""The servers that the end-to-end tests share, one per module, and a way to start others."""
 
 from __future__ import annotations
 
@@ -11,51 +11,61 @@ import pytest_asyncio
 from musicgate.engine.breaker import Breaker
 from musicgate.hosting.discovery import PluginHost, load_plugins
 
-pytest.register_assert_rewrite("tests.e2e.house")
+pytest.register_assert_rewrite("tests.e2e.running_server")
 
-from tests.e2e.house import VENDORS, House, OpenHouse, running_house  # noqa: E402 - its asserts shall speak as well
+from tests.e2e.running_server import (  # noqa: E402 - its asserts are rewritten, too
+    PLUGINS,
+    OpenServer,
+    RunningServer,
+    running_server,
+)
 
 
 @pytest.fixture(scope="session")
 def plugins() -> PluginHost:
     """The four real plugins, loaded once."""
     host = load_plugins()
-    assert set(VENDORS) <= set(host.providers), [record.error for record in host.records]
+    assert set(PLUGINS) <= set(host.providers), [record.error for record in host.records]
     return host
 
 
 @pytest.fixture
-def open_house(tmp_path: Path, plugins: PluginHost) -> OpenHouse:
-    """Starts a house of one's own; its options are those of `running_house`."""
-    return lambda **options: running_house(tmp_path, plugins, **options)
+def open_server(tmp_path: Path, plugins: PluginHost) -> OpenServer:
+    """Starts a server of a test's own, with the options of `running_server`."""
+    return lambda **options: running_server(tmp_path, plugins, **options)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def house(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[House]:
-    """The house that the tests of a module share."""
-    async with running_house(tmp_path_factory.mktemp("house"), plugins) as started:
+async def server(
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost
+) -> AsyncIterator[RunningServer]:
+    """The server that the tests of a module share."""
+    async with running_server(tmp_path_factory.mktemp("server"), plugins) as started:
         yield started
 
 
 @pytest.fixture(autouse=True)
-def _healthy(request: pytest.FixtureRequest) -> None:
-    """Faults that one test plays must not move a vendor behind the others in the next one that shares the house."""
-    if "house" in request.fixturenames:
-        shared: House = request.getfixturevalue("house")
+def _closed_breakers(request: pytest.FixtureRequest) -> None:
+    """Close all breakers: faults of one test must not move a provider behind the others in the next."""
+    if "server" in request.fixturenames:
+        shared: RunningServer = request.getfixturevalue("server")
         for health in shared.gateway._context.health.values():
             health._breaker = Breaker()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def keyless(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[House]:
-    """A house without accounts."""
-    async with running_house(tmp_path_factory.mktemp("keyless"), plugins, accounts=()) as started:
+async def server_without_accounts(
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost
+) -> AsyncIterator[RunningServer]:
+    async with running_server(tmp_path_factory.mktemp("no-accounts"), plugins, accounts=()) as started:
         yield started
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def patient(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[House]:
-    """A house that looks at its jobs as seldom as in life, while the vendors are fast."""
-    folder = tmp_path_factory.mktemp("patient")
-    async with running_house(folder, plugins, follow={"speed": 1.0}) as started:
+async def slow_polling_server(
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost
+) -> AsyncIterator[RunningServer]:
+    """A server that polls as rarely as in production, while its vendors are fast."""
+    folder = tmp_path_factory.mktemp("slow-polling")
+    async with running_server(folder, plugins, follow={"speed": 1.0}) as started:
         yield started

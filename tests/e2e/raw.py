@@ -1,4 +1,4 @@
-"""HTTP as bytes, for what no client library would send."""
+"""Sends HTTP as bytes, for requests that no client library would send."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 import attrs
 
 if TYPE_CHECKING:
-    from tests.e2e.house import House
+    from tests.e2e.running_server import RunningServer
 
 
 @attrs.frozen(kw_only=True)
 class RawAnswer:
-    """One answer as it came; names of headers are in lower case."""
+    """One answer; names of headers are in lower case."""
 
     status: int
     headers: dict[str, str]
@@ -28,7 +28,7 @@ class RawAnswer:
 
 
 async def read_answer(reader: asyncio.StreamReader, *, is_head: bool = False) -> RawAnswer:
-    """The next answer on a connection."""
+    """Read the next answer of a connection."""
     head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
     status_line, *lines = head.strip().split("\r\n")
     headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
@@ -38,18 +38,17 @@ async def read_answer(reader: asyncio.StreamReader, *, is_head: bool = False) ->
     )
 
 
-async def connect(house: House) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-    """A connection to a server."""
-    where = urlsplit(house.url)
+async def connect(server: RunningServer) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    where = urlsplit(server.url)
     return await asyncio.open_connection(where.hostname, where.port)
 
 
-async def exchange(house: House, *pieces: bytes, timeout_s: float = 10.0) -> list[RawAnswer]:
-    """Send pieces on one connection, and read answers until the server closes it; a 100 is an answer, too.
+async def exchange(server: RunningServer, *pieces: bytes, timeout_s: float = 10.0) -> list[RawAnswer]:
+    """Send pieces on one connection, and read all answers, a 100 included, until the server closes it.
 
-    The connection is half closed when everything is sent, so that one that would be kept alive ends as well.
+    The client's side is closed after the first final answer, which ends a connection that is kept alive.
     """
-    reader, writer = await connect(house)
+    reader, writer = await connect(server)
     answers = []
     try:
         async with asyncio.timeout(timeout_s):

@@ -1,4 +1,4 @@
-"""Who may call: keys and their reason tokens, accounts that cannot see each other, browsers, and a server without keys."""
+"""Who may call: keys and the reasons of a refusal, browsers, and a server without accounts."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ import pytest
 
 from musicgate.model import Secret
 from musicgate.settings import Account
+from tests.e2e.running_server import JOBS, PLAN
 
 if TYPE_CHECKING:
-    from tests.e2e.house import House, OpenHouse
+    from tests.e2e.running_server import OpenServer, RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -39,78 +40,61 @@ HEADERS: list[tuple[dict[str, str], str]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("method", "path"),
-    [
-        ("POST", "/v1/music/generate"),
-        ("GET", "/v1/music/generate/music_x"),
-        ("GET", "/v1/music/generations/music_x"),
-        ("GET", "/v1/music/generate/"),
-        ("POST", "/v1/music/plan"),
-        ("GET", "/v1/music/models"),
-        ("GET", "/v1/music/providers"),
-        ("GET", "/v1/music/generate/music_x/audio/0"),
-    ],
-)
 @pytest.mark.parametrize(("headers", "reason"), HEADERS, ids=[str(header)[-40:] for header, _ in HEADERS])
-async def test_without_a_good_key_every_route_says_why(
-    house: House, method: str, path: str, headers: dict[str, str], reason: str
+async def test_a_missing_or_wrong_key_is_refused_with_the_reason(
+    server: RunningServer, headers: dict[str, str], reason: str
 ) -> None:
-    reply = await house.call(method, path, headers=headers, key=None, data=b"{")
-    assert (reply.status, reply.body["error"], reply.body["reason"]) == (401, "unauthorised", reason)
-    assert reply.body["error_type"] == "user"
-    assert reply.headers["X-Gateway-Error-Attribution"] == "user"
+    """Which routes need a key is tested in test_e2e_http.py."""
+    for method, path in (("POST", JOBS), ("GET", f"{JOBS}/music_x/audio/0")):
+        reply = await server.call(method, path, headers=headers, key=None, data=b"{")
+        assert reply.error == (401, "unauthorised", reason)
+        assert reply.body["error_type"] == "user"
+        assert reply.headers["X-Gateway-Error-Attribution"] == "user"
 
 
-async def test_accounts_cannot_see_each_other(open_house: OpenHouse) -> None:
-    async with open_house(accounts=ACCOUNTS) as house:
-        mine = await house.call("POST", "/v1/music/generate", body=IDEA, key="test-key-of-one")
-        job_id, native_id = mine.body["id"], mine.body["nativeResponseId"]
-        unknown = await house.get("music_01ZZZZZZZZZZZZZZZZZZZZZZZZ", key="test-key-of-two")
-        for music_id in (job_id, native_id):
-            assert (await house.get(music_id, key="test-key-of-one")).body["id"] == job_id
-            for key in ("test-key-of-two", "test-key-of-later"):
-                foreign = await house.get(music_id, key=key)
-                assert (foreign.status, foreign.body["error"]) == (404, "not_found")
-                assert foreign.body["reason"] == "music_not_found_or_not_owned"
-                assert foreign.body["music_id"] == music_id
-                assert foreign.body.keys() == unknown.body.keys()
-                assert foreign.body["description"].replace(music_id, "?") == unknown.body[
-                    "description"
-                ].replace("music_01ZZZZZZZZZZZZZZZZZZZZZZZZ", "?")
-        audio = await house.call("GET", f"/v1/music/generate/{job_id}/audio/0", key="test-key-of-two")
-        assert audio.status == 404
+async def test_keys_are_given_as_text_or_hash_and_may_expire(open_server: OpenServer) -> None:
+    async with open_server(accounts=ACCOUNTS) as server:
+        for key in ("test-key-of-one", "test-key-of-two", "test-key-of-later"):
+            assert (await server.call("GET", JOBS, key=key)).status == 200
+        expired = await server.call("GET", JOBS, key="test-key-of-late")
+    assert expired.error == (401, "unauthorised", "key_expired")
 
 
-async def test_an_expired_key_is_told_so(open_house: OpenHouse) -> None:
-    async with open_house(accounts=ACCOUNTS) as house:
-        expired = await house.get("music_x", key="test-key-of-late")
-    assert (expired.status, expired.body["reason"]) == (401, "key_expired")
+async def test_a_job_of_another_account_is_answered_like_one_that_does_not_exist(
+    open_server: OpenServer,
+) -> None:
+    """Every route is called with another account's key in test_e2e_http.py."""
+    async with open_server(accounts=ACCOUNTS) as server:
+        mine = (await server.call("POST", JOBS, body=IDEA, key="test-key-of-one")).body
+        unknown = await server.get("music_01ZZZZZZZZZZZZZZZZZZZZZZZZ", key="test-key-of-two")
+        for music_id in (mine["id"], mine["nativeResponseId"]):
+            assert (await server.get(music_id, key="test-key-of-one")).body["id"] == mine["id"]
+            foreign = await server.get(music_id, key="test-key-of-two")
+            assert foreign.error == (404, "not_found", "music_not_found_or_not_owned")
+            assert foreign.body["music_id"] == music_id
+            assert foreign.body.keys() == unknown.body.keys()
+            for reply in (foreign, unknown):
+                assert reply.body["description"].count(reply.body["music_id"]) == 1
+            same = foreign.body["description"].replace(music_id, unknown.body["music_id"])
+            assert same == unknown.body["description"]
 
 
-@pytest.mark.parametrize("path", ["/v1/music/generate", "/v1/music/generate/x", "/v1/music/plan", "/nowhere"])
-async def test_preflight_answers_browsers(house: House, path: str) -> None:
-    asked = {
+@pytest.mark.parametrize("path", [JOBS, PLAN, "/nowhere"])
+async def test_preflight_requests_of_browsers_are_answered(server: RunningServer, path: str) -> None:
+    headers = {
         "Origin": "https://app.example.com",
         "Access-Control-Request-Method": "POST",
         "Access-Control-Request-Headers": "authorization",
     }
-    reply = await house.call("OPTIONS", path, headers=asked, key=None)
-    assert reply.status in {200, 204}
+    reply = await server.call("OPTIONS", path, headers=headers, key=None)
+    assert reply.status == 204
     assert reply.headers["Access-Control-Max-Age"] == "86400"
-    methods = {word.strip() for word in reply.headers["Access-Control-Allow-Methods"].split(",")}
+    methods = set(reply.headers["Access-Control-Allow-Methods"].split(", "))
     assert methods >= {"GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-    allowed = {word.strip().lower() for word in reply.headers["Access-Control-Allow-Headers"].split(",")}
+    allowed = set(reply.headers["Access-Control-Allow-Headers"].lower().split(", "))
     assert allowed >= {
-        *(
-            "authorization",
-            "content-type",
-            "x-title",
-            "http-referer",
-            "x-gateway-debug",
-            "x-aistats-strictness",
-        ),
-        *("x-phaseo-client", "x-phaseo-client-version", "x-app-id", "x-app-name"),
+        *("authorization", "content-type", "x-title", "http-referer", "x-gateway-debug"),
+        *("x-aistats-strictness", "x-phaseo-client", "x-phaseo-client-version", "x-app-id", "x-app-name"),
         *("idempotency-key", "prefer", "last-event-id", "traceparent"),
     }
 
@@ -120,27 +104,23 @@ async def test_preflight_answers_browsers(house: House, path: str) -> None:
     [
         ({}, 200),
         ({"Origin": "http://localhost:3000"}, 200),
-        ({"Origin": "http://127.0.0.1:5173"}, 200),
-        ({"Host": "localhost:8080"}, 200),
         ({"Host": "[::1]:8080"}, 200),
         ({"Origin": "https://evil.example.com"}, 401),
-        ({"Origin": "null"}, 401),
-        ({"Origin": "http://127.0.0.1.example.com"}, 401),
-        ({"Host": "evil.example.com"}, 401),
         ({"Host": "127.0.0.1.example.com"}, 401),
     ],
 )
-async def test_without_accounts_only_this_machines_own_pages_may_call(
-    keyless: House, headers: dict[str, str], status: int
+async def test_without_accounts_only_pages_of_this_machine_may_call(
+    server_without_accounts: RunningServer, headers: dict[str, str], status: int
 ) -> None:
-    with keyless.watch() as seen:
-        reply = await keyless.call("POST", "/v1/music/generate", body=IDEA, headers=headers, key=None)
+    server = server_without_accounts
+    with server.vendor_calls() as calls:
+        reply = await server.call("POST", JOBS, body=IDEA, headers=headers, key=None)
     assert reply.status == status
-    assert len(seen.creates) == (1 if status == 200 else 0)
-    plan = await keyless.call("POST", "/v1/music/plan", body=IDEA, headers=headers, key=None)
+    assert len(calls.creates) == (1 if status == 200 else 0)
+    plan = await server.call("POST", PLAN, body=IDEA, headers=headers, key=None)
     assert plan.status == status
 
 
-async def test_without_accounts_any_key_is_as_good_as_none(keyless: House) -> None:
-    created = await keyless.call("POST", "/v1/music/generate", body=IDEA, key="whatever")
-    assert (await keyless.get(created.body["id"], key=None)).status == 200
+async def test_without_accounts_a_key_makes_no_difference(server_without_accounts: RunningServer) -> None:
+    created = await server_without_accounts.call("POST", JOBS, body=IDEA, key="whatever")
+    assert (await server_without_accounts.get(created.body["id"], key=None)).status == 200

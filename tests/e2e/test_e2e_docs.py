@@ -1,4 +1,4 @@
-"""What docs/http.md and docs/settings.md print is true: the curl lines are run, the tables held against the code."""
+"""docs/http.md and docs/settings.md are true: commands are run, tables compared with the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from musicgate.web.app import make_app
 
 if TYPE_CHECKING:
     from musicgate.hosting.discovery import PluginHost
-    from tests.e2e.house import House
+    from tests.e2e.running_server import RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -77,7 +77,7 @@ def assert_alike(printed: object, real: object, where: str = "$") -> None:
         assert printed == real, where
 
 
-async def test_every_curl_line_gives_the_answer_printed_below_it(house: House) -> None:
+async def test_every_curl_command_gives_the_answer_printed_below_it(server: RunningServer) -> None:
     blocks = BLOCK.findall(HTTP)
     music_id = ""
     ran = compared = 0
@@ -85,7 +85,7 @@ async def test_every_curl_line_gives_the_answer_printed_below_it(house: House) -
         if kind != "sh":
             continue
         line = text.replace("\\\n", " ").replace("$KEY", "test-key-not-real").replace("$ID", music_id)
-        command, *words = shlex.split(line.replace("http://127.0.0.1:8080", house.url))
+        command, *words = shlex.split(line.replace("http://127.0.0.1:8080", server.url))
         assert command == "curl"
         options = {"-H": "", "-d": "", "-o": ""}
         url, position = "", 0
@@ -98,9 +98,9 @@ async def test_every_curl_line_gives_the_answer_printed_below_it(house: House) -
             position += 1
         name, _, value = options["-H"].partition(": ")
         if music_id:
-            await house.finish(music_id)
+            await server.finish(music_id)
         data = options["-d"].encode() or None
-        reply = await house.call("POST" if data else "GET", url, data=data, headers={name: value}, key=None)
+        reply = await server.call("POST" if data else "GET", url, data=data, headers={name: value}, key=None)
         if options["-o"]:
             assert (reply.status, reply.headers["Content-Type"]) == (200, "audio/mpeg")
         ran += 1
@@ -113,8 +113,8 @@ async def test_every_curl_line_gives_the_answer_printed_below_it(house: House) -
     assert (ran, compared) == (8, 4)
 
 
-async def test_the_table_of_routes_is_the_servers(house: House) -> None:
-    app = make_app(house.gateway)
+async def test_the_table_of_routes_has_every_route_of_the_server(server: RunningServer) -> None:
+    app = make_app(server.gateway)
     served = set()
     for route in app.router.routes():
         assert route.resource is not None
@@ -125,7 +125,7 @@ async def test_the_table_of_routes_is_the_servers(house: House) -> None:
     assert documented == served
 
 
-async def test_the_tables_of_errors_are_the_codes_and_classes() -> None:
+async def test_the_tables_of_errors_have_every_code_and_failure_class() -> None:
     assert {code: int(status) for code, status in tables(HTTP, "`error`", "HTTP")} == {
         code: rule.http_status for code, rule in CODES.items()
     }
@@ -181,7 +181,7 @@ async def test_the_keys_of_providers_are_documented(plugins: PluginHost) -> None
     properties: dict[tuple[str, str], Any] = {
         (name, key): schema["default"]
         for name, provider in declared.items()
-        for key, schema in provider.settings_schema["properties"].items()  # type: ignore[attr-defined]  # checked when a plugin is loaded
+        for key, schema in provider.settings_schema["properties"].items()  # type: ignore[attr-defined]  # validated
     }
     assert own == properties
 
@@ -203,15 +203,17 @@ async def test_the_settings_file_of_the_page_can_be_read(tmp_path: Path, plugins
 
 
 @pytest.mark.parametrize("name", ["request", "job", "error", "plan", "options/suno", "options/minimax.json"])
-async def test_the_schemas_are_served(house: House, name: str) -> None:
-    reply = await house.call("GET", f"/v1/schemas/{name}", key=None)
+async def test_the_schemas_are_served(server: RunningServer, name: str) -> None:
+    reply = await server.call("GET", f"/v1/schemas/{name}", key=None)
     assert reply.headers["Content-Type"] == "application/schema+json"
     assert reply.body["$id"] == f"urn:musicgate:schema:v1:{name.removesuffix('.json').replace('/', ':')}"
 
 
-async def test_health_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert (await house.call("GET", "/livez", key=None)).body == {"status": "ok"}
-    ready = await house.call("GET", "/readyz", key=None)
+async def test_health_routes_report_whether_the_server_is_ready(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await server.call("GET", "/livez", key=None)).body == {"status": "ok"}
+    ready = await server.call("GET", "/readyz", key=None)
     assert (ready.status, ready.body["status"], ready.body["broken_plugins"]) == (200, "ok", [])
     assert ready.body["providers"] == ["apiin_one", "elevenlabs", "minimax", "suno_kie"]
 
@@ -219,8 +221,8 @@ async def test_health_is_told(house: House, monkeypatch: pytest.MonkeyPatch) -> 
         message = "the disk is full"
         raise StorageError(message)
 
-    monkeypatch.setattr(house.gateway._context.store, "ping", broken)
-    ready = await house.call("GET", "/readyz", key=None)
+    monkeypatch.setattr(server.gateway._context.store, "ping", broken)
+    ready = await server.call("GET", "/readyz", key=None)
     assert (ready.status, ready.body["status"], ready.body["description"]) == (
         503,
         "not_ready",

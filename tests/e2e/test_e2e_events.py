@@ -1,4 +1,7 @@
-"""Nobody has to poll: events as they happen, from any number on, for late, slow and many readers; and answers that wait for the end."""
+"""Event streams for late, slow and many readers; answers that wait for the end (``Prefer: wait``).
+
+The order of events is the subject of tests/test_lifecycle.py and tests/test_events.py.
+"""
 
 from __future__ import annotations
 
@@ -16,25 +19,14 @@ import pytest
 
 from musicgate.model import EventKind, JobEvent
 from musicgate.web import events as streaming
-from tests.e2e.house import ACCOUNT_KEY, House, violations
+from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, RunningServer, song, violations
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from tests.e2e.house import OpenHouse
+    from tests.e2e.running_server import OpenServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-JOBS = "/v1/music/generate"
-
-
-def wish(switches: str = "lengths=3,3", vendor: str = "suno_kie", **more: object) -> dict[str, Any]:
-    """A wish for one vendor with magic words."""
-    model = {"minimax": "minimax/music-2.6"}.get(vendor, "suno/v5")
-    return {"model": model, "prompt": f"rain [emulate {switches}]", "provider": {"only": [vendor]}, **more}
-
-
-OPEN = wish("stop=TEXT_SUCCESS callbacks=off")
 
 
 @attrs.frozen(kw_only=True)
@@ -53,7 +45,6 @@ class Frame:
 
 
 def read_frame(text: str) -> Frame:
-    """A frame from its lines."""
     fields: dict[str, str] = {}
     for line in text.split("\n"):
         name, _, value = line.partition(":")
@@ -64,14 +55,13 @@ def read_frame(text: str) -> Frame:
 
 @asynccontextmanager
 async def stream(
-    house: House, music_id: str, query: str = "", **headers: str
+    server: RunningServer, music_id: str, query: str = "", **headers: str
 ) -> AsyncIterator[aiohttp.ClientResponse]:
     """An open stream."""
-    named = {"Authorization": f"Bearer {ACCOUNT_KEY}"} | {
-        name.replace("_", "-"): value for name, value in headers.items()
-    }
-    url = f"{house.url}{JOBS}/{music_id}/events{query}"
-    async with house._session.get(url, headers=named) as answer:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    named["Authorization"] = f"Bearer {ACCOUNT_KEY}"
+    url = f"{server.url}{JOBS}/{music_id}/events{query}"
+    async with server.session.get(url, headers=named) as answer:
         yield answer
 
 
@@ -87,9 +77,9 @@ async def frames(answer: aiohttp.ClientResponse) -> AsyncIterator[Frame]:
     assert rest == b""
 
 
-async def listen(house: House, music_id: str, query: str = "", **headers: str) -> list[Frame]:
+async def listen(server: RunningServer, music_id: str, query: str = "", **headers: str) -> list[Frame]:
     """All frames up to the end."""
-    async with asyncio.timeout(15), stream(house, music_id, query, **headers) as answer:
+    async with asyncio.timeout(15), stream(server, music_id, query, **headers) as answer:
         assert answer.status == 200
         return [frame async for frame in frames(answer)]
 
@@ -99,9 +89,9 @@ def numbers(seen: Sequence[Frame]) -> list[int]:
     return [int(frame.id) for frame in seen if frame.event]
 
 
-async def test_a_song_is_told_from_the_wish_to_the_end(house: House) -> None:
-    created = (await house.create(wish())).body
-    async with stream(house, created["id"]) as answer:
+async def test_a_stream_has_every_event_of_a_job_and_ends_with_the_job(server: RunningServer) -> None:
+    created = (await server.create(song(switches="lengths=3,3"))).body
+    async with stream(server, created["id"]) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["Access-Control-Allow-Origin"] == "*"
@@ -119,46 +109,31 @@ async def test_a_song_is_told_from_the_wish_to_the_end(house: House) -> None:
         assert ("job" in body) is (frame.event == "settled")
     shown = seen[-1].body["job"]
     assert violations("job", shown) == []
-    assert shown == (await house.get(created["id"])).body
+    assert shown == (await server.get(created["id"])).body
     assert seen[-1].body["data"] == {"state": "completed", "reason": None}
-
-
-async def test_a_stream_that_is_read_again_after_the_end_says_the_same(house: House) -> None:
-    created = (await house.create(wish())).body
-    installed = await listen(house, created["id"])
-    again = await listen(house, created["id"])
-    assert [frame.data for frame in again] == [frame.data for frame in installed]
-    states = [frame.body["data"] for frame in installed if frame.event == "state"]
-    assert states[0] == {"from": "queued", "to": "in_progress"}
-
-
-@pytest.mark.parametrize("path", ["id", "nativeResponseId"])
-async def test_a_late_reader_sees_the_same(house: House, path: str) -> None:
-    job = await house.make(wish())
-    seen = await listen(house, job[path])
-    assert numbers(seen) == list(range(1, len(seen) + 1))
-    assert seen[-1].body["job"] == job
-    alias = await house.call("GET", f"/v1/music/generations/{job['id']}/events")
+    for music_id in (created["id"], shown["nativeResponseId"]):
+        assert [frame.data for frame in await listen(server, music_id)] == [frame.data for frame in seen]
+    alias = await server.call("GET", f"/v1/music/generations/{created['id']}/events")
     assert alias.raw.count(b"event: settled") == 1
 
 
-async def test_a_failure_is_told_with_its_reason(house: House) -> None:
-    job = await house.make(wish("end=SENSITIVE_WORD_ERROR"))
-    last = (await listen(house, job["id"]))[-1].body
+async def test_a_failed_job_ends_its_stream_with_the_reason(server: RunningServer) -> None:
+    job = await server.generate(song(switches="end=SENSITIVE_WORD_ERROR"))
+    last = (await listen(server, job["id"]))[-1].body
     assert last["data"] == {"state": "failed", "reason": job["error"]["reason"]}
     assert last["job"]["error"] == job["error"]
 
 
-async def test_tracks_can_be_heard_before_the_song_is_done(open_house: OpenHouse) -> None:
-    async with open_house(speed=60.0) as house:
-        created = (await house.create(wish("lengths=3,3 first_s=15 done_s=90"))).body
+async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenServer) -> None:
+    async with open_server(speed=60.0) as server:
+        created = (await server.create(song(switches="lengths=3,3 first_s=15 done_s=90"))).body
         early: list[dict[str, Any]] = []
-        async with asyncio.timeout(15), stream(house, created["id"]) as answer:
+        async with asyncio.timeout(15), stream(server, created["id"]) as answer:
             async for frame in frames(answer):
                 if frame.event == "track":
                     early.append(frame.body["data"])
                     if len(early) == 1:
-                        assert (await house.get(created["id"])).body["status"] == "in_progress"
+                        assert (await server.get(created["id"])).body["status"] == "in_progress"
     assert {track["index"] for track in early if track["audio_url"]} == {0, 1}
     for index in (0, 1):
         links = [
@@ -166,21 +141,21 @@ async def test_tracks_can_be_heard_before_the_song_is_done(open_house: OpenHouse
             for track in early
             if track["index"] == index
         ]
-        assert len(links) == len(set(links)), "a link was told twice"
+        assert len(links) == len(set(links)), "a link was sent twice"
 
 
-async def test_two_readers_and_one_who_comes_and_goes_lose_nothing(house: House) -> None:
-    created = (await house.create(wish())).body
-    whole = [asyncio.create_task(listen(house, created["id"])) for _ in range(2)]
+async def test_a_reader_that_reconnects_after_every_event_misses_none(server: RunningServer) -> None:
+    created = (await server.create(song(switches="lengths=3,3"))).body
+    others = [asyncio.create_task(listen(server, created["id"])) for _ in range(2)]
     pieces: list[Frame] = []
     async with asyncio.timeout(15):
         while not pieces or pieces[-1].event != "settled":
             last = pieces[-1].id if pieces else "0"
-            async with stream(house, created["id"], Last_Event_ID=last) as answer:
+            async with stream(server, created["id"], Last_Event_ID=last) as answer:
                 async for frame in frames(answer):
                     pieces.append(frame)
-                    break  # and hang up
-    first, second = await asyncio.gather(*whole)
+                    break
+    first, second = await asyncio.gather(*others)
     assert numbers(first) == numbers(second) == numbers(pieces) == list(range(1, len(pieces) + 1))
 
 
@@ -189,93 +164,85 @@ async def test_two_readers_and_one_who_comes_and_goes_lose_nothing(house: House)
     [("?after=3", {}), ("", {"Last_Event_ID": "3"}), ("?after=1", {"Last_Event_ID": "3"})],
     ids=["query", "header", "header wins"],
 )
-async def test_a_reader_goes_on_where_it_was(house: House, query: str, headers: Mapping[str, str]) -> None:
-    job = await house.make(wish())
-    seen = await listen(house, job["id"], query, **headers)
+async def test_a_stream_continues_after_the_given_number(
+    server: RunningServer, query: str, headers: Mapping[str, str]
+) -> None:
+    job = await server.generate(song())
+    seen = await listen(server, job["id"], query, **headers)
     assert numbers(seen)[0] == 4
     assert seen[-1].event == "settled"
 
 
-async def test_a_reader_that_has_had_the_end_comes_to_rest(house: House) -> None:
-    job = await house.make(wish())
-    last = (await listen(house, job["id"]))[-1]
+async def test_a_reader_that_has_the_final_event_is_answered_with_204(server: RunningServer) -> None:
+    job = await server.generate(song())
+    last = (await listen(server, job["id"]))[-1]
     for after in (last.id, "999999999999999"):
-        reply = await house.call("GET", f"{JOBS}/{job['id']}/events", headers={"Last-Event-ID": after})
+        reply = await server.call("GET", f"{JOBS}/{job['id']}/events", headers={"Last-Event-ID": after})
         assert (reply.status, reply.raw) == (204, b"")
-    assert [frame.event for frame in await listen(house, job["id"], f"?after={int(last.id) - 1}")] == [
+    assert [frame.event for frame in await listen(server, job["id"], f"?after={int(last.id) - 1}")] == [
         "settled"
     ]
 
 
 @pytest.mark.parametrize("number", ["x", "-1", "1.5", "9" * 16, "%C2%B2", "1%2C2"])
-async def test_a_number_that_is_none_is_refused(house: House, number: str) -> None:
-    job = (await house.create(OPEN)).body
-    reply = await house.call("GET", f"{JOBS}/{job['id']}/events?after={number}")
-    assert (reply.status, reply.body["error"], reply.body["reason"]) == (
-        400,
-        "validation_error",
-        "invalid_last_event_id",
-    )
+async def test_an_invalid_number_of_an_event_is_refused(server: RunningServer, number: str) -> None:
+    job = (await server.create(UNFINISHED)).body
+    reply = await server.call("GET", f"{JOBS}/{job['id']}/events?after={number}")
+    assert reply.error == (400, "validation_error", "invalid_last_event_id")
 
 
-async def test_silence_has_a_heartbeat(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_silent_stream_has_a_heartbeat(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(streaming, "HEARTBEAT_S", 0.05)
-    job = (await house.create(OPEN)).body
+    job = (await server.create(UNFINISHED)).body
     beats = 0
-    async with asyncio.timeout(5), stream(house, job["id"]) as answer:
+    async with asyncio.timeout(5), stream(server, job["id"]) as answer:
         async for frame in frames(answer):
             beats += frame.comment == "still here"
             if beats == 3:
                 break
     assert beats == 3
-    await house.call("DELETE", f"{JOBS}/{job['id']}")
 
 
-async def test_the_stream_of_a_deleted_job_ends(house: House) -> None:
-    job = (await house.create(OPEN)).body
-    listener = asyncio.create_task(listen(house, job["id"]))
+@pytest.mark.parametrize("method", ["DELETE", "POST"])
+async def test_the_stream_of_a_deleted_or_cancelled_job_ends(server: RunningServer, method: str) -> None:
+    job = (await server.create(UNFINISHED)).body
+    listener = asyncio.create_task(listen(server, job["id"]))
     await asyncio.sleep(0.1)
-    assert (await house.call("DELETE", f"{JOBS}/{job['id']}")).status == 204
+    path = f"{JOBS}/{job['id']}"
+    await server.call(method, f"{path}/cancel" if method == "POST" else path)
     seen = await listener
     assert seen[0].event == "created"
-    assert not house.gateway._changes._flags.get(job["id"])
+    if method == "POST":
+        assert seen[-1].body["data"] == {"state": "failed", "reason": "cancelled"}
+    assert not server.gateway._changes._flags.get(job["id"])
 
 
-async def test_a_cancel_ends_the_stream(house: House) -> None:
-    job = (await house.create(OPEN)).body
-    listener = asyncio.create_task(listen(house, job["id"]))
-    await asyncio.sleep(0.1)
-    await house.call("POST", f"{JOBS}/{job['id']}/cancel")
-    last = (await listener)[-1].body
-    assert last["data"] == {"state": "failed", "reason": "cancelled"}
-
-
-async def burst(house: House, music_id: str, count: int, size: int) -> int:
-    """Make a job's history long; the number of its last event."""
-    store = house.gateway._context.store
-    words = "x" * size
-    while True:  # the tracker may be faster
+async def make_history_long(server: RunningServer, music_id: str) -> None:
+    """Append events of 12 MB to a job: more than all buffers on the way to a reader hold."""
+    store = server.gateway._context.store
+    while True:  # the job may change meanwhile
         job = await store.get(music_id)
         assert job is not None
         events = [
-            JobEvent(kind=EventKind.TRACK, at=job.created_at, data={"n": number, "words": words})
-            for number in range(count)
+            JobEvent(kind=EventKind.TRACK, at=job.created_at, data={"n": number, "text": "x" * 4_000})
+            for number in range(3_000)
         ]
         if await store.replace(job, job, events):
             break
-    house.gateway._changes.notify(music_id)
-    return (await store.events(music_id))[-1][0]
+    server.gateway._changes.notify(music_id)
 
 
 @asynccontextmanager
-async def reluctant(house: House, music_id: str) -> AsyncIterator[asyncio.StreamReader]:
-    """A reader with a small ear, that begins to listen when it is asked to."""
-    ear = socket.socket()
-    ear.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
-    ear.setblocking(False)  # noqa: FBT003 - the standard library takes it so
-    port = urlsplit(house.url).port
-    await asyncio.get_running_loop().sock_connect(ear, ("127.0.0.1", port))
-    reader, writer = await asyncio.open_connection(sock=ear, limit=8192)
+async def stalled_reader(server: RunningServer, music_id: str) -> AsyncIterator[asyncio.StreamReader]:
+    """A connection on an event stream with small buffers; nothing is received until the block reads."""
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+    sock.setblocking(False)  # noqa: FBT003 - the standard library takes it so
+    port = urlsplit(server.url).port
+    await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", port))
+    reader, writer = await asyncio.open_connection(sock=sock, limit=8192)
     head = f"GET {JOBS}/{music_id}/events HTTP/1.0\r\nHost: localhost\r\nAuthorization: Bearer {ACCOUNT_KEY}\r\n\r\n"
     writer.write(head.encode())
     try:
@@ -284,75 +251,40 @@ async def reluctant(house: House, music_id: str) -> AsyncIterator[asyncio.Stream
         writer.close()
 
 
-async def test_a_slow_reader_holds_little_slows_nobody_and_gets_everything(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with open_house() as house:
-        job = (await house.create(OPEN)).body
-        store, pages = house.gateway._context.store, [0]
-        read = store.events
-
-        async def counted(*arguments: Any) -> Any:
-            pages[0] += 1
-            return await read(*arguments)
-
-        monkeypatch.setattr(store, "events", counted)
-        async with asyncio.timeout(30), reluctant(house, job["id"]) as slow:
-            await asyncio.sleep(0.1)
-            last = await burst(house, job["id"], 8_000, 4_000)  # 32 MB
-            await asyncio.sleep(0.5)
-            assert pages[0] < 40, "the whole history was read for a reader that does not listen"
-            started = time.monotonic()
-            assert (await house.make(wish()))["status"] == "completed"
-            assert time.monotonic() - started < 5
-            await house.call("POST", f"{JOBS}/{job['id']}/cancel")
-            heard = await slow.read()
-        ids = [int(line[4:]) for line in heard.split(b"\n") if line.startswith(b"id: ")]
-        assert ids == list(range(1, ids[-1] + 1))
-        assert ids[-1] > last
-        assert heard.count(b"event: settled") == 1
-
-
-async def test_a_reader_that_takes_nothing_is_cut_off_and_may_come_again(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
+async def test_a_reader_that_stops_reading_is_disconnected_and_can_continue_later(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(streaming, "STALL_S", 0.3)
-    async with open_house() as house:
-        job = (await house.create(OPEN)).body
-        await burst(house, job["id"], 8_000, 4_000)
-        async with asyncio.timeout(15), reluctant(house, job["id"]) as slow:
-            await asyncio.sleep(1.0)
-            heard = await slow.read()
-        assert not heard.endswith(b"\n\n"), "what was written for it was kept until it listened"
-        got = [
-            int(line[4:]) for line in heard.rpartition(b"\n\n")[0].split(b"\n") if line.startswith(b"id: ")
-        ]
-        assert 0 < len(got) < 8_000
-        assert not house.gateway._changes._flags.get(job["id"])
-        await house.call("POST", f"{JOBS}/{job['id']}/cancel")
-        again = numbers(await listen(house, job["id"], Last_Event_ID=str(got[-1])))
-        assert got + again == list(range(1, again[-1] + 1))
-
-
-async def test_a_reader_that_was_cut_off_does_not_hold_up_the_end_of_the_server(
-    open_house: OpenHouse, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(streaming, "STALL_S", 0.2)
-    async with AsyncExitStack() as readers:
-        async with open_house() as house:
-            job = (await house.create(OPEN)).body
-            await readers.enter_async_context(reluctant(house, job["id"]))
-            await burst(house, job["id"], 8_000, 4_000)
-            await asyncio.sleep(1.0)
+    async with AsyncExitStack() as stack:
+        async with open_server() as server:
+            job = (await server.create(UNFINISHED)).body
+            await make_history_long(server, job["id"])
+            async with asyncio.timeout(15), stalled_reader(server, job["id"]) as slow:
+                assert (await server.generate(song()))["status"] == "completed"
+                await asyncio.sleep(0.8)
+                received = await slow.read()
+            assert not received.endswith(b"\n\n"), "everything was kept in memory until the reader listened"
+            got = [
+                int(line[4:])
+                for line in received.rpartition(b"\n\n")[0].split(b"\n")
+                if line.startswith(b"id: ")
+            ]
+            assert 0 < len(got) < 3_000
+            assert not server.gateway._changes._flags.get(job["id"])
+            await server.call("POST", f"{JOBS}/{job['id']}/cancel")
+            again = numbers(await listen(server, job["id"], Last_Event_ID=str(got[-1])))
+            assert got + again == list(range(1, again[-1] + 1))
+            await stack.enter_async_context(stalled_reader(server, job["id"]))
+            await asyncio.sleep(0.4)
             started = time.monotonic()
-        assert time.monotonic() - started < 5
+        assert time.monotonic() - started < 5, "a disconnected reader delays the end of the server"
 
 
-async def test_streams_do_not_hold_up_the_end_of_the_server(open_house: OpenHouse) -> None:
+async def test_streams_and_waiting_calls_end_when_the_server_stops(open_server: OpenServer) -> None:
     async with aiohttp.ClientSession() as session:
-        async with open_house() as house:
-            client = House(house.url, house.gateway, session, house.vendors)
-            job = (await house.create(OPEN)).body
+        async with open_server() as server:
+            client = RunningServer(server.url, server.gateway, session, server.vendors)
+            job = (await server.create(UNFINISHED)).body
             listener = asyncio.create_task(listen(client, job["id"]))
             path = f"{JOBS}/{job['id']}"
             waiting = asyncio.create_task(client.call("GET", path, headers={"Prefer": "wait=60"}))
@@ -364,81 +296,62 @@ async def test_streams_do_not_hold_up_the_end_of_the_server(open_house: OpenHous
     assert (reply.status, reply.body["status"]) == (200, "in_progress")
 
 
-# ------------------------------------------------------------------------------------------------- Prefer: wait=N
+# --------------------------------------------------------------------------------- Prefer: wait=N
 
 
-async def test_a_create_call_may_wait_for_its_song(house: House) -> None:
-    for body in (wish(), wish("delay_s=200 length_s=3", "minimax")):
-        reply = await house.create(body, Prefer="wait=30")
-        assert (reply.status, reply.body["status"]) == (200, "completed")
+async def test_a_create_call_may_wait_for_the_end_of_its_job(server: RunningServer) -> None:
+    for body, status in (
+        (song(), "completed"),
+        (song("minimax", "delay_s=200 length_s=3"), "completed"),
+        (song(switches="end=SENSITIVE_WORD_ERROR"), "failed"),
+    ):
+        reply = await server.create(body, Prefer="wait=30")
+        assert (reply.status, reply.body["status"]) == (200, status)
         assert reply.headers["Preference-Applied"] == "wait=30"
-        assert reply.body["output"][0]["audio_url"]
-
-
-async def test_a_failure_after_acceptance_is_the_waited_answer(house: House) -> None:
-    reply = await house.create(wish("end=SENSITIVE_WORD_ERROR"), Prefer="wait=30")
-    assert (reply.status, reply.body["status"]) == (200, "failed")
-
-
-async def test_a_refusal_does_not_wait(house: House) -> None:
     started = time.monotonic()
-    reply = await house.create(wish("create=402"), Prefer="wait=30")
-    assert (reply.status, reply.headers["Preference-Applied"]) == (402, "wait=30")
+    refused = await server.create(song(switches="create=402"), Prefer="wait=30")
+    assert (refused.status, refused.headers["Preference-Applied"]) == (402, "wait=30")
     assert time.monotonic() - started < 5
 
 
-async def test_an_answer_waits_for_the_end_and_no_longer_than_asked(house: House) -> None:
-    job = (await house.create(wish("lengths=3,3"))).body
-    reply = await house.call("GET", f"{JOBS}/{job['id']}", headers={"Prefer": "wait=30"})
-    assert (reply.body["status"], reply.headers["Preference-Applied"]) == ("completed", "wait=30")
-    job = (await house.create(OPEN)).body
+async def test_reading_a_job_may_wait_for_its_end_and_no_longer_than_asked(server: RunningServer) -> None:
+    path = f"{JOBS}/{(await server.create(song())).body['id']}"
+    first = await server.call("GET", path, headers={"Prefer": "wait=30"})
+    assert (first.body["status"], first.headers["Preference-Applied"]) == ("completed", "wait=30")
+    headers = {"Prefer": "wait=30", "If-None-Match": first.headers["ETag"]}
+    again = await server.call("GET", path, headers=headers)
+    assert (again.status, again.headers["Preference-Applied"]) == (304, "wait=30")
+    path = f"{JOBS}/{(await server.create(UNFINISHED)).body['id']}"
     started = time.monotonic()
-    reply = await house.call("GET", f"{JOBS}/{job['id']}", headers={"Prefer": "wait=1"})
+    reply = await server.call("GET", path, headers={"Prefer": "wait=1"})
     assert 0.9 < time.monotonic() - started < 4
     assert (reply.body["status"], reply.headers["Preference-Applied"]) == ("in_progress", "wait=1")
 
 
-async def test_wait_0_is_no_wait_also_where_a_call_lasts_as_long_as_the_song(open_house: OpenHouse) -> None:
-    async with open_house(server={"create_wait_s": 5.0}) as house:
+async def test_wait_0_overrides_the_usual_wait_for_the_vendors_answer(open_server: OpenServer) -> None:
+    async with open_server(server={"create_wait_s": 5.0}) as server:
         started = time.monotonic()
-        reply = await house.create(wish("delay_s=600 length_s=3", "minimax"), Prefer="wait=0")
+        reply = await server.create(song("minimax", "delay_s=600 length_s=3"), Prefer="wait=0")
         assert time.monotonic() - started < 1.5
         assert reply.body["status"] in {"queued", "in_progress"}
         assert reply.headers["Preference-Applied"] == "wait=0"
 
 
-@pytest.mark.parametrize(
-    ("prefer", "applied"),
-    [
-        ("wait=600", "wait=60"),
-        ("wait=99999999999999999999", "wait=60"),
-        ('WAIT="7"', "wait=7"),
-        ("respond-async, wait=7;x=1", "wait=7"),
-        ("wait=7, wait=8", "wait=7"),
-        ("wait=x", None),
-        ("wait", None),
-        ("wait=-1", None),
-        ("wait=1.5", None),
-        ("wait=²", None),
-        ("handling=strict", None),
-        ("", None),
-    ],
-)
-async def test_preferences_that_cannot_be_read_are_passed_over(
-    house: House, prefer: str, applied: str | None
-) -> None:
-    job = await house.make(wish())
-    reply = await house.call("GET", f"{JOBS}/{job['id']}", headers={"Prefer": prefer})
-    assert reply.status == 200
-    assert reply.headers.get("Preference-Applied") == applied
-
-
-async def test_etag_and_wait_go_together(house: House) -> None:
-    job = (await house.create(wish())).body
-    first = await house.call("GET", f"{JOBS}/{job['id']}", headers={"Prefer": "wait=30"})
-    headers = {"Prefer": "wait=30", "If-None-Match": first.headers["ETag"]}
-    again = await house.call("GET", f"{JOBS}/{job['id']}", headers=headers)
-    assert (again.status, again.headers["ETag"]) == (304, first.headers["ETag"])
-    assert again.headers["Preference-Applied"] == "wait=30"
-    stale = {"Prefer": "wait=30", "If-None-Match": 'W/"other"'}
-    assert (await house.call("GET", f"{JOBS}/{job['id']}", headers=stale)).body == first.body
+async def test_preferences_that_cannot_be_read_are_ignored(server: RunningServer) -> None:
+    path = f"{JOBS}/{(await server.generate(song()))['id']}"
+    for prefer, applied in {
+        "wait=600": "wait=60",
+        "wait=99999999999999999999": "wait=60",
+        'WAIT="7"': "wait=7",
+        "respond-async, wait=7;x=1": "wait=7",
+        "wait=7, wait=8": "wait=7",
+        "wait=x": None,
+        "wait": None,
+        "wait=-1": None,
+        "wait=1.5": None,
+        "wait=²": None,
+        "handling=strict": None,
+        "": None,
+    }.items():
+        reply = await server.call("GET", path, headers={"Prefer": prefer})
+        assert (reply.status, reply.headers.get("Preference-Applied")) == (200, applied), prefer

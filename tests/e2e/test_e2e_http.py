@@ -1,4 +1,8 @@
-"""HTTP itself, on every route: RFC 9110 and 9112, one envelope for every error, and nothing of a credential in the log."""
+"""HTTP on every route: RFC 9110 and 9112, one envelope for all errors, no credential in the log.
+
+Conditions, ranges, Host, Origin and content codings as such are the subject of tests/test_conditions.py and
+tests/test_web_bounds.py.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ import json
 import logging
 import re
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import attrs
@@ -17,22 +21,21 @@ from aiohttp import web
 from musicgate.model import Secret
 from musicgate.settings import Account
 from musicgate.web.app import make_app
-from tests.e2e.house import ACCOUNT_KEY, violations
-from tests.e2e.raw import RawAnswer, exchange
+from tests.e2e.raw import RawAnswer, connect, exchange, read_answer
+from tests.e2e.running_server import ACCOUNT_KEY, JOBS, PLAN, UNFINISHED, song, violations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.e2e.house import House, OpenHouse
+    from tests.e2e.running_server import OpenServer, RunningServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 HOST = b"Host: localhost\r\n"
 KEY = f"Authorization: Bearer {ACCOUNT_KEY}\r\n".encode()
-PLAN = b"POST /v1/music/plan HTTP/1.1\r\n" + HOST + KEY
-SONG: dict[str, Any] = {"model": "suno/v5", "prompt": "rain [emulate lengths=3,3 skip=text]"}
-OPEN: dict[str, Any] = {"model": "suno/v5", "prompt": "rain [emulate stop=TEXT_SUCCESS callbacks=off]"}
-#: What stands in a path for its variables.
+PLAN_HEAD = b"POST /v1/music/plan HTTP/1.1\r\n" + HOST + KEY
+SONG = song(switches="lengths=3,3 skip=text")
+#: Values for the variables in paths.
 FILLED = {
     "music_id": "music_x",
     "index": "0",
@@ -48,7 +51,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 @attrs.frozen(kw_only=True)
 class Route:
-    """A path of the application with the methods that it takes."""
+    """A path of the application, with its variables filled in, and its methods."""
 
     path: str
     methods: frozenset[str]
@@ -59,7 +62,6 @@ class Route:
 
 
 def routes_of(app: web.Application) -> list[Route]:
-    """Every path of an application, with its variables filled in."""
     found: dict[str, set[str]] = {}
     for route in app.router.routes():
         assert route.resource is not None
@@ -79,7 +81,7 @@ def request(method: str, path: str, *more: str, body: bytes = b"") -> bytes:
 
 
 def check_headers(answer: RawAnswer) -> None:
-    """What every answer says to browsers."""
+    """Check the headers of every answer."""
     assert answer.headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert answer.headers["access-control-allow-origin"] == "*"
@@ -88,7 +90,7 @@ def check_headers(answer: RawAnswer) -> None:
 
 
 def check_envelope(answer: RawAnswer, *, is_head: bool = False) -> None:
-    """The one envelope."""
+    """Check the envelope of every error."""
     check_headers(answer)
     assert answer.headers["content-type"].startswith("application/json")
     assert answer.headers["cache-control"] == "no-store"
@@ -101,12 +103,12 @@ def check_envelope(answer: RawAnswer, *, is_head: bool = False) -> None:
     assert re.fullmatch("G-[0-9A-HJKMNP-TV-Z]{26}", answer.body["generation_id"])
 
 
-async def test_every_route_answers_every_method_as_rfc_9110_wants_it(house: House) -> None:
-    routes = routes_of(make_app(house.gateway))
+async def test_every_route_answers_every_method_as_rfc_9110_requires(server: RunningServer) -> None:
+    routes = routes_of(make_app(server.gateway))
     assert len(routes) > 20
     for route in routes:
         for method in METHODS:
-            (answer,) = await exchange(house, request(method, route.path))
+            (answer,) = await exchange(server, request(method, route.path))
             is_head = method == "HEAD"
             if method not in route.methods:
                 assert answer.status == 405, (method, route.path)
@@ -122,12 +124,12 @@ async def test_every_route_answers_every_method_as_rfc_9110_wants_it(house: Hous
         assert ("GET" in route.methods) is ("HEAD" in route.methods), route.path
 
 
-async def test_every_route_answers_options_with_what_it_takes(house: House) -> None:
-    for route in routes_of(make_app(house.gateway)):
+async def test_every_route_answers_options_with_its_methods(server: RunningServer) -> None:
+    for route in routes_of(make_app(server.gateway)):
         preflight = request(
             "OPTIONS", route.path, "Origin: https://app.example", "Access-Control-Request-Method: POST"
         )
-        (answer,) = await exchange(house, preflight)
+        (answer,) = await exchange(server, preflight)
         assert (answer.status, answer.raw) == (204, b"")
         assert set(answer.headers["allow"].split(", ")) == {*route.methods, "OPTIONS"}
         assert route.methods <= set(answer.headers["access-control-allow-methods"].split(", "))
@@ -137,8 +139,8 @@ async def test_every_route_answers_options_with_what_it_takes(house: House) -> N
         check_headers(answer)
 
 
-async def test_head_is_get_without_its_content(house: House) -> None:
-    job = await house.make(SONG)
+async def test_head_has_the_headers_of_get_and_no_content(server: RunningServer) -> None:
+    job = await server.generate(SONG)
     paths = [
         *(
             "/livez",
@@ -147,17 +149,17 @@ async def test_head_is_get_without_its_content(house: House) -> None:
             "/v1/music/providers",
             "/v1/music/generate?limit=1",
         ),
-        *(f"/v1/music/generate/{job['id']}{tail}" for tail in ("", "/audio/0", "/webhooks")),
+        *(f"{JOBS}/{job['id']}{tail}" for tail in ("", "/audio/0", "/webhooks")),
     ]
     for path in paths:
-        (got,) = await exchange(house, request("GET", path, KEY.decode().strip()))
-        (head,) = await exchange(house, request("HEAD", path, KEY.decode().strip()))
+        (got,) = await exchange(server, request("GET", path, KEY.decode().strip()))
+        (head,) = await exchange(server, request("HEAD", path, KEY.decode().strip()))
         assert (got.status, head.status) == (200, 200), path
         volatile = {"date"}
         assert {name: value for name, value in head.headers.items() if name not in volatile} == {
             name: value for name, value in got.headers.items() if name not in volatile
         }, path
-    (stream,) = await exchange(house, request("HEAD", f"{paths[5]}/events", KEY.decode().strip()))
+    (stream,) = await exchange(server, request("HEAD", f"{paths[5]}/events", KEY.decode().strip()))
     assert (stream.status, stream.headers["content-type"]) == (200, "text/event-stream")
 
 
@@ -194,7 +196,7 @@ MALFORMED: list[tuple[str, bytes, int, str | None]] = [
     ("a user in Host", b"GET /livez HTTP/1.1\r\nHost: me@localhost\r\n\r\n", 400, "invalid_host"),
     ("a port that is none", b"GET /livez HTTP/1.1\r\nHost: localhost:99999\r\n\r\n", 400, "invalid_host"),
     ("absolute target without a host", b"GET http:// HTTP/1.1\r\n" + HOST + b"\r\n", 400, "malformed_http"),
-    ("unknown expectation", PLAN + b"Expect: tea\r\nContent-Length: 2\r\n\r\n{}", 417, None),
+    ("unknown expectation", PLAN_HEAD + b"Expect: tea\r\nContent-Length: 2\r\n\r\n{}", 417, None),
     ("unknown expectation, no route", request("GET", "/nowhere", "Expect: tea"), 417, None),
     ("CONNECT", b"CONNECT localhost:80 HTTP/1.1\r\n" + HOST + b"\r\n", 404, None),
     ("broken escapes", request("GET", "/%zz%ff"), 404, None),
@@ -202,15 +204,15 @@ MALFORMED: list[tuple[str, bytes, int, str | None]] = [
 
 
 @pytest.mark.parametrize(("name", "sent", "status", "reason"), MALFORMED, ids=[row[0] for row in MALFORMED])
-async def test_what_is_not_http_gets_the_envelope(
-    house: House, name: str, sent: bytes, status: int, reason: str | None
+async def test_malformed_http_is_answered_with_the_envelope(
+    server: RunningServer, name: str, sent: bytes, status: int, reason: str | None
 ) -> None:
-    (answer,) = await exchange(house, sent)
+    (answer,) = await exchange(server, sent)
     check_envelope(answer)
     assert (answer.status, answer.body.get("reason")) == (status, reason)
 
 
-#: Bodies whose end is not clear; behind each, a second request is hidden.
+#: Requests with an ambiguous end; a second request is hidden behind each.
 SMUGGLED = [
     b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
     b"Content-Length: 2\r\nContent-Length: 2\r\n\r\n{}",
@@ -239,26 +241,28 @@ SMUGGLED = [
 
 
 @pytest.mark.parametrize("head", SMUGGLED, ids=[repr(row[:60]) for row in SMUGGLED])
-async def test_a_request_whose_end_is_not_clear_hides_no_second_one(house: House, head: bytes) -> None:
+async def test_no_second_request_is_smuggled_behind_an_ambiguous_end(
+    server: RunningServer, head: bytes
+) -> None:
     hidden = request("GET", "/v1/schemas/job")
-    answers = await exchange(house, PLAN + head + hidden)
-    assert [answer.status >= 400 for answer in answers] == [True] * len(answers)
+    answers = await exchange(server, PLAN_HEAD + head + hidden)
     assert answers
+    assert all(answer.status >= 400 for answer in answers)
     assert not any(b"$schema" in answer.raw for answer in answers)
     for answer in answers:
         check_envelope(answer)
 
 
-async def test_pipelined_requests_are_answered_in_order(house: House) -> None:
+async def test_pipelined_requests_are_answered_in_order(server: RunningServer) -> None:
     answers = await exchange(
-        house, request("GET", "/livez") + request("GET", "/nowhere") + request("GET", "/livez")
+        server, request("GET", "/livez") + request("GET", "/nowhere") + request("GET", "/livez")
     )
     assert [answer.status for answer in answers] == [200, 404, 200]
 
 
-async def test_a_chunk_that_breaks_in_the_middle_is_told_at_once(house: House) -> None:
-    head = PLAN + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
-    (answer,) = await exchange(house, head, b"zz\r\n", timeout_s=3)
+async def test_a_broken_chunk_is_refused_at_once(server: RunningServer) -> None:
+    head = PLAN_HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n"
+    (answer,) = await exchange(server, head, b"zz\r\n", timeout_s=3)
     check_envelope(answer)
     assert (answer.status, answer.body["reason"]) == (400, "broken_body")
 
@@ -282,36 +286,36 @@ CREDENTIAL = "test-credential-not-real"
     ],
 )
 async def test_no_credential_is_logged_or_shown(
-    house: House, lines: str, caplog: pytest.LogCaptureFixture
+    server: RunningServer, lines: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     sent = f"GET /v1/music/models HTTP/1.1\r\nHost: localhost\r\n{lines}\r\n".encode("latin-1")
-    answers = await exchange(house, sent)
+    answers = await exchange(server, sent)
     assert answers[0].status >= 400
     assert CREDENTIAL not in caplog.text
     assert not any(CREDENTIAL.encode() in answer.raw for answer in answers)
 
 
 async def test_an_answer_that_cannot_be_sent_is_logged_without_its_text(
-    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
         raise ValueError(CREDENTIAL)
 
     monkeypatch.setattr(web.Response, "prepare", broken)
-    assert await exchange(house, request("GET", "/livez")) == []
+    assert await exchange(server, request("GET", "/livez")) == []
     assert "connection failed error=ValueError at=" in caplog.text
     assert CREDENTIAL not in caplog.text
 
 
 async def test_a_token_in_a_path_is_not_logged(
-    house: House, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+    server: RunningServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def broken(*_: object) -> None:
         raise OSError
 
-    monkeypatch.setattr(house.gateway._context.store, "get", broken)
-    (answer,) = await exchange(house, request("POST", f"/v1/callbacks/music_x/{CREDENTIAL}"))
+    monkeypatch.setattr(server.gateway._context.store, "get", broken)
+    (answer,) = await exchange(server, request("POST", f"/v1/callbacks/music_x/{CREDENTIAL}"))
     assert answer.status == 500
     assert "callbacks" in caplog.text
     assert CREDENTIAL not in caplog.text
@@ -320,38 +324,41 @@ async def test_a_token_in_a_path_is_not_logged(
 # ------------------------------------------------------------------------------------------------ bodies
 
 
-async def test_a_client_that_waits_for_100_is_asked_only_when_its_body_is_read(house: House) -> None:
+async def test_100_continue_is_sent_only_when_the_body_is_wanted(server: RunningServer) -> None:
     expect = b"Expect: 100-continue\r\nContent-Length: 20\r\n\r\n"
-    first, answer = await exchange(house, PLAN + expect, b'{"model": "suno/v5"}')
+    first, answer = await exchange(server, PLAN_HEAD + expect, b'{"model": "suno/v5"}')
     assert (first.status, answer.status) == (100, 400)
     for head in (
         b"POST /v1/music/plan HTTP/1.1\r\n" + HOST,
-        b"POST /nowhere HTTP/1.1\r\n" + HOST + KEY,
-        PLAN + b"Content-Encoding: br\r\n",
+        PLAN_HEAD + b"Content-Encoding: br\r\n",
         b"POST /v1/callbacks/music_x/x HTTP/1.1\r\n" + HOST,
     ):
-        (refused,) = await exchange(house, head + expect)
+        reader, writer = await connect(server)
+        writer.write(head + expect)
+        refused = await read_answer(reader)
+        writer.close()
         check_envelope(refused)
         assert refused.headers["connection"] == "close"
 
 
-@pytest.mark.parametrize("coding", ["gzip", "x-gzip", "deflate", "identity", "GZIP"])
-async def test_bodies_may_be_packed(house: House, coding: str) -> None:
+async def test_bodies_may_be_compressed(server: RunningServer) -> None:
     body = json.dumps({"model": "suno/v5", "prompt": "rain"}).encode()
-    packed = {"deflate": zlib.compress(body), "identity": body}.get(coding) or gzip.compress(body)
-    reply = await house.call("POST", "/v1/music/plan", data=packed, headers={"Content-Encoding": coding})
-    assert reply.status == 200
+    packed = {"gzip": gzip.compress(body), "GZIP": gzip.compress(body), "deflate": zlib.compress(body)}
+    for coding, data in {**packed, "identity": body}.items():
+        headers = {"Content-Encoding": coding}
+        assert (await server.call("POST", PLAN, data=data, headers=headers)).status == 200, coding
 
 
-@pytest.mark.parametrize("coding", ["br", "zstd", "compress", "gzip, gzip", "x"])
-async def test_an_unknown_coding_is_a_415_that_names_the_known_ones(house: House, coding: str) -> None:
-    reply = await house.call("POST", "/v1/music/plan", data=b"{}", headers={"Content-Encoding": coding})
-    assert (reply.status, reply.headers["Accept-Encoding"]) == (415, "gzip, deflate")
-
-
-async def test_a_body_that_is_not_in_its_coding_is_a_400(house: House) -> None:
-    reply = await house.call("POST", "/v1/music/plan", data=b"{}", headers={"Content-Encoding": "gzip"})
-    assert (reply.status, reply.body["reason"]) == (400, "broken_content_encoding")
+@pytest.mark.parametrize(("coding", "status"), [("br", 415), ("gzip, gzip", 415), ("gzip", 400)])
+async def test_an_unknown_coding_and_a_body_that_is_not_in_its_coding_are_refused(
+    server: RunningServer, coding: str, status: int
+) -> None:
+    reply = await server.call("POST", PLAN, data=b"{}", headers={"Content-Encoding": coding})
+    assert reply.status == status
+    if status == 415:
+        assert reply.headers["Accept-Encoding"] == "gzip, deflate"
+    else:
+        assert reply.body["reason"] == "broken_content_encoding"
 
 
 # ------------------------------------------------------------------------------------------------ conditions
@@ -360,31 +367,23 @@ async def test_a_body_that_is_not_in_its_coding_is_a_400(house: House) -> None:
 @pytest.mark.parametrize(
     ("headers", "status"),
     [
-        ({"If-None-Match": "{etag}"}, 304),
         ({"If-None-Match": '"other", {etag}'}, 304),
         ({"If-None-Match": "*"}, 304),
-        ({"If-None-Match": "{strong}"}, 304),
         ({"If-None-Match": 'W/"other"'}, 200),
-        ({"If-None-Match": "nonsense"}, 200),
         ({"If-Match": "*"}, 200),
         ({"If-Match": "{etag}"}, 412),
-        ({"If-Match": '"other"'}, 412),
-        ({"If-Match": '"other"', "If-None-Match": "{etag}"}, 412),
         ({"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}, 200),
         ({"Range": "bytes=0-1"}, 200),
     ],
 )
-async def test_a_job_is_asked_for_conditionally(
-    house: House, headers: Mapping[str, str], status: int
+async def test_a_job_is_read_conditionally(
+    server: RunningServer, headers: Mapping[str, str], status: int
 ) -> None:
-    job = await house.make(SONG)
-    path = f"/v1/music/generate/{job['id']}"
-    first = await house.call("GET", path)
-    etag = first.headers["ETag"]
-    told = {name: value.format(etag=etag, strong=etag.removeprefix("W/")) for name, value in headers.items()}
+    path = f"{JOBS}/{(await server.generate(SONG))['id']}"
+    first = await server.call("GET", path)
+    lines = [f"{name}: {value.format(etag=first.headers['ETag'])}" for name, value in headers.items()]
     for method in ("GET", "HEAD"):
-        lines = [f"{name}: {value}" for name, value in told.items()]
-        (answer,) = await exchange(house, request(method, path, KEY.decode().strip(), *lines))
+        (answer,) = await exchange(server, request(method, path, KEY.decode().strip(), *lines))
         assert answer.status == status
         if status == 304:
             assert answer.raw == b""
@@ -393,15 +392,15 @@ async def test_a_job_is_asked_for_conditionally(
             assert "date" in answer.headers
 
 
-async def test_a_job_is_deleted_and_cancelled_conditionally(house: House) -> None:
-    job = (await house.create(OPEN)).body
-    path = f"/v1/music/generate/{job['id']}"
+async def test_a_job_is_deleted_and_cancelled_conditionally(server: RunningServer) -> None:
+    job = (await server.create(UNFINISHED)).body
+    path = f"{JOBS}/{job['id']}"
     for method, where in (("DELETE", path), ("POST", f"{path}/cancel")):
         for headers in ({"If-Match": '"other"'}, {"If-None-Match": "*"}):
-            reply = await house.call(method, where, headers=headers)
+            reply = await server.call(method, where, headers=headers)
             assert reply.status == 412
-    assert (await house.get(job["id"])).body["status"] == "in_progress"
-    assert (await house.call("DELETE", path, headers={"If-Match": "*"})).status == 204
+    assert (await server.get(job["id"])).body["status"] == "in_progress"
+    assert (await server.call("DELETE", path, headers={"If-Match": "*"})).status == 204
 
 
 @pytest.mark.parametrize(
@@ -410,36 +409,24 @@ async def test_a_job_is_deleted_and_cancelled_conditionally(house: House) -> Non
         ({"Range": "bytes=0-99"}, 206, (0, 99)),
         ({"Range": "bytes=-5"}, 206, (-5, None)),
         ({"Range": "bytes=0-1,4-5"}, 200, None),
-        ({"Range": "bytes=9-2"}, 200, None),
-        ({"Range": "items=0-1"}, 200, None),
-        ({"Range": "bytes=-0"}, 416, None),
         ({"Range": "bytes=99999999-"}, 416, None),
         ({"Range": "bytes=0-99", "If-Range": "{etag}"}, 206, (0, 99)),
         ({"Range": "bytes=0-99", "If-Range": '"other"'}, 200, None),
-        ({"Range": "bytes=0-99", "If-Range": "W/{etag}"}, 200, None),
         ({"Range": "bytes=0-99", "If-None-Match": "{etag}"}, 304, None),
-        ({"If-None-Match": "W/{etag}"}, 304, None),
-        ({"If-None-Match": '"other", {etag}'}, 304, None),
-        ({"If-None-Match": "*"}, 304, None),
-        ({"If-Match": "{etag}"}, 200, None),
-        ({"If-Match": "W/{etag}"}, 412, None),
         ({"If-Match": '"other"', "Range": "bytes=0-1"}, 412, None),
         ({"If-Modified-Since": "{date}"}, 304, None),
-        ({"If-Modified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 200, None),
         ({"If-Modified-Since": "yesterday"}, 200, None),
-        ({"If-None-Match": '"other"', "If-Modified-Since": "{date}"}, 200, None),
         ({"If-Unmodified-Since": "Thu, 01 Jan 1970 00:00:00 GMT"}, 412, None),
-        ({"If-Unmodified-Since": "{date}"}, 200, None),
     ],
 )
-async def test_audio_is_asked_for_conditionally_and_in_parts(
-    house: House, headers: Mapping[str, str], status: int, part: tuple[int, int | None] | None
+async def test_audio_is_read_conditionally_and_in_parts(
+    server: RunningServer, headers: Mapping[str, str], status: int, part: tuple[int, int | None] | None
 ) -> None:
-    link = (await house.make(SONG))["output"][0]["audio_url"]
-    whole = await house.call("GET", link, key=None)
+    link = (await server.generate(SONG))["output"][0]["audio_url"]
+    whole = await server.call("GET", link, key=None)
     known = {"etag": whole.headers["ETag"], "date": whole.headers["Last-Modified"]}
-    told = {name: value.format(**known) for name, value in headers.items()}
-    reply = await house.call("GET", link, headers=told, key=None)
+    sent = {name: value.format(**known) for name, value in headers.items()}
+    reply = await server.call("GET", link, headers=sent, key=None)
     assert reply.status == status
     size = len(whole.raw)
     if part is not None:
@@ -455,55 +442,54 @@ async def test_audio_is_asked_for_conditionally_and_in_parts(
         assert reply.headers["ETag"] == known["etag"]
         assert reply.headers["Cache-Control"] == whole.headers["Cache-Control"]
     where = urlsplit(link)
-    lines = [f"{name}: {value}" for name, value in told.items() if name != "Range"]
+    lines = [f"{name}: {value}" for name, value in sent.items() if name != "Range"]
     (head,) = await exchange(
-        house, request("HEAD", f"{where.path}?{where.query}", *lines, "Range: bytes=0-1")
+        server, request("HEAD", f"{where.path}?{where.query}", *lines, "Range: bytes=0-1")
     )
     assert head.status == (200 if status in {200, 206, 416} else status)
 
 
-async def test_audio_is_shown_by_browsers_as_audio_and_as_nothing_else(house: House) -> None:
-    job = await house.make(SONG)
+async def test_browsers_play_or_save_audio_and_never_run_it(server: RunningServer) -> None:
+    job = await server.generate(SONG)
     link = job["output"][0]["audio_url"]
-    shown = await house.call("GET", link, key=None)
+    shown = await server.call("GET", link, key=None)
     assert shown.headers["Content-Disposition"] == f'inline; filename="{job["id"]}-0.mp3"'
     assert shown.headers["Content-Security-Policy"].endswith("sandbox")
     assert shown.headers["X-Content-Type-Options"] == "nosniff"
-    saved = await house.call("GET", f"{link}&download", key=None)
+    saved = await server.call("GET", f"{link}&download", key=None)
     assert saved.headers["Content-Disposition"].startswith("attachment; ")
 
 
-@pytest.mark.parametrize(
-    ("url", "location"),
-    [
-        ("https://media.example.com/a b.mp3?s=a%2Fb%3D", "https://media.example.com/a%20b.mp3?s=a%2Fb%3D"),
-        ("http://media.example.com/\u00e4.mp3", "http://media.example.com/%C3%A4.mp3"),
-        ("https://media.example.com/\r\nX: 1", "https://media.example.com/%0D%0AX:%201"),
-        ("javascript:alert(1)", None),
-        ("JavaScript://media.example.com/%0Aalert(1)", None),
-        ("file:///etc/passwd", None),
-        ("data:text/html,x", None),
-        ("//media.example.com/x", None),
-        ("https:///x", None),
-        ("http://[", None),
-    ],
-)
-async def test_only_web_links_are_redirected_to(
-    open_house: OpenHouse, url: str, location: str | None
-) -> None:
-    async with open_house(archive=False) as house:
-        made = await house.make(SONG)
-        store = house.gateway._context.store
-        job = await store.get(made["id"])
-        assert job is not None
-        tracks = tuple(attrs.evolve(track, audio_url=url) for track in job.tracks)
-        assert await store.replace(job, attrs.evolve(job, tracks=tracks, version=job.version + 1), [])
-        reply = await house.call("GET", f"/v1/music/generate/{job.id}/audio/0")
-        if location is None:
-            assert (reply.status, reply.body["reason"]) == (404, "audio_not_found")
-            assert "Location" not in reply.headers
-        else:
-            assert (reply.status, reply.headers["Location"]) == (302, location)
+#: A vendor's link, and the Location of the redirect to it; None = there is none.
+LINKS = [
+    ("https://media.example.com/a b.mp3?s=a%2Fb%3D", "https://media.example.com/a%20b.mp3?s=a%2Fb%3D"),
+    ("http://media.example.com/\u00e4.mp3", "http://media.example.com/%C3%A4.mp3"),
+    ("https://media.example.com/\r\nX: 1", "https://media.example.com/%0D%0AX:%201"),
+    ("javascript:alert(1)", None),
+    ("JavaScript://media.example.com/%0Aalert(1)", None),
+    ("file:///etc/passwd", None),
+    ("data:text/html,x", None),
+    ("//media.example.com/x", None),
+    ("https:///x", None),
+    ("http://[", None),
+]
+
+
+async def test_only_http_and_https_links_are_redirected_to(open_server: OpenServer) -> None:
+    async with open_server(archive=False) as server:
+        made = await server.generate(SONG)
+        store = server.gateway._context.store
+        for url, location in LINKS:
+            job = await store.get(made["id"])
+            assert job is not None
+            tracks = tuple(attrs.evolve(track, audio_url=url) for track in job.tracks)
+            assert await store.replace(job, attrs.evolve(job, tracks=tracks, version=job.version + 1), [])
+            reply = await server.call("GET", f"{JOBS}/{job.id}/audio/0")
+            if location is None:
+                assert (reply.status, reply.body["reason"]) == (404, "audio_not_found"), url
+                assert "Location" not in reply.headers
+            else:
+                assert (reply.status, reply.headers["Location"]) == (302, location)
 
 
 # ------------------------------------------------------------------------------------------------ no accounts
@@ -512,48 +498,51 @@ async def test_only_web_links_are_redirected_to(
 @pytest.mark.parametrize(
     "lines",
     [
-        *(["Origin: null"], ["Origin: http://localhost.evil.com"], ["Origin: http://evil.com#@localhost"]),
-        *(["Origin: http://me@localhost"], ["Origin: file://localhost"], ["Origin:"]),
+        ["Origin: null"],
+        ["Origin: http://evil.com#@localhost"],
+        ["Origin:"],
         ["Origin: http://localhost", "Origin: http://evil.example"],
     ],
 )
-async def test_without_accounts_what_is_not_exactly_our_origin_is_refused(
-    keyless: House, lines: list[str]
+async def test_without_accounts_a_foreign_origin_is_refused(
+    server_without_accounts: RunningServer, lines: list[str]
 ) -> None:
-    (answer,) = await exchange(keyless, request("GET", "/v1/music/models", *lines))
+    (answer,) = await exchange(server_without_accounts, request("GET", "/v1/music/models", *lines))
     check_envelope(answer)
     assert answer.status == 401
 
 
-async def test_without_accounts_the_host_has_to_be_there_and_ours(keyless: House) -> None:
+async def test_without_accounts_the_host_must_be_this_machine(server_without_accounts: RunningServer) -> None:
     target = b"GET http://evil.example/v1/music/models HTTP/1.1\r\n" + HOST + b"\r\n"
     without = b"GET /v1/music/models HTTP/1.0\r\n\r\n"
     for sent in (target, without):
-        (answer,) = await exchange(keyless, sent)
+        (answer,) = await exchange(server_without_accounts, sent)
         assert answer.status == 401
     for host in ("localhost:1", "[::1]", "127.0.0.1:8080"):
-        (answer,) = await exchange(keyless, f"GET /v1/music/models HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+        (answer,) = await exchange(
+            server_without_accounts, f"GET /v1/music/models HTTP/1.1\r\nHost: {host}\r\n\r\n".encode()
+        )
         assert answer.status == 200
 
 
-# ------------------------------------------------------------------------------------------------ accounts apart
+# ---------------------------------------------------------------------------------- accounts apart
 
 
-async def test_nothing_of_another_account_is_visible_on_any_route(open_house: OpenHouse) -> None:
+async def test_no_route_shows_anything_of_another_account(open_server: OpenServer) -> None:
     accounts = (
         Account(name="one", key=Secret(ACCOUNT_KEY)),
         Account(name="two", key=Secret("test-key-of-two")),
     )
-    async with open_house(accounts=accounts) as house:
-        job = await house.make(SONG)
+    async with open_server(accounts=accounts) as server:
+        job = await server.generate(SONG)
         marks = [job["id"].encode(), job["nativeResponseId"].encode(), b"suno_kie-key"]
         for ours in (job["id"], job["nativeResponseId"]):
-            for route in routes_of(make_app(house.gateway)):
+            for route in routes_of(make_app(server.gateway)):
                 path = route.path.replace("music_x", ours)
                 for method in sorted(route.methods - {"HEAD"}):
                     before = request(method, path, "Authorization: Bearer test-key-of-two", body=b"{}")
-                    (answer,) = await exchange(house, before)
-                    # What was asked for is told back; nothing else of it may be.
+                    (answer,) = await exchange(server, before)
+                    # The id in the path may be repeated; nothing else may be shown.
                     shown = answer.raw.replace(ours.encode(), b"")
                     assert not any(mark in shown for mark in marks), (method, path)
-        assert (await house.get(job["id"])).body["status"] == "completed"
+        assert (await server.get(job["id"])).body["status"] == "completed"

@@ -1,4 +1,4 @@
-"""Plays every life with every error at every call, and reports what was found; with pairs of errors where that is asked for."""
+"""Runs a scenario with every error at every call, or with random pairs; collects the findings."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ import attrs
 
 from musicgate.store.sqlite import SqliteJobStore
 from tests.faults.injection import Fault, faults_at
-from tests.faults.stage import Script, play
+from tests.faults.scenario_run import Scenario, run_scenario
 
 
 @attrs.frozen
 class Finding:
-    """What was wrong in one play."""
+    """What one run violated. The letters in the texts are those of `tests.faults.scenario_run`."""
 
-    life: str
+    scenario: str
     faults: tuple[Fault, ...]
     labels: tuple[str, ...]
     texts: tuple[str, ...]
@@ -28,11 +28,11 @@ class Finding:
         where = " + ".join(
             f"{fault} at {label}" for fault, label in zip(self.faults, self.labels, strict=False)
         )
-        return f"{self.life}: {where}: {'; '.join(self.texts)}"
+        return f"{self.scenario}: {where}: {'; '.join(self.texts)}"
 
 
 def new_store(folder: Path) -> Path:
-    """An empty store, to be copied for each play."""
+    """An empty store, to be copied for each run."""
     path = folder / "template.db"
 
     async def make() -> None:
@@ -51,39 +51,39 @@ def single_faults(calls: list[str]) -> Iterator[tuple[Fault, ...]]:
 
 
 def paired_faults(calls: list[str], count: int, seed: int) -> Iterator[tuple[Fault, ...]]:
-    """So many pairs of errors, drawn at random; the second one strikes soon after the first as often as late."""
-    dice = random.Random(seed)  # noqa: S311 - a lottery, not a secret
+    """Random pairs of errors; the second one comes soon after the first in two of three pairs."""
+    rng = random.Random(seed)  # noqa: S311 - reproducible, not secret
     for _ in range(count):
-        first = dice.randrange(len(calls))
-        reach = dice.choice((3, 10, len(calls)))
-        second = min(len(calls) - 1 + reach, first + 1 + dice.randrange(reach))
+        first = rng.randrange(len(calls))
+        reach = rng.choice((3, 10, len(calls)))
+        second = min(len(calls) - 1 + reach, first + 1 + rng.randrange(reach))
         label = calls[second] if second < len(calls) else "store.get"
-        yield dice.choice(faults_at(first, calls[first])), dice.choice(faults_at(second, label))
+        yield rng.choice(faults_at(first, calls[first])), rng.choice(faults_at(second, label))
 
 
 def run(
-    script: Script, folder: Path, template: Path, *, pairs: int = 0, seed: int = 0, every: int = 1
+    scenario: Scenario, folder: Path, template: Path, *, pairs: int = 0, seed: int = 0, every: int = 1
 ) -> tuple[int, list[Finding]]:
-    """Play a life with all single errors, or with so many pairs.
+    """Run a scenario with each single error, or with so many pairs.
 
     Args:
-        every: play only each so-many-th of the single errors; the seed says with which one to begin.
+        every: of the single errors, take only every n-th one, beginning at one that depends on the seed.
 
     Returns:
-        The number of plays, and what was found.
+        The number of runs, and the findings.
     """
-    texts, calls = play(script, folder / script.name, template)
-    findings = [Finding(script.name, (), (), tuple(texts))] if texts else []
+    texts, calls = run_scenario(scenario, folder / scenario.name, template)
+    findings = [Finding(scenario.name, (), (), tuple(texts))] if texts else []
     chosen = (
         paired_faults(calls, pairs, seed)
         if pairs
         else itertools.islice(single_faults(calls), seed % every, None, every)
     )
-    plays = 1
+    runs = 1
     for faults in chosen:
-        texts, seen = play(script, folder / script.name, template, *faults)
-        plays += 1
+        texts, seen = run_scenario(scenario, folder / scenario.name, template, *faults)
+        runs += 1
         if texts:
             labels = tuple(seen[fault.at] for fault in faults if fault.at < len(seen))
-            findings.append(Finding(script.name, faults, labels, tuple(texts)))
-    return plays, findings
+            findings.append(Finding(scenario.name, faults, labels, tuple(texts)))
+    return runs, findings

@@ -1,7 +1,8 @@
-"""Raises one error at the n-th call of a port: of the store, the transport, a plugin's hook, the clock or the asset store.
+"""Raises an error at the n-th call of a port: store, transport, plugin hook, clock or asset store.
 
-Every call that the gateway makes through a port is counted, in a play without an error as well; so the plays to make are known:
-one per call and kind of error. An error comes before the call is carried out, or after: then it happened, and its answer is lost.
+Every call that the gateway makes through a port is counted. A run without errors therefore shows which runs
+there are: one per call and kind of error. An error comes before the call is carried out, or after it: then
+the call took effect and its answer is lost.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from musicgate import (
 )
 
 _T = TypeVar("_T")
-#: Longer than every time-out and every deadline of a play.
+#: Longer than every time-out and every deadline of a run.
 STALL_S = 1_500.0
 
 
@@ -80,7 +81,7 @@ def error_of(kind: Kind, label: str, moment: Moment) -> BaseException:
             return asyncio.CancelledError("injected")
 
 
-#: Calls whose effect stays although their answer is lost; of all others it makes no difference.
+#: Calls with an effect that stays when their answer is lost; for all others before and after are the same.
 _WITH_EFFECT = frozenset(
     {
         "store.add",
@@ -92,12 +93,12 @@ _WITH_EFFECT = frozenset(
         "assets.fill",
     }
 )
-#: A store that says so has stored nothing; no other error promises that.
+#: A `StorageError` promises that nothing was stored, so it never comes after these calls.
 _ONLY_BEFORE = {Kind.STORAGE: frozenset({"store.add", "store.replace", "store.delete", "assets.keep"})}
 
 
 def faults_at(at: int, label: str) -> list[Fault]:
-    """Every error that can come at a call."""
+    """Every error that is possible at a call."""
     kinds = [kind for kind in Kind if kind is not Kind.STALL or not label.endswith("()")]
     found = [Fault(at, kind) for kind in kinds]
     if label in _WITH_EFFECT:
@@ -113,14 +114,14 @@ class Injector:
     """Counts calls and raises at the chosen ones.
 
     Attributes:
-        calls: the label of every call, in order. Those of synchronous calls end in ``()``.
-        happened: the labels at which something was raised.
+        calls: the label of every call, in order. Labels of synchronous calls end in ``()``.
+        raised_at: the labels of the calls at which an error was raised.
     """
 
     def __init__(self, *faults: Fault) -> None:
         self._faults = {fault.at: fault for fault in faults}
         self.calls: list[str] = []
-        self.happened: list[str] = []
+        self.raised_at: list[str] = []
         self.is_on = True
 
     def sync(self, label: str) -> None:
@@ -135,13 +136,13 @@ class Injector:
         if fault is None:
             return await call()
         if fault.moment is Moment.BEFORE:
-            await self._strike(fault, label)
+            await self._raise(fault, label)
         result = await call()
         if fault.moment is Moment.AFTER:
-            await self._strike(fault, label)
+            await self._raise(fault, label)
         return result
 
-    async def _strike(self, fault: Fault, label: str) -> None:
+    async def _raise(self, fault: Fault, label: str) -> None:
         if fault.kind is Kind.STALL:
             await asyncio.sleep(STALL_S)
         else:
@@ -153,12 +154,12 @@ class Injector:
         fault = self._faults.get(len(self.calls))
         self.calls.append(label)
         if fault is not None:
-            self.happened.append(label)
+            self.raised_at.append(label)
         return fault
 
 
 class Faulty:
-    """A port whose calls are counted, and fail when it is their turn."""
+    """A port whose calls are counted by an injector, which may make them fail."""
 
     def __init__(
         self,

@@ -1,4 +1,4 @@
-"""What the tests from outside share: the built distributions."""
+"""The built distributions, which the tests of this folder share."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import pytest
 
 pytest.register_assert_rewrite("tests.outside.environment")
 
-from tests.outside.environment import DISTRIBUTIONS, ROOT, build, shared  # noqa: E402 - its asserts shall speak as well
+from tests.outside.environment import (  # noqa: E402 - its asserts are rewritten, too
+    DISTRIBUTIONS,
+    ROOT,
+    build,
+    shared,
+)
 
 
 def modules_of(distribution: str) -> list[str]:
-    """Every Python module in the source of a distribution, by its path below the folder that is built."""
+    """Every Python module of a distribution, relative to the folder of its source."""
     package = distribution.replace("-", "_")
     top = ROOT / DISTRIBUTIONS[distribution]
     source = top if (top / package).is_dir() else top / "src"
@@ -30,7 +35,7 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wheels(run_folder: Path) -> Path:
-    """Folder with the wheel and the sdist of every distribution, and ``modules.json``: what their sources held when they were built."""
+    """A folder with the wheel and sdist of every distribution, and a list of their modules."""
 
     def make(folder: Path) -> None:
         modules = {name: modules_of(name) for name in DISTRIBUTIONS}

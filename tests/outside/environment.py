@@ -1,7 +1,7 @@
-"""Built distributions, and clean virtual environments that know nothing but what is installed into them; no network is asked.
+"""Builds distributions, and clean virtual environments to install them into, without a network.
 
-What everybody can share is made once per test run, under a lock, whichever worker comes first. Dependencies come from the wheelhouse
-that ``make setup-dev`` fills.
+What workers can share is made once per test run, under a lock. Dependencies come from the wheelhouse that
+``make setup-dev`` fills.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ DISTRIBUTIONS = {
     "musicgate-job-ledger": "examples/plugins/job_ledger",
     "musicgate-prompt-policy": "examples/plugins/prompt_policy",
 }
-#: How much faster than life the vendors are played.
+#: How much faster than real time the emulators run.
 SPEED = 100
-#: Longest time that one song, or the start of a server, is waited for, in seconds.
-PATIENCE_S = 30.0
+#: Longest wait for a song or the end of a server, in seconds.
+TIMEOUT_S = 30.0
 
 
 def shared(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
@@ -60,34 +60,34 @@ def shared(folder: Path, name: str, make: Callable[[Path], None]) -> Path:
 
 
 def build(source: Path, to: Path, *, only_wheel: bool = False) -> None:
-    """Build a distribution with the build tool of this environment: no isolation, so nothing is fetched."""
+    """Build a distribution with the build tool of this environment, so that nothing is fetched."""
     kind = ["-t", "wheel"] if only_wheel else []
     run([sys.executable, "-m", "hatchling", "build", "-d", str(to), *kind], cwd=source)
 
 
 def run(
-    words: list[str | Path], cwd: Path, exit_codes: tuple[int, ...] = (0,)
+    command: list[str | Path], cwd: Path, exit_codes: tuple[int, ...] = (0,)
 ) -> subprocess.CompletedProcess[str]:
-    """A command without anything of the developer's environment, and without any index."""
+    """Run a command without the developer's environment and without an index."""
     done = subprocess.run(  # noqa: S603 - our own commands
-        words, cwd=cwd, env=bare_environment(cwd), capture_output=True, text=True, timeout=120, check=False
+        command, cwd=cwd, env=bare_environment(cwd), capture_output=True, text=True, timeout=120, check=False
     )
-    assert done.returncode in exit_codes, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode in exit_codes, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
 
 def stop(process: subprocess.Popen[str]) -> None:
-    """Ask a process of ours to end, as an operator would; insist if it does not."""
+    """Stop a process with SIGTERM, and kill it if it does not end."""
     process.send_signal(signal.SIGTERM)
     try:
-        process.communicate(timeout=PATIENCE_S)
+        process.communicate(timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:
         process.kill()
         process.communicate()
 
 
 def bare_environment(home: Path) -> dict[str, str]:
-    """Environment variables of somebody who has set none. pip's own settings may name an index; they are not read."""
+    """The environment variables of a new user; pip's settings, which may name an index, are ignored."""
     return {
         "PATH": os.environ["PATH"],
         "HOME": str(home),
@@ -118,8 +118,8 @@ class Server:
     log: Path
 
     def call(self, method: str, path: str, body: object = None) -> Answer:
-        """One request."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=PATIENCE_S)
+        """Make a request."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=TIMEOUT_S)
         try:
             sent = None if body is None else json.dumps(body)
             connection.request(method, path, sent, {"Content-Type": "application/json"})
@@ -128,12 +128,12 @@ class Server:
         finally:
             connection.close()
 
-    def make(self, **wish: object) -> dict[str, Any]:
+    def generate(self, **request: object) -> dict[str, Any]:
         """Create a song and poll until its job is final."""
-        created = self.call("POST", "/v1/music/generate", wish)
+        created = self.call("POST", "/v1/music/generate", request)
         assert created.status == 200, created.raw
-        give_up_at = time.monotonic() + PATIENCE_S
-        while time.monotonic() < give_up_at:
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
             job = self.call("GET", f"/v1/music/generate/{created.body['id']}").body
             if job["status"] in {"completed", "failed"}:
                 return job
@@ -141,7 +141,7 @@ class Server:
         raise TimeoutError(created.body["id"])
 
     def audio(self, job: Mapping[str, Any]) -> bytes:
-        """The first track, as it is downloaded."""
+        """Download the first track."""
         answer = self.call("GET", f"/v1/music/generate/{job['id']}/audio/0")
         assert answer.status == 200, answer.raw
         return answer.raw
@@ -149,14 +149,14 @@ class Server:
 
 @attrs.frozen
 class CleanEnvironment:
-    """A virtual environment with nothing in it, not even pip; `install` puts things in from outside."""
+    """A virtual environment with nothing in it, not even pip: `install` works from outside."""
 
     folder: Path
     wheels: Path
 
     @classmethod
     def make(cls, folder: Path, wheels: Path) -> CleanEnvironment:
-        """Make one in a new folder.
+        """Make an environment in a new folder.
 
         Args:
             wheels: the folder that holds the distributions of this repository.
@@ -167,7 +167,7 @@ class CleanEnvironment:
         return cls(folder, wheels)
 
     def install(self, *names: str) -> None:
-        """Install distributions and what they need, from the two folders and nowhere else."""
+        """Install distributions and their dependencies from the two folders only."""
         self._pip("install", "--no-compile", "-f", WHEELHOUSE, "-f", self.wheels, *names)
 
     def uninstall(self, *names: str) -> None:
@@ -175,12 +175,12 @@ class CleanEnvironment:
         self._pip("uninstall", "--yes", *names)
 
     def python(self, code: str) -> str:
-        """What a program prints that runs in the environment."""
+        """Run Python code in the environment; what it prints."""
         return run([self._bin("python"), "-c", code], cwd=self.folder).stdout.strip()
 
-    def musicgate(self, *words: str, exit_codes: tuple[int, ...] = (0,)) -> str:
-        """What the installed command prints."""
-        return run([self._bin("musicgate"), *words], cwd=self.folder, exit_codes=exit_codes).stdout
+    def musicgate(self, *arguments: str, exit_codes: tuple[int, ...] = (0,)) -> str:
+        """Run the installed command; what it prints."""
+        return run([self._bin("musicgate"), *arguments], cwd=self.folder, exit_codes=exit_codes).stdout
 
     def plugins(self, exit_code: int = 0) -> list[dict[str, Any]]:
         """The records of ``musicgate plugins --json``, without the time that loading took."""
@@ -196,11 +196,11 @@ class CleanEnvironment:
 
     @contextmanager
     def serving(self, log: str = "server.log") -> Iterator[Server]:
-        """Run the real server, every installed vendor played, until the block ends; jobs and audio are kept in the folder."""
-        words = ["sandbox", "--port", "0", "--speed", str(SPEED), "--data", "data"]
+        """Run the server with an emulator of every installed vendor; jobs and audio stay in the folder."""
+        arguments = ["sandbox", "--port", "0", "--speed", str(SPEED), "--data", "data"]
         with (self.folder / log).open("w") as errors:
             process = subprocess.Popen(  # noqa: S603 - the command under test
-                [self._bin("musicgate"), *words],
+                [self._bin("musicgate"), *arguments],
                 cwd=self.folder,
                 env=bare_environment(self.folder),
                 stdout=subprocess.PIPE,
@@ -217,8 +217,8 @@ class CleanEnvironment:
                 stop(process)
         assert process.returncode == 0, (self.folder / log).read_text()
 
-    def _pip(self, *words: str | Path) -> None:
-        run([sys.executable, "-m", "pip", "--python", self._bin("python"), *words], cwd=self.folder)
+    def _pip(self, *arguments: str | Path) -> None:
+        run([sys.executable, "-m", "pip", "--python", self._bin("python"), *arguments], cwd=self.folder)
 
     def _bin(self, name: str) -> str:
         return str(self.folder / "env" / "bin" / name)

@@ -1,4 +1,4 @@
-"""What the built distributions hold: all that they need, and nothing that belongs to the workshop."""
+"""What the built distributions hold: all that they need, and nothing of the development tree."""
 
 from __future__ import annotations
 
@@ -59,14 +59,14 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate-prompt-policy": (["musicgate_prompt_policy/rules.json"], [r"rules\.json"]),
 }
 EVERY = sorted(DISTRIBUTIONS)
-#: For people with the source: it makes the loops anew, with tools that users do not have.
+#: It makes the loops anew, with tools that users do not have.
 SOURCE_ONLY = {"musicgate/emulation/loops/make_loops.py"}
-#: What else the top folder of an sdist may hold. hatchling adds .gitignore, which says what it left out.
+#: What else the top folder of an sdist may hold. hatchling adds .gitignore.
 SDIST_TOP = {"PKG-INFO", "pyproject.toml", "README.md", "LICENSE", ".gitignore"}
 
 
 def stem(distribution: str) -> str:
-    """Name of the import package, and beginning of the built files' names."""
+    """The import package, with which the names of the built files begin."""
     return distribution.replace("-", "_")
 
 
@@ -117,7 +117,7 @@ def test_a_wheel_holds_nothing_else(wheels: Path, distribution: str) -> None:
 
 
 @pytest.mark.parametrize("distribution", EVERY)
-def test_a_wheel_says_what_it_is(wheels: Path, distribution: str) -> None:
+def test_a_wheel_has_the_right_metadata(wheels: Path, distribution: str) -> None:
     (wheel,) = wheels.glob(f"{stem(distribution)}-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         (path,) = [name for name in archive.namelist() if name.endswith(".dist-info/METADATA")]
@@ -132,7 +132,7 @@ def test_a_wheel_says_what_it_is(wheels: Path, distribution: str) -> None:
 
 
 @pytest.mark.parametrize("distribution", EVERY)
-def test_a_wheel_carries_the_licence(wheels: Path, distribution: str) -> None:
+def test_a_wheel_has_the_licence(wheels: Path, distribution: str) -> None:
     names = wheel_names(wheels, distribution)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
 
@@ -148,7 +148,7 @@ def test_an_sdist_holds_the_source_and_no_caches(wheels: Path, distribution: str
 
 @pytest.fixture(scope="session")
 def rebuilt(run_folder: Path, wheels: Path) -> Path:
-    """Wheels that were built from the sdists, as a packager of a Linux distribution would."""
+    """Wheels built from the sdists, as packagers of Linux distributions do."""
 
     def make(folder: Path) -> None:
         for distribution in EVERY:
@@ -161,7 +161,9 @@ def rebuilt(run_folder: Path, wheels: Path) -> Path:
 
 
 @pytest.mark.parametrize("distribution", EVERY)
-def test_a_wheel_from_the_sdist_is_the_same(wheels: Path, rebuilt: Path, distribution: str) -> None:
+def test_a_wheel_built_from_the_sdist_has_the_same_files(
+    wheels: Path, rebuilt: Path, distribution: str
+) -> None:
     assert in_package(wheel_names(rebuilt, distribution), distribution) == in_package(
         wheel_names(wheels, distribution), distribution
     )

@@ -1,4 +1,4 @@
-"""Broken plugins, installed beside a good one: each is isolated, named and shown, and songs are still made."""
+"""Broken plugins beside a good one: each is isolated and named, and songs are still made."""
 
 from __future__ import annotations
 
@@ -7,44 +7,52 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.outside.broken_plugins import BROKEN_PLUGINS, write
 from tests.outside.environment import CleanEnvironment, build, shared
-from tests.outside.strangers import STRANGERS, write
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 
-#: Plugin, distribution, and what is said of it; None = nothing is wrong with it as far as loading can tell.
+#: Plugin, distribution, and its error; None = it can be loaded.
 SHOWN: list[tuple[str, str, str | None]] = [
-    ("cannot_import", "stranger-import", "ModuleNotFoundError: No module named 'a_module_that_nobody_has'"),
-    ("cannot_parse", "stranger-syntax", "SyntaxError: invalid syntax (stranger_syntax.py, line 1)"),
+    ("cannot_import", "broken-import", "ModuleNotFoundError: No module named 'a_module_that_does_not_exist'"),
+    ("cannot_parse", "broken-syntax", "SyntaxError: invalid syntax (broken_syntax.py, line 1)"),
     (
         "odd_signature",
-        "stranger-signature",
+        "broken-signature",
         "PluginValidationError: Plugin 'odd_signature' for hook 'map_status'",
     ),
-    ("leaves", "stranger-exit", "SystemExit: 3"),
-    ("raises_at_load", "stranger-declaration", "RuntimeError: no declaration today"),
+    ("leaves", "broken-exit", "SystemExit: 3"),
+    ("raises_at_load", "broken-declaration", "RuntimeError: not today"),
     (
         "old_api",
-        "stranger-old",
+        "broken-old",
         "plugin old_api: was built for hook API 0; this musicgate has 1 (module constant HOOK_API)",
     ),
-    ("raises_at_work", "stranger-translation", None),
-    ("raises_at_news", "stranger-observer", None),
+    ("raises_in_translation", "broken-translation", None),
+    ("raises_in_observer", "broken-observer", None),
     ("minimax", "musicgate-minimax", None),
 ]
-BROKEN = ["cannot_import", "cannot_parse", "leaves", "odd_signature", "old_api", "raises_at_load", "twin"]
+BROKEN = [
+    "cannot_import",
+    "cannot_parse",
+    "duplicate",
+    "leaves",
+    "odd_signature",
+    "old_api",
+    "raises_at_load",
+]
 
 
 @pytest.fixture(scope="session")
 def facts(run_folder: Path, wheels: Path) -> dict[str, Any]:
-    """What is seen of an environment with all of them in it; looked at once for all tests."""
+    """Observations of one environment with all of them installed."""
 
-    def look(folder: Path) -> None:
+    def observe(folder: Path) -> None:
         built = folder / "built"
-        for distribution in STRANGERS:
+        for distribution in BROKEN_PLUGINS:
             source = folder / distribution
             source.mkdir()
             write(distribution, source)
@@ -57,19 +65,21 @@ def facts(run_folder: Path, wheels: Path) -> dict[str, Any]:
         }
         with clean.serving() as server:
             seen["ready"] = server.call("GET", "/readyz").body
-            seen["song"] = server.make(model="minimax/music", prompt="rain", lyrics="[Verse]\nRain")
-            refused = server.call("POST", "/v1/music/generate", {"model": "raises_at_work/v1", "prompt": "x"})
+            seen["song"] = server.generate(model="minimax/music", prompt="rain", lyrics="[Verse]\nRain")
+            refused = server.call(
+                "POST", "/v1/music/generate", {"model": "raises_in_translation/v1", "prompt": "x"}
+            )
             seen["refused"] = [refused.status, refused.body]
-            seen["another"] = server.make(model="minimax/music", prompt="rain", lyrics="[Verse]\nRain")
+            seen["another"] = server.generate(model="minimax/music", prompt="rain", lyrics="[Verse]\nRain")
         seen["log"] = server.log.read_text()
         (folder / "facts.json").write_text(json.dumps(seen))
 
-    folder = shared(run_folder, "isolation", look)
+    folder = shared(run_folder, "isolation", observe)
     return dict(json.loads((folder / "facts.json").read_text()))
 
 
 @pytest.mark.parametrize(("plugin", "distribution", "error"), SHOWN)
-def test_each_plugin_is_shown_with_what_is_wrong_with_it(
+def test_each_plugin_is_listed_with_its_error(
     facts: dict[str, Any], plugin: str, distribution: str, error: str | None
 ) -> None:
     (record,) = [record for record in facts["records"] if record["name"] == plugin]
@@ -83,40 +93,43 @@ def test_each_plugin_is_shown_with_what_is_wrong_with_it(
 
 
 def test_of_two_plugins_with_one_name_the_second_is_left_out(facts: dict[str, Any]) -> None:
-    twins = [record for record in facts["records"] if record["name"] == "twin"]
-    assert sorted(record["distribution"] for record in twins) == ["stranger-twin-a", "stranger-twin-b"]
-    assert [record["error"] for record in twins] == [
+    duplicates = [record for record in facts["records"] if record["name"] == "duplicate"]
+    assert sorted(record["distribution"] for record in duplicates) == [
+        "broken-duplicate-a",
+        "broken-duplicate-b",
+    ]
+    assert [record["error"] for record in duplicates] == [
         None,
-        "plugin twin: another plugin has this name already",
+        "plugin duplicate: another plugin has this name already",
     ]
 
 
-def test_the_table_for_people_names_all_of_them(facts: dict[str, Any]) -> None:
-    for distribution in STRANGERS:
+def test_the_printed_table_names_every_plugin(facts: dict[str, Any]) -> None:
+    for distribution in BROKEN_PLUGINS:
         assert distribution in facts["table"]
 
 
-def test_the_server_is_ready_and_says_what_is_broken(facts: dict[str, Any]) -> None:
+def test_the_server_is_ready_and_lists_the_broken_plugins(facts: dict[str, Any]) -> None:
     ready = facts["ready"]
     assert ready["status"] == "ok"
-    assert ready["providers"] == ["minimax", "raises_at_work"]
+    assert ready["providers"] == ["minimax", "raises_in_translation"]
     assert sorted(ready["broken_plugins"]) == BROKEN
 
 
 @pytest.mark.parametrize("song", ["song", "another"])
-def test_songs_are_made_all_the_same(facts: dict[str, Any], song: str) -> None:
+def test_songs_are_still_made(facts: dict[str, Any], song: str) -> None:
     job = facts[song]
     assert (job["status"], job["provider_plugin"]) == ("completed", "minimax")
     assert job["usage"]["output_audio_seconds"] > 3
 
 
-def test_a_translation_that_raises_is_our_error_and_names_the_plugin(facts: dict[str, Any]) -> None:
+def test_a_translation_that_raises_is_a_gateway_error_that_names_the_plugin(facts: dict[str, Any]) -> None:
     status, body = facts["refused"]
     assert (status, body["error"]) == (500, "gateway_error")
-    assert "plugin raises_at_work: translate_request raised LookupError" in body["description"]
+    assert "plugin raises_in_translation: translate_request raised LookupError" in body["description"]
 
 
 def test_an_observer_that_raises_is_named_in_the_log(facts: dict[str, Any]) -> None:
-    assert "plugin raised in job_changed: plugin=raises_at_news" in facts["log"]
+    assert "plugin raised in job_changed: plugin=raises_in_observer" in facts["log"]
     for plugin in BROKEN:
-        assert f"plugin {plugin} is left out: " in facts["log"]
+        assert f"plugin left out: plugin={plugin} error=" in facts["log"]

@@ -1,4 +1,4 @@
-"""A stranger's way: install wheels, find the plugin, hear a song from it, uninstall it; and the rest still runs."""
+"""Plugins are installed from wheels, make songs and are uninstalled, and the rest still works."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from musicgate.assets.audio import AudioKind, sniff
-from tests.e2e.house import decoded_s
+from tests.e2e.running_server import decoded_s
 from tests.outside.environment import CleanEnvironment
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ def clean(tmp_path: Path, wheels: Path) -> CleanEnvironment:
     return CleanEnvironment.make(tmp_path / "clean", wheels)
 
 
-def hear(server: Server, job: dict[str, Any]) -> None:
-    """The song is there, is audio, and is as long as the bill says."""
+def check_song(server: Server, job: dict[str, Any]) -> None:
+    """Check that the song is audio of the length that is billed."""
     assert job["status"] == "completed", job
     audio = server.audio(job)
     assert sniff(audio) is AudioKind.MP3
@@ -49,17 +49,19 @@ def hear(server: Server, job: dict[str, Any]) -> None:
     assert decoded_s(audio) > 3
 
 
-def test_a_strangers_plugin_comes_sings_and_goes(clean: CleanEnvironment) -> None:
+def test_a_plugin_is_installed_makes_a_song_and_is_uninstalled(clean: CleanEnvironment) -> None:
     clean.install("musicgate-harmonia", "musicgate-minimax")
     assert clean.python("import musicgate; print(musicgate.__file__)").startswith(str(clean.folder))
     assert clean.plugins() == [HARMONIA, MINIMAX]
     model = clean.first_model("harmonia")
     with clean.serving() as server:
         assert server.call("GET", "/readyz").body["providers"] == ["harmonia", "minimax"]
-        song = server.make(model=model, prompt="Slow tango for two guitars")
+        song = server.generate(model=model, prompt="Slow tango for two guitars")
         assert song["provider_plugin"] == "harmonia"
-        hear(server, song)
-        hear(server, server.make(model="minimax/music", prompt="Slow tango", lyrics="[Verse]\nRain"))
+        check_song(server, song)
+        check_song(
+            server, server.generate(model="minimax/music", prompt="Slow tango", lyrics="[Verse]\nRain")
+        )
 
     clean.uninstall("musicgate-harmonia")
     assert clean.plugins() == [MINIMAX]
@@ -67,20 +69,22 @@ def test_a_strangers_plugin_comes_sings_and_goes(clean: CleanEnvironment) -> Non
         assert server.call("GET", "/readyz").body["providers"] == ["minimax"]
         refused = server.call("POST", "/v1/music/generate", {"model": model, "prompt": "x"})
         assert (refused.status, refused.body["error"]) == (400, "unsupported_model_or_endpoint")
-        hear(server, server.make(model="minimax/music", prompt="Slow tango", lyrics="[Verse]\nRain"))
-        hear(server, server.call("GET", f"/v1/music/generate/{song['id']}").body)
+        check_song(
+            server, server.generate(model="minimax/music", prompt="Slow tango", lyrics="[Verse]\nRain")
+        )
+        check_song(server, server.call("GET", f"/v1/music/generate/{song['id']}").body)
 
 
-def test_installed_cross_cutting_plugins_have_their_say(clean: CleanEnvironment) -> None:
+def test_installed_cross_cutting_plugins_take_effect(clean: CleanEnvironment) -> None:
     clean.install("musicgate-job-ledger", "musicgate-minimax", "musicgate-prompt-policy")
     assert clean.plugins() == [LEDGER, MINIMAX, POLICY]
-    wish = {"model": "minimax/music", "lyrics": "[Verse]\nDamn rain"}
+    request = {"model": "minimax/music", "lyrics": "[Verse]\nDamn rain"}
     with clean.serving() as server:
-        refused = server.call("POST", "/v1/music/generate", {**wish, "prompt": "in the voice of him"})
+        refused = server.call("POST", "/v1/music/generate", {**request, "prompt": "in the voice of him"})
         assert (refused.status, refused.body["reason"]) == (403, "real-voices")
-        song = server.make(**wish, prompt="tango")
+        song = server.generate(**request, prompt="tango")
         assert "clean-language" in song["warnings"][0]["message"]
-        hear(server, song)
+        check_song(server, song)
     lines = [line for line in server.log.read_text().splitlines() if "musicgate.job_ledger" in line]
     assert len(lines) == 1
     assert f'"job_id": "{song["id"]}"' in lines[0]

@@ -1,7 +1,8 @@
-"""``python -m tests.release``: build all distributions into dist/, check them, and make a song with what is installed from them.
+"""``python -m tests.release``: build all distributions, check them, and make a song with them.
 
-The song is made in a clean virtual environment in a temporary folder. It knows the built wheels and the wheelhouse of dependencies that
-``make setup-dev`` fills; it sees neither the repository nor a package index.
+The song is made in a clean virtual environment in a temporary folder, from the wheels in dist/ and the
+wheelhouse of dependencies that ``make setup-dev`` fills, without the repository and without a package
+index.
 """
 
 from __future__ import annotations
@@ -30,13 +31,13 @@ from tests.release.contents import (
 DIST = ROOT / "dist"
 #: What is released: the examples are not.
 RELEASED = {name: folder for name, folder in DISTRIBUTIONS.items() if not folder.startswith("examples/")}
-#: Files that are for people with the source; a wheel leaves them out.
+#: Files that wheels leave out.
 SOURCE_ONLY = frozenset({"musicgate/emulation/loops/make_loops.py"})
 PROMPT = "Warm jazz trio with brushed drums"
 
 
 class ReleaseError(Exception):
-    """The distributions are not fit for a release; the message says why."""
+    """The distributions cannot be released; the message lists the problems."""
 
 
 def refuse(problems: Iterable[str]) -> None:
@@ -67,14 +68,14 @@ def build_all() -> str:
 
 
 def check_metadata() -> str:
-    """Ask twine whether an index would take them."""
+    """Check with twine that an index would accept them."""
     archives = sorted(DIST.iterdir())
     run([sys.executable, "-m", "twine", "check", "--strict", *archives], cwd=DIST)
     return f"twine found nothing wrong with the metadata of {len(archives)} files"
 
 
 def check_versions(expected: str | None) -> str:
-    """Hold the versions against each other, and against the one that is to be released."""
+    """Check that all have one version, and the expected one if it is given."""
     wheels = built()
     refuse(differing_versions(wheels))
     if expected is not None and wheels[0].version != expected:
@@ -83,17 +84,18 @@ def check_versions(expected: str | None) -> str:
 
 
 def check_contents() -> str:
-    """Hold the files in each wheel against its source."""
+    """Check the files of each wheel against its source."""
     wheels = built()
     for wheel in wheels:
         refuse(missing_files(wheel, source_of(wheel.name), SOURCE_ONLY))
     (core,) = [wheel for wheel in wheels if wheel.name == "musicgate"]
     refuse(missing_templates(core))
-    return f"every wheel holds all files of its package, py.typed and templates among them ({sum(len(wheel.files) for wheel in wheels)} files)"
+    files = sum(len(wheel.files) for wheel in wheels)
+    return f"every wheel holds all files of its package, py.typed and templates among them ({files} files)"
 
 
 def install(clean: CleanEnvironment) -> str:
-    """Install every distribution, and see that Python imports what was installed."""
+    """Install every distribution, and check that Python imports the installed ones."""
     clean.install(*(f"{wheel.name}=={wheel.version}" for wheel in built()))
     found = clean.python("import musicgate; print(musicgate.__file__)")
     if not Path(found).is_relative_to(clean.folder):
@@ -117,13 +119,13 @@ def make_song(clean: CleanEnvironment) -> str:
 
 
 def decoded_s(song: Path) -> float:
-    """Length of audio by decoding all of it, as a player does."""
+    """The length of audio by decoding all of it, as a player does."""
     with av.open(str(song)) as container:
         return sum(frame.samples / frame.sample_rate for frame in container.decode(audio=0))
 
 
 def main() -> int:
-    """Take every step in order; stop at the first that fails."""
+    """Run every step in order, and stop at the first that fails."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.release", description=(__doc__ or "").splitlines()[0]
     )
@@ -140,10 +142,10 @@ def main() -> int:
             ("install", lambda: install(CleanEnvironment.make(folder, DIST))),
             ("song", lambda: make_song(clean)),
         )
-        for step, take in steps:
+        for step, act in steps:
             started = time.monotonic()
             try:
-                sentence = take()
+                sentence = act()
             except (
                 ReleaseError,
                 AssertionError,
@@ -158,7 +160,6 @@ def main() -> int:
 
 
 def say(sentence: str) -> None:
-    """Tell the person who runs this."""
     print(sentence, flush=True)  # noqa: T201 - a program for people
 
 

@@ -1,4 +1,4 @@
-"""What the built distributions of a release must hold; reads wheels and sdists, and installs nothing."""
+"""Checks what the built distributions hold; reads wheels and sdists, and installs nothing."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def missing_files(wheel: Wheel, source: Path, left_out: frozenset[str] = frozens
     """Files of the source that the wheel lacks, and a wheel without type information.
 
     Args:
-        wheel: the wheel to look at.
+        wheel: the wheel to check.
         source: the folder that holds the import package.
         left_out: files that the wheel leaves out on purpose, relative to ``source``.
     """
@@ -78,6 +78,6 @@ def missing_files(wheel: Wheel, source: Path, left_out: frozenset[str] = frozens
 
 
 def missing_templates(wheel: Wheel) -> Iterator[str]:
-    """A complaint, if a wheel that should hold templates holds none."""
+    """A complaint if the wheel holds no templates."""
     if not any(TEMPLATES in name for name in wheel.files):
         yield f"{wheel.name} has no templates"

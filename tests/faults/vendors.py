@@ -1,4 +1,4 @@
-"""The vendors of the plays: they make songs in virtual time, count every paid call, and call back."""
+"""The vendors of a scenario: they make songs in virtual time, count paid creates, and call back."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ SONG = riff_wav(bytes(8_000), sample_rate_hz=8_000, channels=1)
 WORK_S = 20.0
 
 
-class InjectedVendor(FakeVendor):
-    """A plugin each of whose hooks may be told to raise; its vendor can be told to stop."""
+class FaultyVendor(FakeVendor):
+    """A plugin whose hooks count their calls and may raise; its vendor has a cancel call."""
 
     def __init__(self, plugin: str, **declared: Any) -> None:
         super().__init__(plugin, **declared)
@@ -79,17 +79,19 @@ class Task:
     is_stopped: bool = False
 
 
-class Studio:
+class Vendors:
     """All vendors and their media host, as a transport.
 
     Attributes:
         tasks: every song that was started and paid for, by native id.
+        creates: number of paid creates, by prompt.
         work_s: how long a song takes.
-        refusals: what a vendor says to its next create calls instead of making a song.
-        loses: vendors whose create answers get lost after the song was started.
+        refusals: answers of a plugin's vendor to its next create calls, instead of a song.
+        loses: plugins whose create answers are lost after the song was started.
         create_s: how long a create call takes.
-        broken_links: how often a media link gives nothing before it plays.
-        open_calls: calls that are running; more than none after the end is a leak.
+        broken_links: how many downloads fail before one succeeds.
+        open_calls: number of running calls; above 0 at the end it is a leak.
+        on_stop: called when a task is cancelled.
     """
 
     def __init__(self, blocking: bool = False) -> None:

@@ -1,4 +1,4 @@
-"""Compares the vendors' books with ours after a campaign: what was billed, what was made, what we know, what callers and customers were told."""
+"""Compares the store with vendors, callers and customers after a campaign."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from tests.crash.campaign import Campaign
 
-#: The only end that a crash may give a paid song: nobody can know, and the job says so.
+#: The only failure of a paid song that a crash excuses: its outcome is unknown, and the job says so.
 _HONEST_LOSS = FailureClass.UNKNOWN_OUTCOME
 
 
 def disagreements(campaign: Campaign) -> list[str]:
-    """Every place where the books disagree; empty when all is well."""
+    """Every disagreement; empty when all is well."""
     jobs: dict[int, list[Job]] = {}
-    for job in all_jobs(campaign.world):
+    for job in all_jobs(campaign.harness):
         jobs.setdefault(number_of(job), []).append(job)
     found = list(dict.fromkeys(campaign.owners.found))
     for number, name in campaign.requests.items():
-        said = f"request {number} ({name})"
-        found += [f"{said}: {complaint}" for complaint in _of_request(campaign, number, jobs.get(number, []))]
+        request = f"request {number} ({name})"
+        found += [
+            f"{request}: {complaint}" for complaint in _of_request(campaign, number, jobs.get(number, []))
+        ]
     return found
 
 
 def summary(campaign: Campaign) -> dict[str, int]:
     """How the jobs ended."""
     counts: dict[str, int] = {}
-    for job in all_jobs(campaign.world):
+    for job in all_jobs(campaign.harness):
         end = job.state.value if job.failure is None else f"failed: {job.failure.reason}"
         counts[end] = counts.get(end, 0) + 1
     return counts
 
 
 def _of_request(campaign: Campaign, number: int, jobs: list[Job]) -> Iterator[str]:
-    made = {name: vendor.made_for.get(number, []) for name, vendor in campaign.world.vendors.items()}
+    made = {name: vendor.made_for.get(number, []) for name, vendor in campaign.harness.vendors.items()}
     tasks = [(name, task) for name, ids in made.items() for task in ids]
     is_careful = number in campaign.settled
     if is_careful and len(jobs) != 1:
@@ -70,24 +72,24 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
     accepted = any(attempt.outcome is AttemptOutcome.ACCEPTED for attempt in job.attempts)
     for name, task in tasks:
         if (name, task) not in known and name not in unclear and job.state is not JobState.COMPLETED:
-            yield f"{job.id}: {name} made {task}, and we know of no such attempt"
+            yield f"{job.id}: {name} made {task}, and the job has no such attempt"
     if job.state is JobState.COMPLETED:
         yield from _of_audio(campaign, job)
         if not tasks:
-            yield f"{job.id} is completed, and no vendor made anything"
+            yield f"{job.id} is completed, and no vendor made a song"
     elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
-        yield f"{job.id} failed as {job.failure.reason if job.failure else None}: {job.failure.message if job.failure else ''}"
+        yield f"{job.id} failed as {job.failure}"
     elif accepted:
         yield f"{job.id} was accepted, and lost all the same"
     elif not job.failure.costs:
         yield f"{job.id} is unknown, and does not say that it may have cost"
-    messages = campaign.world.receiver.jobs.get(job.id, set())
+    messages = campaign.harness.receiver.jobs.get(job.id, set())
     if len(messages) != 1:
-        yield f"{job.id}: the customer was told by {len(messages)} different messages"
+        yield f"{job.id}: the customer got {len(messages)} different messages"
 
 
 def _is_unclear(job: Job) -> bool:
-    """True if the vendor answered what nobody can understand: then its class of failure is another one, and as honest."""
+    """True if the vendor's answer was unreadable: then the failure has another honest class."""
     return job.attempt is not None and job.attempt.outcome is AttemptOutcome.UNKNOWN
 
 
@@ -97,9 +99,9 @@ def _of_audio(campaign: Campaign, job: Job) -> Iterator[str]:
             yield f"{job.id}: track {track.index} has no audio ({track.failure_message})"
             continue
         try:
-            facts = measure(campaign.world.folder / "audio" / track.asset.name)
+            facts = measure(campaign.harness.folder / "audio" / track.asset.name)
         except (OSError, NotAudioError) as error:
             yield f"{job.id}: track {track.index} does not play: {error}"
         else:
             if abs(facts.duration_s - track.asset.duration_s) > 0.01:
-                yield f"{job.id}: track {track.index} is another one than was measured"
+                yield f"{job.id}: track {track.index} has another length than was measured"

@@ -1,8 +1,8 @@
-"""A whole house on loopback: server, gateway, SQLite, the four plugins, and their vendors, played; tests talk HTTP to it.
+"""A whole server on loopback: HTTP, gateway, SQLite, the four plugins, emulators of their vendors.
 
-Every answer that passes through `House.call` is held against the published schemas and against what the contract says of errors in
-general, so a test need only say what is special about its case. Faults are asked for by magic words in a prompt (``[emulate ...]``), so
-most tests of a module share one house.
+`RunningServer.call` checks every answer against the published schemas and against what holds for all
+errors, so a test states only what is special about its case. Faults are switched on by words in a prompt
+(``[emulate create=429]``), so most tests of a module share one server.
 """
 
 from __future__ import annotations
@@ -51,38 +51,54 @@ from musicgate.settings import (
 from musicgate.web.serve import serve
 from tests.free_port import free_port
 
-VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
-#: How much faster than life the vendors are played and looked after: a song of 45 s takes 0.15 s.
+PLUGINS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
+MODELS = {
+    "suno_kie": "suno/v5",
+    "apiin_one": "suno/v5",
+    "elevenlabs": "elevenlabs/music",
+    "minimax": "minimax/music-2.6",
+}
+JOBS = "/v1/music/generate"
+PLAN = "/v1/music/plan"
+#: How much faster than real time emulators and polling run: a song of 45 s takes 0.15 s.
 SPEED = 300.0
-#: Songs of three seconds, so that they are quickly made; and no limit on how many a test may ask for.
-USUAL_SWITCHES = {
+#: Songs of three seconds, which are made quickly, and no limit on the number of creates.
+_SWITCHES = {
     "suno_kie": {"rate": "off", "lengths": "3,4"},
     "apiin_one": {"song_s": "3"},
     "elevenlabs": {"default_length_s": "3"},
     "minimax": {"length_s": "3"},
 }
-WEBHOOK_SECRET = "test-secret-not-real"
+CALLBACK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
 #: Longest time that a test waits for anything, in seconds.
-PATIENCE_S = 15.0
+TIMEOUT_S = 15.0
+#: A prompt with this text is answered late by any vendor.
+HOLD = b"[hold]"
+HOLD_S = 1.0
 
 _HOOKS = (
     *("translate_request", "poll_request", "cancel_request", "parse_response"),
     *("map_status", "parse_callback", "emulator"),
 )
-
-OpenHouse = Callable[..., AbstractAsyncContextManager["House"]]
-
-
-#: Words in a request whose answer comes late, whatever the vendor; and how late, in seconds.
-HOLD = b"[hold]"
-HOLD_S = 2.0
-#: Paths below the collection of jobs that answer with something else than jobs.
+#: Paths below the jobs that answer with something else than jobs.
 _OTHER_ANSWERS = re.compile("/audio/|/webhooks|/events")
 
+OpenServer = Callable[..., AbstractAsyncContextManager["RunningServer"]]
 
-class RecordedVendor:
-    """An emulator that remembers every request as it came, and holds back the answer to those that ask for it."""
+
+def song(plugin: str = "suno_kie", switches: str = "", **more: object) -> dict[str, Any]:
+    """A request that only this plugin can serve, with switches for its emulator in the prompt."""
+    prompt = f"rain [emulate {switches}]" if switches else "rain"
+    return {"model": MODELS[plugin], "prompt": prompt, "provider": {"only": [plugin]}, **more}
+
+
+#: A job that its vendor never finishes.
+UNFINISHED = song(switches="stop=TEXT_SUCCESS callbacks=off")
+
+
+class RecordingVendor:
+    """An emulator that records every request, and delays its answer to those that contain `HOLD`."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -90,23 +106,20 @@ class RecordedVendor:
         self.requests: list[HttpRequest] = []
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Remember, then play."""
         self.requests.append(request)
         answer = self._emulator.answer(request, now)
         return attrs.evolve(answer, delay_s=HOLD_S) if HOLD in request.body else answer
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """As the emulator says."""
         return self._emulator.due_callbacks(now)
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """As the emulator says."""
         self._emulator.callback_answered(callback_id, status, now)
 
 
 @attrs.define
-class Seen:
-    """What a vendor saw while a block ran; filled when it ends."""
+class VendorCalls:
+    """The calls that vendors received while a block ran; filled when it ends."""
 
     creates: list[HttpRequest] = attrs.field(factory=list)
     reads: list[HttpRequest] = attrs.field(factory=list)
@@ -121,7 +134,7 @@ class Seen:
 
 @attrs.frozen(kw_only=True)
 class Reply:
-    """An HTTP answer of ours."""
+    """An HTTP answer of the server."""
 
     status: int
     headers: Mapping[str, str]
@@ -134,22 +147,32 @@ class Reply:
         assert isinstance(value, dict)
         return value
 
+    @property
+    def error(self) -> tuple[int, str | None, str | None]:
+        """Status, error code and reason."""
+        body = self.body
+        return self.status, body.get("error"), body.get("reason")
+
 
 def _refuse_constant(name: str) -> None:
     message = f"{name} is not JSON, and many readers break on it"
     raise AssertionError(message)
 
 
-class House:
-    """A running server with everything behind it."""
+class RunningServer:
+    """A running server with everything behind it, and a client for it."""
 
     def __init__(
-        self, url: str, gateway: Gateway, session: aiohttp.ClientSession, vendors: dict[str, RecordedVendor]
+        self,
+        url: str,
+        gateway: Gateway,
+        session: aiohttp.ClientSession,
+        vendors: dict[str, RecordingVendor],
     ) -> None:
         self.url = url
         self.gateway = gateway
         self.vendors = vendors
-        self._session = session
+        self.session = session
 
     async def call(
         self,
@@ -161,109 +184,116 @@ class House:
         headers: Mapping[str, str] | None = None,
         key: str | None = ACCOUNT_KEY,
     ) -> Reply:
-        """One request to our server, checked in general."""
+        """Send one request, and check what holds for every answer."""
         sent = {"Authorization": f"Bearer {key}"} if key else {}
         if body is not None:
             data = json.dumps(body).encode()
         url = path if path.startswith("http") else self.url + path
-        async with self._session.request(
+        async with self.session.request(
             method, url, data=data, headers={**sent, **(headers or {})}, allow_redirects=False
         ) as answer:
             reply = Reply(status=answer.status, headers=answer.headers.copy(), raw=await answer.read())
         check_answer(method, path, reply)
         return reply
 
-    async def create(self, wish: Mapping[str, object], **headers: str) -> Reply:
+    async def create(self, request: Mapping[str, object], **headers: str) -> Reply:
         """``POST /v1/music/generate``; header names with ``_`` for ``-``."""
         named = {name.replace("_", "-"): value for name, value in headers.items()}
-        return await self.call("POST", "/v1/music/generate", body=wish, headers=named)
+        return await self.call("POST", JOBS, body=request, headers=named)
+
+    async def plan(self, request: Mapping[str, object]) -> Reply:
+        """``POST /v1/music/plan``."""
+        return await self.call("POST", PLAN, body=request)
 
     async def get(self, music_id: str, key: str | None = ACCOUNT_KEY) -> Reply:
         """``GET /v1/music/generate/{music_id}``."""
-        return await self.call("GET", f"/v1/music/generate/{music_id}", key=key)
+        return await self.call("GET", f"{JOBS}/{music_id}", key=key)
 
-    async def until(self, music_id: str, is_reached: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
-        """Poll, as a client does, until a job looks as it should."""
-        async with asyncio.timeout(PATIENCE_S):
+    async def wait_until(self, music_id: str, holds: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
+        """Poll, as a client does, until something holds for a job."""
+        async with asyncio.timeout(TIMEOUT_S):
             while True:
                 job = (await self.get(music_id)).body
-                if is_reached(job):
+                if holds(job):
                     return job
                 await asyncio.sleep(0.01)
 
     async def finish(self, music_id: str) -> dict[str, Any]:
         """Poll until the job is final."""
-        return await self.until(music_id, lambda job: job["status"] in {"completed", "failed"})
+        return await self.wait_until(music_id, lambda job: job["status"] in {"completed", "failed"})
 
-    async def make(self, wish: Mapping[str, object]) -> dict[str, Any]:
-        """Create and wait for the end."""
-        reply = await self.create(wish)
+    async def generate(self, request: Mapping[str, object]) -> dict[str, Any]:
+        """Create a job and wait until it is final."""
+        reply = await self.create(request)
         assert reply.status == 200, reply.raw
         return await self.finish(reply.body["id"])
 
     @contextmanager
-    def watch(self, *vendors: str) -> Iterator[Seen]:
-        """What the named vendors (all, when none is named) see while the block runs."""
-        watched = [self.vendors[name] for name in vendors or VENDORS]
+    def vendor_calls(self, *plugins: str) -> Iterator[VendorCalls]:
+        """Record the calls that these vendors (default: all) receive while the block runs."""
+        watched = [self.vendors[name] for name in plugins or PLUGINS]
         before = [(len(vendor.requests), len(vendor.books.creates)) for vendor in watched]
-        seen = Seen()
+        calls = VendorCalls()
         try:
-            yield seen
+            yield calls
         finally:
             for vendor, (requests, creates) in zip(watched, before, strict=True):
                 new = vendor.requests[requests:]
-                seen.creates += [request for request in new if request.method == "POST"]
-                seen.reads += [request for request in new if request.method != "POST"]
-                seen.billed += len(vendor.books.creates) - creates
+                calls.creates += [request for request in new if request.method == "POST"]
+                calls.reads += [request for request in new if request.method != "POST"]
+                calls.billed += len(vendor.books.creates) - creates
 
 
 @asynccontextmanager
-async def running_house(
+async def running_server(
     folder: Path,
     plugins: PluginHost,
     *,
     accounts: Sequence[Account] = (Account(name="test", key=Secret(ACCOUNT_KEY)),),
     switches: Mapping[str, Mapping[str, str]] | None = None,
-    tables: Mapping[str, Mapping[str, Any]] | None = None,
+    providers: Mapping[str, Mapping[str, Any]] | None = None,
     server: Mapping[str, Any] | None = None,
     follow: Mapping[str, Any] | None = None,
     webhooks: Mapping[str, Any] | None = None,
-    private: bool = True,
+    allow_private_addresses: bool = True,
     archive: bool = True,
     speed: float = SPEED,
-    reachable: bool = True,
-) -> AsyncIterator[House]:
-    """Start a house.
+    has_public_url: bool = True,
+) -> AsyncIterator[RunningServer]:
+    """Start a server.
 
     Args:
         folder: for the store and the audio.
-        switches: faults of all tasks, by vendor.
-        tables: what stands in ``[providers.<plugin>]``, by vendor; ``api_key`` None = no key.
+        switches: faults of all tasks, by plugin.
+        providers: settings of ``[providers.<plugin>]``, by plugin; ``api_key`` None = no key.
         server, follow, webhooks: settings of these sections.
-        private: links and webhooks may lead to private addresses, this machine's among them.
-        reachable: the server has a public URL, so vendors call back.
+        allow_private_addresses: links and webhooks may lead to private addresses, this machine's among them.
+        has_public_url: vendors can call back.
     """
     async with AsyncExitStack() as stack:
-        vendors, providers = {}, {}
-        for name in VENDORS:
+        vendors, tables = {}, {}
+        for name in PLUGINS:
+            secret = CALLBACK_SECRET if name == "suno_kie" else None
             options = EmulatorOptions(
                 speed=speed,
-                switches={**USUAL_SWITCHES[name], **(switches or {}).get(name, {})},
-                webhook_secret=WEBHOOK_SECRET if name == "suno_kie" else None,
+                switches={**_SWITCHES[name], **(switches or {}).get(name, {})},
+                webhook_secret=secret,
             )
-            vendors[name] = RecordedVendor(plugins.providers[name].emulator(options))
-            origin = await stack.enter_async_context(mounted(vendors[name]))
-            table = {"api_key": f"{name}-key-not-real", "base_url": origin}
-            secret = {"webhook_secret": WEBHOOK_SECRET} if name == "suno_kie" else {}
-            said = {**table, **secret, **(tables or {}).get(name, {})}
-            providers[name] = {key: value for key, value in said.items() if value is not None}
+            vendors[name] = RecordingVendor(plugins.providers[name].emulator(options))
+            table = {
+                "api_key": f"{name}-key-not-real",
+                "base_url": await stack.enter_async_context(mounted(vendors[name])),
+                "webhook_secret": secret,
+                **(providers or {}).get(name, {}),
+            }
+            tables[name] = {key: value for key, value in table.items() if value is not None}
         port = free_port()
         url = f"http://127.0.0.1:{port}"
         settings = Settings(
             server=ServerSettings(
                 **{
                     "port": port,
-                    "public_url": url if reachable else "",
+                    "public_url": url if has_public_url else "",
                     "create_wait_s": 0.5,
                     "drain_s": 0.0,
                     **(server or {}),
@@ -271,21 +301,21 @@ async def running_house(
             ),
             store=StoreSettings(url=f"sqlite:///{folder / 'jobs.db'}"),
             assets=AssetSettings(url=(folder / "audio").as_uri(), archive=archive),
-            network=NetworkSettings(allow_private_addresses=private),
+            network=NetworkSettings(allow_private_addresses=allow_private_addresses),
             follow=FollowSettings(**{"speed": speed, **(follow or {})}),
             webhooks=WebhookSettings(**(webhooks or {})),
             accounts=tuple(accounts),
-            providers=providers,
+            providers=tables,
             data_dir=folder,
         )
         gateway = await stack.enter_async_context(Gateway.open(settings, plugins=plugins))
         await stack.enter_async_context(serve(gateway, "127.0.0.1", port))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield House(url, gateway, session, vendors)
+        yield RunningServer(url, gateway, session, vendors)
 
 
 def check_answer(method: str, path: str, reply: Reply) -> None:
-    """What holds for every answer: the published schema of its kind, and the headers of an error."""
+    """Check what holds for every answer: its published schema, and the headers of an error."""
     assert reply.headers["Access-Control-Allow-Origin"] == "*"
     if reply.status >= 400:
         assert violations("error", reply.body) == []
@@ -295,7 +325,7 @@ def check_answer(method: str, path: str, reply: Reply) -> None:
         assert reply.headers["Content-Type"].startswith("application/json")
         assert reply.headers["Cache-Control"] == "no-store"
         assert reply.headers["X-Gateway-Error-Attribution"] in {"user", "upstream"}
-    elif reply.status == 200 and path.startswith("/v1/music/plan"):
+    elif reply.status == 200 and path.startswith(PLAN):
         assert violations("plan", reply.body) == []
     elif reply.status == 200 and path.startswith("/v1/music/generat") and not _OTHER_ANSWERS.search(path):
         shown = reply.body["data"] if reply.body["object"] == "list" else [reply.body]
@@ -307,7 +337,7 @@ _REGISTRY: Registry[Any] = Registry().with_resources(
 )
 _VALIDATORS = {
     name: Draft202012Validator(musicgate_schemas.load(name), registry=_REGISTRY)
-    for name in ("job", "error", "plan", "request")
+    for name in ("job", "error", "plan")
 }
 
 
@@ -317,21 +347,20 @@ def violations(schema: str, value: object) -> list[str]:
 
 
 def decoded_s(audio: bytes) -> float:
-    """Length of audio by decoding all of it, as a player does."""
+    """The length of audio by decoding all of it, as a player does."""
     with av.open(io.BytesIO(audio), mode="r") as container:
         frames = list(container.decode(audio=0))
     return float(sum(frame.samples for frame in frames) / frames[0].sample_rate)
 
 
-def redeclared(**changes: Mapping[str, object]) -> PluginHost:
-    """The four plugins with parts of their declarations changed: ``redeclared(minimax={"stage": Stage.ALPHA})``."""
-    modules = {name: import_module(f"musicgate_{name}") for name in VENDORS}
+def plugins_declaring(**changes: Mapping[str, object]) -> PluginHost:
+    """The four plugins with changed declarations, e.g. ``minimax={"stage": Stage.ALPHA}``."""
+    modules = {name: import_module(f"musicgate_{name}") for name in PLUGINS}
     altered = {name: _altered(module, changes.get(name, {})) for name, module in modules.items()}
     return load_plugins(altered, installed=False)
 
 
 def _altered(original: ModuleType, changes: Mapping[str, object]) -> ModuleType:
-    """A real plugin that declares something else."""
     declared: Provider = attrs.evolve(original.provider(), **changes)
 
     @hookimpl

@@ -1,7 +1,8 @@
-"""The world of the crash harness: a real server process that can be killed, emulated vendors and a webhook receiver that live on.
+"""A server process that can be killed, and emulators and a webhook receiver that survive it.
 
-Vendors and receiver run in the harness's own process. Every request that reaches them is an occasion to kill or to disturb the server at that very
-moment: before the vendor has acted, or after it has acted and before its answer leaves.
+Vendors and receiver run in the harness's own process. Every request that reaches them is a moment at which
+the server can be killed or disturbed: before the vendor acts, or after it has acted and before its answer
+leaves.
 """
 
 from __future__ import annotations
@@ -38,10 +39,10 @@ if TYPE_CHECKING:
 KEY = "test-key-not-real"
 WEBHOOK_SECRET = "whsec_dGVzdC1zZWNyZXQtbm90LXJlYWwtMTIzNA=="
 SPEED = 30.0
-#: Longer than any wait for a song in this world, so that a job which ends as expired is a finding.
+#: Longer than any song takes here, so that an expired job is a finding.
 DEADLINE_S = 45.0
 VENDORS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
-#: Limits of vendors are tested elsewhere: here kie's rate window would slow the campaign down, and an empty account would end its songs.
+#: No rate limits and plenty of credits: they are tested elsewhere, and would slow or end the campaign.
 _SWITCHES = {
     "suno_kie": {"rate": "off", "callbacks": "double", "credits": "1000000"},
     "apiin_one": {"credits": "1000000"},
@@ -49,94 +50,91 @@ _SWITCHES = {
 _MARK = re.compile(rb"request-(\d+)-")
 
 
-class Executioner:
-    """Kills or disturbs the server when an armed occasion comes."""
+class Trigger:
+    """Kills or disturbs the server when an armed moment comes."""
 
     def __init__(self) -> None:
         self.pid: int | None = None
         self.done = asyncio.Event()
-        self._occasion: str | None = None
+        self._moment: str | None = None
         self._delay_s = 0.0
         self._act: Callable[[], None] = self.kill
 
-    def arm(self, occasion: str, delay_s: float, act: Callable[[], None] | None = None) -> None:
-        """Act at the next occasion of that name, or a moment after it. ``act``: None = kill."""
+    def arm(self, moment: str, delay_s: float, act: Callable[[], None] | None = None) -> None:
+        """Act at the next moment of that name, after a delay. ``act``: None = kill."""
         self.done.clear()
-        self._occasion, self._delay_s, self._act = occasion, delay_s, act or self.kill
+        self._moment, self._delay_s, self._act = moment, delay_s, act or self.kill
 
-    def saw(self, occasion: str) -> None:
-        """Something happened; perhaps it is what was waited for."""
-        if occasion == self._occasion:
-            self._occasion = None
+    def reached(self, moment: str) -> None:
+        """Report a moment; act if it is the armed one."""
+        if moment == self._moment:
+            self._moment = None
             if self._delay_s:
                 asyncio.get_running_loop().call_later(self._delay_s, self.act)
             else:
                 self.act()
 
     def act(self) -> None:
-        """Do now what was armed."""
-        self._occasion = None
+        """Act now."""
+        self._moment = None
         self._act()
         self.done.set()
 
     def kill(self) -> None:
         """``kill -9`` now."""
-        self._occasion = None
+        self._moment = None
         if self.pid is not None:
             os.kill(self.pid, signal.SIGKILL)
             self.pid = None
 
 
 class WatchedVendor:
-    """An emulator whose every call is an occasion, and which notes which request each task was made for."""
+    """An emulator that reports its calls to a trigger and records the request of each task."""
 
     def __init__(
         self,
         name: str,
         emulator: Emulator,
-        executioner: Executioner,
+        trigger: Trigger,
         is_create: Callable[[HttpRequest], bool],
     ) -> None:
         self.name = name
         self.books = emulator.books
         #: Seconds that each poll waits for its answer; 0 = as the emulator says.
         self.hold_polls_s = 0.0
-        #: So many of the next answers to creates and polls are nonsense.
+        #: How many of the next answers to creates and polls are nonsense.
         self.nonsense_left = 0
-        self.nonsense_told = 0
+        self.nonsense_sent = 0
         #: Task ids by the number of the request that they were made for.
         self.made_for: defaultdict[int, list[str]] = defaultdict(list)
         self._emulator = emulator
-        self._executioner = executioner
+        self._trigger = trigger
         self._is_create = is_create
 
     def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Play, and tell before and after."""
         kind = self._kind(request)
-        self._executioner.saw(f"{kind} asked")
+        self._trigger.reached(f"{kind} asked")
         before = len(self.books.creates)
         answer = self._emulator.answer(request, now)
         mark = _MARK.search(request.body)
         if mark:
             self.made_for[int(mark[1])] += self.books.creates[before:]
-        self._executioner.saw(f"{kind} done")
+        self._trigger.reached(f"{kind} done")
         if self.nonsense_left and kind != "media":
             self.nonsense_left -= 1
-            self.nonsense_told += 1
-            return attrs.evolve(answer, response=NONSENSE[self.nonsense_told % len(NONSENSE)])
+            self.nonsense_sent += 1
+            return attrs.evolve(answer, response=NONSENSE[self.nonsense_sent % len(NONSENSE)])
         if self.hold_polls_s and kind == "poll":
             return attrs.evolve(answer, delay_s=self.hold_polls_s)
         return answer
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """As the emulator says; a callback that leaves is an occasion as well."""
         due = self._emulator.due_callbacks(now)
         if due:
-            self._executioner.saw("callback")
+            self._trigger.reached("callback")
         return due
 
     def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """As the emulator says."""
         self._emulator.callback_answered(callback_id, status, now)
 
     def _kind(self, request: HttpRequest) -> str:
@@ -146,35 +144,35 @@ class WatchedVendor:
 
 
 class Receiver:
-    """A customer's webhook receiver: remembers how often each message came, and for which job."""
+    """A webhook receiver that counts how often each message arrives, and for which job."""
 
-    def __init__(self, executioner: Executioner) -> None:
+    def __init__(self, trigger: Trigger) -> None:
         self.messages: Counter[str] = Counter()
         self.jobs: defaultdict[str, set[str]] = defaultdict(set)
         self.delay_s = 0.0
-        self._executioner = executioner
+        self._trigger = trigger
 
-    async def take(self, request: web.Request) -> web.Response:
-        """One delivery."""
-        self._executioner.saw("webhook asked")
+    async def handle(self, request: web.Request) -> web.Response:
+        """Receive a message."""
+        self._trigger.reached("webhook asked")
         body = json.loads(await request.read())
         message_id = request.headers["webhook-id"]
         self.messages[message_id] += 1
         self.jobs[str(body["data"]["id"])].add(message_id)
         if self.delay_s:
             await asyncio.sleep(self.delay_s)
-        self._executioner.saw("webhook done")
+        self._trigger.reached("webhook done")
         return web.Response(status=204)
 
 
-class World:
+class Harness:
     """Vendors, receiver, and the server's process."""
 
-    def __init__(self, folder: Path, session: aiohttp.ClientSession, executioner: Executioner) -> None:
+    def __init__(self, folder: Path, session: aiohttp.ClientSession, trigger: Trigger) -> None:
         self.folder = folder
         self.database = folder / "jobs.db"
-        self.executioner = executioner
-        self.receiver = Receiver(executioner)
+        self.trigger = trigger
+        self.receiver = Receiver(trigger)
         self.vendors: dict[str, WatchedVendor] = {}
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -197,7 +195,7 @@ class World:
                 },
                 cwd=self.folder,
             )
-        self.executioner.pid = self.process.pid
+        self.trigger.pid = self.process.pid
         async with asyncio.timeout(45):
             while not await self.is_ready():
                 if self.process.returncode is not None:
@@ -207,12 +205,12 @@ class World:
         self.up_since = time.monotonic()
 
     def _path(self) -> str:
-        """Where the server finds this very tree, and the plugin that breaks others on demand."""
+        """``PYTHONPATH`` of the server: the plugin that breaks hooks, and this tree."""
         own = [os.environ["PYTHONPATH"]] if "PYTHONPATH" in os.environ else []
         return os.pathsep.join([str(self.folder / "site"), *own])
 
     async def gone(self) -> None:
-        """Wait until the killed process is gone."""
+        """Wait until the killed process has ended."""
         self.up_since = None
         if self.process is not None:
             await self.process.wait()
@@ -220,17 +218,17 @@ class World:
     async def stop(self, number: int = signal.SIGTERM) -> int:
         """Ask the server to stop; its exit code."""
         assert self.process is not None
-        self.executioner.pid = self.up_since = None
+        self.trigger.pid = self.up_since = None
         if self.process.returncode is None:
             self.process.send_signal(number)
         return await self.process.wait()
 
     async def is_ready(self) -> bool:
-        """True if the server answers that it takes work."""
+        """True if ``/readyz`` answers 200."""
         return await self.readiness() is not None
 
     async def readiness(self) -> dict[str, object] | None:
-        """What ``/readyz`` says; None when it does not answer 200."""
+        """The answer of ``/readyz``; None unless it is 200."""
         try:
             async with self.session.get(f"{self.url}/readyz") as answer:
                 return dict(await answer.json()) if answer.status == 200 else None
@@ -238,7 +236,7 @@ class World:
             return None
 
     async def post(self, request: dict[str, object], key: str | None) -> tuple[int, dict[str, object]]:
-        """One create call, with an Idempotency-Key where one is given."""
+        """Make a create call."""
         headers = {"Authorization": f"Bearer {KEY}", "Content-Type": "application/json"}
         if key is not None:
             headers["Idempotency-Key"] = f'"{key}"'
@@ -248,21 +246,21 @@ class World:
             return answer.status, await answer.json()
 
     async def cancel(self, job_id: str) -> tuple[int, dict[str, object]]:
-        """One call that stops a job."""
+        """Cancel a job."""
         headers = {"Authorization": f"Bearer {KEY}"}
         url = f"{self.url}/v1/music/generate/{job_id}/cancel"
         async with self.session.post(url, headers=headers) as answer:
             return answer.status, await answer.json()
 
     async def get(self, path: str) -> tuple[int, bytes]:
-        """One GET with the key."""
+        """Make a GET call."""
         async with self.session.get(
             f"{self.url}{path}", headers={"Authorization": f"Bearer {KEY}"}
         ) as answer:
             return answer.status, await answer.read()
 
     def log_tail(self) -> str:
-        """The last lines that the server wrote."""
+        """The last lines of the server's log."""
         return "\n".join((self.folder / "log.txt").read_text("utf-8", "replace").splitlines()[-20:])
 
 
@@ -277,41 +275,41 @@ def _is_create(name: str) -> Callable[[HttpRequest], bool]:
 
 
 @asynccontextmanager
-async def make_world(
+async def make_harness(
     folder: Path, plugins: PluginHost, *, speed: float = SPEED, **server: object
-) -> AsyncIterator[World]:
-    """A world whose server is not started yet; whatever runs at the end is killed.
+) -> AsyncIterator[Harness]:
+    """A harness whose server is not started yet; a server that runs at the end is killed.
 
     Args:
-        speed: of the gateway; the vendors are always played at `SPEED`.
+        speed: of the gateway; emulators always run at `SPEED`.
         server: settings of the section of that name.
     """
-    executioner = Executioner()
+    trigger = Trigger()
     async with AsyncExitStack() as stack:
         timeout = aiohttp.ClientTimeout(total=30)
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
-        world = World(folder, session, executioner)
+        harness = Harness(folder, session, trigger)
         tables = []
         for name in VENDORS:
             options = EmulatorOptions(speed=SPEED, switches=_SWITCHES.get(name, {}))
             emulator = plugins.providers[name].emulator(options)
-            world.vendors[name] = WatchedVendor(name, emulator, executioner, _is_create(name))
-            origin = await stack.enter_async_context(mounted(world.vendors[name]))
+            harness.vendors[name] = WatchedVendor(name, emulator, trigger, _is_create(name))
+            origin = await stack.enter_async_context(mounted(harness.vendors[name]))
             tables.append(f'[providers.{name}]\napi_key = "{KEY}"\nbase_url = "{origin}"')
         receiver = web.Application()
-        receiver.router.add_post("/hook", world.receiver.take)
+        receiver.router.add_post("/hook", harness.receiver.handle)
         runner = web.AppRunner(receiver, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         hook = f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
-        settings = {"port": world.port, "public_url": world.url, "create_wait_s": 0.2, **server}
+        settings = {"port": harness.port, "public_url": harness.url, "create_wait_s": 0.2, **server}
         lines = "\n".join(f"{key} = {json.dumps(value)}" for key, value in settings.items())
         (folder / "gate.toml").write_text(
             "\n".join(
                 [
                     f"[server]\n{lines}",
-                    f'[store]\nurl = "sqlite:///{world.database}"',
+                    f'[store]\nurl = "sqlite:///{harness.database}"',
                     f'[assets]\nurl = "{(folder / "audio").as_uri()}"',
                     "[network]\nallow_private_addresses = true",
                     f"[follow]\nspeed = {speed}\ndeadline_s = {DEADLINE_S}",
@@ -322,5 +320,5 @@ async def make_world(
             "utf-8",
         )
         install_broken_hooks(folder / "site")
-        stack.callback(executioner.kill)
-        yield world
+        stack.callback(trigger.kill)
+        yield harness

@@ -1,4 +1,4 @@
-"""Distributions that are broken on purpose, each in one way, as a stranger might publish them: source text, and nothing that runs here."""
+"""Distributions of plugins that are broken on purpose, each in one way, as source text."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ def provider():
     return Provider(
         name="{plugin}",
         plugin="{plugin}",
-        label="Stranger",
-        base_url="https://stranger.test",
-        key_env="STRANGER_API_KEY",
-        base_url_env="STRANGER_BASE_URL",
+        label="Broken",
+        base_url="https://broken.test",
+        key_env="BROKEN_API_KEY",
+        base_url_env="BROKEN_BASE_URL",
         offers=(Offer(model="{plugin}/v1", native_model="v1"),),
         option_block="{plugin}",
         options_schema={{"type": "object"}},
@@ -56,7 +56,7 @@ def provider():
 
 @hookimpl
 def translate_request(request):
-    raise LookupError("no words for it")
+    raise LookupError("cannot be translated")
 
 
 @hookimpl
@@ -69,14 +69,14 @@ def map_status({status_arguments}):
     return JobState.FAILED
 
 
-class Played:
+class Emulator:
     def due_callbacks(self, now):
         return ()
 
 
 @hookimpl
 def emulator():
-    return Played()
+    return Emulator()
 """
 
 
@@ -89,26 +89,26 @@ def _provider(
 
 
 #: Distribution -> (entry-point name, source of its only module).
-STRANGERS = {
-    "stranger-twin-a": ("twin", _OBSERVER.format(does="pass")),
-    "stranger-twin-b": ("twin", _OBSERVER.format(does="pass")),
-    "stranger-import": ("cannot_import", "import a_module_that_nobody_has\n"),
-    "stranger-exit": ("leaves", "import sys\n\nsys.exit(3)\n"),
-    "stranger-syntax": ("cannot_parse", "HOOK_API = = 1\n"),
-    "stranger-signature": ("odd_signature", _provider("odd_signature", status_arguments="word, weather")),
-    "stranger-declaration": (
+BROKEN_PLUGINS = {
+    "broken-duplicate-a": ("duplicate", _OBSERVER.format(does="pass")),
+    "broken-duplicate-b": ("duplicate", _OBSERVER.format(does="pass")),
+    "broken-import": ("cannot_import", "import a_module_that_does_not_exist\n"),
+    "broken-exit": ("leaves", "import sys\n\nsys.exit(3)\n"),
+    "broken-syntax": ("cannot_parse", "HOOK_API = = 1\n"),
+    "broken-signature": ("odd_signature", _provider("odd_signature", status_arguments="native_status, job")),
+    "broken-declaration": (
         "raises_at_load",
-        _provider("raises_at_load", declares='raise RuntimeError("no declaration today")'),
+        _provider("raises_at_load", declares='raise RuntimeError("not today")'),
     ),
-    "stranger-old": ("old_api", _provider("old_api", hook_api=0)),
-    "stranger-translation": ("raises_at_work", _provider("raises_at_work")),
-    "stranger-observer": ("raises_at_news", _OBSERVER.format(does='raise OSError("no news today")')),
+    "broken-old": ("old_api", _provider("old_api", hook_api=0)),
+    "broken-translation": ("raises_in_translation", _provider("raises_in_translation")),
+    "broken-observer": ("raises_in_observer", _OBSERVER.format(does='raise OSError("not today")')),
 }
 
 
 def write(distribution: str, folder: Path) -> None:
-    """Write the source tree of one of them."""
-    plugin, source = STRANGERS[distribution]
+    """Write the source tree of a distribution."""
+    plugin, source = BROKEN_PLUGINS[distribution]
     module = distribution.replace("-", "_")
     (folder / f"{module}.py").write_text(source)
     (folder / "pyproject.toml").write_text(

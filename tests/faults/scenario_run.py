@@ -1,11 +1,12 @@
-"""The stage of the plays: a real gateway on a real store and folder, its ports counted, its time virtual; and what must hold at the end.
+"""One run of a scenario: a gateway on a real store and folder, with counted ports and virtual time.
 
-What must hold, whatever was raised:
+These invariants hold whatever was raised; a finding begins with the letter of the one that it violates:
 
 (a) every open job has exactly one owner, and is final by its deadline;
-(b) at most one song is paid for one request;
-(c) what the caller was told does not contradict the store;
-(d) no slot, reservation, connection, file, task or staged audio is left.
+(b) at most one song is paid for one request, and the store knows each song that was paid for;
+(c) the answers that callers got do not contradict the store;
+(d) no slot, reservation, connection, file, task or staged audio is left;
+(e) when only our disk fails, and only once, no paid song is lost.
 """
 
 from __future__ import annotations
@@ -32,15 +33,15 @@ from musicgate.settings import FollowSettings, ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
 from tests.fake_vendor import MODEL, START, ScriptedWebhooks, context_of, host_of, settings_for
 from tests.faults.injection import Fault, Faulty, Injector, Kind
-from tests.faults.studio import InjectedVendor, Studio, Task
+from tests.faults.vendors import FaultyVendor, Task, Vendors
 from tests.virtual_loop import NothingLeftToDoError, VirtualLoop
 
 DEADLINE_S = 600.0
-#: Seconds after its deadline in which an open job must have ended: a last poll, and retries of a disk that failed once.
+#: Seconds after its deadline by which a job must be final: for a last poll, and retries after one disk error.
 MARGIN_S = 120.0
-#: A song that was delivered may be tried to be fetched for so long.
+#: How long the gateway may try to fetch a song that was delivered.
 ARCHIVE_S = 700.0
-#: Odd, so that it falls on no timer of the gateway: the moments in between are quiet.
+#: Odd, so that it coincides with no timer of the gateway: nothing happens at these moments.
 _QUIET_STEP_S = 7.313
 
 _STORE = frozenset(
@@ -54,79 +55,84 @@ _CLOCK = frozenset({"now", "steady", "sleep"})
 _ASSETS = frozenset({"keep", "fill", "local_path", "delete"})
 
 
-class InjectedAssets(FileAssetStore):
-    """The real folder, in which making a staged file may fail; that it cannot be removed is its own business, and raises nothing."""
+class FaultyAssets(FileAssetStore):
+    """The real asset store, in which making a staged file may fail."""
 
-    def __init__(self, stage: Stage) -> None:
-        super().__init__(stage.folder / "audio")
-        self._injector = stage.injector
+    def __init__(self, folder: Path, injector: Injector) -> None:
+        super().__init__(folder / "audio")
+        self._injector = injector
 
     def stage(self, job_id: str, index: int) -> Any:
-        """Make a staged file."""
         self._injector.sync("assets.stage")
         return super().stage(job_id, index)
 
 
 class VirtualClock:
-    """The loop's time as a clock: both the steady and the wall one."""
+    """A clock, steady and wall, that shows the time of the loop."""
 
     def now(self) -> datetime:
-        """Wall time."""
         return START + timedelta(seconds=asyncio.get_running_loop().time())
 
     def steady(self) -> datetime:
-        """Steady time."""
         return self.now()
 
     async def sleep(self, delay_s: float) -> None:
-        """Wait."""
         await asyncio.sleep(delay_s)
 
 
 @attrs.define
-class Told:
-    """What one caller was told about its request."""
+class CallerAnswer:
+    """What one caller got for its request."""
 
     prompt: str
     job: Job | None = None
     error: BaseException | None = None
 
 
-#: The vendors of a script, and the plugin host that they are loaded into.
-Plugins = tuple[tuple[InjectedVendor, ...], PluginHost]
+#: The vendors of a scenario, and the plugin host that they are loaded into.
+Plugins = tuple[tuple[FaultyVendor, ...], PluginHost]
 
 
 @functools.cache
-def plugins_of(script: Script) -> Plugins:
-    """Loaded once for all plays of a script: loading costs more than a play."""
-    declared = tuple(InjectedVendor(name, **more) for name, more in script.vendors.items())
+def plugins_of(scenario: Scenario) -> Plugins:
+    """The plugins of a scenario, loaded once: loading costs more than a run."""
+    declared = tuple(FaultyVendor(name, **more) for name, more in scenario.vendors.items())
     return declared, host_of(*declared)
 
 
 @attrs.define
-class Stage:
-    """One play."""
+class ScenarioRun:
+    """What a scenario acts on, and its findings.
+
+    Attributes:
+        gate, store: of the gateway that was opened last.
+        answers: what each caller got.
+        deleted: ids of jobs that callers wanted to delete.
+        background: tasks of vendors that call back.
+        is_only_the_disk: only `StorageError` is injected, so invariant (e) applies.
+        is_stopped: a caller cancelled a job.
+    """
 
     folder: Path
     injector: Injector
-    studio: Studio
-    vendors: Plugins
+    vendors: Vendors
+    plugins: Plugins
     public_url: str = ""
     deadline_s: float = DEADLINE_S
     gate: Gateway = attrs.field(init=False)
     store: SqliteJobStore = attrs.field(init=False)
-    told: list[Told] = attrs.field(factory=list)
+    answers: list[CallerAnswer] = attrs.field(factory=list)
     deleted: set[str] = attrs.field(factory=set)
     background: list[asyncio.Task[Any]] = attrs.field(factory=list)
     findings: list[str] = attrs.field(factory=list)
-    numbers: int = 0
+    ids: int = 0
     is_only_the_disk: bool = False
     is_stopped: bool = False
 
     @asynccontextmanager
-    async def opened(self) -> AsyncIterator[Gateway]:
-        """The gateway on what the last one left."""
-        declared, host = self.vendors
+    async def gateway(self) -> AsyncIterator[Gateway]:
+        """Open a gateway on what the last one left."""
+        declared, host = self.plugins
         for vendor in declared:
             vendor.injector = self.injector
         settings = settings_for(
@@ -150,15 +156,17 @@ class Stage:
                 self.store = store
                 faulty: dict[str, Any] = {
                     "store": Faulty(store, "store", self.injector, _STORE, outside),
-                    "transport": Faulty(self.studio, "transport", self.injector, _TRANSPORT),
-                    "assets": Faulty(InjectedAssets(self), "assets", self.injector, _ASSETS),
+                    "transport": Faulty(self.vendors, "transport", self.injector, _TRANSPORT),
+                    "assets": Faulty(
+                        FaultyAssets(self.folder, self.injector), "assets", self.injector, _ASSETS
+                    ),
                     "clock": Faulty(VirtualClock(), "clock", self.injector, _CLOCK),
                 }
                 context = context_of(settings, host, changed=changed, **faulty)
 
                 def new_id(prefix: str) -> str:
-                    self.numbers += 1
-                    return f"{prefix}{self.numbers:05}"
+                    self.ids += 1
+                    return f"{prefix}{self.ids:05}"
 
                 yield attrs.evolve(
                     context,
@@ -174,10 +182,7 @@ class Stage:
                         gateway = Gateway.open(settings, plugins=host)
                         self.gate = await stack.enter_async_context(gateway)
                         break
-                    except (
-                        Exception,
-                        asyncio.CancelledError,
-                    ):  # told, and started again, as a service manager does
+                    except (Exception, asyncio.CancelledError):  # started again, as a service manager does
                         if not attempts_left:
                             raise
                 try:
@@ -193,30 +198,30 @@ class Stage:
             if queue.running or queue.waiting:
                 self.find(f"(d) {name}: {queue.running} slots taken, {queue.waiting} waiting")
 
-    async def request(self, prompt: str, **more: Any) -> Told:
-        """Make a create call and note what its caller was told."""
-        told = Told(prompt)
-        self.told.append(told)
+    async def request(self, prompt: str, **more: Any) -> CallerAnswer:
+        """Make a create call and record what its caller gets."""
+        answer = CallerAnswer(prompt)
+        self.answers.append(answer)
         options = {key: more.pop(key) for key in ("wait_s", "idempotency") if key in more}
         try:
             wanted = self.gate.read({"model": MODEL, "prompt": prompt, **more})
-            told.job = await self.gate.submit(wanted, **options)
-        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - whatever is raised is what was told
-            told.error = exc
-        return told
+            answer.job = await self.gate.submit(wanted, **options)
+        except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - whatever is raised is the answer
+            answer.error = exc
+        return answer
 
     def call_back_later(self, after_s: float) -> None:
-        """Let the vendors call back for every song once it is done."""
+        """Let the vendors call back about every song after a while."""
 
         async def call() -> None:
             await asyncio.sleep(after_s)
-            for task in list(self.studio.tasks.values()):
+            for task in list(self.vendors.tasks.values()):
                 await self.call_back(task)
 
         self.background.append(asyncio.create_task(call()))
 
     async def call_back(self, task: Task) -> None:
-        """One callback; a vendor whose call fails tries a few times more."""
+        """Send one callback; a vendor repeats it a few times when it fails."""
         if not task.callback:
             return
         job_id, token = task.callback.rsplit("/", 2)[1:]
@@ -231,21 +236,21 @@ class Stage:
                 return
 
     async def attempt(self, call: Callable[[], Awaitable[Any]]) -> Any:
-        """Something that a caller does beside creating; its error is for the caller to see."""
+        """Make another call of a caller; its result or its error."""
         try:
             return await call()
         except (MusicgateError, TypeError, MemoryError, asyncio.CancelledError, TimeoutError) as exc:
             return exc
 
     async def stop(self, call: Callable[[], Awaitable[Any]]) -> None:
-        """Cancel a job; what its caller is told must be so."""
+        """Cancel a job; the answer is checked at the end."""
         self.is_stopped = True
-        told = await self.attempt(call)
-        if isinstance(told, Job):
-            self.told.append(Told(told.request.prompt or "", told))
+        job = await self.attempt(call)
+        if isinstance(job, Job):
+            self.answers.append(CallerAnswer(job.request.prompt or "", job))
 
     async def rest(self, seconds: float) -> None:
-        """Let time pass; at each quiet moment every open job must have its owner."""
+        """Let time pass, and check at quiet moments that every open job has its owner."""
         end = asyncio.get_running_loop().time() + seconds
         while asyncio.get_running_loop().time() < end:
             await asyncio.sleep(_QUIET_STEP_S)
@@ -254,11 +259,11 @@ class Stage:
 
     @property
     def is_busy(self) -> bool:
-        """Something is going on beside the open jobs: a call that hangs, a vendor that will call back."""
+        """True while a call hangs or a vendor is still to call back."""
         return bool(self.gate.open_jobs or any(not task.done() for task in self.background))
 
     async def check_owners(self) -> int:
-        """(a) Open jobs = jobs that someone owns, (d) = jobs that hold a reservation; their number."""
+        """Check that each open job has one owner (a) and one reservation (d); the number of open jobs."""
         stored = {job.id for job in await self.store.open_jobs("", 1_000)}
         in_flight, scheduler = self.gate._runner.in_flight, self.gate._runner.scheduler
         if orphans := [job_id for job_id in stored if job_id not in in_flight and job_id not in scheduler]:
@@ -272,27 +277,27 @@ class Stage:
 
     @property
     def _has_steps(self) -> bool:
-        """A step runs, or one is due because the last one failed: what it will see is not yet in the books."""
+        """True while a step runs, or one failed: the quota learns of the change only afterwards."""
         return any(
             entry.task is not None or entry.errors for entry in self.gate._runner.scheduler._entries.values()
         )
 
     def find(self, text: str) -> None:
-        """Note what must not be."""
+        """Record a finding once."""
         if text not in self.findings:
             self.findings.append(text)
 
     async def check_end(self) -> None:
-        """(a), (b), (c): every job final, no song twice, nothing told that is not so."""
+        """Check the invariants (a), (b) and (c) when everything has ended."""
         self.injector.is_on = False
         store = self.gate._context.store
         for job in await store.open_jobs("", 1_000):
             attempt = job.attempt.outcome.value if job.attempt else None
             self.find(f"(a) open after its deadline: {job.state.value}, {attempt}")
-        for prompt, count in self.studio.creates.items():
+        for prompt, count in self.vendors.creates.items():
             await self._check_paid(prompt, count)
-        for told in self.told:
-            await self._check_told(told)
+        for answer in self.answers:
+            await self._check_answer(answer)
         quota = self.gate._context.quota
         if quota.open_jobs:
             self.find(f"(d) {quota.open_jobs} reservations left")
@@ -307,7 +312,7 @@ class Stage:
             self.find("(b) an attempt that was planned twice")
         if not any(attempt.outcome in _MAYBE_TAKEN for job in jobs for attempt in job.attempts):
             self.find("(b) a song paid that the store does not know")
-        is_expected = self.is_only_the_disk and not (self.studio.loses or self.is_stopped)
+        is_expected = self.is_only_the_disk and not (self.vendors.loses or self.is_stopped)
         if is_expected and not any(job.state is JobState.COMPLETED for job in jobs):
             self.find("(e) a paid song lost although only our disk failed, and only once")
 
@@ -315,29 +320,29 @@ class Stage:
         jobs = await self.gate._context.store.list_jobs(None, JobQuery(limit=100))
         return [job for job in jobs if job.request.prompt == prompt]
 
-    async def _check_told(self, told: Told) -> None:
-        stored = {job.id: job for job in await self._of_prompt(told.prompt)}
-        if told.job is not None:
-            newest = stored.get(told.job.id)
-            if newest is None and told.job.id not in self.deleted:
-                self.find("(c) told a job that is not stored")
-            if newest is not None and told.job.state.is_final and newest.state is not told.job.state:
-                self.find(f"(c) told {told.job.state.value}, stored {newest.state.value}")
+    async def _check_answer(self, answer: CallerAnswer) -> None:
+        stored = {job.id: job for job in await self._of_prompt(answer.prompt)}
+        if answer.job is not None:
+            newest, state = stored.get(answer.job.id), answer.job.state
+            if newest is None and answer.job.id not in self.deleted:
+                self.find("(c) answered with a job that is not stored")
+            if newest is not None and state.is_final and newest.state is not state:
+                self.find(f"(c) answered {state.value}, stored {newest.state.value}")
             return
-        of_others = {other.job.id for other in self.told if other.job is not None}
-        uncertain = getattr(told.error, "maybe_stored", False) or isinstance(
-            told.error, asyncio.CancelledError
+        of_others = {other.job.id for other in self.answers if other.job is not None}
+        uncertain = getattr(answer.error, "maybe_stored", False) or isinstance(
+            answer.error, asyncio.CancelledError
         )
         if set(stored) - of_others and not uncertain:
-            self.find(f"(c) told {type(told.error).__name__} although the job is stored")
+            self.find(f"(c) answered with {type(answer.error).__name__} although the job is stored")
 
     def check_left(self, loop: VirtualLoop) -> None:
-        """(d) Nothing is left when the last gateway is closed."""
+        """Check invariant (d) after the last gateway was closed."""
         staged = list((self.folder / "audio" / ".staging").glob("*"))
         if staged:
             self.find(f"(d) {len(staged)} staged files left")
-        if self.studio.open_calls:
-            self.find(f"(d) {self.studio.open_calls} vendor calls left open")
+        if self.vendors.open_calls:
+            self.find(f"(d) {self.vendors.open_calls} vendor calls left open")
         tasks = [task for task in asyncio.all_tasks(loop) if task is not asyncio.current_task()]
         if tasks:
             self.find(f"(d) tasks left: {', '.join(sorted(task.get_name() for task in tasks))}")
@@ -345,15 +350,20 @@ class Stage:
 
 _MAYBE_TAKEN = frozenset({AttemptOutcome.SENT, AttemptOutcome.ACCEPTED, AttemptOutcome.UNKNOWN})
 
-Life = Callable[[Stage], Awaitable[None]]
-
 
 @attrs.frozen(eq=False)
-class Script:
-    """A life to play: what the caller does, and what the vendors are like."""
+class Scenario:
+    """What callers do, and with which vendors.
+
+    Attributes:
+        act: makes the calls of the callers.
+        vendors: declarations of the plugins, by name.
+        blocking: create calls last as long as the song and return its audio.
+        may_lose: the scenario loses songs even without a fault, so invariant (e) does not apply.
+    """
 
     name: str
-    life: Life
+    act: Callable[[ScenarioRun], Awaitable[None]]
     vendors: dict[str, dict[str, Any]]
     blocking: bool = False
     public_url: str = ""
@@ -365,51 +375,59 @@ def _open_files() -> int:
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-def play(script: Script, folder: Path, template: Path, *faults: Fault) -> tuple[list[str], list[str]]:
-    """Play a life with these faults.
+def run_scenario(
+    scenario: Scenario, folder: Path, template: Path, *faults: Fault
+) -> tuple[list[str], list[str]]:
+    """Run a scenario with these faults.
 
     Returns:
-        What was found, and the labels of all calls.
+        The findings, and the labels of all calls.
     """
     folder.mkdir()
     shutil.copy(template, folder / "jobs.db")
     injector = Injector(*faults)
-    studio = Studio(script.blocking)
-    stage = Stage(folder, injector, studio, plugins_of(script), script.public_url, script.deadline_s)
-    stage.is_only_the_disk = not script.may_lose and all(fault.kind is Kind.STORAGE for fault in faults)
+    run = ScenarioRun(
+        folder,
+        injector,
+        Vendors(scenario.blocking),
+        plugins_of(scenario),
+        scenario.public_url,
+        scenario.deadline_s,
+    )
+    run.is_only_the_disk = not scenario.may_lose and all(fault.kind is Kind.STORAGE for fault in faults)
     loop = VirtualLoop()
     files = _open_files()
 
     async def whole() -> None:
         try:
-            await script.life(stage)
-            for task in stage.background:
+            await scenario.act(run)
+            for task in run.background:
                 await task
-            async with stage.opened():  # whatever is still open is recovered, and ends
-                await stage.rest(DEADLINE_S + MARGIN_S + ARCHIVE_S)
-                await stage.check_end()
+            async with run.gateway():  # whatever is still open is recovered, and ends
+                await run.rest(DEADLINE_S + MARGIN_S + ARCHIVE_S)
+                await run.check_end()
         finally:
-            for task in stage.background:
+            for task in run.background:
                 task.cancel()
-            await asyncio.gather(*stage.background, return_exceptions=True)
+            await asyncio.gather(*run.background, return_exceptions=True)
         await asyncio.sleep(0)
-        stage.check_left(loop)
+        run.check_left(loop)
 
     try:
         with asyncio.Runner(loop_factory=lambda: loop) as runner:
             runner.run(whole())
     except NothingLeftToDoError as exc:
-        stage.find(f"(a) hangs: {exc}")
+        run.find(f"(a) hangs: {exc}")
     except (Exception, asyncio.CancelledError) as exc:  # noqa: BLE001 - a finding like any other
-        stage.find(f"raised {type(exc).__name__}: {exc}")
-    if stage.is_only_the_disk and not all(
-        label.startswith(("store.", "assets.")) for label in injector.happened
+        run.find(f"raised {type(exc).__name__}: {exc}")
+    if run.is_only_the_disk and not all(
+        label.startswith(("store.", "assets.")) for label in injector.raised_at
     ):
-        stage.findings = [text for text in stage.findings if not text.startswith("(e)")]
+        run.findings = [text for text in run.findings if not text.startswith("(e)")]
     for complaint in loop.complaints:
-        stage.find(f"(d) nobody heard of: {complaint}")
+        run.find(f"(d) error without a handler: {complaint}")
     leaked = _open_files() - files
     if leaked > 0:
-        stage.find(f"(d) {leaked} files left open")
+        run.find(f"(d) {leaked} files left open")
     shutil.rmtree(folder)
-    return stage.findings, injector.calls
+    return run.findings, injector.calls
