@@ -194,5 +194,5 @@ def _deliver_all(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         try:
             outcome.deliver()
-        except Exception:
+        except Exception:  # noqa: BLE001 - one caller must not cost the others their answers
             _log.exception("a caller of the job store could not be answered")

@@ -30,7 +30,7 @@ def readable_pairs(rows: Iterable[Row], load: Callable[[str], _T], what: str) ->
         try:
             yield key, load(doc)
         except StorageError as error:
-            _log.error("%s left out: id=%s reason=%s", what, key, error)  # noqa: TRY400 - no traceback
+            _log.error("%s left out: id=%s reason=%s", what, key, error)
 
 
 def loaded(key: object, doc: str, load: Callable[[str], _T], what: str) -> _T:
