@@ -19,7 +19,6 @@ from musicgate.errors import ProviderError, StorageError
 from musicgate.http import transport as module
 from musicgate.http.addresses import PrivateAddressError, is_public, public_socket
 from musicgate.http.client_errors import exact_url
-from musicgate.http.port import Downloaded
 from musicgate.http.transport import AiohttpTransport
 from musicgate.model import FailureClass, Timeouts
 from musicgate.plugin.wire import HttpRequest, HttpResponse
@@ -258,7 +257,8 @@ async def test_an_answer_with_a_long_header_is_read(
     for method in ("POST", "GET"):
         response = await send(transport, vendor.url, method=method)
         assert (response.body, response.header("content-security-policy")) == (b'{"id": 1}', policy)
-    assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 9
+    await download(transport, vendor.url, tmp_path / "sink")
+    assert (tmp_path / "sink").stat().st_size == 9
 
 
 async def test_a_header_above_the_limit_is_refused(transport: AiohttpTransport, vendors: Vendors) -> None:
@@ -453,30 +453,17 @@ async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, ven
 
 async def download(
     transport: AiohttpTransport, url: str, sink: Path, *, max_bytes: int = 5_000_000, timeout_s: float = 5.0
-) -> Downloaded:
-    return await transport.download(url, sink, max_bytes=max_bytes, timeout_s=timeout_s)
+) -> None:
+    await transport.download(url, sink, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
-@pytest.mark.parametrize(
-    "fields, content_type",
-    [
-        ((), None),
-        (("Content-Type: Audio/MPEG; charset=x",), "audio/mpeg"),
-        (("Content-Type: application/octet-stream",), "application/octet-stream"),
-    ],
-)
 async def test_media_is_written_to_the_file(
-    transport: AiohttpTransport,
-    vendors: Vendors,
-    tmp_path: Path,
-    fields: tuple[str, ...],
-    content_type: str | None,
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     song = bytes(range(256)) * 10_000
-    vendor = await vendors(answer(whole(song, "200 OK", *fields)))
+    vendor = await vendors(answer(whole(song, "200 OK")))
     (tmp_path / "sink").write_bytes(b"old" * 1_000_000)
-    downloaded = await download(transport, vendor.url, tmp_path / "sink")
-    assert downloaded == Downloaded(size_bytes=2_560_000, content_type=content_type)
+    await download(transport, vendor.url, tmp_path / "sink")
     assert (tmp_path / "sink").read_bytes() == song
     assert b"Accept-Encoding: identity\r\n" in vendor.heads[0]
     assert b"Authorization" not in vendor.heads[0]
@@ -570,7 +557,8 @@ async def test_redirects_are_followed_to_the_media(
 ) -> None:
     last = await vendors(answer(whole(b"song")))
     first = await vendors(answer(whole(b"", f"{status} Moved", f"Location: {last.url}")))
-    assert (await download(transport, first.url, tmp_path / "sink")).size_bytes == 4
+    await download(transport, first.url, tmp_path / "sink")
+    assert (tmp_path / "sink").stat().st_size == 4
 
 
 @pytest.mark.parametrize("hops, is_followed", [(5, True), (6, False)])
@@ -586,7 +574,8 @@ async def test_at_most_five_redirects_are_followed(
 
     vendor = await vendors(redirect_again)
     if is_followed:
-        assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 4
+        await download(transport, vendor.url, tmp_path / "sink")
+        assert (tmp_path / "sink").stat().st_size == 4
     else:
         error = await refusal(download(transport, vendor.url, tmp_path / "sink"))
         assert str(error) == "the media link failed: it was redirected more than 5 times"

@@ -11,7 +11,7 @@ from musicgate.http.client_errors import (
     connect_reason,
     exact_url,
 )
-from musicgate.http.port import Downloaded, Transport
+from musicgate.http.port import Transport
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import (
     UntrustedUrlClient,
@@ -20,7 +20,6 @@ from musicgate.http.untrusted_url_client import (
 __all__ = [
     "CLIENT_ERRORS",
     "CONNECT_ERRORS",
-    "Downloaded",
     "Proxies",
     "Transport",
     "UntrustedUrlClient",

@@ -44,7 +44,7 @@ def refusal(payload: JsonObject, song: JsonObject, dialect: Dialect, switches: S
         or _model_refusal(payload, song, dialect, switches)
         or _rule_refusal(song)
         or _length_refusal(song)
-        or _number_refusal(song, dialect)
+        or _number_refusal(song)
     )
 
 
@@ -97,7 +97,7 @@ def _length_refusal(song: JsonObject) -> Refusal | None:
     return None
 
 
-def _number_refusal(song: JsonObject, dialect: Dialect) -> Refusal | None:
+def _number_refusal(song: JsonObject) -> Refusal | None:
     for key in _WEIGHTS:
         value = song.get(key)
         if value is not None and (
