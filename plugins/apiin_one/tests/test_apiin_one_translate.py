@@ -7,12 +7,11 @@ import attrs
 import pytest
 
 import musicgate_apiin_one
-from musicgate.errors import RequestError, UnsupportedOptionError
+from musicgate.errors import RequestError
 from musicgate.model import (
     Ability,
     Job,
     MusicRequest,
-    WarningCode,
 )
 from musicgate.planning import routing
 from musicgate.plugin.hooks import Translation
@@ -407,16 +406,6 @@ def test_custom_text_is_limited_by_the_larger_of_the_vendors_numbers(
 def test_description_is_limited_to_400_utf16_units() -> None:
     assert sent(prompt=EMOJI * 200)["gpt_description_prompt"] == EMOJI * 200
     assert refusal(prompt=EMOJI * 200 + "x") == ("validation_error", "prompt_too_long", "prompt")
-
-
-def test_refused_option_is_an_unsupported_option_error() -> None:
-    with pytest.raises(UnsupportedOptionError, match=r"suno\.personaId"):
-        translate(prompt="x", blocks={"suno": {"personaId": "p"}})
-
-
-def test_warning_codes_are_those_of_the_contract() -> None:
-    codes = {warning.code for warning in translate(prompt="x", style="y", seed=1).warnings}
-    assert codes == {WarningCode.CHANGED, WarningCode.NOT_APPLIED}
 
 
 def test_declaration_has_the_documented_values() -> None:

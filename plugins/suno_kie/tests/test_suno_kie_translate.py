@@ -60,10 +60,6 @@ def test_documented_example_is_translated_exactly() -> None:
     assert reported(translation) == []
 
 
-def test_request_has_no_key() -> None:
-    assert set(translate(prompt="x").request.headers) == {"Content-Type", "Accept"}
-
-
 def test_both_flags_are_sent_by_default() -> None:
     body = sent(translate(prompt="x"))
     assert (body["customMode"], body["instrumental"]) == (False, False)
