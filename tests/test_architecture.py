@@ -383,7 +383,7 @@ def test_a_test_reaches_loopback_only() -> None:
         unconnected.connect(("192.0.2.1", 80))
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("lock", sorted(path.name for path in (ROOT / ".ci").glob("requirements*.txt")))
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / ".ci" / lock).read_text(encoding="utf-8").strip()
     assert "://" not in text
