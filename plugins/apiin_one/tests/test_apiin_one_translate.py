@@ -16,7 +16,6 @@ from musicgate.model import (
 from musicgate.planning import routing
 from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal
-from musicgate_apiin_one import naming
 
 A = Rehearsal("apiin_one", musicgate_apiin_one)
 B = Rehearsal("apiin_one", musicgate_apiin_one, options={"doc_generation": "B"})
@@ -316,10 +315,6 @@ def test_neutral_style_and_title_without_lyrics_are_appended_to_the_description(
 
 def test_neutral_style_too_long_for_a_description_needs_a_prompt() -> None:
     assert refusal(style="x" * 395)[1] == "prompt_required_when_custom_mode_disabled"
-
-
-def test_lengths_are_counted_in_utf16_units() -> None:
-    assert (naming.length("\ud83c"), naming.length(EMOJI), naming.length("ab")) == (1, 2, 2)
 
 
 def test_neutral_style_alone_becomes_the_description() -> None:

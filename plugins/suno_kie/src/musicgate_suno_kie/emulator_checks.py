@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.plugin import JsonObject, is_blank
+from musicgate.plugin import JsonObject, is_blank, utf16_units
 from musicgate.plugin.lenient import url
 from musicgate_suno_kie.declaration import (
     DURATION_MODELS,
@@ -13,7 +13,6 @@ from musicgate_suno_kie.declaration import (
     MIN_DURATION_S,
     Dialect,
 )
-from musicgate_suno_kie.modes import utf16_units
 from musicgate_suno_kie.translate import MARKET_MODEL, MARKET_SPELLING
 
 if TYPE_CHECKING:
