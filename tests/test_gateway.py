@@ -12,7 +12,6 @@ from musicgate import (
     HttpRequest,
     Job,
     JobState,
-    ProviderError,
     RequestError,
     StorageError,
 )
@@ -676,10 +675,3 @@ async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> No
         with pytest.raises(RequestError) as caught:
             await rig.gate.find(wrong, account="bob")
         assert (caught.value.code, caught.value.reason) == ("not_found", "music_not_found_or_not_owned")
-
-
-async def test_generate_raises_the_vendors_failure(rig: Rig) -> None:
-    rig.transport.script("one", {"no": "moderation"})
-    with pytest.raises(ProviderError) as caught:
-        await rig.gate.generate("jazz", model=MODEL)
-    assert caught.value.failure.reason is FailureClass.MODERATION

@@ -76,6 +76,8 @@ async def test_finished_job_is_fetched_measured_and_priced(rig: Rig) -> None:
     assert rig.assets.parts == []
     assert rig.gate.audio_path(job, 1) == rig.assets.folder / job.id / "1.wav"
     assert rig.gate.audio_path(job, 7) is None
+    assert await step(rig, job) == (job, None)
+    assert len(rig.transport.sent) == 2
 
 
 async def test_poll_sends_the_vendors_id_and_the_key(rig: Rig) -> None:
@@ -132,17 +134,6 @@ async def test_map_status_that_raises_counts_as_an_unknown_status(rig: Rig) -> N
     assert (job.state, job.native_status, pause_s) == (JobState.QUEUED, "break", 5.0)
 
 
-async def test_state_never_goes_back(rig: Rig) -> None:
-    job = await accepted(rig)
-    for word, state in (("works", "in_progress"), ("waits", "in_progress"), ("strange", "in_progress")):
-        job, _ = await step(rig, job, {"status": word})
-        assert job.state.value == state
-    rig.transport.media = {LINK: SHORT, OTHER: SHORT}
-    job, _ = await step(rig, job, DONE)
-    assert await advance(rig.context, job.id) is None
-    assert await rig.stored(job) == job
-
-
 async def test_vendors_failure_ends_the_job_with_its_message(rig: Rig) -> None:
     job = await accepted(rig)
     job, pause_s = await step(rig, job, {"no": "moderation", "code": "413", "words": "rude"})
@@ -165,14 +156,6 @@ async def test_doubt_ends_a_job_only_when_it_lasts(rig: Rig) -> None:
         assert (job.state is JobState.FAILED) is failed
     assert job.failure is not None
     assert (job.failure.reason, job.failure.message) == (FailureClass.NOT_FOUND, "no ***")
-
-
-async def test_success_without_audio_is_given_two_minutes(rig: Rig) -> None:
-    job = await accepted(rig)
-    for pass_s, state in ((0, "in_progress"), (119, "in_progress"), (1, "failed")):
-        rig.clock.pass_s(pass_s)
-        job, _ = await step(rig, job, {"status": "done", "tracks": [{"stream": "https://s.test/1"}]})
-        assert job.state.value == state
 
 
 async def test_body_is_kept_and_renewed_when_asked_for(rig: Rig) -> None:

@@ -268,21 +268,6 @@ class VetoingWrapper:
         raise RequestError("guardrail_blocked", "not here")
 
 
-class BreakingWrapper:
-    HOOK_API = HOOK_API
-
-    @hookimpl(wrapper=True)
-    def translate_request(self) -> Any:
-        yield
-        raise RuntimeError("broke")
-
-
-def test_wrapper_that_raises_is_named() -> None:
-    with pytest.raises(PluginError) as caught:
-        translate(host_of(FakeVendor("one"), breaking=BreakingWrapper()), "one")
-    assert caught.value.plugin == "breaking"
-
-
 def test_wrapper_may_veto() -> None:
     with pytest.raises(RequestError) as caught:
         translate(host_of(FakeVendor("one"), veto=VetoingWrapper()), "one")

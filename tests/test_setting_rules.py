@@ -71,11 +71,6 @@ def test_values_made_in_code_are_checked_too(kind: Any, values: dict[str, Any], 
     assert caught.value.key == message.partition(":")[0]
 
 
-def test_a_changed_copy_is_checked_too() -> None:
-    with pytest.raises(ConfigError, match=r"follow\.speed"):
-        attrs.evolve(FollowSettings(), speed=-1.0)
-
-
 NUMBERS = [
     (name, attribute.name)
     for name, kind in {**SECTIONS, "accounts": Account}.items()

@@ -431,10 +431,6 @@ class Settings:
             found[entry.name] = attrs.evolve(found.get(entry.name, self.limits), **own)
         return found
 
-    def limits_of(self, account: str) -> AccountLimits:
-        """The limits of one account."""
-        return self.limits_by_account().get(account, self.limits)
-
     @property
     def store_url(self) -> str:
         """``[store] url`` with its default filled in."""

@@ -109,10 +109,10 @@ def cut_json(value: JsonValue, *, max_values: int, max_chars: int) -> JsonValue:
     return _Cutter(max_values, max_chars).cut(value, MAX_KEPT_DEPTH)
 
 
-def values_upto(value: JsonValue, stop: int, *, max_depth: int = MAX_REQUEST_DEPTH) -> int:
+def values_upto(value: JsonValue, stop: int) -> int:
     """Count the JSON values inside a value, up to ``stop``; too deep nesting counts as ``stop``."""
     count, level = 0, [value]
-    for _ in range(max_depth + 1):
+    for _ in range(MAX_REQUEST_DEPTH + 1):
         below: list[JsonValue] = []
         for item in level:
             if not isinstance(item, dict | list | tuple):
