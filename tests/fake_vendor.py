@@ -235,7 +235,8 @@ def _track(item: Mapping[str, Any]) -> NativeTrack:
     )
 
 
-#: A scripted answer: a JSON body, a status with one, raw bytes, an error to raise, or a function that returns one.
+#: A scripted answer: a JSON body, a status with one, raw bytes, an error to raise, or a function that returns
+#: one.
 Answer = Any
 
 

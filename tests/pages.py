@@ -1,4 +1,4 @@
-"""The pages of this repository, and the code blocks in them. It knows Markdown, and nothing of the contents."""
+"""The pages of this repository and their code blocks; knows Markdown, not the contents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who may import whom, checked on the source: the import-linter contracts see modules, this sees names.
+"""Who may import whom, by names; import-linter's contracts see modules.
 
 Every rule is a function from source text to violations, so that each is shown to fail on a sentence that
 breaks it before it is asked of the tree.
@@ -125,7 +125,7 @@ def front_door_imports(source: str, modules: set[str]) -> list[str]:
 
 
 def job_edits(source: str) -> list[str]:
-    """Calls of `attrs.evolve` that change a job or an attempt, by what is changed or by a field that only those have.
+    """Calls of `attrs.evolve` that change a job or an attempt, by their names or their fields.
 
     A store may count the version up.
     """

@@ -59,7 +59,7 @@ def warning(option: str) -> OptionWarning:
     return OptionWarning(code=WarningCode.NOT_APPLIED, path=(option,), message=option)
 
 
-# ------------------------------------------------------------------------------------------------------ texts
+# --- texts ---
 
 
 @pytest.mark.parametrize(
@@ -80,7 +80,7 @@ def test_a_long_text_is_cut_between_words(text: str, limit: int, shown: str) -> 
     assert len(bounds.cut_text(text, limit)) <= limit
 
 
-# ------------------------------------------------------------------------------------------------------- JSON
+# --- JSON ---
 
 
 def test_json_that_fits_is_returned_as_the_same_object() -> None:
@@ -127,7 +127,7 @@ def test_a_document_of_too_many_values_is_recognised_without_parsing(raw: bytes,
     assert bounds.is_too_wide(raw) is is_too_wide
 
 
-# --------------------------------------------------------------------------------------------------- requests
+# --- requests ---
 
 
 def test_unknown_fields_are_left_out() -> None:
@@ -167,7 +167,7 @@ def test_a_request_that_is_too_large_is_refused(
     assert caught.value.violations[0].code == "too_big"
 
 
-# ---------------------------------------------------------------------------------------------------- answers
+# --- answers ---
 
 
 def test_an_ordinary_update_is_unchanged() -> None:

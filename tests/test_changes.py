@@ -1,4 +1,4 @@
-"""Changelog entries in docs/changes/: well-formed, accepted by towncrier, placed correctly by a release."""
+"""Changelog entries in docs/changes/: well-formed, and placed correctly by a release."""
 
 from __future__ import annotations
 

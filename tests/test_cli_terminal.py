@@ -1,4 +1,4 @@
-"""Output of the command line: control characters are escaped, and no encoding of a terminal makes a paid run fail."""
+"""Output of the command line: control characters are escaped, and every encoding works."""
 
 import ast
 import asyncio
@@ -139,7 +139,7 @@ async def locally(
         return await musicgate_in(folder, *command, *arguments, env={**vendor, **(env or {})})
 
 
-# ------------------------------------------------------------------------------------------------- one module prints
+# --- one module prints ---
 
 
 def test_only_one_module_prints() -> None:
@@ -203,7 +203,7 @@ async def test_tracebacks_and_log_lines_are_escaped_too(tmp_path: Path) -> None:
     assert_harmless(err)
 
 
-# ------------------------------------------------------------------------------------------------- of a vendor
+# --- of a vendor ---
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -269,7 +269,7 @@ async def test_no_title_makes_a_paid_run_fail(tmp_path: Path, encoding: str, tit
     assert (listed.code, len(json.loads(listed.out.decode(encoding))["data"])) == (0, 2)
 
 
-# -------------------------------------------------------------------------------------------------- of a server
+# --- of a server ---
 
 
 def answer_of(**more: object) -> dict[str, Any]:
@@ -363,7 +363,7 @@ async def test_an_answer_that_is_too_large_is_refused(tmp_path: Path) -> None:
     assert (done.code, b"without JSON" in done.err) == (1, True)
 
 
-# ------------------------------------------------------------------------------------------- on this machine
+# --- on this machine ---
 
 
 async def leave_job(folder: Path) -> None:

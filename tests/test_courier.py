@@ -105,7 +105,7 @@ async def message_about(rig: Rig, job: Job) -> Delivery:
     return found
 
 
-# ------------------------------------------------------------------------------------------------- the outbox
+# --- the outbox ---
 
 
 async def test_the_end_of_a_job_puts_a_message_into_the_outbox(rig: Rig) -> None:
@@ -168,7 +168,7 @@ async def test_an_invalid_address_is_refused(rig: Rig) -> None:
     assert rig.transport.sent == []
 
 
-# ---------------------------------------------------------------------------------------------------- sending
+# --- sending ---
 
 
 async def test_a_message_is_the_job_signed(rig: Rig) -> None:
@@ -306,7 +306,7 @@ async def test_a_message_about_a_deleted_job_is_not_sent(rig: Rig) -> None:
     assert webhooks_of(rig).sent == []
 
 
-# ------------------------------------------------------------------------------------------ 410, replay, test
+# --- 410, replay, test ---
 
 
 async def test_410_disables_the_address_for_the_account_until_a_test_arrives(rig: Rig) -> None:
@@ -439,7 +439,7 @@ async def test_at_most_two_test_sends_of_an_account_are_in_flight(shared: Rig) -
     assert (await waiting[1]).answer.is_delivered
 
 
-# ----------------------------------------------------------------------------- many receivers, and our faults
+# --- many receivers, and our faults ---
 
 
 class Hanging(ScriptedWebhooks):
@@ -592,7 +592,7 @@ async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(rig: 
         assert courier._share.free == OWN.concurrency
 
 
-# --------------------------------------------------------------------------------------- between the accounts
+# --- between the accounts ---
 
 ACCOUNTS = tuple(
     Account(

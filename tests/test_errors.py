@@ -167,7 +167,7 @@ def test_only_a_fault_of_the_gateway_is_no_upstream_error() -> None:
     assert {rule.code for rule in RULES.values()} == {"gateway_error", "upstream_error"}
 
 
-# ------------------------------------------------------------------------------------------------- over HTTP, in the CLI
+# --- over HTTP, in the CLI ---
 
 AT = datetime(2026, 11, 20, 10, 0, 0, 123_456, tzinfo=UTC)
 WRONG = Violation(

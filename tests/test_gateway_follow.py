@@ -56,7 +56,7 @@ async def step(rig: Rig, job: Job, *answers: object) -> tuple[Job, float | None]
     return await rig.stored(job), pause_s
 
 
-# ---------------------------------------------------------------------------------------------------- polling
+# --- polling ---
 
 
 async def test_finished_job_is_fetched_measured_and_priced(rig: Rig) -> None:
@@ -175,7 +175,7 @@ async def test_step_of_a_deleted_job_is_the_last(rig: Rig) -> None:
     assert await advance(rig.context, "music_none") is None
 
 
-# -------------------------------------------------------------------------------------------------- deadlines
+# --- deadlines ---
 
 
 async def test_deadline_ends_a_job_and_names_its_last_status(rig: Rig) -> None:
@@ -273,7 +273,7 @@ async def test_delivered_job_is_fetched_even_after_its_deadline(rig: Rig) -> Non
     assert (job.state, pause_s) == (JobState.COMPLETED, None)
 
 
-# --------------------------------------------------------------------------------------------------- settling
+# --- settling ---
 
 
 async def test_one_broken_track_of_two_is_retried_and_then_reported(rig: Rig) -> None:
@@ -409,7 +409,7 @@ async def test_without_archive_the_vendors_links_are_the_output(tmp_path: Path) 
         assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (2, 12.5)
 
 
-# --------------------------------------------------------------------------------------------- audio as bytes
+# --- audio as bytes ---
 
 
 def as_bytes(content: bytes, **more: object) -> dict[str, object]:
@@ -499,7 +499,7 @@ async def test_bytes_belong_to_the_track_of_their_id(rig: Rig) -> None:
     ]
 
 
-# -------------------------------------------------------------------------------------------------- callbacks
+# --- callbacks ---
 
 TOKEN = "token-not-real"
 

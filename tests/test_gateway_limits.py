@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
-# ----------------------------------------------------------------------------------------- limits of accounts
+# --- limits of accounts ---
 
 
 async def test_calls_of_a_minute(folder: Path) -> None:
@@ -315,7 +315,7 @@ async def test_duplicates_of_one_key_share_the_last_free_job(folder: Path) -> No
             await rig.gate.submit(request, idempotency=other)
 
 
-# ------------------------------------------------------------------------------------------- create queues
+# --- create queues ---
 
 
 @pytest.fixture
@@ -428,7 +428,7 @@ async def test_a_full_create_queue_refuses_new_jobs(windowed: Rig, monkeypatch: 
     assert await windowed.store.count_open() == 3
 
 
-# ----------------------------------------------------------------------------------------------- busy vendors
+# --- busy vendors ---
 
 
 async def answered_then(rig: Rig, *answers: object) -> Job:
@@ -553,7 +553,7 @@ async def test_a_job_that_waits_for_a_busy_vendor_does_not_hold_up_the_end(
         assert outcomes(await rig.stored(job)) == [("one", "refused"), ("one", "planned")]
 
 
-# ------------------------------------------------------------------------------------------- circuit breakers
+# --- circuit breakers ---
 
 
 async def fail_often(rig: Rig, times: int = 8) -> None:
@@ -666,7 +666,7 @@ async def test_an_unreadable_answer_counts_as_a_breaker_error(folder: Path, answ
         assert rig.context.health["one"].report(START).state is BreakerState.OPEN
 
 
-# -------------------------------------------------------------------------------------------- after a restart
+# --- after a restart ---
 
 
 def left(job_id: str, outcome: AttemptOutcome, **more: Any) -> Job:

@@ -55,7 +55,7 @@ def error_of(host: PluginHost, name: str) -> str | None:
     return next(record.error for record in host.records if record.name == name)
 
 
-# --------------------------------------------------------------------------------------------- loading, isolation
+# --- loading, isolation ---
 
 
 def without(*hooks: str) -> object:
@@ -199,7 +199,7 @@ def test_plugins_that_share_a_block_and_its_schema_live_together() -> None:
     assert [record.error for record in host.records] == [None, None]
 
 
-# ---------------------------------------------------------------------------------------- one provider, one plugin
+# --- one provider, one plugin ---
 
 
 class Prefix:
@@ -274,7 +274,7 @@ def test_wrapper_may_veto() -> None:
     assert caught.value.code == "guardrail_blocked"
 
 
-# ------------------------------------------------------------------------------------------------ revised requests
+# --- revised requests ---
 
 
 class Reviser:
@@ -349,7 +349,7 @@ def test_wrapper_around_revise_request_is_refused_because_it_would_never_run() -
     assert error_of(host, "odd") == "plugin odd: wraps revise_request, which cannot be wrapped"
 
 
-# ------------------------------------------------------------------------------------------------------ guarding
+# --- guarding ---
 
 
 class Scripted(FakeVendor):

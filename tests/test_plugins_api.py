@@ -1,4 +1,4 @@
-"""`musicgate.plugin` is what the author of a plugin imports: whatever its hooks name can be imported from there."""
+"""`musicgate.plugin` is closed: what its hooks name can be imported from there."""
 
 import inspect
 import typing

@@ -35,7 +35,7 @@ def own_classes() -> dict[str, type]:
 
 
 def signature_texts(thing: object) -> Iterator[str]:
-    """Annotations of a function, and of the public methods, properties and fields of a class; and the errors they raise."""
+    """Annotations and documented errors of a function, or of a class's public members."""
     if inspect.isclass(thing):
         if attrs.has(thing):
             yield from (str(field.type) for field in attrs.fields(thing) if not field.name.startswith("_"))

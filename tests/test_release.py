@@ -1,4 +1,4 @@
-"""The checks of ``make dist`` find what would make a bad release; the distributions themselves are built by ``make dist``."""
+"""The checks of ``make dist`` find what would make a bad release; it builds nothing itself."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_the_program_stops_at_the_first_step_that_fails(
 
 
 def test_locks_agree_on_every_version() -> None:
-    """They are installed into one environment, so a package that two of them name has to be the same there."""
+    """They share one environment, so a package that two of them name has to be the same."""
     versions: dict[str, dict[str, set[str]]] = {}
     for lock in sorted((ROOT / ".ci").glob("requirements*.txt")):
         for name, version in re.findall(

@@ -1,4 +1,4 @@
-"""`musicgate plugins new` writes drafts that pass the kit, and the example provider runs like the built-in ones."""
+"""`musicgate plugins new` writes drafts that pass the kit; the example provider runs as well."""
 
 import asyncio
 import importlib

@@ -270,7 +270,7 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
         load_settings(tmp_path / "none.toml", {})
 
 
-# ----------------------------------------------------------------------------------------------- of one provider
+# --- of one provider ---
 
 DECLARED: Provider = FakeVendor(
     "one",

@@ -1,4 +1,4 @@
-"""The site has every page, links are rewritten for it, broken ones are found, and llms.txt is well-formed.
+"""The site: every page, rewritten links, broken links that are found, llms.txt.
 
 No test needs Sphinx: ``make site`` runs it.
 """

@@ -22,7 +22,8 @@ from musicgate.emulation.tones import (
     song,
 )
 
-#: Lowest and highest kbit/s at which a vendor sends each sample rate, and one between where two loops are shipped.
+#: Lowest and highest kbit/s at which a vendor sends each sample rate, and one between where two loops are
+#: shipped.
 MP3_KBPS = {
     16_000: (32, 256), 22_050: (32,), 24_000: (32, 256), 32_000: (32, 256), 44_100: (32, 128, 256), 48_000: (128, 320),
 }  # fmt: skip

@@ -78,7 +78,7 @@ def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
     return error.failure.reason.value, error.maybe_accepted, error.failure.http_status
 
 
-# ---------------------------------------------------------------------------------------------- whole answers
+# --- whole answers ---
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
@@ -166,7 +166,7 @@ async def test_the_transport_does_not_read_proxies_from_the_environment(
     assert (await send(transport, vendor.url)).body == b"{}"
 
 
-# -------------------------------------------------------------------------------- no byte of the request left
+# --- no byte of the request left ---
 
 
 async def test_a_refused_connection_is_unavailable(transport: AiohttpTransport) -> None:
@@ -244,7 +244,7 @@ async def test_a_request_that_cannot_be_serialised_is_not_sent(
     assert vendor.connections == 0
 
 
-# ----------------------------------------------------------------------------------------------- long headers
+# --- long headers ---
 
 
 @pytest.mark.parametrize("size_bytes", [9_000, 34_000, 65_000])
@@ -265,7 +265,7 @@ async def test_a_header_above_the_limit_is_refused(transport: AiohttpTransport, 
     assert verdict(await refusal(send(transport, vendor.url))) == ("unknown_outcome", True, None)
 
 
-# ------------------------------------------------------------------------------------- the outcome is unknown
+# --- the outcome is unknown ---
 
 
 @pytest.mark.parametrize(
@@ -447,7 +447,7 @@ async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, ven
         await sending
 
 
-# -------------------------------------------------------------------------------------------------- downloads
+# --- downloads ---
 
 
 async def download(
@@ -689,7 +689,7 @@ async def test_a_file_that_cannot_be_written_is_a_storage_error(
         await download(transport, vendor.url, Path("/dev/full"))
 
 
-# ------------------------------------------------------------------------------------------ private addresses
+# --- private addresses ---
 
 
 def test_no_socket_is_made_for_a_private_address() -> None:

@@ -1,4 +1,4 @@
-"""The page "Where do I change ...?" is true: each scenario is carried out on a copy of the sources, in the files it lists."""
+"""Each scenario of the page "Where do I change ...?" is carried out on a copy of the sources."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Settings of Sphinx, under Sphinx's own names. docs/website/build.py prepares the pages that it reads."""
+"""Settings of Sphinx, under Sphinx's own names; build.py beside it prepares the pages."""
 
 from __future__ import annotations
 

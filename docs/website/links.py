@@ -1,4 +1,4 @@
-"""Find broken links in built HTML: missing files, missing anchors, anything that is loaded from elsewhere."""
+"""Find broken links in built HTML: missing files and anchors, and loads from elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""llms.txt and llms-full.txt, as llmstxt.org describes them: the pages as Markdown for language models."""
+"""llms.txt and llms-full.txt as llmstxt.org describes them: Markdown for language models."""
 
 from __future__ import annotations
 

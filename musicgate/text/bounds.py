@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from musicgate.model import JsonValue
 
-# ------------------------------------------------------------------------------------------------ requests
+# --- requests ---
 
 #: JSON values in one body. Reading as many takes 20 ms, and reading JSON cannot be interrupted.
 MAX_BODY_VALUES: Final = 100_000
@@ -36,7 +36,7 @@ MAX_NAME_CHARS: Final = 100
 #: From this size on a request body is parsed on a thread: no smaller body costs the event loop 20 ms.
 LARGE_BODY_BYTES: Final = 16 * 1024
 
-# ---------------------------------------------------------------------------------------- vendors' answers
+# --- vendors' answers ---
 
 #: From this size on a vendor's response is parsed on a thread.
 LARGE_ANSWER_BYTES: Final = 32 * 1024
@@ -66,7 +66,7 @@ MAX_KEPT_DEPTH: Final = 64
 #: A longer ``Retry-After`` is not usable.
 MAX_RETRY_AFTER_S: Final = 7 * 86_400.0
 
-# --------------------------------------------------------------------------------------------------- store
+# --- store ---
 
 #: Bytes of stored jobs in one page of a list that is shown. A page holds one job at least.
 MAX_PAGE_BYTES: Final = 1_000_000
