@@ -11,48 +11,24 @@ from musicgate.codec.request_bounds import known_part
 from musicgate.errors import InvalidRequestError, ProviderError
 from musicgate.jobs.update_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.model import (
-    Attempt,
-    AttemptOutcome,
     Doubt,
     Failure,
     FailureClass,
     Job,
-    JobState,
     JobUpdate,
-    MusicRequest,
     NativeTrack,
     OptionWarning,
     Track,
     WarningCode,
 )
 from musicgate.text import bounds
+from tests import sample_jobs
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def job(native_id: str | None = "n1", **fields: Any) -> Job:
-    attempt = Attempt(
-        plugin="one",
-        provider="fake",
-        model="fake/song",
-        native_model="m",
-        outcome=AttemptOutcome.SENT,
-        planned_at=NOW,
-        native_id=native_id,
-    )
-    return Job(
-        id="m1",
-        account="default",
-        generation_id="G-1",
-        request=MusicRequest(model="fake/song"),
-        state=JobState.QUEUED,
-        created_at=NOW,
-        updated_at=NOW,
-        deadline_at=NOW,
-        callback_token="test-token-not-real",
-        attempts=(attempt,),
-        **fields,
-    )
+    return sample_jobs.job(attempts=(sample_jobs.attempt(native_id=native_id),), **fields)
 
 
 def warning(option: str) -> OptionWarning:

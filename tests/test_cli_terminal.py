@@ -22,8 +22,9 @@ import musicgate.cli
 from musicgate.cli import cli
 from musicgate.cli.terminal import LineFormatter, visible, visible_lines
 from musicgate.emulation.tones import AudioFormat, song
-from musicgate.model import Job, JobState, MusicRequest
+from musicgate.model import MusicRequest
 from musicgate.store.sqlite import SqliteJobStore
+from tests.sample_jobs import job
 from tests.test_cli_runs import read_all
 
 #: Clears the screen, sets the title, makes a false link, rings, moves back, reverses text, and forges a line.
@@ -367,20 +368,14 @@ async def test_an_answer_that_is_too_large_is_refused(tmp_path: Path) -> None:
 
 
 async def leave_job(folder: Path) -> None:
-    now = datetime.now(UTC)
-    job = Job(
+    hostile = job(
         id=f"music_{HOSTILE}",
-        account="local",
-        generation_id="G-1",
         request=MusicRequest(model=HOSTILE, prompt=HOSTILE),
-        state=JobState.QUEUED,
-        created_at=now,
-        updated_at=now,
-        deadline_at=now + timedelta(hours=1),
-        callback_token="token",
+        deadline_at=datetime.now(UTC) + timedelta(hours=1),
+        attempts=(),
     )
     async with SqliteJobStore.open(folder / "musicgate.db") as store:
-        await store.add(job, [])
+        await store.add(hostile, [])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])

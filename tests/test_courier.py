@@ -31,7 +31,6 @@ from musicgate.model import (
     DeliveryStatus,
     Failure,
     FailureClass,
-    MusicRequest,
     Secret,
     Track,
 )
@@ -41,6 +40,7 @@ from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.webhooks.courier import Courier, body_about
 from musicgate.webhooks.log import Webhooks
 from musicgate.webhooks.rules import announce
+from tests import sample_jobs
 from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, Rig, ScriptedWebhooks, rig_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -203,18 +203,7 @@ async def test_a_message_is_the_job_signed(rig: Rig) -> None:
 def test_audio_is_linked_where_the_server_is(server: ServerSettings, link: str) -> None:
     asset = Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.0)
     track = Track(index=0, asset=asset, audio_url="https://vendor.test/a")
-    job = Job(
-        id="m1",
-        account="local",
-        generation_id="G-1",
-        request=MusicRequest(model="fake/song"),
-        state=JobState.COMPLETED,
-        created_at=START,
-        updated_at=START,
-        deadline_at=START,
-        callback_token="token",
-        tracks=(track,),
-    )
+    job = sample_jobs.job(JobState.COMPLETED, id="m1", completed_at=START, tracks=(track,))
     message = json.loads(body_about(server, announce(job, URL, "msg_1"), job))
     assert message["data"]["output"][0]["audio_url"].startswith(link)
 

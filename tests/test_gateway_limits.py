@@ -26,7 +26,6 @@ from musicgate.gateway import facade
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import (
-    Attempt,
     AttemptOutcome,
     FailureClass,
     MusicRequest,
@@ -38,6 +37,7 @@ from musicgate.settings.limits import AccountLimits
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.views.plan import render_plan
+from tests import sample_jobs
 from tests.fake_vendor import (
     MODEL,
     START,
@@ -671,26 +671,13 @@ async def test_an_unreadable_answer_counts_as_a_breaker_error(folder: Path, answ
 
 def left(job_id: str, outcome: AttemptOutcome, **more: Any) -> Job:
     now = datetime.now(UTC)
-    attempt = Attempt(
-        plugin="one",
-        provider="fake",
-        model=MODEL,
-        native_model="one-native",
-        outcome=outcome,
-        planned_at=now,
-        **more,
-    )
-    return Job(
+    return sample_jobs.job(
         id=job_id,
-        account="local",
-        generation_id="G-1",
         request=MusicRequest(model=MODEL, prompt=job_id),
-        state=JobState.QUEUED,
         created_at=now,
         updated_at=now,
         deadline_at=now + timedelta(seconds=600),
-        callback_token="token-not-real",
-        attempts=(attempt,),
+        attempts=(sample_jobs.attempt(outcome, native_model="one-native", planned_at=now, **more),),
     )
 
 

@@ -39,6 +39,7 @@ from musicgate.model import (
 )
 from musicgate.plugin import EmulatorOptions, Revision
 from musicgate.plugin import hooks as hooks_module
+from tests import sample_jobs
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
 SETTINGS = ProviderSettings(base_url="https://one.test")
@@ -395,17 +396,7 @@ class Scripted(FakeVendor):
 
 def call(answer: object, hook: str) -> object:
     installed = host_of(Scripted(answer)).providers["one"]
-    job = Job(
-        id="m1",
-        account="default",
-        generation_id="G-1",
-        request=REQUEST,
-        state=JobState.QUEUED,
-        created_at=NOW,
-        updated_at=NOW,
-        deadline_at=NOW,
-        callback_token="test-token-not-real",
-    )
+    job = sample_jobs.job(request=REQUEST)
     calls: dict[str, Any] = {
         "translate_request": lambda: installed.translate(
             REQUEST, installed.provider.offers[0], SETTINGS, None
