@@ -1,3 +1,4 @@
+import asyncio
 import base64
 from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
@@ -8,6 +9,7 @@ import attrs
 import pytest
 
 from musicgate import (
+    Failure,
     FailureClass,
     HttpRequest,
     Job,
@@ -15,6 +17,7 @@ from musicgate import (
     JobState,
     StorageError,
     UnauthorisedError,
+    jobs,
 )
 from musicgate.assets.audio import riff_wav
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
@@ -355,6 +358,23 @@ async def test_full_disk_delays_a_job_and_does_not_end_it(rig: Rig) -> None:
     assert (job.state, pause_s) == (JobState.IN_PROGRESS, 2.0)
     job, _ = await step(rig, job)
     assert job.state is JobState.COMPLETED
+
+
+async def test_end_of_a_job_that_was_stored_without_a_report_is_reported_by_the_next_step(rig: Rig) -> None:
+    job = await accepted(rig)
+    reported: list[JobState] = []
+    context = attrs.evolve(
+        rig.context, on_change=lambda _, after: reported.append(after.state), outbox_changed=asyncio.Event()
+    )
+    ended = jobs.fail(job, Failure(reason=FailureClass.EXPIRED, message="too late"), rig.clock.now())
+    assert await rig.store.replace(await rig.stored(job), ended, ()) is not None
+    assert context.quota.open_jobs == 1
+    assert await advance(context, job.id) is None
+    assert (reported, context.quota.open_jobs, context.outbox_changed.is_set()) == (
+        [JobState.FAILED],
+        0,
+        True,
+    )
 
 
 async def test_full_disk_ends_no_job_for_an_hour(rig: Rig) -> None:
