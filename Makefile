@@ -45,10 +45,10 @@ song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...",
 test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-crash: $(VENV)/.dev ## Kill the server again and again, then compare the books: ARGS="--kills 300 --seed 1"
+crash: $(VENV)/.dev ## Kill the server again and again, then compare store, vendors and callers: ARGS="--kills 300 --seed 1"
 	@$(BIN)/python -m tests.crash $(ARGS)
 
-faults: $(VENV)/.dev ## Raise an error at every call of every life of a job, or two: ARGS="--pairs 300 --seed 1"
+faults: $(VENV)/.dev ## Raise an error at every call of every scenario, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.site ## What CI runs: format, lint, types, layers, site, tests
