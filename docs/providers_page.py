@@ -1,4 +1,4 @@
-"""Writes docs/providers.md from the plugins' declarations; knows no provider by heart."""
+"""Generate docs/providers.md from the plugins' declarations."""
 
 from __future__ import annotations
 
@@ -19,18 +19,27 @@ _UNITS = {Meter.REQUESTS: "request", Meter.OUTPUT_AUDIO_SECONDS: "s", Meter.OUTP
 
 
 def providers_page(providers: Sequence[Provider]) -> str:
-    """What can be asked of whom, with which limits, for how much."""
+    """Render which provider makes which model, with what limits, at what price."""
     parts = [
         GENERATED,
         "# Providers",
-        "What the plugins of this repository declare. `musicgate models` and `musicgate providers` show the same of your installation.",
-        "## Who",
+        (
+            "What the plugins of this repository declare. `musicgate models` and `musicgate providers` show the same "
+            "for your installation."
+        ),
+        "## Overview",
         _overview(providers),
-        "## What each model can be asked for",
-        "✓: the wish reaches the vendor. -: it is reported in `warnings`. `format` names what may be asked for.",
+        "## Fields that each model supports",
+        (
+            "✓: the field reaches the vendor. -: it is reported in `warnings`. `format` lists the formats that a "
+            "request may name."
+        ),
         _abilities(providers),
         "## Limits and prices",
-        "Texts in the vendor's unit of characters; -: not stated by the vendor. Prices in USD from the vendors' public pages.",
+        (
+            "Lengths of texts are in the vendor's unit of characters. -: not stated by the vendor. Prices are in USD, "
+            "from the vendors' public pages."
+        ),
         _limits(providers),
         *(_plugin(provider) for provider in providers),
     ]
@@ -38,7 +47,7 @@ def providers_page(providers: Sequence[Provider]) -> str:
 
 
 def _overview(providers: Sequence[Provider]) -> str:
-    head = ("plugin", "provider", "stage", "key", "way", "callbacks", "usual", "given up after", "links live")
+    head = ("plugin", "provider", "stage", "key", "how", "callbacks", "usual", "deadline", "links live")
     rows = [
         (
             f"[{one.plugin}](#{one.plugin})",
@@ -108,23 +117,24 @@ def _plugin(one: Provider) -> str:
         if one.blocking
         else f"after {seconds(one.poll.first_s)}, then every {one.poll.min_s:g} to {one.poll.max_s:g} s"
     )
-    times = f"connect {one.timeouts.connect_s:g} s, create {one.timeouts.create_s:g} s, read {one.timeouts.read_s:g} s"
+    timeouts = one.timeouts
+    times = f"connect {timeouts.connect_s:g} s, create {timeouts.create_s:g} s, read {timeouts.read_s:g} s"
     rows = [
-        ("answers to", aliases),
+        ("names", aliases),
         ("address", f"`{one.base_url}`"),
         ("environment", ", ".join(f"`{name}`" for name in variables)),
         ("key goes into", f"`{one.auth.header}: {scheme}...`"),
         ("option block", f"`{one.option_block}`"),
-        ("place in the default order", f"{one.priority} (smaller is asked first)"),
+        ("priority", f"{one.priority} (smaller is asked first)"),
         (
-            "models that are not listed",
-            f"may be asked for as `{one.name}/<native name>`" if one.raw_models else "are refused",
+            "other models",
+            f"accepted as `{one.name}/<native name>`" if one.raw_models else "refused",
         ),
         ("polled", polls),
         ("time-outs", times),
         ("create calls at a time", number(one.max_parallel_creates) if one.max_parallel_creates else "any"),
         (
-            "create calls in a while",
+            "rate limit of create calls",
             f"{one.create_window.calls} in {one.create_window.per_s:g} s" if one.create_window else "any",
         ),
         ("largest answer", f"{one.max_answer_bytes // 1024**2} MiB"),
@@ -135,19 +145,20 @@ def _plugin(one: Provider) -> str:
         (f"`{name}`", _kinds(schema), f"`{json.dumps(schema['default'])}`", schema.get("description", ""))
         for name, schema in properties.items()
     ]
+    readme = f"[Its page](../plugins/{one.plugin}/README.md)"
     return "\n\n".join(
         [
             f"## {one.plugin}",
-            f"{one.label}. [Translation of each option, and the switches of its emulator](../plugins/{one.plugin}/README.md).",
+            f"{one.label}. {readme} describes how each option is translated, and the emulator's switches.",
             table(("what", "declared"), rows),
-            f"Settings, in `[providers.{one.plugin}]` beside [those of every plugin](settings.md#providersplugin):",
-            table(("setting", "takes", "default", "meaning"), settings),
+            f"Settings in `[providers.{one.plugin}]`, beside [those of every plugin](settings.md#providersplugin):",
+            table(("setting", "value", "default", "meaning"), settings),
         ]
     )
 
 
 def _kinds(schema: Mapping[str, Any]) -> str:
-    return ", ".join(f"`{word}`" for word in schema["enum"]) if "enum" in schema else str(schema["type"])
+    return ", ".join(f"`{value}`" for value in schema["enum"]) if "enum" in schema else str(schema["type"])
 
 
 def _offers(providers: Iterable[Provider]) -> list[tuple[Provider, Offer]]:
@@ -161,5 +172,5 @@ def _price(offer: Offer) -> str:
 
 
 def _unit(rule: PriceRule) -> str:
-    word = _UNITS[rule.meter]
-    return word if rule.unit_size == 1 else f"{rule.unit_size.normalize():f} {word}"
+    unit = _UNITS[rule.meter]
+    return unit if rule.unit_size == 1 else f"{rule.unit_size.normalize():f} {unit}"

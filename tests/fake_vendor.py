@@ -55,7 +55,7 @@ from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.events import Changes
 from musicgate.hosting.discovery import PluginHost, load_plugins
 from musicgate.hosting.installed import InstalledProvider, installed_providers
-from musicgate.http.port import Downloaded, Transport
+from musicgate.http.port import Transport
 from musicgate.model import (
     Ability,
     Asset,
@@ -235,7 +235,8 @@ def _track(item: Mapping[str, Any]) -> NativeTrack:
     )
 
 
-#: A scripted answer: a JSON body, a status with one, raw bytes, an error to raise, or a function that returns one.
+#: A scripted answer: a JSON body, a status with one, raw bytes, an error to raise, or a function that returns
+#: one.
 Answer = Any
 
 
@@ -286,13 +287,12 @@ class ScriptedTransport:
             status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode()
         )
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         self.fetched.append(url)
         found = self.media.get(url, broken_link("HTTP 404"))
         if isinstance(found, Exception):
             raise found
         await asyncio.to_thread(sink.write_bytes, found)
-        return Downloaded(size_bytes=len(found), content_type="audio/wav")
 
 
 def unreached() -> ProviderError:

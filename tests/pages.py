@@ -1,4 +1,4 @@
-"""The pages of this repository and the code blocks in them; knows Markdown, and nothing of what the pages say."""
+"""The pages of this repository and their code blocks; knows Markdown, not the contents."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Block(NamedTuple):
 
 
 def blocks_of(path: Path) -> Iterator[Block]:
-    """Every fenced block of a page, in order."""
+    """Yield every fenced block of a page, in order."""
     lines = path.read_text(encoding="utf-8").splitlines()
     start = -1
     for number, line in enumerate(lines):

@@ -1,4 +1,4 @@
-"""A job and an attempt with plain values, for tests of the state machine."""
+"""A job and an attempt with plain values."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any

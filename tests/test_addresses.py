@@ -138,7 +138,7 @@ def test_one_private_address_among_public_ones_is_refused() -> None:
             check_public(found)
 
 
-# ----------------------------------------------------------------------------- media and webhooks are refused
+# --- media and webhooks are refused ---
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""Who may import whom, checked on the source: the import-linter contracts see modules, this sees names.
+"""Who may import whom, by names; import-linter's contracts see modules.
 
 Every rule is a function from source text to violations, so that each is shown to fail on a sentence that
 breaks it before it is asked of the tree.
@@ -71,6 +71,9 @@ JOB_FIELDS = {field.name for kind in (model.Job, model.Attempt) for field in att
 #: What a plugin may import beside the pure part of the standard library and itself.
 PLUGIN_LIBRARIES = frozenset({"attr", "attrs", "musicgate", "musicgate_schemas"})
 
+#: Rooms that export what is outside the repository: the authors' interfaces, and the program.
+PUBLIC_ROOMS = frozenset({"cli", "emulation", "plugin"})
+
 #: Addresses and paths of one machine. The lock files and the tools' settings are where they would creep in.
 MACHINE_WORDS = re.compile(
     r"files\.pythonhosted\.org|pypi\.org/simple|--(?:extra-)?index-url|--find[-]links|--trusted[-]host"
@@ -122,7 +125,7 @@ def front_door_imports(source: str, modules: set[str]) -> list[str]:
 
 
 def job_edits(source: str) -> list[str]:
-    """Calls of `attrs.evolve` that change a job or an attempt, by what is changed or by a field that only those have.
+    """Calls of `attrs.evolve` that change a job or an attempt, by their names or their fields.
 
     A store may count the version up.
     """
@@ -140,6 +143,33 @@ def job_edits(source: str) -> list[str]:
         if (keywords := {keyword.arg for keyword in node.keywords}) != {"version"}
         if ast.unparse(node.args[0]).rpartition(".")[2] in subjects or keywords & JOB_FIELDS
     ]
+
+
+def exports(source: str) -> list[str]:
+    """The names in a package's `__all__`."""
+    lists = [
+        ast.literal_eval(node.value)
+        for node in ast.parse(source).body
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+    ]
+    return [name for names in lists for name in names]
+
+
+def used_exports(source: str) -> set[str]:
+    """What the source uses of rooms, as ``room.name``, whether it imports the name or the room."""
+    tree = ast.parse(source)
+    used: set[str] = set()
+    rooms: dict[str, str] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            # In `musicgate/__init__.pyi`, imports are relative.
+            module = (node.module or "").removeprefix("musicgate.")
+            used |= {f"{module}.{alias.name}" for alias in node.names}
+            rooms |= {alias.asname or alias.name: alias.name for alias in node.names}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            used.add(f"{rooms.get(node.value.id)}.{node.attr}")
+    return used
 
 
 def machine_words(text: str) -> list[str]:
@@ -259,6 +289,20 @@ def test_the_walk_sees_edits_of_jobs(source: str, expected: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "from musicgate.views import render_job",
+        "from musicgate import views as json_views\njson_views.render_job(job)",
+        "from .views import render_job as render_job",
+    ],
+)
+def test_the_walk_sees_used_exports(source: str) -> None:
+    assert "views.render_job" in used_exports(source)
+    assert "views.render_plan" not in used_exports(source)
+    assert exports('import json\n__all__ = ["Job", "fail"]') == ["Job", "fail"]
+
+
+@pytest.mark.parametrize(
     ("text", "is_clean"),
     [
         ("--index" + "-url https://example.org/simple", False),
@@ -303,6 +347,22 @@ def test_the_core_never_imports_its_own_front_door() -> None:
     assert violations(inside, lambda source, _: front_door_imports(source, set(inside))) == {}
 
 
+def test_every_export_of_a_room_is_used_outside_it() -> None:
+    files = [*(ROOT / "musicgate").rglob("*.py*"), *(ROOT / "docs").rglob("*.py")]
+    used = {
+        path: used_exports(path.read_text(encoding="utf-8"))
+        for path in files
+        if path.suffix in {".py", ".pyi"}
+    }
+    unused = []
+    for room in sorted((ROOT / "musicgate").glob("*/__init__.py")):
+        outside = set().union(*(names for path, names in used.items() if room.parent not in path.parents))
+        if room.parent.name not in PUBLIC_ROOMS:
+            names = exports(room.read_text(encoding="utf-8"))
+            unused += [name for name in names if f"{room.parent.name}.{name}" not in outside]
+    assert unused == []
+
+
 def test_jobs_and_attempts_are_edited_in_the_state_machine_only() -> None:
     inside = {
         name: path
@@ -323,7 +383,7 @@ def test_a_test_reaches_loopback_only() -> None:
         unconnected.connect(("192.0.2.1", 80))
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("lock", sorted(path.name for path in (ROOT / ".ci").glob("requirements*.txt")))
 def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / ".ci" / lock).read_text(encoding="utf-8").strip()
     assert "://" not in text

@@ -11,55 +11,31 @@ from musicgate.codec.request_bounds import known_part
 from musicgate.errors import InvalidRequestError, ProviderError
 from musicgate.jobs.update_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.model import (
-    Attempt,
-    AttemptOutcome,
     Doubt,
     Failure,
     FailureClass,
     Job,
-    JobState,
     JobUpdate,
-    MusicRequest,
     NativeTrack,
     OptionWarning,
     Track,
     WarningCode,
 )
 from musicgate.text import bounds
+from tests import sample_jobs
 
 NOW = datetime(2026, 11, 28, tzinfo=UTC)
 
 
 def job(native_id: str | None = "n1", **fields: Any) -> Job:
-    attempt = Attempt(
-        plugin="one",
-        provider="fake",
-        model="fake/song",
-        native_model="m",
-        outcome=AttemptOutcome.SENT,
-        planned_at=NOW,
-        native_id=native_id,
-    )
-    return Job(
-        id="m1",
-        account="default",
-        generation_id="G-1",
-        request=MusicRequest(model="fake/song"),
-        state=JobState.QUEUED,
-        created_at=NOW,
-        updated_at=NOW,
-        deadline_at=NOW,
-        callback_token="test-token-not-real",
-        attempts=(attempt,),
-        **fields,
-    )
+    return sample_jobs.job(attempts=(sample_jobs.attempt(native_id=native_id),), **fields)
 
 
 def warning(option: str) -> OptionWarning:
     return OptionWarning(code=WarningCode.NOT_APPLIED, path=(option,), message=option)
 
 
-# ------------------------------------------------------------------------------------------------------ texts
+# --- texts ---
 
 
 @pytest.mark.parametrize(
@@ -80,7 +56,7 @@ def test_a_long_text_is_cut_between_words(text: str, limit: int, shown: str) -> 
     assert len(bounds.cut_text(text, limit)) <= limit
 
 
-# ------------------------------------------------------------------------------------------------------- JSON
+# --- JSON ---
 
 
 def test_json_that_fits_is_returned_as_the_same_object() -> None:
@@ -127,7 +103,7 @@ def test_a_document_of_too_many_values_is_recognised_without_parsing(raw: bytes,
     assert bounds.is_too_wide(raw) is is_too_wide
 
 
-# --------------------------------------------------------------------------------------------------- requests
+# --- requests ---
 
 
 def test_unknown_fields_are_left_out() -> None:
@@ -167,7 +143,7 @@ def test_a_request_that_is_too_large_is_refused(
     assert caught.value.violations[0].code == "too_big"
 
 
-# ---------------------------------------------------------------------------------------------------- answers
+# --- answers ---
 
 
 def test_an_ordinary_update_is_unchanged() -> None:

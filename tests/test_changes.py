@@ -1,4 +1,4 @@
-"""The files in docs/changes/ are entries of the changelog that towncrier understands, and it writes them where they belong."""
+"""Changelog entries in docs/changes/: well-formed, and placed correctly by a release."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MAX_LINE = 140
 
 
 def faults(path: Path) -> list[str]:
-    """What is wrong with an entry."""
+    """The faults of an entry."""
     text = path.read_text(encoding="utf-8")
     found = []
     if not NAME.fullmatch(path.name):
@@ -52,7 +52,7 @@ def towncrier(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with the settings, the changelog and the template of this repository, and no entry."""
+    """A folder with this repository's settings, changelog and template, and no entries."""
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     shutil.copy(ROOT / "CHANGELOG.md", tmp_path)
     (tmp_path / "docs" / "changes").mkdir(parents=True)
@@ -66,7 +66,7 @@ def test_every_entry_is_well_formed() -> None:
     assert {name: wrong for name, wrong in found.items() if wrong} == {}
 
 
-def test_towncrier_takes_the_entries_as_they_are() -> None:
+def test_towncrier_accepts_every_entry() -> None:
     done = towncrier(ROOT, "--draft", "--version", "9.9.9")
     assert done.returncode == 0, done.stderr
 
@@ -88,13 +88,15 @@ def test_towncrier_takes_the_entries_as_they_are() -> None:
         ("gzip.added.md", "x" * 140 + ".\n", ["a line is longer than 140 characters"]),
     ],
 )
-def test_a_malformed_entry_is_named(tmp_path: Path, name: str, text: str, wrong: list[str]) -> None:
+def test_faults_of_a_malformed_entry_are_found(
+    tmp_path: Path, name: str, text: str, wrong: list[str]
+) -> None:
     path = tmp_path / name
     path.write_text(text, encoding="utf-8")
     assert faults(path) == wrong
 
 
-def test_an_empty_entry_is_named(tmp_path: Path) -> None:
+def test_an_empty_entry_is_a_fault(tmp_path: Path) -> None:
     path = tmp_path / "gzip.added.md"
     path.touch()
     assert "the text is empty" in faults(path)
@@ -136,7 +138,7 @@ def test_a_release_becomes_the_newest_section_of_the_changelog(project: Path) ->
     assert {path.name for path in folder.iterdir()} == NOT_ENTRIES
 
 
-def test_towncrier_and_these_tests_know_the_same_types() -> None:
+def test_settings_of_towncrier_have_the_types_that_these_tests_expect() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["towncrier"]
     assert [kind["directory"] for kind in settings["type"]] == ["added", "changed", "fixed", "removed"]
     assert (ROOT / settings["directory"], ROOT / settings["filename"]) == (FOLDER, ROOT / "CHANGELOG.md")

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from musicgate.cli import COMMANDS, cli
 from musicgate.cli.error_text import as_click_error
-from musicgate.errors import ConfigError, PluginError, StorageError
+from musicgate.errors import ConfigError
 
 
 def run(*arguments: str, **options: Any) -> Result:
@@ -89,8 +89,6 @@ def test_an_unknown_command_is_a_usage_error() -> None:
             3,
             "follow.speed in m.toml: must be a number",
         ),
-        (PluginError("loud", "broke"), 1, "plugin loud: broke"),
-        (StorageError("full"), 1, "full"),
         (PermissionError(13, "Permission denied", "song.mp3"), 1, "song.mp3: Permission denied"),
         (
             ZeroDivisionError("by zero"),

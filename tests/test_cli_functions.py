@@ -139,11 +139,6 @@ def test_output_is_a_name_or_a_folder(clean_folder: Path, output: str | None, st
     assert target.folder == Path("sub" if output and output.startswith("sub") else ".")
 
 
-def test_a_missing_folder_is_reported_before_anything_is_paid(clean_folder: Path) -> None:
-    with pytest.raises(click.UsageError, match="there is no folder nowhere"):
-        find_target("nowhere/song.mp3", force=False)
-
-
 @pytest.fixture(scope="module")
 def mp3(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("source") / "0.bin"
@@ -253,14 +248,10 @@ def test_tracks_that_can_be_streamed_early_are_shown() -> None:
     assert previews({"status": "completed", "output": output}) == {}
 
 
-def test_curl_commands_can_be_pasted() -> None:
-    lines = curl_lines("http://127.0.0.1:9", ["suno/v4.5plus"], has_accounts=True)
-    assert lines[2] == (
-        '  curl -s http://127.0.0.1:9/v1/music/generate -H "Authorization: Bearer $MUSICGATE_API_KEY"'
-        " -H 'Content-Type: application/json'"
-        """ -d '{"model": "suno/v4.5plus", "prompt": "Warm jazz trio with brushed drums"}'"""
-    )
-    assert "Authorization" not in "".join(curl_lines("http://127.0.0.1:9", ["m"], has_accounts=False))
+def test_curl_commands_have_a_key_where_the_server_has_accounts() -> None:
+    create, key = "curl -s http://h/v1/music/generate", '-H "Authorization: Bearer $MUSICGATE_API_KEY"'
+    assert f"{create} {key} -H" in "".join(curl_lines("http://h", ["m"], has_accounts=True))
+    assert "Authorization" not in "".join(curl_lines("http://h", ["m"], has_accounts=False))
 
 
 def test_switches_are_name_value_pairs() -> None:

@@ -1,4 +1,4 @@
-"""Files and folders of the command line: long names, folders that cannot be written, users without a home."""
+"""Files of the command line: long names, read-only folders, users without a home."""
 
 import asyncio
 import codecs
@@ -35,7 +35,7 @@ def audio(tmp_path: Path) -> Path:
     return path
 
 
-# -------------------------------------------------------------------------------------------------------- names
+# --- names ---
 
 
 @pytest.mark.parametrize("letter", ["a", "\xe9", "\U0001f3b5"])
@@ -105,7 +105,7 @@ def test_the_check_of_the_folder_leaves_no_file_and_changes_none(tmp_path: Path)
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("song.mp3", b"mine")]
 
 
-# ---------------------------------------------------------------------------------------------- byte order marks
+# --- byte order marks ---
 
 
 def body_of(**given: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ async def test_a_request_on_standard_input_is_utf_8_whatever_the_terminal_is(tmp
     assert b"l\\u00e0 \\ud83c\\udfb5" in done.out
 
 
-# ------------------------------------------------------------------------------------------- users without a home
+# --- users without a home ---
 
 
 async def musicgate(

@@ -1,4 +1,4 @@
-"""The command line against servers that misbehave: no request is sent twice, and no other host gets the key."""
+"""The command line against servers that misbehave: no second request, no key for another host."""
 
 import json
 import re

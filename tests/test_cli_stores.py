@@ -22,14 +22,13 @@ from musicgate.emulation.tones import AudioFormat, song
 from musicgate.errors import ConfigError, JobNotFoundError
 from musicgate.hosting.discovery import load_plugins
 from musicgate.model import (
-    Attempt,
     AttemptOutcome,
     Job,
     JobState,
-    MusicRequest,
 )
 from musicgate.settings import ServerSettings, Settings, StoreSettings
 from musicgate.store.sqlite import SqliteJobStore
+from tests.sample_jobs import attempt, job
 
 
 @pytest.fixture
@@ -79,28 +78,8 @@ async def test_a_wrong_store_url_is_an_error_and_not_a_store_in_use(
 
 
 def job_with(outcome: AttemptOutcome, native_id: str | None = None) -> Job:
-    now = datetime.now(UTC)
-    attempt = Attempt(
-        plugin="suno_kie",
-        provider="suno",
-        model="suno/v5",
-        native_model="V5",
-        outcome=outcome,
-        planned_at=now,
-        native_id=native_id,
-    )
-    return Job(
-        id="music_1",
-        account="local",
-        generation_id="G-1",
-        request=MusicRequest(model="suno/v5", prompt="Hello"),
-        state=JobState.QUEUED,
-        created_at=now,
-        updated_at=now,
-        deadline_at=now + timedelta(hours=1),
-        callback_token="token",
-        attempts=(attempt,),
-    )
+    sent = attempt(outcome, native_id, plugin="suno_kie")
+    return job(deadline_at=datetime.now(UTC) + timedelta(hours=1), attempts=(sent,))
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Output of the command line: control characters are escaped, and no encoding of a terminal makes a paid run fail."""
+"""Output of the command line: control characters are escaped, and every encoding works."""
 
 import ast
 import asyncio
@@ -22,8 +22,9 @@ import musicgate.cli
 from musicgate.cli import cli
 from musicgate.cli.terminal import LineFormatter, visible, visible_lines
 from musicgate.emulation.tones import AudioFormat, song
-from musicgate.model import Job, JobState, MusicRequest
+from musicgate.model import MusicRequest
 from musicgate.store.sqlite import SqliteJobStore
+from tests.sample_jobs import job
 from tests.test_cli_runs import read_all
 
 #: Clears the screen, sets the title, makes a false link, rings, moves back, reverses text, and forges a line.
@@ -139,7 +140,7 @@ async def locally(
         return await musicgate_in(folder, *command, *arguments, env={**vendor, **(env or {})})
 
 
-# ------------------------------------------------------------------------------------------------- one module prints
+# --- one module prints ---
 
 
 def test_only_one_module_prints() -> None:
@@ -203,7 +204,7 @@ async def test_tracebacks_and_log_lines_are_escaped_too(tmp_path: Path) -> None:
     assert_harmless(err)
 
 
-# ------------------------------------------------------------------------------------------------- of a vendor
+# --- of a vendor ---
 
 
 @pytest.mark.parametrize("as_json", [False, True])
@@ -269,7 +270,7 @@ async def test_no_title_makes_a_paid_run_fail(tmp_path: Path, encoding: str, tit
     assert (listed.code, len(json.loads(listed.out.decode(encoding))["data"])) == (0, 2)
 
 
-# -------------------------------------------------------------------------------------------------- of a server
+# --- of a server ---
 
 
 def answer_of(**more: object) -> dict[str, Any]:
@@ -363,24 +364,18 @@ async def test_an_answer_that_is_too_large_is_refused(tmp_path: Path) -> None:
     assert (done.code, b"without JSON" in done.err) == (1, True)
 
 
-# ------------------------------------------------------------------------------------------- on this machine
+# --- on this machine ---
 
 
 async def leave_job(folder: Path) -> None:
-    now = datetime.now(UTC)
-    job = Job(
+    hostile = job(
         id=f"music_{HOSTILE}",
-        account="local",
-        generation_id="G-1",
         request=MusicRequest(model=HOSTILE, prompt=HOSTILE),
-        state=JobState.QUEUED,
-        created_at=now,
-        updated_at=now,
-        deadline_at=now + timedelta(hours=1),
-        callback_token="token",
+        deadline_at=datetime.now(UTC) + timedelta(hours=1),
+        attempts=(),
     )
     async with SqliteJobStore.open(folder / "musicgate.db") as store:
-        await store.add(job, [])
+        await store.add(hostile, [])
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "cp1252", "ascii"])

@@ -55,7 +55,7 @@ SMALL_JOB = Job(
 )
 
 
-# --------------------------------------------------------------------------------------------------- requests
+# --- requests ---
 
 
 def test_the_documented_example_is_read() -> None:
@@ -207,7 +207,7 @@ def test_a_refusal_does_not_repeat_the_value() -> None:
     assert "private" not in caught.value.message
 
 
-# ------------------------------------------------------------------------------------------------------- rows
+# --- rows ---
 
 
 texts = st.text(max_size=12)

@@ -31,7 +31,6 @@ from musicgate.model import (
     DeliveryStatus,
     Failure,
     FailureClass,
-    MusicRequest,
     Secret,
     Track,
 )
@@ -41,6 +40,7 @@ from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.webhooks.courier import Courier, body_about
 from musicgate.webhooks.log import Webhooks
 from musicgate.webhooks.rules import announce
+from tests import sample_jobs
 from tests.fake_vendor import MODEL, START, FakeVendor, HandClock, Rig, ScriptedWebhooks, rig_of
 
 SECRET = "whsec_d2ViaG9vay1zZWNyZXQtbm90LXJlYWwtMDEyMzQ1Njc4OQ=="
@@ -105,7 +105,7 @@ async def message_about(rig: Rig, job: Job) -> Delivery:
     return found
 
 
-# ------------------------------------------------------------------------------------------------- the outbox
+# --- the outbox ---
 
 
 async def test_the_end_of_a_job_puts_a_message_into_the_outbox(rig: Rig) -> None:
@@ -168,7 +168,7 @@ async def test_an_invalid_address_is_refused(rig: Rig) -> None:
     assert rig.transport.sent == []
 
 
-# ---------------------------------------------------------------------------------------------------- sending
+# --- sending ---
 
 
 async def test_a_message_is_the_job_signed(rig: Rig) -> None:
@@ -203,18 +203,7 @@ async def test_a_message_is_the_job_signed(rig: Rig) -> None:
 def test_audio_is_linked_where_the_server_is(server: ServerSettings, link: str) -> None:
     asset = Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.0)
     track = Track(index=0, asset=asset, audio_url="https://vendor.test/a")
-    job = Job(
-        id="m1",
-        account="local",
-        generation_id="G-1",
-        request=MusicRequest(model="fake/song"),
-        state=JobState.COMPLETED,
-        created_at=START,
-        updated_at=START,
-        deadline_at=START,
-        callback_token="token",
-        tracks=(track,),
-    )
+    job = sample_jobs.job(JobState.COMPLETED, id="m1", completed_at=START, tracks=(track,))
     message = json.loads(body_about(server, announce(job, URL, "msg_1"), job))
     assert message["data"]["output"][0]["audio_url"].startswith(link)
 
@@ -306,7 +295,7 @@ async def test_a_message_about_a_deleted_job_is_not_sent(rig: Rig) -> None:
     assert webhooks_of(rig).sent == []
 
 
-# ------------------------------------------------------------------------------------------ 410, replay, test
+# --- 410, replay, test ---
 
 
 async def test_410_disables_the_address_for_the_account_until_a_test_arrives(rig: Rig) -> None:
@@ -439,7 +428,7 @@ async def test_at_most_two_test_sends_of_an_account_are_in_flight(shared: Rig) -
     assert (await waiting[1]).answer.is_delivered
 
 
-# ----------------------------------------------------------------------------- many receivers, and our faults
+# --- many receivers, and our faults ---
 
 
 class Hanging(ScriptedWebhooks):
@@ -592,7 +581,7 @@ async def test_a_courier_that_is_cancelled_leaves_nothing_and_starts_again(rig: 
         assert courier._share.free == OWN.concurrency
 
 
-# --------------------------------------------------------------------------------------- between the accounts
+# --- between the accounts ---
 
 ACCOUNTS = tuple(
     Account(

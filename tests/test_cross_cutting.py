@@ -98,7 +98,7 @@ async def lines_of(ledger: list[str], job_id: str) -> list[dict[str, Any]]:
             await asyncio.sleep(0.01)
 
 
-# ------------------------------------------------------------------------------------------------------- rewriting
+# --- rewriting ---
 
 
 @pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
@@ -162,7 +162,7 @@ async def test_rewrite_is_an_error_in_strict_mode(rig: RunningServer) -> None:
     assert calls.creates == []
 
 
-# -------------------------------------------------------------------------------------------------------- refusing
+# --- refusing ---
 
 
 @pytest.mark.parametrize(("plugin", "model", "drums"), PROVIDERS)
@@ -222,7 +222,7 @@ async def test_plan_shows_rewrites_and_refusals(rig: RunningServer) -> None:
     assert (refused["reason"], refused["message"]) == ("not-at-kie", "no zither there")
 
 
-# ---------------------------------------------------------------------------------------------------------- ledger
+# --- ledger ---
 
 
 async def test_completed_job_has_one_line_with_duration_and_cost(

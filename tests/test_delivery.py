@@ -9,13 +9,12 @@ from musicgate.model import (
     Delivery,
     DeliveryStatus,
     DeliveryTry,
-    Job,
     JobState,
-    MusicRequest,
 )
 from musicgate.model.delivery import is_address, origin
 from musicgate.webhooks import rules
 from musicgate.webhooks.rules import Answer
+from tests.sample_jobs import job
 
 NOW = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 MESSAGE = Delivery(
@@ -37,19 +36,8 @@ def answered(status: int | None, *, retry_after_s: float | None = None, error: s
     ("state", "kind"), [(JobState.COMPLETED, "music.completed"), (JobState.FAILED, "music.failed")]
 )
 def test_the_end_of_a_job_is_announced_at_once(state: JobState, kind: str) -> None:
-    job = Job(
-        id="music_1",
-        account="alice",
-        generation_id="G-1",
-        request=MusicRequest(model="suno/v5"),
-        state=state,
-        created_at=NOW - timedelta(minutes=3),
-        updated_at=NOW,
-        completed_at=NOW,
-        deadline_at=NOW,
-        callback_token="token",
-    )
-    assert rules.announce(job, "https://hooks.test/a", "msg_1") == attrs.evolve(MESSAGE, type=kind)
+    ended = job(state, account="alice", completed_at=NOW)
+    assert rules.announce(ended, "https://hooks.test/a", "msg_1") == attrs.evolve(MESSAGE, type=kind)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])

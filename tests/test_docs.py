@@ -1,4 +1,4 @@
-"""The pages say what is true: generated ones are fresh, links lead somewhere, code in them runs or at least could."""
+"""The pages: generated ones are fresh, links and named files exist, and code blocks run or are valid."""
 
 import ast
 import asyncio
@@ -26,25 +26,25 @@ from musicgate.settings import Settings
 from musicgate.testing.cases import load_cases
 from tests.pages import NAMES, PAGES, ROOT, Block, blocks_of, prose
 
-#: Kinds of blocks that a test below looks at; `js` is run by schemas/tests, `text` is what a command prints, and a drawing has no word.
+#: Kinds of blocks. All are checked below but `js` (in schemas/tests), `text` and drawings (no kind).
 KINDS = {"", "js", "json", "python", "sh", "text", "toml"}
-#: Programs that a shell block may call, beside those whose words are checked.
+#: Programs that a shell block may call, beside those whose arguments are checked.
 OTHER_PROGRAMS = {"cd", "export", "pytest", "sh"}
-#: Its curl lines are run by tests/e2e/test_e2e_docs.py, the ones that are to be refused as well.
-RUN_ELSEWHERE = "docs/http.md"
-#: Which schema describes a JSON block: the first one whose keys it has. A block that has none of them is no request and no answer.
-SHAPES = {
+#: Its curl lines are run by tests/e2e/test_e2e_docs.py; some of them are refused on purpose.
+HTTP_PAGE = "docs/http.md"
+#: Schema -> keys that tell its blocks; the first match counts. A block that matches none need only parse.
+KEYS_OF_SCHEMA = {
     "job": {"object", "nativeResponseId"},
     "plan": {"object", "candidates"},
     "error": {"error", "status_code"},
     "request": {"model"},
 }
-#: What makes a JSON block a recorded case.
-CASE = {"mark", "source", "step", "expect"}
+#: Keys of a recorded case.
+CASE_KEYS = {"mark", "source", "step", "expect"}
 
 
 def blocks(*kinds: str) -> list[Any]:
-    """Every block of these kinds, with a name for the test's report."""
+    """Every block of these kinds, as test parameters."""
     return [
         pytest.param(block, id=f"{block.page}:{block.line}")
         for path in PAGES
@@ -54,7 +54,7 @@ def blocks(*kinds: str) -> list[Any]:
 
 
 def commands(code: str) -> list[list[str]]:
-    """The words of each command of a shell block, without variables that are set before it."""
+    """The words of each command of a shell block, without the variables that are set for it."""
     found: list[list[str]] = []
     for line in code.replace("\\\n", " ").splitlines():
         words = shlex.split(line, comments=True)
@@ -65,8 +65,8 @@ def commands(code: str) -> list[list[str]]:
     return found
 
 
-def wrong_words(words: list[str]) -> str:
-    """What the command line would not understand of ``musicgate ...``; placeholders in capitals stand for any value."""
+def unknown_in(words: list[str]) -> str:
+    """Name the command or options of ``musicgate ...`` that do not exist. Values are not checked."""
     command: click.Command = cli
     context = click.Context(cli)
     rest = list(words)
@@ -94,9 +94,8 @@ def anchors(path: Path) -> set[str]:
 
 
 def test_generated_pages_are_fresh() -> None:
-    """`make docs` writes them anew."""
     for path, text in docs.generate.pages().items():
-        assert path.read_text(encoding="utf-8") == text, path.name
+        assert path.read_text(encoding="utf-8") == text, f"{path.name}: run `make docs`"
 
 
 def test_check_names_the_stale_page_and_writes_nothing(
@@ -122,14 +121,14 @@ def test_generator_runs_as_a_script_from_any_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hook", ["provider", "translate_request", "parse_response", "job_changed"])
-def test_hook_page_has_hook_with_its_promise(hook: str) -> None:
+def test_hook_page_describes_each_hook(hook: str) -> None:
     text = (ROOT / "docs" / "hooks.md").read_text(encoding="utf-8")
     section = text.split(f"\n### {hook}\n")[1].split("\n### ")[0]
     assert f"\ndef {hook}(" in section
     assert len(section.split()) > 20
 
 
-def test_matrix_says_what_one_offer_declares() -> None:
+def test_provider_page_shows_the_declaration_of_an_offer() -> None:
     text = (ROOT / "docs" / "providers.md").read_text(encoding="utf-8")
     assert "| `minimax/music-3.0` | minimax | 1 | - | mp3, wav | ✓ | ✓ | - | ✓ | ✓ | ✓ | - |" in text
     assert "| `minimax/music-3.0` | minimax | `music-3.0` | 2 000 | 3 500 | - | - | 5 min |" in text
@@ -155,7 +154,7 @@ def test_docstrings_become_markdown() -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=NAMES)
-def test_links_lead_to_files_and_headings(path: Path) -> None:
+def test_links_lead_to_files_and_headings_that_exist(path: Path) -> None:
     for target in re.findall(r"(?<!`)\]\(([^)\s]+)\)", prose(path)):
         if target.startswith(("https://", "http://", "mailto:")):
             continue
@@ -166,12 +165,12 @@ def test_links_lead_to_files_and_headings(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PAGES, ids=NAMES)
-def test_every_block_is_of_a_kind_that_is_checked(path: Path) -> None:
+def test_every_block_has_a_known_kind(path: Path) -> None:
     assert {block.kind for block in blocks_of(path)} <= KINDS
 
 
 @pytest.mark.parametrize("block", blocks("python"))
-def test_python_compiles_and_what_it_imports_is_there(block: Block) -> None:
+def test_python_compiles_and_its_imports_exist(block: Block) -> None:
     tree = ast.parse(block.code)
     for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom):
@@ -183,17 +182,18 @@ def test_python_compiles_and_what_it_imports_is_there(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("json"))
-def test_json_parses_and_is_what_it_looks_like(block: Block, tmp_path: Path) -> None:
+def test_json_is_valid_by_its_schema(block: Block, tmp_path: Path) -> None:
     value = json.loads(block.code)
-    if isinstance(value, dict) and set(value) >= CASE:
+    if isinstance(value, dict) and set(value) >= CASE_KEYS:
         (tmp_path / "case.json").write_text(block.code, encoding="utf-8")
         assert len(load_cases(tmp_path)) == 1
         return
-    shape = next(
-        (name for name, keys in SHAPES.items() if isinstance(value, dict) and keys <= set(value)), None
+    schema = next(
+        (name for name, keys in KEYS_OF_SCHEMA.items() if isinstance(value, dict) and keys <= set(value)),
+        None,
     )
-    if shape is not None:
-        assert SchemaValidator(bundle(shape)).violations(value) == ()
+    if schema is not None:
+        assert SchemaValidator(bundle(schema)).violations(value) == ()
 
 
 @pytest.mark.parametrize("block", blocks("toml"))
@@ -206,7 +206,7 @@ def test_commands_and_their_options_exist(block: Block) -> None:
     for program, *words in commands(block.code):
         match Path(program).name:
             case "musicgate":
-                assert wrong_words(words) == ""
+                assert unknown_in(words) == ""
             case "make":
                 assert {word for word in words if "=" not in word} <= make_targets()
             case "pip":
@@ -215,7 +215,7 @@ def test_commands_and_their_options_exist(block: Block) -> None:
                 assert [folder for folder in folders if not (ROOT / folder).is_dir()] == []
             case "python":
                 assert (ROOT / words[0]).is_file() or words[0] == "-m"
-            case "curl" if block.page == RUN_ELSEWHERE:
+            case "curl" if block.page == HTTP_PAGE:
                 pass
             case "curl":
                 for body in [words[place + 1] for place, word in enumerate(words) if word == "-d"]:
@@ -231,7 +231,7 @@ def test_commands_named_in_prose_exist(path: Path) -> None:
         if program == "make":
             assert words[0] in make_targets(), span
         else:
-            assert wrong_words(words) == "", span
+            assert unknown_in(words) == "", span
 
 
 @pytest.mark.parametrize(
@@ -243,21 +243,22 @@ def test_commands_named_in_prose_exist(path: Path) -> None:
         ("generate hello --louder", "no option --louder"),
     ],
 )
-def test_wrong_words_are_found(words: str, complaint: str) -> None:
-    assert wrong_words(words.split()) == complaint
+def test_unknown_commands_and_options_are_found(words: str, complaint: str) -> None:
+    assert unknown_in(words.split()) == complaint
 
 
-async def test_python_in_the_readme_makes_a_song(tmp_path: Path) -> None:
-    """As it stands: it reads `musicgate.toml`, which here points at played vendors."""
-    program = next(block for block in blocks_of(ROOT / "README.md") if block.kind == "python").code
-    async with sandbox(Settings(), load_plugins(), speed=50.0) as played:
+@pytest.mark.parametrize("number", [0, 1], ids=["generate", "handle"])
+async def test_python_in_the_readme_makes_a_song(tmp_path: Path, number: int) -> None:
+    """Unchanged: it reads `musicgate.toml`, which names emulated vendors here."""
+    program = [block.code for block in blocks_of(ROOT / "README.md") if block.kind == "python"][number]
+    async with sandbox(Settings(), load_plugins(), speed=50.0) as emulated:
         lines = [
             f'store.url = "sqlite:///{tmp_path}/jobs.db"',
             f'assets.url = "file://{tmp_path}/audio"',
             "network.allow_private_addresses = true",
             "follow.speed = 50.0",
         ]
-        for name, table in played.providers.items():
+        for name, table in emulated.providers.items():
             lines += [f"providers.{name}.{key} = {json.dumps(value)}" for key, value in table.items()]
         (tmp_path / "musicgate.toml").write_text("\n".join(lines), encoding="utf-8")
         process = await asyncio.create_subprocess_exec(
@@ -269,10 +270,39 @@ async def test_python_in_the_readme_makes_a_song(tmp_path: Path) -> None:
         out, err = await asyncio.wait_for(process.communicate(), 40)
     kept = await asyncio.to_thread(lambda: list(tmp_path.rglob("*.mp3")))
     assert (process.returncode, err.decode()) == (0, "")
-    tracks = [line.rsplit(" ", 1) for line in out.decode().splitlines()]
-    assert len(tracks) == 2
-    assert [path for _, path in tracks if path not in map(str, kept)] == []
+    printed = re.findall(r"PosixPath\('([^']+)'\)", out.decode())
+    assert len(printed) == 2
+    assert set(printed) == set(map(str, kept))
 
 
-def test_every_schema_of_a_shape_is_published() -> None:
-    assert set(SHAPES) <= set(musicgate_schemas.NAMES)
+@pytest.mark.parametrize("page", ["CONTRIBUTING.md", "docs/architecture.md", "docs/where-to-change.md"])
+def test_files_named_in_prose_exist(page: str) -> None:
+    """``<name>`` and ``*`` match anything; a path may begin inside `musicgate/`."""
+    named = set(re.findall(r"`([\w.<>*-]+(?:/[\w.<>*-]+)+/?)`", prose(ROOT / page)))
+    patterns = {path: re.sub(r"<\w+>", "*", path).rstrip("/") for path in named}
+    assert len(patterns) > 5
+    for path, pattern in patterns.items():
+        assert any(ROOT.glob(pattern)) or any((ROOT / "musicgate").glob(pattern)), path
+
+
+def drawing(heading: str) -> str:
+    """The first block below a heading of the architecture page."""
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    return text.split(f"\n## {heading}\n")[1].split("```")[1]
+
+
+def test_architecture_page_draws_every_room() -> None:
+    drawn = set(re.findall(r"^  (\w+)/ ", drawing("The tree"), flags=re.MULTILINE))
+    rooms = {path.parent.name for path in (ROOT / "musicgate").glob("*/__init__.py")}
+    assert drawn == rooms
+
+
+def test_architecture_page_shows_the_layers_of_import_linter() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(contract["layers"] for contract in settings["contracts"] if contract["type"] == "layers")
+    shown = drawing("Imports").removeprefix("text\n").splitlines()
+    assert shown == [layer.replace("(", "").replace(")", "") for layer in layers]
+
+
+def test_every_schema_that_blocks_are_checked_against_is_published() -> None:
+    assert set(KEYS_OF_SCHEMA) <= set(musicgate_schemas.NAMES)

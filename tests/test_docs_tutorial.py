@@ -1,4 +1,4 @@
-"""docs/add-a-provider.md can be followed: its commands do what it says, its code runs, the files that it names are there."""
+"""The tutorial docs/add-a-provider.md: its commands work as described, its code runs, its files exist."""
 
 import json
 import os
@@ -20,7 +20,7 @@ BLOCKS = list(blocks_of(PAGE))
 
 
 def called(words: list[str], folder: Path, path: str = "") -> str:
-    """What a command of the page prints."""
+    """Run a command of the page and return its output."""
     done = subprocess.run(  # noqa: S603 - our own command
         [sys.executable, "-m", *words],
         cwd=folder,
@@ -35,7 +35,7 @@ def called(words: list[str], folder: Path, path: str = "") -> str:
 
 @pytest.fixture(scope="module")
 def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """The folder where the tutorial's first command was called, and what it printed."""
+    """The folder in which the tutorial's first command ran, and its output."""
     folder = tmp_path_factory.mktemp("drafts")
     words = shlex.split(BLOCKS[0].code)
     assert words[:3] == ["musicgate", "plugins", "new"]
@@ -44,7 +44,7 @@ def drafted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
 
 @pytest.fixture(scope="module")
 def installed(drafted: tuple[Path, str]) -> tuple[Path, str]:
-    """The draft, and a path on which it is as good as installed; real wheels are for tests/outside."""
+    """The draft, and a PYTHONPATH that makes it look installed; tests/outside installs real wheels."""
     draft = drafted[0] / "musicgate-acme"
     facts = drafted[0] / "musicgate_acme-0.1.0.dist-info"
     facts.mkdir()
@@ -53,12 +53,12 @@ def installed(drafted: tuple[Path, str]) -> tuple[Path, str]:
     return draft, os.pathsep.join([str(drafted[0]), str(draft / "src")])
 
 
-def test_first_command_prints_what_the_page_says(drafted: tuple[Path, str]) -> None:
+def test_first_command_prints_what_the_page_shows(drafted: tuple[Path, str]) -> None:
     assert BLOCKS[1].kind == "text"
     assert drafted[1] == BLOCKS[1].code
 
 
-def test_files_of_the_table_are_all_files_with_code_of_the_draft(drafted: tuple[Path, str]) -> None:
+def test_table_of_files_lists_every_module_of_the_draft(drafted: tuple[Path, str]) -> None:
     draft = drafted[0] / "musicgate-acme"
     rows = [line for line in prose(PAGE).splitlines() if line.startswith(("| `src/", "| `tests/"))]
     named = {name for row in rows for name in re.findall(r"`((?:src|tests)/[^`]+)`", row)}
@@ -67,7 +67,7 @@ def test_files_of_the_table_are_all_files_with_code_of_the_draft(drafted: tuple[
     assert (draft / "tests" / "cases").is_dir()
 
 
-def test_draft_marks_what_is_to_be_replaced(drafted: tuple[Path, str]) -> None:
+def test_draft_marks_invented_facts_as_examples(drafted: tuple[Path, str]) -> None:
     modules = (drafted[0] / "musicgate-acme" / "src").rglob("*.py")
     assert sum("EXAMPLE" in path.read_text(encoding="utf-8") for path in modules) > 3
 
@@ -75,7 +75,7 @@ def test_draft_marks_what_is_to_be_replaced(drafted: tuple[Path, str]) -> None:
 @pytest.mark.parametrize(
     "block", [block for block in BLOCKS if block.kind == "python"], ids=lambda block: str(block.line)
 )
-def test_python_of_the_tutorial_runs(block: Block) -> None:
+def test_python_blocks_of_the_tutorial_run(block: Block) -> None:
     names: dict[str, Any] = {}
     exec(compile(block.code, f"{block.page}:{block.line}", "exec"), names)  # noqa: S102 - the page is ours
     assert names
@@ -91,11 +91,11 @@ def commands_of_the_draft() -> dict[str, list[str]]:
 def test_draft_is_found_and_passes_the_kit(installed: tuple[Path, str]) -> None:
     commands = commands_of_the_draft()
     assert "musicgate-acme" in called(commands["musicgate plugins"], *installed)
-    told = called(
+    report = called(
         [*commands["musicgate plugins check"], "--cases", "tests/cases", "--failing", "end=failed"],
         *installed,
     )
-    assert ", 0 failed, " in told
+    assert ", 0 failed, " in report
 
 
 def test_draft_makes_a_song_in_the_sandbox(installed: tuple[Path, str]) -> None:
@@ -104,7 +104,7 @@ def test_draft_makes_a_song_in_the_sandbox(installed: tuple[Path, str]) -> None:
 
 
 def test_options_of_the_draft_are_part_of_the_composed_schema(installed: tuple[Path, str]) -> None:
-    """And Ajv takes the whole, which is how anybody else would use it."""
+    """Checked with Ajv, as a client in another language would."""
     assert "`musicgate schema request --all`" in prose(PAGE)
     schema = json.loads(called(["musicgate", "schema", "request", "--all"], *installed))
     with started_ajv() as ajv:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import timedelta
 
 import attrs
 import pytest
@@ -15,10 +14,10 @@ from musicgate.model import (
     Job,
     JobEvent,
     JobState,
-    MusicRequest,
 )
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import MODEL, START
+from tests.fake_vendor import START
+from tests.sample_jobs import job
 
 
 class Log:
@@ -27,17 +26,7 @@ class Log:
     def __init__(self) -> None:
         self.store = MemoryJobStore()
         self.changes = Changes()
-        self.job = Job(
-            id="music_1",
-            account="local",
-            generation_id="G-1",
-            request=MusicRequest(model=MODEL),
-            state=JobState.QUEUED,
-            created_at=START,
-            updated_at=START,
-            deadline_at=START + timedelta(hours=1),
-            callback_token="token-not-real",
-        )
+        self.job = job()
         self.largest = 0
         read = self.store.events
 

@@ -12,7 +12,6 @@ from musicgate import (
     HttpRequest,
     Job,
     JobState,
-    ProviderError,
     RequestError,
     StorageError,
 )
@@ -40,7 +39,7 @@ def outcomes(job: Job) -> list[tuple[str, str]]:
     return [(attempt.plugin, attempt.outcome.value) for attempt in job.attempts]
 
 
-# ------------------------------------------------------------------------------------------- store, then send
+# --- store, then send ---
 
 
 async def test_accepted_job_is_scheduled_and_keeps_the_vendors_id(rig: Rig) -> None:
@@ -138,7 +137,7 @@ async def test_history_has_an_event_for_every_step(rig: Rig) -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------- refused, unknown, next
+# --- refused, unknown, next ---
 
 TRIES_NEXT = {
     FailureClass.AUTH: True,
@@ -312,7 +311,7 @@ async def test_deadline_of_the_next_provider_counts_from_its_own_call(rig: Rig) 
     assert job.deadline_at == START + timedelta(seconds=700)
 
 
-# ----------------------------------------------------------------------------------------- before any sending
+# --- before any sending ---
 
 
 async def test_request_without_any_provider_key_is_refused(tmp_path: Path) -> None:
@@ -413,7 +412,7 @@ async def test_plan_spends_nothing_and_hides_the_token(tmp_path: Path) -> None:
         assert rig.transport.sent == []
 
 
-# ------------------------------------------------------------------------------- slots and blocking providers
+# --- slots and blocking providers ---
 
 
 async def hold(gate: asyncio.Event, answer: Mapping[str, object]) -> Mapping[str, object]:
@@ -510,7 +509,7 @@ async def test_caller_who_hangs_up_does_not_stop_the_call(rig: Rig) -> None:
     assert outcomes(job) == [("one", "accepted")]
 
 
-# -------------------------------------------------------------------- lost answers and callbacks
+# --- lost answers and callbacks ---
 
 PUBLIC = ServerSettings(public_url="https://gate.test")
 
@@ -584,7 +583,7 @@ async def test_callback_that_beats_the_answer_adopts_the_job(tmp_path: Path, ans
         assert not job.state.is_final
 
 
-# ----------------------------------------------------------------------------------------------- no key leaks
+# --- no key leaks ---
 
 
 @pytest.mark.parametrize(
@@ -616,7 +615,7 @@ async def test_upstream_response_is_kept_only_when_asked_for(rig: Rig) -> None:
     assert (await rig.submit()).native_response is None
 
 
-# -------------------------------------------------------------------------------------------- two at one time
+# --- two at one time ---
 
 
 def warned(name: str) -> OptionWarning:
@@ -664,7 +663,7 @@ async def test_change_that_never_wins_is_an_error(rig: Rig, monkeypatch: pytest.
         await commit.change(rig.context, job, lambda current: attrs.evolve(current, native_status="x"))
 
 
-# ---------------------------------------------------------------------------------------------- finding a job
+# --- finding a job ---
 
 
 async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> None:
@@ -676,10 +675,3 @@ async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> No
         with pytest.raises(RequestError) as caught:
             await rig.gate.find(wrong, account="bob")
         assert (caught.value.code, caught.value.reason) == ("not_found", "music_not_found_or_not_owned")
-
-
-async def test_generate_raises_the_vendors_failure(rig: Rig) -> None:
-    rig.transport.script("one", {"no": "moderation"})
-    with pytest.raises(ProviderError) as caught:
-        await rig.gate.generate("jazz", model=MODEL)
-    assert caught.value.failure.reason is FailureClass.MODERATION

@@ -56,7 +56,7 @@ async def step(rig: Rig, job: Job, *answers: object) -> tuple[Job, float | None]
     return await rig.stored(job), pause_s
 
 
-# ---------------------------------------------------------------------------------------------------- polling
+# --- polling ---
 
 
 async def test_finished_job_is_fetched_measured_and_priced(rig: Rig) -> None:
@@ -76,6 +76,8 @@ async def test_finished_job_is_fetched_measured_and_priced(rig: Rig) -> None:
     assert rig.assets.parts == []
     assert rig.gate.audio_path(job, 1) == rig.assets.folder / job.id / "1.wav"
     assert rig.gate.audio_path(job, 7) is None
+    assert await step(rig, job) == (job, None)
+    assert len(rig.transport.sent) == 2
 
 
 async def test_poll_sends_the_vendors_id_and_the_key(rig: Rig) -> None:
@@ -132,17 +134,6 @@ async def test_map_status_that_raises_counts_as_an_unknown_status(rig: Rig) -> N
     assert (job.state, job.native_status, pause_s) == (JobState.QUEUED, "break", 5.0)
 
 
-async def test_state_never_goes_back(rig: Rig) -> None:
-    job = await accepted(rig)
-    for word, state in (("works", "in_progress"), ("waits", "in_progress"), ("strange", "in_progress")):
-        job, _ = await step(rig, job, {"status": word})
-        assert job.state.value == state
-    rig.transport.media = {LINK: SHORT, OTHER: SHORT}
-    job, _ = await step(rig, job, DONE)
-    assert await advance(rig.context, job.id) is None
-    assert await rig.stored(job) == job
-
-
 async def test_vendors_failure_ends_the_job_with_its_message(rig: Rig) -> None:
     job = await accepted(rig)
     job, pause_s = await step(rig, job, {"no": "moderation", "code": "413", "words": "rude"})
@@ -167,14 +158,6 @@ async def test_doubt_ends_a_job_only_when_it_lasts(rig: Rig) -> None:
     assert (job.failure.reason, job.failure.message) == (FailureClass.NOT_FOUND, "no ***")
 
 
-async def test_success_without_audio_is_given_two_minutes(rig: Rig) -> None:
-    job = await accepted(rig)
-    for pass_s, state in ((0, "in_progress"), (119, "in_progress"), (1, "failed")):
-        rig.clock.pass_s(pass_s)
-        job, _ = await step(rig, job, {"status": "done", "tracks": [{"stream": "https://s.test/1"}]})
-        assert job.state.value == state
-
-
 async def test_body_is_kept_and_renewed_when_asked_for(rig: Rig) -> None:
     job = await accepted(rig, debug={"return_upstream_response": True})
     job, _ = await step(rig, job, {"status": "works", "words": f"key {KEY}"})
@@ -192,7 +175,7 @@ async def test_step_of_a_deleted_job_is_the_last(rig: Rig) -> None:
     assert await advance(rig.context, "music_none") is None
 
 
-# -------------------------------------------------------------------------------------------------- deadlines
+# --- deadlines ---
 
 
 async def test_deadline_ends_a_job_and_names_its_last_status(rig: Rig) -> None:
@@ -290,7 +273,7 @@ async def test_delivered_job_is_fetched_even_after_its_deadline(rig: Rig) -> Non
     assert (job.state, pause_s) == (JobState.COMPLETED, None)
 
 
-# --------------------------------------------------------------------------------------------------- settling
+# --- settling ---
 
 
 async def test_one_broken_track_of_two_is_retried_and_then_reported(rig: Rig) -> None:
@@ -426,7 +409,7 @@ async def test_without_archive_the_vendors_links_are_the_output(tmp_path: Path) 
         assert (job.usage.output_audio_count, job.usage.output_audio_seconds) == (2, 12.5)
 
 
-# --------------------------------------------------------------------------------------------- audio as bytes
+# --- audio as bytes ---
 
 
 def as_bytes(content: bytes, **more: object) -> dict[str, object]:
@@ -516,7 +499,7 @@ async def test_bytes_belong_to_the_track_of_their_id(rig: Rig) -> None:
     ]
 
 
-# -------------------------------------------------------------------------------------------------- callbacks
+# --- callbacks ---
 
 TOKEN = "token-not-real"
 

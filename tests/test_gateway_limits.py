@@ -26,7 +26,6 @@ from musicgate.gateway import facade
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import (
-    Attempt,
     AttemptOutcome,
     FailureClass,
     MusicRequest,
@@ -38,6 +37,7 @@ from musicgate.settings.limits import AccountLimits
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.views.plan import render_plan
+from tests import sample_jobs
 from tests.fake_vendor import (
     MODEL,
     START,
@@ -76,7 +76,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "audio"
 
 
-# ----------------------------------------------------------------------------------------- limits of accounts
+# --- limits of accounts ---
 
 
 async def test_calls_of_a_minute(folder: Path) -> None:
@@ -315,7 +315,7 @@ async def test_duplicates_of_one_key_share_the_last_free_job(folder: Path) -> No
             await rig.gate.submit(request, idempotency=other)
 
 
-# ------------------------------------------------------------------------------------------- create queues
+# --- create queues ---
 
 
 @pytest.fixture
@@ -428,7 +428,7 @@ async def test_a_full_create_queue_refuses_new_jobs(windowed: Rig, monkeypatch: 
     assert await windowed.store.count_open() == 3
 
 
-# ----------------------------------------------------------------------------------------------- busy vendors
+# --- busy vendors ---
 
 
 async def answered_then(rig: Rig, *answers: object) -> Job:
@@ -553,7 +553,7 @@ async def test_a_job_that_waits_for_a_busy_vendor_does_not_hold_up_the_end(
         assert outcomes(await rig.stored(job)) == [("one", "refused"), ("one", "planned")]
 
 
-# ------------------------------------------------------------------------------------------- circuit breakers
+# --- circuit breakers ---
 
 
 async def fail_often(rig: Rig, times: int = 8) -> None:
@@ -666,31 +666,18 @@ async def test_an_unreadable_answer_counts_as_a_breaker_error(folder: Path, answ
         assert rig.context.health["one"].report(START).state is BreakerState.OPEN
 
 
-# -------------------------------------------------------------------------------------------- after a restart
+# --- after a restart ---
 
 
 def left(job_id: str, outcome: AttemptOutcome, **more: Any) -> Job:
     now = datetime.now(UTC)
-    attempt = Attempt(
-        plugin="one",
-        provider="fake",
-        model=MODEL,
-        native_model="one-native",
-        outcome=outcome,
-        planned_at=now,
-        **more,
-    )
-    return Job(
+    return sample_jobs.job(
         id=job_id,
-        account="local",
-        generation_id="G-1",
         request=MusicRequest(model=MODEL, prompt=job_id),
-        state=JobState.QUEUED,
         created_at=now,
         updated_at=now,
         deadline_at=now + timedelta(seconds=600),
-        callback_token="token-not-real",
-        attempts=(attempt,),
+        attempts=(sample_jobs.attempt(outcome, native_model="one-native", planned_at=now, **more),),
     )
 
 

@@ -21,7 +21,6 @@ from musicgate.assets.audio import riff_wav
 from musicgate.gateway import facade
 from musicgate.gateway.recover import recovery_spread_s
 from musicgate.model import (
-    Attempt,
     AttemptOutcome,
     Failure,
     RoutingOptions,
@@ -30,6 +29,7 @@ from musicgate.model import (
 )
 from musicgate.settings import FollowSettings, ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
+from tests import sample_jobs
 from tests.fake_vendor import (
     MODEL,
     FakeVendor,
@@ -92,25 +92,15 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
 def left(outcome: AttemptOutcome, job_id: str = "music_a", plugin: str = "one", **more: Any) -> Job:
     now = datetime.now(UTC)
     facts = {name: more.pop(name) for name in ("native_id", "failure", "calls_back") if name in more}
-    attempt = Attempt(
-        plugin=plugin,
-        provider="fake",
-        model=MODEL,
-        native_model=f"{plugin}-native",
-        outcome=outcome,
-        planned_at=now,
-        **facts,
+    attempt = sample_jobs.attempt(
+        outcome, plugin=plugin, native_model=f"{plugin}-native", planned_at=now, **facts
     )
-    job = Job(
+    job = sample_jobs.job(
         id=job_id,
-        account="local",
-        generation_id="G-1",
         request=MusicRequest(model=MODEL, prompt="jazz"),
-        state=JobState.QUEUED,
         created_at=now,
         updated_at=now,
         deadline_at=now + timedelta(seconds=600),
-        callback_token="token-not-real",
         attempts=(attempt,),
     )
     return attrs.evolve(job, **more)

@@ -31,7 +31,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
         yield rig
 
 
-# ------------------------------------------------------------------------------------------------- the header
+# --- the header ---
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_no_header_is_no_key() -> None:
     assert read_key(None, ROUTE, {}) is None
 
 
-# ---------------------------------------------------------------------------------------------- the same request
+# --- the same request ---
 
 BODY = {"model": "m", "prompt": "é", "suno": {"styleWeight": 0.5, "tags": [1, 2]}}
 
@@ -96,7 +96,7 @@ def test_fingerprint_takes_text_that_is_not_unicode() -> None:
     assert fingerprint({"a": "\ud800"}) != fingerprint({"a": "\ud801"})
 
 
-# ------------------------------------------------------------------------------------------ one key, one call
+# --- one key, one call ---
 
 
 async def submit(

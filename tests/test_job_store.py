@@ -355,7 +355,7 @@ async def test_an_unbounded_job_of_an_older_version_is_read_cut_to_the_bounds(st
     assert await store.list_jobs("default", JobQuery()) == [read]
 
 
-# -------------------------------------------------------------------------------------------------- in memory
+# --- in memory ---
 
 
 async def test_a_failing_memory_store_stores_nothing() -> None:

@@ -51,7 +51,7 @@ ASSET = Asset(name="a/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=
 QUEUED, IN_PROGRESS, COMPLETED, FAILED = JobState
 
 
-# ----------------------------------------------------------------------------------------- states, every pair
+# --- states, every pair ---
 
 
 def test_transitions_are_these_and_no_others() -> None:
@@ -150,7 +150,7 @@ def test_a_repeated_warning_is_kept_once() -> None:
     assert apply(once, JobUpdate(warnings=(note,)), None, LATER).warnings == (note,)
 
 
-# ------------------------------------------------------------------------------------------------- native ids
+# --- native ids ---
 
 
 def test_first_native_id_adopts_the_attempt_and_never_changes() -> None:
@@ -170,7 +170,7 @@ def test_only_the_last_attempt_is_adopted() -> None:
     ]
 
 
-# ------------------------------------------------------------------------------------------- doubts and grace
+# --- doubts and grace ---
 
 DOUBT = JobUpdate(doubt=Doubt(failure=REFUSED, grace_s=30))
 EMPTY = JobUpdate(native_status="done")
@@ -264,7 +264,7 @@ def test_audio_that_an_earlier_answer_showed_counts() -> None:
     assert apply(shown, EMPTY, COMPLETED, LATER).delivered_at == LATER
 
 
-# ----------------------------------------------------------------------------------------------- monotonicity
+# --- monotonicity ---
 
 _STATUSES = {"waits": QUEUED, "works": IN_PROGRESS, "done": COMPLETED, "bad": FAILED}
 _RANK = {QUEUED: 0, IN_PROGRESS: 1, COMPLETED: 2, FAILED: 2}
@@ -313,7 +313,7 @@ def test_no_sequence_of_answers_moves_a_job_back(steps: list[tuple[JobUpdate, fl
         current = following
 
 
-# --------------------------------------------------------------------------------------------------- settling
+# --- settling ---
 
 
 def test_settled_job_has_usage_and_one_good_track_is_enough() -> None:
@@ -395,7 +395,7 @@ def test_body_of_an_answer_that_changes_nothing_is_not_kept() -> None:
     assert apply(known, JobUpdate(native_status="soon"), IN_PROGRESS, LATER).native_response == {"raw": 1}
 
 
-# --------------------------------------------------------------------------------- deadlines and cancellation
+# --- deadlines and cancellation ---
 
 LOST = Failure(reason=FailureClass.TIMEOUT, message="no answer")
 
@@ -505,7 +505,7 @@ def test_deadline_is_moved_between_two_times(deadline_s: float, clamped_s: float
     assert clamp_deadline(final, at(100), at(500), LATER) is final
 
 
-# ------------------------------------------------------------------------------------------------------ polls
+# --- polls ---
 
 SCHEDULE = PollSchedule(first_s=20, min_s=5, max_s=30)
 
@@ -532,7 +532,7 @@ def test_poll_interval_grows_with_the_jobs_age(age_s: float, speed: float, pause
     assert next_poll_s(job(), SCHEDULE, at(age_s), speed) == pytest.approx(pause_s)
 
 
-# ----------------------------------------------------------------------------------------------------- tracks
+# --- tracks ---
 
 
 def known(*native_ids: str | None) -> list[Track]:
@@ -598,7 +598,7 @@ def test_kept_audio_stays_with_its_track() -> None:
     assert merge_tracks(kept, [NativeTrack(native_id="b"), SONG]).tracks[0].asset is ASSET
 
 
-# ---------------------------------------------------------------------------------------------------- history
+# --- history ---
 
 
 def test_history_begins_with_the_request_and_its_first_attempt() -> None:

@@ -196,6 +196,7 @@ def test_an_account_has_its_own_limits_and_else_those_of_all() -> None:
             Account(name="own", max_open_jobs=7),
         ),
     )
-    assert settings.limits_of("own") == AccountLimits(max_open_jobs=7, max_usd_per_day=2.5)
-    assert settings.limits_of("plain") == settings.limits
-    assert settings.limits_of("local") == settings.limits
+    assert settings.limits_by_account() == {
+        "own": AccountLimits(max_open_jobs=7, max_usd_per_day=2.5),
+        "plain": settings.limits,
+    }

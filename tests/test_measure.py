@@ -16,7 +16,7 @@ from musicgate.assets.measure import measure, measure_bytes
 from musicgate.emulation.tones import (
     AudioFormat,
     Container,
-    cover_jpeg,
+    cover_png,
     song,
 )
 from musicgate.errors import NotAudioError
@@ -61,7 +61,7 @@ def decoded_s(content: bytes) -> float:
 
 def id3v2(content: bytes) -> bytes:
     """Content behind a tag with a cover picture."""
-    picture = b"\0image/jpeg\0\x03\0" + cover_jpeg()
+    picture = b"\0image/png\0\x03\0" + cover_png()
     frame = b"APIC" + len(picture).to_bytes(4, "big") + b"\0\0" + picture
     size = len(frame)
     sizes = bytes(size >> shift & 0x7F for shift in (21, 14, 7, 0))

@@ -1,4 +1,4 @@
-"""The schema of the SQLite store: new databases, databases of earlier versions, and migrations that fail."""
+"""The schema of the SQLite store: new and old databases, and migrations that fail."""
 
 import asyncio
 import contextlib

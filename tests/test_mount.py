@@ -1,4 +1,4 @@
-"""Every way in which an emulator can answer, through a real socket, and its callbacks to a real receiver."""
+"""Every answer of an emulator through a real socket, and its callbacks to a real receiver."""
 
 import asyncio
 import json

@@ -39,6 +39,7 @@ from musicgate.model import (
 )
 from musicgate.plugin import EmulatorOptions, Revision
 from musicgate.plugin import hooks as hooks_module
+from tests import sample_jobs
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
 SETTINGS = ProviderSettings(base_url="https://one.test")
@@ -55,7 +56,7 @@ def error_of(host: PluginHost, name: str) -> str | None:
     return next(record.error for record in host.records if record.name == name)
 
 
-# --------------------------------------------------------------------------------------------- loading, isolation
+# --- loading, isolation ---
 
 
 def without(*hooks: str) -> object:
@@ -199,7 +200,7 @@ def test_plugins_that_share_a_block_and_its_schema_live_together() -> None:
     assert [record.error for record in host.records] == [None, None]
 
 
-# ---------------------------------------------------------------------------------------- one provider, one plugin
+# --- one provider, one plugin ---
 
 
 class Prefix:
@@ -268,28 +269,13 @@ class VetoingWrapper:
         raise RequestError("guardrail_blocked", "not here")
 
 
-class BreakingWrapper:
-    HOOK_API = HOOK_API
-
-    @hookimpl(wrapper=True)
-    def translate_request(self) -> Any:
-        yield
-        raise RuntimeError("broke")
-
-
-def test_wrapper_that_raises_is_named() -> None:
-    with pytest.raises(PluginError) as caught:
-        translate(host_of(FakeVendor("one"), breaking=BreakingWrapper()), "one")
-    assert caught.value.plugin == "breaking"
-
-
 def test_wrapper_may_veto() -> None:
     with pytest.raises(RequestError) as caught:
         translate(host_of(FakeVendor("one"), veto=VetoingWrapper()), "one")
     assert caught.value.code == "guardrail_blocked"
 
 
-# ------------------------------------------------------------------------------------------------ revised requests
+# --- revised requests ---
 
 
 class Reviser:
@@ -364,7 +350,7 @@ def test_wrapper_around_revise_request_is_refused_because_it_would_never_run() -
     assert error_of(host, "odd") == "plugin odd: wraps revise_request, which cannot be wrapped"
 
 
-# ------------------------------------------------------------------------------------------------------ guarding
+# --- guarding ---
 
 
 class Scripted(FakeVendor):
@@ -410,17 +396,7 @@ class Scripted(FakeVendor):
 
 def call(answer: object, hook: str) -> object:
     installed = host_of(Scripted(answer)).providers["one"]
-    job = Job(
-        id="m1",
-        account="default",
-        generation_id="G-1",
-        request=REQUEST,
-        state=JobState.QUEUED,
-        created_at=NOW,
-        updated_at=NOW,
-        deadline_at=NOW,
-        callback_token="test-token-not-real",
-    )
+    job = sample_jobs.job(request=REQUEST)
     calls: dict[str, Any] = {
         "translate_request": lambda: installed.translate(
             REQUEST, installed.provider.offers[0], SETTINGS, None

@@ -1,13 +1,15 @@
-"""`musicgate.plugin` is what the author of a plugin imports: whatever its hooks name can be imported from there."""
+"""`musicgate.plugin` is closed: what its hooks name can be imported from there."""
 
 import inspect
 import typing
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import pytest
+
 import musicgate.plugin
 from musicgate.hosting.provider_plugin import _RAISES, HOOKS
-from musicgate.plugin import EmulatedAnswer, Job, PriceRule, ProviderError, hooks
+from musicgate.plugin import EmulatedAnswer, Job, PriceRule, ProviderError, hooks, utf16_units
 
 
 def annotations_of(thing: Any) -> Iterator[Any]:
@@ -47,3 +49,8 @@ def test_every_class_that_the_plugin_api_names_can_be_imported_from_it() -> None
     needed = reachable_from(*(getattr(hooks, hook) for hook in HOOKS), *roots) | set(_RAISES.values())
     assert {EmulatedAnswer, Job, PriceRule, ProviderError} < needed
     assert {kind.__name__ for kind in needed} - set(musicgate.plugin.__all__) == set()
+
+
+@pytest.mark.parametrize(("text", "units"), [("", 0), ("abc", 3), ("é", 1), ("😀", 2), ("\ud800", 1)])
+def test_lengths_are_counted_in_utf16_units(text: str, units: int) -> None:
+    assert utf16_units(text) == units

@@ -31,7 +31,7 @@ from tests.free_port import free_port
 from tests.loopback_tls import server_tls
 from tests.loopback_vendors import Serve, Vendor, Vendors, answer, whole
 
-# ------------------------------------------------------------------------------------------- choosing a proxy
+# --- choosing a proxy ---
 
 P, Q = "http://proxy.example:3128", "http://other.example:8080"
 
@@ -96,7 +96,7 @@ def test_repr_omits_the_password_of_a_proxy() -> None:
     )
 
 
-# ------------------------------------------------------------------------------------------------- real calls
+# --- real calls ---
 
 
 @attrs.define
@@ -251,7 +251,7 @@ async def test_when_private_addresses_are_allowed_names_are_left_to_the_proxy(
     assert public_names == []
 
 
-# ---------------------------------------------------------------------------------------- refusals of a proxy
+# --- refusals of a proxy ---
 
 
 def refusal_of(error: ProviderError) -> tuple[FailureClass, bool, str]:
@@ -304,7 +304,7 @@ async def test_an_unreachable_proxy_means_that_nothing_was_sent(
                 await webhooks.post(url, {}, b"{}", timeout_s=5)
 
 
-# -------------------------------------------------------------------------------------------------------- TLS
+# --- TLS ---
 
 
 @pytest.fixture
@@ -372,7 +372,7 @@ async def test_tls_is_tunnelled_through_the_proxy_and_verified_end_to_end(
     assert not any(b"Proxy-Authorization" in head for head in vendor.heads)
 
 
-# --------------------------------------------------------------------------------------------------- settings
+# --- settings ---
 
 
 @pytest.mark.parametrize("source", ["setting", "environment"])

@@ -35,7 +35,7 @@ def own_classes() -> dict[str, type]:
 
 
 def signature_texts(thing: object) -> Iterator[str]:
-    """Annotations of a function, and of the public methods, properties and fields of a class; and the errors they raise."""
+    """Annotations and documented errors of a function, or of a class's public members."""
     if inspect.isclass(thing):
         if attrs.has(thing):
             yield from (str(field.type) for field in attrs.fields(thing) if not field.name.startswith("_"))
@@ -84,11 +84,6 @@ def test_every_class_in_a_public_signature_is_public(name: str) -> None:
     public = {*PUBLIC, *musicgate.plugin.__all__}
     missing = named_in(getattr(musicgate, name), own_classes()) - public
     assert sorted(missing) == []
-
-
-def test_every_public_name_is_there() -> None:
-    assert [name for name in PUBLIC if not hasattr(musicgate, name)] == []
-    assert {"Gateway", "generate", "Settings"} <= set(dir(musicgate))
 
 
 def test_unknown_name_is_an_attribute_error() -> None:

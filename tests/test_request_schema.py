@@ -154,9 +154,9 @@ def test_good_bodies_pass(body: dict[str, Any]) -> None:
     assert VALIDATOR.violations(body) == ()
 
 
-# ---------------------------------------------------------------------------------------------- jsonschema-rs
+# --- jsonschema-rs ---
 
-_NAMES = st.sampled_from(sorted([*VALIDATOR.schema["properties"], "unknown"]))
+_NAMES = st.sampled_from(sorted([*VALIDATOR.properties, "unknown"]))
 _VALUES = st.sampled_from(
     [
         *(
@@ -213,7 +213,7 @@ def test_a_body_that_jsonschema_rs_refuses_is_checked_by_the_reference(
     VALIDATOR.check({"model": "m"})
 
 
-# ------------------------------------------------------------------------------------------------ composition
+# --- composition ---
 
 
 def test_the_block_of_a_plugin_is_part_of_the_composed_schema() -> None:

@@ -1,4 +1,4 @@
-"""The sandbox: real gateway, real plugins, emulated vendors, and nothing of the operator's real accounts."""
+"""The sandbox: real gateway, real plugins, emulated vendors, no real account."""
 
 import asyncio
 import os

@@ -188,7 +188,7 @@ def test_values_made_in_code_are_not_shown() -> None:
     assert "'ann'" in shown
 
 
-# ------------------------------------------------------------------------------------------------ the environment
+# --- the environment ---
 
 
 def test_only_variables_that_plugins_declare_are_kept(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
-"""The site has every page, its links survive the move, broken ones are found, and llms.txt has the shape it should have.
+"""The site: every page, rewritten links, broken links that are found, llms.txt.
 
-Sphinx is not needed here: ``make site`` runs it.
+No test needs Sphinx: ``make site`` runs it.
 """
 
 from __future__ import annotations
@@ -62,16 +62,16 @@ def test_a_page_outside_the_navigation_is_refused(repository: Path) -> None:
         Site.read(repository, repository / "navigation.toml")
 
 
-def test_a_page_that_is_listed_twice_is_refused(repository: Path) -> None:
+def test_a_page_listed_twice_is_refused(repository: Path) -> None:
     path = repository / "navigation.toml"
     path.write_text(NAVIGATION + NAVIGATION.split("\n", 1)[1], encoding="utf-8")
     with pytest.raises(SiteError, match=r"more than once in navigation\.toml: docs/http\.md"):
         Site.read(repository, path)
 
 
-def test_a_listed_page_that_is_not_there_is_refused(repository: Path) -> None:
+def test_a_listed_page_that_does_not_exist_is_refused(repository: Path) -> None:
     (repository / "docs" / "http.md").unlink()
-    with pytest.raises(SiteError, match=r"lists docs/http\.md, which is not there"):
+    with pytest.raises(SiteError, match=r"lists docs/http\.md, which does not exist"):
         Site.read(repository, repository / "navigation.toml")
 
 
@@ -99,24 +99,24 @@ def test_a_page_without_a_title_is_refused() -> None:
         ),
     ],
 )
-def test_links_lead_to_pages_of_the_site(text: str, expected: str) -> None:
+def test_links_are_rewritten_for_the_site(text: str, expected: str) -> None:
     assert moved(page(text), [*PAGES, page(text)]) == expected
 
 
-def test_links_of_a_page_in_a_folder_lead_up() -> None:
+def test_links_of_a_page_in_a_folder_are_relative_to_the_folder() -> None:
     text = "[settings](../../docs/settings.md#limits), [HTTP](../../docs/http.md)"
     moving = page(text, "plugins/minimax/README.md")
     assert moved(moving, [*PAGES, page("")]) == "[settings](../settings.md#limits), [HTTP](../http.md)"
 
 
-def test_the_sidebar_has_every_section() -> None:
+def test_the_sidebar_shows_every_section_and_page() -> None:
     text = navigation(SITE)
     assert re.findall(r":caption: (.+)", text) == ["Use", "Providers"]
     assert "\nThe HTTP API <http>\n" in text
     assert "\nmusicgate-minimax <plugins/minimax>\n" in text
 
 
-def test_staged_pages_stand_at_their_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_pages_are_copied_to_their_addresses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(build, "STAGE", tmp_path / "stage")
     build.stage(SITE)
     start = (tmp_path / "stage" / "index.md").read_text(encoding="utf-8")
@@ -139,7 +139,7 @@ def test_the_build_fails_on_a_page_outside_the_navigation(
 
 
 def broken(tmp_path: Path, body: str) -> list[str]:
-    """What is found in a page with this body, beside a page that has the anchor ``limits``."""
+    """The broken links of a page with this body, in a site whose http.html has the anchor ``limits``."""
     (tmp_path / "style.css").touch()
     (tmp_path / "plugins").mkdir()
     (tmp_path / "plugins" / "minimax.html").write_text(
@@ -164,7 +164,7 @@ def broken(tmp_path: Path, body: str) -> list[str]:
         "<a>no link</a>",
     ],
 )
-def test_good_links_are_passed(tmp_path: Path, body: str) -> None:
+def test_links_that_work_are_not_reported(tmp_path: Path, body: str) -> None:
     assert broken(tmp_path, body) == []
 
 
@@ -187,11 +187,11 @@ def test_good_links_are_passed(tmp_path: Path, body: str) -> None:
         ),
     ],
 )
-def test_broken_links_are_named(tmp_path: Path, body: str, found: str) -> None:
+def test_broken_links_are_reported(tmp_path: Path, body: str, found: str) -> None:
     assert broken(tmp_path, body) == [found]
 
 
-def test_llms_txt_has_name_summary_and_sections_of_links() -> None:
+def test_llms_txt_has_the_name_a_summary_and_the_sections_with_links() -> None:
     assert (
         llms.index(SITE, "musicgate", "One API.")
         == """\
@@ -212,7 +212,7 @@ def test_llms_txt_has_name_summary_and_sections_of_links() -> None:
     )
 
 
-def test_llms_full_txt_has_every_page_with_links_from_the_top_of_the_site() -> None:
+def test_llms_full_txt_has_every_page_with_links_relative_to_the_top_of_the_site() -> None:
     inner = page("# Inner\n\n[HTTP](../../docs/http.md), [below](#x)\n", "plugins/minimax/README.md")
     text = llms.full(Site(START, (Section("Use", (HTTP, inner)),)), "musicgate", "One API.")
     assert text.startswith("# musicgate: all pages\n\n> One API.\n\n<!-- index.md -->\n\n# musicgate\n")

@@ -12,10 +12,11 @@ import pytest
 from musicgate import StorageError
 from musicgate.gateway.idempotency import IdempotencyKey, claim_of
 from musicgate.gateway.sweep import Sweeper
-from musicgate.model import Job, JobState, MusicRequest
+from musicgate.model import Job, JobState
 from musicgate.settings import RetentionSettings
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import MODEL, START, FakeVendor, Rig, rig_of
+from tests import sample_jobs
+from tests.fake_vendor import START, FakeVendor, Rig, rig_of
 
 KEY = IdempotencyKey(route="POST /somewhere", key="k", fingerprint="f")
 DAY = timedelta(days=1)
@@ -36,17 +37,11 @@ async def leave(rig: Rig, name: str, *, ended_days_ago: float | None, claim: boo
     """A job that ended so long ago (None: still open), with audio."""
     ended_at = None if ended_days_ago is None else START - ended_days_ago * DAY
     made_at = START - 100 * DAY if ended_at is None else ended_at
-    job = Job(
+    job = sample_jobs.job(
+        JobState.IN_PROGRESS if ended_at is None else JobState.COMPLETED,
         id=f"music_{name}",
-        account="local",
-        generation_id="G-1",
-        request=MusicRequest(model=MODEL, prompt="jazz"),
-        state=JobState.IN_PROGRESS if ended_at is None else JobState.COMPLETED,
         created_at=made_at,
-        updated_at=made_at,
         completed_at=ended_at,
-        deadline_at=made_at,
-        callback_token="token-not-real",
     )
     await rig.store.add(job, (), claim_of(KEY, job) if claim else None)
     folder = rig.assets.folder / job.id

@@ -18,16 +18,15 @@ from musicgate.emulation.loops import mp3, ogg, pcm
 from musicgate.emulation.tones import (
     AudioFormat,
     Container,
-    cover_jpeg,
     cover_png,
     song,
 )
 
-ELEVENLABS_MP3 = (
-    (22_050, 32), (24_000, 48), (44_100, 32), (44_100, 64), (44_100, 96), (44_100, 128), (44_100, 192),
-    (48_000, 128), (48_000, 192), (48_000, 240), (48_000, 320),
-)  # fmt: skip
-MINIMAX_MP3 = tuple((rate, kbps) for rate in (16_000, 24_000, 32_000, 44_100) for kbps in (32, 64, 128, 256))
+#: Lowest and highest kbit/s at which a vendor sends each sample rate, and one between where two loops are
+#: shipped.
+MP3_KBPS = {
+    16_000: (32, 256), 22_050: (32,), 24_000: (32, 256), 32_000: (32, 256), 44_100: (32, 128, 256), 48_000: (128, 320),
+}  # fmt: skip
 PCM_RATES = (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)
 #: The formats under which PyAV reads headerless audio.
 HEADERLESS = {Container.PCM: "s16le", Container.ULAW: "mulaw", Container.ALAW: "alaw"}
@@ -90,7 +89,8 @@ def walk(content: bytes) -> Iterator[tuple[int, int]]:
     ("rate_hz", "kbps", "channels"),
     [
         (rate_hz, kbps, channels)
-        for rate_hz, kbps in sorted({*ELEVENLABS_MP3, *MINIMAX_MP3})
+        for rate_hz, several in MP3_KBPS.items()
+        for kbps in several
         for channels in (1, 2)
         if channels == 2 or rate_hz < 48_000  # no vendor has mono at 48 kHz
     ],
@@ -124,8 +124,9 @@ def test_a_long_song_costs_milliseconds_and_keeps_its_bit_rate() -> None:
     assert len(content) == pytest.approx(180 * 16_000, rel=0.001)
 
 
-@pytest.mark.parametrize("container", ["wav", "pcm"])
-@pytest.mark.parametrize("rate_hz", PCM_RATES)
+@pytest.mark.parametrize(
+    ("container", "rate_hz"), [("wav", 44_100), *(("pcm", rate_hz) for rate_hz in PCM_RATES)]
+)
 def test_linear_pcm_is_exact_to_the_sample(container: str, rate_hz: int) -> None:
     wanted = AudioFormat(container=Container(container), sample_rate_hz=rate_hz)
     content = song(wanted, 1.5)
@@ -179,8 +180,7 @@ def test_g711_codes(sample: int, ulaw: int, alaw: int) -> None:
     assert (pcm.ulaw(sample), pcm.alaw(sample)) == (ulaw, alaw)
 
 
-@pytest.mark.parametrize("channels", [1, 2])
-@pytest.mark.parametrize("kbps", [32, 64, 96, 128, 192])
+@pytest.mark.parametrize(("kbps", "channels"), [(32, 2), (96, 1), (192, 2)])
 def test_opus_is_exact_to_the_sample_and_has_its_bit_rate(kbps: int, channels: int) -> None:
     wanted = AudioFormat(
         container=Container.OPUS, sample_rate_hz=48_000, bitrate_bps=1000 * kbps, channels=channels
@@ -216,8 +216,6 @@ def test_padded_opus_packet_has_the_requested_size(size_bytes: int) -> None:
     "wanted",
     [
         AudioFormat(),
-        AudioFormat(sample_rate_hz=48_000, bitrate_bps=192_000),
-        AudioFormat(sample_rate_hz=22_050, bitrate_bps=32_000),
         AudioFormat(container=Container.WAV),
         AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
         AudioFormat(container=Container.ULAW, sample_rate_hz=8_000, channels=1),
@@ -266,10 +264,8 @@ def test_shipped_frames_use_no_bit_reservoir() -> None:
 
 
 def test_the_shipped_data_stay_small() -> None:
-    data = [
-        item for item in files(mp3.__package__).iterdir() if item.name.endswith((".mp3", ".opus", ".jpg"))
-    ]
-    assert len(data) == 9
+    data = [item for item in files(mp3.__package__).iterdir() if item.name.endswith((".mp3", ".opus"))]
+    assert len(data) == 8
     assert sum(len(item.read_bytes()) for item in data) < 700_000
 
 
@@ -307,15 +303,11 @@ def test_the_shortest_song_is_one_frame() -> None:
     ).samples
 
 
-def test_covers_are_pictures() -> None:
-    for picture, codec, side in ((cover_png("Blue"), "png", 128), (cover_jpeg(), "mjpeg", 192)):
-        with av.open(io.BytesIO(picture), "r") as container:
-            frame = next(container.decode(video=0))
-            assert (container.streams.video[0].codec_context.name, frame.width, frame.height) == (
-                codec,
-                side,
-                side,
-            )
+def test_cover_is_a_png_of_its_title() -> None:
+    with av.open(io.BytesIO(cover_png("Blue")), "r") as container:
+        frame = next(container.decode(video=0))
+        assert container.streams.video[0].codec_context.name == "png"
+        assert (frame.width, frame.height) == (128, 128)
     assert cover_png("Blue") == cover_png("Blue") != cover_png("Green")
 
 

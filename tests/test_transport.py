@@ -14,12 +14,10 @@ import attrs
 import pytest
 from yarl import URL
 
-from musicgate.aio.clock import SystemClock
 from musicgate.errors import ProviderError, StorageError
 from musicgate.http import transport as module
-from musicgate.http.addresses import PrivateAddressError, is_public, public_socket
+from musicgate.http.addresses import PrivateAddressError, public_socket
 from musicgate.http.client_errors import exact_url
-from musicgate.http.port import Downloaded
 from musicgate.http.transport import AiohttpTransport
 from musicgate.model import FailureClass, Timeouts
 from musicgate.plugin.wire import HttpRequest, HttpResponse
@@ -80,7 +78,7 @@ def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
     return error.failure.reason.value, error.maybe_accepted, error.failure.http_status
 
 
-# ---------------------------------------------------------------------------------------------- whole answers
+# --- whole answers ---
 
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
@@ -168,7 +166,7 @@ async def test_the_transport_does_not_read_proxies_from_the_environment(
     assert (await send(transport, vendor.url)).body == b"{}"
 
 
-# -------------------------------------------------------------------------------- no byte of the request left
+# --- no byte of the request left ---
 
 
 async def test_a_refused_connection_is_unavailable(transport: AiohttpTransport) -> None:
@@ -246,7 +244,7 @@ async def test_a_request_that_cannot_be_serialised_is_not_sent(
     assert vendor.connections == 0
 
 
-# ----------------------------------------------------------------------------------------------- long headers
+# --- long headers ---
 
 
 @pytest.mark.parametrize("size_bytes", [9_000, 34_000, 65_000])
@@ -258,7 +256,8 @@ async def test_an_answer_with_a_long_header_is_read(
     for method in ("POST", "GET"):
         response = await send(transport, vendor.url, method=method)
         assert (response.body, response.header("content-security-policy")) == (b'{"id": 1}', policy)
-    assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 9
+    await download(transport, vendor.url, tmp_path / "sink")
+    assert (tmp_path / "sink").stat().st_size == 9
 
 
 async def test_a_header_above_the_limit_is_refused(transport: AiohttpTransport, vendors: Vendors) -> None:
@@ -266,7 +265,7 @@ async def test_a_header_above_the_limit_is_refused(transport: AiohttpTransport, 
     assert verdict(await refusal(send(transport, vendor.url))) == ("unknown_outcome", True, None)
 
 
-# ------------------------------------------------------------------------------------- the outcome is unknown
+# --- the outcome is unknown ---
 
 
 @pytest.mark.parametrize(
@@ -448,35 +447,22 @@ async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, ven
         await sending
 
 
-# -------------------------------------------------------------------------------------------------- downloads
+# --- downloads ---
 
 
 async def download(
     transport: AiohttpTransport, url: str, sink: Path, *, max_bytes: int = 5_000_000, timeout_s: float = 5.0
-) -> Downloaded:
-    return await transport.download(url, sink, max_bytes=max_bytes, timeout_s=timeout_s)
+) -> None:
+    await transport.download(url, sink, max_bytes=max_bytes, timeout_s=timeout_s)
 
 
-@pytest.mark.parametrize(
-    "fields, content_type",
-    [
-        ((), None),
-        (("Content-Type: Audio/MPEG; charset=x",), "audio/mpeg"),
-        (("Content-Type: application/octet-stream",), "application/octet-stream"),
-    ],
-)
 async def test_media_is_written_to_the_file(
-    transport: AiohttpTransport,
-    vendors: Vendors,
-    tmp_path: Path,
-    fields: tuple[str, ...],
-    content_type: str | None,
+    transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
     song = bytes(range(256)) * 10_000
-    vendor = await vendors(answer(whole(song, "200 OK", *fields)))
+    vendor = await vendors(answer(whole(song, "200 OK")))
     (tmp_path / "sink").write_bytes(b"old" * 1_000_000)
-    downloaded = await download(transport, vendor.url, tmp_path / "sink")
-    assert downloaded == Downloaded(size_bytes=2_560_000, content_type=content_type)
+    await download(transport, vendor.url, tmp_path / "sink")
     assert (tmp_path / "sink").read_bytes() == song
     assert b"Accept-Encoding: identity\r\n" in vendor.heads[0]
     assert b"Authorization" not in vendor.heads[0]
@@ -570,7 +556,8 @@ async def test_redirects_are_followed_to_the_media(
 ) -> None:
     last = await vendors(answer(whole(b"song")))
     first = await vendors(answer(whole(b"", f"{status} Moved", f"Location: {last.url}")))
-    assert (await download(transport, first.url, tmp_path / "sink")).size_bytes == 4
+    await download(transport, first.url, tmp_path / "sink")
+    assert (tmp_path / "sink").stat().st_size == 4
 
 
 @pytest.mark.parametrize("hops, is_followed", [(5, True), (6, False)])
@@ -586,7 +573,8 @@ async def test_at_most_five_redirects_are_followed(
 
     vendor = await vendors(redirect_again)
     if is_followed:
-        assert (await download(transport, vendor.url, tmp_path / "sink")).size_bytes == 4
+        await download(transport, vendor.url, tmp_path / "sink")
+        assert (tmp_path / "sink").stat().st_size == 4
     else:
         error = await refusal(download(transport, vendor.url, tmp_path / "sink"))
         assert str(error) == "the media link failed: it was redirected more than 5 times"
@@ -701,44 +689,7 @@ async def test_a_file_that_cannot_be_written_is_a_storage_error(
         await download(transport, vendor.url, Path("/dev/full"))
 
 
-# ------------------------------------------------------------------------------------------ private addresses
-
-
-@pytest.mark.parametrize(
-    "address, expected",
-    [
-        ("8.8.8.8", True),
-        ("2001:4860:4860::8888", True),
-        ("::ffff:8.8.8.8", True),
-        ("64:ff9b::808:808", True),
-        ("127.0.0.1", False),
-        ("127.8.8.8", False),
-        ("10.0.0.1", False),
-        ("172.16.0.1", False),
-        ("192.168.1.1", False),
-        ("169.254.169.254", False),
-        ("100.64.0.1", False),
-        ("0.0.0.0", False),  # noqa: S104 - an address to refuse, not to listen on
-        ("255.255.255.255", False),
-        ("224.0.0.1", False),
-        ("192.0.2.1", False),
-        ("::1", False),
-        ("::", False),
-        ("fe80::1%eth0", False),
-        ("fd00::1", False),
-        ("fec0::1", False),
-        ("ff02::1", False),
-        ("::ffff:127.0.0.1", False),
-        ("::ffff:a9fe:a9fe", False),
-        ("::127.0.0.1", False),
-        ("64:ff9b::7f00:1", False),
-        ("2002:7f00:1::1", False),
-        ("localhost", False),
-        ("", False),
-    ],
-)
-def test_public_and_private_addresses(address: str, *, expected: bool) -> None:
-    assert is_public(address) is expected
+# --- private addresses ---
 
 
 def test_no_socket_is_made_for_a_private_address() -> None:
@@ -754,20 +705,6 @@ async def strict_transport() -> AsyncIterator[AiohttpTransport]:
         yield opened
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.1"],  # noqa: S104 - an address to refuse
-)
-async def test_a_download_from_a_private_address_is_refused(
-    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, host: str
-) -> None:
-    vendor = await vendors(answer(whole(b"secret")))
-    error = await refusal(download(strict_transport, f"http://{host}:{vendor.port}/", tmp_path / "sink"))
-    assert error.failure.reason is FailureClass.UPSTREAM_FAILED
-    assert "could not be reached" in str(error)
-    assert vendor.connections == 0
-
-
 async def test_the_refusal_of_a_private_address_names_the_setting(
     strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path
 ) -> None:
@@ -776,42 +713,8 @@ async def test_the_refusal_of_a_private_address_names_the_setting(
     assert "its address is private, and network.allow_private_addresses is off" in str(error)
 
 
-async def test_a_public_name_that_resolves_to_a_private_address_is_refused(
-    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    vendor = await vendors(answer(whole(b"secret")))
-
-    def rebound(*_arguments: object, **_options: object) -> list[Any]:
-        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", vendor.port))]
-
-    monkeypatch.setattr(socket, "getaddrinfo", rebound)
-    error = await refusal(download(strict_transport, f"http://cdn.example:{vendor.port}/", tmp_path / "sink"))
-    assert "its address is private" in str(error)
-    assert vendor.connections == 0
-
-
-async def test_a_redirect_to_a_private_address_is_refused(
-    strict_transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    inside = await vendors(answer(whole(b"secret")))
-    outside = await vendors(answer(whole(b"", "302 Found", f"Location: http://[::1]:{inside.port}/")))
-    # For this test the first address counts as public, so that the redirect itself is reached.
-    monkeypatch.setattr("musicgate.http.addresses.is_public", lambda address: address == "127.0.0.1")
-    error = await refusal(download(strict_transport, outside.url, tmp_path / "sink"))
-    assert "its address is private" in str(error)
-    assert (outside.connections, inside.connections) == (1, 0)
-
-
 async def test_api_calls_may_go_to_private_addresses(
     strict_transport: AiohttpTransport, vendors: Vendors
 ) -> None:
     vendor = await vendors(answer(whole(b"{}")))
     assert (await send(strict_transport, vendor.url)).status == 200
-
-
-async def test_the_system_clock_gives_aware_utc_and_sleeps() -> None:
-    clock = SystemClock()
-    before = clock.now()
-    await clock.sleep(0.01)
-    assert clock.now() > before
-    assert before.tzinfo is UTC

@@ -80,7 +80,7 @@ async def refusal(installed: InstalledProvider, transport: Any, step: Step = Ste
     return caught.value
 
 
-# --------------------------------------------------------------------------------- every error is a ProviderError
+# --- every error is a ProviderError ---
 
 ANYTHING = [
     TypeError("x"),
@@ -214,7 +214,7 @@ async def test_error_of_the_transport_passes_as_it_is(
     assert await refusal(installed, transport) is error
 
 
-# ------------------------------------------------------------------------------------------ masked when shown
+# --- masked when shown ---
 
 
 async def test_error_that_quotes_the_key_is_replaced_by_a_masked_one(

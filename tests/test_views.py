@@ -324,7 +324,7 @@ def test_published_schema_refuses_a_job_that_contradicts_its_status(contradictio
         JOB_SCHEMA.check(render_job(attrs.evolve(JOB, **contradiction), own_link))
 
 
-# -------------------------------------------------------------------------------------------------- usage, prices
+# --- usage, prices ---
 
 
 def test_usage_has_a_pricing_breakdown() -> None:
@@ -370,7 +370,7 @@ def test_rate_card_of_an_offer_without_prices_is_none() -> None:
     assert render_rate_card(attrs.evolve(offer, prices=())) is None
 
 
-# ------------------------------------------------------------------------------------------- requests, providers
+# --- requests, providers ---
 
 
 def test_native_request_has_method_url_headers_and_body() -> None:
@@ -424,7 +424,7 @@ def test_provider_and_offer_in_the_catalogue() -> None:
     }
 
 
-# -------------------------------------------------------------------------------------------------------- dry run
+# --- dry run ---
 
 PER_SECOND = PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.30"), unit_size=Decimal(60))
 

@@ -1,4 +1,4 @@
-"""The three ways in which an application waits for a song: a handle, `Gateway.generate`, and `musicgate.generate` without asyncio."""
+"""Three ways to wait for a song: a handle, `Gateway.generate`, and `musicgate.generate`."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""What a request may cost before it is understood: content codings, JSON, capacities, hosts, time-outs."""
+"""The cost of a request before it is read: codings, JSON, capacities, hosts, time-outs."""
 
 import asyncio
 import gzip

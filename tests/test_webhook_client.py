@@ -127,18 +127,6 @@ async def test_an_invalid_url_is_no_answer(client: AiohttpWebhookClient, url: st
     assert await refusal(client, url) == "the receiver gave no answer: its address is not valid"
 
 
-@pytest.mark.parametrize(
-    "host",
-    ["127.0.0.1", "localhost", "[::1]", "10.0.0.1", "169.254.169.254", "[::ffff:127.0.0.1]", "[::]"],
-)
-async def test_private_addresses_are_refused(receiver: Receiver, host: str) -> None:
-    port = receiver.url.split(":")[2]
-    async with AiohttpWebhookClient() as client:
-        message = await refusal(client, f"http://{host}:{port}")
-    assert message.endswith("its address is private, and network.allow_private_addresses is off")
-    assert receiver.received == []
-
-
 async def test_dns_rebinding_to_a_private_address_is_refused(
     receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

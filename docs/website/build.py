@@ -1,7 +1,8 @@
-"""``python -m docs.website.build``: build the site from the repository's Markdown pages; anything that is wrong with a page fails it.
+"""Build the site from the repository's Markdown pages: ``python -m docs.website.build``.
 
-The pages are copied to build/website with links that fit the site, Sphinx turns them into site/, then every link and anchor in the HTML
-is checked, and llms.txt, llms-full.txt and the Markdown of each page are put beside it. No network is asked.
+The pages are copied to build/website with links that fit the site, and Sphinx builds site/ from them. Then
+every link and anchor in the HTML is checked, and llms.txt, llms-full.txt and each page as Markdown are added.
+The build fails on a Sphinx warning, a broken link, or a page outside the navigation. It uses no network.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ SITE = ROOT / "site"
 
 
 def stage(site: Site) -> None:
-    """Copy the pages to where Sphinx reads them."""
+    """Copy the pages to the folder that Sphinx reads."""
     shutil.rmtree(STAGE, ignore_errors=True)
     pages = list(site)
     for page in pages:
@@ -31,10 +32,10 @@ def stage(site: Site) -> None:
 
 
 def run_sphinx() -> None:
-    """Turn the copies into HTML.
+    """Build HTML from the copies.
 
     Raises:
-        SiteError: Sphinx warns of anything.
+        SiteError: Sphinx gives a warning or an error.
     """
     shutil.rmtree(SITE, ignore_errors=True)
     command = [
@@ -57,15 +58,15 @@ def run_sphinx() -> None:
     ]
     if subprocess.run(command, cwd=ROOT, check=False).returncode:  # noqa: S603 - our own command
         raise SiteError(
-            "Sphinx refuses the pages, see above; lines are those of the copies in build/website/"
+            "Sphinx reports the problems above; line numbers are those of the copies in build/website/"
         )
 
 
 def check_links() -> int:
-    """Check the links in the HTML; the answer is the number of HTML pages.
+    """Check the links in the HTML, and return the number of HTML pages.
 
     Raises:
-        SiteError: any link is broken.
+        SiteError: a link is broken.
     """
     if broken := list(links.broken_links(SITE)):
         raise SiteError("\n  ".join(["broken links in site/:", *broken]))
@@ -88,7 +89,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def main() -> int:
-    """Build, check, and say how it went."""
+    """Build and check the site, and print the result."""
     started = time.monotonic()
     try:
         site = Site.read()
@@ -100,8 +101,8 @@ def main() -> int:
         print(f"[site]  {error}", file=sys.stderr)
         return 1
     print(
-        f"[site]  site/index.html: {len(list(site))} pages, all links and anchors of {count} HTML files checked, llms.txt written"
-        f" ({time.monotonic() - started:.0f} s)"
+        f"[site]  site/index.html: {len(list(site))} pages, links and anchors of {count} HTML files checked,"
+        f" llms.txt written ({time.monotonic() - started:.0f} s)"
     )
     return 0
 

@@ -1,4 +1,4 @@
-"""Settings of Sphinx; the names are Sphinx's own. docs/website/build.py prepares the folder of pages that Sphinx reads."""
+"""Settings of Sphinx, under Sphinx's own names; build.py beside it prepares the pages."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ release = _ABOUT["version"]
 root_doc = "index"
 extensions = ["myst_parser"]
 nitpicky = True
-#: Links of the pages name headings as GitHub does, at every level.
+#: Links name headings of every level, as on GitHub.
 myst_heading_anchors = 6
-#: GitHub renders these pages too, so they use no syntax beyond its own.
+#: GitHub renders these pages too, so they use GitHub's Markdown only.
 myst_disable_syntax = ["colon_fence", "dollarmath", "myst_role", "substitution"]
 
 html_theme = "furo"

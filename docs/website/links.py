@@ -1,4 +1,4 @@
-"""Broken links in built HTML; it knows files and anchors, asks no network, and follows no link that leads away from the site."""
+"""Find broken links in built HTML: missing files and anchors, and loads from elsewhere."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-#: What a browser fetches by itself, and the attribute that says from where.
+#: Elements that a browser loads by itself, and the attribute with the address.
 FETCHED = {"script": "src", "img": "src", "source": "src", "iframe": "src", "link": "href"}
 
 
 class _Html(HTMLParser):
-    """The anchors of a page, where its links lead, and what a browser loads with it."""
+    """The anchors and links of a page, and what a browser loads with it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -31,7 +31,10 @@ class _Html(HTMLParser):
 
 
 def broken_links(site: Path) -> Iterator[str]:
-    """Every link to a file or anchor that is not there, and everything that would be loaded from elsewhere, as ``page:line: what``."""
+    """Yield every broken link, and everything that is loaded from elsewhere, as ``page:line: problem``.
+
+    Links to other sites are not followed.
+    """
     pages = {path.resolve(): _parsed(path) for path in sorted(site.rglob("*.html"))}
     for path, html in pages.items():
         name = path.relative_to(site.resolve()).as_posix()
@@ -55,7 +58,7 @@ def _is_elsewhere(target: str) -> bool:
 
 
 def _fault(page: Path, target: str, pages: dict[Path, _Html]) -> str:
-    """What is wrong with a link, or nothing."""
+    """The problem with a link, or an empty text."""
     parts = urlsplit(target)
     path = (page.parent / unquote(parts.path)).resolve() if parts.path else page
     if parts.scheme or parts.path.startswith("/") or not path.is_file():

@@ -1,4 +1,4 @@
-"""llms.txt and llms-full.txt, as llmstxt.org describes them: the pages for readers that want Markdown and no HTML."""
+"""llms.txt and llms-full.txt as llmstxt.org describes them: Markdown for language models."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from docs.website.pages import Site, moved
 
 
 def index(site: Site, name: str, summary: str) -> str:
-    """llms.txt: name, summary, and every page with its description."""
-    parts = [
-        f"# {name}\n\n> {summary}\n\n[{site.start.title}](index.md) is the start page; llms-full.txt has all pages in one file.\n"
-    ]
+    """Text of llms.txt: name, summary, and every page with its description."""
+    start = f"[{site.start.title}](index.md) is the start page; llms-full.txt has all pages in one file."
+    parts = [f"# {name}\n\n> {summary}\n\n{start}\n"]
     for section in site.sections:
         lines = [f"- [{page.title}]({page.address}.md): {page.about}\n" for page in section.pages]
         parts.append(f"\n## {section.title}\n\n{''.join(lines)}")
@@ -17,7 +16,7 @@ def index(site: Site, name: str, summary: str) -> str:
 
 
 def full(site: Site, name: str, summary: str) -> str:
-    """llms-full.txt: every page in one file, in the order of the navigation, each behind a comment with its address."""
+    """Text of llms-full.txt: every page, in the navigation's order, below a comment with its address."""
     pages = list(site)
     texts = [f"\n<!-- {page.address}.md -->\n\n{moved(page, pages, folder='').strip()}\n" for page in pages]
     return f"# {name}: all pages\n\n> {summary}\n" + "".join(texts)

@@ -1,6 +1,6 @@
-"""The pages of the site: which there are, in which order, and how a page reads when it has left its place in the repository.
+"""The pages of the site: their order, and their text with links that fit the site.
 
-Knows navigation.toml and Markdown; knows nothing of Sphinx or HTML.
+It knows navigation.toml and Markdown, and must not know Sphinx or HTML.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import attrs
 
 ROOT = Path(__file__).resolve().parents[2]
 NAVIGATION = Path(__file__).with_name("navigation.toml")
-#: Where pages are; each Markdown file found there has to be in the navigation.
+#: Where pages are. Every Markdown file found there must be in the navigation.
 FOLDERS = ("*.md", "docs/*.md", "schemas/*.md", "plugins/*/*.md", "examples/**/*.md", "clients/*/*.md")
 #: A link with at most one pair of brackets in its text.
 LINK = re.compile(r"\[(?P<text>(?:[^\[\]]|\[[^\[\]]*\])*)\]\((?P<target>[^)\s]+)\)")
 
 
 class SiteError(Exception):
-    """The site cannot be built as it should be; the message names the page and what to do."""
+    """A page keeps the site from being built; the message names it and says what to do."""
 
 
 @attrs.frozen
@@ -35,14 +35,17 @@ class Page:
 
     @property
     def address(self) -> str:
-        """Path on the site, without a suffix: ``docs/http.md`` is at ``http``, ``plugins/minimax/README.md`` at ``plugins/minimax``."""
+        """Path on the site, without a suffix.
+
+        ``docs/http.md`` is at ``http``, ``plugins/minimax/README.md`` at ``plugins/minimax``.
+        """
         if self.source == "README.md":
             return "index"
         return self.source.removesuffix(".md").removesuffix("/README").removeprefix("docs/").lower()
 
     @property
     def title(self) -> str:
-        """The first heading, without marks."""
+        """The first heading, without back quotes."""
         for part, is_code in pieces(self.text):
             found = None if is_code else re.search(r"^# +(.+)$", part, flags=re.MULTILINE)
             if found:
@@ -70,14 +73,14 @@ class Site:
         """Read the navigation and the pages it lists.
 
         Raises:
-            SiteError: a page is not listed, listed twice, or not there.
+            SiteError: a page is not listed, listed twice, or does not exist.
         """
         table = tomllib.loads(navigation.read_text(encoding="utf-8"))
 
         def page(source: str, about: str = "") -> Page:
             path = root / source
             if not path.is_file():
-                raise SiteError(f"{navigation.name} lists {source}, which is not there")
+                raise SiteError(f"{navigation.name} lists {source}, which does not exist")
             return Page(source, about, path.read_text(encoding="utf-8"))
 
         sections = [
@@ -102,7 +105,7 @@ def _refuse_gaps(listed: list[str], found: set[str], name: str) -> None:
 
 
 def found_pages(root: Path = ROOT) -> Iterator[str]:
-    """Every page of the repository, by its place in it."""
+    """Yield the path of every page in the repository."""
     for pattern in FOLDERS:
         for path in root.glob(pattern):
             if "node_modules" not in path.parts:
@@ -110,21 +113,21 @@ def found_pages(root: Path = ROOT) -> Iterator[str]:
 
 
 def pieces(text: str) -> Iterator[tuple[str, bool]]:
-    """The text in pieces, each with whether it is a fenced block of code; together they are the whole text."""
+    """Split a text into pieces, each with True if it is a fenced block of code; joined they are the text."""
     for piece in re.split(r"(^ *```.*?^ *```[^\n]*$)", text, flags=re.DOTALL | re.MULTILINE):
         yield piece, piece.lstrip(" ").startswith("```")
 
 
 def moved(page: Page, pages: Iterable[Page], folder: str | None = None) -> str:
-    """The text of a page with its links leading to pages of the site.
+    """The text of a page with links that lead to pages of the site.
 
-    A link to something of the repository that is no page keeps its text only. A link whose text is the file's name gets the title of the
-    page, as on the site there is no such file.
+    Of a link to a file that is not a page, only the text is kept. A link whose text is a page's file name
+    gets the page's title instead, because the site has no such file.
 
     Args:
         page: the page.
         pages: all pages of the site.
-        folder: the folder of the site from which links are followed; where the page itself is, if not given.
+        folder: folder of the site that links are relative to; None = the page's own.
     """
     by_source = {other.source: other for other in pages}
     start = posixpath.dirname(page.address) if folder is None else folder
@@ -150,13 +153,13 @@ def moved(page: Page, pages: Iterable[Page], folder: str | None = None) -> str:
 
 
 def _outside_spans(text: str, change: Callable[[re.Match[str]], str]) -> str:
-    """Change every link, but not what only looks like one inside a code span of its own."""
+    """Change every link outside of code spans."""
     spans = re.compile(rf"(?P<span>(?<!\[)`[^`\n]*\]\([^`\n]*`)|{LINK.pattern}")
     return spans.sub(lambda found: found[0] if found["span"] else change(found), text)
 
 
 def navigation(site: Site) -> str:
-    """What Sphinx has to find at the end of the start page: the sidebar."""
+    """The sidebar, as Sphinx expects it at the end of the start page."""
     return "".join(
         "\n```{toctree}\n:hidden:\n:caption: "
         + section.title

@@ -18,7 +18,7 @@ import click
 
 from musicgate.cli.terminal import guard, printable
 
-__all__ = ["FailedError", "RefusedError", "SettingsError", "TimeUpError", "cli", "main"]
+__all__ = ["cli", "main"]
 
 EXIT_INTERRUPTED = 130
 

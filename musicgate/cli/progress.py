@@ -62,10 +62,10 @@ def previews(answer: Mapping[str, Any]) -> dict[int, str]:
 
 
 @asynccontextmanager
-async def display(*, quiet: bool = False) -> AsyncIterator[Display]:
-    """A bar on a terminal, else plain lines; with ``quiet``, notes only."""
-    if quiet or not sys.stderr.isatty():
-        yield _Lines(quiet=quiet)
+async def display() -> AsyncIterator[Display]:
+    """A bar on a terminal, else plain lines."""
+    if not sys.stderr.isatty():
+        yield _Lines()
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -89,19 +89,18 @@ async def display(*, quiet: bool = False) -> AsyncIterator[Display]:
 class _Lines:
     """One line per change."""
 
-    def __init__(self, *, quiet: bool) -> None:
+    def __init__(self) -> None:
         self.typical_s = 60.0
-        self._quiet = quiet
         self._last = ""
         self._announced: set[int] = set()
 
     def show(self, answer: Mapping[str, Any]) -> None:
         text = describe(answer)
-        if not self._quiet and text != self._last:
+        if text != self._last:
             say(text, err=True)
         self._last = text
         for index, line in previews(answer).items():
-            if not self._quiet and index not in self._announced:
+            if index not in self._announced:
                 say(line, err=True)
             self._announced.add(index)
 

@@ -80,7 +80,6 @@ class SchemaValidator:
     def __init__(self, schema: dict[str, Any]) -> None:
         """Compile the schema; raises ``SchemaError`` if it is not a JSON Schema."""
         Draft202012Validator.check_schema(schema)
-        self.schema = schema
         self._places = {name: place for place, name in enumerate(schema.get("properties", {}))}
         self._reference = Draft202012Validator(schema)
         self._is_valid_fast: Callable[[Any], bool] | None = None

@@ -5,7 +5,7 @@ with `musicgate.plugin.emulator`, the contract; then `mount`, which serves an em
 `sandbox`, which runs the real gateway against all of them. Both need aiohttp, so they are imported by name.
 """
 
-from musicgate.emulation.tones import AudioFormat, Container, cover_jpeg, cover_png, song
+from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
 from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
@@ -23,7 +23,6 @@ __all__ = [
     "Emulator",
     "EmulatorBooks",
     "EmulatorOptions",
-    "cover_jpeg",
     "cover_png",
     "song",
     "switches_in",

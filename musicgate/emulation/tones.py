@@ -12,9 +12,9 @@ import attrs
 
 from musicgate.assets import riff_wav
 from musicgate.emulation.loops import mp3, ogg, pcm
-from musicgate.emulation.loops.cover import cover_jpeg, cover_png
+from musicgate.emulation.loops.cover import cover_png
 
-__all__ = ["AudioFormat", "Container", "cover_jpeg", "cover_png", "song"]
+__all__ = ["AudioFormat", "Container", "cover_png", "song"]
 
 
 class Container(StrEnum):

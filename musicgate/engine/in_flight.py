@@ -150,7 +150,7 @@ class InFlight:
         call.answered.set()
 
     async def answer(self, call: Call, wait_s: float) -> Job:
-        """Wait for a stored call as long as its caller does: for the vendor's answer, but only briefly for a slot.
+        """Wait for the vendor's answer to a stored call, but only briefly for a slot.
 
         Returns:
             The job after its call, or as it is when the wait is over.

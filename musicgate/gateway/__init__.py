@@ -1,6 +1,7 @@
-"""The use cases by their names (accept, send, follow, settle, cancel, recover), and `Gateway`, the facade over them.
+"""The use cases by their names, and `Gateway`, the facade over them.
 
-It knows the order of things that money depends on, and must not know HTTP servers, command lines, SQL or sockets. Start with `facade` for what
+The use cases are accept, send, follow, settle, cancel and recover. The room knows the order of things that
+money depends on, and must not know HTTP servers, command lines, SQL or sockets. Start with `facade` for what
 it can do, with `send` for how it does it.
 """
 

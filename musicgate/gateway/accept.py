@@ -1,10 +1,10 @@
 """Accept a request: quota, plan, job, create call. The order of these steps is part of the contract.
 
-Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that is refused
-after that counts as a call, and as nothing else.
+Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that
+is refused after that counts as a call, and as nothing else.
 
-A request's reservation and its slot are context managers: the block that took them releases them, unless the create call
-took them over.
+A request's reservation and its slot are context managers: the block that took them releases them, unless the
+create call took them over.
 """
 
 from __future__ import annotations
@@ -47,12 +47,14 @@ async def accept(
     """Make a job of a request, store it, and begin to send it.
 
     Returns:
-        The create call, whose job is stored; or the earlier use of its key, and then nothing was counted, stored or sent.
+        The create call, whose job is stored; or the earlier use of its key, and then nothing was counted,
+        stored or sent.
 
     Raises:
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
         ProviderError: no provider has a key, or too many jobs wait; nothing was stored or sent.
-        StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
+        StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is
+            not known.
         GatewayClosedError: the gateway closes; nothing was sent.
     """
     account, key = submission.account, submission.idempotency
@@ -113,7 +115,7 @@ async def accept(
 
 
 def _explained(plan: Plan) -> JsonValue:
-    """Which providers were considered, and why others were not. Stored with the job: the answer changes with time."""
+    """Which providers were considered, and why others were not, at the time of the request."""
     return {
         "candidates": [candidate.installed.name for candidate in plan.candidates],
         "excluded": [

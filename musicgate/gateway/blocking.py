@@ -37,10 +37,13 @@ def generate(
     plugins: PluginHost | None = None,
     **fields: object,
 ) -> GeneratedMusic:
-    """Make music and wait for it: ``musicgate.generate("Warm jazz trio", model="suno/v4.5plus").paths[0]``.
+    """Make music and wait for it, without asyncio.
 
-    Opens a gateway for the one request. It works where an event loop runs already (a notebook), too: the gateway then gets a thread.
-    Applications that make more than one song, or do something else meanwhile, use `Gateway`.
+    ``musicgate.generate("Warm jazz trio", model="suno/v4.5plus").paths[0]`` is the audio of the first track.
+
+    Opens a gateway for the one request. It works where an event loop runs already (a notebook), too: the
+    gateway then gets a thread. Applications that make more than one song, or do something else meanwhile, use
+    `Gateway`.
 
     Args:
         prompt: what to make.
@@ -52,7 +55,8 @@ def generate(
     Raises:
         RequestError: the request is wrong; nothing was sent.
         ConfigError: a setting is wrong, or another process uses the store.
-        JobTimeoutError: it is not finished in time. It goes on at the vendor; the next gateway on this store continues with it.
+        JobTimeoutError: it is not finished in time. It goes on at the vendor; the next gateway on this store
+            continues with it.
         JobFailedError: the vendor refused or failed; ``.failure`` says why.
         ProviderError: no provider could be asked; nothing was sent.
         StorageError: the job could not be stored.

@@ -1,4 +1,4 @@
-"""Open a gateway's context: settings to adapters, plugins to providers. The only use-case module that names adapters."""
+"""Open a gateway's context: the composition root, and the only module here that names adapters."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ class GatewayContext:
         self.on_change(before, after)
 
     def ended(self, job: Job) -> None:
-        """Report a stored job that has ended, possibly again: its end may have been stored without a report."""
+        """Report a job that has ended, possibly again: its end may have been stored without a report."""
         self.quota.forget(job.id)
         self.on_change(job, job)
         self.outbox_changed.set()

@@ -1,4 +1,4 @@
-"""`Gateway`: every use case as a method. The server, the command line and applications call nothing else."""
+"""`Gateway`: every use case as a method, for the server, the command line and applications."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Gateway:
     """An open gateway. Make one with `Gateway.open`."""
 
     def __init__(self, context: GatewayContext, changes: Changes) -> None:
-        """Take an open context, and the readers that it wakes on every stored change; `Gateway.open` makes both."""
+        """Take an open context, and the readers to wake on every stored change."""
         self._context = context
         self._changes = changes
         self._runner = Runner(context)
@@ -98,7 +98,7 @@ class Gateway:
                 await gateway.close()
 
     async def close(self) -> None:
-        """Stop. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored. `Gateway.open` calls it."""
+        """Stop the tasks; `Gateway.open` calls it. Calls in flight get ``server.drain_s`` to end."""
         await self._runner.close()
 
     def read(self, body: object) -> MusicRequest:
@@ -154,7 +154,8 @@ class Gateway:
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
             explain: keep with the job which providers were considered, and why others were not.
-            idempotency: the caller's key; a key that was used for the same request gives the job of that time.
+            idempotency: the caller's key; a key that was used for the same request gives the job of that
+                time.
 
         Returns:
             A handle with the stored job's id; await it for the finished job.
@@ -164,7 +165,8 @@ class Gateway:
             LimitReachedError: the account may not have one more job yet; nothing was stored or sent.
             AllCandidatesFailedError: no provider of this model has an API key; nothing was stored or sent.
             ProviderError: too many jobs wait for the providers of this model; nothing was stored or sent.
-            StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
+            StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that
+                is not known.
             GatewayClosedError: the gateway closes.
         """
         submission = self._submission(
@@ -179,9 +181,11 @@ class Gateway:
         )
         begun = await self._runner.accept(submission)
         if isinstance(begun, IdempotencyClaim):
-            return JobHandle(self, await self._runner.replay(begun, idempotency))
-        self._runner.in_flight.leave(begun)
-        return JobHandle(self, begun.job)
+            job = await self._runner.replay(begun, idempotency)
+        else:
+            self._runner.in_flight.leave(begun)
+            job = begun.job
+        return JobHandle(job, wait=self.wait, watch=self.watch)
 
     async def submit(
         self,
@@ -205,20 +209,22 @@ class Gateway:
             beta_channel: the account may use providers in stage beta.
             explain: keep with the job which providers were considered, and why others were not.
             wait_s: how long to wait for a slot, and for a blocking vendor; None = ``server.create_wait_s``.
-            idempotency: the caller's key. A key that was used for the same request gives the job of that time, whose
-                ``generation_id`` differs from this call's; nothing is sent then.
+            idempotency: the caller's key. A key that was used for the same request gives the job of that
+                time, whose ``generation_id`` differs from this call's; nothing is sent then.
             on_stored: called with the job as soon as it is stored, before the vendor has answered.
 
         Returns:
-            The job: accepted, or in progress at a blocking vendor, or queued until it gets a slot, or failed. Its attempts
-            say whether a failed one was ever accepted. A stored job is always returned, whatever breaks after that.
+            The job: accepted, or in progress at a blocking vendor, or queued until it gets a slot, or failed.
+            Its attempts say whether a failed one was ever accepted. A stored job is always returned,
+            whatever breaks after that.
 
         Raises:
             RequestError: the caller can fix it; nothing was stored or sent.
             LimitReachedError: the account may not have one more job yet; nothing was stored or sent.
             AllCandidatesFailedError: no provider of this model has an API key; nothing was stored or sent.
             ProviderError: too many jobs wait for the providers of this model; nothing was stored or sent.
-            StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is not known.
+            StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that
+                is not known.
             GatewayClosedError: the gateway closes.
         """
         submission = self._submission(
@@ -246,7 +252,7 @@ class Gateway:
         Args:
             prompt: what to make.
             timeout_s: how long to wait; None = until the job ends, which its deadline bounds.
-            **fields: the other fields of a request, spelled as in JSON (``model``, ``duration``, ``suno``, ...).
+            **fields: the other fields of a request, spelled as in JSON (``model``, ``suno``, ...).
 
         Returns:
             The completed job.
@@ -330,10 +336,11 @@ class Gateway:
     def events(
         self, job_id: str, *, after: int = 0, pause_s: float = 15.0
     ) -> AsyncGenerator[tuple[int, JobEvent] | None, None]:
-        """Yield a job's events after number ``after``, then new ones as they come, up to the one that ends it.
+        """Yield a job's events after number ``after``, then new ones, up to the one that ends it.
 
         Returns:
-            Numbered events, and None after every ``pause_s`` seconds without one. A slow reader misses nothing.
+            Numbered events, and None after every ``pause_s`` seconds without one. A slow reader misses
+            nothing.
         """
         return follow_events(self._context.store, self._changes, job_id, after=after, pause_s=pause_s)
 
@@ -386,7 +393,7 @@ class Gateway:
 
     @property
     def supervisor(self) -> Supervisor:
-        """The owner of the background tasks. A server that runs this gateway adds its own, so that `background` reports them."""
+        """The owner of the background tasks; a server adds its own, so that `background` shows them."""
         return self._runner.supervisor
 
     @property

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Generator
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
-    from musicgate.gateway.facade import Gateway
     from musicgate.model import Job
 
 
@@ -17,9 +16,16 @@ class JobHandle:
     The job goes on whether or not anything waits for it. `Gateway.start` makes handles.
     """
 
-    def __init__(self, gateway: Gateway, job: Job) -> None:
-        self._gateway = gateway
+    def __init__(
+        self,
+        job: Job,
+        *,
+        wait: Callable[[str, float | None], Awaitable[Job]],
+        watch: Callable[[str], AsyncGenerator[Job, None]],
+    ) -> None:
         self._job = job
+        self._wait = wait
+        self._watch = watch
 
     @property
     def id(self) -> str:
@@ -49,7 +55,7 @@ class JobHandle:
             JobTimeoutError: it is not finished in time; it goes on.
             JobNotFoundError: the job was deleted meanwhile.
         """
-        return await self._gateway.wait(self.id, timeout_s)
+        return await self._wait(self.id, timeout_s)
 
     def watch(self) -> AsyncGenerator[Job, None]:
         """The job as it is, then after each change, until it is final.
@@ -57,4 +63,4 @@ class JobHandle:
         Raises:
             JobNotFoundError: the job was deleted meanwhile.
         """
-        return self._gateway.watch(self.id)
+        return self._watch(self.id)

@@ -1,6 +1,7 @@
-"""Runs the use cases of one open gateway: its services, the calls in flight, and who owns which open job.
+"""Runs the use cases of an open gateway: its services, its calls, and who owns which open job.
 
-Every open job has one owner: its create call in flight, or the scheduler. This module hands jobs from one to the other.
+Every open job has one owner: its create call in flight, or the scheduler. This module hands jobs from one to
+    the other.
 """
 
 from __future__ import annotations
@@ -123,7 +124,7 @@ class Runner:
         return job
 
     def _hand_over(self, call: Call, has_failed: bool) -> None:
-        """Hand the job of an ended call to the scheduler. Nothing here may fail: the job would lose its owner."""
+        """Hand the job of an ended call to the scheduler; an error here would cost the job its owner."""
         job = call.job
         if job.state.is_final and not has_failed:
             return

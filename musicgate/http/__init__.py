@@ -11,14 +11,13 @@ from musicgate.http.client_errors import (
     connect_reason,
     exact_url,
 )
-from musicgate.http.port import Downloaded, Transport
+from musicgate.http.port import Transport
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 
 __all__ = [
     "CLIENT_ERRORS",
     "CONNECT_ERRORS",
-    "Downloaded",
     "Proxies",
     "Transport",
     "UntrustedUrlClient",

@@ -15,7 +15,6 @@ from musicgate.http.client_errors import (
     connect_reason,
     exact_url,
 )
-from musicgate.http.port import Downloaded
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 from musicgate.model import Failure, FailureClass
 
@@ -33,7 +32,7 @@ async def fetch(
     max_bytes: int,
     timeout_s: float,
     stall_timeout_s: float,
-) -> Downloaded:
+) -> None:
     """Download a URL into a file, which is overwritten.
 
     Raises:
@@ -45,14 +44,14 @@ async def fetch(
         async with asyncio.timeout(timeout_s):
             # Opened here and not on a thread: a cancelled caller could not close a file that a thread opens.
             with _open_sink(sink) as file:
-                return await _follow(client, link, file, max_bytes, stall_timeout_s)
+                await _follow(client, link, file, max_bytes, stall_timeout_s)
     except CLIENT_ERRORS as exc:
         raise _download_error(_download_reason(exc, timeout_s, stall_timeout_s)) from exc
 
 
 async def _follow(
     client: UntrustedUrlClient, link: str, file: IO[bytes], max_bytes: int, stall_timeout_s: float
-) -> Downloaded:
+) -> None:
     """Follow redirects to the media, each as a request of its own whose address is checked."""
     url = exact_url(link)
     for _ in range(_MOST_REDIRECTS + 1):
@@ -71,14 +70,13 @@ async def _follow(
                 continue
             if response.status != 200:
                 raise _download_error(f"the answer is HTTP {response.status}", status=response.status)
-            size_bytes = await _save(response, file, max_bytes)
-            claimed = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            return Downloaded(size_bytes=size_bytes, content_type=claimed or None)
+            await _save(response, file, max_bytes)
+            return
     raise _download_error(f"it was redirected more than {_MOST_REDIRECTS} times")
 
 
-async def _save(response: aiohttp.ClientResponse, file: IO[bytes], max_bytes: int) -> int:
-    """Write the body to the file and return its size.
+async def _save(response: aiohttp.ClientResponse, file: IO[bytes], max_bytes: int) -> None:
+    """Write the body to the file.
 
     aiohttp itself raises if the body is shorter than its Content-Length.
     """
@@ -96,7 +94,6 @@ async def _save(response: aiohttp.ClientResponse, file: IO[bytes], max_bytes: in
     if not size_bytes:
         raise _download_error("it is empty")
     await run_to_end(_write, file, piece)
-    return size_bytes
 
 
 def _open_sink(sink: Path) -> IO[bytes]:

@@ -4,22 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-import attrs
-
 if TYPE_CHECKING:
     from pathlib import Path
 
     from musicgate.model import Timeouts
     from musicgate.plugin import HttpRequest, HttpResponse
-
-
-@attrs.frozen(kw_only=True)
-class Downloaded:
-    """A finished download."""
-
-    size_bytes: int
-    #: What the server claimed, in lower case, without parameters.
-    content_type: str | None
 
 
 class Transport(Protocol):
@@ -36,7 +25,7 @@ class Transport(Protocol):
                 back; class ``protocol`` when the response is larger than ``max_body_bytes``.
         """
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         """Download a media URL into a file.
 
         A few redirects are followed; private addresses are refused unless allowed.

@@ -36,7 +36,6 @@ from musicgate.http.client_errors import (
     host_of,
 )
 from musicgate.http.download import fetch
-from musicgate.http.port import Downloaded
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 from musicgate.model import Failure, FailureClass, Timeouts
@@ -165,7 +164,7 @@ class AiohttpTransport:
             received_at=self._clock.now(),
         )
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
 
         The time-out starts when the download does, not while it waits for others to finish.
@@ -175,7 +174,7 @@ class AiohttpTransport:
             StorageError: the file could not be written.
         """
         async with self._downloads:
-            return await fetch(
+            await fetch(
                 self._media,
                 url,
                 sink,

@@ -45,6 +45,7 @@ from musicgate.model.request import (
     MusicRequest,
     RoutingOptions,
     is_blank,
+    utf16_units,
 )
 from musicgate.model.settings import ProviderSettings, Secret
 from musicgate.model.track import Asset, NativeTrack, Track
@@ -101,4 +102,5 @@ __all__ = [
     "is_address",
     "is_blank",
     "origin",
+    "utf16_units",
 ]

@@ -96,3 +96,8 @@ class MusicRequest:
 def is_blank(text: object) -> bool:
     """True for anything that is not text with at least one visible character."""
     return not isinstance(text, str) or not text.strip()
+
+
+def utf16_units(text: str) -> int:
+    """Length of a text in UTF-16 units, in which some vendors count: an emoji is two."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

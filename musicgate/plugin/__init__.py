@@ -53,6 +53,7 @@ from musicgate.model import (
     Usage,
     WarningCode,
     is_blank,
+    utf16_units,
 )
 from musicgate.plugin import hooks, lenient
 from musicgate.plugin.emulator import (
@@ -139,5 +140,6 @@ __all__ = [
     "riff_wav",
     "sniff",
     "switches_in",
+    "utf16_units",
     "write_json",
 ]

@@ -8,8 +8,8 @@ from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits
 from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
-from musicgate.settings.resolve import ResolvedProvider, resolve
-from musicgate.settings.rules import Hidden, Rule, WebAddress, doc_of, rule_of
+from musicgate.settings.resolve import resolve
+from musicgate.settings.rules import Hidden, WebAddress, doc_of, rule_of
 from musicgate.settings.secrets import read_secret
 from musicgate.settings.values import (
     SECTIONS,
@@ -38,9 +38,7 @@ __all__ = [
     "NetworkSettings",
     "NotTextError",
     "ProviderTable",
-    "ResolvedProvider",
     "RetentionSettings",
-    "Rule",
     "ServerSettings",
     "Settings",
     "StoreSettings",

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
+
+import attrs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
+from musicgate.settings.rules import Hidden
 
 #: Standard Webhooks specification: at least 192 bits, at most 512.
 _MIN_BYTES, _MAX_BYTES = 24, 64
@@ -33,3 +37,18 @@ def read_secret(text: str, *, key: str, source: str | None = None) -> Secret:
 
 def _padded(encoded: str) -> str:
     return encoded + "=" * (-len(encoded) % 4)
+
+
+@attrs.frozen(kw_only=True)
+class SigningSecret(Hidden):
+    """A secret that signs webhooks; one that is made in code is checked by `check_webhooks`."""
+
+    @property
+    def description(self) -> str:
+        """Form, for the documentation."""
+        return "secret, `whsec_` and the base64 form of 24 to 64 bytes"
+
+    def read(self, value: object, *, key: str, source: str | None = None) -> Any:
+        """Read a secret of the form ``whsec_...``; empty text is None."""
+        secret = super().read(value, key=key, source=source)
+        return read_secret(secret.reveal(), key=key, source=source) if isinstance(secret, Secret) else None

@@ -28,7 +28,7 @@ from musicgate.settings.rules import (
     documented,
     setting,
 )
-from musicgate.settings.webhooks import SigningSecret
+from musicgate.settings.secrets import SigningSecret
 
 _NO_LIMITS = AccountLimits()
 _YEAR_S = 31_536_000
@@ -430,10 +430,6 @@ class Settings:
             }
             found[entry.name] = attrs.evolve(found.get(entry.name, self.limits), **own)
         return found
-
-    def limits_of(self, account: str) -> AccountLimits:
-        """The limits of one account."""
-        return self.limits_by_account().get(account, self.limits)
 
     @property
     def store_url(self) -> str:

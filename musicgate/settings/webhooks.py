@@ -2,32 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import attrs
+from typing import TYPE_CHECKING
 
 from musicgate.errors import ConfigError
-from musicgate.model import Secret, is_address
-from musicgate.settings.rules import Hidden
+from musicgate.model import is_address
 from musicgate.settings.secrets import read_secret
 
 if TYPE_CHECKING:
     from musicgate.settings.values import Settings
-
-
-@attrs.frozen(kw_only=True)
-class SigningSecret(Hidden):
-    """A secret that signs webhooks; one that is made in code is checked by `check_webhooks`."""
-
-    @property
-    def description(self) -> str:
-        """Form, for the documentation."""
-        return "secret, `whsec_` and the base64 form of 24 to 64 bytes"
-
-    def read(self, value: object, *, key: str, source: str | None = None) -> Any:
-        """Read a secret of the form ``whsec_...``; empty text is None."""
-        secret = super().read(value, key=key, source=source)
-        return read_secret(secret.reveal(), key=key, source=source) if isinstance(secret, Secret) else None
 
 
 def check_webhooks(settings: Settings) -> None:

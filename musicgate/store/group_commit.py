@@ -23,7 +23,7 @@ from musicgate.errors import StorageError
 from musicgate.store.sqlite_errors import as_caller_sees
 
 _T = TypeVar("_T")
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 #: Bounds how long the first caller of a group waits for the others.
 _LARGEST_GROUP: Final = 512
@@ -194,5 +194,5 @@ def _deliver_all(outcomes: Sequence[_Outcome]) -> None:
     for outcome in outcomes:
         try:
             outcome.deliver()
-        except Exception:
-            _logger.exception("a caller of the job store could not be answered")
+        except Exception:  # noqa: BLE001 - one caller must not cost the others their answers
+            _log.exception("a caller of the job store could not be answered")

@@ -12,7 +12,7 @@ from musicgate.errors import StorageError
 _T = TypeVar("_T")
 #: A key, the document, and any further columns.
 Row = tuple[Any, ...]
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 def readable(rows: Iterable[Row], load: Callable[[str], _T], what: str) -> Iterator[_T]:
@@ -30,7 +30,7 @@ def readable_pairs(rows: Iterable[Row], load: Callable[[str], _T], what: str) ->
         try:
             yield key, load(doc)
         except StorageError as error:
-            _logger.error("%s left out: id=%s reason=%s", what, key, error)  # noqa: TRY400 - no traceback
+            _log.error("%s left out: id=%s reason=%s", what, key, error)
 
 
 def loaded(key: object, doc: str, load: Callable[[str], _T], what: str) -> _T:

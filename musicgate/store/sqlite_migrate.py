@@ -21,7 +21,7 @@ from typing import Final
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.sqlite_errors import describe
 
-_logger = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 _FOLDER: Traversable = files("musicgate.store") / "sqlite_migrations"
 _FILE_NAME: Final = re.compile(r"(\d{4})_\w+\.sql")
@@ -55,7 +55,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise _unknown_version(str(version), path)
     missing = [number for number in known if number > version]
     if missing:
-        _logger.info("migrating database: path=%s from_version=%d to_version=%d", path, version, missing[-1])
+        _log.info("migrating database: path=%s from_version=%d to_version=%d", path, version, missing[-1])
     try:
         if is_alembic:
             _run(connection, "DROP TABLE alembic_version;", version)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from musicgate.model import JsonValue
 
-# ------------------------------------------------------------------------------------------------ requests
+# --- requests ---
 
 #: JSON values in one body. Reading as many takes 20 ms, and reading JSON cannot be interrupted.
 MAX_BODY_VALUES: Final = 100_000
@@ -36,7 +36,7 @@ MAX_NAME_CHARS: Final = 100
 #: From this size on a request body is parsed on a thread: no smaller body costs the event loop 20 ms.
 LARGE_BODY_BYTES: Final = 16 * 1024
 
-# ---------------------------------------------------------------------------------------- vendors' answers
+# --- vendors' answers ---
 
 #: From this size on a vendor's response is parsed on a thread.
 LARGE_ANSWER_BYTES: Final = 32 * 1024
@@ -66,7 +66,7 @@ MAX_KEPT_DEPTH: Final = 64
 #: A longer ``Retry-After`` is not usable.
 MAX_RETRY_AFTER_S: Final = 7 * 86_400.0
 
-# --------------------------------------------------------------------------------------------------- store
+# --- store ---
 
 #: Bytes of stored jobs in one page of a list that is shown. A page holds one job at least.
 MAX_PAGE_BYTES: Final = 1_000_000
@@ -109,10 +109,10 @@ def cut_json(value: JsonValue, *, max_values: int, max_chars: int) -> JsonValue:
     return _Cutter(max_values, max_chars).cut(value, MAX_KEPT_DEPTH)
 
 
-def values_upto(value: JsonValue, stop: int, *, max_depth: int = MAX_REQUEST_DEPTH) -> int:
+def values_upto(value: JsonValue, stop: int) -> int:
     """Count the JSON values inside a value, up to ``stop``; too deep nesting counts as ``stop``."""
     count, level = 0, [value]
-    for _ in range(max_depth + 1):
+    for _ in range(MAX_REQUEST_DEPTH + 1):
         below: list[JsonValue] = []
         for item in level:
             if not isinstance(item, dict | list | tuple):

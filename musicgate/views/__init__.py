@@ -3,15 +3,14 @@
 It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`.
 """
 
-from musicgate.views.catalogue import render_models, render_offer, render_provider, render_providers
+from musicgate.views.catalogue import render_models, render_provider, render_providers
 from musicgate.views.cursor import decode_cursor
 from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, render_refusal
 from musicgate.views.event import render_event
 from musicgate.views.health import Readiness, render_live, render_not_ready, render_ready
-from musicgate.views.job import render_created, render_failure, render_job, render_job_list
+from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.plan import render_plan
-from musicgate.views.scalars import time_text
 from musicgate.views.signed_links import audio_links, is_signed
 from musicgate.views.webhook import (
     render_delivery,
@@ -33,7 +32,6 @@ __all__ = [
     "render_envelope",
     "render_error",
     "render_event",
-    "render_failure",
     "render_job",
     "render_job_list",
     "render_live",
@@ -41,12 +39,10 @@ __all__ = [
     "render_models",
     "render_native_body",
     "render_not_ready",
-    "render_offer",
     "render_plan",
     "render_provider",
     "render_providers",
     "render_ready",
     "render_refusal",
     "render_webhook_test",
-    "time_text",
 ]

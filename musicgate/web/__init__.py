@@ -4,8 +4,7 @@ It knows routes, keys, headers and connections, and must not know music, money, 
 `app`, then `music`.
 """
 
-from musicgate.web.app import make_app
 from musicgate.web.open_files import raise_open_file_limit
 from musicgate.web.serve import serve
 
-__all__ = ["make_app", "raise_open_file_limit", "serve"]
+__all__ = ["raise_open_file_limit", "serve"]

@@ -2,8 +2,8 @@
 
 aiohttp parses and dispatches. By itself it answers what it cannot parse with plain text, logs the offending
 line (which may be an ``Authorization`` header), and waits for ever for headers that do not arrive. Here the
-answer is the envelope, nothing of the line is logged or shown, and `musicgate.web.listener` closes connections
-that are idle for too long: it reads ``idle_since`` and ``begun_at``.
+answer is the envelope, nothing of the line is logged or shown, and `musicgate.web.listener` closes
+connections that are idle for too long: it reads ``idle_since`` and ``begun_at``.
 """
 
 from __future__ import annotations

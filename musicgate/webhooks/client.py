@@ -1,8 +1,8 @@
 """The client of customers' webhooks, on aiohttp; it trusts neither an address nor an answer.
 
-An address comes from a caller, so it may not lead into our own network: `UntrustedUrlClient` sees to that. Of an
-answer only the head is read. So no receiver can fill our memory or hold us up, and the delivery log cannot be
-used to read what only we can reach.
+An address comes from a caller, so it may not lead into our own network: `UntrustedUrlClient` sees to that. Of
+an answer only the head is read. So no receiver can fill our memory or hold us up, and the delivery log cannot
+be used to read what only we can reach.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Which changes of a schema break callers or readers; knows JSON Schema's keywords, and nothing about music.
+"""Which changes of a schema break callers or readers; knows JSON Schema, not music.
 
 A request schema may only become wider: what was accepted stays accepted. An answer schema may only become
 narrower: a reader with the old file can read what is sent now. Both are the same check, "does ``wide`` accept

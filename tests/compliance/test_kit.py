@@ -24,7 +24,6 @@ from musicgate.testing.compliance import (
     CHECKS,
     Outcome,
     Result,
-    Skipped,
     Subject,
     name_of,
     run_check,
@@ -173,13 +172,6 @@ def test_kit_imports_pytest_only_for_its_class() -> None:
         [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_skipped_check_gives_a_reason() -> None:
-    with pytest.raises(Skipped, match="not blocking"):
-        next(check for check in CHECKS if name_of(check) == "blocking_is_not_polled")(
-            Subject.of_module(tiny())
-        )
 
 
 def test_distribution_of_another_name_is_found() -> None:

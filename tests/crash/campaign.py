@@ -64,7 +64,8 @@ _SWITCHES = {
     "minimax": "length_s=3",
     "minimax, link": "length_s=3",
 }
-#: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so they meet in every pair.
+#: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so they meet in every
+#: pair.
 ROUNDS: tuple[str | None, ...] = (
     *(None, "SIGSTOP", "vendor nonsense", None, "SIGSTOP", "disk full"),
     *(None, "SIGSTOP", "vendor nonsense", None, "SIGSTOP", "store locked"),

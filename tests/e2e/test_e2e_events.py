@@ -296,7 +296,7 @@ async def test_streams_and_waiting_calls_end_when_the_server_stops(open_server: 
     assert (reply.status, reply.body["status"]) == (200, "in_progress")
 
 
-# --------------------------------------------------------------------------------- Prefer: wait=N
+# --- Prefer: wait=N ---
 
 
 async def test_a_create_call_may_wait_for_the_end_of_its_job(server: RunningServer) -> None:

@@ -321,7 +321,7 @@ async def test_a_token_in_a_path_is_not_logged(
     assert CREDENTIAL not in caplog.text
 
 
-# ------------------------------------------------------------------------------------------------ bodies
+# --- bodies ---
 
 
 async def test_100_continue_is_sent_only_when_the_body_is_wanted(server: RunningServer) -> None:
@@ -361,7 +361,7 @@ async def test_an_unknown_coding_and_a_body_that_is_not_in_its_coding_are_refuse
         assert reply.body["reason"] == "broken_content_encoding"
 
 
-# ------------------------------------------------------------------------------------------------ conditions
+# --- conditions ---
 
 
 @pytest.mark.parametrize(
@@ -492,7 +492,7 @@ async def test_only_http_and_https_links_are_redirected_to(open_server: OpenServ
                 assert (reply.status, reply.headers["Location"]) == (302, location)
 
 
-# ------------------------------------------------------------------------------------------------ no accounts
+# --- no accounts ---
 
 
 @pytest.mark.parametrize(
@@ -525,7 +525,7 @@ async def test_without_accounts_the_host_must_be_this_machine(server_without_acc
         assert answer.status == 200
 
 
-# ---------------------------------------------------------------------------------- accounts apart
+# --- accounts apart ---
 
 
 async def test_no_route_shows_anything_of_another_account(open_server: OpenServer) -> None:

@@ -121,7 +121,7 @@ async def test_a_request_above_a_limit_of_its_account_is_refused(
             assert reply.body["error_type"] == "user"
         # A broken body is reported before the limit, an unknown model after it, unless a price is needed.
         assert (await server.create({**PENDING, "duration": 0})).body["error"] == "validation_error"
-        unknown = (await server.create({**PENDING, "model": "nobody/song"})).body["error"]
+        unknown = (await server.create({**PENDING, "model": "unknown/song"})).body["error"]
         assert unknown == (error[1] if reply.status == 429 else "unsupported_model_or_endpoint")
 
 
@@ -131,7 +131,7 @@ async def test_every_create_answer_has_the_limits_and_what_is_left_of_them(open_
         first = await server.create(PENDING, **{"Idempotency-Key": "a"})
         again = await server.create(PENDING, **{"Idempotency-Key": "a"})
         invalid = await server.create({**PENDING, "duration": 0})
-        unknown = await server.create({**PENDING, "model": "nobody/song"})
+        unknown = await server.create({**PENDING, "model": "unknown/song"})
         third = await server.create(PENDING)
         refused = await server.create(PENDING)
         assert [

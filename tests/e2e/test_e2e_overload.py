@@ -276,7 +276,7 @@ async def test_without_free_descriptors_accepting_is_retried_and_logged_once(
                 client.close()
 
 
-# ------------------------------------------------------------------------------------------------ callbacks
+# --- callbacks ---
 
 
 async def test_a_callbacks_body_is_read_after_its_token(server: RunningServer) -> None:
@@ -308,7 +308,7 @@ async def test_a_callbacks_body_is_small(server: RunningServer) -> None:
         assert (reply.status, reply.body["error"]) == (413, "payload_too_large")
 
 
-# ------------------------------------------------------------------------------------- slow readers
+# --- slow readers ---
 
 
 async def test_a_stalled_download_is_disconnected_and_holds_no_open_file(

@@ -29,7 +29,7 @@ LISTS: list[tuple[dict[str, Any], list[str]]] = [
     ({"only": [" Suno KIE "]}, [KIE]),
     ({"only": ["minimax"]}, []),
     ({"only": []}, []),
-    ({"ignore": ["kie.ai", "nobody"]}, [APIIN]),
+    ({"ignore": ["kie.ai", "unknown"]}, [APIIN]),
     ({"order": ["apiin-one"], "only": ["suno"], "ignore": ["minimax"]}, [APIIN, KIE]),
     (
         {"quantizations": ["x"], "max_price": {"request": 0}, "data_collection": "deny", "zdr": True},

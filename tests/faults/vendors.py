@@ -20,7 +20,6 @@ from musicgate import (
     hookimpl,
 )
 from musicgate.assets.audio import riff_wav
-from musicgate.http.port import Downloaded
 from musicgate.model import ProviderSettings, Timeouts
 from tests.fake_vendor import FakeVendor, broken_link, lost
 from tests.faults.injection import Injector
@@ -120,7 +119,7 @@ class Vendors:
             self.open_calls -= 1
         return HttpResponse(status=200, body=json.dumps(body).encode())
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> Downloaded:
+    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         """The song behind a media link."""
         self.open_calls += 1
         try:
@@ -129,7 +128,6 @@ class Vendors:
                 self.broken_links -= 1
                 raise broken_link("HTTP 403")
             await asyncio.to_thread(sink.write_bytes, SONG)
-            return Downloaded(size_bytes=len(SONG), content_type="audio/wav")
         finally:
             self.open_calls -= 1
 

@@ -26,7 +26,6 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/store/sqlite_migrations/0002_account_of_webhook_deliveries.sql",
             "musicgate/scaffold/templates/shared/pyproject.toml.jinja",
             "musicgate/scaffold/templates/shared/src/musicgate_NAME/py.typed",
-            "musicgate/emulation/loops/cover.jpg",
             "musicgate/emulation/loops/stereo-44100.mp3",
             "musicgate/emulation/loops/stereo-48000.opus",
         ],
@@ -35,7 +34,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             r"store/sqlite_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/shared/src/musicgate_NAME/py\.typed",
-            r"emulation/loops/[a-z0-9-]+\.(mp3|opus|jpg)",
+            r"emulation/loops/[a-z0-9-]+\.(mp3|opus)",
         ],
     ),
     "musicgate-schemas": (

@@ -1,16 +1,10 @@
-"""Make small cover pictures: one shipped JPEG, and computed PNGs."""
+"""Make small cover pictures as PNGs."""
 
 import hashlib
 import zlib
-from importlib.resources import files
 from typing import Final
 
 _SIDE: Final = 128
-
-
-def cover_jpeg() -> bytes:
-    """Return the shipped cover, a JPEG."""
-    return files(__package__).joinpath("cover.jpg").read_bytes()
 
 
 def cover_png(title: str = "") -> bytes:

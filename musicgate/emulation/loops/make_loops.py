@@ -227,22 +227,8 @@ def middle_round(loop: Loop) -> list[bytes]:
     return packets[frames : 2 * frames]
 
 
-def cover() -> bytes:
-    """A small record sleeve as JPEG: a sun over stripes."""
-    y, x = np.mgrid[0:192, 0:192]
-    picture = np.stack([40 + y * 0.5, 30 + y * 0.25, 90 - y * 0.2], axis=2)
-    picture[(y > 120) & (y // 9 % 2 == 0)] = (196, 92, 60)
-    picture[(x - 96) ** 2 + (y - 88) ** 2 < 52**2] = (242, 178, 80)
-    with av.open(io.BytesIO(), "w", format="image2pipe") as container:
-        stream = container.add_stream("mjpeg", rate=1, options={"qmin": "4", "qmax": "4"})
-        stream.width, stream.height, stream.pix_fmt = 192, 192, "yuvj420p"
-        frame = av.VideoFrame.from_ndarray(picture.astype(np.uint8), format="rgb24")
-        return b"".join(bytes(packet) for half in (frame, None) for packet in stream.encode(half))
-
-
 def main() -> None:
-    """Write the cover and every loop: MP3 as plain frames, Opus as packets behind 2-byte lengths."""
-    (HERE / "cover.jpg").write_bytes(cover())
+    """Write every loop: MP3 as plain frames, Opus as packets behind 2-byte lengths."""
     for loop in LOOPS:
         packets = middle_round(loop)
         if loop.codec == "libopus":

@@ -9,9 +9,8 @@ import pytest
 import musicgate_apiin_one
 from musicgate.errors import ProviderError
 from musicgate.model import FailureClass, JobState, JobUpdate
-from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
-from musicgate.testing.cases import Case, load_cases, replay
+from musicgate.testing.cases import load_cases
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate_apiin_one import feed, read, refusal
 
@@ -40,11 +39,6 @@ def create(response: HttpResponse) -> JobUpdate:
 
 def poll(response: HttpResponse) -> JobUpdate:
     return read._read_feed(response)
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_recorded_answer_gives_the_update_of_its_case(case: Case) -> None:
-    replay(REHEARSAL, case)
 
 
 def test_recordings_have_every_kind_of_source() -> None:
@@ -426,13 +420,3 @@ def test_update_keeps_the_parsed_body() -> None:
     body = envelope("SUCCESS", item())
     assert poll(answer(body)).body == body
     assert create(answer({"task_id": "g"})).body == {"task_id": "g"}
-
-
-def test_create_step_reads_create_answers_and_other_steps_the_feed() -> None:
-    body = answer({"task_id": "g", "status": "pending"})
-    job = None
-    created = read.parse_response(step=Step.CREATE, response=body, job=job, settings=None)  # type: ignore[arg-type]  # not used
-    followed = read.parse_response(step=Step.NEXT, response=body, job=job, settings=None)  # type: ignore[arg-type]  # not used
-    assert isinstance(created, JobUpdate)
-    assert isinstance(followed, JobUpdate)
-    assert (created.native_id, followed.native_id) == ("g", None)

@@ -88,8 +88,7 @@ def test_every_valid_shape_delivers_two_songs(name: str, value: str) -> None:
 @pytest.mark.parametrize(
     ("noise", "count"), [(value, 2) for value in SWITCHES["feed_noise"].values if value != "none"]
 )
-@pytest.mark.parametrize("error_shape", ["object", "code"])
-@pytest.mark.parametrize("error_http", ["status", "200"])
+@pytest.mark.parametrize(("error_shape", "error_http"), [("object", "status"), ("code", "200")])
 def test_faulty_feed_answers_do_not_fail_the_job(
     noise: str, count: int, error_shape: str, error_http: str
 ) -> None:
@@ -151,8 +150,7 @@ def test_song_that_is_never_done_expires(failure: str) -> None:
         ("moderation", FailureClass.MODERATION),
     ],
 )
-@pytest.mark.parametrize("error_shape", ["object", "code"])
-@pytest.mark.parametrize("error_http", ["status", "200"])
+@pytest.mark.parametrize(("error_shape", "error_http"), [("object", "status"), ("code", "200")])
 def test_refused_create_has_its_failure_class_and_is_not_charged(
     fault: str, reason: FailureClass, error_shape: str, error_http: str
 ) -> None:
@@ -380,10 +378,8 @@ def test_speed_divides_every_delay() -> None:
     assert call(emulator, "GET", f"{FEED}?task_id={task}").delay_s == pytest.approx(0.03)
 
 
-def test_same_calls_give_the_same_answers() -> None:
-    one, other = emulate(), emulate()
-    assert create(one) == create(other)
-    assert create(one) != create(ApiinEmulator(EmulatorOptions(seed=1)))
+def test_another_seed_gives_other_task_ids() -> None:
+    assert create(emulate()) != create(ApiinEmulator(EmulatorOptions(seed=1)))
 
 
 def fetch(emulator: ApiinEmulator, now: float) -> EmulatedAnswer:
@@ -482,11 +478,6 @@ def test_failed_and_stuck_tasks_have_their_own_callbacks() -> None:
     ]
     assert [body[0]["status"] for body in callbacks("list", failure="stuck")] == ["text", "first"]
     assert callbacks("list", failure="no_items") == []
-
-
-def test_media_links_start_with_the_origin_of_the_create_call() -> None:
-    job = rehearse().run(song_request())
-    assert all(str(track.audio_url).startswith(f"{ORIGIN}/media/gen") for track in job.tracks)
 
 
 @pytest.mark.parametrize("name", SWITCHES)

@@ -7,17 +7,15 @@ import attrs
 import pytest
 
 import musicgate_apiin_one
-from musicgate.errors import RequestError, UnsupportedOptionError
+from musicgate.errors import RequestError
 from musicgate.model import (
     Ability,
     Job,
     MusicRequest,
-    WarningCode,
 )
 from musicgate.planning import routing
 from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal
-from musicgate_apiin_one import naming
 
 A = Rehearsal("apiin_one", musicgate_apiin_one)
 B = Rehearsal("apiin_one", musicgate_apiin_one, options={"doc_generation": "B"})
@@ -319,10 +317,6 @@ def test_neutral_style_too_long_for_a_description_needs_a_prompt() -> None:
     assert refusal(style="x" * 395)[1] == "prompt_required_when_custom_mode_disabled"
 
 
-def test_lengths_are_counted_in_utf16_units() -> None:
-    assert (naming.length("\ud83c"), naming.length(EMOJI), naming.length("ab")) == (1, 2, 2)
-
-
 def test_neutral_style_alone_becomes_the_description() -> None:
     assert sent(style="jazz")["gpt_description_prompt"] == "Style: jazz"
 
@@ -407,16 +401,6 @@ def test_custom_text_is_limited_by_the_larger_of_the_vendors_numbers(
 def test_description_is_limited_to_400_utf16_units() -> None:
     assert sent(prompt=EMOJI * 200)["gpt_description_prompt"] == EMOJI * 200
     assert refusal(prompt=EMOJI * 200 + "x") == ("validation_error", "prompt_too_long", "prompt")
-
-
-def test_refused_option_is_an_unsupported_option_error() -> None:
-    with pytest.raises(UnsupportedOptionError, match=r"suno\.personaId"):
-        translate(prompt="x", blocks={"suno": {"personaId": "p"}})
-
-
-def test_warning_codes_are_those_of_the_contract() -> None:
-    codes = {warning.code for warning in translate(prompt="x", style="y", seed=1).warnings}
-    assert codes == {WarningCode.CHANGED, WarningCode.NOT_APPLIED}
 
 
 def test_declaration_has_the_documented_values() -> None:

@@ -4,7 +4,6 @@ from decimal import Decimal
 
 import pytest
 
-import musicgate_elevenlabs
 import musicgate_schemas
 from musicgate.model import (
     Ability,
@@ -13,7 +12,7 @@ from musicgate.model import (
     PriceRule,
 )
 from musicgate.planning.routing import find_offer, names_of
-from musicgate.testing.rehearsal import Rehearsal, settings_defaults
+from musicgate.testing.rehearsal import settings_defaults
 from musicgate_elevenlabs.declaration import provider
 
 
@@ -78,10 +77,3 @@ def test_options_schema_is_the_published_one_and_settings_have_defaults() -> Non
 
 def test_provider_has_both_spellings_of_its_name() -> None:
     assert names_of(provider()) == {"elevenlabs", "eleven-labs"}
-
-
-def test_plugin_has_no_poll_and_no_cancel_request() -> None:
-    rehearsal = Rehearsal("elevenlabs", musicgate_elevenlabs)
-    assert rehearsal.plugin.name == "elevenlabs"
-    assert not hasattr(musicgate_elevenlabs, "poll_request")
-    assert not hasattr(musicgate_elevenlabs, "cancel_request")

@@ -78,10 +78,9 @@ def test_song_is_playable_and_has_the_vendors_headers() -> None:
     assert (header("current-concurrent-requests"), header("maximum-concurrent-requests")) == ("1", "2")
 
 
-def test_same_calls_give_the_same_answers() -> None:
-    first, second = make_emulator(), make_emulator()
-    assert [call(first), call(first)] == [call(second), call(second)]
-    assert call(first, now=99).response.header("song-id") != call(first, now=99).response.header("song-id")
+def test_each_call_and_each_seed_gives_another_song_id() -> None:
+    emulator = make_emulator()
+    assert call(emulator).response.header("song-id") != call(emulator).response.header("song-id")
     other = ElevenLabsEmulator(EmulatorOptions(seed=1))
     assert call(other).response.header("song-id") != call(make_emulator()).response.header("song-id")
 
@@ -451,22 +450,6 @@ def test_cut_answer_is_charged() -> None:
     answer = call(emulator)
     assert answer.cut_after_bytes == len(answer.response.body) // 2
     assert len(emulator.books.credits_charged) == 1
-
-
-@pytest.mark.parametrize(
-    ("switches", "body"),
-    [
-        ({"zero": "1"}, b""),
-        ({"html": "1"}, b"<!DOCTYPE html>"),
-        ({"json": "1"}, b'{"message"'),
-        ({"json": "refusal"}, b'{"detail"'),
-    ],
-)
-def test_success_without_audio(switches: dict[str, str], body: bytes) -> None:
-    answer = call(make_emulator(**switches))
-    assert answer.response.status == 200
-    assert answer.response.body.startswith(body)
-    assert len(answer.response.body) < 300
 
 
 @pytest.mark.parametrize("form", ["text", "legacy"])

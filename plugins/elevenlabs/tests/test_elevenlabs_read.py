@@ -1,13 +1,9 @@
 """Reading of answers: songs, refusals and unreadable answers."""
 
 import json
-from pathlib import Path
 from typing import Any
 
-import attrs
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import musicgate_elevenlabs
 from musicgate.assets.measure import measure_bytes
@@ -24,12 +20,10 @@ from musicgate.model import (
 )
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
-from musicgate.testing.cases import Case, load_cases, replay
 from musicgate.testing.rehearsal import Rehearsal
 from musicgate_elevenlabs import map_status
 
 REHEARSAL = Rehearsal("elevenlabs", musicgate_elevenlabs)
-CASES = load_cases(Path(__file__).parent / "cases")
 MP3 = song(AudioFormat(), 3.0)
 TYPE = {"Content-Type": "multipart/mixed; boundary=b0"}
 FACTS: dict[str, Any] = {
@@ -98,11 +92,6 @@ def refusal_of(status: int, detail: object, headers: dict[str, str] | None = Non
 def detailed(facts: object = FACTS, audio: bytes = MP3, closing: bytes = b"\r\n--b0--\r\n") -> bytes:
     head = b"--b0\r\nContent-Type: application/json\r\n\r\n" + json.dumps(facts).encode()
     return head + b"\r\n--b0\r\nContent-Type: audio/mpeg\r\n\r\n" + audio + closing
-
-
-@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_recorded_answer_gives_the_expected_update(case: Case) -> None:
-    replay(REHEARSAL, case)
 
 
 def test_audio_becomes_a_track() -> None:
@@ -518,62 +507,3 @@ def test_answer_that_is_not_a_plain_refusal_may_hide_a_song(status: int, body: b
 def test_create_is_the_only_call(step: Step) -> None:
     with pytest.raises(ProviderError):
         read(MP3, step=step)
-
-
-REQUESTS: tuple[dict[str, Any], ...] = (
-    {},
-    {"format": "wav"},
-    {"format": "ogg"},
-    {"blocks": {"elevenlabs": {"with_timestamps": True, "output_format": "ulaw_8000"}}},
-)
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                ["detail", "code", "status", "type", "message", "data", "audio_url", "loc", "msg"]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
-GOOD = (
-    MP3[:400],
-    detailed(audio=MP3[:400]),
-    b'{"detail": {"status": "bad_prompt", "data": {"prompt_suggestion": "x"}}}',
-)
-
-
-@st.composite
-def mutated(draw: st.DrawFn) -> bytes:
-    body = bytearray(draw(st.sampled_from(GOOD)))
-    for _ in range(draw(st.integers(0, 4))):
-        body[draw(st.integers(0, len(body) - 1))] = draw(st.integers(0, 255))
-    return bytes(body[: draw(st.integers(0, len(body)))])
-
-
-@settings(max_examples=150, deadline=None)
-@given(
-    st.binary(max_size=120) | JSON_VALUES.map(lambda value: json.dumps(value).encode()) | mutated(),
-    st.sampled_from([200, 201, 204, 302, 400, 401, 402, 404, 422, 429, 500, 503]),
-    st.sampled_from(list(Step)),
-    st.sampled_from(REQUESTS),
-    st.sampled_from(
-        ["", "audio/mpeg", "application/json", TYPE["Content-Type"], "multipart/mixed; boundary="]
-    ),
-)
-def test_hostile_answers_raise_only_provider_errors(
-    body: bytes, status: int, step: Step, fields: dict[str, Any], content_type: str
-) -> None:
-    response = HttpResponse(status=status, headers={"Content-Type": content_type}, body=body)
-    try:
-        update = REHEARSAL.plugin.parse(step, response, job(**fields), REHEARSAL.settings)
-    except ProviderError as error:
-        assert error.failure.message
-    else:
-        assert isinstance(update, JobUpdate)
-        assert update.failure or update.tracks or update.native_status
-        assert attrs.asdict(update, recurse=False)

@@ -20,8 +20,8 @@ DETAILED: dict[str, Any] = {"with_timestamps": True}
 PLAN = {"chunks": [{"text": "[Verse]\nla la", "duration_ms": 3_000, "positive_styles": ["folk"]}]}
 
 
-def make_rehearsal(switches: dict[str, str] | None = None, key: str = "test-key-not-real") -> Rehearsal:
-    return Rehearsal("elevenlabs", musicgate_elevenlabs, switches=switches, key=key)
+def make_rehearsal(switches: dict[str, str] | None = None) -> Rehearsal:
+    return Rehearsal("elevenlabs", musicgate_elevenlabs, switches=switches)
 
 
 def make_request(block: dict[str, Any] | None = None, **fields: Any) -> MusicRequest:
@@ -126,39 +126,26 @@ def test_answer_that_may_hide_a_song_is_not_retryable(
 
 
 @pytest.mark.parametrize(
-    ("switches", "key", "reason", "status"),
+    ("switches", "reason", "status"),
     [
-        ({}, "bad-key", "auth", 401),
-        ({}, "free-plan-key", "forbidden", 402),
-        ({}, "no-scope-key", "forbidden", 403),
-        ({}, "no-scope-403-key", "forbidden", 403),
-        ({}, "no-credits-key", "credits", 402),
-        ({}, "no-credits-401-key", "credits", 402),
-        ({"credits": "1"}, "test-key-not-real", "credits", 402),
-        ({"busy": "1"}, "test-key-not-real", "rate_limited", 429),
-        ({"busy": "system_busy"}, "test-key-not-real", "rate_limited", 429),
-        (
-            {"busy": "too_many_concurrent_requests", "detail": "legacy"},
-            "test-key-not-real",
-            "rate_limited",
-            429,
-        ),
-        ({"busy": "1", "detail": "text"}, "test-key-not-real", "rate_limited", 429),
-        ({"max_concurrent": "0"}, "test-key-not-real", "rate_limited", 429),
-        ({"error": "503"}, "test-key-not-real", "unavailable", 503),
-        ({"error": "503", "detail": "text"}, "test-key-not-real", "unavailable", 503),
-        ({"moderation": "prompt"}, "test-key-not-real", "moderation", 400),
-        ({"moderation": "harmful"}, "test-key-not-real", "moderation", 400),
-        ({"tier_gate": "1"}, "test-key-not-real", "forbidden", 403),
-        ({"json": "refusal"}, "test-key-not-real", "rate_limited", 429),
-        ({"bare_opus": "1"}, "test-key-not-real", "unsupported", 400),
+        ({"credits": "1"}, "credits", 402),
+        ({"busy": "1"}, "rate_limited", 429),
+        ({"busy": "system_busy"}, "rate_limited", 429),
+        ({"busy": "too_many_concurrent_requests", "detail": "legacy"}, "rate_limited", 429),
+        ({"busy": "1", "detail": "text"}, "rate_limited", 429),
+        ({"max_concurrent": "0"}, "rate_limited", 429),
+        ({"error": "503"}, "unavailable", 503),
+        ({"error": "503", "detail": "text"}, "unavailable", 503),
+        ({"moderation": "prompt"}, "moderation", 400),
+        ({"moderation": "harmful"}, "moderation", 400),
+        ({"tier_gate": "1"}, "forbidden", 403),
+        ({"json": "refusal"}, "rate_limited", 429),
+        ({"bare_opus": "1"}, "unsupported", 400),
     ],
 )
-def test_refusal_fails_the_job_with_its_class(
-    switches: dict[str, str], key: str, reason: str, status: int
-) -> None:
+def test_refusal_fails_the_job_with_its_class(switches: dict[str, str], reason: str, status: int) -> None:
     output_format = {"tier_gate": "wav", "bare_opus": "ogg"}.get(next(iter(switches), ""), "mp3")
-    rehearsal = make_rehearsal(switches, key)
+    rehearsal = make_rehearsal(switches)
     job = rehearsal.create(make_request(format=output_format))
     assert job.state is JobState.FAILED
     assert job.failure is not None

@@ -89,15 +89,6 @@ def test_song_is_delivered_as_playable_hex(container: str, kind: AudioKind) -> N
     assert sniff(content[:64]) is kind
 
 
-def test_one_request_is_billed_once() -> None:
-    rehearsal = make_rehearsal()
-    job = rehearsal.create(make_request())
-    books = rehearsal.emulator.books
-    assert books.calls == {"POST /v1/music_generation": 1}
-    assert books.creates == [job.native_id]
-    assert books.credits_charged == {job.native_id: 0.15}
-
-
 @pytest.mark.parametrize(
     ("authorization", "model", "switches", "body", "code"),
     [
@@ -199,10 +190,9 @@ def test_speed_divides_the_delay() -> None:
     assert call(make_emulator(delay_s="7"), SONG).delay_s == 7.0
 
 
-def test_same_seed_request_and_time_give_the_same_song() -> None:
-    first, second = (call(make_emulator(), SONG).response.body for _ in range(2))
-    assert first == second
-    assert first != call(MiniMaxEmulator(EmulatorOptions(seed=1)), SONG).response.body
+def test_another_seed_gives_another_song() -> None:
+    other = MiniMaxEmulator(EmulatorOptions(seed=1))
+    assert call(other, SONG).response.body != call(make_emulator(), SONG).response.body
 
 
 #: Switches with which the song is still delivered, and its known length.

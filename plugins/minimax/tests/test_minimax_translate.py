@@ -6,13 +6,11 @@ from typing import Any
 import pytest
 
 import musicgate_minimax
-import musicgate_schemas
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import MusicRequest
 from musicgate.planning.routing import find_offer
 from musicgate.plugin.hooks import Translation
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate_minimax.translate import KNOWN_KEYS
 
 AUDIO_SETTING = {"sample_rate": 44100, "bitrate": 256000, "format": "mp3"}
 TAGS = "[Intro]\n[Inst]\n[Outro]"
@@ -560,7 +558,3 @@ def test_other_blocks_and_the_metadata_of_the_request_are_not_sent() -> None:
         "audio_setting",
         "output_format",
     }
-
-
-def test_plugin_reads_every_option_of_the_published_schema() -> None:
-    assert set(musicgate_schemas.load("options/minimax")["properties"]) == KNOWN_KEYS

@@ -45,11 +45,6 @@ def test_public_id_selects_one_native_model(model: str, native: str) -> None:
     assert [offer.native_model for offer in PROVIDER.offers if offer.answers_to(model)] == [native]
 
 
-def test_no_two_offers_share_an_id() -> None:
-    ids = [name.lower() for offer in PROVIDER.offers for name in (offer.model, *offer.aliases)]
-    assert len(ids) == len(set(ids))
-
-
 @pytest.mark.parametrize(
     ("native", "idea", "lyrics", "style", "title", "max_duration_s", "takes_duration"),
     [

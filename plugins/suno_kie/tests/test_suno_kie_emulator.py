@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-import musicgate_suno_kie
 from musicgate.plugin.emulator import EmulatedAnswer, EmulatorOptions
 from musicgate.plugin.wire import HttpRequest, HttpResponse
 from musicgate_suno_kie.emulator_service import SunoEmulator
@@ -238,22 +237,6 @@ def test_envelope_switch_renames_msg_to_message() -> None:
     assert Client(envelope="message").json("GET", "/api/v1/chat/credit")["message"] == "success"
 
 
-def test_calls_are_counted_per_route() -> None:
-    client = Client()
-    task_id = client.create()
-    client.record(task_id)
-    client.record(task_id)
-    assert client.emulator.books.calls == {f"POST {CREATE}": 1, f"GET {READ}": 2}
-
-
-def test_same_calls_give_the_same_answers() -> None:
-    first, second = Client(), Client()
-    assert first.create() == second.create()
-    first.now = second.now = T0 + 50
-    task_id = first.emulator.books.creates[0]
-    assert first.record(task_id) == second.record(task_id)
-
-
 # --- records ---
 
 
@@ -463,18 +446,6 @@ def test_create_script_of_a_task_counts_equal_bodies() -> None:
         200,
         200,
     ]
-
-
-@pytest.mark.parametrize(
-    ("create", "created"),
-    [("html", 0), ("empty", 0), ("http-500", 0), ("lost", 1), ("drop", 1), ("no_id", 1)],
-)
-def test_create_fault_happens_before_or_after_the_task_is_created(create: str, created: int) -> None:
-    client = Client(create=create)
-    answer = client.call("POST", CREATE, IDEA)
-    assert len(client.emulator.books.creates) == created
-    assert answer.drop is (create == "drop")
-    assert answer.response.status == {"html": 502, "lost": 502, "http-500": 500}.get(create, 200)
 
 
 def test_false_status_of_a_read_script_lasts_one_read() -> None:
@@ -707,7 +678,3 @@ def test_direct_link_expires_after_twenty_minutes() -> None:
 @pytest.mark.parametrize("body", [{"url": "https://example.com/a.mp3"}, {"url": 3}, {}, [], b"{"])
 def test_only_the_vendors_links_get_a_direct_link(body: object) -> None:
     assert Client().code("POST", "/api/v1/common/download-url", body)[0] == 422
-
-
-def test_hook_makes_an_emulator() -> None:
-    assert isinstance(musicgate_suno_kie.emulator(EmulatorOptions()), SunoEmulator)

@@ -14,7 +14,6 @@ from musicgate.errors import RequestError
 from musicgate.model import MusicRequest, ProviderSettings
 from musicgate.plugin.hooks import Translation
 from musicgate_suno_kie.declaration import PROVIDER
-from musicgate_suno_kie.modes import utf16_units
 
 PLACEHOLDER = "https://example.com/musicgate/no-receiver"
 CUSTOM: dict[str, Any] = {"customMode": True, "prompt": "[Verse]\nla", "style": "jazz", "title": "Rain"}
@@ -58,10 +57,6 @@ def test_documented_example_is_translated_exactly() -> None:
         "callBackUrl": PLACEHOLDER,
     }
     assert reported(translation) == []
-
-
-def test_request_has_no_key() -> None:
-    assert set(translate(prompt="x").request.headers) == {"Content-Type", "Accept"}
 
 
 def test_both_flags_are_sent_by_default() -> None:
@@ -255,11 +250,6 @@ def sent_song(translation: Translation) -> dict[str, Any]:
 
 def test_unknown_model_has_no_limits() -> None:
     assert sent(translate(suno={"model": "V3_5"}, prompt="a" * 600))["model"] == "V3_5"
-
-
-@pytest.mark.parametrize(("text", "units"), [("", 0), ("abc", 3), ("é", 1), ("😀", 2), ("\ud800", 1)])
-def test_lengths_are_counted_in_utf16_units(text: str, units: int) -> None:
-    assert utf16_units(text) == units
 
 
 # --- the neutral request ---

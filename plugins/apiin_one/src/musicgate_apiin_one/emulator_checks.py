@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate_apiin_one.naming import DESCRIPTION_MAX, length
+from musicgate.plugin import utf16_units
+from musicgate_apiin_one.naming import DESCRIPTION_MAX
 
 if TYPE_CHECKING:
     from musicgate.plugin import JsonObject, JsonValue
@@ -88,6 +89,6 @@ def _find_too_long(body: JsonObject, model: str) -> str | None:
         "title": 80,
     }
     for name, max_units in limits.items():
-        if length(str(body.get(name, ""))) > max_units:
+        if utf16_units(str(body.get(name, ""))) > max_units:
             return f"{name} must not exceed {max_units} characters"
     return None

@@ -1,10 +1,10 @@
 """The choice between apiin.one's two modes, and the text fields of each; no other fields.
 
 *Inspiration* mode sends ``gpt_description_prompt`` alone: the vendor writes lyrics and style. *Custom* mode
-sends ``prompt`` (the lyrics), ``style``, ``title`` and ``tags`` (what to avoid). The mode follows from which of
-the two prompt fields is present; both at once is undefined and never sent. ``suno.customMode`` decides if it is
-given. Otherwise custom mode is chosen only where the neutral fields need it: for lyrics, or for an instrumental
-with a style or a title.
+sends ``prompt`` (the lyrics), ``style``, ``title`` and ``tags`` (what to avoid). The mode follows from which
+of the two prompt fields is present; both at once is undefined and never sent. ``suno.customMode`` decides if
+it is given. Otherwise custom mode is chosen only where the neutral fields need it: for lyrics, or for an
+instrumental with a style or a title.
 Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 """
 
@@ -14,12 +14,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.plugin import OptionWarning, RequestError, UnsupportedOptionError, WarningCode, is_blank
+from musicgate.plugin import (
+    OptionWarning,
+    RequestError,
+    UnsupportedOptionError,
+    WarningCode,
+    is_blank,
+    utf16_units,
+)
 from musicgate_apiin_one.naming import (
     DESCRIPTION_MAX,
     LYRICS_MAX,
     TITLE_MAX,
-    length,
 )
 
 if TYPE_CHECKING:
@@ -122,7 +128,7 @@ def _inspiration(options: Options) -> ModeFields:
         if given is None:
             continue
         longer = f"{text}\n{label}: {given.text}".lstrip("\n")
-        if length(longer) > DESCRIPTION_MAX:
+        if utf16_units(longer) > DESCRIPTION_MAX:
             why = f"does not fit into the description with the prompt ({DESCRIPTION_MAX} characters in all)"
             warnings.append(_left_out(given, why))
             continue
@@ -155,7 +161,7 @@ def _custom(options: Options, style_chars: int) -> ModeFields:
         warnings.append(_left_out(options.lyrics, "an instrumental has no words"))
     if idea is not None:
         longer = f"{style}, {idea.text}" if style else idea.text
-        if length(longer) <= style_chars:
+        if utf16_units(longer) <= style_chars:
             style = longer
             how = "sent as part of the style: in custom mode the prompt is what is sung"
             warnings.append(_changed(idea, how))
@@ -207,7 +213,7 @@ def _given(request: MusicRequest, option: str | None, neutral: str) -> Given | N
 
 
 def _check_length(given: Given, max_units: int, field: str, what: str) -> None:
-    units = length(given.text)
+    units = utf16_units(given.text)
     if units > max_units:
         message = f"{what} may have {max_units} characters at apiin.one, this one has {units}"
         raise RequestError("validation_error", message, reason=f"{field}_too_long", path=given.path)

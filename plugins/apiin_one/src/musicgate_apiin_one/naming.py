@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import attrs
 
+#: Lengths are in UTF-16 units.
+#: ASSUMED: the pages say only "chars"; UTF-16 units are never fewer than code points, so this is safe.
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24, and the model page (5000 in general): the larger
 #: of the two numbers.
 LYRICS_MAX = 5000
@@ -133,12 +135,6 @@ def find_native(model_name: str, generation: Generation) -> NativeModel | None:
         return NativeModel(name=name, style_chars=listed.style_chars) if name else None
     name = _bare(model_name)
     return NativeModel(name=name, style_chars=_style_chars(name)) if _NATIVE_NAME.fullmatch(name) else None
-
-
-def length(text: str) -> int:
-    """Length of a text in UTF-16 units."""
-    # ASSUMED: the pages say only "chars"; UTF-16 units are never fewer than code points, so this is safe.
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _bare(name: str) -> str:

@@ -1,10 +1,9 @@
 """Poll requests and the answers of apiin.one: created or refused, open or done; sends nothing.
 
 No single field of a feed decides. ``type`` may be SUCCESS while the items are still at the text stage; an
-item's stage may stay ``first`` when all is done; a link exists before the song is complete. So "done" is decided
-from all of them (`feed.read`), and until then a link is shown only as a stream.
-Source: https://apiin.one/docs/suno/feed, 2026.
-Seen: partial links at stage first, at aimusicapi.org, 2026.
+item's stage may stay ``first`` when all is done; a link exists before the song is complete. So "done" is
+decided from all of them (`feed.read`), and until then a link is shown only as a stream.
+Source: https://apiin.one/docs/suno/feed, 2026. Seen: partial links at stage first, at aimusicapi.org, 2026.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """Error bodies of apiin.one and the failure class of each type and number; no tasks, no tracks.
 
 Two shapes occur, ``{error: {code, message, type}}`` and ``{code, message}`` (or ``msg``), with an HTTP error
-status or inside HTTP 200. The error's ``type`` beats its number where they disagree; the body's number beats the
-HTTP status.
-Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a relative's.
+status or inside HTTP 200. The error's ``type`` beats its number where they disagree; the body's number beats
+the HTTP status.
+Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a
+relative's.
 """
 
 from __future__ import annotations

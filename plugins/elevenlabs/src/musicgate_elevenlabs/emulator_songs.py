@@ -1,4 +1,4 @@
-"""The songs of the emulated vendor: audio, facts and the multipart body of both; no counters, no refusals."""
+"""The songs of the emulated vendor: audio, facts and their multipart body; no counters."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ import attrs
 class ModelRules:
     """What one model takes; lengths are in UTF-16 units.
 
+    ASSUMED: the vendor does not say what a character is; UTF-16 units are never fewer than code points.
     There is no minimum for lyrics: the pages say 10 for some models, and a single word was seen to be
     accepted.
 
@@ -70,9 +71,3 @@ def rules_of(native_model: str) -> ModelRules:
     name = native_model.lower()
     # ASSUMED: later cover models keep the name pattern "music-cover...".
     return RULES.get(name) or (COVER if name.startswith("music-cover") else NEWEST)
-
-
-def utf16_units(text: str) -> int:
-    """Length of a text in UTF-16 units: an emoji is two."""
-    # ASSUMED: the vendor does not say what a character is; this never counts fewer than code points.
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -5,8 +5,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.plugin import JsonValue, OptionWarning, RequestError, WarningCode
-from musicgate_minimax.models import utf16_units
+from musicgate.plugin import JsonValue, OptionWarning, RequestError, WarningCode, utf16_units
 
 BLOCK: Final = "minimax"
 

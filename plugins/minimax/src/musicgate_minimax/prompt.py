@@ -5,8 +5,8 @@ vendor's own command line tool does it ("<prompt>. Vocals: ... . Avoid: ...").
 Seen: github.com/MiniMax-AI/cli, May 2026.
 """
 
-from musicgate.plugin import JsonObject, MusicRequest, is_blank
-from musicgate_minimax.models import ModelRules, utf16_units
+from musicgate.plugin import JsonObject, MusicRequest, is_blank, utf16_units
+from musicgate_minimax.models import ModelRules
 from musicgate_minimax.parts import (
     BAD_COVER,
     BAD_PROMPT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.plugin import JsonObject, is_blank
+from musicgate.plugin import JsonObject, is_blank, utf16_units
 from musicgate.plugin.lenient import url
 from musicgate_suno_kie.declaration import (
     DURATION_MODELS,
@@ -13,7 +13,6 @@ from musicgate_suno_kie.declaration import (
     MIN_DURATION_S,
     Dialect,
 )
-from musicgate_suno_kie.modes import utf16_units
 from musicgate_suno_kie.translate import MARKET_MODEL, MARKET_SPELLING
 
 if TYPE_CHECKING:
@@ -44,7 +43,7 @@ def refusal(payload: JsonObject, song: JsonObject, dialect: Dialect, switches: S
         or _model_refusal(payload, song, dialect, switches)
         or _rule_refusal(song)
         or _length_refusal(song)
-        or _number_refusal(song, dialect)
+        or _number_refusal(song)
     )
 
 
@@ -97,7 +96,7 @@ def _length_refusal(song: JsonObject) -> Refusal | None:
     return None
 
 
-def _number_refusal(song: JsonObject, dialect: Dialect) -> Refusal | None:
+def _number_refusal(song: JsonObject) -> Refusal | None:
     for key in _WEIGHTS:
         value = song.get(key)
         if value is not None and (

@@ -39,6 +39,7 @@ from musicgate.plugin import (
     RequestError,
     WarningCode,
     is_blank,
+    utf16_units,
 )
 from musicgate_suno_kie.options import Given, Options
 
@@ -101,11 +102,6 @@ def choose_mode(request: MusicRequest, limits: Limits) -> ModeFields:
         chosen = _idea(options, limits)
     _check_lengths(chosen, limits)
     return attrs.evolve(chosen, warnings=(*chosen.warnings, *_not_sung(options)))
-
-
-def utf16_units(text: str) -> int:
-    """Length of a text in UTF-16 units: an emoji is two."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def _suits_custom_instrumental(options: Options) -> bool:
