@@ -18,7 +18,9 @@ OTHER_NAMES = re.compile(
     re.IGNORECASE,
 )
 #: Recorded bodies, binary files, locks, and the history of names.
-_LEFT_OUT = re.compile(r"cases/|docs/changes/|CHANGELOG|published_v1|package-lock|\.mp3$|\.opus$|\.jpg$|\.sql$|\.ci/requirements")
+_LEFT_OUT = re.compile(
+    r"cases/|docs/changes/|CHANGELOG|published_v1|package-lock|\.mp3$|\.opus$|\.jpg$|\.sql$|\.ci/requirements"
+)
 
 
 def long_summaries(source: str) -> list[str]:
