@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from musicgate import JobState
+from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
+from musicgate.gateway.follow import advance
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, Rig, rig_of
 
@@ -51,3 +54,12 @@ async def test_a_callback_during_the_create_call_leaves_the_job_to_that_call(rig
     rig.transport.on_send = call_back
     job = await rig.submit()
     assert job.id in runner.scheduler
+
+
+async def test_a_callback_for_a_job_that_has_ended_asks_for_nothing(rig: Rig) -> None:
+    job = await rig.submit()
+    rig.transport.script("one", {"no": "moderation"})
+    await advance(rig.context, job.id)
+    assert (await rig.stored(job)).state is JobState.FAILED
+    hint = await receive_callback(rig.context, SeenCallbacks(), job.id, TOKEN, {}, CALLBACK)
+    assert hint is Hint.NOTHING

@@ -501,7 +501,7 @@ async def test_only_http_and_https_links_are_redirected_to(open_server: OpenServ
         ["Origin: null"],
         ["Origin: http://evil.com#@localhost"],
         ["Origin:"],
-        ["Origin: http://localhost", "Origin: http://evil.example"],
+        ["Origin: http://localhost", "Origin: http://127.0.0.1"],
     ],
 )
 async def test_without_accounts_a_foreign_origin_is_refused(
