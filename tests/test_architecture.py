@@ -45,7 +45,7 @@ IMPURE = frozenset(
     }
 )
 
-#: Library -> the modules of the core that may import it. A name stands for the module and all below it.
+#: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
     "aiohttp": ("cli", "emulation.mount", "http", "web", "webhooks.client"),
     "asyncpg": ("store",),
@@ -82,7 +82,7 @@ MACHINE_WORDS = re.compile(
 
 
 def imported_names(source: str) -> Iterator[str]:
-    """Every absolute module name that the source imports, wherever in the file the import stands."""
+    """Every absolute module name that the source imports, wherever in the file it is."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

@@ -32,7 +32,7 @@ KINDS = {"", "js", "json", "python", "sh", "text", "toml"}
 OTHER_PROGRAMS = {"cd", "export", "pytest", "sh"}
 #: Its curl lines are run by tests/e2e/test_e2e_docs.py; some of them are refused on purpose.
 HTTP_PAGE = "docs/http.md"
-#: Schema -> keys that tell its blocks; the first match counts. A block that matches none need only parse.
+#: Schema -> keys that mark its blocks; the first match counts. A block that matches none need only parse.
 KEYS_OF_SCHEMA = {
     "job": {"object", "nativeResponseId"},
     "plan": {"object", "candidates"},
