@@ -53,7 +53,8 @@ class Listener:
         self._max = max_connections
         self._sockets: list[socket.socket] = []
         self._open: set[Connection] = set()
-        self._refused = 0
+        #: Refused connections that are still open, and what closes each.
+        self._refused: dict[socket.socket, asyncio.TimerHandle] = {}
         self._logged_at = -_LOG_EVERY_S
         #: Connections without a request in progress, the longest idle first.
         self._idle: dict[Connection, None] = {}
@@ -88,6 +89,9 @@ class Listener:
             await self._supervisor.stop(name)
         for sock in self._sockets:
             sock.close()
+        for client, timer in list(self._refused.items()):
+            timer.cancel()
+            self._end_refused(client)
 
     def _serve(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         self._services.append(name)
@@ -157,14 +161,14 @@ class Listener:
         with suppress(OSError):
             client.send(raw_envelope(503, message, "connections", retry_after_s=5))
             client.shutdown(socket.SHUT_WR)
-        if self._refused >= _MAX_REFUSED:
+        if len(self._refused) >= _MAX_REFUSED:
             client.close()
             return
-        self._refused += 1
-        asyncio.get_running_loop().call_later(_REFUSED_S, self._end_refused, client)
+        loop = asyncio.get_running_loop()
+        self._refused[client] = loop.call_later(_REFUSED_S, self._end_refused, client)
 
     def _end_refused(self, client: socket.socket) -> None:
-        self._refused -= 1
+        del self._refused[client]
         client.close()
 
     def _warn(self, message: str, detail: object) -> None:

@@ -1,0 +1,36 @@
+"""The accept loop's own sockets: refused connections are answered, and closed with the server."""
+
+import asyncio
+import socket
+
+import pytest
+from aiohttp import web
+
+from musicgate.engine import Supervisor
+from musicgate.settings import ServerSettings
+from musicgate.web.listener import Listener
+
+
+async def _never(_: web.BaseRequest) -> web.StreamResponse:
+    await asyncio.Event().wait()
+    raise AssertionError
+
+
+async def test_refused_connections_are_closed_with_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    supervisor = Supervisor()
+    server = web.Server(_never)
+    listener = Listener(server, ServerSettings(), 1, supervisor)
+    monkeypatch.setattr(listener, "_make_room", lambda: False)  # no connection is idle
+    host, port = await listener.open("127.0.0.1", 0)
+    _, held = await asyncio.open_connection(host, port)
+    await asyncio.sleep(0.1)  # accepted: the only connection that fits
+    refused = [socket.create_connection((host, port)) for _ in range(3)]
+    replies = [await asyncio.to_thread(connection.recv, 12) for connection in refused]
+    assert replies == [b"HTTP/1.1 503"] * 3
+    await listener.close()
+    assert listener._refused == {}
+    for connection in refused:
+        connection.close()
+    held.close()
+    await server.shutdown(0.1)
+    await supervisor.stop_services()
