@@ -9,7 +9,15 @@ import pytest
 import pytest_asyncio
 
 import musicgate
-from musicgate import Gateway, JobFailedError, JobNotFoundError, JobState, JobTimeoutError, Settings
+from musicgate import (
+    Gateway,
+    JobFailedError,
+    JobNotFoundError,
+    JobState,
+    JobTimeoutError,
+    Settings,
+    StorageError,
+)
 from musicgate.assets.audio import riff_wav
 from musicgate.gateway import facade
 from musicgate.model import AttemptOutcome
@@ -125,6 +133,36 @@ async def test_generate_that_takes_too_long_says_which_job_goes_on(
     job = await gate.get(caught.value.job_id)
     assert job is not None
     assert (job.native_id, job.state.is_final) == ("n-1", False)
+
+
+async def test_generate_ends_in_time_while_the_create_call_hangs(
+    gate: Gateway, transport: ScriptedTransport
+) -> None:
+    may_answer = asyncio.Event()
+
+    async def hold(_: object) -> None:
+        await may_answer.wait()
+
+    transport.on_send = hold
+    transport.script("one", {"id": "n-1"}, DONE)
+    async with asyncio.timeout(5):
+        with pytest.raises(JobTimeoutError) as caught:
+            await gate.generate("jazz", model=MODEL, timeout_s=0.1)
+    transport.on_send = None
+    may_answer.set()
+    assert (await gate.wait(caught.value.job_id, timeout_s=10)).state is JobState.COMPLETED
+
+
+async def test_generate_whose_job_is_not_stored_in_time_says_that_it_may_be(
+    gate: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def hang(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(gate._context.store, "add", hang)
+    with pytest.raises(StorageError) as caught:
+        await gate.generate("jazz", model=MODEL, timeout_s=0.1)
+    assert caught.value.maybe_stored
 
 
 async def test_generate_raises_the_vendors_refusal_with_the_job(

@@ -47,7 +47,8 @@ def generate(
 
     Args:
         prompt: what to make.
-        timeout_s: how long to wait; None = until the job ends, which its deadline bounds.
+        timeout_s: how long to wait; None = until the job ends, which its deadline bounds. A create call
+            in flight then gets ``server.drain_s`` to end.
         settings: None = ``musicgate.toml`` and the environment.
         plugins: None = every plugin that is installed.
         **fields: the other fields of a request, spelled as in JSON (``model``, ``duration``, ``suno``, ...).

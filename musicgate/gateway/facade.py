@@ -14,6 +14,7 @@ from musicgate.errors import (
     JobNotFoundError,
     JobTimeoutError,
     RequestError,
+    StorageError,
 )
 from musicgate.gateway.accept import Submission
 from musicgate.gateway.callbacks import job_of_token
@@ -262,18 +263,20 @@ class Gateway:
             JobTimeoutError: it is not finished in time; it goes on, and the error carries its id.
             JobFailedError: the vendor refused or failed; ``.failure`` says why, ``.job`` is the job.
             ProviderError: no provider could be asked; nothing was sent.
-            StorageError: the job could not be stored.
+            StorageError: the job could not be stored, or not in time; ``maybe_stored`` where it may be.
         """
         request = self.read(fields if prompt is None else {"prompt": prompt, **fields})
-        loop = asyncio.get_running_loop()
-        until_s = None if timeout_s is None else loop.time() + timeout_s
-        job = await self.submit(request, wait_s=timeout_s)
-        if not job.state.is_final:
-            left_s = None if until_s is None else max(0.0, until_s - loop.time())
-            try:
-                job = await self.wait(job.id, left_s)
-            except JobTimeoutError:
-                raise JobTimeoutError(job.id, timeout_s or 0.0) from None
+        stored: list[Job] = []
+        try:
+            async with asyncio.timeout(timeout_s):
+                job = await self.submit(request, on_stored=stored.append)
+                if not job.state.is_final:
+                    job = await self.wait(job.id)
+        except TimeoutError:
+            if not stored:
+                message = "the job was not stored in the time given, and may be stored later"
+                raise StorageError(message, maybe_stored=True) from None
+            raise JobTimeoutError(stored[0].id, timeout_s or 0.0) from None
         if job.failure is not None:
             raise JobFailedError(job, job.failure)
         return job
