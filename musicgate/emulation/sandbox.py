@@ -16,12 +16,11 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import settings as operator
 from musicgate.emulation.mount import mounted
 from musicgate.errors import ConfigError, PluginError
 from musicgate.hosting import load_plugins
 from musicgate.plugin import EmulatorOptions
-from musicgate.settings import AssetSettings, StoreSettings
+from musicgate.settings import AssetSettings, StoreSettings, resolve
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -85,7 +84,7 @@ async def sandbox(
         alone = attrs.evolve(settings, providers=tables, environ={})
         for name, plugin in host.providers.items():
             table = tables.setdefault(name, {})
-            if not operator.resolve(alone, plugin.provider).enabled:
+            if not resolve(alone, plugin.provider).enabled:
                 continue
             secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
             emulator = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate import settings as operator
 from musicgate.codec import SchemaValidator
 from musicgate.errors import ConfigError, InvalidRequestError, PluginError
+from musicgate.settings import resolve
 from musicgate.text import Masker
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def installed_providers(settings: Settings, host: PluginHost) -> dict[str, Insta
             raise ConfigError(message, key=f"providers.{name}", source=settings.source)
     found = {}
     for name, plugin in host.providers.items():
-        resolved = operator.resolve(settings, plugin.provider)
+        resolved = resolve(settings, plugin.provider)
         if not resolved.enabled:
             continue
         _check_options(name, plugin.provider.settings_schema, resolved.settings.options, settings.source)

@@ -8,7 +8,7 @@ from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits
 from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
-from musicgate.settings.resolve import resolve
+from musicgate.settings.provider_settings import resolve
 from musicgate.settings.rules import Hidden, WebAddress, doc_of, rule_of
 from musicgate.settings.secrets import read_secret
 from musicgate.settings.values import (
