@@ -423,7 +423,7 @@ def _planner(
         validator=_validator(),
         blocks=frozenset({"fake", "suno"}),
         providers=providers,
-        health=lambda name, now: health[name].report(now),
+        trouble=lambda name, now: health[name].trouble(now),
         pricing_required=settings.server.pricing_required,
     )
 

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from musicgate import Offer, Provider
 from musicgate.model import Ability, RoutingOptions, Stage
 from musicgate.planning.routing import (
+    OfferIndex,
     Route,
     find_offer,
-    find_route,
     fold_name,
     names_of,
-    order_rank,
     strip_suffix,
 )
 
@@ -50,7 +49,7 @@ ALL = (ELEVEN, APIIN, KIE)
 def route(
     model: str = "suno/v4.5plus", *, beta: bool = False, providers: Sequence[Provider] = ALL, **options: Any
 ) -> Route:
-    return find_route(model, RoutingOptions(**options), providers, beta_channel=beta)
+    return OfferIndex(providers).route(model, RoutingOptions(**options), beta_channel=beta)
 
 
 def plugins(found: Route) -> list[str]:
@@ -205,6 +204,24 @@ def test_listed_model_wins_over_a_raw_one() -> None:
 
 
 def test_rank_in_the_callers_order() -> None:
-    assert [order_rank(one, ("elevenlabs", "suno")) for one in (ELEVEN, KIE, APIIN)] == [0, 1, 1]
-    assert order_rank(KIE, ("x", "y")) == 2
-    assert order_rank(KIE, ()) == 0
+    index = OfferIndex([ELEVEN, KIE, APIIN])
+    plugins_in_order = ("elevenlabs", "suno_kie", "apiin_one")
+    assert [index.rank(plugin, ("elevenlabs", "suno")) for plugin in plugins_in_order] == [0, 1, 1]
+    assert index.rank("suno_kie", ("x", "y")) == 2
+    assert index.rank("suno_kie", ()) == 0
+
+
+def test_first_of_two_offers_with_the_same_alias_counts() -> None:
+    other = attrs.evolve(SONG, model="suno/other")
+    assert find_offer(attrs.evolve(KIE, offers=(SONG, other)), SONG.aliases[0]) is SONG
+
+
+def test_offer_of_a_plugin_that_is_gone_is_none() -> None:
+    assert OfferIndex([KIE]).offer_of("apiin_one", "suno/v4.5plus") is None
+
+
+def test_raw_model_is_offered_only_where_no_provider_lists_it() -> None:
+    raw = attrs.evolve(RAW, plugin="raw", offers=())
+    index = OfferIndex([KIE, raw])
+    assert list(index.offers("suno/v4.5plus")) == ["suno_kie"]
+    assert list(index.offers("suno/V9")) == ["raw"]

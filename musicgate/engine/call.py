@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from musicgate.engine.create_queue import Slot
     from musicgate.engine.quota import Reservation
     from musicgate.model import IdempotencyClaim, Job
@@ -21,11 +23,12 @@ class Caller:
 
     Attributes:
         is_waiting: the caller has neither got its answer nor gone away.
-        queued: set when the job begins to wait for a slot: from then on the caller waits only briefly.
+        moved: set when the call has ended, or when its job begins to wait for a slot: from then on the
+            caller waits only briefly.
     """
 
     is_waiting: bool = True
-    queued: asyncio.Event = attrs.field(factory=asyncio.Event)
+    moved: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -45,7 +48,7 @@ class Call:
     """
 
     job: Job
-    candidates: tuple[Candidate, ...]
+    candidates: Iterable[Candidate]
     until_s: float | None = None
     claim: IdempotencyClaim | None = None
     reservation: Reservation | None = None

@@ -47,6 +47,10 @@ class ProviderHealth:
         """Count a request for which this provider was a candidate; some of them are probes."""
         self._breaker = self._breaker.with_request(self._seconds(steady))
 
+    def trouble(self, steady: datetime) -> HealthReport | None:
+        """The report while the breaker is not closed; None while it is."""
+        return None if self._breaker.open_until_s is None else self.report(steady)
+
     def report(self, steady: datetime) -> HealthReport:
         """The state of the breaker, and the calls of the last minute."""
         now_s, breaker = self._seconds(steady), self._breaker

@@ -75,7 +75,7 @@ class InFlight:
     def start(
         self,
         job: Job,
-        candidates: tuple[Candidate, ...],
+        candidates: Iterable[Candidate],
         *,
         claim: IdempotencyClaim | None,
         reservation: Reservation,
@@ -110,7 +110,7 @@ class InFlight:
         call.held = held.pop_all()
         return call
 
-    def resume(self, job: Job, candidates: tuple[Candidate, ...]) -> None:
+    def resume(self, job: Job, candidates: Iterable[Candidate]) -> None:
         """Send a stored job that was never sent.
 
         Raises:
@@ -282,17 +282,15 @@ class InFlight:
         """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
         loop = asyncio.get_running_loop()
         assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
-        ended = asyncio.ensure_future(call.ended.wait())
-        queued = asyncio.ensure_future(call.caller.queued.wait())
         try:
-            timeout_s = max(0.0, call.until_s - loop.time())
-            await asyncio.wait({ended, queued}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-            if queued.done() and not ended.done():
-                call.until_s = min(call.until_s, loop.time() + wait_s)
-                await asyncio.wait({ended}, timeout=max(0.0, call.until_s - loop.time()))
-        finally:
-            ended.cancel()
-            queued.cancel()
+            async with asyncio.timeout_at(call.until_s) as limit:
+                await call.caller.moved.wait()
+                if not call.ended.is_set():  # it waits for a slot
+                    call.until_s = min(call.until_s, loop.time() + wait_s)
+                    limit.reschedule(call.until_s)
+                    await call.ended.wait()
+        except TimeoutError:
+            pass
 
     def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
         """Release what the call held, and hand its job over. Memory only: nothing here waits or fails."""
@@ -309,4 +307,5 @@ class InFlight:
         if call.is_stored:
             self._hand_over(call, has_failed)
         call.ended.set()
+        call.caller.moved.set()
         call.answered.set()

@@ -8,14 +8,15 @@ no burst of requests can pass a limit together.
 
 from __future__ import annotations
 
+import functools
 from collections import Counter
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import attrs
 
 from musicgate.engine import limits
 from musicgate.errors import LimitReachedError
-from musicgate.planning import NANOS_PER_USD, expected_usd_nanos, find_offer, strip_suffix
+from musicgate.planning import NANOS_PER_USD, OfferIndex, expected_usd_nanos, strip_suffix
 from musicgate.settings import AccountLimits
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Windows of accounts without a call in the last minute are dropped when there are more windows than this.
 _MAX_IDLE_WINDOWS = 1_000
+#: Prices that are remembered: a rate card is exact arithmetic, and the same few models are asked for.
+_MAX_PRICES = 1_000
 
 
 class Reservation:
@@ -60,8 +63,7 @@ class Reservation:
         self._quota.uncount_call(self._account, self._counted_s)
 
 
-@attrs.frozen(kw_only=True)
-class _OpenJob:
+class _OpenJob(NamedTuple):
     account: str
     usd_nanos: int
 
@@ -76,7 +78,8 @@ class Quota:
     def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
         self._usual = settings.limits
         self._limits = settings.limits_by_account()
-        self._providers = providers
+        self._offers = OfferIndex(providers.values())
+        self._price = functools.lru_cache(_MAX_PRICES)(self._expected)
         self._windows: dict[str, limits.CallWindow] = {}
         self._sweep_windows_at = _MAX_IDLE_WINDOWS
         self._open: dict[str, _OpenJob] = {}
@@ -101,16 +104,17 @@ class Quota:
         if allowed.max_usd_per_day:
             spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
         # Nothing is awaited from here to the end.
-        usage = self._usage(account, steady)
-        usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
-        expected_nanos = self._cheapest(request)
-        reached = limits.reached_limit(allowed, usage, expected_nanos, now)
-        if reached is not None:
-            raise _error_of(reached)
+        expected_nanos = self._price(strip_suffix(request.model), None, request.duration_s)
+        if allowed.has_any:
+            usage = self._usage(account, steady)
+            usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
+            reached = limits.reached_limit(allowed, usage, expected_nanos, now)
+            if reached is not None:
+                raise _error_of(reached)
         counted_s = steady.timestamp()
         if allowed.requests_per_minute:
             self._window(account, counted_s).count(counted_s)
-        self._put(job_id, _OpenJob(account=account, usd_nanos=expected_nanos))
+        self._put(job_id, _OpenJob(account, expected_nanos))
         return Reservation(self, account, job_id, counted_s)
 
     def uncount_call(self, account: str, counted_s: float) -> None:
@@ -135,10 +139,14 @@ class Quota:
 
     def note(self, job: Job) -> None:
         """Note a stored version of a job."""
+        attempt = job.attempt
         if job.state.is_final:
             self.forget(job.id)
+        elif attempt is None:
+            self._put(job.id, _OpenJob(job.account, 0))
         else:
-            self._put(job.id, _OpenJob(account=job.account, usd_nanos=self._expected(job)))
+            price = self._price(attempt.model, attempt.plugin, job.request.duration_s)
+            self._put(job.id, _OpenJob(job.account, price))
 
     def forget(self, job_id: str) -> None:
         """Count a job no longer that has ended, was deleted, or was never stored."""
@@ -152,6 +160,8 @@ class Quota:
 
     def headers(self, account: str, steady: datetime) -> dict[str, str]:
         """The ``RateLimit`` headers of an answer to an account."""
+        if not self._limits_of(account).has_any:
+            return {}
         return limits.rate_limit_fields(self._limits_of(account), self._usage(account, steady))
 
     def _put(self, job_id: str, entry: _OpenJob) -> None:
@@ -185,17 +195,19 @@ class Quota:
             window = self._windows[account] = limits.requests_window(self._limits_of(account))
         return window
 
-    def _cheapest(self, request: MusicRequest) -> int:
-        """The lowest known price of a request at any provider; 0 when none is known."""
-        model = strip_suffix(request.model)
-        offers = [find_offer(provider, model) for provider in self._providers.values()]
-        prices = [expected_usd_nanos(offer, request.duration_s) for offer in offers if offer]
-        return min((price for price in prices if price is not None), default=0)
+    def _expected(self, model: str, plugin: str | None, duration_s: int | None) -> int:
+        """The expected price of a request in billionths of a dollar; 0 when it is not known.
 
-    def _expected(self, job: Job) -> int:
-        provider = self._providers.get(job.plugin or "")
-        offer = find_offer(provider, job.attempt.model) if provider and job.attempt else None
-        return (expected_usd_nanos(offer, job.request.duration_s) or 0) if offer else 0
+        Args:
+            plugin: whose; None = the lowest known price of any provider.
+        """
+        if plugin is None:
+            offers = list(self._offers.offers(model).values())
+        else:
+            offer = self._offers.offer_of(plugin, model)
+            offers = [] if offer is None else [offer]
+        prices = [expected_usd_nanos(offer, duration_s) for offer in offers]
+        return min((price for price in prices if price is not None), default=0)
 
 
 def _error_of(reached: limits.ReachedLimit) -> LimitReachedError:

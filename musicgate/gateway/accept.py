@@ -18,11 +18,15 @@ from musicgate.errors import LimitReachedError, ProviderError
 from musicgate.gateway.candidates import create_budget_s, new_job, with_keys
 from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
+from musicgate.planning import Choice
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from musicgate.engine import Call, InFlight
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
+    from musicgate.hosting import InstalledProvider
     from musicgate.model import JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
 
@@ -73,45 +77,67 @@ async def accept(
                 raise
             return duplicate
         token = context.new_token()
-        plan = context.planner.plan(
-            submission.request,
-            context.clock.steady(),
-            callback_url=context.callback_url(job_id, token),
-            strict=submission.strict,
-            beta_channel=submission.beta_channel,
-        )
-        candidates = _with_room(context, with_keys(plan.candidates))
-        for candidate in candidates:
-            context.health[candidate.installed.name].note_request(context.clock.steady())
-        slot = context.create_queues[candidates[0].installed.name].try_slot()
+        steady = context.clock.steady()
+        choice, routing = choose(context, submission, steady, context.callback_url(job_id, token))
+        for installed in choice.providers:
+            context.health[installed.name].note_request(steady)
+        slot = context.create_queues[choice.first.installed.name].try_slot()
         if slot is not None:
             held.enter_context(slot)
         job = new_job(
             context,
             submission.request,
-            candidates[0],
+            choice.first,
             job_id=job_id,
             token=token,
             account=account,
             generation_id=submission.generation_id or context.new_id("G-"),
-            warnings=plan.warnings,
-            routing=_explained(plan) if submission.explain else None,
+            warnings=choice.warnings,
+            routing=routing,
             has_slot=slot is not None,
         )
         call = in_flight.start(
             job,
-            candidates,
+            choice,
             claim=None if key is None else claim_of(key, job),
             reservation=reservation,
             slot=slot,
             held=held,
-            budget_s=create_budget_s(candidates, submission.wait_s),
+            budget_s=create_budget_s(choice.providers, submission.wait_s),
         )
     earlier = await in_flight.stored(call)
     if earlier is None:
         return call
     reservation.uncount_call()
     return earlier
+
+
+def choose(
+    context: GatewayContext, submission: Submission, steady: datetime, callback_url: str | None
+) -> tuple[Choice, JsonValue]:
+    """The candidates of a request, and what the plan was, for a caller who asked to see it.
+
+    Raises:
+        RequestError: no provider can take the request.
+        ProviderError: no provider has a key, or too many jobs wait.
+    """
+    planner, beta, strict = context.planner, submission.beta_channel, submission.strict
+    if not submission.explain:
+        choice = planner.choose(
+            submission.request,
+            steady,
+            callback_url=callback_url,
+            can_be_asked=lambda installed: installed.key is not None and _has_room(context, installed),
+            beta_channel=beta,
+            strict=strict,
+        )
+        if choice is not None:
+            return choice, None
+    plan = planner.plan(
+        submission.request, steady, callback_url=callback_url, strict=strict, beta_channel=beta
+    )
+    candidates = _with_room(context, with_keys(plan.candidates))
+    return Choice.of(candidates, plan.warnings), _explained(plan) if submission.explain else None
 
 
 def _explained(plan: Plan) -> JsonValue:
@@ -131,10 +157,13 @@ def _with_room(context: GatewayContext, candidates: tuple[Candidate, ...]) -> tu
     Raises:
         ProviderError: none is left.
     """
-    queues = context.create_queues
-    with_room = tuple(candidate for candidate in candidates if not queues[candidate.installed.name].is_full)
+    with_room = tuple(candidate for candidate in candidates if _has_room(context, candidate.installed))
     if not with_room:
         name = candidates[0].installed.name
-        message = f"{queues[name].waiting} jobs wait for {name} already"
+        message = f"{context.create_queues[name].waiting} jobs wait for {name} already"
         raise ProviderError(Failure(reason=FailureClass.RATE_LIMITED, message=message))
     return with_room
+
+
+def _has_room(context: GatewayContext, installed: InstalledProvider) -> bool:
+    return not context.create_queues[installed.name].is_full

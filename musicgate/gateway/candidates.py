@@ -54,28 +54,31 @@ def new_job(
     has_slot: bool = True,
 ) -> Job:
     """A job for a candidate: about to be sent where it has its slot, else planned."""
-    now, steady = context.clock.now(), context.clock.steady()
-    lifetime = job_lifetime(context, candidate.installed)
-    queue_time = timedelta(seconds=QUEUE_DEADLINE_S / context.speed)
-    job = jobs.new_job(
+    now, lifetime = context.clock.now(), job_lifetime(context, candidate.installed)
+    if not has_slot:
+        lifetime = max(lifetime, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
+    return jobs.new_job(
         job_id,
         request,
-        new_attempt(candidate, token, now),
+        new_attempt(candidate, token, now, is_sent=has_slot),
         account=account,
         generation_id=generation_id,
         callback_token=token,
-        deadline_at=steady + max(lifetime, queue_time),
+        deadline_at=context.clock.steady() + lifetime,
+        in_progress=has_slot and candidate.installed.provider.blocking,
         warnings=(*warnings, *candidate.translation.warnings),
         native_request=shown_request(candidate, request, token),
         routing=routing,
     )
-    if not has_slot:
-        return job
-    return jobs.start(job, now, steady + lifetime, blocking=candidate.installed.provider.blocking)
 
 
 def new_attempt(
-    candidate: Candidate, token: str, now: datetime, not_before: datetime | None = None
+    candidate: Candidate,
+    token: str,
+    now: datetime,
+    not_before: datetime | None = None,
+    *,
+    is_sent: bool = False,
 ) -> Attempt:
     """A planned attempt at a candidate.
 
@@ -91,6 +94,7 @@ def new_attempt(
         now,
         calls_back=token in request.url or token.encode() in request.body,
         not_before=not_before,
+        is_sent=is_sent,
     )
 
 
@@ -101,17 +105,15 @@ def shown_request(candidate: Candidate, request: MusicRequest, token: str) -> Js
     return render_native_body(candidate.translation.request, {token: "***"})
 
 
-def create_budget_s(candidates: Sequence[Candidate], wait_s: float) -> float:
+def create_budget_s(providers: Sequence[InstalledProvider], wait_s: float) -> float:
     """Seconds that a caller waits for its create call: every time-out on the way.
 
     Only ``wait_s`` where a call may last as long as the song.
     """
-    if any(candidate.installed.provider.blocking for candidate in candidates):
+    if any(installed.provider.blocking for installed in providers):
         return wait_s
-    return _MARGIN_S + sum(
-        candidate.installed.provider.timeouts.connect_s + candidate.installed.provider.timeouts.create_s
-        for candidate in candidates
-    )
+    timeouts = [installed.provider.timeouts for installed in providers]
+    return _MARGIN_S + sum(timeout.connect_s + timeout.create_s for timeout in timeouts)
 
 
 def job_lifetime(context: GatewayContext, installed: InstalledProvider) -> timedelta:

@@ -123,7 +123,7 @@ def planner(
         validator=SchemaValidator(schema),
         blocks=option_blocks(schema, declared),
         providers=providers,
-        health=lambda name, now: health[name].report(now),
+        trouble=lambda name, now: health[name].trouble(now),
         pricing_required=settings.server.pricing_required,
     )
 

@@ -34,7 +34,7 @@ from musicgate.model import AttemptOutcome
 from musicgate.plugin import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from musicgate.engine import Slot
     from musicgate.gateway.context import GatewayContext
@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 async def run(
     context: GatewayContext,
     job: Job,
-    candidates: Sequence[Candidate],
+    candidates: Iterable[Candidate],
     *,
     caller: Caller | None = None,
     slot: Slot | None = None,
@@ -56,12 +56,12 @@ async def run(
     """Send a stored job to its candidates, one after another while each refusal allows the next.
 
     Args:
-        job: as stored; its last attempt belongs to ``candidates[0]``, or to a plugin that can no longer be
+        job: as stored; its last attempt belongs to the first candidate, or to a plugin that can no longer be
             asked.
-        candidates: in the order of asking.
+        candidates: in the order of asking; the others are taken only when the first has refused.
         caller: who waits for the answer. Without one, or when it has gone, vendors that were only busy are
             called again.
-        slot: the slot at ``candidates[0]``, where the job has it already.
+        slot: the slot at the first candidate, where the job has it already.
 
     Returns:
         The job after the last call: accepted, refused for good, or unknown.
@@ -152,7 +152,7 @@ async def _call(
                 await queue.pause(_pause_s(context, job))
                 slot = queue.try_slot()
                 if slot is None:
-                    caller.queued.set()
+                    caller.moved.set()
                     slot = await queue.slot()
         except TimeoutError:
             now, steady = context.clock.now(), context.clock.steady()

@@ -32,8 +32,9 @@ def new_attempt(
     *,
     calls_back: bool,
     not_before: datetime | None = None,
+    is_sent: bool = False,
 ) -> Attempt:
-    """A planned attempt.
+    """A planned attempt, or one that is stored as sent at once since it has its slot.
 
     Args:
         model: public id of the offer.
@@ -45,7 +46,7 @@ def new_attempt(
         provider=provider.name,
         model=model,
         native_model=native_model,
-        outcome=AttemptOutcome.PLANNED,
+        outcome=AttemptOutcome.SENT if is_sent else AttemptOutcome.PLANNED,
         planned_at=now,
         calls_back=calls_back,
         not_before=not_before,
@@ -61,17 +62,22 @@ def new_job(
     generation_id: str,
     callback_token: str,
     deadline_at: datetime,
+    in_progress: bool = False,
     warnings: Sequence[OptionWarning] = (),
     native_request: JsonValue = None,
     routing: JsonValue = None,
 ) -> Job:
-    """A queued job with a planned attempt, which is not sent before it has a slot."""
+    """A job with its first attempt; one that is only planned is not sent before it has a slot.
+
+    Args:
+        in_progress: the create call is about to be made, and lasts as long as the song.
+    """
     return Job(
         id=job_id,
         account=account,
         generation_id=generation_id,
         request=request,
-        state=JobState.QUEUED,
+        state=JobState.IN_PROGRESS if in_progress else JobState.QUEUED,
         created_at=attempt.planned_at,
         updated_at=attempt.planned_at,
         deadline_at=deadline_at,

@@ -6,6 +6,7 @@ Start with `plan`.
 
 from musicgate.planning.plan import (
     Candidate,
+    Choice,
     Plan,
     Planner,
 )
@@ -19,6 +20,7 @@ from musicgate.planning.pricing import (
 )
 from musicgate.planning.routing import (
     Exclusion,
+    OfferIndex,
     find_offer,
     fold_name,
     strip_suffix,
@@ -28,7 +30,9 @@ __all__ = [
     "NANOS_PER_CENT",
     "NANOS_PER_USD",
     "Candidate",
+    "Choice",
     "Exclusion",
+    "OfferIndex",
     "Plan",
     "Planner",
     "expected_usd_nanos",

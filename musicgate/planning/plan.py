@@ -1,12 +1,16 @@
 """From a request to a plan: schema, codec, routing, translation. Sends nothing and stores nothing.
 
-Every candidate is translated before anything is sent. So an option that a provider cannot express moves it
-down the order, a request that no provider can express is the caller's error, and the dry run is the real
-plan.
+A plan translates every candidate. So an option that a provider cannot express moves it down the order, a
+request that no provider can express is the caller's error, and the dry run is the real plan.
+
+A translation costs more than the rest of a plan, and nearly always the first provider in the order follows
+the request to the letter: then no other one can come before it. `Planner.choose` translates that one alone,
+and the others only when it has refused the call.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from typing import TYPE_CHECKING
 
@@ -21,11 +25,11 @@ from musicgate.errors import (
     Violation,
 )
 from musicgate.model import OptionWarning, WarningCode, is_blank
-from musicgate.planning.routing import Exclusion, find_route, order_rank, strip_suffix
+from musicgate.planning.routing import Exclusion, OfferIndex, strip_suffix
 from musicgate.text import and_more
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from musicgate.hosting import InstalledProvider
@@ -36,12 +40,16 @@ if TYPE_CHECKING:
 
 @attrs.frozen(kw_only=True)
 class Candidate:
-    """A provider that can be asked, with the native request for it."""
+    """A provider that can be asked, with the native request for it.
+
+    Attributes:
+        trouble: its circuit breaker's report; None while the breaker is closed.
+    """
 
     installed: InstalledProvider
     offer: Offer
     translation: Translation
-    health: HealthReport
+    trouble: HealthReport | None
 
 
 @attrs.frozen(kw_only=True)
@@ -58,6 +66,33 @@ class Plan:
     warnings: tuple[OptionWarning, ...]
 
 
+@attrs.frozen(kw_only=True, eq=False)
+class Choice:
+    """The candidates of a create call; iterating over it translates all but the first when they are needed.
+
+    Attributes:
+        first: the candidate to ask first.
+        providers: of all candidates, in order; those after the first may still refuse to translate.
+        warnings: about the request itself, for any provider.
+    """
+
+    first: Candidate
+    providers: tuple[InstalledProvider, ...]
+    warnings: tuple[OptionWarning, ...]
+    _others: Callable[[], Sequence[Candidate]]
+
+    def __iter__(self) -> Iterator[Candidate]:
+        yield self.first
+        yield from self._others()
+
+    @classmethod
+    def of(cls, candidates: Sequence[Candidate], warnings: tuple[OptionWarning, ...]) -> Choice:
+        """The choice of candidates that are translated already, at least one."""
+        first, *others = candidates
+        providers = tuple(candidate.installed for candidate in candidates)
+        return cls(first=first, providers=providers, warnings=warnings, others=lambda: others)
+
+
 class Planner:
     """Reads requests and plans them for the providers of one gateway.
 
@@ -65,7 +100,7 @@ class Planner:
         validator: the composed request schema.
         blocks: names of the vendor blocks in it.
         providers: the providers that can be asked, by plugin.
-        health: the circuit breaker's report on a plugin at a steady time.
+        trouble: the circuit breaker's report on a plugin at a steady time; None while it is closed.
         pricing_required: offers without a price are left out.
     """
 
@@ -75,14 +110,15 @@ class Planner:
         validator: codec.SchemaValidator,
         blocks: frozenset[str],
         providers: Mapping[str, InstalledProvider],
-        health: Callable[[str, datetime], HealthReport],
+        trouble: Callable[[str, datetime], HealthReport | None],
         pricing_required: bool,
     ) -> None:
         self._validator = validator
         self._blocks = blocks
         self._providers = providers
-        self._health = health
+        self._trouble = trouble
         self._pricing_required = pricing_required
+        self._offers = OfferIndex(installed.provider for installed in providers.values())
 
     def read_request(self, body: object) -> MusicRequest:
         """A request from parsed JSON.
@@ -132,8 +168,7 @@ class Planner:
         warnings = _own_warnings(request)
         if strict and warnings:
             raise _as_error(warnings[0])
-        declared = [installed.provider for installed in self._providers.values()]
-        route = find_route(model, request.routing, declared, beta_channel=beta_channel)
+        route = self._offers.route(model, request.routing, beta_channel=beta_channel)
         if not route.offered:
             raise _not_offered(model)
         if not route.candidates:
@@ -147,34 +182,104 @@ class Planner:
                 f"no provider is left: {reasons}",
                 reason="no_provider_matches",
             )
-        candidates: list[Candidate] = []
         excluded = list(route.excluded)
         refusals: list[MusicgateError] = []
-        for eligible in route.candidates:
-            try:
-                candidates.append(self._translate(request, eligible, callback_url, now, strict=strict))
-            except MusicgateError as error:
-                refusals.append(error)
-                reason = (error.reason or error.code) if isinstance(error, RequestError) else "plugin_failed"
-                excluded.append(Exclusion(plugin=eligible.plugin, reason=reason, message=str(error)))
+
+        def refused(eligible: EligibleOffer, error: MusicgateError) -> None:
+            refusals.append(error)
+            reason = (error.reason or error.code) if isinstance(error, RequestError) else "plugin_failed"
+            excluded.append(Exclusion(eligible.plugin, reason, str(error)))
+
+        translate = functools.partial(self._translate, request, callback_url, now, strict=strict)
+        candidates = self._translated(request, route.candidates, translate, refused)
         if not candidates:
             raise _most_telling(model, refusals)
-        # The caller's order beats the breaker's, and both beat the number of options that are not applied.
+        return Plan(model=model, candidates=tuple(candidates), excluded=tuple(excluded), warnings=warnings)
+
+    def choose(
+        self,
+        request: MusicRequest,
+        now: datetime,
+        *,
+        callback_url: str | None,
+        can_be_asked: Callable[[InstalledProvider], bool],
+        beta_channel: bool = False,
+        strict: bool = False,
+    ) -> Choice | None:
+        """Choose whom to ask first, as `plan` would, and translate for that provider alone.
+
+        Args:
+            can_be_asked: False for a provider that has no key, or no room for one more call.
+
+        Returns:
+            None if only a whole plan can tell: no provider is left, or the first one refuses, or cannot
+            follow the request to the letter while another one might.
+        """
+        warnings = _own_warnings(request)
+        if strict and warnings:
+            return None
+        model, routing = strip_suffix(request.model), request.routing
+        eligible = [
+            one
+            for one in self._offers.eligible(model, routing, beta_channel=beta_channel)
+            if can_be_asked(self._providers[one.plugin])
+        ]
+        if len(eligible) > 1:
+            eligible.sort(
+                key=lambda one: (
+                    self._offers.rank(one.plugin, routing.order),
+                    _is_moved(self._trouble(one.plugin, now)),
+                )
+            )
+        if not eligible:
+            return None
+        translate = functools.partial(self._translate, request, callback_url, now, strict=strict)
+        try:
+            first = translate(eligible[0])
+        except MusicgateError:
+            return None
+        rest = eligible[1:]
+        if rest and _not_applied(first):
+            return None
+        return Choice(
+            first=first,
+            providers=tuple(self._providers[one.plugin] for one in eligible),
+            warnings=warnings,
+            others=lambda: self._translated(request, rest, translate, lambda _one, _error: None),
+        )
+
+    def _translated(
+        self,
+        request: MusicRequest,
+        eligible: Sequence[EligibleOffer],
+        translate: Callable[[EligibleOffer], Candidate],
+        refused: Callable[[EligibleOffer, MusicgateError], None],
+    ) -> list[Candidate]:
+        """The candidates that can express a request, in the order of asking.
+
+        The caller's order beats the breaker's, and both beat the number of options that are not applied.
+        """
+        candidates: list[Candidate] = []
+        for one in eligible:
+            try:
+                candidates.append(translate(one))
+            except MusicgateError as error:
+                refused(one, error)
         candidates.sort(
             key=lambda candidate: (
-                order_rank(candidate.installed.provider, request.routing.order),
-                not candidate.health.keeps_its_place,
+                self._offers.rank(candidate.installed.name, request.routing.order),
+                _is_moved(candidate.trouble),
                 _not_applied(candidate),
             )
         )
-        return Plan(model=model, candidates=tuple(candidates), excluded=tuple(excluded), warnings=warnings)
+        return candidates
 
     def _translate(
         self,
         request: MusicRequest,
-        eligible: EligibleOffer,
         callback_url: str | None,
         now: datetime,
+        eligible: EligibleOffer,
         *,
         strict: bool,
     ) -> Candidate:
@@ -186,14 +291,16 @@ class Planner:
                 reason="no_provider_pricing",
             )
         translation = installed.plugin.translate(request, offer, installed.settings, callback_url)
-        warnings = tuple(attrs.evolve(warning, plugin=installed.name) for warning in translation.warnings)
-        if strict and warnings:
-            raise _as_error(warnings[0])
+        if translation.warnings:
+            warnings = tuple(attrs.evolve(warning, plugin=installed.name) for warning in translation.warnings)
+            if strict:
+                raise _as_error(warnings[0])
+            translation = attrs.evolve(translation, warnings=warnings)
         return Candidate(
             installed=installed,
             offer=offer,
-            translation=attrs.evolve(translation, warnings=warnings),
-            health=self._health(installed.name, now),
+            translation=translation,
+            trouble=self._trouble(installed.name, now),
         )
 
 
@@ -219,6 +326,11 @@ def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:
 def _not_offered(model: str, why: str = "") -> RequestError:
     listed = f"no provider offers {model} for music; GET /v1/music/models lists what there is"
     return RequestError("unsupported_model_or_endpoint", f"{listed} ({why})" if why else listed)
+
+
+def _is_moved(trouble: HealthReport | None) -> bool:
+    """True for a provider that is asked after the others."""
+    return trouble is not None and not trouble.keeps_its_place
 
 
 def _not_applied(candidate: Candidate) -> int:

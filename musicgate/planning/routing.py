@@ -15,7 +15,7 @@ import attrs
 from musicgate.model import Offer, Provider, Stage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from musicgate.model import RoutingOptions
 
@@ -39,7 +39,7 @@ class EligibleOffer:
         return self.provider.plugin
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Exclusion:
     """A provider that may not be asked; the reason as a token and as a sentence."""
 
@@ -68,7 +68,8 @@ def fold_name(name: str) -> str:
 
 def strip_suffix(model: str) -> str:
     """Strip blanks and a speed suffix from a model id."""
-    return _SPEED_SUFFIX.sub("", model.strip())
+    stripped = model.strip()
+    return _SPEED_SUFFIX.sub("", stripped) if ":" in stripped else stripped
 
 
 def names_of(provider: Provider) -> frozenset[str]:
@@ -78,85 +79,123 @@ def names_of(provider: Provider) -> frozenset[str]:
 
 def find_offer(provider: Provider, model: str) -> Offer | None:
     """A provider's offer of a model: a listed one, or one for a raw native name where it takes any."""
-    listed = _listed(provider, model)
-    family, slash, native = model.partition("/")
-    if (
-        listed is not None
-        or not provider.raw_models
-        or not slash
-        or not native
-        or fold_name(family) not in names_of(provider)
-    ):
-        return listed
-    abilities = frozenset(ability for offer in provider.offers for ability in offer.abilities)
-    formats = tuple(dict.fromkeys(container for offer in provider.offers for container in offer.formats))
-    return Offer(model=model.lower(), native_model=native, abilities=abilities, formats=formats)
+    return OfferIndex([provider]).offer_of(provider.plugin, model)
 
 
-def _listed(provider: Provider, model: str) -> Offer | None:
-    return next((offer for offer in provider.offers if offer.answers_to(model)), None)
-
-
-def find_route(
-    model: str, options: RoutingOptions, providers: Iterable[Provider], *, beta_channel: bool = False
-) -> Route:
-    """Order the providers of a model by the caller's order, then by the operator's.
-
-    A provider that takes any native name is asked only if no provider lists the model: it would take
-    ``suno/v3.5`` for a native name that its vendor does not have, while another one offers just that.
-
-    Args:
-        model: public model id, without a suffix.
-        options: the caller's ``provider`` block.
-        providers: declarations, with the operator's ``priority`` in them.
-        beta_channel: the caller's account may use providers in stage beta.
-    """
-    candidates: list[EligibleOffer] = []
-    excluded: list[Exclusion] = []
-    offered = False
-    ordered = sorted(providers, key=lambda provider: (provider.priority, provider.plugin))
-    find = _listed if any(_listed(provider, model) for provider in ordered) else find_offer
-    for provider in ordered:
-        offer = find(provider, model)
-        if offer is None:
-            excluded.append(_exclude(provider, "model_not_offered", f"does not offer {model}"))
-            continue
-        offered = True
-        refusal = _refusal(provider, options, beta_channel=beta_channel)
-        if refusal is None:
-            candidates.append(EligibleOffer(provider=provider, offer=offer))
-        else:
-            excluded.append(refusal)
-    candidates.sort(key=lambda candidate: order_rank(candidate.provider, options.order))
-    excluded.extend(
-        _exclude(surplus.provider, "too_many_candidates", f"only the first {MAX_CANDIDATES} are tried")
-        for surplus in candidates[MAX_CANDIDATES:]
-    )
-    return Route(candidates=tuple(candidates[:MAX_CANDIDATES]), excluded=tuple(excluded), offered=offered)
-
-
-def order_rank(provider: Provider, order: Sequence[str]) -> int:
-    """A provider's position in the caller's ``order``; providers that are not named come last."""
-    names = names_of(provider)
+def order_rank(names: Collection[str], order: Sequence[str]) -> int:
+    """The position of a provider's folded names in the caller's ``order``; without one it comes last."""
     return next((position for position, name in enumerate(order) if fold_name(name) in names), len(order))
 
 
-def _refusal(provider: Provider, options: RoutingOptions, *, beta_channel: bool) -> Exclusion | None:
-    names = names_of(provider)
-    if options.only is not None and names.isdisjoint(map(fold_name, options.only)):
-        return _exclude(provider, "not_in_only", "not among provider.only")
-    if not names.isdisjoint(map(fold_name, options.ignore)):
-        return _exclude(provider, "ignored", "named in provider.ignore")
-    if provider.stage is Stage.NOT_READY:
-        return _exclude(provider, "not_ready", "not ready for use")
-    if provider.stage is Stage.ALPHA and not options.include_alpha:
-        return _exclude(provider, "alpha_not_included", "an alpha provider: set provider.include_alpha")
-    if provider.stage is Stage.BETA and not beta_channel:
-        return _exclude(
-            provider, "beta_channel_only", "a beta provider: open to accounts on the beta channel"
-        )
-    return None
+class OfferIndex:
+    """Every offer of a gateway's providers by the model ids that name it, made once when it opens.
+
+    Args:
+        providers: declarations, with the operator's ``priority`` in them.
+    """
+
+    def __init__(self, providers: Iterable[Provider]) -> None:
+        ordered = sorted(providers, key=lambda provider: (provider.priority, provider.plugin))
+        self._providers = {provider.plugin: provider for provider in ordered}
+        self._names = {provider.plugin: names_of(provider) for provider in ordered}
+        #: By model id in lower case, then by plugin in the operator's order.
+        self._listed: dict[str, dict[str, Offer]] = {}
+        for provider in ordered:
+            for offer in provider.offers:
+                for model in (offer.model, *offer.aliases):
+                    self._listed.setdefault(model.lower(), {}).setdefault(provider.plugin, offer)
+
+    def offer_of(self, plugin: str, model: str) -> Offer | None:
+        """A provider's offer of a model, listed or raw; None also for a plugin that is not installed."""
+        provider = self._providers.get(plugin)
+        if provider is None:
+            return None
+        return self._listed.get(_folded(model), {}).get(plugin) or self._raw(provider, model)
+
+    def offers(self, model: str) -> Mapping[str, Offer]:
+        """The offers of a model by plugin, in the operator's order.
+
+        A provider that takes any native name is asked only if no provider lists the model: it would take
+        ``suno/v3.5`` for a native name that its vendor does not have, while another one offers just that.
+        """
+        listed = self._listed.get(_folded(model))
+        if listed is not None:
+            return listed
+        raw = ((plugin, self._raw(provider, model)) for plugin, provider in self._providers.items())
+        return {plugin: offer for plugin, offer in raw if offer is not None}
+
+    def rank(self, plugin: str, order: Sequence[str]) -> int:
+        """A provider's position in the caller's ``order``; providers that are not named come last."""
+        return order_rank(self._names[plugin], order) if order else 0
+
+    def eligible(
+        self, model: str, options: RoutingOptions, *, beta_channel: bool = False
+    ) -> list[EligibleOffer]:
+        """The offers that may be asked, by the caller's order, then by the operator's, at most five."""
+        found = [
+            EligibleOffer(provider=self._providers[plugin], offer=offer)
+            for plugin, offer in self.offers(model).items()
+            if self._refusal(plugin, options, beta_channel=beta_channel) is None
+        ]
+        found.sort(key=lambda one: self.rank(one.plugin, options.order))
+        return found[:MAX_CANDIDATES]
+
+    def route(self, model: str, options: RoutingOptions, *, beta_channel: bool = False) -> Route:
+        """The offers that may be asked, and why the other providers may not.
+
+        Args:
+            model: public model id, without a suffix.
+            options: the caller's ``provider`` block.
+            beta_channel: the caller's account may use providers in stage beta.
+        """
+        offers = self.offers(model)
+        candidates = self.eligible(model, options, beta_channel=beta_channel)
+        chosen = {candidate.plugin for candidate in candidates}
+        excluded, surplus = list[Exclusion](), list[str]()
+        for plugin in self._providers:
+            if plugin in chosen:
+                continue
+            if plugin not in offers:
+                excluded.append(Exclusion(plugin, "model_not_offered", f"does not offer {model}"))
+                continue
+            refusal = self._refusal(plugin, options, beta_channel=beta_channel)
+            if refusal is not None:
+                excluded.append(refusal)
+            else:
+                surplus.append(plugin)
+        surplus.sort(key=lambda plugin: self.rank(plugin, options.order))
+        message = f"only the first {MAX_CANDIDATES} are tried"
+        excluded += [Exclusion(plugin, "too_many_candidates", message) for plugin in surplus]
+        return Route(candidates=tuple(candidates), excluded=tuple(excluded), offered=bool(offers))
+
+    def _raw(self, provider: Provider, model: str) -> Offer | None:
+        """An offer of a native name that is not listed, where the provider takes any."""
+        family, slash, native = model.partition("/")
+        if not (
+            provider.raw_models and slash and native and fold_name(family) in self._names[provider.plugin]
+        ):
+            return None
+        abilities = frozenset(ability for offer in provider.offers for ability in offer.abilities)
+        formats = tuple(dict.fromkeys(container for offer in provider.offers for container in offer.formats))
+        return Offer(model=model.lower(), native_model=native, abilities=abilities, formats=formats)
+
+    def _refusal(self, plugin: str, options: RoutingOptions, *, beta_channel: bool) -> Exclusion | None:
+        names, stage = self._names[plugin], self._providers[plugin].stage
+        if options.only is not None and names.isdisjoint(map(fold_name, options.only)):
+            return Exclusion(plugin, "not_in_only", "not among provider.only")
+        if options.ignore and not names.isdisjoint(map(fold_name, options.ignore)):
+            return Exclusion(plugin, "ignored", "named in provider.ignore")
+        if stage is Stage.ACTIVE:
+            return None
+        if stage is Stage.NOT_READY:
+            return Exclusion(plugin, "not_ready", "not ready for use")
+        if stage is Stage.ALPHA and not options.include_alpha:
+            return Exclusion(plugin, "alpha_not_included", "an alpha provider: set provider.include_alpha")
+        if stage is Stage.BETA and not beta_channel:
+            message = "a beta provider: open to accounts on the beta channel"
+            return Exclusion(plugin, "beta_channel_only", message)
+        return None
 
 
-def _exclude(provider: Provider, reason: str, message: str) -> Exclusion:
-    return Exclusion(plugin=provider.plugin, reason=reason, message=message)
+def _folded(model: str) -> str:
+    return model.strip().lower()

@@ -29,6 +29,11 @@ class AccountLimits:
         doc="Daily spend, from midnight UTC: the cost of ended jobs and the expected cost of open ones.",
     )
 
+    @property
+    def has_any(self) -> bool:
+        """True if anything is limited."""
+        return bool(self.requests_per_minute or self.max_open_jobs or self.max_usd_per_day)
+
 
 def override(name: str) -> Any:
     """A field of an account that overrides one of `AccountLimits`; None = not overridden."""

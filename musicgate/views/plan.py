@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from musicgate.model import BreakerState, Meter, Usage
+from musicgate.model import Meter, Usage
 from musicgate.planning import price_lines
 from musicgate.views.catalogue import render_health
 from musicgate.views.job import render_warning
@@ -51,8 +51,8 @@ def _candidate(
         "warnings": request_warnings + [render_warning(warning) for warning in translation.warnings],
         "price": _expected_price(request, candidate),
     }
-    if candidate.health.state is not BreakerState.CLOSED:
-        item["health"] = render_health(candidate.health)
+    if candidate.trouble is not None:
+        item["health"] = render_health(candidate.trouble)
     return item
 
 
