@@ -95,8 +95,10 @@ class Breaker:
         """The breaker after a create call."""
         counted = self._with_count(now_s, was_there=was_there)
         if self.open_until_s is None:
+            if was_there:
+                return counted
             calls, errors = counted.calls(now_s)
-            opens = not was_there and calls >= LEAST_CALLS and errors >= calls * OPENING_ERROR_RATE
+            opens = calls >= LEAST_CALLS and errors >= calls * OPENING_ERROR_RATE
             return _opened(counted, now_s) if opens else counted
         if was_there:
             good_calls = self.good_calls + 1
@@ -113,7 +115,7 @@ class Breaker:
         if not counted or counted[-1].began_s <= now_s - _SLICE_S:
             counted = (*counted, Slice(now_s))
         last = counted[-1]
-        last = attrs.evolve(last, calls=last.calls + 1, errors=last.errors + (not was_there))
+        last = Slice(last.began_s, last.calls + 1, last.errors + (not was_there))
         return attrs.evolve(self, slices=(*counted[:-1], last))
 
 

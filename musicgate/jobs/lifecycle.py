@@ -30,7 +30,7 @@ ended. ``steady`` is a clock that is never set, for everything that is waited fo
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
@@ -109,6 +109,8 @@ def apply(
     """
     folded = _fold(job, update, mapped, now, speed, steady or now)
     if folded is job or job.state.is_final or job.delivered_at is not None:
+        return folded
+    if body is None and not audio.assets and not audio.broken:
         return folded
     return attrs.evolve(
         folded,
@@ -230,35 +232,57 @@ def _fold(
 ) -> Job:
     attempts = _adopt(job, update.native_id, now)
     if job.state.is_final or job.delivered_at is not None:
-        return job if attempts == job.attempts else attrs.evolve(job, attempts=attempts)
-    known = attrs.evolve(
-        job,
-        attempts=attempts,
-        native_status=update.native_status or job.native_status,
-        tracks=merge_tracks(job.tracks, update.tracks).tracks,
-        warnings=job.warnings + tuple(warning for warning in update.warnings if warning not in job.warnings),
-    )
+        return job if attempts is job.attempts else attrs.evolve(job, attempts=attempts)
+    found: dict[str, Any] = {
+        "attempts": attempts,
+        "native_status": update.native_status or job.native_status,
+        "tracks": merge_tracks(job.tracks, update.tracks).tracks if update.tracks else job.tracks,
+    }
+    if update.warnings:
+        found["warnings"] = job.warnings + tuple(
+            warning for warning in update.warnings if warning not in job.warnings
+        )
+    verdict, doubt = update.state or mapped, update.doubt
+    if update.failure is not None or (verdict is not None and verdict.is_final) or doubt is not None:
+        known = attrs.evolve(job, **found)
+        ended, doubt = _judged(known, update, verdict, now, speed, steady)
+        if ended is not None:
+            return ended
+    # A doubt begins when it is first seen, and one that is not repeated is over.
+    found["doubt_since"] = None if doubt is None else job.doubt_since or steady
+    found["state"] = _forward(job.state, verdict)
+    if all(getattr(job, name) == value for name, value in found.items()):
+        return job
+    return attrs.evolve(job, **found, updated_at=now)
+
+
+def _judged(
+    known: Job,
+    update: JobUpdate,
+    verdict: JobState | None,
+    now: datetime,
+    speed: float,
+    steady: datetime,
+) -> tuple[Job | None, Doubt | None]:
+    """The job that an answer ends or delivers; or None, with the doubt that keeps it open."""
     if update.failure is not None:
-        return end(known, update.failure, now, speed, steady)
-    verdict = update.state or mapped
+        return end(known, update.failure, now, speed, steady), None
     if verdict is JobState.FAILED:
         message = f"the vendor reported {update.native_status!r}"
         failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message)
-        return end(known, failure, now, speed, steady)
+        return end(known, failure, now, speed, steady), None
     doubt = update.doubt
     if verdict is JobState.COMPLETED and doubt is None:
         if _has_audio(known):
-            return _deliver(known, now, _SILENT.message, speed, steady)
+            return _deliver(known, now, _SILENT.message, speed, steady), None
         if any(track.audio for track in update.tracks):
-            return _deliver(known, now, None, speed, steady)
+            return _deliver(known, now, None, speed, steady), None
         doubt = Doubt(failure=_SILENT, grace_s=NO_AUDIO_GRACE_S)
-    since = None
-    if doubt is not None:
-        since = known.doubt_since or steady
-        if steady - since >= timedelta(seconds=doubt.grace_s / speed):
-            return end(known, doubt.failure, now, speed, steady)
-    moved = attrs.evolve(known, doubt_since=since, state=_forward(known.state, verdict))
-    return job if moved == job else attrs.evolve(moved, updated_at=now)
+    if doubt is not None and steady - (known.doubt_since or steady) >= timedelta(
+        seconds=doubt.grace_s / speed
+    ):
+        return end(known, doubt.failure, now, speed, steady), None
+    return None, doubt
 
 
 def _adopt(job: Job, native_id: str | None, now: datetime) -> tuple[Attempt, ...]:
@@ -293,6 +317,6 @@ def _has_audio(job: Job) -> bool:
 
 def _forward(state: JobState, verdict: JobState | None) -> JobState:
     """The state after a verdict that does not end the job. "Done, but" counts as in progress."""
-    if verdict in {None, JobState.QUEUED}:
+    if verdict is None or verdict is JobState.QUEUED or state is JobState.IN_PROGRESS:
         return state
     return JobState.IN_PROGRESS if JobState.IN_PROGRESS in TRANSITIONS[state] else state

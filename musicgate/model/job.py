@@ -25,7 +25,8 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """True for the states that nothing changes."""
-        return self in {JobState.COMPLETED, JobState.FAILED}
+        # Not by a set: hashing an Enum is a call in Python, and every step of a job asks this several times.
+        return self is JobState.COMPLETED or self is JobState.FAILED
 
 
 class AttemptOutcome(StrEnum):
@@ -173,27 +174,32 @@ class Job:
     @property
     def attempt(self) -> Attempt | None:
         """The last attempt, the one that counts."""
-        return self.attempts[-1] if self.attempts else None
+        attempts = self.attempts
+        return attempts[-1] if attempts else None
 
     @property
     def outcome(self) -> AttemptOutcome | None:
         """What is known of the last attempt; None while there is none."""
-        return self.attempt.outcome if self.attempt else None
+        attempts = self.attempts
+        return attempts[-1].outcome if attempts else None
 
     @property
     def was_sent(self) -> bool:
         """True if the create call of the last attempt may have left us."""
-        return self.outcome not in {None, AttemptOutcome.PLANNED}
+        outcome = self.outcome
+        return outcome is not None and outcome is not AttemptOutcome.PLANNED
 
     @property
     def plugin(self) -> str | None:
         """Name of the plugin that does the work."""
-        return self.attempt.plugin if self.attempt else None
+        attempts = self.attempts
+        return attempts[-1].plugin if attempts else None
 
     @property
     def native_id(self) -> str | None:
         """The vendor's id of the task, or None while there is none."""
-        return self.attempt.native_id if self.attempt else None
+        attempts = self.attempts
+        return attempts[-1].native_id if attempts else None
 
     @property
     def native_model(self) -> str | None:
