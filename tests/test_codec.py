@@ -1,5 +1,5 @@
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from types import MappingProxyType
@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from musicgate.codec import (
+    doc_bytes,
     dump_event,
     dump_job,
     load_event,
@@ -374,12 +375,68 @@ def test_bytes_never_reach_a_row() -> None:
         dump_job(attrs.evolve(SMALL_JOB, native_response={"audio": b"RIFF"}))
 
 
-@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "ü 音楽", float("inf"), 10**400])
-def test_a_job_with_any_vendor_body_can_be_stored(odd: object) -> None:
-    job = attrs.evolve(SMALL_JOB, native_response={"odd": odd})
+ODD_VALUES = [
+    *("\ud800", "a\x00b", "ü 音楽", float("inf"), -float("inf"), [None, float("inf")], "null"),
+    *(2**63 - 1, 2**64 - 1, 2**64, -(2**63), -(2**63) - 1, 10**25, -(10**25), 10**400),
+]
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+@pytest.mark.parametrize(
+    "shape", [lambda odd: {"odd": odd}, lambda odd: [odd], lambda odd: [1, {"a": [odd]}]]
+)
+def test_a_job_with_any_vendor_body_can_be_stored(odd: object, shape: Callable[[object], object]) -> None:
+    job = attrs.evolve(SMALL_JOB, native_response=shape(odd))
+    loaded = load_job(dump_job(job))
+    assert loaded == job
+    assert kinds(loaded.native_response) == kinds(job.native_response)
+
+
+@pytest.mark.parametrize("odd", ODD_VALUES)
+def test_documents_of_the_version_before_orjson_are_read_and_the_other_way_round(odd: object) -> None:
+    """The version before wrote and read every document with the standard library, as ASCII."""
+    job = attrs.evolve(FULL_JOB, native_response={"odd": odd})
     text = dump_job(job)
-    assert text.isascii()
-    assert load_job(text) == job
+    old_text = json.dumps(json.loads(text), separators=(",", ":"))
+    assert old_text.isascii()
+    assert load_job(old_text) == job
+    assert load_job(json.dumps(json.loads(text))) == job
+
+
+def test_not_a_number_stays_one() -> None:
+    text = dump_job(attrs.evolve(SMALL_JOB, native_response={"odd": [float("nan"), None]}))
+    assert '"native_response":{"odd":[NaN,null]}' in text
+    assert "nan" in repr(load_job(text).native_response)
+
+
+def test_a_lone_surrogate_is_stored_as_an_escape() -> None:
+    text = dump_job(attrs.evolve(SMALL_JOB, native_status="ü\ud800"))
+    assert '"native_status":"\\u00fc\\ud800"' in text
+    assert load_job(text).native_status == "ü\ud800"
+
+
+@pytest.mark.parametrize("body", [{1: "a", None: "b"}, {JobState.QUEUED: 1}])
+def test_keys_that_are_no_text_are_written_as_text(body: dict[Any, Any]) -> None:
+    stored = load_job(dump_job(attrs.evolve(SMALL_JOB, native_response=body))).native_response
+    assert stored == json.loads(json.dumps(body))
+
+
+@pytest.mark.parametrize("value", [b"RIFF", SMALL_JOB, {1}, object()])
+def test_a_value_that_is_no_json_never_reaches_a_row(value: object) -> None:
+    with pytest.raises(TypeError, match="has no place in JSON"):
+        dump_job(attrs.evolve(SMALL_JOB, native_response={"a": value}))
+
+
+@pytest.mark.parametrize("moment", [NOW, NOW.replace(microsecond=0), NOW.replace(year=1, microsecond=10)])
+@pytest.mark.parametrize("other", ["", "\ud800"])
+def test_either_writer_of_json_writes_a_time_alike(moment: datetime, other: str) -> None:
+    text = dump_job(attrs.evolve(SMALL_JOB, created_at=moment, native_status=other))
+    assert f'"created_at":"{moment.isoformat()}"' in text
+    assert load_job(text).created_at == moment
+
+
+def test_the_size_of_a_document_is_counted_in_bytes() -> None:
+    assert [doc_bytes(doc) for doc in ("", "abc", "ü", "音楽")] == [0, 3, 2, 6]
 
 
 def test_mapping_proxies_are_stored_as_objects() -> None:

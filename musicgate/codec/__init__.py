@@ -15,6 +15,7 @@ from musicgate.codec.schema import (
     option_blocks,
 )
 from musicgate.codec.stored import (
+    doc_bytes,
     dump_delivery,
     dump_event,
     dump_job,
@@ -27,6 +28,7 @@ __all__ = [
     "SchemaValidator",
     "bundle",
     "compose_request_schema",
+    "doc_bytes",
     "dump_delivery",
     "dump_event",
     "dump_job",

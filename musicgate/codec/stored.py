@@ -2,20 +2,36 @@
 
 Fields that have their default value are left out of a document. So the default of a stored class must never
 change: rows that were written under the old one would change with it.
+
+orjson writes and reads nearly every document, as UTF-8. Four things it cannot do, and for these the standard
+library does it, with everything beyond ASCII escaped: a lone surrogate, an integer beyond 64 bits, NaN and
+Infinity. Either reads what the other wrote, in this version and in those before orjson.
+
+Times are written by orjson, too, so a time inside a kept vendor body becomes text instead of an error.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
+import orjson
 from cattrs import BaseValidationError
 
-from musicgate.codec.converter import CONVERTER, first_reason, read_object
+from musicgate.codec.converter import CONVERTER, first_reason, read_object, structure
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, Job, JobEvent, JsonObject, WarningCode
 from musicgate.text import LARGE_DOC_BYTES, MAX_JOB_WARNINGS, MAX_TRACKS, MAX_WARNINGS, and_more
 
 _T = TypeVar("_T")
+#: Perhaps an integer beyond 64 bits, which orjson would read as a float.
+_LONG_NUMBER: Final = re.compile(r"[:,\[]\s*-?[0-9]{19}")
+
+
+def doc_bytes(doc: str) -> int:
+    """Size of a document in UTF-8."""
+    return len(doc) if doc.isascii() else len(doc.encode())
 
 
 def dump_job(job: Job) -> str:
@@ -31,7 +47,7 @@ def load_job(text: str) -> Job:
     Raises:
         StorageError: the text is not a stored job.
     """
-    return _load(text, Job, None if len(text) <= LARGE_DOC_BYTES else _cut_lists)
+    return _load(text, Job, None if doc_bytes(text) <= LARGE_DOC_BYTES else _cut_lists)
 
 
 def dump_event(event: JobEvent) -> str:
@@ -63,19 +79,38 @@ def load_delivery(text: str) -> Delivery:
 
 
 def _dump(value: Job | JobEvent | Delivery) -> str:
+    plain = CONVERTER.unstructure(value)
+    try:
+        doc = orjson.dumps(plain, default=_plain)
+    except TypeError:  # of orjson, for a reason above, or because a value has no place in JSON
+        return _dump_any(plain)
+    # Perhaps NaN or Infinity, which orjson writes as null. To look for them takes longer than to write again.
+    return _dump_any(plain) if b"null" in doc else doc.decode()
+
+
+def _dump_any(plain: object) -> str:
     # ASCII only, so that a lone surrogate in a vendor's text can be stored. NaN and Infinity (JSON's 1e999)
     # are allowed in a kept vendor body: a paid song is not lost because of a number that only the debug view
     # shows.
-    return json.dumps(CONVERTER.unstructure(value), separators=(",", ":"), default=_plain)
+    return json.dumps(plain, separators=(",", ":"), default=_plain)
 
 
 def _load(text: str, kind: type[_T], prepare: Callable[[dict[str, Any]], JsonObject] | None = None) -> _T:
     try:
-        value: Any = read_object(json.loads(text), None)
-        return CONVERTER.structure(value if prepare is None else prepare(value), kind)
+        value: Any = read_object(_parse(text), None)
+        return structure(value if prepare is None else prepare(value), kind)
     except (ValueError, RecursionError, BaseValidationError) as exc:
         reason = first_reason(exc) if isinstance(exc, BaseValidationError) else "it is no JSON object"
         raise StorageError(f"a stored {kind.__name__} cannot be read: {reason}") from exc
+
+
+def _parse(text: str) -> Any:
+    if _LONG_NUMBER.search(text) is None:
+        try:
+            return orjson.loads(text)
+        except orjson.JSONDecodeError:
+            pass  # one of the four, or damage, which the standard library describes
+    return json.loads(text)
 
 
 def _cut_lists(doc: dict[str, Any]) -> JsonObject:
@@ -101,4 +136,6 @@ def _cut_lists(doc: dict[str, Any]) -> JsonObject:
 def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
+    if isinstance(value, datetime):
+        return value.isoformat()
     raise TypeError(f"{type(value).__name__} has no place in JSON")

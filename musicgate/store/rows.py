@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from musicgate.codec import doc_bytes
 from musicgate.errors import StorageError
 
 _T = TypeVar("_T")
@@ -53,7 +54,7 @@ def up_to(rows: Iterable[Row], max_bytes: int | None) -> Iterator[Row]:
     """
     total = 0
     for row in rows:
-        size = len(row[1])  # documents are ASCII
+        size = doc_bytes(row[1])
         total += size
         if max_bytes is not None and max_bytes < total != size:
             return

@@ -20,7 +20,7 @@ from typing import Any, Final, Self
 import attrs
 from filelock import FileLock, Timeout
 
-from musicgate.codec import dump_event, load_event, load_job
+from musicgate.codec import doc_bytes, dump_event, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import (
     Delivery,
@@ -242,7 +242,7 @@ class SqliteJobStore:
         job_id, doc = found[0]
         load = functools.partial(rows.loaded, job_id, doc, load_job, "job")
         # Only rows that an older version wrote are so large that decoding them would block the event loop.
-        return load() if len(doc) < LARGE_DOC_BYTES else await self._reader.on_thread(lambda _: load())
+        return load() if doc_bytes(doc) < LARGE_DOC_BYTES else await self._reader.on_thread(lambda _: load())
 
 
 def _page(
