@@ -3,7 +3,7 @@
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,49 @@ async def test_one_failing_result_does_not_keep_the_others_waiting(writer: Group
     )
     assert str(first) == "the job store failed: StopIteration: "
     assert second == [(1,)]
+
+
+async def test_a_group_in_which_one_write_fails_is_repeated_with_savepoints(writer: GroupWriter) -> None:
+    await writer.write(lambda db: db.execute("CREATE TABLE t (x UNIQUE)").close())
+    runs: list[int] = []
+
+    def insert(number: int) -> Callable[[sqlite3.Connection], int]:
+        def run(connection: sqlite3.Connection) -> int:
+            runs.append(number)
+            connection.execute("INSERT INTO t VALUES (?)", (number % 3,))
+            return number
+
+        return run
+
+    answers = await asyncio.gather(*(writer.write(insert(n)) for n in range(4)), return_exceptions=True)
+    assert answers[:3] == [0, 1, 2]
+    assert str(answers[3]) == "the job store failed: it is already stored (UNIQUE constraint failed: t.x)"
+    assert runs == [0, 1, 2, 3] * 2
+    assert await writer.write(lambda db: db.execute("SELECT x FROM t").fetchall()) == [(0,), (1,), (2,)]
+    runs.clear()
+    assert await asyncio.gather(*(writer.write(insert(n)) for n in (3,)), return_exceptions=True) != [3]
+    await writer.write(lambda db: db.execute("DELETE FROM t").close())
+    runs.clear()
+    assert await asyncio.gather(*(writer.write(insert(n)) for n in range(3))) == [0, 1, 2]
+    assert runs == [0, 1, 2]
+
+
+async def test_a_full_disk_in_the_first_run_fails_the_group_like_one_in_the_second(
+    writer: GroupWriter,
+) -> None:
+    """SQLite rolls back the whole transaction by itself."""
+    await writer.write(lambda db: db.execute("CREATE TABLE t (x)").close())
+    inserts = [
+        lambda db, size=size: db.execute("INSERT INTO t VALUES (zeroblob(?))", (size,)).close()
+        for size in (9, 10**6)
+    ]
+    await writer.write(lambda db: db.execute("PRAGMA max_page_count = 1").close())
+    answers = await asyncio.gather(*(writer.write(insert) for insert in inserts), return_exceptions=True)
+    assert {str(answer) for answer in answers} == {
+        "the job store failed: the disk is full (database or disk is full)"
+    }
+    assert await writer.write(lambda db: db.execute("SELECT * FROM t").fetchall()) == []
+    await asyncio.gather(*(writer.write(insert) for insert in inserts))
 
 
 async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(writer: GroupWriter) -> None:
