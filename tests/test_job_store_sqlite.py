@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +15,11 @@ import attrs
 import pytest
 
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import (
-    JobQuery,
-)
+from musicgate.model import Job, JobQuery, JobState, MusicRequest
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
 from musicgate.store.sqlite import SqliteJobStore
-from tests.job_samples import NOW, make_event, make_job
+from tests.job_samples import NOW, ended, make_event, make_job
 
 
 @pytest.fixture
@@ -80,7 +79,8 @@ async def test_waiting_writes_are_committed_in_one_transaction(sqlite_store: Sql
     await asyncio.sleep(0)
     gate.set()
     await asyncio.gather(holding, *adding)
-    assert [statement for statement in statements if statement.startswith(("BEGIN", "COMMIT"))] == [
+    control = ("BEGIN", "COMMIT", "SAVEPOINT", "ROLLBACK", "RELEASE")
+    assert [statement for statement in statements if statement.startswith(control)] == [
         *("COMMIT", "BEGIN IMMEDIATE", "COMMIT"),
     ]
     assert await sqlite_store.count_open() == 40
@@ -215,7 +215,6 @@ async def test_the_event_loop_is_not_blocked_by_a_long_read(sqlite_store: Sqlite
             sqlite_store.list_jobs("default", JobQuery()),
             sqlite_store.open_jobs("", 10),
             sqlite_store.count_open(),
-            sqlite_store.spent_usd_nanos("default", NOW),
             sqlite_store.finished_jobs(None, NOW, 10),
             sqlite_store.events("m1"),
             sqlite_store.outbox.pending(10),
@@ -224,6 +223,7 @@ async def test_the_event_loop_is_not_blocked_by_a_long_read(sqlite_store: Sqlite
     await asyncio.sleep(0)
     assert await sqlite_store.get("m1") == make_job()
     assert await sqlite_store.find_claim("default", "r", "k") is None
+    assert await sqlite_store.spent_usd_nanos("default", NOW) == 0
     assert await sqlite_store.outbox.get("msg") is None
     assert not any(read.done() for read in long)
     gate.set()
@@ -361,15 +361,9 @@ async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
         (statements.FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
         (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
         (statements.EVENTS, ("m1", 0, -1), "USING PRIMARY KEY (job_id=? AND number>?)"),
-        (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_open_of (account=?"),
-        (statements.SPENT, ("a", 0), "USING COVERING INDEX jobs_spent (account=? AND finished_at_us>?)"),
+        (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_of_state (account=? AND state=?)"),
         (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
-        (
-            statements.listing("a", JobQuery(before=(NOW, "m1")))[0],
-            ("a", 1, "m1", 10),
-            "USING INDEX jobs_listed (account=? AND (created_at_us,id)<(?,?))",
-        ),
     ],
 )
 async def test_every_query_uses_an_index_and_needs_no_sorting(
@@ -378,3 +372,125 @@ async def test_every_query_uses_an_index_and_needs_no_sorting(
     plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {sql}", *values)
     assert len(plan) == 1
     assert index in plan[0][3]
+
+
+async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {statements.SPENT}", "a", 0, 0)
+    assert [row[3] for row in plan if row[3].startswith("SEARCH")] == [
+        "SEARCH spent_by_day USING PRIMARY KEY (account=? AND day>?)",
+        "SEARCH jobs USING COVERING INDEX jobs_spent (account=? AND finished_at_us>? AND finished_at_us<?)",
+    ]
+
+
+async def test_the_spend_of_each_day_follows_every_change_of_a_job(sqlite_store: SqliteJobStore) -> None:
+    """Jobs that end, change their price, lose it and are deleted, against a sum over the jobs."""
+    day_s = 86_400
+    jobs = [make_job(f"m{number}", account="ab"[number % 2]) for number in range(8)]
+    since = [NOW + timedelta(seconds=s) for s in (-9 * day_s, -day_s, 0, day_s / 2, 9 * day_s)]
+    midnight = NOW.replace(hour=0, minute=0)
+    since += [midnight + timedelta(days=days) for days in (-1, 0, 1)] + [midnight - timedelta(microseconds=1)]
+
+    async def check() -> None:
+        rows = await run_on_writer(
+            sqlite_store,
+            "SELECT account, finished_at_us, price_usd_nanos FROM jobs WHERE price_usd_nanos > 0",
+        )
+        for account in ("a", "b", "c"):
+            for moment in since:
+                expected = sum(
+                    price
+                    for owner, at, price in rows
+                    if (owner, True) == (account, at >= statements.microseconds(moment))
+                )
+                assert await sqlite_store.spent_usd_nanos(account, moment) == expected
+
+    for number, job in enumerate(jobs):
+        if number < 2:
+            await sqlite_store.add(ended(job, at_s=-day_s * number, price_usd_nanos=5), [])
+            continue
+        await sqlite_store.add(job, [])
+        done = await sqlite_store.replace(
+            job, ended(job, at_s=(number - 4) * day_s / 3, price_usd_nanos=10**number), []
+        )
+        assert done is not None
+        if number % 3 == 0:
+            changed = await sqlite_store.replace(done, ended(done, at_s=day_s, price_usd_nanos=7), [])
+            assert changed is not None
+        if number == 4:
+            assert await sqlite_store.replace(done, ended(done, at_s=0), []) is not None
+        await check()
+    for job in jobs:
+        await sqlite_store.delete(job.id)
+        await check()
+    assert {row[0] for row in await run_on_writer(sqlite_store, "SELECT jobs FROM spent_by_day")} <= {0}
+
+
+@pytest.mark.parametrize("account", ["a", None])
+@pytest.mark.parametrize("before", [None, (NOW, "m1")])
+@pytest.mark.parametrize("states", [(), (JobState.FAILED,), (JobState.QUEUED, JobState.COMPLETED)])
+@pytest.mark.parametrize("model", [None, "suno/v4"])
+async def test_no_list_walks_jobs_that_it_does_not_show(
+    sqlite_store: SqliteJobStore,
+    account: str | None,
+    before: tuple[datetime, str] | None,
+    states: tuple[JobState, ...],
+    model: str | None,
+) -> None:
+    """Each search for jobs is bound by every filter, or finds a least account or model, or one row."""
+    is_filtered = states or model
+    pages = "account=? AND state=? AND model=?" if is_filtered else "account=?"
+    if before:
+        pages += " AND (created_at_us,id)<(?,?)"
+    index = "jobs_of_state" if is_filtered else "jobs_listed"
+    allowed = {
+        *(
+            f"{name} USING {kind}INDEX {index} ({pages})"
+            for name in ("jobs", "own")
+            for kind in ("", "COVERING ")
+        ),
+        *("jobs USING COVERING INDEX jobs_listed", "jobs USING COVERING INDEX jobs_listed (account>?)"),
+        "jobs USING COVERING INDEX jobs_of_state (account=? AND state=?)",
+        "jobs USING COVERING INDEX jobs_of_state (account=? AND state=? AND model>?)",
+        *(f"{name} USING INTEGER PRIMARY KEY (rowid=?)" for name in ("jobs", "found")),
+    }
+    statement, values = statements.listing(account, JobQuery(states=states, model=model, before=before))
+    rows = await sqlite_store._reader.on_thread(
+        lambda connection: connection.execute(f"EXPLAIN QUERY PLAN {statement}", values).fetchall()
+    )
+    plan = [row[3] for row in rows]
+    searches = {step.removeprefix("SEARCH ") for step in plan if step.startswith("SEARCH ")}
+    assert searches <= allowed
+    scans = {step for step in plan if step.startswith("SCAN ") and "CONSTANT ROW" not in step}
+    assert scans <= {f"SCAN {name}" for name in ("accounts", "before", "kinds", "page", "states")}
+
+
+async def test_a_filtered_list_is_merged_from_all_states_and_models(sqlite_store: SqliteJobStore) -> None:
+    """Against a plain search of all jobs, page by page, for each combination of filters."""
+    jobs = [
+        attrs.evolve(
+            make_job(f"m{number}", account="ab"[number % 2], state=state, age_s=number // 3),
+            request=MusicRequest(model=f"suno/v{number % 3}"),
+        )
+        for number, state in enumerate(list(JobState) * 10)
+    ]
+    for job in jobs:
+        await sqlite_store.add(job, [])
+    newest = sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
+    for account in ("a", "b", "c", None):
+        for states in ((), (JobState.FAILED,), (JobState.QUEUED, JobState.COMPLETED), (JobState.FAILED,) * 2):
+            for model in (None, "suno/v1", "suno/v9"):
+                wanted = [
+                    job
+                    for job in newest
+                    if account in {None, job.account}
+                    and (not states or job.state in states)
+                    and model in {None, job.request.model}
+                ]
+                found: list[Job] = []
+                query = JobQuery(states=states, model=model, limit=4)
+                while page := await sqlite_store.list_jobs(account, query):
+                    found += page
+                    query = attrs.evolve(query, before=(page[-1].created_at, page[-1].id))
+                assert found == wanted

@@ -20,6 +20,8 @@ from tests.old_databases.make_dump import NOW, completed, message, open_job, sec
 #: Databases that an earlier musicgate made, with Alembic. `tests/old_databases/make_dump.py` says how.
 DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
+#: The version that a database has after all migrations.
+NEWEST = 3
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -70,10 +72,11 @@ def use_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, added: Mapping
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert list(sqlite_migrate.migrations()) == [1, 2]
+    assert list(sqlite_migrate.migrations()) == [1, 2, 3]
     assert [file.name for file in sqlite_migrate.migrations().values()] == [
         "0001_jobs_and_events.sql",
         "0002_account_of_webhook_deliveries.sql",
+        "0003_constant_cost.sql",
     ]
 
 
@@ -81,13 +84,16 @@ def test_no_migration_begins_or_ends_a_transaction_itself() -> None:
     forbidden = re.compile(
         r"^\s*(BEGIN|COMMIT|END|ROLLBACK|SAVEPOINT|PRAGMA|VACUUM|ATTACH)\b", re.IGNORECASE | re.MULTILINE
     )
-    scripts = {file.name: file.read_text("utf-8") for file in sqlite_migrate.migrations().values()}
+    triggers = re.compile(r"^CREATE TRIGGER .*?^BEGIN$.*?^END;$", re.DOTALL | re.MULTILINE)
+    scripts = {
+        file.name: triggers.sub("", file.read_text("utf-8")) for file in sqlite_migrate.migrations().values()
+    }
     assert [name for name, script in scripts.items() if forbidden.search(script)] == []
 
 
 async def test_a_new_database_is_at_the_newest_version(tmp_path: Path) -> None:
     path = await opened(tmp_path / "store.db")
-    assert read(path, "PRAGMA user_version") == [(2,)]
+    assert read(path, "PRAGMA user_version") == [(NEWEST,)]
 
 
 async def test_an_up_to_date_database_is_opened_without_a_change(tmp_path: Path) -> None:
@@ -104,7 +110,7 @@ async def test_an_upgraded_alembic_database_has_the_schema_of_a_new_one(
     old = await opened(old_database(tmp_path / "old.db", revision))
     new = await opened(tmp_path / "new.db")
     assert schema(old) == schema(new)
-    assert read(old, "PRAGMA user_version") == [(2,)]
+    assert read(old, "PRAGMA user_version") == [(NEWEST,)]
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -128,7 +134,8 @@ async def test_the_jobs_of_an_alembic_database_are_read_and_followed(tmp_path: P
         done = await store.get("music_done")
         assert done is not None
         assert (done.state, done.version) == (JobState.COMPLETED, 1)
-        assert await store.spent_usd_nanos("bob", NOW) == 60_000_000
+        for since in (NOW, NOW.replace(hour=0, minute=0)):
+            assert await store.spent_usd_nanos("bob", since) == 60_000_000
         assert await store.replace(open_job(), completed(open_job()), [], []) is not None
         claim = await store.find_claim("bob", "create", "key-1")
         assert claim is not None
@@ -161,7 +168,7 @@ async def test_an_empty_version_table_of_alembic_counts_as_a_new_database(tmp_pa
     assert schema(path) == schema(await opened(tmp_path / "new.db"))
 
 
-@pytest.mark.parametrize("damage", ["PRAGMA user_version = 3", "PRAGMA user_version = -1"])
+@pytest.mark.parametrize("damage", [f"PRAGMA user_version = {NEWEST + 1}", "PRAGMA user_version = -1"])
 async def test_a_database_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path, damage: str) -> None:
     path = await opened(tmp_path / "store.db")
     execute(path, damage)
@@ -182,15 +189,15 @@ async def test_an_unknown_revision_of_alembic_is_refused_and_left_alone(tmp_path
 async def test_a_migration_that_fails_leaves_the_version_before_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = old_database(tmp_path / "store.db", "0002")
-    expected = schema(await opened(tmp_path / "new.db"))
+    path = await opened(old_database(tmp_path / "store.db", "0002"))
+    expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0003_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {"0004_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
-    assert read(path, "PRAGMA user_version") == [(2,)]
+    assert read(path, "PRAGMA user_version") == [(NEWEST,)]
     async with SqliteJobStore.open(path) as store:
         assert await store.open_jobs("", 9) == [open_job()]
 
@@ -200,13 +207,13 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
 ) -> None:
     path = await opened(tmp_path / "store.db")
     use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0003_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
+        tmp_path / "migrations", monkeypatch, {"0004_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
     )
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0003_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / "0004_later.sql").write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
-    assert read(path, "PRAGMA user_version") == [(3,)]
+    assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]
 
 
@@ -232,6 +239,9 @@ migrate(connection, path)
         "INSERT INTO webhook_deliveries",
         "DROP TABLE webhook_deliveries_earlier",
         "PRAGMA user_version = 2",
+        "DROP INDEX jobs_open_of",
+        "CREATE INDEX jobs_of_state",
+        "PRAGMA user_version = 3",
         "COMMIT",
     ],
 )

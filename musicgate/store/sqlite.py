@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 import functools
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -86,7 +86,10 @@ class SqliteJobStore:
                     return sql.read_claim(earlier)
                 connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
             connection.execute(sql.ADD_JOB, row)
-            connection.executemany(sql.ADD_EVENT, [(job.id, doc) for doc in docs])
+            if len(docs) in sql.ADD_FIRST_EVENTS:
+                connection.execute(sql.ADD_FIRST_EVENTS[len(docs)], (job.id, *docs))
+            else:
+                connection.executemany(sql.ADD_EVENT, [(job.id, doc) for doc in docs])
             return None
 
         return await self._writer.write(insert)
@@ -103,8 +106,10 @@ class SqliteJobStore:
         def update(connection: sqlite3.Connection) -> Job | None:
             if connection.execute(sql.REPLACE_JOB, row).rowcount == 0:
                 return None
-            connection.executemany(sql.ADD_EVENT, [(old.id, doc) for doc in docs])
-            sqlite_outbox.insert(connection, messages)
+            for doc in docs:
+                connection.execute(sql.ADD_EVENT, (old.id, doc))
+            if messages:
+                sqlite_outbox.insert(connection, messages)
             return stored
 
         return await self._writer.write(update)
@@ -191,8 +196,7 @@ class SqliteJobStore:
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
         """Cost of the account's jobs that finished at or after ``since``."""
-        values = (sql.column(account), sql.microseconds(since))
-        ((total,),) = await self._reader.on_thread(lambda found: found.execute(sql.SPENT, values).fetchall())
+        ((total,),) = await self._reader.by_key(sql.SPENT, *sql.spent_since(account, since))
         return int(total)
 
     async def finished_jobs(
@@ -246,7 +250,10 @@ class SqliteJobStore:
 
 
 def _page(
-    connection: sqlite3.Connection, statement: str, values: Sequence[Any], max_bytes: int | None
+    connection: sqlite3.Connection,
+    statement: str,
+    values: Sequence[Any] | Mapping[str, Any],
+    max_bytes: int | None,
 ) -> list[tuple[Any, ...]]:
     # Closed at once: a half-read cursor would keep its snapshot, and the log from being truncated.
     with contextlib.closing(connection.execute(statement, values)) as cursor:

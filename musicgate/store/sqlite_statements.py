@@ -4,9 +4,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from musicgate.codec import dump_job
-from musicgate.model import IdempotencyClaim, Job, JobQuery
+from musicgate.model import IdempotencyClaim, Job, JobQuery, JobState
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_DAY_US: Final = 86_400_000_000
+_MICROSECOND: Final = timedelta(microseconds=1)
 
 ADD_JOB: Final = (
     "INSERT INTO jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,"
@@ -20,24 +22,47 @@ ADD_EVENT: Final = (
     "INSERT INTO job_events (job_id, number, doc) VALUES"
     " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
 )
+#: The same for the first events of a new job, by their number: one statement, without a search.
+ADD_FIRST_EVENTS: Final = {
+    1: "INSERT INTO job_events (job_id, number, doc) VALUES (?1, 1, ?2)",
+    2: "INSERT INTO job_events (job_id, number, doc) VALUES (?1, 1, ?2), (?1, 2, ?3)",
+}
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
 FIND_NATIVE: Final = (
     "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
     " ORDER BY created_at_us DESC, id DESC LIMIT 1"
 )
-# Exactly the condition of the partial indexes `jobs_open` and `jobs_open_of`; otherwise SQLite does not use
-# them.
+# Exactly the condition of the partial index `jobs_open`; otherwise SQLite does not use it.
 OPEN_JOBS: Final = (
     "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
 )
 COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
 COUNT_OPEN_OF: Final = "SELECT count(*) FROM jobs WHERE account = ? AND state IN ('queued', 'in_progress')"
-SPENT: Final = "SELECT coalesce(sum(price_usd_nanos), 0) FROM jobs WHERE account = ? AND finished_at_us >= ?"
+# The whole days from a moment on, and the rest of its own day.
+SPENT: Final = (
+    "SELECT (SELECT coalesce(sum(usd_nanos), 0) FROM spent_by_day WHERE account = ?1 AND day >= ?3)"
+    " + (SELECT coalesce(sum(price_usd_nanos), 0) FROM jobs"
+    " WHERE account = ?1 AND finished_at_us >= ?2 AND finished_at_us < ?3 * 86400000000)"
+)
 FINISHED: Final = (
     "SELECT finished_at_us, id FROM jobs WHERE (finished_at_us, id) > (?, ?) AND finished_at_us < ?"
     " ORDER BY finished_at_us, id LIMIT ?"
 )
 EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?"
+#: All accounts, and all pairs of their states and models, one look-up each.
+_ACCOUNTS: Final = (
+    "SELECT min(account) FROM jobs UNION ALL"
+    " SELECT (SELECT min(account) FROM jobs WHERE account > accounts.account) FROM accounts"
+    " WHERE account IS NOT NULL"
+)
+_IN_STATE: Final = "SELECT min(model) FROM jobs WHERE account = before.account AND state = before.state"
+_MODELS: Final = (
+    f"SELECT account, state, ({_IN_STATE}) FROM (SELECT * FROM accounts CROSS JOIN states) AS before"  # noqa: S608
+    f" UNION ALL SELECT account, state, ({_IN_STATE} AND model > before.model) FROM kinds AS before"
+    " WHERE model IS NOT NULL"
+)
+_MODEL: Final = "SELECT account, state, :model FROM accounts CROSS JOIN states"
+_SAME_KIND: Final = "own.account = kinds.account AND own.state = kinds.state AND own.model = kinds.model"
 DELETE_JOB: Final = "DELETE FROM jobs WHERE id = ?"
 DELETE_EVENTS: Final = "DELETE FROM job_events WHERE job_id = ?"
 FIND_CLAIM: Final = (
@@ -76,29 +101,49 @@ def changed_row(job: Job, expected_version: int) -> tuple[Any, ...]:
     )
 
 
-def listing(account: str | None, query: JobQuery) -> tuple[str, tuple[str | int | None, ...]]:
-    """The statement and the values for one page of jobs, of one account or of all, newest first."""
-    conditions: list[str] = []
-    values: list[str | int | None] = []
-    if account is not None:
-        conditions.append("account = ?")
-        values.append(column(account))
+def listing(account: str | None, query: JobQuery) -> tuple[str, dict[str, str | int | None]]:
+    """The statement and the values for one page of jobs, of one account or of all, newest first.
+
+    No page walks jobs that it does not show. Without a filter it follows `jobs_listed`; otherwise it takes
+    the newest of each account, state and model that are asked for, by their indexes, and merges them. Each
+    account and model that there is takes a look-up.
+    """
+    values: dict[str, str | int | None] = {"account": column(account), "model": column(query.model)}
+    values["limit"] = query.limit
+    before = ""
     if query.before is not None:
         moment, job_id = query.before
-        conditions.append("(created_at_us, id) < (?, ?)")
-        values += [microseconds(moment), column(job_id)]
-    if query.states:
-        conditions.append(f"state IN ({', '.join('?' * len(query.states))})")
-        values += [state.value for state in query.states]
-    if query.model is not None:
-        conditions.append("model = ?")
-        values.append(column(query.model))
-    # The text is made of the fixed conditions above; every value is bound.
-    where = " AND ".join(conditions) or "TRUE"
-    columns = "id, doc, created_at_us"
-    order = "ORDER BY created_at_us DESC, id DESC LIMIT ?"
-    statement = f"SELECT {columns} FROM jobs WHERE {where} {order}"  # noqa: S608 - see above
-    return statement, (*values, query.limit)
+        before = " AND (created_at_us, id) < (:before_us, :before_id)"
+        values |= {"before_us": microseconds(moment), "before_id": column(job_id)}
+    newest = f"{before} ORDER BY created_at_us DESC, id DESC LIMIT :limit"
+    is_filtered = bool(query.states) or query.model is not None
+    if account is not None and not is_filtered:
+        return f"SELECT id, doc, created_at_us FROM jobs WHERE account = :account{newest}", values  # noqa: S608
+    states = dict.fromkeys(query.states or JobState)
+    values |= {f"state_{index}": state.value for index, state in enumerate(states)}
+    state_rows = ", ".join(f"(:state_{index})" for index in range(len(states)))
+    tables = [
+        "accounts(account) AS (" + (_ACCOUNTS if account is None else "VALUES (:account)") + ")",
+        f"states(state) AS (VALUES {state_rows})",
+        "kinds(account, state, model) AS (" + (_MODELS if query.model is None else _MODEL) + ")",
+    ]
+    group, same = ("kinds", _SAME_KIND) if is_filtered else ("accounts", "own.account = accounts.account")
+    # The text is made of the fixed conditions above; every value is bound. The page is sorted without its
+    # documents, which are read one by one in its order: CROSS JOIN keeps the order of its loops.
+    statement = (
+        f"WITH RECURSIVE {', '.join(tables)} SELECT jobs.id, jobs.doc, jobs.created_at_us"  # noqa: S608
+        f" FROM (SELECT found.rowid AS place FROM {group} CROSS JOIN jobs AS found"
+        f" ON found.rowid IN (SELECT rowid FROM jobs AS own WHERE {same}{newest})"
+        " ORDER BY found.created_at_us DESC, found.id DESC LIMIT :limit)"
+        " AS page CROSS JOIN jobs ON jobs.rowid = page.place"
+    )
+    return statement, values
+
+
+def spent_since(account: str, since: datetime) -> tuple[str | int | None, ...]:
+    """Values for `SPENT`."""
+    since_us = microseconds(since)
+    return (column(account), since_us, -(-since_us // _DAY_US))
 
 
 def claim_key(account: str, route: str, key: str) -> tuple[str | None, ...]:
@@ -129,7 +174,7 @@ def read_claim(row: tuple[Any, ...]) -> IdempotencyClaim:
 
 def microseconds(moment: datetime) -> int:
     """Microseconds since 1970."""
-    return (moment - _EPOCH) // timedelta(microseconds=1)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
 def moment(microseconds_since_1970: int) -> datetime:
@@ -139,7 +184,9 @@ def moment(microseconds_since_1970: int) -> datetime:
 
 def column(text: str | None) -> str | None:
     """Escape lone surrogates, which SQLite refuses: ids come from vendors and from URLs."""
-    return text if text is None else text.encode("utf-8", "backslashreplace").decode()
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _ended(job: Job) -> tuple[int | None, int | None]:
