@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 import attrs
 import pytest
 
-from musicgate import JobNotFoundError
+from musicgate import JobNotFoundError, StorageError
 from musicgate.gateway import events as following
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.model import (
@@ -175,3 +175,69 @@ async def test_watching_a_job_that_is_not_there_is_an_error(log: Log) -> None:
     with pytest.raises(JobNotFoundError):
         await anext(watch_job(log.store, log.changes, "music_none"))
     assert log.changes._flags == {}
+
+
+async def test_readers_of_one_job_share_its_reads(log: Log) -> None:
+    await log.grow(EventKind.ATTEMPT)
+    calls: list[int] = []
+    read = log.store.events
+
+    async def counted(
+        job_id: str, after: int = 0, limit: int | None = None
+    ) -> Sequence[tuple[int, JobEvent]]:
+        calls.append(after)
+        await asyncio.sleep(0.005)
+        return await read(job_id, after, limit)
+
+    log.store.events = counted  # type: ignore[method-assign]  # the only way to see what is read
+    readers = [asyncio.create_task(log.read()) for _ in range(50)]
+    await asyncio.sleep(0.03)
+    await log.end()
+    assert (
+        await asyncio.gather(*readers)
+        == [[(1, "created"), (2, "attempt"), (3, "state"), (4, "settled")]] * 50
+    )
+    assert len(calls) <= 10  # without sharing each of 50 readers reads three pages
+    assert log.changes._reads == {}
+
+
+async def test_a_read_that_began_before_a_change_is_not_shared_after_it(log: Log) -> None:
+    gates, answers = [asyncio.Event(), asyncio.Event()], iter(("old", "new"))
+
+    async def read() -> str:
+        answer, gate = next(answers), gates.pop(0)
+        await gate.wait()
+        return answer
+
+    first, second = gates
+    with log.changes.listening(log.job.id), log.changes.listening(log.job.id):
+        before = [asyncio.create_task(log.changes.read(log.job.id, "job", read)) for _ in range(2)]
+        await asyncio.sleep(0)
+        log.changes.notify(log.job.id)
+        after = [asyncio.create_task(log.changes.read(log.job.id, "job", read)) for _ in range(2)]
+        await asyncio.sleep(0)
+        first.set()
+        assert await asyncio.gather(*before) == ["old", "old"]
+        second.set()
+        assert await asyncio.gather(*after) == ["new", "new"]
+    assert log.changes._reads == {}
+
+
+async def test_a_reader_that_leaves_does_not_end_a_shared_read(log: Log) -> None:
+    gate = asyncio.Event()
+
+    async def read() -> str:
+        await gate.wait()
+        raise StorageError("the disk failed")
+
+    with log.changes.listening(log.job.id), log.changes.listening(log.job.id):
+        leaving, staying = (asyncio.create_task(log.changes.read(log.job.id, "job", read)) for _ in range(2))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.sleep(0)
+        gate.set()
+        with pytest.raises(StorageError, match="the disk failed"):
+            await staying
+        with pytest.raises(asyncio.CancelledError):
+            await leaving
+    assert log.changes._reads == {}

@@ -3,23 +3,28 @@
 The store is the truth, and no event is held here. A reader has one flag in memory, however much happens while
 it is busy: a slow one costs nothing, delays no job, and misses nothing, since it goes on after the last event
 that it has read.
+
+Readers of the same job wake together and read the same thing, so they share the read while it runs. Nothing
+is kept after that.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from musicgate.errors import JobNotFoundError
 from musicgate.model import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Coroutine, Hashable, Iterator
 
     from musicgate.model import Job, JobEvent
     from musicgate.store import JobStore
 
+_T = TypeVar("_T")
 #: Events read at a time: at most so many does a reader hold in memory.
 PAGE = 100
 
@@ -29,9 +34,13 @@ class Changes:
 
     def __init__(self) -> None:
         self._flags: dict[str, set[asyncio.Event]] = {}
+        #: Running reads of jobs with several readers, by job and by what is read.
+        self._reads: dict[str, dict[Hashable, asyncio.Task[Any]]] = {}
 
     def notify(self, job_id: str) -> None:
         """Wake the readers of a job that was stored or deleted."""
+        # A read that runs already may not see the change: a reader that wakes now must not join it.
+        self._reads.pop(job_id, None)
         for flag in self._flags.get(job_id, ()):
             flag.set()
 
@@ -48,6 +57,24 @@ class Changes:
             if not flags:
                 del self._flags[job_id]
 
+    async def read(self, job_id: str, what: Hashable, read: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
+        """Read something of a job, together with the other readers that want the same at this moment."""
+        if len(self._flags.get(job_id, ())) < 2:
+            return await read()
+        reads = self._reads.setdefault(job_id, {})
+        task: asyncio.Task[_T] | None = reads.get(what)
+        if task is None:
+            task = reads[what] = asyncio.create_task(read(), name=f"read {job_id}")
+
+            def done(task: asyncio.Task[_T]) -> None:
+                if not task.cancelled():
+                    task.exception()  # its readers may all have left
+                if reads.pop(what, None) and not reads and self._reads.get(job_id) is reads:
+                    del self._reads[job_id]
+
+            task.add_done_callback(done)
+        return await asyncio.shield(task)  # a reader that leaves takes nothing away from the others
+
 
 async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGenerator[Job, None]:
     """The job as it is, then after each change, until it is final; of quick changes only the last.
@@ -59,7 +86,7 @@ async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGene
     with changes.listening(job_id) as changed:
         while True:
             changed.clear()
-            job = await store.get(job_id)
+            job = await changes.read(job_id, "job", partial(store.get, job_id))
             if job is None:
                 raise JobNotFoundError(job_id)
             if job.version > seen:
@@ -82,7 +109,7 @@ async def follow_events(
     with changes.listening(job_id) as changed:
         while True:
             changed.clear()
-            page = await store.events(job_id, after, PAGE)
+            page = await changes.read(job_id, after, partial(store.events, job_id, after, PAGE))
             for number, event in page:
                 after = number
                 yield number, event
@@ -90,7 +117,7 @@ async def follow_events(
                     return
             if page:
                 continue
-            job = await store.get(job_id)
+            job = await changes.read(job_id, "job", partial(store.get, job_id))
             if job is None:
                 return
             if not job.state.is_final:
