@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.aio import TimeLimits
 from musicgate.gateway.quiet_polls import QuietPolls
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class GatewayContext:
         quota: the usage of all accounts.
         outbox_changed: set when there is something new in the outbox.
         quiet_polls: the polls that changed nothing.
+        time_limits: the time-outs of calls.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -58,6 +60,7 @@ class GatewayContext:
     new_token: Callable[[], str]
     outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
+    time_limits: TimeLimits = attrs.field(factory=TimeLimits)
 
     @property
     def speed(self) -> float:

@@ -81,7 +81,8 @@ async def call_vendor(
     """
     exchange = Exchange() if exchange is None else exchange
     try:
-        async with asyncio.timeout(_longest_call_s(installed, step)):
+        with context.time_limits.of(_longest_call_s(installed, step)) as limit:
+            limit.start()
             return await _guarded(context, installed, step, request, job, exchange)
     except TimeoutError as exc:
         raise _hung(installed) from exc
@@ -97,7 +98,8 @@ async def repeat_poll(
     """
     exchange = Exchange()
     try:
-        async with asyncio.timeout(_longest_call_s(installed, Step.POLL)):
+        with context.time_limits.of(_longest_call_s(installed, Step.POLL)) as limit:
+            limit.start()
             return await _handed_over(context, installed, Step.POLL, request, exchange)
     except ProviderError as error:
         masked = installed.masker("").failure(error.failure)

@@ -5,7 +5,6 @@ request. A connector that looks at what it hands out sees the same moment: `conn
 connection is established, TLS and a proxy's tunnel included, and before a byte of the request is written.
 """
 
-import asyncio
 import select
 from contextvars import ContextVar
 from typing import Any, Final
@@ -17,12 +16,14 @@ from aiohttp.client_reqrep import ClientRequest
 from aiohttp.connector import Connection
 from aiohttp.tracing import Trace
 
+from musicgate.aio import TimeLimit
+
 
 @attrs.define
 class Progress:
-    """How far one request has come. Its ``deadline`` starts when the connection is established."""
+    """How far one request has come. Its ``limit`` starts when the connection is established."""
 
-    deadline: asyncio.Timeout
+    limit: TimeLimit
     limit_s: float
     is_connected: bool = False
     is_new: bool = False
@@ -33,9 +34,9 @@ class Progress:
 _progress: Final[ContextVar[Progress | None]] = ContextVar("progress", default=None)
 
 
-def watch(deadline: asyncio.Timeout, limit_s: float) -> Progress:
+def watch(limit: TimeLimit, limit_s: float) -> Progress:
     """Observe the request that the current task sends next."""
-    progress = Progress(deadline, limit_s)
+    progress = Progress(limit, limit_s)
     _progress.set(progress)
     return progress
 
@@ -71,7 +72,7 @@ class WatchedConnector(aiohttp.TCPConnector):
             connection.close()
         if progress is not None and not progress.is_connected:
             progress.is_connected = True
-            progress.deadline.reschedule(asyncio.get_running_loop().time() + progress.limit_s)
+            progress.limit.start()
         return connection
 
     async def _create_connection(

@@ -44,7 +44,7 @@ from typing import Final, Self
 
 import aiohttp
 
-from musicgate.aio import Clock, SystemClock
+from musicgate.aio import Clock, SystemClock, TimeLimits
 from musicgate.errors import ProviderError
 from musicgate.http.client_errors import (
     CLIENT_ERRORS,
@@ -116,6 +116,7 @@ class AiohttpTransport:
             headers={"User-Agent": _USER_AGENT},
         )
         self._sessions = contextlib.AsyncExitStack()
+        self._time_limits = TimeLimits()
 
     async def __aenter__(self) -> Self:
         """Open the client sessions."""
@@ -140,10 +141,10 @@ class AiohttpTransport:
         """Send one API call and read the whole response; see `musicgate.http.port.Transport.send`."""
         if (fault := request.fault()) is not None:
             raise _not_sent(request.url, fault)
-        deadline = asyncio.timeout(None)
-        progress = watch(deadline, read_timeout_s)
+        limit = self._time_limits.of(read_timeout_s)
+        progress = watch(limit, read_timeout_s)
         try:
-            async with deadline:
+            with limit:
                 return await self._exchange(request, timeouts, max_body_bytes, progress)
         except CLIENT_ERRORS as exc:
             raise _failed(exc, request.url, timeouts.connect_s, progress) from exc
