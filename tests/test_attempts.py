@@ -50,7 +50,10 @@ def test_new_job_waits_with_a_planned_attempt() -> None:
         native_request={"prompt": "jazz"},
     )
     expected = job(
-        attempts=(attempt(PLANNED, calls_back=True),), warnings=(NOTE,), native_request={"prompt": "jazz"}
+        attempts=(attempt(PLANNED, calls_back=True),),
+        warnings=(NOTE,),
+        native_request={"prompt": "jazz"},
+        is_clean=True,
     )
     assert made == expected
 

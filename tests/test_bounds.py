@@ -11,11 +11,13 @@ from musicgate.codec.request_bounds import known_part
 from musicgate.errors import InvalidRequestError, ProviderError
 from musicgate.jobs.update_bounds import bounded_failure, bounded_update, bounded_warnings
 from musicgate.model import (
+    DebugOptions,
     Doubt,
     Failure,
     FailureClass,
     Job,
     JobUpdate,
+    MusicRequest,
     NativeTrack,
     OptionWarning,
     Track,
@@ -233,6 +235,17 @@ def test_a_too_long_link_is_left_out_not_cut() -> None:
     assert second.failure_message == "the link to its audio has 10,019 characters and cannot be used"
 
 
+def test_update_that_fits_passes_as_it_is() -> None:
+    update = JobUpdate(native_id="n1", native_status="PENDING", body={"a": ["b"] * 100_000})
+    assert bounded_update(update, job()) is update
+    full = attrs.evolve(
+        update,
+        tracks=(NativeTrack(native_id="t", title="Song", extra={"a": 1}),),
+        failure=Failure(reason=FailureClass.UPSTREAM_FAILED, message="no", retry_after_s=1.0),
+    )
+    assert bounded_update(full, job()) is full
+
+
 def test_every_text_and_value_of_an_update_is_bounded() -> None:
     text = "la, " * 1_000_000
     wide = {f"k{number}": text[:100] for number in range(90_000)}
@@ -262,7 +275,8 @@ def test_every_text_and_value_of_an_update_is_bounded() -> None:
         warnings=(OptionWarning(code=WarningCode.CHANGED, path=(text,) * 1_000, message=text),) * 1_000,
         body=wide,
     )
-    cut = bounded_update(update, job())
+    keeps_body = MusicRequest(model="fake/song", debug=DebugOptions(return_upstream_response=True))
+    cut = bounded_update(update, job(request=keeps_body))
     assert len(repr(attrs.asdict(cut))) < 5_000_000
     assert cut.failure is not None
     assert cut.failure.retry_after_s == 604_800.0

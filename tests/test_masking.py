@@ -152,3 +152,32 @@ def test_no_secret_survives_in_any_text(secret: str, before: str, after: str, sp
     quoted = SPELLINGS[spelling](secret)
     shown = Masker([secret]).text(f"{before} {quoted} {after}")
     assert quoted not in shown
+
+
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_one_more_secret_is_masked_like_those_from_the_start(spelling: str, *, whole: bool) -> None:
+    one, both = Masker([KEY], whole=whole).and_one(TOKEN), Masker([KEY, TOKEN], whole=whole)
+    text = f"{SPELLINGS[spelling](KEY)} and {SPELLINGS[spelling](TOKEN)} and {TOKEN[:9]}"
+    assert one.text(text) == both.text(text)
+    assert Masker([KEY], whole=whole).and_one("").text(text) == Masker([KEY], whole=whole).text(text)
+
+
+def test_one_more_secret_does_not_change_the_masker_that_gets_it() -> None:
+    first = Masker([KEY])
+    first.and_one(TOKEN)
+    assert first.text(TOKEN) == TOKEN
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_secret_is_found_in_one_of_many_texts(spelling: str) -> None:
+    masker = Masker([KEY, TOKEN], whole=True)
+    assert masker.finds_any(["a", SPELLINGS[spelling](KEY), "b%", "&c"])
+    assert not masker.finds_any(["a", KEY[:20], "b%", "&c", ""])
+    assert not masker.finds_any([])
+
+
+@pytest.mark.parametrize("next_text", ["", " ", "\r\n", "x", "25", "amp;", "%41"])
+@pytest.mark.parametrize("secret", ["base64-secret-not-real==", "ends-in-an-escape%", "ends-in-slash\\"])
+def test_a_text_that_follows_does_not_hide_a_secret(secret: str, next_text: str) -> None:
+    assert Masker([secret], whole=True).finds_any([secret, next_text])

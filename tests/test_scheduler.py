@@ -376,3 +376,101 @@ async def test_scheduler_that_is_started_again_goes_on_with_what_was_due() -> No
     again.cancel()
     await asyncio.gather(again, return_exceptions=True)
     assert sorted(seen) == ["a", "b"]
+
+
+async def test_worker_steps_what_waits_without_a_task_for_each() -> None:
+    tasks = set[object]()
+
+    async def step(_: str) -> None:
+        tasks.add(asyncio.current_task())
+        await asyncio.sleep(0)
+
+    async with running(step, concurrency=2) as scheduler:
+        for number in range(50):
+            scheduler.take(f"job {number}", 0.0, "one")
+        await emptied(scheduler)
+    assert len(tasks) == 2
+
+
+async def test_steps_that_never_wait_let_others_run() -> None:
+    stepped = others = 0
+
+    async def step(_: str) -> None:
+        nonlocal stepped
+        stepped += 1
+
+    async with running(step, concurrency=1) as scheduler:
+        for number in range(200):
+            scheduler.take(f"job {number}", 0.0, "one")
+        while stepped < 200:
+            await asyncio.sleep(0)
+            others += 1
+    assert others >= 200
+
+
+async def test_flood_of_due_jobs_lets_others_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "_MAX_STARTS", 10)
+    seen: list[str] = []
+    inside = asyncio.Event()
+
+    async def step(job_id: str) -> None:
+        seen.append(job_id)
+        inside.set()
+
+    scheduler = Scheduler(step, concurrency=4, min_gap_s=0.001)
+    for number in range(100):
+        scheduler.take(f"job {number:02}", 0.0, "one")
+    task = asyncio.create_task(scheduler.run())
+    await inside.wait()
+    assert len(seen) < 50
+    await emptied(scheduler)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert sorted(seen) == sorted(f"job {number:02}" for number in range(100))
+
+
+@pytest.mark.parametrize("is_begun", [True, False])
+async def test_job_of_a_worker_that_somebody_cancels_is_stepped_again(
+    monkeypatch: pytest.MonkeyPatch, *, is_begun: bool
+) -> None:
+    monkeypatch.setattr(scheduling, "_AFTER_ERROR_S", (0.002,))
+    inside, seen = asyncio.Event(), list[str]()
+
+    async def step(job_id: str) -> None:
+        seen.append(job_id)
+        if len(seen) == 1 and is_begun:
+            inside.set()
+            await asyncio.Event().wait()
+
+    async with running(step, concurrency=1) as scheduler:
+        for job_id in ("a", "b"):
+            scheduler.take(job_id, 0.0, "one")
+        while not scheduler._workers:  # noqa: ASYNC110 - a scheduler sends no signal
+            await asyncio.sleep(0)
+        if is_begun:
+            await inside.wait()
+        next(iter(scheduler._workers)).cancel()
+        await emptied(scheduler)
+        assert all(lane.running == 0 and not lane.waiting for lane in scheduler._lanes.values())
+    assert seen == (["a", "b", "a"] if is_begun else ["b", "a"])
+
+
+async def test_jobs_due_at_nearly_the_same_time_are_started_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scheduling, "_TICK_S", 0.05)
+    sleeps = 0
+    sleep = Scheduler._sleep
+
+    async def counted(self: Scheduler, loop: asyncio.AbstractEventLoop) -> None:
+        nonlocal sleeps
+        sleeps += 1
+        await sleep(self, loop)
+
+    async def step(_: str) -> None:
+        pass
+
+    monkeypatch.setattr(Scheduler, "_sleep", counted)
+    async with running(step) as scheduler:
+        for number in range(20):
+            scheduler.take(f"job {number}", 0.001 * number)
+        await emptied(scheduler)
+    assert sleeps <= 4

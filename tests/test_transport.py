@@ -4,7 +4,9 @@ import asyncio
 import contextlib
 import gzip
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ import pytest
 from yarl import URL
 
 from musicgate.errors import ProviderError, StorageError
+from musicgate.http import connector
 from musicgate.http import transport as module
 from musicgate.http.addresses import PrivateAddressError, public_socket
 from musicgate.http.client_errors import exact_url
@@ -22,7 +25,7 @@ from musicgate.http.transport import AiohttpTransport
 from musicgate.model import FailureClass, Timeouts
 from musicgate.plugin.wire import HttpRequest, HttpResponse
 from tests.free_port import free_port
-from tests.loopback_vendors import Serve, Vendors, answer, then_silence, whole
+from tests.loopback_vendors import Script, Serve, Vendors, answer, then_silence, whole
 
 NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 POST = HttpRequest.post_json("http://vendor.example/v1/create?key=test-key-not-real", {"prompt": "my words"})
@@ -365,14 +368,146 @@ async def test_a_response_above_the_size_limit_is_refused(
     assert (error.status, str(error)) == (200, "the vendor's answer (HTTP 200) is larger than 1000 bytes")
 
 
-async def test_a_create_never_reuses_a_connection(transport: AiohttpTransport, vendors: Vendors) -> None:
-    vendor = await vendors(answer(whole(b"{}"), close=False))
-    for _ in range(3):
-        await send(transport, vendor.url, method="POST")
-    assert vendor.connections == 3
-    for _ in range(3):
-        await send(transport, vendor.url, method="GET")
-    assert vendor.connections == 4
+# --- kept connections ---
+
+
+def server_scripted(*scripts: Script) -> Script:
+    """One script for each request, over all connections; the last one repeats."""
+    left = list(scripts)
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await (left.pop(0) if len(left) > 1 else left[0])(reader, writer)
+
+    return script
+
+
+KEEP = answer(whole(b"{}"), close=False)
+
+
+async def test_creates_and_polls_keep_connections_of_their_own(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(KEEP)
+    for method in ("POST", "POST", "GET", "GET", "POST"):
+        await send(transport, vendor.url, method=method)
+    assert vendor.connections == 2
+
+
+async def test_create_gets_a_new_connection_once_the_kept_one_was_idle_too_long(
+    vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CREATE_IDLE_S", 0.05)
+    vendor = await vendors(KEEP)
+    async with AiohttpTransport() as transport:
+        await send(transport, vendor.url)
+        await asyncio.sleep(0.08)
+        await send(transport, vendor.url)
+    assert vendor.connections == 2
+
+
+def test_idle_bound_leaves_gunicorns_two_seconds_room_for_a_round_trip() -> None:
+    assert module.CREATE_IDLE_S == 1.0
+
+
+@pytest.mark.parametrize("late", [b"", whole(b"", "408 Request Timeout")], ids=["end", "408"])
+@pytest.mark.parametrize("is_read", [True, False], ids=["seen by the loop", "not seen by the loop"])
+async def test_create_does_not_take_a_kept_connection_on_which_something_has_come(
+    transport: AiohttpTransport, late: bytes, *, is_read: bool
+) -> None:
+    """A server on a thread, so that its end or its 408 arrives while the event loop reads nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as thread:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}/"
+
+        def serve_one() -> socket.socket:
+            connection, _ = server.accept()
+            connection.recv(65_536)
+            connection.sendall(whole(b"{}"))
+            return connection
+
+        first = thread.submit(serve_one)
+        await send(transport, url)
+        connection = first.result()
+        if late:
+            connection.sendall(late)
+        else:
+            connection.close()
+        if is_read:
+            await asyncio.sleep(0.05)
+        else:
+            time.sleep(0.05)  # noqa: ASYNC251 - the loop is to be late
+        second = thread.submit(serve_one)
+        response = await send(transport, url, read_timeout_s=2.0)
+        second.result().close()
+        connection.close()
+    assert (response.status, response.body) == (200, b"{}")
+
+
+async def test_create_whose_kept_connection_has_ended_is_unavailable_when_no_new_one_comes_about(
+    transport: AiohttpTransport,
+) -> None:
+    async def once(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n{}")
+        writer.write(whole(b"{}"))
+        await writer.drain()
+        writer.close()
+        server.close()
+
+    server = await asyncio.start_server(once, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    await send(transport, url)
+    await asyncio.sleep(0.02)
+    assert verdict(await refusal(send(transport, url))) == ("unavailable", False, None)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        answer(b""),
+        answer(b"HTTP/1.1 200 OK\r\nContent-Le"),
+        answer(b'HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n{"a'),
+    ],
+    ids=["after reading the request", "in the head of the answer", "in its body"],
+)
+async def test_create_whose_reused_connection_is_closed_has_an_unknown_outcome_and_is_never_sent_again(
+    transport: AiohttpTransport, vendors: Vendors, broken: Script
+) -> None:
+    vendor = await vendors(server_scripted(KEEP, broken, KEEP))
+    await send(transport, vendor.url)
+    error = await refusal(send(transport, vendor.url))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert (vendor.connections, len(vendor.heads)) == (1, 2)
+
+
+async def test_create_whose_reused_connection_is_reset_while_it_is_sent_has_an_unknown_outcome(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    async def reset(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.transport.abort()
+
+    vendor = await vendors(server_scripted(KEEP, reset, KEEP))
+    await send(transport, vendor.url)
+    error = await refusal(send(transport, vendor.url, body=b"x" * 3_000_000))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert (vendor.connections, len(vendor.heads)) == (1, 2)
+
+
+async def test_late_answer_on_a_reused_connection_leaves_the_outcome_unknown(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(server_scripted(KEEP, then_silence()))
+    await send(transport, vendor.url)
+    error = await refusal(send(transport, vendor.url, read_timeout_s=0.1))
+    assert verdict(error) == ("unknown_outcome", True, 504)
+
+
+async def test_new_connection_is_used_even_if_the_server_speaks_first(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connector, "_is_readable", lambda _: True)
+    vendor = await vendors(KEEP)
+    for _ in range(2):
+        assert (await send(transport, vendor.url)).status == 200
+    assert vendor.connections == 2
 
 
 async def test_a_poll_survives_a_reused_connection_that_the_vendor_closed(
@@ -404,23 +539,6 @@ async def test_a_refused_repeat_of_a_poll_does_not_hide_that_the_first_one_left(
     error = await refusal(transport.send(request, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
     assert isinstance(error.__cause__, aiohttp.ClientConnectorError)
     assert verdict(error) == ("unknown_outcome", True, None)
-
-
-async def test_a_create_that_is_cut_off_is_never_repeated_even_on_a_reused_connection(
-    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # As if creates shared the connections of the polls: aiohttp itself must not repeat a POST either.
-    monkeypatch.setattr(module, "_IDEMPOTENT", frozenset({"GET", "POST"}))
-    answers = [answer(whole(b"{}"), close=False), answer(b"")]
-
-    async def first_good_then_cut(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await answers.pop(0)(reader, writer)
-
-    vendor = await vendors(first_good_then_cut)
-    await send(transport, vendor.url, method="GET")
-    error = await refusal(send(transport, vendor.url, method="POST"))
-    assert verdict(error) == ("unknown_outcome", True, None)
-    assert (vendor.connections, len(vendor.heads)) == (1, 2)
 
 
 async def test_an_error_without_a_reported_connection_may_still_be_an_unknown_outcome(

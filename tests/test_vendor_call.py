@@ -20,6 +20,7 @@ from musicgate import (
     MusicRequest,
     ProviderError,
 )
+from musicgate.aio import TimeLimits
 from musicgate.errors import PluginError
 from musicgate.gateway import vendor_call
 from musicgate.gateway.vendor_call import call_vendor
@@ -70,7 +71,7 @@ def transport() -> ScriptedTransport:
 async def ask(
     installed: InstalledProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
 ) -> JobUpdate:
-    context: Any = SimpleNamespace(transport=transport)
+    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
     return await call_vendor(context, installed, step, POST, job_for(keeps_body=keeps_body))
 
 

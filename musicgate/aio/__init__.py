@@ -7,10 +7,13 @@ It knows the event loop, and must not know jobs, HTTP or SQL. Start with `clock`
 from musicgate.aio.clock import Clock, SystemClock
 from musicgate.aio.large_work import offload
 from musicgate.aio.threads import run_to_end
+from musicgate.aio.time_limits import TimeLimit, TimeLimits
 
 __all__ = [
     "Clock",
     "SystemClock",
+    "TimeLimit",
+    "TimeLimits",
     "offload",
     "run_to_end",
 ]

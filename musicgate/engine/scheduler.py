@@ -12,6 +12,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import logging
+import math
+from collections import deque
 from typing import TYPE_CHECKING
 
 import attrs
@@ -24,43 +26,66 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 #: Seconds until the next step of a job whose step failed; the last one repeats.
 _AFTER_ERROR_S = (2.0, 5.0, 15.0, 30.0)
+#: Jobs that fall due within so many seconds are started together: a sleep costs as much as a start.
+_TICK_S = 0.005
+#: So many jobs that are due are looked at before other tasks run.
+_MAX_STARTS = 1_000
 
 
-@attrs.define
+@attrs.define(eq=False)
 class _Lane:
     """The steps that run at one provider, and the due jobs that wait for one, in order."""
 
     running: int = 0
-    waiting: dict[str, None] = attrs.field(factory=dict)
+    waiting: deque[_Entry] = attrs.field(factory=deque)
 
 
-@attrs.define
+@attrs.define(eq=False, weakref_slot=False)
 class _Entry:
     """One job that the scheduler owns.
 
     Attributes:
         lane: its provider's.
         due_s: loop time of its next step; None = a step runs, or the job waits in its lane.
-        task: the running step.
+        is_waiting: it is due, and waits in its lane.
+        is_running: its step runs.
         is_woken: step once more right after the running step, unless nothing is left to do.
         is_taken: the job was handed over again while its step ran: it stays, whatever that step says.
         stepped_s: loop time of the end of its last step.
         errors: number of failed steps in a row.
     """
 
+    job_id: str
     lane: _Lane
     due_s: float | None = None
-    task: asyncio.Task[float | None] | None = None
+    is_waiting: bool = False
+    is_running: bool = False
     is_woken: bool = False
     is_taken: bool = False
     stepped_s: float | None = None
     errors: int = 0
 
 
+@attrs.define(eq=False)
+class _Worker:
+    """Steps the jobs of a lane one after another, as long as one waits.
+
+    A task for each step would cost as much again as the rest of a step here, under load; without load a
+    worker ends after its first step.
+
+    Attributes:
+        entry: whose step runs; None between two.
+    """
+
+    lane: _Lane
+    entry: _Entry | None
+
+
 class Scheduler:
     """Calls ``advance`` for each job that it owns at its due time, one call per job at a time.
 
-    Each provider has a lane, so that steps that hang at one vendor do not hold up the jobs at another.
+    Each provider has a lane, so that steps that hang at one vendor do not hold up the jobs at another. In a
+    lane that cannot keep up the jobs wait in the order in which they fell due: all of them get equally late.
 
     Args:
         advance: one step; returns the seconds until the next one, or None when the job needs no more.
@@ -78,7 +103,10 @@ class Scheduler:
         self._entries: dict[str, _Entry] = {}
         #: (due in loop time, job id); a pair counts only if it is equal to its entry's ``due_s``.
         self._heap: list[tuple[float, str]] = []
-        self._earlier = asyncio.Event()
+        self._workers: dict[asyncio.Task[None], _Worker] = {}
+        #: Ends the sleep of `run`, at the loop time ``_alarm_s`` at the latest.
+        self._alarm: asyncio.Future[None] | None = None
+        self._alarm_s = math.inf
         self._is_running = False
         #: Number of steps that failed.
         self.failures = 0
@@ -95,25 +123,25 @@ class Scheduler:
         """Own a job from now on, and step it after a delay. A step that is planned earlier stays."""
         entry = self._entries.get(job_id)
         if entry is None:
-            entry = self._entries[job_id] = _Entry(lane=self._lanes.setdefault(lane, _Lane()))
-        elif lane and job_id not in entry.lane.waiting and entry.task is None:
+            entry = self._entries[job_id] = _Entry(job_id, self._lanes.setdefault(lane, _Lane()))
+        elif lane and not entry.is_waiting and not entry.is_running:
             entry.lane = self._lanes.setdefault(lane, _Lane())
-        if entry.task is None:
-            self._plan(job_id, entry, delay_s)
-        else:
+        if entry.is_running:
             entry.is_taken = True
+        else:
+            self._plan(entry, delay_s)
 
     def wake(self, job_id: str) -> bool:
         """Step a job now, or right after the running step. False if the scheduler does not own it."""
         entry = self._entries.get(job_id)
         if entry is None:
             return False
-        if entry.task is not None:
+        if entry.is_running:
             entry.is_woken = True
         else:
             now = asyncio.get_running_loop().time()
             last_s = -self._min_gap_s if entry.stepped_s is None else entry.stepped_s
-            self._plan(job_id, entry, max(0.0, last_s + self._min_gap_s - now))
+            self._plan(entry, max(0.0, last_s + self._min_gap_s - now))
         return True
 
     async def run(self) -> None:
@@ -124,93 +152,122 @@ class Scheduler:
             for lane in self._lanes.values():
                 self._pump(lane)
             while True:
-                job_id = self._pop_due(loop.time())
-                if job_id is None:
+                if self._start_due(loop.time()):
                     await self._sleep(loop)
-                    continue
-                entry = self._entries[job_id]
-                entry.lane.waiting[job_id] = None
-                self._pump(entry.lane)
+                else:
+                    await asyncio.sleep(0)
         finally:
             self._is_running = False
-            running = [entry.task for entry in self._entries.values() if entry.task is not None]
+            running = list(self._workers)
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
-    def _plan(self, job_id: str, entry: _Entry, delay_s: float) -> None:
-        if job_id in entry.lane.waiting:
+    def _plan(self, entry: _Entry, delay_s: float) -> None:
+        if entry.is_waiting:
             return  # it is due already, and waits in its lane
         due_s = asyncio.get_running_loop().time() + max(0.0, delay_s)
         if entry.due_s is not None and entry.due_s <= due_s:
             return
         entry.due_s = due_s
-        heapq.heappush(self._heap, (due_s, job_id))
-        if self._heap[0][1] == job_id:
-            self._earlier.set()
+        heapq.heappush(self._heap, (due_s, entry.job_id))
+        if due_s < self._alarm_s and self._alarm is not None:
+            _ring(self._alarm)
 
-    def _pump(self, lane: _Lane) -> None:
-        """Start the steps that wait in a lane, as far as its bound allows."""
-        while self._is_running and lane.waiting and lane.running < self._concurrency:
-            job_id = next(iter(lane.waiting))
-            del lane.waiting[job_id]
-            entry = self._entries[job_id]
-            lane.running += 1
-            entry.task = asyncio.get_running_loop().create_task(
-                self._step(job_id, entry), name=f"step {job_id}"
-            )
-            # A callback, since a task that is cancelled before it begins never reaches its `finally`.
-            entry.task.add_done_callback(lambda task, job_id=job_id: self._stepped(job_id, task))  # type: ignore[misc]
-
-    def _pop_due(self, now: float) -> str | None:
-        while self._heap:
-            due_s, job_id = self._heap[0]
+    def _start_due(self, now: float) -> bool:
+        """Let the jobs that are due wait for a worker; False if there are so many that others come first."""
+        for _ in range(_MAX_STARTS):
+            if not self._heap or self._heap[0][0] > now:
+                return True
+            due_s, job_id = heapq.heappop(self._heap)
             entry = self._entries.get(job_id)
             if entry is None or entry.due_s != due_s:  # replaced by an earlier step, or gone
-                heapq.heappop(self._heap)
                 continue
-            if due_s > now:
-                return None
-            heapq.heappop(self._heap)
             entry.due_s = None
-            return job_id
-        return None
+            entry.is_waiting = True
+            entry.lane.waiting.append(entry)
+            self._pump(entry.lane)
+        return False
 
     async def _sleep(self, loop: asyncio.AbstractEventLoop) -> None:
         """Sleep until the first job is due, or an earlier one is added."""
-        self._earlier.clear()
-        timeout_s = max(0.0, self._heap[0][0] - loop.time()) if self._heap else None
+        self._alarm = alarm = loop.create_future()
+        timer = None
+        if self._heap:
+            self._alarm_s = max(self._heap[0][0], loop.time() + _TICK_S)
+            timer = loop.call_at(self._alarm_s, _ring, alarm)
         try:
-            async with asyncio.timeout(timeout_s):
-                await self._earlier.wait()
-        except TimeoutError:
-            pass
+            await alarm
+        finally:
+            self._alarm, self._alarm_s = None, math.inf
+            if timer is not None:
+                timer.cancel()
 
-    async def _step(self, job_id: str, entry: _Entry) -> float | None:
+    def _pump(self, lane: _Lane) -> None:
+        """Start workers for the jobs that wait in a lane, as far as its bound allows."""
+        while lane.running < self._concurrency and (entry := self._next(lane)) is not None:
+            lane.running += 1
+            worker = _Worker(lane, entry)
+            task = asyncio.get_running_loop().create_task(
+                self._work(worker), name=f"steps from {entry.job_id}"
+            )
+            self._workers[task] = worker
+            # A callback, since a task that is cancelled before it begins never reaches its `finally`.
+            task.add_done_callback(self._worker_ended)
+
+    def _next(self, lane: _Lane) -> _Entry | None:
+        """Take the first job that waits in a lane, to step it."""
+        if not lane.waiting or not self._is_running:
+            return None
+        entry = lane.waiting.popleft()
+        entry.is_waiting = False
+        entry.is_running = True
+        return entry
+
+    async def _work(self, worker: _Worker) -> None:
+        while (entry := worker.entry) is not None:
+            delay_s = await self._step(entry)
+            worker.entry = None
+            self._stepped(entry, delay_s)
+            if worker.lane.waiting:
+                await asyncio.sleep(0)  # a step may never have waited, and the loop has other work
+                worker.entry = self._next(worker.lane)
+
+    async def _step(self, entry: _Entry) -> float | None:
         try:
             with no_stray_cancellation():
-                delay_s = await self._advance(job_id)
+                delay_s = await self._advance(entry.job_id)
         except Exception:  # noqa: BLE001 - the failed step of one job must not stop the others
             delay_s = _AFTER_ERROR_S[min(entry.errors, len(_AFTER_ERROR_S) - 1)]
             entry.errors += 1
             self.failures += 1
-            _log.exception("step failed, retrying: job=%s retry_s=%s", job_id, delay_s)
+            _log.exception("step failed, retrying: job=%s retry_s=%s", entry.job_id, delay_s)
         else:
             entry.errors = 0
         return delay_s
 
-    def _stepped(self, job_id: str, task: asyncio.Task[float | None]) -> None:
+    def _stepped(self, entry: _Entry, delay_s: float | None) -> None:
         """Forget a job whose step left nothing to do, or plan its next step."""
-        entry = self._entries[job_id]
-        entry.task = None
-        entry.lane.running -= 1
-        delay_s = _AFTER_ERROR_S[0] if task.cancelled() or task.exception() else task.result()
-        is_soon = entry.is_woken or entry.is_taken
+        entry.is_running = False
         if delay_s is None and not entry.is_taken:
-            del self._entries[job_id]
-        else:
-            entry.is_woken = entry.is_taken = False
-            entry.stepped_s = asyncio.get_running_loop().time()
-            pause_s = self._min_gap_s if is_soon or delay_s is None else max(delay_s, self._min_gap_s)
-            self._plan(job_id, entry, pause_s)
-        self._pump(entry.lane)
+            del self._entries[entry.job_id]
+            return
+        is_soon = entry.is_woken or entry.is_taken or delay_s is None
+        entry.is_woken = entry.is_taken = False
+        entry.stepped_s = asyncio.get_running_loop().time()
+        self._plan(entry, self._min_gap_s if is_soon else max(delay_s or 0.0, self._min_gap_s))
+
+    def _worker_ended(self, task: asyncio.Task[None]) -> None:
+        """Plan the step that a worker did not end again, and go on with what waits."""
+        worker = self._workers.pop(task)
+        worker.lane.running -= 1
+        if not task.cancelled():
+            task.exception()
+        if worker.entry is not None:
+            self._stepped(worker.entry, _AFTER_ERROR_S[0])
+        self._pump(worker.lane)
+
+
+def _ring(alarm: asyncio.Future[None]) -> None:
+    if not alarm.done():
+        alarm.set_result(None)

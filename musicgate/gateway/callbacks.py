@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from musicgate import jobs
 from musicgate.errors import JobNotFoundError, MusicgateError, UnauthorisedError
 from musicgate.gateway import commit
+from musicgate.gateway.fold import holds_secret
 from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
@@ -120,7 +121,10 @@ async def receive_callback(
     if job.native_id is None and claim.native_id is not None:
         now = context.clock.now()
         update = JobUpdate(native_id=claim.native_id)
-        job = await commit.change(context, job, lambda current: jobs.apply(current, update, None, now))
+        quotes = holds_secret(context, job, update)
+        job = await commit.change(
+            context, job, lambda current: jobs.apply(current, update, None, now, holds_secret=quotes)
+        )
     if claim.native_id is not None and claim.native_id != job.native_id:
         _log.warning("callback names another task, ignored: job=%s", job_id)
         return Hint.NOTHING

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.aio import TimeLimits
+from musicgate.gateway.quiet_polls import QuietPolls
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -34,6 +37,8 @@ class GatewayContext:
         on_change: called with every stored job version, and the version before it.
         quota: the usage of all accounts.
         outbox_changed: set when there is something new in the outbox.
+        quiet_polls: the polls that changed nothing.
+        time_limits: the time-outs of calls.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -54,6 +59,8 @@ class GatewayContext:
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
     outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
+    quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
+    time_limits: TimeLimits = attrs.field(factory=TimeLimits)
 
     @property
     def speed(self) -> float:
@@ -62,11 +69,13 @@ class GatewayContext:
 
     def changed(self, before: Job | None, after: Job) -> None:
         """Count a stored job version, and report it."""
+        self.quiet_polls.forget(after.id)
         self.quota.note(after)
         self.on_change(before, after)
 
     def ended(self, job: Job) -> None:
         """Report a job that has ended, possibly again: its end may have been stored without a report."""
+        self.quiet_polls.forget(job.id)
         self.quota.forget(job.id)
         self.on_change(job, job)
         self.outbox_changed.set()
@@ -81,9 +90,16 @@ class GatewayContext:
         return self.providers.get(job.plugin or "")
 
     def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
-        """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone."""
+        """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone.
+
+        None as well, where whole secrets are to be masked, for a job that is known to hold none.
+        """
         installed = self.installed(job)
-        return None if installed is None else installed.masker(job.callback_token, whole=whole)
+        return (
+            None
+            if installed is None or (whole and job.is_clean)
+            else installed.masker(job.callback_token, whole=whole)
+        )
 
     def count_call(self, account: str) -> None:
         """Count a call that makes no job among the account's calls of this minute.

@@ -12,10 +12,17 @@ from musicgate.gateway.inline_audio import keep_inline_audio
 from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from musicgate.gateway.context import GatewayContext
-    from musicgate.model import Job, JobState
+    from musicgate.model import Job, JobState, JsonValue, NativeTrack
 
 _log = logging.getLogger(__name__)
+#: The texts of a track that are kept as they are. ``failure_message`` is masked before it is kept.
+_SHOWN = (
+    "native_id", "audio_url", "fallback_urls", "stream_audio_url", "image_url", "title", "tags", "lyrics",
+    "native_model",
+)  # fmt: skip
 
 
 async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
@@ -27,12 +34,13 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
     mapped = _map_status(context, job, update)
     audio = await keep_inline_audio(context, job, update)
     body = update.body if job.request.debug.return_upstream_response else None
-    now, steady = context.clock.now(), context.clock.steady()
+    now, steady, speed = context.clock.now(), context.clock.steady(), context.speed
+    quotes = holds_secret(context, job, update)
     job = await commit.change(
         context,
         job,
         lambda current: jobs.apply(
-            current, update, mapped, now, context.speed, steady, audio=audio, body=body
+            current, update, mapped, now, speed, steady, audio=audio, body=body, holds_secret=quotes
         ),
     )
     if audio.assets and not any(track.asset for track in job.tracks):
@@ -59,9 +67,44 @@ async def apply_update_until_stored(context: GatewayContext, job: Job, update: J
             raise
         _log.exception("answer cannot be folded, only the vendor's id is kept: job=%s", job.id)
         now, bare = context.clock.now(), JobUpdate(native_id=update.native_id)
+        quotes = holds_secret(context, job, bare)
         return await commit.change_until_stored(
-            context, job, lambda current: jobs.apply(current, bare, None, now)
+            context, job, lambda current: jobs.apply(current, bare, None, now, holds_secret=quotes)
         )
+
+
+def holds_secret(context: GatewayContext, job: Job, update: JobUpdate) -> bool:
+    """True if what an answer brings to be used and shown, as ids, links and titles, holds a secret.
+
+    It is looked for once, here, where such texts enter: a job without one is shown as it is. See
+    `GatewayContext.masker`.
+    """
+    installed = context.installed(job)
+    if (
+        installed is None
+        or not job.is_clean
+        or (not update.tracks and update.native_id in {None, job.native_id})
+    ):
+        return False  # a status is masked before it is kept
+    masker = installed.masker(job.callback_token, whole=True)
+    return masker.finds_any(_texts_of([update.native_id, *map(_shown, update.tracks)]))
+
+
+def _shown(track: NativeTrack) -> JsonValue:
+    return [getattr(track, name) for name in _SHOWN] + [track.extra]
+
+
+def _texts_of(value: JsonValue) -> Iterator[str]:
+    """Every text and every key in a JSON value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield key
+            yield from _texts_of(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _texts_of(item)
 
 
 def _map_status(context: GatewayContext, job: Job, update: JobUpdate) -> JobState | None:

@@ -1,8 +1,9 @@
 """The step function of open jobs: poll the vendor, fold the answer, say when to come back.
 
-The scheduler calls it when a job is due, and when a callback says "poll now". It holds no state: everything
-that it needs is in the store, so after a crash it simply goes on. It takes a job in whatever phase it is:
-planned, sent by a call that broke, accepted, delivered.
+The scheduler calls it when a job is due, and when a callback says "poll now". Everything that it needs is in
+the store, so after a crash it simply goes on. It takes a job in whatever phase it is: planned, sent by a call
+that broke, accepted, delivered. Where the last poll changed nothing, the next one needs no store
+(`quiet_polls`): that memory saves work, and losing it loses nothing.
 
 The deadline is unconditional. It is checked after every step, however the step ended: a plugin that raises
 each time, a vendor whose answers cannot be read and audio that breaks our own code keep no job open.
@@ -13,18 +14,22 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING
 
+import attrs
+
 from musicgate import jobs
 from musicgate.errors import PluginError, ProviderError
 from musicgate.gateway import commit, fold
 from musicgate.gateway.recover import recover
 from musicgate.gateway.settle import settle
-from musicgate.gateway.vendor_call import call_vendor
+from musicgate.gateway.vendor_call import Exchange, call_vendor, repeat_poll
 from musicgate.plugin import Step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from datetime import datetime
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.quiet_polls import QuietPoll
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job
     from musicgate.planning import Candidate
@@ -45,25 +50,66 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
         Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns
         it again.
     """
-    job = await context.store.get(job_id)
-    if job is None:
-        context.quota.forget(job_id)
-        return None
-    if job.state.is_final:
-        context.ended(job)
-        return None
-    if context.clock.steady() < job.deadline_at:
-        return await _step(context, job, launch)
-    # A job past its deadline is polled once more: its song may have been finished since the last poll.
-    pause_s: float | None = 0.0
+    last = context.quiet_polls.of(job_id)
+    steady = context.clock.steady()
+    if last is not None and last.is_usable(steady):
+        return await _poll_again(context, job_id, last, steady, launch)
+    return await _read_and_step(context, job_id, steady, launch, None)
+
+
+async def _poll_again(
+    context: GatewayContext, job_id: str, last: QuietPoll, steady: datetime, launch: Launch | None
+) -> float | None:
+    """Repeat a poll that changed nothing; the job is only read if the answer is another one now."""
+    retry_after_s = 0.0
     try:
-        if job.was_sent:
-            pause_s = await _step(context, job, None)
-    finally:
-        job = await _expire(context, job_id)
-    if job is None or job.state.is_final:
-        return None
-    return pause_s if job.delivered_at is None else await settle(context, job)
+        response = await repeat_poll(context, last.installed, last.request, job_id)
+    except ProviderError as error:
+        retry_after_s = _note_failed_poll(job_id, last.installed, error)
+    else:
+        if not context.quiet_polls.repeats(job_id, last, response):
+            exchange = Exchange(last.request, response, calls=1)
+            return await _read_and_step(context, job_id, steady, launch, exchange)
+    pause_s = jobs.poll_pause_s(
+        last.created_at, last.installed.provider.poll, context.clock.now(), context.speed
+    )
+    return min(max(pause_s, retry_after_s / context.speed), _until_s(context, last.deadline_at))
+
+
+async def _read_and_step(
+    context: GatewayContext,
+    job_id: str,
+    steady: datetime,
+    launch: Launch | None,
+    exchange: Exchange | None,
+) -> float | None:
+    """Read a job and take it one step further.
+
+    Args:
+        steady: when the step began.
+        exchange: a poll of this step that is answered already.
+    """
+    with context.quiet_polls.begun(job_id) as mark:
+        job = await context.store.get(job_id)
+        if job is None:
+            context.quota.forget(job_id)
+            return None
+        if job.state.is_final:
+            context.ended(job)
+            return None
+        step = _Step(context, mark, steady, exchange)
+        if steady < job.deadline_at:
+            return await step.run(job, launch)
+        # A job past its deadline is polled once more: its song may have been finished since the last poll.
+        pause_s: float | None = 0.0
+        try:
+            if job.was_sent:
+                pause_s = await step.run(job, None)
+        finally:
+            job = await _expire(context, job_id)
+        if job is None or job.state.is_final:
+            return None
+        return pause_s if job.delivered_at is None else await settle(context, job)
 
 
 async def _expire(context: GatewayContext, job_id: str) -> Job | None:
@@ -75,48 +121,71 @@ async def _expire(context: GatewayContext, job_id: str) -> Job | None:
     return await commit.change(context, job, lambda current: jobs.expire(current, now, context.speed, steady))
 
 
-async def _step(context: GatewayContext, job: Job, launch: Launch | None) -> float | None:
-    if job.delivered_at is None:
-        job, candidates = await recover(context, job)
-        if candidates and launch is not None:
-            launch(job, candidates)
-            return None
-    if job.state.is_final:
-        return None
-    if job.delivered_at is not None:
-        return await settle(context, job)
-    installed = context.installed(job)
-    if installed is None or job.native_id is None:
-        return _until_deadline_s(context, job)
-    return await _poll(context, installed, job)
+@attrs.define(eq=False)
+class _Step:
+    """One step of a job that was read from the store.
 
+    Attributes:
+        mark: of `QuietPolls.begun`.
+        began: steady time of its begin.
+        exchange: a poll of this step that is answered already.
+    """
 
-async def _poll(context: GatewayContext, installed: InstalledProvider, job: Job) -> float | None:
-    pause_s = _next_poll_s(context, installed, job)
-    try:
-        request = installed.plugin.poll(job, installed.settings)
-        if request is None:
-            return _until_deadline_s(context, job)
-        update = await call_vendor(context, installed, Step.POLL, request, job)
-    except ProviderError as error:
-        # A failed poll says nothing about the song: the job stays as it was, and the deadline bounds it.
-        _log.info("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
-        pause_s = max(pause_s, (error.retry_after_s or 0) / context.speed)
-    except PluginError as error:
-        _log.error("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
-    else:
-        job = await fold.apply_update(context, job, update)
+    context: GatewayContext
+    mark: object
+    began: datetime
+    exchange: Exchange | None
+
+    async def run(self, job: Job, launch: Launch | None) -> float | None:
+        """Send, poll or settle a job, whatever it needs next."""
+        context = self.context
+        if job.delivered_at is None:
+            job, candidates = await recover(context, job)
+            if candidates and launch is not None:
+                launch(job, candidates)
+                return None
         if job.state.is_final:
             return None
         if job.delivered_at is not None:
             return await settle(context, job)
-        pause_s = _next_poll_s(context, installed, job)
-    return min(pause_s, _until_deadline_s(context, job))
+        installed = context.installed(job)
+        if installed is None or job.native_id is None:
+            return _until_s(context, job.deadline_at)
+        return await self._poll(installed, job)
+
+    async def _poll(self, installed: InstalledProvider, job: Job) -> float | None:
+        context, exchange, retry_after_s = self.context, self.exchange, 0.0
+        try:
+            request = None
+            if exchange is None:
+                request, exchange = installed.plugin.poll(job, installed.settings), Exchange()
+                if request is None:
+                    return _until_s(context, job.deadline_at)
+            update = await call_vendor(context, installed, Step.POLL, request, job, exchange)
+        except ProviderError as error:
+            retry_after_s = _note_failed_poll(job.id, installed, error)
+        except PluginError as error:
+            _log.error("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
+        else:
+            before, job = job, await fold.apply_update(context, job, update)
+            if job is before:
+                context.quiet_polls.remember(self.mark, job, installed, exchange, self.began)
+            if job.state.is_final:
+                return None
+            if job.delivered_at is not None:
+                return await settle(context, job)
+        pause_s = jobs.next_poll_s(job, installed.provider.poll, context.clock.now(), context.speed)
+        return min(max(pause_s, retry_after_s / context.speed), _until_s(context, job.deadline_at))
 
 
-def _next_poll_s(context: GatewayContext, installed: InstalledProvider, job: Job) -> float:
-    return jobs.next_poll_s(job, installed.provider.poll, context.clock.now(), context.speed)
+def _note_failed_poll(job_id: str, installed: InstalledProvider, error: ProviderError) -> float:
+    """Log a poll that failed; the seconds that the vendor wants us to wait.
+
+    It says nothing about the song: the job stays as it was, and the deadline bounds it.
+    """
+    _log.info("poll failed: job=%s plugin=%s error=%s", job_id, installed.name, error)
+    return error.retry_after_s or 0.0
 
 
-def _until_deadline_s(context: GatewayContext, job: Job) -> float:
-    return max(0.0, (job.deadline_at - context.clock.steady()).total_seconds())
+def _until_s(context: GatewayContext, deadline_at: datetime) -> float:
+    return max(0.0, (deadline_at - context.clock.steady()).total_seconds())

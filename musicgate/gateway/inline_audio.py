@@ -20,7 +20,7 @@ async def keep_inline_audio(context: GatewayContext, job: Job, update: JobUpdate
     """
     assets: dict[int, Asset] = {}
     broken: dict[int, str] = {}
-    if not job.state.is_final:
+    if not job.state.is_final and any(track.audio for track in update.tracks):
         indexes = jobs.merge_tracks(job.tracks, update.tracks).indexes
         for index, track in zip(indexes, update.tracks, strict=True):
             if track.audio:

@@ -28,14 +28,14 @@ from musicgate.aio import offload
 from musicgate.engine import is_cancelled
 from musicgate.errors import PluginError, ProviderError, failure_of
 from musicgate.model import Failure, FailureClass, JobUpdate
-from musicgate.plugin import Step
+from musicgate.plugin import HttpRequest, Step
 from musicgate.text import LARGE_ANSWER_BYTES
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, NativeTrack
-    from musicgate.plugin import HttpRequest, HttpResponse
+    from musicgate.plugin import HttpResponse
     from musicgate.text import Masker
 
 _log = logging.getLogger(__name__)
@@ -46,30 +46,74 @@ _MARGIN_S = 5.0
 
 
 @attrs.define
-class _Progress:
-    """Whether a request of this call was handed to the transport."""
+class Exchange:
+    """How far a call has come: what was handed to the transport, and what came back.
 
-    was_sent: bool = False
+    Attributes:
+        request: the last request, with the key; None = none was handed over.
+        response: the answer to it.
+        calls: requests that were handed over.
+    """
+
+    request: HttpRequest | None = None
+    response: HttpResponse | None = None
+    calls: int = 0
 
 
 async def call_vendor(
-    context: GatewayContext, installed: InstalledProvider, step: Step, request: HttpRequest, job: Job
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    request: HttpRequest | None,
+    job: Job,
+    exchange: Exchange | None = None,
 ) -> JobUpdate:
     """Send one request and read the answer.
+
+    Args:
+        request: None = it was sent before, and its answer is in ``exchange``.
+        exchange: shows afterwards what was sent, and what came back.
 
     Raises:
         ProviderError: and nothing else: no answer, or none that can be read. After a create call
             ``maybe_accepted`` says whether the vendor may have taken it; whatever breaks once the request was
             sent counts as "maybe".
     """
+    exchange = Exchange() if exchange is None else exchange
     try:
-        async with asyncio.timeout(_longest_call_s(installed, step)):
-            return await _guarded(context, installed, step, request, job)
+        with context.time_limits.of(_longest_call_s(installed, step)) as limit:
+            limit.start()
+            return await _guarded(context, installed, step, request, job, exchange)
     except TimeoutError as exc:
-        failure = Failure(
-            reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {installed.name} hung", http_status=504
-        )
-        raise ProviderError(failure, maybe_accepted=True) from exc
+        raise _hung(installed) from exc
+
+
+async def repeat_poll(
+    context: GatewayContext, installed: InstalledProvider, request: HttpRequest, job_id: str
+) -> HttpResponse:
+    """Send a poll once more, as `Exchange` has it, and return the answer unread.
+
+    Raises:
+        ProviderError: and nothing else, as of `call_vendor`.
+    """
+    exchange = Exchange()
+    try:
+        with context.time_limits.of(_longest_call_s(installed, Step.POLL)) as limit:
+            limit.start()
+            return await _handed_over(context, installed, Step.POLL, request, exchange)
+    except ProviderError as error:
+        masked = installed.masker("").failure(error.failure)
+        if masked is error.failure:
+            raise
+        raise _changed(error, failure=masked) from None
+    except TimeoutError as exc:
+        raise _hung(installed) from exc
+    except asyncio.CancelledError as error:
+        if is_cancelled():
+            raise
+        raise _broken(installed, job_id, error, exchange) from error
+    except Exception as error:
+        raise _broken(installed, job_id, error, exchange) from error
 
 
 def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
@@ -80,14 +124,25 @@ def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
     return timeouts.connect_s + first_s + further_s + _MARGIN_S
 
 
+def _hung(installed: InstalledProvider) -> ProviderError:
+    failure = Failure(
+        reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {installed.name} hung", http_status=504
+    )
+    return ProviderError(failure, maybe_accepted=True)
+
+
 async def _guarded(
-    context: GatewayContext, installed: InstalledProvider, step: Step, request: HttpRequest, job: Job
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    request: HttpRequest | None,
+    job: Job,
+    exchange: Exchange,
 ) -> JobUpdate:
     """Exchange requests and answers, mask what is kept, and turn every error into a `ProviderError`."""
-    progress = _Progress()
     try:
         try:
-            update = await _exchange(context, installed, step, request, job, progress)
+            update = await _exchange(context, installed, step, request, job, exchange)
         except ProviderError as error:
             masked = installed.masker(job.callback_token).failure(error.failure)
             if masked is error.failure:
@@ -101,41 +156,34 @@ async def _guarded(
         if is_cancelled():
             raise
         # This task was not cancelled: something below gave up, and ended its own work in its own way.
-        raise _broken(installed, job, error, progress) from error
+        raise _broken(installed, job.id, error, exchange) from error
     except Exception as error:
-        raise _broken(installed, job, error, progress) from error
+        raise _broken(installed, job.id, error, exchange) from error
 
 
 async def _exchange(
     context: GatewayContext,
     installed: InstalledProvider,
     step: Step,
-    request: HttpRequest,
+    request: HttpRequest | None,
     job: Job,
-    progress: _Progress,
+    exchange: Exchange,
 ) -> JobUpdate:
-    response = await _send(context, installed, step, request, progress)
+    """Send the request, unless it is answered already; let the plugin read, and send what it asks for."""
+    response = (
+        exchange.response if request is None else await _send(context, installed, step, request, exchange)
+    )
+    if response is None:
+        raise ValueError("neither a request nor an answer to it")
     for further in range(_MAX_FURTHER_CALLS + 1):
-        try:
-            answer = await offload(
-                functools.partial(installed.plugin.parse, step, response, job, installed.settings),
-                is_large=len(response.body) > LARGE_ANSWER_BYTES,
-            )
-        except PluginError as error:
-            raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
-        except ProviderError as error:
-            if error.maybe_accepted or 400 <= response.status < 500:
-                raise
-            # A vendor's plain "no" is an update with a failure. An answer that cannot be read must not lead
-            # to a second song, whatever a plugin, or a wrapper around it, makes of it.
-            raise _changed(error, maybe_accepted=True) from error
+        answer = await _read(installed, step, response, job)
         if isinstance(answer, JobUpdate):
             return answer
         if further == _MAX_FURTHER_CALLS:
             break
         step = Step.NEXT
         try:
-            response = await _send(context, installed, step, answer, progress)
+            response = await _send(context, installed, step, answer, exchange)
         except ProviderError as error:
             # This call did not get through, but the one before it did.
             raise _changed(error, maybe_accepted=True) from error
@@ -145,22 +193,54 @@ async def _exchange(
     raise ProviderError(failure, status=response.status, maybe_accepted=True)
 
 
+async def _read(
+    installed: InstalledProvider, step: Step, response: HttpResponse, job: Job
+) -> JobUpdate | HttpRequest:
+    """Let the plugin read an answer, on a thread if it is large."""
+    try:
+        if len(response.body) <= LARGE_ANSWER_BYTES:
+            return installed.plugin.parse(step, response, job, installed.settings)
+        read = functools.partial(installed.plugin.parse, step, response, job, installed.settings)
+        return await offload(read, is_large=True)
+    except PluginError as error:
+        raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
+    except ProviderError as error:
+        if error.maybe_accepted or 400 <= response.status < 500:
+            raise
+        # A vendor's plain "no" is an update with a failure. An answer that cannot be read must not lead to a
+        # second song, whatever a plugin, or a wrapper around it, makes of it.
+        raise _changed(error, maybe_accepted=True) from error
+
+
 async def _send(
     context: GatewayContext,
     installed: InstalledProvider,
     step: Step,
     request: HttpRequest,
-    progress: _Progress,
+    exchange: Exchange,
 ) -> HttpResponse:
+    return await _handed_over(context, installed, step, _with_key(installed, request), exchange)
+
+
+async def _handed_over(
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    complete: HttpRequest,
+    exchange: Exchange,
+) -> HttpResponse:
+    """Hand a request to the transport; from then on the vendor may have taken it."""
     timeouts = installed.provider.timeouts
-    complete = _with_key(installed, request)
-    progress.was_sent = True
-    return await context.transport.send(
+    exchange.request = complete
+    exchange.calls += 1
+    response = await context.transport.send(
         complete,
         timeouts=timeouts,
         read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
         max_body_bytes=installed.provider.max_answer_bytes,
     )
+    exchange.response = response
+    return response
 
 
 def _with_key(installed: InstalledProvider, request: HttpRequest) -> HttpRequest:
@@ -169,11 +249,13 @@ def _with_key(installed: InstalledProvider, request: HttpRequest) -> HttpRequest
     Raises:
         ProviderError: class ``auth``: the key cannot be put into a header.
     """
-    auth = installed.provider.auth
-    key = {auth.header: auth.value(installed.key.reveal())} if installed.key else {}
-    complete = attrs.evolve(request, headers={**request.headers, **key})
-    if complete.fault() is None:
-        return complete
+    if installed.has_usable_key:
+        return HttpRequest(
+            method=request.method,
+            url=request.url,
+            headers={**request.headers, **installed.key_header},
+            body=request.body,
+        )
     message = (
         f"{installed.name}: the key cannot be put into a header (a line break in it?); nothing was sent: "
         f"set {installed.provider.key_env}, or providers.{installed.name}.api_key"
@@ -182,13 +264,13 @@ def _with_key(installed: InstalledProvider, request: HttpRequest) -> HttpRequest
 
 
 def _broken(
-    installed: InstalledProvider, job: Job, error: BaseException, progress: _Progress
+    installed: InstalledProvider, job_id: str, error: BaseException, exchange: Exchange
 ) -> ProviderError:
     """The `ProviderError` of an unexpected error, whose own text may hold anything and is not shown."""
-    kind = type(error).__name__
-    facts = job.id, installed.name, kind, progress.was_sent
+    kind, was_sent = type(error).__name__, exchange.calls > 0
+    facts = job_id, installed.name, kind, was_sent
     _log.error("vendor call broke: job=%s plugin=%s error=%s sent=%s", *facts)
-    if not progress.was_sent:
+    if not was_sent:
         message = f"the call to {installed.name} broke before anything was sent ({kind})"
         return ProviderError(Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=False))
     message = f"the call to {installed.name} broke on the way ({kind})"
@@ -209,7 +291,7 @@ def _changed(
 
 def _masked(update: JobUpdate, installed: InstalledProvider, job: Job) -> JobUpdate:
     """Mask the texts of an update that are kept to be shown. Most answers have none but the status."""
-    if update.native_status:
+    if update.native_status and update.native_status != job.native_status:  # else it was masked before
         status = installed.masker(job.callback_token, whole=True).text(update.native_status)
         update = update if status is update.native_status else attrs.evolve(update, native_status=status)
     keeps_body = job.request.debug.return_upstream_response and update.body is not None

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from musicgate.codec import SchemaValidator
 from musicgate.errors import ConfigError, InvalidRequestError, PluginError
+from musicgate.plugin import HttpRequest
 from musicgate.settings import resolve
 from musicgate.text import Masker
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from musicgate.hosting.discovery import PluginHost
     from musicgate.hosting.provider_plugin import ProviderPlugin
     from musicgate.model import Provider, ProviderSettings, Secret
     from musicgate.settings import Settings
+
+_ANY_URL: Final = "https://vendor.example/"
 
 
 @attrs.frozen(kw_only=True)
@@ -42,14 +47,31 @@ class InstalledProvider:
 
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
         """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
+        return (self._whole_masker if whole else self._masker).and_one(callback_token)
+
+    @functools.cached_property
+    def key_header(self) -> Mapping[str, str]:
+        """The header with the key, or none without a key."""
+        auth = self.provider.auth
+        return {auth.header: auth.value(self.key.reveal())} if self.key else {}
+
+    @functools.cached_property
+    def has_usable_key(self) -> bool:
+        """False if the key cannot be put into a header, because of a line break in it for instance."""
+        return HttpRequest(method="GET", url=_ANY_URL, headers=self.key_header).fault() is None
+
+    @functools.cached_property
+    def _masker(self) -> Masker:
+        return Masker(self._secrets)
+
+    @functools.cached_property
+    def _whole_masker(self) -> Masker:
+        return Masker(self._secrets, whole=True)
+
+    @property
+    def _secrets(self) -> tuple[str, ...]:
         secrets = (self.key, self.settings.webhook_secret)
-        revealed = tuple(secret.reveal() for secret in secrets if secret is not None)
-        return _masker((*revealed, callback_token), whole)
-
-
-@functools.lru_cache(maxsize=256)
-def _masker(secrets: tuple[str, ...], whole: bool) -> Masker:
-    return Masker(secrets, whole=whole)
+        return tuple(secret.reveal() for secret in secrets if secret is not None)
 
 
 def installed_providers(settings: Settings, host: PluginHost) -> dict[str, InstalledProvider]:

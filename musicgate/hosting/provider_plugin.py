@@ -6,12 +6,11 @@ plugin around it. The subset callers are made once per provider.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import traceback
 import types
 import typing
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
 
 import attrs
 
@@ -45,7 +44,7 @@ from musicgate.plugin import (
 from musicgate.text import cut_text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     import pluggy
 
@@ -87,6 +86,7 @@ class ProviderPlugin:
         self.provider = provider
         others = [plugin for plugin in providers if host.get_name(plugin) != name]
         self._hooks = {hook: host.subset_hook_caller(hook, others) for hook in HOOKS}
+        self._direct = {hook: _direct_call(caller) for hook, caller in self._hooks.items()}
 
     def translate(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
@@ -119,7 +119,7 @@ class ProviderPlugin:
         self, step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
     ) -> JobUpdate | HttpRequest:
         """See `musicgate.plugin.hooks.parse_response`. An update is cut to what a job may hold."""
-        if text.is_too_wide(response.body):
+        if len(response.body) > text.MAX_BODY_VALUES and text.is_too_wide(response.body):
             message = f"the vendor's answer (HTTP {response.status}) holds more than {text.MAX_BODY_VALUES:,} values"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
@@ -158,40 +158,53 @@ class ProviderPlugin:
         for implementation in reversed(caller.get_hookimpls()):
             name = implementation.plugin_name
             arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
-            with _guarded(caller, name):
+            try:
                 answer = implementation.function(
                     *(arguments[argument] for argument in implementation.argnames)
                 )
+            except BaseException as exc:  # noqa: BLE001 - see _raise_error_of
+                _raise_error_of(caller, name, exc)
             revision = _checked(name, hooks.revise_request, answer)
             if revision is not None:
                 revised = attrs.evolve(revision, warnings=revised.warnings + revision.warnings)
         return revised
 
     def _call(self, hook: Callable[_P, _Answer], *_: _P.args, **arguments: _P.kwargs) -> _Answer:
-        caller = self._hooks[hook.__name__]
-        with _guarded(caller, self.name):
-            answer = caller(**arguments)
+        name = hook.__name__
+        try:
+            answer = self._direct[name](**arguments)
+        except BaseException as exc:  # noqa: BLE001 - see _raise_error_of
+            _raise_error_of(self._hooks[name], self.name, exc)
         return _checked(self.name, hook, answer)
 
 
-@contextlib.contextmanager
-def _guarded(caller: pluggy.HookCaller, plugin: str) -> Iterator[None]:
-    """Let pass what the hook may raise; everything else becomes a `PluginError`."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        raise
-    except (
-        BaseException
-    ) as exc:  # also SystemExit and CancelledError: a plugin ends neither the process nor a task
-        hook, culprit = caller.name, _culprit(caller, exc) or plugin
-        if isinstance(exc, _RAISES.get(hook, ())):
-            fault = _error_fault(exc)
-            if fault is None:
-                raise _bounded(exc) from exc.__cause__
-            raise PluginError(culprit, f"{hook} raised a {type(exc).__name__} with {fault}") from exc
-        message = cut_text(str(exc), text.MAX_MESSAGE_CHARS)
-        raise PluginError(culprit, f"{hook} raised {type(exc).__name__}: {message}") from exc
+def _direct_call(caller: pluggy.HookCaller) -> Callable[..., object]:
+    """A call of the one implementation of a hook; pluggy's own where there are wrappers, or several.
+
+    pluggy's way to an only implementation costs 4 us, this one 0.4 us.
+    """
+    implementations = caller.get_hookimpls()
+    if len(implementations) != 1 or implementations[0].wrapper or implementations[0].hookwrapper:
+        return caller
+    function, names = implementations[0].function, implementations[0].argnames
+    return lambda **arguments: function(*[arguments[name] for name in names])
+
+
+def _raise_error_of(caller: pluggy.HookCaller, plugin: str, exc: BaseException) -> NoReturn:
+    """Let pass what the hook may raise; everything else becomes a `PluginError`.
+
+    Also SystemExit and CancelledError: a plugin ends neither the process nor a task.
+    """
+    if isinstance(exc, KeyboardInterrupt):
+        raise exc
+    hook, culprit = caller.name, _culprit(caller, exc) or plugin
+    if isinstance(exc, _RAISES.get(hook, ())):
+        fault = _error_fault(exc)
+        if fault is None:
+            raise _bounded(exc) from exc.__cause__
+        raise PluginError(culprit, f"{hook} raised a {type(exc).__name__} with {fault}") from exc
+    message = cut_text(str(exc), text.MAX_MESSAGE_CHARS)
+    raise PluginError(culprit, f"{hook} raised {type(exc).__name__}: {message}") from exc
 
 
 def _culprit(caller: pluggy.HookCaller, error: BaseException) -> str | None:

@@ -36,6 +36,8 @@ def exact_url(text: str) -> URL:
     Raises:
         ValueError: the text is not a URL.
     """
+    if _NOT_IN_REQUEST_LINE.search(text) is None:  # fast path for nearly every URL
+        return URL(text, encoded=True)
     match = _AUTHORITY.match(text)
     authority = match[0] if match else ""
     rest = _NOT_IN_REQUEST_LINE.sub(_percent_encoded, text[len(authority) :])

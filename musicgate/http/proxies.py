@@ -47,8 +47,10 @@ class Proxies:
     def for_url(self, url: URL) -> URL | None:
         """The proxy for a URL, or None for a direct connection."""
         proxy = self.https if url.scheme == "https" else self.http
+        if proxy is None:
+            return None
         host = (url.host or "").lower().rstrip(".")
-        if proxy is None or not host or _is_loopback(host):
+        if not host or _is_loopback(host):
             return None
         return None if any(_covers(entry, host, url.port) for entry in self.exempt) else proxy
 

@@ -4,27 +4,47 @@ This module answers one question exactly, because money depends on it: *may a by
 us?* Until a connection is established (name look-up, connect, TLS) the answer is no, and the gateway may try
 another provider. After that, a missing, cut or late response means that the outcome is unknown
 (`FailureClass.UNKNOWN_OUTCOME`), and the request is never sent again. Two signs must agree before the answer
-is no: aiohttp has not reported a connection for the request, and the exception is one that is raised before a
-connection. In doubt, the outcome is unknown.
+is no: the connector has not handed out a connection for the request, and the exception is one that is raised
+before a connection. In doubt, the outcome is unknown.
 
-A request that creates something gets a new connection. A kept-alive one may be closed by the vendor at the
-very moment of the next request. That would look like an unknown outcome although the vendor never saw the
-request, and aiohttp itself repeats only requests with idempotent methods (RFC 9110 section 9.2.2). Compared
-with the price of a song, a TLS handshake costs nothing.
+**Kept connections.** A vendor may close a kept connection at the very moment of the next request. For a poll
+that does not matter: aiohttp repeats requests with idempotent methods, and only those (RFC 9110 section
+9.2.2). A create call that meets such a moment is an unknown outcome like any other connection that breaks: it
+is never sent again, although the vendor never saw it. That is a lost song, so the moment must not occur:
+
+* A create call takes a connection only if it was idle for less than `CREATE_IDLE_S`. Servers close idle
+  connections after a time that begins when they have sent a response. By our clock it ends at most one round
+  trip earlier, so a server's time-out must be longer than our bound and a round trip together. The shortest
+  default of a common server is gunicorn's with 2 s; uvicorn, hypercorn, Node, Apache and lighttpd have 5 s,
+  Puma 20 s, AWS's load balancers 60 s, nginx 75 s. With 1 s of ours and 2 s of theirs a round trip may take a
+  whole second.
+* A connection that was closed for another reason (a restart of the server, a limit of requests) is noticed
+  before it is taken: aiohttp drops those whose end it has read, and for a create call the socket itself is
+  asked, since an end may have arrived that the event loop has not read yet. What is left is an end that is on
+  its way to us in just that moment, within one trip from a server that closes connections in use; a new
+  connection has the same weakness from its handshake on.
+
+A connection that was never used has no such risk, but costs three round trips and a TLS handshake on both
+sides, which at a vendor far away is most of the latency that we add.
+
+**Source** of the times: docs.gunicorn.org/en/stable/settings.html#keepalive, uvicorn.dev/settings (timeout
+keep alive), hypercorn.readthedocs.io (keep_alive_timeout), nodejs.org/api/http.html#serverkeepalivetimeout,
+httpd.apache.org/docs/2.4/mod/core.html#keepalivetimeout, lighttpd's server.max-keep-alive-idle,
+puma.io (persistent_timeout), docs.aws.amazon.com (idle timeout of application load balancers),
+nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout; read 28 November 2026.
 """
 
 import asyncio
 import contextlib
+import functools
 import io
-from collections.abc import AsyncIterator
 from pathlib import Path
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Final, Self
 
 import aiohttp
-import attrs
 
-from musicgate.aio import Clock, SystemClock
+from musicgate.aio import Clock, SystemClock, TimeLimits
 from musicgate.errors import ProviderError
 from musicgate.http.client_errors import (
     CLIENT_ERRORS,
@@ -35,12 +55,15 @@ from musicgate.http.client_errors import (
     exact_url,
     host_of,
 )
+from musicgate.http.connector import Progress, WatchedConnector, watch
 from musicgate.http.download import fetch
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.plugin import HttpRequest, HttpResponse
 
+#: A create call takes a connection that was idle for less than this, in seconds; see above.
+CREATE_IDLE_S: Final = 1.0
 _IDEMPOTENT: Final = frozenset({"GET", "HEAD", "OPTIONS", "PUT", "DELETE"})
 #: Raised before there is a connection: none at all, none in time, an invalid URL or header. uvloop raises
 #: RuntimeError for some.
@@ -57,26 +80,6 @@ _LARGE_BODY_BYTES: Final = 1 << 19
 _USER_AGENT: Final = "musicgate"
 #: A proxy that answers 407 has forwarded nothing (RFC 9110 section 15.5.8).
 _PROXY_WANTS_CREDENTIALS: Final = 407
-
-
-@attrs.define
-class _Progress:
-    """How far one request has come. Its ``deadline`` starts when the connection is established."""
-
-    deadline: asyncio.Timeout
-    limit_s: float
-    is_connected: bool = False
-    status: int | None = None
-
-    def connected(self) -> None:
-        if not self.is_connected:
-            self.is_connected = True
-            self.deadline.reschedule(asyncio.get_running_loop().time() + self.limit_s)
-
-
-async def _on_connected(_session: object, context: SimpleNamespace, _params: object) -> None:
-    progress: _Progress = context.trace_request_ctx
-    progress.connected()
 
 
 class AiohttpTransport:
@@ -113,16 +116,16 @@ class AiohttpTransport:
             headers={"User-Agent": _USER_AGENT},
         )
         self._sessions = contextlib.AsyncExitStack()
+        self._time_limits = TimeLimits()
 
     async def __aenter__(self) -> Self:
         """Open the client sessions."""
         # No limit on connections: the caller decides how many calls run at a time, and waiting here would
         # look like a vendor that does not respond.
-        tracing = aiohttp.TraceConfig()
-        tracing.on_connection_create_end.append(_on_connected)
-        tracing.on_connection_reuseconn.append(_on_connected)
-        self._keep_alive = await self._open(aiohttp.TCPConnector(limit=0), tracing)
-        self._new_each = await self._open(aiohttp.TCPConnector(limit=0, force_close=True), tracing)
+        self._repeatable = await self._open(WatchedConnector(asks_system=False, limit=0))
+        self._creating = await self._open(
+            WatchedConnector(asks_system=True, limit=0, keepalive_timeout=CREATE_IDLE_S)
+        )
         await self._sessions.enter_async_context(self._media)
         return self
 
@@ -138,31 +141,13 @@ class AiohttpTransport:
         """Send one API call and read the whole response; see `musicgate.http.port.Transport.send`."""
         if (fault := request.fault()) is not None:
             raise _not_sent(request.url, fault)
-        session = self._keep_alive if request.method in _IDEMPOTENT else self._new_each
-        async with _watched(request.url, timeouts.connect_s, read_timeout_s) as progress:
-            url = exact_url(request.url)
-            proxy = self._proxies.for_url(url)
-            body = request.body if len(request.body) < _LARGE_BODY_BYTES else io.BytesIO(request.body)
-            async with session.request(
-                request.method,
-                url,
-                headers=request.headers,
-                data=body or None,
-                proxy=proxy,
-                allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, connect=timeouts.connect_s),
-                trace_request_ctx=progress,
-            ) as response:
-                if proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
-                    raise _not_sent(request.url, "the proxy wants other credentials")
-                progress.status = response.status
-                content = await _read_whole(response, max_body_bytes)
-        return HttpResponse(
-            status=response.status,
-            headers={name: ", ".join(response.headers.getall(name)) for name in response.headers},
-            body=content,
-            received_at=self._clock.now(),
-        )
+        limit = self._time_limits.of(read_timeout_s)
+        progress = watch(limit, read_timeout_s)
+        try:
+            with limit:
+                return await self._exchange(request, timeouts, max_body_bytes, progress)
+        except CLIENT_ERRORS as exc:
+            raise _failed(exc, request.url, timeouts.connect_s, progress) from exc
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
@@ -183,14 +168,38 @@ class AiohttpTransport:
                 stall_timeout_s=self._stall_timeout_s,
             )
 
-    async def _open(
-        self, connector: aiohttp.TCPConnector, *tracing: aiohttp.TraceConfig
-    ) -> aiohttp.ClientSession:
+    async def _exchange(
+        self, request: HttpRequest, timeouts: Timeouts, max_body_bytes: int, progress: Progress
+    ) -> HttpResponse:
+        session = self._repeatable if request.method in _IDEMPOTENT else self._creating
+        url = exact_url(request.url)
+        proxy = self._proxies.for_url(url)
+        body = request.body if len(request.body) < _LARGE_BODY_BYTES else io.BytesIO(request.body)
+        async with session.request(
+            request.method,
+            url,
+            headers=request.headers,
+            data=body or None,
+            proxy=proxy,
+            allow_redirects=False,
+            timeout=_client_timeout(timeouts.connect_s),
+        ) as response:
+            if proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
+                raise _not_sent(request.url, "the proxy wants other credentials")
+            progress.status = response.status
+            content = await _read_whole(response, max_body_bytes)
+        return HttpResponse(
+            status=response.status,
+            headers=_joined_headers(response),
+            body=content,
+            received_at=self._clock.now(),
+        )
+
+    async def _open(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": _USER_AGENT},
-            trace_configs=list(tracing),
             trust_env=False,
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
@@ -203,35 +212,46 @@ def _not_sent(url: str, reason: str) -> ProviderError:
     return ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=message))
 
 
-@contextlib.asynccontextmanager
-async def _watched(url: str, connect_s: float, read_s: float) -> AsyncIterator[_Progress]:
-    """Turn errors inside into a `ProviderError` that says whether the request may have left."""
-    deadline = asyncio.timeout(None)
-    progress = _Progress(deadline=deadline, limit_s=read_s)
-    try:
-        async with deadline:
-            yield progress
-    except CLIENT_ERRORS as exc:
-        if not progress.is_connected and isinstance(exc, _BEFORE_CONNECTION):
-            message = f"{host_of(url)} could not be reached: {connect_reason(exc, connect_s)}"
-            raise ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=message)) from exc
-        is_late = isinstance(exc, TimeoutError)
-        reason = f"no whole answer within {read_s:g} s" if is_late else answer_reason(exc)
-        failure = Failure(
-            reason=FailureClass.UNKNOWN_OUTCOME,
-            message=f"{host_of(url)}: {reason}",
-            http_status=504 if is_late else None,
-        )
-        raise ProviderError(failure, status=progress.status, maybe_accepted=True) from exc
+def _failed(exc: Exception, url: str, connect_s: float, progress: Progress) -> ProviderError:
+    """The `ProviderError` of a failed request, which says whether the request may have left."""
+    if not progress.is_connected and isinstance(exc, _BEFORE_CONNECTION):
+        message = f"{host_of(url)} could not be reached: {connect_reason(exc, connect_s)}"
+        return ProviderError(Failure(reason=FailureClass.UNAVAILABLE, message=message))
+    is_late = isinstance(exc, TimeoutError)
+    reason = f"no whole answer within {progress.limit_s:g} s" if is_late else answer_reason(exc)
+    failure = Failure(
+        reason=FailureClass.UNKNOWN_OUTCOME,
+        message=f"{host_of(url)}: {reason}",
+        http_status=504 if is_late else None,
+    )
+    return ProviderError(failure, status=progress.status, maybe_accepted=True)
+
+
+@functools.lru_cache(maxsize=64)
+def _client_timeout(connect_s: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, connect=connect_s)
+
+
+def _joined_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+    """The headers by name, as it is spelled; the values of a repeated one are joined."""
+    headers = response.headers
+    joined = dict(headers.items())
+    if len({name.lower() for name in joined}) == len(headers):  # fast path: none is repeated
+        return joined
+    return {name: ", ".join(headers.getall(name)) for name in headers}
 
 
 async def _read_whole(response: aiohttp.ClientResponse, max_body_bytes: int) -> bytes:
     """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
-    content = bytearray()
-    async for chunk in response.content.iter_any():
-        content += chunk
+    content: bytes | bytearray = await response.content.readany()
+    while True:
         if len(content) > max_body_bytes:
             message = f"the vendor's answer (HTTP {response.status}) is larger than {max_body_bytes} bytes"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=response.status, maybe_accepted=True)
-    return bytes(content)
+        chunk = await response.content.readany()
+        if not chunk:
+            return bytes(content)
+        if isinstance(content, bytes):  # nearly every body comes in one piece
+            content = bytearray(content)
+        content += chunk

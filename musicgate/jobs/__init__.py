@@ -29,6 +29,7 @@ from musicgate.jobs.lifecycle import (
 from musicgate.jobs.schedule import (
     clamp_deadline,
     next_poll_s,
+    poll_pause_s,
     resend_wait_s,
 )
 from musicgate.jobs.tracks import (
@@ -65,6 +66,7 @@ __all__ = [
     "new_attempt",
     "new_job",
     "next_poll_s",
+    "poll_pause_s",
     "refuse",
     "resend_wait_s",
     "settle",

@@ -86,6 +86,7 @@ def new_job(
         warnings=tuple(warnings),
         native_request=native_request,
         routing=routing,
+        is_clean=True,
     )
 
 

@@ -90,6 +90,7 @@ def apply(
     *,
     audio: KeptAudio = NO_AUDIO,
     body: JsonValue = None,
+    holds_secret: bool = False,
 ) -> Job:
     """Fold a vendor's answer into a job.
 
@@ -103,12 +104,17 @@ def apply(
         steady: steady time; None = the same as ``now``.
         audio: what came as bytes inside the answer and has been kept, by track.
         body: the answer's parsed body, to be kept with the job; None = keep the earlier one.
+        holds_secret: an id, a link or another text of the answer that is used as it is holds a secret.
 
     Returns:
         The next job; the very same object when nothing changed.
     """
     folded = _fold(job, update, mapped, now, speed, steady or now)
-    if folded is job or job.state.is_final or job.delivered_at is not None:
+    if folded is job:
+        return job
+    if holds_secret and job.is_clean:
+        folded = attrs.evolve(folded, is_clean=False)
+    if job.state.is_final or job.delivered_at is not None:
         return folded
     if body is None and not audio.assets and not audio.broken:
         return folded

@@ -19,7 +19,12 @@ MAX_RESENDS = 3
 
 def next_poll_s(job: Job, schedule: PollSchedule, now: datetime, speed: float = 1.0) -> float:
     """Seconds until an open job's next poll; depends on its age alone, so no poll is remembered."""
-    age_s = max(0.0, (now - job.created_at).total_seconds())
+    return poll_pause_s(job.created_at, schedule, now, speed)
+
+
+def poll_pause_s(created_at: datetime, schedule: PollSchedule, now: datetime, speed: float = 1.0) -> float:
+    """Seconds until the next poll of an open job that was created then."""
+    age_s = max(0.0, (now - created_at).total_seconds())
     if age_s < schedule.first_s / speed:
         return schedule.first_s / speed - age_s
     return min(schedule.max_s / speed, max(schedule.min_s / speed, age_s * _INTERVAL_PER_AGE))

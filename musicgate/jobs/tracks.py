@@ -28,6 +28,8 @@ class KeptAudio:
 
 
 NO_AUDIO = KeptAudio()
+#: What a `Track` has from a `NativeTrack`.
+_NATIVE_FIELDS = tuple(field.name for field in attrs.fields(NativeTrack) if field.name != "audio")
 
 
 def merge_tracks(known: Sequence[Track], seen: Iterable[NativeTrack]) -> MergedTracks:
@@ -77,9 +79,9 @@ def _position_of(tracks: Sequence[Track], native: NativeTrack, position: int) ->
 
 
 def _with_native(track: Track, native: NativeTrack) -> Track:
-    fields = attrs.asdict(
-        native,
-        recurse=False,
-        filter=lambda field, value: field.name != "audio" and value not in (None, (), {}),
-    )
-    return attrs.evolve(track, **fields)
+    news = {
+        name: value
+        for name in _NATIVE_FIELDS
+        if (value := getattr(native, name)) not in (None, (), {}) and value != getattr(track, name)
+    }
+    return attrs.evolve(track, **news) if news else track

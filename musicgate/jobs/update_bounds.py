@@ -7,7 +7,7 @@ name something else.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import attrs
 
@@ -48,22 +48,28 @@ def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
             message = f"the vendor's id of the task has {len(native_id):,} characters and cannot be used"
             raise ProviderError(Failure(reason=FailureClass.PROTOCOL, message=message), maybe_accepted=True)
         native_id = None
-    tracks, left_out = _tracks(update.tracks, job)
-    warnings = bounded_warnings((*left_out, *update.warnings))
-    room = max(0, text.MAX_JOB_WARNINGS - len(job.warnings))
-    bounded = attrs.evolve(
-        update,
-        native_id=native_id,
-        native_status=_cut(update.native_status, text.MAX_STATUS_CHARS),
-        tracks=tracks,
-        failure=None if update.failure is None else bounded_failure(update.failure),
-        doubt=None
-        if update.doubt is None
-        else attrs.evolve(update.doubt, failure=bounded_failure(update.doubt.failure)),
-        warnings=tuple(warning for warning in warnings if warning not in job.warnings)[:room],
-        body=text.cut_json(update.body, max_values=text.MAX_KEPT_VALUES, max_chars=text.MAX_KEPT_CHARS),
-    )
-    return update if bounded == update else bounded
+    changes: dict[str, Any] = {} if native_id is update.native_id else {"native_id": native_id}
+    status = update.native_status
+    if status is not None and len(status) > text.MAX_STATUS_CHARS:
+        changes["native_status"] = cut_text(status, text.MAX_STATUS_CHARS)
+    if update.failure is not None:
+        changes["failure"] = bounded_failure(update.failure)
+    if update.doubt is not None:
+        changes["doubt"] = attrs.evolve(update.doubt, failure=bounded_failure(update.doubt.failure))
+    left_out: tuple[OptionWarning, ...] = ()
+    if update.tracks:
+        changes["tracks"], left_out = _tracks(update.tracks, job)
+    if update.warnings or left_out:
+        warnings = bounded_warnings((*left_out, *update.warnings))
+        room = max(0, text.MAX_JOB_WARNINGS - len(job.warnings))
+        changes["warnings"] = tuple(warning for warning in warnings if warning not in job.warnings)[:room]
+    if job.request.debug.return_upstream_response:  # else it is not kept
+        changes["body"] = text.cut_json(
+            update.body, max_values=text.MAX_KEPT_VALUES, max_chars=text.MAX_KEPT_CHARS
+        )
+    if all(value == getattr(update, name) for name, value in changes.items()):
+        return update
+    return attrs.evolve(update, **changes)
 
 
 def bounded_failure(failure: Failure) -> Failure:

@@ -146,6 +146,9 @@ class Job:
         native_response: the last parsed vendor body; kept only when the caller asked for it.
         routing: which providers were considered, and why others were not; kept only when the caller asked for
             it.
+        is_clean: no text that a vendor gave, and that is used as it is (an id, a link, a title), holds a
+            secret. False, also for jobs of earlier versions, where that is not known: they are masked each
+            time they are shown.
     """
 
     id: str
@@ -170,6 +173,7 @@ class Job:
     native_request: JsonValue = None
     native_response: JsonValue = None
     routing: JsonValue = None
+    is_clean: bool = False
 
     @property
     def attempt(self) -> Attempt | None:

@@ -154,8 +154,9 @@ def translate_request(  # type: ignore[empty-body]  # a specification has no bod
 def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
     """Make the request that asks for a job's status; None for a vendor that cannot be polled.
 
-    ``job.native_id`` is set. It raises nothing: no caller waits who could correct anything, and nothing has
-    been sent yet.
+    ``job.native_id`` is set. It depends on its arguments alone: the request is sent again without a call of
+    this hook while the vendor's answers change nothing. It raises nothing: no caller waits who could correct
+    anything, and nothing has been sent yet.
     """
 
 
@@ -176,6 +177,10 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
     A vendor's "no" is data (``JobUpdate(failure=...)``); what cannot be read is an error. While polling, an
     answer that says nothing about the song (429, 5xx, maintenance, noise) is an error too: the job stays as
     it was.
+
+    It depends on its arguments alone. So an answer to a poll that has the status 200 and the same body as the
+    one before it, which changed nothing in the job, may not be given to the plugin again, although headers
+    like ``Date`` differ; after a minute it is.
 
     An answer of more than 32 kB is read on another thread, so that it does not block the event loop. A job
     keeps a bounded part of what is returned: 32 tracks, 50 warnings, texts and further facts of limited

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import re
@@ -24,10 +25,18 @@ def _header_names(headers: Mapping[str, str]) -> str:
 
 
 def _header_fault(name: object, value: object) -> str | None:
+    if isinstance(name, str) and isinstance(value, str):
+        return _text_fault(name, value)
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         return f"a header cannot have the name {name!r}"
-    if not isinstance(value, str):
-        return f"its header {name} is of the type {type(value).__name__}, not text"
+    return f"its header {name} is of the type {type(value).__name__}, not text"
+
+
+@functools.lru_cache(maxsize=256)
+def _text_fault(name: str, value: str) -> str | None:
+    """Check a header of two texts; most requests have the same as the one before them."""
+    if not _TOKEN.fullmatch(name):
+        return f"a header cannot have the name {name!r}"
     if _NOT_IN_HEADER.search(value):
         return f"its header {name} holds a line break or another letter that no header can hold"
     return None

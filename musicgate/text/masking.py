@@ -62,12 +62,26 @@ class Masker:
                 part is a coincidence.
         """
         # Both verbatim and with its own apparent escapes decoded: it may be quoted either way.
+        self._is_whole = whole
         spellings = {text for secret in secrets for text in (secret.lower(), _plain(secret).text)}
         if whole:
             self._parts = self._few_parts = tuple(text for text in spellings if len(text) >= PART_CHARS)
             return
         self._parts = tuple({part for text in spellings for part in _parts(text, 1)})
         self._few_parts = tuple({part for text in spellings for part in _parts(text, PART_CHARS)})
+
+    def and_one(self, secret: str) -> Masker:
+        """A masker of one more secret: of a provider's, which are prepared once, and of a job's token."""
+        more = Masker((secret,), whole=self._is_whole)
+        more._parts += self._parts
+        more._few_parts += self._few_parts
+        return more
+
+    def finds_any(self, texts: Iterable[str]) -> bool:
+        """True if a secret is in one of the texts, or perhaps across two of them."""
+        # In one go, which is much quicker. NUL belongs to no escape and no gap, so it changes no text.
+        joined = "\0".join(texts)
+        return bool(joined) and self.text(joined) is not joined
 
     def text(self, text: str) -> str:
         """Mask every secret and part of one in a text; return the same object if there is none."""

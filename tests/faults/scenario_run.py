@@ -279,7 +279,7 @@ class ScenarioRun:
     def _has_steps(self) -> bool:
         """True while a step runs, or one failed: the quota learns of the change only afterwards."""
         return any(
-            entry.task is not None or entry.errors for entry in self.gate._runner.scheduler._entries.values()
+            entry.is_running or entry.errors for entry in self.gate._runner.scheduler._entries.values()
         )
 
     def find(self, text: str) -> None:
