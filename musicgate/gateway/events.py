@@ -15,7 +15,7 @@ from musicgate.errors import JobNotFoundError
 from musicgate.model import EventKind
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from musicgate.model import Job, JobEvent
     from musicgate.store import JobStore
@@ -25,13 +25,20 @@ PAGE = 100
 
 
 class Changes:
-    """Wakes readers when their job changes."""
+    """Wakes readers when their job changes.
+
+    Attributes:
+        listeners: called with the id of each job that was stored or deleted.
+    """
 
     def __init__(self) -> None:
         self._flags: dict[str, set[asyncio.Event]] = {}
+        self.listeners: list[Callable[[str], None]] = []
 
     def notify(self, job_id: str) -> None:
         """Wake the readers of a job that was stored or deleted."""
+        for listener in self.listeners:
+            listener(job_id)
         for flag in self._flags.get(job_id, ()):
             flag.set()
 

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from musicgate.codec import dump_job
-from musicgate.model import IdempotencyClaim, Job, JobQuery
+from musicgate.model import IdempotencyClaim, Job, JobHead, JobQuery, JobState
 
+_STATES: Final = {state.value: state for state in JobState}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 ADD_JOB: Final = (
@@ -23,6 +24,11 @@ ADD_EVENT: Final = (
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
 FIND_NATIVE: Final = (
     "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
+    " ORDER BY created_at_us DESC, id DESC LIMIT 1"
+)
+HEAD: Final = "SELECT id, state, plugin, version FROM jobs WHERE id = ? AND account = ?"
+HEAD_OF_NATIVE: Final = (
+    "SELECT id, state, plugin, version FROM jobs WHERE account = ? AND native_id = ?"
     " ORDER BY created_at_us DESC, id DESC LIMIT 1"
 )
 # Exactly the condition of the partial indexes `jobs_open` and `jobs_open_of`; otherwise SQLite does not use
@@ -99,6 +105,12 @@ def listing(account: str | None, query: JobQuery) -> tuple[str, tuple[str | int 
     order = "ORDER BY created_at_us DESC, id DESC LIMIT ?"
     statement = f"SELECT {columns} FROM jobs WHERE {where} {order}"  # noqa: S608 - see above
     return statement, (*values, query.limit)
+
+
+def read_head(row: tuple[Any, ...]) -> JobHead:
+    """A head from a row of `HEAD` or `HEAD_OF_NATIVE`."""
+    job_id, state, plugin, version = row
+    return JobHead(job_id, _STATES[state], plugin, version)
 
 
 def claim_key(account: str, route: str, key: str) -> tuple[str | None, ...]:

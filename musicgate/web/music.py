@@ -114,6 +114,9 @@ class MusicRoutes:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
         account = self._accounts.identify(request)
         preferences = read_preferences(request)
+        unread = await self._jobs.answer_unread(request, account, preferences)
+        if unread is not None:
+            return unread
         job = await self._jobs.find(request, account)
         if not job.state.is_final and job.delivered_at is None and self._gateway.provider_of(job) is None:
             message = (
@@ -125,6 +128,8 @@ class MusicRoutes:
         headers = {} if preferences.wait_s is None else preferences.applied
         if check_conditions(request, job):
             return self._jobs.not_modified(job, headers)
+        if job.state.is_final:
+            return self._jobs.respond_finished(request, job, headers)
         return self._jobs.respond(job, self._jobs.render(request, job), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
