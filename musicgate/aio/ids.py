@@ -1,6 +1,6 @@
-"""ULIDs: ids that sort by the time when they were made; knows the wall clock and the system's randomness.
+"""ULIDs, which sort by the time when they were made; knows the wall clock and randomness.
 
-**Source**: github.com/ulid/spec, December 2026. python-ulid makes the same ones in three times the time, and
+**Source**: github.com/ulid/spec, November 2026. python-ulid makes the same ones in three times the time, and
 each request has one.
 """
 

@@ -1,4 +1,4 @@
-"""Rendered answers of finished jobs, which hardly ever change. It knows ids and bytes, not what is in them.
+"""Rendered answers of finished jobs; knows ids and bytes, not what is in them.
 
 An answer is dropped when this process changes or deletes its job. A write whose caller was cancelled or got
 an error may be stored without a word of that, so an answer is also compared with the stored version: before

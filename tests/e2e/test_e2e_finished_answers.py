@@ -1,4 +1,4 @@
-"""Answers of finished jobs that are kept in memory: never an old one, and never somebody else's."""
+"""Kept answers of finished jobs: never an old one, and never that of another account."""
 
 from __future__ import annotations
 
