@@ -50,6 +50,7 @@ from .model import HealthReport as HealthReport
 from .model import IdempotencyClaim as IdempotencyClaim
 from .model import Job as Job
 from .model import JobEvent as JobEvent
+from .model import JobHead as JobHead
 from .model import JobQuery as JobQuery
 from .model import JobState as JobState
 from .model import JobUpdate as JobUpdate

@@ -54,10 +54,12 @@ BORDERS = {
     "jinja2": ("scaffold",),
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
+    "orjson": ("codec.stored", "planning.plan", "plugin.wire", "web.body"),
     "pluggy": ("hosting", "plugin.hooks"),
     "rich": ("cli",),
     "sqlite3": ("store",),
     "standardwebhooks": ("webhooks.signing",),
+    "uvloop": ("cli",),
 }
 
 #: Fields that a job or an attempt has, and no other value of the model.

@@ -1,5 +1,7 @@
 """Pure functions of the command line: request bodies, files, and texts for people."""
 
+import asyncio
+import sys
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ from musicgate.cli.files import (
 from musicgate.cli.jobs import age_text
 from musicgate.cli.progress import describe, previews, share_done
 from musicgate.cli.request_fields import build_body
-from musicgate.cli.serve import curl_lines, read_switches
+from musicgate.cli.serve import curl_lines, read_switches, run_on_fast_loop
 from musicgate.emulation.tones import AudioFormat, song
 
 NO_OPTIONS: dict[str, Any] = {
@@ -256,3 +258,28 @@ def test_curl_commands_have_a_key_where_the_server_has_accounts() -> None:
 
 def test_switches_are_name_value_pairs() -> None:
     assert read_switches(["suno_kie.end=X", "cut", "a=b=c"]) == {"suno_kie.end": "X", "cut": "1", "a": "b=c"}
+
+
+# --- the event loop of the server ---
+
+
+def test_the_server_runs_on_uvloop_where_it_is_installed() -> None:
+    uvloop = pytest.importorskip("uvloop")
+    found: list[object] = []
+
+    async def main() -> None:
+        found.append(type(asyncio.get_running_loop()))
+
+    run_on_fast_loop(main())
+    assert found == [uvloop.Loop]
+
+
+def test_the_server_runs_on_the_loop_of_asyncio_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "uvloop", None)
+    found: list[str] = []
+
+    async def main() -> None:
+        found.append(type(asyncio.get_running_loop()).__module__)
+
+    run_on_fast_loop(main())
+    assert found[0].startswith("asyncio.")

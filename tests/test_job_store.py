@@ -11,6 +11,7 @@ import pytest
 from musicgate.errors import StorageError
 from musicgate.model import (
     Asset,
+    JobHead,
     JobQuery,
     JobState,
     MusicRequest,
@@ -111,6 +112,34 @@ async def test_of_two_jobs_created_at_once_the_greater_id_is_the_newest(store: J
     found = await store.find_native("default", "n")
     assert found is not None
     assert found.id == "m3"
+
+
+async def test_a_head_has_id_state_plugin_and_version(store: JobStore) -> None:
+    job = make_job(native_id="n")
+    await store.add(job, [])
+    stored = await store.replace(job, attrs.evolve(job, state=JobState.COMPLETED), [])
+    assert stored is not None
+    for name in ("m1", "n"):
+        head = await store.head("default", name)
+        assert head == JobHead("m1", JobState.COMPLETED, job.plugin, stored.version)
+        assert head.state is JobState.COMPLETED
+    await store.delete("m1")
+    assert await store.head("default", "m1") is None
+    assert await store.head("default", "n") is None
+
+
+async def test_a_head_is_found_for_its_account_only_and_by_our_id_first(store: JobStore) -> None:
+    for job in (
+        make_job("m1", native_id="m2"),
+        make_job("m2"),
+        make_job("m3", native_id="n", age_s=300),
+        make_job("m4", native_id="n", age_s=100),
+        make_job("m5", native_id="m1", account="other"),
+    ):
+        await store.add(job, [])
+    asked = [("default", "m2"), ("default", "n"), ("other", "m1"), ("other", "m2"), ("third", "m1")]
+    heads = [await store.head(account, name) for account, name in asked]
+    assert [head and head.id for head in heads] == ["m2", "m4", "m5", None, None]
 
 
 async def test_a_native_id_is_found_once_a_replacement_has_set_it(store: JobStore) -> None:

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from musicgate.engine import Supervisor
 from musicgate.settings import ServerSettings
+from musicgate.web.connection import Connection
 from musicgate.web.listener import Listener
 
 
@@ -34,3 +35,25 @@ async def test_refused_connections_are_closed_with_the_server(monkeypatch: pytes
     held.close()
     await server.shutdown(0.1)
     await supervisor.stop_services()
+
+
+class _ClosedTransport(asyncio.Transport):
+    """A transport whose client has gone, as on uvloop: it cannot be written to any more."""
+
+    def is_closing(self) -> bool:
+        return True
+
+    def write(self, data: object) -> None:
+        raise RuntimeError("unable to perform operation; the handler is closed")
+
+    def close(self) -> None:
+        pass
+
+
+async def test_a_connection_whose_client_has_gone_times_out_in_silence() -> None:
+    server = web.Server(_never)
+    listener = Listener(server, ServerSettings(), 1, Supervisor())
+    connection = Connection(server, listener)
+    connection.begun_at, connection.transport = 1.0, _ClosedTransport()
+    connection.time_out()
+    assert connection.transport is None

@@ -134,3 +134,8 @@ async def test_provider_whose_breaker_is_open_is_asked_after_the_others(tmp_path
         rig.transport.script("two", {"id": "n-1"})
         job = await rig.submit()
         assert (job.plugin, one.translations) == ("two", 0)
+
+
+async def test_an_integer_beyond_64_bits_is_accepted(rig: Rig) -> None:
+    request = rig.gate.read({"model": MODEL, "prompt": "jazz", "fake": {"number": 2**70}})
+    assert request.block("fake") == {"number": 2**70}

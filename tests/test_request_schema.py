@@ -6,7 +6,6 @@ from hypothesis import strategies as st
 
 import musicgate_schemas
 from musicgate import PluginError
-from musicgate.codec import schema
 from musicgate.codec.schema import (
     SchemaValidator,
     bundle,
@@ -186,24 +185,7 @@ _VALUES = st.sampled_from(
 
 @given(st.dictionaries(_NAMES, _VALUES, max_size=6))
 def test_jsonschema_rs_and_the_reference_agree(body: dict[str, Any]) -> None:
-    pytest.importorskip("jsonschema_rs", reason="the extra 'fast' is not installed")
-    assert VALIDATOR._is_valid_fast is not None
     assert VALIDATOR._is_valid_fast(body) == (VALIDATOR.violations(body) == ())
-
-
-@pytest.mark.parametrize("body", [body for body, _, _ in TABLE])
-def test_without_jsonschema_rs_the_reference_validates_alone(
-    body: object, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(schema, "jsonschema_rs", None)
-    alone = SchemaValidator({"type": "object", "required": ["model"]})
-    assert alone._is_valid_fast is None
-    alone.check({"model": 1})
-    with pytest.raises(InvalidRequestError):
-        alone.check([])
-    monkeypatch.setattr(VALIDATOR, "_is_valid_fast", None)
-    with pytest.raises(InvalidRequestError):
-        VALIDATOR.check(body)
 
 
 def test_a_body_that_jsonschema_rs_refuses_is_checked_by_the_reference(

@@ -1,3 +1,7 @@
+import json
+import math
+from dataclasses import make_dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -9,8 +13,10 @@ from musicgate import (
     FailureClass,
     HttpRequest,
     HttpResponse,
+    JobState,
     ProviderError,
 )
+from musicgate.plugin.wire import read_json, write_json
 
 KEY = "test-key-not-real"
 
@@ -147,3 +153,101 @@ def test_json_object_raises_only_provider_errors_for_any_bytes(body: bytes) -> N
 def test_request_fault_names_why_it_cannot_be_sent(changed: dict[str, Any], fault: str | None) -> None:
     request = attrs.evolve(HttpRequest.get("https://a.test"), **changed)
     assert request.fault() == fault
+
+
+# --- where orjson and the standard library differ ---
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "9223372036854775807",
+        "18446744073709551615",
+        "18446744073709551616",
+        "-9223372036854775808",
+        "-9223372036854775809",
+        "123456789012345678901234567890",
+        '{"task": 1234567890123456789012}',
+        "1234567890123456789.5",
+        "-0",
+        "-0.0",
+        "1e-400",
+        '"1234567890123456789012"',
+        '{"a": 1, "b": 2, "a": 3}',
+        '"\\ud83d"',
+        '"\\u0000"',
+        '{"\\ud83d": 1}',
+        " [1]\n",
+    ],
+)
+def test_json_is_read_as_the_standard_library_reads_it(text: str) -> None:
+    expected = repr(json.loads(text))
+    assert repr(read_json(text)) == expected
+    assert repr(read_json(text.encode())) == expected
+
+
+def test_a_number_beyond_all_floats_is_read_as_infinity() -> None:
+    assert read_json(b"[1e999, -1e999]") == [math.inf, -math.inf]
+
+
+def test_half_of_a_surrogate_pair_in_a_text_is_read() -> None:
+    assert read_json('["\ud83d"]') == ["\ud83d"]
+
+
+_JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(codec=None)),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@given(_JSON)
+def test_any_json_is_written_and_read_as_by_the_standard_library(value: Any) -> None:
+    written = write_json(value)
+    assert json.loads(written) == value
+    assert repr(read_json(written)) == repr(json.loads(written))
+    plain = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    if "e-" not in plain:  # 1e-05 is written as 0.00001
+        assert written == plain.encode("utf-8", "backslashreplace")
+
+
+@pytest.mark.parametrize(
+    ("value", "body"),
+    [
+        ({"id": 2**64, "low": -(2**63) - 1}, b'{"id":18446744073709551616,"low":-9223372036854775809}'),
+        ({1: "one", None: True}, b'{"1":"one","null":true}'),
+        ({"half": "\ud83d"}, b'{"half":"\\ud83d"}'),
+        ((1, ("a",)), b'[1,["a"]]'),
+        ({"state": JobState.COMPLETED, JobState.FAILED: 1}, b'{"state":"completed","failed":1}'),
+        ({"a": math.nan, "b": [math.inf]}, b'{"a":null,"b":[null]}'),
+        ({"a": math.nan, "b": 2**64}, b'{"a":null,"b":18446744073709551616}'),
+        ('\x00\x1f\x7f\u2028/"\\', b'"\\u0000\\u001f\x7f\xe2\x80\xa8/\\"\\\\"'),
+    ],
+)
+def test_what_orjson_refuses_is_written_all_the_same(value: object, body: bytes) -> None:
+    assert write_json(value) == body
+
+
+@pytest.mark.parametrize(
+    "value", [datetime(2026, 11, 1, tzinfo=UTC), make_dataclass("Pair", "ab")(1, 2), b"bytes", {1, 2}]
+)
+def test_what_is_no_json_is_refused(value: Any) -> None:
+    with pytest.raises(TypeError):
+        write_json({"value": value})
+    with pytest.raises(TypeError):
+        HttpRequest.post_json("https://a.test", {"value": value})
+
+
+def test_post_json_writes_integers_beyond_64_bits_and_null() -> None:
+    assert HttpRequest.post_json("https://a.test", {"seed": 2**64, "x": None}).body == (
+        b'{"seed":18446744073709551616,"x":null}'
+    )
+
+
+def test_post_json_refuses_half_of_a_surrogate_pair() -> None:
+    with pytest.raises(UnicodeEncodeError):
+        HttpRequest.post_json("https://a.test", {"title": "\ud83d"})

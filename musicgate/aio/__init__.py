@@ -1,10 +1,12 @@
-"""Pieces of asyncio that every room may use: clocks, blocking calls, work off the event loop.
+"""Pieces of asyncio and the system that every room may use: clocks, ids, blocking calls, large work.
 
 It knows the event loop, and must not know jobs, HTTP or SQL. Start with `clock` (wall time and steady time);
-`threads` runs blocking calls to their end, and `large_work` moves long computations off the event loop.
+`ids` makes ids, `threads` runs blocking calls to their end, and `large_work` moves long computations off the
+event loop.
 """
 
 from musicgate.aio.clock import Clock, SystemClock
+from musicgate.aio.ids import new_id
 from musicgate.aio.large_work import offload
 from musicgate.aio.threads import run_to_end
 from musicgate.aio.time_limits import TimeLimit, TimeLimits
@@ -14,6 +16,7 @@ __all__ = [
     "SystemClock",
     "TimeLimit",
     "TimeLimits",
+    "new_id",
     "offload",
     "run_to_end",
 ]

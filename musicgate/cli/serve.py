@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import signal
 from contextlib import AsyncExitStack, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from musicgate.cli.options import CONFIG, Positive
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
     from musicgate.hosting import PluginHost
@@ -41,7 +41,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
 
     settings, plugins = read_all(config)
     _log_to_stderr()
-    asyncio.run(_serve(_bound_to(settings, host, port), plugins))
+    run_on_fast_loop(_serve(_bound_to(settings, host, port), plugins))
 
 
 @click.command()
@@ -86,7 +86,20 @@ def sandbox(
     _log_to_stderr()
     folder = Path(data_dir) if data_dir else None
     given = read_switches(switches)
-    asyncio.run(_serve_sandbox(settings, plugins, port=port, speed=speed, switches=given, data_dir=folder))
+    run_on_fast_loop(
+        _serve_sandbox(settings, plugins, port=port, speed=speed, switches=given, data_dir=folder)
+    )
+
+
+def run_on_fast_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run a coroutine on uvloop, or on asyncio's own event loop where uvloop does not run, as on Windows."""
+    try:
+        import uvloop
+    except ImportError:
+        asyncio.run(main)
+        return
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(main)
 
 
 async def _serve_sandbox(

@@ -1,14 +1,15 @@
 """Validate JSON against a schema that is compiled once.
 
 Violations come in schema order, with the contract's codes. jsonschema is the reference and reports the
-violations. Where jsonschema-rs is installed (extra ``fast``), it accepts valid bodies fast: the reference
-sees only those that it refuses. This is the only module that imports either.
+violations. jsonschema-rs accepts valid bodies fast: the reference sees only those that it refuses. This is
+the only module that imports either.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import jsonschema_rs
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
@@ -22,11 +23,6 @@ if TYPE_CHECKING:
     from jsonschema.exceptions import ValidationError
 
     from musicgate.model import JsonValue, Provider
-
-try:
-    import jsonschema_rs
-except ImportError:  # the extra "fast" is not installed: the reference validates alone
-    jsonschema_rs = None  # type: ignore[assignment]  # a missing module has no type
 
 #: JSON Schema keyword -> the contract's error code. Anything else is "invalid".
 _CODES = {
@@ -82,9 +78,7 @@ class SchemaValidator:
         Draft202012Validator.check_schema(schema)
         self._places = {name: place for place, name in enumerate(schema.get("properties", {}))}
         self._reference = Draft202012Validator(schema)
-        self._is_valid_fast: Callable[[Any], bool] | None = None
-        if jsonschema_rs is not None:
-            self._is_valid_fast = jsonschema_rs.Draft202012Validator(schema).is_valid
+        self._is_valid_fast: Callable[[Any], bool] = jsonschema_rs.Draft202012Validator(schema).is_valid
 
     @property
     def properties(self) -> Collection[str]:
@@ -97,7 +91,7 @@ class SchemaValidator:
         Raises:
             InvalidRequestError: holds the first violations, in schema order, and how many more there are.
         """
-        if self._is_valid_fast is not None and self._is_valid_fast(value):
+        if self._is_valid_fast(value):
             return
         found = self._find(value, text.MAX_COUNTED_VIOLATIONS)
         if found:

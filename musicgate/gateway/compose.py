@@ -8,8 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from ulid import ULID
-
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
 from musicgate.errors import ConfigError
@@ -40,7 +38,7 @@ async def open_context(
         StorageError: the store cannot be opened.
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
-    from musicgate.aio import SystemClock
+    from musicgate.aio import SystemClock, new_id
     from musicgate.assets.files import FileAssetStore
     from musicgate.http.proxies import Proxies
     from musicgate.http.transport import AiohttpTransport
@@ -86,7 +84,7 @@ async def open_context(
             webhooks=webhooks,
             on_change=on_change,
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
-            new_id=lambda prefix: f"{prefix}{ULID()}",
+            new_id=new_id,
             new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
         )
 

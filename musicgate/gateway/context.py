@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from musicgate.engine import CreateQueue, ProviderHealth, Quota
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.http import Transport
-    from musicgate.model import Job
+    from musicgate.model import Job, JobHead
     from musicgate.planning import Planner
     from musicgate.settings import Settings
     from musicgate.store import JobStore
@@ -85,7 +85,7 @@ class GatewayContext:
         public_url = self.settings.server.public_url
         return f"{public_url.rstrip('/')}/v1/callbacks/{job_id}/{token}" if public_url else None
 
-    def installed(self, job: Job) -> InstalledProvider | None:
+    def installed(self, job: Job | JobHead) -> InstalledProvider | None:
         """The provider of a job's last attempt; None when its plugin is gone."""
         return self.providers.get(job.plugin or "")
 

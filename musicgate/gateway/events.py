@@ -30,17 +30,24 @@ PAGE = 100
 
 
 class Changes:
-    """Wakes readers when their job changes."""
+    """Wakes readers when their job changes.
+
+    Attributes:
+        listeners: called with the id of each job that was stored or deleted.
+    """
 
     def __init__(self) -> None:
         self._flags: dict[str, set[asyncio.Event]] = {}
         #: Running reads of jobs with several readers, by job and by what is read.
         self._reads: dict[str, dict[Hashable, asyncio.Task[Any]]] = {}
+        self.listeners: list[Callable[[str], None]] = []
 
     def notify(self, job_id: str) -> None:
         """Wake the readers of a job that was stored or deleted."""
         # A read that runs already may not see the change: a reader that wakes now must not join it.
         self._reads.pop(job_id, None)
+        for listener in self.listeners:
+            listener(job_id)
         for flag in self._flags.get(job_id, ()):
             flag.set()
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from musicgate.model import (
         Job,
         JobEvent,
+        JobHead,
         JobQuery,
         MusicRequest,
         Provider,
@@ -59,7 +60,7 @@ class Gateway:
         """Take an open context, and the readers to wake on every stored change."""
         self._context = context
         self._changes = changes
-        self._runner = Runner(context)
+        self._runner = Runner(context, changes.notify)
 
     @classmethod
     @asynccontextmanager
@@ -298,6 +299,17 @@ class Gateway:
             raise JobNotFoundError(job_id)
         return job
 
+    async def head(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> JobHead:
+        """Find id, state and version of an account's job, by our id or the vendor's, without reading the job.
+
+        Raises:
+            JobNotFoundError: the account has no such job.
+        """
+        head = await self._context.store.head(account, job_id)
+        if head is None:
+            raise JobNotFoundError(job_id)
+        return head
+
     async def list_jobs(self, query: JobQuery, *, account: str = LOCAL_ACCOUNT) -> Sequence[Job]:
         """List the account's jobs that match a query, newest first."""
         return await self._context.store.list_jobs(account, query)
@@ -325,8 +337,12 @@ class Gateway:
         await self._context.assets.delete(job.id)
         await self._context.store.delete(job.id)
         self._context.quota.forget(job.id)
-        await self._context.assets.delete(job.id)  # a download may have ended in between
         self._changes.notify(job.id)
+        await self._context.assets.delete(job.id)  # a download may have ended in between
+
+    def call_on_change(self, listener: Callable[[str], None]) -> None:
+        """Call a function with the id of every job that this gateway stores or deletes from now on."""
+        self._changes.listeners.append(listener)
 
     def watch(self, job_id: str) -> AsyncGenerator[Job, None]:
         """Yield the job as it is, then after each change, until it is final. Fast changes are merged.
@@ -423,7 +439,7 @@ class Gateway:
             for found in context.providers.values()
         ]
 
-    def provider_of(self, job: Job) -> Provider | None:
+    def provider_of(self, job: Job | JobHead) -> Provider | None:
         """The provider of a job's last attempt; None when its plugin is gone or switched off."""
         installed = self._context.installed(job)
         return None if installed is None else installed.provider

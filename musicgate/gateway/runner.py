@@ -22,7 +22,7 @@ from musicgate.gateway.sweep import Sweeper
 from musicgate.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from musicgate.engine import Call
     from musicgate.gateway.accept import Submission
@@ -41,10 +41,13 @@ class Runner:
         in_flight: the create calls in flight.
         scheduler: steps the open jobs that no call owns.
         webhooks: the courier, and the delivery log.
+        sweeper: removes what is too old.
     """
 
-    def __init__(self, context: GatewayContext) -> None:
+    def __init__(self, context: GatewayContext, deleted: Callable[[str], None]) -> None:
+        """Take an open context, and what to call with the id of a job that the sweeper has deleted."""
         self._context = context
+        self.sweeper = Sweeper(context, deleted)
         self.supervisor = Supervisor()
         self.webhooks = Webhooks(context)
         self.in_flight = InFlight(
@@ -66,7 +69,7 @@ class Runner:
         """Recover the open jobs of earlier processes, then start the services."""
         await self._recover()
         self.supervisor.start("scheduler", self.scheduler.run)
-        self.supervisor.start("sweeper", Sweeper(self._context).run)
+        self.supervisor.start("sweeper", self.sweeper.run)
         self.supervisor.start("courier", self.webhooks.run)
 
     async def close(self) -> None:

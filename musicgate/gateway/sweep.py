@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from musicgate.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from musicgate.gateway.context import GatewayContext
 
@@ -30,8 +30,10 @@ _MAX_REMEMBERED = 1_000
 class Sweeper:
     """Sweeps in rounds; what fails in a round is retried in the next one."""
 
-    def __init__(self, context: GatewayContext) -> None:
+    def __init__(self, context: GatewayContext, deleted: Callable[[str], None] = lambda _: None) -> None:
+        """Take an open context, and what to call with the id of each deleted job."""
         self._context = context
+        self._deleted = deleted
         #: Up to this job audio has been removed, or the job is remembered as broken: a round begins after it.
         self._audio_removed_up_to: tuple[datetime, str] | None = None
         #: The job at which a round that ended early stopped removing jobs; None = begin with the oldest.
@@ -113,6 +115,7 @@ class Sweeper:
             await self._context.assets.delete(job_id)
             if with_job:
                 await self._context.store.delete(job_id)
+                self._deleted(job_id)
         except Exception as error:  # noqa: BLE001 - a job that cannot be removed must not stop the others
             self._failures_in_a_row += 1
             if job_id in self._broken or len(self._broken) < _MAX_REMEMBERED:

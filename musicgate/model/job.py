@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 
 import attrs
 
@@ -209,6 +210,19 @@ class Job:
     def native_model(self) -> str | None:
         """The vendor's name of the model."""
         return self.attempt.native_model if self.attempt else None
+
+
+class JobHead(NamedTuple):
+    """What a store knows of a job without reading its document.
+
+    A named tuple: each GET makes one, in a fifth of the time of a frozen class.
+    """
+
+    id: str
+    state: JobState
+    #: As `Job.plugin`.
+    plugin: str | None
+    version: int
 
 
 @attrs.frozen(kw_only=True)

@@ -15,6 +15,7 @@ import json
 from typing import TYPE_CHECKING
 
 import attrs
+import orjson
 
 from musicgate import codec
 from musicgate.errors import (
@@ -306,6 +307,12 @@ class Planner:
 
 def _refuse_lone_surrogates(body: object) -> None:
     """Refuse half of a surrogate pair, which JSON can express and UTF-8 cannot."""
+    try:
+        orjson.dumps(body)
+    except TypeError:
+        pass  # it refuses these, and also what is no fault: integers beyond 64 bits
+    else:
+        return
     try:
         json.dumps(body, ensure_ascii=False).encode()
     except UnicodeEncodeError as exc:

@@ -1,4 +1,8 @@
-"""HTTP messages as values, and lenient JSON; no socket, no client library."""
+"""HTTP messages as values, and lenient JSON; no socket, no client library.
+
+orjson reads and writes nearly all JSON, in a fraction of the time of the standard library, which does what
+orjson refuses or would do otherwise.
+"""
 
 from __future__ import annotations
 
@@ -10,14 +14,18 @@ from collections.abc import Mapping
 from datetime import datetime
 
 import attrs
+import orjson
 
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass, JsonValue
+from musicgate.text import has_long_digits
 
 #: The syntax of a method and of a header's name. Source: RFC 9110 section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: Characters that would end a header, or that cannot be sent as UTF-8. Source: RFC 9110 section 5.5.
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+#: Refuse what the standard library refuses: a time or a dataclass is a mistake in a plugin.
+_WRITE_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def _header_names(headers: Mapping[str, str]) -> str:
@@ -67,7 +75,9 @@ class HttpRequest:
     @classmethod
     def post_json(cls, url: str, payload: Mapping[str, JsonValue]) -> HttpRequest:
         """Make a POST with a JSON body (UTF-8, compact)."""
-        body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+        body = _write(payload)
+        if body is None or b"null" in body:  # orjson writes NaN as null, which the standard library refuses
+            body = json.dumps(payload, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
         headers = {"Content-Type": "application/json", "Accept": "application/json"}
         return cls(method="POST", url=url, headers=headers, body=body)
 
@@ -149,6 +159,17 @@ def read_json(content: bytes | str) -> JsonValue:
         ValueError: it is not JSON, leniently or not.
         RecursionError: it is nested too deeply.
     """
+    try:
+        raw = content.encode() if isinstance(content, str) else content
+        if not has_long_digits(raw):
+            value: JsonValue = orjson.loads(raw)
+            return value
+    except ValueError:
+        pass  # seen: all of the above
+    return _read_leniently(content)
+
+
+def _read_leniently(content: bytes | str) -> JsonValue:
     if isinstance(content, bytes):
         content = content.decode(json.detect_encoding(content), "replace")
     content = content.removeprefix("\ufeff")
@@ -178,13 +199,24 @@ _MORE_LENIENT = json.JSONDecoder(strict=False, parse_constant=_nothing, parse_in
 
 
 def write_json(value: object) -> bytes:
-    """Encode JSON as UTF-8; a number that JSON cannot hold becomes null."""
+    """Encode JSON as UTF-8, compact; a number that JSON cannot hold becomes null."""
+    body = _write(value)
+    if body is not None:
+        return body
     try:
-        text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except ValueError:
         # Seen in debug views: a vendor's 1e999.
-        text = json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(_finite(value), ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.encode("utf-8", "backslashreplace")
+
+
+def _write(value: object) -> bytes | None:
+    """Encode what orjson encodes; None for integers beyond 64 bits, half of a surrogate pair, odd keys."""
+    try:
+        return orjson.dumps(value, option=_WRITE_OPTIONS)
+    except TypeError:
+        return None
 
 
 def _finite(value: object) -> object:

@@ -10,7 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery
+    from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
 
 
 @attrs.frozen(kw_only=True)
@@ -116,6 +116,12 @@ class JobStore(Protocol):
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id, or None."""
+
+    async def head(self, account: str, job_id: str) -> JobHead | None:
+        """What the columns say of the account's job with that id, or of its newest with that native id.
+
+        For answers that need no document; it does not check that there is a readable one.
+        """
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of open jobs with an id greater than ``after_id``, in the order of their ids.

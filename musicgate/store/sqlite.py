@@ -27,6 +27,7 @@ from musicgate.model import (
     IdempotencyClaim,
     Job,
     JobEvent,
+    JobHead,
     JobQuery,
 )
 from musicgate.store import rows, sqlite_outbox
@@ -143,6 +144,13 @@ class SqliteJobStore:
         return await self._job(
             await self._reader.by_key(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))
         )
+
+    async def head(self, account: str, job_id: str) -> JobHead | None:
+        """What the columns say of the account's job with that id, or of its newest with that native id."""
+        key, owner = sql.column(job_id), sql.column(account)
+        found = await self._reader.by_key(sql.HEAD, key, owner)
+        found = found or await self._reader.by_key(sql.HEAD_OF_NATIVE, owner, key)
+        return sql.read_head(found[0]) if found else None
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of open jobs, in the order of their ids.

@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from musicgate.codec import dump_job
-from musicgate.model import IdempotencyClaim, Job, JobQuery, JobState
+from musicgate.model import IdempotencyClaim, Job, JobHead, JobQuery, JobState
 
+_STATES: Final = {state.value: state for state in JobState}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 86_400_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
@@ -30,6 +31,11 @@ ADD_FIRST_EVENTS: Final = {
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
 FIND_NATIVE: Final = (
     "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
+    " ORDER BY created_at_us DESC, id DESC LIMIT 1"
+)
+HEAD: Final = "SELECT id, state, plugin, version FROM jobs WHERE id = ? AND account = ?"
+HEAD_OF_NATIVE: Final = (
+    "SELECT id, state, plugin, version FROM jobs WHERE account = ? AND native_id = ?"
     " ORDER BY created_at_us DESC, id DESC LIMIT 1"
 )
 # Exactly the condition of the partial index `jobs_open`; otherwise SQLite does not use it.
@@ -144,6 +150,12 @@ def spent_since(account: str, since: datetime) -> tuple[str | int | None, ...]:
     """Values for `SPENT`."""
     since_us = microseconds(since)
     return (column(account), since_us, -(-since_us // _DAY_US))
+
+
+def read_head(row: tuple[Any, ...]) -> JobHead:
+    """A head from a row of `HEAD` or `HEAD_OF_NATIVE`."""
+    job_id, state, plugin, version = row
+    return JobHead(job_id, _STATES[state], plugin, version)
 
 
 def claim_key(account: str, route: str, key: str) -> tuple[str | None, ...]:

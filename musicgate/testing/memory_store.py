@@ -22,6 +22,7 @@ from musicgate.model import (
     IdempotencyClaim,
     Job,
     JobEvent,
+    JobHead,
     JobQuery,
 )
 from musicgate.testing.memory_outbox import MemoryOutbox
@@ -81,6 +82,13 @@ class MemoryJobStore:
         """Return the newest job of the account with that native id."""
         found = [job for job in self._all() if job.account == account and job.native_id == native_id]
         return max(found, key=lambda job: (job.created_at, job.id), default=None)
+
+    async def head(self, account: str, job_id: str) -> JobHead | None:
+        """Return the head of the account's job with that id, or of its newest with that native id."""
+        job = await self.get(job_id)
+        if job is None or job.account != account:
+            job = await self.find_native(account, job_id)
+        return None if job is None else JobHead(job.id, job.state, job.plugin, job.version)
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """Return one page of open jobs, sorted by id."""

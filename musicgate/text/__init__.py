@@ -39,6 +39,7 @@ from musicgate.text.bounds import (
     and_more,
     cut_json,
     cut_text,
+    has_long_digits,
     is_too_wide,
     values_upto,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "and_more",
     "cut_json",
     "cut_text",
+    "has_long_digits",
     "is_too_wide",
     "values_upto",
 ]

@@ -1,8 +1,7 @@
-"""The aiohttp application: every route inside the one middleware."""
+"""The aiohttp application: every route. `middleware` wraps all of it."""
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -10,6 +9,7 @@ from aiohttp import web
 import musicgate_schemas
 from musicgate import views
 from musicgate.errors import RequestError, StorageError
+from musicgate.plugin import write_json
 from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
 from musicgate.web.body import BODY_TIMEOUT_S
@@ -18,7 +18,7 @@ from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_resource import JobResource
 from musicgate.web.jobs import JobRoutes
-from musicgate.web.middleware import GENERATION_ID, request_middleware
+from musicgate.web.middleware import generation_id
 from musicgate.web.music import MusicRoutes
 from musicgate.web.timeouts import RequestTimeouts
 from musicgate.web.webhooks import WebhookRoutes
@@ -43,7 +43,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     """
     settings = gateway.settings
     server = settings.server
-    app = web.Application(middlewares=[request_middleware], client_max_size=server.max_body_bytes)
+    app = web.Application(client_max_size=server.max_body_bytes)
     app[BODY_TIMEOUT_S] = server.body_timeout_s
     connections = max_connections or server.max_connections
     half, quarter = max(1, connections // 2), max(1, connections // 4)
@@ -77,16 +77,19 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
 def _health(gateway: Gateway) -> list[web.RouteDef]:
     async def live(_: web.Request) -> web.Response:
         """``GET /livez``."""
-        return web.json_response(views.render_live())
+        return _json_utf8(views.render_live())
 
     async def ready(request: web.Request) -> web.Response:
         """``GET /readyz``: 200 if the store can be written and every background service runs."""
-        generation_id = request[GENERATION_ID]
         try:
             await gateway.ping()
         except StorageError as error:
             return envelope_response(
-                generation_id, "gateway_error", str(error), status=503, fields=views.render_not_ready()
+                generation_id(request),
+                "gateway_error",
+                str(error),
+                status=503,
+                fields=views.render_not_ready(),
             )
         state = views.Readiness(
             open_jobs=gateway.open_jobs,
@@ -99,10 +102,16 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
         if not gateway.supervisor.is_well:
             message = "a background service failed, and is being started again"
             fields = views.render_not_ready(state)
-            return envelope_response(generation_id, "gateway_error", message, status=503, fields=fields)
-        return web.json_response(views.render_ready(state))
+            return envelope_response(
+                generation_id(request), "gateway_error", message, status=503, fields=fields
+            )
+        return _json_utf8(views.render_ready(state))
 
     return [web.get("/livez", live), web.get("/readyz", ready)]
+
+
+def _json_utf8(value: object) -> web.Response:
+    return web.Response(body=write_json(value), headers={"Content-Type": "application/json; charset=utf-8"})
 
 
 async def _schema(request: web.Request) -> web.Response:
@@ -110,7 +119,7 @@ async def _schema(request: web.Request) -> web.Response:
     name = request.match_info["name"].removesuffix(".json")
     if name not in musicgate_schemas.NAMES:
         raise RequestError("not_found", f"no schema {name!r}; there are {', '.join(musicgate_schemas.NAMES)}")
-    body = json.dumps(musicgate_schemas.load(name)).encode()
+    body = write_json(musicgate_schemas.load(name))
     return web.Response(
         body=body, content_type="application/schema+json", headers={"Cache-Control": "max-age=3600"}
     )

@@ -7,6 +7,7 @@ import json
 import math
 from typing import TYPE_CHECKING, TypeVar
 
+import orjson
 from aiohttp import web
 
 from musicgate import text
@@ -98,8 +99,9 @@ async def _continue(request: web.Request) -> None:
     """Send ``100 Continue`` if the client waits for it (RFC 9110 10.1.1)."""
     if request.get(AWAITS_CONTINUE) and not request.content.is_eof():
         request[AWAITS_CONTINUE] = False
-        if request.transport is not None:
-            request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        transport = request.transport
+        if transport is not None and not transport.is_closing():  # else uvloop raises RuntimeError
+            transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
 
 def _too_large(limit_bytes: int | None) -> RequestError:
@@ -134,12 +136,24 @@ def parse_json(raw: bytes) -> object:
         message = f"the body holds more than {text.MAX_BODY_VALUES:,} values"
         raise RequestError("validation_error", message, reason="too_many_values")
     try:
-        value: object = json.loads(
-            raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
-        )
-        _check_depth(value)
+        value = _parse(raw)
+        if raw.count(b"{") + raw.count(b"[") > MAX_DEPTH:
+            _check_depth(value)
     except (ValueError, RecursionError) as exc:
         raise RequestError("invalid_json", f"the body is not JSON: {_why_not_json(exc)}") from exc
+    return value
+
+
+def _parse(raw: bytes) -> object:
+    """Parse with orjson where it does as the standard library does, which takes three times as long."""
+    if not text.has_long_digits(raw):
+        try:
+            return orjson.loads(raw)
+        except ValueError:
+            pass
+    value: object = json.loads(
+        raw.decode("utf-8"), parse_constant=_refuse_constant, parse_float=_read_float, parse_int=_read_int
+    )
     return value
 
 

@@ -25,6 +25,7 @@ class Capacity:
 
     def __init__(self, name: str, *, per_account: int, total: int | None = None) -> None:
         self._name = name
+        self._counted = name.replace("_", " ")
         self._per_account = per_account
         self._total = total
         self._held: dict[str, int] = {}
@@ -38,13 +39,12 @@ class Capacity:
             RequestError: 503, all accounts together are.
         """
         held = self._held.get(account, 0)
-        counted = self._name.replace("_", " ")
         if held >= self._per_account:
-            message = f"this account has {held} {counted} at a time, which is its limit"
+            message = f"this account has {held} {self._counted} at a time, which is its limit"
             reset_at = datetime.now(UTC) + timedelta(seconds=RETRY_S)
             raise LimitReachedError(self._name, message, reset_at=reset_at, retry_after_s=RETRY_S)
         if self._total is not None and self.count >= self._total:
-            message = f"the server has as many {counted} as it takes"
+            message = f"the server has as many {self._counted} as it takes"
             raise RequestError(
                 "gateway_error", message, reason=self._name, http_status=503, retry_after_s=RETRY_S
             )

@@ -16,8 +16,8 @@ from http import HTTPStatus
 from typing import Any, Final, Protocol
 
 from aiohttp import http_exceptions, web
-from ulid import ULID
 
+from musicgate import aio
 from musicgate.plugin import write_json
 from musicgate.views import render_envelope
 from musicgate.web.errors import envelope_response
@@ -107,8 +107,10 @@ class Connection(web.RequestHandler):
 
     def time_out(self) -> None:
         """Close an idle connection, with a 408 if a request had begun."""
-        if self.begun_at is not None and self.transport is not None:
-            self.transport.write(raw_envelope(408, "the headers did not arrive in time", "headers_timeout"))
+        transport = self.transport
+        # uvloop raises RuntimeError where asyncio ignores a write after the client has gone.
+        if self.begun_at is not None and transport is not None and not transport.is_closing():
+            transport.write(raw_envelope(408, "the headers did not arrive in time", "headers_timeout"))
         self.force_close()
 
     def handle_error(
@@ -171,7 +173,7 @@ BASE_HEADERS: Final = {
 
 def new_id() -> str:
     """Make the id of a request."""
-    return f"G-{ULID()}"
+    return aio.new_id("G-")
 
 
 def raw_envelope(status: int, text: str, reason: str, retry_after_s: int | None = None) -> bytes:

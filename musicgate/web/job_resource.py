@@ -5,14 +5,17 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
-from aiohttp import web
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
 from musicgate.views import audio_links, render_job
 from musicgate.web.conditions import Conditions
+from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
+from musicgate.web.middleware import CORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,14 +25,32 @@ if TYPE_CHECKING:
     from musicgate.model import Job, Track
     from musicgate.settings import Account
     from musicgate.web.capacity import Capacity
+    from musicgate.web.preferences import Preferences
     from musicgate.web.timeouts import RequestTimeouts
 
 _log = logging.getLogger(__name__)
 _MAX_ID_CHARS = 512
 #: RFC 9110 12.5.5: another key sees other jobs, and ``Prefer`` may select a later version.
 VARY = "Authorization, Prefer"
-_CONDITIONAL = ("If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "If-Range")
+_CONDITIONAL = (
+    *(hdrs.IF_MATCH, hdrs.IF_NONE_MATCH, hdrs.IF_MODIFIED_SINCE, hdrs.IF_UNMODIFIED_SINCE),
+    hdrs.IF_RANGE,
+)
 _UNCONDITIONAL = Conditions()
+_CACHE_CONTROL = "private, no-cache"
+_JSON = "application/json"
+#: All headers of a finished job's answer, to be copied; its entity tag is filled in.
+_FINISHED_HEADERS = CIMultiDict(
+    {"ETag": "", "Cache-Control": _CACHE_CONTROL, "Vary": VARY, "Content-Type": _JSON, **CORS}
+)
+
+
+class _Versioned(Protocol):
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def version(self) -> int: ...
 
 
 class JobResource:
@@ -44,6 +65,9 @@ class JobResource:
         self._gateway = gateway
         self._timeouts = timeouts
         self._waits = waits
+        self._public_url = gateway.settings.server.public_url.rstrip("/")
+        self._finished = FinishedAnswers()
+        gateway.call_on_change(self._finished.drop)
 
     async def find(self, request: web.Request, account: Account) -> Job:
         """Return the account's job that the path names, by our id or the native one.
@@ -52,12 +76,33 @@ class JobResource:
             RequestError: ``missing_music_id``.
             JobNotFoundError: the account has no such job.
         """
-        music_id = request.match_info["music_id"].strip()
-        if not music_id:
-            raise missing_id()
-        if len(music_id) > _MAX_ID_CHARS:
-            raise JobNotFoundError(music_id[:64])
-        return await self._gateway.find(music_id, account=account.name)
+        return await self._gateway.find(_music_id(request), account=account.name)
+
+    async def answer_unread(
+        self, request: web.Request, account: Account, preferences: Preferences
+    ) -> web.Response | None:
+        """Answer a GET without reading the job, if a 304 or the kept answer of a finished job will do.
+
+        Raises:
+            RequestError: ``missing_music_id``.
+            JobNotFoundError: the account has no such job.
+            HTTPPreconditionFailed: a precondition does not hold.
+        """
+        music_id, base_url = _music_id(request), self._base_url(request)
+        kept = self._finished.find(music_id, account.name, base_url)
+        shown: _Versioned
+        if kept is not None:
+            shown = kept
+        else:
+            shown = head = await self._gateway.head(music_id, account=account.name)
+            if head.state.is_final:
+                kept = self._finished.find_version(head.id, head.version, base_url)
+            elif preferences.wait_s is not None or self._gateway.provider_of(head) is None:
+                return None
+        headers = {} if preferences.wait_s is None else preferences.applied
+        if check_conditions(request, shown):
+            return self.not_modified(shown, headers)
+        return None if kept is None else _finished(kept, headers)
 
     def count_wait(self, account: Account, wait_s: float | None) -> AbstractContextManager[None]:
         """Count the request as waiting while the block runs, if it has a wait.
@@ -86,6 +131,18 @@ class JobResource:
         """Render a job as GET answers it."""
         return render_job(job, self.audio_url(request), self._gateway.masker(job))
 
+    def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> web.Response:
+        """Answer a GET of a finished job, and keep the answer."""
+        answer = FinishedAnswer(
+            id=job.id,
+            version=job.version,
+            account=job.account,
+            base_url=self._base_url(request),
+            body=write_json(self.render(request, job)),
+        )
+        self._finished.keep(answer)
+        return _finished(answer, headers)
+
     def respond(
         self, job: Job, answer: dict[str, object], headers: dict[str, str] | None = None
     ) -> web.Response:
@@ -96,24 +153,53 @@ class JobResource:
             more["Retry-After"] = str(max(1, math.ceil(pause_s)))
         return respond_json(answer, more)
 
-    def not_modified(self, job: Job, headers: dict[str, str]) -> web.Response:
+    def not_modified(self, job: _Versioned, headers: dict[str, str]) -> web.Response:
         """Answer 304, with the headers that a 200 would have (RFC 9110 15.4.5)."""
         return web.Response(status=304, headers={**_validators(job), **headers})
 
     def audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
         """Return the function that links to a track that we keep."""
-        public_url = self._gateway.settings.server.public_url.rstrip("/")
-        base = public_url or f"{request.scheme}://{request.host}"
-        return audio_links(base)
+        return audio_links(self._base_url(request))
+
+    def _base_url(self, request: web.Request) -> str:
+        return self._public_url or f"{request.scheme}://{request.host}"
+
+
+def _music_id(request: web.Request) -> str:
+    """Read the id in the path.
+
+    Raises:
+        RequestError: ``missing_music_id``.
+        JobNotFoundError: no id is so long.
+    """
+    music_id = request.match_info["music_id"].strip()
+    if not music_id:
+        raise missing_id()
+    if len(music_id) > _MAX_ID_CHARS:
+        raise JobNotFoundError(music_id[:64])
+    return music_id
+
+
+def _finished(answer: FinishedAnswer, headers: dict[str, str]) -> web.Response:
+    if headers:
+        all_headers = {**_validators(answer), **headers}
+        return web.Response(body=answer.body, content_type=_JSON, headers=all_headers)
+    response = web.Response(body=answer.body, headers=_FINISHED_HEADERS)
+    response.headers["ETag"] = etag(answer)
+    return response
 
 
 def read_conditions(request: web.Request) -> Conditions:
     """Read the conditional headers of a request."""
-    if not any(name in request.headers for name in _CONDITIONAL):
+    given = request.headers
+    for name in _CONDITIONAL:
+        if name in given:
+            break
+    else:
         return _UNCONDITIONAL
 
     def field(name: str) -> str | None:
-        lines = request.headers.getall(name, [])
+        lines = given.getall(name, [])
         return ",".join(lines) if lines else None
 
     return Conditions(
@@ -125,24 +211,27 @@ def read_conditions(request: web.Request) -> Conditions:
     )
 
 
-def check_conditions(request: web.Request, job: Job) -> bool:
+def check_conditions(request: web.Request, job: _Versioned) -> bool:
     """Return True if the answer is a 304.
 
     Raises:
         HTTPPreconditionFailed: a precondition does not hold. Entity tags of jobs are weak, so ``If-Match``
             matches with ``*`` only.
     """
-    status = read_conditions(request).status(request.method, etag(job))
+    conditions = read_conditions(request)
+    if conditions is _UNCONDITIONAL:
+        return False
+    status = conditions.status(request.method, etag(job))
     if status == 412:
         raise web.HTTPPreconditionFailed
     return status == 304
 
 
-def _validators(job: Job) -> dict[str, str]:
-    return {"ETag": etag(job), "Cache-Control": "private, no-cache", "Vary": VARY}
+def _validators(job: _Versioned) -> dict[str, str]:
+    return {"ETag": etag(job), "Cache-Control": _CACHE_CONTROL, "Vary": VARY}
 
 
-def etag(job: Job) -> str:
+def etag(job: _Versioned) -> str:
     """Return the entity tag, which changes with every stored version of a job."""
     return f'W/"{job.id}.{job.version}"'
 
@@ -154,4 +243,4 @@ def missing_id() -> RequestError:
 
 def respond_json(value: object, headers: dict[str, str] | None = None) -> web.Response:
     """Answer 200 with JSON."""
-    return web.Response(body=write_json(value), content_type="application/json", headers=headers)
+    return web.Response(body=write_json(value), content_type=_JSON, headers=headers)

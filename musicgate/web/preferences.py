@@ -33,11 +33,16 @@ class Preferences:
         return {"Preference-Applied": ", ".join(applied)} if applied else {}
 
 
+_NONE = Preferences()
+
+
 def read_preferences(request: web.Request) -> Preferences:
     """Read the preferences. The first occurrence wins; unknown or malformed ones are ignored.
 
     **Source**: RFC 7240, section 2.
     """
+    if "Prefer" not in request.headers:
+        return _NONE
     given: dict[str, str] = {}
     for item in ",".join(request.headers.getall("Prefer", [])).split(","):
         name, _, value = item.split(";")[0].partition("=")

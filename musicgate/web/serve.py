@@ -11,7 +11,7 @@ from musicgate.errors import ConfigError
 from musicgate.web.app import make_app
 from musicgate.web.host_header import is_loopback
 from musicgate.web.listener import Listener
-from musicgate.web.middleware import outer_handler
+from musicgate.web.middleware import request_handler
 from musicgate.web.open_files import connections_that_fit
 
 if TYPE_CHECKING:
@@ -41,11 +41,12 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
         raise ConfigError(message, key="server.host", source=gateway.settings.source)
     settings = gateway.settings
     max_connections = connections_that_fit(settings)
-    runner = web.AppRunner(make_app(gateway, max_connections), access_log=None, shutdown_timeout=_SHUTDOWN_S)
+    app = make_app(gateway, max_connections)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_SHUTDOWN_S)
     await runner.setup()
     server = runner.server
     assert server is not None  # noqa: S101 - it is there after setup()
-    server.request_handler = outer_handler(server.request_handler)
+    server.request_handler = request_handler(app, server.request_handler)
     listener = Listener(server, settings.server, max_connections, gateway.supervisor)
     try:
         try:

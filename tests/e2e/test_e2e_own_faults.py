@@ -44,7 +44,7 @@ async def test_an_error_of_ours_is_answered_as_json_without_details(
         raise error
 
     with monkeypatch.context() as patch:
-        patch.setattr(server.gateway._context.store, "get", broken)
+        patch.setattr(server.gateway._context.store, "head", broken)
         reply = await server.get("music_x")
     assert (reply.error, reply.body["error_type"]) == (GATEWAY_ERROR, "system")
     assert b"Traceback" not in reply.raw
