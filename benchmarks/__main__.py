@@ -28,17 +28,18 @@ The server has the first core, load and vendor have the second one: let nothing 
 
 def main() -> None:
     """Parse the command line, and do what it says."""
-    arguments = _parser().parse_args(_with_command(sys.argv[1:]))
+    arguments = parse(sys.argv[1:])
     try:
         arguments.run(arguments)
     except (KeyboardInterrupt, asyncio.CancelledError):
         sys.exit("stopped")
 
 
-def _with_command(words: Sequence[str]) -> list[str]:
-    """Names alone mean ``run NAMES``."""
+def parse(words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; names of measurements alone mean ``run NAMES``."""
     commands = {"run", "record", "check", "table", "profile", "-h", "--help"}
-    return list(words) if words and words[0] in commands else ["run", *words]
+    is_command = bool(words) and words[0] in commands
+    return _parser().parse_args(words if is_command else ["run", *words])
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -94,7 +94,7 @@ async def compare(
             limit = runs[targets[0].name]
             ratio = figures.rate / limit[-1].rate if limit else 1.0
             runs[target.name].append(attrs.evolve(figures, ratio=ratio))
-    found = {name: _median(rows) for name, rows in runs.items()}
+    found = {name: median(rows) for name, rows in runs.items()}
     for name, figures in found.items():
         share, load = figures.cpu_share, figures.load_cpu_share
         bench.say(
@@ -130,7 +130,8 @@ async def _run(target: Target, connections: int, rounds: Rounds) -> tuple[Figure
     return figures, warm + sent
 
 
-def _median(rows: Sequence[Figures]) -> Figures:
+def median(rows: Sequence[Figures]) -> Figures:
+    """The medians of the rounds, with the smallest and the largest rate."""
     values = {
         field.name: round(statistics.median(getattr(row, field.name) for row in rows), 4)
         for field in attrs.fields(Figures)

@@ -14,7 +14,7 @@ from benchmarks.servers import Server, free_port
 
 JOBS: Final = "/v1/music/generate"
 #: What callers ask for.
-WISH: Final = json.dumps(
+MUSIC_REQUEST: Final = json.dumps(
     {
         "model": "suno/v4.5plus",
         "prompt": "Warm jazz trio with brushed drums, recorded live in a small room, upright bass",
@@ -66,7 +66,7 @@ class MeasuredGateway(Server):
 
     def create_request(self, key: int = 0) -> bytes:
         """The request that makes a job."""
-        return self.request("POST", JOBS, WISH, key)
+        return self.request("POST", JOBS, MUSIC_REQUEST, key)
 
     def get_request(self, job_id: str, key: int = 0) -> bytes:
         """The request for one job."""

@@ -93,7 +93,7 @@ def fill(database: Path, template: Job, events: Sequence[JobEvent], size: int) -
             yield job
 
     with closing(sqlite3.connect(database, isolation_level=None)) as connection:
-        # Nobody else reads this file, and it is thrown away if the machine stops.
+        # No other process reads this file, and it is thrown away if the machine stops.
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
         for job in copies():

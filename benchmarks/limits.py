@@ -1,4 +1,4 @@
-"""The limits: what any aiohttp gateway does at least, as small as it can be written. A script of its own.
+"""The limits: the least that any aiohttp gateway does. A script of its own.
 
 ``limits.py PORT CREATE_URL BODY_FILE asyncio|uvloop``: passes creates on to the URL, and answers GET with the
 bytes of the file. ``limits.py polls CREATE_URL SECONDS``: polls one task, 64 at a time, on uvloop, and prints

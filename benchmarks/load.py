@@ -213,7 +213,7 @@ class _Run:
         self._first_error = self._first_error or text
 
 
-class _Answers(asyncio.Protocol):
+class AnswerReader(asyncio.Protocol):
     """Cuts the stream of a connection into answers."""
 
     transport: asyncio.Transport
@@ -252,7 +252,7 @@ class _Answers(asyncio.Protocol):
         raise NotImplementedError
 
 
-class _LoadConnection(_Answers):
+class _LoadConnection(AnswerReader):
     """A connection of a run."""
 
     def __init__(self, run: _Run) -> None:
@@ -292,7 +292,7 @@ class _LoadConnection(_Answers):
         self.transport.close()
 
 
-class _Connection(_Answers):
+class _Connection(AnswerReader):
     """A connection for one request."""
 
     def __init__(self, request: Callable[[], bytes], answered: asyncio.Future[Answer]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import growth, polls, start, streams, throughput
+from benchmarks import growth, polls, songs, start, streams, throughput
 from benchmarks.bench import Bench
 
 MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] = {
@@ -14,6 +14,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] 
     "get": throughput.get,
     "polls": polls.polls,
     "accounts": throughput.accounts,
+    "songs": songs.songs,
     "start": start.start,
     "size": start.size,
     "curve": throughput.curve,
@@ -21,6 +22,6 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] 
     "events": streams.events,
 }
 #: What ``make bench`` measures, in about ten minutes.
-USUAL: Final = ("load", "create", "get", "polls", "accounts", "start", "size")
+USUAL: Final = ("load", "create", "get", "polls", "songs", "accounts", "start", "size")
 #: What has a ratio, so what ``make bench-check`` measures.
 CHECKED: Final = ("create", "get", "polls", "accounts")

@@ -34,28 +34,16 @@ _SAMPLES_PER_S: Final = 200
 _WARM_UP_S: Final = 2.0
 #: Smaller shares are left out.
 _SHOWN: Final = 0.001
-#: Shared libraries that belong to a part, by a piece of their file name; others are their caller's.
-_NATIVE: Final = {
-    "sqlite3": "sqlite3",
-    "orjson": "orjson",
-    "jsonschema_rs": "jsonschema_rs",
-    "_http_parser": "aiohttp",
-    "_http_writer": "aiohttp",
-    "multidict": "multidict",
-    "_quoting_c": "yarl",
-    "frozenlist": "frozenlist",
-    "propcache": "propcache",
-    "libcrypto": "hashlib, ssl",
-    "_asyncio": "asyncio, uvloop",
-    "uvloop": "asyncio, uvloop",
-}
+_ASYNCIO: Final = "asyncio, uvloop"
+#: Libraries outside site-packages that are a part, by a piece of their file name; others are their caller's.
+_NATIVE: Final = {"sqlite3": "sqlite3", "libcrypto": "hashlib, ssl", "_asyncio": _ASYNCIO}
 #: Packages of the standard library with a line of their own.
 _STDLIB: Final = {
-    "asyncio": "asyncio, uvloop",
+    "asyncio": _ASYNCIO,
+    "selectors.py": _ASYNCIO,
+    "contextlib.py": "stdlib contextlib",
     "json": "stdlib json",
     "logging": "stdlib logging",
-    "selectors.py": "asyncio, uvloop",
-    "contextlib.py": "stdlib contextlib",
 }
 _THREAD: Final = re.compile(r"thread \((\d+)\)")
 _FRAME: Final = re.compile(r"(?P<function>.+) \((?P<file>[^()]*?)(?::\d+)?\)")
@@ -111,12 +99,12 @@ class Profile:
 
 def part_of(frame: Frame) -> str:
     """The room or library of a function; empty for C code that works for its caller."""
-    path = Path(frame.file)
-    if path.suffix != ".py":
-        return next((part for piece, part in _NATIVE.items() if piece in path.name), "")
-    words = path.parts
+    words = Path(frame.file).parts
     if "site-packages" in words:
-        return words[words.index("site-packages") + 1].removesuffix(".py").removeprefix("_")
+        name = words[words.index("site-packages") + 1].partition(".")[0].removeprefix("_")
+        return _ASYNCIO if name == "uvloop" else name
+    if not frame.file.endswith(".py"):
+        return next((part for piece, part in _NATIVE.items() if piece in Path(frame.file).name), "")
     for word in words:
         if word.startswith("musicgate_") and word != "musicgate_schemas":
             return f"plugin {word.removeprefix('musicgate_')}"

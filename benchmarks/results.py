@@ -67,7 +67,7 @@ def regressions(recorded: Json, found: Json) -> list[str]:
 def _ratios(measurements: Json) -> Iterator[tuple[str, float]]:
     for what in ("create", "get"):
         for connections, row in measurements.get(what, {}).items():
-            yield f"{what}, {connections} connections, to the limit", row["musicgate"]["ratio"]
+            yield f"{what}, connections: {connections}, to the limit", row["musicgate"]["ratio"]
     if polls := measurements.get("polls"):
         yield f"polls, {polls['jobs']} open jobs, to the limit", polls["ratio"]
     for what, by_connections in measurements.get("accounts", {}).items():

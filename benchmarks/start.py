@@ -62,7 +62,7 @@ async def size(bench: Bench) -> dict[str, object]:
         sizes[name] = _tree_bytes(_ROOT / package)
         project = tomllib.loads((_ROOT / folder / "pyproject.toml").read_text("utf-8"))["project"]
         wanted += project["dependencies"]
-    sizes |= {name: _distribution_bytes(found) for name, found in _closure(wanted)}
+    sizes |= {name: _distribution_bytes(found) for name, found in installed_closure(wanted)}
     listed = sorted(sizes.items(), key=lambda item: -item[1])
     packages = {name: round(value / 2**20, 2) for name, value in listed}
     total = round(sum(sizes.values()) / 2**20, 1)
@@ -87,7 +87,7 @@ async def _idle_rss_mb(bench: Bench) -> float:
         return round(gateway.usage().rss_bytes / 2**20, 1)
 
 
-def _closure(wanted: Sequence[str]) -> Iterator[tuple[str, metadata.Distribution]]:
+def installed_closure(wanted: Sequence[str]) -> Iterator[tuple[str, metadata.Distribution]]:
     """The installed distributions that these requirements lead to, without ours and without extras."""
     ours = {name for name, _, _ in _OURS}
     seen: set[str] = set(ours)

@@ -11,7 +11,7 @@ import attrs
 
 from benchmarks.bench import Bench
 from benchmarks.compare import Figures, Rounds, Target, compare
-from benchmarks.gateway import JOBS, WISH
+from benchmarks.gateway import JOBS, MUSIC_REQUEST
 from benchmarks.load import request_bytes
 from benchmarks.vendor import CREATE
 from benchmarks.workloads import finished_jobs
@@ -76,7 +76,7 @@ async def accounts(bench: Bench) -> dict[str, object]:
 
 async def _create(bench: Bench, connections: tuple[int, ...], rounds: Rounds) -> ByConnections:
     gateway = bench.gateway()
-    request = request_bytes("POST", JOBS, body=WISH)
+    request = request_bytes("POST", JOBS, body=MUSIC_REQUEST)
     async with AsyncExitStack() as stack:
         limits = await _limits(bench, stack, b"{}", request)
         await stack.enter_async_context(gateway.running())

@@ -1,4 +1,4 @@
-"""The vendor: kie.ai's routes as far as a gateway calls them, on raw asyncio protocols; knows no gateway.
+"""The vendor: those routes of kie.ai that a gateway calls, on raw protocols; knows no gateway.
 
 It runs in the event loop of the load. An emulator of the sandbox is more faithful, and far too slow: this one
 answers a poll in some 20 microseconds. A task ends when the measurement says so, not by a clock. The receiver
@@ -74,6 +74,7 @@ class Vendor:
         self.gaps: PollGaps | None = None
         #: Tasks that have not been polled since this was filled.
         self.unseen: set[str] = set()
+        self.connected: set[asyncio.Transport] = set()
         self._media = [song(AudioFormat(), duration_s, seed) for seed, duration_s in enumerate(_TRACKS_S)]
         self._number = 0
 
@@ -84,7 +85,7 @@ class Vendor:
         vendor: Self
 
         def connect() -> asyncio.Protocol:
-            return _Connection(vendor)
+            return VendorConnection(vendor)
 
         server = await asyncio.get_running_loop().create_server(connect, "127.0.0.1", 0, backlog=4096)
         vendor = cls(server.sockets[0].getsockname()[1])
@@ -92,6 +93,9 @@ class Vendor:
             yield vendor
         finally:
             server.close()
+            for transport in list(vendor.connected):
+                transport.abort()
+            await asyncio.sleep(0)  # each of them reports its end
 
     def forget(self) -> None:
         """Forget every task and every call: another measurement begins."""
@@ -172,7 +176,7 @@ class Vendor:
         }
 
 
-class _Connection(asyncio.Protocol):
+class VendorConnection(asyncio.Protocol):
     """Cuts the stream of a connection into requests, and answers them."""
 
     _transport: asyncio.Transport
@@ -184,6 +188,11 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)  # uvloop's own class
+        self._vendor.connected.add(self._transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the transport."""
+        self._vendor.connected.discard(self._transport)
 
     def data_received(self, data: bytes) -> None:
         """Answer every request that is complete."""

@@ -89,7 +89,7 @@ async def settle(bench: Bench, start: Start) -> AsyncIterator[Work]:
             yield Work(
                 gateway=gateway,
                 unit="settled job",
-                run=_callbacks(bench, gateway),
+                run=report_ends(bench, gateway),
                 done=lambda: calls["media"] // 2,
             )
         finally:
@@ -108,7 +108,7 @@ async def webhook(bench: Bench, start: Start) -> AsyncIterator[Work]:
             yield Work(
                 gateway=gateway,
                 unit="delivered webhook",
-                run=_callbacks(bench, gateway),
+                run=report_ends(bench, gateway),
                 done=lambda: calls["hook"],
             )
         finally:
@@ -130,7 +130,7 @@ async def events(bench: Bench, start: Start) -> AsyncIterator[Work]:
         yield Work(
             gateway=gateway,
             unit="event read",
-            run=_callbacks(bench, gateway),
+            run=report_ends(bench, gateway),
             done=lambda: readers.events,
         )
 
@@ -146,7 +146,7 @@ WORKLOADS: Final[dict[str, Callable[[Bench, Start], AbstractAsyncContextManager[
 
 
 async def finished_jobs(bench: Bench, gateway: MeasuredGateway) -> list[str]:
-    """Make a job for each account and see it through, at a gateway that polls; return the ids in that order.
+    """Make a job for each account at a gateway that polls, and see it through; return the ids.
 
     Raises:
         SystemExit: a job was not completed within a minute.
@@ -187,8 +187,8 @@ def _requests(gateway: MeasuredGateway, start: Start, unit: str, requests: Seque
     return Work(gateway=gateway, unit=unit, run=run, done=lambda: answered)
 
 
-def _callbacks(bench: Bench, gateway: MeasuredGateway) -> Callable[[float], Awaitable[None]]:
-    """Report the end of every task that is open now to its callback address, once."""
+def report_ends(bench: Bench, gateway: MeasuredGateway) -> Callable[[float], Awaitable[None]]:
+    """Make a coroutine that reports every task of now to its callback address, once, for so many seconds."""
     tasks = [(task_id, task) for task_id, task in bench.vendor.tasks.items() if task.callback_url]
     waiting = iter([callback_request(task_id, task) for task_id, task in tasks])
 
