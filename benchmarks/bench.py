@@ -13,7 +13,7 @@ from typing import Final, Self
 import attrs
 
 from benchmarks.gateway import NO_POLLS, MeasuredGateway
-from benchmarks.machine import Cores, pin
+from benchmarks.machine import Cores, pin, raise_open_file_limit
 from benchmarks.servers import Server, free_port
 from benchmarks.vendor import Vendor
 
@@ -42,6 +42,7 @@ class Bench:
         """Pin this process, serve the vendor, make a temporary folder; undo it at the end."""
         cores = Cores.of_this_machine()
         pin(cores.load)
+        raise_open_file_limit()
         with tempfile.TemporaryDirectory(prefix="musicgate-bench-") as folder:
             async with Vendor.serving() as vendor:
                 bench = cls(cores=cores, vendor=vendor, folder=Path(folder), is_quick=is_quick, jobs=jobs)

@@ -135,6 +135,7 @@ async def _response_times(
         "list_cursor": [gateway.request("GET", f"{JOBS}?cursor={middle}")],
         "list_completed": [gateway.request("GET", f"{JOBS}?state=completed")],
         "list_failed": [gateway.request("GET", f"{JOBS}?state=failed")],
+        "list_none": [gateway.request("GET", f"{JOBS}?model=none")],
     }
     seconds = 1.0 if bench.is_quick else 4.0
     found = {}

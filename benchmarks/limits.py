@@ -48,7 +48,9 @@ def serve(port: int, create_url: str, file: Path) -> None:
     app.add_routes(
         [web.post("/v1/music/generate", pass_on), web.get("/v1/music/generate/{music_id}", static)]
     )
-    web.run_app(app, host="127.0.0.1", port=port, access_log=None, print=None, shutdown_timeout=0.2)
+    web.run_app(
+        app, host="127.0.0.1", port=port, access_log=None, print=None, shutdown_timeout=0.2, backlog=4096
+    )
 
 
 async def poll(create_url: str, seconds: float) -> None:

@@ -20,6 +20,8 @@ import attrs
 
 #: Longest time for the answers that are in flight when a run ends.
 _DRAIN_S = 60.0
+#: More connections at once may not fit into the backlog of a server, and then wait for seconds.
+_OPENED_AT_ONCE = 50
 
 
 @attrs.frozen(kw_only=True)
@@ -146,7 +148,10 @@ class _Run:
 
     async def result(self, connections: int) -> Load:
         loop = asyncio.get_running_loop()
-        opened = await asyncio.gather(*(self._open(loop) for _ in range(connections)))
+        opened: list[_LoadConnection] = []
+        while len(opened) < connections:
+            few = min(_OPENED_AT_ONCE, connections - len(opened))
+            opened += await asyncio.gather(*(self._open(loop) for _ in range(few)))
         began = time.perf_counter()
         self._working = connections
         for connection in opened:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
 import subprocess
 import sys
 from importlib import metadata
@@ -45,6 +46,14 @@ def pin(core: int | None) -> None:
     """Keep this process on a core."""
     if _IS_LINUX and core is not None:
         os.sched_setaffinity(0, {core})
+
+
+def raise_open_file_limit() -> None:
+    """Allow this process, and the servers that it starts, as many open files as the system does."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS calls its hard limit infinite and refuses more than this.
+    most = 10_240 if hard == resource.RLIM_INFINITY else hard
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def usage(pid: int) -> Usage:

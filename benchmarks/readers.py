@@ -19,6 +19,7 @@ class Readers:
         self.last_s = 0.0
         self._connections: list[_Stream] = []
         self._wanted = 0
+        self._refusal = ""
         self._reached = asyncio.Event()
 
     @classmethod
@@ -41,6 +42,7 @@ class Readers:
         """Wait until so many events have arrived in all.
 
         Raises:
+            ConnectionError: a stream was refused.
             TimeoutError: they have not.
         """
         self._wanted = events
@@ -48,6 +50,13 @@ class Readers:
         if self.events < events:
             async with asyncio.timeout(timeout_s):
                 await self._reached.wait()
+        if self._refusal:
+            raise ConnectionError(f"a stream was refused: {self._refusal}")
+
+    def refused(self, answer: bytes) -> None:
+        """Give up: a stream was refused."""
+        self._refusal = answer.decode("utf-8", "replace")
+        self._reached.set()
 
     def count(self, events: int) -> None:
         """Count events that have arrived."""
@@ -64,6 +73,7 @@ class _Stream(asyncio.Protocol):
         self._readers = readers
         self._request = request
         self._tail = b""
+        self._began = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Ask for the stream."""
@@ -72,6 +82,11 @@ class _Stream(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Count the events that are new; a mark of an event may come in two pieces."""
+        if not self._began:
+            self._began = True
+            if not data.startswith(b"HTTP/1.1 200"):
+                self._readers.refused(data)
+                return
         mark = b"\nevent: "
         found = (self._tail + data).count(mark)
         self._tail = data[-(len(mark) - 1) :]

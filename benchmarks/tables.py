@@ -159,6 +159,7 @@ def _growth(measured: Json) -> str:
         "list_cursor": "list, from the middle",
         "list_completed": "list, a filter that most jobs match",
         "list_failed": "list, a filter that one in 1,000 matches",
+        "list_none": "list, a filter that none matches",
     }
     head = ("p50 / p99 ms", *(f"{int(size):,} finished jobs" for size in measured))
     rows: list[Sequence[str]] = []

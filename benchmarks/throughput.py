@@ -18,6 +18,8 @@ from benchmarks.workloads import finished_jobs
 
 CURVE: Final = (1, 4, 16, 64, 256, 1000)
 ACCOUNTS: Final = 1000
+#: A round lasts long enough for a server that answers so many requests per second to answer all connections.
+_ANSWERS_PER_S: Final = 150
 
 #: Figures by target, by number of connections.
 ByConnections = dict[str, dict[str, Figures]]
@@ -124,7 +126,12 @@ async def _by_connections(
     rounds: Rounds,
     after_run: Callable[[Target, int], None] | None = None,
 ) -> ByConnections:
-    return {str(number): await compare(bench, targets, number, rounds, after_run) for number in connections}
+    found = {}
+    for number in connections:
+        # With many connections even one request of each takes seconds.
+        longer = attrs.evolve(rounds, seconds=max(rounds.seconds, number / _ANSWERS_PER_S))
+        found[str(number)] = await compare(bench, targets, number, longer, after_run)
+    return found
 
 
 def _json(found: ByConnections) -> dict[str, object]:

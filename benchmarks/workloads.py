@@ -188,7 +188,7 @@ def _requests(gateway: MeasuredGateway, start: Start, unit: str, requests: Seque
 
 
 def report_ends(bench: Bench, gateway: MeasuredGateway) -> Callable[[float], Awaitable[None]]:
-    """Make a coroutine that reports every task of now to its callback address, once, for so many seconds."""
+    """Make a coroutine that calls the callback address of every task, for so many seconds."""
     tasks = [(task_id, task) for task_id, task in bench.vendor.tasks.items() if task.callback_url]
     waiting = iter([callback_request(task_id, task) for task_id, task in tasks])
 

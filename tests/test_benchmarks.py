@@ -173,7 +173,10 @@ async def test_vendor_shows_the_stage_of_a_task() -> None:
 
 async def test_readers_count_an_event_in_two_pieces_once() -> None:
     async def stream(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        for piece in (b"id: 1\neve", b"nt: created\ndata: {}\n\n: still here\n\nid: 2\nevent: state\n"):
+        for piece in (
+            b"HTTP/1.1 200 OK\r\n\r\nid: 1\neve",
+            b"nt: created\ndata: {}\n\n: still here\n\nid: 2\nevent: state\n",
+        ):
             writer.write(piece)
             await writer.drain()
             await asyncio.sleep(0.01)
@@ -184,6 +187,19 @@ async def test_readers_count_an_event_in_two_pieces_once() -> None:
         await readers.received(4)
         await asyncio.sleep(0.02)
         assert readers.events == 4
+    server.close()
+
+
+async def test_refused_stream_ends_the_measurement() -> None:
+    async def refuse(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 429 Too Many Requests\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(refuse, "127.0.0.1", 0)
+    async with Readers.reading(server.sockets[0].getsockname()[1], [b"GET"]) as readers:
+        with pytest.raises(ConnectionError, match="429"):
+            await readers.received(1)
     server.close()
 
 
