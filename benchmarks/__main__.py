@@ -111,7 +111,7 @@ def _check(arguments: argparse.Namespace) -> None:
         print(f"{ratio:7.3f}  recorded {was.get(name, 0.0):7.3f}  {name}")
     worse = results.regressions(recorded, found)
     if worse:
-        sys.exit("\n".join(["", "more than a third below the recorded run:", *worse]))
+        sys.exit("\n".join(["", "more than a third below the recorded run, or missing:", *worse]))
 
 
 def _profile(arguments: argparse.Namespace) -> None:

@@ -55,12 +55,12 @@ def ratios(found: Json) -> dict[str, float]:
 
 
 def regressions(recorded: Json, found: Json) -> list[str]:
-    """One line for each ratio that has fallen by more than a third."""
+    """One line for each recorded ratio that has fallen by more than a third, or was not measured."""
     now = ratios(found)
     return [
-        f"{name}: {now[name]:.3f}, recorded {was:.3f}"
+        f"{name}: {f'{now[name]:.3f}' if name in now else 'not measured'}, recorded {was:.3f}"
         for name, was in ratios(recorded).items()
-        if name in now and now[name] < was * TOLERATED
+        if now.get(name, 0.0) < was * TOLERATED
     ]
 
 
@@ -69,7 +69,7 @@ def _ratios(measurements: Json) -> Iterator[tuple[str, float]]:
         for connections, row in measurements.get(what, {}).items():
             yield f"{what}, connections: {connections}, to the limit", row["musicgate"]["ratio"]
     if polls := measurements.get("polls"):
-        yield f"polls, {polls['jobs']} open jobs, to the limit", polls["ratio"]
+        yield "polls, to the limit", polls["ratio"]
     for what, by_connections in measurements.get("accounts", {}).items():
         for row in by_connections.values():
             name, figures = list(row.items())[-1]
