@@ -28,12 +28,14 @@ ARGS ?=
 WORKERS ?= 2
 LOCK_ARGS ?=
 RELEASE ?=
+BENCH ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check format docs site changelog dist lock clean setup setup-dev
+.PHONY: help song test crash faults check format docs site changelog dist lock bench bench-check bench-record \
+	clean setup setup-dev
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 song: $(VENV)/.runtime ## Set up, then make a song in the sandbox: PROMPT="...", OUT=song.mp3
 	@echo "[song]  \"$$PROMPT\" -> $$OUT (sandbox: the vendors are emulated on this machine, nothing is paid)"
@@ -87,6 +89,15 @@ lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer ver
 	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \
 		--output-file .ci/requirements-dist.txt >/dev/null
 	@grep -c '==' .ci/requirements*.txt
+
+bench: $(VENV)/.dev ## Measure this machine, in about ten minutes: BENCH="growth curve", ARGS=--quick
+	@$(BIN)/python -m benchmarks run $(BENCH) $(ARGS)
+
+bench-check: $(VENV)/.dev ## Measure, and fail if a ratio is a third below benchmarks/recorded.json
+	@$(BIN)/python -m benchmarks check $(ARGS)
+
+bench-record: $(VENV)/.dev ## Measure everything (45 minutes) into benchmarks/recorded.json and docs/performance.md
+	@$(BIN)/python -m benchmarks record $(ARGS)
 
 clean: ## Remove the environment, builds and caches
 	rm -rf $(VENV) $(AJV)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,244 @@
+"""Tables of a file of results in Markdown, for a terminal and for docs/performance.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from benchmarks.results import Json
+from docs.markdown import table
+
+PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "performance.md"
+_BLOCK: Final = re.compile(r"<!-- bench:(\w+) -->\n.*?<!-- /bench -->", re.DOTALL)
+#: How often a vendor is polled about a song of typical length: every 5 s of 45 s.
+_POLLS_PER_SONG: Final = 9
+
+
+def page(found: Json) -> str:
+    """Every block of a run, under its name."""
+    return "\n\n".join(f"### {name}\n\n{block}" for name, block in blocks(found).items())
+
+
+def write_page(found: Json, file: Path = PAGE) -> None:
+    """Write the blocks of a run between the marks of the page."""
+    file.write_text(filled(file.read_text("utf-8"), found), "utf-8")
+
+
+def filled(text: str, found: Json) -> str:
+    """A page with the blocks of a run between ``<!-- bench:NAME -->`` and ``<!-- /bench -->``.
+
+    Raises:
+        KeyError: the page names a block that the run does not have.
+    """
+    made = blocks(found)
+    return _BLOCK.sub(lambda mark: f"<!-- bench:{mark[1]} -->\n{made[mark[1]]}\n<!-- /bench -->", text)
+
+
+def shown_blocks(text: str) -> list[str]:
+    """Names of the blocks that a page shows."""
+    return _BLOCK.findall(text)
+
+
+def blocks(found: Json) -> dict[str, str]:
+    """The blocks of a run by name, in Markdown: one for each measurement, and two about the whole run."""
+    measurements = found["measurements"]
+    made = {"machine": _machine(found)}
+    made |= {name: render(measurements[name]) for name, render in _RENDERERS.items() if name in measurements}
+    if {"songs", "polls", "create"} <= set(measurements):
+        made["summary"] = _summary(measurements)
+    return made
+
+
+def _machine(found: Json) -> str:
+    facts = found["machine"]
+    rows = [
+        ("measured", f"{found['at'][:10]}, revision {found['revision']}"),
+        ("machine", f"{facts['cores']} cores of {facts['processor']}, {facts['memory_mb']:,} MB"),
+        ("system", facts["system"]),
+        ("Python", facts["python"]),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in found["versions"].items())),
+    ]
+    if found["quick"]:
+        rows.append(("**short run**", "made with `--quick`: believe nothing finer than a third"))
+    return table(("", ""), rows)
+
+
+def _by_target(measured: Json) -> str:
+    """Figures by connections and target."""
+    head = ("connections", "server", "requests/s", "range", "ratio", "p50 ms", "p99 ms", "CPU", "MB")
+    return table(head, (row for count, targets in measured.items() for row in _targets(count, targets)))
+
+
+def _targets(connections: str, targets: Json) -> Iterator[Sequence[str]]:
+    for name, figures in targets.items():
+        yield (
+            f"{int(connections):,}",
+            name,
+            f"{figures['rate']:,.0f}",
+            f"{figures['rate_min']:,.0f} to {figures['rate_max']:,.0f}",
+            f"{figures['ratio']:.2f}",
+            f"{figures['p50_ms']:.2f}",
+            f"{figures['p99_ms']:.2f}",
+            f"{figures['cpu_share']:.0%}",
+            f"{figures['rss_mb']:.0f}",
+        )
+
+
+def _curve(measured: Json) -> str:
+    head = ("connections", *(f"{what} {unit}" for what in ("create", "GET") for unit in _CURVE_UNITS))
+    rows = []
+    for connections, creates in measured["create"].items():
+        cells = [f"{int(connections):,}"]
+        for targets in (creates, measured["get"][connections]):
+            ours = targets["musicgate"]
+            cells += [f"{ours['rate']:,.0f}", f"{ours['ratio']:.2f}"]
+            cells += [f"{ours['p50_ms']:.2f}", f"{ours['p99_ms']:.2f}"]
+        rows.append(cells)
+    return table(head, rows)
+
+
+_CURVE_UNITS: Final = ("/s", "ratio", "p50 ms", "p99 ms")
+
+
+def _two_kinds(measured: Json) -> str:
+    head = ("", "accounts", "requests/s", "ratio", "p50 ms", "p99 ms")
+    rows = [
+        (
+            {"create": "create", "get": "GET"}[what],
+            name,
+            f"{figures['rate']:,.0f}",
+            f"{figures['ratio']:.2f}",
+            f"{figures['p50_ms']:.2f}",
+            f"{figures['p99_ms']:.2f}",
+        )
+        for what, by_connections in measured.items()
+        for targets in by_connections.values()
+        for name, figures in targets.items()
+    ]
+    return table(head, rows)
+
+
+def _polls(measured: Json) -> str:
+    rows = (
+        ("open jobs", f"{measured['jobs']:,}"),
+        ("polls/s that their schedule asks for and get", f"{measured['polls_per_s']:,.0f}"),
+        ("CPU of the gateway", f"{measured['cpu_share']:.0%} of a core"),
+        ("polls per CPU second", f"{measured['polls_per_cpu_s']:,}"),
+        ("the same, a bare aiohttp client", f"{measured['limit_polls_per_cpu_s']:,}"),
+        ("**ratio**", f"**{measured['ratio']:.2f}**"),
+        (
+            "lateness of a poll, p50 and p99",
+            f"{measured['late_p50_s']:.3f} s, {measured['late_p99_s']:.3f} s",
+        ),
+        ("memory per open job", f"{measured['rss_kb_per_job']:.2f} kB"),
+        ("memory of the process", f"{measured['rss_mb']:.0f} MB"),
+        ("creates/s while they were made and polled", f"{measured['creates_per_s']:,}"),
+        ("killed and started: first answer after", f"{measured['restart_first_answer_s']:.1f} s"),
+        ("killed and started: every job polled after", f"{measured['restart_all_polled_s']:.1f} s"),
+        ("jobs never polled again", str(measured["restart_never_polled"])),
+        ("songs created twice", str(measured["restart_created_twice"])),
+    )
+    return table(("", ""), rows)
+
+
+def _songs(measured: Json) -> str:
+    rows = (
+        ("CPU time of a song", f"{measured['cpu_ms_per_song']:.1f} ms"),
+        ("songs/s on one core, create to audio on the disk", f"{measured['songs_per_s']:,.0f}"),
+    )
+    return table(("", ""), rows)
+
+
+def _growth(measured: Json) -> str:
+    names = {
+        "create": "create",
+        "get": "GET of any job",
+        "list": "list, first page",
+        "list_cursor": "list, from the middle",
+        "list_completed": "list, a filter that most jobs match",
+        "list_failed": "list, a filter that one in 1,000 matches",
+        "list_none": "list, a filter that none matches",
+    }
+    head = ("p50 / p99 ms", *(f"{int(size):,} finished jobs" for size in measured))
+    rows: list[Sequence[str]] = []
+    for key, name in names.items():
+        cells = [(found[key]["p50_ms"], found[key]["p99_ms"]) for found in measured.values()]
+        rows.append((name, *(f"{p50:.2f} / {p99:.2f}" for p50, p99 in cells)))
+    rows += [
+        ("one sweep, ms", *(f"{found['sweep_ms']:.2f}" for found in measured.values())),
+        ("start, s", *(f"{found['start_s']:.2f}" for found in measured.values())),
+        ("memory, MB", *(f"{found['rss_mb']:.0f}" for found in measured.values())),
+        ("disk per job, kB", *(f"{found['disk_kb_per_job'] or 0:.1f}" for found in measured.values())),
+    ]
+    return table(head, rows)
+
+
+def _events(measured: Json) -> str:
+    rows = (
+        ("readers", f"{measured['readers']:,}"),
+        ("memory per reader", f"{measured['rss_kb_per_reader']:.1f} kB"),
+        ("CPU of a change without a reader", f"{measured['cpu_ms_per_change']:.2f} ms"),
+        ("CPU of a change with one", f"{measured['cpu_ms_per_change_with_reader']:.2f} ms"),
+        ("from a change to all readers of one job told", f"{measured['all_told_ms']:.0f} ms"),
+    )
+    return table(("", ""), rows)
+
+
+def _start(measured: Json) -> str:
+    rows = (
+        ("`python -c pass`, for comparison", f"{measured['python_s']:.2f} s"),
+        ("`import musicgate`", f"{measured['import_musicgate_s']:.2f} s"),
+        ("`musicgate --help`", f"{measured['help_s']:.2f} s"),
+        ("`musicgate serve` to its first answer", f"{measured['serve_s']:.2f} s"),
+        ("memory of an idle server", f"{measured['serve_rss_mb']:.0f} MB"),
+    )
+    return table(("", ""), rows)
+
+
+def _size(measured: Json) -> str:
+    large = {name: mb for name, mb in measured["packages_mb"].items() if mb >= 0.5}
+    rest = [mb for name, mb in measured["packages_mb"].items() if name not in large]
+    rows = [(name, f"{mb:.1f}") for name, mb in large.items()]
+    rows += [(f"{len(rest)} others", f"{sum(rest):.1f}"), ("**together**", f"**{measured['total_mb']:.1f}**")]
+    return table(("distribution", "MB"), rows)
+
+
+def _load(measured: Json) -> str:
+    figures = {count: targets["nothing"] for count, targets in measured.items()}
+    head = ("connections", "requests/s", "p50 ms", "p99 ms")
+    return table(
+        head,
+        (
+            (f"{int(count):,}", f"{one['rate']:,.0f}", f"{one['p50_ms']:.2f}", f"{one['p99_ms']:.2f}")
+            for count, one in figures.items()
+        ),
+    )
+
+
+def _summary(measurements: Json) -> str:
+    """What the figures mean, in two sentences."""
+    polls, song_ms = measurements["polls"], measurements["songs"]["cpu_ms_per_song"]
+    polls_ms = _POLLS_PER_SONG * 1000 / polls["polls_per_cpu_s"]
+    limit = measurements["create"]["64"]["musicgate"]["rate"]
+    return (
+        f"A song costs {song_ms:.1f} ms of CPU when the vendor calls back, and {song_ms + polls_ms:.1f} ms when it is"
+        f" polled {_POLLS_PER_SONG} times:\none core carries about {60_000 / (song_ms + polls_ms):,.0f} polled songs"
+        f" a minute, from the request to the audio on the disk.\nA burst is taken in at {limit:,.0f} creates a second."
+    )
+
+
+_RENDERERS: Final[dict[str, Callable[[Json], str]]] = {
+    "load": _load,
+    "create": _by_target,
+    "get": _by_target,
+    "polls": _polls,
+    "songs": _songs,
+    "accounts": _two_kinds,
+    "start": _start,
+    "size": _size,
+    "curve": _curve,
+    "growth": _growth,
+    "events": _events,
+}
