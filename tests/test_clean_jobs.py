@@ -1,4 +1,4 @@
-"""Secrets in what a vendor gives and we show as it is: looked for once, masked only where there is one."""
+"""Secrets in what a vendor gives are looked for once, and masked where there is one."""
 
 from collections.abc import AsyncIterator
 from pathlib import Path

@@ -37,7 +37,7 @@ _MAX_GROUPS = 256
 class TimeLimit:
     """Cancels the block inside it some seconds after `start`, and turns that into a `TimeoutError`.
 
-    The rules are those of `asyncio.timeout`: a cancellation by somebody else stays one.
+    The rules are those of `asyncio.timeout`: another cancellation stays one.
     """
 
     __slots__ = ("_cancelling", "_group", "_is_over", "_task")

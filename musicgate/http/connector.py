@@ -45,7 +45,7 @@ class WatchedConnector(aiohttp.TCPConnector):
     """Marks the progress of a request that got its connection; hands out no kept one that has ended.
 
     aiohttp itself drops a kept connection that is too old, or whose end the event loop has read. It does not
-    see bytes that nobody asked for (some servers send a 408 before they close): they would be taken for the
+    see bytes that were not asked for (some servers send a 408 before they close): they would be taken for the
     answer to the next request.
 
     Args:

@@ -69,7 +69,7 @@ class Plan:
 
 @attrs.frozen(kw_only=True, eq=False)
 class Choice:
-    """The candidates of a create call; iterating over it translates all but the first when they are needed.
+    """The candidates of a create call. All but the first are translated when they are needed.
 
     Attributes:
         first: the candidate to ask first.
