@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 from contextlib import AsyncExitStack, suppress
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,9 @@ _PORT = click.option(
     help="Port to listen on; 0 = any free one.  [default: the setting server.port]",
 )
 _STOPPING = (signal.SIGINT, signal.SIGTERM)
+#: New objects between two collections, and collections of a generation before the next older one is walked.
+_GARBAGE_OBJECTS = 10_000
+_GARBAGE_GENERATIONS = (20, 50)
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 
 
@@ -146,6 +150,7 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
             bound = await stack.enter_async_context(
                 web.serve(gateway, settings.server.host, settings.server.port)
             )
+            _collect_garbage_less()
             say("\n".join([*greeting(bound, settings.accounts, plugins, gateway.open_jobs), *more]))
             await stop.wait()
             say("stopping", err=True)
@@ -153,6 +158,19 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
         for name in _STOPPING:
             with suppress(NotImplementedError):
                 loop.remove_signal_handler(name)
+
+
+def _collect_garbage_less() -> None:
+    """Have the cycle collector run less often, and leave out what lives as long as the process.
+
+    A create makes about seven hundred objects, which is Python's threshold: so each one paid for a collection,
+    and some for a walk over every object of the process (a third of its CPU, and 0.1 s in which nothing else
+    ran). Reference counts free nearly everything; the cycles left between two collections are a few megabytes
+    at most.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_GARBAGE_OBJECTS, *_GARBAGE_GENERATIONS)
 
 
 def greeting(
