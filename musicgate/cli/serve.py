@@ -163,10 +163,9 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
 def _collect_garbage_less() -> None:
     """Have the cycle collector run less often, and leave out what lives as long as the process.
 
-    A create makes about seven hundred objects, which is Python's threshold: so each one paid for a collection,
-    and some for a walk over every object of the process (a third of its CPU, and 0.1 s in which nothing else
-    ran). Reference counts free nearly everything; the cycles left between two collections are a few megabytes
-    at most.
+    A create makes about seven hundred objects, which is Python's threshold: so each one paid for a
+    collection, and some for a walk over every object of the process, in which nothing else ran. Reference
+    counts free nearly everything; the cycles left between two collections are a few megabytes at most.
     """
     gc.collect()
     gc.freeze()

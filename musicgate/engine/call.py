@@ -38,6 +38,7 @@ class Call:
     Attributes:
         job: the newest version that the call knows.
         until_s: loop time at which its caller stops waiting; None = it has no caller.
+        budget_s: how long its caller waits at most for its end.
         reservation: its share of its account's quota; None = the job was stored before.
         slot: the slot at the first candidate, where one was free.
         held: releases what the call holds, at its end.
@@ -50,6 +51,7 @@ class Call:
     job: Job
     candidates: Iterable[Candidate]
     until_s: float | None = None
+    budget_s: float = 0.0
     claim: IdempotencyClaim | None = None
     reservation: Reservation | None = None
     slot: Slot | None = None

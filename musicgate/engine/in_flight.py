@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, Any
 
 from musicgate import jobs
@@ -23,6 +23,7 @@ from musicgate.model import IdempotencyClaim
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
+    from musicgate.aio import TimeLimits
     from musicgate.engine.create_queue import CreateQueue, Slot
     from musicgate.engine.quota import Reservation
     from musicgate.engine.supervisor import Supervisor
@@ -38,6 +39,7 @@ class InFlight:
 
     Args:
         queues: the create queues that jobs wait in; they are closed with it.
+        time_limits: for the callers that wait.
         send: makes the call of a stored job, and returns the job after it.
         stored: called with a new job as soon as it is stored.
         hand_over: called with a call that has ended, and whether it failed: an open job needs another owner.
@@ -48,6 +50,7 @@ class InFlight:
         store: JobStore,
         supervisor: Supervisor,
         queues: Iterable[CreateQueue],
+        time_limits: TimeLimits,
         *,
         send: Callable[[Call], Awaitable[Job]],
         stored: Callable[[Job], None],
@@ -56,6 +59,7 @@ class InFlight:
         self._store = store
         self._supervisor = supervisor
         self._queues = tuple(queues)
+        self._time_limits = time_limits
         self._send = send
         self._stored = stored
         self._hand_over = hand_over
@@ -101,6 +105,7 @@ class InFlight:
             job=job,
             candidates=candidates,
             until_s=loop.time() + budget_s,
+            budget_s=budget_s,
             claim=claim,
             reservation=reservation,
             slot=slot,
@@ -282,15 +287,14 @@ class InFlight:
         """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
         loop = asyncio.get_running_loop()
         assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
-        try:
-            async with asyncio.timeout_at(call.until_s) as limit:
+        with suppress(TimeoutError):
+            with self._time_limits.of(call.budget_s) as limit:
+                limit.start()
                 await call.caller.moved.wait()
-                if not call.ended.is_set():  # it waits for a slot
-                    call.until_s = min(call.until_s, loop.time() + wait_s)
-                    limit.reschedule(call.until_s)
+            if not call.ended.is_set():  # it waits for a slot
+                call.until_s = min(call.until_s, loop.time() + wait_s)
+                async with asyncio.timeout_at(call.until_s):
                     await call.ended.wait()
-        except TimeoutError:
-            pass
 
     def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
         """Release what the call held, and hand its job over. Memory only: nothing here waits or fails."""

@@ -54,6 +54,7 @@ class Runner:
             context.store,
             self.supervisor,
             context.create_queues.values(),
+            context.time_limits,
             send=self._send,
             stored=lambda job: context.changed(None, job),
             hand_over=self._hand_over,
