@@ -142,8 +142,11 @@ def test_a_long_text_is_masked() -> None:
     assert Masker([KEY]).text(text) == "x" * 200_000 + MASK + "y" * 200_000 + MASK
 
 
+# No key ends in a backslash: before an escaped line break it could not be told from the escape.
 @given(
-    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60),
+    st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60).filter(
+        lambda secret: not secret.endswith("\\")
+    ),
     st.text(max_size=60),
     st.text(max_size=60),
     st.sampled_from(sorted(SPELLINGS)),

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from musicgate.plugin import HttpRequest, HttpResponse
 
 #: Seconds after which a job is read from the store again.
-READ_AGAIN_S: Final = 60.0
+READ_AGAIN_S: Final = 120.0
 _OK: Final = 200
 
 
