@@ -180,7 +180,7 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 
     It depends on its arguments alone. So an answer to a poll that has the status 200 and the same body as the
     one before it, which changed nothing in the job, may not be given to the plugin again, although headers
-    like ``Date`` differ; after a minute it is.
+    like ``Date`` differ; after two minutes it is.
 
     An answer of more than 32 kB is read on another thread, so that it does not block the event loop. A job
     keeps a bounded part of what is returned: 32 tracks, 50 warnings, texts and further facts of limited
