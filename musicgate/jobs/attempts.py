@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.jobs.lifecycle import fail
-from musicgate.model import Attempt, AttemptOutcome, Failure, Job, JobState
+from musicgate.model import Attempt, AttemptOutcome, Failure, Job, JobState, changed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -129,8 +129,8 @@ def start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job
     """
     if job.state.is_final or job.attempt is None or job.outcome is not AttemptOutcome.PLANNED:
         return job
-    sent = attrs.evolve(job.attempt, outcome=AttemptOutcome.SENT)
-    return attrs.evolve(
+    sent = changed(job.attempt, outcome=AttemptOutcome.SENT)
+    return changed(
         job,
         attempts=(*job.attempts[:-1], sent),
         state=JobState.IN_PROGRESS if blocking else job.state,
@@ -178,5 +178,5 @@ def _answer(job: Job, outcome: AttemptOutcome, now: datetime, failure: Failure |
     """Note how the last attempt was answered; in a final job as well, since attempts are facts."""
     if job.attempt is None:
         return job
-    answered = attrs.evolve(job.attempt, outcome=outcome, failure=failure, answered_at=now)
-    return attrs.evolve(job, attempts=(*job.attempts[:-1], answered), updated_at=now)
+    answered = changed(job.attempt, outcome=outcome, failure=failure, answered_at=now)
+    return changed(job, attempts=(*job.attempts[:-1], answered), updated_at=now)

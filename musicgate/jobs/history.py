@@ -16,16 +16,15 @@ if TYPE_CHECKING:
 def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ...]:
     """The events between two versions of a job, in order; none after the event that ends it."""
     if before is None:
-        return (
-            JobEvent(kind=EventKind.CREATED, at=now, data={"model": after.request.model}),
-            *_attempt_events((), after, now),
-        )
+        created = JobEvent(kind=EventKind.CREATED, at=now, data={"model": after.request.model})
+        return (created, *_attempt_events((), after, now))
     if before.state.is_final:
         return ()
-    events = list(_attempt_events(before.attempts, after, now))
+    events = _attempt_events(before.attempts, after, now) if before.attempts is not after.attempts else []
     if before.state is not after.state:
         events.append(JobEvent(kind=EventKind.STATE, at=now, data={"from": before.state, "to": after.state}))
-    events.extend(_track_events(before.tracks, after.tracks, now))
+    if before.tracks is not after.tracks:
+        events.extend(_track_events(before.tracks, after.tracks, now))
     if before.delivered_at is None and after.delivered_at is not None:
         events.append(JobEvent(kind=EventKind.OUTPUT, at=now, data={"tracks": len(after.tracks)}))
     if after.state.is_final:
@@ -48,11 +47,13 @@ def as_settled(job: Job) -> Job:
     return attrs.evolve(job, attempts=attempts, updated_at=ended)
 
 
-def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> Iterable[JobEvent]:
+def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> list[JobEvent]:
+    events = []
     for index, attempt in enumerate(after.attempts):
         if index >= len(before) or before[index].outcome is not attempt.outcome:
             data = {"plugin": attempt.plugin, "outcome": attempt.outcome, "native_id": attempt.native_id}
-            yield JobEvent(kind=EventKind.ATTEMPT, at=now, data=data)
+            events.append(JobEvent(kind=EventKind.ATTEMPT, at=now, data=data))
+    return events
 
 
 def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:

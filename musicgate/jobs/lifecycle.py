@@ -48,6 +48,7 @@ from musicgate.model import (
     Track,
     Usage,
     WarningCode,
+    changed,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def apply(
     if folded is job:
         return job
     if holds_secret and job.is_clean:
-        folded = attrs.evolve(folded, is_clean=False)
+        folded = changed(folded, is_clean=False)
     if job.state.is_final or job.delivered_at is not None:
         return folded
     if body is None and not audio.assets and not audio.broken:
@@ -238,7 +239,7 @@ def _fold(
 ) -> Job:
     attempts = _adopt(job, update.native_id, now)
     if job.state.is_final or job.delivered_at is not None:
-        return job if attempts is job.attempts else attrs.evolve(job, attempts=attempts)
+        return job if attempts is job.attempts else changed(job, attempts=attempts)
     found: dict[str, Any] = {
         "attempts": attempts,
         "native_status": update.native_status or job.native_status,
@@ -250,16 +251,16 @@ def _fold(
         )
     verdict, doubt = update.state or mapped, update.doubt
     if update.failure is not None or (verdict is not None and verdict.is_final) or doubt is not None:
-        known = attrs.evolve(job, **found)
+        known = changed(job, **found)
         ended, doubt = _judged(known, update, verdict, now, speed, steady)
         if ended is not None:
             return ended
     # A doubt begins when it is first seen, and one that is not repeated is over.
     found["doubt_since"] = None if doubt is None else job.doubt_since or steady
     found["state"] = _forward(job.state, verdict)
-    if all(getattr(job, name) == value for name, value in found.items()):
+    if attempts is job.attempts and all(getattr(job, name) == value for name, value in found.items()):
         return job
-    return attrs.evolve(job, **found, updated_at=now)
+    return changed(job, **found, updated_at=now)
 
 
 def _judged(
@@ -296,7 +297,7 @@ def _adopt(job: Job, native_id: str | None, now: datetime) -> tuple[Attempt, ...
     last = job.attempt
     if last is None or native_id is None or last.native_id is not None:
         return job.attempts
-    accepted = attrs.evolve(last, outcome=AttemptOutcome.ACCEPTED, native_id=native_id, answered_at=now)
+    accepted = changed(last, outcome=AttemptOutcome.ACCEPTED, native_id=native_id, answered_at=now)
     return (*job.attempts[:-1], accepted)
 
 
@@ -325,4 +326,4 @@ def _forward(state: JobState, verdict: JobState | None) -> JobState:
     """The state after a verdict that does not end the job. "Done, but" counts as in progress."""
     if verdict is None or verdict is JobState.QUEUED or state is JobState.IN_PROGRESS:
         return state
-    return JobState.IN_PROGRESS if JobState.IN_PROGRESS in TRANSITIONS[state] else state
+    return JobState.IN_PROGRESS if state is JobState.QUEUED else state

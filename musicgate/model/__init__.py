@@ -3,6 +3,7 @@
 Frozen attrs, no I/O, and no rule beyond what a value knows of itself.
 """
 
+from musicgate.model.changes import changed
 from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
 from musicgate.model.event import EventKind, JobEvent
 from musicgate.model.failure import (
@@ -101,6 +102,7 @@ __all__ = [
     "Track",
     "Usage",
     "WarningCode",
+    "changed",
     "is_address",
     "is_blank",
     "origin",
