@@ -22,8 +22,13 @@ from musicgate.text import has_long_digits
 
 #: The syntax of a method and of a header's name. Source: RFC 9110 section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+#: Known without the pattern; every request is checked when its plugin made it, and when it is sent.
+_USUAL_METHODS = frozenset({"GET", "POST", "PUT", "DELETE"})
 #: Characters that would end a header, or that cannot be sent as UTF-8. Source: RFC 9110 section 5.5.
 _NOT_IN_HEADER = re.compile(r"[\x00-\x08\x0a-\x1f\x7f\ud800-\udfff]")
+#: See `musicgate.text.has_long_digits`; and what may come before a number. Source: RFC 8259 section 2.
+_LONG_RUN = re.compile(rb"[0-9]{19,}")
+_BEFORE_NUMBER = frozenset({b"", b" ", b"\t", b"\n", b"\r", b"[", b",", b":", b"-"})
 #: Refuse what the standard library refuses: a time or a dataclass is a mistake in a plugin.
 _WRITE_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 
@@ -33,8 +38,6 @@ def _header_names(headers: Mapping[str, str]) -> str:
 
 
 def _header_fault(name: object, value: object) -> str | None:
-    if isinstance(name, str) and isinstance(value, str):
-        return _text_fault(name, value)
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         return f"a header cannot have the name {name!r}"
     return f"its header {name} is of the type {type(value).__name__}, not text"
@@ -85,15 +88,20 @@ class HttpRequest:
         """Say why this cannot be sent as HTTP, or None; values are not shown, they may be secrets."""
         parts: tuple[object, object, object, object] = (self.method, self.url, self.headers, self.body)
         method, url, headers, body = parts
-        if not isinstance(method, str) or not _TOKEN.fullmatch(method):
+        if not isinstance(method, str) or not (method in _USUAL_METHODS or _TOKEN.fullmatch(method)):
             return "its method is no HTTP method"
-        if not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
+        if not isinstance(url, str) or not url[:8].lower().startswith(("http://", "https://")):
             return "its address is not an http(s) URL"
         if not isinstance(body, bytes):
             return f"its body is of the type {type(body).__name__}, not bytes"
-        if not isinstance(headers, Mapping):
+        if not isinstance(headers, dict | Mapping):  # a dict is known at once, a Mapping is looked up
             return f"its headers are of the type {type(headers).__name__}, not a mapping"
-        return next((fault for item in headers.items() if (fault := _header_fault(*item))), None)
+        for name, value in headers.items():
+            is_text = isinstance(name, str) and isinstance(value, str)
+            fault = _text_fault(name, value) if is_text else _header_fault(name, value)
+            if fault is not None:
+                return fault
+        return None
 
 
 @attrs.frozen(kw_only=True)
@@ -161,12 +169,20 @@ def read_json(content: bytes | str) -> JsonValue:
     """
     try:
         raw = content.encode() if isinstance(content, str) else content
-        if not has_long_digits(raw):
+        if not (has_long_digits(raw) and _has_long_number(raw)):
             value: JsonValue = orjson.loads(raw)
             return value
     except ValueError:
         pass  # seen: all of the above
     return _read_leniently(content)
+
+
+def _has_long_number(raw: bytes) -> bool:
+    """True if so many digits stand where a number may begin, and not in quotes as vendors' ids do.
+
+    The standard library takes five times as long as orjson.
+    """
+    return any(raw[found.start() - 1 : found.start()] in _BEFORE_NUMBER for found in _LONG_RUN.finditer(raw))
 
 
 def _read_leniently(content: bytes | str) -> JsonValue:
