@@ -39,6 +39,7 @@ from musicgate.model import (
 )
 from musicgate.plugin import EmulatorOptions, Revision
 from musicgate.plugin import hooks as hooks_module
+from musicgate.text import MAX_CODE_CHARS
 from tests import sample_jobs
 from tests.fake_vendor import MODEL, FakeVendor, Observer, host_of
 
@@ -521,6 +522,7 @@ def test_error_that_is_not_sound_is_the_plugins_fault(failure: Any, words: str) 
 GET = HttpRequest.get("https://one.test")
 ODD: Any = 5
 TEXT: Any = "text"
+EMPTY: Any = ()
 UNSOUND: list[tuple[str, object, str]] = [
     ("poll_request", attrs.evolve(GET, headers={"X": ODD}), "its header X is of the type int, not text"),
     ("poll_request", attrs.evolve(GET, url=ODD), "its address is not an http(s) URL"),
@@ -533,15 +535,18 @@ UNSOUND: list[tuple[str, object, str]] = [
         "request: its body is of the type str, not bytes",
     ),
     ("translate_request", Translation(request=GET, native_model=ODD), "native_model is of the type int"),
+    ("translate_request", Translation(request=GET, native_model=EMPTY), "native_model is of the type tuple"),
     ("translate_request", Translation(request=GET, native_model="m", warnings=("w",)), "warnings[0] is of the type str"),  # type: ignore[arg-type]  # on purpose
     ("parse_response", JobUpdate(native_id=ODD), "native_id is of the type int"),
     ("parse_response", JobUpdate(native_status=ODD), "native_status is of the type int"),
     ("parse_response", JobUpdate(state="completed"), "state is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(body=float("inf")), "body is inf"),
     ("parse_response", JobUpdate(tracks=[NativeTrack()]), "tracks is of the type list"),  # type: ignore[arg-type]  # on purpose
     ("parse_response", JobUpdate(tracks=({"id": 1},)), "tracks[0] is of the type dict"),  # type: ignore[arg-type]  # on purpose
     ("parse_response", JobUpdate(tracks=(NativeTrack(), NativeTrack(title=ODD))), "tracks[1].title is of the type int"),
     ("parse_response", JobUpdate(tracks=(NativeTrack(fallback_urls=(None,)),)), "tracks[0].fallback_urls[0] is of the type NoneType"),  # type: ignore[arg-type]  # on purpose
     ("parse_response", JobUpdate(tracks=(NativeTrack(audio="x"),)), "tracks[0].audio is of the type str"),  # type: ignore[arg-type]  # on purpose
+    ("parse_response", JobUpdate(tracks=(NativeTrack(extra=ODD),)), "tracks[0].extra is of the type int"),
     ("parse_response", JobUpdate(tracks=(NativeTrack(duration_s=True),)), "tracks[0].duration_s is of the type bool"),
     ("parse_response", JobUpdate(tracks=(NativeTrack(duration_s=float("nan")),)), "tracks[0].duration_s is nan"),
     ("parse_response", JobUpdate(failure="no"), "failure is of the type str"),  # type: ignore[arg-type]  # on purpose
@@ -643,3 +648,9 @@ def test_failure_of_an_error_is_the_vendors_own_or_one_of_the_gateway() -> None:
     assert failure_of(PluginError("one", "broke")) == Failure(
         reason=FailureClass.GATEWAY, message="plugin one: broke"
     )
+
+
+def test_a_native_model_that_is_too_long_is_cut() -> None:
+    translation = call(Translation(request=GET, native_model="m" * 5_000), "translate_request")
+    assert isinstance(translation, Translation)
+    assert len(translation.native_model) <= MAX_CODE_CHARS

@@ -10,14 +10,20 @@ import functools
 import math
 import types
 import typing
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 import attrs
 
 from musicgate.model import MusicRequest
 from musicgate.plugin import HttpRequest
 
-_PLAIN: frozenset[type] = frozenset({str, bytes, int, bool, types.NoneType})
+#: What JSON is nearly always made of; no float, which may be infinite.
+_PLAIN_JSON: Final[frozenset[type]] = frozenset({str, int, bool, types.NoneType, dict, list})
+#: The empty tuple, which CPython makes once: most tuples in an answer are this one.
+_NOTHING: Final[tuple[object, ...]] = ()
+#: An answer is of one of a dozen classes; a plugin that makes a new one each time must not fill the memory.
+_MAX_CLASSES = 256
 
 
 @attrs.frozen
@@ -46,12 +52,12 @@ def fault_of(value: object) -> str | None:
     """
     if isinstance(value, HttpRequest):
         return value.fault()
-    if isinstance(value, MusicRequest) or not attrs.has(type(value)):
-        return None
     kind: Any = type(value)
     for rule in _rules(kind):
         field = getattr(value, rule.name)
-        if type(field) not in rule.plain and (fault := _fault(field, rule)) is not None:
+        if type(field) in rule.plain or (field is _NOTHING and rule.items is not None):
+            continue
+        if (fault := _fault(field, rule)) is not None:
             return fault
     return None
 
@@ -78,8 +84,10 @@ def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
     return isinstance(value, kinds)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=_MAX_CLASSES)
 def _rules(kind: Any) -> tuple[_Rule, ...]:
+    if issubclass(kind, MusicRequest) or not attrs.has(kind):
+        return ()
     hints = typing.get_type_hints(kind)
     return tuple(_rule(field.name, hints[field.name]) for field in attrs.fields(kind))
 
@@ -90,7 +98,15 @@ def _rule(name: str, hint: Any) -> _Rule:
     is_nested = any(attrs.has(kind) for kind in kinds)
     if is_tuple:
         return _Rule(name, (tuple,), kinds, is_nested, frozenset())
-    return _Rule(name, kinds, None, is_nested, _PLAIN.intersection(kinds))
+    return _Rule(name, kinds, None, is_nested, _plain(kinds))
+
+
+def _plain(kinds: tuple[type, ...]) -> frozenset[type]:
+    """The exact types of values in which there is nothing more to check."""
+    if object in kinds:
+        return _PLAIN_JSON
+    plain = {kind for kind in kinds if kind is not float and not attrs.has(kind)}
+    return frozenset(plain | {dict} if Mapping in kinds else plain)
 
 
 def _kinds(hint: Any) -> tuple[type, ...]:

@@ -7,6 +7,7 @@ plugin around it. The subset callers are made once per provider.
 from __future__ import annotations
 
 import functools
+import operator
 import traceback
 import types
 import typing
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         Job,
         MusicRequest,
         Offer,
+        OptionWarning,
         ProviderSettings,
     )
     from musicgate.plugin import EmulatorOptions
@@ -87,24 +89,31 @@ class ProviderPlugin:
         others = [plugin for plugin in providers if host.get_name(plugin) != name]
         self._hooks = {hook: host.subset_hook_caller(hook, others) for hook in HOOKS}
         self._direct = {hook: _direct_call(caller) for hook, caller in self._hooks.items()}
+        self._revisers = self._hooks["revise_request"].get_hookimpls()[::-1]
 
     def translate(
         self, request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
     ) -> Translation:
         """See `musicgate.plugin.hooks.revise_request` and `musicgate.plugin.hooks.translate_request`."""
-        revision = self._revise(request, offer)
+        warnings: tuple[OptionWarning, ...] = ()
+        if self._revisers:
+            revision = self._revise(request, offer)
+            request, warnings = revision.request, revision.warnings
         translation = self._call(
             hooks.translate_request,
-            request=revision.request,
+            request=request,
             offer=offer,
             settings=settings,
             callback_url=callback_url,
             provider=self.provider,
         )
+        warnings += translation.warnings
+        if not warnings and len(translation.native_model) <= text.MAX_CODE_CHARS:
+            return translation
         return attrs.evolve(
             translation,
             native_model=cut_text(translation.native_model, text.MAX_CODE_CHARS),
-            warnings=bounded_warnings(revision.warnings + translation.warnings),
+            warnings=bounded_warnings(warnings),
         )
 
     def poll(self, job: Job, settings: ProviderSettings) -> HttpRequest | None:
@@ -155,7 +164,7 @@ class ProviderPlugin:
         # pluggy itself would pass the same request to all of them.
         caller = self._hooks["revise_request"]
         revised = Revision(request=request)
-        for implementation in reversed(caller.get_hookimpls()):
+        for implementation in self._revisers:
             name = implementation.plugin_name
             arguments = {"request": revised.request, "offer": offer, "provider": self.provider}
             try:
@@ -172,22 +181,25 @@ class ProviderPlugin:
     def _call(self, hook: Callable[_P, _Answer], *_: _P.args, **arguments: _P.kwargs) -> _Answer:
         name = hook.__name__
         try:
-            answer = self._direct[name](**arguments)
+            answer = self._direct[name](arguments)
         except BaseException as exc:  # noqa: BLE001 - see _raise_error_of
             _raise_error_of(self._hooks[name], self.name, exc)
         return _checked(self.name, hook, answer)
 
 
-def _direct_call(caller: pluggy.HookCaller) -> Callable[..., object]:
+def _direct_call(caller: pluggy.HookCaller) -> Callable[[Mapping[str, object]], object]:
     """A call of the one implementation of a hook; pluggy's own where there are wrappers, or several.
 
-    pluggy's way to an only implementation costs 4 us, this one 0.4 us.
+    pluggy's way to an only implementation costs 4 us, this one 0.3 us.
     """
     implementations = caller.get_hookimpls()
     if len(implementations) != 1 or implementations[0].wrapper or implementations[0].hookwrapper:
-        return caller
+        return lambda arguments: caller(**arguments)
     function, names = implementations[0].function, implementations[0].argnames
-    return lambda **arguments: function(*[arguments[name] for name in names])
+    if len(names) < 2:  # for these an `itemgetter` makes no tuple
+        return lambda arguments: function(*[arguments[name] for name in names])
+    values_of = operator.itemgetter(*names)
+    return lambda arguments: function(*values_of(arguments))
 
 
 def _raise_error_of(caller: pluggy.HookCaller, plugin: str, exc: BaseException) -> NoReturn:
