@@ -225,15 +225,16 @@ class Planner:
             for one in self._offers.eligible(model, routing, beta_channel=beta_channel)
             if can_be_asked(self._providers[one.plugin])
         ]
-        if len(eligible) > 1:
+        if not eligible:
+            return None
+        # They are in the caller's order already.
+        if len(eligible) > 1 and any(_is_moved(self._trouble(one.plugin, now)) for one in eligible):
             eligible.sort(
                 key=lambda one: (
                     self._offers.rank(one.plugin, routing.order),
                     _is_moved(self._trouble(one.plugin, now)),
                 )
             )
-        if not eligible:
-            return None
         translate = functools.partial(self._translate, request, callback_url, now, strict=strict)
         try:
             first = translate(eligible[0])
@@ -244,7 +245,7 @@ class Planner:
             return None
         return Choice(
             first=first,
-            providers=tuple(self._providers[one.plugin] for one in eligible),
+            providers=tuple([self._providers[one.plugin] for one in eligible]),
             warnings=warnings,
             others=lambda: self._translated(request, rest, translate, lambda _one, _error: None),
         )
@@ -342,10 +343,13 @@ def _is_moved(trouble: HealthReport | None) -> bool:
 
 def _not_applied(candidate: Candidate) -> int:
     """Number of options that a candidate cannot express; the fewer, the earlier it is asked."""
-    return sum(warning.code is WarningCode.NOT_APPLIED for warning in candidate.translation.warnings)
+    warnings = candidate.translation.warnings
+    return sum(warning.code is WarningCode.NOT_APPLIED for warning in warnings) if warnings else 0
 
 
 def _own_warnings(request: MusicRequest) -> tuple[OptionWarning, ...]:
+    if not request.unknown_keys and not request.more_unknown_keys:
+        return ()
     named = tuple(
         OptionWarning(
             code=WarningCode.UNKNOWN_KEY, path=(key,), message=f"{key} is not known here and was ignored"

@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import Offer, Provider, Stage
+from musicgate.model import Offer, Provider, RoutingOptions, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from musicgate.model import RoutingOptions
-
 #: At most this many providers are tried for one request.
 MAX_CANDIDATES = 5
+
+_NO_PREFERENCES = RoutingOptions()
 
 #: Suffixes that ask for the fastest provider; removed only, since the order is the operator's in any case.
 _SPEED_SUFFIX = re.compile(r":(?:nitro|fast|quick)$", re.IGNORECASE)
@@ -30,13 +30,8 @@ _SPEED_SUFFIX = re.compile(r":(?:nitro|fast|quick)$", re.IGNORECASE)
 class EligibleOffer:
     """A provider that may be asked, with the offer."""
 
-    provider: Provider
+    plugin: str
     offer: Offer
-
-    @property
-    def plugin(self) -> str:
-        """Name of the plugin."""
-        return self.provider.plugin
 
 
 @attrs.frozen
@@ -104,6 +99,8 @@ class OfferIndex:
             for offer in provider.offers:
                 for model in (offer.model, *offer.aliases):
                     self._listed.setdefault(model.lower(), {}).setdefault(provider.plugin, offer)
+        #: What a request without a ``provider`` block may ask: nearly every one.
+        self._usual = {model: self._eligible(model, _NO_PREFERENCES) for model in self._listed}
 
     def offer_of(self, plugin: str, model: str) -> Offer | None:
         """A provider's offer of a model, listed or raw; None also for a plugin that is not installed."""
@@ -130,15 +127,13 @@ class OfferIndex:
 
     def eligible(
         self, model: str, options: RoutingOptions, *, beta_channel: bool = False
-    ) -> list[EligibleOffer]:
+    ) -> tuple[EligibleOffer, ...]:
         """The offers that may be asked, by the caller's order, then by the operator's, at most five."""
-        found = [
-            EligibleOffer(provider=self._providers[plugin], offer=offer)
-            for plugin, offer in self.offers(model).items()
-            if self._refusal(plugin, options, beta_channel=beta_channel) is None
-        ]
-        found.sort(key=lambda one: self.rank(one.plugin, options.order))
-        return found[:MAX_CANDIDATES]
+        if not beta_channel and options == _NO_PREFERENCES:
+            usual = self._usual.get(_folded(model))
+            if usual is not None:
+                return usual
+        return self._eligible(model, options, beta_channel=beta_channel)
 
     def route(self, model: str, options: RoutingOptions, *, beta_channel: bool = False) -> Route:
         """The offers that may be asked, and why the other providers may not.
@@ -166,7 +161,18 @@ class OfferIndex:
         surplus.sort(key=lambda plugin: self.rank(plugin, options.order))
         message = f"only the first {MAX_CANDIDATES} are tried"
         excluded += [Exclusion(plugin, "too_many_candidates", message) for plugin in surplus]
-        return Route(candidates=tuple(candidates), excluded=tuple(excluded), offered=bool(offers))
+        return Route(candidates=candidates, excluded=tuple(excluded), offered=bool(offers))
+
+    def _eligible(
+        self, model: str, options: RoutingOptions, *, beta_channel: bool = False
+    ) -> tuple[EligibleOffer, ...]:
+        found = [
+            EligibleOffer(plugin=plugin, offer=offer)
+            for plugin, offer in self.offers(model).items()
+            if self._refusal(plugin, options, beta_channel=beta_channel) is None
+        ]
+        found.sort(key=lambda one: self.rank(one.plugin, options.order))
+        return tuple(found[:MAX_CANDIDATES])
 
     def _raw(self, provider: Provider, model: str) -> Offer | None:
         """An offer of a native name that is not listed, where the provider takes any."""
