@@ -100,4 +100,4 @@ def is_blank(text: object) -> bool:
 
 def utf16_units(text: str) -> int:
     """Length of a text in UTF-16 units, in which some vendors count: an emoji is two."""
-    return len(text.encode("utf-16-le", "surrogatepass")) // 2
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2

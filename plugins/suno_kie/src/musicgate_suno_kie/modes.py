@@ -101,7 +101,8 @@ def choose_mode(request: MusicRequest, limits: Limits) -> ModeFields:
     else:
         chosen = _idea(options, limits)
     _check_lengths(chosen, limits)
-    return attrs.evolve(chosen, warnings=(*chosen.warnings, *_not_sung(options)))
+    warnings = tuple(_not_sung(options)) if options.lyrics or options.voice else ()
+    return attrs.evolve(chosen, warnings=chosen.warnings + warnings) if warnings else chosen
 
 
 def _suits_custom_instrumental(options: Options) -> bool:
@@ -179,7 +180,7 @@ def _custom(
 
 
 def _idea(options: Options, limits: Limits) -> ModeFields:
-    style, idea, warnings = options.neutral(options.style), options.idea, []
+    style, idea, warnings = options.neutral(options.style), options.idea, list[OptionWarning]()
     if idea is None and style is not None and options.block.get("customMode") is None:
         idea, style = style, None
         warnings.append(_changed(idea.path, "sent as the prompt: nothing else says what the song shall be"))
@@ -197,7 +198,7 @@ def _idea(options: Options, limits: Limits) -> ModeFields:
         else:
             why = "without custom mode Suno has no field for it, and the prompt has no room"
             warnings.append(_not_applied(given.path, why))
-    for key in IGNORED_IN_IDEA_MODE:
+    for key in IGNORED_IN_IDEA_MODE if options.block else ():
         value = options.block.get(key)
         if value is not None and not (isinstance(value, str) and is_blank(value)):
             warnings.append(
@@ -212,15 +213,16 @@ def _idea(options: Options, limits: Limits) -> ModeFields:
     )
 
 
-def _lines_to_append(options: Options, style: Given | None) -> Iterator[tuple[str, Given]]:
-    voice = None if options.instrumental else options.neutral(options.voice)
-    lines = {
-        "Style": style,
-        "Title": options.neutral(options.title),
-        "Vocals": voice,
-        "Avoid": options.neutral(options.negative_style),
-    }
-    return ((label, given) for label, given in lines.items() if given is not None)
+def _lines_to_append(options: Options, style: Given | None) -> list[tuple[str, Given]]:
+    if not (style or options.title or options.voice or options.negative_style):
+        return []
+    lines = (
+        ("Style", style),
+        ("Title", options.neutral(options.title)),
+        ("Vocals", None if options.instrumental else options.neutral(options.voice)),
+        ("Avoid", options.neutral(options.negative_style)),
+    )
+    return [(label, given) for label, given in lines if given is not None]
 
 
 def _not_sung(options: Options) -> Iterator[OptionWarning]:
@@ -237,12 +239,13 @@ def _not_sung(options: Options) -> Iterator[OptionWarning]:
 
 
 def _check_lengths(chosen: ModeFields, limits: Limits) -> None:
-    checks = {"prompt": limits.lyrics_chars, "style": limits.style_chars, "title": limits.title_chars}
-    if not chosen.custom:
-        checks = {"prompt": limits.prompt_chars}
+    checks = {"prompt": limits.prompt_chars}
+    if chosen.custom:
+        checks = {"prompt": limits.lyrics_chars, "style": limits.style_chars, "title": limits.title_chars}
     for key, max_units in checks.items():
-        units, path = utf16_units(chosen.fields.get(key, "")), chosen.paths.get(key, ())
+        units = utf16_units(chosen.fields.get(key, ""))
         if max_units is not None and units > max_units:
+            path = chosen.paths.get(key, ())
             message = f"{'.'.join(path)} is {units} characters long; Suno takes at most {max_units} here"
             raise RequestError("validation_error", message, reason=f"{key}_too_long", path=path)
 

@@ -110,7 +110,7 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
     return _read(response, body, job, settings)
 
 
-def _envelope(response: HttpResponse) -> Mapping[str, object]:
+def _envelope(response: HttpResponse) -> dict[str, object]:
     try:
         return response.json_object()
     except ProviderError as exc:
@@ -131,7 +131,7 @@ def _contradiction(step: Step, response: HttpResponse) -> ProviderError:
     return ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
 
 
-def _created(response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings) -> JobUpdate:
+def _created(response: HttpResponse, body: dict[str, object], settings: ProviderSettings) -> JobUpdate:
     data = mapping(body.get("data"))
     native_id = text(first(data, "taskId", "task_id")) or text(first(body, "taskId", "task_id", "id"))
     failure = _refusal(response, body, settings)
@@ -143,7 +143,7 @@ def _created(response: HttpResponse, body: Mapping[str, object], settings: Provi
         raise ProviderError(failure, status=response.status, maybe_accepted=True)
     # The answer has no status field; an id without an error means that the task is in progress.
     state = JobState.IN_PROGRESS if failure is None else None
-    return JobUpdate(native_id=native_id, state=state, failure=failure, body=dict(body))
+    return JobUpdate(native_id=native_id, state=state, failure=failure, body=body)
 
 
 def _may_be_accepted(failure: Failure, response: HttpResponse) -> bool:
@@ -158,15 +158,13 @@ def _refusal(
     response: HttpResponse, body: Mapping[str, object], settings: ProviderSettings
 ) -> Failure | None:
     """Failure for the code or, without one, for the HTTP status; None for success."""
-    wait_s = retry_after_s(response)
     code = integer(body.get("code"))
+    if code == 200 or (code is None and response.is_success):
+        return None
+    wait_s = retry_after_s(response)
     if code is None:
-        if response.is_success:
-            return None
         failure = attrs.evolve(failure_of_http(response.status), retry_after_s=wait_s)
         return attrs.evolve(failure, native_message=_message(body), message=_message(body) or failure.message)
-    if code == 200:
-        return None
     return failure_of(code, _message(body), flavour_of(settings), retry_after_s=wait_s)
 
 
@@ -176,9 +174,7 @@ def _message(body: Mapping[str, object]) -> str | None:
     return message[:MESSAGE_MAX_CHARS] if message else None
 
 
-def _read(
-    response: HttpResponse, body: Mapping[str, object], job: Job, settings: ProviderSettings
-) -> JobUpdate:
+def _read(response: HttpResponse, body: dict[str, object], job: Job, settings: ProviderSettings) -> JobUpdate:
     refusal = _refusal(response, body, settings)
     if refusal is not None:
         return _refused_read(response, refusal, body)
@@ -194,20 +190,20 @@ def _read(
         data,
         job,
         settings,
-        JobUpdate(native_status=status, tracks=read_tracks(data, derive_cdn_urls=derive), body=dict(body)),
+        JobUpdate(native_status=status, tracks=read_tracks(data, derive_cdn_urls=derive), body=body),
     )
 
 
-def _refused_read(response: HttpResponse, refusal: Failure, body: Mapping[str, object]) -> JobUpdate:
+def _refused_read(response: HttpResponse, refusal: Failure, body: dict[str, object]) -> JobUpdate:
     """Read an error code: no record, the end of the task, or noise."""
     code = integer(body.get("code"))
     if code in {404, 422}:
         gone = attrs.evolve(refusal, reason=FailureClass.NOT_FOUND, http_status=None)
-        return JobUpdate(doubt=Doubt(failure=gone, grace_s=NO_RECORD_GRACE_S), body=dict(body))
+        return JobUpdate(doubt=Doubt(failure=gone, grace_s=NO_RECORD_GRACE_S), body=body)
     if code == 408:
-        return JobUpdate(doubt=Doubt(failure=refusal, grace_s=TIMEOUT_GRACE_S), body=dict(body))
+        return JobUpdate(doubt=Doubt(failure=refusal, grace_s=TIMEOUT_GRACE_S), body=body)
     if code in FINAL_CODES:
-        return JobUpdate(failure=refusal, body=dict(body))
+        return JobUpdate(failure=refusal, body=body)
     raise ProviderError(refusal, status=response.status)
 
 

@@ -38,13 +38,16 @@ from musicgate_suno_kie.declaration import (
 from musicgate_suno_kie.modes import ModeFields, choose_mode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 LEGACY_CREATE: Final = "/api/v1/generate"
 LEGACY_READ: Final = "/api/v1/generate/record-info"
 MARKET_CREATE: Final = "/api/v1/jobs/createTask"
 MARKET_READ: Final = "/api/v1/jobs/recordInfo"
 MARKET_MODEL: Final = "ai-music-api/generate"
+
+#: For a native model that `LIMITS` does not list.
+_NO_LIMITS: Final = Limits()
 
 #: For an offer that names no native model; none of ours does.
 DEFAULT_MODEL: Final = "V5"
@@ -78,7 +81,7 @@ def translate_request(
     """
     block = request.block("suno")
     native_model = text(block.get("model")) or offer.native_model or DEFAULT_MODEL
-    chosen = choose_mode(request, LIMITS.get(native_model.upper(), Limits()))
+    chosen = choose_mode(request, LIMITS.get(native_model.upper(), _NO_LIMITS))
     duration_s, warnings = _duration(request, native_model, chosen)
     song = _song(block, chosen, native_model, duration_s)
     callback = text(block.get("callBackUrl")) or callback_url or PLACEHOLDER_CALLBACK_URL
@@ -89,7 +92,7 @@ def translate_request(
     return Translation(
         request=HttpRequest.post_json(url, payload),
         native_model=native_model,
-        warnings=(*chosen.warnings, *warnings, *_no_field(request)),
+        warnings=chosen.warnings + warnings + _no_field(request),
     )
 
 
@@ -116,10 +119,12 @@ def _song(
     0 and false are values.
     """
     song: dict[str, JsonValue] = {
-        key: value for key, value in block.items() if key not in {"callBackUrl", "prompt"}
+        **{key: value for key, value in block.items() if key not in {"callBackUrl", "prompt"}},
+        **chosen.fields,
+        "customMode": chosen.custom,
+        "instrumental": chosen.instrumental,
+        "model": native_model,
     }
-    song |= chosen.fields
-    song |= {"customMode": chosen.custom, "instrumental": chosen.instrumental, "model": native_model}
     if duration_s is not None:
         song["duration"] = duration_s
     return song
@@ -154,11 +159,13 @@ def _duration(
     return duration_s, ()
 
 
-def _no_field(request: MusicRequest) -> Iterator[OptionWarning]:
+def _no_field(request: MusicRequest) -> tuple[OptionWarning, ...]:
+    warnings: tuple[OptionWarning, ...] = ()
     if not is_blank(request.format) and request.format != _DELIVERED_FORMAT:
-        yield _not_applied("format", f"Suno delivers {_DELIVERED_FORMAT} only")
+        warnings += (_not_applied("format", f"Suno delivers {_DELIVERED_FORMAT} only"),)
     if request.seed is not None:
-        yield _not_applied("seed", "Suno takes no seed")
+        warnings += (_not_applied("seed", "Suno takes no seed"),)
+    return warnings
 
 
 def _not_applied(field: str, message: str) -> OptionWarning:
