@@ -275,6 +275,20 @@ def test_wrapper_may_veto() -> None:
     assert caught.value.code == "guardrail_blocked"
 
 
+class WrapperOfCancels:
+    HOOK_API = HOOK_API
+
+    @hookimpl(wrapper=True)
+    def cancel_request(self) -> Any:
+        asked = yield
+        return asked or HttpRequest.get("https://one.test/stop")
+
+
+def test_wrapper_runs_around_a_hook_that_the_provider_does_not_implement() -> None:
+    plugin = host_of(FakeVendor("one"), wrapper=WrapperOfCancels()).providers["one"]
+    assert plugin.cancel(sample_jobs.job(), SETTINGS) == HttpRequest.get("https://one.test/stop")
+
+
 # --- revised requests ---
 
 

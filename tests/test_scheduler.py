@@ -422,7 +422,7 @@ async def test_flood_of_due_jobs_lets_others_run(monkeypatch: pytest.MonkeyPatch
         scheduler.take(f"job {number:02}", 0.0, "one")
     task = asyncio.create_task(scheduler.run())
     await inside.wait()
-    assert len(seen) < 50
+    assert scheduler._heap
     await emptied(scheduler)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)

@@ -13,7 +13,7 @@ the job as it is then. A job is read again after `READ_AGAIN_S` all the same, an
 plugin: that bounds what a writer outside this process, or an answer that differs in its headers alone, may
 go unnoticed.
 
-At most one memory for each open job, of 0.4 kB.
+At most one memory for each open job, of 0.57 kB.
 """
 
 from __future__ import annotations
