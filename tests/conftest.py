@@ -1,45 +1,16 @@
-"""Fixtures of the core's tests: canned answers for aiohttp, vendors on loopback, all job stores."""
+"""Fixtures of the core's tests: vendors on loopback, all job stores."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
-import aiohttp
 import pytest
-from aioresponses import aioresponses
-from yarl import URL
 
 from musicgate.store.port import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.loopback_vendors import Serve, Vendors, serving, starting
-
-
-class CannedResponse(aiohttp.ClientResponse):
-    """A response without a request: aiohttp 3.14 wants its writer, aioresponses 0.7.9 passes none."""
-
-    def __init__(self, method: str, url: URL, **arguments: Any) -> None:
-        writer: Any = SimpleNamespace(output_size=0)
-        super().__init__(method, url, stream_writer=writer, **arguments)
-
-
-class CannedAnswers(aioresponses):
-    """aioresponses whose answers work with the installed aiohttp."""
-
-    def add(self, *arguments: Any, **options: Any) -> None:
-        """Add an answer; the arguments are those of `aioresponses.add`."""
-        super().add(*arguments, **{"response_class": CannedResponse, **options})
-
-
-@pytest.fixture
-def canned_answers() -> Iterator[CannedAnswers]:
-    """Answer aiohttp without a socket: `canned_answers.post(url, payload={...}, status=200)`."""
-    answers = CannedAnswers()
-    with answers:
-        yield answers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from musicgate.model import Failure, FailureClass
-from musicgate.text.masking import MASK, PART_CHARS, Masker
+from musicgate.text.masking import MASK, PART_CHARS, Masker, _may_have_escapes, _plain, _spellings
 
 #: Not a real key. It has capitals, digits, characters that URLs, JSON and HTML escape, and an apparent
 #: escape.
@@ -184,3 +184,33 @@ def test_a_secret_is_found_in_one_of_many_texts(spelling: str) -> None:
 @pytest.mark.parametrize("secret", ["base64-secret-not-real==", "ends-in-an-escape%", "ends-in-slash\\"])
 def test_a_text_that_follows_does_not_hide_a_secret(secret: str, next_text: str) -> None:
     assert Masker([secret], whole=True).finds_any([secret, next_text])
+
+
+_MARKS = (
+    "%41",
+    "\\u0041",
+    "\\n",
+    "&amp;",
+    "=\n",
+    "=\r\n",
+    " ",
+    "\n",
+    "\xad",
+    "\u200b",
+    "\u200c",
+    "\u200d",
+    "\u2060",
+)
+
+
+@pytest.mark.parametrize("mark", ["", *_MARKS, "\ufeff", "\u00c9"])
+@pytest.mark.parametrize("form", ["{}", "aB{}", "{}aB", "aB{}cD"])
+def test_quick_preparation_of_a_secret_is_the_thorough_one(form: str, mark: str) -> None:
+    secret = form.format(mark)
+    assert set(_spellings(secret)) == {secret.lower(), _plain(secret).text}
+
+
+@pytest.mark.parametrize("mark", ["", *_MARKS, "\ufeff", "=", "=a", "\u00c9"])
+def test_text_that_may_have_no_escapes_has_none(mark: str) -> None:
+    text = f"a{mark}b"
+    assert _may_have_escapes(text) or _plain(text.lower()).text == "".join(text.split()).lower()

@@ -5,7 +5,7 @@ import contextlib
 import gzip
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import attrs
 import pytest
+from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
 from musicgate.errors import ProviderError, StorageError
@@ -21,6 +22,8 @@ from musicgate.http import connector
 from musicgate.http import transport as module
 from musicgate.http.addresses import PrivateAddressError, public_socket
 from musicgate.http.client_errors import exact_url
+from musicgate.http.plain_client import PlainClient
+from musicgate.http.proxies import Proxies
 from musicgate.http.transport import AiohttpTransport
 from musicgate.model import FailureClass, Timeouts
 from musicgate.plugin.wire import HttpRequest, HttpResponse
@@ -77,6 +80,13 @@ async def refusal(sending: Awaitable[object]) -> ProviderError:
     return caught.value
 
 
+def raising(error: Exception) -> Callable[..., Awaitable[None]]:
+    async def fail(*_arguments: object) -> None:
+        raise error
+
+    return fail
+
+
 def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
     return error.failure.reason.value, error.maybe_accepted, error.failure.http_status
 
@@ -86,28 +96,146 @@ def verdict(error: ProviderError) -> tuple[str, bool, int | None]:
 
 @pytest.mark.parametrize("status", [200, 201, 204, 302, 400, 401, 429, 500, 503])
 async def test_every_whole_response_is_returned_unchanged(
-    transport: AiohttpTransport, canned_answers: Any, status: int
+    transport: AiohttpTransport, vendors: Vendors, status: int
 ) -> None:
     body = b"" if status == 204 else b'{"code": 200}'
-    canned_answers.post(
-        POST.url, status=status, body=body, headers={"Retry-After": "7", "Location": "http://x.example/"}
-    )
-    response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100)
+    fields = "Retry-After: 7", "Location: http://x.example/"
+    vendor = await vendors(answer(whole(body, f"{status} Any", *fields)))
+    response = await send(transport, vendor.url)
     assert (response.status, response.body) == (status, body)
     assert response.header("retry-after") == "7"
     assert response.received_at == NOW
-    ((key, calls),) = canned_answers.requests.items()
-    assert key == ("POST", URL(POST.url))
-    assert len(calls) == 1
+    assert len(vendor.heads) == 1
 
 
 @pytest.mark.parametrize("body", [b"", b"<html>busy</html>", b'{"cut": ', b"\xff\xfe", b"x" * 1000])
 async def test_a_body_is_returned_as_bytes_whatever_it_holds(
-    transport: AiohttpTransport, canned_answers: Any, body: bytes
+    transport: AiohttpTransport, vendors: Vendors, body: bytes
 ) -> None:
-    canned_answers.post(POST.url, body=body)
-    response = await transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=1000)
-    assert response.body == body
+    vendor = await vendors(answer(whole(body)))
+    assert (await send(transport, vendor.url)).body == body
+
+
+async def test_body_without_length_ends_with_the_connection(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(answer(b"HTTP/1.1 200 OK\r\n\r\n{}"))
+    assert [(await send(transport, vendor.url)).body for _ in range(2)] == [b"{}", b"{}"]
+    assert vendor.connections == 2
+
+
+async def test_interim_answers_are_not_the_answer(transport: AiohttpTransport, vendors: Vendors) -> None:
+    hint = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n"
+    vendor = await vendors(answer(hint + hint + whole(b"{}", "201 Created"), close=False))
+    for _ in range(2):
+        response = await send(transport, vendor.url)
+        assert (response.status, response.body) == (201, b"{}")
+        assert response.header("Link") is None
+    assert vendor.connections == 1
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {},
+        {"method": "GET", "body": b""},
+        {"method": "GET", "body": b"{}"},
+        {"method": "HEAD", "body": b""},
+        {"method": "post"},
+        {"method": "DELETE"},
+        {"body": b""},
+        {"body": b"x" * 600_000},
+        {"url": "?a=%2F&b=c%20d"},
+        {"url": "/a/../%7Eb//c;d=e?x=//y?z"},
+        {"url": "/a?"},
+        {"url": "/?#part"},
+        {"url": "/\u00fc b"},
+        {"headers": {}},
+        {"headers": {"content-type": "text/plain", "ACCEPT-ENCODING": "br", "accept": "a/b"}},
+        {"headers": {"X-B": "", "X-A": " two  words ", "Authorization": "Bearer \u00fc"}},
+        {"headers": {"X-A": "1", "x-a": "2"}},
+        {"headers": {"User-Agent": "own", "X-A": "1"}},
+        {"headers": {"Host": "other.example"}},
+        {"headers": {"Cookie": "a=b"}},
+        {"headers": {"Connection": "close"}},
+        {"headers": {"Content-Length": "2"}},
+        {"headers": {"Upgrade": "h2c", "TE": "trailers", "Content-Encoding": "x", "Trailer": "A"}},
+    ],
+    ids=repr,
+)
+async def test_a_request_has_the_bytes_that_a_session_of_aiohttp_sends(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch, changed: dict[str, Any]
+) -> None:
+    vendor = await vendors(answer(whole(b""), close=False))
+    request = HttpRequest(
+        method="POST", url="/v1/create", headers={"Accept": "application/json", "X-Key": "k"}, body=b"{}"
+    )
+    request = attrs.evolve(request, **changed)
+    request = attrs.evolve(request, url=f"http://127.0.0.1:{vendor.port}{request.url}")
+
+    async def exchange() -> HttpResponse:
+        return await transport.send(
+            request, timeouts=Timeouts(connect_s=1.0), read_timeout_s=5.0, max_body_bytes=1000
+        )
+
+    response = await exchange()
+    monkeypatch.setattr(PlainClient, "prepare", lambda *_: None)
+    assert response == await exchange()
+    assert vendor.heads[0] == vendor.heads[1]
+    assert vendor.bodies[0] == vendor.bodies[1]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"method": "PUT"},
+        {"method": "get"},
+        {"method": "GET", "body": b"{}"},
+        {"body": b"x" * (1 << 19)},
+        {"url": "http://user:password@vendor.example/"},
+        {"url": "http://VENDOR.example/"},
+        {"url": "http://vendor.example"},
+        {"url": "http://vendor.example/?"},
+        {"url": "http://vendor.example/#part"},
+        {"url": "http://vendor.example/\u00fc"},
+        {"url": "http://vendor.example/a b"},
+        {"url": "http://vendor.example:99999/"},
+        {"url": "http://:80/"},
+        {"url": "http://b\u00fccher.example/"},
+        {"url": "https://proxied.example/"},
+        *({"headers": {name: "1"}} for name in ("expect", "Transfer-Encoding", "Content-Length", "HOST")),
+        {"headers": {"User-Agent": "own"}},
+        {"headers": {"X-A": "1", "x-a": "1"}},
+    ],
+    ids=repr,
+)
+async def test_a_request_that_needs_more_is_left_to_a_session(changed: dict[str, Any]) -> None:
+    proxies = Proxies(https=URL("http://127.0.0.1:1"), exempt=("direct.example",))
+    async with aiohttp.TCPConnector() as connections:
+        client = PlainClient(connections, proxies=proxies, user_agent="own", repeats=False)
+        request = HttpRequest(method="POST", url="https://direct.example/a?b", body=b"{}")
+        assert client.prepare(request) is not None
+        assert client.prepare(attrs.evolve(request, url="http://other.example/")) is not None
+        assert client.prepare(attrs.evolve(request, **changed)) is None
+
+
+async def test_nearly_every_request_needs_no_session(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(aiohttp.ClientSession, "request", None)
+    vendor = await vendors(answer(whole(b"{}"), close=False))
+    for request in HttpRequest.get(vendor.url), HttpRequest.post_json(vendor.url, {"prompt": "my words"}):
+        await transport.send(request, timeouts=Timeouts(), read_timeout_s=5.0, max_body_bytes=1000)
+    assert vendor.connections == 2
+
+
+async def test_connection_is_not_kept_when_the_answer_came_before_the_request_was_out(
+    transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ResponseHandler, "writing_paused", True)
+    vendor = await vendors(answer(whole(b"{}"), close=False))
+    assert [(await send(transport, vendor.url)).status for _ in range(2)] == [200, 200]
+    assert vendor.connections == 2
 
 
 async def test_a_request_arrives_unchanged(transport: AiohttpTransport, vendors: Vendors) -> None:
@@ -524,6 +652,25 @@ async def test_a_poll_survives_a_reused_connection_that_the_vendor_closed(
     assert vendor.connections == 3
 
 
+async def test_a_poll_whose_connections_break_is_repeated_once(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(answer(b""))
+    error = await refusal(send(transport, vendor.url, method="GET", body=b""))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert (vendor.connections, len(vendor.heads)) == (2, 2)
+
+
+async def test_a_poll_that_is_not_answered_in_http_is_not_repeated(
+    transport: AiohttpTransport, vendors: Vendors
+) -> None:
+    vendor = await vendors(answer(b"SSH-2.0-OpenSSH\r\n\r\n"))
+    error = await refusal(send(transport, vendor.url, method="GET", body=b""))
+    assert verdict(error) == ("unknown_outcome", True, None)
+    assert error.failure.message.endswith(": the answer is not HTTP")
+    assert vendor.connections == 1
+
+
 async def test_a_refused_repeat_of_a_poll_does_not_hide_that_the_first_one_left(
     transport: AiohttpTransport,
 ) -> None:
@@ -541,18 +688,16 @@ async def test_a_refused_repeat_of_a_poll_does_not_hide_that_the_first_one_left(
     assert verdict(error) == ("unknown_outcome", True, None)
 
 
+@pytest.mark.parametrize(
+    "raised", [aiohttp.ServerDisconnectedError(), TimeoutError(), aiohttp.ClientPayloadError("key=secret")]
+)
 async def test_an_error_without_a_reported_connection_may_still_be_an_unknown_outcome(
-    transport: AiohttpTransport, canned_answers: Any
+    transport: AiohttpTransport, monkeypatch: pytest.MonkeyPatch, raised: Exception
 ) -> None:
-    for error_raised in (
-        aiohttp.ServerDisconnectedError(),
-        TimeoutError(),
-        aiohttp.ClientPayloadError("key=secret"),
-    ):
-        canned_answers.post(POST.url, exception=error_raised)
-        error = await refusal(transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
-        assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME
-        assert error.maybe_accepted
+    monkeypatch.setattr(PlainClient, "send", raising(raised))
+    error = await refusal(transport.send(POST, timeouts=Timeouts(), read_timeout_s=5, max_body_bytes=100))
+    assert error.failure.reason is FailureClass.UNKNOWN_OUTCOME
+    assert error.maybe_accepted
 
 
 async def test_a_cancelled_call_stays_cancelled(transport: AiohttpTransport, vendors: Vendors) -> None:

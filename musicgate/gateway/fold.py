@@ -12,7 +12,7 @@ from musicgate.gateway.inline_audio import keep_inline_audio
 from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Job, JobState, JsonValue, NativeTrack
@@ -80,14 +80,16 @@ def holds_secret(context: GatewayContext, job: Job, update: JobUpdate) -> bool:
     `GatewayContext.masker`.
     """
     installed = context.installed(job)
-    if (
-        installed is None
-        or not job.is_clean
-        or (not update.tracks and update.native_id in {None, job.native_id})
-    ):
+    if installed is None or not job.is_clean:
+        return False
+    texts: Iterable[str]
+    if update.tracks:
+        texts = _texts_of([update.native_id, *map(_shown, update.tracks)])
+    elif update.native_id is None or update.native_id == job.native_id:
         return False  # a status is masked before it is kept
-    masker = installed.masker(job.callback_token, whole=True)
-    return masker.finds_any(_texts_of([update.native_id, *map(_shown, update.tracks)]))
+    else:
+        texts = (update.native_id,)
+    return installed.masker(job.callback_token, whole=True).finds_any(texts)
 
 
 def _shown(track: NativeTrack) -> JsonValue:

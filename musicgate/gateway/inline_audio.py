@@ -18,16 +18,17 @@ async def keep_inline_audio(context: GatewayContext, job: Job, update: JobUpdate
     Raises:
         StorageError: our own disk failed.
     """
+    if not any(track.audio for track in update.tracks) or job.state.is_final:
+        return jobs.NO_AUDIO
     assets: dict[int, Asset] = {}
     broken: dict[int, str] = {}
-    if not job.state.is_final and any(track.audio for track in update.tracks):
-        indexes = jobs.merge_tracks(job.tracks, update.tracks).indexes
-        for index, track in zip(indexes, update.tracks, strict=True):
-            if track.audio:
-                try:
-                    assets[index] = await _keep(context, job.id, index, track.audio)
-                except NotAudioError as error:
-                    broken[index] = f"the vendor's audio does not play: {error}"
+    indexes = jobs.merge_tracks(job.tracks, update.tracks).indexes
+    for index, track in zip(indexes, update.tracks, strict=True):
+        if track.audio:
+            try:
+                assets[index] = await _keep(context, job.id, index, track.audio)
+            except NotAudioError as error:
+                broken[index] = f"the vendor's audio does not play: {error}"
     return jobs.KeptAudio(assets=assets, broken=broken)
 
 

@@ -100,7 +100,7 @@ async def repeat_poll(
     try:
         with context.time_limits.of(_longest_call_s(installed, Step.POLL)) as limit:
             limit.start()
-            return await _handed_over(context, installed, Step.POLL, request, exchange)
+            return await _send(context, installed, Step.POLL, request, exchange)
     except ProviderError as error:
         masked = installed.masker("").failure(error.failure)
         if masked is error.failure:
@@ -170,20 +170,25 @@ async def _exchange(
     exchange: Exchange,
 ) -> JobUpdate:
     """Send the request, unless it is answered already; let the plugin read, and send what it asks for."""
-    response = (
-        exchange.response if request is None else await _send(context, installed, step, request, exchange)
-    )
-    if response is None:
+    if request is not None:
+        response = await _send(context, installed, step, _with_key(installed, request), exchange)
+    elif exchange.response is not None:
+        response = exchange.response
+    else:
         raise ValueError("neither a request nor an answer to it")
     for further in range(_MAX_FURTHER_CALLS + 1):
-        answer = await _read(installed, step, response, job)
+        if len(response.body) <= LARGE_ANSWER_BYTES:
+            answer = _read(installed, step, response, job)
+        else:
+            read = functools.partial(_read, installed, step, response, job)
+            answer = await offload(read, is_large=True)
         if isinstance(answer, JobUpdate):
             return answer
         if further == _MAX_FURTHER_CALLS:
             break
         step = Step.NEXT
         try:
-            response = await _send(context, installed, step, answer, exchange)
+            response = await _send(context, installed, step, _with_key(installed, answer), exchange)
         except ProviderError as error:
             # This call did not get through, but the one before it did.
             raise _changed(error, maybe_accepted=True) from error
@@ -193,15 +198,12 @@ async def _exchange(
     raise ProviderError(failure, status=response.status, maybe_accepted=True)
 
 
-async def _read(
+def _read(
     installed: InstalledProvider, step: Step, response: HttpResponse, job: Job
 ) -> JobUpdate | HttpRequest:
-    """Let the plugin read an answer, on a thread if it is large."""
+    """Let the plugin read an answer."""
     try:
-        if len(response.body) <= LARGE_ANSWER_BYTES:
-            return installed.plugin.parse(step, response, job, installed.settings)
-        read = functools.partial(installed.plugin.parse, step, response, job, installed.settings)
-        return await offload(read, is_large=True)
+        return installed.plugin.parse(step, response, job, installed.settings)
     except PluginError as error:
         raise ProviderError(failure_of(error), status=response.status, maybe_accepted=True) from error
     except ProviderError as error:
@@ -213,16 +215,6 @@ async def _read(
 
 
 async def _send(
-    context: GatewayContext,
-    installed: InstalledProvider,
-    step: Step,
-    request: HttpRequest,
-    exchange: Exchange,
-) -> HttpResponse:
-    return await _handed_over(context, installed, step, _with_key(installed, request), exchange)
-
-
-async def _handed_over(
     context: GatewayContext,
     installed: InstalledProvider,
     step: Step,

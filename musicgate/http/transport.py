@@ -34,13 +34,13 @@ puma.io (persistent_timeout), docs.aws.amazon.com (idle timeout of application l
 nginx.org/en/docs/http/ngx_http_core_module.html#keepalive_timeout; read 28 November 2026.
 """
 
+from __future__ import annotations
+
 import asyncio
 import contextlib
 import functools
 import io
-from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import aiohttp
 
@@ -57,10 +57,19 @@ from musicgate.http.client_errors import (
 )
 from musicgate.http.connector import Progress, WatchedConnector, watch
 from musicgate.http.download import fetch
+from musicgate.http.plain_client import LARGE_BODY_BYTES, PlainClient
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 from musicgate.model import Failure, FailureClass, Timeouts
-from musicgate.plugin import HttpRequest, HttpResponse
+from musicgate.plugin import HttpResponse
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from multidict import CIMultiDictProxy
+
+    from musicgate.plugin import HttpRequest
 
 #: A create call takes a connection that was idle for less than this, in seconds; see above.
 CREATE_IDLE_S: Final = 1.0
@@ -74,9 +83,6 @@ _BEFORE_CONNECTION: Final = (
     ValueError,
     RuntimeError,
 )
-#: Larger bodies are sent as a stream: aiohttp warns about them otherwise, since one write of that size blocks
-#: the loop.
-_LARGE_BODY_BYTES: Final = 1 << 19
 _USER_AGENT: Final = "musicgate"
 #: A proxy that answers 407 has forwarded nothing (RFC 9110 section 15.5.8).
 _PROXY_WANTS_CREDENTIALS: Final = 407
@@ -122,9 +128,9 @@ class AiohttpTransport:
         """Open the client sessions."""
         # No limit on connections: the caller decides how many calls run at a time, and waiting here would
         # look like a vendor that does not respond.
-        self._repeatable = await self._open(WatchedConnector(asks_system=False, limit=0))
+        self._repeatable = await self._open(WatchedConnector(asks_system=False, limit=0), repeats=True)
         self._creating = await self._open(
-            WatchedConnector(asks_system=True, limit=0, keepalive_timeout=CREATE_IDLE_S)
+            WatchedConnector(asks_system=True, limit=0, keepalive_timeout=CREATE_IDLE_S), repeats=False
         )
         await self._sessions.enter_async_context(self._media)
         return self
@@ -171,10 +177,40 @@ class AiohttpTransport:
     async def _exchange(
         self, request: HttpRequest, timeouts: Timeouts, max_body_bytes: int, progress: Progress
     ) -> HttpResponse:
-        session = self._repeatable if request.method in _IDEMPOTENT else self._creating
+        plain, session = self._repeatable if request.method in _IDEMPOTENT else self._creating
+        timeout = _client_timeout(timeouts.connect_s)
+        prepared = plain.prepare(request)
+        if prepared is None:
+            return await self._exchange_by_session(session, request, timeout, max_body_bytes, progress)
+        connection, message, content = await plain.send(prepared, timeout)
+        try:
+            progress.status = message.code
+            body = await _read_whole(content, message.code, max_body_bytes)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.protocol is None or connection.protocol.writing_paused:
+            connection.close()  # the answer came before the request was out
+        else:
+            connection.release()
+        return HttpResponse(
+            status=message.code,
+            headers=_joined_headers(message.headers),
+            body=body,
+            received_at=self._clock.now(),
+        )
+
+    async def _exchange_by_session(
+        self,
+        session: aiohttp.ClientSession,
+        request: HttpRequest,
+        timeout: aiohttp.ClientTimeout,  # noqa: ASYNC109 - aiohttp's
+        max_body_bytes: int,
+        progress: Progress,
+    ) -> HttpResponse:
         url = exact_url(request.url)
         proxy = self._proxies.for_url(url)
-        body = request.body if len(request.body) < _LARGE_BODY_BYTES else io.BytesIO(request.body)
+        body = request.body if len(request.body) < LARGE_BODY_BYTES else io.BytesIO(request.body)
         async with session.request(
             request.method,
             url,
@@ -182,20 +218,23 @@ class AiohttpTransport:
             data=body or None,
             proxy=proxy,
             allow_redirects=False,
-            timeout=_client_timeout(timeouts.connect_s),
+            timeout=timeout,
         ) as response:
             if proxy is not None and response.status == _PROXY_WANTS_CREDENTIALS:
                 raise _not_sent(request.url, "the proxy wants other credentials")
             progress.status = response.status
-            content = await _read_whole(response, max_body_bytes)
+            content = await _read_whole(response.content, response.status, max_body_bytes)
         return HttpResponse(
             status=response.status,
-            headers=_joined_headers(response),
+            headers=_joined_headers(response.headers),
             body=content,
             received_at=self._clock.now(),
         )
 
-    async def _open(self, connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    async def _open(
+        self, connector: aiohttp.TCPConnector, *, repeats: bool
+    ) -> tuple[PlainClient, aiohttp.ClientSession]:
+        """Open the two ways to send over a connector's connections."""
         session = aiohttp.ClientSession(
             connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
@@ -204,7 +243,9 @@ class AiohttpTransport:
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
         )
-        return await self._sessions.enter_async_context(session)
+        await self._sessions.enter_async_context(session)
+        plain = PlainClient(connector, proxies=self._proxies, user_agent=_USER_AGENT, repeats=repeats)
+        return plain, session
 
 
 def _not_sent(url: str, reason: str) -> ProviderError:
@@ -232,26 +273,25 @@ def _client_timeout(connect_s: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=connect_s)
 
 
-def _joined_headers(response: aiohttp.ClientResponse) -> dict[str, str]:
+def _joined_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     """The headers by name, as it is spelled; the values of a repeated one are joined."""
-    headers = response.headers
     joined = dict(headers.items())
-    if len({name.lower() for name in joined}) == len(headers):  # fast path: none is repeated
+    if len(set(map(str.lower, joined))) == len(headers):  # fast path: none is repeated
         return joined
     return {name: ", ".join(headers.getall(name)) for name in headers}
 
 
-async def _read_whole(response: aiohttp.ClientResponse, max_body_bytes: int) -> bytes:
+async def _read_whole(content: aiohttp.StreamReader, status: int, max_body_bytes: int) -> bytes:
     """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
-    content: bytes | bytearray = await response.content.readany()
+    body: bytes | bytearray = await content.readany()
     while True:
-        if len(content) > max_body_bytes:
-            message = f"the vendor's answer (HTTP {response.status}) is larger than {max_body_bytes} bytes"
+        if len(body) > max_body_bytes:
+            message = f"the vendor's answer (HTTP {status}) is larger than {max_body_bytes} bytes"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
-            raise ProviderError(failure, status=response.status, maybe_accepted=True)
-        chunk = await response.content.readany()
+            raise ProviderError(failure, status=status, maybe_accepted=True)
+        chunk = await content.readany()
         if not chunk:
-            return bytes(content)
-        if isinstance(content, bytes):  # nearly every body comes in one piece
-            content = bytearray(content)
-        content += chunk
+            return bytes(body)
+        if isinstance(body, bytes):  # nearly every body comes in one piece
+            body = bytearray(body)
+        body += chunk

@@ -33,6 +33,7 @@ from musicgate.jobs.schedule import (
     resend_wait_s,
 )
 from musicgate.jobs.tracks import (
+    NO_AUDIO,
     KeptAudio,
     merge_tracks,
     with_audio,
@@ -44,6 +45,7 @@ from musicgate.jobs.update_bounds import (
 )
 
 __all__ = [
+    "NO_AUDIO",
     "SETTLE_DEADLINE_S",
     "TRANSITIONS",
     "KeptAudio",

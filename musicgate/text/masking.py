@@ -42,8 +42,8 @@ _ESCAPE = re.compile(
     r"|(?P<gap>(?:\\+[nrtbf]|=\r?\n|[\s\u00ad\u200b-\u200d\u2060\ufeff])+)"
     r"|\\+(?P<quoted>[\"'/])"
 )
-#: A text without any of these has no escapes, and no gaps but white space.
-_ESCAPE_MARKS = ("%", "\\", "&", "=\n", "=\r", "\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
+#: Gaps that are no white space.
+_INVISIBLE = ("\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
 #: In longer texts only every `PART_CHARS`-th part is searched for: that finds any whole secret, and any part
 #: of twice that length.
 _LONG_CHARS = 1 << 16
@@ -63,7 +63,7 @@ class Masker:
         """
         # Both verbatim and with its own apparent escapes decoded: it may be quoted either way.
         self._is_whole = whole
-        spellings = {text for secret in secrets for text in (secret.lower(), _plain(secret).text)}
+        spellings = {text for secret in secrets for text in _spellings(secret)}
         if whole:
             self._parts = self._few_parts = tuple(text for text in spellings if len(text) >= PART_CHARS)
             return
@@ -183,8 +183,25 @@ def _character(match: re.Match[str]) -> str:
     return chr(int(escaped, 10 if kind == "html" else 16))
 
 
+def _spellings(secret: str) -> tuple[str, ...]:
+    """A secret in lower case, as it is and normalised like a text; for a job's token that is the same."""
+    lower = secret.lower()
+    is_token = (
+        secret.isascii() and secret.isprintable() and " " not in secret and not _may_have_escapes(secret)
+    )
+    return (lower,) if is_token else (lower, _plain(secret).text)
+
+
 def _may_have_escapes(text: str) -> bool:
-    return any(sign in text for sign in _ESCAPE_MARKS)
+    """False if a text has no escapes, and no gaps but white space."""
+    return (
+        "%" in text
+        or "\\" in text
+        or "&" in text
+        or "=\n" in text
+        or "=\r" in text
+        or (not text.isascii() and any(sign in text for sign in _INVISIBLE))
+    )
 
 
 def _parts(secret: str, step: int) -> Iterator[str]:
