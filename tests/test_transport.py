@@ -219,6 +219,17 @@ async def test_a_request_that_needs_more_is_left_to_a_session(changed: dict[str,
         assert client.prepare(attrs.evolve(request, **changed)) is None
 
 
+async def test_another_version_of_aiohttp_is_used_through_its_session(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    request = HttpRequest.get("http://vendor.example/")
+    for version, is_plain in (("3.14.99", True), ("3.15.0", False), ("4.0.0a1", False)):
+        monkeypatch.setattr("aiohttp.__version__", version)
+        async with aiohttp.TCPConnector() as connections:
+            client = PlainClient(connections, proxies=Proxies(), user_agent="own", repeats=False)
+            assert (client.prepare(request) is not None) is is_plain
+
+
 async def test_nearly_every_request_needs_no_session(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:

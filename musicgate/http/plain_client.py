@@ -7,6 +7,9 @@ the public methods that its session calls.
 
 A request that needs more than that, a proxy for instance, is left to a session: see `PlainClient.prepare`.
 The bytes of a prepared request are those that the session would send.
+
+Those methods of aiohttp are public, but not documented. So only a version that was tested is used in this way:
+with another one, every request goes through a session.
 """
 
 from __future__ import annotations
@@ -33,6 +36,8 @@ if TYPE_CHECKING:
 _URL: Final = re.compile(r"(https?://[a-z0-9.:\[\]_-]+)(/[!\"$->@-~]*(?:\?[!\"$-~]+)?)")
 #: A session does more about these than to send them.
 _LEFT_TO_SESSION: Final = frozenset({"content-length", "expect", "host", "transfer-encoding", "user-agent"})
+#: The versions of aiohttp whose connector and parser are used without a session.
+_TESTED: Final = ("3.14.",)
 #: A larger body is better sent piece by piece: one write of that size blocks the loop.
 LARGE_BODY_BYTES: Final = 1 << 19
 
@@ -74,6 +79,7 @@ class PlainClient:
         self._proxies = proxies
         self._user_agent = user_agent
         self._repeats = repeats
+        self._is_tested = aiohttp.__version__.startswith(_TESTED)
         self._origin = functools.lru_cache(maxsize=256)(self._new_origin)
 
     def prepare(self, request: HttpRequest) -> Prepared | None:
@@ -83,7 +89,7 @@ class PlainClient:
             request: one without a `HttpRequest.fault`.
         """
         method, headers, body = request.method, request.headers, request.body
-        match = _URL.fullmatch(request.url)
+        match = _URL.fullmatch(request.url) if self._is_tested else None
         is_post = method == "POST"
         if match is None or not (is_post or (method == "GET" and not body)) or len(body) >= LARGE_BODY_BYTES:
             return None
