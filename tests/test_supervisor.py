@@ -116,10 +116,14 @@ async def test_cancellation_of_the_task_passes() -> None:
 
 
 async def test_other_errors_pass_through_blocks_within_each_other() -> None:
-    with pytest.raises(KeyError), no_stray_cancellation():
-        with pytest.raises(StrayCancellationError), no_stray_cancellation():
-            raise asyncio.CancelledError
-        raise KeyError
+    def fail() -> None:
+        with no_stray_cancellation():
+            with pytest.raises(StrayCancellationError), no_stray_cancellation():
+                raise asyncio.CancelledError
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        fail()
 
 
 async def test_stray_cancellation_is_an_error() -> None:

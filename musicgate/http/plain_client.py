@@ -1,6 +1,6 @@
-"""One request and its answer on a connection of aiohttp's, without its `ClientSession`. Knows no outcome.
+"""One request and its answer on a connection of aiohttp, without its `ClientSession`.
 
-A session spends three quarters of its time on what no vendor needs: redirects, cookies, netrc, tracing,
+It knows no outcome. A session spends three quarters of its time on what no vendor needs: redirects, cookies, netrc, tracing,
 middlewares, bodies of any kind, and a task for each body. Here head and body are one text, which is written
 at once. Connections still come from aiohttp's connector, and answers are read by aiohttp's parser: both with
 the public methods that its session calls.
@@ -8,8 +8,8 @@ the public methods that its session calls.
 A request that needs more than that, a proxy for instance, is left to a session: see `PlainClient.prepare`.
 The bytes of a prepared request are those that the session would send.
 
-Those methods of aiohttp are public, but not documented. So only a version that was tested is used in this way:
-with another one, every request goes through a session.
+Those methods of aiohttp are public, but not documented. So only a version that was tested is used in this
+way: with another one, every request goes through a session.
 """
 
 from __future__ import annotations
