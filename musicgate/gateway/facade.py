@@ -453,7 +453,7 @@ class Gateway:
 
     def rate_limit_headers(self, account: str) -> dict[str, str]:
         """The ``RateLimit`` headers of an answer to an account."""
-        return self._context.quota.headers(account, self._context.clock.steady())
+        return self._context.quota.headers(account, self._context.clock)
 
     async def ping(self) -> None:
         """Return if jobs can be stored.
