@@ -17,7 +17,7 @@ from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.plugin import write_json
 from musicgate.views import render_event
-from musicgate.web.middleware import CORS
+from musicgate.web.connection import CORS
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
