@@ -12,8 +12,10 @@ from musicgate.codec import dump_job, load_job
 from musicgate.gateway.callbacks import SeenCallbacks, receive_callback
 from musicgate.gateway.fold import _SHOWN, holds_secret
 from musicgate.gateway.follow import advance
+from musicgate.model import EventKind, JobEvent, Secret
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.views import render_event, render_job
+from musicgate.web.events import _Frames
 from tests.fake_vendor import KEY, START, FakeVendor, Rig, rig_of
 
 ONE = FakeVendor("one", callbacks=True)
@@ -63,6 +65,48 @@ async def test_job_with_a_secret_in_a_title_is_marked_and_masked(rig: Rig, secre
     rendered = str([render_event(event, number, masker=rig.gate.masker(job)) for number, event in events])
     assert "***" in rendered
     assert secret not in rendered
+
+
+async def frames_after(rig: Rig, frames: _Frames, job: Job, after: int) -> tuple[bytes, int]:
+    """What a stream sends of the events after a number, and the number of the last one."""
+    events = await rig.store.events(job.id, after, 20)
+    return b"".join([await frames.write(number, event) for number, event in events]), events[-1][0]
+
+
+async def test_secret_that_comes_after_a_stream_has_begun_is_masked(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = await accepted(rig)
+    assert job.is_clean
+    frames = _Frames(rig.gate, job, lambda job: shown(rig, job))
+    sent, last = await frames_after(rig, frames, job, 0)
+    assert b'"native_id":"n-1"' in sent
+    rig.transport.script(
+        "one", {"status": "works", "tracks": [{"id": "t", "title": KEY, "stream": f"https://a.test/{TOKEN}"}]}
+    )
+    await advance(rig.context, job.id)
+    reads: list[str] = []
+    monkeypatch.setattr(rig.gate, "get", reads.append)
+    sent, _ = await frames_after(rig, frames, job, last)
+    assert b'"title":"***"' in sent
+    assert b"https://a.test/***" in sent
+    assert reads == []  # an event that is not the last one costs no read of the job
+
+
+async def test_event_of_another_provider_is_masked_with_its_secrets(tmp_path: Path) -> None:
+    secret = "other-key-not-real-either"
+    two = FakeVendor("two")
+    async with rig_of(tmp_path / "audio", ONE, two, store=MemoryJobStore()) as rig:
+        rig.transport.script("one", {"id": "n-1"})
+        job = await rig.submit()
+        installed = rig.context.providers["two"]
+        rig.context.providers["two"] = attrs.evolve(installed, key=Secret(secret))  # type: ignore[index]
+        frames = _Frames(rig.gate, job, lambda job: shown(rig, job))
+        moved = attrs.evolve(job, attempts=(*job.attempts, attrs.evolve(job.attempts[0], plugin="two")))
+        assert await rig.store.replace(job, moved, ())
+        data = {"plugin": "two", "outcome": "accepted", "native_id": secret}
+        sent = await frames.write(5, JobEvent(kind=EventKind.ATTEMPT, at=START, data=data))
+        assert b'"native_id":"***"' in sent
 
 
 async def test_mark_stays_when_later_answers_hold_no_secret(rig: Rig) -> None:

@@ -34,8 +34,16 @@ def test_a_ulid_begins_with_its_time_in_milliseconds() -> None:
 def test_all_bits_are_written(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musicgate.aio.ids.os.urandom", lambda count: bytes(range(0x80, 0x80 + count)))
     monkeypatch.setattr("musicgate.aio.ids.time.time_ns", lambda: 0x0123_4567_89AB * 1_000_000)
-    random = int.from_bytes(bytes(range(0x80, 0x8A)), "big") >> 1
-    assert number_of(UlidSource().new()) == (0x0123_4567_89AB << 80) + random
+    source = UlidSource()
+    made = (0x0123_4567_89AB << 80) + (0x80_81_82_83_84 << 40) + (0x85_86_87_88_89 >> 1)
+    assert [number_of(source.new()) for _ in range(3)] == [made, made + 1, made + 2]
+
+
+def test_each_ulid_has_the_time_when_it_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    times = [1_023, 1_024, 1_025, 2_049, 2**40, 2**48 - 1]
+    source, clock = UlidSource(), iter(times)
+    monkeypatch.setattr("musicgate.aio.ids.time.time_ns", lambda: next(clock) * 1_000_000)
+    assert [number_of(source.new()) >> 80 for _ in times] == times
 
 
 def test_ids_sort_by_the_order_in_which_they_were_made() -> None:

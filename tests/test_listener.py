@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from typing import Any
 
 import pytest
 from aiohttp import web
@@ -57,3 +58,50 @@ async def test_a_connection_whose_client_has_gone_times_out_in_silence() -> None
     connection.begun_at, connection.transport = 1.0, _ClosedTransport()
     connection.time_out()
     assert connection.transport is None
+
+
+class _FlowTransport(asyncio.Transport):
+    """A transport that counts how often it is paused, and keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[str] = []
+        self.written = b""
+
+    def pause_reading(self) -> None:
+        self.calls.append("pause")
+
+    def resume_reading(self) -> None:
+        self.calls.append("resume")
+
+    def write(self, data: Any) -> None:
+        self.written += data
+
+    def is_closing(self) -> bool:
+        return False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize(("size", "calls"), [(100, []), (3_000_000, ["pause", "resume"])])
+async def test_a_body_that_fills_the_buffer_pauses_the_client_until_it_is_read(
+    size: int, calls: list[str]
+) -> None:
+    async def count(request: web.BaseRequest) -> web.StreamResponse:
+        return web.Response(text=str(len(await request.content.read())))
+
+    server, transport = web.Server(count), _FlowTransport()
+    connection = Connection(server, Listener(server, ServerSettings(), 1, Supervisor()))
+    connection.connection_made(transport)
+    head = f"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n".encode()
+    connection.data_received(head + b"x" * (size // 2))
+    connection.data_received(b"x" * (size - size // 2))
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert transport.written.endswith(b"\r\n\r\n" + str(size).encode())
+    assert [transport.calls[0], transport.calls[-1]] == calls if calls else transport.calls == []
+    await server.shutdown(0.1)

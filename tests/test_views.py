@@ -1,4 +1,4 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, cast
@@ -37,7 +37,7 @@ from musicgate.views.catalogue import render_offer, render_provider
 from musicgate.views.job import render_created, render_failure, render_job, render_warning
 from musicgate.views.native import render_native_body, render_native_request
 from musicgate.views.plan import render_plan
-from musicgate.views.scalars import usd_text
+from musicgate.views.scalars import time_text, usd_text
 from musicgate.views.usage import render_rate_card, render_usage
 from tests.fake_vendor import KEY, MODEL, FakeVendor, rig_of
 
@@ -467,3 +467,18 @@ async def test_plan_shows_candidates_exclusions_warnings_and_prices(tmp_path: Pa
         music_request = attrs.evolve(music_request, duration_s=60)
         plan = render_plan(music_request, rig.gate.plan(music_request))
         assert plan["candidates"][1]["price"]["total_nanos"] == 600_000_000
+
+
+@pytest.mark.parametrize(
+    ("moment", "text"),
+    [
+        (datetime(2026, 8, 1, 12, 0, tzinfo=UTC), "2026-08-01T12:00:00.000Z"),
+        (datetime(2026, 8, 1, 12, 0, 0, 999, tzinfo=UTC), "2026-08-01T12:00:00.000Z"),
+        (datetime(2026, 8, 1, 12, 0, 0, 999_999, tzinfo=UTC), "2026-08-01T12:00:00.999Z"),
+        (datetime(5, 1, 1, 0, 0, 0, 20_000, tzinfo=UTC), "0005-01-01T00:00:00.020Z"),
+        (datetime(2026, 8, 1, tzinfo=timezone(timedelta())), "2026-08-01T00:00:00.000Z"),
+        (datetime(2026, 8, 1, tzinfo=timezone(timedelta(hours=2))), "2026-08-01T00:00:00.000+02:00"),
+    ],
+)
+def test_a_moment_is_shown_in_milliseconds_never_rounded_up(moment: datetime, text: str) -> None:
+    assert time_text(moment) == text

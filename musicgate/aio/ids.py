@@ -21,24 +21,26 @@ class UlidSource:
     def __init__(self) -> None:
         self._lock = threading.Lock()  # gateways of several threads share one source
         self._milliseconds = -1
-        self._time_text = ""
-        self._random = 0
+        self._second, self._second_text = -1, ""  # 1,024 milliseconds
+        self._head_text = ""
+        self._low = 0
 
     def new(self) -> str:
         """Make an id of 26 characters: 48 bits of milliseconds since 1970, then 80 random ones."""
         with self._lock:
             now = time.time_ns() // 1_000_000
             if now > self._milliseconds:
-                self._milliseconds, self._time_text = now, _fifty_bits(now)
-                self._random = int.from_bytes(os.urandom(10), "big") >> 1  # leaves room to count up
+                self._milliseconds = now
+                if now >> 10 != self._second:
+                    self._second, self._second_text = now >> 10, _forty_bits(now >> 10)
+                random = os.urandom(10)
+                high = _forty_bits(int.from_bytes(random[:5], "big"))
+                self._head_text = self._second_text + _PAIRS[now & _TEN_BITS] + high
+                self._low = int.from_bytes(random[5:], "big") >> 1  # leaves room to count up
             else:  # within a millisecond, and after the clock was set back, the spec counts up
-                self._random += 1
-            time_text, high, low = self._time_text, self._random >> 40, self._random & 0xFF_FFFF_FFFF
-        return time_text + _forty_bits(high) + _forty_bits(low)
-
-
-def _fifty_bits(number: int) -> str:
-    return _PAIRS[number >> 40] + _forty_bits(number & 0xFF_FFFF_FFFF)
+                self._low += 1
+            head_text, low = self._head_text, self._low
+        return head_text + _forty_bits(low)
 
 
 def _forty_bits(number: int) -> str:

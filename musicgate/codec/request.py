@@ -5,7 +5,7 @@ from typing import Final
 
 from cattrs import BaseValidationError
 
-from musicgate.codec.converter import CONVERTER, first_reason
+from musicgate.codec.converter import first_reason, structure
 from musicgate.errors import RequestError
 from musicgate.model import JsonObject, JsonValue, MusicRequest
 from musicgate.text import MAX_NAME_CHARS, MAX_WARNINGS, cut_text
@@ -67,17 +67,27 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
     Raises:
         RequestError: ``validation_error``, when a field has another type than the schema says.
     """
-    known: dict[str, JsonValue] = {name: body[wire] for wire, name in _FIELDS.items() if wire in body}
+    known: dict[str, JsonValue] = {"model": ""}
+    given_blocks: dict[str, JsonValue] = {}
+    unknown = []
+    for wire, value in body.items():
+        field = _FIELDS.get(wire)
+        if field is not None:
+            known[field] = value
+        if wire in blocks:
+            given_blocks[wire] = value
+        elif field is None and wire not in _OBJECTS:
+            unknown.append(wire)
     for wire, (name, fields) in _OBJECTS.items():
         if wire in body:
             known[name] = _renamed(wire, body[wire], fields)
-    known.setdefault("model", "")
-    known["blocks"] = {name: body[name] for name in body if name in blocks}
-    unknown = [name for name in body if not (name in _FIELDS or name in _OBJECTS or name in blocks)]
-    known["unknown_keys"] = [cut_text(name, MAX_NAME_CHARS) for name in unknown[:MAX_WARNINGS]]
-    known["more_unknown_keys"] = max(0, len(unknown) - MAX_WARNINGS)
+    if given_blocks:
+        known["blocks"] = given_blocks
+    if unknown:
+        known["unknown_keys"] = [cut_text(name, MAX_NAME_CHARS) for name in unknown[:MAX_WARNINGS]]
+        known["more_unknown_keys"] = max(0, len(unknown) - MAX_WARNINGS)
     try:
-        return CONVERTER.structure(known, MusicRequest)
+        return structure(known, MusicRequest)
     except BaseValidationError as exc:
         raise RequestError("validation_error", f"the request cannot be read: {first_reason(exc)}") from exc
 

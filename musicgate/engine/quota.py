@@ -158,11 +158,11 @@ class Quota:
         if not self._open_of[gone.account]:
             del self._open_of[gone.account], self._usd_nanos_of[gone.account]
 
-    def headers(self, account: str, steady: datetime) -> dict[str, str]:
+    def headers(self, account: str, clock: Clock) -> dict[str, str]:
         """The ``RateLimit`` headers of an answer to an account."""
         if not self._limits_of(account).has_any:
             return {}
-        return limits.rate_limit_fields(self._limits_of(account), self._usage(account, steady))
+        return limits.rate_limit_fields(self._limits_of(account), self._usage(account, clock.steady()))
 
     def _put(self, job_id: str, entry: _OpenJob) -> None:
         if self._open.get(job_id) == entry:

@@ -89,15 +89,16 @@ class GatewayContext:
         """The provider of a job's last attempt; None when its plugin is gone."""
         return self.providers.get(job.plugin or "")
 
-    def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
+    def masker(self, job: Job, *, whole: bool = False, may_change: bool = False) -> Masker | None:
         """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone.
 
-        None as well, where whole secrets are to be masked, for a job that is known to hold none.
+        None as well, where whole secrets are to be masked, for a job that is known to hold none, unless later
+        versions of it are to be masked, too.
         """
         installed = self.installed(job)
         return (
             None
-            if installed is None or (whole and job.is_clean)
+            if installed is None or (whole and job.is_clean and not may_change)
             else installed.masker(job.callback_token, whole=whole)
         )
 

@@ -384,9 +384,15 @@ class Gateway:
         asset = next((track.asset for track in job.tracks if track.index == index), None)
         return self._context.assets.local_path(asset) if asset else None
 
-    def masker(self, job: Job) -> Masker | None:
-        """A mask for secrets in native ids, links and titles of a job; None when its plugin is gone."""
-        return self._context.masker(job, whole=True)
+    def masker(self, job: Job, *, may_change: bool = False) -> Masker | None:
+        """A mask for secrets in native ids, links and titles of a job; None when its plugin is gone.
+
+        None as well for a job that is known to hold none.
+
+        Args:
+            may_change: the mask is for later versions of the job, too, which may hold one.
+        """
+        return self._context.masker(job, whole=True, may_change=may_change)
 
     async def check_callback_token(self, job_id: str, token: str) -> None:
         """Check the token of a callback URL before the body is read.
@@ -453,7 +459,7 @@ class Gateway:
 
     def rate_limit_headers(self, account: str) -> dict[str, str]:
         """The ``RateLimit`` headers of an answer to an account."""
-        return self._context.quota.headers(account, self._context.clock.steady())
+        return self._context.quota.headers(account, self._context.clock)
 
     async def ping(self) -> None:
         """Return if jobs can be stored.

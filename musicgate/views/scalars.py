@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from decimal import Decimal
 from typing import TYPE_CHECKING
+
+import orjson
 
 from musicgate.planning import NANOS_PER_USD
 
@@ -13,7 +16,14 @@ if TYPE_CHECKING:
 
 def time_text(moment: datetime | None) -> str | None:
     """Format a moment: ISO 8601 in UTC, milliseconds."""
-    return None if moment is None else moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    if moment is None:
+        return None
+    if moment.tzinfo is not UTC:
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    # An answer has four and more: isoformat takes 1.2 us for each, and this 0.5. Quoted, with microseconds
+    # unless they are 0.
+    text = orjson.dumps(moment).decode()
+    return f"{text[1:20]}.{text[21:24]}Z" if moment.microsecond else f"{text[1:20]}.000Z"
 
 
 def decimal_text(number: Decimal) -> str:

@@ -12,14 +12,15 @@ from musicgate.errors import RequestError, StorageError
 from musicgate.plugin import write_json
 from musicgate.web.audio import AudioRoutes
 from musicgate.web.auth import Accounts
-from musicgate.web.body import BODY_TIMEOUT_S
 from musicgate.web.capacity import Capacity
 from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_resource import JobResource
 from musicgate.web.jobs import JobRoutes
-from musicgate.web.middleware import generation_id
+from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
+from musicgate.web.quick_routes import QuickRoutes
+from musicgate.web.request_state import STATE
 from musicgate.web.timeouts import RequestTimeouts
 from musicgate.web.webhooks import WebhookRoutes
 
@@ -62,6 +63,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.on_shutdown.append(timeouts.expire)
     job_resource = JobResource(gateway, timeouts, waits)
     music, audio = MusicRoutes(gateway, accounts, job_resource), AudioRoutes(gateway, accounts)
+    app[QUICK_ROUTES] = QuickRoutes(_BASES, create=music.create, status=music.status)
     jobs = JobRoutes(gateway, accounts, job_resource)
     events = EventRoutes(gateway, accounts, job_resource, timeouts, streams)
     for base in _BASES:
@@ -85,7 +87,7 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
             await gateway.ping()
         except StorageError as error:
             return envelope_response(
-                generation_id(request),
+                request[STATE].generation_id,
                 "gateway_error",
                 str(error),
                 status=503,
@@ -103,7 +105,7 @@ def _health(gateway: Gateway) -> list[web.RouteDef]:
             message = "a background service failed, and is being started again"
             fields = views.render_not_ready(state)
             return envelope_response(
-                generation_id(request), "gateway_error", message, status=503, fields=fields
+                request[STATE].generation_id, "gateway_error", message, status=503, fields=fields
             )
         return _json_utf8(views.render_ready(state))
 

@@ -14,8 +14,8 @@ from aiohttp import web
 from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.views import is_signed
 from musicgate.web.conditions import RangeError, read_range
+from musicgate.web.connection import CORS
 from musicgate.web.job_resource import VARY, read_conditions
-from musicgate.web.middleware import CORS
 
 if TYPE_CHECKING:
     from pathlib import Path

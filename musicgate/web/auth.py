@@ -10,7 +10,7 @@ from musicgate.errors import ConfigError, UnauthorisedError
 from musicgate.gateway import LOCAL_ACCOUNT
 from musicgate.settings import Account
 from musicgate.web.host_header import is_loopback, read_host, read_origin
-from musicgate.web.middleware import HELD_CAPACITY
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -63,8 +63,7 @@ class Accounts:
         Raises:
             LimitReachedError: too many requests of that name are in progress.
         """
-        self._requests.acquire(name)
-        request[HELD_CAPACITY].append((self._requests, name))
+        request[STATE].hold(self._requests, name)
 
     def _authenticate(self, request: web.Request) -> Account:
         if self.is_open:

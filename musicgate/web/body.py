@@ -21,21 +21,16 @@ from musicgate.web.content_coding import (
     UnknownCodingError,
     read_content_encoding,
 )
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 _T = TypeVar("_T")
 
-#: Seconds within which a body must arrive.
-BODY_TIMEOUT_S = web.AppKey("body_timeout_s", float)
-#: True on a request whose client waits for ``100 Continue`` before it sends the body.
-AWAITS_CONTINUE = web.RequestKey("awaits_continue", bool)
 #: No field needs a longer integer, and Python itself refuses those of more than 4300 digits.
 _MAX_DIGITS = 300
 _SHOWN_DIGITS = 12
-#: Size of the body that was read.
-_SIZE_BYTES = web.RequestKey("body_size_bytes", int)
 #: Encoded bytes that are decoded before other tasks run; expanded a thousandfold, they take up to 10 ms.
 _STEP_BYTES = 4096
 #: Levels of lists and objects. No request has more than ten, and code that walks over a body may recurse.
@@ -54,22 +49,11 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
     """
     limit = request.client_max_size if limit_bytes is None else limit_bytes
     try:
-        coding = read_content_encoding(",".join(request.headers.getall("Content-Encoding", [])))
+        return await _receive(request, limit)
     except UnknownCodingError as exc:
         raise web.HTTPUnsupportedMediaType(
             headers={"Accept-Encoding": CODINGS}, reason=f"Content-Encoding must be one of {CODINGS}"
         ) from exc
-    if (request.content_length or 0) > limit:
-        raise _too_large(limit_bytes)
-    decoder = BodyDecoder(coding, limit)
-    await _continue(request)
-    try:
-        if coding or not request.content.is_eof():
-            async with asyncio.timeout(request.app[BODY_TIMEOUT_S]):
-                await _receive(request, decoder, limit, _STEP_BYTES if coding else limit + 1)
-        else:  # it arrived with the headers, as nearly all do
-            decoder.feed(request.content.read_nowait())
-        return decoder.end()
     except TimeoutError as exc:
         message = "the body did not arrive in time (server.body_timeout_s)"
         raise RequestError("validation_error", message, reason="body_timeout", http_status=408) from exc
@@ -83,7 +67,23 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
         raise _too_large(limit_bytes) from exc
 
 
-async def _receive(request: web.Request, decoder: BodyDecoder, limit: int, step_bytes: int) -> None:
+async def _receive(request: web.Request, limit: int) -> bytes:
+    if "Content-Encoding" not in request.headers and request.content.is_eof():
+        body = request.content.read_nowait()  # it arrived with the headers, as nearly all do
+        if len(body) > limit:
+            raise TooLargeError
+        return body
+    coding = read_content_encoding(",".join(request.headers.getall("Content-Encoding", [])))
+    if (request.content_length or 0) > limit:
+        raise TooLargeError
+    decoder = BodyDecoder(coding, limit)
+    await _continue(request)
+    async with asyncio.timeout(request[STATE].body_timeout_s):
+        await _feed(request, decoder, limit, _STEP_BYTES if coding else limit + 1)
+    return decoder.end()
+
+
+async def _feed(request: web.Request, decoder: BodyDecoder, limit: int, step_bytes: int) -> None:
     received = 0
     while piece := await request.content.readany():
         received += len(piece)
@@ -97,8 +97,9 @@ async def _receive(request: web.Request, decoder: BodyDecoder, limit: int, step_
 
 async def _continue(request: web.Request) -> None:
     """Send ``100 Continue`` if the client waits for it (RFC 9110 10.1.1)."""
-    if request.get(AWAITS_CONTINUE) and not request.content.is_eof():
-        request[AWAITS_CONTINUE] = False
+    state = request[STATE]
+    if state.awaits_continue and not request.content.is_eof():
+        state.awaits_continue = False
         transport = request.transport
         if transport is not None and not transport.is_closing():  # else uvloop raises RuntimeError
             transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -109,21 +110,20 @@ def _too_large(limit_bytes: int | None) -> RequestError:
     return RequestError("payload_too_large", f"the body is too large: the limit is {limit}")
 
 
-async def read_json(request: web.Request) -> object:
-    """Read the body as JSON.
+async def read_json(request: web.Request, read: Callable[[object], _T]) -> _T:
+    """Read the body as JSON, on a thread if it is so large that it would block the event loop.
+
+    Args:
+        read: makes what the caller wants of the parsed body.
 
     Raises:
         RequestError: ``invalid_json``, or what `read_body` raises.
         HTTPUnsupportedMediaType: its content coding is not supported.
     """
     raw = await read_body(request)
-    request[_SIZE_BYTES] = len(raw)
-    return await offload_if_large(request, lambda: parse_json(raw))
-
-
-async def offload_if_large(request: web.Request, work: Callable[[], _T]) -> _T:
-    """Run work on the body, on a thread if the body is so large that it would block the event loop."""
-    return await offload(work, is_large=request.get(_SIZE_BYTES, 0) > text.LARGE_BODY_BYTES)
+    if len(raw) <= text.LARGE_BODY_BYTES:
+        return read(parse_json(raw))
+    return await offload(lambda: read(parse_json(raw)), is_large=True)
 
 
 def parse_json(raw: bytes) -> object:

@@ -72,6 +72,7 @@ class Connection(web.RequestHandler):
         self.has_served = False
         self._answered: web.BaseRequest | None = None
         self._head = b""
+        self._is_paused = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Report the new connection as idle."""
@@ -104,6 +105,17 @@ class Connection(web.RequestHandler):
         if self._answered is not None and self._messages and _is_error(self._messages[-1][0]):
             # The parser gave up in the middle of this body, and the handler would wait for the rest.
             self._answered.content.set_exception(web.RequestPayloadError())
+
+    def pause_reading(self) -> None:
+        """Stop reading: the handler is slower than the client."""
+        self._is_paused = True
+        super().pause_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        """Go on reading. aiohttp calls it twice for each body, and parses nothing once more, in 3 us."""
+        if self._is_paused:
+            self._is_paused = False
+            super().resume_reading(resume_parser)
 
     def time_out(self) -> None:
         """Close an idle connection, with a 408 if a request had begun."""
@@ -159,7 +171,7 @@ class Connection(web.RequestHandler):
         return 400, "the request is not HTTP/1.1 (RFC 9112)", "malformed_http"
 
 
-#: Headers of every answer; `musicgate.web.middleware` adds those for CORS.
+#: Headers of every answer.
 # Source: RFC 9110, the Fetch standard (nosniff, CORP), CSP level 3 and Referrer Policy, November 2026.
 BASE_HEADERS: Final = {
     "Access-Control-Allow-Origin": "*",
@@ -168,6 +180,23 @@ BASE_HEADERS: Final = {
     "Referrer-Policy": "no-referrer",
     "Server": "musicgate",
     "X-Content-Type-Options": "nosniff",
+}
+#: The same, and those for CORS, for an answer to a request.
+# Source: the reference gateway's CORS answer, and the headers that its public SDKs send, August 2026.
+CORS: Final = {
+    **BASE_HEADERS,
+    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    "Access-Control-Allow-Headers": (
+        "Authorization, Content-Type, Content-Encoding, x-title, http-referer, x-gateway-debug, "
+        "X-AIStats-Strictness, X-Phaseo-Client, X-Phaseo-Client-Version, X-App-Id, X-App-Name, "
+        "Idempotency-Key, Prefer, Last-Event-ID, traceparent, "
+        "If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range"
+    ),
+    "Access-Control-Expose-Headers": (
+        "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied, "
+        "RateLimit, RateLimit-Policy, Allow, Accept-Ranges, Content-Range, Content-Disposition, Last-Modified"
+    ),
+    "Access-Control-Max-Age": "86400",
 }
 
 

@@ -6,6 +6,7 @@ itself with the last number that it received, and stops only on a 204.
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -17,9 +18,11 @@ from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.plugin import write_json
 from musicgate.views import render_event
-from musicgate.web.middleware import CORS
+from musicgate.web.connection import CORS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from musicgate.gateway import Gateway
     from musicgate.model import Job, JobEvent
     from musicgate.web.auth import Accounts
@@ -93,10 +96,11 @@ class EventRoutes:
         return response
 
     async def _send(self, request: web.Request, response: web.StreamResponse, job: Job, after: int) -> None:
+        frames = _Frames(self._gateway, job, functools.partial(self._jobs.render, request))
         await self._write(request, response, f"retry: {_RETRY_MS}\n\n".encode())
         async with aclosing(self._gateway.events(job.id, after=after, pause_s=HEARTBEAT_S)) as events:
             async for item in events:
-                frame = b": still here\n\n" if item is None else await self._frame(request, job.id, *item)
+                frame = b": still here\n\n" if item is None else await frames.write(*item)
                 await self._write(request, response, frame)
 
     async def _write(self, request: web.Request, response: web.StreamResponse, frame: bytes) -> None:
@@ -109,18 +113,6 @@ class EventRoutes:
                 request.transport.abort()
             raise
 
-    async def _frame(self, request: web.Request, job_id: str, number: int, event: JobEvent) -> bytes:
-        # Only these repeat what a vendor returned; the others need no masking, and so no read.
-        job = await self._gateway.get(job_id) if event.kind in _FROM_VENDOR else None
-        masker = None if job is None else self._gateway.masker(job)
-        answer = None
-        if event.kind is EventKind.SETTLED and job is not None:
-            # With an earlier event, the job would be ahead of its event. And as it was when it ended, without
-            # what an attempt has learned since: an event never changes.
-            answer = self._jobs.render(request, jobs.as_settled(job))
-        body = write_json(render_event(event, number, masker=masker, job=answer))
-        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
-
     async def _has_more(self, job: Job, after: int) -> bool:
         """False for a client that has received the final event."""
         if not job.state.is_final:
@@ -130,6 +122,38 @@ class EventRoutes:
                 if item is not None and item[1].kind is EventKind.SETTLED:
                     return True
         return False
+
+
+class _Frames:
+    """Writes the events of one stream.
+
+    The job is read again only for its last event, and where another provider was asked: what masks a vendor's
+    texts is that provider's secrets and the job's token, which never changes.
+    """
+
+    def __init__(self, gateway: Gateway, job: Job, render: Callable[[Job], dict[str, object]]) -> None:
+        self._gateway = gateway
+        self._render = render
+        self._take(job)
+
+    def _take(self, job: Job) -> None:
+        self._job = job
+        self._masker = self._gateway.masker(job, may_change=True)
+
+    async def write(self, number: int, event: JobEvent) -> bytes:
+        """Write an event as a frame."""
+        answer = None
+        if event.kind is EventKind.SETTLED or event.data.get("plugin", self._job.plugin) != self._job.plugin:
+            job = await self._gateway.get(self._job.id)
+            if job is not None:
+                self._take(job)
+                if event.kind is EventKind.SETTLED:
+                    # With an earlier event, the job would be ahead of its event. And as it was when it ended,
+                    # without what an attempt has learned since: an event never changes.
+                    answer = self._render(jobs.as_settled(job))
+        masker = self._masker if event.kind in _FROM_VENDOR else None
+        body = write_json(render_event(event, number, masker=masker, job=answer))
+        return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
 
 
 def _last_number(request: web.Request) -> int:

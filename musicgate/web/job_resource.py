@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import logging
 import math
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import hdrs, web
-from multidict import CIMultiDict
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
 from musicgate.views import audio_links, render_job
 from musicgate.web.conditions import Conditions
 from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
-from musicgate.web.middleware import CORS
+from musicgate.web.job_answer import JobAnswer
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
     from musicgate.gateway import Gateway
     from musicgate.model import Job, Track
@@ -39,10 +37,6 @@ _CONDITIONAL = (
 _UNCONDITIONAL = Conditions()
 _CACHE_CONTROL = "private, no-cache"
 _JSON = "application/json"
-#: All headers of a finished job's answer, to be copied; its entity tag is filled in.
-_FINISHED_HEADERS = CIMultiDict(
-    {"ETag": "", "Cache-Control": _CACHE_CONTROL, "Vary": VARY, "Content-Type": _JSON, **CORS}
-)
 
 
 class _Versioned(Protocol):
@@ -80,7 +74,7 @@ class JobResource:
 
     async def answer_unread(
         self, request: web.Request, account: Account, preferences: Preferences
-    ) -> web.Response | None:
+    ) -> web.StreamResponse | None:
         """Answer a GET without reading the job, if a 304 or the kept answer of a finished job will do.
 
         Raises:
@@ -102,15 +96,17 @@ class JobResource:
         headers = {} if preferences.wait_s is None else preferences.applied
         if check_conditions(request, shown):
             return self.not_modified(shown, headers)
-        return None if kept is None else _finished(kept, headers)
+        return None if kept is None else JobAnswer(kept.body, {**_validators(kept), **headers})
 
-    def count_wait(self, account: Account, wait_s: float | None) -> AbstractContextManager[None]:
-        """Count the request as waiting while the block runs, if it has a wait.
+    def count_wait(self, request: web.Request, account: Account, wait_s: float | None) -> None:
+        """Count the request as waiting until it is answered, if it has a wait.
 
-        Raises (when the block is entered):
-            RequestError: 429 or 503, too many requests are waiting.
+        Raises:
+            LimitReachedError: 429, too many requests of the account are waiting.
+            RequestError: 503, too many of all accounts are.
         """
-        return self._waits.hold(account.name) if wait_s else nullcontext()
+        if wait_s:
+            request[STATE].hold(self._waits, account.name)
 
     async def wait(self, job: Job, wait_s: float | None) -> Job:
         """Return the job once it is final, or as it is after ``wait_s``."""
@@ -131,7 +127,7 @@ class JobResource:
         """Render a job as GET answers it."""
         return render_job(job, self.audio_url(request), self._gateway.masker(job))
 
-    def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> web.Response:
+    def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> JobAnswer:
         """Answer a GET of a finished job, and keep the answer."""
         answer = FinishedAnswer(
             id=job.id,
@@ -141,17 +137,19 @@ class JobResource:
             body=write_json(self.render(request, job)),
         )
         self._finished.keep(answer)
-        return _finished(answer, headers)
+        return JobAnswer(answer.body, {**_validators(answer), **headers})
 
     def respond(
         self, job: Job, answer: dict[str, object], headers: dict[str, str] | None = None
-    ) -> web.Response:
+    ) -> JobAnswer:
         """Answer with one job."""
-        more = {**_validators(job), **(headers or {})}
+        more = _validators(job)
+        if headers:
+            more.update(headers)
         pause_s = self._gateway.next_poll_s(job)
         if pause_s is not None:
             more["Retry-After"] = str(max(1, math.ceil(pause_s)))
-        return respond_json(answer, more)
+        return JobAnswer(write_json(answer), more)
 
     def not_modified(self, job: _Versioned, headers: dict[str, str]) -> web.Response:
         """Answer 304, with the headers that a 200 would have (RFC 9110 15.4.5)."""
@@ -172,21 +170,12 @@ def _music_id(request: web.Request) -> str:
         RequestError: ``missing_music_id``.
         JobNotFoundError: no id is so long.
     """
-    music_id = request.match_info["music_id"].strip()
+    music_id = request[STATE].music_id or request.match_info["music_id"].strip()
     if not music_id:
         raise missing_id()
     if len(music_id) > _MAX_ID_CHARS:
         raise JobNotFoundError(music_id[:64])
     return music_id
-
-
-def _finished(answer: FinishedAnswer, headers: dict[str, str]) -> web.Response:
-    if headers:
-        all_headers = {**_validators(answer), **headers}
-        return web.Response(body=answer.body, content_type=_JSON, headers=all_headers)
-    response = web.Response(body=answer.body, headers=_FINISHED_HEADERS)
-    response.headers["ETag"] = etag(answer)
-    return response
 
 
 def read_conditions(request: web.Request) -> Conditions:

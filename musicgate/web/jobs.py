@@ -71,7 +71,7 @@ class JobRoutes:
         rest = attrs.evolve(query, before=(page[-1].created_at, page[-1].id), limit=1)
         return bool(await self._gateway.list_jobs(rest, account=account.name))
 
-    async def cancel(self, request: web.Request) -> web.Response:
+    async def cancel(self, request: web.Request) -> web.StreamResponse:
         """``POST .../{music_id}/cancel``: stop a job; ``error.may_have_cost`` says if it may be billed."""
         account = self._accounts.identify(request)
         job = await self._jobs.find(request, account)

@@ -7,47 +7,27 @@ aiohttp, by 6 us.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
 from multidict import CIMultiDict
 
 from musicgate.errors import MusicgateError, RequestError
-from musicgate.web.body import AWAITS_CONTINUE
-from musicgate.web.connection import BASE_HEADERS, Connection, new_id
+from musicgate.web.connection import CORS, Connection
 from musicgate.web.errors import envelope_response, error_response
 from musicgate.web.host_header import read_host
+from musicgate.web.job_answer import JobAnswer
+from musicgate.web.quick_routes import QuickRoutes
+from musicgate.web.request_state import STATE, RequestState
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from musicgate.web.capacity import Capacity
-
 _log = logging.getLogger(__name__)
-_GENERATION_ID = web.RequestKey("generation_id", str)
-#: Headers that a handler adds to the answer of its request, also to an error.
-EXTRA_HEADERS = web.RequestKey("extra_headers", dict[str, str])
-#: Capacity that this request holds, with the name that it is counted under; released when it is answered.
-HELD_CAPACITY = web.RequestKey("held", list["tuple[Capacity, str]"])
-
-#: Headers of every answer for browsers.
-# Source: the reference gateway's CORS answer, and the headers that its public SDKs send, August 2026.
-CORS: Final = {
-    **BASE_HEADERS,
-    "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
-    "Access-Control-Allow-Headers": (
-        "Authorization, Content-Type, Content-Encoding, x-title, http-referer, x-gateway-debug, "
-        "X-AIStats-Strictness, X-Phaseo-Client, X-Phaseo-Client-Version, X-App-Id, X-App-Name, "
-        "Idempotency-Key, Prefer, Last-Event-ID, traceparent, "
-        "If-Match, If-None-Match, If-Modified-Since, If-Unmodified-Since, If-Range, Range"
-    ),
-    "Access-Control-Expose-Headers": (
-        "ETag, Retry-After, Location, X-Gateway-Error-Attribution, Idempotency-Replayed, Preference-Applied, "
-        "RateLimit, RateLimit-Policy, Allow, Accept-Ranges, Content-Range, Content-Disposition, Last-Modified"
-    ),
-    "Access-Control-Max-Age": "86400",
-}
-#: The same, as they are appended to an answer in a quarter of the time of ``update``.
+#: Seconds within which a body must arrive.
+BODY_TIMEOUT_S = web.AppKey("body_timeout_s", float)
+QUICK_ROUTES = web.AppKey("quick_routes", QuickRoutes)
+#: As they are appended to an answer in a quarter of the time of ``update``.
 _CORS: Final = CIMultiDict(CORS)
 #: Headers of aiohttp's own errors that the client needs.
 _KEPT_HEADERS: Final = ("Allow", "Accept-Encoding", "Content-Range")
@@ -60,32 +40,31 @@ def request_handler(
     app: web.Application, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Wrap the whole application, since aiohttp answers some requests before any middleware sees them."""
+    body_timeout_s, routes = app[BODY_TIMEOUT_S], app[QUICK_ROUTES]
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         if not isinstance(connection, Connection):
             return await handle(request)
         connection.begin(request)
-        held: list[tuple[Capacity, str]] = []
+        request[STATE] = state = RequestState(body_timeout_s)
         try:
-            checked = _checked(request)
+            checked = _checked(request, state)
         except (web.HTTPException, RequestError) as exc:
             response: web.StreamResponse = _refusal(app, request, exc)
             response.force_close()  # after a malformed request, the next bytes may not be a request at all
         else:
             request = checked
-            request[HELD_CAPACITY], request[EXTRA_HEADERS] = held, {}
-            response = await _answer(app, request, handle)
+            response = await _answer(app, request, routes.find(request, state) or handle)
         finally:
-            for capacity, account in held:
-                capacity.release(account)
+            state.release()
             connection.end()
-        return _finished(request, response)
+        return _finished(request, response, state)
 
     return answer
 
 
-def _checked(request: web.BaseRequest) -> web.BaseRequest:
+def _checked(request: web.BaseRequest, state: RequestState) -> web.BaseRequest:
     """Return the request as the application may see it.
 
     Raises:
@@ -109,22 +88,14 @@ def _checked(request: web.BaseRequest) -> web.BaseRequest:
     # aiohttp would ask for the body before the key is checked.
     headers = CIMultiDict(request.headers)
     headers.popall("Expect")
-    inner = request.clone(headers=headers)
-    inner[AWAITS_CONTINUE] = request.version >= HttpVersion11
-    return inner
-
-
-def generation_id(request: web.BaseRequest) -> str:
-    """Return the id of a request, which is made when it is first needed."""
-    if _GENERATION_ID not in request:
-        request[_GENERATION_ID] = new_id()
-    return request[_GENERATION_ID]
+    state.awaits_continue = request.version >= HttpVersion11
+    return request.clone(headers=headers)
 
 
 async def _answer(
     app: web.Application,
     request: web.BaseRequest,
-    handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]],
+    handle: Callable[[Any], Awaitable[web.StreamResponse]],
 ) -> web.StreamResponse:
     """Answer OPTIONS, or call the handler of the route, and render every exception as the envelope."""
     if request.method == "OPTIONS":
@@ -135,11 +106,11 @@ async def _answer(
         return _refusal(app, request, exc)
     except MusicgateError as exc:
         _log.warning("request failed method=%s route=%s error=%s", request.method, _route(request), exc)
-        return error_response(generation_id(request), exc)
+        return error_response(request[STATE].generation_id, exc)
     except Exception:  # noqa: BLE001 - no caller ever gets a traceback, or a 500 that is not JSON
         route = _route(request)
         _log.exception("request failed method=%s route=%s", request.method, route)
-        response = envelope_response(generation_id(request), "gateway_error", "the gateway failed")
+        response = envelope_response(request[STATE].generation_id, "gateway_error", "the gateway failed")
         if route is None:
             response.force_close()  # as after a malformed request
         return response
@@ -149,21 +120,27 @@ def _refusal(
     app: web.Application, request: web.BaseRequest, exc: web.HTTPException | RequestError
 ) -> web.Response:
     if isinstance(exc, RequestError):
-        return error_response(generation_id(request), exc)
+        return error_response(request[STATE].generation_id, exc)
     if isinstance(exc, web.HTTPMethodNotAllowed):
         exc.headers["Allow"] = ", ".join(_methods(app, request))
-    return _plain_http(generation_id(request), request, exc)
+    return _plain_http(request[STATE].generation_id, request, exc)
 
 
-def _finished(request: web.BaseRequest, response: web.StreamResponse) -> web.StreamResponse:
+def _finished(
+    request: web.BaseRequest, response: web.StreamResponse, state: RequestState
+) -> web.StreamResponse:
     """Add the headers that every answer has."""
+    if isinstance(response, JobAnswer):
+        if JobAnswer.suits(request):
+            response.end_with(state.extra_headers or {})
+            return response
+        response = response.web_response()
     if response.prepared:
         return response
     if "Content-Security-Policy" not in response.headers:  # else it has all of them, with its own policy
         response.headers.extend(_CORS)
-    more = request.get(EXTRA_HEADERS)
-    if more:
-        response.headers.update(more)
+    if state.extra_headers:
+        response.headers.update(state.extra_headers)
     if response.status >= 400 and not request.content.is_eof():
         response.force_close()  # the rest of the body stays unread
     return response
@@ -187,6 +164,8 @@ def _matches(resource: web.AbstractResource, request: web.BaseRequest) -> bool:
 
 def _route(request: web.BaseRequest) -> str | None:
     """Return the template of the route, or None before it is known; the path may hold a callback token."""
+    if request[STATE].route is not None:
+        return request[STATE].route
     try:
         resource = request.match_info.route.resource if isinstance(request, web.Request) else None
     except (AssertionError, AttributeError):  # aiohttp asserts that it is known

@@ -10,16 +10,16 @@ from aiohttp import web
 from musicgate import views
 from musicgate.errors import RequestError
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
-from musicgate.web.body import offload_if_large, read_body, read_json
+from musicgate.web.body import read_body, read_json
 from musicgate.web.errors import refusal_response
 from musicgate.web.idempotency_key import read_key
 from musicgate.web.job_resource import check_conditions, missing_id, respond_json
-from musicgate.web.middleware import EXTRA_HEADERS, generation_id
 from musicgate.web.preferences import read_preferences
+from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
-    from musicgate.gateway import Gateway
-    from musicgate.model import Failure
+    from musicgate.gateway import Gateway, IdempotencyKey
+    from musicgate.model import Failure, MusicRequest
     from musicgate.settings import Account
     from musicgate.web.auth import Accounts
     from musicgate.web.job_resource import JobResource
@@ -58,22 +58,27 @@ class MusicRoutes:
             web.post("/v1/callbacks/{job_id}/{token}", self.callback),
         ]
 
-    async def create(self, request: web.Request) -> web.Response:
+    async def create(self, request: web.Request) -> web.StreamResponse:
         """``POST /v1/music/generate``: check in the contract's order, then submit."""
         account = self._accounts.identify(request)
         try:
             preferences = read_preferences(request)
-            with self._jobs.count_wait(account, preferences.wait_s):
-                return await self._create(request, account, preferences)
+            self._jobs.count_wait(request, account, preferences.wait_s)
+            return await self._create(request, account, preferences)
         finally:
-            request[EXTRA_HEADERS] = self._gateway.rate_limit_headers(account.name)
+            request[STATE].extra_headers = self._gateway.rate_limit_headers(account.name)
 
-    async def _create(self, request: web.Request, account: Account, preferences: Preferences) -> web.Response:
+    async def _create(
+        self, request: web.Request, account: Account, preferences: Preferences
+    ) -> web.StreamResponse:
         started = time.perf_counter()
-        body = await read_json(request)
-        music_request = await offload_if_large(request, lambda: self._gateway.read(body))
-        key = await offload_if_large(request, lambda: read_key(_key_header(request), _CREATE, body))
-        own_id = generation_id(request)
+        header = _key_header(request)
+
+        def read(body: object) -> tuple[MusicRequest, IdempotencyKey | None]:
+            return self._gateway.read(body), None if header is None else read_key(header, _CREATE, body)
+
+        music_request, key = await read_json(request, read)
+        own_id = request[STATE].generation_id
         explain = (
             music_request.meta
             or music_request.debug.enabled
@@ -110,7 +115,7 @@ class MusicRoutes:
         )
         return self._jobs.respond(job, answer, headers)
 
-    async def status(self, request: web.Request) -> web.Response:
+    async def status(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
         account = self._accounts.identify(request)
         preferences = read_preferences(request)
@@ -123,7 +128,8 @@ class MusicRoutes:
                 f"this job cannot be polled: the plugin {job.plugin} is not installed, or it is disabled"
             )
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
-        with self._jobs.count_wait(account, None if job.state.is_final else preferences.wait_s):
+        if not job.state.is_final:
+            self._jobs.count_wait(request, account, preferences.wait_s)
             job = await self._jobs.wait(job, preferences.wait_s)
         headers = {} if preferences.wait_s is None else preferences.applied
         if check_conditions(request, job):
@@ -140,15 +146,14 @@ class MusicRoutes:
     async def plan(self, request: web.Request) -> web.Response:
         """``POST /v1/music/plan``: the dry run."""
         account = self._accounts.identify(request)
-        body = await read_json(request)
-        music_request = await offload_if_large(request, lambda: self._gateway.read(body))
+        music_request = await read_json(request, self._gateway.read)
         plan = self._gateway.plan(
             music_request,
             account=account.name,
             strict=read_preferences(request).strict,
             beta_channel=account.beta,
         )
-        return respond_json(views.render_plan(music_request, plan, generation_id(request)))
+        return respond_json(views.render_plan(music_request, plan, request[STATE].generation_id))
 
     async def models(self, request: web.Request) -> web.Response:
         """``GET /v1/music/models``: every public model, with the providers that offer it."""
@@ -173,8 +178,8 @@ class MusicRoutes:
 
 def _key_header(request: web.Request) -> str | None:
     """Join repeated Idempotency-Key headers, so that validation rejects them."""
-    values = request.headers.getall("Idempotency-Key", [])
-    return ", ".join(values) if values else None
+    values = request.headers.getall("Idempotency-Key", None)
+    return None if values is None else ", ".join(values)
 
 
 def _refusal(job: Job) -> Failure | None:

@@ -28,6 +28,8 @@ class Preferences:
     @property
     def applied(self) -> dict[str, str]:
         """The ``Preference-Applied`` header, or nothing."""
+        if self is _NONE:
+            return {}
         applied = ["handling=strict"] if self.strict else []
         applied += [] if self.wait_s is None else [f"wait={self.wait_s}"]
         return {"Preference-Applied": ", ".join(applied)} if applied else {}

@@ -20,6 +20,7 @@ from aiohttp import web
 
 from musicgate.model import Secret
 from musicgate.settings import Account
+from musicgate.views import render_live
 from musicgate.web.app import make_app
 from tests.e2e.raw import RawAnswer, connect, exchange, read_answer
 from tests.e2e.running_server import ACCOUNT_KEY, JOBS, PLAN, UNFINISHED, song, violations
@@ -250,6 +251,72 @@ async def test_no_second_request_is_smuggled_behind_an_ambiguous_end(
     assert all(answer.status >= 400 for answer in answers)
     assert not any(b"$schema" in answer.raw for answer in answers)
     for answer in answers:
+        check_envelope(answer)
+
+
+def shape(answer: RawAnswer) -> tuple[int, list[str], dict[str, str]]:
+    """What two answers have in common: status, names of headers in order, and values that are the same."""
+    varying = {"date", "connection", "etag", "content-length"}
+    names = [name for name in answer.headers if name != "connection"]
+    return answer.status, names, {k: v for k, v in answer.headers.items() if k not in varying}
+
+
+async def test_a_job_is_answered_alike_on_every_kind_of_connection(open_server: OpenServer) -> None:
+    """Ours writes the head of an answer on a kept connection, and aiohttp writes all others."""
+    accounts = (Account(name="test", key=Secret(ACCOUNT_KEY), requests_per_minute=50),)
+    key, body_sent = KEY.decode().strip(), json.dumps(SONG).encode()
+    async with open_server(accounts=accounts) as server:
+        done = await server.generate(SONG)
+        for method, path, body in (
+            ("POST", "/v1/music/generate", body_sent),
+            ("GET", f"{JOBS}/{done['id']}", b""),
+            ("GET", f"{JOBS}/{done['id']}", b""),
+        ):
+            for prefer in ((), ("Prefer: wait=0, handling=strict",)):
+                kept, closed, old = [
+                    (await exchange(server, head.replace(b"HTTP/1.1", version)))[0]
+                    for version, head in (
+                        (b"HTTP/1.1", request(method, path, key, *prefer, body=body)),
+                        (b"HTTP/1.1", request(method, path, key, *prefer, "Connection: close", body=body)),
+                        (
+                            b"HTTP/1.0",
+                            request(method, path, key, *prefer, "Connection: keep-alive", body=body),
+                        ),
+                    )
+                ]
+                assert "connection" not in kept.headers
+                assert (closed.headers["connection"], old.headers["connection"]) == ("close", "keep-alive")
+                limits = {"ratelimit": "", "ratelimit-policy": ""} if body else {}
+                made = [
+                    shape(attrs.evolve(one, headers={**one.headers, **limits})) for one in (kept, closed, old)
+                ]
+                assert made[0] == made[1] == made[2]
+                assert list(kept.body) == list(closed.body) == list(old.body)
+                assert kept.headers.get("ratelimit-policy", "") == closed.headers.get("ratelimit-policy", "")
+                assert ("ratelimit" in kept.headers) is bool(body)
+                assert kept.headers["date"].endswith(" GMT")
+                assert int(kept.headers["content-length"]) == len(kept.raw)
+
+
+async def test_head_of_a_job_leaves_the_connection_to_the_next_request(server: RunningServer) -> None:
+    job = await server.generate(SONG)
+    reader, writer = await connect(server)
+    writer.write(request("HEAD", f"{JOBS}/{job['id']}", KEY.decode().strip()) + request("GET", "/livez"))
+    head, live = await read_answer(reader, is_head=True), await read_answer(reader)
+    assert (head.status, head.raw, live.body) == (200, b"", render_live())
+    writer.close()
+
+
+async def test_a_job_is_found_however_its_path_is_spelled(server: RunningServer) -> None:
+    job = await server.generate(SONG)
+    key = KEY.decode().strip()
+    plain = f"{JOBS}/{job['id']}"
+    for path in (plain, plain.replace("music_", "%6Dusic_"), f"{plain}?x=1", f"http://localhost{plain}"):
+        (answer,) = await exchange(server, request("GET", path, key))
+        assert (answer.status, answer.body["id"]) == (200, job["id"]), path
+    for path in (f"{plain}/", f"{plain}/x", f"/x{plain}", f"{plain}%2Fx"):
+        (answer,) = await exchange(server, request("GET", path, key))
+        assert answer.status == 404, path
         check_envelope(answer)
 
 
