@@ -1,9 +1,9 @@
 """One request and its answer on a connection of aiohttp, without its `ClientSession`.
 
-It knows no outcome. A session spends three quarters of its time on what no vendor needs: redirects, cookies, netrc, tracing,
-middlewares, bodies of any kind, and a task for each body. Here head and body are one text, which is written
-at once. Connections still come from aiohttp's connector, and answers are read by aiohttp's parser: both with
-the public methods that its session calls.
+It knows no outcome. A session spends three quarters of its time on what no vendor needs: redirects, cookies,
+netrc, tracing, middlewares, bodies of any kind, and a task for each body. Here head and body are one text,
+which is written at once. Connections still come from aiohttp's connector, and answers are read by aiohttp's
+parser: both with the public methods that its session calls.
 
 A request that needs more than that, a proxy for instance, is left to a session: see `PlainClient.prepare`.
 The bytes of a prepared request are those that the session would send.
