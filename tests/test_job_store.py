@@ -222,6 +222,25 @@ async def test_old_idempotency_keys_are_deleted(store: JobStore) -> None:
     assert await store.find_claim("default", "create", "new") is not None
 
 
+async def test_old_idempotency_keys_are_all_deleted_in_pages(
+    store: JobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.store.sqlite._CLAIMS_PAGE", 2)
+    for number in range(5):
+        await store.add(make_job(f"m{number}"), [], make_claim(f"m{number}", key=f"k{number}", age_s=number))
+    assert await store.forget_claims(NOW) == 4
+    found = [await store.find_claim("default", "create", f"k{number}") for number in range(5)]
+    assert [claim is not None for claim in found] == [True, False, False, False, False]
+
+
+async def test_a_mark_has_the_value_that_was_set_last(store: JobStore) -> None:
+    assert await store.mark("audio") is None
+    await store.set_mark("audio", "1")
+    await store.set_mark("other", "7")
+    await store.set_mark("audio", "2 ü")
+    assert (await store.mark("audio"), await store.mark("other")) == ("2 ü", "7")
+
+
 async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
     for number in range(5):
         await store.add(make_job(f"m{number}", age_s=100 - number), [])
@@ -305,6 +324,8 @@ async def test_a_closed_store_refuses_writes(store: JobStore) -> None:
         await store.add(make_job(), [])
     with pytest.raises(StorageError, match="closed"):
         await store.ping()
+    with pytest.raises(StorageError, match="closed"):
+        await store.set_mark("audio", "1")
 
 
 async def damage(store: JobStore, *job_ids: str) -> None:

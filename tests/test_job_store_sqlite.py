@@ -19,7 +19,7 @@ from musicgate.model import Job, JobQuery, JobState, MusicRequest
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
 from musicgate.store.sqlite import SqliteJobStore
-from tests.job_samples import NOW, ended, make_event, make_job
+from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 
 
 @pytest.fixture
@@ -364,6 +364,10 @@ async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_of_state (account=? AND state=?)"),
         (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
+        (statements.MARK, ("audio",), "USING PRIMARY KEY (name=?)"),
+        (statements.DELETE_JOB, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
+        (statements.DELETE_EVENTS, ("m1",), "USING PRIMARY KEY (job_id=?)"),
+        (statements.DELETE_CLAIMS_OF, ("m1",), "idempotency_keys_of (job_id=?)"),
     ],
 )
 async def test_every_query_uses_an_index_and_needs_no_sorting(
@@ -372,6 +376,30 @@ async def test_every_query_uses_an_index_and_needs_no_sorting(
     plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {sql}", *values)
     assert len(plan) == 1
     assert index in plan[0][3]
+
+
+async def test_old_idempotency_keys_are_found_and_deleted_by_indexes(sqlite_store: SqliteJobStore) -> None:
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {statements.DELETE_OLD_CLAIMS}", 1, 9)
+    assert [row[3] for row in plan if "idempotency_keys" in row[3]] == [
+        "SEARCH idempotency_keys USING PRIMARY KEY (account=? AND route=? AND key=?)",
+        "SEARCH idempotency_keys USING COVERING INDEX idempotency_keys_old (created_at_us<?)",
+    ]
+
+
+async def test_other_writes_are_stored_between_the_pages_of_old_idempotency_keys(
+    sqlite_store: SqliteJobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "_CLAIMS_PAGE", 1)
+    for number in range(20):
+        await sqlite_store.add(
+            make_job(f"m{number}"), [], make_claim(f"m{number}", key=f"k{number}", age_s=1)
+        )
+    forgetting = asyncio.create_task(sqlite_store.forget_claims(NOW))
+    await asyncio.sleep(0)
+    await sqlite_store.add(make_job("meanwhile"), [])
+    left = await run_on_writer(sqlite_store, "SELECT count(*) FROM idempotency_keys")
+    assert left[0][0] > 10
+    assert await forgetting == 20
 
 
 async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(

@@ -241,3 +241,110 @@ async def test_keys_that_cannot_be_removed_do_not_keep_audio(
     assert await rig.store.get("music_old") is None
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["sweep failed, retrying: idempotency keys: the job store failed"]
+
+
+# --- the mark of audio that is removed ---
+
+
+@pytest.fixture
+def tried(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the jobs whose audio was to be removed, in order."""
+    names: list[str] = []
+    delete = rig.assets.delete
+
+    async def watched(job_id: str) -> None:
+        names.append(job_id.removeprefix("music_"))
+        await delete(job_id)
+
+    monkeypatch.setattr(rig.assets, "delete", watched)
+    return names
+
+
+async def test_a_restart_goes_on_after_the_audio_that_is_removed(rig: Rig, tried: list[str]) -> None:
+    for number in range(3):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    await sweeper(rig, audio_days=8.0).sweep()
+    assert tried == ["n0"]
+    rig.clock.pass_s(86_400)
+    await sweeper(rig, audio_days=8.0).sweep()
+    assert tried == ["n0", "n1"]
+    await sweeper(rig, audio_days=8.0).sweep()
+    assert tried == ["n0", "n1"]
+
+
+async def test_the_mark_is_written_once_in_a_round_that_moves_it(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[str] = []
+
+    async def watched(name: str, value: str) -> None:
+        written.append(f"{name} {value}")
+
+    monkeypatch.setattr(rig.store, "set_mark", watched)
+    for number in range(3):
+        await leave(rig, f"n{number}", ended_days_ago=9)
+    await brought_to_an_end(sweeper(rig, audio_days=8.0), 3)
+    assert written == [f"audio_removed_up_to {(START - 9 * DAY).isoformat()} music_n2"]
+
+
+@pytest.mark.parametrize("remembered", [1_000, 1])
+async def test_a_restart_retries_audio_that_could_not_be_removed(
+    rig: Rig, tried: list[str], stubborn: list[str], monkeypatch: pytest.MonkeyPatch, remembered: int
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.sweep._MAX_REMEMBERED", remembered)
+    jobs = [await leave(rig, f"n{number}", ended_days_ago=9 - number) for number in range(5)]
+    stubborn += [jobs[1].id, jobs[3].id]
+    swept = sweeper(rig, audio_days=1.0)
+    await swept.sweep()
+    stubborn.remove(jobs[1].id)
+    await swept.sweep()
+    stubborn.clear()
+    tried.clear()
+    await sweeper(rig, audio_days=1.0).sweep()
+    assert tried == ["n3", "n4"]
+    assert list(rig.assets.folder.glob("music_*")) == []
+
+
+async def test_audio_that_is_kept_for_longer_or_shorter_now_is_removed_in_time(
+    rig: Rig, tried: list[str]
+) -> None:
+    for number in range(6):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    await sweeper(rig, audio_days=7.5).sweep()
+    assert tried == ["n0", "n1"]
+    await sweeper(rig, audio_days=20.0).sweep()
+    rig.clock.pass_s(12.5 * 86_400)
+    await sweeper(rig, audio_days=20.0).sweep()
+    assert set(tried) == {"n0", "n1"}
+    await sweeper(rig, audio_days=17.0).sweep()
+    assert set(tried) == {"n0", "n1", "n2", "n3", "n4"}
+
+
+@pytest.mark.parametrize("is_restarted", [False, True])
+async def test_audio_of_jobs_that_end_after_the_clock_was_set_back_is_removed(
+    rig: Rig, tried: list[str], *, is_restarted: bool
+) -> None:
+    await leave(rig, "before", ended_days_ago=1.0)
+    swept = sweeper(rig, audio_days=0.5)
+    await swept.sweep()
+    rig.clock.pass_s(-10 * 86_400)
+    await leave(rig, "after", ended_days_ago=9.999)
+    rig.clock.pass_s(600)
+    for _ in range(2):
+        swept = sweeper(rig, audio_days=0.5) if is_restarted else swept
+        await swept.sweep()
+        rig.clock.pass_s(86_400)
+    assert tried == ["before", "after"]
+
+
+async def test_audio_is_removed_after_the_clock_was_set_back_although_rounds_are_rare(
+    rig: Rig, tried: list[str]
+) -> None:
+    await leave(rig, "before", ended_days_ago=1.0)
+    swept = sweeper(rig, audio_days=0.5, sweep_s=86_400.0)
+    await swept.sweep()
+    rig.clock.pass_s(-10 * 86_400)
+    await leave(rig, "after", ended_days_ago=9.999)
+    rig.clock.pass_s(86_400)
+    await swept.sweep()
+    assert tried == ["before", "after"]

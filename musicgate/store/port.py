@@ -154,12 +154,21 @@ class JobStore(Protocol):
         """
 
     async def forget_claims(self, before: datetime) -> int:
-        """Delete idempotency keys that were claimed before then, and return their number."""
+        """Delete idempotency keys that were claimed before then, and return their number.
+
+        In pages: however many there are, no other write waits for all of them.
+        """
 
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's events with their numbers (1, 2, ...), those with a number greater than ``after``."""
+
+    async def mark(self, name: str) -> str | None:
+        """The value that was last set for a mark: how far work has come that goes on after a restart."""
+
+    async def set_mark(self, name: str, value: str) -> None:
+        """Set a mark; it replaces the earlier value."""
 
     async def ping(self) -> None:
         """Check that the store can be written.

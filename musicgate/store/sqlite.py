@@ -40,6 +40,8 @@ from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
 #: How long a write waits for another program, a backup for instance, that keeps the database locked.
 _BUSY_TIMEOUT_S: Final = 5.0
+#: Old idempotency keys deleted in one write: every other write waits so long at most.
+_CLAIMS_PAGE: Final = 50
 
 
 class SqliteJobStore:
@@ -130,10 +132,15 @@ class SqliteJobStore:
 
     async def forget_claims(self, before: datetime) -> int:
         """Delete idempotency keys that were claimed before then."""
-        moment = (sql.microseconds(before),)
-        return await self._writer.write(
-            lambda connection: connection.execute(sql.DELETE_OLD_CLAIMS, moment).rowcount
-        )
+        values = (sql.microseconds(before), _CLAIMS_PAGE)
+        deleted = 0
+        while True:
+            page = await self._writer.write(
+                lambda connection: connection.execute(sql.DELETE_OLD_CLAIMS, values).rowcount
+            )
+            deleted += page
+            if page < _CLAIMS_PAGE:
+                return deleted
 
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
@@ -233,6 +240,15 @@ class SqliteJobStore:
             return found
 
         return await self._reader.on_thread(read)
+
+    async def mark(self, name: str) -> str | None:
+        """The value of a mark, or None."""
+        found = await self._reader.by_key(sql.MARK, name)
+        return str(found[0][0]) if found else None
+
+    async def set_mark(self, name: str, value: str) -> None:
+        """Set a mark."""
+        await self._writer.write(lambda connection: connection.execute(sql.SET_MARK, (name, value)).close())
 
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.

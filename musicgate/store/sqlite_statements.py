@@ -80,7 +80,12 @@ ADD_CLAIM: Final = (
     " VALUES (?, ?, ?, ?, ?, ?)"
 )
 DELETE_CLAIMS_OF: Final = "DELETE FROM idempotency_keys WHERE job_id = ?"
-DELETE_OLD_CLAIMS: Final = "DELETE FROM idempotency_keys WHERE created_at_us < ?"
+DELETE_OLD_CLAIMS: Final = (
+    "DELETE FROM idempotency_keys WHERE (account, route, key) IN"
+    " (SELECT account, route, key FROM idempotency_keys WHERE created_at_us < ? ORDER BY created_at_us LIMIT ?)"
+)
+MARK: Final = "SELECT value FROM marks WHERE name = ?"
+SET_MARK: Final = "REPLACE INTO marks (name, value) VALUES (?, ?)"
 # As large as a large job, so that a disk with room for a page or two does not pass.
 CHECK: Final = "REPLACE INTO store_check (id, padding) VALUES (1, zeroblob(16384))"
 

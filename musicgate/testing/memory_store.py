@@ -42,6 +42,7 @@ class MemoryJobStore:
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
+        self._marks: dict[str, str] = {}
         self._is_closed = False
 
     async def add(
@@ -153,6 +154,15 @@ class MemoryJobStore:
         """Return the job's events after number ``after``, at most ``limit``, each with its number."""
         numbered = list(enumerate(self._events.get(job_id, ()), start=1))[after:]
         return list(store.readable_pairs(numbered, load_event, f"event of job {job_id}"))[:limit]
+
+    async def mark(self, name: str) -> str | None:
+        """Return the value of a mark."""
+        return self._marks.get(name)
+
+    async def set_mark(self, name: str, value: str) -> None:
+        """Set a mark."""
+        self._check()
+        self._marks[name] = value
 
     async def ping(self) -> None:
         """Return if a write would succeed."""

@@ -12,6 +12,7 @@ import asyncio
 import logging
 import re
 import traceback
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -51,6 +52,7 @@ class Connection(web.RequestHandler):
         idle_since: loop time when it was made or its last request was answered.
         begun_at: loop time of the first byte of a request whose headers are not complete, or None.
         has_served: a request was answered on it.
+        on_lost: called when the connection is lost while a request is being answered.
     """
 
     def __init__(self, server: web.Server, observer: ConnectionObserver) -> None:
@@ -70,6 +72,7 @@ class Connection(web.RequestHandler):
         self.idle_since = self._now()
         self.begun_at: float | None = None
         self.has_served = False
+        self.on_lost: Callable[[], None] | None = None
         self._answered: web.BaseRequest | None = None
         self._head = b""
         self._is_paused = False
@@ -82,6 +85,8 @@ class Connection(web.RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         """Report the connection as lost."""
         self._observer.was_lost(self)
+        if self.on_lost is not None:
+            self.on_lost()
         super().connection_lost(exc)
 
     def begin(self, request: web.BaseRequest) -> None:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import socket
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -19,6 +19,7 @@ import pytest
 
 from musicgate.model import EventKind, JobEvent
 from musicgate.web import events as streaming
+from musicgate.web.capacity import Capacity
 from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, RunningServer, song, violations
 
 if TYPE_CHECKING:
@@ -203,6 +204,43 @@ async def test_a_silent_stream_has_a_heartbeat(
             if beats == 3:
                 break
     assert beats == 3
+
+
+async def test_readers_that_reconnect_find_their_places_free(
+    server: RunningServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The places of clients that have gone are free long before the next heartbeat."""
+    assert streaming.HEARTBEAT_S == 15.0
+    job = (await server.create(UNFINISHED)).body
+    streams: list[Capacity] = []
+    hold = Capacity.hold
+
+    def watched(capacity: Capacity, account: str) -> AbstractContextManager[None]:
+        streams.append(capacity)
+        return hold(capacity, account)
+
+    monkeypatch.setattr(Capacity, "hold", watched)
+    for how in ("closed", "aborted"):
+        readers = [await asyncio.open_connection("127.0.0.1", urlsplit(server.url).port) for _ in range(5)]
+        for reader, writer in readers:
+            head = f"GET {JOBS}/{job['id']}/events HTTP/1.1\r\nHost: localhost\r\n"
+            writer.write(f"{head}Authorization: Bearer {ACCOUNT_KEY}\r\n\r\n".encode())
+            assert await reader.readuntil(b"event: created\n") is not None
+        (capacity,) = {each for each in streams if each.count}
+        assert capacity.count == 5
+        for _, writer in readers:
+            if how == "closed":
+                writer.close()
+            else:
+                writer.transport.abort()
+        async with asyncio.timeout(5):
+            while capacity.count:  # noqa: ASYNC110 - a counter sends no signal
+                await asyncio.sleep(0.01)
+    assert not server.gateway._changes._flags.get(job["id"])
+    listener = asyncio.create_task(listen(server, job["id"]))
+    await asyncio.sleep(0.1)
+    await server.call("POST", f"{JOBS}/{job['id']}/cancel")
+    assert (await listener)[-1].event == "settled"
 
 
 @pytest.mark.parametrize("method", ["DELETE", "POST"])

@@ -54,3 +54,10 @@ BEGIN
     DELETE FROM spent_by_day
     WHERE account = OLD.account AND day = OLD.finished_at_us / 86400000000 AND jobs = 0;
 END;
+
+-- How far work has come that goes on round after round, also after a restart.
+CREATE TABLE marks (
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
