@@ -51,8 +51,8 @@ def load_job(text: str) -> Job:
 
 
 def dump_event(event: JobEvent) -> str:
-    """Write an event as one line of JSON."""
-    return _dump(event)
+    """Write an event as one line of JSON. It holds texts and counts, no numbers that JSON lacks."""
+    return _dump(event, may_hold_nan=False)
 
 
 def load_event(text: str) -> JobEvent:
@@ -78,14 +78,14 @@ def load_delivery(text: str) -> Delivery:
     return _load(text, Delivery)
 
 
-def _dump(value: Job | JobEvent | Delivery) -> str:
+def _dump(value: Job | JobEvent | Delivery, *, may_hold_nan: bool = True) -> str:
     plain = CONVERTER.unstructure(value)
     try:
         doc = orjson.dumps(plain, default=_plain)
     except TypeError:  # of orjson, for a reason above, or because a value has no place in JSON
         return _dump_any(plain)
     # Perhaps NaN or Infinity, which orjson writes as null. To look for them takes longer than to write again.
-    return _dump_any(plain) if b"null" in doc else doc.decode()
+    return _dump_any(plain) if may_hold_nan and b"null" in doc else doc.decode()
 
 
 def _dump_any(plain: object) -> str:

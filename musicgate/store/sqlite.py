@@ -29,6 +29,7 @@ from musicgate.model import (
     JobEvent,
     JobHead,
     JobQuery,
+    changed,
 )
 from musicgate.store import rows, sqlite_outbox
 from musicgate.store import sqlite_statements as sql
@@ -101,7 +102,7 @@ class SqliteJobStore:
         self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
-        stored = attrs.evolve(new, version=old.version + 1)
+        stored = changed(new, version=old.version + 1)
         row = sql.changed_row(stored, old.version)
         docs = [dump_event(event) for event in events]
         messages = sqlite_outbox.rows_of(deliveries)
