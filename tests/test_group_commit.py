@@ -1,4 +1,4 @@
-"""The writer thread that commits in groups."""
+"""The writer that commits in groups: who shares a group, and failures."""
 
 import asyncio
 import sqlite3
@@ -97,15 +97,95 @@ async def test_a_connection_that_cannot_be_closed_does_not_end_the_writer(tmp_pa
     await writer.close()
 
 
-@pytest.mark.parametrize("place", ["_gather", "_commit"])
+class FullQueue:
+    """A queue that takes nothing."""
+
+    put = staticmethod(out_of_memory)
+
+
+@pytest.mark.parametrize("place", ["_handed_over", "_commit"])
 async def test_running_out_of_memory_is_reported_and_survived(
     writer: GroupWriter, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
+    monkeypatch.setattr(group_commit, "_LARGEST_GROUP", 2)
     with monkeypatch.context() as patched:
-        patched.setattr(writer, place, out_of_memory)
-        with pytest.raises(MemoryError):
-            await answer_of(writer)
+        patched.setattr(writer, place, out_of_memory if place == "_commit" else FullQueue())
+        answers = await asyncio.gather(*(answer_of(writer) for _ in range(3)), return_exceptions=True)
+        assert [type(answer) for answer in answers] == [MemoryError] * 3
     assert await answer_of(writer) == [(1,)]
+
+
+@pytest.fixture
+def groups(writer: GroupWriter, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of writes in each group."""
+    sizes: list[int] = []
+    commit = writer._commit
+
+    def counted(group: Any) -> Any:
+        sizes.append(len(group))
+        return commit(group)
+
+    monkeypatch.setattr(writer, "_commit", counted)
+    return sizes
+
+
+class Turns:
+    """A clock that advances whenever it is read, as if each turn of the loop took so long."""
+
+    def __init__(self, turn_s: float) -> None:
+        self.turn_s = turn_s
+        self.now_s = 1.0
+
+    def perf_counter(self) -> float:
+        self.now_s += self.turn_s
+        return self.now_s
+
+
+async def write_in_later_turns(writer: GroupWriter, count: int, turns_between: int) -> None:
+    """Start writes some turns of the event loop apart, and wait for all."""
+    writes = []
+    for _ in range(count):
+        writes.append(asyncio.create_task(answer_of(writer)))
+        for _ in range(turns_between):
+            await asyncio.sleep(0)
+    await asyncio.gather(*writes)
+
+
+async def test_writes_gather_while_the_event_loop_is_busy_for_a_bounded_time(
+    writer: GroupWriter, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.gather(answer_of(writer), answer_of(writer))
+    monkeypatch.setattr(group_commit, "time", Turns(0.001))
+    await write_in_later_turns(writer, 3, turns_between=1)
+    assert groups == [2, 3]
+    # The second comes after more than 5 ms.
+    await write_in_later_turns(writer, 2, turns_between=20)
+    assert groups == [2, 3, 1, 1]
+
+
+async def test_writes_do_not_gather_while_the_event_loop_has_nothing_else_to_do(
+    writer: GroupWriter, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asyncio.gather(answer_of(writer), answer_of(writer))
+    monkeypatch.setattr(group_commit, "time", Turns(0.00001))
+    await write_in_later_turns(writer, 2, turns_between=20)
+    assert groups == [2, 1, 1]
+
+
+async def test_a_single_caller_never_waits_for_others(
+    writer: GroupWriter, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "time", Turns(0.001))
+    await write_in_later_turns(writer, 2, turns_between=4)
+    assert groups == [1, 1]
+
+
+async def test_a_group_has_a_largest_size(
+    writer: GroupWriter, groups: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_LARGEST_GROUP", 2)
+    assert await asyncio.gather(*(answer_of(writer) for _ in range(5))) == [[(1,)]] * 5
+    assert groups == [2, 2, 1]
 
 
 async def test_handing_results_to_the_event_loop_is_retried(
@@ -185,7 +265,7 @@ async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(write
 
     holding = asyncio.create_task(writer.write(hold))
     await asyncio.to_thread(is_held.wait)
-    writer._waiting.put(None)  # the end of the thread, without `close`
+    writer._handed_over.put(None)  # the end of the thread, without `close`
     waiting = [asyncio.create_task(answer_of(writer)) for _ in range(3)]
     await asyncio.sleep(0)
     gate.set()

@@ -1,8 +1,20 @@
 """Group commit for SQLite: one thread commits all waiting writes at once. It knows no table.
 
-A durable commit waits for the disk once, however many rows it holds. So the thread takes all writes that have
-queued up while it was busy, runs them one after another in one transaction, commits, and only then answers
-their callers.
+A durable commit waits for the disk once, however many rows it holds, and its CPU time is nearly the same for
+one write as for twenty (about 250 us; each further write takes 5 us). So writes wait for each other twice:
+
+- While a group is being committed, the next one gathers.
+- When it has ended, the event loop first does what else it has to do, for at most 5 ms, because callers that
+  are about to write come into the group. It begins at once when the loop has nothing to do but wait for the
+  disk, and when writes come one at a time: a single caller never waits for others.
+
+The second wait counts when the processor is busy: a group that begins at once is small, and its commit takes
+time from the very callers that would have filled it. With 64 callers creating jobs on one core, groups grew
+from 4 writes to 17, and a create costs 90 us less.
+
+The thread runs the writes of a group one after another in one transaction, commits, and only then are their
+callers answered. To run the statements on the event loop instead was no faster (in groups of this size), and
+a page that has to be read would block it.
 
 A savepoint costs as much as the write that it protects (10 us), so there is none before it is needed. If a
 write fails, which is rare, the transaction is rolled back and the group runs once more, each write in a
@@ -30,6 +42,10 @@ _log = logging.getLogger(__name__)
 
 #: Bounds how long the first caller of a group waits for the others.
 _LARGEST_GROUP: Final = 512
+#: Seconds that a write waits at most for the other work of the event loop.
+_LONGEST_GATHER_S: Final = 0.005
+#: A turn of the event loop that takes no longer has done nothing. An empty one takes 10 us.
+_IDLE_TURN_S: Final = 0.0001
 #: Seconds between attempts to hand results to the event loop when memory is exhausted.
 _HAND_OVER_PAUSE_S: Final = 0.5
 
@@ -52,7 +68,13 @@ class GroupWriter:
         """
         self._connect = connect
         self._loop = asyncio.get_running_loop()
-        self._waiting: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        #: The next group, and when its first write came.
+        self._waiting: list[_Write] = []
+        self._waiting_since = 0.0
+        #: A group is being gathered or committed.
+        self._is_busy = False
+        self._last_size = 0
+        self._handed_over: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
         self._is_closed = False
         self._has_ended = False
@@ -72,63 +94,87 @@ class GroupWriter:
         if self._is_closed:
             raise StorageError("the job store is closed")
         answer: asyncio.Future[_T] = self._loop.create_future()
-        write = operation, answer
-        self._waiting.put(write)
-        # Checked after the put, since the thread may end in between: a write that it no longer sees is
-        # answered here.
-        if self._has_ended:
-            _deliver_all([_ended(write)])
+        if not self._waiting:
+            self._waiting_since = time.perf_counter()
+        self._waiting.append((operation, answer))
+        if not self._is_busy:
+            self._is_busy = True
+            self._loop.call_soon(self._gather)
         return await answer
 
     async def close(self) -> None:
         """Finish the waiting writes, then end the thread. Closing again does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            self._waiting.put(None)
+            if not self._is_busy:
+                self._handed_over.put(None)
         await asyncio.to_thread(self._thread.join)
+
+    # On the event loop.
+
+    def _gather(self, last_turn: float = 0.0) -> None:
+        """Hand the waiting writes to the thread, or let more of them come in the next turn of the loop."""
+        now = time.perf_counter()
+        if (
+            max(self._last_size, len(self._waiting)) > 1
+            and now - last_turn > _IDLE_TURN_S
+            and now - self._waiting_since < _LONGEST_GATHER_S
+        ):
+            self._loop.call_soon(self._gather, now)
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        group = self._waiting
+        rest: list[_Write] = []
+        try:
+            rest = group[_LARGEST_GROUP:]
+            del group[_LARGEST_GROUP:]
+            self._last_size = len(group)
+            self._handed_over.put(group)
+        except Exception as exc:  # noqa: BLE001 - out of memory: every caller must get an answer
+            self._waiting = []
+            self._end(_failed([*group, *rest], exc))
+            return
+        self._waiting = rest
+        # Checked after the put, since the thread may end in between: what it no longer sees is answered here.
+        if self._has_ended:
+            self._end(_failed(group, _ended()))
+
+    def _end(self, outcomes: Sequence[_Outcome]) -> None:
+        """Answer the callers of a group and gather the next one."""
+        _deliver_all(outcomes)
+        self._is_busy = bool(self._waiting)
+        if self._is_busy:
+            self._loop.call_soon(self._gather)
+        elif self._is_closed:
+            self._handed_over.put(None)
+
+    # On the thread.
 
     def _run(self) -> None:
         try:
-            while self._run_group():
-                pass
+            while (group := self._handed_over.get()) is not None:
+                try:
+                    outcomes = self._commit(group)
+                except BaseException as exc:  # noqa: BLE001 - the thread must go on, and every caller get an answer
+                    # Closing rolls back. The next group gets a new connection: one that was opened while the
+                    # disk was full or read-only may keep failing.
+                    self._disconnect()
+                    outcomes = _failed(group, exc)
+                self._hand_back(outcomes)
         finally:
             self._has_ended = True
             self._disconnect()
             with contextlib.suppress(queue.Empty):
                 while True:
-                    write = self._waiting.get_nowait()
-                    if write is not None:
-                        self._answer([_ended(write)])
+                    if group := self._handed_over.get_nowait():
+                        self._hand_back(_failed(group, _ended()))
 
-    def _run_group(self) -> bool:
-        """Wait for writes, commit them, answer their callers; False if `close` came behind them."""
-        first = self._waiting.get()
-        if first is None:
-            return False
-        group = [first]
-        is_last = False
-        try:
-            is_last = self._gather(group)
-            outcomes = self._commit(group)
-        except BaseException as exc:  # noqa: BLE001 - as in `_commit`; out of memory, for instance
-            outcomes = _failed(group, exc)
-        self._answer(outcomes)
-        return not is_last
-
-    def _gather(self, group: list[_Write]) -> bool:
-        """Add all waiting writes to the group; True if `close` came behind them."""
-        with contextlib.suppress(queue.Empty):
-            while len(group) < _LARGEST_GROUP:
-                write = self._waiting.get_nowait()
-                if write is None:
-                    return True
-                group.append(write)
-        return False
-
-    def _answer(self, outcomes: Sequence[_Outcome]) -> None:
+    def _hand_back(self, outcomes: Sequence[_Outcome]) -> None:
         while True:
             try:
-                self._loop.call_soon_threadsafe(_deliver_all, outcomes)
+                self._loop.call_soon_threadsafe(self._end, outcomes)
             except RuntimeError:  # the loop was closed without closing the store: no caller waits any more
                 return
             except MemoryError:
@@ -137,27 +183,19 @@ class GroupWriter:
                 return
 
     def _commit(self, group: Sequence[_Write]) -> list[_Outcome]:
+        if self._connection is None:
+            self._connection = self._connect()
+        connection = self._connection
+        connection.execute("BEGIN IMMEDIATE")
         try:
-            if self._connection is None:
-                self._connection = self._connect()
-            connection = self._connection
+            outcomes: list[_Outcome] = [(answer, operation(connection), None) for operation, answer in group]
+        except Exception:  # noqa: BLE001 - it comes again, with the write that raises it
+            # On some errors, such as a full disk, SQLite itself has rolled back.
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                outcomes: list[_Outcome] = [
-                    (answer, operation(connection), None) for operation, answer in group
-                ]
-            except Exception:  # noqa: BLE001 - it comes again, with the write that raises it
-                # On some errors, such as a full disk, SQLite itself has rolled back.
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                connection.execute("BEGIN IMMEDIATE")
-                outcomes = [_perform_alone(connection, write) for write in group]
-            connection.execute("COMMIT")
-        except BaseException as exc:  # noqa: BLE001 - the thread must go on, and every caller get an answer
-            # Closing rolls back. The next group gets a new connection: one that was opened while the disk
-            # was full or read-only may keep failing.
-            self._disconnect()
-            return _failed(group, exc)
+            outcomes = [_perform_alone(connection, write) for write in group]
+        connection.execute("COMMIT")
         return outcomes
 
     def _disconnect(self) -> None:
@@ -188,8 +226,8 @@ def _failed(group: Sequence[_Write], exc: BaseException) -> list[_Outcome]:
     return [(answer, None, as_caller_sees(exc)) for _, answer in group]
 
 
-def _ended(write: _Write) -> _Outcome:
-    return write[1], None, StorageError("the job store's writer has ended; nothing was stored")
+def _ended() -> StorageError:
+    return StorageError("the job store's writer has ended; nothing was stored")
 
 
 def _deliver_all(outcomes: Sequence[_Outcome]) -> None:
