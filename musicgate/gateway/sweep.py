@@ -105,15 +105,15 @@ class Sweeper:
 
     async def _remove_audio(self, before: datetime) -> None:
         await self._begin_audio(before)
-        for job_id, broken in list(self._broken.items()):
-            await self._remove(job_id, broken.ended, with_job=False)
+        for broken in list(self._broken.values()):
+            await self._remove(broken.ended, with_job=False)
         self._failures_in_a_row = 0
         try:
-            async for ended_at, job_id in self._finished(self._audio_removed_up_to, before):
+            async for ended in self._finished(self._audio_removed_up_to, before):
                 if self._is_hopeless:
                     return
-                await self._remove(job_id, (ended_at, job_id), with_job=False)
-                self._audio_removed_up_to = ended_at, job_id
+                await self._remove(ended, with_job=False)
+                self._audio_removed_up_to = ended
         finally:
             await self._store_mark()
 
@@ -144,11 +144,11 @@ class Sweeper:
 
     async def _remove_jobs(self, before: datetime) -> None:
         removed = self._failures_in_a_row = 0
-        async for ended_at, job_id in self._finished(self._jobs_removed_up_to, before):
+        async for ended in self._finished(self._jobs_removed_up_to, before):
             if self._is_hopeless:
                 break
-            removed += await self._remove(job_id, (ended_at, job_id), with_job=True)
-            self._jobs_removed_up_to = ended_at, job_id
+            removed += await self._remove(ended, with_job=True)
+            self._jobs_removed_up_to = ended
         else:
             self._jobs_removed_up_to = None
         if removed:
@@ -160,8 +160,9 @@ class Sweeper:
                 yield ended_job
             after = page[-1]
 
-    async def _remove(self, job_id: str, ended: _Ended, *, with_job: bool) -> bool:
+    async def _remove(self, ended: _Ended, *, with_job: bool) -> bool:
         """Remove a job's audio, and the job; False when that failed."""
+        job_id = ended[1]
         try:
             # Audio first: a job without audio is found again and removed, audio without a job is not.
             await self._context.assets.delete(job_id)

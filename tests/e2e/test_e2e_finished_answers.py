@@ -151,7 +151,7 @@ async def test_a_deletion_by_the_sweeper_is_seen_at_once(server: RunningServer) 
     stored = await server.gateway.get(job["id"])
     assert stored is not None
     assert stored.completed_at is not None
-    assert await sweeper._remove(job["id"], (stored.completed_at, job["id"]), with_job=True)
+    assert await sweeper._remove((stored.completed_at, job["id"]), with_job=True)
     assert (await server.get(job["id"])).status == 404
     assert (await server.get(job["nativeResponseId"])).status == 404
 
