@@ -51,8 +51,10 @@ def load_job(text: str) -> Job:
 
 
 def dump_event(event: JobEvent) -> str:
-    """Write an event as one line of JSON. It holds texts and counts, no numbers that JSON lacks."""
-    return _dump(event, may_hold_nan=False)
+    """Write an event as one line of JSON."""
+    # Ours hold texts and counts. One with a missing native id would be written twice for its null.
+    is_plain = all(value is None or isinstance(value, str | int) for value in event.data.values())
+    return _dump(event, may_hold_nan=not is_plain)
 
 
 def load_event(text: str) -> JobEvent:
