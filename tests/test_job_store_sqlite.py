@@ -402,6 +402,60 @@ async def test_other_writes_are_stored_between_the_pages_of_old_idempotency_keys
     assert await forgetting == 20
 
 
+async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJobStore) -> None:
+    """A change writes only the columns that it changes."""
+    first = make_job()
+    known = make_job(native_id="n1")
+    later = NOW + timedelta(seconds=9)
+    changes = [
+        first,
+        attrs.evolve(first, native_status="WAITING", updated_at=later),
+        known,
+        attrs.evolve(known, state=JobState.IN_PROGRESS),
+        attrs.evolve(known, state=JobState.IN_PROGRESS, attempts=()),
+        ended(make_job(native_id="n2"), at_s=1),
+        ended(make_job(native_id="n2"), at_s=2),
+        ended(make_job(native_id="n2"), at_s=2, price_usd_nanos=5),
+        attrs.evolve(ended(make_job(native_id="n2"), at_s=2), state=JobState.FAILED),
+        attrs.evolve(known, state=JobState.FAILED),
+        make_job(native_id="\ud800"),
+        first,
+    ]
+    stored = first
+    await sqlite_store.add(first, [])
+    for change in changes:
+        replaced = await sqlite_store.replace(stored, change, [])
+        assert replaced is not None
+        assert await run_on_writer(sqlite_store, "SELECT * FROM jobs") == [statements.new_row(replaced)]
+        assert await sqlite_store.replace(stored, change, []) is None
+        stored = replaced
+
+
+@pytest.mark.parametrize(
+    ("change", "untouched"),
+    [
+        (attrs.evolve(make_job(), native_status="WAITING"), ("jobs_of_state", "jobs_native", "jobs_spent")),
+        (make_job(native_id="n1"), ("jobs_spent", "jobs_finished")),
+    ],
+)
+async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(
+    sqlite_store: SqliteJobStore, change: Job, untouched: tuple[str, ...]
+) -> None:
+    statement, values = statements.replacement(make_job(), change)
+
+    def touched(connection: sqlite3.Connection) -> set[str]:
+        pages = {
+            row[2]: row[0]
+            for row in connection.execute("SELECT name, type, rootpage FROM sqlite_master").fetchall()
+        }
+        steps = connection.execute(f"EXPLAIN {statement}", values).fetchall()
+        return {pages[step[3]] for step in steps if step[1] == "OpenWrite" and step[3] in pages}
+
+    found = await sqlite_store._writer.write(touched)
+    assert "jobs" in found
+    assert not found & set(untouched)
+
+
 async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(
     sqlite_store: SqliteJobStore,
 ) -> None:

@@ -103,12 +103,12 @@ class SqliteJobStore:
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
-        row = sql.changed_row(stored, old.version)
+        statement, values = sql.replacement(old, stored)
         docs = [dump_event(event) for event in events]
         messages = sqlite_outbox.rows_of(deliveries)
 
         def update(connection: sqlite3.Connection) -> Job | None:
-            if connection.execute(sql.REPLACE_JOB, row).rowcount == 0:
+            if connection.execute(statement, values).rowcount == 0:
                 return None
             for doc in docs:
                 connection.execute(sql.ADD_EVENT, (old.id, doc))
