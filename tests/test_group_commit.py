@@ -256,6 +256,20 @@ async def test_a_full_disk_in_the_first_run_fails_the_group_like_one_in_the_seco
     await asyncio.gather(*(writer.write(insert) for insert in inserts))
 
 
+async def test_closing_needs_no_further_turn_of_the_event_loop_to_commit_what_waits(
+    writer: GroupWriter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(group_commit, "_LARGEST_GROUP", 2)
+    writes = [asyncio.create_task(answer_of(writer)) for _ in range(5)]
+    await asyncio.sleep(0)
+    closing = asyncio.create_task(writer.close())
+    await asyncio.sleep(0)
+    writer._thread.join(10)  # blocks the loop
+    assert not writer._thread.is_alive()
+    await closing
+    assert await asyncio.gather(*writes) == [[(1,)]] * 5
+
+
 async def test_an_ended_writer_refuses_writes_and_leaves_no_caller_waiting(writer: GroupWriter) -> None:
     is_held, gate = threading.Event(), threading.Event()
 

@@ -106,14 +106,18 @@ class GroupWriter:
         """Finish the waiting writes, then end the thread. Closing again does nothing."""
         if not self._is_closed:
             self._is_closed = True
-            if not self._is_busy:
-                self._handed_over.put(None)
+            # All at once: the thread needs no further turn of the loop to come to its end.
+            while self._waiting:
+                self._hand_over()
+            self._handed_over.put(None)
         await asyncio.to_thread(self._thread.join)
 
     # On the event loop.
 
     def _gather(self, last_turn: float = 0.0) -> None:
         """Hand the waiting writes to the thread, or let more of them come in the next turn of the loop."""
+        if self._is_closed:  # `close` has handed them over
+            return
         now = time.perf_counter()
         if (
             max(self._last_size, len(self._waiting)) > 1
@@ -147,8 +151,6 @@ class GroupWriter:
         self._is_busy = bool(self._waiting)
         if self._is_busy:
             self._loop.call_soon(self._gather)
-        elif self._is_closed:
-            self._handed_over.put(None)
 
     # On the thread.
 
