@@ -392,6 +392,12 @@ def test_a_job_with_any_vendor_body_can_be_stored(odd: object, shape: Callable[[
     assert kinds(loaded.native_response) == kinds(job.native_response)
 
 
+@pytest.mark.parametrize("odd", [float("inf"), [float("inf")], {"a": float("-inf")}, None, "null", True])
+def test_an_event_with_any_fact_can_be_stored(odd: object) -> None:
+    event = JobEvent(kind=EventKind.ATTEMPT, at=NOW, data={"native_id": None, "odd": odd})
+    assert load_event(dump_event(event)) == event
+
+
 @pytest.mark.parametrize("odd", ODD_VALUES)
 def test_documents_of_the_version_before_orjson_are_read_and_the_other_way_round(odd: object) -> None:
     """The version before wrote and read every document with the standard library, as ASCII."""
