@@ -54,7 +54,7 @@ BORDERS = {
     "jinja2": ("scaffold",),
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
-    "orjson": ("codec.stored", "planning.plan", "plugin.wire", "views.scalars", "web.body"),
+    "orjson": ("codec.stored", "planning.plan", "plugin.wire", "text.quick_json", "views.scalars"),
     "pluggy": ("hosting", "plugin.hooks"),
     "rich": ("cli",),
     "sqlite3": ("store",),

@@ -11,10 +11,9 @@ Times are written by orjson, too, so a time inside a kept vendor body becomes te
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import orjson
 from cattrs import BaseValidationError
@@ -22,11 +21,16 @@ from cattrs import BaseValidationError
 from musicgate.codec.converter import CONVERTER, first_reason, read_object, structure
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, Job, JobEvent, JsonObject, WarningCode
-from musicgate.text import LARGE_DOC_BYTES, MAX_JOB_WARNINGS, MAX_TRACKS, MAX_WARNINGS, and_more
+from musicgate.text import (
+    LARGE_DOC_BYTES,
+    MAX_JOB_WARNINGS,
+    MAX_TRACKS,
+    MAX_WARNINGS,
+    and_more,
+    read_quickly,
+)
 
 _T = TypeVar("_T")
-#: Perhaps an integer beyond 64 bits, which orjson would read as a float.
-_LONG_NUMBER: Final = re.compile(r"[:,\[]\s*-?[0-9]{19}")
 
 
 def doc_bytes(doc: str) -> int:
@@ -107,12 +111,10 @@ def _load(text: str, kind: type[_T], prepare: Callable[[dict[str, Any]], JsonObj
 
 
 def _parse(text: str) -> Any:
-    if _LONG_NUMBER.search(text) is None:
-        try:
-            return orjson.loads(text)
-        except orjson.JSONDecodeError:
-            pass  # one of the four, or damage, which the standard library describes
-    return json.loads(text)
+    try:
+        return read_quickly(text.encode())
+    except ValueError:  # one of the four, or damage, which the standard library describes
+        return json.loads(text)
 
 
 def _cut_lists(doc: dict[str, Any]) -> JsonObject:

@@ -18,7 +18,7 @@ import orjson
 
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass, JsonValue
-from musicgate.text import has_long_digits
+from musicgate.text import read_quickly
 
 #: The syntax of a method and of a header's name. Source: RFC 9110 section 5.6.2.
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -165,13 +165,9 @@ def read_json(content: bytes | str) -> JsonValue:
         RecursionError: it is nested too deeply.
     """
     try:
-        raw = content.encode() if isinstance(content, str) else content
-        if not has_long_digits(raw):
-            value: JsonValue = orjson.loads(raw)
-            return value
-    except ValueError:
-        pass  # seen: all of the above
-    return _read_leniently(content)
+        return read_quickly(content.encode() if isinstance(content, str) else content)
+    except ValueError:  # seen: all of the above
+        return _read_leniently(content)
 
 
 def _read_leniently(content: bytes | str) -> JsonValue:

@@ -1,7 +1,7 @@
 """Bound and mask what callers and vendors send before it is kept, repeated or shown.
 
 It knows sizes and secrets, and must not know what a text means. Start with `bounds`: it holds every limit,
-with its reason. `masking` removes secrets.
+with its reason. `masking` removes secrets, `quick_json` reads JSON with orjson.
 """
 
 from musicgate.text.bounds import (
@@ -39,11 +39,11 @@ from musicgate.text.bounds import (
     and_more,
     cut_json,
     cut_text,
-    has_long_digits,
     is_too_wide,
     values_upto,
 )
 from musicgate.text.masking import Masker
+from musicgate.text.quick_json import read_quickly
 
 __all__ = [
     "LARGE_ANSWER_BYTES",
@@ -81,7 +81,7 @@ __all__ = [
     "and_more",
     "cut_json",
     "cut_text",
-    "has_long_digits",
     "is_too_wide",
+    "read_quickly",
     "values_upto",
 ]

@@ -81,11 +81,6 @@ _TOKEN_CHARS: Final = string.ascii_letters + string.digits + "!#$%&*+-./:=?@\\^_
 #: At most so much leading white space is skipped.
 _BLANKS: Final = 4_096
 _STRUCTURE: Final = (b",", b"[", b"{")
-_TO_ZEROS: Final = bytes(ord("0") if byte in b"0123456789" else ord(" ") for byte in range(256))
-#: The shortest integers that may not fit into 64 bits have 19 digits.
-_LONG_DIGITS: Final = b"0" * 19
-#: What may come before a number in JSON; nothing, where it is all that there is. Source: RFC 8259 section 2.
-_BEFORE_NUMBER: Final = frozenset({b"", b" ", b"\t", b"\n", b"\r", b"[", b",", b":", b"-"})
 
 
 def and_more(count: int) -> str:
@@ -141,22 +136,6 @@ def is_too_wide(raw: bytes) -> bool:
         return False
     outside = b"".join(raw.replace(b"\\\\", b"").replace(b'\\"', b"").split(b'"')[::2])
     return sum(map(outside.count, _STRUCTURE)) > MAX_BODY_VALUES
-
-
-def has_long_digits(raw: bytes) -> bool:
-    """True for JSON that may hold an integer beyond 64 bits, which orjson would read as a float.
-
-    Found without parsing, in 1 us per kilobyte: as many digits where a number may begin. So it is also true
-    for some texts and fractions, but not for a vendor's id in quotes that is all digits.
-    """
-    zeros = raw.translate(_TO_ZEROS)
-    start = zeros.find(_LONG_DIGITS)
-    while start >= 0:
-        if raw[start - 1 : start] in _BEFORE_NUMBER:
-            return True
-        end = zeros.find(b" ", start)
-        start = zeros.find(_LONG_DIGITS, end) if end >= 0 else -1
-    return False
 
 
 class _Cutter:
