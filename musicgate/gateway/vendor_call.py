@@ -20,7 +20,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import attrs
 
@@ -32,6 +32,8 @@ from musicgate.plugin import HttpRequest, Step
 from musicgate.text import LARGE_ANSWER_BYTES
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from musicgate.gateway.context import GatewayContext
     from musicgate.hosting import InstalledProvider
     from musicgate.model import Job, NativeTrack
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from musicgate.text import Masker
 
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
 #: A plugin may ask for this many further requests before its answer counts as confused.
 _MAX_FURTHER_CALLS = 3
 #: Seconds beyond all time-outs of the transport: it ends its calls by itself, unless it is broken.
@@ -80,12 +83,8 @@ async def call_vendor(
             sent counts as "maybe".
     """
     exchange = Exchange() if exchange is None else exchange
-    try:
-        with context.time_limits.of(_longest_call_s(installed, step)) as limit:
-            limit.start()
-            return await _guarded(context, installed, step, request, job, exchange)
-    except TimeoutError as exc:
-        raise _hung(installed) from exc
+    work = _exchange(context, installed, step, request, job, exchange)
+    return await _guarded(context, installed, step, job.id, job.callback_token, exchange, work)
 
 
 async def repeat_poll(
@@ -97,23 +96,8 @@ async def repeat_poll(
         ProviderError: and nothing else, as of `call_vendor`.
     """
     exchange = Exchange()
-    try:
-        with context.time_limits.of(_longest_call_s(installed, Step.POLL)) as limit:
-            limit.start()
-            return await _send(context, installed, Step.POLL, request, exchange)
-    except ProviderError as error:
-        masked = installed.masker("").failure(error.failure)
-        if masked is error.failure:
-            raise
-        raise _changed(error, failure=masked) from None
-    except TimeoutError as exc:
-        raise _hung(installed) from exc
-    except asyncio.CancelledError as error:
-        if is_cancelled():
-            raise
-        raise _broken(installed, job_id, error, exchange) from error
-    except Exception as error:
-        raise _broken(installed, job_id, error, exchange) from error
+    work = _send(context, installed, Step.POLL, request, exchange)
+    return await _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
 def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
@@ -124,41 +108,48 @@ def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
     return timeouts.connect_s + first_s + further_s + _MARGIN_S
 
 
-def _hung(installed: InstalledProvider) -> ProviderError:
-    failure = Failure(
-        reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {installed.name} hung", http_status=504
-    )
-    return ProviderError(failure, maybe_accepted=True)
-
-
 async def _guarded(
     context: GatewayContext,
     installed: InstalledProvider,
     step: Step,
-    request: HttpRequest | None,
-    job: Job,
+    job_id: str,
+    callback_token: str,
     exchange: Exchange,
-) -> JobUpdate:
-    """Exchange requests and answers, mask what is kept, and turn every error into a `ProviderError`."""
+    work: Awaitable[_T],
+) -> _T:
+    """Do the work of a call in its time, and turn every error into a `ProviderError` without a secret."""
+    try:
+        with context.time_limits.of(_longest_call_s(installed, step)) as limit:
+            limit.start()
+            return await _with_provider_errors(installed, job_id, callback_token, exchange, work)
+    except TimeoutError as exc:
+        failure = Failure(
+            reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {installed.name} hung", http_status=504
+        )
+        raise ProviderError(failure, maybe_accepted=True) from exc
+
+
+async def _with_provider_errors(
+    installed: InstalledProvider, job_id: str, callback_token: str, exchange: Exchange, work: Awaitable[_T]
+) -> _T:
     try:
         try:
-            update = await _exchange(context, installed, step, request, job, exchange)
+            return await work
         except ProviderError as error:
-            masked = installed.masker(job.callback_token).failure(error.failure)
+            masked = installed.masker(callback_token).failure(error.failure)
             if masked is error.failure:
                 raise
             # Not from the error: its text holds the secret, and a log may show the chain.
             raise _changed(error, failure=masked) from None
-        return _masked(update, installed, job)
     except ProviderError:
         raise
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
         # This task was not cancelled: something below gave up, and ended its own work in its own way.
-        raise _broken(installed, job.id, error, exchange) from error
+        raise _broken(installed, job_id, error, exchange) from error
     except Exception as error:
-        raise _broken(installed, job.id, error, exchange) from error
+        raise _broken(installed, job_id, error, exchange) from error
 
 
 async def _exchange(
@@ -169,7 +160,10 @@ async def _exchange(
     job: Job,
     exchange: Exchange,
 ) -> JobUpdate:
-    """Send the request, unless it is answered already; let the plugin read, and send what it asks for."""
+    """Send the request, unless it is answered already; let the plugin read, and send what it asks for.
+
+    What is kept of the answer is masked.
+    """
     if request is not None:
         response = await _send(context, installed, step, _with_key(installed, request), exchange)
     elif exchange.response is not None:
@@ -183,7 +177,7 @@ async def _exchange(
             read = functools.partial(_read, installed, step, response, job)
             answer = await offload(read, is_large=True)
         if isinstance(answer, JobUpdate):
-            return answer
+            return _masked(answer, installed, job)
         if further == _MAX_FURTHER_CALLS:
             break
         step = Step.NEXT
