@@ -193,12 +193,7 @@ class AiohttpTransport:
             connection.close()  # the answer came before the request was out
         else:
             connection.release()
-        return HttpResponse(
-            status=message.code,
-            headers=_joined_headers(message.headers),
-            body=body,
-            received_at=self._clock.now(),
-        )
+        return self._response(message.code, message.headers, body)
 
     async def _exchange_by_session(
         self,
@@ -224,11 +219,11 @@ class AiohttpTransport:
                 raise _not_sent(request.url, "the proxy wants other credentials")
             progress.status = response.status
             content = await _read_whole(response.content, response.status, max_body_bytes)
+        return self._response(response.status, response.headers, content)
+
+    def _response(self, status: int, headers: CIMultiDictProxy[str], body: bytes) -> HttpResponse:
         return HttpResponse(
-            status=response.status,
-            headers=_joined_headers(response.headers),
-            body=content,
-            received_at=self._clock.now(),
+            status=status, headers=_joined_headers(headers), body=body, received_at=self._clock.now()
         )
 
     async def _open(
