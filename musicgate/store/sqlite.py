@@ -79,7 +79,7 @@ class SqliteJobStore:
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
         row = sql.new_row(job)
-        docs = [dump_event(event) for event in events]
+        first_events = [(job.id, number, dump_event(event)) for number, event in enumerate(events, 1)]
 
         def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
             if claim is not None:
@@ -90,10 +90,7 @@ class SqliteJobStore:
                     return sql.read_claim(earlier)
                 connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
             connection.execute(sql.ADD_JOB, row)
-            if len(docs) in sql.ADD_FIRST_EVENTS:
-                connection.execute(sql.ADD_FIRST_EVENTS[len(docs)], (job.id, *docs))
-            else:
-                connection.executemany(sql.ADD_EVENT, [(job.id, doc) for doc in docs])
+            connection.executemany(sql.ADD_FIRST_EVENT, first_events)
             return None
 
         return await self._writer.write(insert)

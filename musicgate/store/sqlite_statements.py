@@ -27,11 +27,8 @@ ADD_EVENT: Final = (
     "INSERT INTO job_events (job_id, number, doc) VALUES"
     " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
 )
-#: The same for the first events of a new job, by their number: one statement, without a search.
-ADD_FIRST_EVENTS: Final = {
-    1: "INSERT INTO job_events (job_id, number, doc) VALUES (?1, 1, ?2)",
-    2: "INSERT INTO job_events (job_id, number, doc) VALUES (?1, 1, ?2), (?1, 2, ?3)",
-}
+#: For the events of a new job, whose numbers are known.
+ADD_FIRST_EVENT: Final = "INSERT INTO job_events (job_id, number, doc) VALUES (?, ?, ?)"
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
 FIND_NATIVE: Final = (
     "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
