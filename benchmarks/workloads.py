@@ -77,40 +77,30 @@ async def poll(bench: Bench, start: Start) -> AsyncIterator[Work]:
         yield Work(gateway=gateway, unit="poll", run=asyncio.sleep, done=lambda: calls["poll"])
 
 
-@asynccontextmanager
-async def settle(bench: Bench, start: Start) -> AsyncIterator[Work]:
+def settle(bench: Bench, start: Start) -> AbstractAsyncContextManager[Work]:
     """The ends of songs: callback, poll, two tracks fetched, measured and kept, the job stored."""
     gateway = bench.gateway(launcher=start.launcher)
-    async with gateway.running():
-        await gateway.create(_JOBS_TO_END)
-        bench.vendor.stage = Stage.DONE
-        calls = bench.vendor.calls
-        try:
-            yield Work(
-                gateway=gateway,
-                unit="settled job",
-                run=report_ends(bench, gateway),
-                done=lambda: calls["media"] // 2,
-            )
-        finally:
-            bench.vendor.stage = Stage.PENDING
+    calls = bench.vendor.calls
+    return _ends(bench, gateway, Stage.DONE, "settled job", lambda: calls["media"] // 2)
+
+
+def webhook(bench: Bench, start: Start) -> AbstractAsyncContextManager[Work]:
+    """Webhooks: songs that the vendor refuses, so nothing is fetched; callback, poll, message, delivery."""
+    gateway = bench.gateway(launcher=start.launcher, webhook_url=f"{bench.vendor.url}/hook")
+    calls = bench.vendor.calls
+    return _ends(bench, gateway, Stage.REFUSED, "delivered webhook", lambda: calls["hook"])
 
 
 @asynccontextmanager
-async def webhook(bench: Bench, start: Start) -> AsyncIterator[Work]:
-    """Webhooks: songs that the vendor refuses, so nothing is fetched; callback, poll, message, delivery."""
-    gateway = bench.gateway(launcher=start.launcher, webhook_url=f"{bench.vendor.url}/hook")
+async def _ends(
+    bench: Bench, gateway: MeasuredGateway, stage: Stage, unit: str, done: Callable[[], int]
+) -> AsyncIterator[Work]:
+    """Open jobs whose vendor reports their end while the work runs."""
     async with gateway.running():
         await gateway.create(_JOBS_TO_END)
-        bench.vendor.stage = Stage.REFUSED
-        calls = bench.vendor.calls
+        bench.vendor.stage = stage
         try:
-            yield Work(
-                gateway=gateway,
-                unit="delivered webhook",
-                run=report_ends(bench, gateway),
-                done=lambda: calls["hook"],
-            )
+            yield Work(gateway=gateway, unit=unit, run=report_ends(bench, gateway), done=done)
         finally:
             bench.vendor.stage = Stage.PENDING
 
