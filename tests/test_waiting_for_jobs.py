@@ -60,15 +60,21 @@ async def gate(transport: ScriptedTransport, settings: Settings) -> AsyncIterato
         yield opened
 
 
-async def test_handle_has_its_id_before_the_vendor_has_answered(
-    gate: Gateway, transport: ScriptedTransport
-) -> None:
+def hold_answers(transport: ScriptedTransport) -> asyncio.Event:
+    """Hold every answer of the vendor until the event is set."""
     may_answer = asyncio.Event()
 
     async def hold(_: object) -> None:
         await may_answer.wait()
 
     transport.on_send = hold
+    return may_answer
+
+
+async def test_handle_has_its_id_before_the_vendor_has_answered(
+    gate: Gateway, transport: ScriptedTransport
+) -> None:
+    may_answer = hold_answers(transport)
     transport.script("one", {"id": "n-1"}, DONE)
     handle = await gate.start(gate.read({"model": MODEL}))
     stored = await gate.get(handle.id)
@@ -94,12 +100,7 @@ async def test_vendor_that_is_busy_is_asked_again_since_no_caller_waits_for_its_
     gate: Gateway, transport: ScriptedTransport
 ) -> None:
     transport.script("one", {"no": "rate_limited", "retry_after_s": 1}, {"id": "n-1"}, DONE)
-    may_answer = asyncio.Event()
-
-    async def hold(_: object) -> None:
-        await may_answer.wait()
-
-    transport.on_send = hold
+    may_answer = hold_answers(transport)
     handle = await gate.start(gate.read({"model": MODEL}))
     transport.on_send = None
     may_answer.set()
@@ -138,12 +139,7 @@ async def test_generate_that_takes_too_long_says_which_job_goes_on(
 async def test_generate_ends_in_time_while_the_create_call_hangs(
     gate: Gateway, transport: ScriptedTransport
 ) -> None:
-    may_answer = asyncio.Event()
-
-    async def hold(_: object) -> None:
-        await may_answer.wait()
-
-    transport.on_send = hold
+    may_answer = hold_answers(transport)
     transport.script("one", {"id": "n-1"}, DONE)
     async with asyncio.timeout(5):
         with pytest.raises(JobTimeoutError) as caught:

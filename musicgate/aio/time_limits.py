@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+#: Lengths that nothing waits for any more are forgotten beyond so many.
+_MAX_GROUPS = 256
+
+
 class TimeLimits:
     """Makes time limits for the tasks of one event loop. There should be few different lengths."""
 
@@ -28,10 +32,6 @@ class TimeLimits:
                 self._groups = {length: one for length, one in self._groups.items() if one.running}
             group = self._groups[limit_s] = _Group(limit_s)
         return TimeLimit(group)
-
-
-#: Lengths that nothing waits for any more are forgotten beyond so many.
-_MAX_GROUPS = 256
 
 
 class TimeLimit:

@@ -7,11 +7,11 @@ the answer is the same, nothing is to be done: hooks are pure functions of step,
 is neither read, nor decoded, nor written, and no hook is called.
 
 What is remembered of a job is dropped with every change of it: `GatewayContext.changed` and
-`GatewayContext.ended` see each one, and a job is ended before it is deleted. So a memory is of a version that
-is still the newest in the store. Polls that began before a change find their memory gone, and are folded into
-the job as it is then. A job is read again after `READ_AGAIN_S` all the same, and its answer given to the
-plugin: that bounds what a writer outside this process, or an answer that differs in its headers alone, may
-go unnoticed.
+`GatewayContext.ended` see each one, and a job has ended or was delivered before it is deleted. So a memory is
+of a version that is still the newest in the store. Polls that began before a change find their memory gone,
+and are folded into the job as it is then. A job is read again after `READ_AGAIN_S` all the same, and its
+answer given to the plugin: that bounds what a writer outside this process, or an answer that differs in its
+headers alone, may go unnoticed.
 
 At most one memory for each open job, of 0.57 kB.
 """
