@@ -81,7 +81,7 @@ lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer ver
 	@set -eu; compile="$(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-package musicgate-schemas \
 		--no-emit-index-url --no-emit-find-links --no-annotate --no-header"; \
-	$$compile pyproject.toml --all-extras --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
+	$$compile pyproject.toml --extra testing --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
 	$$compile pyproject.toml --group build --constraint .ci/requirements-dev.txt \
 		--output-file .ci/requirements.txt >/dev/null; \
 	$$compile --group site --constraint .ci/requirements-dev.txt $(LOCK_ARGS) \

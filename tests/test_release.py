@@ -42,6 +42,20 @@ def test_a_release_has_every_plugin_of_the_repository() -> None:
     assert set(program.RELEASED.values()) == {".", "schemas", *folders}
 
 
+def test_the_extra_all_has_every_plugin_and_the_other_extras_share_them_out() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"][
+        "optional-dependencies"
+    ]
+    of_plugins = {
+        extra: {text.partition(">=")[0] for text in texts}
+        for extra, texts in extras.items()
+        if extra != "testing"
+    }
+    plugins = set(program.RELEASED) - {"musicgate", "musicgate-schemas"}
+    assert of_plugins.pop("all") == plugins
+    assert sorted(name for names in of_plugins.values() for name in names) == sorted(plugins)
+
+
 def test_a_wheel_is_read_by_its_metadata(tmp_path: Path) -> None:
     path = tmp_path / "musicgate_x-2.0-py3-none-any.whl"
     with zipfile.ZipFile(path, "w") as archive:

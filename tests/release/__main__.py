@@ -19,7 +19,7 @@ from pathlib import Path
 import av
 import av.error
 
-from tests.outside.environment import DISTRIBUTIONS, ROOT, CleanEnvironment, build, run
+from tests.outside.environment import DISTRIBUTIONS, ROOT, WHEELHOUSE, CleanEnvironment, build, run
 from tests.release.contents import (
     Wheel,
     differing_versions,
@@ -95,14 +95,20 @@ def check_contents() -> str:
 
 
 def install(clean: CleanEnvironment) -> str:
-    """Install every distribution, and check that Python imports the installed ones."""
-    clean.install(*(f"{wheel.name}=={wheel.version}" for wheel in built()))
+    """Install ``musicgate[all]``, and check that every distribution came and is the imported one."""
+    clean.install(f"musicgate[all]=={built()[0].version}")
     found = clean.python("import musicgate; print(musicgate.__file__)")
     if not Path(found).is_relative_to(clean.folder):
         raise ReleaseError(f"  musicgate is imported from {found}, not from the clean environment")
     plugins = [str(record["name"]) for record in clean.plugins()]
+    missing = {name for name in RELEASED if name.startswith("musicgate-")} - {
+        "musicgate-schemas",
+        *(f"musicgate-{plugin.replace('_', '-')}" for plugin in plugins),
+    }
+    refuse(f"musicgate[all] did not bring {name}" for name in sorted(missing))
     return (
-        f"installed them in a clean environment outside the repository; plugins found: {', '.join(plugins)}"
+        "installed musicgate[all] in a clean environment outside the repository; "
+        f"plugins found: {', '.join(plugins)}"
     )
 
 
@@ -116,6 +122,18 @@ def make_song(clean: CleanEnvironment) -> str:
     if not length_s > 0:
         raise ReleaseError("  song.mp3 plays for 0 seconds")
     return f"the installed command made song.mp3 in the sandbox; it plays for {length_s:.1f} s"
+
+
+def run_without_installing(clean: CleanEnvironment) -> str:
+    """Make a song with ``uvx``, for people who install nothing."""
+    command = [Path(sys.executable).with_name("uvx"), "--no-config", "--no-index", "--python", sys.executable]
+    folders = ("--find-links", DIST, "--find-links", WHEELHOUSE)
+    called = ("--from", f"musicgate[all]=={built()[0].version}", "musicgate", "generate", PROMPT)
+    song = clean.folder / "uvx.mp3"
+    run([*command, *folders, *called, "--sandbox", "-o", song], cwd=clean.folder)
+    if not song.is_file():
+        raise ReleaseError("  uvx ended well, but there is no uvx.mp3")
+    return f"uvx ran musicgate[all] without installing it; its song plays for {decoded_s(song):.1f} s"
 
 
 def decoded_s(song: Path) -> float:
@@ -141,6 +159,7 @@ def main() -> int:
             ("contents", check_contents),
             ("install", lambda: install(CleanEnvironment.make(folder, DIST))),
             ("song", lambda: make_song(clean)),
+            ("uvx", lambda: run_without_installing(clean)),
         )
         for step, act in steps:
             started = time.monotonic()
