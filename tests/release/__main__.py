@@ -126,11 +126,18 @@ def make_song(clean: CleanEnvironment) -> str:
 
 def run_without_installing(clean: CleanEnvironment) -> str:
     """Make a song with ``uvx``, for people who install nothing."""
-    command = [Path(sys.executable).with_name("uvx"), "--no-config", "--no-index", "--python", sys.executable]
-    folders = ("--find-links", DIST, "--find-links", WHEELHOUSE)
-    called = ("--from", f"musicgate[all]=={built()[0].version}", "musicgate", "generate", PROMPT)
+    uvx = Path(sys.executable).with_name("uvx")
     song = clean.folder / "uvx.mp3"
-    run([*command, *folders, *called, "--sandbox", "-o", song], cwd=clean.folder)
+    sources: list[str | Path] = [
+        "--no-config",
+        "--no-index",
+        "--find-links",
+        DIST,
+        "--find-links",
+        WHEELHOUSE,
+    ]
+    called = ("--from", f"musicgate[all]=={built()[0].version}", "musicgate", "generate", PROMPT)
+    run([uvx, *sources, "--python", sys.executable, *called, "--sandbox", "-o", song], cwd=clean.folder)
     if not song.is_file():
         raise ReleaseError("  uvx ended well, but there is no uvx.mp3")
     return f"uvx ran musicgate[all] without installing it; its song plays for {decoded_s(song):.1f} s"
