@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from typing import Final
 
@@ -21,6 +21,10 @@ ACCOUNTS: Final = 1000
 #: A round lasts long enough for a server that answers so many requests per second to answer all connections.
 _ANSWERS_PER_S: Final = 150
 
+#: Name of a limit -> how ``limits.py`` runs it.
+_LIMITS: Final = {"limit": "asyncio", "limit, uvloop": "uvloop"}
+_LIMITS_OF_CREATE: Final = _LIMITS | {"limit, two durable writes": "durable"}
+
 #: Figures by target, by number of connections.
 ByConnections = dict[str, dict[str, Figures]]
 
@@ -35,7 +39,7 @@ async def load(bench: Bench) -> dict[str, object]:
 
 async def create(bench: Bench) -> dict[str, object]:
     """Creates, against an aiohttp handler that passes a request on to the same vendor."""
-    return _json(await _create(bench, (64, 1), Rounds.of(bench)))
+    return _json(await _create(bench, (64, 1), Rounds.of(bench), _LIMITS_OF_CREATE))
 
 
 async def get(bench: Bench) -> dict[str, object]:
@@ -48,7 +52,7 @@ async def curve(bench: Bench) -> dict[str, object]:
     rounds = Rounds.of(bench, 3)
     connections = CURVE[::2] if bench.is_quick else CURVE
     return {
-        "create": _json(await _create(bench, connections, rounds)),
+        "create": _json(await _create(bench, connections, rounds, _LIMITS)),
         "get": _json(await _get(bench, connections, rounds)),
     }
 
@@ -76,11 +80,13 @@ async def accounts(bench: Bench) -> dict[str, object]:
     return {"create": _json(made), "get": _json(found)}
 
 
-async def _create(bench: Bench, connections: tuple[int, ...], rounds: Rounds) -> ByConnections:
+async def _create(
+    bench: Bench, connections: tuple[int, ...], rounds: Rounds, kinds: Mapping[str, str]
+) -> ByConnections:
     gateway = bench.gateway()
     request = request_bytes("POST", JOBS, body=MUSIC_REQUEST)
     async with AsyncExitStack() as stack:
-        limits = await _limits(bench, stack, b"{}", request)
+        limits = await _limits(bench, stack, b"{}", request, kinds)
         await stack.enter_async_context(gateway.running())
         calls = bench.vendor.calls
         before = calls["create"]
@@ -102,18 +108,20 @@ async def _get(bench: Bench, connections: tuple[int, ...], rounds: Rounds) -> By
         await stack.enter_async_context(gateway.running())
         (job_id,) = await finished_jobs(bench, gateway)
         body = (await gateway.get(job_id)).body
-        limits = await _limits(bench, stack, body, request_bytes("GET", f"{JOBS}/{job_id}"))
+        limits = await _limits(bench, stack, body, request_bytes("GET", f"{JOBS}/{job_id}"), _LIMITS)
         target = Target("musicgate", gateway, [gateway.get_request(job_id)])
         return await _by_connections(bench, [*limits, target], connections, rounds)
 
 
-async def _limits(bench: Bench, stack: AsyncExitStack, body: bytes, request: bytes) -> list[Target]:
-    """The bare aiohttp server, on the event loop of asyncio and on uvloop."""
+async def _limits(
+    bench: Bench, stack: AsyncExitStack, body: bytes, request: bytes, kinds: Mapping[str, str]
+) -> list[Target]:
+    """The bare aiohttp servers."""
     file = bench.new_folder("limit") / "body"
     file.write_bytes(body)
     targets = []
-    for name, loop in (("limit", "asyncio"), ("limit, uvloop", "uvloop")):
-        server = bench.script("limits", f"{bench.vendor.url}{CREATE.decode()}", str(file), loop)
+    for name, kind in kinds.items():
+        server = bench.script("limits", f"{bench.vendor.url}{CREATE.decode()}", str(file), kind)
         await stack.enter_async_context(server.running())
         targets.append(Target(name, server, [request]))
     return targets
