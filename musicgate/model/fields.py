@@ -252,7 +252,7 @@ def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iter
         if fault is not None:
             rule, limit, message = fault
             yield FieldViolation(field=field, rule=rule, limit=limit, message=message)
-        if field.needs or field.excludes:
+        if (field.needs or field.excludes) and value is not False:
             yield from _company(field, native)
 
 
