@@ -57,7 +57,13 @@ def asked_offer(provider: Provider, offer: Offer, request: MusicRequest, setting
 def warnings_of(
     provider: Provider, offer: Offer, request: MusicRequest, translation: Translation
 ) -> tuple[OptionWarning, ...]:
-    """The core's own warnings about a translation, but for options that the plugin warns of itself."""
+    """The core's own warnings about a translation, but for options that the plugin warns of itself.
+
+    An offer that declares no fields gets none: its plugin warns of everything itself, and its abilities may
+    depend on settings.
+    """
+    if not offer.fields:
+        return ()
     found = [
         not_applied(name, f"{provider.label} cannot express it with {offer.native_model or offer.model}")
         for name in _outside(offer.abilities)

@@ -141,11 +141,11 @@ class Draft:
             path: which option an error about the field names; by default the vendor block's if it has one of
                 that name, else the neutral field that the offer declares for it.
         """
-        if isinstance(value, Said):
-            value, path = value.value, path or value.path
-        if value is None:
+        native, said_at = (value.value, value.path) if isinstance(value, Said) else (value, None)
+        if native is None:
             return
-        self.fields[name] = value
+        path = path or said_at
+        self.fields[name] = native
         if path is not None:
             self._paths[name] = path_of(path)
 

@@ -28,7 +28,7 @@ after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 import attrs
@@ -123,14 +123,18 @@ Row = FailureClass | Rule
 Code = int | str
 
 
+def _codes(codes: Iterable[Code]) -> frozenset[Code]:
+    return frozenset(codes)
+
+
 @attrs.frozen(kw_only=True)
 class ErrorTable:
     """What a vendor's errors mean. The module's text says in which order they are believed.
 
     Attributes:
         vendor: its name in sentences.
-        code: where the vendor's error code is. Of several the first is shown as the native code, and the first
-            that has a row decides.
+        code: where the vendor's error code is. Of several the first is shown as the native code, and the
+            first that has a row decides.
         code_in_text: pattern whose first group is a code in the message, where the body has none.
         text: where its message is. A list of ``{"loc", "msg"}`` is joined to one text.
         error: where a 2xx body has something only if it is an error.
@@ -162,15 +166,15 @@ class ErrorTable:
     status: At = At()
     suggestion: At = At()
     task_id: At = At()
-    ok: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
+    ok: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     codes: Mapping[Code, Row] = attrs.field(factory=dict)
     words: Mapping[str, Row] = attrs.field(factory=dict)
     http: Mapping[int, Row] = attrs.field(factory=dict)
     status_is_code: bool = True
     unknown: Row = FailureClass.UPSTREAM_FAILED
     job_words: Mapping[str, Row] = attrs.field(factory=dict)
-    ends_job: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
-    no_record: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
+    ends_job: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
+    no_record: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     no_record_grace_s: float = 60.0
     doubts: Mapping[Code, float] = attrs.field(factory=dict)
     _rules: Mapping[str, Rule] = attrs.field(init=False, repr=False, eq=False)
@@ -306,12 +310,10 @@ class ErrorTable:
     def _rule_of(self, code: str | None, text: str | None, status: int, *, is_readable: bool) -> Rule:
         rule = self._rules.get(code or "")
         if rule is None:
-            is_error = status >= 300 or code is None
-            rule = (
-                self._rule_of_status(status, is_readable=is_readable)
-                if is_error
-                else self._rule_of_unknown(code)
-            )
+            if code is None or status >= 300:
+                rule = self._rule_of_status(status, is_readable=is_readable)
+            else:
+                rule = self._rule_of_unknown(code)
         lowered = (text or "").lower()
         for word, row in self.words.items():
             said = _rule(row)
