@@ -1,4 +1,4 @@
-"""What the core does with a declaration: errors, warnings, models, states, signatures, and faults at load."""
+"""What the core does with a declaration: errors, warnings, models, states, signatures, faults."""
 
 import json
 from collections.abc import Mapping

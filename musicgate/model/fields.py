@@ -1,4 +1,4 @@
-"""The options of a native request as data: what a vendor's field takes, and which of a request break that.
+"""The fields of a native request as data: what each takes, and what a request breaks of that.
 
 A plugin declares the fields of an offer once, by the vendor's own names. The same declaration is checked by
 the core before anything is sent, shown in the catalogue, and asked by the vendor's emulator (`violations`).

@@ -1,4 +1,4 @@
-"""A native request in the making: its fields, where the caller said each, and what could not be followed.
+"""A native request in the making: its fields, where the caller said each, and the warnings.
 
 It knows a vendor block and the neutral fields, and no vendor. **The vendor block beats the neutral field**:
 that rule, and where the winner was said, is here and nowhere else.
@@ -86,7 +86,7 @@ class Said:
 
 
 def said(request: MusicRequest, block: str, option: str, neutral: str | None = None) -> Said | None:
-    """What the caller gave for an option: in the block, else in the neutral field; blank counts as not given.
+    """What the caller gave for an option, in the block or else in the neutral field; None for blank.
 
     Args:
         request: the request.

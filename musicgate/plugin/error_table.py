@@ -1,4 +1,4 @@
-"""A vendor's errors as data, and the one procedure that reads an answer by them. No vendor is known here.
+"""A vendor's errors as data, and the one procedure that reads an answer by them.
 
 Money hangs on this procedure: a create call that failed may be made again, elsewhere or by hand, only if the
 vendor has certainly made nothing of it. A plugin states what its vendor's codes mean. In which order they are
@@ -252,7 +252,7 @@ class ErrorTable:
         """The answer to a create call that is no error: the new task.
 
         Raises:
-            ProviderError: it has no id, so the task may exist, and nobody can ask for it.
+            ProviderError: it has no id, so the task may exist and cannot be asked for.
         """
         native_id = self.task_id.text(body)
         if native_id is None:

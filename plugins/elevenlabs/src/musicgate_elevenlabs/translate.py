@@ -1,4 +1,4 @@
-"""The native request of the one create call; what its fields take is in `declaration`, plans in `plans`.
+"""The native request of the one create call; its fields are in `declaration`, plans in `plans`.
 
 Where documents and practice differ, the vendor decides.
 

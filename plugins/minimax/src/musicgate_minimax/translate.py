@@ -133,7 +133,7 @@ def _cover(draft: Draft) -> bool:
 
 
 def _song(draft: Draft, rules: ModelRules) -> bool:
-    """Lyrics, or the flag or tags that replace them; True if somebody sings.
+    """Lyrics, or the flag or tags that replace them; True if there is a voice.
 
     The block beats a neutral field. Options of the same rank that exclude each other are refused, as the
     vendor's own command line tool does it (seen: github.com/MiniMax-AI/cli, May 2026).
