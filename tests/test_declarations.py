@@ -153,7 +153,7 @@ def test_value_outside_a_declaration_is_refused_where_the_caller_gave_it(
 
 
 def test_neutral_field_that_no_field_carries_is_reported_once() -> None:
-    given = {"title": "T", "seed": 0, "vocal_gender": "m", "style": "folk", "lyrics": " "}
+    given: dict[str, Any] = {"title": "T", "seed": 0, "vocal_gender": "m", "style": "folk", "lyrics": " "}
     assert sorted(reported(translate(prompt="p", **given))) == [
         ("not_applied", "seed"),
         ("not_applied", "title"),

@@ -283,8 +283,8 @@ class ErrorTable:
     def task_failure(self, status: str, code: JsonValue = None, text: JsonValue = None) -> Failure:
         """Why a task failed, by its record.
 
-        A code counts only if it is about a task (``ends_job``, ``doubts``): those about a call say no more
-        than that it failed.
+        A code counts only if it is about a task (``ends_job``, ``doubts``) and the status does not say more:
+        codes about a call say no more than that it failed.
 
         Args:
             status: the native status.
@@ -297,14 +297,15 @@ class ErrorTable:
         about_tasks = {str(listed) for listed in (*self.ends_job, *self.doubts)}
         if status.strip().casefold() in words:
             rule = _rule(words[status.strip().casefold()])
-        elif own in about_tasks:
+        refunded = rule.refunded
+        if rule.reason is FailureClass.UPSTREAM_FAILED and own in about_tasks:
             rule = self._rules.get(own or "", rule)
         return Failure(
             reason=rule.reason,
             message=rule.message or message or f"{self.vendor} reported {status}",
             native_code=own or status,
             native_message=message,
-            may_have_cost=False if rule.refunded else None,
+            may_have_cost=False if refunded or rule.refunded else None,
         )
 
     def _rule_of(self, code: str | None, text: str | None, status: int, *, is_readable: bool) -> Rule:
