@@ -276,7 +276,10 @@ BAD: Any = "finished"
             {"offers": (attrs.evolve(ONE, fields=(Text("a", min_chars=3, max_chars=2),)),)},
             "the offer 'tiny/one': the field 'a' takes texts from 3 to 2",
         ),
-        ({"raw_models": False}, "raw_offers lists '', and raw_models is off"),
+        (
+            {"raw_models": False, "model_option": None, "model_setting": None},
+            "raw_offers lists '', and no unlisted model can be asked for",
+        ),
         ({"model_setting": "voice"}, "model_setting is 'voice', which the settings schema does not have"),
         ({"statuses": {"done": BAD}}, "statuses['done'] is 'finished', which is no state"),
         (

@@ -102,8 +102,9 @@ def declaration_fault(provider: Provider) -> str | None:
         fault = contradiction(offer.fields) or _ability_fault(offer)
         if fault is not None:
             return f"the offer {offer.model!r}: {fault}"
-    if provider.raw_offers and not provider.raw_models:
-        return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and raw_models is off"
+    names_models = provider.raw_models or provider.model_option or provider.model_setting
+    if provider.raw_offers and not names_models:
+        return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and no unlisted model can be asked for"
     for setting in filter(None, [provider.model_setting]):
         properties = provider.settings_schema.get("properties")
         if not isinstance(properties, dict) or setting not in properties:

@@ -353,6 +353,11 @@ def test_seed_is_sent_beside_a_prompt(block: dict[str, Any], neutral: int, seed:
     assert sent(translate(block, prompt="x", seed=neutral))["seed"] == seed
 
 
+def test_unlisted_model_has_the_same_limits() -> None:
+    assert refused({"model_id": "music_v9"}, prompt="x", seed=-1)[2] == "seed"
+    assert sent(translate({"model_id": "music_v9"}, prompt="x", title="T"))["model_id"] == "music_v9"
+
+
 def test_seed_out_of_range_is_refused() -> None:
     assert refused(prompt="x", seed=-1) == ("validation_error", "invalid", "seed")
     assert refused(prompt="x", seed=2_147_483_648)[2] == "seed"

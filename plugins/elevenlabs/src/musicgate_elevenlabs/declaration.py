@@ -130,6 +130,7 @@ PROVIDER: Final = Provider(
     statuses=STATUSES,
     model_option="model_id",
     model_setting="default_model",
+    raw_offers=(_offer("", ""),),
     blocking=True,
     timeouts=Timeouts(create_s=_CREATE_S),
     # Seen: music_v2 took 8 s for 30 s of music, 22 s for 180 s, 2026.
