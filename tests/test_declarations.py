@@ -178,6 +178,14 @@ def test_wish_that_is_met_in_any_case_is_not_reported() -> None:
     assert reported(translate(host=host, prompt="p", instrumental=False)) == [("not_applied", "instrumental")]
 
 
+def test_offer_without_fields_leaves_checks_and_warnings_to_its_plugin() -> None:
+    offers = (Offer(model="tiny/one", native_model="one"),)
+    host = host_of(
+        attrs.evolve(PROVIDER, offers=offers, model_option=None, model_setting=None, raw_offers=())
+    )
+    assert reported(translate(host=host, prompt="x" * 99, title="T", block={"prompt": "y" * 99})) == []
+
+
 @pytest.mark.parametrize(
     ("block", "fields", "warnings"),
     [
@@ -243,8 +251,26 @@ def test_declared_signature_is_verified() -> None:
     assert claim({**good, "x-time": "1001"}).verified is False
     assert claim({**good, "x-sign": good["x-sign"].lower()}).verified is False
     assert claim({"x-sign": good["x-sign"]}).message == "the callback is not signed"
+    assert claim({"x-time": "1000"}).message == "the callback is not signed"
     assert claim({}).verified is False
     assert claim({}, secret=None) == CallbackClaim(native_id="t1")
+
+
+def test_hooks_of_the_plugin_come_before_its_tables() -> None:
+    @hookimpl
+    def map_status(native_status: str) -> JobState | None:
+        return JobState.FAILED if native_status == "done" else None
+
+    @hookimpl
+    def parse_callback() -> CallbackClaim:
+        return CallbackClaim(native_id="t1", verified=True)
+
+    own: Any = plugin_of()
+    own.map_status, own.parse_callback = map_status, parse_callback
+    plugin = load_plugins({"tiny": own}, installed=False).providers["tiny"]
+    assert plugin.map_status("done") is JobState.FAILED
+    assert plugin.map_status("waiting") is JobState.QUEUED
+    assert plugin.parse_callback({}, b"", SETTINGS, 0.0).verified is True
 
 
 def test_signature_over_the_body_as_prefixed_hex() -> None:

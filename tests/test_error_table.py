@@ -30,9 +30,13 @@ TABLE = ErrorTable(
     words={
         "too high": Rule(FailureClass.RATE_LIMITED, beats_codes=True),
         "required": FailureClass.INVALID,
+        "policy": FailureClass.MODERATION,
     },
     http={503: FailureClass.UNAVAILABLE, 405: FailureClass.NOT_FOUND},
-    job_words={"SENSITIVE": FailureClass.MODERATION},
+    job_words={
+        "SENSITIVE": FailureClass.MODERATION,
+        "NOT_CREATED": Rule(FailureClass.UPSTREAM_FAILED, refunded=True),
+    },
     ends_job={400, 501, 531},
     no_record={404},
     doubts={408: 120.0},
@@ -90,6 +94,8 @@ def test_server_error_whose_body_names_a_vague_reason_may_hide_a_song() -> None:
     assert error_of({"code": 500, "msg": "failed"}).maybe_accepted
     assert error_of({"code": 999, "msg": "failed"}, 502).maybe_accepted
     assert error_of({"msg": "failed"}, 500).maybe_accepted
+    assert error_of({"msg": "against our policy"}, 500).maybe_accepted
+    assert refused({"code": 4711, "msg": "against our policy"}).reason is FailureClass.MODERATION
     assert error_of({"code": 408}, 504).failure.reason is FailureClass.TIMEOUT
 
 
@@ -209,6 +215,8 @@ def test_failed_task_is_classified_by_its_word_and_by_codes_about_tasks() -> Non
     free = TABLE.task_failure("FAILED", 531, "refunded")
     assert (free.may_have_cost, free.native_code, free.message) == (False, "531", "refunded")
     assert TABLE.task_failure("FAILED").native_code == "FAILED"
+    never = TABLE.task_failure("NOT_CREATED", 400)
+    assert (never.reason, never.may_have_cost) == (FailureClass.MODERATION, False)
 
 
 def test_table_of_a_relative_differs_in_the_given_codes_only() -> None:

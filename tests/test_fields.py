@@ -14,7 +14,7 @@ FIELDS: tuple[Field, ...] = (
     Number("length_ms", neutral="duration", minimum=3000, maximum=9000, whole=True, per_neutral=1000),
     Number("weight", minimum=0, maximum=1, step=0.01),
     Choice("audio.format", neutral="format", choices=("mp3", "pcm", 1), means={"pcm": "wav"}),
-    Flag("custom"),
+    Flag("custom", excludes=("weight",)),
     Structure("plan", excludes=("prompt",)),
     Text("voice", needs=("custom",)),
 )
@@ -29,7 +29,7 @@ OFFER = Offer(model="tiny/one", native_model="one", fields=FIELDS)
         {"prompt": "🎷🎷🎷🎷🎷", "title": "🎷🎷"},
         {"length_ms": 3000, "weight": 0.65, "audio": {"format": "mp3"}},
         {"length_ms": 9000, "weight": 1, "audio": {}},
-        {"plan": {}, "custom": False},
+        {"plan": {}, "custom": False, "weight": 0},
         {"voice": "v", "custom": True, "lyrics": "la"},
     ],
 )

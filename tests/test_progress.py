@@ -31,6 +31,9 @@ def test_job_shows_what_the_vendor_said_last() -> None:
         "charge": 12.0,
         "charge_unit": "credits",
     }
+    assert after(job, fraction=0.5).progress == Progress(
+        fraction=0.5, remaining_s=30.0, charge=12.0, charge_unit="credits"
+    )
     assert load_job(dump_job(job)) == job
     assert "progress" not in render_job(make_job(), lambda *_: None)
 
