@@ -75,7 +75,9 @@ def translate_request(request, offer, settings):
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
-request = MusicRequest(model="acme/v1", prompt="A road song", style="folk", blocks={"acme": {"style_weight": 0.5}})
+request = MusicRequest(
+    model="acme/v1", prompt="A road song", style="folk", blocks={"acme": {"style_weight": 0.5}}
+)
 made = translate_request(request, OFFER, ProviderSettings(base_url="https://api.acme.example"))
 assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
