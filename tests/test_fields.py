@@ -112,3 +112,22 @@ def test_fields_that_contradict_each_other_are_named(fields: tuple[Field, ...], 
     found = contradiction_of(fields)
     assert found is not None
     assert message in found
+
+
+@pytest.mark.parametrize(
+    ("field", "takes"),
+    [
+        (FIELDS[0], "text of 3 to 10 UTF-16 units"),
+        (Text("a", max_chars=5, unit=TextUnit.BYTES), "text of up to 5 bytes"),
+        (Text("a", min_chars=5), "text of at least 5 characters"),
+        (Text("a"), "text"),
+        (Number("a", minimum=0, maximum=1, step=0.5), "a number from 0 up to 1 in steps of 0.5"),
+        (Number("a", whole=True), "a whole number"),
+        (FIELDS[5], "mp3, pcm, 1"),
+        (Flag("a"), "true or false"),
+        (Structure("a"), "an object or a list"),
+        (Field("a"), "anything"),
+    ],
+)
+def test_field_says_what_it_takes(field: Field, takes: str) -> None:
+    assert field.takes() == takes

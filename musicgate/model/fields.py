@@ -97,6 +97,10 @@ class Field:
         _ = value
         return None
 
+    def takes(self) -> str:
+        """What values it takes, for people."""
+        return "anything"
+
     def contradiction(self) -> str | None:
         """How the declaration contradicts itself, or None."""
         carried = (*((self.neutral,) if self.neutral is not None else ()), *self.carries)
@@ -126,6 +130,14 @@ class Text(Field):
             message = f"has {length} characters; at least {self.min_chars} are needed"
             return "min_chars", self.min_chars, message
         return None
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        unit = "UTF-16 units" if self.unit is TextUnit.UTF16 else self.unit.value
+        if self.max_chars is None:
+            return f"text of at least {self.min_chars} {unit}" if self.min_chars else "text"
+        least = f"{self.min_chars} to " if self.min_chars else "up to "
+        return f"text of {least}{self.max_chars} {unit}"
 
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
@@ -168,6 +180,14 @@ class Number(Field):
                 return "step", self.step, f"is {value}; only multiples of {self.step} are allowed"
         return None
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        kind = "a whole number" if self.whole else "a number"
+        least = "" if self.minimum is None else f" from {self.minimum}"
+        most = "" if self.maximum is None else f" up to {self.maximum}"
+        step = "" if self.step is None else f" in steps of {self.step}"
+        return f"{kind}{least}{most}{step}"
+
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
@@ -206,6 +226,10 @@ class Choice(Field):
         message = f"must be one of {', '.join(str(choice) for choice in self.choices)}"
         return "choices", list(self.choices), message
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return ", ".join(str(choice) for choice in self.choices)
+
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
         strange = [value for value in self.means if value not in self.choices]
@@ -222,6 +246,10 @@ class Flag(Field):
         """See `Field.fault`."""
         return None if isinstance(value, bool) else ("type", "boolean", "must be true or false")
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return "true or false"
+
 
 @attrs.frozen
 class Structure(Field):
@@ -231,6 +259,10 @@ class Structure(Field):
         """See `Field.fault`."""
         fits = isinstance(value, Mapping | list)
         return None if fits else ("type", "object", "must be an object or a list")
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return "an object or a list"
 
 
 def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
