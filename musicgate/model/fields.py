@@ -271,7 +271,10 @@ def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iter
     Keys that are not declared are not examined.
     """
     for field in fields:
-        value = value_of(native, field.name)
+        name = field.name
+        value = native.get(name)
+        if value is None and "." in name:
+            value = value_of(native, name)
         if value is None or value == "":
             for conditions in field.required_if:
                 if all(value_of(native, name) == wanted for name, wanted in conditions.items()):
