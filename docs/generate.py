@@ -13,11 +13,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this file only
 
+from docs.case_files_page import case_files_page  # noqa: E402  after the path is set
 from docs.declarations_page import errors_page, fields_page  # noqa: E402
-from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
-from docs.kit_page import kit_page  # noqa: E402
+from docs.hooks_page import hooks_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
 from docs.settings_page import settings_page  # noqa: E402
+from docs.testing_page import testing_page  # noqa: E402
 from musicgate.hosting.discovery import load_plugins  # noqa: E402
 from musicgate.model import Provider  # noqa: E402
 
@@ -38,8 +39,9 @@ def pages() -> dict[Path, str]:
     return {
         ROOT / "docs" / "errors.md": errors_page(),
         ROOT / "docs" / "fields.md": fields_page(),
+        ROOT / "docs" / "case-files.md": case_files_page(),
         ROOT / "docs" / "hooks.md": hooks_page(),
-        ROOT / "docs" / "kit.md": kit_page(),
+        ROOT / "docs" / "testing.md": testing_page(),
         ROOT / "docs" / "providers.md": providers_page(plugins),
         ROOT / "docs" / "settings.md": settings_page(plugins),
     }

@@ -14,6 +14,7 @@ from musicgate.cli.options import AS_JSON
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from musicgate.model import MusicRequest
     from musicgate.testing.compliance import Result, Subject
 
 
@@ -31,22 +32,49 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="Emulator switch that makes a job fail after it was accepted; may be repeated.",
 )
+@click.option(
+    "--request",
+    "requests",
+    multiple=True,
+    metavar="JSON",
+    help="Request that the vendor can fulfil, where it cannot fulfil the kit's own; may be repeated.",
+)
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="Check to turn off, and why; may be repeated.",
+)
 @AS_JSON
-def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: bool) -> None:
+def check(
+    *,
+    name: str,
+    cases: Path | None,
+    failing: tuple[str, ...],
+    requests: tuple[str, ...],
+    skip: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Run the compliance kit on the installed plugin NAME. Exit with 1 if a check fails."""
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
     from musicgate.cli.terminal import print_json, say
 
     try:
+        import attrs
         from hypothesis.configuration import set_hypothesis_home_dir
 
-        from musicgate.testing.compliance import Outcome, Subject, run_checks
+        from musicgate.testing.compliance import Outcome, Subject, known_checks, run_checks
     except ModuleNotFoundError as exc:
         raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     try:
         subject = _with(Subject.installed(name), cases, failing)
-    except LookupError as exc:
+        halves = [word.partition("=") for word in skip]
+        skipped = {check.strip().replace(" ", "_"): reason for check, _, reason in halves}
+        subject = attrs.evolve(
+            subject, skip_checks=known_checks(skipped), requests=tuple(_request(text) for text in requests)
+        )
+    except (LookupError, ValueError) as exc:
         raise RefusedError(str(exc.args[0])) from exc
     with TemporaryDirectory(prefix="musicgate-kit-") as folder:
         set_hypothesis_home_dir(folder)  # by default it writes to the current folder
@@ -80,6 +108,22 @@ def _with(subject: Subject, cases: Path | None, failing: Sequence[str]) -> Subje
         return attrs.evolve(subject, cases=tuple(load_cases(cases)))
     except (ValueError, KeyError, TypeError) as exc:
         raise RefusedError(f"--cases {cases}: {exc}") from exc
+
+
+def _request(text: str) -> MusicRequest:
+    """Read a request in the form of a case file's: the fields of `MusicRequest`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    import json
+
+    from musicgate.model import MusicRequest
+
+    try:
+        return MusicRequest(**json.loads(text))
+    except (ValueError, TypeError) as exc:
+        raise ValueError(f"--request {text}: {exc}") from exc
 
 
 def _print(results: Sequence[Result]) -> None:
