@@ -244,8 +244,16 @@ LOST = [
         ("create=made-text", "protocol"),
         ("create=made-html-200", "protocol"),
     ),
-    *(("create=made-malformed", "protocol"), ("create=made-empty", "protocol"), ("create=made-html-500", "upstream_failed")),
-    *(("create=made-html-503", "upstream_failed"), ("create=drop", "unknown_outcome"), ("create=cut", "unknown_outcome")),
+    *(
+        ("create=made-malformed", "protocol"),
+        ("create=made-empty", "protocol"),
+        ("create=made-html-500", "upstream_failed"),
+    ),
+    *(
+        ("create=made-html-503", "upstream_failed"),
+        ("create=drop", "unknown_outcome"),
+        ("create=cut", "unknown_outcome"),
+    ),
 ]
 
 
