@@ -54,6 +54,8 @@ _BY_PART: Final = {
     "media": ("media", "link_s"),
     "callbacks": ("callbacks",),
 }
+#: Faults that break the answer to a call which was carried out.
+_OF_AN_ANSWER: Final = frozenset({"drop", "cut", "malformed"})
 _NO_TEXTS: Final[Mapping[int, str]] = MappingProxyType({})
 
 
@@ -270,6 +272,13 @@ class EmulatedVendor(Generic[_T]):
             self.callbacks.schedule(task, self.callback_stages(task))
         return task
 
+    def stop(self, task: _T, now: float, *, refund: bool = False) -> None:
+        """Cancel a task: it has no audio, is not called back, and no longer counts as in the making."""
+        task.cancelled_s = now if task.cancelled_s is None else task.cancelled_s
+        self.accounts.end(task.key, task.ends_at_s)
+        if refund:
+            self.refund(task)
+
     def balance(self, key: str) -> float:
         """Credits left on an account."""
         start = self._switches.number("credits", self.credits)
@@ -419,16 +428,16 @@ class EmulatedVendor(Generic[_T]):
         call.switches = task.switches
         if found.kind is Kind.CANCEL:
             fault = self._next_fault("cancel", call)
-            return self._break(call, fault, None) or method(call, task)
-        if self._polls_too_often(task, call.now):
-            return self.refused(call, No.TOO_OFTEN)
-        fault = task.switches.step("poll", task.polls)
-        task.polls += 1
-        if fault and fault not in {"malformed", "cut", "drop"}:
-            broken_answer = self._break(call, fault, None)
-            if broken_answer is not None:
-                return broken_answer
-        task.final_polls += task.is_over(call.now)
+        else:
+            if self._polls_too_often(task, call.now):
+                return self.refused(call, No.TOO_OFTEN)
+            fault = task.switches.step("poll", task.polls)
+            task.polls += 1
+        if fault not in _OF_AN_ANSWER:
+            instead = self._break(call, fault, None)
+            if instead is not None:
+                return instead
+        task.final_polls += found.kind is Kind.POLL and task.is_over(call.now)
         answer = method(call, task)
         return self._break(call, fault, answer) or answer
 

@@ -10,8 +10,8 @@ import pytest
 
 import musicgate_minimax
 from musicgate.assets.audio import AudioKind, sniff
-from musicgate.errors import ProviderError
 from musicgate.emulation.switches import markdown
+from musicgate.errors import ProviderError
 from musicgate.model import (
     Job,
     JobState,
