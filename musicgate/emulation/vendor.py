@@ -331,11 +331,11 @@ class EmulatedVendor(Generic[_T]):
 
     def check_fault(self, call: Call) -> EmulatedAnswer | None:
         """Play a fault of the ``create`` script that makes nothing; remember any other for the answer."""
-        fault = self._next_fault("create", call)
+        fault = self.next_fault("create", call)
         if fault in {"drop", "cut", "lost"} or fault.startswith("made-"):
             call.fault = fault
             return None
-        return self._break(call, fault, None)
+        return self.play(call, fault, None)
 
     # --- the machine ---
 
@@ -419,7 +419,7 @@ class EmulatedVendor(Generic[_T]):
         if found.kind is not Kind.CREATE or not call.fault:
             return answer
         fault = {"lost": "html"}.get(call.fault, call.fault.removeprefix("made-"))
-        return self._break(call, fault, answer) or answer
+        return self.play(call, fault, answer) or answer
 
     def _serve_task(self, found: Route, method: Callable[..., EmulatedAnswer], call: Call) -> EmulatedAnswer:
         task = self.tasks.get(call.parameters.get(found.task) or call.query.get(found.task, ""))
@@ -427,19 +427,19 @@ class EmulatedVendor(Generic[_T]):
             return self.no_task(call)
         call.switches = task.switches
         if found.kind is Kind.CANCEL:
-            fault = self._next_fault("cancel", call)
+            fault = self.next_fault("cancel", call)
         else:
             if self._polls_too_often(task, call.now):
                 return self.refused(call, No.TOO_OFTEN)
             fault = task.switches.step("poll", task.polls)
             task.polls += 1
         if fault not in _OF_AN_ANSWER:
-            instead = self._break(call, fault, None)
+            instead = self.play(call, fault, None)
             if instead is not None:
                 return instead
         task.final_polls += found.kind is Kind.POLL and task.is_over(call.now)
         answer = method(call, task)
-        return self._break(call, fault, answer) or answer
+        return self.play(call, fault, answer) or answer
 
     def is_visible(self, task: _T, call: Call) -> bool:
         """True if a call may see a task of its account: of the route's own dialect, for example."""
@@ -455,7 +455,7 @@ class EmulatedVendor(Generic[_T]):
         window.append(now)
         return False
 
-    def _next_fault(self, name: str, call: Call) -> str:
+    def next_fault(self, name: str, call: Call) -> str:
         """The next fault of a script.
 
         A global script counts the calls of an account; one in a request's own texts counts equal bodies.
@@ -467,7 +467,7 @@ class EmulatedVendor(Generic[_T]):
         self._faults[counter] += 1
         return fault
 
-    def _break(self, call: Call, fault: str, whole: EmulatedAnswer | None) -> EmulatedAnswer | None:
+    def play(self, call: Call, fault: str, whole: EmulatedAnswer | None) -> EmulatedAnswer | None:
         """Make the answer of a fault; None for a word of the vendor's own, which is kept for its method."""
         if not fault:
             return None
