@@ -40,7 +40,7 @@ from musicgate.plugin import (
     EmulatorBooks,
     EmulatorOptions,
     HttpRequest,
-    JsonObject,
+    JsonValue,
 )
 
 _T = TypeVar("_T", bound=Task)
@@ -206,10 +206,15 @@ class EmulatedVendor(Generic[_T]):
         return self.concurrent
 
     def denied(self, status: int, why: str) -> EmulatedAnswer:
-        """Make the media host's answer for a link that is not served: 403, 404 or a switch's number."""
+        """Make the media host's answer for a link that is not served.
+
+        Args:
+            status: 403, 404 or a switch's number.
+            why: ``missing``, ``expired`` or ``forbidden``.
+        """
         return answer_bytes(status, "text/plain", b"")
 
-    def callback(self, task: _T, stage: str, now: float) -> JsonObject:
+    def callback(self, task: _T, stage: str, now: float) -> JsonValue:
         """Make the body of a callback; a vendor without callbacks leaves this out."""
         return {}
 

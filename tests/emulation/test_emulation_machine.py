@@ -290,6 +290,7 @@ def test_retry_after_switch_adds_the_header() -> None:
     [
         ("create=402", 402),
         ("acme.create=402", 402),
+        ("acme.create=402 create=429", 402),
         ("other.create=402", 202),
         ("gibberish=1", 202),
         ("create=gibberish", 202),

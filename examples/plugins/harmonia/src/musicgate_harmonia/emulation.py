@@ -1,4 +1,7 @@
-"""An emulated Harmonia: its routes, states, problems, hooks and recordings. Source: VENDOR.md, 2026-11-20."""
+"""An emulated Harmonia: its routes, states, problems, hooks and recordings.
+
+Source: VENDOR.md, 2026-11-20.
+"""
 
 from __future__ import annotations
 
