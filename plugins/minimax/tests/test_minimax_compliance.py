@@ -8,7 +8,7 @@ from musicgate.testing.compliance import ProviderCompliance
 class TestCompliance(ProviderCompliance):
     plugin = musicgate_minimax
     cases = Path(__file__).parent / "cases"
-    failure_switches = "code=1026"
+    failure_switches = "create=1026"
     #: The free models have ended; the emulator still sings with them when it is told so.
     requests = tuple(
         MusicRequest(
