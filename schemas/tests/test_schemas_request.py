@@ -94,7 +94,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     *[
         ({"provider": {key: value}}, ("provider", key), "type")
         for key in ("include_alpha", "includeAlpha", "allow_fallbacks")
-        for value in ("true", 1, None)
+        for value in ("true", 1)
     ],
     *[({"suno": value}, ("suno",), "type") for value in (["x"], "x", None)],
     *[
