@@ -151,13 +151,16 @@ def _overridden(
     block: str, fields: Sequence[Field], request: MusicRequest, translation: Translation
 ) -> list[OptionWarning]:
     """A warning for each neutral field in whose place an option of the vendor block is sent."""
-    found = []
+    found, own_block = [], request.block(block)
     for field in fields:
         if field.neutral is None:
             continue
-        given, own = neutral_value(request, field.neutral), value_of(request.block(block), field.name)
-        is_sent = own is not None and own == value_of(translation.fields or {}, field.name)
-        if given is not None and is_sent and not _means_the_same(field, given, own):
+        own = value_of(own_block, field.name)
+        if own is None:
+            continue
+        given = neutral_value(request, field.neutral)
+        is_sent = given is not None and own == value_of(translation.fields or {}, field.name)
+        if is_sent and not _means_the_same(field, given, own):
             found.append(changed(field.neutral, f"{block}.{field.name} is sent instead"))
     return found
 

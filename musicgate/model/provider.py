@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from musicgate.model.callback_signature import CallbackSignature
-from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, violations
+from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, declared_names, violations
 from musicgate.model.json_types import JsonObject, JsonValue
 from musicgate.model.state import JobState
 
@@ -189,7 +189,7 @@ class Offer:
 
     def declares(self, name: str) -> bool:
         """True if there is a native field of that name."""
-        return any(field.name == name for field in self.fields)
+        return name in declared_names(self.fields)
 
     def answers_to(self, model: str) -> bool:
         """True if ``model`` names this offer; case does not matter."""
