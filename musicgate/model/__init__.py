@@ -25,6 +25,7 @@ from musicgate.model.fields import (
     Text,
     TextUnit,
     contradiction,
+    fields_carrying,
     value_of,
 )
 from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
@@ -129,6 +130,7 @@ __all__ = [
     "WarningCode",
     "changed",
     "contradiction",
+    "fields_carrying",
     "is_address",
     "is_blank",
     "origin",

@@ -294,6 +294,14 @@ def declared_names(fields: Sequence[Field]) -> Collection[str]:
     return _compiled(fields).names
 
 
+def fields_carrying(fields: Sequence[Field], block: Mapping[str, JsonValue]) -> Iterator[Field]:
+    """The fields that carry a neutral one, and of which the vendor block may have a value."""
+    carrying = _compiled(fields).carrying
+    for key in block:
+        if key in carrying:
+            yield from carrying[key]
+
+
 class _Checks:
     """Fields, prepared for requests that have a few of them: only what is present is looked at."""
 
@@ -301,10 +309,15 @@ class _Checks:
         self.fields = fields
         self.names = frozenset(field.name for field in fields)
         self._required = [
-            (place, field, [(conditions, tuple(conditions.items())) for conditions in field.required_if])
+            (place, field, conditions, tuple(conditions.items()))
             for place, field in enumerate(fields)
-            if field.required_if
+            for conditions in field.required_if
         ]
+        #: First part of the name -> the fields that carry a neutral one.
+        self.carrying: dict[str, list[Field]] = {}
+        for field in fields:
+            if field.neutral is not None:
+                self.carrying.setdefault(field.name.partition(".")[0], []).append(field)
         #: First part of the name -> place in the declaration, field, its ``when``, whether it has company.
         self._present: dict[str, list[tuple[int, Field, _Conditions, bool]]] = {}
         for place, field in enumerate(fields):
@@ -318,8 +331,10 @@ class _Checks:
             if given is None or key not in known:
                 continue
             for place, field, when, has_company in known[key]:
+                if when and not _holds(when, native):
+                    continue
                 value = given if field.name == key else value_of(native, field.name)
-                if value is None or value == "" or (when and not _holds(when, native)):
+                if value is None or value == "":
                     continue
                 fault = field.fault(value)
                 if fault is not None:
@@ -331,19 +346,21 @@ class _Checks:
                     found += [(place, violation) for violation in _company(field, native)]
         if self._required:
             found += self._missing(native)
+        if not found:
+            return ()
         found.sort(key=lambda entry: entry[0])
         return [violation for _, violation in found]
 
     def _missing(self, native: Mapping[str, JsonValue]) -> Iterator[tuple[int, FieldViolation]]:
-        for place, field, required in self._required:
-            value = value_of(native, field.name)
-            if value is not None and value != "":
+        seen = -1
+        for place, field, conditions, pairs in self._required:
+            if place == seen or not _holds(pairs, native):
                 continue
-            for conditions, pairs in required:
-                if _holds(pairs, native):
-                    message = _required(conditions)
-                    yield place, FieldViolation(field=field, rule="required", limit=None, message=message)
-                    break
+            value = value_of(native, field.name)
+            if value is None or value == "":
+                seen = place
+                message = _required(conditions)
+                yield place, FieldViolation(field=field, rule="required", limit=None, message=message)
 
 
 _Conditions = tuple[tuple[str, JsonValue], ...]
@@ -351,7 +368,8 @@ _Conditions = tuple[tuple[str, JsonValue], ...]
 
 def _holds(conditions: _Conditions, native: Mapping[str, JsonValue]) -> bool:
     for name, wanted in conditions:
-        if (native[name] if name in native else value_of(native, name)) != wanted:
+        value = native.get(name)
+        if value != wanted and (value is not None or value_of(native, name) != wanted):
             return False
     return True
 

@@ -7,8 +7,7 @@ that rule, and where the winner was said, is here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-
-import attrs
+from typing import NamedTuple
 
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import (
@@ -64,11 +63,10 @@ def unsupported(path: str | Path, message: str) -> UnsupportedOptionError:
 def neutral_value(request: MusicRequest, name: str) -> JsonValue:
     """A neutral field by its name on the wire; None for one that is not given, or blank."""
     value: JsonValue = getattr(request, _ATTRIBUTES.get(name, name))
-    return None if isinstance(value, str) and is_blank(value) else value
+    return value if value is None or not isinstance(value, str) or value.strip() else None
 
 
-@attrs.frozen
-class Said:
+class Said(NamedTuple):
     """A value that the caller gave, and where: in the vendor block or in a neutral field."""
 
     value: JsonValue
@@ -94,7 +92,13 @@ def said(request: MusicRequest, block: str, option: str, neutral: str | None = N
         option: the option's name in it.
         neutral: the neutral field that means the same, by its name on the wire.
     """
-    own = request.block(block).get(option)
+    return _said(request, request.block(block), block, option, neutral)
+
+
+def _said(
+    request: MusicRequest, options: JsonObject, block: str, option: str, neutral: str | None
+) -> Said | None:
+    own = options.get(option)
     if own is not None and not (isinstance(own, str) and is_blank(own)):
         return Said(own, (block, option))
     value = None if neutral is None else neutral_value(request, neutral)
@@ -130,7 +134,7 @@ class Draft:
 
     def said(self, option: str, neutral: str | None = None) -> Said | None:
         """See `said`."""
-        return said(self.request, self.name, option, neutral)
+        return _said(self.request, self.block, self.name, option, neutral)
 
     def send(self, name: str, value: JsonValue | Said, path: str | Path | None = None) -> None:
         """Put a native field; None puts nothing.
@@ -144,10 +148,11 @@ class Draft:
         native, said_at = (value.value, value.path) if isinstance(value, Said) else (value, None)
         if native is None:
             return
-        path = path or said_at
         self.fields[name] = native
         if path is not None:
             self._paths[name] = path_of(path)
+        elif said_at is not None:
+            self._paths[name] = said_at
 
     def copy(self, *options: str) -> None:
         """Send options of the vendor block as they are, null included."""
