@@ -1,7 +1,7 @@
-"""Log the exchanges with vendors of a request that asks for it; no key, token or signed link is logged.
+"""Log the exchanges with vendors of a request that asks for it; nothing secret is logged.
 
 ``debug.trace`` logs one line per exchange. With ``debug.trace_level`` *full* it has both bodies, cut to
-`MAX_CHARS`. Headers are never logged: the key is in them.
+`MAX_CHARS`. Headers are never logged: the key is in them. A link loses its query, which may be a signature.
 """
 
 from __future__ import annotations

@@ -7,7 +7,8 @@ that rule, and where the winner was said, is here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
+
+import attrs
 
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import (
@@ -66,7 +67,8 @@ def neutral_value(request: MusicRequest, name: str) -> JsonValue:
     return value if value is None or not isinstance(value, str) or value.strip() else None
 
 
-class Said(NamedTuple):
+@attrs.frozen
+class Said:
     """A value that the caller gave, and where: in the vendor block or in a neutral field."""
 
     value: JsonValue
@@ -110,7 +112,8 @@ class Draft:
 
     Attributes:
         request: what the caller asks for.
-        offer: the chosen offer; its ``native_model`` is the one that is asked.
+        offer: the chosen offer.
+        native_model: the vendor's name of the model; that of the offer, unless the plugin sets another one.
         settings: of the plugin.
         block: the options of the vendor block.
         fields: the native fields so far.
@@ -120,17 +123,13 @@ class Draft:
     def __init__(self, request: MusicRequest, offer: Offer, settings: ProviderSettings, block: str) -> None:
         self.request = request
         self.offer = offer
+        self.native_model = offer.native_model or ""
         self.settings = settings
         self.name = block
         self.block: JsonObject = request.block(block)
         self.fields: dict[str, JsonValue] = {}
         self.warnings: list[OptionWarning] = []
         self._paths: dict[str, Path] = {}
-
-    @property
-    def native_model(self) -> str:
-        """The vendor's name of the model."""
-        return self.offer.native_model or ""
 
     def said(self, option: str, neutral: str | None = None) -> Said | None:
         """See `said`."""
