@@ -615,6 +615,11 @@ def test_words_of_a_custom_song_go_into_the_markets_lyrics(suno: dict[str, Any],
     assert (older["prompt"], "lyrics" in older) == ("[Verse]\nla", False)
 
 
+def test_markets_own_lyrics_in_the_block_are_sent_unchanged() -> None:
+    song = sent_song(translate("suno/v6", suno={**CUSTOM, "lyrics": "own"}))
+    assert (song["lyrics"], song["prompt"]) == ("own", "[Verse]\nla")
+
+
 @pytest.mark.parametrize(
     ("model", "options", "idea", "is_sent"),
     [

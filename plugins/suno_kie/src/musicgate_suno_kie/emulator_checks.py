@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 _LEGACY_SPELLING: Final = {snake: camel for camel, snake in MARKET_SPELLING.items()}
 _OFFERS: Final = {offer.native_model: offer for offer in PROVIDER.offers}
-#: Only with lyrics from the vendor. Source: docs.kie.ai/market, 2026-10-07.
+#: Only for a song from an idea. Source: docs.kie.ai/market, 2026-10-07. ASSUMED: refused, not ignored.
 _IDEA_ONLY: Final = tuple(LINKS)
 #: Seen: validation errors under code 500, with these texts; "Please enter ..." for callBackUrl, since
 #: 2026-06-11, and negativeTags. ASSUMED: the texts of ranges and steps.

@@ -115,11 +115,11 @@ def _market_input(draft: Draft, left_over: Said | None) -> JsonObject:
     # where there are none.
     is_sung = draft.fields["customMode"] is True and draft.fields["instrumental"] is False
     has_lyrics_field = is_sung and draft.settings.options.get("market_lyrics_field") != "prompt"
-    if has_lyrics_field:
+    if has_lyrics_field and "lyrics" not in native:  # the block's own are sent unchanged
         native["lyrics"] = native.pop("prompt")
     if left_over is not None:
         most = draft.offer.limits.prompt_chars
-        if has_lyrics_field and (most is None or utf16_units(left_over.text) <= most):
+        if "prompt" not in native and (most is None or utf16_units(left_over.text) <= most):
             # ASSUMED: it does no harm there. No page says what it does.
             native["prompt"] = left_over.text
             draft.changed(left_over.path, "sent beside the lyrics, where the vendor promises no effect of it")
