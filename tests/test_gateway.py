@@ -341,7 +341,7 @@ async def test_provider_without_key_is_skipped(tmp_path: Path) -> None:
         ({"provider": {"ignore": ["fake"]}}, "unsupported_model_or_endpoint", "no_provider_matches"),
         ({"fake": {"invalid": True}}, "validation_error", "prompt_too_short"),
         ({"provider": {"only": ["one"]}, "fake": {"refuse": "one"}}, "not_supported", "unsupported_option"),
-        ({"fake": 5}, "validation_error", None),
+        ({"fake": 5}, "validation_error", "invalid_type"),
         ({"fake": {"unoffered": "one two"}}, "unsupported_model_or_endpoint", None),
         ({"fake": {"unoffered": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
         ({"fake": {"crash": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
