@@ -21,7 +21,7 @@ from tests.old_databases.make_dump import NOW, completed, message, open_job, sec
 DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
 #: The version that a database has after all migrations.
-NEWEST = 3
+NEWEST = 4
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -72,11 +72,12 @@ def use_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, added: Mapping
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert list(sqlite_migrate.migrations()) == [1, 2, 3]
+    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4]
     assert [file.name for file in sqlite_migrate.migrations().values()] == [
         "0001_jobs_and_events.sql",
         "0002_account_of_webhook_deliveries.sql",
         "0003_constant_cost.sql",
+        "0004_fewer_pages.sql",
     ]
 
 
@@ -124,7 +125,7 @@ async def test_an_upgraded_alembic_database_keeps_every_row(tmp_path: Path, revi
         "disabled_webhooks": 1,
     }
     await opened(path)
-    assert rows(path) == before
+    assert rows(path) == before | {"jobs": [(*row, "") for row in before["jobs"]]}
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -193,7 +194,7 @@ async def test_a_migration_that_fails_leaves_the_version_before_it(
     expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0004_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {"0005_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
@@ -207,11 +208,11 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
 ) -> None:
     path = await opened(tmp_path / "store.db")
     use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0004_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
+        tmp_path / "migrations", monkeypatch, {"0005_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
     )
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0004_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / "0005_later.sql").write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
     assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]
@@ -242,6 +243,10 @@ migrate(connection, path)
         "DROP INDEX jobs_open_of",
         "CREATE INDEX jobs_of_state",
         "PRAGMA user_version = 3",
+        "ALTER TABLE jobs ADD COLUMN events",
+        "UPDATE jobs SET finished_at_us",
+        "CREATE INDEX jobs_open",
+        "PRAGMA user_version = 4",
         "COMMIT",
     ],
 )
