@@ -95,6 +95,8 @@ def fill(database: Path, template: Job, events: Sequence[JobEvent], size: int) -
         connection.execute("BEGIN")
         for job in copies():
             connection.execute(sql.ADD_JOB, sql.new_row(job, events))
+            if (end := sql.end_of_row(job)) is not None:
+                connection.execute(sql.END_ADDED_JOB, end)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return sample

@@ -403,8 +403,11 @@ async def test_other_writes_are_stored_between_the_pages_of_old_idempotency_keys
     assert await forgetting == 20
 
 
-async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJobStore) -> None:
+async def test_a_changed_job_has_the_columns_of_a_new_one(
+    sqlite_store: SqliteJobStore, tmp_path: Path
+) -> None:
     """A change writes only the columns that it changes."""
+    row = "SELECT * FROM jobs"
     first = make_job()
     known = make_job(native_id="n1")
     later = NOW + timedelta(seconds=9)
@@ -424,12 +427,15 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJo
     ]
     stored = first
     await sqlite_store.add(first, [])
-    for change in changes:
+    for number, change in enumerate(changes):
         replaced = await sqlite_store.replace(stored, change, [])
         assert replaced is not None
-        assert await run_on_writer(sqlite_store, "SELECT * FROM jobs") == [statements.new_row(replaced)]
+        async with SqliteJobStore.open(tmp_path / f"{number}.db") as other:
+            await other.add(replaced, [])
+            assert await run_on_writer(sqlite_store, row) == await run_on_writer(other, row)
         assert await sqlite_store.replace(stored, change, []) is None
         stored = replaced
+    assert (await run_on_writer(sqlite_store, row))[0][:3] == ("m1", "default", "queued")
 
 
 @pytest.mark.parametrize(
@@ -499,6 +505,15 @@ async def test_a_job_that_has_ended_without_a_time_is_not_open(sqlite_store: Sql
     assert await sqlite_store.count_open() == 0
     assert await sqlite_store.open_jobs("", 9) == []
     assert await sqlite_store.finished_jobs(None, NOW + timedelta(seconds=1), 9) == [(NOW, "m1"), (NOW, "m2")]
+
+
+async def test_a_new_job_runs_no_trigger(sqlite_store: SqliteJobStore) -> None:
+    row = statements.new_row(make_job())
+    steps = await sqlite_store._writer.write(
+        lambda connection: connection.execute(f"EXPLAIN {statements.ADD_JOB}", row).fetchall()
+    )
+    assert "Insert" in {step[1] for step in steps}
+    assert "Program" not in {step[1] for step in steps}
 
 
 async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(

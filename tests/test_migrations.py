@@ -246,6 +246,7 @@ migrate(connection, path)
         "ALTER TABLE jobs ADD COLUMN events",
         "UPDATE jobs SET finished_at_us",
         "CREATE INDEX jobs_open",
+        "DROP TRIGGER spent_by_inserted_job",
         "PRAGMA user_version = 4",
         "COMMIT",
     ],

@@ -79,7 +79,7 @@ class SqliteJobStore:
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
-        row = sql.new_row(job, events)
+        row, end = sql.new_row(job, events), sql.end_of_row(job)
 
         def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
             if claim is not None:
@@ -90,6 +90,8 @@ class SqliteJobStore:
                     return sql.read_claim(earlier)
                 connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
             connection.execute(sql.ADD_JOB, row)
+            if end is not None:
+                connection.execute(sql.END_ADDED_JOB, end)
             return None
 
         return await self._writer.write(insert)

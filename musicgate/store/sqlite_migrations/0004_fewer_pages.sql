@@ -10,3 +10,7 @@ UPDATE jobs SET finished_at_us = updated_at_us
 WHERE finished_at_us IS NULL AND state NOT IN ('queued', 'in_progress');
 DROP INDEX jobs_open;
 CREATE INDEX jobs_open ON jobs (id, finished_at_us) WHERE finished_at_us IS NULL;
+
+-- A trigger after each insert took a third of its time, and new jobs are open. The store inserts one that has ended as
+-- an open one, and then changes it.
+DROP TRIGGER spent_by_inserted_job;
