@@ -417,6 +417,7 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(
         known,
         attrs.evolve(known, state=JobState.IN_PROGRESS),
         attrs.evolve(known, state=JobState.IN_PROGRESS, attempts=()),
+        attrs.evolve(known, usage=ended(known, price_usd_nanos=5).usage),
         ended(make_job(native_id="n2"), at_s=1),
         ended(make_job(native_id="n2"), at_s=2),
         ended(make_job(native_id="n2"), at_s=2, price_usd_nanos=5),
@@ -461,6 +462,14 @@ async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(
     found = await sqlite_store._writer.write(touched)
     assert "jobs" in found
     assert not found & set(untouched)
+
+
+async def test_events_are_found_by_the_keys_of_both_tables(sqlite_store: SqliteJobStore) -> None:
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {statements.EVENTS}", "m1")
+    assert [row[3] for row in plan if row[3].startswith(("SEARCH", "SCAN"))] == [
+        "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)",
+        "SEARCH job_events USING PRIMARY KEY (job_id=?)",
+    ]
 
 
 async def test_a_new_job_with_its_events_is_one_row(sqlite_store: SqliteJobStore) -> None:

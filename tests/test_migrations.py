@@ -155,6 +155,27 @@ async def test_messages_of_an_alembic_database_have_the_account_of_their_job(
         assert await store.outbox.is_disabled("bob", "https://gone.test/")
 
 
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_the_events_of_an_alembic_database_are_read_and_counted_on(
+    tmp_path: Path, revision: str
+) -> None:
+    async with SqliteJobStore.open(old_database(tmp_path / "store.db", revision)) as store:
+        (first,) = await store.events("music_open")
+        assert (first[0], first[1].data) == (1, {"from": "queued", "to": "in_progress"})
+        assert [number for number, _ in await store.events("music_done")] == [1, 2]
+        assert await store.replace(open_job(), completed(open_job()), [first[1]]) is not None
+        assert await store.events("music_open") == [first, (2, first[1])]
+
+
+async def test_an_old_job_that_has_ended_without_a_time_is_not_open(tmp_path: Path) -> None:
+    path = old_database(tmp_path / "store.db", "0002")
+    execute(path, "UPDATE jobs SET finished_at_us = NULL WHERE id = 'music_done'")
+    async with SqliteJobStore.open(path) as store:
+        assert await store.open_jobs("", 9) == [open_job()]
+        assert await store.count_open() == 1
+        assert await store.spent_usd_nanos("bob", NOW.replace(hour=0, minute=0)) == 60_000_000
+
+
 async def test_a_message_whose_job_is_gone_is_not_migrated(tmp_path: Path) -> None:
     path = old_database(tmp_path / "store.db", "0001")
     execute(path, "DELETE FROM jobs WHERE id = 'music_done'")

@@ -12,7 +12,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 86_400_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 
-# Without the end of a job: no trigger follows inserts, which would make each of them 3 us longer.
+# Without the end of a job, since no trigger follows inserts: one would make each of them 3 us longer.
 ADD_JOB: Final = (
     "INSERT INTO jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,"
     " version, doc, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -21,7 +21,10 @@ ADD_JOB: Final = (
 END_ADDED_JOB: Final = "UPDATE jobs SET finished_at_us = ?, price_usd_nanos = ? WHERE id = ?"
 # SQLite writes anew each index whose columns are named, and runs their triggers, changed or not. So a change
 # names what it changes: a vendor's answer costs 7 us instead of 12, a job that only has more to tell 4 us.
-_REPLACE: Final = "UPDATE jobs SET %supdated_at_us = ?, version = ?, doc = ?, events = events || ? WHERE id = ? AND version = ?"
+_REPLACE: Final = (
+    "UPDATE jobs SET %supdated_at_us = ?, version = ?, doc = ?, events = events || ?"
+    " WHERE id = ? AND version = ?"
+)
 _PLACE: Final = "state = ?, plugin = ?, native_id = ?, "
 _END: Final = "finished_at_us = ?, price_usd_nanos = ?, "
 _REPLACE_DOC: Final = _REPLACE % ""
@@ -52,7 +55,10 @@ FINISHED: Final = (
     " ORDER BY finished_at_us, id LIMIT ?"
 )
 #: The events of a job in its row, and how many it has before them in `job_events`.
-EVENTS: Final = "SELECT events, (SELECT coalesce(max(number), 0) FROM job_events WHERE job_id = id) FROM jobs WHERE id = ?"
+EVENTS: Final = (
+    "SELECT events, (SELECT coalesce(max(number), 0) FROM job_events WHERE job_id = id)"
+    " FROM jobs WHERE id = ?"
+)
 EARLIER_EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
 #: All accounts, and all pairs of their states and models, one look-up each.
 _ACCOUNTS: Final = (
