@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -22,7 +22,6 @@ from musicgate.settings import AccountLimits
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from types import TracebackType
 
     from musicgate.aio import Clock
     from musicgate.model import Job, MusicRequest, Provider
@@ -36,7 +35,9 @@ _MAX_PRICES = 1_000
 
 
 class Reservation:
-    """A request's share of its account's quota; a context manager that releases it unless kept."""
+    """A request's share of its account's quota."""
+
+    __slots__ = ("_account", "_counted_s", "_is_kept", "_job_id", "_quota")
 
     def __init__(self, quota: Quota, account: str, job_id: str, counted_s: float) -> None:
         self._quota = quota
@@ -45,12 +46,8 @@ class Reservation:
         self._counted_s = counted_s
         self._is_kept = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def release(self) -> None:
+        """Give it back, unless it was kept."""
         if not self._is_kept:
             self._quota.forget(self._job_id)
 

@@ -152,7 +152,7 @@ async def _call(
                 await queue.pause(_pause_s(context, job))
                 slot = queue.try_slot()
                 if slot is None:
-                    caller.moved.set()
+                    caller.move()
                     slot = await queue.slot()
         except TimeoutError:
             now, steady = context.clock.now(), context.clock.steady()
