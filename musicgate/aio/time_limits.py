@@ -89,6 +89,11 @@ class TimeLimit:
         self._is_over = True
         self._task.cancel()
 
+    @property
+    def is_over(self) -> bool:
+        """True if the block was cancelled because its time was over."""
+        return self._is_over
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:

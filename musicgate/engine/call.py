@@ -54,7 +54,7 @@ class Call:
         slot: the slot at the first candidate, where one was free.
         stored: done when the job is stored (None), its key was used earlier (the claim), or it could not be
             stored.
-        answered: set when its caller has been answered, at the latest at its end; None until it is waited for.
+        answered: set when its caller has been answered, at the latest at its end; None until awaited.
         is_ended: it has ended, however.
         is_woken: a callback came meanwhile: poll the job as soon as the call has ended.
     """

@@ -54,8 +54,8 @@ async def accept(
     """Make a job of a request, and begin to store and to send it.
 
     Returns:
-        The create call, whose job is being stored; or an earlier use of its key, and then nothing was counted,
-        stored or sent.
+        The create call, whose job is being stored; or an earlier use of its key, and then nothing was
+        counted, stored or sent.
 
     Raises:
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
