@@ -96,23 +96,38 @@ class Quota:
         Raises:
             LimitReachedError: one more would exceed a limit; nothing was counted.
         """
-        allowed, spent = self._limits_of(account), 0
-        now, steady = clock.now(), clock.steady()
+        allowed = self._limits_of(account)
+        expected_nanos, counted_s = self._price(strip_suffix(request.model), None, request.duration_s), 0.0
+        if allowed.has_any:
+            counted_s = await self._admit(store, account, allowed, expected_nanos, clock)
+        # Nothing is awaited between the check and the entry.
+        self._put(job_id, _OpenJob(account, expected_nanos))
+        return Reservation(self, account, job_id, counted_s)
+
+    async def _admit(
+        self, store: JobStore, account: str, allowed: AccountLimits, expected_nanos: int, clock: Clock
+    ) -> float:
+        """Count a request against the limits of its account.
+
+        Returns:
+            Its time in the window of the rate limit.
+
+        Raises:
+            LimitReachedError: one more would exceed a limit; nothing was counted.
+        """
+        spent, now, steady = 0, clock.now(), clock.steady()
         if allowed.max_usd_per_day:
             spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
         # Nothing is awaited from here to the end.
-        expected_nanos = self._price(strip_suffix(request.model), None, request.duration_s)
-        if allowed.has_any:
-            usage = self._usage(account, steady)
-            usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
-            reached = limits.reached_limit(allowed, usage, expected_nanos, now)
-            if reached is not None:
-                raise _error_of(reached)
+        usage = self._usage(account, steady)
+        usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
+        reached = limits.reached_limit(allowed, usage, expected_nanos, now)
+        if reached is not None:
+            raise _error_of(reached)
         counted_s = steady.timestamp()
         if allowed.requests_per_minute:
             self._window(account, counted_s).count(counted_s)
-        self._put(job_id, _OpenJob(account, expected_nanos))
-        return Reservation(self, account, job_id, counted_s)
+        return counted_s
 
     def uncount_call(self, account: str, counted_s: float) -> None:
         """Remove a counted call from an account's window."""

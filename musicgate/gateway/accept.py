@@ -91,6 +91,7 @@ async def accept(
             generation_id=submission.generation_id or context.new_id("G-"),
             warnings=choice.warnings,
             routing=routing,
+            steady=steady,
             has_slot=slot is not None,
         )
         return in_flight.start(

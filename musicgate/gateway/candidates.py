@@ -51,6 +51,7 @@ def new_job(
     generation_id: str,
     warnings: tuple[OptionWarning, ...],
     routing: JsonValue = None,
+    steady: datetime,
     has_slot: bool = True,
 ) -> Job:
     """A job for a candidate: about to be sent where it has its slot, else planned."""
@@ -64,7 +65,7 @@ def new_job(
         account=account,
         generation_id=generation_id,
         callback_token=token,
-        deadline_at=context.clock.steady() + lifetime,
+        deadline_at=steady + lifetime,
         in_progress=has_slot and candidate.installed.provider.blocking,
         warnings=(*warnings, *candidate.translation.warnings),
         native_request=shown_request(candidate, request, token),
@@ -110,10 +111,13 @@ def create_budget_s(providers: Sequence[InstalledProvider], wait_s: float) -> fl
 
     Only ``wait_s`` where a call may last as long as the song.
     """
-    if any(installed.provider.blocking for installed in providers):
-        return wait_s
-    timeouts = [installed.provider.timeouts for installed in providers]
-    return _MARGIN_S + sum(timeout.connect_s + timeout.create_s for timeout in timeouts)
+    budget_s = _MARGIN_S
+    for installed in providers:
+        provider = installed.provider
+        if provider.blocking:
+            return wait_s
+        budget_s += provider.timeouts.connect_s + provider.timeouts.create_s
+    return budget_s
 
 
 def job_lifetime(context: GatewayContext, installed: InstalledProvider) -> timedelta:

@@ -72,6 +72,7 @@ async def run(
     """
     caller = Caller(is_waiting=False) if caller is None else caller
     called: list[Candidate] = []
+    failure = _refusal(job)
     for candidate in candidates:
         if candidate.installed.name != job.plugin or job.outcome is AttemptOutcome.REFUSED:
             job = await _plan(context, job, candidate)
@@ -81,7 +82,7 @@ async def run(
         failure = _refusal(job)
         if failure is None or not failure.rule.try_next or not job.request.routing.allow_fallbacks:
             break
-    return await _retry_busy(context, job, called, caller)
+    return job if failure is None else await _retry_busy(context, job, called, caller)
 
 
 async def _retry_busy(context: GatewayContext, job: Job, called: Sequence[Candidate], caller: Caller) -> Job:

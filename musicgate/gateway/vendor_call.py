@@ -275,7 +275,8 @@ def _masked(update: JobUpdate, installed: InstalledProvider, job: Job) -> JobUpd
         update = update if status is update.native_status else attrs.evolve(update, native_status=status)
     keeps_body = job.request.debug.return_upstream_response and update.body is not None
     has_texts = update.failure is not None or update.doubt is not None or bool(update.warnings)
-    if not (keeps_body or has_texts or any(track.failure_message for track in update.tracks)):
+    has_texts = has_texts or (bool(update.tracks) and any(track.failure_message for track in update.tracks))
+    if not (keeps_body or has_texts):
         return update
     masker = installed.masker(job.callback_token)
     doubt = update.doubt
