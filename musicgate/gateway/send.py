@@ -196,9 +196,9 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
-    now = context.clock.now()
     stored = await fold.apply_update_until_stored(context, job, update)
     if stored.outcome is AttemptOutcome.SENT:  # accepted without an id
+        now = context.clock.now()
         stored = await commit.change_until_stored(context, stored, lambda current: jobs.accept(current, now))
     if stored.state.is_final and update.native_id is not None and jobs.was_cancelled(stored):
         await stop_vendor(context, stored)

@@ -11,7 +11,7 @@ import math
 import operator
 import types
 import typing
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import attrs
@@ -25,8 +25,6 @@ _PLAIN_JSON: Final[frozenset[type]] = frozenset({str, int, bool, types.NoneType,
 _NOTHING: Final[tuple[object, ...]] = ()
 #: An answer is of one of a dozen classes; a plugin that makes a new one each time must not fill the memory.
 _MAX_CLASSES = 256
-#: For fewer an `attrgetter` makes no tuple.
-_MIN_NAMES = 2
 
 
 @attrs.frozen
@@ -37,25 +35,31 @@ class _Rule:
         kinds: the types that it may have.
         items: the types of a tuple's items; None for a field that is no tuple.
         is_nested: values of attrs classes may be in it, whose fields are checked too.
+        plain: exact types that need no further check.
     """
 
     name: str
     kinds: tuple[type, ...]
     items: tuple[type, ...] | None
     is_nested: bool
+    plain: frozenset[type]
 
 
 class _Rules(NamedTuple):
     """What the fields of a class may hold.
 
     Attributes:
-        fields_of: takes all of them from a value.
-        rules: of each, with the exact types that need no further check: the fast path for nearly every field
-            of nearly every answer.
+        fields: of all of them.
+        plain_types: the exact types that need no further check, of each field that has such: the fast path
+            for nearly every field of nearly every answer.
+        plain_of: takes these fields from a value.
+        others: of the other fields.
     """
 
-    fields_of: Callable[[object], tuple[object, ...]]
-    rules: tuple[tuple[frozenset[type], _Rule], ...]
+    fields: tuple[_Rule, ...]
+    plain_types: tuple[frozenset[type], ...]
+    plain_of: Callable[[object], tuple[object, ...]]
+    others: tuple[_Rule, ...]
 
 
 def fault_of(value: object) -> str | None:
@@ -66,11 +70,14 @@ def fault_of(value: object) -> str | None:
     if isinstance(value, HttpRequest):
         return value.fault()
     kind: Any = type(value)
-    fields_of, rules = _rules(kind)
-    for field, (plain, rule) in zip(fields_of(value), rules, strict=True):
-        if type(field) in plain or (field is _NOTHING and rule.items is not None):
-            continue
-        if (fault := _fault(field, rule)) is not None:
+    rules = _rules(kind)
+    if all(map(operator.contains, rules.plain_types, map(type, rules.plain_of(value)))):
+        checked = rules.others
+    else:
+        checked = rules.fields
+    for rule in checked:
+        field = getattr(value, rule.name)
+        if field is not _NOTHING and (fault := _fault(field, rule)) is not None:
             return fault
     return None
 
@@ -99,25 +106,32 @@ def _is_one_of(value: object, kinds: tuple[type, ...]) -> bool:
 
 @functools.lru_cache(maxsize=_MAX_CLASSES)
 def _rules(kind: Any) -> _Rules:
-    names = () if issubclass(kind, MusicRequest) or not attrs.has(kind) else _names(kind)
-    hints = typing.get_type_hints(kind) if names else {}
-    rules = tuple(_rule(name, hints[name]) for name in names)
-    if len(names) < _MIN_NAMES:
-        return _Rules(lambda value: tuple([getattr(value, name) for name in names]), rules)
-    return _Rules(operator.attrgetter(*names), rules)
+    if issubclass(kind, MusicRequest) or not attrs.has(kind):
+        return _Rules((), (), lambda _: (), ())
+    hints = typing.get_type_hints(kind)
+    fields = tuple(_rule(field.name, hints[field.name]) for field in attrs.fields(kind))
+    plain = [rule for rule in fields if rule.plain]
+    return _Rules(
+        fields,
+        tuple(rule.plain for rule in plain),
+        _getter([rule.name for rule in plain]),
+        tuple(rule for rule in fields if not rule.plain),
+    )
 
 
-def _names(kind: Any) -> tuple[str, ...]:
-    return tuple(field.name for field in attrs.fields(kind))
+def _getter(names: Sequence[str]) -> Callable[[object], tuple[object, ...]]:
+    if len(names) < 2:  # for these an `attrgetter` makes no tuple
+        return lambda value: tuple([getattr(value, name) for name in names])
+    return operator.attrgetter(*names)
 
 
-def _rule(name: str, hint: Any) -> tuple[frozenset[type], _Rule]:
+def _rule(name: str, hint: Any) -> _Rule:
     is_tuple = typing.get_origin(hint) is tuple
     kinds: tuple[Any, ...] = _kinds(typing.get_args(hint)[0] if is_tuple else hint)
     is_nested = any(attrs.has(kind) for kind in kinds)
     if is_tuple:
-        return frozenset(), _Rule(name, (tuple,), kinds, is_nested)
-    return _plain(kinds), _Rule(name, kinds, None, is_nested)
+        return _Rule(name, (tuple,), kinds, is_nested, frozenset())
+    return _Rule(name, kinds, None, is_nested, _plain(kinds))
 
 
 def _plain(kinds: tuple[type, ...]) -> frozenset[type]:

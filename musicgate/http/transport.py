@@ -273,7 +273,7 @@ def _joined_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 async def _read_whole(content: aiohttp.StreamReader, status: int, max_body_bytes: int) -> bytes:
     """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
-    body: bytes | bytearray = await content.readany()
+    body: bytes | bytearray = content.read_nowait() if content.is_eof() else await content.readany()
     while True:
         if len(body) > max_body_bytes:
             message = f"the vendor's answer (HTTP {status}) is larger than {max_body_bytes} bytes"
