@@ -143,7 +143,7 @@ async def test_reservation_and_slot_are_given_back_whatever_breaks_between_them(
     def break_down(*_: object, **__: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("musicgate.gateway.accept.new_job", break_down)
+    monkeypatch.setattr("musicgate.gateway.accept._new_job", break_down)
     with pytest.raises(TypeError):
         await rig.submit()
     assert rig.context.quota.open_jobs == 0

@@ -24,6 +24,8 @@ Source of the numbers: the reference gateway's behaviour, August 2026.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
 from musicgate.model import BreakerState, changed
@@ -40,8 +42,7 @@ GOOD_TO_CLOSE = 5
 _SLICE_S = 10.0
 
 
-@attrs.frozen
-class Slice:
+class Slice(NamedTuple):
     """Calls and errors within ten seconds."""
 
     began_s: float

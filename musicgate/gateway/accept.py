@@ -8,12 +8,19 @@ The reservation and the slot of a request are released here, unless its create c
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
-
+from musicgate import jobs
 from musicgate.errors import LimitReachedError, ProviderError
-from musicgate.gateway.candidates import create_budget_s, new_job, with_keys
+from musicgate.gateway.candidates import (
+    QUEUE_DEADLINE_S,
+    create_budget_s,
+    job_lifetime,
+    new_attempt,
+    shown_request,
+    with_keys,
+)
 from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
 from musicgate.planning import Choice
@@ -25,12 +32,11 @@ if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.hosting import InstalledProvider
-    from musicgate.model import JsonValue, MusicRequest
+    from musicgate.model import Job, JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
 
 
-@attrs.frozen(kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """A create call as its caller made it; `musicgate.gateway.Gateway.submit` explains the fields."""
 
     request: MusicRequest
@@ -81,19 +87,8 @@ async def accept(
         for installed in choice.providers:
             context.health[installed.name].note_request(steady)
         slot = context.create_queues[choice.first.installed.name].try_slot()
-        job = new_job(
-            context,
-            submission.request,
-            choice.first,
-            job_id=job_id,
-            token=token,
-            account=account,
-            generation_id=submission.generation_id or context.new_id("G-"),
-            warnings=choice.warnings,
-            routing=routing,
-            steady=steady,
-            has_slot=slot is not None,
-        )
+        has_slot = slot is not None
+        job = _new_job(context, submission, choice, job_id, token, steady, routing, has_slot=has_slot)
         return in_flight.start(
             job,
             choice,
@@ -107,6 +102,37 @@ async def accept(
             slot.release()
         reservation.release()
         raise
+
+
+def _new_job(
+    context: GatewayContext,
+    submission: Submission,
+    choice: Choice,
+    job_id: str,
+    token: str,
+    steady: datetime,
+    routing: JsonValue,
+    *,
+    has_slot: bool,
+) -> Job:
+    """A job for the first candidate: about to be sent where it has its slot, else planned."""
+    candidate, request = choice.first, submission.request
+    lifetime = job_lifetime(context, candidate.installed)
+    if not has_slot:
+        lifetime = max(lifetime, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
+    return jobs.new_job(
+        job_id,
+        request,
+        new_attempt(candidate, token, context.clock.now(), is_sent=has_slot),
+        account=submission.account,
+        generation_id=submission.generation_id or context.new_id("G-"),
+        callback_token=token,
+        deadline_at=steady + lifetime,
+        in_progress=has_slot and candidate.installed.provider.blocking,
+        warnings=choice.warnings + candidate.translation.warnings,
+        native_request=shown_request(candidate, request, token),
+        routing=routing,
+    )
 
 
 def choose(

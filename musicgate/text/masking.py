@@ -42,6 +42,8 @@ _ESCAPE = re.compile(
     r"|(?P<gap>(?:\\+[nrtbf]|=\r?\n|[\s\u00ad\u200b-\u200d\u2060\ufeff])+)"
     r"|\\+(?P<quoted>[\"'/])"
 )
+#: A secret without anything that could be an escape or a gap; the token of a job always is one.
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/:-]*")
 #: Gaps that are no white space.
 _INVISIBLE = ("\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
 #: In longer texts only every `PART_CHARS`-th part is searched for: that finds any whole secret, and any part
@@ -197,10 +199,7 @@ def _character(match: re.Match[str]) -> str:
 def _spellings(secret: str) -> tuple[str, ...]:
     """A secret in lower case, as it is and normalised like a text; for a job's token that is the same."""
     lower = secret.lower()
-    is_token = (
-        secret.isascii() and secret.isprintable() and " " not in secret and not _may_have_escapes(secret)
-    )
-    return (lower,) if is_token else (lower, _plain(secret).text)
+    return (lower,) if _TOKEN.fullmatch(secret) else (lower, _plain(secret).text)
 
 
 def _may_have_escapes(text: str) -> bool:
