@@ -156,7 +156,8 @@ class InFlight:
     async def answer(self, call: Call, wait_s: float) -> Job | IdempotencyClaim:
         """Wait for the vendor's answer to a call, but only briefly for a slot.
 
-        Nobody is woken in between when the job is stored: that would cost as much as storing an event.
+        The caller is not woken in between, when the job is stored: that would resume every coroutine up to
+        its socket once more.
 
         Returns:
             The job after its call, or as it is when the wait is over; or the earlier use of its key, and then
