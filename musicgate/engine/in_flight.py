@@ -295,8 +295,8 @@ class InFlight:
         caller = call.caller
         if not caller.has_moved:
             await self._time_limits.wait(caller.next_move(), call.budget_s)
-        if not call.stored.done():  # a slow disk of ours takes none of the vendor's time
-            await self.stored(call)
+        # A slow disk of ours takes none of the vendor's time.
+        if not call.stored.done() and await self.stored(call) is None and not caller.has_moved:
             await self._time_limits.wait(caller.next_move(), call.budget_s)
         if call.is_ended or not caller.has_moved:
             return
