@@ -26,34 +26,17 @@ from musicgate.plugin import (
     lenient,
 )
 from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.declaration import MAX_PROMPT_CHARS, MAX_SEED
+from musicgate_elevenlabs.declaration import FIELDS
 
 #: Path, message and type of a wrong field.
 Entry = tuple[tuple[str | int, ...], str, str]
 
 _PLANS: Final = ("composition_plan", "music_prompt")
 _MODEL: Final = Choice("model_id", choices=tuple(plans.KIND_OF_MODEL))
-_DECLARED: Final[tuple[Field, ...]] = (
-    Text("prompt", max_chars=MAX_PROMPT_CHARS),
-    Structure("composition_plan"),
-    Structure("music_prompt"),
-    Number(
-        "music_length_ms",
-        minimum=plans.MIN_LENGTH_MS,
-        maximum=plans.MAX_LENGTH_MS,
-        whole=True,
-        excludes=_PLANS,
-    ),
-    Flag("force_instrumental", excludes=_PLANS),
-    Number("seed", minimum=0, maximum=MAX_SEED, whole=True),
-    *map(Flag, ("respect_sections_durations", "store_for_inpainting", "sign_with_c2pa")),
-    *map(Flag, ("with_timestamps", "with_waveform_visual")),
-    Text("finetune_id", max_chars=100),
-)
 #: Fields of the other JSON routes, and those that the plugin does not declare. finetune_strength left the
 #: SDK in 2.78.0; like every unknown key it is ignored.
 _COMPOSE: Final = (
-    *(field for field in _DECLARED if field.name not in {"output_format", "enable_logging"}),
+    *(field for field in FIELDS if field.name not in {"output_format", "enable_logging"}),
     _MODEL,
     Choice("generation_mode", choices=("track", "loop", "ambience", "video_to_music")),
     Text("lyrics_text", max_chars=4_000),
