@@ -102,9 +102,7 @@ async def full_disk(harness: Harness) -> str:
 async def asked_to_stop(harness: Harness) -> str:
     """SIGTERM during calls that last as long as the song: they end, and no other one begins."""
     ids = [await create(harness, ELEVEN, f"running {number} [emulate done_s=30]") for number in range(2)]
-    waiting = [
-        await create(harness, ELEVEN, f"waiting {number} [emulate done_s=30]") for number in range(2)
-    ]
+    waiting = [await create(harness, ELEVEN, f"waiting {number} [emulate done_s=30]") for number in range(2)]
     started = time.monotonic()
     code = await harness.stop(signal.SIGTERM)
     took_s = time.monotonic() - started
