@@ -444,7 +444,7 @@ class Gateway:
         return [
             ProviderStatus(
                 provider=found.provider,
-                has_key=found.key is not None,
+                has_key=found.can_be_called,
                 health=context.health[found.name].report(steady),
                 waiting=context.create_queues[found.name].waiting,
             )

@@ -233,6 +233,9 @@ class Provider:
         raw_offers: how unlisted native models are treated: like the offer here whose ``native_model``
             begins their name, the longest one; ``""`` begins every name. Without any they have all abilities
             and no fields.
+        key_optional: the vendor may be used without a key (a server of the operator's own).
+        media_needs_key: links at the vendor's own address want the key as well. It is sent to links that
+            begin with the base URL alone, and to no address that they redirect to.
         callback_signature: how the vendor signs its callbacks; None = not at all, or in a way that the
             ``parse_callback`` hook verifies.
     """
@@ -269,6 +272,8 @@ class Provider:
     model_setting: str | None = None
     raw_offers: tuple[Offer, ...] = ()
     callback_signature: CallbackSignature | None = None
+    key_optional: bool = False
+    media_needs_key: bool = False
     _states: Mapping[str, JobState] = attrs.field(
         init=False,
         repr=False,
