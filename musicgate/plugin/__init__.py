@@ -96,6 +96,7 @@ from musicgate.plugin.hooks import (
     Translation,
     hookimpl,
 )
+from musicgate.plugin.schema_fields import fields_of_schema
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
 
 __all__ = [
@@ -173,6 +174,7 @@ __all__ = [
     "Usage",
     "WarningCode",
     "changed",
+    "fields_of_schema",
     "hookimpl",
     "hooks",
     "is_blank",
