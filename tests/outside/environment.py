@@ -28,6 +28,7 @@ WHEELHOUSE = Path(sys.prefix) / "wheelhouse"
 DISTRIBUTIONS = {
     "musicgate": ".",
     "musicgate-schemas": "schemas",
+    "musicgate-acestep": "plugins/acestep",
     "musicgate-apiin-one": "plugins/apiin_one",
     "musicgate-elevenlabs": "plugins/elevenlabs",
     "musicgate-minimax": "plugins/minimax",

@@ -49,6 +49,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
         ],
         [r"v1/(options/)?[a-z]+\.json"],
     ),
+    "musicgate-acestep": (["musicgate_acestep/schemas.json"], [r"schemas\.json"]),
     "musicgate-apiin-one": ([], []),
     "musicgate-elevenlabs": ([], []),
     "musicgate-minimax": ([], []),
