@@ -11,23 +11,9 @@ import attrs
 from musicgate.model.failure import Failure
 from musicgate.model.json_types import JsonValue
 from musicgate.model.request import MusicRequest
+from musicgate.model.state import JobState
 from musicgate.model.track import NativeTrack, Track
 from musicgate.model.usage import Usage
-
-
-class JobState(StrEnum):
-    """The four public states. The last two are final."""
-
-    QUEUED = "queued"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        """True for the states that nothing changes."""
-        # Not by a set: hashing an Enum is a call in Python, and every step of a job asks this several times.
-        return self is JobState.COMPLETED or self is JobState.FAILED
 
 
 class AttemptOutcome(StrEnum):
@@ -104,6 +90,23 @@ class Doubt:
 
 
 @attrs.frozen(kw_only=True)
+class Progress:
+    """How far a vendor is, and what it charges, as it says itself; nothing is decided by it.
+
+    Attributes:
+        fraction: from 0 to 1.
+        remaining_s: seconds until the vendor expects to be done.
+        charge: what the vendor charged for the task, in its own unit.
+        charge_unit: that unit: ``credits``, ``USD``, ...
+    """
+
+    fraction: float | None = None
+    remaining_s: float | None = None
+    charge: float | None = None
+    charge_unit: str | None = None
+
+
+@attrs.frozen(kw_only=True)
 class JobUpdate:
     """A vendor's answer about a job, in native terms.
 
@@ -117,6 +120,7 @@ class JobUpdate:
         doubt: see `Doubt`.
         warnings: what the vendor reported as not applied.
         body: the parsed body, kept only where the caller asked for ``upstream_response``.
+        progress: how far the vendor is, where it says so; shown in the job and its events.
     """
 
     native_id: str | None = None
@@ -127,6 +131,7 @@ class JobUpdate:
     doubt: Doubt | None = None
     warnings: tuple[OptionWarning, ...] = ()
     body: JsonValue = None
+    progress: Progress | None = None
 
 
 @attrs.frozen(kw_only=True)
