@@ -77,19 +77,20 @@ class Field:
         name: the vendor's name, and the option's name in the vendor block; dotted inside objects.
         neutral: the neutral field of the request that it carries, by its name on the wire.
         carries: further neutral fields that are written into it (a style that becomes part of the prompt).
-        required_if: native fields and values that make it required; an empty mapping = always. None = never.
+        required_if: native fields and values that make it required, any of several; an empty mapping in it =
+            always. Empty = never.
         needs: native fields without which it must not be given.
         excludes: native fields beside which it must not be given.
-        reason: the contract's token for a value that is not allowed.
+        reason: the contract's token for a value that is not allowed, or None.
     """
 
     name: str
     neutral: str | None = attrs.field(default=None, kw_only=True)
     carries: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    required_if: Mapping[str, JsonValue] | None = attrs.field(default=None, kw_only=True)
+    required_if: tuple[Mapping[str, JsonValue], ...] = attrs.field(default=(), kw_only=True)
     needs: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     excludes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
-    reason: str = attrs.field(default="invalid", kw_only=True)
+    reason: str | None = attrs.field(default="invalid", kw_only=True)
 
     def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
         """The rule that a value breaks, its limit and a sentence; None for a value that is allowed."""
@@ -240,8 +241,12 @@ def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iter
     for field in fields:
         value = value_of(native, field.name)
         if value is None or value == "":
-            if field.required_if is not None and _holds(native, field.required_if):
-                yield FieldViolation(field=field, rule="required", limit=None, message=_required(field))
+            for conditions in field.required_if:
+                if all(value_of(native, name) == wanted for name, wanted in conditions.items()):
+                    yield FieldViolation(
+                        field=field, rule="required", limit=None, message=_required(conditions)
+                    )
+                    break
             continue
         fault = field.fault(value)
         if fault is not None:
@@ -268,13 +273,9 @@ def _keys(name: str) -> tuple[str, ...]:
     return tuple(name.split("."))
 
 
-def _holds(native: Mapping[str, JsonValue], conditions: Mapping[str, JsonValue]) -> bool:
-    return all(value_of(native, name) == value for name, value in conditions.items())
-
-
-def _required(field: Field) -> str:
-    conditions = " and ".join(f"{name} is {value}" for name, value in (field.required_if or {}).items())
-    return f"is needed where {conditions}" if conditions else "is needed"
+def _required(conditions: Mapping[str, JsonValue]) -> str:
+    named = " and ".join(f"{name} is {value!r}" for name, value in conditions.items())
+    return f"is needed where {named}" if named else "is needed"
 
 
 def _company(field: Field, native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
@@ -302,7 +303,8 @@ def contradiction(fields: Sequence[Field]) -> str | None:
             return f"the field {field.name!r} {own}"
         if names.count(field.name) > 1:
             return f"the field {field.name!r} is declared twice"
-        mentioned = (*(field.required_if or ()), *field.needs, *field.excludes)
+        conditions = [name for condition in field.required_if for name in condition]
+        mentioned = (*conditions, *field.needs, *field.excludes)
         strange = [name for name in mentioned if name not in names]
         if strange:
             return f"the field {field.name!r} refers to {strange[0]!r}, which is not declared"

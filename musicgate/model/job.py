@@ -105,6 +105,15 @@ class Progress:
     charge: float | None = None
     charge_unit: str | None = None
 
+    def followed_by(self, later: Progress) -> Progress:
+        """What is known after a later answer: what that one does not say is as it was before."""
+        return Progress(
+            fraction=self.fraction if later.fraction is None else later.fraction,
+            remaining_s=self.remaining_s if later.remaining_s is None else later.remaining_s,
+            charge=self.charge if later.charge is None else later.charge,
+            charge_unit=self.charge_unit if later.charge_unit is None else later.charge_unit,
+        )
+
 
 @attrs.frozen(kw_only=True)
 class JobUpdate:
@@ -155,6 +164,7 @@ class Job:
         is_clean: no text that a vendor gave, and that is used as it is (an id, a link, a title), holds a
             secret. False, also for jobs of earlier versions, where that is not known: they are masked each
             time they are shown.
+        progress: the last that the vendor said of how far it is and what it charges.
     """
 
     id: str
@@ -180,6 +190,7 @@ class Job:
     native_response: JsonValue = None
     routing: JsonValue = None
     is_clean: bool = False
+    progress: Progress | None = None
 
     @property
     def attempt(self) -> Attempt | None:

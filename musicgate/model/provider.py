@@ -148,6 +148,12 @@ class Ability(StrEnum):
     SEED = "seed"
 
 
+def _carried(fields: Sequence[Field]) -> frozenset[Ability]:
+    """The abilities that follow from the neutral fields that native fields carry."""
+    names = {name for field in fields for name in (field.neutral, *field.carries)}
+    return frozenset(ability for ability in Ability if ability.value in names)
+
+
 @attrs.frozen(kw_only=True)
 class Offer:
     """One plugin's offer of one public model.
@@ -156,6 +162,7 @@ class Offer:
         model: canonical public id, lower case, e.g. ``suno/v4.5plus``.
         aliases: other public ids for the same thing; compared without case.
         native_model: the vendor's name of it; None = the plugin's settings decide.
+        abilities: the neutral fields that it can express; those of ``fields`` unless stated.
         tracks: how many tracks one request gives.
         formats: containers that ``format`` may ask for.
         prices: rate card in USD; empty = price unknown.
@@ -167,9 +174,11 @@ class Offer:
     model: str
     native_model: str | None
     aliases: tuple[str, ...] = ()
-    abilities: frozenset[Ability] = frozenset()
-    formats: tuple[str, ...] = ("mp3",)
     fields: tuple[Field, ...] = ()
+    abilities: frozenset[Ability] = attrs.field(
+        default=attrs.Factory(lambda self: _carried(self.fields), takes_self=True)
+    )
+    formats: tuple[str, ...] = ("mp3",)
     limits: Limits = attrs.field(default=attrs.Factory(lambda self: Limits.of(self.fields), takes_self=True))
     tracks: int = 1
     prices: tuple[PriceRule, ...] = ()
@@ -178,16 +187,9 @@ class Offer:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""
         return tuple(violations(self.fields, native))
 
-    def field(self, name: str) -> Field:
-        """The declaration of a native field.
-
-        Raises:
-            KeyError: there is none of that name.
-        """
-        for field in self.fields:
-            if field.name == name:
-                return field
-        raise KeyError(name)
+    def declares(self, name: str) -> bool:
+        """True if there is a native field of that name."""
+        return any(field.name == name for field in self.fields)
 
     def answers_to(self, model: str) -> bool:
         """True if ``model`` names this offer; case does not matter."""
@@ -267,3 +269,34 @@ class Provider:
     model_setting: str | None = None
     raw_offers: tuple[Offer, ...] = ()
     callback_signature: CallbackSignature | None = None
+    _states: Mapping[str, JobState] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: {word.strip().casefold(): state for word, state in self.statuses.items()},
+            takes_self=True,
+        ),
+    )
+
+    def offer_like(self, native_model: str) -> Offer | None:
+        """The offer whose abilities and fields a native model has: a listed one, else one for raw names."""
+        wanted = native_model.lower()
+        for offer in self.offers:
+            if offer.native_model is not None and offer.native_model.lower() == wanted:
+                return offer
+        raw = [offer for offer in self.raw_offers if wanted.startswith((offer.native_model or "").lower())]
+        return max(raw, key=lambda offer: len(offer.native_model or ""), default=None)
+
+    def state_of(self, native_status: str) -> JobState | None:
+        """The state that ``statuses`` gives a native status; None for an unknown one."""
+        return self._states.get(native_status.strip().casefold())
+
+    def status_fault(self) -> str | None:
+        """How ``statuses`` contradicts itself, or None."""
+        for word, state in self.statuses.items():
+            if not isinstance(state, JobState):
+                return f"statuses[{word!r}] is {state!r}, which is no state"
+            if self.state_of(word) is not state:
+                return f"statuses[{word!r}] is {state.value!r}, and the same word means another state"
+        return None

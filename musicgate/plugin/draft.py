@@ -153,6 +153,22 @@ class Draft:
         """Send options of the vendor block as they are, null included."""
         self.fields |= {name: self.block[name] for name in options if name in self.block}
 
+    def refuse_undeclared(self, *also: str) -> None:
+        """Refuse options of the block for which the offer declares no field; a false one is only reported.
+
+        Args:
+            also: options that the translation knows although they are no fields of this offer.
+
+        Raises:
+            UnsupportedOptionError: the model has no such option.
+        """
+        known = {field.name.partition(".")[0] for field in self.offer.fields} | set(also)
+        for name, value in self.block.items():
+            if name not in known and value is not False:
+                raise unsupported((self.name, name), f"{self.native_model} has no such option")
+            if name not in known:
+                self.not_applied((self.name, name), f"{self.native_model} has no such option")
+
     def not_applied(self, path: str | Path, message: str) -> None:
         """See `not_applied`."""
         self.warnings.append(not_applied(path, message))

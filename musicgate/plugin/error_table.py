@@ -26,6 +26,7 @@ after it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
@@ -128,6 +129,7 @@ class ErrorTable:
     Attributes:
         vendor: its name in sentences.
         code: where the vendor's error code is; of several the first that has a row counts.
+        code_in_text: pattern whose first group is a code in the message, where the body has none.
         text: where its message is. A list of ``{"loc", "msg"}`` is joined to one text.
         error: where a 2xx body has something only if it is an error.
         status: where a 2xx body names an HTTP status.
@@ -137,6 +139,7 @@ class ErrorTable:
         codes: code -> class.
         words: text in the lower-cased message -> class; only beside a vague code, unless ``beats_codes``.
         http: HTTP status -> class, where it differs from what HTTP itself says.
+        status_is_code: an error without a code has the HTTP status in its place.
         unknown: class of a code without a row; under a 4xx the HTTP status decides.
         job_words: native status of a failed task -> class.
         ends_job: codes that end a job, as the code of a read or in the task's own record.
@@ -150,6 +153,7 @@ class ErrorTable:
 
     vendor: str
     code: At = At()
+    code_in_text: str | None = None
     text: At = At()
     error: At = At()
     status: At = At()
@@ -159,6 +163,7 @@ class ErrorTable:
     codes: Mapping[Code, Row] = attrs.field(factory=dict)
     words: Mapping[str, Row] = attrs.field(factory=dict)
     http: Mapping[int, Row] = attrs.field(factory=dict)
+    status_is_code: bool = True
     unknown: Row = FailureClass.UPSTREAM_FAILED
     job_words: Mapping[str, Row] = attrs.field(factory=dict)
     ends_job: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
@@ -213,14 +218,17 @@ class ErrorTable:
             raise self._success_under_an_error(step, response)
         if response.is_success and not found and self.error.first(body) is None:
             return None
-        code = next((code for code in found if code in self._rules), found[0] if found else None)
         text = self.text.text(body)
+        if self.code_in_text and not found:
+            match = re.search(self.code_in_text, text or "")
+            found = [match[1]] if match and match[1] in self._rules else []
+        code = next((code for code in found if code in self._rules), found[0] if found else None)
         status = response.status
         if response.is_success and not found:
             status = lenient.integer(self.status.first(body)) or status
         is_readable = bool(found or text)
         rule = self._rule_of(code, text, status, is_readable=is_readable)
-        failure = self._failure(rule, code, text, response, status)
+        failure = self._failure(step, rule, code, text, response, status)
         suggestion = self.suggestion.first(body)
         if suggestion is not None:
             failure = attrs.evolve(failure, suggestion=suggestion)
@@ -294,7 +302,7 @@ class ErrorTable:
         rule = self._rules.get(code or "")
         if rule is None:
             is_refused = 400 <= status < 500
-            rule = _rule(self.unknown) if code is not None and not is_refused else None
+            rule = self._rule_of_unknown(code) if code is not None and not is_refused else None
             if status >= 300 and (rule is None or status == 503):
                 rule = self._rule_of_status(status, is_readable=is_readable)
             rule = rule or Rule(FailureClass.PROTOCOL)
@@ -304,6 +312,12 @@ class ErrorTable:
             if word in lowered and (said.beats_codes or rule.reason in _VAGUE):
                 return said
         return rule
+
+    def _rule_of_unknown(self, code: str) -> Rule:
+        rule = _rule(self.unknown)
+        return attrs.evolve(
+            rule, message=rule.message or f"{self.vendor} answered with the unknown code {code}"
+        )
 
     def _rule_of_status(self, status: int, *, is_readable: bool) -> Rule:
         row = self.http.get(status) or _HTTP.get(status)
@@ -315,15 +329,23 @@ class ErrorTable:
         return _rule(row)
 
     def _failure(
-        self, rule: Rule, code: str | None, text: str | None, response: HttpResponse, status: int
+        self,
+        step: Step,
+        rule: Rule,
+        code: str | None,
+        text: str | None,
+        response: HttpResponse,
+        status: int,
     ) -> Failure:
-        wait_s = lenient.retry_after_s(response)
+        # A create call that is refused for good is not worth a wait; a poll comes again in any case.
+        waits = step is not Step.CREATE or RULES[rule.reason].resend
+        wait_s = lenient.retry_after_s(response) if waits else None
         said = f"code {code}" if code else f"HTTP {status}"
         kept = lenient.integer(code) if response.is_success and code else status
         return Failure(
             reason=rule.reason,
             message=rule.message or text or f"{self.vendor} answered with {said} and gave no reason",
-            native_code=code or str(status),
+            native_code=code or (str(status) if self.status_is_code else None),
             native_message=text,
             retry_after_s=rule.wait_s if wait_s is None else wait_s,
             http_status=kept if rule.keep_status and kept is not None and 400 <= kept < 600 else None,
