@@ -14,6 +14,7 @@ import attrs
 import pluggy
 
 from musicgate.errors import MusicgateError, PluginError
+from musicgate.hosting.declared import declaration_fault
 from musicgate.hosting.provider_plugin import HOOKS, ProviderPlugin
 from musicgate.model import Provider
 from musicgate.plugin import HOOK_API, PROJECT, hooks
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job
 
 ENTRY_POINT_GROUP = "musicgate"
+#: ``map_status`` may be missing where the declaration has its table of statuses.
 _REQUIRED_HOOKS = ("translate_request", "parse_response", "map_status")
 #: What a plugin without a provider may implement. These are called one by one, so a wrapper around them would
 #: never run.
@@ -195,17 +197,23 @@ def _declared(
     implemented: set[str],
     earlier: Sequence[PluginRecord],
 ) -> Provider:
-    missing = [hook for hook in _REQUIRED_HOOKS if hook not in implemented]
-    if missing:
-        raise PluginError(name, f"does not implement {', '.join(missing)}")
     others = [other for other in host.get_plugins() if other is not plugin]
     provider = host.subset_hook_caller("provider", others)()
     if not isinstance(provider, Provider):
         raise PluginError(name, f"provider() returned a {type(provider).__name__}")
+    missing = {hook for hook in _REQUIRED_HOOKS if hook not in implemented}
+    if provider.statuses:
+        missing.discard("map_status")
+    if missing:
+        names = ", ".join(hook for hook in _REQUIRED_HOOKS if hook in missing)
+        raise PluginError(name, f"does not implement {names}")
     if provider.plugin != name:
         raise PluginError(name, f"provider() calls the plugin {provider.plugin!r}, the entry point {name!r}")
     if not provider.offers:
         raise PluginError(name, "offers no model")
+    fault = declaration_fault(provider)
+    if fault is not None:
+        raise PluginError(name, fault)
     for record in earlier:
         other = record.provider
         if (

@@ -22,6 +22,7 @@ from musicgate.errors import (
     ProviderError,
     RequestError,
 )
+from musicgate.hosting.declared import asked_offer, refuse_violations, warnings_of
 from musicgate.hosting.hook_values import fault_of
 from musicgate.jobs import bounded_failure, bounded_update, bounded_warnings
 from musicgate.model import (
@@ -89,6 +90,7 @@ class ProviderPlugin:
         others = [plugin for plugin in providers if host.get_name(plugin) != name]
         self._hooks = {hook: host.subset_hook_caller(hook, others) for hook in HOOKS}
         self._direct = {hook: _direct_call(caller) for hook, caller in self._hooks.items()}
+        self._has_map_status = bool(self._hooks["map_status"].get_hookimpls())
         self._revisers = self._hooks["revise_request"].get_hookimpls()[::-1]
 
     def translate(
@@ -99,15 +101,19 @@ class ProviderPlugin:
         if self._revisers:
             revision = self._revise(request, offer)
             request, warnings = revision.request, revision.warnings
+        provider = self.provider
+        if provider.model_option is not None or provider.model_setting is not None:
+            offer = asked_offer(provider, offer, request, settings)
         translation = self._call(
             hooks.translate_request,
             request=request,
             offer=offer,
             settings=settings,
             callback_url=callback_url,
-            provider=self.provider,
+            provider=provider,
         )
-        warnings += translation.warnings
+        refuse_violations(provider, offer, request, translation)
+        warnings += translation.warnings + warnings_of(provider, offer, request, translation)
         if not warnings and len(translation.native_model) <= text.MAX_CODE_CHARS:
             return translation
         return attrs.evolve(
@@ -144,14 +150,26 @@ class ProviderPlugin:
             raise PluginError(self.name, cut_text(message, text.MAX_MESSAGE_CHARS)) from exc
 
     def map_status(self, native_status: str | None) -> JobState | None:
-        """See `musicgate.plugin.hooks.map_status`; None in gives None out."""
-        return None if native_status is None else self._call(hooks.map_status, native_status=native_status)
+        """See `musicgate.plugin.hooks.map_status`, and `Provider.statuses`; None in gives None out."""
+        if native_status is None:
+            return None
+        if self._has_map_status:
+            state = self._call(hooks.map_status, native_status=native_status)
+            if state is not None:
+                return state
+        return self.provider.state_of(native_status)
 
     def parse_callback(
         self, headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
     ) -> CallbackClaim:
         """See `musicgate.plugin.hooks.parse_callback`; an overlong native id is left out."""
         claim = self._call(hooks.parse_callback, headers=headers, body=body, settings=settings, now=now)
+        signature, secret = self.provider.callback_signature, settings.webhook_secret
+        if signature is not None and secret is not None and claim.verified is None:
+            fault = signature.fault(secret.reveal(), headers, body=body, native_id=claim.native_id, now=now)
+            if fault is not None:
+                return CallbackClaim(verified=False, message=fault)
+            claim = attrs.evolve(claim, verified=True)
         usable = claim.native_id is None or len(claim.native_id) <= text.MAX_ID_CHARS
         return claim if usable else attrs.evolve(claim, native_id=None)
 

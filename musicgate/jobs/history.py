@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import Attempt, AttemptOutcome, EventKind, Job, JobEvent, Track
+from musicgate.model import Attempt, AttemptOutcome, EventKind, Job, JobEvent, Progress, Track
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -25,6 +25,8 @@ def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ..
         events.append(JobEvent(kind=EventKind.STATE, at=now, data={"from": before.state, "to": after.state}))
     if before.tracks is not after.tracks:
         events.extend(_track_events(before.tracks, after.tracks, now))
+    if before.progress is not after.progress and after.progress is not None:
+        events.extend(_progress_events(before.progress, after.progress, now))
     if before.delivered_at is None and after.delivered_at is not None:
         events.append(JobEvent(kind=EventKind.OUTPUT, at=now, data={"tracks": len(after.tracks)}))
     if after.state.is_final:
@@ -54,6 +56,17 @@ def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> lis
             data = {"plugin": attempt.plugin, "outcome": attempt.outcome, "native_id": attempt.native_id}
             events.append(JobEvent(kind=EventKind.ATTEMPT, at=now, data=data))
     return events
+
+
+def _progress_events(before: Progress | None, after: Progress, now: datetime) -> Iterable[JobEvent]:
+    """At most ten as the work goes on, and one for each new charge: a poll comes every few seconds."""
+    if _tenth(before) != _tenth(after) or (before and before.charge) != after.charge:
+        data = {name: value for name, value in attrs.asdict(after).items() if value is not None}
+        yield JobEvent(kind=EventKind.PROGRESS, at=now, data=data)
+
+
+def _tenth(progress: Progress | None) -> int | None:
+    return None if progress is None or progress.fraction is None else int(progress.fraction * 10)
 
 
 def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:

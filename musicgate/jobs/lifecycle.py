@@ -249,6 +249,10 @@ def _fold(
         found["warnings"] = job.warnings + tuple(
             warning for warning in update.warnings if warning not in job.warnings
         )
+    if update.progress is not None:
+        found["progress"] = (
+            update.progress if job.progress is None else job.progress.followed_by(update.progress)
+        )
     verdict, doubt = update.state or mapped, update.doubt
     if update.failure is not None or (verdict is not None and verdict.is_final) or doubt is not None:
         known = changed(job, **found)

@@ -18,6 +18,7 @@ from musicgate.model import (
     Failure,
     FailureClass,
     OptionWarning,
+    Progress,
     WarningCode,
 )
 from musicgate.text import cut_text
@@ -52,10 +53,11 @@ def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
     status = update.native_status
     if status is not None and len(status) > text.MAX_STATUS_CHARS:
         changes["native_status"] = cut_text(status, text.MAX_STATUS_CHARS)
+    changes |= {} if update.progress is None else {"progress": _bounded_progress(update.progress)}
     if update.failure is not None:
         changes["failure"] = bounded_failure(update.failure)
-    if update.doubt is not None:
-        changes["doubt"] = attrs.evolve(update.doubt, failure=bounded_failure(update.doubt.failure))
+    doubt = update.doubt
+    changes |= {} if doubt is None else {"doubt": attrs.evolve(doubt, failure=bounded_failure(doubt.failure))}
     left_out: tuple[OptionWarning, ...] = ()
     if update.tracks:
         changes["tracks"], left_out = _tracks(update.tracks, job)
@@ -70,6 +72,18 @@ def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
     if all(value == getattr(update, name) for name, value in changes.items()):
         return update
     return attrs.evolve(update, **changes)
+
+
+def _bounded_progress(progress: Progress) -> Progress | None:
+    """The progress without numbers that mean nothing; None if nothing is left of it."""
+    fraction, remaining_s, charge = progress.fraction, progress.remaining_s, progress.charge
+    bounded = Progress(
+        fraction=None if fraction is None else min(max(0.0, fraction), 1.0),
+        remaining_s=None if remaining_s is None or remaining_s < 0 else remaining_s,
+        charge=None if charge is None or charge < 0 else charge,
+        charge_unit=progress.charge_unit and cut_text(progress.charge_unit, text.MAX_NAME_CHARS),
+    )
+    return None if bounded == Progress() else bounded
 
 
 def bounded_failure(failure: Failure) -> Failure:

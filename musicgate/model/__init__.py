@@ -3,6 +3,7 @@
 Frozen attrs, no I/O, and no rule beyond what a value knows of itself.
 """
 
+from musicgate.model.callback_signature import CallbackSignature, SignatureEncoding
 from musicgate.model.changes import changed
 from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
 from musicgate.model.event import EventKind, JobEvent
@@ -14,6 +15,20 @@ from musicgate.model.failure import (
     FailureClass,
     FailureRule,
 )
+from musicgate.model.fields import (
+    NEUTRAL_FIELDS,
+    Choice,
+    Field,
+    FieldViolation,
+    Flag,
+    Number,
+    Structure,
+    Text,
+    TextUnit,
+    contradiction,
+    value_of,
+    violations,
+)
 from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
 from musicgate.model.job import (
     Attempt,
@@ -23,9 +38,9 @@ from musicgate.model.job import (
     Job,
     JobHead,
     JobQuery,
-    JobState,
     JobUpdate,
     OptionWarning,
+    Progress,
     WarningCode,
 )
 from musicgate.model.json_types import JsonObject, JsonValue
@@ -50,10 +65,12 @@ from musicgate.model.request import (
     utf16_units,
 )
 from musicgate.model.settings import ProviderSettings, Secret
+from musicgate.model.state import JobState
 from musicgate.model.track import Asset, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
 
 __all__ = [
+    "NEUTRAL_FIELDS",
     "RULES",
     "Ability",
     "Asset",
@@ -61,6 +78,8 @@ __all__ = [
     "AttemptOutcome",
     "Attribution",
     "BreakerState",
+    "CallbackSignature",
+    "Choice",
     "Cost",
     "DebugOptions",
     "Delivery",
@@ -71,6 +90,9 @@ __all__ = [
     "Failure",
     "FailureClass",
     "FailureRule",
+    "Field",
+    "FieldViolation",
+    "Flag",
     "HeaderAuth",
     "HealthReport",
     "IdempotencyClaim",
@@ -86,25 +108,34 @@ __all__ = [
     "Meter",
     "MusicRequest",
     "NativeTrack",
+    "Number",
     "Offer",
     "OptionWarning",
     "PollSchedule",
     "PriceLine",
     "PriceRule",
+    "Progress",
     "Provider",
     "ProviderSettings",
     "ProviderStatus",
     "RateWindow",
     "RoutingOptions",
     "Secret",
+    "SignatureEncoding",
     "Stage",
+    "Structure",
+    "Text",
+    "TextUnit",
     "Timeouts",
     "Track",
     "Usage",
     "WarningCode",
     "changed",
+    "contradiction",
     "is_address",
     "is_blank",
     "origin",
     "utf16_units",
+    "value_of",
+    "violations",
 ]

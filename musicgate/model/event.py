@@ -18,6 +18,8 @@ class EventKind(StrEnum):
     STATE = "state"
     TRACK = "track"
     OUTPUT = "output"
+    #: The vendor is another tenth further, or has named its charge.
+    PROGRESS = "progress"
     SETTLED = "settled"
 
 

@@ -11,23 +11,9 @@ import attrs
 from musicgate.model.failure import Failure
 from musicgate.model.json_types import JsonValue
 from musicgate.model.request import MusicRequest
+from musicgate.model.state import JobState
 from musicgate.model.track import NativeTrack, Track
 from musicgate.model.usage import Usage
-
-
-class JobState(StrEnum):
-    """The four public states. The last two are final."""
-
-    QUEUED = "queued"
-    IN_PROGRESS = "in_progress"
-    COMPLETED = "completed"
-    FAILED = "failed"
-
-    @property
-    def is_final(self) -> bool:
-        """True for the states that nothing changes."""
-        # Not by a set: hashing an Enum is a call in Python, and every step of a job asks this several times.
-        return self is JobState.COMPLETED or self is JobState.FAILED
 
 
 class AttemptOutcome(StrEnum):
@@ -104,6 +90,32 @@ class Doubt:
 
 
 @attrs.frozen(kw_only=True)
+class Progress:
+    """How far a vendor is, and what it charges, as it says itself; nothing is decided by it.
+
+    Attributes:
+        fraction: from 0 to 1.
+        remaining_s: seconds until the vendor expects to be done.
+        charge: what the vendor charged for the task, in its own unit.
+        charge_unit: that unit: ``credits``, ``USD``, ...
+    """
+
+    fraction: float | None = None
+    remaining_s: float | None = None
+    charge: float | None = None
+    charge_unit: str | None = None
+
+    def followed_by(self, later: Progress) -> Progress:
+        """What is known after a later answer: what that one does not say is as it was before."""
+        return Progress(
+            fraction=self.fraction if later.fraction is None else later.fraction,
+            remaining_s=self.remaining_s if later.remaining_s is None else later.remaining_s,
+            charge=self.charge if later.charge is None else later.charge,
+            charge_unit=self.charge_unit if later.charge_unit is None else later.charge_unit,
+        )
+
+
+@attrs.frozen(kw_only=True)
 class JobUpdate:
     """A vendor's answer about a job, in native terms.
 
@@ -117,6 +129,7 @@ class JobUpdate:
         doubt: see `Doubt`.
         warnings: what the vendor reported as not applied.
         body: the parsed body, kept only where the caller asked for ``upstream_response``.
+        progress: how far the vendor is, where it says so; shown in the job and its events.
     """
 
     native_id: str | None = None
@@ -127,6 +140,7 @@ class JobUpdate:
     doubt: Doubt | None = None
     warnings: tuple[OptionWarning, ...] = ()
     body: JsonValue = None
+    progress: Progress | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -150,6 +164,7 @@ class Job:
         is_clean: no text that a vendor gave, and that is used as it is (an id, a link, a title), holds a
             secret. False, also for jobs of earlier versions, where that is not known: they are masked each
             time they are shown.
+        progress: the last that the vendor said of how far it is and what it charges.
     """
 
     id: str
@@ -175,6 +190,7 @@ class Job:
     native_response: JsonValue = None
     routing: JsonValue = None
     is_clean: bool = False
+    progress: Progress | None = None
 
     @property
     def attempt(self) -> Attempt | None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from enum import StrEnum
 
 import attrs
 
-from musicgate.model.json_types import JsonObject
+from musicgate.model.callback_signature import CallbackSignature
+from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, violations
+from musicgate.model.json_types import JsonObject, JsonValue
+from musicgate.model.state import JobState
 
 
 class Stage(StrEnum):
@@ -88,7 +92,8 @@ class Timeouts:
 class Limits:
     """Longest texts that an offer takes, in the vendor's unit; None = not stated.
 
-    For people; the translation enforces.
+    For people. An offer that declares its ``fields`` has these limits from them, and the core enforces them;
+    where an offer states limits and no fields, the translation enforces.
     """
 
     prompt_chars: int | None = None
@@ -96,6 +101,37 @@ class Limits:
     style_chars: int | None = None
     title_chars: int | None = None
     max_duration_s: float | None = None
+    min_duration_s: float | None = None
+    #: Shortest prompt.
+    min_prompt_chars: int | None = None
+    text_unit: TextUnit | None = None
+
+    @classmethod
+    def of(cls, fields: Sequence[Field], *, max_duration_s: float | None = None) -> Limits:
+        """The limits that fields state for the neutral fields that they carry.
+
+        Args:
+            max_duration_s: of a vendor that makes songs up to a length and has no field for it.
+        """
+        carried = {field.neutral: field for field in fields if field.neutral is not None}
+        texts = {name: field for name, field in carried.items() if isinstance(field, Text)}
+        longest = {name: field.max_chars for name, field in texts.items()}
+        prompt, length = texts.get("prompt"), carried.get("duration")
+        seconds = (
+            (length.minimum, length.maximum, length.per_neutral)
+            if isinstance(length, Number)
+            else (None, None, 1)
+        )
+        return cls(
+            prompt_chars=longest.get("prompt"),
+            lyrics_chars=longest.get("lyrics"),
+            style_chars=longest.get("style"),
+            title_chars=longest.get("title"),
+            max_duration_s=max_duration_s if seconds[1] is None else seconds[1] / seconds[2],
+            min_duration_s=None if seconds[0] is None else seconds[0] / seconds[2],
+            min_prompt_chars=prompt.min_chars or None if prompt else None,
+            text_unit=next((field.unit for field in texts.values()), None),
+        )
 
 
 class Ability(StrEnum):
@@ -112,6 +148,12 @@ class Ability(StrEnum):
     SEED = "seed"
 
 
+def _carried(fields: Sequence[Field]) -> frozenset[Ability]:
+    """The abilities that follow from the neutral fields that native fields carry."""
+    names = {name for field in fields for name in (field.neutral, *field.carries)}
+    return frozenset(ability for ability in Ability if ability.value in names)
+
+
 @attrs.frozen(kw_only=True)
 class Offer:
     """One plugin's offer of one public model.
@@ -120,19 +162,34 @@ class Offer:
         model: canonical public id, lower case, e.g. ``suno/v4.5plus``.
         aliases: other public ids for the same thing; compared without case.
         native_model: the vendor's name of it; None = the plugin's settings decide.
+        abilities: the neutral fields that it can express; those of ``fields`` unless stated.
         tracks: how many tracks one request gives.
         formats: containers that ``format`` may ask for.
         prices: rate card in USD; empty = price unknown.
+        fields: the fields of the native request, by the vendor's names. What they rule out is refused before
+            anything is sent. Empty = the translation checks everything itself.
+        limits: for people; those of ``fields`` unless stated.
     """
 
     model: str
     native_model: str | None
     aliases: tuple[str, ...] = ()
-    abilities: frozenset[Ability] = frozenset()
+    fields: tuple[Field, ...] = ()
+    abilities: frozenset[Ability] = attrs.field(
+        default=attrs.Factory(lambda self: _carried(self.fields), takes_self=True)
+    )
     formats: tuple[str, ...] = ("mp3",)
-    limits: Limits = Limits()
+    limits: Limits = attrs.field(default=attrs.Factory(lambda self: Limits.of(self.fields), takes_self=True))
     tracks: int = 1
     prices: tuple[PriceRule, ...] = ()
+
+    def violations(self, native: Mapping[str, JsonValue]) -> tuple[FieldViolation, ...]:
+        """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""
+        return tuple(violations(self.fields, native))
+
+    def declares(self, name: str) -> bool:
+        """True if there is a native field of that name."""
+        return any(field.name == name for field in self.fields)
 
     def answers_to(self, model: str) -> bool:
         """True if ``model`` names this offer; case does not matter."""
@@ -169,6 +226,15 @@ class Provider:
         create_window: how many create calls the vendor takes in which time, or None. Calls beyond either
             limit wait.
         docs_url: the vendor's page.
+        statuses: the state that each native status means, whatever its case and surrounding blanks. A
+            ``map_status`` hook is asked first, where there is one.
+        model_option: the option of the vendor block that names another native model than the offer does.
+        model_setting: the plugin's setting that names the native model of offers without one.
+        raw_offers: how unlisted native models are treated: like the offer here whose ``native_model``
+            begins their name, the longest one; ``""`` begins every name. Without any they have all abilities
+            and no fields.
+        callback_signature: how the vendor signs its callbacks; None = not at all, or in a way that the
+            ``parse_callback`` hook verifies.
     """
 
     name: str
@@ -198,3 +264,39 @@ class Provider:
     max_parallel_creates: int | None = None
     create_window: RateWindow | None = None
     docs_url: str = ""
+    statuses: Mapping[str, JobState] = attrs.field(factory=dict)
+    model_option: str | None = None
+    model_setting: str | None = None
+    raw_offers: tuple[Offer, ...] = ()
+    callback_signature: CallbackSignature | None = None
+    _states: Mapping[str, JobState] = attrs.field(
+        init=False,
+        repr=False,
+        eq=False,
+        default=attrs.Factory(
+            lambda self: {word.strip().casefold(): state for word, state in self.statuses.items()},
+            takes_self=True,
+        ),
+    )
+
+    def offer_like(self, native_model: str) -> Offer | None:
+        """The offer whose abilities and fields a native model has: a listed one, else one for raw names."""
+        wanted = native_model.lower()
+        for offer in self.offers:
+            if offer.native_model is not None and offer.native_model.lower() == wanted:
+                return offer
+        raw = [offer for offer in self.raw_offers if wanted.startswith((offer.native_model or "").lower())]
+        return max(raw, key=lambda offer: len(offer.native_model or ""), default=None)
+
+    def state_of(self, native_status: str) -> JobState | None:
+        """The state that ``statuses`` gives a native status; None for an unknown one."""
+        return self._states.get(native_status.strip().casefold())
+
+    def status_fault(self) -> str | None:
+        """How ``statuses`` contradicts itself, or None."""
+        for word, state in self.statuses.items():
+            if not isinstance(state, JobState):
+                return f"statuses[{word!r}] is {state!r}, which is no state"
+            if self.state_of(word) is not state:
+                return f"statuses[{word!r}] is {state.value!r}, and the same word means another state"
+        return None

@@ -181,6 +181,9 @@ class OfferIndex:
             provider.raw_models and slash and native and fold_name(family) in self._names[provider.plugin]
         ):
             return None
+        if provider.raw_offers:
+            like = provider.offer_like(native)
+            return like and attrs.evolve(like, model=model.lower(), aliases=(), native_model=native)
         abilities = frozenset(ability for offer in provider.offers for ability in offer.abilities)
         formats = tuple(dict.fromkeys(container for offer in provider.offers for container in offer.formats))
         return Offer(model=model.lower(), native_model=native, abilities=abilities, formats=formats)

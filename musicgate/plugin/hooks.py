@@ -27,6 +27,7 @@ from musicgate.model import (
     Job,
     JobState,
     JobUpdate,
+    JsonObject,
     MusicRequest,
     Offer,
     OptionWarning,
@@ -75,11 +76,17 @@ class Translation:
         request: what to send, without the key.
         native_model: the vendor's name of the model, as the request names it.
         warnings: one for each option that is not sent as the caller gave it.
+        fields: the native fields in the request, by the vendor's names, for the check against the fields that
+            the offer declares. None = they are not checked.
+        paths: which option of the caller's request an error about a native field names, where that is neither
+            the vendor block's option of that name nor the neutral field that it carries.
     """
 
     request: HttpRequest
     native_model: str
     warnings: tuple[OptionWarning, ...] = ()
+    fields: JsonObject | None = None
+    paths: Mapping[str, tuple[str | int, ...]] = attrs.field(factory=dict)
 
 
 @attrs.frozen(kw_only=True)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
+
 from musicgate.views.scalars import time_text
 from musicgate.views.usage import render_rate_card
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from musicgate.model import HealthReport, Offer, Provider, ProviderStatus
+    from musicgate.model import Field, HealthReport, Offer, Provider, ProviderStatus
 
 
 def render_models(providers: Iterable[tuple[Provider, bool]]) -> dict[str, object]:
@@ -93,7 +95,7 @@ def render_health(health: HealthReport) -> dict[str, object]:
 def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str, object]:
     """Render an offer as ``/v1/music/models`` lists it under its model."""
     limits = offer.limits
-    return {
+    answer: dict[str, object] = {
         "provider": provider.name,
         "provider_plugin": provider.plugin,
         "native_model": offer.native_model,
@@ -111,3 +113,17 @@ def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str
         },
         "pricing": render_rate_card(offer),
     }
+    if offer.fields:
+        answer["options"] = [_field(field) for field in offer.fields]
+    return answer
+
+
+def _field(field: Field) -> dict[str, object]:
+    """A declared field of the native request: its name, the neutral fields that it carries, its bounds."""
+    facts = {
+        name: value
+        for name, value in attrs.asdict(field).items()
+        if value not in (None, (), {}, 0, False) and name not in {"name", "neutral", "carries", "reason"}
+    }
+    carries = [name for name in (field.neutral, *field.carries) if name is not None]
+    return {"name": field.name, "type": type(field).__name__.lower(), "carries": carries, **facts}

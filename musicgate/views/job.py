@@ -16,13 +16,13 @@ from musicgate.views.usage import render_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from musicgate.model import Attempt, Failure, Job, JsonObject, OptionWarning, Track
+    from musicgate.model import Attempt, Failure, Job, JsonObject, OptionWarning, Progress, Track
     from musicgate.text import Masker
 
     AudioUrl = Callable[[Job, Track], str | None]
 
 #: Keys that repeat what the vendor returned as it is: ids, links, titles. Only these can hold a secret.
-_FROM_VENDOR: Final = ("nativeResponseId", "native_status", "output", "attempts")
+_FROM_VENDOR: Final = ("nativeResponseId", "native_status", "progress", "output", "attempts")
 
 
 def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> dict[str, object]:
@@ -48,6 +48,7 @@ def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> d
         "completed_at": time_text(job.completed_at),
         "native_status": job.native_status,
     }
+    answer |= _progress(job.progress)
     shown = [track for track in job.tracks if track.is_visible]
     if shown:
         answer["output"] = [_track(job, track, audio_url) for track in shown]
@@ -129,6 +130,18 @@ def render_warning(warning: OptionWarning) -> dict[str, object]:
         "message": warning.message,
         "provider_plugin": warning.plugin,
     }
+
+
+def _progress(progress: Progress | None) -> dict[str, object]:
+    if progress is None:
+        return {}
+    said = {
+        "fraction": progress.fraction,
+        "remaining_seconds": progress.remaining_s,
+        "charge": progress.charge,
+        "charge_unit": progress.charge_unit,
+    }
+    return {"progress": {name: value for name, value in said.items() if value is not None}}
 
 
 def _audio_link(job: Job, track: Track, audio_url: AudioUrl) -> str | None:

@@ -204,8 +204,6 @@ FAULTS: tuple[Fault, ...] = (
     fault("nested_options_count", "a nested option without effect", "tiny.mix.bass", _drops("mix")),
     fault("unknown_options", "drops unknown keys", "kit_unknown_option", _drops("kit_unknown_option")),
     fault("unknown_options", "drops 0 and false", "0", lambda: broken.sends(_drops_falsy)),
-    fault("neutral_fields", "reports nothing that it drops", "dropped in silence", lambda: broken.translates(
-        lambda made, *_: attrs.evolve(made, warnings=()))),
     fault("neutral_fields", "drops the style", "style", _drops("style")),
     fault("abilities_are_true", "declares what it reports", "seed", lambda: broken.offers(
         abilities=OFFER.abilities | {Ability.SEED})),

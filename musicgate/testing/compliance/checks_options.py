@@ -138,6 +138,8 @@ def check_abilities_are_true(subject: Subject) -> None:
                 for request, translation in _without(field, bases, subject)
             }
             declared = ability in offer.abilities
+            if not declared:
+                handlings |= _sent_all_the_same(subject, offer, field, value, bases)
             assert handlings & APPLIED or not declared or not handlings, (
                 f"{offer.model} declares the ability `{ability}`, yet {name} = {value!r} is applied in none "
                 "of the kit's requests"
@@ -146,6 +148,24 @@ def check_abilities_are_true(subject: Subject) -> None:
                 f"{offer.model} does not declare the ability `{ability}`, yet {name} = {value!r} changes the "
                 "native request and no warning says otherwise: declare it, or report it"
             )
+
+
+def _sent_all_the_same(
+    subject: Subject,
+    offer: Offer,
+    field: str,
+    value: object,
+    bases: list[tuple[Offer, MusicRequest, Translation]],
+) -> set[Handling]:
+    """`Handling.SENT` if an undeclared field is in the request, although it is reported as not applied."""
+    for request, before in _without(field, bases, subject):
+        try:
+            after = subject.translate(with_field(request, field, value), offer)
+        except RequestError:
+            continue
+        if after.request != before.request:
+            return {Handling.SENT}
+    return set()
 
 
 def check_formats_are_true(subject: Subject) -> None:

@@ -66,10 +66,10 @@ def test_lyrics_become_a_song() -> None:
 
 #: model, block, neutral fields -> keys of the body (None = must be absent), warnings
 SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple[str, str]]]] = [
-    ("music-2.6", {"prompt": "own"}, {"prompt": "p"}, {"prompt": "own"}, []),
+    ("music-2.6", {"prompt": "own"}, {"prompt": "p"}, {"prompt": "own"}, [("changed", "prompt")]),
     ("music-2.6", {"prompt": "  "}, {"prompt": "p"}, {"prompt": "p"}, []),
     ("music-2.6", {"lyrics": "la"}, {}, {"lyrics": "la", "prompt": None, "is_instrumental": None}, []),
-    ("music-2.6", {"lyrics": "la"}, {"lyrics": "lo"}, {"lyrics": "la"}, []),
+    ("music-2.6", {"lyrics": "la"}, {"lyrics": "lo"}, {"lyrics": "la"}, [("changed", "lyrics")]),
     ("music-2.6", {"lyrics": " \n"}, {"prompt": "p"}, {"lyrics": None, "is_instrumental": True}, []),
     ("music-2.6", {"lyrics": " "}, {"lyrics": "lo"}, {"lyrics": "lo"}, []),
     (
@@ -137,7 +137,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         {"is_instrumental": False},
         {"lyrics": "la", "instrumental": True},
         {"lyrics": "la", "is_instrumental": False},
-        [],
+        [("changed", "instrumental")],
     ),
     ("music-2.5", {}, {"prompt": "p"}, {"lyrics": TAGS, "is_instrumental": None}, []),
     ("music-2.5", {}, {"prompt": "p", "instrumental": True}, {"lyrics": TAGS}, [("changed", "instrumental")]),
@@ -200,14 +200,14 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         {"audio_setting": {"format": "wav"}},
         {"prompt": "p", "format": "mp3"},
         {"audio_setting": {**AUDIO_SETTING, "format": "wav"}},
-        [],
+        [("changed", "format")],
     ),
     (
         "music-2.6",
         {"audio_setting": {"format": "mp3"}},
         {"prompt": "p", "format": "ogg"},
         {"audio_setting": AUDIO_SETTING},
-        [],
+        [("changed", "format")],
     ),
     (
         "music-2.6",
@@ -287,7 +287,13 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
     ("music-cover", {**COVER}, {"prompt": COVER_PROMPT, "lyrics": "la"}, {"lyrics": "la"}, []),
     ("music-cover", {**COVER, "seed": 0}, {"prompt": COVER_PROMPT}, {"seed": 0}, []),
     ("music-cover", {**COVER}, {"prompt": COVER_PROMPT, "seed": 1_000_000}, {"seed": 1_000_000}, []),
-    ("music-cover", {**COVER, "seed": 7}, {"prompt": COVER_PROMPT, "seed": 8}, {"seed": 7}, []),
+    (
+        "music-cover",
+        {**COVER, "seed": 7},
+        {"prompt": COVER_PROMPT, "seed": 8},
+        {"seed": 7},
+        [("changed", "seed")],
+    ),
     (
         "music-cover",
         {**COVER},
@@ -314,7 +320,7 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         {**COVER, "is_instrumental": False},
         {"prompt": COVER_PROMPT, "instrumental": True},
         {"is_instrumental": None},
-        [("not_applied", "minimax.is_instrumental")],
+        [("not_applied", "minimax.is_instrumental"), ("not_applied", "instrumental")],
     ),
     (
         "music-2.6",

@@ -5,7 +5,7 @@ from typing import Final
 
 import musicgate_schemas
 from musicgate.plugin import (
-    Ability,
+    JobState,
     Limits,
     Meter,
     Offer,
@@ -16,8 +16,8 @@ from musicgate.plugin import (
     Timeouts,
     hookimpl,
 )
-from musicgate_minimax.models import RULES, ModelRules, rules_of
-from musicgate_minimax.parts import BLOCK
+from musicgate_minimax.models import RULES, fields_of, rules_of
+from musicgate_minimax.translate import BLOCK
 
 DEFAULT_MODEL: Final = "music-2.6"
 
@@ -33,10 +33,6 @@ _PRICES: Final = (PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.15")),)
 #: Models with a known price. music-2.0 is missing (0.03 and 0.05 USD are both published), and so are the
 #: covers (no price found) and the free models (ended on 2026-08-20).
 _PRICED: Final = frozenset({"music-2.5", "music-2.5+", "music-2.6", "music-3.0"})
-
-_ABILITIES: Final = frozenset(
-    {Ability.LYRICS, Ability.STYLE, Ability.NEGATIVE_STYLE, Ability.VOCAL_GENDER, Ability.FORMAT}
-)
 
 SETTINGS_SCHEMA: Final[dict[str, object]] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
@@ -58,60 +54,67 @@ SETTINGS_SCHEMA: Final[dict[str, object]] = {
 }
 
 
-def _abilities(rules: ModelRules) -> frozenset[Ability]:
-    instrumental = {Ability.INSTRUMENTAL} if rules.takes_instrumental or rules.instrumental_by_tags else set()
-    # Seen: a seed only in the cover command of github.com/MiniMax-AI/cli, May 2026.
-    return _ABILITIES | instrumental | ({Ability.SEED} if rules.is_cover else set())
+#: Numbers of ``data.status``: 2 is done, and no other has been seen. Its texts: seen none either; these are
+#: those of the documented contract.
+_STATUSES: Final = {
+    **dict.fromkeys(("success", "succeeded", "completed", "finished", "2", "3"), JobState.COMPLETED),
+    **dict.fromkeys(("running", "processing", "in_progress", "1"), JobState.IN_PROGRESS),
+    **dict.fromkeys(("queued", "pending", "submitted", "0"), JobState.QUEUED),
+    **dict.fromkeys(("failed", "error", "cancelled", "canceled", "-1", "-2"), JobState.FAILED),
+}
 
 
 def _offer(model: str, native_model: str | None) -> Offer:
-    name = native_model or DEFAULT_MODEL
-    rules = rules_of(name)
+    name = DEFAULT_MODEL if native_model is None else native_model
+    fields = tuple(fields_of(rules_of(name)))
     return Offer(
         model=model,
         native_model=native_model,
-        abilities=_abilities(rules),
+        fields=fields,
         formats=("mp3", "wav"),
-        limits=Limits(
-            prompt_chars=rules.prompt_max,
-            lyrics_chars=rules.lyrics_max,
-            max_duration_s=MAX_DURATION_S,
-        ),
+        limits=Limits.of(fields, max_duration_s=MAX_DURATION_S),
         prices=_PRICES if name in _PRICED else (),
     )
+
+
+PROVIDER: Final = Provider(
+    name="minimax",
+    plugin="minimax",
+    label="MiniMax Music",
+    aliases=("mini-max",),
+    base_url="https://api.minimax.io",
+    key_env="MINIMAX_API_KEY",
+    base_url_env="MINIMAX_BASE_URL",
+    offers=(_offer("minimax/music", None), *(_offer(f"minimax/{native}", native) for native in _OFFERED)),
+    option_block=BLOCK,
+    options_schema=musicgate_schemas.load("options/minimax"),
+    settings_schema=SETTINGS_SCHEMA,
+    statuses=_STATUSES,
+    model_option="model",
+    model_setting="default_model",
+    raw_models=True,
+    raw_offers=tuple(_offer(f"minimax/{native}", native) for native in ("music-01", "music-cover", "")),
+    blocking=True,
+    # Never polled; the schedule only says how often an open job is checked.
+    poll=PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
+    # Seen: 30 to over 120 s, usually 90 and more (openclaw/openclaw, 2026); clients wait 180 to 600 s.
+    timeouts=Timeouts(create_s=600.0),
+    typical_s=90.0,
+    deadline_s=900.0,
+    # Life of a link: 24 h.
+    # Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+    retention_s=86_400.0,
+    # Five minutes at 256 kbit/s are about 10 MB of audio, 20 MB as hex.
+    max_answer_bytes=64 * 1024 * 1024,
+    # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute,
+    # 20 connections).
+    max_parallel_creates=20,
+    create_window=RateWindow(calls=120, per_s=60.0),
+    docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
+)
 
 
 @hookimpl
 def provider() -> Provider:
     """Declare MiniMax: one blocking call per song, no polling and no callbacks."""
-    return Provider(
-        name="minimax",
-        plugin="minimax",
-        label="MiniMax Music",
-        aliases=("mini-max",),
-        base_url="https://api.minimax.io",
-        key_env="MINIMAX_API_KEY",
-        base_url_env="MINIMAX_BASE_URL",
-        offers=(_offer("minimax/music", None), *(_offer(f"minimax/{native}", native) for native in _OFFERED)),
-        option_block=BLOCK,
-        options_schema=musicgate_schemas.load("options/minimax"),
-        settings_schema=SETTINGS_SCHEMA,
-        raw_models=True,
-        blocking=True,
-        # Never polled; the schedule only says how often an open job is checked.
-        poll=PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
-        # Seen: 30 to over 120 s, usually 90 and more (openclaw/openclaw, 2026); clients wait 180 to 600 s.
-        timeouts=Timeouts(create_s=600.0),
-        typical_s=90.0,
-        deadline_s=900.0,
-        # Life of a link: 24 h.
-        # Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
-        retention_s=86_400.0,
-        # Five minutes at 256 kbit/s are about 10 MB of audio, 20 MB as hex.
-        max_answer_bytes=64 * 1024 * 1024,
-        # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute,
-        # 20 connections).
-        max_parallel_creates=20,
-        create_window=RateWindow(calls=120, per_s=60.0),
-        docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
-    )
+    return PROVIDER

@@ -1,10 +1,26 @@
-"""What each MiniMax music model takes: text limits and flags."""
+"""What each MiniMax music model takes, as the fields of its native request."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Final
 
 import attrs
+
+from musicgate.plugin import Choice, Field, Flag, Number, Structure, Text, TextUnit
+
+#: The contract's error tokens for requests that MiniMax would refuse.
+BAD_PROMPT: Final = "invalid_minimax_music_prompt"
+BAD_COVER: Final = "invalid_minimax_music_cover_request"
+BAD_FORMAT: Final = "unsupported_minimax_music_audio_format"
+
+#: Lyrics of tags only, for a model that makes instrumentals but has no flag for them.
+#: Seen: "[intro] [outro]" (MiniMax-AI/cli, early 2026).
+INSTRUMENTAL_TAGS: Final = "[Intro]\n[Inst]\n[Outro]"
+#: Seen: the range of the cover command of github.com/MiniMax-AI/cli, May 2026.
+MAX_SEED: Final = 1_000_000
+#: A reference recording has at most 50 MB; base64 needs four characters for three bytes.
+#: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+_MAX_BASE64_CHARS: Final = 50 * 1024 * 1024 * 4 // 3 + 4
 
 
 @attrs.frozen(kw_only=True)
@@ -35,15 +51,8 @@ class ModelRules:
 
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 NEWEST: Final = ModelRules()
-COVER: Final = ModelRules(
-    prompt_min=10,
-    prompt_max=300,
-    lyrics_max=1000,
-    takes_instrumental=False,
-    takes_optimizer=False,
-    is_cover=True,
-)
 _OLD: Final = ModelRules(takes_instrumental=False, takes_optimizer=False)
+COVER: Final = attrs.evolve(_OLD, prompt_min=10, prompt_max=300, lyrics_max=1000, is_cover=True)
 
 #: Rules by native model. Source: the pages of each model's release, 2025-06 to 2026-07.
 RULES: Final[Mapping[str, ModelRules]] = MappingProxyType(
@@ -71,3 +80,59 @@ def rules_of(native_model: str) -> ModelRules:
     name = native_model.lower()
     # ASSUMED: later cover models keep the name pattern "music-cover...".
     return RULES.get(name) or (COVER if name.startswith("music-cover") else NEWEST)
+
+
+def fields_of(rules: ModelRules) -> Iterator[Field]:
+    """The native fields of a model.
+
+    Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
+    """
+    yield Text("model")
+    always = ({},) if rules.prompt_min else ()
+    yield Text(
+        "prompt",
+        neutral="prompt",
+        # MiniMax has one text for everything but the lyrics.
+        carries=("style", "vocal_gender", "negative_style"),
+        min_chars=rules.prompt_min,
+        max_chars=rules.prompt_max,
+        unit=TextUnit.UTF16,
+        required_if=always or _tune(rules),
+        reason=BAD_COVER if rules.is_cover else BAD_PROMPT,
+    )
+    carries = ("instrumental",) if rules.instrumental_by_tags else ()
+    yield Text(
+        "lyrics",
+        neutral="lyrics",
+        carries=carries,
+        max_chars=rules.lyrics_max,
+        unit=TextUnit.UTF16,
+        reason=None,
+    )
+    if rules.takes_instrumental:
+        yield Flag("is_instrumental", neutral="instrumental")
+    if rules.takes_optimizer:
+        yield Flag("lyrics_optimizer")
+    if rules.is_cover:
+        yield Text("audio_url")
+        yield Text("audio_base64", max_chars=_MAX_BASE64_CHARS, reason=BAD_COVER)
+        yield Text("cover_feature_id")
+        # Seen: a seed only in the cover command of github.com/MiniMax-AI/cli, May 2026.
+        yield Number("seed", neutral="seed", minimum=0, maximum=MAX_SEED, whole=True, reason=None)
+    yield Structure("audio_setting")
+    yield Choice(
+        "audio_setting.format", neutral="format", choices=("mp3", "wav", "pcm"), means={"pcm": "wav"}
+    )
+    yield Choice("audio_setting.sample_rate", choices=(16_000, 24_000, 32_000, 44_100))
+    yield Choice("audio_setting.bitrate", choices=(32_000, 64_000, 128_000, 256_000))
+    yield Choice("audio_setting.channel", choices=(1, 2))
+    yield Choice("output_format", choices=("hex", "url"))
+    yield Flag("stream")
+    yield Flag("aigc_watermark")
+
+
+def _tune(rules: ModelRules) -> tuple[Mapping[str, object], ...]:
+    """What makes a request one for an instrumental, which needs a prompt."""
+    if rules.takes_instrumental:
+        return ({"is_instrumental": True},)
+    return ({"lyrics": INSTRUMENTAL_TAGS},) if rules.instrumental_by_tags else ()

@@ -1,34 +1,30 @@
-"""The native request of MiniMax's one music call; its texts are made in `texts`."""
+"""The native request of MiniMax's one music call; what its fields take is in `models`."""
 
 from typing import Final
 from urllib.parse import quote
 
 from musicgate.plugin import (
-    HttpRequest,
-    JsonObject,
+    Draft,
     MusicRequest,
     Offer,
     ProviderSettings,
     RequestError,
+    Said,
     Translation,
-    UnsupportedOptionError,
     hookimpl,
-    is_blank,
+    neutral_value,
+    refused,
+    unsupported,
 )
-from musicgate_minimax.declaration import DEFAULT_MODEL
-from musicgate_minimax.models import ModelRules, rules_of
-from musicgate_minimax.parts import (
+from musicgate_minimax.models import (
+    BAD_COVER,
     BAD_FORMAT,
-    BLOCK,
-    NO_STREAMING,
-    Part,
-    changed,
-    join,
-    not_applied,
-    refusal,
+    INSTRUMENTAL_TAGS,
+    ModelRules,
+    rules_of,
 )
-from musicgate_minimax.texts import cover_texts, song_texts
 
+BLOCK: Final = "minimax"
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 ROUTE: Final = "/v1/music_generation"
 
@@ -37,17 +33,12 @@ ROUTE: Final = "/v1/music_generation"
 SAMPLE_RATE_HZ: Final = 44_100
 BITRATE_BPS: Final = 256_000
 
-_FORMATS: Final = ("mp3", "wav")
-#: Seen: the range of the cover command of github.com/MiniMax-AI/cli, May 2026.
-MAX_SEED: Final = 1_000_000
+#: The contract's error tokens.
+_LYRICS_REQUIRED: Final = "lyrics_required_for_non_instrumental_minimax_music"
+_NO_STREAMING: Final = "minimax_music_streaming_not_supported_by_gateway"
 
-#: Every key of the option block that this plugin reads.
-KNOWN_KEYS: Final = frozenset(
-    {
-        *("model", "prompt", "lyrics", "lyrics_optimizer", "is_instrumental", "stream", "output_format"),
-        *("audio_url", "audio_base64", "cover_feature_id", "audio_setting", "aigc_watermark", "seed"),
-    }
-)
+_REFERENCES: Final = ("audio_url", "audio_base64", "cover_feature_id")
+_VOICES: Final = {"m": "male", "f": "female"}
 
 
 @hookimpl
@@ -57,93 +48,155 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
     Raises:
         RequestError: MiniMax would refuse it, or has no field for an option of the ``minimax`` block.
     """
-    block = request.block(BLOCK)
-    for key in block:
-        if key not in KNOWN_KEYS:
-            raise UnsupportedOptionError((BLOCK, key), "not an option that is known here")
-    native_model = _native_model(block, offer, settings)
-    rules = rules_of(native_model)
-    write_texts = cover_texts if rules.is_cover else song_texts
-    whole = join(
-        (
-            Part(fields={"model": native_model}),
-            write_texts(request, block, native_model, rules),
-            _streaming(block),
-            _encoding(request, block),
-            _seed(request, block, native_model, rules),
-            _extras(request, block),
-        )
-    )
-    return Translation(
-        request=HttpRequest.post_json(_url(settings), whole.fields),
-        native_model=native_model,
-        warnings=whole.warnings,
-    )
-
-
-def _native_model(block: JsonObject, offer: Offer, settings: ProviderSettings) -> str:
-    """The block's model, else the offer's, else the one of the settings."""
-    own = block.get("model")
-    if isinstance(own, str) and not is_blank(own):
-        return own.strip()
-    return offer.native_model or str(settings.options.get("default_model") or DEFAULT_MODEL)
-
-
-def _url(settings: ProviderSettings) -> str:
-    """URL of the call; old accounts have their group in it, today's clients do not."""
+    draft = Draft(request, offer, settings, BLOCK)
+    rules = rules_of(draft.native_model)
+    # 2.5 has another way to what this flag asks for.
+    by_tags = rules.instrumental_by_tags and draft.block.get("is_instrumental")
+    draft.refuse_undeclared(*(["is_instrumental"] if by_tags else []))
+    draft.send("model", draft.native_model)
+    is_sung = _cover(draft) if rules.is_cover else _song(draft, rules)
+    _write_prompt(draft, is_sung=is_sung)
+    if draft.block.get("stream"):
+        message = "minimax.stream: the gateway does not stream this vendor"
+        raise RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
+    draft.copy("stream", "aigc_watermark")
+    _encode(draft)
+    if rules.is_cover:
+        draft.send("seed", draft.said("seed", "seed"))
+    # Old accounts have their group in the URL, today's clients do not.
     group_id = str(settings.options.get("group_id") or "")
     query = f"?GroupId={quote(group_id, safe='')}" if group_id else ""
-    return f"{settings.base_url}{ROUTE}{query}"
+    return draft.post_json(f"{settings.base_url}{ROUTE}{query}")
 
 
-def _streaming(block: JsonObject) -> Part:
-    if block.get("stream"):
-        message = "minimax.stream: the gateway does not stream this vendor"
-        raise RequestError("not_supported", message, reason=NO_STREAMING, path=(BLOCK, "stream"))
-    return Part(fields={"stream": False} if "stream" in block else {})
-
-
-def _encoding(request: MusicRequest, block: JsonObject) -> Part:
+def _encode(draft: Draft) -> None:
     """Encoding of the audio, and its delivery as hex or as a link."""
-    given = block.get("audio_setting")
+    given = draft.block.get("audio_setting")
     setting = dict(given) if isinstance(given, dict) else {}
-    wanted = setting.get("format") or request.format or "mp3"
-    if "format" not in setting and wanted not in _FORMATS:
-        raise refusal(("format",), f"MiniMax makes mp3 and wav, not {wanted}", BAD_FORMAT)
+    wanted = setting.get("format") or draft.request.format or "mp3"
+    if "format" not in setting and wanted not in draft.offer.formats:
+        raise refused("format", f"MiniMax makes mp3 and wav, not {wanted}", BAD_FORMAT)
     defaults = {"sample_rate": SAMPLE_RATE_HZ, "bitrate": BITRATE_BPS, "format": wanted}
+    draft.send("audio_setting", {**defaults, **setting})
     # Hex needs no second call. Seen: links that came back empty under a token plan (client reports, 2026).
-    delivery = block.get("output_format") or "hex"
-    fields = {"audio_setting": {**defaults, **setting}, "output_format": delivery}
-    if wanted != "pcm":
-        return Part(fields=fields)
-    path = (BLOCK, "audio_setting", "format")
-    if delivery == "url":
+    delivery = draft.block.get("output_format") or "hex"
+    draft.send("output_format", delivery)
+    if wanted == "pcm" and delivery == "url":
         message = "a link to bare pcm is no audio that plays; leave output_format out, or ask for wav"
-        raise UnsupportedOptionError((BLOCK, "output_format"), message)
-    return changed(path, "bare pcm is asked for, and delivered inside a wav file so that it plays", fields)
+        raise unsupported("minimax.output_format", message)
+    if wanted == "pcm":
+        message = "bare pcm is asked for, and delivered inside a wav file so that it plays"
+        draft.changed("minimax.audio_setting.format", message)
 
 
-def _seed(request: MusicRequest, block: JsonObject, native_model: str, rules: ModelRules) -> Part:
-    """The seed; only the cover models are known to take one."""
-    own = block.get("seed")
-    seed = request.seed if own is None else own
-    if seed is None:
-        return Part()
-    path = ("seed",) if own is None else (BLOCK, "seed")
-    if not rules.is_cover:
-        if own is not None:
-            raise UnsupportedOptionError(path, f"{native_model} takes no seed; the cover models do")
-        return not_applied(path, f"{native_model} takes no seed")
-    if isinstance(seed, int) and seed > MAX_SEED:
-        raise refusal(path, f"MiniMax takes a seed up to {MAX_SEED}")
-    return Part(fields={"seed": seed})
+def _write_prompt(draft: Draft, *, is_sung: bool) -> None:
+    """Append style, voice and what to avoid to the prompt, as the vendor's own tool does it.
 
-
-def _extras(request: MusicRequest, block: JsonObject) -> Part:
-    watermark = {"aigc_watermark": block["aigc_watermark"]} if "aigc_watermark" in block else {}
-    sent = Part(fields=watermark)
-    if request.duration_s is None:
-        return sent
-    return join(
-        (sent, not_applied(("duration",), "the length follows from lyrics and prompt, up to 5 minutes"))
+    Seen: "<prompt>. Vocals: ... . Avoid: ..." (github.com/MiniMax-AI/cli, May 2026).
+    """
+    prompt = draft.said("prompt", "prompt")
+    whole = prompt.text if prompt else ""
+    style, voice, avoided = (
+        str(neutral_value(draft.request, name) or "").strip()
+        for name in ("style", "vocal_gender", "negative_style")
     )
+    if voice and not is_sung:
+        draft.not_applied("vocal_gender", "an instrumental has no voice")
+        voice = ""
+    # A style alone needs no label.
+    added = {
+        "style": style and (f"Style: {style}" if whole else style),
+        "vocal_gender": voice and f"Vocals: {_VOICES.get(voice, voice)}",
+        "negative_style": avoided and f"Avoid: {avoided}",
+    }
+    for name, text in added.items():
+        if text:
+            whole = whole.rstrip()
+            stop = " " if whole.endswith((".", "!", "?")) else ". "
+            whole = f"{whole}{stop}{text}" if whole else text
+            draft.changed(name, "MiniMax has no field for it: sent as part of the prompt")
+    draft.send("prompt", whole or None, prompt.path if prompt else None)
+
+
+def _cover(draft: Draft) -> bool:
+    """Reference recording and lyrics of a cover, which sings what its reference sings."""
+    given = [name for name in _REFERENCES if draft.said(name)]
+    if len(given) != 1:
+        wanted = f"needs exactly one of {', '.join(_REFERENCES)}; {len(given)} are given"
+        raise refused(BLOCK, f"{draft.native_model} {wanted}", BAD_COVER)
+    draft.copy(*given)
+    lyrics = draft.said("lyrics", "lyrics")
+    if lyrics is None and given == ["cover_feature_id"]:
+        raise refused("minimax.lyrics", "a cover of a cover_feature_id needs lyrics", BAD_COVER)
+    draft.send("lyrics", lyrics)
+    return True
+
+
+def _song(draft: Draft, rules: ModelRules) -> bool:
+    """Lyrics, or the flag or tags that replace them; True if somebody sings.
+
+    The block beats a neutral field. Options of the same rank that exclude each other are refused, as the
+    vendor's own command line tool does it (seen: github.com/MiniMax-AI/cli, May 2026).
+    ASSUMED: the server may be more lenient; what it would do then is not documented.
+    """
+    lyrics, instrumental = draft.said("lyrics", "lyrics"), draft.request.instrumental
+    is_own = lyrics is not None and lyrics.in_block
+    tune, written = (draft.block.get(name) for name in ("is_instrumental", "lyrics_optimizer"))
+    if tune and is_own:
+        raise refused("minimax.is_instrumental", "lyrics are given, and an instrumental is asked for", None)
+    if written and (is_own or tune):
+        other = "lyrics are given" if is_own else "an instrumental is asked for"
+        raise refused("minimax.lyrics_optimizer", f"{other}, and the vendor is asked to write lyrics", None)
+    for name in ("is_instrumental", "lyrics_optimizer"):
+        if draft.block.get(name) is False and draft.offer.declares(name):
+            draft.send(name, value=False)
+    if tune or written:
+        if lyrics:
+            draft.not_applied(lyrics.path, "overruled by the minimax block")
+        if written and instrumental:
+            draft.not_applied("instrumental", "overruled by minimax.lyrics_optimizer")
+        return _written(draft) if written else _instrumental(draft, rules, is_own=True)
+    return _given(draft, lyrics) if lyrics else _without_lyrics(draft, rules)
+
+
+def _given(draft: Draft, lyrics: Said) -> bool:
+    """The lyrics that the caller gave."""
+    if draft.request.instrumental and draft.block.get("is_instrumental") is None:
+        if not lyrics.in_block:
+            raise refused("instrumental", "lyrics are given, and an instrumental is asked for", None)
+        draft.not_applied("instrumental", "overruled by minimax.lyrics")
+    draft.send("lyrics", lyrics)
+    return True
+
+
+def _without_lyrics(draft: Draft, rules: ModelRules) -> bool:
+    """An instrumental, or a voice for which the vendor can write the lyrics."""
+    if draft.block.get("is_instrumental") is False:
+        raise refused("minimax.lyrics", "is_instrumental is false, and there are no lyrics", _LYRICS_REQUIRED)
+    if draft.request.instrumental is not False:
+        return _instrumental(draft, rules, is_own=False)
+    if not rules.takes_optimizer or draft.block.get("lyrics_optimizer") is False:
+        raise refused("lyrics", "a voice is wanted, and there are no lyrics", _LYRICS_REQUIRED)
+    draft.changed("instrumental", "there are no lyrics, so MiniMax writes them from the prompt")
+    return _written(draft)
+
+
+def _written(draft: Draft) -> bool:
+    draft.send("lyrics_optimizer", value=True)
+    return True
+
+
+def _instrumental(draft: Draft, rules: ModelRules, *, is_own: bool) -> bool:
+    if rules.takes_instrumental:
+        draft.send("is_instrumental", value=True)
+    elif rules.instrumental_by_tags:
+        draft.send("lyrics", INSTRUMENTAL_TAGS)
+        if is_own or draft.request.instrumental:
+            path = "minimax.is_instrumental" if is_own else "instrumental"
+            draft.changed(
+                path, f"{draft.native_model} has no switch for it: lyrics that are tags only are sent"
+            )
+    else:
+        message = f"{draft.native_model} cannot make an instrumental and needs lyrics"
+        raise refused("lyrics", message, _LYRICS_REQUIRED)
+    return False

@@ -1,0 +1,171 @@
+"""What the core does with a provider's declaration before and after a translation; it calls no hook.
+
+An offer's abilities and fields are promises to the caller, so they are kept here, for all plugins alike: the
+offer of the native model that is really asked, a warning for each neutral field that this offer cannot
+express or that the vendor block overrides, and an error for each native field that its declaration rules
+out.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING
+
+import attrs
+
+from musicgate.errors import RequestError
+from musicgate.model import (
+    Ability,
+    Choice,
+    Number,
+    Offer,
+    OptionWarning,
+    Provider,
+    contradiction,
+    is_blank,
+    value_of,
+)
+from musicgate.plugin import changed, neutral_value, not_applied
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from musicgate.model import Field, FieldViolation, JsonValue, MusicRequest, ProviderSettings
+    from musicgate.plugin import Translation
+
+
+def asked_offer(provider: Provider, offer: Offer, request: MusicRequest, settings: ProviderSettings) -> Offer:
+    """The offer of the native model that will be asked: the block's, else the offer's, else the settings'.
+
+    Its public id stays that of ``offer``. A plugin that declares neither ``model_option`` nor
+    ``model_setting`` finds the model itself.
+    """
+    native = offer.native_model
+    own = request.block(provider.option_block).get(provider.model_option) if provider.model_option else None
+    if isinstance(own, str) and not is_blank(own):
+        native = own.strip()
+    elif native is None and provider.model_setting is not None:
+        native = str(settings.options.get(provider.model_setting) or "").strip() or None
+    if native is None or native == offer.native_model:
+        return offer
+    like = provider.offer_like(native)
+    if like is None:  # nothing is known of it
+        return attrs.evolve(offer, native_model=native, fields=())
+    return attrs.evolve(like, model=offer.model, aliases=(), native_model=native)
+
+
+def warnings_of(
+    provider: Provider, offer: Offer, request: MusicRequest, translation: Translation
+) -> tuple[OptionWarning, ...]:
+    """The core's own warnings about a translation, but for options that the plugin warns of itself."""
+    found = [
+        not_applied(name, f"{provider.label} cannot express it with {offer.native_model or offer.model}")
+        for name in _outside(offer.abilities)
+        if not _is_met(offer, name, neutral_value(request, name))
+    ]
+    if translation.fields is not None and request.block(provider.option_block):
+        found += _overridden(provider.option_block, offer.fields, request, translation)
+    if not found:
+        return ()
+    warned = {warning.path for warning in translation.warnings}
+    return tuple(warning for warning in found if warning.path not in warned)
+
+
+def refuse_violations(
+    provider: Provider, offer: Offer, request: MusicRequest, translation: Translation
+) -> None:
+    """Refuse a native request with a field that the offer's declarations rule out.
+
+    Raises:
+        RequestError: it names the option as the caller gave it, and the limit.
+    """
+    if translation.fields is None or not offer.fields:
+        return
+    broken = offer.violations(translation.fields)
+    if not broken:
+        return
+    first = broken[0]
+    path = translation.paths.get(first.name) or _path_of(provider.option_block, first, request)
+    dotted = ".".join(str(part) for part in path)
+    raise RequestError("validation_error", f"{dotted}: {first.message}", reason=first.field.reason, path=path)
+
+
+def declaration_fault(provider: Provider) -> str | None:
+    """How a declaration contradicts itself, in a sentence that names the entry; None if it does not."""
+    for offer in (*provider.offers, *provider.raw_offers):
+        fault = contradiction(offer.fields) or _ability_fault(offer)
+        if fault is not None:
+            return f"the offer {offer.model!r}: {fault}"
+    if provider.raw_offers and not provider.raw_models:
+        return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and raw_models is off"
+    for setting in filter(None, [provider.model_setting]):
+        properties = provider.settings_schema.get("properties")
+        if not isinstance(properties, dict) or setting not in properties:
+            return f"model_setting is {setting!r}, which the settings schema does not have"
+    if provider.callback_signature is not None:
+        fault = provider.callback_signature.contradiction()
+        if fault is None and provider.webhook_secret_env is None:
+            fault = "needs a secret, and webhook_secret_env is not set"
+        if fault is not None:
+            return f"the callback signature {fault}"
+    return provider.status_fault()
+
+
+def _ability_fault(offer: Offer) -> str | None:
+    """An ability that no field carries, or a field for which there is no ability."""
+    if not offer.fields:
+        return None
+    carried = {name: field for field in offer.fields for name in (field.neutral, *field.carries) if name}
+    for ability in sorted(offer.abilities):
+        if ability.value not in carried:
+            return f"has the ability {ability.value!r}, and no field carries it"
+    for name, field in carried.items():
+        if name != "prompt" and name not in offer.abilities:
+            return f"the field {field.name!r} carries {name!r}, which is not among the abilities"
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _outside(abilities: frozenset[Ability]) -> tuple[str, ...]:
+    return tuple(ability.value for ability in Ability if ability not in abilities)
+
+
+def _is_met(offer: Offer, name: str, value: JsonValue) -> bool:
+    """True for a neutral field that is not given, or that the offer follows without having a choice."""
+    if value is None:
+        return True
+    if name == Ability.FORMAT:
+        return value in offer.formats
+    # A model that sings lyrics and has no switch for instrumentals sings.
+    return name == Ability.INSTRUMENTAL and value is False and Ability.LYRICS in offer.abilities
+
+
+def _overridden(
+    block: str, fields: Sequence[Field], request: MusicRequest, translation: Translation
+) -> list[OptionWarning]:
+    """A warning for each neutral field in whose place an option of the vendor block is sent."""
+    found = []
+    for field in fields:
+        if field.neutral is None:
+            continue
+        given, own = neutral_value(request, field.neutral), value_of(request.block(block), field.name)
+        is_sent = own is not None and own == value_of(translation.fields or {}, field.name)
+        if given is not None and is_sent and not _means_the_same(field, given, own):
+            found.append(changed(field.neutral, f"{block}.{field.name} is sent instead"))
+    return found
+
+
+def _means_the_same(field: Field, neutral: JsonValue, native: JsonValue) -> bool:
+    if isinstance(field, Choice):
+        return neutral == field.means.get(str(native), native)
+    if isinstance(field, Number) and isinstance(neutral, int | float):
+        return neutral * field.per_neutral == native
+    return neutral == native
+
+
+def _path_of(block: str, broken: FieldViolation, request: MusicRequest) -> tuple[str | int, ...]:
+    """Where the caller gave a native field: in the block, else in the neutral field that it carries."""
+    name, neutral = broken.name, broken.field.neutral
+    own = value_of(request.block(block), name)
+    is_own = own is not None and not (isinstance(own, str) and is_blank(own))
+    return (block, *name.split(".")) if is_own or neutral is None else (neutral,)

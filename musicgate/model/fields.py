@@ -1,0 +1,315 @@
+"""The options of a native request as data: what a vendor's field takes, and which of a request break that.
+
+A plugin declares the fields of an offer once, by the vendor's own names. The same declaration is checked by
+the core before anything is sent, shown in the catalogue, and asked by the vendor's emulator (`violations`).
+So a limit has no second copy that could contradict it.
+
+A field that is absent or null breaks nothing but `Field.required_if`. Names may be dotted
+(``audio_setting.format``): then they are read inside objects.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
+from typing import Final
+
+import attrs
+
+from musicgate.model.json_types import JsonValue
+from musicgate.model.request import is_blank, utf16_units
+
+#: Neutral fields of a request that a native field may carry, by their names on the wire.
+NEUTRAL_FIELDS: Final = frozenset(
+    {
+        *("prompt", "lyrics", "style", "title", "negative_style"),
+        *("duration", "format", "instrumental", "vocal_gender", "seed"),
+    }
+)
+
+_MISSING: Final = object()
+
+
+class TextUnit(StrEnum):
+    """In what a vendor counts the length of a text; an emoji is 1, 2 and 4."""
+
+    CHARACTERS = "characters"
+    UTF16 = "utf16"
+    BYTES = "bytes"
+
+    def length(self, text: str) -> int:
+        """Length of a text in this unit."""
+        if self is TextUnit.CHARACTERS or text.isascii():
+            return len(text)
+        return utf16_units(text) if self is TextUnit.UTF16 else len(text.encode("utf-8", "surrogatepass"))
+
+
+@attrs.frozen(kw_only=True)
+class FieldViolation:
+    """A field of a native request that its declaration rules out.
+
+    Attributes:
+        field: the declaration.
+        rule: which part of it is broken: ``type``, ``min_chars``, ``max_chars``, ``minimum``, ``maximum``,
+            ``step``, ``choices``, ``required``, ``needs`` or ``excludes``.
+        limit: the value of that part, e.g. 4100.
+        message: what was given and what is allowed, without the field's name.
+    """
+
+    field: Field
+    rule: str
+    limit: JsonValue
+    message: str
+
+    @property
+    def name(self) -> str:
+        """The vendor's name of the field."""
+        return self.field.name
+
+
+@attrs.frozen
+class Field:
+    """A field of a native request. This class alone says nothing of its value; see its subclasses.
+
+    Attributes:
+        name: the vendor's name, and the option's name in the vendor block; dotted inside objects.
+        neutral: the neutral field of the request that it carries, by its name on the wire.
+        carries: further neutral fields that are written into it (a style that becomes part of the prompt).
+        required_if: native fields and values that make it required, any of several; an empty mapping in it =
+            always. Empty = never.
+        needs: native fields without which it must not be given.
+        excludes: native fields beside which it must not be given.
+        reason: the contract's token for a value that is not allowed, or None.
+    """
+
+    name: str
+    neutral: str | None = attrs.field(default=None, kw_only=True)
+    carries: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    required_if: tuple[Mapping[str, JsonValue], ...] = attrs.field(default=(), kw_only=True)
+    needs: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    excludes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    reason: str | None = attrs.field(default="invalid", kw_only=True)
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """The rule that a value breaks, its limit and a sentence; None for a value that is allowed."""
+        _ = value
+        return None
+
+    def contradiction(self) -> str | None:
+        """How the declaration contradicts itself, or None."""
+        carried = (*((self.neutral,) if self.neutral is not None else ()), *self.carries)
+        strange = [name for name in carried if name not in NEUTRAL_FIELDS]
+        return f"carries {strange[0]!r}, which is no neutral field" if strange else None
+
+
+@attrs.frozen
+class Text(Field):
+    """A text; its length is counted in ``unit``. A blank one is as good as none."""
+
+    min_chars: int = attrs.field(default=0, kw_only=True)
+    max_chars: int | None = attrs.field(default=None, kw_only=True)
+    unit: TextUnit = attrs.field(default=TextUnit.CHARACTERS, kw_only=True)
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        if not isinstance(value, str):
+            return "type", "text", "must be text"
+        if self.max_chars is None and not self.min_chars:
+            return None
+        length = self.unit.length(value)
+        if self.max_chars is not None and length > self.max_chars:
+            message = f"has {length} characters; at most {self.max_chars} are allowed"
+            return "max_chars", self.max_chars, message
+        if length < self.min_chars:
+            message = f"has {length} characters; at least {self.min_chars} are needed"
+            return "min_chars", self.min_chars, message
+        return None
+
+    def contradiction(self) -> str | None:
+        """See `Field.contradiction`."""
+        if self.max_chars is not None and not max(self.min_chars, 1) <= self.max_chars:
+            return f"takes texts from {self.min_chars} to {self.max_chars} characters"
+        return super().contradiction()
+
+
+@attrs.frozen
+class Number(Field):
+    """A number from ``minimum`` to ``maximum``, in multiples of ``step``.
+
+    Attributes:
+        whole: integers only.
+        per_neutral: native units in one unit of the neutral field: 1000 for milliseconds per second.
+    """
+
+    minimum: float | None = attrs.field(default=None, kw_only=True)
+    maximum: float | None = attrs.field(default=None, kw_only=True)
+    step: float | None = attrs.field(default=None, kw_only=True)
+    whole: bool = attrs.field(default=False, kw_only=True)
+    per_neutral: float = attrs.field(default=1, kw_only=True)
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        kinds = int if self.whole else (int, float)
+        if not isinstance(value, kinds) or isinstance(value, bool):
+            wanted = "a whole number" if self.whole else "a number"
+            return "type", wanted, f"must be {wanted}"
+        if isinstance(value, float) and not math.isfinite(value):
+            return "type", "a number", "must be a finite number"
+        if self.minimum is not None and value < self.minimum:
+            return "minimum", self.minimum, f"is {value}; {self._allowed()}"
+        if self.maximum is not None and value > self.maximum:
+            return "maximum", self.maximum, f"is {value}; {self._allowed()}"
+        if self.step is not None:
+            steps = value / self.step
+            # Not exactly: 0.65 / 0.01 is 65.00000000000001.
+            if not math.isclose(steps, round(steps), rel_tol=1e-9, abs_tol=1e-9):
+                return "step", self.step, f"is {value}; only multiples of {self.step} are allowed"
+        return None
+
+    def contradiction(self) -> str | None:
+        """See `Field.contradiction`."""
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            return f"takes numbers from {self.minimum} to {self.maximum}"
+        if self.step is not None and not self.step > 0:
+            return f"has the step {self.step}"
+        if not self.per_neutral > 0:
+            return f"has {self.per_neutral} units in one of its neutral field"
+        return super().contradiction()
+
+    def _allowed(self) -> str:
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum} to {self.maximum} are allowed"
+        if self.maximum is not None:
+            return f"at most {self.maximum} is allowed"
+        return f"at least {self.minimum} is needed"
+
+
+@attrs.frozen
+class Choice(Field):
+    """One of some texts or numbers.
+
+    Attributes:
+        choices: as the vendor spells them.
+        means: the neutral value that a native value stands for, where they differ (``mp3_44100_128``: mp3).
+    """
+
+    choices: tuple[str | int, ...] = attrs.field(kw_only=True)
+    means: Mapping[str, JsonValue] = attrs.field(factory=dict, kw_only=True)
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        # Not by `in` alone: True is 1 as well.
+        if value in self.choices and not isinstance(value, bool):
+            return None
+        message = f"must be one of {', '.join(str(choice) for choice in self.choices)}"
+        return "choices", list(self.choices), message
+
+    def contradiction(self) -> str | None:
+        """See `Field.contradiction`."""
+        strange = [value for value in self.means if value not in self.choices]
+        if strange:
+            return f"says what {strange[0]!r} means, which is not among its choices"
+        return super().contradiction() if self.choices else "has nothing to choose from"
+
+
+@attrs.frozen
+class Flag(Field):
+    """True or false."""
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        return None if isinstance(value, bool) else ("type", "boolean", "must be true or false")
+
+
+@attrs.frozen
+class Structure(Field):
+    """An object or a list, whose inside the plugin itself checks."""
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        fits = isinstance(value, Mapping | list)
+        return None if fits else ("type", "object", "must be an object or a list")
+
+
+def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
+    """Everything in a native request that its declared fields rule out, in the order of declaration.
+
+    Keys that are not declared are not examined.
+    """
+    for field in fields:
+        value = value_of(native, field.name)
+        if value is None or value == "":
+            for conditions in field.required_if:
+                if all(value_of(native, name) == wanted for name, wanted in conditions.items()):
+                    yield FieldViolation(
+                        field=field, rule="required", limit=None, message=_required(conditions)
+                    )
+                    break
+            continue
+        fault = field.fault(value)
+        if fault is not None:
+            rule, limit, message = fault
+            yield FieldViolation(field=field, rule=rule, limit=limit, message=message)
+        if field.needs or field.excludes:
+            yield from _company(field, native)
+
+
+def value_of(native: Mapping[str, JsonValue], name: str) -> JsonValue:
+    """The value of a field, dotted inside objects; None for one that is absent."""
+    if "." not in name:
+        return native.get(name)
+    value: object = native
+    for key in _keys(name):
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+@functools.lru_cache(maxsize=512)
+def _keys(name: str) -> tuple[str, ...]:
+    return tuple(name.split("."))
+
+
+def _required(conditions: Mapping[str, JsonValue]) -> str:
+    named = " and ".join(f"{name} is {value!r}" for name, value in conditions.items())
+    return f"is needed where {named}" if named else "is needed"
+
+
+def _company(field: Field, native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
+    for other in field.needs:
+        if _is_left_out(value_of(native, other)):
+            message = f"only with {other}"
+            yield FieldViolation(field=field, rule="needs", limit=other, message=message)
+    for other in field.excludes:
+        if not _is_left_out(value_of(native, other)):
+            message = f"not beside {other}"
+            yield FieldViolation(field=field, rule="excludes", limit=other, message=message)
+
+
+def _is_left_out(value: JsonValue) -> bool:
+    return value is None or value is False or (isinstance(value, str) and is_blank(value))
+
+
+def contradiction(fields: Sequence[Field]) -> str | None:
+    """The first declaration that contradicts itself or another one, in a sentence; None without any."""
+    names = [field.name for field in fields]
+    neutral: dict[str, str] = {}
+    for field in fields:
+        own = field.contradiction()
+        if own is not None:
+            return f"the field {field.name!r} {own}"
+        if names.count(field.name) > 1:
+            return f"the field {field.name!r} is declared twice"
+        conditions = [name for condition in field.required_if for name in condition]
+        mentioned = (*conditions, *field.needs, *field.excludes)
+        strange = [name for name in mentioned if name not in names]
+        if strange:
+            return f"the field {field.name!r} refers to {strange[0]!r}, which is not declared"
+        if field.neutral is not None:
+            other = neutral.setdefault(field.neutral, field.name)
+            if other != field.name:
+                return f"the fields {other!r} and {field.name!r} both carry {field.neutral!r}"
+    return None
