@@ -91,7 +91,7 @@ def numbers(seen: Sequence[Frame]) -> list[int]:
 
 
 async def test_a_stream_has_every_event_of_a_job_and_ends_with_the_job(server: RunningServer) -> None:
-    created = (await server.create(song(switches="lengths=3,3"))).body
+    created = (await server.create(song(switches="song_s=3,3"))).body
     async with stream(server, created["id"]) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.headers["Cache-Control"] == "no-store"
@@ -127,7 +127,7 @@ async def test_a_failed_job_ends_its_stream_with_the_reason(server: RunningServe
 
 async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenServer) -> None:
     async with open_server(speed=60.0) as server:
-        created = (await server.create(song(switches="lengths=3,3 first_s=15 done_s=90"))).body
+        created = (await server.create(song(switches="song_s=3,3 first_s=15 done_s=90"))).body
         early: list[dict[str, Any]] = []
         async with asyncio.timeout(15), stream(server, created["id"]) as answer:
             async for frame in frames(answer):
@@ -146,7 +146,7 @@ async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenSer
 
 
 async def test_a_reader_that_reconnects_after_every_event_misses_none(server: RunningServer) -> None:
-    created = (await server.create(song(switches="lengths=3,3"))).body
+    created = (await server.create(song(switches="song_s=3,3"))).body
     others = [asyncio.create_task(listen(server, created["id"])) for _ in range(2)]
     pieces: list[Frame] = []
     async with asyncio.timeout(15):

@@ -22,8 +22,8 @@ TRACK_KEYS = {"index", "id", "audio_url", "stream_audio_url", "image_url", "titl
 @pytest.mark.parametrize(
     ("plugin", "switches"),
     [
-        ("suno_kie", "read=404:1,429:1,500:1,html:1"),
-        ("suno_kie", "read=SUCCESS:1,PENDING:1"),
+        ("suno_kie", "poll=404:1,429:1,500:1,html:1"),
+        ("suno_kie", "poll=status-SUCCESS:1,status-PENDING:1"),
         ("apiin_one", "feed_noise=cut_json"),
     ],
 )
