@@ -26,6 +26,7 @@ class Task:
         request: the JSON object that was sent.
         created_s: epoch seconds.
         speed: divides all delays.
+        done_s: seconds until the end, if this task does not take as long as `stages` say.
         polls: how often its record was read.
         final_polls: how often since its end.
         cancelled_s: epoch seconds at which it was cancelled.
@@ -47,6 +48,7 @@ class Task:
     speed: float
     price: float = 0.0
     callback_url: str = ""
+    done_s: float | None = None
     polls: int = 0
     final_polls: int = 0
     cancelled_s: float | None = None
@@ -74,7 +76,8 @@ class Task:
     def at_s(self, stage: str) -> float:
         """Epoch seconds at which a stage is reached; ``done_s`` moves all of them in proportion."""
         last_s = self.stages[self.last_stage]
-        done_s = self.switches.number("done_s", last_s)
+        own_s = last_s if self.done_s is None else self.done_s
+        done_s = self.switches.number("done_s", own_s)
         return self.created_s + (self.stages[stage] * done_s / last_s if last_s else done_s) / self.speed
 
     def path(self) -> Sequence[str]:

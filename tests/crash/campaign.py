@@ -61,8 +61,8 @@ _SWITCHES = {
     "apiin": "song_s=3",
     "apiin, then kie": "song_s=3 create_fault=402",
     "elevenlabs": "default_length_s=3",
-    "minimax": "length_s=3",
-    "minimax, link": "length_s=3",
+    "minimax": "song_s=3",
+    "minimax, link": "song_s=3",
 }
 #: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so they meet in every
 #: pair.

@@ -67,7 +67,7 @@ _SWITCHES = {
     "suno_kie": {"rate": "off", "song_s": "3,4"},
     "apiin_one": {"song_s": "3"},
     "elevenlabs": {"default_length_s": "3"},
-    "minimax": {"length_s": "3"},
+    "minimax": {"song_s": "3"},
 }
 CALLBACK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"

@@ -135,7 +135,7 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
 ) -> None:
     async with server_process(tmp_path, plugins) as (server, vendors):
         await server.start()
-        done = await server.finish(await server.create(song("minimax", "delay_s=1 length_s=3")))
+        done = await server.finish(await server.create(song("minimax", "done_s=1 song_s=3")))
         kept = await server.audio(done)
         settling = await server.create(
             song(switches="done_s=3 skip=text,first song_s=3,3 media=503:6 shape=doc")
@@ -147,7 +147,7 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
         in_flight = [
             await server.create(song("elevenlabs", "latency_s=90", title="one")),
             await server.create(song("elevenlabs", "latency_s=90", title="two")),
-            await server.create(song("minimax", "delay_s=90")),
+            await server.create(song("minimax", "done_s=90")),
         ]
         planned = await server.create(song("elevenlabs", "latency_s=3 default_length_s=3 max_concurrent=9"))
         cut_off = {**song(), "prompt": "rain [hold] [emulate song_s=3,3]"}

@@ -340,7 +340,7 @@ async def test_streams_and_waiting_calls_end_when_the_server_stops(open_server: 
 async def test_a_create_call_may_wait_for_the_end_of_its_job(server: RunningServer) -> None:
     for body, status in (
         (song(), "completed"),
-        (song("minimax", "delay_s=200 length_s=3"), "completed"),
+        (song("minimax", "done_s=200 song_s=3"), "completed"),
         (song(switches="end=SENSITIVE_WORD_ERROR"), "failed"),
     ):
         reply = await server.create(body, Prefer="wait=30")
@@ -369,7 +369,7 @@ async def test_reading_a_job_may_wait_for_its_end_and_no_longer_than_asked(serve
 async def test_wait_0_overrides_the_usual_wait_for_the_vendors_answer(open_server: OpenServer) -> None:
     async with open_server(server={"create_wait_s": 5.0}) as server:
         started = time.monotonic()
-        reply = await server.create(song("minimax", "delay_s=600 length_s=3"), Prefer="wait=0")
+        reply = await server.create(song("minimax", "done_s=600 song_s=3"), Prefer="wait=0")
         assert time.monotonic() - started < 1.5
         assert reply.body["status"] in {"queued", "in_progress"}
         assert reply.headers["Preference-Applied"] == "wait=0"
