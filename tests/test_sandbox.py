@@ -129,7 +129,7 @@ async def test_provider_without_an_emulator_is_left_out() -> None:
     [
         ({"end": "SENSITIVE_WORD_ERROR"}, JobState.FAILED),
         ({"suno_kie.end": "SENSITIVE_WORD_ERROR"}, JobState.FAILED),
-        ({"minimax.delay_s": "1"}, JobState.COMPLETED),
+        ({"minimax.done_s": "1"}, JobState.COMPLETED),
     ],
     ids=["for all", "for this one", "for another one"],
 )

@@ -1,11 +1,30 @@
-"""Vendors emulated on loopback: the emulator contract, playable audio, and the sandbox.
+"""Vendors emulated on loopback: the machine that all emulators share, playable audio, and the sandbox.
 
 An author's emulator imports from here. This package knows the contract, and must not know any vendor. Start
-with `musicgate.plugin.emulator`, the contract; then `mount`, which serves an emulator on a socket, and
-`sandbox`, which runs the real gateway against all of them. Both need aiohttp, so they are imported by name.
+with `vendor`, the machine that an emulator derives from, and `switches`, its fault language; the contract is
+`musicgate.plugin.emulator`. `mount` serves an emulator on a socket, `sandbox` runs the real gateway against
+all of them; both need aiohttp, so they are imported by name.
 """
 
+from musicgate.emulation import switches
+from musicgate.emulation.accounts import Accounts, Auth, Rate
+from musicgate.emulation.answers import (
+    Call,
+    No,
+    answer_bytes,
+    answer_json,
+    answer_page,
+    broken,
+    digest,
+    texts_in,
+    with_headers,
+)
+from musicgate.emulation.callbacks import CallbackQueue, HmacSignature, Sign, Signed
+from musicgate.emulation.media import MediaFile, MediaHost
+from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
+from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
+from musicgate.emulation.vendor import EmulatedVendor, Kind, Route, route
 from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
@@ -16,14 +35,42 @@ from musicgate.plugin import (
 )
 
 __all__ = [
+    "NEUTRAL",
+    "Accounts",
     "AudioFormat",
+    "Auth",
+    "Call",
+    "CallbackQueue",
     "Container",
     "EmulatedAnswer",
     "EmulatedCallback",
+    "EmulatedVendor",
     "Emulator",
     "EmulatorBooks",
     "EmulatorOptions",
+    "HmacSignature",
+    "Kind",
+    "MediaFile",
+    "MediaHost",
+    "No",
+    "Rate",
+    "Route",
+    "Sign",
+    "Signed",
+    "Switch",
+    "Switches",
+    "Task",
+    "answer_bytes",
+    "answer_json",
+    "answer_page",
+    "broken",
+    "check_switches",
     "cover_png",
+    "digest",
+    "route",
     "song",
+    "switches",
     "switches_in",
+    "texts_in",
+    "with_headers",
 ]

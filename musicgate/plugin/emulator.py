@@ -33,12 +33,14 @@ class EmulatorOptions:
         speed: divides every delay of the vendor's own; 1.0 is real time.
         switches: global faults and shapes by name.
         webhook_secret: secret with which callbacks are signed, or None.
+        key: the only API key that is valid, or None: every key but those that begin with ``bad``.
     """
 
     seed: int = 0
     speed: float = 1.0
     switches: Mapping[str, str] = MappingProxyType({})
     webhook_secret: str | None = attrs.field(default=None, repr=False)
+    key: str | None = attrs.field(default=None, repr=False)
 
 
 @attrs.frozen(kw_only=True)

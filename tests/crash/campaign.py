@@ -54,15 +54,15 @@ REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
 )
 #: Switches of the emulators, by the name of the request.
 _SWITCHES = {
-    "kie": "lengths=3,3",
-    "kie, noise": "lengths=3,3 read=429:1,html:1,500:1",
-    "kie, answer lost": "lengths=3,3 create=drop",
-    "kie, links late": "lengths=3,3 media=403:2,empty:1",
+    "kie": "song_s=3,3",
+    "kie, noise": "song_s=3,3 poll=429:1,html:1,500:1",
+    "kie, answer lost": "song_s=3,3 create=drop",
+    "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
-    "apiin, then kie": "song_s=3 lengths=3,3 create_fault=402",
+    "apiin, then kie": "song_s=3 create_fault=402",
     "elevenlabs": "default_length_s=3",
-    "minimax": "length_s=3",
-    "minimax, link": "length_s=3",
+    "minimax": "song_s=3",
+    "minimax, link": "song_s=3",
 }
 #: The faults of successive rounds. Their number and that of `MOMENTS` are coprime, so they meet in every
 #: pair.

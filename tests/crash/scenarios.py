@@ -78,7 +78,7 @@ async def run_all(folder: Path, plugins: PluginHost, only: Collection[str] = ())
 
 async def full_disk(harness: Harness) -> str:
     """The store cannot grow: no vendor is called, stored jobs can be read, and later all is well."""
-    kept = await create(harness, KIE, "kept [emulate lengths=3,3]")
+    kept = await create(harness, KIE, "kept [emulate song_s=3,3]")
     await until(lambda: not open_jobs(harness))
     made = len(harness.vendors["suno_kie"].books.creates)
     limit_file_size(pid_of(harness), 1)
@@ -93,7 +93,7 @@ async def full_disk(harness: Harness) -> str:
     expect(not await harness.is_ready(), "readyz answers 200")
     limit_file_size(pid_of(harness), resource.RLIM_INFINITY)
     await until(harness.is_ready)
-    await create(harness, KIE, "room again [emulate lengths=3,3]")
+    await create(harness, KIE, "room again [emulate song_s=3,3]")
     return (
         "create refused with 500 before any vendor call, GET 200, readyz 503; works again when there is room"
     )
@@ -127,7 +127,7 @@ async def asked_to_stop(harness: Harness) -> str:
 async def hanging_vendor(harness: Harness) -> str:
     """One vendor accepts every poll and never answers: jobs at other vendors are not delayed."""
     for number in range(150):
-        await create(harness, KIE, f"hangs {number} [emulate lengths=3,3]")
+        await create(harness, KIE, f"hangs {number} [emulate song_s=3,3]")
     harness.vendors["suno_kie"].hold_polls_s = 25.0
     started = time.monotonic()
     ids = [await create(harness, APIIN, f"goes on {number} [emulate song_s=3]") for number in range(20)]
@@ -144,7 +144,7 @@ async def many_at_once(harness: Harness) -> str:
     """A thousand creates at once: each is a job, and each song is made once."""
     count = 1000
     started = time.monotonic()
-    request = {**KIE, "prompt": "request-0- [emulate lengths=3,3 callbacks=off]"}
+    request = {**KIE, "prompt": "request-0- [emulate song_s=3,3 callbacks=off]"}
     answers = await asyncio.gather(*(harness.post(request, f"many-{number}") for number in range(count)))
     took_s = time.monotonic() - started
     good = [body["id"] for status, body in answers if status == 200]
@@ -165,13 +165,13 @@ async def many_at_once(harness: Harness) -> str:
 
 async def slow_event_readers(harness: Harness) -> str:
     """Fifty event streams whose clients never read: jobs go on."""
-    job_id = await create(harness, KIE, "watched [emulate lengths=3,3]")
+    job_id = await create(harness, KIE, "watched [emulate song_s=3,3]")
     path = f"/v1/music/generate/{job_id}/events"
     request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {KEY}\r\n\r\n".encode()
     readers = [await asyncio.open_connection("127.0.0.1", harness.port, limit=1) for _ in range(50)]
     for _, writer in readers:
         writer.write(request)
-    ids = [await create(harness, KIE, f"beside {number} [emulate lengths=3,3]") for number in range(10)]
+    ids = [await create(harness, KIE, f"beside {number} [emulate song_s=3,3]") for number in range(10)]
     await until(
         lambda: all(job.state == "completed" for job in all_jobs(harness) if job.id in {*ids, job_id})
     )
@@ -197,7 +197,7 @@ async def clock_jump(harness: Harness) -> str:
     for hours in (8, -8):
         ids.append(
             await create(
-                harness, KIE, f"before the jump by {hours} [emulate lengths=3,3 done_s=60 callbacks=off]"
+                harness, KIE, f"before the jump by {hours} [emulate song_s=3,3 done_s=60 callbacks=off]"
             )
         )
         harness.trigger.kill()
@@ -237,7 +237,7 @@ async def answers_while_locked(harness: Harness) -> str:
 async def fill_window_and_lock(harness: Harness, callers: Callers) -> None:
     """Create more jobs than the window allows, and lock the database before it opens again."""
     for _ in range(CREATES):
-        callers.ask(KIE, "[emulate lengths=3,3]")
+        callers.ask(KIE, "[emulate song_s=3,3]")
     await until(lambda: len(all_jobs(harness)) == CREATES)
     await lock_store(harness, LOCK_S)
 
@@ -251,7 +251,7 @@ async def plugin_raises(harness: Harness) -> str:
             for times in ("1", "ever"):
                 # Only apiin.one has a cancel call, and a job that has ended cannot be cancelled.
                 is_cancel = hook == "cancel_request"
-                words = "done_s=100000" if is_cancel else "lengths=3,3 callbacks=off"
+                words = "done_s=100000" if is_cancel else "song_s=3,3 callbacks=off"
                 callers.ask(APIIN if is_cancel else KIE, f"[break {hook}:{how}:{times}] [emulate {words}]")
                 cancelled += [callers.numbers] * is_cancel
     await callers.answered()
@@ -259,7 +259,7 @@ async def plugin_raises(harness: Harness) -> str:
         await callers.cancel(number)
     # A lost slot or reservation would make these wait for ever.
     for _ in range(3):
-        callers.ask(KIE, "[emulate lengths=3,3]")
+        callers.ask(KIE, "[emulate song_s=3,3]")
         callers.ask(ELEVEN, "[emulate default_length_s=3]")
     found = await callers.verdict()
     expect_none(found)
@@ -271,7 +271,7 @@ async def nonsense_for_ever(harness: Harness) -> str:
     callers = Callers(harness)
     for is_create in (False, True):
         for _ in range(3):
-            callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
+            callers.ask(KIE, "[emulate stuck=PENDING callbacks=off]")
             callers.ask(APIIN, "[emulate done_s=100000]")
         if not is_create:
             await callers.answered()
@@ -287,8 +287,8 @@ async def nonsense_for_ever(harness: Harness) -> str:
 async def stopped_past_deadlines(harness: Harness) -> str:
     """SIGSTOP until a song is done and a deadline has passed: nothing is lost."""
     callers = Callers(harness)
-    done = callers.ask(KIE, "[emulate lengths=3,3 callbacks=off]")
-    late = callers.ask(KIE, "[emulate stop=PENDING callbacks=off]")
+    done = callers.ask(KIE, "[emulate song_s=3,3 callbacks=off]")
+    late = callers.ask(KIE, "[emulate stuck=PENDING callbacks=off]")
     await asyncio.gather(done, late)
     await stop_for_a_while(harness, DEADLINE_S + 5)
     started = time.monotonic()

@@ -64,10 +64,10 @@ PLAN = "/v1/music/plan"
 SPEED = 300.0
 #: Songs of three seconds, which are made quickly, and no limit on the number of creates.
 _SWITCHES = {
-    "suno_kie": {"rate": "off", "lengths": "3,4"},
+    "suno_kie": {"rate": "off", "song_s": "3,4"},
     "apiin_one": {"song_s": "3"},
     "elevenlabs": {"default_length_s": "3"},
-    "minimax": {"length_s": "3"},
+    "minimax": {"song_s": "3"},
 }
 CALLBACK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
@@ -94,7 +94,7 @@ def song(plugin: str = "suno_kie", switches: str = "", **more: object) -> dict[s
 
 
 #: A job that its vendor never finishes.
-UNFINISHED = song(switches="stop=TEXT_SUCCESS callbacks=off")
+UNFINISHED = song(switches="stuck=TEXT_SUCCESS callbacks=off")
 
 
 class RecordingVendor:

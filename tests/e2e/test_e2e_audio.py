@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SHORT = song(switches="lengths=3,3 skip=text")
+SHORT = song(switches="song_s=3,3 skip=text")
 #: Request, content type, first bytes, number of tracks.
 SONGS: list[tuple[dict[str, Any], str, bytes, int]] = [
     (song("suno_kie"), "audio/mpeg", b"", 2),
@@ -31,9 +31,9 @@ SONGS: list[tuple[dict[str, Any], str, bytes, int]] = [
         b"RIFF",
         1,
     ),
-    (song("minimax", "length_s=3"), "audio/mpeg", b"", 1),
-    (song("minimax", "length_s=3", minimax={"output_format": "url"}), "audio/mpeg", b"", 1),
-    (song("minimax", "length_s=3", minimax={"audio_setting": {"format": "pcm"}}), "audio/wav", b"RIFF", 1),
+    (song("minimax", "song_s=3"), "audio/mpeg", b"", 1),
+    (song("minimax", "song_s=3", minimax={"output_format": "url"}), "audio/mpeg", b"", 1),
+    (song("minimax", "song_s=3", minimax={"audio_setting": {"format": "pcm"}}), "audio/wav", b"RIFF", 1),
 ]
 
 
@@ -101,7 +101,7 @@ async def test_audio_is_served_to_the_key_or_to_the_signature_of_its_link(server
 
 async def test_kept_audio_is_served_when_the_vendor_is_gone(open_server: OpenServer) -> None:
     async with open_server() as server:
-        job = await server.generate(song("minimax", "length_s=3", minimax={"output_format": "url"}))
+        job = await server.generate(song("minimax", "song_s=3", minimax={"output_format": "url"}))
         with server.vendor_calls() as calls:
             first = await server.call("GET", job["output"][0]["audio_url"], key=None)
         assert calls.reads == []
@@ -116,7 +116,7 @@ async def test_kept_audio_is_served_when_the_vendor_is_gone(open_server: OpenSer
 
 async def test_without_an_archive_callers_get_the_vendors_link(open_server: OpenServer) -> None:
     async with open_server(archive=False) as server:
-        job = await server.generate(song(switches="lengths=3,4"))
+        job = await server.generate(song(switches="song_s=3,4"))
         track = job["output"][0]
         assert job["status"] == "completed"
         assert not track["audio_url"].startswith(server.url)
@@ -147,8 +147,8 @@ MEDIA: list[tuple[str, str, str]] = [
     ("suno_kie", "media=403:ever shape=doc", "failed"),
     ("apiin_one", "media=forbidden_once", "completed"),
     ("apiin_one", "media=expired", "failed"),
-    ("minimax", "media=cut", "failed"),
-    ("minimax", "media=html", "failed"),
+    ("minimax", "media=cut:ever", "failed"),
+    ("minimax", "media=html:ever", "failed"),
 ]
 
 
@@ -159,7 +159,7 @@ async def test_media_links_are_retried_and_a_job_without_playable_audio_fails(
     server = impatient_server
     more = {"minimax": {"output_format": "url"}} if plugin == "minimax" else {}
     with server.vendor_calls(plugin) as calls:
-        job = await server.generate(song(plugin, f"{switches} length_s=3 song_s=3 lengths=3,3", **more))
+        job = await server.generate(song(plugin, f"{switches} song_s=3", **more))
     assert (job["status"], calls.billed) == (status, 1)
     if status == "completed":
         for track in job["output"]:

@@ -60,7 +60,7 @@ async def test_a_signed_callback_causes_one_poll_and_its_replay_none(
     slow_polling_server: RunningServer,
 ) -> None:
     server = slow_polling_server
-    job = (await server.create(song(switches="stop=TEXT_SUCCESS callbacks=off"))).body
+    job = (await server.create(song(switches="stuck=TEXT_SUCCESS callbacks=off"))).body
     assert polls(server, job) == 0
     for _ in range(3):
         assert (await call_back(server, job)).status == 200
@@ -93,7 +93,7 @@ async def test_a_callback_that_proves_nothing_causes_no_poll(
     slow_polling_server: RunningServer, case: dict[str, Any], error: tuple[int, str, str] | None
 ) -> None:
     server = slow_polling_server
-    job = (await server.create(song(switches="stop=TEXT_SUCCESS callbacks=off"))).body
+    job = (await server.create(song(switches="stuck=TEXT_SUCCESS callbacks=off"))).body
     reply = await call_back(server, job, **case)
     assert (reply.status == 200) if error is None else (reply.error == error)
     await asyncio.sleep(0.05)
@@ -106,7 +106,7 @@ async def test_a_callback_that_proves_nothing_causes_no_poll(
 async def test_no_callback_that_cannot_be_read_is_a_server_error(
     slow_polling_server: RunningServer, raw: bytes
 ) -> None:
-    job = (await slow_polling_server.create(song(switches="stop=TEXT_SUCCESS callbacks=off"))).body
+    job = (await slow_polling_server.create(song(switches="stuck=TEXT_SUCCESS callbacks=off"))).body
     assert (await call_back(slow_polling_server, job, body=raw)).status in {200, 401}
 
 

@@ -135,22 +135,22 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
 ) -> None:
     async with server_process(tmp_path, plugins) as (server, vendors):
         await server.start()
-        done = await server.finish(await server.create(song("minimax", "delay_s=1 length_s=3")))
+        done = await server.finish(await server.create(song("minimax", "done_s=1 song_s=3")))
         kept = await server.audio(done)
         settling = await server.create(
-            song(switches="done_s=3 skip=text,first lengths=3,3 media=503:6 shape=doc")
+            song(switches="done_s=3 skip=text,first song_s=3,3 media=503:6 shape=doc")
         )
         polled = [
-            await server.create(song(switches="lengths=3,3 callbacks=off")),
+            await server.create(song(switches="song_s=3,3 callbacks=off")),
             await server.create(song("apiin_one", "song_s=3")),
         ]
         in_flight = [
             await server.create(song("elevenlabs", "latency_s=90", title="one")),
             await server.create(song("elevenlabs", "latency_s=90", title="two")),
-            await server.create(song("minimax", "delay_s=90")),
+            await server.create(song("minimax", "done_s=90")),
         ]
         planned = await server.create(song("elevenlabs", "latency_s=3 default_length_s=3 max_concurrent=9"))
-        cut_off = {**song(), "prompt": "rain [hold] [emulate lengths=3,3]"}
+        cut_off = {**song(), "prompt": "rain [hold] [emulate song_s=3,3]"}
         held = asyncio.create_task(server.create(cut_off, **{"Idempotency-Key": "held"}))
         await asyncio.sleep(0.3)
         before = {

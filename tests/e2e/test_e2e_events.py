@@ -91,7 +91,7 @@ def numbers(seen: Sequence[Frame]) -> list[int]:
 
 
 async def test_a_stream_has_every_event_of_a_job_and_ends_with_the_job(server: RunningServer) -> None:
-    created = (await server.create(song(switches="lengths=3,3"))).body
+    created = (await server.create(song(switches="song_s=3,3"))).body
     async with stream(server, created["id"]) as answer:
         assert answer.headers["Content-Type"] == "text/event-stream"
         assert answer.headers["Cache-Control"] == "no-store"
@@ -127,7 +127,7 @@ async def test_a_failed_job_ends_its_stream_with_the_reason(server: RunningServe
 
 async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenServer) -> None:
     async with open_server(speed=60.0) as server:
-        created = (await server.create(song(switches="lengths=3,3 first_s=15 done_s=90"))).body
+        created = (await server.create(song(switches="song_s=3,3 first_s=15 done_s=90"))).body
         early: list[dict[str, Any]] = []
         async with asyncio.timeout(15), stream(server, created["id"]) as answer:
             async for frame in frames(answer):
@@ -146,7 +146,7 @@ async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenSer
 
 
 async def test_a_reader_that_reconnects_after_every_event_misses_none(server: RunningServer) -> None:
-    created = (await server.create(song(switches="lengths=3,3"))).body
+    created = (await server.create(song(switches="song_s=3,3"))).body
     others = [asyncio.create_task(listen(server, created["id"])) for _ in range(2)]
     pieces: list[Frame] = []
     async with asyncio.timeout(15):
@@ -340,7 +340,7 @@ async def test_streams_and_waiting_calls_end_when_the_server_stops(open_server: 
 async def test_a_create_call_may_wait_for_the_end_of_its_job(server: RunningServer) -> None:
     for body, status in (
         (song(), "completed"),
-        (song("minimax", "delay_s=200 length_s=3"), "completed"),
+        (song("minimax", "done_s=200 song_s=3"), "completed"),
         (song(switches="end=SENSITIVE_WORD_ERROR"), "failed"),
     ):
         reply = await server.create(body, Prefer="wait=30")
@@ -369,7 +369,7 @@ async def test_reading_a_job_may_wait_for_its_end_and_no_longer_than_asked(serve
 async def test_wait_0_overrides_the_usual_wait_for_the_vendors_answer(open_server: OpenServer) -> None:
     async with open_server(server={"create_wait_s": 5.0}) as server:
         started = time.monotonic()
-        reply = await server.create(song("minimax", "delay_s=600 length_s=3"), Prefer="wait=0")
+        reply = await server.create(song("minimax", "done_s=600 song_s=3"), Prefer="wait=0")
         assert time.monotonic() - started < 1.5
         assert reply.body["status"] in {"queued", "in_progress"}
         assert reply.headers["Preference-Applied"] == "wait=0"

@@ -35,7 +35,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 HOST = b"Host: localhost\r\n"
 KEY = f"Authorization: Bearer {ACCOUNT_KEY}\r\n".encode()
 PLAN_HEAD = b"POST /v1/music/plan HTTP/1.1\r\n" + HOST + KEY
-SONG = song(switches="lengths=3,3 skip=text")
+SONG = song(switches="song_s=3,3 skip=text")
 #: Values for the variables in paths.
 FILLED = {
     "music_id": "music_x",

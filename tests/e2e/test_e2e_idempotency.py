@@ -95,7 +95,7 @@ async def test_two_accounts_may_use_the_same_key(open_server: OpenServer) -> Non
 
 @pytest.mark.parametrize(
     ("request_body", "status"),
-    [(song(), 200), (song(switches="create=402"), 402), (song("minimax", "length_s=3"), 200)],
+    [(song(), 200), (song(switches="create=402"), 402), (song("minimax", "song_s=3"), 200)],
     ids=["accepted", "refused", "blocking"],
 )
 async def test_fifty_duplicates_at_once_make_one_song(

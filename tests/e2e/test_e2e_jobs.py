@@ -57,7 +57,7 @@ async def test_jobs_are_listed_as_they_are_read_and_filtered_by_state_and_model(
     async with open_server() as server:
         done = await server.generate(song())
         running = (await server.create(UNFINISHED)).body["id"]
-        refused = (await server.create(song("minimax", "code=1026"))).body["music_id"]
+        refused = (await server.create(song("minimax", "create=1026"))).body["music_id"]
         cases = {
             "": [refused, running, done["id"]],
             "state=completed": [done["id"]],
@@ -141,7 +141,7 @@ async def test_a_deleted_job_is_gone_with_its_audio_and_its_events(
 
 @pytest.mark.parametrize(
     "running",
-    [UNFINISHED, song("minimax", "delay_s=60 length_s=3"), song(switches="media=503:9 skip=text,first")],
+    [UNFINISHED, song("minimax", "done_s=60 song_s=3"), song(switches="media=503:9 skip=text,first")],
     ids=["at the vendor", "in the create call", "being fetched"],
 )
 async def test_an_open_job_may_be_deleted(open_server: OpenServer, running: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 #: kie.ai's window of ten seconds is half a second.
 SPEED = 20.0
 SUNO = {"model": "suno/v5", "prompt": "jazz", "provider": {"only": ["suno"]}}
-PENDING = song(switches="stop=PENDING")
+PENDING = song(switches="stuck=PENDING")
 
 
 def account(**limits: Any) -> tuple[Account, ...]:

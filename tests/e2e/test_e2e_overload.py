@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-SONG = song(switches="lengths=3,3 skip=text")
+SONG = song(switches="song_s=3,3 skip=text")
 KEYS = {"one": ACCOUNT_KEY, "two": "test-key-of-two", "three": "test-key-of-three"}
 ACCOUNTS = tuple(Account(name=name, key=Secret(key)) for name, key in KEYS.items())
 LIVE = b"GET /livez HTTP/1.1\r\nHost: localhost\r\n\r\n"

@@ -22,8 +22,8 @@ TRACK_KEYS = {"index", "id", "audio_url", "stream_audio_url", "image_url", "titl
 @pytest.mark.parametrize(
     ("plugin", "switches"),
     [
-        ("suno_kie", "read=404:1,429:1,500:1,html:1"),
-        ("suno_kie", "read=SUCCESS:1,PENDING:1"),
+        ("suno_kie", "poll=404:1,429:1,500:1,html:1"),
+        ("suno_kie", "poll=status-SUCCESS:1,status-PENDING:1"),
         ("apiin_one", "feed_noise=cut_json"),
     ],
 )
@@ -80,7 +80,7 @@ async def test_a_create_call_that_lasts_as_long_as_the_song_goes_on_in_the_backg
     async with open_server(server={"create_wait_s": 0.1}, speed=30.0) as server:
         started = time.monotonic()
         with server.vendor_calls(plugin) as calls:
-            reply = await server.create(song(plugin, "delay_s=36 latency_s=36 length_s=3 default_length_s=3"))
+            reply = await server.create(song(plugin, "done_s=36 latency_s=36 song_s=3 default_length_s=3"))
             assert time.monotonic() - started < 1.0
             assert (reply.status, reply.body["status"]) == (200, "in_progress")
             assert reply.body["nativeResponseId"] is None
@@ -95,7 +95,7 @@ async def test_a_caller_who_hangs_up_does_not_stop_the_create_call(open_server: 
         with server.vendor_calls("minimax") as calls:
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.15):
-                    await server.create(song("minimax", "delay_s=12 length_s=3"))
+                    await server.create(song("minimax", "done_s=12 song_s=3"))
             (job,) = await server.gateway._context.store.open_jobs("", 10)
             final = await server.finish(job.id)
         assert final["status"] == "completed"

@@ -36,7 +36,7 @@ ACCOUNTS = (
     Account(name="bare", key=Secret(BARE_KEY)),
 )
 TEST = "/v1/webhooks/test"
-SONG = song("minimax", "length_s=3")
+SONG = song("minimax", "song_s=3")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -92,7 +92,7 @@ async def test_a_message_has_the_job_as_it_is_read_and_is_signed_and_logged(serv
 
 async def test_a_failed_job_is_sent_as_well(server: RunningServer) -> None:
     async with receiving() as receiver:
-        reply = await server.create(song("minimax", "code=1026", webhook_url=receiver.url))
+        reply = await server.create(song("minimax", "create=1026", webhook_url=receiver.url))
         assert reply.status >= 400
         (message,) = await receiver.until(1)
     assert (message.body["type"], message.body["data"]["status"]) == ("music.failed", "failed")

@@ -7,4 +7,4 @@ from musicgate.testing.compliance import ProviderCompliance
 class TestCompliance(ProviderCompliance):
     plugin = musicgate_minimax
     cases = Path(__file__).parent / "cases"
-    failure_switches = "code=1026"
+    failure_switches = "create=1026"

@@ -321,7 +321,14 @@ def test_missing_record_and_time_out_are_doubts(code: int, reason: str, grace_s:
     assert (update.doubt.failure.reason, update.doubt.grace_s) == (reason, grace_s)
 
 
-@pytest.mark.parametrize("data", [None, "", [], {}, {"status": None}, {"status": ""}, 7])
+def test_success_with_data_null_is_a_task_that_the_vendor_does_not_know() -> None:
+    update = parse(Step.POLL, {"code": 200, "msg": "success", "data": None})
+    assert update.failure is None
+    assert isinstance(update.doubt, Doubt)
+    assert (update.doubt.failure.reason, update.doubt.grace_s) == ("not_found", 60)
+
+
+@pytest.mark.parametrize("data", ["", [], {}, {"status": None}, {"status": ""}, 7])
 def test_success_without_a_record_is_a_protocol_error(data: object) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.POLL, {"code": 200, "msg": "success", "data": data})

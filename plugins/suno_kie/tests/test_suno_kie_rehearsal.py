@@ -77,15 +77,15 @@ def test_market_lyrics_field_setting_sends_lyrics_as_lyrics() -> None:
         ({"done_s": "400"}, "delivered", 2),
         ({"null_s": "30"}, "delivered", 2),
         ({"null_s": "90"}, "not_found", 0),
-        ({"read": "null_record:ever"}, "not_found", 0),
-        ({"read": "html:3,empty,malformed,drop,429,455,500,401,data_null"}, "delivered", 2),
-        ({"read": "408:3"}, "delivered", 2),
-        ({"read": "408:ever"}, "timeout", 0),
-        ({"read": "501"}, "upstream_failed", 0),
-        ({"read": "html:ever"}, "expired", 0),
-        ({"read": "GRONKED:4"}, "delivered", 2),
-        ({"stop": "PENDING"}, "expired", 0),
-        ({"stop": "GRONKED"}, "expired", 0),
+        ({"poll": "null_record:ever"}, "not_found", 0),
+        ({"poll": "html:3,empty,malformed,drop,429,455,500,401,data_null"}, "delivered", 2),
+        ({"poll": "408:3"}, "delivered", 2),
+        ({"poll": "408:ever"}, "timeout", 0),
+        ({"poll": "501"}, "upstream_failed", 0),
+        ({"poll": "html:ever"}, "expired", 0),
+        ({"poll": "status-GRONKED:4"}, "delivered", 2),
+        ({"stuck": "PENDING"}, "expired", 0),
+        ({"stuck": "GRONKED"}, "expired", 0),
         ({"audio": "source:ever"}, "delivered", 2),
         ({"audio": "null:2"}, "delivered", 2),
         ({"audio": "null:2", "skip": "first"}, "delivered", 2),
@@ -127,8 +127,8 @@ def test_fault_has_the_right_outcome_in_the_legacy_dialect(
         ({"null_s": "90"}, "not_found"),
         ({"end": "FAILED", "error_code": "400"}, "moderation"),
         ({"end": "FAILED"}, "upstream_failed"),
-        ({"read": "html:3,malformed,429"}, "delivered"),
-        ({"stop": "generating"}, "expired"),
+        ({"poll": "html:3,malformed,429"}, "delivered"),
+        ({"stuck": "generating"}, "expired"),
     ],
 )
 def test_fault_has_the_right_outcome_in_the_market_dialect(switches: dict[str, str], outcome: str) -> None:
@@ -172,7 +172,7 @@ def test_code_430_is_a_rate_limit_for_sunoapi() -> None:
         ("data_empty", "protocol", 1),
         ("500", "upstream_failed", 0),
         ("html", "upstream_failed", 0),
-        ("http-500", "upstream_failed", 0),
+        ("html-500", "upstream_failed", 0),
         ("empty", "protocol", 0),
     ],
 )
@@ -213,7 +213,7 @@ def test_callback_adopts_a_task_whose_create_answer_was_lost(
 
 
 def test_pending_after_success_changes_nothing() -> None:
-    rehearsal = rehearse(switches={"read": "SUCCESS,PENDING"})
+    rehearsal = rehearse(switches={"poll": "status-SUCCESS,status-PENDING"})
     job = rehearsal.finish(rehearsal.create(IDEA))
     assert outcome_of(job) == "delivered"
     assert rehearsal.poll(job) == job

@@ -4,41 +4,35 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.plugin import HttpResponse
+from musicgate.emulation import EmulatedAnswer, Switch, Switches, answer_bytes, answer_json
+from musicgate.emulation import switches as kinds
 
-Switches = Mapping[str, str]
-
-#: Every switch, its values and its meaning. Numbers are given as text.
-SWITCHES: Final[Mapping[str, str]] = {
-    "code": "a number: that refusal, in base_resp",
-    "echo_key": "1: the text of a refusal repeats the caller's key",
-    "shape": "llm: refusals in the shape of the vendor's text models",
-    "http": "a status: an HTML page with it; from 500 on the song is made and billed",
-    "body": "text, html, cut, empty: status 200 without readable JSON; the song is made and billed",
-    "drop": "1: close the connection before the answer; the song is made and billed",
-    "cut": "a number of bytes: close the connection after them; the song is made and billed",
-    "data": "null, absent: no data",
-    "audio": "audio_url (the link in that key), empty, upper, odd, nohex",
-    "status": "number or text of data.status; 1 leaves the audio out",
-    "extra": "null, no_duration, text (numbers as text), size (music_size is wrong)",
-    "base_resp": "missing, text (the number as text)",
-    "trace": "missing: no trace id in body and header",
-    "media": "empty, cut, slow, html, forbidden, expired, missing: answer of the link",
-    "link_s": "seconds until links expire (default a day)",
-    "length_s": "seconds of every song",
-    "delay_s": "seconds until the answer, before speed",
-    "rpm": "calls per minute and key (default 120; free models 3)",
-    "connections": "concurrent calls per key (default 20; free models 3)",
-    "balance_usd": "balance of each key (default unlimited)",
-    "free": "alive: the ended -free models make songs",
-    "frame": "none, tail, full: content of the last frame of a stream",
-    "sse": "json (one body instead of a stream), broken (no last frame)",
-}
+#: The vendor's own switches, and neutral ones with values of its own.
+SWITCHES: Final = (
+    Switch("shape", kinds.word("llm"), "refusals in the shape of the vendor's text models"),
+    Switch("data", kinds.word("null", "absent"), "no data"),
+    Switch(
+        "audio",
+        kinds.word("audio_url", "empty", "upper", "odd", "nohex"),
+        "the audio: its link in that key, nothing, upper case, a digit short, no hex",
+    ),
+    Switch("status", kinds.text("a number or text"), "data.status; 1 leaves the audio out"),
+    Switch(
+        "extra",
+        kinds.word("null", "no_duration", "text", "size"),
+        "extra_info: nothing, without a length, numbers as text, a wrong music_size",
+    ),
+    Switch("base_resp", kinds.word("missing", "text"), "left out, or its number as text"),
+    Switch("trace", kinds.word("missing"), "no trace id in body and header"),
+    Switch("free", kinds.word("alive"), "the ended -free models make songs"),
+    Switch("frame", kinds.word("none", "tail", "full"), "content of the last frame of a stream"),
+    Switch("sse", kinds.word("json", "broken"), "one body instead of a stream, or no last frame"),
+)
 
 _FRAME_BYTES: Final = 4096
 
 
-def refusal(code: int, text: str, trace_id: str, switches: Switches) -> HttpResponse:
+def refusal(code: int, text: str, trace_id: str, switches: Switches) -> EmulatedAnswer:
     """Make a refusal: HTTP 200, with a trace id."""
     if switches.get("shape") == "llm":
         # Seen: on the text models (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
@@ -55,7 +49,7 @@ def refusal(code: int, text: str, trace_id: str, switches: Switches) -> HttpResp
     return _json(body, trace_id)
 
 
-def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switches) -> HttpResponse:
+def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switches) -> EmulatedAnswer:
     """Make the answer of a song, with the faults of the switches; ``audio`` is hex or a link."""
     body: dict[str, object] = {
         "data": _data(audio, switches),
@@ -77,7 +71,7 @@ def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switc
     return _json(body, trace_id)
 
 
-def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> HttpResponse:
+def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> EmulatedAnswer:
     """Make the answer to a cover preparation; ``structure_result`` is JSON in a text."""
     segments = [
         {"start": 0.0, "end": 2.0, "label": "intro"},
@@ -94,29 +88,7 @@ def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> Htt
     return _json(body, trace_id)
 
 
-def unreadable(kind: str, answer: HttpResponse) -> HttpResponse:
-    """Replace a good answer by one with status 200 that is not JSON."""
-    bodies = {
-        "text": b"upstream connect error",
-        "html": b"<html><body>502 Bad Gateway</body></html>",
-        "cut": answer.body[: len(answer.body) // 2],
-        "empty": b"",
-    }
-    return _plain(200, bodies.get(kind, b""), "text/html" if kind == "html" else "application/json")
-
-
-def page(status: int) -> HttpResponse:
-    """Make the HTML page of a load balancer."""
-    return _plain(status, f"<html><body><h1>{status}</h1></body></html>".encode(), "text/html")
-
-
-def not_found() -> HttpResponse:
-    """Make the answer of an unknown route."""
-    # ASSUMED: the text of the vendor's framework; MiniMax's own is not published.
-    return _plain(404, b"404 page not found", "text/plain")
-
-
-def stream(audio: bytes, extra: Mapping[str, object], trace_id: str, switches: Switches) -> HttpResponse:
+def stream(audio: bytes, extra: Mapping[str, object], trace_id: str, switches: Switches) -> EmulatedAnswer:
     """Make a song as server-sent events: frames of hex with status 1, then one with status 2.
 
     Sources differ on the content of the last frame: nothing, the tail, or the whole song again.
@@ -127,7 +99,7 @@ def stream(audio: bytes, extra: Mapping[str, object], trace_id: str, switches: S
     frames = [_frame(piece, 1, None, trace_id) for piece in sent]
     if switches.get("sse") != "broken":
         frames.append(_frame(last, 2, extra, trace_id))
-    return _plain(200, "".join(frames).encode(), "text/event-stream")
+    return answer_bytes(200, "text/event-stream", "".join(frames).encode())
 
 
 def _frame(piece: bytes, status: int, extra: Mapping[str, object] | None, trace_id: str) -> str:
@@ -176,12 +148,6 @@ def _extra(extra: Mapping[str, object], switches: Switches) -> object:
             return extra
 
 
-def _json(body: Mapping[str, object], trace_id: str | None, *, status: int = 200) -> HttpResponse:
+def _json(body: Mapping[str, object], trace_id: str | None, *, status: int = 200) -> EmulatedAnswer:
     traced = {} if trace_id is None else {"Trace-Id": trace_id}
-    answer = _plain(status, json.dumps(body).encode(), "application/json; charset=utf-8")
-    return HttpResponse(status=status, headers={**answer.headers, **traced}, body=answer.body)
-
-
-def _plain(status: int, body: bytes, content_type: str) -> HttpResponse:
-    headers = {"Content-Type": content_type, "Content-Length": str(len(body))}
-    return HttpResponse(status=status, headers=headers, body=body)
+    return answer_json(status, body, traced, "application/json; charset=utf-8")

@@ -5,8 +5,7 @@ import binascii
 from collections.abc import Mapping
 from typing import Final
 
-import attrs
-
+from musicgate.emulation import AudioFormat, Container
 from musicgate.plugin import lenient
 from musicgate_minimax.declaration import MAX_DURATION_S
 from musicgate_minimax.models import RULES, ModelRules
@@ -43,16 +42,6 @@ _MAX_RECORDING_BYTES: Final = 50 * 1024 * 1024
 # ASSUMED: three seconds a line, at least 10 s; the vendor says only that length follows lyrics and prompt.
 _SECONDS_PER_LINE: Final = 3.0
 _MIN_DURATION_S: Final = 10.0
-
-
-@attrs.frozen(kw_only=True)
-class Encoding:
-    """The encoding that a call asks for."""
-
-    container: str = "mp3"
-    sample_rate_hz: int = 44_100
-    bitrate_bps: int = 256_000
-    channels: int = 2
 
 
 def refusal_of(
@@ -115,25 +104,19 @@ def _encoding_refusal(body: Mapping[str, object]) -> str | None:
     return f"invalid params, audio_setting.{wrong[0]}" if wrong else None
 
 
-def encoding_of(body: Mapping[str, object]) -> Encoding:
-    """The encoding of an accepted body; the defaults are what the vendor's own tools send."""
+def sound_of(body: Mapping[str, object]) -> AudioFormat:
+    """The format of an accepted body; the defaults are what the vendor's own tools send."""
     setting = lenient.mapping(body.get("audio_setting"))
-    return Encoding(
-        container=str(setting.get("format", "mp3")),
+    return AudioFormat(
+        container=Container(str(setting.get("format", "mp3"))),
         sample_rate_hz=lenient.integer(setting.get("sample_rate")) or 44_100,
         bitrate_bps=lenient.integer(setting.get("bitrate")) or 256_000,
         channels=lenient.integer(setting.get("channel")) or 2,
     )
 
 
-def duration_s_of(body: Mapping[str, object], switch: str | None) -> float:
-    """Length of the song in seconds: from a switch, else from the sung lines."""
-    switched = lenient.seconds(switch)
-    if switched is not None:
-        return min(switched, MAX_DURATION_S)
-    lines = [
-        line
-        for line in str(body.get("lyrics", "")).splitlines()
-        if line.strip() and not line.strip().startswith("[")
-    ]
-    return min(MAX_DURATION_S, max(_MIN_DURATION_S, _SECONDS_PER_LINE * len(lines)))
+def length_s_of(body: Mapping[str, object]) -> float:
+    """Length of the song in seconds, from the sung lines."""
+    lines = [line.strip() for line in str(body.get("lyrics", "")).splitlines()]
+    sung = [line for line in lines if line and not line.startswith("[")]
+    return min(MAX_DURATION_S, max(_MIN_DURATION_S, _SECONDS_PER_LINE * len(sung)))

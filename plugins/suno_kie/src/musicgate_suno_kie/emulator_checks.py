@@ -16,9 +16,11 @@ from musicgate_suno_kie.declaration import (
 from musicgate_suno_kie.translate import MARKET_MODEL, MARKET_SPELLING
 
 if TYPE_CHECKING:
-    from musicgate_suno_kie.emulator_switches import Switches
+    from musicgate.emulation import Switches
 
 _LEGACY_SPELLING: Final = {snake: camel for camel, snake in MARKET_SPELLING.items()}
+#: Source: docs.kie.ai/suno-api/generate-music; voice_persona takes V5, V5_5 and the V6 family.
+_PERSONA_MODELS: Final = frozenset({"style_persona", "voice_persona"})
 _WEIGHTS: Final = ("styleWeight", "weirdnessConstraint", "audioWeight")
 #: Seen: validation errors under code 500, with these texts.
 _REQUIRED = (500, "{}: This field is required")
@@ -41,9 +43,10 @@ def refusal(payload: JsonObject, song: JsonObject, dialect: Dialect, switches: S
     return (
         _callback_refusal(payload, dialect)
         or _model_refusal(payload, song, dialect, switches)
-        or _rule_refusal(song)
+        or _rule_refusal(song, dialect)
         or _length_refusal(song)
         or _number_refusal(song)
+        or _persona_refusal(song)
     )
 
 
@@ -64,24 +67,26 @@ def _model_refusal(
     if is_blank(model):
         return _REQUIRED[0], _REQUIRED[1].format("model")
     # ASSUMED: the legacy route refuses the V6 family; no source mentions it.
-    too_new = dialect is Dialect.LEGACY and str(model).startswith("V6") and not switches.get("legacy_v6")
+    too_new = dialect is Dialect.LEGACY and str(model).startswith("V6") and not switches.is_on("legacy_v6")
     if model not in LIMITS or too_new:
         return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("model")
     return None
 
 
-def _rule_refusal(song: JsonObject) -> Refusal | None:
+def _rule_refusal(song: JsonObject, dialect: Dialect) -> Refusal | None:
     for flag in ("customMode", "instrumental"):
         if not isinstance(song.get(flag), bool):
             return _REQUIRED[0], _REQUIRED[1].format(flag)
-    custom, lyrics = song["customMode"], song.get("prompt") or song.get("lyrics")
-    required = (
-        {"style": song.get("style"), "title": song.get("title")} if custom else {"prompt": song.get("prompt")}
-    )
+    if dialect is Dialect.MARKET:
+        # The market's pages require the two flags and the model, and nothing else, October 2026.
+        return None
+    custom = song["customMode"]
+    required = ("style", "title") if custom else ("prompt",)
     if custom and not song["instrumental"]:
-        required["prompt"] = lyrics
-    missing = next((key for key, value in required.items() if is_blank(value)), None)
-    return (422, f"{missing} cannot be empty") if missing else None
+        required = (*required, "prompt")
+    missing = next((key for key in required if is_blank(song.get(key))), None)
+    # Seen: a text of this form for callBackUrl and negativeTags.
+    return (422, f"Please enter {missing}.") if missing else None
 
 
 def _length_refusal(song: JsonObject) -> Refusal | None:
@@ -99,10 +104,13 @@ def _length_refusal(song: JsonObject) -> Refusal | None:
 def _number_refusal(song: JsonObject) -> Refusal | None:
     for key in _WEIGHTS:
         value = song.get(key)
-        if value is not None and (
-            isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1
-        ):
+        if value is None:
+            continue
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
             return 422, f"{key} must be between 0 and 1"
+        # Source: docs.kie.ai/suno-api/generate-music: multipleOf 0.01. ASSUMED: the text.
+        if abs(value * 100 - round(value * 100)) > 1e-6:
+            return 422, f"{key} must be a multiple of 0.01"
     if song.get("vocalGender") not in {None, "", "m", "f"}:
         return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("vocalGender")
     duration_s = song.get("duration")
@@ -114,4 +122,18 @@ def _number_refusal(song: JsonObject) -> Refusal | None:
         or not MIN_DURATION_S <= duration_s <= MAX_DURATION_S
     ):
         return 422, f"duration must be between {MIN_DURATION_S} and {MAX_DURATION_S}"
+    return None
+
+
+def _persona_refusal(song: JsonObject) -> Refusal | None:
+    """Refuse a personaModel that is unknown, has no persona, or that the model does not have."""
+    persona_model = song.get("personaModel")
+    if is_blank(persona_model):
+        return None
+    if persona_model not in _PERSONA_MODELS:
+        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("personaModel")
+    if is_blank(song.get("personaId")):
+        return 422, "Please enter personaId."
+    if persona_model == "voice_persona" and not str(song["model"]).startswith(("V5", "V6")):
+        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("personaModel")
     return None

@@ -1,289 +1,298 @@
-"""The emulator of kie.ai: accounts, credits, rate limits, tasks in both dialects, faults.
+"""The emulator of kie.ai: its routes, envelope, switches, callbacks and links.
 
-Sans I/O and deterministic: requests and time come in. Every bearer key is a valid account except those that
-begin with ``bad`` (401), ``no-credits`` (402) or ``sub-key-limit`` (433). The switches are in
-`musicgate_suno_kie.emulator_switches`.
+Keys that begin with ``sub-key-limit`` are refused with 433.
 """
 
 from __future__ import annotations
 
-import json
-from collections import Counter, defaultdict, deque
-from typing import TYPE_CHECKING, Final
-from urllib.parse import parse_qs, urlsplit
-
-import attrs
+from collections.abc import Sequence
+from types import MappingProxyType
+from typing import ClassVar, Final
 
 from musicgate.emulation import (
+    Call,
     EmulatedAnswer,
-    EmulatedCallback,
-    EmulatorBooks,
+    EmulatedVendor,
     EmulatorOptions,
-    switches_in,
+    HmacSignature,
+    Kind,
+    MediaFile,
+    No,
+    Rate,
+    Switch,
+    answer_bytes,
+    answer_json,
+    cover_png,
+    digest,
+    route,
 )
-from musicgate.plugin import HttpRequest, JsonObject, JsonValue
-from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
-from musicgate_suno_kie.emulator_answers import json_response, noise, texts_in
-from musicgate_suno_kie.emulator_callbacks import CallbackQueue
+from musicgate.emulation import switches as kinds
+from musicgate.plugin import JsonObject, JsonValue
+from musicgate.plugin.lenient import integer
+from musicgate_suno_kie.declaration import (
+    CREDITS_PER_REQUEST,
+    PLACEHOLDER_CALLBACK_URL,
+    RETENTION_S,
+    Dialect,
+)
 from musicgate_suno_kie.emulator_checks import refusal, song_of
-from musicgate_suno_kie.emulator_media import Media
-from musicgate_suno_kie.emulator_switches import Switches
-from musicgate_suno_kie.emulator_task import Task, digest
-from musicgate_suno_kie.translate import (
-    LEGACY_CREATE,
-    LEGACY_READ,
-    MARKET_CREATE,
-    MARKET_READ,
-)
+from musicgate_suno_kie.emulator_task import SunoTask, snake_case
+from musicgate_suno_kie.translate import LEGACY_CREATE, LEGACY_READ, MARKET_CREATE, MARKET_READ
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-CREDITS_AT_START: Final = 10_000.0
-#: Source: kie.ai/getting-started: 20 new tasks per 10 s and account; refused, not queued.
-CREATES_PER_WINDOW: Final = 20
-WINDOW_S: Final = 10.0
-#: Source: docs.kie.ai/suno-api/get-music-details: at most three reads a second and task.
-READS_PER_SECOND: Final = 3
 #: Seen on the market route: no record just after creation. ASSUMED: the time.
 MARKET_NULL_S: Final = 2.0
+#: Life of a link from common/download-url. Source: docs.kie.ai/common-api/quickstart: 20 minutes.
+SIGNED_LINK_S: Final = 1200
 
-_CREATE_DELAY_S, _READ_DELAY_S = 0.8, 0.2
 _TOO_OFTEN = "Your call frequency is too high, please try again later."
-_DIALECTS = {
-    LEGACY_CREATE: Dialect.LEGACY,
-    LEGACY_READ: Dialect.LEGACY,
-    MARKET_CREATE: Dialect.MARKET,
-    MARKET_READ: Dialect.MARKET,
+_NO_RECORD = "recordInfo is null"
+_MESSAGES = {
+    "text": "Text generated successfully.",
+    "first": "First track generated successfully.",
+    "complete": "All generated successfully.",
 }
+_CALLBACK_KINDS = {"TEXT_SUCCESS": "text", "FIRST_SUCCESS": "first", "SUCCESS": "complete"}
 
 
-class SunoEmulator:
-    """An emulated kie.ai; implements `musicgate.plugin.emulator.Emulator`."""
+class SunoEmulator(EmulatedVendor[SunoTask]):
+    """An emulated kie.ai."""
+
+    name = "suno_kie"
+    task_type = SunoTask
+    credits = 10_000.0
+    price = CREDITS_PER_REQUEST
+    #: Source: kie.ai/getting-started: 20 new tasks per 10 s and account; refused, not queued.
+    rate = Rate(20, 10.0)
+    #: Source: docs.kie.ai/suno-api/get-music-details: at most three reads a second and task.
+    polls_per_s = 3
+    checks = ("key", "body", "request", "sub_key", "credits", "rate", "fault")
+    delays_s = MappingProxyType({Kind.CREATE: 0.8, Kind.POLL: 0.2})
+    media_paths = ("/media/", "/source/", "/stream/", "/image/")
+    sign = HmacSignature(
+        header="X-Webhook-Signature",
+        parts=("id", "timestamp"),
+        encoding="base64",
+        timestamp_header="X-Webhook-Timestamp",
+    )
+    #: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
+    retries_after_s = (60.0, 300.0, 900.0)
+    refusals = MappingProxyType(
+        {
+            No.NO_KEY: (401, "You do not have access permissions"),
+            No.BAD_KEY: (401, "You do not have access permissions"),
+            No.UNREADABLE: (422, "The request body is not valid JSON"),
+            No.NO_CREDITS: (402, "The current credits are insufficient. Please top up."),
+            No.TOO_OFTEN: (429, _TOO_OFTEN),
+        }
+    )
+    texts = MappingProxyType({429: _TOO_OFTEN, 430: _TOO_OFTEN})
+    without = frozenset({"concurrent"})
+    switches: ClassVar[tuple[Switch, ...]] = (
+        kinds.CREATE.plus(no_id="accepted, and data has no id", data_empty="accepted, and data is a text"),
+        kinds.POLL.plus(
+            null_record="code 422, recordInfo is null",
+            data_null="code 200, data is null",
+        ),
+        Switch("song_s", kinds.numbers("doc"), "seconds of the two tracks; doc: 198.44 and 228.28"),
+        Switch("error_code", kinds.number(), "errorCode or failCode of a failed task (400, 408, 413, 531)"),
+        Switch("error_message", kinds.text(), "its text; underscores become spaces"),
+        Switch(
+            "audio",
+            kinds.script(
+                {
+                    "null": "no links",
+                    "some": "only the first track has links",
+                    "source": "only sourceAudioUrl",
+                    "none": "no tracks",
+                },
+                takes_numbers=False,
+            ),
+            "the tracks in the polls after the end",
+        ),
+        Switch("skip", kinds.words("text", "first"), "stages that are skipped"),
+        Switch(
+            "waiting",
+            kinds.word("response_null", "suno_data_null", "suno_data_empty"),
+            "shape of a record without tracks",
+        ),
+        Switch("text_s", kinds.number(), "seconds until TEXT_SUCCESS (default 10)"),
+        Switch("first_s", kinds.number(), "seconds until FIRST_SUCCESS (default 27)"),
+        Switch("null_s", kinds.number(), "seconds after creation without a record (market 2, legacy 0)"),
+        Switch(
+            "unknown",
+            kinds.word("live", "null_record"),
+            "what the legacy route says about an unknown task: data null, as seen, or the market's 422",
+        ),
+        Switch("shape", kinds.word("live", "doc"), "doc: createTime as date text, no source links"),
+        Switch(
+            "result",
+            kinds.word("text", "object", "broken", "response"),
+            "market only, where the songs are: resultJson as text, as object, as broken text, or response",
+        ),
+        Switch("param", kinds.word("broken"), "the echoed request is not JSON"),
+        Switch("envelope", kinds.word("msg", "message"), "the name of the envelope's text"),
+        Switch("http_status", kinds.word("body_only", "real"), "real: the code is the HTTP status as well"),
+        Switch("callback_shape", kinds.word("suno", "market", "record"), "shape of the callbacks"),
+        Switch("legacy_v6", kinds.flag(), "1: the legacy route takes the V6 family"),
+        Switch("audio_type", kinds.text("a media type"), "content type of audio (default audio/mpeg)"),
+    )
 
     def __init__(self, options: EmulatorOptions) -> None:
-        self.books = EmulatorBooks()
-        self.tasks: dict[str, Task] = {}
-        self._options = options
-        self._global = Switches(options.switches)
-        self._callbacks = CallbackQueue(options.webhook_secret)
-        self._media = Media(self.tasks, options.speed)
-        self._spent: Counter[str] = Counter()
-        self._creates: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._reads: defaultdict[str, deque[float]] = defaultdict(deque)
-        self._faults: Counter[str] = Counter()
-        self._to_refund: list[Task] = []
-        self._routes: dict[str, Callable[[HttpRequest, str, float], EmulatedAnswer]] = {
-            f"POST {LEGACY_CREATE}": self._create,
-            f"POST {MARKET_CREATE}": self._create,
-            f"GET {LEGACY_READ}": self._read,
-            f"GET {MARKET_READ}": self._read,
-            "GET /api/v1/chat/credit": self._credit,
-            "GET /api/v1/generate/credit": self._credit,
-            "POST /api/v1/common/download-url": self._download_url,
+        super().__init__(options)
+        #: Track id -> its task, and its index.
+        self._tracks: dict[str, tuple[SunoTask, int]] = {}
+
+    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+        """Make a refusal."""
+        return self._answer(call, code, text)
+
+    def no_route(self, call: Call) -> EmulatedAnswer:
+        """Make the 404 of the vendor's framework."""
+        return answer_json(404, {"status": 404, "error": "Not Found", "path": call.path})
+
+    def no_task(self, call: Call) -> EmulatedAnswer:
+        """Answer for a task without a record.
+
+        Seen: 422 on the market's route only; code 200 and data null on the legacy one, April to August 2026.
+        """
+        if call.path == LEGACY_READ and call.switches.get("unknown") != "null_record":
+            return self._answer(call, 200, "success")
+        return self._answer(call, 422, _NO_RECORD)
+
+    def check_request(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a song that breaks one of the vendor's rules."""
+        dialect = _dialect(call)
+        refused = refusal(call.body, song_of(call.body, dialect), dialect, call.switches)
+        return self.refuse(call, *refused) if refused else None
+
+    def check_sub_key(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a sub key at its limit."""
+        at_limit = call.key.startswith("sub-key-limit")
+        return self.refuse(call, 433, "The limit of this sub key is reached") if at_limit else None
+
+    @route(f"POST {LEGACY_CREATE}", Kind.CREATE)
+    @route(f"POST {MARKET_CREATE}", Kind.CREATE)
+    def create(self, call: Call) -> EmulatedAnswer:
+        """Accept a song."""
+        dialect = _dialect(call)
+        callback_url = str(call.body.get("callBackUrl") or "")
+        task = self.accept(
+            call,
+            callback_url="" if callback_url == PLACEHOLDER_CALLBACK_URL else callback_url,
+            dialect=dialect,
+            song=song_of(call.body, dialect),
+        )
+        self._tracks |= {track_id: (task, index) for index, track_id in enumerate(task.track_ids())}
+        data: JsonValue = {"no_id": {}, "data_empty": ""}.get(call.fault, {"taskId": task.id})
+        return self._answer(call, 200, "success", data)
+
+    def is_visible(self, task: SunoTask, call: Call) -> bool:
+        """True in the task's own dialect, once it has a record."""
+        null_s = task.switches.number("null_s", MARKET_NULL_S if task.dialect is Dialect.MARKET else 0.0)
+        return task.dialect is _dialect(call) and call.now >= task.created_s + null_s / task.speed
+
+    @route(f"GET {LEGACY_READ}", Kind.POLL, task="taskId")
+    @route(f"GET {MARKET_READ}", Kind.POLL, task="taskId")
+    def poll(self, call: Call, task: SunoTask) -> EmulatedAnswer:
+        """Show a task's record."""
+        match call.fault:
+            case "null_record":
+                return self._answer(call, 422, _NO_RECORD)
+            case "data_null":
+                return self._answer(call, 200, "success")
+        record = task.market_record if task.dialect is Dialect.MARKET else task.legacy_record
+        return self._answer(call, 200, "success", record(call.now, status=call.false_status or None))
+
+    @route("GET /api/v1/chat/credit")
+    @route("GET /api/v1/generate/credit")
+    def credit(self, call: Call) -> EmulatedAnswer:
+        """Show the balance of the account."""
+        return self._answer(call, 200, "success", self.balance(call.key))
+
+    @route("POST /api/v1/common/download-url")
+    def download_url(self, call: Call) -> EmulatedAnswer:
+        """Sign a direct link for one of the vendor's own links."""
+        link = call.body.get("url")
+        if not isinstance(link, str):
+            return self._answer(call, 422, "Please enter url.")
+        path = link.removeprefix(call.origin)
+        if self._place(path) is None:
+            return self._answer(call, 422, "The url was not generated by this service")
+        signed = self.media.signed(path, call.now + SIGNED_LINK_S, signature="sig")
+        return self._answer(call, 200, "success", call.origin + signed)
+
+    def serve_media(self, call: Call) -> EmulatedAnswer:
+        """Serve a song, its stream or its cover."""
+        place = self._place(call.path)
+        if place is None:
+            return self.denied(404, "no such file")
+        (task, index), folder = place, call.path.split("/")[1]
+        until = integer(call.query.get("expires"))
+        life_s = task.switches.number("link_s", RETENTION_S)
+        expires_s = task.created_s + life_s if until is None else float(until)
+        if until is not None and not self.media.is_signed(call, signature="sig"):
+            return self.denied(403, "the signature is wrong")
+        if folder == "image":
+            cover = cover_png(task.track_ids()[index])
+            return self.media.serve(
+                call, MediaFile(content=cover, content_type="image/png", expires_s=expires_s)
+            )
+        if folder == "stream" and not _is_ready(task, index, call.now):
+            # Seen: musicfile.kie.ai answers 200 with an empty body, 2026-08-28.
+            return answer_bytes(200, "audio/mpeg", b"")
+        file = MediaFile(
+            length_s=task.lengths_s()[index],
+            seed=int(digest(task.id, index)[:6], 16),
+            switches=task.switches if folder == "media" else None,
+            is_ready=lambda now: _is_ready(task, index, now),
+            expires_s=expires_s,
+            content_type=task.switches.get("audio_type", "audio/mpeg"),
+        )
+        return self.media.serve(call, file)
+
+    def callback_stages(self, task: SunoTask) -> Sequence[tuple[float, str]]:
+        """One callback per stage; a failing task calls back once."""
+        stages = [(task.at_s(stage), stage) for stage in task.path()[1:]]
+        return stages[-1:] if task.fails else stages
+
+    def is_callback_taken(self, status: int) -> bool:
+        """True for 200 alone."""
+        return status == 200
+
+    def callback(self, task: SunoTask, stage: str, now: float) -> JsonObject:
+        """Make a callback. Which shape market tasks send is unknown; ASSUMED: the market's own."""
+        is_market = task.dialect is Dialect.MARKET
+        shape = task.switches.get("callback_shape") or ("market" if is_market else "suno")
+        failed = task.fails and stage == "SUCCESS"
+        code = (task.error_code or 501) if failed else 200
+        if shape != "suno":
+            record = task.legacy_record if shape == "record" else task.market_record
+            return {"code": code, "msg": "success", "data": record(max(now, task.at_s(stage)))}
+        kind = "error" if failed else _CALLBACK_KINDS[stage]
+        tracks: list[JsonValue] = [snake_case(track) for track in task.tracks(task.at_s(stage))]
+        shown = {"text": 0, "first": 1}.get(kind, len(tracks))
+        data: JsonValue = None if failed else tracks[:shown]
+        return {
+            "code": code,
+            "msg": task.error_message if failed else _MESSAGES[kind],
+            "data": {"callbackType": kind, "task_id": task.id, "data": data},
         }
 
-    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Answer one request."""
-        path = urlsplit(request.url).path
-        self._refund(now)
-        if request.method in {"GET", "HEAD"} and Media.serves(path):
-            self.books.calls[f"{request.method} /{path.split('/')[1]}"] += 1
-            return self._media.answer(request, now)
-        route = f"{request.method} {path}"
-        self.books.calls[route] += 1
-        serve = self._routes.get(route)
-        if serve is None:
-            body = {"status": 404, "error": "Not Found", "path": path}
-            return EmulatedAnswer(response=json_response(404, body))
-        key, refused = self._account(request)
-        return refused or serve(request, key, now)
-
-    def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Callbacks to send now."""
-        self._refund(now)
-        return self._callbacks.due(now)
-
-    def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """Note how a callback was answered; a failed one is retried."""
-        self._callbacks.answered(callback_id, status, now)
-
-    def balance(self, key: str) -> float:
-        """Credits left on an account."""
-        start = self._global.number("credits", CREDITS_AT_START)
-        return 0.0 if key.startswith("no-credits") else start - self._spent[key]
-
-    # --- routes ---
-
-    def _account(self, request: HttpRequest) -> tuple[str, EmulatedAnswer | None]:
-        header = next(
-            (value for name, value in request.headers.items() if name.lower() == "authorization"), ""
-        )
-        scheme, _, key = header.partition(" ")
-        if scheme == "Bearer" and key and not key.startswith("bad"):
-            return key, None
-        text = (
-            f"Unauthorized: {key} is no key"
-            if self._global.get("echo_key")
-            else "You do not have access permissions"
-        )
-        return "", self._answer(401, text)
-
-    def _create(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
-        dialect = _DIALECTS[urlsplit(request.url).path]
-        try:
-            payload = json.loads(request.body)
-        except ValueError:
-            payload = None
-        if not isinstance(payload, dict):
-            return self._answer(422, "The request body is not valid JSON", delay_s=_CREATE_DELAY_S)
-        switches = Switches({**self._options.switches, **switches_in(*texts_in(payload))})
-        song = song_of(payload, dialect)
-        refused = refusal(payload, song, dialect, switches) or self._account_refusal(key, now)
-        if refused:
-            return self._answer(*refused, delay_s=_CREATE_DELAY_S)
-        fault = self._next_fault("create", switches, key, request.body)
-        if fault.isdecimal():
-            return self._answer(
-                int(fault),
-                _TOO_OFTEN if fault in {"429", "430"} else f"code {fault} on demand",
-                delay_s=_CREATE_DELAY_S,
-            )
-        if fault in {"html", "empty", "http-500"}:
-            return noise(fault)
-        task = self._accept(request, payload, song, dialect, switches, key, now)
-        return self._accepted(task, fault)
-
-    def _account_refusal(self, key: str, now: float) -> tuple[int, str] | None:
-        if key.startswith("sub-key-limit"):
-            return 433, "The limit of this sub key is reached"
-        if self.balance(key) < CREDITS_PER_REQUEST:
-            return 402, "The current credits are insufficient. Please top up."
-        if self._global.get("rate") == "off":
-            return None
-        window = self._creates[key]
-        while window and window[0] <= now - WINDOW_S / self._options.speed:
-            window.popleft()
-        if len(window) >= self._global.number("rate", CREATES_PER_WINDOW):
-            return 429, _TOO_OFTEN
-        window.append(now)
-        return None
-
-    def _accept(
-        self,
-        request: HttpRequest,
-        payload: JsonObject,
-        song: JsonObject,
-        dialect: Dialect,
-        switches: Switches,
-        key: str,
-        now: float,
-    ) -> Task:
-        parts = urlsplit(request.url)
-        task = Task(
-            id=digest(self._options.seed, "task", len(self.books.creates))[:32],
-            dialect=dialect,
-            song=song,
-            param=payload,
-            key=key,
-            origin=f"{parts.scheme}://{parts.netloc}",
-            callback_url=str(payload.get("callBackUrl") or ""),
-            switches=switches,
-            created_s=now,
-            speed=self._options.speed,
-        )
-        self.tasks[task.id] = task
-        self.books.creates.append(task.id)
-        self.books.credits_charged[task.id] = CREDITS_PER_REQUEST
-        self._spent[key] += CREDITS_PER_REQUEST
-        self._callbacks.schedule(task)
-        self._media.add(task)
-        # ASSUMED: every failure is refunded; documented for code 531, seen for failed creations.
-        if task.fails and switches.get("refund") != "off":
-            self._to_refund.append(task)
-        return task
-
-    def _accepted(self, task: Task, fault: str) -> EmulatedAnswer:
-        data: JsonValue = {"no_id": {}, "data_empty": ""}.get(fault, {"taskId": task.id})
-        answer = self._answer(200, "success", data, delay_s=_CREATE_DELAY_S)
-        if fault == "lost":
-            return noise("html")
-        return attrs.evolve(answer, drop=fault == "drop")
-
-    def _read(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
-        parts = urlsplit(request.url)
-        task = self.tasks.get(parse_qs(parts.query).get("taskId", [""])[0])
-        if task is None or task.dialect is not _DIALECTS[parts.path] or task.key != key:
-            return self._answer(422, "recordInfo is null", delay_s=_READ_DELAY_S)
-        if self._reads_too_often(task, now):
-            return self._answer(429, _TOO_OFTEN, delay_s=_READ_DELAY_S)
-        null_s = task.switches.number("null_s", MARKET_NULL_S if task.dialect is Dialect.MARKET else 0.0)
-        if now < task.created_s + null_s / task.speed:
-            return self._answer(422, "recordInfo is null", delay_s=_READ_DELAY_S)
-        fault = task.switches.step("read", task.reads)
-        task.reads += 1
-        if fault == "null_record":
-            return self._answer(422, "recordInfo is null", delay_s=_READ_DELAY_S)
-        if fault.isdecimal():
-            return self._answer(int(fault), f"code {fault} on demand", delay_s=_READ_DELAY_S)
-        if fault in {"html", "empty", "malformed", "drop"}:
-            return noise(fault)
-        if fault == "data_null":
-            return self._answer(200, "success", None, delay_s=_READ_DELAY_S)
-        if task.is_over(now):
-            task.final_reads += 1
-        show = task.market_record if task.dialect is Dialect.MARKET else task.legacy_record
-        return self._answer(200, "success", show(now, status=fault or None), delay_s=_READ_DELAY_S)
-
-    def _reads_too_often(self, task: Task, now: float) -> bool:
-        window = self._reads[task.id]
-        while window and window[0] <= now - 1.0 / task.speed:
-            window.popleft()
-        if len(window) >= READS_PER_SECOND:
-            return True
-        window.append(now)
-        return False
-
-    def _credit(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
-        return self._answer(200, "success", self.balance(key))
-
-    def _download_url(self, request: HttpRequest, key: str, now: float) -> EmulatedAnswer:
-        try:
-            url = json.loads(request.body)["url"]
-        except (ValueError, KeyError, TypeError):
-            return self._answer(422, "url cannot be empty")
-        link = self._media.signed_link(url, now)
-        return (
-            self._answer(200, "success", link)
-            if link
-            else self._answer(422, "The url was not generated by this service")
-        )
-
-    # --- shared by the routes ---
-
-    def _answer(
-        self, code: int, text: str, data: JsonValue = None, *, delay_s: float = 0.0
-    ) -> EmulatedAnswer:
+    def _answer(self, call: Call, code: int, text: str, data: JsonValue = None) -> EmulatedAnswer:
         """Wrap an answer in the envelope; HTTP 200 for every code, unless ``http_status`` is ``real``."""
-        name = self._global.get("envelope", "msg")
-        status = code if self._global.get("http_status") == "real" else 200
-        response = json_response(status, {"code": code, name: text, "data": data})
-        return EmulatedAnswer(response=response, delay_s=delay_s / self._options.speed)
+        status = code if call.switches.get("http_status") == "real" else 200
+        body: JsonObject = {"code": code, call.switches.get("envelope", "msg"): text, "data": data}
+        return answer_json(status, body, content_type="application/json;charset=UTF-8")
 
-    def _next_fault(self, name: str, switches: Switches, key: str, body: bytes) -> str:
-        """The next fault of a script.
+    def _place(self, path: str) -> tuple[SunoTask, int] | None:
+        parts = path.partition("?")[0].split("/")
+        return self._tracks.get(parts[2].partition(".")[0]) if len(parts) == 3 else None
 
-        A global script counts the calls of an account; a script in a request's own texts counts equal bodies.
-        """
-        script = switches.get(name)
-        own = script != self._global.get(name)
-        counter = f"{name}:{key}:{script}:{digest(body.hex()) if own else ''}"
-        fault = switches.step(name, self._faults[counter])
-        self._faults[counter] += 1
-        return fault
 
-    def _refund(self, now: float) -> None:
-        for task in [task for task in self._to_refund if task.is_over(now)]:
-            self._to_refund.remove(task)
-            self._spent[task.key] -= CREDITS_PER_REQUEST
-            self.books.credits_charged[task.id] = 0.0
+def _dialect(call: Call) -> Dialect:
+    return Dialect.MARKET if call.path in {MARKET_CREATE, MARKET_READ} else Dialect.LEGACY
+
+
+def _is_ready(task: SunoTask, index: int, now: float) -> bool:
+    ready_s = task.at_s("FIRST_SUCCESS") if index == 0 else task.ends_at_s
+    return now >= ready_s and not (task.fails and not task.keeps_first_track)

@@ -1,30 +1,30 @@
-"""An emulated task at a moment: its status, its tracks and its record in both dialects; no HTTP."""
+"""An emulated task at a moment: its stages, its tracks and its record in both dialects; no HTTP."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
+from musicgate.emulation import Task, digest
 from musicgate.plugin import JsonObject, JsonValue
+from musicgate.plugin.lenient import seconds
 from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST, Dialect
-from musicgate_suno_kie.emulator_switches import Switches
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-TEXT_S: Final = 10.0
-FIRST_S: Final = 27.0
-DONE_S: Final = 45.0
-
+#: Seen: 27 to 60 s for both tracks (V5), June 2026.
+STAGES: Final[Mapping[str, float]] = MappingProxyType(
+    {"PENDING": 0.0, "TEXT_SUCCESS": 10.0, "FIRST_SUCCESS": 27.0, "SUCCESS": 45.0}
+)
+#: Switches that set or skip a stage, by its status.
+_STAGE_NAMES: Final = {"TEXT_SUCCESS": "text", "FIRST_SUCCESS": "first", "SUCCESS": "done"}
 #: Lengths in the example of the vendor's page.
 _DOC_LENGTHS_S = (198.44, 228.28)
-_FAILURES = frozenset(
-    {"CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR", "FAILED", "ERROR"}
-)
 _MARKET_STATES = {
     "PENDING": "waiting",
     "TEXT_SUCCESS": "generating",
@@ -40,11 +40,6 @@ _MODEL_NAMES = {
 _CHINA_HOURS = 8
 
 
-def digest(*parts: object) -> str:
-    """64 hexadecimal digits that depend only on the parts."""
-    return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
-
-
 def uuid4(*parts: object) -> str:
     """A deterministic id in the form of a random UUID."""
     text = digest(*parts)
@@ -52,42 +47,16 @@ def uuid4(*parts: object) -> str:
 
 
 @attrs.define(kw_only=True)
-class Task:
-    """One accepted create call.
+class SunoTask(Task):
+    """One accepted create call; ``song`` is the requested song in the legacy spelling."""
 
-    Attributes:
-        song: the requested song, in the legacy spelling.
-        param: the request body as it was sent, for the record's ``param``.
-        key: API key of the account that is charged.
-        created_s: epoch seconds.
-        speed: divides all delays.
-        reads: number of reads of the record.
-        final_reads: number of reads since the end of the task.
-    """
+    stages: ClassVar[Mapping[str, float]] = STAGES
+    failures: ClassVar[frozenset[str]] = frozenset(
+        {"CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR", "FAILED", "ERROR"}
+    )
 
-    id: str
     dialect: Dialect
     song: JsonObject
-    param: JsonObject
-    key: str
-    origin: str
-    callback_url: str
-    switches: Switches
-    created_s: float
-    speed: float
-    reads: int = 0
-    final_reads: int = 0
-    media_reads: dict[str, int] = attrs.field(factory=dict)
-
-    @property
-    def end(self) -> str:
-        """The last status."""
-        return self.switches.get("end", "SUCCESS")
-
-    @property
-    def fails(self) -> bool:
-        """True if the task ends in a failure."""
-        return self.end in _FAILURES
 
     @property
     def keeps_first_track(self) -> bool:
@@ -98,7 +67,7 @@ class Task:
     def error_code(self) -> int | None:
         """The code of the failure, or None."""
         code = self.switches.get("error_code")
-        return int(code) if code.isdecimal() else None
+        return int(code) if code else None
 
     @property
     def error_message(self) -> str:
@@ -106,47 +75,24 @@ class Task:
         return self.switches.get("error_message", "Song_generation_failed").replace("_", " ")
 
     def at_s(self, stage: str) -> float:
-        """Epoch seconds at which a stage (text, first, done) is reached."""
-        default = {"text": TEXT_S, "first": FIRST_S, "done": DONE_S}[stage]
-        return self.created_s + self.switches.number(f"{stage}_s", default) / self.speed
+        """Epoch seconds at which a stage is reached; each has a switch of its own."""
+        name = _STAGE_NAMES.get(stage)
+        after_s = self.switches.number(f"{name}_s", STAGES[stage]) if name else 0.0
+        return self.created_s + after_s / self.speed
 
-    def stages(self) -> tuple[str, ...]:
-        """The stages of this task, in order; a failing one has no first track, unless ``audio=some``."""
+    def path(self) -> tuple[str, ...]:
+        """The stages of this task; a failing one has no first track, unless ``audio=some``."""
         skipped = set(self.switches.get_all("skip"))
         if self.fails and not self.keeps_first_track:
             skipped |= {"first"} if self.end == "GENERATE_AUDIO_FAILED" else {"text", "first"}
-        return tuple(stage for stage in ("text", "first", "done") if stage not in skipped)
-
-    def status(self, now: float) -> str:
-        """The status in the legacy dialect."""
-        statuses = {"text": "TEXT_SUCCESS", "first": "FIRST_SUCCESS", "done": self.end}
-        stop = self.switches.get("stop")
-        if stop and stop not in statuses.values():
-            return stop
-        status = "PENDING"
-        for stage in self.stages():
-            if now < self.at_s(stage) or status == stop:
-                break
-            status = statuses[stage]
-        return status
-
-    def is_over(self, now: float) -> bool:
-        """True once the last status is reached."""
-        return self.status(now) == self.end and now >= self.at_s("done")
+        return tuple(stage for stage in STAGES if _STAGE_NAMES.get(stage) not in skipped)
 
     def lengths_s(self) -> tuple[float, float]:
         """Seconds of the two tracks. They differ, as they do at the vendor."""
-        lengths = self.switches.get("lengths")
-        if lengths == "doc":
+        if self.switches.get("song_s") == "doc":
             return _DOC_LENGTHS_S
-        if lengths:
-            first, _, second = lengths.partition(",")
-            return float(first), float(second or first)
-        requested = self.song.get("duration")
-        if isinstance(requested, int | float) and not isinstance(requested, bool) and requested > 0:
-            return float(requested), float(requested) + 2
-        pick = int(digest(self.id, "length")[:4], 16) % 300 / 100
-        return round(6 + pick, 2), round(9 + pick, 2)
+        requested_s = seconds(self.song.get("duration"))
+        return self.length_s(0, requested_s), self.length_s(1, requested_s and requested_s + 2)
 
     def track_ids(self) -> tuple[str, str]:
         """Ids of the two tracks."""
@@ -158,7 +104,7 @@ class Task:
         if status == "PENDING" or status.startswith(("CREATE", "SENSITIVE")):
             return []
         over = self.is_over(now)
-        fault = self.switches.step("audio", self.final_reads - 1) if over else ""
+        fault = self.switches.step("audio", self.final_polls - 1) if over else ""
         if fault == "none" or (self.fails and fault != "some"):
             return []
         ready = (
@@ -237,7 +183,7 @@ class Task:
         result: JsonValue = {"data": songs} if songs else None
         place = self.switches.get("result", "text")
         as_text = {"text": json.dumps(result), "broken": '{"data": [{', "response": None}
-        done = self.time(self.at_s("done")) if over else None
+        done = self.time(self.ends_at_s) if over else None
         return {
             "taskId": self.id,
             "model": "ai-music-api/generate",
@@ -247,7 +193,7 @@ class Task:
             "response": result if place == "response" else None,
             "failCode": str(self.error_code or 501) if failed else None,
             "failMsg": self.error_message if failed else None,
-            "costTime": int((self.at_s("done") - self.created_s) * 1000) if over else None,
+            "costTime": int((self.ends_at_s - self.created_s) * 1000) if over else None,
             "createTime": self.time(self.created_s),
             "updateTime": self.time(now),
             "completeTime": done,
@@ -257,12 +203,12 @@ class Task:
     def _market_state(self, status: str, now: float, *, failed: bool) -> str:
         if failed:
             return "fail"
-        is_queuing = status == "PENDING" and now >= (self.created_s + self.at_s("text")) / 2
+        is_queuing = status == "PENDING" and now >= (self.created_s + self.at_s("TEXT_SUCCESS")) / 2
         return "queuing" if is_queuing else _MARKET_STATES.get(status, status.lower())
 
     def param_text(self) -> str:
         """The request as JSON text, truncated if the switch ``param`` is ``broken``."""
-        return '{"prompt": "' if self.switches.get("param") == "broken" else json.dumps(self.param)
+        return '{"prompt": "' if self.switches.get("param") == "broken" else json.dumps(self.request)
 
 
 def snake_case(track: Mapping[str, JsonValue]) -> dict[str, JsonValue]:

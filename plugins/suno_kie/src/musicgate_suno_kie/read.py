@@ -59,7 +59,7 @@ if TYPE_CHECKING:
 
 #: A task that has just been created may have no record yet.
 #: Seen: code 422 "recordInfo is null" right after creation, on market recordInfo.
-#: ASSUMED: the same on the legacy route; the time.
+#: ASSUMED: the time.
 NO_RECORD_GRACE_S: Final = 60.0
 
 #: Seen: SUCCESS with null links that were filled in later, 2026-07-08.
@@ -178,6 +178,10 @@ def _read(response: HttpResponse, body: dict[str, object], job: Job, settings: P
     refusal = _refusal(response, body, settings)
     if refusal is not None:
         return _refused_read(response, refusal, body)
+    if integer(body.get("code")) == 200 and body.get("data", body) is None:
+        # Seen: the legacy routes say success, with data null, for a task that they do not know, 2026-04-28.
+        gone = Failure(reason=FailureClass.NOT_FOUND, message="the vendor has no record of the task")
+        return JobUpdate(doubt=Doubt(failure=gone, grace_s=NO_RECORD_GRACE_S), body=body)
     data = mapping(body.get("data"))
     status = text(first(data, "status", "state"))
     if status is None:
