@@ -13,10 +13,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this file only
 
-from docs.hooks_page import hooks_page  # noqa: E402  after the path is set
-from docs.kit_page import kit_page  # noqa: E402
+from docs.case_files_page import case_files_page  # noqa: E402  after the path is set
+from docs.hooks_page import hooks_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
 from docs.settings_page import settings_page  # noqa: E402
+from docs.testing_page import testing_page  # noqa: E402
 from musicgate.hosting.discovery import load_plugins  # noqa: E402
 from musicgate.model import Provider  # noqa: E402
 
@@ -35,8 +36,9 @@ def pages() -> dict[Path, str]:
     """The text of each generated page."""
     plugins = repository_plugins()
     return {
+        ROOT / "docs" / "case-files.md": case_files_page(),
         ROOT / "docs" / "hooks.md": hooks_page(),
-        ROOT / "docs" / "kit.md": kit_page(),
+        ROOT / "docs" / "testing.md": testing_page(),
         ROOT / "docs" / "providers.md": providers_page(plugins),
         ROOT / "docs" / "settings.md": settings_page(plugins),
     }

@@ -31,22 +31,34 @@ if TYPE_CHECKING:
     metavar="NAME=VALUE",
     help="Emulator switch that makes a job fail after it was accepted; may be repeated.",
 )
+@click.option(
+    "--skip",
+    multiple=True,
+    metavar="CHECK=REASON",
+    help="Check to turn off, and why; may be repeated.",
+)
 @AS_JSON
-def check(*, name: str, cases: Path | None, failing: tuple[str, ...], as_json: bool) -> None:
+def check(
+    *, name: str, cases: Path | None, failing: tuple[str, ...], skip: tuple[str, ...], as_json: bool
+) -> None:
     """Run the compliance kit on the installed plugin NAME. Exit with 1 if a check fails."""
     from musicgate.cli import FailedError, RefusedError
     from musicgate.cli.plugin_group import NEEDS_TESTING
     from musicgate.cli.terminal import print_json, say
 
     try:
+        import attrs
         from hypothesis.configuration import set_hypothesis_home_dir
 
-        from musicgate.testing.compliance import Outcome, Subject, run_checks
+        from musicgate.testing.compliance import Outcome, Subject, known_checks, run_checks
     except ModuleNotFoundError as exc:
         raise FailedError(NEEDS_TESTING.format(library=str(exc.name).partition(".")[0])) from exc
     try:
         subject = _with(Subject.installed(name), cases, failing)
-    except LookupError as exc:
+        halves = [word.partition("=") for word in skip]
+        skipped = {check.strip().replace(" ", "_"): reason for check, _, reason in halves}
+        subject = attrs.evolve(subject, skip_checks=known_checks(skipped))
+    except (LookupError, ValueError) as exc:
         raise RefusedError(str(exc.args[0])) from exc
     with TemporaryDirectory(prefix="musicgate-kit-") as folder:
         set_hypothesis_home_dir(folder)  # by default it writes to the current folder

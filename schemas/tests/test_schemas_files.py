@@ -22,6 +22,7 @@ IDS = {
     "options/suno": "urn:musicgate:schema:v1:options:suno",
     "options/elevenlabs": "urn:musicgate:schema:v1:options:elevenlabs",
     "options/minimax": "urn:musicgate:schema:v1:options:minimax",
+    "case": "urn:musicgate:schema:v1:case",
 }
 
 Violations = Callable[[str, object], list[tuple[tuple[str | int, ...], str]]]
@@ -134,9 +135,11 @@ def test_only_keywords_of_the_specification_are_used(name: str) -> None:
         "properties",
         "additionalProperties",
         "propertyNames",
+        "minProperties",
         "maxProperties",
         "items",
         "contains",
+        "minItems",
         "maxItems",
         "minLength",
         "maxLength",

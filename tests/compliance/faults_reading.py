@@ -1,7 +1,7 @@
 """Faults of parsed answers and callbacks."""
 
 import itertools
-from datetime import datetime
+from datetime import UTC, datetime
 from types import ModuleType
 from typing import Any
 
@@ -153,6 +153,28 @@ def _ignores(what: str) -> ModuleType:
     return tiny(parse_callback=parse_callback)
 
 
+def _takes_old_iso_times() -> ModuleType:
+    """A vendor that writes the time as ISO 8601, and a plugin that never looks how old it is."""
+
+    def with_iso_time(due: Any) -> Any:
+        headers = dict(due.request.headers)
+        headers["X-Tiny-Time"] = datetime.fromtimestamp(int(headers["X-Tiny-Time"]), UTC).isoformat()
+        return attrs.evolve(due, request=attrs.evolve(due.request, headers=headers))
+
+    def parse_callback(headers: dict[str, str], body: bytes, settings: ProviderSettings) -> CallbackClaim:
+        try:
+            at_s = datetime.fromisoformat(headers.get("x-tiny-time", "")).timestamp()
+        except ValueError:
+            at_s = 0.0
+        headers = {**headers, "x-tiny-time": str(int(at_s))}
+        return tiny_plugin.parse_callback(headers, body, settings, at_s)
+
+    vendor = broken.calls_back(
+        lambda due: [with_iso_time(one) if len(one.request.headers) > 1 else one for one in due]
+    )
+    return tiny(parse_callback=parse_callback, emulator=vendor.emulator)
+
+
 def _counts_callbacks(claim: CallbackClaim, *_: Any) -> CallbackClaim:
     return attrs.evolve(claim, native_status=str(next(_COUNT)))
 
@@ -211,6 +233,7 @@ FAULTS: tuple[Fault, ...] = (
     fault("flipped_bytes", "compares the first bytes only", "x-tiny-signature", lambda: _ignores("tail")),
     fault("flipped_bytes", "signs no body", "claimed under the signature", lambda: _ignores("body")),
     fault("old_signature", "takes what is old", "replayed", lambda: _ignores("age")),
+    fault("old_signature", "takes what is old by a time in words", "replayed", _takes_old_iso_times),
     fault("duplicate_callbacks", "counts callbacks", "second time", lambda: broken.claims(_counts_callbacks)),
     fault("garbage_callbacks", "breaks on garbage", "only ProviderError", _indexes_garbage),
     fault("refusals_by_status", "takes a refusal for nothing", "not as a failure", lambda: broken.reads(_returns_nothing)),

@@ -1,4 +1,5 @@
 import datetime as dt
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -25,14 +26,16 @@ from musicgate.testing.compliance import (
     Outcome,
     Result,
     Subject,
+    known_checks,
     name_of,
     run_check,
     run_checks,
 )
 from musicgate.testing.compliance.checks_lifecycle import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
+from tests.compliance import tiny_plugin
 from tests.compliance.broken import declares, translates
-from tests.compliance.tiny_plugin import PROVIDER, not_applied, tiny
+from tests.compliance.tiny_plugin import PROVIDER, SETTINGS_SCHEMA, not_applied, tiny
 
 CALLBACK_CHECKS = {name_of(check) for check in CHECKS if check.__module__.endswith("checks_callbacks")}
 
@@ -63,7 +66,13 @@ def test_signature_checks_are_skipped_for_a_vendor_that_does_not_sign() -> None:
 def test_poll_checks_are_skipped_for_a_blocking_vendor() -> None:
     reasons = skipped(declares(blocking=True, timeouts=Timeouts(create_s=600.0)))
     assert {name for name, reason in reasons.items() if "Provider.blocking" in reason} == {
-        *("follow_up_form", "noise_while_polling")
+        *("follow_up_form", "noise_while_polling", "unknown_song_is_doubted", "callback_adopts_a_job"),
+        *(
+            "cancel_request_never_raises",
+            "cancel_stops_the_song",
+            "cancel_too_late",
+            "hostile_cancel_answers",
+        ),
     }
 
 
@@ -104,6 +113,62 @@ def test_exception_in_a_check_fails_it_and_the_others_still_run() -> None:
         ("passes", Outcome.PASSED),
     ]
     assert results[0].message == "the plugin broke the check with KeyError: 'tiny'"
+
+
+def test_check_that_is_turned_off_is_skipped_with_its_reason() -> None:
+    subject = Subject.of_module(
+        tiny(emulator=None), skip_checks={"emulator_is_there": "the vendor is a person"}
+    )
+    result = {one.name: one for one in run_checks(subject)}["emulator_is_there"]
+    assert (result.outcome, result.message) == (Outcome.SKIPPED, "turned off: the vendor is a person")
+
+
+@pytest.mark.parametrize(
+    ("skip_checks", "message"),
+    [
+        ({"ofers": "why not"}, "there is no check 'ofers'; offers"),
+        ({"kit_nonsense": "why not"}, "docs/testing.md lists them"),
+        ({"offers": " "}, "offers is turned off without a reason"),
+    ],
+)
+def test_unknown_check_or_missing_reason_cannot_turn_anything_off(
+    skip_checks: dict[str, str], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        known_checks(skip_checks)
+
+
+def test_a_vendor_that_cannot_cancel_needs_no_hook() -> None:
+    reasons = skipped(tiny(cancel_request=None))
+    assert {name for name, reason in reasons.items() if "cannot stop a song" in reason} == {
+        *("cancel_stops_the_song", "cancel_too_late", "hostile_cancel_answers")
+    }
+
+
+def test_recorded_cancel_answer_without_the_hook_is_found(tmp_path: Path) -> None:
+    case = {"mark": "DOC", "source": "a page", "step": "cancel", "expect": {"mapped": "failed"}}
+    (tmp_path / "stop.json").write_text(json.dumps(case))
+    subject = Subject.of_module(tiny(cancel_request=None), cases=tmp_path)
+    result = {one.name: one for one in run_checks(subject)}["cancel_stops_the_song"]
+    assert result.message.startswith("stop.json:1 records the step cancel, yet cancel_request returns None")
+
+
+def test_offer_that_needs_another_setting_is_played_with_it() -> None:
+    schema = {
+        **SETTINGS_SCHEMA,
+        "properties": {
+            **SETTINGS_SCHEMA["properties"],
+            "region": {"description": "x", "enum": ["eu", "us"], "default": "eu"},
+        },
+    }
+
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if offer.model == "tiny/duet" and settings.options["region"] != "us":
+            raise RequestError("validation_error", "in the US only", path=("model",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    module = tiny(provider=declares(settings_schema=schema).provider, translate_request=translate_request)
+    assert outcomes(module)["every_offer_plays"].message == ""
 
 
 def test_an_installed_plugin_is_found_by_its_name() -> None:

@@ -11,7 +11,7 @@ from musicgate.testing.compliance import (
     run_check,
     run_checks,
 )
-from tests.compliance import faults_declared, faults_emulated, faults_reading, faults_sending
+from tests.compliance import faults_declared, faults_emulated, faults_hidden, faults_reading, faults_sending
 from tests.compliance.fault import Fault
 from tests.compliance.tiny_plugin import tiny
 
@@ -20,6 +20,7 @@ FAULTS = (
     *faults_sending.FAULTS,
     *faults_emulated.FAULTS,
     *faults_reading.FAULTS,
+    *faults_hidden.FAULTS,
 )
 CASES = Path(__file__).parent / "cases"
 BY_NAME = {name_of(check): check for check in CHECKS}

@@ -7,9 +7,12 @@ from types import ModuleType
 from typing import Any, Final
 from urllib.parse import quote
 
+import attrs
+
 from musicgate.errors import ProviderError, RequestError
 from musicgate.model import (
     Ability,
+    Doubt,
     Failure,
     FailureClass,
     Job,
@@ -45,6 +48,7 @@ OPTIONS_SCHEMA: Final[dict[str, Any]] = {
     "type": "object",
     "properties": {
         "mood": {"description": "How it feels.", "type": "string"},
+        "words": {"description": "Overrides the request's lyrics.", "type": "string", "maxLength": 90},
         "tempo": {"description": "Beats per minute.", "type": "integer", "minimum": 40, "maximum": 200},
         "mix": {
             "description": "Levels.",
@@ -78,6 +82,16 @@ OFFER = Offer(
     limits=Limits(prompt_chars=PROMPT_CHARS),
     prices=(PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.05")),),
 )
+#: Two songs at a time.
+DUET = attrs.evolve(OFFER, model="tiny/duet", aliases=(), native_model="duet-1", tracks=2)
+#: The same vendor's long songs; its limit of the length is another one.
+LONG = attrs.evolve(
+    OFFER,
+    model="tiny/long",
+    aliases=(),
+    native_model="long-1",
+    limits=Limits(prompt_chars=PROMPT_CHARS, max_duration_s=600.0),
+)
 PROVIDER = Provider(
     name="tiny",
     plugin="tiny",
@@ -86,7 +100,7 @@ PROVIDER = Provider(
     key_env="TINY_API_KEY",
     base_url_env="TINY_BASE_URL",
     webhook_secret_env="TINY_WEBHOOK_SECRET",
-    offers=(OFFER,),
+    offers=(OFFER, DUET, LONG),
     option_block="tiny",
     options_schema=OPTIONS_SCHEMA,
     settings_schema=SETTINGS_SCHEMA,
@@ -100,7 +114,10 @@ _STATES = {
     "working": JobState.IN_PROGRESS,
     "done": JobState.COMPLETED,
     "failed": JobState.FAILED,
+    "stopped": JobState.FAILED,
 }
+#: How long the vendor may not know a new song.
+_GRACE_S = 60.0
 _CLASSES = {
     401: FailureClass.AUTH,
     402: FailureClass.CREDITS,
@@ -123,13 +140,20 @@ def translate_request(
         raise RequestError("validation_error", "the prompt is too long", path=("prompt",))
     if request.format not in {None, *_FORMATS}:
         raise RequestError("not_supported", "mp3 or wav", path=("format",))
+    longest_s = offer.limits.max_duration_s
+    if longest_s is not None and (request.duration_s or 0) > longest_s:
+        raise RequestError("validation_error", "the song is too long", path=("duration",))
     song: dict[str, object] = {name: getattr(request, name) for name in _SENT}
     song |= {"model": offer.native_model, "length_s": request.duration_s, "callback_url": callback_url}
     given = {name: value for name, value in song.items() if value is not None}
+    block = request.block("tiny")
+    dropped = [name for name in _DROPPED if getattr(request, name) is not None]
+    if "words" in block:
+        dropped += ["lyrics"] if given.pop("lyrics", None) is not None else []
     return Translation(
-        request=HttpRequest.post_json(f"{settings.base_url}/v1/songs", {**given, **request.block("tiny")}),
+        request=HttpRequest.post_json(f"{settings.base_url}/v1/songs", {**given, **block}),
         native_model=offer.native_model or "song-1",
-        warnings=tuple(not_applied(name) for name in _DROPPED if getattr(request, name) is not None),
+        warnings=tuple(not_applied(name) for name in dropped),
     )
 
 
@@ -143,6 +167,13 @@ def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
 
 
 @hookimpl
+def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
+    return HttpRequest(
+        method="DELETE", url=f"{settings.base_url}/v1/songs/{quote(job.native_id or '', safe='')}"
+    )
+
+
+@hookimpl
 def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
     if not response.is_success:
         return refused(step, response)
@@ -153,7 +184,8 @@ def parse_response(step: Step, response: HttpResponse) -> JobUpdate:
         raise ProviderError(failure, status=response.status, maybe_accepted=step is Step.CREATE)
     failed = map_status(status) is JobState.FAILED
     failure = Failure(
-        reason=FailureClass.UPSTREAM_FAILED, message=lenient.text(body.get("reason")) or "it failed"
+        reason=FailureClass.CANCELLED if status == "stopped" else FailureClass.UPSTREAM_FAILED,
+        message=lenient.text(body.get("reason")) or "it failed",
     )
     return JobUpdate(
         native_id=native_id,
@@ -173,6 +205,8 @@ def refused(step: Step, response: HttpResponse) -> JobUpdate:
     )
     if step is Step.CREATE and response.status < 500:
         return JobUpdate(failure=failure)
+    if step is Step.POLL and response.status == 404 and b"no such song" in response.body:
+        return JobUpdate(doubt=Doubt(failure=failure, grace_s=_GRACE_S))
     raise ProviderError(failure, status=response.status, maybe_accepted=response.status >= 500)
 
 
@@ -182,6 +216,7 @@ def track(song: Mapping[str, object]) -> NativeTrack:
         audio_url=lenient.url(song.get("url")),
         duration_s=lenient.seconds(song.get("seconds")),
         title=lenient.text(song.get("title")),
+        tags=lenient.text(lenient.mapping(song.get("metadata")).get("tags")),
     )
 
 
@@ -212,7 +247,7 @@ def emulator(options: EmulatorOptions) -> Emulator:
 
 
 HOOKS = (
-    *("provider", "translate_request", "poll_request", "parse_response"),
+    *("provider", "translate_request", "poll_request", "cancel_request", "parse_response"),
     *("map_status", "parse_callback", "emulator"),
 )
 

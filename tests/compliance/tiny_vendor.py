@@ -28,8 +28,10 @@ class Task:
 
     id: str
     callback_url: str | None
+    songs: int
     fails: bool
     created_s: float
+    is_stopped: bool = False
 
 
 class TinyVendor:
@@ -48,14 +50,20 @@ class TinyVendor:
             headers = {"Content-Type": "audio/wav", "Content-Length": str(len(sound))}
             return EmulatedAnswer(response=HttpResponse(status=200, headers=headers, body=sound))
         creates = (request.method, parts.path) == ("POST", "/v1/songs")
-        if not creates and not (request.method == "GET" and head == "/v1/songs"):
+        if not creates and not (request.method in {"GET", "DELETE"} and head == "/v1/songs"):
             return _no(404, "no such route")
         if not request.headers.get("Authorization", "").startswith("Bearer test"):
             return _no(401, "unknown key")
         if creates:
             return self._create(request, now)
         task = self._tasks.get(unquote(last))
-        return _json(200, self._shown(task, now, parts.netloc)) if task else _no(404, "no such song")
+        if task is None:
+            return _no(404, "no such song")
+        if request.method == "DELETE":
+            if now >= task.created_s + _LASTS_S:
+                return _no(409, "the song is over")
+            task = self._tasks[task.id] = attrs.evolve(task, is_stopped=True)
+        return _json(200, self._shown(task, now, parts.netloc))
 
     def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
         over = [task for task in self._tasks.values() if now >= task.created_s + _LASTS_S]
@@ -72,6 +80,7 @@ class TinyVendor:
         task = Task(
             id=f"t-{self._options.seed}-{len(self._tasks)}",
             callback_url=body.get("callback_url"),
+            songs=2 if body.get("model") == "duet-1" else 1,
             fails="fail" in switches,
             created_s=now,
         )
@@ -80,13 +89,16 @@ class TinyVendor:
         return _json(201, {"id": task.id, "status": "waiting"})
 
     def _shown(self, task: Task, now: float, host: str) -> dict[str, object]:
+        if task.is_stopped:
+            return {"id": task.id, "status": "stopped"}
         if now < task.created_s + _LASTS_S:
             status = "waiting" if now < task.created_s + _WAITS_S else "working"
             return {"id": task.id, "status": status}
         if task.fails:
             return {"id": task.id, "status": "failed", "reason": "the singer has a cold"}
         link = f"http://{host}/media/{task.id}"
-        tracks = [{"id": f"{task.id}-a", "url": link, "seconds": 2.0, "title": "Tiny"}]
+        track = {"url": link, "seconds": 2.0, "title": "Tiny"}
+        tracks = [{"id": f"{task.id}-{letter}", **track} for letter in "ab"[: task.songs]]
         return {"id": task.id, "status": "done", "songs": tracks}
 
     def _callback(self, task: Task, now: float) -> EmulatedCallback:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 from musicgate.errors import MusicgateError, ProviderError
-from musicgate.model import ProviderSettings, Secret
+from musicgate.model import JobUpdate, ProviderSettings, Secret
 from musicgate.plugin import CallbackClaim, EmulatedCallback
 from musicgate.testing.compliance.probes import NONSENSE
 from musicgate.testing.compliance.subject import SECRET_CANARY, Skipped
@@ -22,12 +22,15 @@ from musicgate.testing.rehearsal import START_S
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from musicgate.model import MusicRequest
     from musicgate.testing.compliance.subject import Subject
 
 _OTHER_SECRET: Final = "kit-other-test-secret-not-real"  # noqa: S105 - not a real secret
 _DAY_S: Final = 86_400.0
-#: Epoch seconds or milliseconds, anywhere in a header.
-_TIME: Final = re.compile(r"(?<![0-9])1[0-9]{9}(?:[0-9]{3})?(?![0-9])")
+#: Epoch seconds or milliseconds, or a time of ISO 8601, anywhere in a header.
+_TIME: Final = re.compile(
+    r"(?<![0-9])1[0-9]{9}(?:[0-9]{3})?(?![0-9])|[0-9]{4}-?[0-9]{2}-?[0-9]{2}T[0-9]{2}:?[0-9]{2}"
+)
 #: Longer bodies are flipped at every n-th byte only, so that this many are tried.
 _FLIPS: Final = 1_500
 
@@ -51,6 +54,39 @@ def check_callbacks_come_and_are_read(subject: Subject) -> None:
         assert claim.native_id in {None, call.native_id}, (
             f"a callback about {call.native_id!r} is read as one about {claim.native_id!r}"
         )
+
+
+def check_callback_adopts_a_job(subject: Subject) -> None:
+    """A callback brings the id of a job whose create answer was lost, and the job goes on with it."""
+    _skip_without_callbacks(subject)
+    subject.skip_unless_polled()
+    request, found = _adopting(subject)
+    rehearsal, answers = subject.rehearsal()
+    rehearsal.create(request)
+    lost = answers[0].job
+    adopted = rehearsal.finish(rehearsal.fold(lost, JobUpdate(native_id=found)))
+    assert adopted.delivered_at is not None, (
+        f"parse_callback gave the id {found!r} to a job without one; poll_request then did not find the song: "
+        f"it ended {adopted.state} ({adopted.failure})"
+    )
+
+
+def _adopting(subject: Subject) -> tuple[MusicRequest, str]:
+    """Return a request whose callbacks bring an id, and the id that the plugin reads."""
+    shown = ""
+    for request in (subject.song_request, *subject.requests):
+        calls = _calls(subject, secret=None, request=request)
+        assert calls, "Provider.callbacks is set, yet the emulator never called back while it made a song"
+        for call in calls:
+            claim = _claim(subject, call, _settings(subject, None))
+            if claim.native_id is not None:
+                return request, claim.native_id
+        shown = shown or f"such as {calls[0].body[:200]!r}: expected the id {calls[0].native_id!r}"
+    raise AssertionError(
+        f"parse_callback returned native_id=None for every callback about a song, {shown}, since "
+        "Provider.callbacks promises an id that adopts a job; where the vendor sends it only sometimes, name a "
+        "request for which the emulator does so in `requests`"
+    )
 
 
 def check_unsigned_is_not_verified(subject: Subject) -> None:
@@ -176,11 +212,12 @@ def _verdict(subject: Subject, call: _Call, settings: ProviderSettings) -> bool 
         return False
 
 
-def _calls(subject: Subject, *, secret: str | None) -> list[_Call]:
+def _calls(subject: Subject, *, secret: str | None, request: MusicRequest | None = None) -> list[_Call]:
     """Return every callback that the emulator makes about one job."""
     _skip_without_callbacks(subject)
     rehearsal, _ = subject.rehearsal(webhook_secret=secret)
-    job = rehearsal.create(subject.song_request)
+    _ = subject.song_run
+    job = rehearsal.create(request or subject.song_request)
     step_s = max(1.0, rehearsal.provider.typical_s / 20)
     found = []
     while rehearsal.now < job.deadline_at:

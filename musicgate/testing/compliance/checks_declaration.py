@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import inspect
 import math
+import pkgutil
 import re
+import sys
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import attrs
 
+from musicgate import plugin as author_api
 from musicgate.codec import SchemaValidator, compose_request_schema
 from musicgate.errors import PluginError
 from musicgate.model import (
@@ -20,6 +26,7 @@ from musicgate.model import (
     Stage,
 )
 from musicgate.planning import fold_name
+from musicgate.plugin import PROJECT
 from musicgate.testing.compliance.subject import Skipped
 from musicgate.testing.rehearsal import settings_defaults
 
@@ -37,6 +44,8 @@ _FORMATS: Final = frozenset({"mp3", "wav", "ogg", "aac"})
 _DEAREST_USD: Final = 20
 #: A vendor that runs on the operator's own machine may be called without TLS.
 _OWN_MACHINE: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+#: What `hookimpl` leaves on a function.
+_MARK: Final = f"{PROJECT}_impl"
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 
@@ -48,6 +57,40 @@ def check_it_loads(subject: Subject) -> None:
     assert record.provider is not None, (
         "the plugin loads, yet declares no provider: it has no provider() hook"
     )
+
+
+def check_hooks_are_exported(subject: Subject) -> None:
+    """Every hook that a module of the package implements is exported by the plugin, and marked as a hook."""
+    plugin = subject.module
+    _ = subject.plugin
+    for module in _modules_of(subject):
+        for name, value in vars(module).items():
+            if not inspect.isfunction(value) or value.__module__ != module.__name__:
+                continue
+            marked = hasattr(value, _MARK)
+            assert not marked or getattr(getattr(plugin, name, None), _MARK, None) is not None, (
+                f"{module.__name__}.{name} is marked with @hookimpl, and {subject.package} does not export it: "
+                "the core never calls it"
+            )
+            spec = getattr(author_api.hooks, name, None)
+            if marked or spec is None or getattr(getattr(plugin, name, None), _MARK, None) is not None:
+                continue
+            known = inspect.signature(spec).parameters.keys()
+            assert not inspect.signature(value).parameters.keys() <= known, (
+                f"{module.__name__}.{name} looks like the hook {name} and is not marked with @hookimpl: the core "
+                "never calls it"
+            )
+
+
+def _modules_of(subject: Subject) -> list[ModuleType]:
+    """Return the plugin's module and the modules inside its package, imported."""
+    package = subject.package or ""
+    top = sys.modules.get(package)
+    for found in pkgutil.walk_packages(getattr(top, "__path__", ()), f"{package}."):
+        if not found.name.endswith("__main__"):
+            importlib.import_module(found.name)
+    inside = [module for name, module in sorted(sys.modules.items()) if name.startswith(f"{package}.")]
+    return [*([subject.module] if isinstance(subject.module, ModuleType) else []), *inside]
 
 
 def check_names_agree(subject: Subject) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from musicgate.assets import measure_bytes
-from musicgate.errors import NotAudioError, ProviderError
+from musicgate.errors import NotAudioError, ProviderError, RequestError
 from musicgate.model import (
     FailureClass,
     Job,
@@ -13,18 +13,18 @@ from musicgate.model import (
     JobUpdate,
 )
 from musicgate.plugin import HttpRequest
+from musicgate.testing.compliance.probes import BAD_KEY, json_of, places
 from musicgate.testing.compliance.probes import at as value_at
-from musicgate.testing.compliance.probes import json_of, places
 from musicgate.testing.compliance.subject import BASE_URL, Skipped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
+    from musicgate.model import MusicRequest, Offer
     from musicgate.plugin import EmulatedAnswer
     from musicgate.testing.compliance.emulated_run import EmulatedRun, ParsedAnswer
     from musicgate.testing.compliance.subject import Subject
 
-_BAD_KEY: Final = "bad-test-key-not-real"
 _NO_ROUTES: Final = ("/kit/no/such/route", "/")
 
 
@@ -43,12 +43,8 @@ def check_emulator_is_there(subject: Subject) -> None:
 
 def check_emulated_song_plays(subject: Subject) -> None:
     """A plain request is delivered in as many tracks as the offer states, each measurable audio."""
-    run = subject.emulated_run
-    job = run.job
-    assert job.delivered_at is not None, (
-        f"a plain request ended {job.state} ({job.failure}) and was not delivered"
-    )
-    offer = run.rehearsal.offer(job.request.model)
+    run = subject.song_run
+    offer = run.rehearsal.offer(run.job.request.model)
     audio = list(_tracks_with_audio(run))
     assert len(audio) == offer.tracks, (
         f"{offer.model} promises {offer.tracks} tracks, {len(audio)} were delivered"
@@ -59,6 +55,58 @@ def check_emulated_song_plays(subject: Subject) -> None:
         except NotAudioError as error:
             raise AssertionError(f"{where} is not playable audio: {error}") from error
         assert facts.duration_s > 0.5, f"{where} lasts {facts.duration_s} s"
+
+
+def check_every_offer_plays(subject: Subject) -> None:
+    """A song of each offered model is delivered, in as many tracks as its offer states."""
+    for offer in subject.provider.offers:
+        way = _way_to_play(subject, offer)
+        assert way is not None, (
+            f"translate_request refused every base request for {offer.model}, whatever the settings: no song of "
+            "it can be played; name a request that the vendor can fulfil in `requests`"
+        )
+        run = subject.emulate(*way)
+        assert run.job.delivered_at is not None, (
+            f"the offer {offer.model} cannot be played: its song ended {run.job.state} ({run.job.failure}); "
+            "name a request that the emulator can fulfil in `requests`"
+        )
+        count = len(list(_tracks_with_audio(run)))
+        assert count == offer.tracks, f"{offer.model} promises {offer.tracks} tracks, {count} were delivered"
+
+
+def _way_to_play(subject: Subject, offer: Offer) -> tuple[MusicRequest, Mapping[str, object]] | None:
+    """Return a request for an offer, the author's own first, and the settings that it needs."""
+    own = [request for request in subject.requests if offer.answers_to(request.model)]
+    own += [request for other, request, _ in subject.base if other is offer]
+    if own:
+        return own[0], {}
+    for options in subject.other_settings():
+        rehearsal, _ = subject.rehearsal(options=options)
+        for request in subject.neutral_requests(offer):
+            try:
+                rehearsal.translate(request)
+            except RequestError:
+                continue
+            return request, options
+    return None
+
+
+def check_offers_differ(subject: Subject) -> None:
+    """Offers of different native models send different requests: each asks for its own model."""
+    seen: dict[tuple[object, ...], tuple[str, str]] = {}
+    for offer in subject.provider.offers:
+        if offer.native_model is None:
+            continue
+        for other, request, translation in subject.base:
+            if other is not offer or request.blocks:
+                continue  # a block may name the model itself
+            sent = translation.request
+            key = (sent.method, sent.url, sent.body, repr(sorted(sent.headers.items())))
+            first, native = seen.setdefault(key, (offer.model, offer.native_model))
+            assert native == offer.native_model, (
+                f"translate_request sends the same for {first} and {offer.model}, although their native models "
+                f"are {native!r} and {offer.native_model!r}: each request has to name its own model"
+            )
 
 
 def check_emulated_requests_succeed(subject: Subject) -> None:
@@ -76,7 +124,7 @@ def check_emulated_requests_succeed(subject: Subject) -> None:
 
 def check_emulated_media_states_its_length(subject: Subject) -> None:
     """Media links answer with a correct Content-Length and with a Content-Type."""
-    links = [track.audio_url for track in subject.emulated_run.job.tracks if track.audio_url]
+    links = [track.audio_url for track in subject.song_run.job.tracks if track.audio_url]
     if not links:
         raise Skipped("the vendor sends audio inside its answer, and no links")
     for link in links:
@@ -95,7 +143,7 @@ def check_emulated_statuses_are_mapped(subject: Subject) -> None:
     """
     updates = [
         answer.parsed
-        for answer in subject.emulated_run.answers
+        for answer in subject.song_run.answers
         if isinstance(answer.parsed, JobUpdate) and answer.parsed.native_status
     ]
     if not updates:
@@ -131,18 +179,18 @@ def check_emulated_failure(subject: Subject) -> None:
 
 def check_emulator_refuses_a_bad_key(subject: Subject) -> None:
     """A key that begins with ``bad`` is refused as `auth`, and nothing is created."""
-    rehearsal, _ = subject.rehearsal(key=_BAD_KEY)
+    rehearsal, _ = subject.rehearsal(key=BAD_KEY)
     try:
         job: Job | None = rehearsal.create(subject.song_request)
         failure = job.failure if job else None
     except ProviderError as error:
         failure = error.failure
-    assert failure is not None, f"the emulator accepted the key {_BAD_KEY!r}"
+    assert failure is not None, f"the emulator accepted the key {BAD_KEY!r}"
     assert failure.reason is FailureClass.AUTH, (
-        f"the key {_BAD_KEY!r} was refused as {failure.reason}, not as auth"
+        f"the key {BAD_KEY!r} was refused as {failure.reason}, not as auth"
     )
     created = rehearsal.emulator.books.creates
-    assert not created, f"the emulator refused the key {_BAD_KEY!r} and created {created} all the same"
+    assert not created, f"the emulator refused the key {BAD_KEY!r} and created {created} all the same"
 
 
 def check_emulator_knows_its_routes(subject: Subject) -> None:

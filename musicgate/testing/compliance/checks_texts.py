@@ -26,6 +26,8 @@ _TEXTS: Final = (
     "日本語の歌詞、静かなピアノ",
     'quotes " \\ / and\nlines\ttabs </script> %s {0}',
 )
+#: Length of a free text of an option that states no limit.
+_LONG_OPTION_CHARS: Final = 6_000
 
 
 def check_texts_are_whole(subject: Subject) -> None:
@@ -39,19 +41,21 @@ def check_texts_are_whole(subject: Subject) -> None:
 
 
 def check_option_texts_are_whole(subject: Subject) -> None:
-    """Free texts of the option block are sent whole in any script, reported or refused."""
-    free = [
-        name
+    """Free texts of the option block, as long as the schema allows, are sent whole, reported or refused."""
+    free = {
+        name: schema
         for name, schema in subject.block_properties.items()
         if isinstance(schema, dict)
         and schema.get("type") == "string"
-        and not {"enum", "const", "format", "pattern", "maxLength"} & schema.keys()
-    ]
+        and not {"enum", "const", "format", "pattern"} & schema.keys()
+    }
     if not free:
         raise Skipped("no declared option is a free text")
     for offer, request, _ in subject.base:
-        for name in free:
-            for text in _TEXTS:
+        for name, schema in free.items():
+            longest = schema.get("maxLength", _LONG_OPTION_CHARS)
+            texts = [text for text in _TEXTS if len(text) <= longest]
+            for text in (*texts, *(letter * longest for letter in ("a", "é"))):
                 path = (subject.provider.option_block, name)
                 _assert_whole(subject, offer, subject.with_option(request, name, text), path, text)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+#: Every emulator refuses a key that begins so.
+BAD_KEY: Final = "bad-test-key-not-real"
 #: Every HTTP status that the kit answers with.
 STATUSES: Final = (200, 201, 204, 400, 401, 402, 403, 404, 408, 409, 422, 429, 500, 502, 503, 504)
 FAILING_STATUSES: Final = tuple(status for status in STATUSES if status >= 400)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
 from musicgate.plugin import switches_in
-from musicgate.testing.compliance.run import CHECKS, Check, name_of
+from musicgate.testing.compliance.run import CHECKS, Check, name_of, perform
 from musicgate.testing.compliance.subject import Skipped, Subject
 
 if TYPE_CHECKING:
@@ -26,12 +28,14 @@ class ProviderCompliance:
         requests: requests that the vendor can fulfil, where it cannot fulfil the kit's own.
         failure_switches: switches that make the emulator fail a song after it was accepted, such as
             ``"end=FAILED code=413"``.
+        skip_checks: checks that are turned off, by name, each with the reason, which pytest shows.
     """
 
     plugin: ModuleType
     cases: Path | None = None
     requests: tuple[MusicRequest, ...] = ()
     failure_switches: str = ""
+    skip_checks: Mapping[str, str] = MappingProxyType({})
 
     @pytest.fixture
     def subject(self) -> Subject:
@@ -42,7 +46,7 @@ class ProviderCompliance:
     def test_compliance(self, subject: Subject, check: Check) -> None:
         """One check of the kit."""
         try:
-            check(subject)
+            perform(subject, check)
         except Skipped as reason:
             pytest.skip(str(reason))
 
@@ -58,5 +62,6 @@ def _subject_of(kind: type[ProviderCompliance]) -> Subject:
             cases=kind.cases,
             requests=kind.requests,
             failure_switches=switches_in(f"[emulate {kind.failure_switches}]") or None,
+            skip_checks=kind.skip_checks,
         )
     return _SUBJECTS[kind]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from difflib import get_close_matches
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
@@ -12,24 +13,30 @@ import attrs
 from musicgate.testing.compliance import (
     checks_answers,
     checks_callbacks,
+    checks_cancel,
     checks_declaration,
     checks_emulator,
     checks_lifecycle,
     checks_options,
+    checks_overrides,
     checks_purity,
+    checks_ranges,
+    checks_refusals,
     checks_request,
     checks_texts,
+    checks_types,
 )
 from musicgate.testing.compliance.subject import Skipped, Subject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 Check = Callable[[Subject], None]
 
 #: Every check, in the order in which an author fixes what they find.
 CHECKS: Final[tuple[Check, ...]] = (
     checks_declaration.check_it_loads,
+    checks_declaration.check_hooks_are_exported,
     checks_declaration.check_names_agree,
     checks_declaration.check_address_and_variables,
     checks_declaration.check_offers,
@@ -48,6 +55,9 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_options.check_neutral_fields,
     checks_options.check_abilities_are_true,
     checks_options.check_formats_are_true,
+    checks_overrides.check_overridden_fields_are_reported,
+    checks_ranges.check_lengths_are_sent_as_asked,
+    checks_ranges.check_options_are_sent_as_asked,
     checks_texts.check_limits_are_true,
     checks_texts.check_texts_are_whole,
     checks_texts.check_option_texts_are_whole,
@@ -57,6 +67,8 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_purity.check_emulator_is_pure,
     checks_emulator.check_emulator_is_there,
     checks_emulator.check_emulated_song_plays,
+    checks_emulator.check_every_offer_plays,
+    checks_emulator.check_offers_differ,
     checks_emulator.check_emulated_requests_succeed,
     checks_emulator.check_emulated_media_states_its_length,
     checks_emulator.check_emulated_statuses_are_mapped,
@@ -67,17 +79,26 @@ CHECKS: Final[tuple[Check, ...]] = (
     checks_emulator.check_emulator_counts,
     checks_answers.check_recorded_cases,
     checks_answers.check_hostile_answers,
-    checks_answers.check_wrong_types_in_good_answers,
     checks_answers.check_good_body_under_failing_status,
     checks_answers.check_unreadable_create,
     checks_answers.check_refusals_by_status,
     checks_answers.check_noise_while_polling,
     checks_answers.check_retry_after,
+    checks_types.check_wrong_types_in_good_answers,
+    checks_types.check_wrong_types_in_recorded_answers,
+    checks_types.check_wrong_types_where_nothing_is,
+    checks_refusals.check_reasons_under_5xx,
+    checks_refusals.check_unknown_song_is_doubted,
     checks_lifecycle.check_unknown_status,
     checks_lifecycle.check_any_sequence_of_answers,
     checks_lifecycle.check_updates_survive_storage,
     checks_lifecycle.check_jobs_fit_the_schema,
+    checks_cancel.check_cancel_request_never_raises,
+    checks_cancel.check_cancel_stops_the_song,
+    checks_cancel.check_cancel_too_late,
+    checks_cancel.check_hostile_cancel_answers,
     checks_callbacks.check_callbacks_come_and_are_read,
+    checks_callbacks.check_callback_adopts_a_job,
     checks_callbacks.check_unsigned_is_not_verified,
     checks_callbacks.check_good_signature,
     checks_callbacks.check_signature_headers_are_needed,
@@ -117,6 +138,35 @@ def name_of(check: Check) -> str:
     return getattr(check, "__name__", "check").removeprefix("check_")
 
 
+def known_checks(skip_checks: Mapping[str, str]) -> Mapping[str, str]:
+    """Return the checks that are turned off, by name, each with its reason.
+
+    Raises:
+        ValueError: there is no such check, or no reason.
+    """
+    names = {name_of(check) for check in CHECKS}
+    for name, reason in skip_checks.items():
+        if name not in names:
+            near = ", ".join(get_close_matches(name, names)) or "docs/testing.md lists them"
+            raise ValueError(f"skip_checks: there is no check {name!r}; {near}")
+        if not reason.strip():
+            raise ValueError(f"skip_checks: {name} is turned off without a reason")
+    return skip_checks
+
+
+def perform(subject: Subject, check: Check) -> None:
+    """Perform one check, unless the subject turns it off.
+
+    Raises:
+        AssertionError: what the check found.
+        Skipped: it does not apply, or is turned off.
+    """
+    reason = known_checks(subject.skip_checks).get(name_of(check))
+    if reason is not None:
+        raise Skipped(f"turned off: {reason}")
+    check(subject)
+
+
 def run_checks(subject: Subject, checks: Iterable[Check] = CHECKS) -> tuple[Result, ...]:
     """Run the checks in order, also after one that failed."""
     return tuple(run_check(subject, check) for check in checks)
@@ -127,7 +177,7 @@ def run_check(subject: Subject, check: Check) -> Result:
     started_s = time.perf_counter()
     outcome, message = Outcome.PASSED, ""
     try:
-        check(subject)
+        perform(subject, check)
     except Skipped as reason:
         outcome, message = Outcome.SKIPPED, str(reason)
     except AssertionError as error:

@@ -12,6 +12,7 @@ import attrs
 from musicgate.errors import ProviderError, RequestError
 from musicgate.hosting import ENTRY_POINT_GROUP, PluginRecord, ProviderPlugin, load_plugins
 from musicgate.model import (
+    FailureClass,
     Job,
     MusicRequest,
     Offer,
@@ -25,7 +26,7 @@ from musicgate.testing.compliance.emulated_run import AnswerRecorder, EmulatedRu
 from musicgate.testing.rehearsal import CALLBACK_URL, Rehearsal, settings_defaults
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from importlib.metadata import EntryPoint
     from pathlib import Path
     from types import ModuleType
@@ -57,6 +58,7 @@ class Subject:
         cases: recorded answers; None where they are not available (they are not part of a wheel).
         requests: further requests that the vendor can fulfil, used beside the kit's own.
         failure_switches: switches that make the emulator fail a song after it was accepted.
+        skip_checks: checks that are turned off, by name, each with the reason.
     """
 
     name: str
@@ -67,6 +69,7 @@ class Subject:
     cases: tuple[Case, ...] | None = None
     requests: tuple[MusicRequest, ...] = ()
     failure_switches: Mapping[str, str] | None = None
+    skip_checks: Mapping[str, str] = attrs.field(factory=dict)
 
     @classmethod
     def installed(cls, name: str) -> Subject:
@@ -100,6 +103,7 @@ class Subject:
         cases: Path | None = None,
         requests: tuple[MusicRequest, ...] = (),
         failure_switches: Mapping[str, str] | None = None,
+        skip_checks: Mapping[str, str] | None = None,
     ) -> Subject:
         """Make the subject of a module; its entry point and distribution are found if it is installed."""
         package = module.__name__
@@ -114,6 +118,7 @@ class Subject:
             cases=None if cases is None else tuple(load_cases(cases)),
             requests=requests,
             failure_switches=failure_switches,
+            skip_checks=skip_checks or {},
         )
 
     @cached_property
@@ -152,6 +157,14 @@ class Subject:
         options |= {name: SECRET_CANARY for name in secret_named if isinstance(options[name], str)}
         secret = Secret(SECRET_CANARY) if provider.webhook_secret_env else None
         return ProviderSettings(base_url=BASE_URL, options=options, webhook_secret=secret)
+
+    def other_settings(self) -> Iterator[dict[str, object]]:
+        """Yield every choice that the plugin's own settings offer beside their defaults, one at a time."""
+        properties = self.provider.settings_schema.get("properties", {})
+        for name, schema in properties.items() if isinstance(properties, dict) else ():
+            for value in schema.get("enum", ()) if isinstance(schema, dict) else ():
+                if value != schema.get("default"):
+                    yield {name: value}
 
     @property
     def block_properties(self) -> Mapping[str, object]:
@@ -227,6 +240,7 @@ class Subject:
         key: str = "test-key-not-real",
         webhook_secret: str | None = None,
         switches: Mapping[str, str] | None = None,
+        options: Mapping[str, object] | None = None,
     ) -> tuple[Rehearsal, list[ParsedAnswer]]:
         """Make a rehearsal of the plugin, and the list that will hold the answers that it parses.
 
@@ -237,19 +251,29 @@ class Subject:
         if not hasattr(self.module, "emulator"):
             raise Skipped("the plugin has no emulator")
         rehearsal = Rehearsal(
-            self.name, self.module, key=key, webhook_secret=webhook_secret, switches=switches
+            self.name,
+            self.module,
+            key=key,
+            webhook_secret=webhook_secret,
+            switches=switches,
+            options=options,
         )
         recorder = AnswerRecorder(rehearsal.plugin)
         rehearsal.plugin = cast("ProviderPlugin", recorder)
         return rehearsal, recorder.answers
 
-    def emulate(self, request: MusicRequest | None = None) -> EmulatedRun:
+    def emulate(
+        self, request: MusicRequest | None = None, options: Mapping[str, object] | None = None
+    ) -> EmulatedRun:
         """Run one job to its end, for `song_request` unless another request is given.
+
+        Args:
+            options: the plugin's own settings, where they are not the default ones.
 
         Raises:
             AssertionError: the create call ended in an error.
         """
-        rehearsal, answers = self.rehearsal()
+        rehearsal, answers = self.rehearsal(options=options)
         request = request or self.song_request
         try:
             job = rehearsal.finish(rehearsal.create(request))
@@ -265,6 +289,28 @@ class Subject:
     def emulated_run(self) -> EmulatedRun:
         """One job for `song_request`, run once."""
         return self.emulate()
+
+    @property
+    def song_run(self) -> EmulatedRun:
+        """The job for `song_request`, delivered: for checks that mean nothing without a song.
+
+        Raises:
+            AssertionError: it was not delivered.
+        """
+        job = self.emulated_run.job
+        assert job.delivered_at is not None, f"a plain request {self._how_it_ended(job)}"
+        return self.emulated_run
+
+    def _how_it_ended(self, job: Job) -> str:
+        failure = job.failure
+        why = "" if failure is None else f" ({failure.reason}: {failure.message})"
+        hint = ""
+        if failure is not None and failure.reason is FailureClass.AUTH:
+            header = self.provider.auth.header
+            hint = (
+                f"; the key is sent as Provider.auth says, in {header}: does the emulator look for it there?"
+            )
+        return f"to the emulator ended {job.state}{why} and was not delivered{hint}"
 
     @cached_property
     def created_job(self) -> Job:

@@ -15,6 +15,7 @@ NAMES: Final[tuple[str, ...]] = (
     "options/suno",
     "options/elevenlabs",
     "options/minimax",
+    "case",
 )
 
 #: Published version of the schemas: the folder of the files, and a part of every ``$id``.

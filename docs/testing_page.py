@@ -1,0 +1,115 @@
+"""Generate docs/testing.md: how a plugin is tested, and every check of the compliance kit."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterable
+from itertools import groupby
+
+from docs.markdown import GENERATED, table, ticks
+from musicgate.testing.compliance import CHECKS, Check, name_of
+
+_INTRODUCTION = """\
+# Testing a plugin
+
+What `musicgate.testing` has for the author of a provider plugin: the compliance kit, which knows no vendor and checks
+everything that can be checked without one; recorded cases, which say what the vendor's answers mean
+([case-files.md](case-files.md)); and rehearsals, which run a whole job between the plugin and its own emulator without
+a socket or a wait. [How to add a provider](add-a-provider.md) says when to use what, and what none of them can find.
+
+## The compliance kit
+
+A plugin's test file is a class, followed by the plugin's own tests. Every check is one test of it.
+
+```python
+from pathlib import Path
+
+import musicgate_minimax
+from musicgate.testing.compliance import ProviderCompliance
+
+
+class TestCompliance(ProviderCompliance):
+    plugin = musicgate_minimax
+    cases = Path("plugins/minimax/tests/cases")
+    failure_switches = "code=1026"
+```
+
+| attribute | meaning |
+| --- | --- |
+| `plugin` | the plugin's module |
+| `cases` | folder of its recorded answers; None while there are none |
+| `requests` | requests that the vendor can fulfil, where it cannot fulfil the kit's own: for an offer that needs an option, or one whose song, or callback, the emulator makes only with a switch (`[emulate name=value]` in the prompt) |
+| `failure_switches` | switches that make the emulator fail a song after it was accepted |
+| `skip_checks` | checks that are turned off, each with the reason |
+
+`musicgate plugins check NAME` runs the same checks on an installed plugin: `--cases FOLDER` for its recordings,
+`--failing NAME=VALUE` for the failure switches, `--skip CHECK=REASON` to turn a check off.
+
+A message names the hook, the offer or the step, what was found and what was expected. A check that does not apply is
+skipped and says why: read it, because a declaration may be missing. Two checks may find the same fault; the first in
+the order below is the one to read.
+
+### Turn a check off
+
+A check that is wrong about your vendor is turned off by its name, with a reason that stays visible in every run.
+An unknown name, or no reason, is an error.
+
+```python
+from musicgate.testing.compliance import ProviderCompliance
+
+
+class TestCompliance(ProviderCompliance):
+    skip_checks = {"callback_adopts_a_job": "the vendor's callbacks never name the task (support, 2026-11-02)"}
+```
+
+### The checks
+
+In the order in which an author fixes what they find.
+"""
+
+_REHEARSAL = """\
+## Rehearsals
+
+A rehearsal calls the hooks as the gateway does, and answers with the plugin's emulator in virtual time. Use it for
+what is special about your vendor.
+
+```python
+import musicgate_minimax
+from musicgate.plugin import MusicRequest
+from musicgate.testing.rehearsal import Rehearsal
+
+rehearsal = Rehearsal("minimax", musicgate_minimax)
+job = rehearsal.run(MusicRequest(model="minimax/music-2.6", prompt="Rain on a roof", lyrics="Row on"))
+assert job.delivered_at is not None
+assert len(rehearsal.emulator.books.creates) == 1
+```
+
+`translate`, `create`, `poll`, `finish` and `send` are its steps; `switches=` sets the emulator's faults, `options=`
+the plugin's own settings. `noise` holds every error that a poll ended in, `answers` every answer of the emulator.
+
+## Fakes
+
+`musicgate.testing.memory_store` and `musicgate.testing.memory_outbox` are the stores without a database, for
+applications that embed the gateway. They pass the same contract tests as the real ones.
+"""
+
+
+def testing_page() -> str:
+    """Render the page; the checks are in the order in which an author fixes what they find."""
+    parts = [
+        GENERATED,
+        _INTRODUCTION.strip(),
+        *(_group(module, checks) for module, checks in groupby(CHECKS, key=lambda check: check.__module__)),
+        _REHEARSAL.strip(),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _group(module: str, checks: Iterable[Check]) -> str:
+    rows = [(f"`{name_of(check)}`", _sentence(check)) for check in checks]
+    about = module.rsplit("_", 1)[-1].capitalize()
+    return f"#### {about}\n\n" + table(("check", "what a green one proves"), rows)
+
+
+def _sentence(check: Check) -> str:
+    return ticks(" ".join((inspect.getdoc(check) or "").split()))
