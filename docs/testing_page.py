@@ -43,7 +43,8 @@ class TestCompliance(ProviderCompliance):
 | `skip_checks` | checks that are turned off, each with the reason |
 
 `musicgate plugins check NAME` runs the same checks on an installed plugin: `--cases FOLDER` for its recordings,
-`--failing NAME=VALUE` for the failure switches, `--skip CHECK=REASON` to turn a check off.
+`--failing NAME=VALUE` for the failure switches, `--request JSON` for a further request, in the form of a case file's,
+`--skip CHECK=REASON` to turn a check off.
 
 A message names the hook, the offer or the step, what was found and what was expected. A check that does not apply is
 skipped and says why: read it, because a declaration may be missing. Two checks may find the same fault; the first in
@@ -59,7 +60,7 @@ from musicgate.testing.compliance import ProviderCompliance
 
 
 class TestCompliance(ProviderCompliance):
-    skip_checks = {"callback_adopts_a_job": "the vendor's callbacks never name the task (support, 2026-11-02)"}
+    skip_checks = {"callback_adopts_a_job": "their callbacks never name the task (support, 2026-11-02)"}
 ```
 
 ### The checks

@@ -81,8 +81,9 @@ def verdict_of(job: Job) -> tuple[str, str, str, bool]:
     return job.state.value, job.failure.reason.value, job.failure.message, job.failure.costs
 
 
-async def test_vendor_that_can_stop_is_asked_to_stop(stoppable: Rig) -> None:
-    stoppable.transport.script("one", {"id": "n-1"}, {})
+@pytest.mark.parametrize("answer", [{}, {"no": "cancelled"}], ids=["taken", "its new status"])
+async def test_vendor_that_can_stop_is_asked_to_stop(stoppable: Rig, answer: Any) -> None:
+    stoppable.transport.script("one", {"id": "n-1"}, answer)
     job = await stoppable.gate.cancel((await stoppable.submit()).id)
     assert verdict_of(job) == ("failed", "cancelled", STOPPED, True)
     assert stoppable.transport.sent[-1].url == "https://one.test/stop/n-1"

@@ -100,6 +100,30 @@ def test_cases_and_failing_switches_are_options(site: Path) -> None:
     assert answer["checks"][0].keys() == {"name", "outcome", "message", "seconds"}
 
 
+def test_check_is_turned_off_with_a_reason_and_not_without(site: Path) -> None:
+    done = check(
+        site, "bad_one", "--skip", "neutral fields=no seed yet", "--skip", "old_signature=later = never"
+    )
+    assert done.stderr == ""
+    rows = table(done.stdout)
+    assert rows["neutral fields"] == ("skipped", "turned off: no seed yet")
+    assert rows["old signature"] == ("skipped", "turned off: later = never")
+    for word, message in (
+        ("offers", "offers is turned off without a reason"),
+        ("ofers=x", "no check 'ofers'"),
+    ):
+        refused = check(site, "bad_one", "--skip", word)
+        assert (refused.returncode, message in refused.stderr) == (2, True), refused.stderr
+
+
+def test_further_requests_are_used(site: Path) -> None:
+    singing = '{"model": "minimax/music-2.6-free", "prompt": "Rain [emulate free=alive]", "lyrics": "Row on"}'
+    rows = table(check(site, "minimax", "--request", singing).stdout)
+    assert "minimax/music-2.6-free" not in rows["every offer plays"][1]
+    refused = check(site, "minimax", "--request", '{"text": "Rain"}')
+    assert (refused.returncode, "unexpected keyword argument 'text'" in refused.stderr) == (2, True)
+
+
 def test_json_option_before_check_is_a_usage_error() -> None:
     done = CliRunner().invoke(cli, ["plugins", "--json", "check", "good_one"])
     assert (done.exit_code, "--json: put it after 'check'" in done.output) == (2, True)
@@ -130,7 +154,7 @@ def test_plugin_that_cannot_be_imported_fails_it_loads(site: Path) -> None:
     [
         (["missing"], "", 2, "no plugin 'missing' is installed; there are"),
         (["good_one", "--cases", "nowhere"], "", 2, "'nowhere' does not exist"),
-        (["good_one", "--cases", "bad_cases"], "", 2, "--cases bad_cases: bad.json: a case needs mark"),
+        (["good_one", "--cases", "bad_cases"], "", 2, "--cases bad_cases: bad.json:1: /mark: is required"),
         (["good_one"], "hypothesis", 1, 'hypothesis; install it with:  pip install "musicgate[testing]"'),
     ],
 )

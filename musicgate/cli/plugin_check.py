@@ -14,6 +14,7 @@ from musicgate.cli.options import AS_JSON
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from musicgate.model import MusicRequest
     from musicgate.testing.compliance import Result, Subject
 
 
@@ -32,6 +33,13 @@ if TYPE_CHECKING:
     help="Emulator switch that makes a job fail after it was accepted; may be repeated.",
 )
 @click.option(
+    "--request",
+    "requests",
+    multiple=True,
+    metavar="JSON",
+    help="Request that the vendor can fulfil, where it cannot fulfil the kit's own; may be repeated.",
+)
+@click.option(
     "--skip",
     multiple=True,
     metavar="CHECK=REASON",
@@ -39,7 +47,13 @@ if TYPE_CHECKING:
 )
 @AS_JSON
 def check(
-    *, name: str, cases: Path | None, failing: tuple[str, ...], skip: tuple[str, ...], as_json: bool
+    *,
+    name: str,
+    cases: Path | None,
+    failing: tuple[str, ...],
+    requests: tuple[str, ...],
+    skip: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Run the compliance kit on the installed plugin NAME. Exit with 1 if a check fails."""
     from musicgate.cli import FailedError, RefusedError
@@ -57,7 +71,9 @@ def check(
         subject = _with(Subject.installed(name), cases, failing)
         halves = [word.partition("=") for word in skip]
         skipped = {check.strip().replace(" ", "_"): reason for check, _, reason in halves}
-        subject = attrs.evolve(subject, skip_checks=known_checks(skipped))
+        subject = attrs.evolve(
+            subject, skip_checks=known_checks(skipped), requests=tuple(_request(text) for text in requests)
+        )
     except (LookupError, ValueError) as exc:
         raise RefusedError(str(exc.args[0])) from exc
     with TemporaryDirectory(prefix="musicgate-kit-") as folder:
@@ -92,6 +108,22 @@ def _with(subject: Subject, cases: Path | None, failing: Sequence[str]) -> Subje
         return attrs.evolve(subject, cases=tuple(load_cases(cases)))
     except (ValueError, KeyError, TypeError) as exc:
         raise RefusedError(f"--cases {cases}: {exc}") from exc
+
+
+def _request(text: str) -> MusicRequest:
+    """Read a request in the form of a case file's: the fields of `MusicRequest`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    import json
+
+    from musicgate.model import MusicRequest
+
+    try:
+        return MusicRequest(**json.loads(text))
+    except (ValueError, TypeError) as exc:
+        raise ValueError(f"--request {text}: {exc}") from exc
 
 
 def _print(results: Sequence[Result]) -> None:

@@ -160,6 +160,19 @@ def _overrides_silently(body: dict[str, Any], request: MusicRequest) -> None:
         body["style"] = body["mood"]
 
 
+def _decides_over_instrumental() -> ModuleType:
+    mood = {"description": "How it feels; overrides instrumental.", "type": "string"}
+
+    def decide(body: dict[str, Any], request: MusicRequest) -> None:
+        if "mood" in body:
+            body["instrumental"] = body["mood"] == "quiet"
+
+    return tiny(
+        provider=broken.options(properties={**OPTIONS_SCHEMA["properties"], "mood": mood}).provider,
+        translate_request=broken.sends(decide).translate_request,
+    )
+
+
 def _says_one_model(body: dict[str, Any], request: MusicRequest) -> None:
     body["model"] = "song-1"
 
@@ -206,6 +219,17 @@ def _next_provider_on_500(response: HttpResponse, read: Any) -> Any:
     if response.status != 500 or b"error" not in response.body:
         return read
     return JobUpdate(failure=Failure(reason=FailureClass.RATE_LIMITED, message="busy"))
+
+
+def in_two_calls(edit: Callable[[HttpResponse, Any], Any] | None = None) -> ModuleType:
+    """A plugin whose create call is followed by a second one, before the song is there."""
+
+    def edited(step: Step, response: HttpResponse, read: Any) -> Any:
+        if step is Step.CREATE and isinstance(read, JobUpdate) and read.native_id:
+            return HttpRequest.get(f"http://127.0.0.1:1/v1/songs/{quote(read.native_id, safe='')}")
+        return edit(response, read) if edit is not None and step is Step.NEXT else read
+
+    return broken.reads(edited)
 
 
 def _is_sure_of_reasons(response: HttpResponse, read: Any) -> Any:
@@ -276,12 +300,14 @@ FAULTS: tuple[Fault, ...] = (
     fault("option_texts_are_whole", "a text is cut below its limit", "tiny.words of 90", lambda: broken.sends(_cuts_words)),
     fault("overridden_fields_are_reported", "an option drops a field", "tiny.mood = 'kit' overrides the neutral field title", lambda: broken.sends(_drops_the_title_for_a_mood)),
     fault("overridden_fields_are_reported", "an option takes its place", "overrides the neutral field style", lambda: broken.sends(_overrides_silently)),
+    fault("overridden_fields_are_reported", "a text decides over a boolean, and only its description says so", "overrides the neutral field instrumental", _decides_over_instrumental),
     fault("every_offer_plays", "the second offer gives one song", "tiny/duet promises 2 tracks, 1 were", lambda: broken.emulates(_OneSong)),
     fault("every_offer_plays", "the third offer is refused by the vendor", "tiny/long cannot be played", lambda: broken.emulates(_NoLongSongs)),
     fault("every_offer_plays", "the second offer is never translated", "every base request for tiny/duet", lambda: _refuses("tiny/duet")),
     fault("offers_differ", "all offers ask for one model", "'song-1' and 'duet-1'", lambda: broken.sends(_says_one_model)),
     fault("reasons_under_5xx", "a reason under 5xx is a refusal", "a plain refusal (invalid)", _at(Step.CREATE, _believes_reasons)),
     fault("reasons_under_5xx", "a reason under 5xx asks the next vendor", "a plain refusal (rate_limited)", _at(Step.CREATE, _next_provider_on_500)),
+    fault("reasons_under_5xx", "a reason under 5xx at the second call", "at step next as a plain refusal (invalid)", lambda: in_two_calls(_believes_reasons)),
     fault("reasons_under_5xx", "a reason under 5xx makes sure", "maybe_accepted=False", _at(Step.CREATE, _is_sure_of_reasons)),
     fault("unknown_song_is_doubted", "the vendor's 404 ends the job", "about an unknown song", _at(Step.POLL, _believes_404)),
     fault("unknown_song_is_doubted", "a 404 with a reason ends the job", "HTTP 404 with a body like", _at(Step.POLL, _believes_any_404)),

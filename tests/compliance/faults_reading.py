@@ -158,6 +158,8 @@ def _takes_old_iso_times() -> ModuleType:
 
     def with_iso_time(due: Any) -> Any:
         headers = dict(due.request.headers)
+        if "X-Tiny-Time" not in headers:
+            return due
         headers["X-Tiny-Time"] = datetime.fromtimestamp(int(headers["X-Tiny-Time"]), UTC).isoformat()
         return attrs.evolve(due, request=attrs.evolve(due.request, headers=headers))
 
@@ -169,9 +171,7 @@ def _takes_old_iso_times() -> ModuleType:
         headers = {**headers, "x-tiny-time": str(int(at_s))}
         return tiny_plugin.parse_callback(headers, body, settings, at_s)
 
-    vendor = broken.calls_back(
-        lambda due: [with_iso_time(one) if len(one.request.headers) > 1 else one for one in due]
-    )
+    vendor = broken.calls_back(lambda due: [with_iso_time(one) for one in due])
     return tiny(parse_callback=parse_callback, emulator=vendor.emulator)
 
 

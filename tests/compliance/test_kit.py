@@ -323,3 +323,23 @@ def test_form_bodies_are_checked_like_json() -> None:
     subject = Subject.of_module(translates(edit))
     for name in ("request_form", "texts_are_whole", "option_texts_are_whole"):
         assert run_check(subject, next(check for check in CHECKS if name_of(check) == name)).message == ""
+
+
+def test_list_of_named_words_may_lose_repetitions() -> None:
+    words = {"description": "Moods.", "type": "array", "items": {"enum": ["calm", "wild", "sad"]}}
+    schema = {
+        **tiny_plugin.OPTIONS_SCHEMA,
+        "properties": {**tiny_plugin.OPTIONS_SCHEMA["properties"], "moods": words},
+    }
+
+    def edit(made: Translation, request: MusicRequest, *_: object) -> Translation:
+        song: Any = HttpResponse(status=200, body=made.request.body).json()
+        if "moods" in song:
+            song["moods"] = sorted(set(song["moods"]))
+        return attrs.evolve(made, request=HttpRequest.post_json(made.request.url, song))
+
+    module = tiny(
+        provider=declares(options_schema=schema).provider,
+        translate_request=translates(edit).translate_request,
+    )
+    assert outcomes(module)["options_are_sent_as_asked"].message == ""

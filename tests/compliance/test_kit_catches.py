@@ -52,3 +52,9 @@ def test_the_good_plugin_passes_everything_that_it_can_have() -> None:
     assert [result for result in results if result.outcome is Outcome.FAILED] == []
     skipped = {result.name: result.message for result in results if result.outcome is Outcome.SKIPPED}
     assert skipped == {"blocking_is_not_polled": "the provider is not blocking"}
+
+
+def test_the_good_plugin_of_two_calls_passes_what_is_about_them() -> None:
+    subject = Subject.of_module(faults_hidden.in_two_calls())
+    for name in ("every_offer_plays", "reasons_under_5xx", "cancel_stops_the_song", "callback_adopts_a_job"):
+        assert run_check(subject, BY_NAME[name]).message == ""

@@ -131,9 +131,9 @@ def run_without_installing(clean: CleanEnvironment) -> str:
     sources: list[str | Path] = [
         "--no-config",
         "--no-index",
-        "--find-links",
+        "-f",
         DIST,
-        "--find-links",
+        "-f",
         WHEELHOUSE,
     ]
     called = ("--from", f"musicgate[all]=={built()[0].version}", "musicgate", "generate", PROMPT)

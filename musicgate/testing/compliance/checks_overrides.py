@@ -1,7 +1,9 @@
 """A vendor's block that overrides a neutral field does not do so in silence.
 
-It may be said once for all, where the caller looks: by the option's name (``vocalGender``), or by its
-description ("overrides the request's negative_style"). Otherwise a warning of the request says it.
+It may be said once for all, where the caller looks: by the option's name (``vocalGender``), or, for a
+value of the field's own type, by its description ("overrides the request's negative_style"): such an
+option is the vendor's spelling of the field. One that decides over a field by the way (``voices`` over
+``instrumental``) is reported in a warning of each such request.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ def check_overridden_fields_are_reported(subject: Subject) -> None:
         for name, value, with_block in _options(subject, request):
             for field in sent:
                 public = _FIELDS[field][0]
-                said = _is_said(subject, name, field, public)
+                said = _is_said(subject, name, value, field)
                 assert said or _effect(subject, offer, with_block, field) is not _Effect.NONE, (
                     f"translate_request for {offer.model}: {subject.provider.option_block}.{name} = {value!r:.80} "
                     f"overrides the neutral field {public} in silence: expected a warning (not_applied) with the "
@@ -98,10 +100,13 @@ def _effect(subject: Subject, offer: Offer, request: MusicRequest, field: str) -
     return _Effect.NONE if sent[0] == sent[1] else _Effect.SENT
 
 
-def _is_said(subject: Subject, option: str, field: str, public: str) -> bool:
-    """True if an option is called like the field, or its description says that it overrides the field."""
+def _is_said(subject: Subject, option: str, value: object, field: str) -> bool:
+    """True if an option is called like the field, or has its type and says that it overrides the field."""
+    public, values = _FIELDS[field]
     if _folded(public) in _folded(option) or _folded(field) in _folded(option):
         return True
+    if type(value) is not type(values[0]):
+        return False
     schema = subject.block_properties[option]
     described = str(schema.get("description", "")) if isinstance(schema, dict) else ""
     return re.search(rf"{_OVERRIDES}[^.;]*\b{public}\b", described, re.IGNORECASE) is not None

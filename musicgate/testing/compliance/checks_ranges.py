@@ -112,12 +112,18 @@ def _one_option(
     if {"integer", "number"} & kinds:
         yield path, _numbers(schema)
     elif "array" in kinds:
-        item = next(iter(option_values(schema.get("items", {}), [])), "kit")
-        is_text = isinstance(item, str) and "enum" not in schema.get("items", {})
         lengths = sorted(
             {*_LIST_LENGTHS, *(schema[key] for key in ("minItems", "maxItems") if key in schema)}
         )
-        yield path, [[f"{item}{index}" if is_text else item for index in range(length)] for length in lengths]
+        items = _items(schema.get("items", {}), lengths[-1])
+        yield path, [items[:length] for length in lengths if length <= len(items)]
+
+
+def _items(schema: object, count: int) -> list[object]:
+    """Return different items of a list: ``count`` free texts, else as many as the schema names."""
+    items = option_values(schema, []) or ["kit"]
+    is_free_text = isinstance(items[0], str) and not (isinstance(schema, dict) and "enum" in schema)
+    return [f"{items[0]}{index}" for index in range(count)] if is_free_text else items
 
 
 def _numbers(schema: Mapping[str, Any]) -> list[object]:
