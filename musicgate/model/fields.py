@@ -97,6 +97,14 @@ class Field:
         _ = value
         return None
 
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """The native value for one of the neutral field that it carries; None where the vendor has none."""
+        return value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """The value of the neutral field for a native one."""
+        return value
+
     def contradiction(self) -> str | None:
         """How the declaration contradicts itself, or None."""
         carried = (*((self.neutral,) if self.neutral is not None else ()), *self.carries)
@@ -168,6 +176,14 @@ class Number(Field):
                 return "step", self.step, f"is {value}; only multiples of {self.step} are allowed"
         return None
 
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`: in the vendor's unit."""
+        return value * self.per_neutral if isinstance(value, int | float) else value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return value / self.per_neutral if isinstance(value, int | float) else value
+
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
@@ -191,7 +207,7 @@ class Choice(Field):
     """One of some texts or numbers.
 
     Attributes:
-        choices: as the vendor spells them.
+        choices: as the vendor spells them; of several that mean the same the first is sent.
         means: the neutral value that a native value stands for, where they differ (``mp3_44100_128``: mp3).
     """
 
@@ -205,6 +221,14 @@ class Choice(Field):
             return None
         message = f"must be one of {', '.join(str(choice) for choice in self.choices)}"
         return "choices", list(self.choices), message
+
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`."""
+        return next((own for own in self.choices if self.neutral_of(own) == value), None)
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return self.means.get(str(value), value)
 
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
