@@ -1,6 +1,7 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -65,7 +66,7 @@ def test_a_model_that_is_not_declared_is_no_route() -> None:
 @pytest.mark.parametrize(
     ("model", "body", "price"), [("one", {"ms": 30_000}, 0.3), ("one", {}, 0.1), ("big/two", {}, 0.2)]
 )
-def test_the_list_price_is_charged(model: str, body: dict[str, object], price: float) -> None:
+def test_the_list_price_is_charged(model: str, body: dict[str, Any], price: float) -> None:
     vendor = Acme(EmulatorOptions())
     assert send(vendor, model, **body).status == 200
     assert list(vendor.books.credits_charged.values()) == [pytest.approx(price)]
