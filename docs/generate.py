@@ -14,6 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this file only
 
 from docs.case_files_page import case_files_page  # noqa: E402  after the path is set
+from docs.declarations_page import errors_page, fields_page  # noqa: E402
 from docs.hooks_page import hooks_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
 from docs.settings_page import settings_page  # noqa: E402
@@ -36,6 +37,8 @@ def pages() -> dict[Path, str]:
     """The text of each generated page."""
     plugins = repository_plugins()
     return {
+        ROOT / "docs" / "errors.md": errors_page(),
+        ROOT / "docs" / "fields.md": fields_page(),
         ROOT / "docs" / "case-files.md": case_files_page(),
         ROOT / "docs" / "hooks.md": hooks_page(),
         ROOT / "docs" / "testing.md": testing_page(),

@@ -32,7 +32,7 @@ def hooks_page() -> str:
     parts += [_hook(hook) for hook in hooks]
     values = list(_values(hooks))
     parts += ["## The values", "Frozen: `attrs.evolve(value, field=...)` makes a changed copy."]
-    parts += [_enum(value) if issubclass(value, Enum) else _value(value) for value in values]
+    parts += [value_section(value) for value in values]
     parts += ["## What a class of failure allows", _failures()]
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
@@ -71,6 +71,11 @@ def _values(hooks: Iterable[Callable[..., object]]) -> Iterator[type]:
             seen.add(name)
             yield found
             waiting += [str(part) for part in inspect.get_annotations(found).values()]
+
+
+def value_section(value: type) -> str:
+    """Render a class: what it is, its fields and its methods."""
+    return _enum(value) if issubclass(value, Enum) else _value(value)
 
 
 def _value(value: type) -> str:

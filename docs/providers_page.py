@@ -9,6 +9,7 @@ from typing import Any
 from docs.markdown import GENERATED, mark, number, seconds, table
 from musicgate.model import (
     Ability,
+    Field,
     Meter,
     Offer,
     PriceRule,
@@ -41,6 +42,12 @@ def providers_page(providers: Sequence[Provider]) -> str:
             "from the vendors' public pages."
         ),
         _limits(providers),
+        "## Native fields",
+        (
+            "What musicgate checks before anything is sent, by the vendor's names. An error names the option where the "
+            "caller gave it. Plugins that are not listed check their requests themselves."
+        ),
+        _fields(providers),
         *(_plugin(provider) for provider in providers),
     ]
     return "\n\n".join(parts) + "\n"
@@ -105,6 +112,24 @@ def _limits(providers: Sequence[Provider]) -> str:
         )
         for one, offer in _offers(providers)
     ]
+    return table(head, rows)
+
+
+def _fields(providers: Sequence[Provider]) -> str:
+    head = ("plugin", "field", "of", "carries", "takes")
+    rows: list[tuple[str, ...]] = []
+    for one in providers:
+        declaring = [offer for offer in one.offers if offer.fields]
+        distinct: list[Field] = []
+        for field in (field for offer in declaring for field in offer.fields):
+            if field not in distinct:
+                distinct.append(field)
+        for field in sorted(distinct, key=lambda field: field.name):
+            having = [offer for offer in declaring if field in offer.fields]
+            names = ", ".join(f"`{offer.model}`" for offer in having)
+            carried = [f"`{name}`" for name in (field.neutral, *field.carries) if name]
+            of = "every model" if len(having) == len(declaring) else names
+            rows.append((one.plugin, f"`{field.name}`", of, ", ".join(carried) or "-", field.takes()))
     return table(head, rows)
 
 

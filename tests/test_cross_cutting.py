@@ -138,7 +138,7 @@ async def test_text_deep_in_an_option_block_is_rewritten(rig: RunningServer) -> 
 
 async def test_fallback_gets_the_rewritten_text_too_with_one_warning(rig: RunningServer) -> None:
     with rig.vendor_calls(KIE) as kie, rig.vendor_calls(APIIN) as apiin:
-        job = await rig.generate(body_of("suno/v5", "damn rain [emulate create=429]"))
+        job = await rig.generate(body_of("suno/v5", "damn rain [emulate suno_kie.create=429]"))
     assert [attempt["provider_plugin"] for attempt in job["attempts"]] == [KIE, APIIN]
     for calls in (kie, apiin):
         assert len(calls.creates) == 1
@@ -252,7 +252,7 @@ async def test_failed_job_has_a_line_with_its_reason(rig: RunningServer, ledger:
 
 
 async def test_line_names_the_provider_of_the_fallback(rig: RunningServer, ledger: list[str]) -> None:
-    job = await rig.generate(body_of("suno/v5", "rain [emulate create=402]"))
+    job = await rig.generate(body_of("suno/v5", "rain [emulate suno_kie.create=402]"))
     (line,) = await lines_of(ledger, job["id"])
     assert (line["plugin"], line["attempts"], line["state"]) == (APIIN, 2, "completed")
 

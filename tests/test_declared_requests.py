@@ -145,10 +145,10 @@ def test_the_schema_says_what_each_model_takes() -> None:
     properties = option_schema("Acme options", (OFFER, OTHER))["properties"]
     assert isinstance(properties, dict)
     assert properties["length_ms"]["description"] == (
-        "Overrides duration of the request. one: a whole number from 3000 to 60000. two: a number from 1 to 600."
+        "Overrides duration of the request. one: a whole number from 3000 up to 60000. two: a number from 1 up to 600."
     )
     assert properties["text"]["description"] == (
-        "Overrides prompt of the request. one: text of 1 to 40 characters. two: text."
+        "Overrides prompt of the request. one: text of up to 40 characters. two: text."
     )
 
 

@@ -25,7 +25,7 @@ OFFERS = {
         fields=(
             Text("prompt", neutral="prompt", max_chars=10),
             Number("ms", neutral="duration", per_neutral=1000),
-            Choice("format", neutral="format", choices=("wav", "flac")),
+            Choice("format", neutral="format", choices=("wav", "flac", "aac")),
         ),
         prices=(PriceRule.per_second("0.6", seconds=60),),
     ),
@@ -76,7 +76,9 @@ def test_an_account_that_cannot_pay_the_list_price_is_refused() -> None:
     assert send(Acme(EmulatorOptions(switches={"credits": "0.2"})), ms=30_000).status == 402
 
 
-@pytest.mark.parametrize(("wanted", "kind"), [("wav", "wav"), ("flac", "mp3"), (None, "mp3")])
+@pytest.mark.parametrize(
+    ("wanted", "kind"), [("wav", "wav"), ("flac", "flac"), ("aac", "mp3"), (None, "mp3")]
+)
 def test_a_song_is_as_it_was_asked_for(wanted: str | None, kind: str) -> None:
     vendor = Acme(EmulatorOptions())
     link = str(send(vendor, ms=7000, format=wanted).json_object()["link"])

@@ -114,7 +114,7 @@ async def test_provider_without_an_emulator_is_left_out() -> None:
 
         HOOK_API = real.HOOK_API
 
-    for hook in ("provider", "translate_request", "parse_response", "map_status"):
+    for hook in ("provider", "translate_request", "parse_response"):
         setattr(WithoutEmulator, hook, staticmethod(getattr(real, hook)))
     host = load_plugins({"minimax": WithoutEmulator()}, installed=False)
     assert host.records[0].error is None

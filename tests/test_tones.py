@@ -13,6 +13,7 @@ import attrs
 import av
 import pytest
 
+from musicgate.assets import measure_bytes
 from musicgate.assets.audio import AudioKind, mp3_header, sniff
 from musicgate.emulation.loops import mp3, ogg, pcm
 from musicgate.emulation.tones import (
@@ -178,6 +179,23 @@ def test_telephone_formats_carry_the_same_music(law: str) -> None:
 )
 def test_g711_codes(sample: int, ulaw: int, alaw: int) -> None:
     assert (pcm.ulaw(sample), pcm.alaw(sample)) == (ulaw, alaw)
+
+
+@pytest.mark.parametrize(("rate_hz", "channels"), [(16_000, 1), (44_100, 2), (48_000, 2)])
+@pytest.mark.parametrize(
+    ("container", "codec"), [(Container.M4A, "mp3float"), (Container.FLAC, "flac")], ids=["m4a", "flac"]
+)
+def test_m4a_and_flac_decode_and_are_measured_as_what_they_are(
+    container: Container, codec: str, rate_hz: int, channels: int
+) -> None:
+    wanted = AudioFormat(container=container, sample_rate_hz=rate_hz, channels=channels)
+    content = song(wanted, 2.5, seed=3)
+    decoded, facts = decode(content, wanted), measure_bytes(content)
+    assert (decoded.codec, decoded.rate_hz, decoded.channels) == (codec, rate_hz, channels)
+    assert decoded.duration_s == pytest.approx(2.5, abs=0.04)
+    assert 0.02 < decoded.loudness < 0.4
+    assert (facts.kind, facts.sample_rate_hz, facts.channels) == (AudioKind(container), rate_hz, channels)
+    assert facts.duration_s == pytest.approx(decoded.duration_s, abs=0.001)
 
 
 @pytest.mark.parametrize(("kbps", "channels"), [(32, 2), (96, 1), (192, 2)])

@@ -49,7 +49,7 @@ SCENARIOS = [
         section="A new native status of a vendor",
         edits=[
             Edit(
-                "plugins/suno_kie/src/musicgate_suno_kie/read.py",
+                "plugins/suno_kie/src/musicgate_suno_kie/declaration.py",
                 '**dict.fromkeys(("SUCCESS",',
                 '"MASTERING": JobState.IN_PROGRESS,\n        ',
             )

@@ -31,6 +31,7 @@ COMMANDS = {
     "cancel": ("jobs", "cancel", "Cancel a job."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
+    "emulate": ("emulate", "emulate", "Serve one emulated vendor, to test a client of it."),
     "providers": ("lists", "providers", "List the providers and whether they have a key."),
     "models": ("lists", "models", "List the models and their providers."),
     "plugins": ("lists", "plugins", "List the installed plugins; check one or create one."),

@@ -61,7 +61,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     "switches",
     multiple=True,
     metavar="NAME=VALUE",
-    help="Fault as NAME or PLUGIN.NAME, e.g. suno_kie.end=SENSITIVE_WORD_ERROR; may be repeated.",
+    help="Fault as NAME or PLUGIN.NAME, e.g. create=429:2 or suno_kie.stuck=1; may be repeated.",
 )
 @click.option(
     "--data",
@@ -115,7 +115,7 @@ async def _serve_sandbox(
     switches: dict[str, str],
     data_dir: Path | None,
 ) -> None:
-    from musicgate.emulation.sandbox import DEFAULT_SPEED
+    from musicgate.emulation.sandbox import DEFAULT_SPEED, SANDBOX_KEY
     from musicgate.emulation.sandbox import sandbox as emulated
 
     local = _bound_to(settings, "127.0.0.1", port)
@@ -127,7 +127,14 @@ async def _serve_sandbox(
     async with emulated(
         local, plugins, speed=chosen, switches=switches, public_url=url, data_dir=data_dir
     ) as ready:
-        lines = curl_lines(url, example_models(plugins), has_accounts=bool(ready.accounts))
+        lines = [
+            f"  {name}  {table['base_url']}"
+            for name, table in sorted(ready.providers.items())
+            if "base_url" in table
+        ]
+        if lines:
+            lines.insert(0, f"each vendor alone, with the key {SANDBOX_KEY}:")
+        lines += curl_lines(url, example_models(plugins), has_accounts=bool(ready.accounts))
         await _serve(ready, plugins, f"vendors emulated at {chosen:g}x speed; nothing is paid", *lines)
 
 

@@ -77,3 +77,9 @@ class Accounts:
     def begin(self, key: str, until_s: float) -> None:
         """Count a song in the making until then."""
         self._accounts[key].busy_until.append(until_s)
+
+    def end(self, key: str, until_s: float) -> None:
+        """No longer count a song that was to be in the making until then."""
+        busy_until = self._accounts[key].busy_until
+        if until_s in busy_until:
+            busy_until.remove(until_s)

@@ -6,13 +6,14 @@ import base64
 import hashlib
 import heapq
 import hmac
+import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import attrs
 
 from musicgate.emulation.tasks import Task
-from musicgate.plugin import EmulatedCallback, HttpRequest, JsonObject
+from musicgate.plugin import EmulatedCallback, HttpRequest, JsonValue
 
 #: Age of a signature with the switch ``callbacks=stale``.
 _STALE_S: Final = 3600
@@ -96,7 +97,7 @@ class CallbackQueue:
 
     def __init__(
         self,
-        body: Callable[[Any, str, float], JsonObject],
+        body: Callable[[Any, str, float], JsonValue],
         *,
         sign: Sign | None = None,
         secret: str | None = None,
@@ -154,7 +155,13 @@ class CallbackQueue:
         heapq.heappush(self._queue, due)
 
     def _request(self, due: _Due, now: float) -> HttpRequest:
-        request = HttpRequest.post_json(due.task.callback_url, self._body(due.task, due.stage, now))
+        body = json.dumps(self._body(due.task, due.stage, now), ensure_ascii=False, separators=(",", ":"))
+        request = HttpRequest(
+            method="POST",
+            url=due.task.callback_url,
+            headers={"Content-Type": "application/json"},
+            body=body.encode("utf-8", "surrogatepass"),
+        )
         faults = due.task.switches.get_all("callbacks")
         if self._sign is None or self._secret is None or "unsigned" in faults:
             return request

@@ -21,6 +21,8 @@ MEDIA_TYPES: Final[Mapping[Container, str]] = MappingProxyType(
         Container.MP3: "audio/mpeg",
         Container.WAV: "audio/wav",
         Container.OPUS: "audio/ogg",
+        Container.FLAC: "audio/flac",
+        Container.M4A: "audio/mp4",
         Container.PCM: "application/octet-stream",
         Container.ULAW: "audio/basic",
         Container.ALAW: "audio/basic",
@@ -67,7 +69,8 @@ class MediaHost:
     """Files by path, at the emulator's own address.
 
     Args:
-        denied: makes the vendor's answer for a link: ``(status, why)``, 403 or 404.
+        denied: makes the vendor's answer for a link: ``(status, why)``; why is
+            ``missing``, ``expired`` or ``forbidden``.
         seed: part of every signature.
         speed: multiplies ``slow_bytes_per_s``.
         slow_bytes_per_s: speed of a download with the fault ``slow``.
@@ -128,14 +131,14 @@ class MediaHost:
     def answer(self, call: Call) -> EmulatedAnswer:
         """Serve the file at the path of a call."""
         file = self.find(call.path)
-        return self._denied(404, "NoSuchKey") if file is None else self.serve(call, file)
+        return self._denied(404, "missing") if file is None else self.serve(call, file)
 
     def serve(self, call: Call, file: MediaFile) -> EmulatedAnswer:
         """Serve a file, whole or a range of it, or the fault of its switches."""
         if file.expires_s is not None and call.now > file.expires_s:
-            return self._denied(403, "AccessDenied")
+            return self._denied(403, "expired")
         if file.is_ready is not None and not file.is_ready(call.now):
-            return self._denied(404, "NoSuchKey")
+            return self._denied(404, "missing")
         number = self._reads.get(call.path, 0)
         # HEAD tells what a link has, and uses up no fault.
         self._reads[call.path] = number + (call.method != "HEAD")
@@ -146,7 +149,7 @@ class MediaHost:
     def _broken(self, fault: str, whole: EmulatedAnswer, file: MediaFile) -> EmulatedAnswer:
         match fault:
             case "expired":
-                return self._denied(403, "AccessDenied")
+                return self._denied(403, "expired")
             case "empty":
                 return answer_bytes(200, file.media_type, b"")
             case "html":
@@ -157,7 +160,7 @@ class MediaHost:
                 return attrs.evolve(whole, bytes_per_s=self._slow_bytes_per_s)
             case "drop":
                 return attrs.evolve(whole, drop=True)
-        return self._denied(int(fault), "NoSuchKey" if fault == "404" else "AccessDenied")
+        return self._denied(int(fault), "missing" if fault == "404" else "forbidden")
 
 
 def _ranged(call: Call, whole: EmulatedAnswer) -> EmulatedAnswer:

@@ -38,8 +38,12 @@ _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @asynccontextmanager
-async def mounted(emulator: Emulator) -> AsyncIterator[str]:
-    """Serve an emulator until the block ends.
+async def mounted(emulator: Emulator, *, port: int = 0) -> AsyncIterator[str]:
+    """Serve an emulator on loopback until the block ends.
+
+    Args:
+        emulator: the vendor.
+        port: 0 = any free one.
 
     Yields:
         Its origin, ``http://127.0.0.1:<port>``: the base URL for the plugin's settings.
@@ -59,11 +63,11 @@ async def mounted(emulator: Emulator) -> AsyncIterator[str]:
     await runner.setup()
     calling: asyncio.Task[None] | None = None
     try:
-        site = web.TCPSite(runner, _HOST, 0)
+        site = web.TCPSite(runner, _HOST, port)
         await site.start()
-        port = int(runner.addresses[0][1])
-        calling = asyncio.create_task(_call_back(emulator, clock), name=f"callbacks of :{port}")
-        yield f"http://{_HOST}:{port}"
+        bound = int(runner.addresses[0][1])
+        calling = asyncio.create_task(_call_back(emulator, clock), name=f"callbacks of :{bound}")
+        yield f"http://{_HOST}:{bound}"
     finally:
         if calling is not None:
             calling.cancel()

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.emulation.mount import mounted
+from musicgate.emulation.switches import check_switches
+from musicgate.emulation.vendor import EmulatedVendor
 from musicgate.errors import ConfigError, PluginError
 from musicgate.hosting import load_plugins
 from musicgate.plugin import EmulatorOptions
@@ -66,7 +68,8 @@ async def sandbox(
         Settings to open a gateway with.
 
     Raises:
-        ConfigError: a switch names a plugin that is not installed, or is unknown to the vendor that it names.
+        ConfigError: a switch names a plugin that is not installed, or is unknown to the vendor that it names,
+            or to every vendor.
     """
     host = load_plugins() if host is None else host
     for name in switches:
@@ -82,18 +85,27 @@ async def sandbox(
             for name, table in settings.providers.items()
         }
         alone = attrs.evolve(settings, providers=tables, environ={})
+        taken: set[str] = set()
         for name, plugin in host.providers.items():
             table = tables.setdefault(name, {})
             if not resolve(alone, plugin.provider).enabled:
                 continue
             secret = SANDBOX_SECRET if plugin.provider.webhook_secret_env else None
-            emulator = _emulator(plugin, EmulatorOptions(speed=speed, webhook_secret=secret), switches)
+            options = EmulatorOptions(speed=speed, webhook_secret=secret)
+            emulator = _emulator(plugin, options, switches, taken)
             if emulator is None:
                 table["enabled"] = False
                 continue
             table |= {"api_key": SANDBOX_KEY, "base_url": await stack.enter_async_context(mounted(emulator))}
             if secret is not None:
                 table["webhook_secret"] = secret
+        for name in switches:
+            if "." not in name and name not in taken:
+                raise ConfigError(
+                    "no emulated vendor has this switch with this value; `musicgate emulate NAME --list` lists them",
+                    key=name,
+                    source="switches",
+                )
         yield attrs.evolve(
             alone,
             data_dir=folder,
@@ -105,10 +117,27 @@ async def sandbox(
         )
 
 
+def emulator_of(plugin: ProviderPlugin, options: EmulatorOptions) -> Emulator:
+    """Make the emulator of a plugin.
+
+    Raises:
+        ConfigError: it has no such switch, or one does not take its value.
+        PluginError: it cannot be made.
+    """
+    plain = plugin.emulator(attrs.evolve(options, switches={}))
+    if isinstance(plain, EmulatedVendor):
+        check_switches(plain.switch_table(), options.switches)
+    return plugin.emulator(options) if options.switches else plain
+
+
 def _emulator(
-    plugin: ProviderPlugin, options: EmulatorOptions, switches: Mapping[str, str]
+    plugin: ProviderPlugin, options: EmulatorOptions, switches: Mapping[str, str], taken: set[str]
 ) -> Emulator | None:
     """Make a vendor's emulator with the switches that are for it; None where it cannot be made.
+
+    Args:
+        taken: gets the names of the switches for all vendors that this one takes; all of them, if it does not
+            tell.
 
     Raises:
         ConfigError: the vendor has no such switch.
@@ -120,18 +149,26 @@ def _emulator(
     }
     shared = {name: value for name, value in switches.items() if "." not in name}
     try:
-        return plugin.emulator(attrs.evolve(options, switches={**shared, **own}))
-    except (
-        PluginError
-    ):  # some emulators refuse unknown switches, and a shared one may be meant for another vendor
-        try:
-            return plugin.emulator(attrs.evolve(options, switches=own))
-        except PluginError as error:
-            if own:
-                raise ConfigError(str(error), key=plugin.name, source="switches") from error
-            _log.warning(
-                "provider left out of the sandbox, it has no working emulator: plugin=%s error=%s",
-                plugin.name,
-                error,
-            )
-            return None
+        plain = plugin.emulator(options)
+    except PluginError as error:
+        _log.warning(
+            "provider left out of the sandbox, it has no working emulator: plugin=%s error=%s",
+            plugin.name,
+            error,
+        )
+        return None
+    if isinstance(plain, EmulatedVendor):
+        table = plain.switch_table()
+        shared = {
+            name: value for name, value in shared.items() if name in table and table[name].values.takes(value)
+        }
+    taken |= set(shared)
+    try:
+        return emulator_of(plugin, attrs.evolve(options, switches={**shared, **own}))
+    except ConfigError as error:
+        raise ConfigError(str(error), key=plugin.name, source="switches") from error
+    except PluginError as error:
+        # An emulator that is not made of `EmulatedVendor` may refuse a switch that is for another vendor.
+        if own:
+            raise ConfigError(str(error), key=plugin.name, source="switches") from error
+        return plain

@@ -196,13 +196,17 @@ class Switches:
 
         ``[emulate poll=html]`` is for every vendor, ``[emulate suno_kie.poll=html]`` for one.
         """
-        own = {}
-        for name, value in switches_in(*texts).items():
-            owner, dot, rest = name.rpartition(".")
-            if dot and owner != vendor:
-                continue
-            if rest in self.table and self.table[rest].values.takes(value):
-                own[rest] = value
+        found = switches_in(*texts)
+        meant = {name: value for name, value in found.items() if "." not in name}
+        # What names this vendor beats what is for all of them, wherever it stands.
+        meant |= {
+            name.partition(".")[2]: value for name, value in found.items() if name.startswith(f"{vendor}.")
+        }
+        own = {
+            name: value
+            for name, value in meant.items()
+            if name in self.table and self.table[name].values.takes(value)
+        }
         return Switches(self.table, {**self.given, **own}) if own else self
 
     def get(self, name: str, default: str = "") -> str:

@@ -42,6 +42,7 @@ from musicgate.plugin import (
     EmulatorOptions,
     HttpRequest,
     JsonObject,
+    JsonValue,
     Offer,
 )
 
@@ -56,10 +57,15 @@ _BY_PART: Final = {
     "media": ("media", "link_s"),
     "callbacks": ("callbacks",),
 }
+#: Faults that break the answer to a call which was carried out.
+_OF_AN_ANSWER: Final = frozenset({"drop", "cut", "malformed"})
 #: What a container that a vendor offers sounds like; one that is not here is played as mp3.
 _SOUNDS: Final[Mapping[str, AudioFormat]] = {
     "wav": AudioFormat(container=Container.WAV),
     "ogg": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "opus": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "m4a": AudioFormat(container=Container.M4A),
+    "flac": AudioFormat(container=Container.FLAC),
 }
 _NO_TEXTS: Final[Mapping[int, str]] = MappingProxyType({})
 
@@ -212,11 +218,8 @@ class EmulatedVendor(Generic[_T]):
     def violations(self, call: Call) -> Iterable[str]:
         """Sentences about limits that a create call breaks; the first one is refused as `No.INVALID`."""
         offer = self.offer_of(call)
-        return (
-            ()
-            if offer is None
-            else (f"{found.name} {found.message}" for found in offer.violations(call.body))
-        )
+        broken = () if offer is None else offer.violations(call.body)
+        return (f"{found.name} {found.message}" for found in broken)
 
     def price_of(self, call: Call) -> float:
         """What a song costs, in the unit of `credits`; by the list price where the offer is declared."""
@@ -241,10 +244,15 @@ class EmulatedVendor(Generic[_T]):
         return self.concurrent
 
     def denied(self, status: int, why: str) -> EmulatedAnswer:
-        """Make the media host's answer for a link that is not served: 403, 404 or a switch's number."""
+        """Make the media host's answer for a link that is not served.
+
+        Args:
+            status: 403, 404 or a switch's number.
+            why: ``missing``, ``expired`` or ``forbidden``.
+        """
         return answer_bytes(status, "text/plain", b"")
 
-    def callback(self, task: _T, stage: str, now: float) -> JsonObject:
+    def callback(self, task: _T, stage: str, now: float) -> JsonValue:
         """Make the body of a callback; a vendor without callbacks leaves this out."""
         return {}
 
@@ -312,6 +320,13 @@ class EmulatedVendor(Generic[_T]):
         if not task.switches.is_on("stuck"):
             self.callbacks.schedule(task, self.callback_stages(task))
         return task
+
+    def stop(self, task: _T, now: float, *, refund: bool = False) -> None:
+        """Cancel a task: it has no audio, is not called back, and no longer counts as in the making."""
+        task.cancelled_s = now if task.cancelled_s is None else task.cancelled_s
+        self.accounts.end(task.key, task.ends_at_s)
+        if refund:
+            self.refund(task)
 
     def balance(self, key: str) -> float:
         """Credits left on an account."""
@@ -397,11 +412,11 @@ class EmulatedVendor(Generic[_T]):
 
     def check_fault(self, call: Call) -> EmulatedAnswer | None:
         """Play a fault of the ``create`` script that makes nothing; remember any other for the answer."""
-        fault = self._next_fault("create", call)
+        fault = self.next_fault("create", call)
         if fault in {"drop", "cut", "lost"} or fault.startswith("made-"):
             call.fault = fault
             return None
-        return self._break(call, fault, None)
+        return self.play(call, fault, None)
 
     # --- the machine ---
 
@@ -485,7 +500,7 @@ class EmulatedVendor(Generic[_T]):
         if found.kind is not Kind.CREATE or not call.fault:
             return answer
         fault = {"lost": "html"}.get(call.fault, call.fault.removeprefix("made-"))
-        return self._break(call, fault, answer) or answer
+        return self.play(call, fault, answer) or answer
 
     def _serve_task(self, found: Route, method: Callable[..., EmulatedAnswer], call: Call) -> EmulatedAnswer:
         named = call.parameters.get(found.task) or call.query.get(found.task) or call.body.get(found.task)
@@ -495,19 +510,19 @@ class EmulatedVendor(Generic[_T]):
             return self.no_task(call)
         call.switches = task.switches
         if found.kind is Kind.CANCEL:
-            fault = self._next_fault("cancel", call)
-            return self._break(call, fault, None) or method(call, task)
-        if self._polls_too_often(task, call.now):
-            return self.refused(call, No.TOO_OFTEN)
-        fault = task.switches.step("poll", task.polls)
-        task.polls += 1
-        if fault and fault not in {"malformed", "cut", "drop"}:
-            broken_answer = self._break(call, fault, None)
-            if broken_answer is not None:
-                return broken_answer
-        task.final_polls += task.is_over(call.now)
+            fault = self.next_fault("cancel", call)
+        else:
+            if self._polls_too_often(task, call.now):
+                return self.refused(call, No.TOO_OFTEN)
+            fault = task.switches.step("poll", task.polls)
+            task.polls += 1
+        if fault not in _OF_AN_ANSWER:
+            instead = self.play(call, fault, None)
+            if instead is not None:
+                return instead
+        task.final_polls += found.kind is Kind.POLL and task.is_over(call.now)
         answer = method(call, task)
-        return self._break(call, fault, answer) or answer
+        return self.play(call, fault, answer) or answer
 
     def is_visible(self, task: _T, call: Call) -> bool:
         """True if a call may see a task of its account: of the route's own dialect, for example."""
@@ -523,7 +538,7 @@ class EmulatedVendor(Generic[_T]):
         window.append(now)
         return False
 
-    def _next_fault(self, name: str, call: Call) -> str:
+    def next_fault(self, name: str, call: Call) -> str:
         """The next fault of a script.
 
         A global script counts the calls of an account; one in a request's own texts counts equal bodies.
@@ -535,7 +550,7 @@ class EmulatedVendor(Generic[_T]):
         self._faults[counter] += 1
         return fault
 
-    def _break(self, call: Call, fault: str, whole: EmulatedAnswer | None) -> EmulatedAnswer | None:
+    def play(self, call: Call, fault: str, whole: EmulatedAnswer | None) -> EmulatedAnswer | None:
         """Make the answer of a fault; None for a word of the vendor's own, which is kept for its method."""
         if not fault:
             return None

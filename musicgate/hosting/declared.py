@@ -55,7 +55,13 @@ def asked_offer(provider: Provider, offer: Offer, request: MusicRequest, setting
 def warnings_of(
     provider: Provider, offer: Offer, request: MusicRequest, translation: Translation
 ) -> tuple[OptionWarning, ...]:
-    """The core's own warnings about a translation, but for options that the plugin warns of itself."""
+    """The core's own warnings about a translation, but for options that the plugin warns of itself.
+
+    An offer that declares no fields gets none: its plugin warns of everything itself, and its abilities may
+    depend on settings.
+    """
+    if not offer.fields:
+        return ()
     found = [
         not_applied(name, f"{provider.label} cannot express it with {offer.native_model or offer.model}")
         for name in _outside(offer.abilities)
@@ -94,8 +100,9 @@ def declaration_fault(provider: Provider) -> str | None:
         fault = contradiction(offer.fields) or _ability_fault(offer)
         if fault is not None:
             return f"the offer {offer.model!r}: {fault}"
-    if provider.raw_offers and not provider.raw_models:
-        return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and raw_models is off"
+    names_models = provider.raw_models or provider.model_option or provider.model_setting
+    if provider.raw_offers and not names_models:
+        return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and no unlisted model can be asked for"
     for setting in filter(None, [provider.model_setting]):
         properties = provider.settings_schema.get("properties")
         if not isinstance(properties, dict) or setting not in properties:

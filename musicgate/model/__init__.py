@@ -16,7 +16,6 @@ from musicgate.model.failure import (
     FailureRule,
 )
 from musicgate.model.fields import (
-    NEUTRAL_FIELDS,
     Choice,
     Field,
     FieldViolation,
@@ -27,7 +26,6 @@ from musicgate.model.fields import (
     TextUnit,
     contradiction,
     value_of,
-    violations,
 )
 from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
 from musicgate.model.job import (
@@ -70,7 +68,6 @@ from musicgate.model.track import Asset, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
 
 __all__ = [
-    "NEUTRAL_FIELDS",
     "RULES",
     "Ability",
     "Asset",
@@ -137,5 +134,4 @@ __all__ = [
     "origin",
     "utf16_units",
     "value_of",
-    "violations",
 ]

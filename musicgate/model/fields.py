@@ -1,4 +1,4 @@
-"""The options of a native request as data: what a vendor's field takes, and which of a request break that.
+"""The fields of a native request as data: what each takes, and what a request breaks of that.
 
 A plugin declares the fields of an offer once, by the vendor's own names. The same declaration is checked by
 the core before anything is sent, shown in the catalogue, and asked by the vendor's emulator (`violations`).
@@ -97,6 +97,10 @@ class Field:
         _ = value
         return None
 
+    def takes(self) -> str:
+        """What values it takes, for people."""
+        return "anything"
+
     def native_of(self, value: JsonValue) -> JsonValue:
         """The native value for one of the neutral field that it carries; None where the vendor has none."""
         return value
@@ -134,6 +138,14 @@ class Text(Field):
             message = f"has {length} characters; at least {self.min_chars} are needed"
             return "min_chars", self.min_chars, message
         return None
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        unit = "UTF-16 units" if self.unit is TextUnit.UTF16 else self.unit.value
+        if self.max_chars is None:
+            return f"text of at least {self.min_chars} {unit}" if self.min_chars else "text"
+        least = f"{self.min_chars} to " if self.min_chars else "up to "
+        return f"text of {least}{self.max_chars} {unit}"
 
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
@@ -175,6 +187,14 @@ class Number(Field):
             if not math.isclose(steps, round(steps), rel_tol=1e-9, abs_tol=1e-9):
                 return "step", self.step, f"is {value}; only multiples of {self.step} are allowed"
         return None
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        kind = "a whole number" if self.whole else "a number"
+        least = "" if self.minimum is None else f" from {self.minimum}"
+        most = "" if self.maximum is None else f" up to {self.maximum}"
+        step = "" if self.step is None else f" in steps of {self.step}"
+        return f"{kind}{least}{most}{step}"
 
     def native_of(self, value: JsonValue) -> JsonValue:
         """See `Field.native_of`: in the vendor's unit."""
@@ -222,6 +242,10 @@ class Choice(Field):
         message = f"must be one of {', '.join(str(choice) for choice in self.choices)}"
         return "choices", list(self.choices), message
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return ", ".join(str(choice) for choice in self.choices)
+
     def native_of(self, value: JsonValue) -> JsonValue:
         """See `Field.native_of`."""
         return next((own for own in self.choices if self.neutral_of(own) == value), None)
@@ -246,6 +270,10 @@ class Flag(Field):
         """See `Field.fault`."""
         return None if isinstance(value, bool) else ("type", "boolean", "must be true or false")
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return "true or false"
+
 
 @attrs.frozen
 class Structure(Field):
@@ -256,6 +284,10 @@ class Structure(Field):
         fits = isinstance(value, Mapping | list)
         return None if fits else ("type", "object", "must be an object or a list")
 
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return "an object or a list"
+
 
 def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
     """Everything in a native request that its declared fields rule out, in the order of declaration.
@@ -263,7 +295,10 @@ def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iter
     Keys that are not declared are not examined.
     """
     for field in fields:
-        value = value_of(native, field.name)
+        name = field.name
+        value = native.get(name)
+        if value is None and "." in name:
+            value = value_of(native, name)
         if value is None or value == "":
             for conditions in field.required_if:
                 if all(value_of(native, name) == wanted for name, wanted in conditions.items()):
@@ -276,7 +311,7 @@ def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iter
         if fault is not None:
             rule, limit, message = fault
             yield FieldViolation(field=field, rule=rule, limit=limit, message=message)
-        if field.needs or field.excludes:
+        if (field.needs or field.excludes) and value is not False:
             yield from _company(field, native)
 
 

@@ -316,7 +316,8 @@ class Provider:
     def status_fault(self) -> str | None:
         """How ``statuses`` contradicts itself, or None."""
         for word, state in self.statuses.items():
-            if not isinstance(state, JobState):
+            given: object = state
+            if not isinstance(given, JobState):
                 return f"statuses[{word!r}] is {state!r}, which is no state"
             if self.state_of(word) is not state:
                 return f"statuses[{word!r}] is {state.value!r}, and the same word means another state"

@@ -1,4 +1,4 @@
-"""A native request in the making: its fields, where the caller said each, and what could not be followed.
+"""A native request in the making: its fields, where the caller said each, and the warnings.
 
 It knows a vendor block and the neutral fields, and no vendor. **The vendor block beats the neutral field**:
 that rule, and where the winner was said, is here and nowhere else.
@@ -95,7 +95,7 @@ class Said:
 
 
 def said(request: MusicRequest, block: str, option: str, neutral: str | None = None) -> Said | None:
-    """What the caller gave for an option: in the block, else in the neutral field; blank counts as not given.
+    """What the caller gave for an option, in the block or else in the neutral field; None for blank.
 
     Args:
         request: the request.
@@ -150,11 +150,11 @@ class Draft:
             path: which option an error about the field names; by default the vendor block's if it has one of
                 that name, else the neutral field that the offer declares for it.
         """
-        if isinstance(value, Said):
-            value, path = value.value, path or value.path
-        if value is None:
+        native, said_at = (value.value, value.path) if isinstance(value, Said) else (value, None)
+        if native is None:
             return
-        self.fields[name] = value
+        path = path or said_at
+        self.fields[name] = native
         if path is not None:
             self._paths[name] = path_of(path)
 

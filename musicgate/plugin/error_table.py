@@ -1,4 +1,4 @@
-"""A vendor's errors as data, and the one procedure that reads an answer by them. No vendor is known here.
+"""A vendor's errors as data, and the one procedure that reads an answer by them.
 
 Money hangs on this procedure: a create call that failed may be made again, elsewhere or by hand, only if the
 vendor has certainly made nothing of it. A plugin states what its vendor's codes mean. In which order they are
@@ -10,8 +10,9 @@ believed, and what an answer proves, is the same for all vendors:
    made and paid for, so it is an error with ``maybe_accepted``.
 3. **A task id means accepted**, whatever else the body says.
 4. **A refusal has to be the vendor's own.** A 4xx is one, also without a readable body: the call was not let
-   in. A 5xx is one only if its body names a reason that the table lists and that costs nothing. A 5xx from a
-   proxy (HTML, empty, cut) says nothing about the work behind it, and neither do 408 and 504.
+   in. A 5xx is one only if its body can be read, and the table has a row for its code (or, without a code,
+   for the HTTP status) whose class costs nothing. A 5xx from a proxy (HTML, empty, cut) says nothing about
+   the work behind it, and neither do 408 and 504.
 5. **A reason like "failed" does not say when it failed.** Under a 5xx, or as a code from 500 to 599, a create
    call with it may have been accepted, unless the table says that the code rules this out (``refuses``).
 6. **A success without an id or a song may have been accepted.** So may an answer that cannot be read, and
@@ -30,7 +31,7 @@ after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final
 
 import attrs
@@ -70,7 +71,6 @@ _HTTP: Final[Mapping[int, FailureClass]] = {
     409: FailureClass.CONFLICT,
     422: FailureClass.INVALID,
     429: FailureClass.RATE_LIMITED,
-    503: FailureClass.UNAVAILABLE,
     504: FailureClass.TIMEOUT,
 }
 
@@ -113,7 +113,8 @@ class Rule:
     Attributes:
         reason: the failure class.
         message: our sentence; None = the vendor's own message.
-        keep_status: our answer has the vendor's HTTP status, or the code if it is one, not the class's.
+        keep_status: HTTP statuses of the vendor, in the answer or as its code, that our answer keeps. Else
+            the class decides.
         wait_s: seconds until a new call makes sense, where the answer has no ``Retry-After``.
         refuses: it rules out that a create call was accepted, also under a server error.
         refunded: the vendor charges nothing for it.
@@ -122,7 +123,7 @@ class Rule:
 
     reason: FailureClass
     message: str | None = attrs.field(default=None, kw_only=True)
-    keep_status: bool = attrs.field(default=False, kw_only=True)
+    keep_status: tuple[int, ...] = attrs.field(default=(), kw_only=True)
     wait_s: float | None = attrs.field(default=None, kw_only=True)
     refuses: bool = attrs.field(default=False, kw_only=True)
     refunded: bool = attrs.field(default=False, kw_only=True)
@@ -133,13 +134,18 @@ Row = FailureClass | Rule
 Code = int | str
 
 
+def _codes(codes: Iterable[Code]) -> frozenset[Code]:
+    return frozenset(codes)
+
+
 @attrs.frozen(kw_only=True)
 class ErrorTable:
     """What a vendor's errors mean. The module's text says in which order they are believed.
 
     Attributes:
         vendor: its name in sentences.
-        code: where the vendor's error code is; of several the first that has a row counts.
+        code: where the vendor's error code is. Of several the first is shown as the native code, and the
+            first that has a row decides.
         code_in_text: pattern whose first group is a code in the message, where the body has none.
         text: where its message is. A list of ``{"loc", "msg"}`` is joined to one text.
         error: where a 2xx body has something only if it is an error.
@@ -149,9 +155,10 @@ class ErrorTable:
         ok: codes that say success.
         codes: code -> class.
         words: text in the lower-cased message -> class; only beside a vague code, unless ``beats_codes``.
-        http: HTTP status -> class, where it differs from what HTTP itself says.
+        http: HTTP status -> class, where it differs from what HTTP itself says. From 500 on a row counts only
+            for a readable body.
         status_is_code: an error without a code has the HTTP status in its place.
-        unknown: class of a code without a row; under a 4xx the HTTP status decides.
+        unknown: class of a code without a row; under an HTTP error the status decides.
         job_words: native status of a failed task -> class.
         ends_job: codes that end a job, as the code of a read or in the task's own record.
         no_record: codes of a read that say "no such task", for so long that it is believed.
@@ -171,15 +178,15 @@ class ErrorTable:
     status: At = At()
     suggestion: At = At()
     task_id: At = At()
-    ok: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
+    ok: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     codes: Mapping[Code, Row] = attrs.field(factory=dict)
     words: Mapping[str, Row] = attrs.field(factory=dict)
     http: Mapping[int, Row] = attrs.field(factory=dict)
     status_is_code: bool = True
     unknown: Row = FailureClass.UPSTREAM_FAILED
     job_words: Mapping[str, Row] = attrs.field(factory=dict)
-    ends_job: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
-    no_record: frozenset[Code] = attrs.field(default=frozenset(), converter=frozenset)
+    ends_job: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
+    no_record: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     no_record_grace_s: float = 60.0
     doubts: Mapping[Code, float] = attrs.field(factory=dict)
     free_server_errors: bool = False
@@ -253,6 +260,8 @@ class ErrorTable:
             ProviderError: it may hide an accepted task, or says nothing about the song.
         """
         found = [code for value in self.code.values(body) if (code := lenient.text(value))]
+        if response.is_success and not self._ok:  # what is there need not be an error
+            found = [code for code in found if code in self._rules]
         if not self._ok.isdisjoint(found):
             if response.is_success:
                 return None
@@ -269,7 +278,7 @@ class ErrorTable:
             status = lenient.integer(self.status.first(body)) or status
         is_readable = bool(found or text)
         rule = self._rule_of(code, text, status, is_readable=is_readable)
-        failure = self._failure(step, rule, code, text, response, status)
+        failure = self._failure(step, rule, found[0] if found else None, text, response, status)
         suggestion = self.suggestion.first(body)
         if suggestion is not None:
             failure = attrs.evolve(failure, suggestion=suggestion)
@@ -284,7 +293,7 @@ class ErrorTable:
         """The answer to a create call that is no error: the new task.
 
         Raises:
-            ProviderError: it has no id, so the task may exist, and nobody can ask for it.
+            ProviderError: it has no id, so the task may exist and cannot be asked for.
         """
         native_id = self.task_id.text(body)
         if native_id is None:
@@ -315,8 +324,8 @@ class ErrorTable:
     def task_failure(self, status: str, code: JsonValue = None, text: JsonValue = None) -> Failure:
         """Why a task failed, by its record.
 
-        A code counts only if it is about a task (``ends_job``, ``doubts``): those about a call say no more
-        than that it failed.
+        A code counts only if it is about a task (``ends_job``, ``doubts``) and the status does not say more:
+        codes about a call say no more than that it failed.
 
         Args:
             status: the native status.
@@ -329,24 +338,24 @@ class ErrorTable:
         about_tasks = {str(listed) for listed in (*self.ends_job, *self.doubts)}
         if status.strip().casefold() in words:
             rule = _rule(words[status.strip().casefold()])
-        elif own in about_tasks:
+        refunded = rule.refunded
+        if rule.reason is FailureClass.UPSTREAM_FAILED and own in about_tasks:
             rule = self._rules.get(own or "", rule)
         return Failure(
             reason=rule.reason,
             message=rule.message or message or f"{self.vendor} reported {status}",
             native_code=own or status,
             native_message=message,
-            may_have_cost=False if rule.refunded else None,
+            may_have_cost=False if refunded or rule.refunded else None,
         )
 
     def _rule_of(self, code: str | None, text: str | None, status: int, *, is_readable: bool) -> Rule:
         rule = self._rules.get(code or "")
         if rule is None:
-            is_refused = 400 <= status < 500
-            rule = self._rule_of_unknown(code) if code is not None and not is_refused else None
-            if status >= 300 and (rule is None or status == 503):
+            if code is None or status >= 300:
                 rule = self._rule_of_status(status, is_readable=is_readable)
-            rule = rule or Rule(FailureClass.PROTOCOL)
+            else:
+                rule = self._rule_of_unknown(code)
         lowered = (text or "").lower()
         for word, row in self.words.items():
             said = _rule(row)
@@ -389,7 +398,7 @@ class ErrorTable:
             native_code=code or (str(status) if self.status_is_code else None),
             native_message=text,
             retry_after_s=rule.wait_s if wait_s is None else wait_s,
-            http_status=kept if rule.keep_status and kept is not None and 400 <= kept < 600 else None,
+            http_status=kept if kept in rule.keep_status else None,
             may_have_cost=False if rule.refunded else None,
         )
 

@@ -208,6 +208,8 @@ def parse_response(  # type: ignore[empty-body]  # a specification has no body
 def map_status(native_status: str) -> JobState | None:
     """Return the state that a native status means; None for an unknown one.
 
+    It is not needed where ``Provider.statuses`` has all words; it is asked first where both are there.
+
     A job with an unknown status stays open, and the status is kept. It raises nothing.
     """
 
@@ -217,6 +219,9 @@ def parse_callback(  # type: ignore[empty-body]  # a specification has no body
     headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
 ) -> CallbackClaim:
     """Read and verify a callback.
+
+    Where ``Provider.callback_signature`` is declared, it only reads: a claim whose ``verified`` is None is
+    verified by the declaration.
 
     Args:
         headers: with lower-case names.

@@ -22,7 +22,7 @@ from musicgate.model import (
     ProviderSettings,
     Timeouts,
 )
-from musicgate.plugin import CallbackClaim, HttpResponse, Step
+from musicgate.plugin import CallbackClaim, HttpResponse, Step, Text
 from musicgate.testing.rehearsal import CALLBACK_URL
 from tests.compliance import broken, tiny_plugin
 from tests.compliance.fault import Fault, fault
@@ -204,11 +204,16 @@ FAULTS: tuple[Fault, ...] = (
     fault("nested_options_count", "a nested option without effect", "tiny.mix.bass", _drops("mix")),
     fault("unknown_options", "drops unknown keys", "kit_unknown_option", _drops("kit_unknown_option")),
     fault("unknown_options", "drops 0 and false", "0", lambda: broken.sends(_drops_falsy)),
+    fault("neutral_fields", "reports nothing that it drops", "dropped in silence", lambda: broken.translates(
+        lambda made, *_: attrs.evolve(made, warnings=()))),
     fault("neutral_fields", "drops the style", "style", _drops("style")),
     fault("abilities_are_true", "declares what it reports", "seed", lambda: broken.offers(
         abilities=OFFER.abilities | {Ability.SEED})),
     fault("abilities_are_true", "sends what it does not declare", "title", lambda: broken.offers(
         abilities=OFFER.abilities - {Ability.TITLE})),
+    fault("abilities_are_true", "sends what its fields do not declare", "title", lambda: broken.offers(
+        abilities=OFFER.abilities - {Ability.TITLE},
+        fields=(Text("prompt", carries=tuple(sorted(OFFER.abilities - {Ability.TITLE}))),))),
     fault("formats_are_true", "takes what it does not declare", "wav", lambda: broken.offers(formats=("mp3",))),
     fault("formats_are_true", "declares what it refuses", "ogg", lambda: broken.offers(formats=("mp3", "wav", "ogg"))),
     fault("limits_are_true", "refuses what it promises", "400", _refuses_early),

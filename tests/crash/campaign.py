@@ -59,7 +59,7 @@ _SWITCHES = {
     "kie, answer lost": "song_s=3,3 create=drop",
     "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
-    "apiin, then kie": "song_s=3 create_fault=402",
+    "apiin, then kie": "song_s=3 apiin_one.create=402",
     "elevenlabs": "default_length_s=3",
     "minimax": "song_s=3",
     "minimax, link": "song_s=3",

@@ -145,8 +145,8 @@ MEDIA: list[tuple[str, str, str]] = [
     # kie's records name a second address of each track, which works.
     ("suno_kie", "media=403:ever", "completed"),
     ("suno_kie", "media=403:ever shape=doc", "failed"),
-    ("apiin_one", "media=forbidden_once", "completed"),
-    ("apiin_one", "media=expired", "failed"),
+    ("apiin_one", "media=403", "completed"),
+    ("apiin_one", "media=expired:ever", "failed"),
     ("minimax", "media=cut:ever", "failed"),
     ("minimax", "media=html:ever", "failed"),
 ]

@@ -116,8 +116,8 @@ async def test_no_callback_that_cannot_be_read_is_a_server_error(
         ("suno_kie", "callbacks=double,reverse"),
         ("suno_kie", "callbacks=badsign"),
         ("suno_kie", "callback_shape=market"),
-        ("apiin_one", "callbacks=envelope"),
-        ("apiin_one", "callbacks=doubled"),
+        ("apiin_one", "callback_shape=envelope"),
+        ("apiin_one", "callbacks=double"),
     ],
 )
 async def test_odd_callbacks_do_not_harm_a_job(server: RunningServer, plugin: str, switches: str) -> None:
@@ -130,7 +130,7 @@ async def test_odd_callbacks_do_not_harm_a_job(server: RunningServer, plugin: st
     ("plugin", "switches"),
     [
         ("suno_kie", "create=drop"),
-        ("apiin_one", "create_fault=drop_accepted callbacks=envelope_with_id"),
+        ("apiin_one", "create=drop callback_shape=envelope_with_id"),
     ],
 )
 async def test_a_job_whose_create_answer_was_lost_is_adopted_by_the_callback(

@@ -97,7 +97,7 @@ async def test_the_routing_is_shown_on_request(
 
 
 async def test_an_error_shows_native_request_and_response_on_request(server: RunningServer) -> None:
-    request = song("minimax", "create=1026")
+    request = song("minimax", "create=1026:ever")
     plain = await server.create(request)
     debug = {"return_upstream_request": True, "return_upstream_response": True}
     shown = await server.create({**request, "debug": debug})

@@ -60,7 +60,7 @@ async def test_the_callers_lists_choose_the_providers(
 
 async def test_a_refusal_that_cost_nothing_goes_to_the_next_provider(server: RunningServer) -> None:
     with server.vendor_calls(KIE) as kie, server.vendor_calls(APIIN) as apiin:
-        job = await server.generate(suno({}, "rain [emulate create=402]"))
+        job = await server.generate(suno({}, "rain [emulate suno_kie.create=402]"))
     assert (job["status"], job["provider"], job["provider_plugin"]) == ("completed", "suno", APIIN)
     assert [
         (attempt["provider_plugin"], attempt["outcome"], attempt.get("reason")) for attempt in job["attempts"]
@@ -92,7 +92,7 @@ async def test_no_other_provider_is_asked_after_a_call_that_may_have_cost_or_whe
 async def test_when_every_provider_refuses_the_answer_is_the_last_refusal_and_lists_all(
     server: RunningServer,
 ) -> None:
-    reply = await server.create(suno({}, "rain [emulate create=402 create_fault=429]"))
+    reply = await server.create(suno({}, "rain [emulate create=402 apiin_one.create=429]"))
     assert reply.error == (429, "upstream_error", "rate_limited")
     assert reply.body["attempt_count"] == 2
     assert reply.body["failed_providers"] == [KIE, APIIN]

@@ -24,7 +24,7 @@ TRACK_KEYS = {"index", "id", "audio_url", "stream_audio_url", "image_url", "titl
     [
         ("suno_kie", "poll=404:1,429:1,500:1,html:1"),
         ("suno_kie", "poll=status-SUCCESS:1,status-PENDING:1"),
-        ("apiin_one", "feed_noise=cut_json"),
+        ("apiin_one", "poll=malformed:2"),
     ],
 )
 async def test_a_failed_poll_leaves_the_last_known_state(

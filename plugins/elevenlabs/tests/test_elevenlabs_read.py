@@ -21,7 +21,6 @@ from musicgate.model import (
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate_elevenlabs import map_status
 
 REHEARSAL = Rehearsal("elevenlabs", musicgate_elevenlabs)
 MP3 = song(AudioFormat(), 3.0)
@@ -323,7 +322,7 @@ def test_refusal_under_http_200_is_a_refusal() -> None:
     ],
 )
 def test_native_status_maps_to_a_state(status: str, state: JobState | None) -> None:
-    assert map_status(status) is state
+    assert REHEARSAL.plugin.map_status(status) is state
 
 
 CURRENT = [

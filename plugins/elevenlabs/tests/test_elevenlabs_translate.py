@@ -202,7 +202,7 @@ def test_plan_beyond_a_limit_is_refused_with_the_path() -> None:
         ({}, 600, 600_000),
         ({"music_length_ms": 3_000}, None, 3_000),
         ({"music_length_ms": 600_000}, None, 600_000),
-        ({"music_length_ms": 12_345}, 30, 12_345),
+        ({"music_length_ms": 30_000}, 30, 30_000),
     ],
 )
 def test_length_is_sent_in_milliseconds(
@@ -211,6 +211,12 @@ def test_length_is_sent_in_milliseconds(
     translation = translate(block, prompt="x", duration_s=duration_s)
     assert sent(translation)["music_length_ms"] == length_ms
     assert reported(translation) == []
+
+
+def test_length_of_the_block_beats_the_duration_with_a_warning() -> None:
+    translation = translate({"music_length_ms": 12_345}, prompt="x", duration_s=30)
+    assert sent(translation)["music_length_ms"] == 12_345
+    assert reported(translation) == [("changed", "duration")]
 
 
 @pytest.mark.parametrize(
@@ -341,17 +347,36 @@ def test_title_is_reported() -> None:
         ({}, 2_147_483_647, 2_147_483_647),
         ({"seed": 0}, 5, 0),
         ({"seed": None}, 5, 5),
-        ({"seed": "x"}, 5, "x"),
     ],
 )
 def test_seed_is_sent_beside_a_prompt(block: dict[str, Any], neutral: int, seed: object) -> None:
     assert sent(translate(block, prompt="x", seed=neutral))["seed"] == seed
 
 
+def test_unlisted_model_has_the_same_limits() -> None:
+    assert refused({"model_id": "music_v9"}, prompt="x", seed=-1)[2] == "seed"
+    assert sent(translate({"model_id": "music_v9"}, prompt="x", title="T"))["model_id"] == "music_v9"
+
+
 def test_seed_out_of_range_is_refused() -> None:
     assert refused(prompt="x", seed=-1) == ("validation_error", "invalid", "seed")
     assert refused(prompt="x", seed=2_147_483_648)[2] == "seed"
     assert refused({"seed": 2_147_483_648}, prompt="x")[2] == "elevenlabs.seed"
+    assert refused({"seed": "x"}, prompt="x", seed=5)[2] == "elevenlabs.seed"
+
+
+@pytest.mark.parametrize("block", [{}, {"composition_plan": V2_PLAN}, {"with_timestamps": True}])
+def test_enable_logging_is_a_query_parameter(block: dict[str, Any]) -> None:
+    prompt = None if "composition_plan" in block else "x"
+    translation = translate({**block, "enable_logging": False}, prompt=prompt)
+    assert urlsplit(translation.request.url).query == "enable_logging=false"
+    assert "enable_logging" not in sent(translation)
+    on = translate({"enable_logging": True, "output_format": "mp3_44100_64"}, prompt="x")
+    assert urlsplit(on.request.url).query == "output_format=mp3_44100_64&enable_logging=true"
+
+
+def test_enable_logging_that_is_no_boolean_is_refused() -> None:
+    assert refused({"enable_logging": "no"}, prompt="x")[2] == "elevenlabs.enable_logging"
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 import musicgate_minimax
 from musicgate.assets.audio import AudioKind, sniff
-from musicgate.errors import ProviderError
 from musicgate.emulation.switches import markdown
+from musicgate.errors import ProviderError
 from musicgate.model import (
     Job,
     JobState,
@@ -244,8 +244,16 @@ LOST = [
         ("create=made-text", "protocol"),
         ("create=made-html-200", "protocol"),
     ),
-    *(("create=made-malformed", "protocol"), ("create=made-empty", "protocol"), ("create=made-html-500", "upstream_failed")),
-    *(("create=made-html-503", "upstream_failed"), ("create=drop", "unknown_outcome"), ("create=cut", "unknown_outcome")),
+    *(
+        ("create=made-malformed", "protocol"),
+        ("create=made-empty", "protocol"),
+        ("create=made-html-500", "upstream_failed"),
+    ),
+    *(
+        ("create=made-html-503", "upstream_failed"),
+        ("create=drop", "unknown_outcome"),
+        ("create=cut", "unknown_outcome"),
+    ),
 ]
 
 

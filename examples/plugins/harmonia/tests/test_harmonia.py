@@ -131,10 +131,10 @@ def test_score_is_free_and_its_performance_is_charged_once() -> None:
 @pytest.mark.parametrize(
     ("switches", "reason"),
     [
+        ({"score": "402"}, FailureClass.CREDITS),
         ({"create": "402"}, FailureClass.CREDITS),
-        ({"perform": "402"}, FailureClass.CREDITS),
-        ({"create": "422"}, FailureClass.MODERATION),
-        ({"perform": "503"}, FailureClass.UNAVAILABLE),
+        ({"score": "422"}, FailureClass.MODERATION),
+        ({"create": "503"}, FailureClass.UNAVAILABLE),
         ({"end": "silenced"}, FailureClass.MODERATION),
         ({"end": "broken"}, FailureClass.UPSTREAM_FAILED),
         ({"end": "encore"}, FailureClass.EXPIRED),
@@ -146,7 +146,7 @@ def test_every_fault_ends_in_its_failure_class(switches: dict[str, str], reason:
     assert (job.state, job.failure and job.failure.reason) == (JobState.FAILED, reason)
 
 
-@pytest.mark.parametrize("switches", [{"perform": "drop"}, {"perform": "lost"}, {"perform": "html"}])
+@pytest.mark.parametrize("switches", [{"create": "drop"}, {"create": "no_location"}, {"create": "html"}])
 def test_performance_that_may_have_begun_is_maybe_accepted(switches: dict[str, str]) -> None:
     rehearsal = rehearsal_with(**switches)
     with pytest.raises(ProviderError) as caught:
@@ -176,7 +176,7 @@ def test_cancelled_performance_ends_as_cancelled() -> None:
 
 @pytest.mark.parametrize(("switch", "verified"), [("", True), ("badsign", False), ("stale", False)])
 def test_hook_is_verified_only_with_a_good_recent_signature(switch: str, verified: bool) -> None:  # noqa: FBT001
-    options = EmulatorOptions(webhook_secret=SECRET, switches={"hooks": switch})
+    options = EmulatorOptions(webhook_secret=SECRET, switches={"callbacks": switch} if switch else {})
     rehearsal = rehearsal_with()
     rehearsal.emulator = rehearsal.plugin.emulator(options)
     job = rehearsal.create(request())

@@ -5,16 +5,16 @@ Stages: no items, ``text``, ``first`` (a link to a part of the audio), ``complet
 
 from __future__ import annotations
 
-import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import ClassVar
 
 import attrs
 
-if TYPE_CHECKING:
-    from musicgate.plugin import JsonObject, JsonValue
-    from musicgate_apiin_one.emulator_switches import Switches
+from musicgate.emulation import Task, digest
+from musicgate.plugin import JsonObject, JsonValue
 
 TRACKS = 2
 DONE_REMARK = "All generated successfully."
@@ -36,116 +36,84 @@ class Stage(IntEnum):
     FAILED = 4
 
 
-@attrs.frozen(kw_only=True)
-class Task:
-    """One accepted create call.
+@attrs.define(kw_only=True)
+class Generation(Task):
+    """One accepted create call for a native model."""
 
-    Attributes:
-        account: API key of the account that is charged.
-        model: native model of the create call.
-        body: body of the create call.
-        origin: scheme and host of the create call; links in callbacks begin with it.
-        created_s: epoch seconds.
-        lasts_s: seconds of the vendor's clock from create to done, divided by the speed.
-    """
+    stages: ClassVar[Mapping[str, float]] = MappingProxyType(
+        {"empty": 0.0, "text": 5.0, "first": 20.0, "complete": 40.0}
+    )
 
-    id: str
-    account: str
     model: str
-    body: JsonObject
-    switches: Switches
-    origin: str
-    created_s: float
-    lasts_s: float
-
-    def stage(self, now: float) -> Stage:
-        """The stage at a time."""
-        age = (now - self.created_s) / self.lasts_s
-        failure = self.switches["failure"]
-        reached = Stage.EMPTY
-        for stage, share in ((Stage.TEXT, 1 / 8), (Stage.FIRST, 1 / 2), (Stage.COMPLETE, 1.0)):
-            reached = stage if age >= share else reached
-        if failure == "no_items":
-            return Stage.EMPTY
-        if failure == "stuck":
-            return min(reached, Stage.FIRST)
-        return Stage.FAILED if reached is Stage.COMPLETE and self.fails else reached
-
-    def reached_s(self, stage: Stage) -> float:
-        """Epoch seconds at which a stage is reached."""
-        share = {Stage.EMPTY: 0.0, Stage.TEXT: 1 / 8, Stage.FIRST: 1 / 2}.get(stage, 1.0)
-        return self.created_s + share * self.lasts_s
 
     @property
     def fails(self) -> bool:
         """True if the task ends without a song."""
-        return self.switches["failure"] in {"all", "error_message", "type"}
+        return self.switches.get("failure") in {"all", "error_message", "type"}
 
-    @property
-    def stages(self) -> tuple[Stage, ...]:
-        """The stages with a callback, in order."""
-        failure = self.switches["failure"]
-        if failure == "no_items":
-            return ()
-        last = () if failure == "stuck" else (Stage.FAILED,) if self.fails else (Stage.COMPLETE,)
-        return (Stage.TEXT, Stage.FIRST, *last)
+    def stage(self, now: float) -> Stage:
+        """The stage at a time."""
+        reached = Stage[self.status(now).upper()]
+        return Stage.FAILED if reached is Stage.COMPLETE and self.fails else reached
 
     def song_s(self, index: int) -> int:
         """Length of a song in whole seconds."""
         shortest, longest = _SONG_S
-        return self.switches.number("song_s") or shortest + self.dice(index) % (longest - shortest + 1)
+        return int(self.length_s(index, shortest + self.dice(index) % (longest - shortest + 1)))
 
     def dice(self, index: int) -> int:
         """A constant pseudo-random number of a track."""
-        return int.from_bytes(hashlib.sha256(f"{self.id}/{index}".encode()).digest()[:4], "big")
+        return int(digest(self.id, index)[:8], 16)
 
     def title(self) -> str:
         """The requested title, or the first words of the idea."""
-        idea = str(self.body.get("gpt_description_prompt") or "Untitled")
-        return str(self.body.get("title") or " ".join(idea.split()[:4]))
+        idea = str(self.request.get("gpt_description_prompt") or "Untitled")
+        return str(self.request.get("title") or " ".join(idea.split()[:4]))
 
-    def feed(self, stage: Stage, origin: str) -> JsonObject:
+    def feed(self, stage: Stage, origin: str, false_type: str = "") -> dict[str, JsonValue]:
         """The feed's answer at a stage."""
         return {
             "code": 200,
             "message": "success",
             "data": {
-                "type": self._type(stage),
+                "type": false_type or self._type(stage),
                 "request_body": self._echo(),
-                "response_data": self.items(stage, origin),
+                "response_data": [] if false_type else self.items(stage, origin),
                 "created_at": iso(self.created_s),
             },
         }
 
     def items(self, stage: Stage, origin: str) -> list[JsonValue]:
         """The items at a stage."""
-        if stage is Stage.EMPTY or (stage is Stage.FAILED and self.switches["failure"] == "type"):
+        if stage is Stage.EMPTY or (stage is Stage.FAILED and self.switches.get("failure") == "type"):
             return []
         return [self._item(index, stage, origin) for index in range(TRACKS)]
 
     def _type(self, stage: Stage) -> str:
-        if stage is Stage.FAILED and self.switches["failure"] == "type":
+        if stage is Stage.FAILED and self.switches.get("failure") == "type":
             return "FAILED"
-        says_success = self.switches["type_style"] == "success" and stage is not Stage.EMPTY
+        says_success = self.switches.get("type_style") == "success" and stage is not Stage.EMPTY
         return "SUCCESS" if says_success or stage in {Stage.COMPLETE, Stage.FAILED} else "IN_PROGRESS"
 
     def _echo(self) -> dict[str, JsonValue]:
         """The request in the feed; ``tags`` is a genre here, but on input it is what to avoid."""
-        idea = self.body.get("prompt") or self.body.get("gpt_description_prompt")
+        idea = self.request.get("prompt") or self.request.get("gpt_description_prompt")
         return {
             "prompt": idea,
             "title": self.title(),
-            "tags": self.body.get("style") or "pop",
-            "make_instrumental": self.body.get("make_instrumental", False),
+            "tags": self.request.get("style") or "pop",
+            "make_instrumental": self.request.get("make_instrumental", False),
             "model": self.model,
         }
 
     def _item(self, index: int, stage: Stage, origin: str) -> JsonObject:
         is_last = stage is Stage.COMPLETE
-        failed = stage is Stage.FAILED or (is_last and self.switches["failure"] == "one" and index == 1)
-        status = {Stage.TEXT: "text", Stage.FIRST: "first"}.get(stage, self.switches["final_style"])
-        message = FAIL_TEXTS[self.switches["fail_text"]] if failed else ""
-        uses_error_message = self.switches["failure"] == "error_message"
+        failed = stage is Stage.FAILED or (is_last and self.switches.get("failure") == "one" and index == 1)
+        status = {Stage.TEXT: "text", Stage.FIRST: "first"}.get(
+            stage, self.switches.get("final_style", "complete")
+        )
+        message = FAIL_TEXTS[self.switches.get("fail_text", "plain")] if failed else ""
+        uses_error_message = self.switches.get("failure") == "error_message"
         has_audio = stage >= Stage.FIRST and not failed
         created_ms = int(self.created_s * 1000)
         return {
@@ -158,8 +126,8 @@ class Task:
             "timestamp": created_ms,
             "status": "error" if failed else status,
             "title": self.title(),
-            "prompt": "" if self.body.get("make_instrumental") else self._lyrics(),
-            "tags": self.body.get("style") or "pop, bright",
+            "prompt": "" if self.request.get("make_instrumental") else self._lyrics(),
+            "tags": self.request.get("style") or "pop, bright",
             "duration": self._duration(index, stage, has_audio=has_audio),
             "model_name": self.model,
             "extra_message": DONE_REMARK if is_last and not failed else "",
@@ -168,10 +136,10 @@ class Task:
         }
 
     def _lyrics(self) -> JsonValue:
-        return self.body.get("prompt") or f"[Verse]\n{self.title()}"
+        return self.request.get("prompt") or f"[Verse]\n{self.title()}"
 
     def _duration(self, index: int, stage: Stage, *, has_audio: bool) -> JsonValue:
-        style, length_s = self.switches["duration_style"], self.song_s(index)
+        style, length_s = self.switches.get("duration_style"), self.song_s(index)
         if not has_audio or (style == "late" and stage is not Stage.COMPLETE):
             return ""
         return {"text": str(length_s), "unit": f"{length_s} s"}.get(style, length_s)

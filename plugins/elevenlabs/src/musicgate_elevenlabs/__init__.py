@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final
 
 from musicgate.plugin import hookimpl
 from musicgate_elevenlabs.declaration import provider
-from musicgate_elevenlabs.read import map_status, parse_response
+from musicgate_elevenlabs.read import parse_response
 from musicgate_elevenlabs.translate import translate_request
 
 if TYPE_CHECKING:
     from musicgate.emulation import Emulator, EmulatorOptions
 
-__all__ = ["HOOK_API", "emulator", "map_status", "parse_response", "provider", "translate_request"]
+__all__ = ["HOOK_API", "emulator", "parse_response", "provider", "translate_request"]
 
 #: Version of `musicgate.plugin.hooks` that this plugin was built for.
 HOOK_API: Final = 1

@@ -11,16 +11,20 @@ from typing import Final
 
 import musicgate_schemas
 from musicgate.plugin import (
-    Ability,
+    Flag,
     HeaderAuth,
-    Limits,
+    JobState,
     Meter,
+    Number,
     Offer,
     PriceRule,
     Provider,
+    Structure,
+    Text,
     Timeouts,
     hookimpl,
 )
+from musicgate_elevenlabs import plans
 
 BLOCK: Final = "elevenlabs"
 DEFAULT_MODEL: Final = "music_v2"
@@ -30,8 +34,46 @@ MAX_SEED: Final = 2_147_483_647
 #: Released 2025-08, 2026-06-15 and 2026-09-14.
 _MODELS: Final = ("music_v1", "music_v2", "music_v2_5")
 
-#: All but `Ability.TITLE`: the vendor names its songs itself.
-_ABILITIES: Final = frozenset(Ability) - {Ability.TITLE}
+#: The fields of the create call; those that are not listed are sent as they are given.
+FIELDS: Final = (
+    Text(
+        "prompt",
+        neutral="prompt",
+        carries=("style", "vocal_gender", "negative_style", "lyrics"),
+        # ASSUMED: the limit counts characters (code points), not UTF-16 units.
+        max_chars=MAX_PROMPT_CHARS,
+    ),
+    Structure("composition_plan"),
+    Structure("music_prompt"),
+    # Some pages mention 10 s or 5 min. Only the schema's range is checked; the vendor may refuse more.
+    Number(
+        "music_length_ms",
+        neutral="duration",
+        per_neutral=1000,
+        minimum=plans.MIN_LENGTH_MS,
+        maximum=plans.MAX_LENGTH_MS,
+        whole=True,
+        excludes=("composition_plan", "music_prompt"),
+    ),
+    Flag("force_instrumental", neutral="instrumental", excludes=("composition_plan", "music_prompt")),
+    Number("seed", neutral="seed", minimum=0, maximum=MAX_SEED, whole=True),
+    Text("output_format", carries=("format",)),
+    Flag("enable_logging"),
+    Flag("respect_sections_durations"),
+    Flag("store_for_inpainting"),
+    Flag("sign_with_c2pa"),
+    Flag("with_timestamps"),
+    Flag("with_waveform_visual"),
+    Text("finetune_id", max_chars=100),
+)
+
+#: Statuses of a JSON answer, which the vendor's API does not give today: audio means success.
+STATUSES: Final = {
+    **dict.fromkeys(("completed", "succeeded", "success"), JobState.COMPLETED),
+    **dict.fromkeys(("running", "in_progress", "processing"), JobState.IN_PROGRESS),
+    **dict.fromkeys(("queued", "pending"), JobState.QUEUED),
+    **dict.fromkeys(("failed", "error"), JobState.FAILED),
+}
 
 _PRICES: Final = (
     PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.15"), unit_size=Decimal(60)),
@@ -61,40 +103,46 @@ SETTINGS_SCHEMA: Final = {
 }
 
 
-@hookimpl
-def provider() -> Provider:
-    """Declare Eleven Music, over the vendor's own API."""
-    return Provider(
-        name="elevenlabs",
-        plugin="elevenlabs",
-        label="Eleven Music",
-        aliases=("eleven-labs",),
-        base_url="https://api.elevenlabs.io",
-        key_env="ELEVENLABS_API_KEY",
-        base_url_env="ELEVENLABS_BASE_URL",
-        auth=HeaderAuth(header="xi-api-key", scheme=""),
-        offers=(_offer("music", None), *(_offer(model, model) for model in _MODELS)),
-        option_block=BLOCK,
-        options_schema=musicgate_schemas.load("options/elevenlabs"),
-        settings_schema=SETTINGS_SCHEMA,
-        blocking=True,
-        timeouts=Timeouts(create_s=_CREATE_S),
-        # Seen: music_v2 took 8 s for 30 s of music, 22 s for 180 s, 2026.
-        typical_s=20.0,
-        deadline_s=_DEADLINE_S,
-        max_answer_bytes=_MAX_ANSWER_BYTES,
-        max_parallel_creates=_MAX_PARALLEL_CREATES,
-        docs_url="https://elevenlabs.io/docs/api-reference/music/compose",
-    )
-
-
 def _offer(name: str, native_model: str | None) -> Offer:
     return Offer(
         model=f"elevenlabs/{name}",
         aliases=(f"eleven-labs/{name}",),
         native_model=native_model,
-        abilities=_ABILITIES,
+        fields=FIELDS,
         formats=("mp3", "wav", "ogg"),
-        limits=Limits(prompt_chars=MAX_PROMPT_CHARS, max_duration_s=600.0),
         prices=_PRICES,
     )
+
+
+PROVIDER: Final = Provider(
+    name="elevenlabs",
+    plugin="elevenlabs",
+    label="Eleven Music",
+    aliases=("eleven-labs",),
+    base_url="https://api.elevenlabs.io",
+    key_env="ELEVENLABS_API_KEY",
+    base_url_env="ELEVENLABS_BASE_URL",
+    auth=HeaderAuth(header="xi-api-key", scheme=""),
+    offers=(_offer("music", None), *(_offer(model, model) for model in _MODELS)),
+    option_block=BLOCK,
+    options_schema=musicgate_schemas.load("options/elevenlabs"),
+    settings_schema=SETTINGS_SCHEMA,
+    statuses=STATUSES,
+    model_option="model_id",
+    model_setting="default_model",
+    raw_offers=(_offer("", ""),),
+    blocking=True,
+    timeouts=Timeouts(create_s=_CREATE_S),
+    # Seen: music_v2 took 8 s for 30 s of music, 22 s for 180 s, 2026.
+    typical_s=20.0,
+    deadline_s=_DEADLINE_S,
+    max_answer_bytes=_MAX_ANSWER_BYTES,
+    max_parallel_creates=_MAX_PARALLEL_CREATES,
+    docs_url="https://elevenlabs.io/docs/api-reference/music/compose",
+)
+
+
+@hookimpl
+def provider() -> Provider:
+    """Declare Eleven Music, over the vendor's own API."""
+    return PROVIDER

@@ -35,27 +35,11 @@ from musicgate.plugin.lenient import (
     text,
     url,
 )
-from musicgate_elevenlabs import (
-    formats,
-    multipart,
-    plans,
-    refusals,
-)
+from musicgate_elevenlabs import formats, multipart, plans
+from musicgate_elevenlabs.declaration import PROVIDER
+from musicgate_elevenlabs.errors import ERRORS
 from musicgate_elevenlabs.translate import requested_ms, wants_details
 
-#: Statuses of a JSON answer, which the vendor's API does not give today (see `_from_json`).
-STATE_OF_STATUS: Final = {
-    "completed": JobState.COMPLETED,
-    "succeeded": JobState.COMPLETED,
-    "success": JobState.COMPLETED,
-    "running": JobState.IN_PROGRESS,
-    "in_progress": JobState.IN_PROGRESS,
-    "processing": JobState.IN_PROGRESS,
-    "queued": JobState.QUEUED,
-    "pending": JobState.QUEUED,
-    "failed": JobState.FAILED,
-    "error": JobState.FAILED,
-}
 _BARE_OPUS: Final = Failure(
     reason=FailureClass.UNSUPPORTED,
     message="Eleven Music sent Opus without an Ogg container, which no player plays",
@@ -72,36 +56,21 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
         ProviderError: it is neither, and may hide a song that was paid for.
     """
     if step is not Step.CREATE:
-        raise _error(FailureClass.PROTOCOL, f"Eleven Music has no {step} call", response)
-    if not response.is_success:
-        return _refused(response)
+        raise ERRORS.unreadable(response, f"has no {step} call")
+    body = _json_or_none(response.body)
+    refusal = ERRORS.refusal(step, response, body)
+    if refusal is not None:
+        return refusal
     if not response.body:
-        raise _error(FailureClass.PROTOCOL, "Eleven Music answered with no audio at all", response)
+        raise ERRORS.unreadable(response, "answered with no audio at all")
     _check_length(response)
     content_type = response.header("content-type")
     looks_detailed = wants_details(job.request) and multipart.begins_with_boundary(response.body)
     if looks_detailed or multipart.is_multipart(content_type):
         return _detailed(response, job)
-    body = _json_or_none(response.body)
     if body is not None:
         return _from_json(response, mapping(body))
     return _song(response, job, response.body, {})
-
-
-@hookimpl
-def map_status(native_status: str) -> JobState | None:
-    """Map a native status. Today's answers have none: audio means success."""
-    return STATE_OF_STATUS.get(native_status.strip().lower())
-
-
-def _refused(response: HttpResponse) -> JobUpdate:
-    detail = refusals.read_detail(response)
-    failure = refusals.refusal(response, detail)
-    if failure is None:
-        raise ProviderError(
-            refusals.unexplained(response, detail), status=response.status, maybe_accepted=True
-        )
-    return JobUpdate(failure=failure, body=detail.body)
 
 
 def _check_length(response: HttpResponse) -> None:
@@ -128,7 +97,7 @@ def _detailed(response: HttpResponse, job: Job) -> JobUpdate:
         elif audio is None:
             audio = part.body
     if not audio:
-        raise _error(FailureClass.PROTOCOL, "the detailed answer holds no audio", response)
+        raise ERRORS.unreadable(response, "gave a detailed answer that holds no audio")
     return _song(response, job, audio, facts)
 
 
@@ -136,14 +105,14 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
     output = formats.parse(formats.chosen_format(job.request))
     duration_s = _expected_s(job, facts)
     if audio[:64].lstrip().lower().startswith(_MARKUP):
-        raise _error(FailureClass.PROTOCOL, "Eleven Music answered with markup where audio was due", response)
+        raise ERRORS.unreadable(response, "answered with markup where audio was due")
     if output.is_headerless:
         audio, measured_s = formats.playable(output, audio, duration_s)
         duration_s = measured_s or duration_s
     elif output.codec is formats.Codec.OPUS and not audio.startswith(b"OggS"):
         return JobUpdate(native_id=_native_id(response), failure=_BARE_OPUS)
     elif sniff(audio[:SNIFF_BYTES]) is None:
-        raise _error(FailureClass.PROTOCOL, "Eleven Music answered with bytes that are no audio", response)
+        raise ERRORS.unreadable(response, "answered with bytes that are no audio")
     metadata = mapping(first(facts, "song_metadata", "songMetadata"))
     track = NativeTrack(
         native_id=_song_id(response),
@@ -163,24 +132,17 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
 
 
 def _from_json(response: HttpResponse, body: Mapping[str, object]) -> JobUpdate:
-    """Read JSON in place of audio: a refusal under HTTP 200, a link (older gateways), or an error."""
-    detail = refusals.read_detail(response)
-    failure = refusals.refusal(response, detail) if detail.reason is not None else None
-    if failure is not None:
-        return JobUpdate(failure=failure, body=body)
+    """Read JSON in place of audio: a link (older gateways), or an error."""
     status, link = text(body.get("status")), url(first(body, "audio_url", "audioUrl"))
-    state = map_status(status) if status else None
+    state = PROVIDER.state_of(status) if status else None
     native_id = _native_id(response) or text(first(body, "song_id", "id"))
     if state is JobState.FAILED:
-        message = refusals.truncated(
-            text(first(body, "message", "error")) or f"Eleven Music reported {status!r}"
-        )
-        failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=status)
+        failure = ERRORS.task_failure(status or "", text=first(body, "message", "error"))
         return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
     if state in {JobState.QUEUED, JobState.IN_PROGRESS}:
         return JobUpdate(native_id=native_id, native_status=status, body=body)
     if link is None:
-        raise _error(FailureClass.PROTOCOL, "Eleven Music answered with JSON where audio was due", response)
+        raise ERRORS.unreadable(response, "answered with JSON where audio was due")
     track = NativeTrack(native_id=native_id, audio_url=link)
     return JobUpdate(
         native_id=native_id, native_status=status, state=JobState.COMPLETED, tracks=(track,), body=body

@@ -1,8 +1,6 @@
-"""The native request of the one create call; refuses what the vendor's documentation rules out.
+"""The native request of the one create call; its fields are in `declaration`, plans in `plans`.
 
-Clearly documented rules (limits, exclusions, plan kinds) are checked here, with the path of the option: a
-refusal by the vendor costs a round trip and is harder to understand. Where documents and practice differ, the
-vendor decides.
+Where documents and practice differ, the vendor decides.
 
 Source: elevenlabs.io/docs/api-reference/music/compose and .../compose-detailed, 2026-08.
 """
@@ -16,94 +14,73 @@ from urllib.parse import urlencode
 import attrs
 
 from musicgate.plugin import (
+    Draft,
     HttpRequest,
     JsonObject,
     MusicRequest,
     Offer,
-    OptionWarning,
     ProviderSettings,
-    RequestError,
     Translation,
-    UnsupportedOptionError,
-    WarningCode,
     hookimpl,
     is_blank,
+    neutral_value,
+    refused,
+    unsupported,
 )
 from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS, MAX_SEED
-from musicgate_elevenlabs.prompt import (
-    Prompt,
-    not_applied,
-    plan_warnings,
-    write_prompt,
-)
+from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS
 
 #: Name of a plan, and its old name, which the vendor's schema still takes for music_v1.
 _PLAN_KEYS: Final = ("composition_plan", "music_prompt")
-#: Keys of the block that are not copied, since each has a rule of its own.
-_TRANSLATED: Final = frozenset(
-    {
-        "prompt",
-        *_PLAN_KEYS,
-        "music_length_ms",
-        "model_id",
-        "output_format",
-        "seed",
-        "force_instrumental",
-        "with_timestamps",
-    }
-)
 #: Flags that only the detailed route has.
 _DETAILED_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
+#: Keys of the block that are not copied into the body: each has a rule of its own.
+_TRANSLATED: Final = frozenset(
+    {
+        *("prompt", "music_length_ms", "model_id", "output_format", "seed", "force_instrumental"),
+        *("with_timestamps", "enable_logging", *_PLAN_KEYS),
+    }
+)
+_VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
 
 
 @hookimpl
-def translate_request(
-    request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
-) -> Translation:
+def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
     """Translate a request to a POST to /v1/music, or to /v1/music/detailed for its extra facts.
 
     Raises:
         RequestError: the vendor's documentation rules the request out.
     """
-    block = request.block(BLOCK)
-    output_format = formats.chosen_format(request)
-    model = native_model(request, offer, settings)
-    warnings = [*_format_warnings(request, output_format)]
-    song: dict[str, object]
-    if plan_of(request) is not None:
-        song = _planned_song(request, model)
-        warnings.extend(plan_warnings(request))
+    draft = Draft(request, offer, settings, BLOCK)
+    output_format = _output_format(draft)
+    is_detailed = wants_details(request)
+    # Always sent: the vendor's defaults differ.
+    draft.send("model_id", draft.native_model)
+    if plan_of(request) is None:
+        _describe(draft)
     else:
-        song, prompt_warnings = _prompted_song(request)
-        warnings.extend(prompt_warnings)
-    if not is_blank(request.title):
-        warnings.append(not_applied("title", "Eleven Music names its songs itself"))
-    _check_signature(block, output_format)
-    others = {key: value for key, value in block.items() if key not in _TRANSLATED}
-    body = {**song, "model_id": model, **_seed(request), **others, **_timestamps(block)}
-    return Translation(
-        request=_post(settings, body, output_format, detailed=wants_details(request)),
-        native_model=model,
-        warnings=tuple(warnings),
-    )
-
-
-def native_model(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> str:
-    """The block's ``model_id``, else the offer's model, else the one of the settings.
-
-    It is always sent: the vendor's defaults differ.
-    """
-    own = request.block(BLOCK).get("model_id")
-    if isinstance(own, str) and not is_blank(own):
-        return own.strip()
-    return offer.native_model or str(settings.options["default_model"])
+        _plan(draft)
+    # Also beside a prompt, as the vendor's own MCP server does it although the schema forbids it.
+    # Seen: elevenlabs/elevenlabs-mcp, 2026-08.
+    draft.send("seed", draft.said("seed", "seed"))
+    draft.copy(*(name for name in draft.block if name not in _TRANSLATED))
+    if is_detailed:  # the plain route has no such field and needs no ``false``
+        draft.send("with_timestamps", draft.said("with_timestamps"))
+    # These two are query parameters; in the body the vendor ignores them.
+    query = {} if output_format is None else {"output_format": output_format}
+    logging = draft.block.get("enable_logging")
+    if logging is not None:
+        if not isinstance(logging, bool):
+            raise refused("elevenlabs.enable_logging", "must be true or false")
+        query["enable_logging"] = "true" if logging else "false"
+    url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}{'?' if query else ''}{urlencode(query)}"
+    call = HttpRequest.post_json(url, draft.fields)
+    return draft.translation(attrs.evolve(call, headers={**call.headers, "Accept": "*/*"}))
 
 
 def plan_of(request: MusicRequest) -> JsonObject | None:
     """The composition plan of a request under either name, or None."""
-    block = request.block(BLOCK)
-    given = (block.get(key) for key in _PLAN_KEYS)
+    given = (request.block(BLOCK).get(key) for key in _PLAN_KEYS)
     return next((plan for plan in given if isinstance(plan, Mapping)), None)
 
 
@@ -123,29 +100,22 @@ def requested_ms(request: MusicRequest) -> int | None:
     return None if request.duration_s is None else request.duration_s * 1000
 
 
-def _invalid(path: tuple[str | int, ...], message: str, reason: str = "invalid") -> RequestError:
-    dotted = ".".join(str(part) for part in path)
-    return RequestError("validation_error", f"{dotted}: {message}", reason=reason, path=path)
-
-
-def _planned_song(request: MusicRequest, model: str) -> dict[str, object]:
-    block = request.block(BLOCK)
-    path, _ = _own_prompt(request)
-    if path is not None:
+def _plan(draft: Draft) -> None:
+    """A composition plan, which is sent unchanged; the neutral fields beside it are not applied."""
+    prompt = draft.said("prompt", "prompt")
+    if prompt is not None:
         message = "a prompt and a composition plan exclude each other"
-        raise _invalid(path, message, "prompt_and_composition_plan_exclusive")
-    if block.get("music_length_ms") is not None:
-        raise _invalid(
-            (BLOCK, "music_length_ms"), "only with a prompt: a composition plan states its own length"
-        )
-    if block.get("force_instrumental") is True:
-        raise _invalid((BLOCK, "force_instrumental"), "only with a prompt")
-    given = {key: block[key] for key in _PLAN_KEYS if block.get(key) is not None}
-    for key, plan in given.items():
+        raise refused(prompt.path, message, "prompt_and_composition_plan_exclusive")
+    draft.copy("music_length_ms")
+    draft.send("force_instrumental", draft.said("force_instrumental"))
+    for key in _PLAN_KEYS:
+        plan = draft.block.get(key)
+        draft.send(key, plan)
         if isinstance(plan, Mapping):
-            _check_plan(plan, model, (BLOCK, key))
-    flags = {"force_instrumental": False} if block.get("force_instrumental") is False else {}
-    return {**given, **flags}
+            _check_plan(plan, draft.native_model, (BLOCK, key))
+    for name in ("style", "vocal_gender", "negative_style", "lyrics", "instrumental", "duration"):
+        if neutral_value(draft.request, name) is not None:
+            draft.not_applied(name, "not sent: the composition plan says what the song shall be")
 
 
 def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
@@ -153,113 +123,63 @@ def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
     if expected is not None and kind is not None and expected is not kind:
         models = ", ".join(name for name, takes in plans.KIND_OF_MODEL.items() if takes is kind)
         message = f"{model} takes a plan of {expected}; this one has {kind}"
-        raise _invalid(path, f"{message}, which is for {models} (set {BLOCK}.model_id)")
+        raise refused(path, f"{message}, which is for {models} (set {BLOCK}.model_id)")
     problem = next(plans.problems(plan), None)
     if problem is not None:
-        raise _invalid((*path, *problem.path), problem.message)
+        raise refused((*path, *problem.path), problem.message)
 
 
-def _prompted_song(request: MusicRequest) -> tuple[dict[str, object], tuple[OptionWarning, ...]]:
-    block = request.block(BLOCK)
-    path, prompt = _own_prompt(request)
-    force = block.get("force_instrumental")
-    instrumental = request.instrumental if force is None else force
-    written = write_prompt(prompt, request, instrumental=instrumental is True)
-    if is_blank(written.text):
-        message = "a prompt or a composition plan is needed"
-        raise _invalid(("prompt",), message, "prompt_or_composition_plan_required")
-    _check_prompt(path or ("prompt",), prompt, written)
-    song: dict[str, object] = {"prompt": written.text}
-    length_ms = requested_ms(request)
-    if length_ms is not None:
-        own = block.get("music_length_ms") is not None
-        song["music_length_ms"] = _checked_length(
-            length_ms, (BLOCK, "music_length_ms") if own else ("duration",)
-        )
-    if instrumental is not None:
-        song["force_instrumental"] = instrumental
-    return song, written.warnings
+def _describe(draft: Draft) -> None:
+    """A prompt, with style, voice, what to avoid and lyrics written into it.
 
-
-def _own_prompt(request: MusicRequest) -> tuple[tuple[str, ...] | None, str]:
-    """Path and text of the prompt; a blank one in the block does not override the request's."""
-    own = request.block(BLOCK).get("prompt")
-    if isinstance(own, str) and not is_blank(own):
-        return (BLOCK, "prompt"), own
-    if request.prompt is not None and not is_blank(request.prompt):
-        return ("prompt",), request.prompt
-    return None, ""
-
-
-def _check_prompt(path: tuple[str, ...], prompt: str, written: Prompt) -> None:
-    # ASSUMED: the limit counts characters (code points), not UTF-16 units.
-    if len(prompt) > MAX_PROMPT_CHARS:
-        raise _invalid(path, f"{len(prompt)} characters; at most {MAX_PROMPT_CHARS} are allowed")
-    if len(written.text) > MAX_PROMPT_CHARS:
-        field = "lyrics" if "lyrics" in written.added else written.added[-1]
-        message = (
-            f"the prompt with {', '.join(written.added)} written into it has {len(written.text)} characters"
-        )
-        raise _invalid((field,), f"{message}; at most {MAX_PROMPT_CHARS} are allowed")
-
-
-def _checked_length(length_ms: int, path: tuple[str, ...]) -> int:
-    # Some pages mention 10 s or 5 min. Only the schema's range is checked; the vendor may refuse more.
-    if not plans.MIN_LENGTH_MS <= length_ms <= plans.MAX_LENGTH_MS:
-        allowed = f"{plans.MIN_LENGTH_MS} to {plans.MAX_LENGTH_MS} ms are allowed"
-        raise _invalid(path, f"{length_ms} ms; {allowed}")
-    return length_ms
-
-
-def _seed(request: MusicRequest) -> dict[str, object]:
-    """The seed, also beside a prompt, as the vendor's own MCP server does although the schema forbids it.
-
-    Seen: elevenlabs/elevenlabs-mcp, 2026-08.
+    The vendor has no fields for them: the prompt is its documented way to state them. (A composition plan for
+    later models could hold lyrics as well, but it needs a length for every piece, which the gateway would
+    have to invent.)
+    Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
     """
-    own = request.block(BLOCK).get("seed")
-    seed = request.seed if own is None else own
-    if isinstance(seed, int) and not 0 <= seed <= MAX_SEED:
-        raise _invalid(("seed",) if own is None else (BLOCK, "seed"), f"{seed}; 0 to {MAX_SEED} are allowed")
-    return {} if seed is None else {"seed": seed}
+    request = draft.request
+    prompt, instrumental = draft.said("prompt", "prompt"), draft.said("force_instrumental", "instrumental")
+    voice = _VOICES.get(request.vocal_gender or "")
+    pieces = {
+        "style": None if is_blank(request.style) else f"Style: {request.style}",
+        "vocal_gender": voice and f"Vocals: {voice}",
+        "negative_style": None if is_blank(request.negative_style) else f"Avoid: {request.negative_style}",
+        "lyrics": None if is_blank(request.lyrics) else f"Lyrics:\n{request.lyrics}",
+    }
+    added = {name: piece for name, piece in pieces.items() if piece}
+    for name in list(added):
+        if name in {"vocal_gender", "lyrics"} and instrumental and instrumental.value is True:
+            del added[name]
+            draft.not_applied(name, "an instrumental has no voice")
+        else:
+            draft.changed(name, "written into the prompt: Eleven Music has no field of its own for it")
+    if prompt is None and not added.keys() & {"style", "lyrics"}:
+        message = "a prompt or a composition plan is needed"
+        raise refused("prompt", message, "prompt_or_composition_plan_required")
+    own = prompt.text if prompt else ""
+    # A prompt that fits alone: what was written into it is too long.
+    path = prompt.path if prompt else ("prompt",)
+    if added and len(own) <= MAX_PROMPT_CHARS:
+        path = ("lyrics",) if "lyrics" in added else (list(added)[-1],)
+    draft.send("prompt", "\n\n".join([*([own] if own else []), *added.values()]), path)
+    draft.send("music_length_ms", requested_ms(request))
+    draft.send("force_instrumental", instrumental)
 
 
-def _timestamps(block: JsonObject) -> dict[str, object]:
-    """``with_timestamps`` for the detailed route; the plain one has no such field and needs no ``false``."""
-    detailed = any(block.get(flag) is True for flag in _DETAILED_FLAGS)
-    value = block.get("with_timestamps")
-    return {"with_timestamps": value} if detailed and value is not None else {}
-
-
-def _format_warnings(request: MusicRequest, output_format: str | None) -> list[OptionWarning]:
-    output = formats.parse(output_format)
-    if is_blank(request.block(BLOCK).get("output_format")):
+def _output_format(draft: Draft) -> str | None:
+    """The format to send, with the warnings about it; None = the model decides."""
+    request, name = draft.request, formats.chosen_format(draft.request)
+    output = formats.parse(name)
+    if is_blank(draft.block.get("output_format")):
         if request.format is not None and request.format not in formats.NEUTRAL:
             made = ", ".join(formats.NEUTRAL)
-            raise UnsupportedOptionError(("format",), f"Eleven Music makes {made}, not {request.format}")
-        return []
-    warnings = []
-    if request.format is not None and request.format != output.container:
-        warnings.append(not_applied("format", f"{BLOCK}.output_format {output_format} wins over it"))
-    if output.is_headerless:
-        message = f"{output_format} has no header and would not play: the same samples come in a WAV file"
-        path = (BLOCK, "output_format")
-        warnings.append(
-            OptionWarning(code=WarningCode.CHANGED, path=path, message=message, plugin="elevenlabs")
-        )
-    return warnings
-
-
-def _check_signature(block: JsonObject, output_format: str | None) -> None:
-    output = formats.parse(output_format)
-    if block.get("sign_with_c2pa") is True and output.codec not in {formats.Codec.MP3, None}:
-        raise _invalid((BLOCK, "sign_with_c2pa"), f"only for mp3; the output format is {output_format}")
-
-
-def _post(
-    settings: ProviderSettings, body: JsonObject, output_format: str | None, *, detailed: bool
-) -> HttpRequest:
-    path = "/v1/music/detailed" if detailed else "/v1/music"
-    # The output format is a query parameter; in the body the vendor ignores it.
-    query = f"?{urlencode({'output_format': output_format})}" if output_format else ""
-    request = HttpRequest.post_json(f"{settings.base_url}{path}{query}", body)
-    return attrs.evolve(request, headers={**request.headers, "Accept": "*/*"})
+            raise unsupported("format", f"Eleven Music makes {made}, not {request.format}")
+    else:
+        if request.format is not None and request.format != output.container:
+            draft.not_applied("format", f"{BLOCK}.output_format {name} wins over it")
+        if output.is_headerless:
+            message = f"{name} has no header and would not play: the same samples come in a WAV file"
+            draft.changed("elevenlabs.output_format", message)
+    if draft.block.get("sign_with_c2pa") is True and output.codec not in {formats.Codec.MP3, None}:
+        raise refused("elevenlabs.sign_with_c2pa", f"only for mp3; the output format is {name}")
+    return name

@@ -90,7 +90,8 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
 
     def denied(self, status: int, why: str) -> EmulatedAnswer:
         """Make the error of the object store."""
-        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{why}</Code></Error>\n'
+        code = {"missing": "NoSuchKey", "unsigned": "SignatureDoesNotMatch"}.get(why, "AccessDenied")
+        body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code></Error>\n'
         return answer_bytes(status, "application/xml", body.encode())
 
     def rate_of(self, call: Call) -> Rate:
@@ -172,10 +173,10 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
     def serve_media(self, call: Call) -> EmulatedAnswer:
         """Serve a link: 403 with XML if it is expired or its signature is wrong."""
         if not self.media.is_signed(call, expires="Expires", signature="Signature"):
-            return self.denied(403, "SignatureDoesNotMatch")
+            return self.denied(403, "unsigned")
         # ASSUMED: the usual answer of an OSS for an expired link; MiniMax's own is not published.
         if (lenient.integer(call.query.get("Expires")) or 0) <= call.now:
-            return self.denied(403, "AccessDenied")
+            return self.denied(403, "expired")
         return self.media.answer(call)
 
     @route("POST /v1/music_cover_preprocess", checks=("key", "model", "recording"))

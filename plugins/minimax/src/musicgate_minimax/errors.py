@@ -62,7 +62,7 @@ ERRORS: Final = ErrorTable(
         20132: FailureClass.INVALID,
     },
     words={
-        # Seen: beside 2056, for models that the plan never includes (MiniMax-AI/MiniMax-MCP issue 80, May 2026).
+        # Seen: beside 2056, for models outside the plan (MiniMax-AI/MiniMax-MCP issue 80, May 2026).
         "(0/0 used)": Rule(
             FailureClass.RATE_LIMITED,
             message="the MiniMax plan has no allowance for this model",

@@ -88,7 +88,6 @@ def fields_of(rules: ModelRules) -> Iterator[Field]:
     Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
     """
     yield Text("model")
-    always = ({},) if rules.prompt_min else ()
     yield Text(
         "prompt",
         neutral="prompt",
@@ -97,7 +96,7 @@ def fields_of(rules: ModelRules) -> Iterator[Field]:
         min_chars=rules.prompt_min,
         max_chars=rules.prompt_max,
         unit=TextUnit.UTF16,
-        required_if=always or _tune(rules),
+        required_if=({},) if rules.prompt_min else _tune(rules),
         reason=BAD_COVER if rules.is_cover else BAD_PROMPT,
     )
     carries = ("instrumental",) if rules.instrumental_by_tags else ()

@@ -54,15 +54,19 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
     by_tags = rules.instrumental_by_tags and draft.block.get("is_instrumental")
     draft.refuse_undeclared(*(["is_instrumental"] if by_tags else []))
     draft.send("model", draft.native_model)
-    is_sung = _cover(draft) if rules.is_cover else _song(draft, rules)
-    _write_prompt(draft, is_sung=is_sung)
+    _write_prompt(draft, is_sung=rules.is_cover or not _is_instrumental(draft))
+    if rules.is_cover:
+        _cover(draft)
+    else:
+        _song(draft, rules)
     if draft.block.get("stream"):
         message = "minimax.stream: the gateway does not stream this vendor"
         raise RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
-    draft.copy("stream", "aigc_watermark")
+    draft.copy("stream")
     _encode(draft)
     if rules.is_cover:
         draft.send("seed", draft.said("seed", "seed"))
+    draft.copy("aigc_watermark")
     # Old accounts have their group in the URL, today's clients do not.
     group_id = str(settings.options.get("group_id") or "")
     query = f"?GroupId={quote(group_id, safe='')}" if group_id else ""
@@ -118,7 +122,14 @@ def _write_prompt(draft: Draft, *, is_sung: bool) -> None:
     draft.send("prompt", whole or None, prompt.path if prompt else None)
 
 
-def _cover(draft: Draft) -> bool:
+def _is_instrumental(draft: Draft) -> bool:
+    """True if the block asks for no voice, or nothing asks for one."""
+    if draft.block.get("is_instrumental") or draft.block.get("lyrics_optimizer"):
+        return bool(draft.block.get("is_instrumental"))
+    return draft.request.instrumental is not False and draft.said("lyrics", "lyrics") is None
+
+
+def _cover(draft: Draft) -> None:
     """Reference recording and lyrics of a cover, which sings what its reference sings."""
     given = [name for name in _REFERENCES if draft.said(name)]
     if len(given) != 1:
@@ -129,11 +140,10 @@ def _cover(draft: Draft) -> bool:
     if lyrics is None and given == ["cover_feature_id"]:
         raise refused("minimax.lyrics", "a cover of a cover_feature_id needs lyrics", BAD_COVER)
     draft.send("lyrics", lyrics)
-    return True
 
 
-def _song(draft: Draft, rules: ModelRules) -> bool:
-    """Lyrics, or the flag or tags that replace them; True if somebody sings.
+def _song(draft: Draft, rules: ModelRules) -> None:
+    """Lyrics, or the flag or tags that replace them.
 
     The block beats a neutral field. Options of the same rank that exclude each other are refused, as the
     vendor's own command line tool does it (seen: github.com/MiniMax-AI/cli, May 2026).
@@ -142,11 +152,7 @@ def _song(draft: Draft, rules: ModelRules) -> bool:
     lyrics, instrumental = draft.said("lyrics", "lyrics"), draft.request.instrumental
     is_own = lyrics is not None and lyrics.in_block
     tune, written = (draft.block.get(name) for name in ("is_instrumental", "lyrics_optimizer"))
-    if tune and is_own:
-        raise refused("minimax.is_instrumental", "lyrics are given, and an instrumental is asked for", None)
-    if written and (is_own or tune):
-        other = "lyrics are given" if is_own else "an instrumental is asked for"
-        raise refused("minimax.lyrics_optimizer", f"{other}, and the vendor is asked to write lyrics", None)
+    _refuse_contradictions(tune=bool(tune), written=bool(written), is_own=is_own)
     for name in ("is_instrumental", "lyrics_optimizer"):
         if draft.block.get(name) is False and draft.offer.declares(name):
             draft.send(name, value=False)
@@ -155,48 +161,54 @@ def _song(draft: Draft, rules: ModelRules) -> bool:
             draft.not_applied(lyrics.path, "overruled by the minimax block")
         if written and instrumental:
             draft.not_applied("instrumental", "overruled by minimax.lyrics_optimizer")
-        return _written(draft) if written else _instrumental(draft, rules, is_own=True)
-    return _given(draft, lyrics) if lyrics else _without_lyrics(draft, rules)
+    if written:
+        draft.send("lyrics_optimizer", value=True)
+    elif tune:
+        _send_instrumental(draft, rules, is_own=True)
+    elif lyrics:
+        _send_lyrics(draft, lyrics)
+    else:
+        _send_no_lyrics(draft, rules)
 
 
-def _given(draft: Draft, lyrics: Said) -> bool:
+def _refuse_contradictions(*, tune: bool, written: bool, is_own: bool) -> None:
+    if tune and is_own:
+        raise refused("minimax.is_instrumental", "lyrics are given, and an instrumental is asked for", None)
+    if written and (is_own or tune):
+        other = "lyrics are given" if is_own else "an instrumental is asked for"
+        raise refused("minimax.lyrics_optimizer", f"{other}, and the vendor is asked to write lyrics", None)
+
+
+def _send_lyrics(draft: Draft, lyrics: Said) -> None:
     """The lyrics that the caller gave."""
     if draft.request.instrumental and draft.block.get("is_instrumental") is None:
         if not lyrics.in_block:
             raise refused("instrumental", "lyrics are given, and an instrumental is asked for", None)
         draft.not_applied("instrumental", "overruled by minimax.lyrics")
     draft.send("lyrics", lyrics)
-    return True
 
 
-def _without_lyrics(draft: Draft, rules: ModelRules) -> bool:
+def _send_no_lyrics(draft: Draft, rules: ModelRules) -> None:
     """An instrumental, or a voice for which the vendor can write the lyrics."""
     if draft.block.get("is_instrumental") is False:
         raise refused("minimax.lyrics", "is_instrumental is false, and there are no lyrics", _LYRICS_REQUIRED)
     if draft.request.instrumental is not False:
-        return _instrumental(draft, rules, is_own=False)
+        _send_instrumental(draft, rules, is_own=False)
+        return
     if not rules.takes_optimizer or draft.block.get("lyrics_optimizer") is False:
         raise refused("lyrics", "a voice is wanted, and there are no lyrics", _LYRICS_REQUIRED)
     draft.changed("instrumental", "there are no lyrics, so MiniMax writes them from the prompt")
-    return _written(draft)
-
-
-def _written(draft: Draft) -> bool:
     draft.send("lyrics_optimizer", value=True)
-    return True
 
 
-def _instrumental(draft: Draft, rules: ModelRules, *, is_own: bool) -> bool:
+def _send_instrumental(draft: Draft, rules: ModelRules, *, is_own: bool) -> None:
     if rules.takes_instrumental:
         draft.send("is_instrumental", value=True)
-    elif rules.instrumental_by_tags:
-        draft.send("lyrics", INSTRUMENTAL_TAGS)
-        if is_own or draft.request.instrumental:
-            path = "minimax.is_instrumental" if is_own else "instrumental"
-            draft.changed(
-                path, f"{draft.native_model} has no switch for it: lyrics that are tags only are sent"
-            )
-    else:
+        return
+    if not rules.instrumental_by_tags:
         message = f"{draft.native_model} cannot make an instrumental and needs lyrics"
         raise refused("lyrics", message, _LYRICS_REQUIRED)
-    return False
+    draft.send("lyrics", INSTRUMENTAL_TAGS)
+    if is_own or draft.request.instrumental:
+        path = "minimax.is_instrumental" if is_own else "instrumental"
+        draft.changed(path, f"{draft.native_model} has no switch for it: lyrics that are tags only are sent")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import musicgate_schemas
 from musicgate.plugin import (
     Ability,
+    JobState,
     JsonObject,
     Limits,
     Meter,
@@ -190,6 +191,22 @@ def _offer(native_model: str, ids: tuple[str, ...]) -> Offer:
     )
 
 
+#: A native status that decides nothing: the vendor's callback to us failed, the audio may exist.
+CALLBACK_EXCEPTION: Final = "CALLBACK_EXCEPTION"
+
+#: Native statuses of both dialects and of unofficial relatives. Others leave a job as it is.
+STATUSES: Final[Mapping[str, JobState]] = MappingProxyType(
+    {
+        **dict.fromkeys(("PENDING", "TEXT_SUCCESS", "FIRST_SUCCESS"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("WAITING", "QUEUING", "QUEUED", "GENERATING", "RUNNING"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("SUCCESS", "SUCCEEDED", "COMPLETED"), JobState.COMPLETED),
+        **dict.fromkeys(
+            ("CREATE_TASK_FAILED", "GENERATE_AUDIO_FAILED", "SENSITIVE_WORD_ERROR"), JobState.FAILED
+        ),
+        **dict.fromkeys(("FAILED", "FAIL", "ERROR"), JobState.FAILED),
+    }
+)
+
 PROVIDER: Final = Provider(
     name="suno",
     plugin="suno_kie",
@@ -206,6 +223,7 @@ PROVIDER: Final = Provider(
     # By default this one comes before the other Suno plugin.
     priority=50,
     callbacks=True,
+    statuses=STATUSES,
     # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients
     # use 5 to 15 s.
     poll=PollSchedule(first_s=5.0, min_s=5.0, max_s=15.0),

@@ -1,250 +1,228 @@
-"""Emulate Harmonia: scores, performances, recordings, hooks, faults; no socket and no clock."""
+"""An emulated Harmonia: its routes, states, problems, hooks and recordings.
+
+Source: VENDOR.md, 2026-11-20.
+"""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Final
-from urllib.parse import urlsplit
+from typing import ClassVar, Final
 
 import attrs
 from musicgate.emulation import (
     AudioFormat,
+    Auth,
+    Call,
     Container,
     EmulatedAnswer,
-    EmulatedCallback,
-    EmulatorBooks,
+    EmulatedVendor,
     EmulatorOptions,
-    song,
-    switches_in,
+    Kind,
+    MediaFile,
+    Signed,
+    Switch,
+    Task,
+    answer_bytes,
+    answer_json,
+    route,
 )
-from musicgate.plugin import HttpRequest, HttpResponse, JsonObject, JsonValue, ProviderError, Secret
-from musicgate.plugin.lenient import mapping, seconds, text
+from musicgate.emulation import switches as kinds
+from musicgate.plugin import JsonObject, JsonValue, Secret
+from musicgate.plugin.lenient import integer, mapping, seconds, text
 
 from musicgate_harmonia.callback import SIGNATURE_HEADER, sign
-from musicgate_harmonia.declaration import PRICE_USD_PER_S
-from musicgate_harmonia.read import PERFORMANCES_PATH
-from musicgate_harmonia.switches import (
-    account_refusal,
-    answer_file,
-    answer_json,
-    answer_nothing,
-    fault,
-    refuse,
-    score_refusal,
+from musicgate_harmonia.declaration import (
+    BRIEF_BYTES,
+    LABEL_BYTES,
+    LONGEST_S,
+    PRICE_USD_PER_S,
+    SHORTEST_S,
+    WORDS_BYTES,
 )
+from musicgate_harmonia.read import PERFORMANCES_PATH
 from musicgate_harmonia.translate import SCORES_PATH
 
-#: Source: VENDOR.md, 2026-11-20: about 25 seconds; hooks up to three times, a minute apart; links live for a
-#: day.
-TUNING_S: Final = 5.0
-REHEARSING_S: Final = 15.0
-MASTERED_S: Final = 25.0
-RETRY_AFTER_S: Final = 60.0
-MAX_TRIES: Final = 3
 LINK_LIFE_S: Final = 86_400.0
 
-_RECORDINGS_PATH: Final = "/v2/recordings"
+_RECORDINGS_PATH: Final = "/v2/recordings/"
 _SONG_S: Final = 10.0
-_STALE_S: Final = 3600
 _REASONS: Final[Mapping[str, JsonObject]] = {
     "silenced": {"kind": "content-rules", "note": "The brief breaks the content rules"},
     "broken": {"kind": "broken-string", "note": "The performance failed"},
 }
+_PROBLEMS: Final[Mapping[int, tuple[str, str]]] = {
+    400: ("wrong-note", "The score cannot be read"),
+    401: ("no-ticket", "The key is missing or unknown"),
+    402: ("out-of-notes", "Your account is out of notes"),
+    404: ("no-such-piece", "There is no such piece"),
+    409: ("curtain-fallen", "The performance has ended"),
+    422: ("content-rules", "The brief breaks the content rules"),
+    429: ("too-loud", "Too many requests"),
+    503: ("hall-closed", "The hall is closed"),
+}
+#: Three seconds after its ``Date``, and long past: a client that counts from its own clock may retry at once.
+_WAIT: Final = {"Date": "Thu, 01 Jan 2026 00:00:00 GMT", "Retry-After": "Thu, 01 Jan 2026 00:00:03 GMT"}
+_ENGINES: Final = ("allegro-2", "largo-1")
+_MAX_BYTES: Final = {
+    "brief": BRIEF_BYTES,
+    "words": WORDS_BYTES,
+    "genre": LABEL_BYTES,
+    "avoid": LABEL_BYTES,
+    "name": LABEL_BYTES,
+}
 
 
 @attrs.define(kw_only=True)
-class _Performance:
-    """One performance of a score."""
+class Performance(Task):
+    """One performance of a score, which is its request."""
 
-    ref: str
-    score: JsonObject
-    switches: Mapping[str, str]
-    created_s: float
-    speed: float
-    withdrawn_s: float | None = None
-
-    @property
-    def ends_at_s(self) -> float:
-        return self.created_s + MASTERED_S / self.speed
+    stages: ClassVar[Mapping[str, float]] = {
+        "tuning": 0.0,
+        "rehearsing": 5.0,
+        "performing": 15.0,
+        "mastered": 25.0,
+    }
+    failures: ClassVar[frozenset[str]] = frozenset(_REASONS)
+    cancelled: ClassVar[str] = "withdrawn"
 
     @property
-    def length_s(self) -> float:
-        return seconds(self.switches.get("song_s")) or seconds(self.score.get("seconds")) or _SONG_S
+    def song_s(self) -> float:
+        """Length of the whole song."""
+        return self.length_s(0, seconds(self.request.get("seconds")) or _SONG_S)
 
     @property
     def container(self) -> str:
-        return text(self.score.get("container")) or "mp3"
+        """Format of the recording."""
+        return text(self.request.get("container")) or "mp3"
 
-    def state(self, now: float) -> str:
-        if self.withdrawn_s is not None and now >= self.withdrawn_s:
-            return "withdrawn"
-        age_s = (now - self.created_s) * self.speed
-        if age_s < REHEARSING_S:
-            return "tuning" if age_s < TUNING_S else "rehearsing"
-        return "performing" if now < self.ends_at_s else self.switches.get("end", "mastered")
-
-    def record(self, now: float) -> JsonObject:
-        state = self.state(now)
-        record: dict[str, JsonValue] = {"ref": self.ref, "state": state, "created": iso(self.created_s)}
-        record |= {"name": self.score["name"]} if "name" in self.score else {}
+    def record(self, now: float, state: str) -> JsonObject:
+        """Make the vendor's record."""
+        record: dict[str, JsonValue] = {"ref": self.id, "state": state, "created": iso(self.created_s)}
+        record |= {"name": self.request["name"]} if "name" in self.request else {}
         record |= {"reason": _REASONS[state]} if state in _REASONS else {}
         if state in {"performing", "mastered"} and self.switches.get("recording") != "none":
-            minutes, rest = divmod(self.length_s, 60)
+            minutes, rest = divmod(self.song_s, 60)
             record["recording"] = {
-                "href": f"{_RECORDINGS_PATH}/{self.ref}/master.{self.container}",
+                "href": f"{_RECORDINGS_PATH}{self.id}/master.{self.container}",
                 "length": f"PT{int(minutes)}M{rest:g}S" if minutes else f"PT{rest:g}S",
                 "until": iso(self.ends_at_s + LINK_LIFE_S),
             }
         return {"performance": record}
 
 
-@attrs.define(kw_only=True)
-class _Due:
-    """A hook that is to be called."""
-
-    id: str
-    performance: _Performance
-    at_s: float
-    tries: int = 0
+def _sign(signed: Signed) -> Mapping[str, str]:
+    at = iso(float(signed.timestamp))
+    return {SIGNATURE_HEADER: f"at={at}; sig={sign(signed.body, at, Secret(signed.secret))}"}
 
 
-class HarmoniaEmulator:
-    """An emulated Harmonia. See `musicgate.plugin.emulator.Emulator`."""
+class HarmoniaEmulator(EmulatedVendor[Performance]):
+    """An emulated Harmonia."""
+
+    name = "harmonia"
+    auth = Auth("X-Harmonia-Key")
+    task_type = Performance
+    media_paths = (_RECORDINGS_PATH,)
+    checks = ("key", "credits", "score", "fault")
+    sign = staticmethod(_sign)
+    #: Hooks are called up to three times, a minute apart.
+    retries_after_s = (60.0, 60.0)
+    switches = (
+        Switch(
+            "score", kinds.script(kinds.ANSWER_FAULTS), "the answer to the call for a score, which is free"
+        ),
+        kinds.CREATE.plus(no_location="begun, and the answer has no Location"),
+        Switch("recording", kinds.word("none"), "mastered without a recording"),
+    )
 
     def __init__(self, options: EmulatorOptions) -> None:
-        self.books = EmulatorBooks()
-        self._options = options
-        self._scores: dict[str, JsonObject] = {}
-        self._performances: dict[str, _Performance] = {}
-        self._due: list[_Due] = []
-        self._sent: dict[str, _Due] = {}
+        super().__init__(options)
+        #: By id: the score, and the call that it came with.
+        self._scores: dict[str, Call] = {}
 
-    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Answer one request."""
-        path = urlsplit(request.url).path
-        match (request.method, *path.strip("/").split("/")):
-            case ("GET", "v2", "recordings", ref, file):
-                route, answer = "GET /v2/recordings/{ref}/{file}", self._recording(ref, file, now)
-            case ("POST", "v2", "scores"):
-                route = f"POST {SCORES_PATH}"
-                answer = account_refusal(request) or self._score(request)
-            case ("POST", "v2", "scores", ref, "performances"):
-                route = f"POST {SCORES_PATH}/{{ref}}/performances"
-                answer = account_refusal(request) or self._perform(ref, now)
-            case ("GET" | "DELETE" as method, "v2", "performances", ref):
-                route = f"{method} {PERFORMANCES_PATH}/{{ref}}"
-                answer = account_refusal(request) or self._poll(ref, now, withdraw=method == "DELETE")
-            case _:
-                route, answer = f"{request.method} {path}", refuse(404)
-        self.books.calls[route] += 1
-        return answer
+    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+        """Make the vendor's problem for a status."""
+        kind, detail = _PROBLEMS.get(code, ("false-note", "Internal error"))
+        problem = {"type": f"https://harmonia.example/problems/{kind}", "detail": detail, "status": code}
+        return answer_json(code, problem, _WAIT if code == 429 else {}, "application/problem+json")
 
-    def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Return the hooks to call now."""
-        ready = [due for due in self._due if due.at_s <= now]
-        self._due = [due for due in self._due if due.at_s > now]
-        self._sent |= {due.id: due for due in ready}
-        return [EmulatedCallback(id=due.id, request=self._hook(due.performance, now)) for due in ready]
-
-    def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """Plan another try of a hook that was not answered with 2xx, up to a limit."""
-        due = self._sent.pop(callback_id, None)
-        if due is None or (status is not None and 200 <= status < 300) or due.tries + 1 >= MAX_TRIES:
-            return
-        again = attrs.evolve(
-            due, id=f"{due.id}+", at_s=now + RETRY_AFTER_S / self._options.speed, tries=due.tries + 1
+    def check_request(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a score that breaks a limit."""
+        score = call.body
+        length_s = integer(score.get("seconds")) if "seconds" in score else SHORTEST_S
+        is_good = (
+            score.get("engine") in _ENGINES
+            and bool(score.get("brief") or score.get("words"))
+            and all(len(str(score.get(field, "")).encode()) <= most for field, most in _MAX_BYTES.items())
+            and length_s is not None
+            and SHORTEST_S <= length_s <= LONGEST_S
         )
-        self._due.append(again)
+        return None if is_good else self.refuse(call, 400, "")
 
-    def _score(self, request: HttpRequest) -> EmulatedAnswer:
-        try:
-            score = HttpResponse(status=200, body=request.body).json_object()
-        except ProviderError:
-            return refuse(400)
-        wrong = score_refusal(score) or fault(self._switches(score).get("create", ""))
-        if wrong is not None:
-            return wrong
-        ref = f"sc_{self._digest('score', len(self._scores))}"
-        self._scores[ref] = score
+    def check_score_fault(self, call: Call) -> EmulatedAnswer | None:
+        """Play the script ``score``."""
+        return self.play(call, self.next_fault("score", call), None)
+
+    def check_score(self, call: Call) -> EmulatedAnswer | None:
+        """Find the score that is to be performed: it brings the body and the switches."""
+        score = self._scores.get(call.parameters["ref"])
+        if score is None:
+            return self.refuse(call, 404, "")
+        call.body, call.switches, call.raw = score.body, score.switches, score.raw
+        return None
+
+    @route(f"POST {SCORES_PATH}", checks=("key", "credits", "body", "request", "score_fault"))
+    def score(self, call: Call) -> EmulatedAnswer:
+        """Write a score."""
+        ref = f"sc_{self.digest('score', len(self._scores))[:20]}"
+        self._scores[ref] = call
         return answer_json(201, {"score": {"ref": ref}})
 
-    def _perform(self, score_ref: str, now: float) -> EmulatedAnswer:
-        score = self._scores.get(score_ref)
-        if score is None:
-            return refuse(404)
-        switches = self._switches(score)
-        broken = fault(switches.get("perform", ""))
-        if broken is not None:
-            return broken
-        made = self._begin(score, switches, now)
-        location = (
-            {} if switches.get("perform") == "lost" else {"Location": f"{PERFORMANCES_PATH}/{made.ref}"}
+    @route(f"POST {SCORES_PATH}/{{ref}}/performances", Kind.CREATE)
+    def perform(self, call: Call) -> EmulatedAnswer:
+        """Begin a performance."""
+        made = self.accept(
+            call,
+            task_id=f"pf_{self.digest('performance', len(self.tasks))[:20]}",
+            callback_url=text(mapping(call.body.get("hook")).get("url")) or "",
+            price=0.0,
         )
-        return attrs.evolve(answer_nothing(202, location), drop=switches.get("perform") == "drop")
+        self.books.credits_charged[made.id] = 0.0 if made.fails else made.song_s * float(PRICE_USD_PER_S)
+        place = {} if call.fault == "no_location" else {"Location": f"{PERFORMANCES_PATH}/{made.id}"}
+        return answer_bytes(202, "text/plain", b"", place)
 
-    def _begin(self, score: JsonObject, switches: Mapping[str, str], now: float) -> _Performance:
-        made = _Performance(
-            ref=f"pf_{self._digest('performance', len(self._performances))}",
-            score=score,
-            switches=switches,
-            created_s=now,
-            speed=self._options.speed,
+    @route(f"GET {PERFORMANCES_PATH}/{{id}}", Kind.POLL)
+    def poll(self, call: Call, made: Performance) -> EmulatedAnswer:
+        """Show a performance."""
+        return answer_json(200, made.record(call.now, call.false_status or made.status(call.now)))
+
+    @route(f"DELETE {PERFORMANCES_PATH}/{{id}}", Kind.CANCEL)
+    def withdraw(self, call: Call, made: Performance) -> EmulatedAnswer:
+        """Withdraw a performance that has not ended."""
+        if call.now >= made.ends_at_s:
+            return self.refuse(call, 409, "")
+        self.stop(made, call.now)
+        return answer_json(200, made.record(call.now, made.status(call.now)))
+
+    def callback(self, made: Performance, stage: str, now: float) -> JsonObject:
+        """Make the body of a hook."""
+        return {"event": "performance.ended", "performance": {"ref": made.id, "state": made.status(now)}}
+
+    def serve_media(self, call: Call) -> EmulatedAnswer:
+        """Serve a recording; before it is mastered, it is half as long."""
+        ref, _, file = call.path.removeprefix(_RECORDINGS_PATH).partition("/")
+        made = self.tasks.get(ref)
+        if made is None or file != f"master.{made.container}" or call.now > made.ends_at_s + LINK_LIFE_S:
+            return self.refuse(call, 404, "")
+        whole = made.status(call.now) == "mastered"
+        recording = MediaFile(
+            sound=AudioFormat(container=Container(made.container)),
+            length_s=made.song_s if whole else made.song_s / 2,
+            seed=int(hashlib.sha256(ref.encode()).hexdigest()[:6], 16),
+            switches=made.switches,
         )
-        self._performances[made.ref] = made
-        self.books.creates.append(made.ref)
-        is_free = switches.get("end") in _REASONS
-        self.books.credits_charged[made.ref] = 0.0 if is_free else made.length_s * float(PRICE_USD_PER_S)
-        hooks = switches.get("hooks", "")
-        if mapping(score.get("hook")).get("url") and hooks != "off":
-            for number in range(2 if hooks == "double" else 1):
-                self._due.append(_Due(id=f"{made.ref}:{number}", performance=made, at_s=made.ends_at_s))
-        return made
-
-    def _poll(self, ref: str, now: float, *, withdraw: bool) -> EmulatedAnswer:
-        made = self._performances.get(ref)
-        if made is None:
-            return refuse(404)
-        if withdraw:
-            if now >= made.ends_at_s:
-                return refuse(409)
-            made.withdrawn_s = now if made.withdrawn_s is None else made.withdrawn_s
-        return fault(made.switches.get("poll", "")) or answer_json(200, made.record(now))
-
-    def _recording(self, ref: str, file: str, now: float) -> EmulatedAnswer:
-        made = self._performances.get(ref)
-        if made is None or file != f"master.{made.container}" or now > made.ends_at_s + LINK_LIFE_S:
-            return refuse(404)
-        sound = AudioFormat(container=Container(made.container))
-        seed = int(hashlib.sha256(ref.encode()).hexdigest()[:6], 16)
-        # Before it is mastered, a recording is half as long.
-        length_s = made.length_s if made.state(now) == "mastered" else made.length_s / 2
-        content = song(sound, length_s, seed=seed)
-        broken = made.switches.get("recording", "")
-        kind = "audio/wav" if made.container == "wav" else "audio/mpeg"
-        answer = fault(broken) or answer_file(kind, content)
-        return attrs.evolve(answer, cut_after_bytes=len(content) // 2 if broken == "cut" else None)
-
-    def _hook(self, made: _Performance, now: float) -> HttpRequest:
-        performance = {"ref": made.ref, "state": made.state(now)}
-        body = {"event": "performance.ended", "performance": performance}
-        request = HttpRequest.post_json(str(mapping(made.score.get("hook")).get("url")), body)
-        if self._options.webhook_secret is None:
-            return request
-        switch = made.switches.get("hooks", "")
-        at = iso(now - (_STALE_S if switch == "stale" else 0))
-        signature = sign(request.body, at, Secret(self._options.webhook_secret))
-        if switch == "badsign":
-            signature = signature[::-1]
-        headers = {**request.headers, SIGNATURE_HEADER: f"at={at}; sig={signature}"}
-        return attrs.evolve(request, headers=headers)
-
-    def _switches(self, score: JsonObject) -> Mapping[str, str]:
-        return {**self._options.switches, **switches_in(*score.values())}
-
-    def _digest(self, kind: str, number: int) -> str:
-        return hashlib.sha256(f"{self._options.seed}|{kind}|{number}".encode()).hexdigest()[:20]
+        return self.media.serve(call, recording)
 
 
 def iso(at_s: float) -> str:
