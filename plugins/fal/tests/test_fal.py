@@ -214,6 +214,18 @@ def test_status_and_result_have_the_address_of_the_app() -> None:
         method="GET", url=f"http://127.0.0.1:1/fal-ai/minimax-music/v2.6{app[21:]}/status", headers=headers
     )
     assert rehearsal.emulator.answer(wrong, rehearsal.now_s).response.status == 404
+    again = attrs.evolve(wrong, url=f"http://127.0.0.1:1{app}/response")
+    assert rehearsal.emulator.answer(again, rehearsal.now_s).response.json_object().keys() == {"audio"}
+
+
+def test_an_open_job_is_202() -> None:
+    rehearsal = Rehearsal("fal", musicgate_fal)
+    job = rehearsal.create(SONG)
+    request = rehearsal.plugin.poll(job, rehearsal.settings)
+    assert request is not None
+    assert rehearsal.send(request).status == 202
+    rehearsal.now_s += 60
+    assert rehearsal.send(request).status == 200
 
 
 def test_a_song_is_priced_by_the_units_that_fal_bills() -> None:
@@ -319,6 +331,6 @@ def test_a_callback_is_verified_by_the_key_set() -> None:
     assert claim(headers, jwks, body=BODY + b" ").verified is False
     assert claim({**headers, "x-fal-webhook-user-id": "other"}, jwks).verified is False
     assert claim({**headers, "x-fal-webhook-signature": "zz"}, jwks).verified is False
-    assert claim({}, jwks).verified is False
+    assert (claim({}, jwks).verified, claim({}, jwks).native_id) == (False, None)
     assert claim(headers, json.dumps({"keys": [{"x": keys[0]}, {"x": "?"}, {}]})).verified is False
     assert claim(headers, "no json").verified is False

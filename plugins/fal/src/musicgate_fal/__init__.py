@@ -38,8 +38,7 @@ ERRORS: Final = mg.ErrorTable(
         "user is locked": Rule(FailureClass.CREDITS, beats_codes=True),
         "still in progress": FailureClass.UNAVAILABLE,  # seen: 400, of a job that is COMPLETED
     },
-    # 503 is a runner's fault, after which the queue tries again by itself: the job may exist.
-    http={404: FailureClass.UNSUPPORTED, 503: FailureClass.UPSTREAM_FAILED},
+    http={404: FailureClass.UNSUPPORTED},
     no_record={404},
     no_record_grace_s=30.0,
     # A 422 may be billed (docs.fal.ai/model-apis/faq, read 2026-11-22).
@@ -101,7 +100,7 @@ def _choose_voice(draft: mg.Draft) -> None:
     has_words = draft.fields.get(words.name) if words else mg.neutral_value(draft.request, "lyrics")
     if has_words and wanted:
         raise mg.refused("instrumental", "lyrics are given, and an instrumental is asked for")
-    if words and not has_words and {"is_instrumental", "lyrics_optimizer"}.isdisjoint(draft.block):
+    if words and not has_words and {flag and flag.name, "lyrics_optimizer"}.isdisjoint(draft.block):
         if wanted is False:
             raise mg.refused("lyrics", "a voice is wanted, and there are no lyrics")
         draft.send(flag.name if flag else words.name, True if flag else "[inst]")
