@@ -390,7 +390,7 @@ def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
     text = (ROOT / ".ci" / lock).read_text(encoding="utf-8").strip()
     assert "://" not in text
     entries = re.split(r"\n(?=\S)", text)
-    assert len(entries) > 20
+    assert len(entries) > 10
     assert [entry.split()[0] for entry in entries if "--hash=sha256:" not in entry] == []
 
 
