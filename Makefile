@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: warnings about the user's pip settings would hide the errors.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
-PLUGINS := acestep apiin_one elevenlabs minimax suno_kie
+PLUGINS := acestep apiin_one elevenlabs fal minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 # Wheels of all dependencies, for tests that install the built distributions without a network.

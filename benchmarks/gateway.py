@@ -139,7 +139,7 @@ def settings_text(
 
 def _environ(more: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of this machine's own musicgate, keys and proxies."""
-    ours = ("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "MINIMAX_", "ACESTEP_")
+    ours = ("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "MINIMAX_", "ACESTEP_", "FAL_")
     kept = {
         name: value
         for name, value in os.environ.items()

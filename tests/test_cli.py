@@ -26,7 +26,7 @@ def clean_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     import os
 
     for name in list(os.environ):
-        if name.startswith(("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "MINIMAX_", "ACESTEP_")):
+        if name.startswith(("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "FAL_", "MINIMAX_", "ACESTEP_")):
             monkeypatch.delenv(name)
     monkeypatch.setenv("MUSICGATE_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.chdir(tmp_path)
@@ -217,14 +217,14 @@ def test_providers_names_the_variable_of_a_missing_key(
     lines = run("providers").output.splitlines()
     assert lines[0].split() == ["PLUGIN", "PROVIDER", "STAGE", "KEY", "MODELS", "ADDRESS"]
     shown = {line.split()[0]: line for line in lines[1:]}
-    assert set(shown) == {"acestep", "suno_kie", "apiin_one", "elevenlabs", "minimax"}
+    assert set(shown) == {"acestep", "suno_kie", "apiin_one", "elevenlabs", "fal", "minimax"}
     assert " set  " in shown["suno_kie"]
     assert "set MINIMAX_API_KEY" in shown["minimax"]
     assert " not needed  " in shown["acestep"]
     assert "test-key-not-real" not in "".join(lines)
     data = json.loads(run("providers", "--json").output)["data"]
     assert {item["provider_plugin"]: item["configured"] for item in data} == {
-        "acestep": True, "suno_kie": True, "apiin_one": False, "elevenlabs": False, "minimax": False,
+        "acestep": True, "suno_kie": True, "apiin_one": False, "elevenlabs": False, "fal": False, "minimax": False,
     }  # fmt: skip
 
 

@@ -12,7 +12,7 @@ ORIGIN = "http://127.0.0.1:1"
 class OneMachine(EmulatedVendor[Task]):
     """A vendor with one machine; songs take 25 s."""
 
-    one_at_a_time = True
+    parallel = 1
 
     @route("POST /create", Kind.CREATE)
     def create(self, call: Call) -> EmulatedAnswer:

@@ -38,6 +38,7 @@ def host() -> PluginHost:
         ("suno/v4.5plus", "suno_kie", 2),
         ("suno/v3.5", "apiin_one", 2),
         ("elevenlabs/music_v1", "elevenlabs", 1),
+        ("fal/ace-step", "fal", 1),
         ("minimax/music-2.5", "minimax", 1),
         ("acestep/turbo", "acestep", 1),
     ],

@@ -13,7 +13,7 @@ import attrs
 
 from musicgate.emulation.answers import digest
 from musicgate.emulation.switches import Switches
-from musicgate.plugin import JsonObject
+from musicgate.plugin import JsonObject, Offer
 
 
 @attrs.define(kw_only=True)
@@ -26,6 +26,7 @@ class Task:
         request: the JSON object that was sent.
         created_s: epoch seconds.
         speed: divides all delays.
+        offer: that was asked for, where the vendor's offers are declared.
         done_s: seconds until the end, if this task does not take as long as `stages` say.
         starts_s: epoch seconds of its turn, if it waits for others; until then it is at its first stage.
         polls: how often its record was read.
@@ -49,6 +50,7 @@ class Task:
     speed: float
     price: float = 0.0
     callback_url: str = ""
+    offer: Offer | None = None
     done_s: float | None = None
     starts_s: float | None = None
     polls: int = 0

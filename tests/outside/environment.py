@@ -31,6 +31,7 @@ DISTRIBUTIONS = {
     "musicgate-acestep": "plugins/acestep",
     "musicgate-apiin-one": "plugins/apiin_one",
     "musicgate-elevenlabs": "plugins/elevenlabs",
+    "musicgate-fal": "plugins/fal",
     "musicgate-minimax": "plugins/minimax",
     "musicgate-suno-kie": "plugins/suno_kie",
     "musicgate-harmonia": "examples/plugins/harmonia",

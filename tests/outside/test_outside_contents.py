@@ -52,6 +52,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate-acestep": (["musicgate_acestep/schemas.json"], [r"schemas\.json"]),
     "musicgate-apiin-one": ([], []),
     "musicgate-elevenlabs": ([], []),
+    "musicgate-fal": ([], []),
     "musicgate-minimax": ([], []),
     "musicgate-suno-kie": ([], []),
     "musicgate-harmonia": ([], []),

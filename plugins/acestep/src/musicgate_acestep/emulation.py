@@ -29,7 +29,7 @@ class AceStepEmulator(emu.EmulatedVendor[Song]):
     auth = emu.Auth("Authorization", "Bearer")
     price = 0.0
     task_type = Song
-    one_at_a_time = True
+    parallel = 1
     concurrent = 200  # the queue, ACESTEP_QUEUE_MAXSIZE
     media_paths = ("/v1/audio",)
     checks = ("body", "key", "concurrent", "fault")
@@ -43,7 +43,7 @@ class AceStepEmulator(emu.EmulatedVendor[Song]):
 
     def restart(self, now: float) -> None:
         """Forget every task that waits or runs; records and files on the disk stay."""
-        self.free_s = now
+        self.accounts.end_all()
         for task in self.tasks.values():
             task.lost_s = min(task.lost_s, now)
 
