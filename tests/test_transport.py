@@ -61,12 +61,16 @@ async def send(
     method: str = "POST",
     read_timeout_s: float = 5.0,
     body: bytes = b"{}",
+    max_body_bytes: int = 1000,
 ) -> HttpResponse:
     request = HttpRequest(
         method=method, url=url, body=body, headers={"Authorization": "Bearer test-key-not-real"}
     )
     return await transport.send(
-        request, timeouts=Timeouts(connect_s=1.0), read_timeout_s=read_timeout_s, max_body_bytes=1000
+        request,
+        timeouts=Timeouts(connect_s=1.0),
+        read_timeout_s=read_timeout_s,
+        max_body_bytes=max_body_bytes,
     )
 
 
@@ -279,6 +283,16 @@ async def test_a_compressed_body_is_decompressed(transport: AiohttpTransport, ve
     packed = gzip.compress(b'{"code": 200}')
     vendor = await vendors(answer(whole(packed, "200 OK", "Content-Encoding: gzip")))
     assert (await send(transport, vendor.url)).body == b'{"code": 200}'
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+async def test_a_body_that_is_longer_than_what_is_read_at_once_comes_whole(
+    transport: AiohttpTransport, vendors: Vendors, is_packed: bool
+) -> None:
+    body = bytes(range(256)) * 8_000
+    packed = whole(gzip.compress(body), "200 OK", "Content-Encoding: gzip")
+    vendor = await vendors(answer(packed if is_packed else whole(body)))
+    assert (await send(transport, vendor.url, max_body_bytes=3_000_000)).body == body
 
 
 async def test_a_redirect_of_an_api_call_is_not_followed(
@@ -822,6 +836,31 @@ async def test_downloads_are_limited_and_waiting_does_not_use_up_their_time_out(
             *(download(transport, vendor.url, sink, timeout_s=0.4) for sink in sinks)
         )
     assert (len(saved), peak[0]) == (15, 3)
+
+
+async def test_media_of_an_address_of_the_operator_may_be_private_and_is_asked_for_with_the_key(
+    vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(answer(whole(b"song")))
+    async with AiohttpTransport() as transport:
+        key = {"Authorization": "Bearer key"}
+        sink = tmp_path / "sink"
+        await transport.download(vendor.url, sink, max_bytes=100, timeout_s=5, own_headers=key)
+        assert sink.read_bytes() == b"song"
+        assert b"Authorization: Bearer key\r\n" in vendor.heads[0]
+        with pytest.raises(ProviderError, match="private"):
+            await transport.download(vendor.url, sink, max_bytes=100, timeout_s=5)
+
+
+async def test_key_of_media_does_not_follow_a_redirect(vendors: Vendors, tmp_path: Path) -> None:
+    other = await vendors(answer(whole(b"song")))
+    vendor = await vendors(answer(whole(b"", "302 Found", f"Location: {other.url}")))
+    async with AiohttpTransport(allow_private_addresses=True) as transport:
+        with pytest.raises(ProviderError, match="HTTP 302"):
+            await transport.download(
+                vendor.url, tmp_path / "sink", max_bytes=100, timeout_s=5, own_headers={"X-Key": "key"}
+            )
+    assert (len(vendor.heads), other.heads) == (1, [])
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

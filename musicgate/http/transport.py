@@ -64,6 +64,7 @@ from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.plugin import HttpResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -114,12 +115,15 @@ class AiohttpTransport:
         self._stall_timeout_s = stall_timeout_s
         self._downloads = asyncio.Semaphore(downloads)
         self._proxies = proxies or Proxies()
-        self._media = UntrustedUrlClient(
-            proxies=self._proxies,
-            allow_private_addresses=allow_private_addresses,
-            force_close=False,
-            lookups=downloads,
-            headers={"User-Agent": _USER_AGENT},
+        self._media, self._own_media = (
+            UntrustedUrlClient(
+                proxies=self._proxies,
+                allow_private_addresses=allowed,
+                force_close=False,
+                lookups=downloads,
+                headers={"User-Agent": _USER_AGENT},
+            )
+            for allowed in (allow_private_addresses, True)
         )
         self._sessions = contextlib.AsyncExitStack()
         self._time_limits = TimeLimits()
@@ -133,6 +137,7 @@ class AiohttpTransport:
             WatchedConnector(asks_system=True, limit=0, keepalive_timeout=CREATE_IDLE_S), repeats=False
         )
         await self._sessions.enter_async_context(self._media)
+        await self._sessions.enter_async_context(self._own_media)
         return self
 
     async def __aexit__(
@@ -147,15 +152,39 @@ class AiohttpTransport:
         """Send one API call and read the whole response; see `musicgate.http.port.Transport.send`."""
         if (fault := request.fault()) is not None:
             raise _not_sent(request.url, fault)
+        plain, session = self._repeatable if request.method in _IDEMPOTENT else self._creating
+        timeout = _client_timeout(timeouts.connect_s)
         limit = self._time_limits.of(read_timeout_s)
         progress = watch(limit, read_timeout_s)
         try:
             with limit:
-                return await self._exchange(request, timeouts, max_body_bytes, progress)
+                prepared = plain.prepare(request)
+                if prepared is None:
+                    return await self._send_by_session(session, request, timeout, max_body_bytes, progress)
+                connection, message, content = await plain.send(prepared, timeout)
+                try:
+                    progress.status = message.code
+                    body = await _read_whole(content, message.code, max_body_bytes)
+                except BaseException:
+                    connection.close()
+                    raise
         except CLIENT_ERRORS as exc:
             raise _failed(exc, request.url, timeouts.connect_s, progress) from exc
+        if connection.protocol is None or connection.protocol.writing_paused:
+            connection.close()  # the answer came before the request was out
+        else:
+            connection.release()
+        return self._response(message.code, message.headers, body)
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
+    async def download(
+        self,
+        url: str,
+        sink: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        own_headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
 
         The time-out starts when the download does, not while it waits for others to finish.
@@ -166,36 +195,16 @@ class AiohttpTransport:
         """
         async with self._downloads:
             await fetch(
-                self._media,
+                self._media if own_headers is None else self._own_media,
                 url,
                 sink,
                 max_bytes=max_bytes,
                 timeout_s=timeout_s,
                 stall_timeout_s=self._stall_timeout_s,
+                own_headers=own_headers,
             )
 
-    async def _exchange(
-        self, request: HttpRequest, timeouts: Timeouts, max_body_bytes: int, progress: Progress
-    ) -> HttpResponse:
-        plain, session = self._repeatable if request.method in _IDEMPOTENT else self._creating
-        timeout = _client_timeout(timeouts.connect_s)
-        prepared = plain.prepare(request)
-        if prepared is None:
-            return await self._exchange_by_session(session, request, timeout, max_body_bytes, progress)
-        connection, message, content = await plain.send(prepared, timeout)
-        try:
-            progress.status = message.code
-            body = await _read_whole(content, message.code, max_body_bytes)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.protocol is None or connection.protocol.writing_paused:
-            connection.close()  # the answer came before the request was out
-        else:
-            connection.release()
-        return self._response(message.code, message.headers, body)
-
-    async def _exchange_by_session(
+    async def _send_by_session(
         self,
         session: aiohttp.ClientSession,
         request: HttpRequest,
@@ -278,15 +287,17 @@ def _joined_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 async def _read_whole(content: aiohttp.StreamReader, status: int, max_body_bytes: int) -> bytes:
     """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
-    body: bytes | bytearray = await content.readany()
+    body: bytes | bytearray = content.read_nowait() if content.is_eof() else await content.readany()
     while True:
         if len(body) > max_body_bytes:
             message = f"the vendor's answer (HTTP {status}) is larger than {max_body_bytes} bytes"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=status, maybe_accepted=True)
+        if content.at_eof():  # nearly every body comes in one piece
+            return bytes(body)
         chunk = await content.readany()
         if not chunk:
             return bytes(body)
-        if isinstance(body, bytes):  # nearly every body comes in one piece
+        if isinstance(body, bytes):
             body = bytearray(body)
         body += chunk
