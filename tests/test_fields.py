@@ -172,3 +172,20 @@ def test_fields_of_a_copied_offer_are_those_of_the_copy() -> None:
     assert OFFER.declares("prompt")
     assert not other.declares("prompt")
     assert [violation.name for violation in other.violations({"prompt": "ab", "only": 1})] == ["only"]
+
+
+def test_field_that_is_missing_for_two_reasons_is_one_violation() -> None:
+    fields = (Text("a", required_if=({"x": True}, {"y": True})), Flag("x"), Flag("y"))
+    offer = Offer(model="tiny/one", native_model="one", fields=fields)
+    assert [found.rule for found in offer.violations({"x": True, "y": True})] == ["required"]
+
+
+@pytest.mark.parametrize(
+    ("custom", "prompt", "lyrics"), [(False, "abc", None), (True, None, "abc"), (None, None, None)]
+)
+def test_neutral_field_is_read_from_the_declaration_that_holds(
+    custom: bool | None, prompt: str | None, lyrics: str | None
+) -> None:
+    offer = Offer(model="tiny/one", native_model="one", fields=SUNG)
+    native = {"custom": custom, "prompt": "abc"}
+    assert (offer.asked("prompt", native), offer.asked("lyrics", native)) == (prompt, lyrics)

@@ -403,14 +403,14 @@ def _holds(conditions: _Conditions, native: Mapping[str, JsonValue]) -> bool:
     return True
 
 
-#: By the identity of the fields, which copies of an offer share.
+#: By the identity of the fields, which copies of an offer share; `_Checks.fields` keeps it theirs.
 _COMPILED: dict[int, _Checks] = {}
 _MAX_COMPILED: Final = 1024
 
 
 def _compiled(fields: Sequence[Field]) -> _Checks:
     checks = _COMPILED.get(id(fields))
-    if checks is None or checks.fields is not fields:
+    if checks is None:
         if len(_COMPILED) >= _MAX_COMPILED:
             _COMPILED.clear()
         checks = _COMPILED[id(fields)] = _Checks(fields)

@@ -34,8 +34,6 @@ _WRITTEN: Mapping[str, str] = {
     "title": ". Title: {}",
     "lyrics": "\n\nLyrics:\n{}",
 }
-#: Names on the wire that differ from those of `MusicRequest`.
-_ATTRIBUTES: Mapping[str, str] = {"duration": "duration_s"}
 
 
 def path_of(path: str | Path) -> Path:
@@ -72,7 +70,7 @@ def unsupported(path: str | Path, message: str) -> UnsupportedOptionError:
 
 def neutral_value(request: MusicRequest, name: str) -> JsonValue:
     """A neutral field by its name on the wire; None for one that is not given, or blank."""
-    value: JsonValue = getattr(request, _ATTRIBUTES.get(name, name))
+    value: JsonValue = getattr(request, "duration_s" if name == "duration" else name)
     return value if value is None or not isinstance(value, str) or value.strip() else None
 
 
@@ -109,7 +107,7 @@ def said(request: MusicRequest, block: str, option: str, neutral: str | None = N
 def _said(
     request: MusicRequest, options: JsonObject, block: str, option: str, neutral: str | None
 ) -> Said | None:
-    own = options.get(option)
+    own = options.get(option) if options else None
     if own is not None and not (isinstance(own, str) and is_blank(own)):
         return Said(own, (block, option))
     value = None if neutral is None else neutral_value(request, neutral)

@@ -102,6 +102,7 @@ def test_refused_create_has_the_class_of_its_number_or_type_in_every_shape(
         ({"error": "key is revoked"}, 401, FailureClass.AUTH, "401"),
         ({"error": "no such voice"}, 400, FailureClass.INVALID, "400"),
         ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "400"),
+        ({"code": 200, "error": {"code": 402, "message": "x"}}, 200, FailureClass.CREDITS, "402"),
     ],
 )
 def test_type_beats_number_and_number_beats_http_status(
@@ -148,6 +149,8 @@ def test_message_is_truncated_to_500_characters() -> None:
         ({"error": {"code": 500, "message": "x", "type": "server_error"}}, 500, FailureClass.UPSTREAM_FAILED),
         ({"code": 503, "message": "x"}, 503, FailureClass.UPSTREAM_FAILED),
         ({"code": 500, "message": "x"}, 200, FailureClass.UPSTREAM_FAILED),
+        ({"code": 500, "message": "see our policy"}, 500, FailureClass.UPSTREAM_FAILED),
+        ({"code": 503, "message": "x", "id": "request-1"}, 422, FailureClass.UPSTREAM_FAILED),
         ({"code": 1001, "message": "x", "data": {"task_id": "g"}}, 200, FailureClass.PROTOCOL),
         ({"task_id": "g"}, 302, FailureClass.PROTOCOL),
         ({"error": True, "task_id": "g"}, 200, FailureClass.PROTOCOL),
@@ -310,6 +313,20 @@ def test_one_item_that_is_not_final_keeps_the_job_open(fields: dict[str, Body]) 
 @pytest.mark.parametrize("status", ["SUCCESS", "complete", "COMPLETED"])
 def test_success_without_items_stays_open(status: str) -> None:
     assert poll(answer(envelope(status))).state is JobState.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    "said", [{"error": False}, {"error": " "}, {"error": None}, {"code": "success"}, {"type": "not_found"}]
+)
+def test_answer_that_names_no_error_is_none(said: Body) -> None:
+    assert create(answer({**said, "task_id": "g"})).native_id == "g"
+    assert poll(answer({**said, "data": [item()]})).state is JobState.COMPLETED
+
+
+def test_bare_id_beside_an_error_is_not_a_tasks() -> None:
+    update = create(answer({"id": "request-1", "error": {"code": 402, "message": "x"}}, 402))
+    assert update.native_id is None
+    assert update.failure is not None
 
 
 @pytest.mark.parametrize("status", ["FAILED", "failure", "Fail", "ERROR", "cancelled", "CANCELED"])

@@ -25,7 +25,8 @@ _TYPES: Final[dict[int | str, FailureClass | Rule]] = {
     "insufficient_credits": FailureClass.CREDITS,
     "not_found": FailureClass.NOT_FOUND,
 }
-#: ASSUMED: the page lists no messages; clients of relatives search for these.
+#: ASSUMED: the page lists no messages; clients of relatives search for these. They are no `ErrorTable.words`:
+#: those are believed beside a server error as well, and no page says that nothing was made after one.
 MODERATION_WORDS: Final = (
     *("guideline", "policy", "policies", "moderat", "inappropriate", "copyright", "sensitive"),
 )
@@ -40,7 +41,7 @@ ERRORS: Final = ErrorTable(
     task_id=At(
         *("data.task_id", "data.taskId", "task_id", "taskId", "workId", "data.workId", "work_id", "id"),
     ),
-    ok=range(200, 300),
+    ok={0, *range(200, 300)},
     codes={
         **dict.fromkeys(range(400, 500), FailureClass.INVALID),
         **dict.fromkeys(range(500, 600), FailureClass.UPSTREAM_FAILED),
@@ -57,7 +58,6 @@ ERRORS: Final = ErrorTable(
         **_TYPES,
     },
     http={408: _TIMED_OUT, 422: Rule(FailureClass.INVALID, keep_status=(422,))},
-    words=dict.fromkeys(MODERATION_WORDS, FailureClass.MODERATION),
     unknown=FailureClass.PROTOCOL,
     # ASSUMED: the feed may not know a task for a while after its creation.
     no_record={404, "not_found"},
@@ -65,24 +65,34 @@ ERRORS: Final = ErrorTable(
 )
 
 
-def error_in(body: JsonValue) -> JsonObject:
+def error_in(body: JsonValue, *, is_success: bool) -> JsonObject:
     """A body with its error where the table looks for it; empty for one that is no object.
 
     A type may stand beside the number, in any letter case, or in its place. A code that is neither a number
-    nor such a type says nothing, and neither does a number of success inside an error.
+    nor such a type says nothing, and neither does a number of success inside an error. A bare id beside an
+    error need not be a task's.
+
+    Args:
+        is_success: the HTTP status says success. Then the type of the whole body is a feed's, unless the body
+            names an error.
     """
     envelope = dict(lenient.mapping(body))
     error = envelope.pop("error", None)
     detail = dict(lenient.mapping(error))
-    codes = (detail.get("type"), detail.get("code"), envelope.get("code"), envelope.get("type"))
+    envelope.pop("id", None)
+    number = lenient.integer(envelope.get("code"))
+    has_error = bool(error.strip()) if isinstance(error, str) else bool(error)
+    says_error = has_error or not is_success or (number is not None and number not in ERRORS.ok)
+    whole = envelope.get("type") if says_error else None
+    codes = (detail.get("type"), detail.get("code"), envelope.get("code"), whole)
     named = next((name for name in map(_type_of, codes) if name is not None), None)
-    if lenient.integer(envelope.get("code")) is None:
+    if number is None or (has_error and number in ERRORS.ok):  # an error beside a success is an error
         envelope.pop("code", None)
     if lenient.integer(detail.get("code")) in ERRORS.ok:
         error = detail = {name: value for name, value in detail.items() if name != "code"}
     if named is not None:
         envelope["error"] = {"message": error if isinstance(error, str) else None, **detail, "type": named}
-    elif error and not (isinstance(error, str) and not error.strip()):
+    elif has_error:
         envelope["error"] = error
     return envelope
 

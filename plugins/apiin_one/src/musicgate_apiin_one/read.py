@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode
 import attrs
 
 from musicgate.plugin import (
+    FailureClass,
     HttpRequest,
     JobState,
     JobUpdate,
@@ -23,7 +24,7 @@ from musicgate.plugin import (
     lenient,
 )
 from musicgate_apiin_one import feed
-from musicgate_apiin_one.errors import ERRORS, error_in
+from musicgate_apiin_one.errors import ERRORS, error_in, is_moderation
 
 if TYPE_CHECKING:
     from musicgate.plugin import HttpResponse, Job, JsonValue, ProviderSettings
@@ -61,7 +62,7 @@ def parse_response(
         body = response.json()
     except ProviderError:
         body = None
-    refused = ERRORS.refusal(step, response, error_in(body))
+    refused = ERRORS.refusal(step, response, error_in(body, is_success=response.is_success))
     if refused is not None:
         return _refused(step, response, body, attrs.evolve(refused, body=body))
     if step is Step.CREATE:
@@ -77,7 +78,10 @@ def _refused(step: Step, response: HttpResponse, body: JsonValue, update: JobUpd
         return update
     if feed.named_task_id(body) is not None:  # beside an error: the task may exist
         raise ProviderError(update.failure, status=response.status, maybe_accepted=True)
-    return attrs.evolve(update, native_id=None)  # a bare id beside an error is not a task's
+    failure = update.failure
+    if failure.reason is FailureClass.INVALID and is_moderation(failure.native_message):
+        failure = attrs.evolve(failure, reason=FailureClass.MODERATION)
+    return attrs.evolve(update, failure=failure)
 
 
 def _created(response: HttpResponse, body: JsonValue) -> JobUpdate:
