@@ -13,8 +13,9 @@ believed, and what an answer proves, is the same for all vendors:
    in. A 5xx is one only if its body can be read, and the table has a row for its code (or, without a code,
    for the HTTP status) whose class costs nothing. A 5xx from a proxy (HTML, empty, cut) says nothing about
    the work behind it, and neither do 408 and 504.
-5. **A reason like "failed" does not say when it failed.** Under a 5xx, or as a code from 500 to 599, a create
-   call with it may have been accepted, unless the table says that the code rules this out (``refuses``).
+5. **A reason like "failed" does not say when it failed.** Under a 5xx, or as a code from 500 to 599 or 408, a
+   create call with it may have been accepted, unless the table says that the code rules this out
+   (``refuses``).
 6. **A success without an id or a song may have been accepted.** So may an answer that cannot be read, and
    one that no row of the table fits. Nothing is guessed.
 7. **While polling, only an answer about the song ends a job**: a code that is listed in ``ends_job``. "No
@@ -455,7 +456,8 @@ def _hides_acceptance(rule: Rule, code: str | None, status: int, *, is_known: bo
     if rule.reason is FailureClass.PROTOCOL:
         return True
     number = lenient.integer(code)
-    is_server_error = status >= 500 or status in _TIMEOUTS or (number is not None and 500 <= number < 600)
+    is_server_error = status >= 500 or status in _TIMEOUTS
+    is_server_error |= number is not None and (500 <= number < 600 or number in _TIMEOUTS)
     if not is_server_error:
         return False
     says_why = is_known or RULES[rule.reason].cost is Cost.NO

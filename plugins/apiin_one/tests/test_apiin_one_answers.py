@@ -62,7 +62,6 @@ REFUSALS = [
     (402, "insufficient_credits", FailureClass.CREDITS),
     (403, "who_knows", FailureClass.FORBIDDEN),
     (404, "not_found", FailureClass.NOT_FOUND),
-    (408, "who_knows", FailureClass.TIMEOUT),
     (409, "who_knows", FailureClass.CONFLICT),
     (413, "who_knows", FailureClass.INVALID),
     (422, "who_knows", FailureClass.INVALID),
@@ -148,6 +147,8 @@ def test_message_is_truncated_to_500_characters() -> None:
     [
         ({"error": {"code": 500, "message": "x", "type": "server_error"}}, 500, FailureClass.UPSTREAM_FAILED),
         ({"code": 503, "message": "x"}, 503, FailureClass.UPSTREAM_FAILED),
+        ({"code": 408, "message": "x"}, 408, FailureClass.TIMEOUT),
+        ({"code": 408, "message": "x"}, 200, FailureClass.TIMEOUT),
         ({"code": 500, "message": "x"}, 200, FailureClass.UPSTREAM_FAILED),
         ({"code": 500, "message": "see our policy"}, 500, FailureClass.UPSTREAM_FAILED),
         ({"code": 503, "message": "x", "id": "request-1"}, 422, FailureClass.UPSTREAM_FAILED),

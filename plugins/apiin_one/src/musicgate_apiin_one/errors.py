@@ -30,8 +30,6 @@ _TYPES: Final[dict[int | str, FailureClass | Rule]] = {
 MODERATION_WORDS: Final = (
     *("guideline", "policy", "policies", "moderat", "inappropriate", "copyright", "sensitive"),
 )
-#: The call was not let in, as HTTP has it. ASSUMED: documented by no page.
-_TIMED_OUT: Final = Rule(FailureClass.TIMEOUT, refuses=True)
 
 ERRORS: Final = ErrorTable(
     vendor="apiin.one",
@@ -51,13 +49,13 @@ ERRORS: Final = ErrorTable(
         # HTTP meaning.
         403: FailureClass.FORBIDDEN,
         404: FailureClass.NOT_FOUND,
-        408: _TIMED_OUT,
+        408: FailureClass.TIMEOUT,
         409: FailureClass.CONFLICT,
         422: Rule(FailureClass.INVALID, keep_status=(422,)),
         429: FailureClass.RATE_LIMITED,
         **_TYPES,
     },
-    http={408: _TIMED_OUT, 422: Rule(FailureClass.INVALID, keep_status=(422,))},
+    http={422: Rule(FailureClass.INVALID, keep_status=(422,))},
     unknown=FailureClass.PROTOCOL,
     # ASSUMED: the feed may not know a task for a while after its creation.
     no_record={404, "not_found"},
