@@ -16,8 +16,6 @@ import attrs
 from musicgate.errors import RequestError
 from musicgate.model import (
     Ability,
-    Choice,
-    Number,
     Offer,
     OptionWarning,
     Provider,
@@ -157,17 +155,9 @@ def _overridden(
             continue
         given, own = neutral_value(request, field.neutral), value_of(request.block(block), field.name)
         is_sent = own is not None and own == value_of(translation.fields or {}, field.name)
-        if given is not None and is_sent and not _means_the_same(field, given, own):
+        if given is not None and is_sent and field.neutral_of(own) != given:
             found.append(changed(field.neutral, f"{block}.{field.name} is sent instead"))
     return found
-
-
-def _means_the_same(field: Field, neutral: JsonValue, native: JsonValue) -> bool:
-    if isinstance(field, Choice):
-        return neutral == field.means.get(str(native), native)
-    if isinstance(field, Number) and isinstance(neutral, int | float):
-        return neutral * field.per_neutral == native
-    return neutral == native
 
 
 def _path_of(block: str, broken: FieldViolation, request: MusicRequest) -> tuple[str | int, ...]:

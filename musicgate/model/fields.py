@@ -101,6 +101,14 @@ class Field:
         """What values it takes, for people."""
         return "anything"
 
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """The native value for one of the neutral field that it carries; None where the vendor has none."""
+        return value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """The value of the neutral field for a native one."""
+        return value
+
     def contradiction(self) -> str | None:
         """How the declaration contradicts itself, or None."""
         carried = (*((self.neutral,) if self.neutral is not None else ()), *self.carries)
@@ -188,6 +196,14 @@ class Number(Field):
         step = "" if self.step is None else f" in steps of {self.step}"
         return f"{kind}{least}{most}{step}"
 
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`: in the vendor's unit."""
+        return value * self.per_neutral if isinstance(value, int | float) else value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return value / self.per_neutral if isinstance(value, int | float) else value
+
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
@@ -211,7 +227,7 @@ class Choice(Field):
     """One of some texts or numbers.
 
     Attributes:
-        choices: as the vendor spells them.
+        choices: as the vendor spells them; of several that mean the same the first is sent.
         means: the neutral value that a native value stands for, where they differ (``mp3_44100_128``: mp3).
     """
 
@@ -229,6 +245,14 @@ class Choice(Field):
     def takes(self) -> str:
         """See `Field.takes`."""
         return ", ".join(str(choice) for choice in self.choices)
+
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`."""
+        return next((own for own in self.choices if self.neutral_of(own) == value), None)
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return self.means.get(str(value), value)
 
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""

@@ -9,7 +9,7 @@ from enum import StrEnum
 import attrs
 
 from musicgate.model.callback_signature import CallbackSignature
-from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, violations
+from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, value_of, violations
 from musicgate.model.json_types import JsonObject, JsonValue
 from musicgate.model.state import JobState
 
@@ -38,6 +38,21 @@ class PriceRule:
     meter: Meter
     price_usd: Decimal
     unit_size: Decimal = Decimal(1)
+
+    @classmethod
+    def per_song(cls, usd: str) -> PriceRule:
+        """So many US dollars for a request."""
+        return cls(meter=Meter.REQUESTS, price_usd=Decimal(usd))
+
+    @classmethod
+    def per_second(cls, usd: str, *, seconds: int = 1) -> PriceRule:
+        """So many US dollars for so many seconds of audio."""
+        return cls(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal(usd), unit_size=Decimal(seconds))
+
+    def units(self, length_s: float, count: int = 1) -> float:
+        """How many units a request for ``count`` songs of that length is, fractions of a unit included."""
+        quantity = {Meter.REQUESTS: 1, Meter.OUTPUT_AUDIO_COUNT: count}.get(self.meter, length_s * count)
+        return quantity / float(self.unit_size)
 
 
 @attrs.frozen(kw_only=True)
@@ -186,6 +201,12 @@ class Offer:
     def violations(self, native: Mapping[str, JsonValue]) -> tuple[FieldViolation, ...]:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""
         return tuple(violations(self.fields, native))
+
+    def asked(self, neutral: str, native: Mapping[str, JsonValue]) -> JsonValue:
+        """What a native request says of a neutral field, in neutral terms; None for nothing."""
+        field = next((field for field in self.fields if field.neutral == neutral), None)
+        value = None if field is None else value_of(native, field.name)
+        return None if field is None or value is None else field.neutral_of(value)
 
     def declares(self, name: str) -> bool:
         """True if there is a native field of that name."""

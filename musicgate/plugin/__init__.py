@@ -96,6 +96,8 @@ from musicgate.plugin.hooks import (
     Translation,
     hookimpl,
 )
+from musicgate.plugin.key_set import signed_by_jwks
+from musicgate.plugin.option_schema import option_schema, settings_schema
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
 
 __all__ = [
@@ -180,9 +182,12 @@ __all__ = [
     "message_of",
     "neutral_value",
     "not_applied",
+    "option_schema",
     "refused",
     "riff_wav",
     "said",
+    "settings_schema",
+    "signed_by_jwks",
     "sniff",
     "switches_in",
     "too_long",

@@ -12,6 +12,7 @@ import attrs
 
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import (
+    Field,
     JsonObject,
     JsonValue,
     MusicRequest,
@@ -20,11 +21,19 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
     is_blank,
+    value_of,
 )
 from musicgate.plugin.hooks import Translation
 from musicgate.plugin.wire import HttpRequest
 
 Path = tuple[str | int, ...]
+#: How `Draft.send_declared` writes a neutral text behind the text that carries it.
+_WRITTEN: Mapping[str, str] = {
+    "style": ", {}",
+    "negative_style": ". Avoid: {}",
+    "title": ". Title: {}",
+    "lyrics": "\n\nLyrics:\n{}",
+}
 #: Names on the wire that differ from those of `MusicRequest`.
 _ATTRIBUTES: Mapping[str, str] = {"duration": "duration_s"}
 
@@ -152,6 +161,43 @@ class Draft:
     def copy(self, *options: str) -> None:
         """Send options of the vendor block as they are, null included."""
         self.fields |= {name: self.block[name] for name in options if name in self.block}
+
+    def send_declared(self) -> None:
+        """Send what the caller gave for each declared field: the option, else the neutral field it carries.
+
+        A neutral value is sent in the vendor's unit and spelling, a dotted field inside an object. Neutral
+        texts that a field carries beside its own are written behind it, with a warning each.
+
+        Raises:
+            RequestError: a neutral value for which the field has no spelling.
+        """
+        for field in self.offer.fields:
+            value, path = value_of(self.block, field.name), (self.name, *field.name.split("."))
+            if field.neutral and (value is None or (isinstance(value, str) and is_blank(value))):
+                given, path = neutral_value(self.request, field.neutral), (field.neutral,)
+                value = None if given is None else field.native_of(given)
+                if value is None and given is not None:
+                    fault = field.fault(given)
+                    raise refused(path, fault[2] if fault else "has no such value", field.reason)
+            if value is None:
+                continue
+            inside, (*outer, last) = self.fields, field.name.split(".")
+            for key in outer:
+                holder = inside.get(key)
+                # A copy: the object may be the caller's own.
+                inside[key] = inside = dict(holder) if isinstance(holder, dict) else {}
+            inside[last] = value
+            self._paths[field.name] = path
+        for field in self.offer.fields:
+            self._write_carried(field)
+
+    def _write_carried(self, field: Field) -> None:
+        for neutral in field.carries:
+            text, whole = neutral_value(self.request, neutral), self.fields.get(field.name)
+            if isinstance(text, str) and neutral in _WRITTEN:
+                behind = _WRITTEN[neutral].format(text)
+                self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
+                self.changed(neutral, f"sent as part of {field.name}")
 
     def refuse_undeclared(self, *also: str) -> None:
         """Refuse options of the block for which the offer declares no field; a false one is only reported.
