@@ -68,6 +68,12 @@ class Accounts:
         account.busy_until = [until for until in account.busy_until if until > now]
         return len(account.busy_until)
 
+    def free_at_s(self, key: str, parallel: int, now: float) -> float:
+        """Epoch seconds at which one of the places for songs that are made at a time is free."""
+        if self.running(key, now) < parallel:
+            return now
+        return sorted(self._accounts[key].busy_until)[-parallel]
+
     def begin(self, key: str, until_s: float) -> None:
         """Count a song in the making until then."""
         self._accounts[key].busy_until.append(until_s)

@@ -13,7 +13,7 @@ import attrs
 
 from musicgate.emulation.answers import digest
 from musicgate.emulation.switches import Switches
-from musicgate.plugin import JsonObject
+from musicgate.plugin import JsonObject, Offer
 
 
 @attrs.define(kw_only=True)
@@ -26,7 +26,9 @@ class Task:
         request: the JSON object that was sent.
         created_s: epoch seconds.
         speed: divides all delays.
+        offer: that was asked for, where the vendor's offers are declared.
         done_s: seconds until the end, if this task does not take as long as `stages` say.
+        waits_s: seconds in the vendor's queue, before all stages but the first; not divided by the speed.
         polls: how often its record was read.
         final_polls: how often since its end.
         cancelled_s: epoch seconds at which it was cancelled.
@@ -48,7 +50,9 @@ class Task:
     speed: float
     price: float = 0.0
     callback_url: str = ""
+    offer: Offer | None = None
     done_s: float | None = None
+    waits_s: float = 0.0
     polls: int = 0
     final_polls: int = 0
     cancelled_s: float | None = None
@@ -78,7 +82,8 @@ class Task:
         last_s = self.stages[self.last_stage]
         own_s = last_s if self.done_s is None else self.done_s
         done_s = self.switches.number("done_s", own_s)
-        return self.created_s + (self.stages[stage] * done_s / last_s if last_s else done_s) / self.speed
+        after_s = (self.stages[stage] * done_s / last_s if last_s else done_s) / self.speed
+        return self.created_s + after_s + (self.waits_s if self.stages[stage] else 0.0)
 
     def path(self) -> Sequence[str]:
         """The stages that this task goes through, in order; a vendor may leave some out."""
