@@ -79,10 +79,9 @@ def declared_signature(signature: CallbackSignature) -> Sign:
     """Sign as a plugin declares that its vendor does."""
 
     def sign(signed: Signed, /) -> Mapping[str, str]:
-        made = signature.sign(
-            signed.secret, body=signed.body, native_id=signed.task_id, timestamp=signed.timestamp
-        )
-        dated = {signature.timestamp_header: signed.timestamp} if signature.timestamp_header else {}
+        at = signature.written(int(signed.timestamp))
+        made = signature.sign(signed.secret, body=signed.body, native_id=signed.task_id, timestamp=at)
+        dated = {signature.timestamp_header: at} if signature.timestamp_header else {}
         return {signature.header: made, **dated}
 
     return sign

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MILLISECONDS_FROM = 100_000_000_000
 _DIGITS = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|sec|secs|second|seconds)?\s*", re.IGNORECASE)
+#: The part of ISO 8601 durations that songs have: PT1H2M3.5S.
+_ISO_DURATION = re.compile(r"PT(?:([0-9]{1,4})H)?(?:([0-9]{1,4})M)?(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)S)?")
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -79,12 +81,15 @@ def url(value: object) -> str | None:
 
 
 def seconds(value: object) -> float | None:
-    """Return positive finite seconds from a number or a text such as "186" or "186 s"; else None."""
+    """Return positive finite seconds from a number or a text like "186", "186 s", "PT3M6S"; else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        match = _NUMBER_WITH_UNIT.fullmatch(value)
+        match, iso = _NUMBER_WITH_UNIT.fullmatch(value), _ISO_DURATION.fullmatch(value.strip())
         value = float(match[1]) if match else None
+        if iso:
+            hours, minutes, rest = (float(part or 0) for part in iso.groups())
+            value = hours * 3600 + minutes * 60 + rest
     if not isinstance(value, int | float):
         return None
     try:
