@@ -128,6 +128,8 @@ class EmulatedVendor(Generic[_T]):
 
     #: The plugin's declaration: `name`, `auth`, `sign` and the offers are played from it unless they are set.
     provider: ClassVar[Provider | None] = None
+    #: Field of a create call that names the native model.
+    model_field: ClassVar[str] = "model"
     #: Name of the plugin, for markers that are for one vendor: ``[emulate acme.poll=html]``.
     name: ClassVar[str] = ""
     auth: ClassVar[Auth] = Auth("Authorization", "Bearer")
@@ -224,9 +226,9 @@ class EmulatedVendor(Generic[_T]):
     def offer_of(self, call: Call) -> Offer | None:
         """The declared offer that a create call asks for; None = its limits are not played.
 
-        Default: that of the model in the body's field ``model``, where `provider` is set.
+        Default: that of the model in the body's field `model_field`, where `provider` is set.
         """
-        named = call.body.get("model")
+        named = call.body.get(self.model_field)
         return None if self.provider is None else self.provider.offer_like(str(named or ""))
 
     def violations(self, call: Call) -> Iterable[str]:
