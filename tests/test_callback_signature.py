@@ -1,4 +1,4 @@
-"""Declared callback signatures whose time is in the same header, in ISO 8601, or over a digest of the body."""
+"""Declared callback signatures: the time in the same header, ISO 8601, a digest of the body."""
 
 import pytest
 

@@ -32,6 +32,7 @@ class CallbackSignature:
         header: where the signature is.
         signed: what is signed: ``{body}`` or ``{body_sha256}`` (in hexadecimal digits), ``{timestamp}`` and
             ``{native_id}`` among other characters.
+        encoding: how its bytes are written.
         timestamp_header: where the time of the signature is; None = it has none, or is in the same header.
         window_s: age at which a signature expires.
         prefix: what precedes the signature in its header, e.g. ``sha256=``.

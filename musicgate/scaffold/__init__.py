@@ -1,4 +1,4 @@
-"""Drafts of new plugin distributions: name checks, the vendor's traits, and templates. It loads no plugin."""
+"""Drafts of new plugin distributions: checks and templates. It loads no plugin."""
 
 from musicgate.scaffold.names import Names, objection
 from musicgate.scaffold.project import render, write

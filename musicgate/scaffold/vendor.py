@@ -1,4 +1,4 @@
-"""What the author says about a vendor before the draft is written, checked; each fault names its option."""
+"""What an author says about a vendor before the draft is written; a fault names its option."""
 
 from __future__ import annotations
 
