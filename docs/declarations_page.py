@@ -152,7 +152,8 @@ With a secret set, a callback that is not signed, or too old, is refused. An emu
 ## Progress and charge
 
 `JobUpdate(progress=Progress(fraction=0.4, remaining_s=20, charge=12, charge_unit="credits"))` shows in the job as
-`progress`, and as an event `progress` for each tenth and each charge. Nothing is decided by it.
+`progress`, and as an event `progress` for each tenth and each charge. Nothing is decided by it. `lenient.fraction(value,
+100)` reads a percent, whatever the vendor sends in its place.
 
 ## What leaves a plugin out
 

@@ -231,3 +231,24 @@ def test_retry_after_as_a_date_needs_a_clock() -> None:
 )
 def test_json_inside_json_is_decoded_leniently(value: object, read: object) -> None:
     assert lenient.json_text(value) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (40, 0.4),
+        ("40", 0.4),
+        ("40 %", 0.4),
+        (100.0, 1.0),
+        (0, 0.0),
+        (101, None),
+        (-1, None),
+        (10**400, None),
+        (float("nan"), None),
+        (True, None),
+        ("half", None),
+        (None, None),
+    ],
+)
+def test_fraction_of_a_whole(value: object, expected: float | None) -> None:
+    assert lenient.fraction(value, 100) == expected

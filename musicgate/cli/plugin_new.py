@@ -54,7 +54,7 @@ def new(
     callback: str,
     cancel: bool,
 ) -> None:
-    r"""Create a plugin distribution for the vendor NAME, in at most 150 lines of Python.
+    """Create a plugin distribution for the vendor NAME, in at most 150 lines of Python.
 
     The draft passes the compliance kit, its own tests, ruff and mypy, and makes a song in the sandbox. What
     is invented in it is marked EXAMPLE; docs/add-a-provider.md says how to replace it.
@@ -63,7 +63,7 @@ def new(
     musicgate plugins new acme
     musicgate plugins new acme --models small,large --auth-header X-Acme-Key --callback hmac-body --cancel
     musicgate plugins new acme --blocking
-    """
+    """  # noqa: D301 - click keeps the lines below its mark
     import pkgutil
     import shlex
     from datetime import UTC, datetime

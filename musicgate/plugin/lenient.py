@@ -99,6 +99,20 @@ def seconds(value: object) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
+def fraction(value: object, whole: float = 1.0) -> float | None:
+    """Return how much of a whole a number or numeric text is, from 0 to 1; else None.
+
+    Args:
+        whole: 100 for a vendor's percent.
+    """
+    if isinstance(value, str):
+        match = _NUMBER_WITH_UNIT.fullmatch(value.replace("%", ""))
+        value = float(match[1]) if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= whole:
+        return None
+    return value / whole
+
+
 def integer(value: object) -> int | None:
     """Return an integer from a whole number or numeric text; else None. A boolean is not a number."""
     if isinstance(value, str):
