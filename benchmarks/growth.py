@@ -18,7 +18,6 @@ from benchmarks.bench import Bench
 from benchmarks.gateway import JOBS, MeasuredGateway, must_be_good
 from benchmarks.load import run_load
 from benchmarks.workloads import finished_jobs
-from musicgate.codec import dump_event
 from musicgate.gateway.compose import open_context
 from musicgate.gateway.sweep import Sweeper
 from musicgate.hosting import load_plugins
@@ -34,7 +33,6 @@ FAILED_EACH: Final = 1000
 #: GETs go to so many jobs, spread over the whole store.
 _SAMPLE: Final = 2000
 _SPACING: Final = timedelta(seconds=2)
-_ADD_EVENT: Final = "INSERT INTO job_events (job_id, number, doc) VALUES (?, ?, ?)"
 _SWEEPS: Final = 5
 _FAILURE: Final = Failure(reason=FailureClass.MODERATION, message="the vendor reported SENSITIVE_WORD_ERROR")
 
@@ -81,7 +79,6 @@ def fill(database: Path, template: Job, events: Sequence[JobEvent], size: int) -
 
     Straight into the tables, with the rows of the store: through a gateway a million jobs would take an hour.
     """
-    docs = [dump_event(event) for event in events]
     chosen = set(random.Random(9).sample(range(size), min(size, _SAMPLE)))  # noqa: S311 - no secret
     sample: list[Job] = []
 
@@ -97,8 +94,9 @@ def fill(database: Path, template: Job, events: Sequence[JobEvent], size: int) -
         connection.execute("PRAGMA synchronous = OFF")
         connection.execute("BEGIN")
         for job in copies():
-            connection.execute(sql.ADD_JOB, sql.new_row(job))
-            connection.executemany(_ADD_EVENT, [(job.id, number, doc) for number, doc in enumerate(docs, 1)])
+            connection.execute(sql.ADD_JOB, sql.new_row(job, events))
+            if (end := sql.end_of_row(job)) is not None:
+                connection.execute(sql.END_ADDED_JOB, end)
         connection.execute("COMMIT")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return sample

@@ -149,6 +149,9 @@ TIME_IN_THE_SAME_HEADER = CallbackSignature(
 With a secret set, a callback that is not signed, or too old, is refused. An emulator with
 `provider = PROVIDER` signs by the same lines. [outcomes.md](outcomes.md) says what a callback is for.
 
+A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set, signature, message)` checks ED25519 in
+`parse_callback`, where the package `cryptography` is installed, and is None where it cannot be checked.
+
 ## Progress and charge
 
 `JobUpdate(progress=Progress(fraction=0.4, remaining_s=20, charge=12, charge_unit="credits"))` shows in the job as

@@ -18,6 +18,7 @@ from musicgate.codec import (
     load_job,
     read_request,
 )
+from musicgate.codec.converter import structure
 from musicgate.errors import RequestError, StorageError
 from musicgate.model import (
     Asset,
@@ -496,3 +497,10 @@ def test_an_event_is_stored_in_a_fixed_form() -> None:
     assert dump_event(event) == (
         '{"kind":"state","at":"2026-11-20T12:30:15.123456+00:00","data":{"from":"queued","to":"failed"}}'
     )
+
+
+def test_request_of_texts_alone_is_what_cattrs_makes_of_it() -> None:
+    texts = {"model": "m", "prompt": "p", "lyrics": "l", "vocal_gender": "f", "webhook_url": "https://a.test"}
+    assert read_request(texts, BLOCKS) == structure(texts, MusicRequest)
+    with pytest.raises(RequestError):
+        read_request({"model": "m", "seed": "5"}, BLOCKS)

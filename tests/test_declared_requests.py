@@ -1,5 +1,6 @@
 """What the core makes of declared fields: a native request, the schema of its options, a price."""
 
+from collections.abc import Mapping
 from decimal import Decimal
 
 import attrs
@@ -119,6 +120,7 @@ def test_units_of_a_price(meter: Meter, units: float) -> None:
 def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
     schema = option_schema("Acme options", (OFFER, OTHER), {"quick": True})
     allowed = SchemaValidator(dict(schema))
+    block: Mapping[str, object]
     for block in (
         {"length_ms": 1},
         {"length_ms": 60_000},
@@ -141,17 +143,20 @@ def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
 
 def test_the_schema_says_what_each_model_takes() -> None:
     properties = option_schema("Acme options", (OFFER, OTHER))["properties"]
+    assert isinstance(properties, dict)
     assert properties["length_ms"]["description"] == (
-        "Overrides duration of the request. one: a whole number from 3000 to 60000. two: a number from 1 to 600."
+        "Overrides duration of the request. one: a whole number from 3000 up to 60000. two: a number from 1 up to 600."
     )
     assert properties["text"]["description"] == (
-        "Overrides prompt of the request. one: text of 1 to 40 characters. two: text."
+        "Overrides prompt of the request. one: text of up to 40 characters. two: text."
     )
 
 
 def test_the_schema_of_settings_has_types_and_defaults() -> None:
     schema = settings_schema(region=("eu", "Where."), tries=(3, "How often."), loud=(False, "If."))
-    assert schema["properties"]["tries"] == {"description": "How often.", "type": "integer", "default": 3}
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    assert properties["tries"] == {"description": "How often.", "type": "integer", "default": 3}
     assert not SchemaValidator(dict(schema)).violations({"region": "us", "loud": True})
     assert SchemaValidator(dict(schema)).violations({"loud": 1})
     assert SchemaValidator(dict(schema)).violations({"regoin": "us"})

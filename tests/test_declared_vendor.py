@@ -1,6 +1,7 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ OFFERS = {
         fields=(
             Text("prompt", neutral="prompt", max_chars=10),
             Number("ms", neutral="duration", per_neutral=1000),
-            Choice("format", neutral="format", choices=("wav", "flac")),
+            Choice("format", neutral="format", choices=("wav", "flac", "aac")),
         ),
         prices=(PriceRule.per_second("0.6", seconds=60),),
     ),
@@ -68,7 +69,7 @@ def test_a_model_that_is_not_declared_is_no_route() -> None:
 @pytest.mark.parametrize(
     ("model", "body", "price"), [("one", {"ms": 30_000}, 0.3), ("one", {}, 0.1), ("big/two", {}, 0.2)]
 )
-def test_the_list_price_is_charged(model: str, body: dict[str, object], price: float) -> None:
+def test_the_list_price_is_charged(model: str, body: dict[str, Any], price: float) -> None:
     vendor = Acme(EmulatorOptions())
     assert send(vendor, model, **body).status == 200
     assert list(vendor.books.credits_charged.values()) == [pytest.approx(price)]
@@ -78,7 +79,9 @@ def test_an_account_that_cannot_pay_the_list_price_is_refused() -> None:
     assert send(Acme(EmulatorOptions(switches={"credits": "0.2"})), ms=30_000).status == 402
 
 
-@pytest.mark.parametrize(("wanted", "kind"), [("wav", "wav"), ("flac", "mp3"), (None, "mp3")])
+@pytest.mark.parametrize(
+    ("wanted", "kind"), [("wav", "wav"), ("flac", "flac"), ("aac", "mp3"), (None, "mp3")]
+)
 def test_a_song_is_as_it_was_asked_for(wanted: str | None, kind: str) -> None:
     vendor = Acme(EmulatorOptions())
     link = str(send(vendor, ms=7000, format=wanted).json_object()["link"])

@@ -13,7 +13,7 @@ TABLE = ErrorTable(
     text=At("detail", "0.msg"),
     codes={"blocked": FailureClass.MODERATION},
     words={"not ready": Rule(FailureClass.UNAVAILABLE)},
-    no_record=frozenset[int | str]({404}),
+    no_record={404},
     free_server_errors=True,
 )
 

@@ -70,3 +70,10 @@ def test_threads_never_get_the_same_id() -> None:
     for thread in threads:
         thread.join()
     assert len({text for own in made for text in own}) == 8_000
+
+
+def test_ids_of_one_millisecond_count_up_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("musicgate.aio.ids.time.time_ns", lambda: 1_000_000)
+    source = UlidSource()
+    numbers = [number_of(source.new()) for _ in range(3_000)]  # the last ten bits run over twice
+    assert numbers == list(range(numbers[0], numbers[0] + 3_000))

@@ -339,7 +339,7 @@ async def damage(store: JobStore, *job_ids: str) -> None:
     ids = [(job_id,) for job_id in job_ids]
     for statement in (
         "UPDATE jobs SET doc = '{}' WHERE id = ?",
-        "UPDATE job_events SET doc = '{}' WHERE job_id = ? AND number = 1",
+        "UPDATE jobs SET events = '{}' || substr(events, instr(events, char(10))) WHERE id = ?",
     ):
         await store._writer.write(functools.partial(_damage_rows, statement=statement, ids=ids))
 

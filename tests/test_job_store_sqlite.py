@@ -14,6 +14,7 @@ from typing import Any
 import attrs
 import pytest
 
+from musicgate.codec import dump_event
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Job, JobQuery, JobState, MusicRequest
 from musicgate.store import sqlite
@@ -106,12 +107,12 @@ async def test_a_write_that_fails_halfway_leaves_nothing(
     sqlite_store: SqliteJobStore,
 ) -> None:
     def half(connection: sqlite3.Connection) -> None:
-        connection.execute("INSERT INTO job_events VALUES ('m1', 1, '{}')")
+        connection.execute("INSERT INTO marks VALUES ('m1', '1')")
         connection.execute("INSERT INTO no_such_table VALUES (1)")
 
     with pytest.raises(StorageError, match="no such table"):
         await sqlite_store._writer.write(half)
-    assert await run_on_writer(sqlite_store, "SELECT count(*) FROM job_events") == [(0,)]
+    assert await run_on_writer(sqlite_store, "SELECT count(*) FROM marks") == [(0,)]
 
 
 async def test_a_full_disk_stores_nothing_and_writes_work_again_later(
@@ -360,13 +361,13 @@ async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
         (statements.COUNT_OPEN, (), "USING COVERING INDEX jobs_open"),
         (statements.FIND_NATIVE, ("a", "n"), "USING INDEX jobs_native (account=? AND native_id=?)"),
         (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
-        (statements.EVENTS, ("m1", 0, -1), "USING PRIMARY KEY (job_id=? AND number>?)"),
+        (statements.EARLIER_EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_of_state (account=? AND state=?)"),
         (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
         (statements.MARK, ("audio",), "USING PRIMARY KEY (name=?)"),
         (statements.DELETE_JOB, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
-        (statements.DELETE_EVENTS, ("m1",), "USING PRIMARY KEY (job_id=?)"),
+        (statements.DELETE_EARLIER_EVENTS, ("m1",), "USING PRIMARY KEY (job_id=?)"),
         (statements.DELETE_CLAIMS_OF, ("m1",), "idempotency_keys_of (job_id=?)"),
     ],
 )
@@ -402,8 +403,11 @@ async def test_other_writes_are_stored_between_the_pages_of_old_idempotency_keys
     assert await forgetting == 20
 
 
-async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJobStore) -> None:
+async def test_a_changed_job_has_the_columns_of_a_new_one(
+    sqlite_store: SqliteJobStore, tmp_path: Path
+) -> None:
     """A change writes only the columns that it changes."""
+    row = "SELECT * FROM jobs"
     first = make_job()
     known = make_job(native_id="n1")
     later = NOW + timedelta(seconds=9)
@@ -413,6 +417,7 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJo
         known,
         attrs.evolve(known, state=JobState.IN_PROGRESS),
         attrs.evolve(known, state=JobState.IN_PROGRESS, attempts=()),
+        attrs.evolve(known, usage=ended(known, price_usd_nanos=5).usage),
         ended(make_job(native_id="n2"), at_s=1),
         ended(make_job(native_id="n2"), at_s=2),
         ended(make_job(native_id="n2"), at_s=2, price_usd_nanos=5),
@@ -423,19 +428,22 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(sqlite_store: SqliteJo
     ]
     stored = first
     await sqlite_store.add(first, [])
-    for change in changes:
+    for number, change in enumerate(changes):
         replaced = await sqlite_store.replace(stored, change, [])
         assert replaced is not None
-        assert await run_on_writer(sqlite_store, "SELECT * FROM jobs") == [statements.new_row(replaced)]
+        async with SqliteJobStore.open(tmp_path / f"{number}.db") as other:
+            await other.add(replaced, [])
+            assert await run_on_writer(sqlite_store, row) == await run_on_writer(other, row)
         assert await sqlite_store.replace(stored, change, []) is None
         stored = replaced
+    assert (await run_on_writer(sqlite_store, row))[0][:3] == ("m1", "default", "queued")
 
 
 @pytest.mark.parametrize(
     ("change", "untouched"),
     [
-        (attrs.evolve(make_job(), native_status="WAITING"), ("jobs_of_state", "jobs_native", "jobs_spent")),
-        (make_job(native_id="n1"), ("jobs_spent", "jobs_finished")),
+        (attrs.evolve(make_job(), native_status="WAITING"), ("jobs_of_state", "jobs_native", "jobs_open")),
+        (make_job(native_id="n1", state=JobState.IN_PROGRESS), ("jobs_open", "jobs_spent", "jobs_finished")),
     ],
 )
 async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(
@@ -454,6 +462,67 @@ async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(
     found = await sqlite_store._writer.write(touched)
     assert "jobs" in found
     assert not found & set(untouched)
+
+
+async def test_events_are_found_by_the_keys_of_both_tables(sqlite_store: SqliteJobStore) -> None:
+    plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {statements.EVENTS}", "m1")
+    assert [row[3] for row in plan if row[3].startswith(("SEARCH", "SCAN"))] == [
+        "SEARCH jobs USING INDEX sqlite_autoindex_jobs_1 (id=?)",
+        "SEARCH job_events USING PRIMARY KEY (job_id=?)",
+    ]
+
+
+async def test_a_new_job_with_its_events_is_one_row(sqlite_store: SqliteJobStore) -> None:
+    """Each table and index that a write adds to is a page more in its commit."""
+    counts = "SELECT (SELECT count(*) FROM jobs), (SELECT count(*) FROM job_events)"
+    await sqlite_store.add(make_job(), [make_event("a"), make_event("b")])
+    await sqlite_store.replace(make_job(), make_job(native_id="n1"), [make_event("c")])
+    assert await run_on_writer(sqlite_store, counts) == [(1, 0)]
+    assert await sqlite_store.events("m1", 1) == [(2, make_event("b")), (3, make_event("c"))]
+
+
+async def test_line_breaks_in_an_event_do_not_end_it(sqlite_store: SqliteJobStore) -> None:
+    # The last one cannot be written by orjson.
+    events = [make_event("a\nb\r\n"), make_event("\u2028\x85\x0b\x1e"), make_event("\ud800\u2028\n")]
+    await sqlite_store.add(make_job(), events)
+    assert await sqlite_store.events("m1") == list(enumerate(events, 1))
+
+
+async def test_events_count_on_from_those_of_before_they_were_in_the_row(
+    sqlite_store: SqliteJobStore,
+) -> None:
+    await sqlite_store.add(make_job(), [])
+    earlier = [make_event("a"), make_event("b"), make_event("c")]
+    for number, event in enumerate(earlier, 1):
+        doc = dump_event(event)
+        await run_on_writer(sqlite_store, f"INSERT INTO job_events VALUES ('m1', {number}, '{doc}')")  # noqa: S608
+    assert await sqlite_store.events("m1") == list(enumerate(earlier, 1))
+    later = [make_event("d"), make_event("e")]
+    await sqlite_store.replace(make_job(), make_job(native_id="n1"), later)
+    expected = list(enumerate([*earlier, *later], 1))
+    for after in range(7):
+        for limit in (None, 0, 1, 3):
+            assert await sqlite_store.events("m1", after, limit) == expected[after:][:limit]
+    assert await sqlite_store.delete("m1")
+    assert await run_on_writer(sqlite_store, "SELECT count(*) FROM job_events") == [(0,)]
+
+
+async def test_a_job_that_has_ended_without_a_time_is_not_open(sqlite_store: SqliteJobStore) -> None:
+    await sqlite_store.add(make_job("m1", state=JobState.FAILED), [])
+    await sqlite_store.add(make_job("m2"), [])
+    await sqlite_store.replace(make_job("m2"), make_job("m2", state=JobState.COMPLETED), [])
+    assert await sqlite_store.count_open() == 0
+    assert await sqlite_store.open_jobs("", 9) == []
+    assert await sqlite_store.finished_jobs(None, NOW + timedelta(seconds=1), 9) == [(NOW, "m1"), (NOW, "m2")]
+
+
+async def test_a_new_job_runs_no_trigger(sqlite_store: SqliteJobStore) -> None:
+    row = statements.new_row(make_job())
+    steps = await sqlite_store._writer.write(
+        lambda connection: connection.execute(f"EXPLAIN {statements.ADD_JOB}", row).fetchall()
+    )
+    assert "Insert" in {step[1] for step in steps}
+    assert "Program" not in {step[1] for step in steps}
 
 
 async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(

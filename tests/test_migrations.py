@@ -21,7 +21,7 @@ from tests.old_databases.make_dump import NOW, completed, message, open_job, sec
 DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
 #: The version that a database has after all migrations.
-NEWEST = 3
+NEWEST = 4
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -72,11 +72,12 @@ def use_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, added: Mapping
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert list(sqlite_migrate.migrations()) == [1, 2, 3]
+    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4]
     assert [file.name for file in sqlite_migrate.migrations().values()] == [
         "0001_jobs_and_events.sql",
         "0002_account_of_webhook_deliveries.sql",
         "0003_constant_cost.sql",
+        "0004_fewer_pages.sql",
     ]
 
 
@@ -124,7 +125,7 @@ async def test_an_upgraded_alembic_database_keeps_every_row(tmp_path: Path, revi
         "disabled_webhooks": 1,
     }
     await opened(path)
-    assert rows(path) == before
+    assert rows(path) == before | {"jobs": [(*row, "") for row in before["jobs"]]}
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -152,6 +153,27 @@ async def test_messages_of_an_alembic_database_have_the_account_of_their_job(
         assert (found.id, found.origin) == ("msg_1", "https://hooks.test:443")
         assert found.next_try_at == NOW + timedelta(seconds=95)
         assert await store.outbox.is_disabled("bob", "https://gone.test/")
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+async def test_the_events_of_an_alembic_database_are_read_and_counted_on(
+    tmp_path: Path, revision: str
+) -> None:
+    async with SqliteJobStore.open(old_database(tmp_path / "store.db", revision)) as store:
+        (first,) = await store.events("music_open")
+        assert (first[0], first[1].data) == (1, {"from": "queued", "to": "in_progress"})
+        assert [number for number, _ in await store.events("music_done")] == [1, 2]
+        assert await store.replace(open_job(), completed(open_job()), [first[1]]) is not None
+        assert await store.events("music_open") == [first, (2, first[1])]
+
+
+async def test_an_old_job_that_has_ended_without_a_time_is_not_open(tmp_path: Path) -> None:
+    path = old_database(tmp_path / "store.db", "0002")
+    execute(path, "UPDATE jobs SET finished_at_us = NULL WHERE id = 'music_done'")
+    async with SqliteJobStore.open(path) as store:
+        assert await store.open_jobs("", 9) == [open_job()]
+        assert await store.count_open() == 1
+        assert await store.spent_usd_nanos("bob", NOW.replace(hour=0, minute=0)) == 60_000_000
 
 
 async def test_a_message_whose_job_is_gone_is_not_migrated(tmp_path: Path) -> None:
@@ -193,7 +215,7 @@ async def test_a_migration_that_fails_leaves_the_version_before_it(
     expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0004_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {"0005_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
@@ -207,11 +229,11 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
 ) -> None:
     path = await opened(tmp_path / "store.db")
     use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0004_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
+        tmp_path / "migrations", monkeypatch, {"0005_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
     )
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0004_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / "0005_later.sql").write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
     assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]
@@ -242,6 +264,11 @@ migrate(connection, path)
         "DROP INDEX jobs_open_of",
         "CREATE INDEX jobs_of_state",
         "PRAGMA user_version = 3",
+        "ALTER TABLE jobs ADD COLUMN events",
+        "UPDATE jobs SET finished_at_us",
+        "CREATE INDEX jobs_open",
+        "DROP TRIGGER spent_by_inserted_job",
+        "PRAGMA user_version = 4",
         "COMMIT",
     ],
 )

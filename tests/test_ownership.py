@@ -143,7 +143,7 @@ async def test_reservation_and_slot_are_given_back_whatever_breaks_between_them(
     def break_down(*_: object, **__: object) -> None:
         raise TypeError("a bug")
 
-    monkeypatch.setattr("musicgate.gateway.accept.new_job", break_down)
+    monkeypatch.setattr("musicgate.gateway.accept._new_job", break_down)
     with pytest.raises(TypeError):
         await rig.submit()
     assert rig.context.quota.open_jobs == 0
@@ -180,3 +180,51 @@ async def test_job_that_waits_for_its_slot_ends_by_its_deadline_and_costs_nothin
         assert ended.failure is not None
         assert (ended.failure.reason.value, ended.failure.costs) == ("expired", False)
         assert len(rig.transport.sent) == 1
+
+
+async def test_caller_is_told_that_its_job_is_stored_before_the_vendor_answers(rig: Rig) -> None:
+    told: list[Job] = []
+    told_when_sent: list[int] = []
+
+    async def note(_: HttpRequest) -> None:
+        await asyncio.sleep(0.01)
+        told_when_sent.append(len(told))
+
+    rig.transport.on_send = note
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.gate.submit(rig.gate.read({"model": MODEL}), on_stored=told.append)
+    assert (told_when_sent, [one.id for one in told], job.native_id) == ([1], [job.id], "n-1")
+
+
+async def test_slow_store_takes_none_of_the_time_that_a_caller_waits_for_the_vendor(tmp_path: Path) -> None:
+    vendor = FakeVendor("one", blocking=True)
+    async with rig_of(tmp_path / "audio", vendor, store=MemoryJobStore()) as rig:
+        add = rig.store.add
+
+        async def slowly(*arguments: Any) -> Any:
+            await asyncio.sleep(0.1)
+            return await add(*arguments)
+
+        rig.store.add = slowly
+        rig.transport.script("one", {"id": "n-1"})
+        job = await rig.gate.submit(rig.gate.read({"model": MODEL}), wait_s=0.05)
+        assert job.native_id == "n-1"
+
+
+async def test_replay_waits_for_the_answer_to_the_first_caller(rig: Rig) -> None:
+    go_on = asyncio.Event()
+
+    async def hold(_: HttpRequest) -> None:
+        await go_on.wait()
+
+    rig.transport.on_send = hold
+    rig.transport.script("one", {"id": "n-1"})
+    request, key = rig.gate.read({"model": MODEL}), IdempotencyKey.of("k", {})
+    first = asyncio.create_task(rig.gate.submit(request, idempotency=key))
+    await until(lambda: rig.transport.sent)
+    second = asyncio.create_task(rig.gate.submit(request, idempotency=key))
+    await asyncio.sleep(0.02)
+    assert not second.done()
+    go_on.set()
+    assert (await first).id == (await second).id
+    assert (await second).native_id == "n-1"

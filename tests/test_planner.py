@@ -19,7 +19,7 @@ from musicgate import (
 )
 from musicgate.engine.breaker import LEAST_CALLS
 from musicgate.errors import InvalidRequestError, RequestError
-from musicgate.gateway.accept import choose
+from musicgate.gateway.accept import Submission, choose
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import MODEL, FakeVendor, Rig, rig_of
 
@@ -108,8 +108,8 @@ async def test_call_asks_the_planned_providers_and_translates_only_for_those_it_
     one, two = CountingVendor("one", priority=1), CountingVendor("two", priority=2, takes_seed=True)
     async with rig_of(tmp_path, one, two, store=MemoryJobStore(), keyless=keyless) as rig:
         request = rig.gate.read({"model": MODEL, "prompt": "jazz", **fields})
-        submission = rig.gate._submission(
-            request,
+        submission = Submission(
+            request=request,
             explain=False,
             wait_s=0.0,
             account="local",

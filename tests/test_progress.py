@@ -43,7 +43,7 @@ def test_same_progress_changes_nothing() -> None:
     assert after(job, fraction=0.5) is job
 
 
-def test_each_tenth_and_each_charge_is_one_event() -> None:
+def test_each_tenth_and_the_first_charge_is_one_event() -> None:
     job = make_job(native_id="t")
     first = after(job, fraction=0.21)
     assert events(job, first) == [{"fraction": 0.21}]
@@ -52,6 +52,13 @@ def test_each_tenth_and_each_charge_is_one_event() -> None:
     assert events(second, after(second, fraction=0.3)) == [{"fraction": 0.3}]
     charged = after(second, charge=3.0)
     assert events(second, charged) == [{"fraction": 0.29, "charge": 3.0}]
+
+
+def test_vendor_that_goes_to_and_fro_makes_no_events_without_end() -> None:
+    job = after(make_job(native_id="t"), fraction=0.31, charge=1.0)
+    back = after(job, fraction=0.29, charge=2.0)
+    assert back.progress == Progress(fraction=0.31, charge=2.0)
+    assert events(job, back) == []
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,18 @@ async def test_failure_of_a_one_off_is_logged_and_counted_without_an_awaiting_ca
     assert "background task failed: task=create music_1" in caplog.text
 
 
+async def test_end_of_a_one_off_is_told_although_it_never_began() -> None:
+    supervisor, ended = Supervisor(), list[bool]()
+
+    async def work() -> None:
+        raise AssertionError("it was cancelled before")
+
+    supervisor.spawn("create music_1", work(), lambda task: ended.append(task.cancelled())).cancel()
+    await until(lambda: ended)
+    assert ended == [True]
+    assert not supervisor.failures
+
+
 async def test_one_offs_get_some_time_and_are_stopped_then() -> None:
     supervisor, ends = Supervisor(), list[str]()
 

@@ -120,3 +120,27 @@ async def test_lengths_that_nothing_waits_for_are_forgotten(monkeypatch: pytest.
             limits.of(1.0 + number)
         assert 30.0 in limits._groups
         assert len(limits._groups) <= 3
+
+
+async def test_wait_ends_with_its_future_or_with_its_time() -> None:
+    limits, loop = TimeLimits(), asyncio.get_running_loop()
+    soon, never = loop.create_future(), loop.create_future()
+    loop.call_later(0.01, soon.set_result, None)
+    began = loop.time()
+    await limits.wait(soon, 5.0)
+    assert loop.time() - began < 1.0
+    await limits.wait(never, 0.02)
+    assert never.done()
+    assert loop.time() - began >= 0.03
+
+
+async def test_wait_that_is_cancelled_leaves_nothing_behind() -> None:
+    limits = TimeLimits()
+    future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    task = asyncio.create_task(limits.wait(future, 0.02))
+    await asyncio.sleep(0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not limits._group(0.02).running
+    await asyncio.sleep(0.04)  # its timer rings all the same

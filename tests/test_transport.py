@@ -61,12 +61,16 @@ async def send(
     method: str = "POST",
     read_timeout_s: float = 5.0,
     body: bytes = b"{}",
+    max_body_bytes: int = 1000,
 ) -> HttpResponse:
     request = HttpRequest(
         method=method, url=url, body=body, headers={"Authorization": "Bearer test-key-not-real"}
     )
     return await transport.send(
-        request, timeouts=Timeouts(connect_s=1.0), read_timeout_s=read_timeout_s, max_body_bytes=1000
+        request,
+        timeouts=Timeouts(connect_s=1.0),
+        read_timeout_s=read_timeout_s,
+        max_body_bytes=max_body_bytes,
     )
 
 
@@ -279,6 +283,16 @@ async def test_a_compressed_body_is_decompressed(transport: AiohttpTransport, ve
     packed = gzip.compress(b'{"code": 200}')
     vendor = await vendors(answer(whole(packed, "200 OK", "Content-Encoding: gzip")))
     assert (await send(transport, vendor.url)).body == b'{"code": 200}'
+
+
+@pytest.mark.parametrize("is_packed", [True, False])
+async def test_a_body_that_is_longer_than_what_is_read_at_once_comes_whole(
+    transport: AiohttpTransport, vendors: Vendors, is_packed: bool
+) -> None:
+    body = bytes(range(256)) * 8_000
+    packed = whole(gzip.compress(body), "200 OK", "Content-Encoding: gzip")
+    vendor = await vendors(answer(packed if is_packed else whole(body)))
+    assert (await send(transport, vendor.url, max_body_bytes=3_000_000)).body == body
 
 
 async def test_a_redirect_of_an_api_call_is_not_followed(

@@ -140,6 +140,9 @@ def test_json_object_raises_only_provider_errors_for_any_bytes(body: bytes) -> N
         ({"headers": {"X": 5}}, "its header X is of the type int, not text"),
         ({"headers": {5: "X"}}, "a header cannot have the name 5"),
         ({"headers": {"X Y": "a"}}, "a header cannot have the name 'X Y'"),
+        ({"headers": {"": "a", "X": "b"}}, "a header cannot have the name ''"),
+        ({"headers": {"X": "a", "Y": 5}}, "its header Y is of the type int, not text"),
+        ({"headers": {}}, None),
         (
             {"headers": {"X": "one\ntwo"}},
             "its header X holds a line break or another letter that no header can hold",

@@ -23,6 +23,8 @@ class UlidSource:
         self._milliseconds = -1
         self._second, self._second_text = -1, ""  # 1,024 milliseconds
         self._head_text = ""
+        #: All but the last ten bits of the last id.
+        self._stem = ""
         self._low = 0
 
     def new(self) -> str:
@@ -34,13 +36,18 @@ class UlidSource:
                 if now >> 10 != self._second:
                     self._second, self._second_text = now >> 10, _forty_bits(now >> 10)
                 random = os.urandom(10)
-                high = _forty_bits(int.from_bytes(random[:5], "big"))
-                self._head_text = self._second_text + _PAIRS[now & _TEN_BITS] + high
-                self._low = int.from_bytes(random[5:], "big") >> 1  # leaves room to count up
+                self._head_text = (
+                    self._second_text
+                    + _PAIRS[now & _TEN_BITS]
+                    + _forty_bits(int.from_bytes(random[:5], "big"))
+                )
+                low = self._low = int.from_bytes(random[5:], "big") >> 1  # leaves room to count up
+                self._stem = self._head_text + _forty_bits(low)[:-2]
             else:  # within a millisecond, and after the clock was set back, the spec counts up
-                self._low += 1
-            head_text, low = self._head_text, self._low
-        return head_text + _forty_bits(low)
+                low = self._low = self._low + 1
+                if not low & _TEN_BITS:
+                    self._stem = self._head_text + _forty_bits(low)[:-2]
+            return self._stem + _PAIRS[low & _TEN_BITS]
 
 
 def _forty_bits(number: int) -> str:

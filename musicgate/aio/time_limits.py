@@ -26,12 +26,37 @@ class TimeLimits:
 
     def of(self, limit_s: float) -> TimeLimit:
         """Make a time limit of so many seconds; use it as a context manager, and `TimeLimit.start` it."""
+        return TimeLimit(self._group(limit_s))
+
+    async def wait(self, future: asyncio.Future[None], limit_s: float) -> None:
+        """Wait until a future is done; when the time is over, it is done, too."""
+        group, waiter = self._group(limit_s), _Waiter(future)
+        group.start(waiter)
+        try:
+            await future
+        finally:
+            group.running.pop(waiter, None)
+
+    def _group(self, limit_s: float) -> _Group:
         group = self._groups.get(limit_s)
         if group is None:
             if len(self._groups) >= _MAX_GROUPS:
                 self._groups = {length: one for length, one in self._groups.items() if one.running}
             group = self._groups[limit_s] = _Group(limit_s)
-        return TimeLimit(group)
+        return group
+
+
+class _Waiter:
+    """A future that is done at the end of its time at the latest."""
+
+    __slots__ = ("_future",)
+
+    def __init__(self, future: asyncio.Future[None]) -> None:
+        self._future = future
+
+    def end(self) -> None:
+        if not self._future.done():
+            self._future.set_result(None)
 
 
 class TimeLimit:
@@ -64,6 +89,11 @@ class TimeLimit:
         self._is_over = True
         self._task.cancel()
 
+    @property
+    def is_over(self) -> bool:
+        """True if the block was cancelled because its time was over."""
+        return self._is_over
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
@@ -87,9 +117,9 @@ class _Group:
         self._limit_s = limit_s
         self._has_timer = False
         #: When each of them ends, in loop time.
-        self.running: dict[TimeLimit, float] = {}
+        self.running: dict[TimeLimit | _Waiter, float] = {}
 
-    def start(self, limit: TimeLimit) -> None:
+    def start(self, limit: TimeLimit | _Waiter) -> None:
         loop = asyncio.get_running_loop()
         self.running[limit] = ends_s = loop.time() + self._limit_s
         if not self._has_timer:

@@ -1,7 +1,7 @@
 """Read the body of a create call into a `MusicRequest`; knows the names on the wire and no rules."""
 
 from collections.abc import Collection, Mapping
-from typing import Final
+from typing import Any, Final, get_type_hints
 
 from cattrs import BaseValidationError
 
@@ -29,6 +29,10 @@ _FIELDS: Final = {
     "metadata": "metadata",
 }
 
+#: Our names of the fields that are texts.
+_TEXTS: Final = frozenset(
+    name for name, kind in get_type_hints(MusicRequest).items() if kind in {str, str | None}
+)
 #: Our name -> names on the wire inside the `provider` and `debug` objects. The first one present wins.
 _ROUTING_FIELDS: Final = {
     "order": ("order",),
@@ -86,6 +90,12 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
     if unknown:
         known["unknown_keys"] = [cut_text(name, MAX_NAME_CHARS) for name in unknown[:MAX_WARNINGS]]
         known["more_unknown_keys"] = max(0, len(unknown) - MAX_WARNINGS)
+    return _request_of(known)
+
+
+def _request_of(known: dict[str, Any]) -> MusicRequest:
+    if known.keys() <= _TEXTS and set(map(type, known.values())) == {str}:
+        return MusicRequest(**known)  # as most requests are; cattrs takes three times as long
     try:
         return structure(known, MusicRequest)
     except BaseValidationError as exc:

@@ -10,6 +10,7 @@ from musicgate.emulation import switches
 from musicgate.emulation.accounts import Accounts, Auth, Rate
 from musicgate.emulation.answers import (
     Call,
+    FormPart,
     No,
     answer_bytes,
     answer_json,
@@ -48,6 +49,7 @@ __all__ = [
     "Emulator",
     "EmulatorBooks",
     "EmulatorOptions",
+    "FormPart",
     "HmacSignature",
     "Kind",
     "MediaFile",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from types import MappingProxyType
+from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
 import attrs
@@ -15,6 +17,8 @@ from musicgate.emulation.switches import Switches
 from musicgate.plugin import EmulatedAnswer, HttpRequest, HttpResponse, JsonObject, JsonValue
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
+_BOUNDARY: Final = re.compile(r'multipart/form-data\s*;.*?boundary="?([^";]+)', re.IGNORECASE)
+_PARAMETER: Final = re.compile(r';\s*(filename|name)="((?:[^"\\]|\\.)*)"', re.IGNORECASE)
 
 
 class No(StrEnum):
@@ -31,6 +35,20 @@ class No(StrEnum):
     NO_TASK = "there is no such task"
 
 
+@attrs.frozen(kw_only=True)
+class FormPart:
+    """A field or, with a file name, a file of a multipart form."""
+
+    name: str
+    filename: str = ""
+    content: bytes = attrs.field(repr=False)
+
+    @property
+    def text(self) -> str:
+        """The content of a field."""
+        return self.content.decode("utf-8", "replace")
+
+
 @attrs.define(kw_only=True)
 class Call:
     """One request, taken apart.
@@ -39,9 +57,11 @@ class Call:
         route: the route that it matched, as declared: ``GET /v1/songs/{id}``.
         parameters: of the path, by the names in the route.
         headers: names in lower case.
+        task_id: id in a poll or cancel call, of a task or not.
         key: API key of the account; empty if there is none.
         body: the JSON object that was sent; empty if it is none.
         is_json: True if the body is a JSON object.
+        form: the parts of a multipart form, in order; empty if the body is none.
         switches: the global switches, and over them those of the request's own texts.
         trace: 64 hexadecimal digits that no other call has.
         fault: word of the vendor's own that the script of this call gives; empty if there is none.
@@ -59,8 +79,10 @@ class Call:
     now: float
     switches: Switches
     trace: str
+    form: tuple[FormPart, ...] = ()
     route: str = ""
     parameters: Mapping[str, str] = MappingProxyType({})
+    task_id: str = ""
     key: str = ""
     fault: str = ""
 
@@ -77,20 +99,38 @@ def read_call(request: HttpRequest, now: float, switches: Switches, vendor: str,
         body: JsonValue = json.loads(request.body) if request.body else None
     except (ValueError, RecursionError):
         body = None
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    form = read_form(headers.get("content-type", ""), request.body)
+    texts = [*texts_in(body), *(part.text for part in form if not part.filename)]
     return Call(
         method=request.method.upper(),
         url=request.url,
         path=parts.path,
         origin=f"{parts.scheme}://{parts.netloc}",
         query=dict(reversed(parse_qsl(parts.query))),
-        headers={name.lower(): value for name, value in request.headers.items()},
+        headers=headers,
         raw=request.body,
         body=body if isinstance(body, dict) else {},
         is_json=isinstance(body, dict),
         now=now,
-        switches=switches.with_markers(texts_in(body), vendor),
+        switches=switches.with_markers(texts, vendor),
         trace=trace,
+        form=form,
     )
+
+
+def read_form(content_type: str, body: bytes) -> tuple[FormPart, ...]:
+    """Take a multipart form apart; empty if the body is none. Source: RFC 7578."""
+    boundary = _BOUNDARY.match(content_type)
+    if boundary is None:
+        return ()
+    parts = []
+    for piece in (b"\r\n" + body).split(b"\r\n--" + boundary[1].strip().encode())[1:-1]:
+        head, _, content = piece.partition(b"\r\n\r\n")
+        given = {name.lower(): value for name, value in _PARAMETER.findall(head.decode("utf-8", "replace"))}
+        filename = given.get("filename", "")
+        parts.append(FormPart(name=given.get("name", ""), filename=filename, content=content))
+    return tuple(parts)
 
 
 def digest(*parts: object) -> str:

@@ -64,6 +64,9 @@ _OF_AN_ANSWER: Final = frozenset({"drop", "cut", "malformed"})
 _SOUNDS: Final[Mapping[str, AudioFormat]] = {
     "wav": AudioFormat(container=Container.WAV),
     "ogg": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "opus": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "m4a": AudioFormat(container=Container.M4A),
+    "flac": AudioFormat(container=Container.FLAC),
 }
 _NO_TEXTS: Final[Mapping[int, str]] = MappingProxyType({})
 
@@ -104,7 +107,8 @@ def route(
     Args:
         name: method and path: ``GET /v1/songs/{id}``; a name in braces is one segment, with dots behind it
             (``{path...}``) all that are left.
-        task: where a poll or cancel route finds the task's id: a parameter of the path or the query.
+        task: where a poll or cancel route finds the task's id: a parameter of the path or the query, or a key
+            of the body; the first one of a list.
         checks: names of the checks of this route, in order; default: those of its kind.
     """
     method, _, path = name.partition(" ")
@@ -146,7 +150,9 @@ class EmulatedVendor(Generic[_T]):
     rate: ClassVar[Rate | None] = None
     #: Songs in the making per account; None = no limit.
     concurrent: ClassVar[int | None] = None
-    #: Songs that are made at a time for an account; further ones wait in the queue. None = all at once.
+    #: True for a machine that makes one song after the other: tasks wait for their turn.
+    one_at_a_time: ClassVar[bool] = False
+    #: Songs that are made at a time for an account; further ones wait for their turn. None = all at once.
     parallel: ClassVar[int | None] = None
     #: Checks of a create call, in the vendor's order; each names a method ``check_...``.
     checks: ClassVar[tuple[str, ...]] = (
@@ -207,6 +213,8 @@ class EmulatedVendor(Generic[_T]):
             timeout_s=self.callback_timeout_s,
             is_taken=self.is_callback_taken,
         )
+        #: Epoch seconds at which the next task has its turn, where they have turns.
+        self.free_s = 0.0
         self._switches = Switches(self.switch_table(), options.switches)
         self._routes = self._bound_routes()
         self._faults: Counter[str] = Counter()
@@ -321,8 +329,11 @@ class EmulatedVendor(Generic[_T]):
             offer=self.offer_of(call),
             **more,
         )
+        if self.one_at_a_time:
+            task.starts_s = max(call.now, self.free_s)
+            self.free_s = task.ends_at_s
         if self.parallel is not None:
-            task.waits_s = self.accounts.free_at_s(task.key, self.parallel, call.now) - call.now
+            task.starts_s = self.accounts.free_at_s(task.key, self.parallel, call.now)
         self.tasks[task.id] = task
         self.books.creates.append(task.id)
         self.books.credits_charged[task.id] = task.price
@@ -517,7 +528,9 @@ class EmulatedVendor(Generic[_T]):
         return self.play(call, fault, answer) or answer
 
     def _serve_task(self, found: Route, method: Callable[..., EmulatedAnswer], call: Call) -> EmulatedAnswer:
-        task = self.tasks.get(call.parameters.get(found.task) or call.query.get(found.task, ""))
+        named = call.parameters.get(found.task) or call.query.get(found.task) or call.body.get(found.task)
+        call.task_id = str(named[0] if isinstance(named, list) and named else named or "")
+        task = self.tasks.get(call.task_id)
         if task is None or task.key != call.key or not self.is_visible(task, call):
             return self.no_task(call)
         call.switches = task.switches

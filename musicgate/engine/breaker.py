@@ -24,9 +24,11 @@ Source of the numbers: the reference gateway's behaviour, August 2026.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import attrs
 
-from musicgate.model import BreakerState
+from musicgate.model import BreakerState, changed
 
 OPENING_ERROR_RATE = 0.5
 LEAST_CALLS = 8
@@ -40,8 +42,7 @@ GOOD_TO_CLOSE = 5
 _SLICE_S = 10.0
 
 
-@attrs.frozen
-class Slice:
+class Slice(NamedTuple):
     """Calls and errors within ten seconds."""
 
     began_s: float
@@ -87,7 +88,7 @@ class Breaker:
 
     def with_request(self, now_s: float) -> Breaker:
         """The breaker after a request for which this provider was a candidate."""
-        if self.state(now_s) is not BreakerState.HALF_OPEN:
+        if self.open_until_s is None or self.state(now_s) is not BreakerState.HALF_OPEN:
             return self
         return attrs.evolve(self, requests=self.requests + 1)
 
@@ -108,15 +109,18 @@ class Breaker:
         return attrs.evolve(counted, good_calls=0)
 
     def _counted(self, now_s: float) -> tuple[Slice, ...]:
-        return tuple(part for part in self.slices if now_s - COUNTED_S < part.began_s <= now_s)
+        return tuple([part for part in self.slices if now_s - COUNTED_S < part.began_s <= now_s])
 
     def _with_count(self, now_s: float, *, was_there: bool) -> Breaker:
-        counted = self._counted(now_s)
-        if not counted or counted[-1].began_s <= now_s - _SLICE_S:
-            counted = (*counted, Slice(now_s))
-        last = counted[-1]
+        slices = self.slices
+        if not slices or not now_s - _SLICE_S < slices[-1].began_s <= now_s:
+            slices = (
+                *self._counted(now_s),
+                Slice(now_s),
+            )  # those before the last minute go when one is added
+        last = slices[-1]
         last = Slice(last.began_s, last.calls + 1, last.errors + (not was_there))
-        return attrs.evolve(self, slices=(*counted[:-1], last))
+        return changed(self, slices=(*slices[:-1], last))
 
 
 def _opened(breaker: Breaker, now_s: float) -> Breaker:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import attrs
@@ -23,12 +22,24 @@ class Caller:
 
     Attributes:
         is_waiting: the caller has neither got its answer nor gone away.
-        moved: set when the call has ended, or when its job begins to wait for a slot: from then on the
-            caller waits only briefly.
+        has_moved: the call has ended, or its job has begun to wait for a slot: from then on the caller waits
+            only briefly.
     """
 
     is_waiting: bool = True
-    moved: asyncio.Event = attrs.field(factory=asyncio.Event)
+    has_moved: bool = False
+    _next_move: asyncio.Future[None] | None = None
+
+    def move(self) -> None:
+        """Wake the caller: the call has ended, or its job begins to wait for a slot."""
+        self.has_moved = True
+        if self._next_move is not None and not self._next_move.done():
+            self._next_move.set_result(None)
+
+    def next_move(self) -> asyncio.Future[None]:
+        """A future that is done at the next `move`. One caller waits, so the one before it is forgotten."""
+        self._next_move = asyncio.get_running_loop().create_future()
+        return self._next_move
 
 
 @attrs.define(kw_only=True, eq=False)
@@ -41,10 +52,10 @@ class Call:
         budget_s: how long its caller waits at most for its end.
         reservation: its share of its account's quota; None = the job was stored before.
         slot: the slot at the first candidate, where one was free.
-        held: releases what the call holds, at its end.
         stored: done when the job is stored (None), its key was used earlier (the claim), or it could not be
             stored.
-        answered: set when its caller has been answered, at the latest at its end.
+        answered: set when its caller has been answered, at the latest at its end; None until awaited.
+        is_ended: it has ended, however.
         is_woken: a callback came meanwhile: poll the job as soon as the call has ended.
     """
 
@@ -55,10 +66,9 @@ class Call:
     claim: IdempotencyClaim | None = None
     reservation: Reservation | None = None
     slot: Slot | None = None
-    held: ExitStack = attrs.field(factory=ExitStack)
     caller: Caller = attrs.field(factory=Caller)
     stored: asyncio.Future[IdempotencyClaim | None]
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
-    answered: asyncio.Event = attrs.field(factory=asyncio.Event)
+    answered: asyncio.Event | None = None
     is_stored: bool = False
+    is_ended: bool = False
     is_woken: bool = False

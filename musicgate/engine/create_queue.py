@@ -20,7 +20,6 @@ from musicgate.engine.limits import CallWindow
 from musicgate.errors import GatewayClosedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from musicgate.aio import Clock
@@ -137,7 +136,7 @@ class CreateQueue:
 
     def _begin(self) -> Slot:
         self._running += 1
-        return Slot(self.release)
+        return Slot(self)
 
     def _wait_s(self) -> float:
         """Seconds until a call may begin; infinite = not before one ends."""
@@ -159,8 +158,10 @@ class Slot:
     It counts in the window only if the call was made.
     """
 
-    def __init__(self, release: Callable[..., None]) -> None:
-        self._release: Callable[..., None] | None = release
+    __slots__ = ("_has_called", "_queue")
+
+    def __init__(self, queue: CreateQueue) -> None:
+        self._queue: CreateQueue | None = queue
         self._has_called = False
 
     def __enter__(self) -> Self:
@@ -177,6 +178,6 @@ class Slot:
 
     def release(self) -> None:
         """Give the slot back; a second time does nothing."""
-        release, self._release = self._release, None
-        if release is not None:
-            release(has_called=self._has_called)
+        queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.release(has_called=self._has_called)

@@ -45,6 +45,8 @@ class ProviderHealth:
 
     def note_request(self, steady: datetime) -> None:
         """Count a request for which this provider was a candidate; some of them are probes."""
+        if self._breaker.open_until_s is None:
+            return
         self._breaker = self._breaker.with_request(self._seconds(steady))
 
     def trouble(self, steady: datetime) -> HealthReport | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from musicgate import jobs
@@ -84,15 +84,14 @@ class InFlight:
         claim: IdempotencyClaim | None,
         reservation: Reservation,
         slot: Slot | None,
-        held: ExitStack,
         budget_s: float,
     ) -> Call:
         """Store a job and send it, in a task of its own. Returns at once; `answer` waits.
 
         Args:
-            reservation: kept once the job is stored.
-            slot: the slot at the first candidate; None = the job has to wait for it.
-            held: releases both at the end of the call.
+            reservation: kept once the job is stored; released at the end of the call if it is not.
+            slot: the slot at the first candidate, released at the end of the call at the latest; None = the
+                job has to wait for it.
             budget_s: how long the caller waits at most.
 
         Raises:
@@ -112,7 +111,6 @@ class InFlight:
             stored=loop.create_future(),
         )
         self._begin(call)
-        call.held = held.pop_all()
         return call
 
     def resume(self, job: Job, candidates: Iterable[Candidate]) -> None:
@@ -152,19 +150,30 @@ class InFlight:
     def leave(self, call: Call) -> None:
         """Note that a call's caller does not wait for its answer, or has got it."""
         call.caller.is_waiting = False
-        call.answered.set()
+        if call.answered is not None:
+            call.answered.set()
 
-    async def answer(self, call: Call, wait_s: float) -> Job:
-        """Wait for the vendor's answer to a stored call, but only briefly for a slot.
+    async def answer(self, call: Call, wait_s: float) -> Job | IdempotencyClaim:
+        """Wait for the vendor's answer to a call, but only briefly for a slot.
+
+        The caller is not woken in between, when the job is stored: that would resume every coroutine up to
+        its socket once more.
 
         Returns:
-            The job after its call, or as it is when the wait is over.
+            The job after its call, or as it is when the wait is over; or the earlier use of its key, and then
+            nothing was stored.
+
+        Raises:
+            StorageError, GatewayClosedError: as `stored`.
         """
         try:
             await self._wait_for_end(call, wait_s)
         finally:
             self.leave(call)
-        if call.ended.is_set():
+        earlier = call.stored.result()
+        if earlier is not None:
+            return earlier
+        if call.is_ended:
             return call.job
         try:
             with no_stray_cancellation():
@@ -176,8 +185,9 @@ class InFlight:
     async def wait(self, job_id: str) -> None:
         """Wait for a call for as long as its own caller does."""
         call = self._calls.get(job_id)
-        if call is None or call.until_s is None:
+        if call is None or call.until_s is None or not call.caller.is_waiting:
             return
+        call.answered = call.answered or asyncio.Event()
         try:
             async with asyncio.timeout_at(call.until_s):
                 await call.answered.wait()
@@ -210,26 +220,21 @@ class InFlight:
         self._calls[job_id] = call  # before its claim can be seen
         if claim is not None:
             self._claims.setdefault((claim.account, claim.route, claim.key), call)
-        task = self._supervisor.spawn(f"create {job_id}", self._run(call))
-        # A callback, since a task that is cancelled before it begins never reaches its `finally`.
-        task.add_done_callback(lambda task: self._end(call, task))
+        # Not at the end of `_run`: a task that is cancelled before it begins never gets there.
+        self._supervisor.spawn(f"create {job_id}", self._run(call), lambda task: self._end(call, task))
 
     async def _run(self, call: Call) -> None:
         """Make the call. An error here is the gateway's, not the vendor's; the supervisor logs it."""
         try:
             with no_stray_cancellation():
-                await self._store_and_send(call)
+                if call.is_stored or await self._add(call) is None:
+                    call.job = await self._send(call)
         except GatewayClosedError:
             _log.info("gateway closes, job stays planned: job=%s", call.job.id)
         except StorageError:
             if call.is_stored:
                 raise
             # Its caller gets the error from `Call.stored`.
-
-    async def _store_and_send(self, call: Call) -> None:
-        if not call.is_stored and await self._add(call) is not None:
-            return
-        call.job = await self._send(call)
 
     async def _add(self, call: Call) -> IdempotencyClaim | None:
         """Store the job, and keep its reservation."""
@@ -245,6 +250,8 @@ class InFlight:
         except Exception as error:  # noqa: BLE001 - not an error of the port: the job may be stored
             earlier = await self._read_back(call, error)
         if earlier is not None:
+            if call.reservation is not None:
+                call.reservation.uncount_call()
             call.stored.set_result(earlier)
             return earlier
         call.is_stored = True
@@ -285,31 +292,38 @@ class InFlight:
 
     async def _wait_for_end(self, call: Call, wait_s: float) -> None:
         """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
-        loop = asyncio.get_running_loop()
+        caller = call.caller
+        if not caller.has_moved:
+            await self._time_limits.wait(caller.next_move(), call.budget_s)
+        # A slow disk of ours takes none of the vendor's time.
+        if not call.stored.done() and await self.stored(call) is None and not caller.has_moved:
+            await self._time_limits.wait(caller.next_move(), call.budget_s)
+        if call.is_ended or not caller.has_moved:
+            return
+        # It waits for a slot.
         assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
+        call.until_s = min(call.until_s, asyncio.get_running_loop().time() + wait_s)
         with suppress(TimeoutError):
-            with self._time_limits.of(call.budget_s) as limit:
-                limit.start()
-                await call.caller.moved.wait()
-            if not call.ended.is_set():  # it waits for a slot
-                call.until_s = min(call.until_s, loop.time() + wait_s)
-                async with asyncio.timeout_at(call.until_s):
-                    await call.ended.wait()
+            async with asyncio.timeout_at(call.until_s):
+                await caller.next_move()
 
     def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
         """Release what the call held, and hand its job over. Memory only: nothing here waits or fails."""
-        error = None if task.cancelled() else task.exception()
-        has_failed = task.cancelled() or error is not None
+        has_failed = task.cancelled() or task.exception() is not None
         self._calls.pop(call.job.id, None)
         claim = call.claim
         if claim is not None and self._claims.get((claim.account, claim.route, claim.key)) is call:
             del self._claims[claim.account, claim.route, claim.key]
-        call.held.close()
+        if call.slot is not None:
+            call.slot.release()
+        if call.reservation is not None:
+            call.reservation.release()
         if not call.stored.done():
             call.stored.set_exception(GatewayClosedError(maybe_stored=True))
         call.stored.exception()  # retrieved here: asyncio complains otherwise where its caller has gone
         if call.is_stored:
             self._hand_over(call, has_failed)
-        call.ended.set()
-        call.caller.moved.set()
-        call.answered.set()
+        call.is_ended = True
+        call.caller.move()
+        if call.answered is not None:
+            call.answered.set()

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
@@ -22,7 +22,6 @@ from musicgate.settings import AccountLimits
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
-    from types import TracebackType
 
     from musicgate.aio import Clock
     from musicgate.model import Job, MusicRequest, Provider
@@ -36,7 +35,9 @@ _MAX_PRICES = 1_000
 
 
 class Reservation:
-    """A request's share of its account's quota; a context manager that releases it unless kept."""
+    """A request's share of its account's quota."""
+
+    __slots__ = ("_account", "_counted_s", "_is_kept", "_job_id", "_quota")
 
     def __init__(self, quota: Quota, account: str, job_id: str, counted_s: float) -> None:
         self._quota = quota
@@ -45,12 +46,8 @@ class Reservation:
         self._counted_s = counted_s
         self._is_kept = False
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def release(self) -> None:
+        """Give it back, unless it was kept."""
         if not self._is_kept:
             self._quota.forget(self._job_id)
 
@@ -99,23 +96,38 @@ class Quota:
         Raises:
             LimitReachedError: one more would exceed a limit; nothing was counted.
         """
-        allowed, spent = self._limits_of(account), 0
-        now, steady = clock.now(), clock.steady()
+        allowed = self._limits_of(account)
+        expected_nanos, counted_s = self._price(strip_suffix(request.model), None, request.duration_s), 0.0
+        if allowed.has_any:
+            counted_s = await self._admit(store, account, allowed, expected_nanos, clock)
+        # Nothing is awaited between the check and the entry.
+        self._put(job_id, _OpenJob(account, expected_nanos))
+        return Reservation(self, account, job_id, counted_s)
+
+    async def _admit(
+        self, store: JobStore, account: str, allowed: AccountLimits, expected_nanos: int, clock: Clock
+    ) -> float:
+        """Count a request against the limits of its account.
+
+        Returns:
+            Its time in the window of the rate limit.
+
+        Raises:
+            LimitReachedError: one more would exceed a limit; nothing was counted.
+        """
+        spent, now, steady = 0, clock.now(), clock.steady()
         if allowed.max_usd_per_day:
             spent = await store.spent_usd_nanos(account, limits.day_of(now)[0])
         # Nothing is awaited from here to the end.
-        expected_nanos = self._price(strip_suffix(request.model), None, request.duration_s)
-        if allowed.has_any:
-            usage = self._usage(account, steady)
-            usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
-            reached = limits.reached_limit(allowed, usage, expected_nanos, now)
-            if reached is not None:
-                raise _error_of(reached)
+        usage = self._usage(account, steady)
+        usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
+        reached = limits.reached_limit(allowed, usage, expected_nanos, now)
+        if reached is not None:
+            raise _error_of(reached)
         counted_s = steady.timestamp()
         if allowed.requests_per_minute:
             self._window(account, counted_s).count(counted_s)
-        self._put(job_id, _OpenJob(account, expected_nanos))
-        return Reservation(self, account, job_id, counted_s)
+        return counted_s
 
     def uncount_call(self, account: str, counted_s: float) -> None:
         """Remove a counted call from an account's window."""

@@ -123,9 +123,9 @@ class Scheduler:
         """Own a job from now on, and step it after a delay. A step that is planned earlier stays."""
         entry = self._entries.get(job_id)
         if entry is None:
-            entry = self._entries[job_id] = _Entry(job_id, self._lanes.setdefault(lane, _Lane()))
+            entry = self._entries[job_id] = _Entry(job_id, self._lane(lane))
         elif lane and not entry.is_waiting and not entry.is_running:
-            entry.lane = self._lanes.setdefault(lane, _Lane())
+            entry.lane = self._lane(lane)
         if entry.is_running:
             entry.is_taken = True
         else:
@@ -162,6 +162,12 @@ class Scheduler:
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
+
+    def _lane(self, name: str) -> _Lane:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = _Lane()
+        return lane
 
     def _plan(self, entry: _Entry, delay_s: float) -> None:
         if entry.is_waiting:

@@ -13,6 +13,7 @@ nothing.
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -111,11 +112,20 @@ class Supervisor:
         self._reports[name] = ServiceReport(is_running=True, restarts=0)
         self._services[name] = asyncio.get_running_loop().create_task(self._serve(name, run), name=name)
 
-    def spawn(self, name: str, work: Coroutine[Any, Any, _T]) -> asyncio.Task[_T]:
-        """Run a one-off to its end. Its result may be awaited, or not."""
+    def spawn(
+        self,
+        name: str,
+        work: Coroutine[Any, Any, _T],
+        then: Callable[[asyncio.Task[_T]], None] | None = None,
+    ) -> asyncio.Task[_T]:
+        """Run a one-off to its end. Its result may be awaited, or not.
+
+        Args:
+            then: called with the task at its end, also of one that was cancelled before it began.
+        """
         task = asyncio.get_running_loop().create_task(work, name=name)
         self._one_offs.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._ended if then is None else functools.partial(self._ended, then=then))
         return task
 
     async def finish(self, timeout_s: float) -> None:
@@ -156,12 +166,15 @@ class Supervisor:
             await asyncio.sleep(pause_s)
             self._reports[name] = attrs.evolve(self._reports[name], is_running=True)
 
-    def _ended(self, task: asyncio.Task[Any]) -> None:
+    def _ended(
+        self, task: asyncio.Task[Any], then: Callable[[asyncio.Task[Any]], None] | None = None
+    ) -> None:
         self._one_offs.discard(task)
-        if task.cancelled() or task.exception() is None:
-            return
-        self.failures[task.get_name().split(" ", 1)[0]] += 1
-        _log.error("background task failed: task=%s", task.get_name(), exc_info=task.exception())
+        if not task.cancelled() and task.exception() is not None:
+            self.failures[task.get_name().split(" ", 1)[0]] += 1
+            _log.error("background task failed: task=%s", task.get_name(), exc_info=task.exception())
+        if then is not None:
+            then(task)
 
 
 async def _stop(tasks: list[asyncio.Task[Any]]) -> None:

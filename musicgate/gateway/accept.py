@@ -3,19 +3,24 @@
 Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that
 is refused after that counts as a call, and as nothing else.
 
-A request's reservation and its slot are context managers: the block that took them releases them, unless the
-create call took them over.
+The reservation and the slot of a request are released here, unless its create call took them over.
 """
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, NamedTuple
 
-import attrs
-
+from musicgate import jobs
 from musicgate.errors import LimitReachedError, ProviderError
-from musicgate.gateway.candidates import create_budget_s, new_job, with_keys
+from musicgate.gateway.candidates import (
+    QUEUE_DEADLINE_S,
+    create_budget_s,
+    job_lifetime,
+    new_attempt,
+    shown_request,
+    with_keys,
+)
 from musicgate.gateway.idempotency import claim_of
 from musicgate.model import Failure, FailureClass, IdempotencyClaim
 from musicgate.planning import Choice
@@ -27,12 +32,11 @@ if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.hosting import InstalledProvider
-    from musicgate.model import JsonValue, MusicRequest
+    from musicgate.model import Job, JsonValue, MusicRequest
     from musicgate.planning import Candidate, Plan
 
 
-@attrs.frozen(kw_only=True)
-class Submission:
+class Submission(NamedTuple):
     """A create call as its caller made it; `musicgate.gateway.Gateway.submit` explains the fields."""
 
     request: MusicRequest
@@ -44,72 +48,91 @@ class Submission:
     wait_s: float
     idempotency: IdempotencyKey | None
 
+    @property
+    def explains(self) -> bool:
+        """True if the job is to be kept with its plan."""
+        return self.explain or self.request.meta or self.request.debug.enabled
+
 
 async def accept(
     context: GatewayContext, in_flight: InFlight, submission: Submission
 ) -> Call | IdempotencyClaim:
-    """Make a job of a request, store it, and begin to send it.
+    """Make a job of a request, and begin to store and to send it.
 
     Returns:
-        The create call, whose job is stored; or the earlier use of its key, and then nothing was counted,
-        stored or sent.
+        The create call, whose job is being stored; or an earlier use of its key, and then nothing was
+        counted, stored or sent.
 
     Raises:
         RequestError: the caller can fix it, or has to wait; nothing was stored or sent.
         ProviderError: no provider has a key, or too many jobs wait; nothing was stored or sent.
-        StorageError: the job could not be stored, and nothing was sent; ``maybe_stored`` where even that is
-            not known.
         GatewayClosedError: the gateway closes; nothing was sent.
     """
     account, key = submission.account, submission.idempotency
     job_id = context.new_id("music_")
-    with ExitStack() as held:
-        try:
-            reservation = held.enter_context(
-                await context.quota.reserve(
-                    context.store, submission.request, account=account, job_id=job_id, clock=context.clock
-                )
-            )
-        except LimitReachedError:
-            # A duplicate of this call may have taken the last place: then both get the same job.
-            duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
-            if duplicate is None:
-                raise
-            return duplicate
-        token = context.new_token()
-        steady = context.clock.steady()
+    try:
+        reservation = await context.quota.reserve(
+            context.store, submission.request, account=account, job_id=job_id, clock=context.clock
+        )
+    except LimitReachedError:
+        # A duplicate of this call may have taken the last place: then both get the same job.
+        duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
+        if duplicate is None:
+            raise
+        return duplicate
+    slot = None
+    try:
+        token, steady = context.new_token(), context.clock.steady()
         choice, routing = choose(context, submission, steady, context.callback_url(job_id, token))
         for installed in choice.providers:
             context.health[installed.name].note_request(steady)
         slot = context.create_queues[choice.first.installed.name].try_slot()
-        if slot is not None:
-            held.enter_context(slot)
-        job = new_job(
-            context,
-            submission.request,
-            choice.first,
-            job_id=job_id,
-            token=token,
-            account=account,
-            generation_id=submission.generation_id or context.new_id("G-"),
-            warnings=choice.warnings,
-            routing=routing,
-            has_slot=slot is not None,
-        )
-        call = in_flight.start(
+        has_slot = slot is not None
+        job = _new_job(context, submission, choice, job_id, token, steady, routing, has_slot=has_slot)
+        return in_flight.start(
             job,
             choice,
             claim=None if key is None else claim_of(key, job),
             reservation=reservation,
             slot=slot,
-            held=held,
             budget_s=create_budget_s(choice.providers, submission.wait_s),
         )
-    earlier = await in_flight.stored(call)
-    if earlier is None:
-        return call
-    reservation.uncount_call()
-    return earlier
+    except BaseException:
+        if slot is not None:
+            slot.release()
+        reservation.release()
+        raise
+
+
+def _new_job(
+    context: GatewayContext,
+    submission: Submission,
+    choice: Choice,
+    job_id: str,
+    token: str,
+    steady: datetime,
+    routing: JsonValue,
+    *,
+    has_slot: bool,
+) -> Job:
+    """A job for the first candidate: about to be sent where it has its slot, else planned."""
+    candidate, request = choice.first, submission.request
+    lifetime = job_lifetime(context, candidate.installed)
+    if not has_slot:
+        lifetime = max(lifetime, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
+    return jobs.new_job(
+        job_id,
+        request,
+        new_attempt(candidate, token, context.clock.now(), is_sent=has_slot),
+        account=submission.account,
+        generation_id=submission.generation_id or context.new_id("G-"),
+        callback_token=token,
+        deadline_at=steady + lifetime,
+        in_progress=has_slot and candidate.installed.provider.blocking,
+        warnings=choice.warnings + candidate.translation.warnings,
+        native_request=shown_request(candidate, request, token),
+        routing=routing,
+    )
 
 
 def choose(
@@ -122,7 +145,8 @@ def choose(
         ProviderError: no provider has a key, or too many jobs wait.
     """
     planner, beta, strict = context.planner, submission.beta_channel, submission.strict
-    if not submission.explain:
+    explains = submission.explains
+    if not explains:
         choice = planner.choose(
             submission.request,
             steady,
@@ -137,7 +161,7 @@ def choose(
         submission.request, steady, callback_url=callback_url, strict=strict, beta_channel=beta
     )
     candidates = _with_room(context, with_keys(plan.candidates))
-    return Choice.of(candidates, plan.warnings), _explained(plan) if submission.explain else None
+    return Choice.of(candidates, plan.warnings), _explained(plan) if explains else None
 
 
 def _explained(plan: Plan) -> JsonValue:

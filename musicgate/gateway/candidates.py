@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.hosting import InstalledProvider
-    from musicgate.model import Attempt, Job, JsonValue, MusicRequest, OptionWarning
+    from musicgate.model import Attempt, Job, JsonValue, MusicRequest
     from musicgate.planning import Candidate
 
 #: Seconds that a create call waits longer than its vendors' time-outs.
@@ -38,38 +38,6 @@ def with_keys(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
             [(candidate.installed.name, _key_missing(candidate.installed)) for candidate in candidates]
         )
     return callable_candidates
-
-
-def new_job(
-    context: GatewayContext,
-    request: MusicRequest,
-    candidate: Candidate,
-    *,
-    job_id: str,
-    token: str,
-    account: str,
-    generation_id: str,
-    warnings: tuple[OptionWarning, ...],
-    routing: JsonValue = None,
-    has_slot: bool = True,
-) -> Job:
-    """A job for a candidate: about to be sent where it has its slot, else planned."""
-    now, lifetime = context.clock.now(), job_lifetime(context, candidate.installed)
-    if not has_slot:
-        lifetime = max(lifetime, timedelta(seconds=QUEUE_DEADLINE_S / context.speed))
-    return jobs.new_job(
-        job_id,
-        request,
-        new_attempt(candidate, token, now, is_sent=has_slot),
-        account=account,
-        generation_id=generation_id,
-        callback_token=token,
-        deadline_at=context.clock.steady() + lifetime,
-        in_progress=has_slot and candidate.installed.provider.blocking,
-        warnings=(*warnings, *candidate.translation.warnings),
-        native_request=shown_request(candidate, request, token),
-        routing=routing,
-    )
 
 
 def new_attempt(
@@ -110,10 +78,13 @@ def create_budget_s(providers: Sequence[InstalledProvider], wait_s: float) -> fl
 
     Only ``wait_s`` where a call may last as long as the song.
     """
-    if any(installed.provider.blocking for installed in providers):
-        return wait_s
-    timeouts = [installed.provider.timeouts for installed in providers]
-    return _MARGIN_S + sum(timeout.connect_s + timeout.create_s for timeout in timeouts)
+    budget_s = _MARGIN_S
+    for installed in providers:
+        provider = installed.provider
+        if provider.blocking:
+            return wait_s
+        budget_s += provider.timeouts.connect_s + provider.timeouts.create_s
+    return budget_s
 
 
 def job_lifetime(context: GatewayContext, installed: InstalledProvider) -> timedelta:

@@ -6,7 +6,6 @@ here.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from typing import TYPE_CHECKING
 
@@ -85,8 +84,10 @@ async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Aw
     Raises:
         StorageError: the store still fails at the job's deadline.
     """
-    pauses_s = itertools.chain(_DISK_RETRY_S, itertools.repeat(_DISK_RETRY_S[-1]))
-    for failures, pause_s in enumerate(pauses_s, 1):
+    failures = 0
+    while True:
+        pause_s = _DISK_RETRY_S[min(failures, len(_DISK_RETRY_S) - 1)]
+        failures += 1
         try:
             with no_stray_cancellation():
                 return await write()
@@ -99,4 +100,3 @@ async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Aw
                 raise
             _log.exception("job not stored, retrying: job=%s retry_s=%s", job.id, pause_s)
         await context.clock.sleep(pause_s / context.speed)
-    raise AssertionError  # the loop returns or raises

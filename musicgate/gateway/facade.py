@@ -6,9 +6,10 @@ import asyncio
 import logging
 from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from musicgate import jobs
+from musicgate.engine import Call
 from musicgate.errors import (
     JobFailedError,
     JobNotFoundError,
@@ -171,8 +172,8 @@ class Gateway:
                 is not known.
             GatewayClosedError: the gateway closes.
         """
-        submission = self._submission(
-            request,
+        submission = Submission(
+            request=request,
             account=account,
             generation_id=generation_id,
             strict=strict,
@@ -182,11 +183,12 @@ class Gateway:
             idempotency=idempotency,
         )
         begun = await self._runner.accept(submission)
-        if isinstance(begun, IdempotencyClaim):
-            job = await self._runner.replay(begun, idempotency)
-        else:
+        if isinstance(begun, Call):
+            earlier = await self._runner.in_flight.stored(begun)
             self._runner.in_flight.leave(begun)
-            job = begun.job
+            job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency)
+        else:
+            job = await self._runner.replay(begun, idempotency)
         return JobHandle(job, wait=self.wait, watch=self.watch)
 
     async def submit(
@@ -229,8 +231,9 @@ class Gateway:
                 is not known.
             GatewayClosedError: the gateway closes.
         """
-        submission = self._submission(
-            request,
+        wait_s = self._context.settings.server.create_wait_s if wait_s is None else wait_s
+        submission = Submission(
+            request=request,
             account=account,
             generation_id=generation_id,
             strict=strict,
@@ -240,11 +243,14 @@ class Gateway:
             idempotency=idempotency,
         )
         begun = await self._runner.accept(submission)
-        if isinstance(begun, IdempotencyClaim):
-            return await self._runner.replay(begun, idempotency)
-        if on_stored is not None:
-            on_stored(begun.job)
-        return await self._runner.in_flight.answer(begun, submission.wait_s)
+        if isinstance(begun, Call):
+            if on_stored is not None and await self._runner.in_flight.stored(begun) is None:
+                on_stored(begun.job)
+            answer = await self._runner.in_flight.answer(begun, wait_s)
+            if not isinstance(answer, IdempotencyClaim):
+                return answer
+            begun = answer
+        return await self._runner.replay(begun, idempotency)
 
     async def generate(
         self, prompt: str | None = None, *, timeout_s: float | None = None, **fields: object
@@ -497,14 +503,3 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
-
-    def _submission(
-        self, request: MusicRequest, *, explain: bool, wait_s: float | None, **given: Any
-    ) -> Submission:
-        usual_s = self._context.settings.server.create_wait_s
-        return Submission(
-            request=request,
-            explain=explain or request.meta or request.debug.enabled,
-            wait_s=usual_s if wait_s is None else wait_s,
-            **given,
-        )

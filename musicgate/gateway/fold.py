@@ -31,8 +31,8 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
     Raises:
         StorageError: the store is full, read-only or broken.
     """
-    mapped = _map_status(context, job, update)
-    audio = await keep_inline_audio(context, job, update)
+    mapped = None if update.native_status is None else _map_status(context, job, update)
+    audio = await keep_inline_audio(context, job, update) if update.tracks else jobs.NO_AUDIO
     body = update.body if job.request.debug.return_upstream_response else None
     now, steady, speed = context.clock.now(), context.clock.steady(), context.speed
     quotes = holds_secret(context, job, update)
@@ -44,9 +44,8 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
         ),
     )
     if audio.assets and not any(track.asset for track in job.tracks):
-        await context.assets.delete(
-            job.id
-        )  # the job had ended before its audio came, by a cancel for instance
+        # The job had ended before its audio came, by a cancel for instance.
+        await context.assets.delete(job.id)
     return job
 
 
@@ -79,9 +78,6 @@ def holds_secret(context: GatewayContext, job: Job, update: JobUpdate) -> bool:
     It is looked for once, here, where such texts enter: a job without one is shown as it is. See
     `GatewayContext.masker`.
     """
-    installed = context.installed(job)
-    if installed is None or not job.is_clean:
-        return False
     texts: Iterable[str]
     if update.tracks:
         texts = _texts_of([update.native_id, *map(_shown, update.tracks)])
@@ -89,6 +85,9 @@ def holds_secret(context: GatewayContext, job: Job, update: JobUpdate) -> bool:
         return False  # a status is masked before it is kept
     else:
         texts = (update.native_id,)
+    installed = context.installed(job)
+    if installed is None or not job.is_clean:
+        return False
     return installed.masker(job.callback_token, whole=True).finds_any(texts)
 
 

@@ -72,6 +72,7 @@ async def run(
     """
     caller = Caller(is_waiting=False) if caller is None else caller
     called: list[Candidate] = []
+    failure = _refusal(job)
     for candidate in candidates:
         if candidate.installed.name != job.plugin or job.outcome is AttemptOutcome.REFUSED:
             job = await _plan(context, job, candidate)
@@ -81,7 +82,7 @@ async def run(
         failure = _refusal(job)
         if failure is None or not failure.rule.try_next or not job.request.routing.allow_fallbacks:
             break
-    return await _retry_busy(context, job, called, caller)
+    return job if failure is None else await _retry_busy(context, job, called, caller)
 
 
 async def _retry_busy(context: GatewayContext, job: Job, called: Sequence[Candidate], caller: Caller) -> Job:
@@ -152,7 +153,7 @@ async def _call(
                 await queue.pause(_pause_s(context, job))
                 slot = queue.try_slot()
                 if slot is None:
-                    caller.moved.set()
+                    caller.move()
                     slot = await queue.slot()
         except TimeoutError:
             now, steady = context.clock.now(), context.clock.steady()
@@ -195,9 +196,9 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
-    now = context.clock.now()
     stored = await fold.apply_update_until_stored(context, job, update)
     if stored.outcome is AttemptOutcome.SENT:  # accepted without an id
+        now = context.clock.now()
         stored = await commit.change_until_stored(context, stored, lambda current: jobs.accept(current, now))
     if stored.state.is_final and update.native_id is not None and jobs.was_cancelled(stored):
         await stop_vendor(context, stored)

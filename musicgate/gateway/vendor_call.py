@@ -63,14 +63,14 @@ class Exchange:
     calls: int = 0
 
 
-async def call_vendor(
+def call_vendor(
     context: GatewayContext,
     installed: InstalledProvider,
     step: Step,
     request: HttpRequest | None,
     job: Job,
     exchange: Exchange | None = None,
-) -> JobUpdate:
+) -> Awaitable[JobUpdate]:
     """Send one request and read the answer.
 
     Args:
@@ -84,12 +84,12 @@ async def call_vendor(
     """
     exchange = Exchange() if exchange is None else exchange
     work = _exchange(context, installed, step, request, job, exchange)
-    return await _guarded(context, installed, step, job.id, job.callback_token, exchange, work)
+    return _guarded(context, installed, step, job.id, job.callback_token, exchange, work)
 
 
-async def repeat_poll(
+def repeat_poll(
     context: GatewayContext, installed: InstalledProvider, request: HttpRequest, job_id: str
-) -> HttpResponse:
+) -> Awaitable[HttpResponse]:
     """Send a poll once more, as `Exchange` has it, and return the answer unread.
 
     Raises:
@@ -97,7 +97,7 @@ async def repeat_poll(
     """
     exchange = Exchange()
     work = _send(context, installed, Step.POLL, request, exchange)
-    return await _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
+    return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
 def _longest_call_s(installed: InstalledProvider, step: Step) -> float:
@@ -118,37 +118,30 @@ async def _guarded(
     work: Awaitable[_T],
 ) -> _T:
     """Do the work of a call in its time, and turn every error into a `ProviderError` without a secret."""
+    limit = context.time_limits.of(_longest_call_s(installed, step))
     try:
-        with context.time_limits.of(_longest_call_s(installed, step)) as limit:
+        with limit:
             limit.start()
-            return await _with_provider_errors(installed, job_id, callback_token, exchange, work)
-    except TimeoutError as exc:
-        failure = Failure(
-            reason=FailureClass.UNKNOWN_OUTCOME, message=f"the call to {installed.name} hung", http_status=504
-        )
-        raise ProviderError(failure, maybe_accepted=True) from exc
-
-
-async def _with_provider_errors(
-    installed: InstalledProvider, job_id: str, callback_token: str, exchange: Exchange, work: Awaitable[_T]
-) -> _T:
-    try:
-        try:
             return await work
-        except ProviderError as error:
+    except ProviderError as error:
+        try:
             masked = installed.masker(callback_token).failure(error.failure)
-            if masked is error.failure:
-                raise
-            # Not from the error: its text holds the secret, and a log may show the chain.
-            raise _changed(error, failure=masked) from None
-    except ProviderError:
-        raise
+        except Exception as exc:
+            raise _broken(installed, job_id, exc, exchange) from exc
+        if masked is error.failure:
+            raise
+        # Not from the error: its text holds the secret, and a log may show the chain.
+        raise _changed(error, failure=masked) from None
     except asyncio.CancelledError as error:
         if is_cancelled():
             raise
         # This task was not cancelled: something below gave up, and ended its own work in its own way.
         raise _broken(installed, job_id, error, exchange) from error
     except Exception as error:
+        if isinstance(error, TimeoutError) and limit.is_over:
+            message = f"the call to {installed.name} hung"
+            failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message, http_status=504)
+            raise ProviderError(failure, maybe_accepted=True) from error
         raise _broken(installed, job_id, error, exchange) from error
 
 
@@ -282,7 +275,8 @@ def _masked(update: JobUpdate, installed: InstalledProvider, job: Job) -> JobUpd
         update = update if status is update.native_status else attrs.evolve(update, native_status=status)
     keeps_body = job.request.debug.return_upstream_response and update.body is not None
     has_texts = update.failure is not None or update.doubt is not None or bool(update.warnings)
-    if not (keeps_body or has_texts or any(track.failure_message for track in update.tracks)):
+    has_texts = has_texts or (bool(update.tracks) and any(track.failure_message for track in update.tracks))
+    if not (keeps_body or has_texts):
         return update
     masker = installed.masker(job.callback_token)
     doubt = update.doubt

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -33,39 +32,46 @@ class InstalledProvider:
         provider: the declaration, with the operator's priority.
         settings: base URL, webhook secret and the plugin's own settings.
         key: the API key; None = requests can be planned for it, not sent.
+        name: the plugin's name.
+        key_header: the header with the key, or none without a key.
+        has_usable_key: False if the key cannot be put into a header, because of a line break in it for
+            instance.
     """
 
     plugin: ProviderPlugin
     provider: Provider
     settings: ProviderSettings
     key: Secret | None
-
-    @property
-    def name(self) -> str:
-        """The plugin's name."""
-        return self.provider.plugin
+    # Fields, since with a cached property each access to any field of the class would be a slow one.
+    name: str = attrs.field(init=False)
+    key_header: Mapping[str, str] = attrs.field(init=False, repr=False)
+    has_usable_key: bool = attrs.field(init=False)
+    _masker: Masker = attrs.field(init=False, repr=False, eq=False)
+    _whole_masker: Masker = attrs.field(init=False, repr=False, eq=False)
 
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
         """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
         return (self._whole_masker if whole else self._masker).and_one(callback_token)
 
-    @functools.cached_property
-    def key_header(self) -> Mapping[str, str]:
-        """The header with the key, or none without a key."""
+    @name.default
+    def _plugin_name(self) -> str:
+        return self.provider.plugin
+
+    @key_header.default
+    def _header_of_key(self) -> Mapping[str, str]:
         auth = self.provider.auth
         return {auth.header: auth.value(self.key.reveal())} if self.key else {}
 
-    @functools.cached_property
-    def has_usable_key(self) -> bool:
-        """False if the key cannot be put into a header, because of a line break in it for instance."""
+    @has_usable_key.default
+    def _can_send_key(self) -> bool:
         return HttpRequest(method="GET", url=_ANY_URL, headers=self.key_header).fault() is None
 
-    @functools.cached_property
-    def _masker(self) -> Masker:
+    @_masker.default
+    def _masker_of_parts(self) -> Masker:
         return Masker(self._secrets)
 
-    @functools.cached_property
-    def _whole_masker(self) -> Masker:
+    @_whole_masker.default
+    def _masker_of_whole(self) -> Masker:
         return Masker(self._secrets, whole=True)
 
     @property

@@ -11,7 +11,7 @@ import operator
 import traceback
 import types
 import typing
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 import attrs
 
@@ -269,8 +269,9 @@ def _error_fault(error: BaseException) -> str | None:
     return None if fault is None else f"a failure whose {fault}"
 
 
-def _checked(plugin: str, hook: Callable[..., _Answer], answer: object) -> _Answer:
+def _checked(plugin: str, hook: Callable[..., _Answer], answer: Any) -> _Answer:
     """Return the answer if it has the type that the hook's signature states, down to its fields."""
+    checked: _Answer = answer
     name, kinds = hook.__name__, _answer_kinds(hook)
     if answer is None and types.NoneType not in kinds:
         raise PluginError(plugin, f"{name} gave no answer")
@@ -279,7 +280,7 @@ def _checked(plugin: str, hook: Callable[..., _Answer], answer: object) -> _Answ
     fault = fault_of(answer)
     if fault is not None:
         raise PluginError(plugin, f"{name} returned a {type(answer).__name__} that is not sound: {fault}")
-    return cast("_Answer", answer)
+    return checked
 
 
 @functools.cache

@@ -38,6 +38,8 @@ _URL: Final = re.compile(r"(https?://[a-z0-9.:\[\]_-]+)(/[!\"$->@-~]*(?:\?[!\"$-
 _LEFT_TO_SESSION: Final = frozenset({"content-length", "expect", "host", "transfer-encoding", "user-agent"})
 #: The versions of aiohttp whose connector and parser are used without a session.
 _TESTED: Final = ("3.14.",)
+#: The only answer of 1xx that is the last one.
+_SWITCHING_PROTOCOLS: Final = 101
 #: A larger body is better sent piece by piece: one write of that size blocks the loop.
 LARGE_BODY_BYTES: Final = 1 << 19
 
@@ -122,7 +124,16 @@ class PlainClient:
             except TimeoutError as exc:
                 raise aiohttp.ConnectionTimeoutError from exc
             try:
-                message, body = await _exchange(connection, content)
+                protocol, transport = connection.protocol, connection.transport
+                if protocol is None or transport is None or transport.is_closing():
+                    raise aiohttp.ServerDisconnectedError  # noqa: TRY301 - handled as one of the protocol
+                protocol.set_response_params(
+                    read_until_eof=True, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
+                )
+                transport.write(content)
+                message, body = await protocol.read()
+                while 100 <= message.code < 200 and message.code != _SWITCHING_PROTOCOLS:
+                    message, body = await protocol.read()
             except HttpProcessingError as exc:
                 connection.close()
                 raise aiohttp.ClientResponseError(asked.request_info, (), status=exc.code) from exc
@@ -148,23 +159,6 @@ class PlainClient:
         except (ValueError, aiohttp.ClientError):
             return None  # the session says what is wrong with it
         return _Origin(asked, f"Host: {host}\r\nUser-Agent: {self._user_agent}\r\n")
-
-
-async def _exchange(
-    connection: Connection, content: bytes
-) -> tuple[RawResponseMessage, aiohttp.StreamReader]:
-    """Write a request, and read the head of the answer."""
-    protocol, transport = connection.protocol, connection.transport
-    if protocol is None or transport is None or transport.is_closing():
-        raise aiohttp.ServerDisconnectedError
-    protocol.set_response_params(
-        read_until_eof=True, max_line_size=MAX_HEADER_BYTES, max_field_size=MAX_HEADER_BYTES
-    )
-    transport.write(content)
-    while True:
-        message, body = await protocol.read()
-        if not 100 <= message.code < 200 or message.code == 101:
-            return message, body
 
 
 @functools.lru_cache(maxsize=256)

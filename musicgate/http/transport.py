@@ -147,13 +147,29 @@ class AiohttpTransport:
         """Send one API call and read the whole response; see `musicgate.http.port.Transport.send`."""
         if (fault := request.fault()) is not None:
             raise _not_sent(request.url, fault)
+        plain, session = self._repeatable if request.method in _IDEMPOTENT else self._creating
+        timeout = _client_timeout(timeouts.connect_s)
         limit = self._time_limits.of(read_timeout_s)
         progress = watch(limit, read_timeout_s)
         try:
             with limit:
-                return await self._exchange(request, timeouts, max_body_bytes, progress)
+                prepared = plain.prepare(request)
+                if prepared is None:
+                    return await self._send_by_session(session, request, timeout, max_body_bytes, progress)
+                connection, message, content = await plain.send(prepared, timeout)
+                try:
+                    progress.status = message.code
+                    body = await _read_whole(content, message.code, max_body_bytes)
+                except BaseException:
+                    connection.close()
+                    raise
         except CLIENT_ERRORS as exc:
             raise _failed(exc, request.url, timeouts.connect_s, progress) from exc
+        if connection.protocol is None or connection.protocol.writing_paused:
+            connection.close()  # the answer came before the request was out
+        else:
+            connection.release()
+        return self._response(message.code, message.headers, body)
 
     async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
         """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
@@ -174,28 +190,7 @@ class AiohttpTransport:
                 stall_timeout_s=self._stall_timeout_s,
             )
 
-    async def _exchange(
-        self, request: HttpRequest, timeouts: Timeouts, max_body_bytes: int, progress: Progress
-    ) -> HttpResponse:
-        plain, session = self._repeatable if request.method in _IDEMPOTENT else self._creating
-        timeout = _client_timeout(timeouts.connect_s)
-        prepared = plain.prepare(request)
-        if prepared is None:
-            return await self._exchange_by_session(session, request, timeout, max_body_bytes, progress)
-        connection, message, content = await plain.send(prepared, timeout)
-        try:
-            progress.status = message.code
-            body = await _read_whole(content, message.code, max_body_bytes)
-        except BaseException:
-            connection.close()
-            raise
-        if connection.protocol is None or connection.protocol.writing_paused:
-            connection.close()  # the answer came before the request was out
-        else:
-            connection.release()
-        return self._response(message.code, message.headers, body)
-
-    async def _exchange_by_session(
+    async def _send_by_session(
         self,
         session: aiohttp.ClientSession,
         request: HttpRequest,
@@ -278,15 +273,17 @@ def _joined_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
 
 async def _read_whole(content: aiohttp.StreamReader, status: int, max_body_bytes: int) -> bytes:
     """Read the decompressed body, counting its bytes as they arrive: Content-Length may be wrong."""
-    body: bytes | bytearray = await content.readany()
+    body: bytes | bytearray = content.read_nowait() if content.is_eof() else await content.readany()
     while True:
         if len(body) > max_body_bytes:
             message = f"the vendor's answer (HTTP {status}) is larger than {max_body_bytes} bytes"
             failure = Failure(reason=FailureClass.PROTOCOL, message=message)
             raise ProviderError(failure, status=status, maybe_accepted=True)
+        if content.at_eof():  # nearly every body comes in one piece
+            return bytes(body)
         chunk = await content.readany()
         if not chunk:
             return bytes(body)
-        if isinstance(body, bytes):  # nearly every body comes in one piece
+        if isinstance(body, bytes):
             body = bytearray(body)
         body += chunk

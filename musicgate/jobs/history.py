@@ -59,14 +59,15 @@ def _attempt_events(before: Sequence[Attempt], after: Job, now: datetime) -> lis
 
 
 def _progress_events(before: Progress | None, after: Progress, now: datetime) -> Iterable[JobEvent]:
-    """At most ten as the work goes on, and one for each new charge: a poll comes every few seconds."""
-    if _tenth(before) != _tenth(after) or (before and before.charge) != after.charge:
+    """One for each tenth of the work, and one when the charge is known: a poll comes every few seconds."""
+    is_charged = after.charge is not None and (before is None or before.charge is None)
+    if is_charged or _tenth(after) > _tenth(before):
         data = {name: value for name, value in attrs.asdict(after).items() if value is not None}
         yield JobEvent(kind=EventKind.PROGRESS, at=now, data=data)
 
 
-def _tenth(progress: Progress | None) -> int | None:
-    return None if progress is None or progress.fraction is None else int(progress.fraction * 10)
+def _tenth(progress: Progress | None) -> int:
+    return -1 if progress is None or progress.fraction is None else int(progress.fraction * 10)
 
 
 def _track_events(before: Sequence[Track], after: Sequence[Track], now: datetime) -> Iterable[JobEvent]:

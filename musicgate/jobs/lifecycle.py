@@ -30,7 +30,7 @@ ended. ``steady`` is a clock that is never set, for everything that is waited fo
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import attrs
 
@@ -240,31 +240,51 @@ def _fold(
     attempts = _adopt(job, update.native_id, now)
     if job.state.is_final or job.delivered_at is not None:
         return job if attempts is job.attempts else changed(job, attempts=attempts)
-    found: dict[str, Any] = {
-        "attempts": attempts,
-        "native_status": update.native_status or job.native_status,
-        "tracks": merge_tracks(job.tracks, update.tracks).tracks if update.tracks else job.tracks,
-    }
+    status = update.native_status or job.native_status
+    tracks = merge_tracks(job.tracks, update.tracks).tracks if update.tracks else job.tracks
+    warnings = job.warnings
     if update.warnings:
-        found["warnings"] = job.warnings + tuple(
-            warning for warning in update.warnings if warning not in job.warnings
-        )
+        warnings += tuple(warning for warning in update.warnings if warning not in job.warnings)
+    progress = job.progress
     if update.progress is not None:
-        found["progress"] = (
-            update.progress if job.progress is None else job.progress.followed_by(update.progress)
-        )
+        progress = update.progress if progress is None else progress.followed_by(update.progress)
     verdict, doubt = update.state or mapped, update.doubt
     if update.failure is not None or (verdict is not None and verdict.is_final) or doubt is not None:
-        known = changed(job, **found)
+        known = changed(
+            job,
+            attempts=attempts,
+            native_status=status,
+            tracks=tracks,
+            warnings=warnings,
+            progress=progress,
+        )
         ended, doubt = _judged(known, update, verdict, now, speed, steady)
         if ended is not None:
             return ended
     # A doubt begins when it is first seen, and one that is not repeated is over.
-    found["doubt_since"] = None if doubt is None else job.doubt_since or steady
-    found["state"] = _forward(job.state, verdict)
-    if attempts is job.attempts and all(getattr(job, name) == value for name, value in found.items()):
+    doubt_since = None if doubt is None else job.doubt_since or steady
+    state = _forward(job.state, verdict)
+    if (
+        attempts is job.attempts
+        and state is job.state
+        and status == job.native_status
+        and tracks == job.tracks
+        and warnings == job.warnings
+        and progress == job.progress
+        and doubt_since == job.doubt_since
+    ):
         return job
-    return changed(job, **found, updated_at=now)
+    return changed(
+        job,
+        attempts=attempts,
+        state=state,
+        native_status=status,
+        tracks=tracks,
+        warnings=warnings,
+        progress=progress,
+        doubt_since=doubt_since,
+        updated_at=now,
+    )
 
 
 def _judged(

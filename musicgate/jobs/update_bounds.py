@@ -69,7 +69,7 @@ def bounded_update(update: JobUpdate, job: Job) -> JobUpdate:
         changes["body"] = text.cut_json(
             update.body, max_values=text.MAX_KEPT_VALUES, max_chars=text.MAX_KEPT_CHARS
         )
-    if all(value == getattr(update, name) for name, value in changes.items()):
+    if not changes or all(value == getattr(update, name) for name, value in changes.items()):
         return update
     return attrs.evolve(update, **changes)
 

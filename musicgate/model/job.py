@@ -106,9 +106,14 @@ class Progress:
     charge_unit: str | None = None
 
     def followed_by(self, later: Progress) -> Progress:
-        """What is known after a later answer: what that one does not say is as it was before."""
+        """What is known after a later answer: what that one does not say is as it was before.
+
+        The fraction never falls: each tenth is an event, and a vendor that goes to and fro would make them
+        without end.
+        """
+        fractions = [fraction for fraction in (self.fraction, later.fraction) if fraction is not None]
         return Progress(
-            fraction=self.fraction if later.fraction is None else later.fraction,
+            fraction=max(fractions, default=None),
             remaining_s=self.remaining_s if later.remaining_s is None else later.remaining_s,
             charge=self.charge if later.charge is None else later.charge,
             charge_unit=self.charge_unit if later.charge_unit is None else later.charge_unit,

@@ -1,4 +1,4 @@
-"""Signatures by a published key pair, ED25519, instead of a shared secret.
+"""Signatures by a published key pair (ED25519), for callbacks without a shared secret.
 
 Python's standard library has none, so they are checked with ``cryptography`` where it is installed.
 """

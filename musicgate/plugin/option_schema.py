@@ -65,28 +65,11 @@ def _description(fields: dict[str, Field]) -> str:
     """Which models take the option, with what each allows; models that allow the same share a sentence."""
     models: dict[str, list[str]] = {}
     for model, field in fields.items():
-        models.setdefault(_allowed(field), []).append(model)
+        models.setdefault(field.takes(), []).append(model)
     told = (f"{', '.join(names)}: {allowed}." for allowed, names in models.items())
     neutral = sorted({field.neutral for field in fields.values() if field.neutral})
     overrides = f"Overrides {', '.join(neutral)} of the request. " if neutral else ""
     return overrides + " ".join(told)
-
-
-def _allowed(field: Field) -> str:
-    match field:
-        case Number():
-            bounds = [f"from {field.minimum:g}"] if field.minimum is not None else []
-            bounds += [f"to {field.maximum:g}"] if field.maximum is not None else []
-            return " ".join(["a whole number" if field.whole else "a number", *bounds])
-        case Text() if field.max_chars is not None:
-            return f"text of {max(field.min_chars, 1)} to {field.max_chars} {field.unit}"
-        case Text():
-            return "text"
-        case Choice():
-            return f"one of {', '.join(map(str, field.choices))}"
-        case Flag():
-            return "true or false"
-    return "an object or a list" if isinstance(field, Structure) else "any value"
 
 
 def _union(fields: Sequence[Field]) -> dict[str, JsonValue]:

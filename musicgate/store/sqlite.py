@@ -11,6 +11,7 @@ enforces it.
 import asyncio
 import contextlib
 import functools
+import itertools
 import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
@@ -20,7 +21,7 @@ from typing import Any, Final, Self
 import attrs
 from filelock import FileLock, Timeout
 
-from musicgate.codec import doc_bytes, dump_event, load_event, load_job
+from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import (
     Delivery,
@@ -78,8 +79,7 @@ class SqliteJobStore:
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
-        row = sql.new_row(job)
-        first_events = [(job.id, number, dump_event(event)) for number, event in enumerate(events, 1)]
+        row, end = sql.new_row(job, events), sql.end_of_row(job)
 
         def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
             if claim is not None:
@@ -90,7 +90,8 @@ class SqliteJobStore:
                     return sql.read_claim(earlier)
                 connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
             connection.execute(sql.ADD_JOB, row)
-            connection.executemany(sql.ADD_FIRST_EVENT, first_events)
+            if end is not None:
+                connection.execute(sql.END_ADDED_JOB, end)
             return None
 
         return await self._writer.write(insert)
@@ -100,15 +101,12 @@ class SqliteJobStore:
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
-        statement, values = sql.replacement(old, stored)
-        docs = [dump_event(event) for event in events]
+        statement, values = sql.replacement(old, stored, events)
         messages = sqlite_outbox.rows_of(deliveries)
 
         def update(connection: sqlite3.Connection) -> Job | None:
             if connection.execute(statement, values).rowcount == 0:
                 return None
-            for doc in docs:
-                connection.execute(sql.ADD_EVENT, (old.id, doc))
             if messages:
                 sqlite_outbox.insert(connection, messages)
             return stored
@@ -121,7 +119,7 @@ class SqliteJobStore:
 
         def remove(connection: sqlite3.Connection) -> bool:
             found = connection.execute(sql.DELETE_JOB, key).rowcount > 0
-            connection.execute(sql.DELETE_EVENTS, key)
+            connection.execute(sql.DELETE_EARLIER_EVENTS, key)
             connection.execute(sql.DELETE_CLAIMS_OF, key)
             sqlite_outbox.delete_of_job(connection, job_id)
             return found
@@ -225,17 +223,16 @@ class SqliteJobStore:
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's events with a number greater than ``after``. A damaged one is logged and left out."""
+        key = sql.column(job_id)
 
         def read(connection: sqlite3.Connection) -> list[tuple[int, JobEvent]]:
-            found: list[tuple[int, JobEvent]] = []
-            last = after
-            while missing := -1 if limit is None else limit - len(found):
-                page = _page(connection, sql.EVENTS, (sql.column(job_id), last, missing), None)
-                found += rows.readable_pairs(page, load_event, f"event of job {job_id}")
-                if not page or limit is None:
-                    break
-                last = page[-1][0]
-            return found
+            ((lines, earlier),) = connection.execute(sql.EVENTS, (key,)).fetchall() or [("", 0)]
+            found = connection.execute(sql.EARLIER_EVENTS, (key, after)).fetchall() if after < earlier else []
+            # Not `splitlines`: JSON escapes only line feeds.
+            numbered = enumerate(lines.split("\n")[:-1], earlier + 1)
+            found += itertools.islice(numbered, max(0, after - earlier), None)
+            pairs = rows.readable_pairs(found, load_event, f"event of job {job_id}")
+            return list(itertools.islice(pairs, limit))
 
         return await self._reader.on_thread(read)
 

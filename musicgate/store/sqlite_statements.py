@@ -1,34 +1,35 @@
 """The SQL statements of the SQLite job store and the rows that they take. It runs nothing."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from musicgate.codec import dump_job
-from musicgate.model import IdempotencyClaim, Job, JobHead, JobQuery, JobState
+from musicgate.codec import dump_event, dump_job
+from musicgate.model import IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, JobState
 
 _STATES: Final = {state.value: state for state in JobState}
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_US: Final = 86_400_000_000
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+# Without the end of a job, since no trigger follows inserts: one would make each of them 3 us longer.
 ADD_JOB: Final = (
     "INSERT INTO jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,"
-    " finished_at_us, price_usd_nanos, version, doc) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " version, doc, events) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
+#: To be run after `ADD_JOB` for a job that has ended.
+END_ADDED_JOB: Final = "UPDATE jobs SET finished_at_us = ?, price_usd_nanos = ? WHERE id = ?"
 # SQLite writes anew each index whose columns are named, and runs their triggers, changed or not. So a change
 # names what it changes: a vendor's answer costs 7 us instead of 12, a job that only has more to tell 4 us.
-_REPLACE: Final = "UPDATE jobs SET %supdated_at_us = ?, version = ?, doc = ? WHERE id = ? AND version = ?"
+_REPLACE: Final = (
+    "UPDATE jobs SET %supdated_at_us = ?, version = ?, doc = ?, events = events || ?"
+    " WHERE id = ? AND version = ?"
+)
 _PLACE: Final = "state = ?, plugin = ?, native_id = ?, "
 _END: Final = "finished_at_us = ?, price_usd_nanos = ?, "
 _REPLACE_DOC: Final = _REPLACE % ""
 _REPLACE_PLACE: Final = _REPLACE % _PLACE
 _REPLACE_ALL: Final = _REPLACE % (_PLACE + _END)
-ADD_EVENT: Final = (
-    "INSERT INTO job_events (job_id, number, doc) VALUES"
-    " (?1, (SELECT coalesce(max(number), 0) + 1 FROM job_events WHERE job_id = ?1), ?2)"
-)
-#: For the events of a new job, whose numbers are known.
-ADD_FIRST_EVENT: Final = "INSERT INTO job_events (job_id, number, doc) VALUES (?, ?, ?)"
 GET: Final = "SELECT id, doc FROM jobs WHERE id = ?"
 FIND_NATIVE: Final = (
     "SELECT id, doc FROM jobs WHERE account = ? AND native_id = ?"
@@ -40,10 +41,8 @@ HEAD_OF_NATIVE: Final = (
     " ORDER BY created_at_us DESC, id DESC LIMIT 1"
 )
 # Exactly the condition of the partial index `jobs_open`; otherwise SQLite does not use it.
-OPEN_JOBS: Final = (
-    "SELECT id, doc FROM jobs WHERE state IN ('queued', 'in_progress') AND id > ? ORDER BY id LIMIT ?"
-)
-COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE state IN ('queued', 'in_progress')"
+OPEN_JOBS: Final = "SELECT id, doc FROM jobs WHERE finished_at_us IS NULL AND id > ? ORDER BY id LIMIT ?"
+COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE finished_at_us IS NULL"
 COUNT_OPEN_OF: Final = "SELECT count(*) FROM jobs WHERE account = ? AND state IN ('queued', 'in_progress')"
 # The whole days from a moment on, and the rest of its own day.
 SPENT: Final = (
@@ -55,7 +54,12 @@ FINISHED: Final = (
     "SELECT finished_at_us, id FROM jobs WHERE (finished_at_us, id) > (?, ?) AND finished_at_us < ?"
     " ORDER BY finished_at_us, id LIMIT ?"
 )
-EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number LIMIT ?"
+#: The events of a job in its row, and how many it has before them in `job_events`.
+EVENTS: Final = (
+    "SELECT events, (SELECT coalesce(max(number), 0) FROM job_events WHERE job_id = id)"
+    " FROM jobs WHERE id = ?"
+)
+EARLIER_EVENTS: Final = "SELECT number, doc FROM job_events WHERE job_id = ? AND number > ? ORDER BY number"
 #: All accounts, and all pairs of their states and models, one look-up each.
 _ACCOUNTS: Final = (
     "SELECT min(account) FROM jobs UNION ALL"
@@ -71,7 +75,7 @@ _MODELS: Final = (
 _MODEL: Final = "SELECT account, state, :model FROM accounts CROSS JOIN states"
 _SAME_KIND: Final = "own.account = kinds.account AND own.state = kinds.state AND own.model = kinds.model"
 DELETE_JOB: Final = "DELETE FROM jobs WHERE id = ?"
-DELETE_EVENTS: Final = "DELETE FROM job_events WHERE job_id = ?"
+DELETE_EARLIER_EVENTS: Final = "DELETE FROM job_events WHERE job_id = ?"
 FIND_CLAIM: Final = (
     "SELECT account, route, key, fingerprint, job_id, created_at_us FROM idempotency_keys"
     " WHERE account = ? AND route = ? AND key = ?"
@@ -91,23 +95,33 @@ SET_MARK: Final = "REPLACE INTO marks (name, value) VALUES (?, ?)"
 CHECK: Final = "REPLACE INTO store_check (id, padding) VALUES (1, zeroblob(16384))"
 
 
-def new_row(job: Job) -> tuple[Any, ...]:
+def new_row(job: Job, events: Iterable[JobEvent] = ()) -> tuple[Any, ...]:
     """Values for `ADD_JOB`."""
     return (
         *(job.id, job.account, job.state, job.plugin, column(job.native_id), column(job.request.model)),
         *(
             microseconds(job.created_at),
             microseconds(job.updated_at),
-            *_ended(job),
             job.version,
             dump_job(job),
+            _lines(events),
         ),
     )
 
 
-def replacement(old: Job, new: Job) -> tuple[str, tuple[Any, ...]]:
-    """The statement and the values that replace ``old``, if its version is still the stored one."""
-    kept = (microseconds(new.updated_at), new.version, dump_job(new), new.id, old.version)
+def end_of_row(job: Job) -> tuple[int | str | None, ...] | None:
+    """Values for `END_ADDED_JOB`; None for a job without an end and a price, as nearly every new one is."""
+    end = _ended(job)
+    return None if end == (None, None) else (*end, job.id)
+
+
+def replacement(old: Job, new: Job, events: Iterable[JobEvent] = ()) -> tuple[str, tuple[Any, ...]]:
+    """The statement and the values that replace ``old``, if its version is still the stored one.
+
+    Args:
+        events: appended to those of the job.
+    """
+    kept = (microseconds(new.updated_at), new.version, dump_job(new), _lines(events), new.id, old.version)
     place, end = _place(new), _ended(new)
     if end != _ended(old):
         return _REPLACE_ALL, (*place, *end, *kept)
@@ -213,8 +227,13 @@ def _place(job: Job) -> tuple[str | None, ...]:
     return (job.state, job.plugin, column(job.native_id))
 
 
+def _lines(events: Iterable[JobEvent]) -> str:
+    """The documents of events, each on a line of its own: JSON escapes every line break inside."""
+    return "".join([f"{dump_event(event)}\n" for event in events])
+
+
 def _ended(job: Job) -> tuple[int | None, int | None]:
-    """When a job ended and what it cost."""
-    ended = job.completed_at if job.state.is_final else None
+    """When a job ended and what it cost. One that has ended never counts as open, whatever it lacks."""
+    ended = (job.completed_at or job.updated_at) if job.state.is_final else None
     price = job.usage.total_usd_nanos if job.usage is not None else None
     return (None if ended is None else microseconds(ended), price)

@@ -42,6 +42,8 @@ _ESCAPE = re.compile(
     r"|(?P<gap>(?:\\+[nrtbf]|=\r?\n|[\s\u00ad\u200b-\u200d\u2060\ufeff])+)"
     r"|\\+(?P<quoted>[\"'/])"
 )
+#: A secret without anything that could be an escape or a gap; the token of a job always is one.
+_TOKEN = re.compile(r"[A-Za-z0-9_.~+/:-]*")
 #: Gaps that are no white space.
 _INVISIBLE = ("\u00ad", "\u200b", "\u200c", "\u200d", "\u2060", "\ufeff")
 #: In longer texts only every `PART_CHARS`-th part is searched for: that finds any whole secret, and any part
@@ -61,21 +63,29 @@ class Masker:
             whole: mask only whole secrets of at least `PART_CHARS` characters: for titles and links, where a
                 part is a coincidence.
         """
-        # Both verbatim and with its own apparent escapes decoded: it may be quoted either way.
         self._is_whole = whole
-        spellings = {text for secret in secrets for text in _spellings(secret)}
-        if whole:
-            self._parts = self._few_parts = tuple(text for text in spellings if len(text) >= PART_CHARS)
-            return
-        self._parts = tuple({part for text in spellings for part in _parts(text, 1)})
-        self._few_parts = tuple({part for text in spellings for part in _parts(text, PART_CHARS)})
+        self._parts: tuple[str, ...] = ()
+        self._few_parts: tuple[str, ...] = ()
+        for secret in secrets:
+            self._add(secret)
 
     def and_one(self, secret: str) -> Masker:
         """A masker of one more secret: of a provider's, which are prepared once, and of a job's token."""
-        more = Masker((secret,), whole=self._is_whole)
-        more._parts += self._parts
-        more._few_parts += self._few_parts
+        more = Masker((), whole=self._is_whole)
+        more._parts, more._few_parts = self._parts, self._few_parts
+        more._add(secret)
         return more
+
+    def _add(self, secret: str) -> None:
+        # Both verbatim and with its own apparent escapes decoded: it may be quoted either way.
+        spellings = _spellings(secret)
+        if self._is_whole:
+            parts = few_parts = tuple([text for text in spellings if len(text) >= PART_CHARS])
+        else:
+            parts = tuple({part for text in spellings for part in _parts(text, 1)})
+            few_parts = tuple({part for text in spellings for part in _parts(text, PART_CHARS)})
+        self._parts += parts
+        self._few_parts += few_parts
 
     def finds_any(self, texts: Iterable[str]) -> bool:
         """True if a secret is in one of the texts, or perhaps across two of them."""
@@ -88,7 +98,10 @@ class Masker:
         parts = self._parts if len(text) <= _LONG_CHARS else self._few_parts
         if not _may_have_escapes(text):  # fast path for nearly every text
             squeezed = "".join(text.split()).lower()
-            if not any(part in squeezed for part in parts):
+            for part in parts:
+                if part in squeezed:
+                    break
+            else:
                 return text
         plain = _plain(text)
         if not any(part in plain.text for part in parts):
@@ -186,10 +199,7 @@ def _character(match: re.Match[str]) -> str:
 def _spellings(secret: str) -> tuple[str, ...]:
     """A secret in lower case, as it is and normalised like a text; for a job's token that is the same."""
     lower = secret.lower()
-    is_token = (
-        secret.isascii() and secret.isprintable() and " " not in secret and not _may_have_escapes(secret)
-    )
-    return (lower,) if is_token else (lower, _plain(secret).text)
+    return (lower,) if _TOKEN.fullmatch(secret) else (lower, _plain(secret).text)
 
 
 def _may_have_escapes(text: str) -> bool:

@@ -54,7 +54,7 @@ class Accounts:
             LimitReachedError: the account has too many requests in progress.
         """
         account = self._authenticate(request)
-        self.count(request, account.name)
+        request[STATE].hold(self._requests, account.name)
         return account
 
     def count(self, request: web.Request, name: str) -> None:

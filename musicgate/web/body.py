@@ -48,6 +48,11 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
     """
     limit = request.client_max_size if limit_bytes is None else limit_bytes
     try:
+        if "Content-Encoding" not in request.headers and request.content.is_eof():
+            body = request.content.read_nowait()  # it arrived with the headers, as nearly all do
+            if len(body) > limit:
+                raise TooLargeError  # noqa: TRY301 - as any that comes later
+            return body
         return await _receive(request, limit)
     except UnknownCodingError as exc:
         raise web.HTTPUnsupportedMediaType(
@@ -67,11 +72,6 @@ async def read_body(request: web.Request, limit_bytes: int | None = None) -> byt
 
 
 async def _receive(request: web.Request, limit: int) -> bytes:
-    if "Content-Encoding" not in request.headers and request.content.is_eof():
-        body = request.content.read_nowait()  # it arrived with the headers, as nearly all do
-        if len(body) > limit:
-            raise TooLargeError
-        return body
     coding = read_content_encoding(",".join(request.headers.getall("Content-Encoding", [])))
     if (request.content_length or 0) > limit:
         raise TooLargeError

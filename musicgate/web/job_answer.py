@@ -32,7 +32,8 @@ class JobAnswer(web.StreamResponse):
         Args:
             headers: values that we made ourselves: nothing looks for line breaks in them.
         """
-        super().__init__(headers=headers)
+        super().__init__()
+        self._own = headers
         self._content = content
         self._last: Mapping[str, str] = {}
         self._writer: AbstractStreamWriter | None = None
@@ -44,7 +45,7 @@ class JobAnswer(web.StreamResponse):
 
     def web_response(self) -> web.Response:
         """Return the same answer as aiohttp writes it, for any request."""
-        return web.Response(body=self._content, content_type=_JSON, headers=self.headers)
+        return web.Response(body=self._content, content_type=_JSON, headers=self._own)
 
     def end_with(self, headers: Mapping[str, str]) -> None:
         """Add headers behind those that every answer has."""
@@ -68,7 +69,7 @@ class JobAnswer(web.StreamResponse):
         await self._writer.drain()
 
     def _head(self) -> str:
-        own = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
+        own = "".join([f"{name}: {value}\r\n" for name, value in self._own.items()])
         last = "".join([f"{name}: {value}\r\n" for name, value in self._last.items()]) if self._last else ""
         return (
             f"HTTP/1.1 200 OK\r\n{own}Content-Type: {_JSON}\r\n{_CORS_LINES}{last}"

@@ -71,25 +71,26 @@ def _checked(request: web.BaseRequest, state: RequestState) -> web.BaseRequest:
         RequestError: 400, an invalid ``Host`` (RFC 9110 7.2); 501 or 505, not supported by this server.
         HTTPExpectationFailed: an expectation other than 100-continue (RFC 9110 10.1.1).
     """
-    hosts = request.headers.getall("Host", [])
-    if len(hosts) > 1 or any(read_host(host) is None for host in hosts):
+    headers = request.headers
+    hosts = headers.getall("Host", ())
+    if len(hosts) > 1 or (hosts and read_host(hosts[0]) is None):
         raise RequestError("validation_error", "the Host header is not a host", reason="invalid_host")
     if request.version < HttpVersion10:
         raise RequestError("not_supported", "only HTTP/1.1 and HTTP/1.0 are spoken here", http_status=505)
-    coding = request.headers.get("Transfer-Encoding")
+    coding = headers.get("Transfer-Encoding")
     if coding is not None and coding.strip().lower() != "chunked":
         # The parser accepts "gzip, chunked" and decodes only the chunks (RFC 9112 6.1).
         raise RequestError("not_supported", "the only transfer coding is chunked", http_status=501)
-    expected = request.headers.get("Expect")
+    expected = headers.get("Expect")
     if expected is None:
         return request
     if expected.strip().lower() != "100-continue":
         raise web.HTTPExpectationFailed
     # aiohttp would ask for the body before the key is checked.
-    headers = CIMultiDict(request.headers)
-    headers.popall("Expect")
+    kept = CIMultiDict(headers)
+    kept.popall("Expect")
     state.awaits_continue = request.version >= HttpVersion11
-    return request.clone(headers=headers)
+    return request.clone(headers=kept)
 
 
 async def _answer(

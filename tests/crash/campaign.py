@@ -60,7 +60,7 @@ _SWITCHES = {
     "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
     "apiin, then kie": "song_s=3 apiin_one.create=402",
-    "elevenlabs": "default_length_s=3",
+    "elevenlabs": "song_s=3",
     "minimax": "song_s=3",
     "minimax, link": "song_s=3",
 }

@@ -101,10 +101,8 @@ async def full_disk(harness: Harness) -> str:
 
 async def asked_to_stop(harness: Harness) -> str:
     """SIGTERM during calls that last as long as the song: they end, and no other one begins."""
-    ids = [await create(harness, ELEVEN, f"running {number} [emulate latency_s=30]") for number in range(2)]
-    waiting = [
-        await create(harness, ELEVEN, f"waiting {number} [emulate latency_s=30]") for number in range(2)
-    ]
+    ids = [await create(harness, ELEVEN, f"running {number} [emulate done_s=30]") for number in range(2)]
+    waiting = [await create(harness, ELEVEN, f"waiting {number} [emulate done_s=30]") for number in range(2)]
     started = time.monotonic()
     code = await harness.stop(signal.SIGTERM)
     took_s = time.monotonic() - started
@@ -260,7 +258,7 @@ async def plugin_raises(harness: Harness) -> str:
     # A lost slot or reservation would make these wait for ever.
     for _ in range(3):
         callers.ask(KIE, "[emulate song_s=3,3]")
-        callers.ask(ELEVEN, "[emulate default_length_s=3]")
+        callers.ask(ELEVEN, "[emulate song_s=3]")
     found = await callers.verdict()
     expect_none(found)
     return f"{len(HOOKS)} hooks x {len(ERRORS) + 1} faults x 2; {callers.summary()}"
@@ -277,7 +275,7 @@ async def nonsense_for_ever(harness: Harness) -> str:
             await callers.answered()
             for vendor in harness.vendors.values():
                 vendor.nonsense_left = 1_000_000
-    callers.ask(ELEVEN, "[emulate default_length_s=3]")
+    callers.ask(ELEVEN, "[emulate song_s=3]")
     found = await callers.verdict()
     sent = sum(vendor.nonsense_sent for vendor in harness.vendors.values())
     expect_none(found)

@@ -62,11 +62,11 @@ JOBS = "/v1/music/generate"
 PLAN = "/v1/music/plan"
 #: How much faster than real time emulators and polling run: a song of 45 s takes 0.15 s.
 SPEED = 300.0
-#: Songs of three seconds, which are made quickly, and no limit on the number of creates.
+#: Songs of three seconds, which are made quickly, or as long as requested; no limit on the number of creates.
 _SWITCHES = {
     "suno_kie": {"rate": "off", "song_s": "3,4"},
     "apiin_one": {"song_s": "3"},
-    "elevenlabs": {"default_length_s": "3"},
+    "elevenlabs": {},
     "minimax": {"song_s": "3"},
 }
 CALLBACK_SECRET = "test-secret-not-real"

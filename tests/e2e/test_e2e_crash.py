@@ -145,11 +145,11 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
             await server.create(song("apiin_one", "song_s=3")),
         ]
         in_flight = [
-            await server.create(song("elevenlabs", "latency_s=90", title="one")),
-            await server.create(song("elevenlabs", "latency_s=90", title="two")),
+            await server.create(song("elevenlabs", "done_s=90", title="one")),
+            await server.create(song("elevenlabs", "done_s=90", title="two")),
             await server.create(song("minimax", "done_s=90")),
         ]
-        planned = await server.create(song("elevenlabs", "latency_s=3 default_length_s=3 max_concurrent=9"))
+        planned = await server.create(song("elevenlabs", "done_s=3 song_s=3 concurrent=9"))
         cut_off = {**song(), "prompt": "rain [hold] [emulate song_s=3,3]"}
         held = asyncio.create_task(server.create(cut_off, **{"Idempotency-Key": "held"}))
         await asyncio.sleep(0.3)

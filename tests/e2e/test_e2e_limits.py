@@ -60,13 +60,13 @@ async def test_creates_above_a_plans_concurrency_wait_and_the_catalogue_counts_t
     open_server: OpenServer,
 ) -> None:
     async with open_server(
-        switches={"elevenlabs": {"max_concurrent": "3"}},
+        switches={"elevenlabs": {"concurrent": "3"}},
         providers={"elevenlabs": {"max_parallel_creates": 3}},
         server={"create_wait_s": 0.0},
         speed=100.0,
     ) as server:
         with server.vendor_calls("elevenlabs") as calls:
-            replies = await create_at_once(server, song("elevenlabs", "latency_s=30"), 4)
+            replies = await create_at_once(server, song("elevenlabs", "done_s=30"), 4)
             outcomes = [reply.body["attempts"][0]["outcome"] for reply in replies]
             assert sorted(outcomes) == ["planned", "sent", "sent", "sent"]
             listed = await provider(server, "elevenlabs")
@@ -81,7 +81,7 @@ async def test_a_refusal_for_being_busy_is_retried_after_the_caller_was_answered
     open_server: OpenServer,
 ) -> None:
     async with open_server(speed=100.0, server={"create_wait_s": 0.0}) as server:
-        request = {**song("elevenlabs"), "prompt": "[hold] [emulate busy=1 times=1] jazz"}
+        request = {**song("elevenlabs"), "prompt": "[hold] [emulate create=429] jazz"}
         reply = await server.create(request)
         assert reply.body["status"] == "in_progress"
         job = await server.finish(reply.body["id"])

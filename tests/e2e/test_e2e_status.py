@@ -80,7 +80,7 @@ async def test_a_create_call_that_lasts_as_long_as_the_song_goes_on_in_the_backg
     async with open_server(server={"create_wait_s": 0.1}, speed=30.0) as server:
         started = time.monotonic()
         with server.vendor_calls(plugin) as calls:
-            reply = await server.create(song(plugin, "done_s=36 latency_s=36 song_s=3 default_length_s=3"))
+            reply = await server.create(song(plugin, "done_s=36 song_s=3"))
             assert time.monotonic() - started < 1.0
             assert (reply.status, reply.body["status"]) == (200, "in_progress")
             assert reply.body["nativeResponseId"] is None

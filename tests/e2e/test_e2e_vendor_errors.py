@@ -28,8 +28,8 @@ REFUSALS: list[tuple[str, str, str, int, str | None, str | None]] = [
     ("suno_kie", "create=505", "unsupported", 400, "505", None),
     ("apiin_one", "create=402 error_http=200 error_shape=code", "credits", 402, "402", None),
     ("apiin_one", "create=moderation", "moderation", 400, None, None),
-    ("elevenlabs", "busy=1 detail=text", "rate_limited", 429, None, None),
-    ("elevenlabs", "error=503 retry_after=9", "unavailable", 503, "maintenance", "9"),
+    ("elevenlabs", "create=429 detail=text", "rate_limited", 429, None, None),
+    ("elevenlabs", "create=503 retry_after=9", "unavailable", 503, "maintenance", "9"),
     ("minimax", "create=1004", "auth", 401, "1004", None),
     ("minimax", "create=2056", "rate_limited", 429, "2056", "7200"),
     ("minimax", "create=1001", "timeout", 504, "1001", None),
@@ -97,10 +97,10 @@ BROKEN: list[tuple[str, str, int, str | None, int]] = [
     ("suno_kie", "create=drop", 200, None, 1),
     ("apiin_one", "create=made-malformed", 502, "protocol", 1),
     ("apiin_one", "create=cut", 200, None, 1),
-    ("elevenlabs", "error=504empty", 504, "timeout", 0),
-    ("elevenlabs", "drop=before", 502, "unknown_outcome", 0),
-    ("elevenlabs", "cut=1", 502, "unknown_outcome", 1),
-    ("elevenlabs", "html=1", 502, "protocol", 1),
+    ("elevenlabs", "create=html-504", 504, "timeout", 0),
+    ("elevenlabs", "create=hangup", 502, "unknown_outcome", 0),
+    ("elevenlabs", "create=cut", 502, "unknown_outcome", 1),
+    ("elevenlabs", "create=made-html-200", 502, "protocol", 1),
     ("minimax", "create=made-html-500", 502, "upstream_failed", 1),
     ("minimax", "create=cut", 502, "unknown_outcome", 1),
     ("minimax", "audio=nohex", 502, "protocol", 1),
@@ -115,7 +115,7 @@ async def test_a_broken_create_answer_is_reported_and_the_call_is_not_repeated(
 ) -> None:
     """Callbacks are off, so that no callback adopts a song whose answer was lost."""
     with server.vendor_calls() as calls:
-        reply = await server.create(song(plugin, f"{switches} callbacks=off latency_s=1 done_s=1"))
+        reply = await server.create(song(plugin, f"{switches} callbacks=off done_s=1"))
         await asyncio.sleep(0.03)
     assert (reply.status, reply.body.get("reason")) == (status, reason), reply.raw
     assert (len(calls.creates), calls.billed) == (1, billed)
@@ -134,8 +134,8 @@ async def test_a_broken_create_answer_is_reported_and_the_call_is_not_repeated(
 @pytest.mark.parametrize(
     ("plugin", "switches", "more"),
     [
-        ("elevenlabs", "boundary_in_audio=1 preamble=1", {"elevenlabs": {"with_timestamps": True}}),
-        ("elevenlabs", "no_length=1 song_id=0", {}),
+        ("elevenlabs", "audio=boundary detailed=preamble", {"elevenlabs": {"with_timestamps": True}}),
+        ("elevenlabs", "headers=no_length,no_song_id", {}),
         ("minimax", "base_resp=missing extra=no_duration", {}),
     ],
 )
@@ -143,7 +143,7 @@ async def test_an_odd_answer_that_holds_the_song_completes_the_job(
     server: RunningServer, plugin: str, switches: str, more: dict[str, Any]
 ) -> None:
     with server.vendor_calls() as calls:
-        job = await server.generate(song(plugin, f"{switches} default_length_s=3 song_s=3", **more))
+        job = await server.generate(song(plugin, f"{switches} song_s=3", **more))
     assert job["status"] == "completed", job
     assert (len(calls.creates), calls.billed) == (1, 1)
     assert 2.5 < job["output"][0]["duration"] < 12

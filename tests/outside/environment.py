@@ -30,6 +30,7 @@ DISTRIBUTIONS = {
     "musicgate-schemas": "schemas",
     "musicgate-apiin-one": "plugins/apiin_one",
     "musicgate-elevenlabs": "plugins/elevenlabs",
+    "musicgate-fal": "plugins/fal",
     "musicgate-minimax": "plugins/minimax",
     "musicgate-suno-kie": "plugins/suno_kie",
     "musicgate-harmonia": "examples/plugins/harmonia",

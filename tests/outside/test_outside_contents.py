@@ -51,6 +51,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
     ),
     "musicgate-apiin-one": ([], []),
     "musicgate-elevenlabs": ([], []),
+    "musicgate-fal": ([], []),
     "musicgate-minimax": ([], []),
     "musicgate-suno-kie": ([], []),
     "musicgate-harmonia": ([], []),

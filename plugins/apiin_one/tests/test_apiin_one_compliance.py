@@ -10,4 +10,4 @@ class TestCompliance(ProviderCompliance):
     cases = Path(__file__).parent / "cases"
     failure_switches = "failure=all"
     #: Whether the vendor's callbacks name the task is not known: its relatives' do not.
-    requests = (MusicRequest(model="suno/v3.5", prompt="Rain [emulate callbacks=envelope_with_id]"),)
+    requests = (MusicRequest(model="suno/v3.5", prompt="Rain [emulate callback_shape=envelope_with_id]"),)

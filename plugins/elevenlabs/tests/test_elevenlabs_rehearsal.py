@@ -69,16 +69,16 @@ def test_request_becomes_a_song(request_: MusicRequest, kind: str) -> None:
 @pytest.mark.parametrize(
     "switches",
     [
-        {"lf": "1"},
-        {"camel": "1"},
-        {"nulls": "1"},
-        {"no_closing": "1"},
-        {"glued": "1"},
-        {"preamble": "1"},
-        {"boundary_in_audio": "1"},
-        {"lf": "1", "glued": "1", "preamble": "1", "boundary_in_audio": "1", "camel": "1"},
-        {"no_length": "1"},
-        {"song_id": "0"},
+        {"detailed": "lf"},
+        {"detailed": "camel"},
+        {"detailed": "nulls"},
+        {"detailed": "no_closing"},
+        {"detailed": "glued"},
+        {"detailed": "preamble"},
+        {"audio": "boundary"},
+        {"detailed": "lf,glued,preamble,camel", "audio": "boundary"},
+        {"headers": "no_length"},
+        {"headers": "no_song_id"},
     ],
 )
 @pytest.mark.parametrize("output_format", ["mp3_44100_128", "pcm_8000"])
@@ -86,34 +86,34 @@ def test_each_shape_of_the_detailed_answer_gives_the_same_audio(
     switches: dict[str, str], output_format: str
 ) -> None:
     request = make_request({**DETAILED, "output_format": output_format, "seed": 5, "music_length_ms": 3_000})
-    bait = {name: value for name, value in switches.items() if name == "boundary_in_audio"}
+    bait = {name: value for name, value in switches.items() if name == "audio"}
     _, plain = deliver(make_rehearsal(bait), request)
     job, audio = deliver(make_rehearsal(switches), request)
     assert audio == plain
     assert job.native_id
-    assert (job.tracks[0].title is None) == ("nulls" in switches)
+    assert (job.tracks[0].title is None) == (switches.get("detailed") == "nulls")
 
 
 def test_mono_song_is_recognised_by_its_length() -> None:
-    _, audio = deliver(make_rehearsal({"pcm_channels": "1"}), make_request(format="wav", duration_s=3))
+    _, audio = deliver(make_rehearsal({"audio": "mono"}), make_request(format="wav", duration_s=3))
     assert int.from_bytes(audio[22:24], "little") == 1
 
 
 @pytest.mark.parametrize(
     ("switches", "reason", "maybe_accepted"),
     [
-        ({"cut": "1"}, "unknown_outcome", True),
-        ({"drop": "1"}, "unknown_outcome", True),
-        ({"drop": "before"}, "unknown_outcome", True),
-        ({"no_closing": "1", "no_length": "1"}, "unknown_outcome", True),
-        ({"zero": "1"}, "protocol", True),
-        ({"html": "1"}, "protocol", True),
-        ({"json": "1"}, "protocol", True),
-        ({"error": "500"}, "upstream_failed", True),
-        ({"error": "500html"}, "upstream_failed", True),
-        ({"error": "502html"}, "upstream_failed", True),
-        ({"error": "503html"}, "upstream_failed", True),
-        ({"error": "504empty"}, "timeout", True),
+        ({"create": "cut"}, "unknown_outcome", True),
+        ({"create": "drop"}, "unknown_outcome", True),
+        ({"create": "hangup"}, "unknown_outcome", True),
+        ({"detailed": "no_closing", "headers": "no_length"}, "unknown_outcome", True),
+        ({"create": "made-empty"}, "protocol", True),
+        ({"create": "made-html-200"}, "protocol", True),
+        ({"create": "made-json"}, "protocol", True),
+        ({"create": "500"}, "upstream_failed", True),
+        ({"create": "html-500"}, "upstream_failed", True),
+        ({"create": "lost"}, "upstream_failed", True),
+        ({"create": "html-503"}, "upstream_failed", True),
+        ({"create": "html-504"}, "timeout", True),
     ],
 )
 def test_answer_that_may_hide_a_song_is_not_retryable(
@@ -129,22 +129,22 @@ def test_answer_that_may_hide_a_song_is_not_retryable(
     ("switches", "reason", "status"),
     [
         ({"credits": "1"}, "credits", 402),
-        ({"busy": "1"}, "rate_limited", 429),
-        ({"busy": "system_busy"}, "rate_limited", 429),
-        ({"busy": "too_many_concurrent_requests", "detail": "legacy"}, "rate_limited", 429),
-        ({"busy": "1", "detail": "text"}, "rate_limited", 429),
-        ({"max_concurrent": "0"}, "rate_limited", 429),
-        ({"error": "503"}, "unavailable", 503),
-        ({"error": "503", "detail": "text"}, "unavailable", 503),
+        ({"create": "429"}, "rate_limited", 429),
+        ({"create": "system_busy"}, "rate_limited", 429),
+        ({"create": "too_many_concurrent_requests", "detail": "legacy"}, "rate_limited", 429),
+        ({"create": "429", "detail": "text"}, "rate_limited", 429),
+        ({"concurrent": "0"}, "rate_limited", 429),
+        ({"create": "503"}, "unavailable", 503),
+        ({"create": "503", "detail": "text"}, "unavailable", 503),
         ({"moderation": "prompt"}, "moderation", 400),
         ({"moderation": "harmful"}, "moderation", 400),
         ({"tier_gate": "1"}, "forbidden", 403),
-        ({"json": "refusal"}, "rate_limited", 429),
-        ({"bare_opus": "1"}, "unsupported", 400),
+        ({"create": "refusal"}, "rate_limited", 429),
+        ({"audio": "bare_opus"}, "unsupported", 400),
     ],
 )
 def test_refusal_fails_the_job_with_its_class(switches: dict[str, str], reason: str, status: int) -> None:
-    output_format = {"tier_gate": "wav", "bare_opus": "ogg"}.get(next(iter(switches), ""), "mp3")
+    output_format = {"tier_gate": "wav", "audio": "ogg"}.get(next(iter(switches), ""), "mp3")
     rehearsal = make_rehearsal(switches)
     job = rehearsal.create(make_request(format=output_format))
     assert job.state is JobState.FAILED
@@ -154,11 +154,10 @@ def test_refusal_fails_the_job_with_its_class(switches: dict[str, str], reason: 
     assert len(rehearsal.emulator.books.creates) == (1 if reason == "unsupported" else 0)
 
 
-@pytest.mark.parametrize("query_error", ["422", "400"])
-def test_unknown_output_format_is_refused_by_the_vendor(query_error: str) -> None:
-    job = make_rehearsal({"query_error": query_error}).create(make_request({"output_format": "flac_44100"}))
+def test_unknown_output_format_is_refused_by_the_vendor() -> None:
+    job = make_rehearsal().create(make_request({"output_format": "flac_44100"}))
     assert job.failure is not None
-    assert (job.failure.reason, job.failure.status) == ("invalid", int(query_error))
+    assert (job.failure.reason, job.failure.status) == ("invalid", 422)
 
 
 def test_suggestion_reaches_the_caller_and_is_not_sent_again() -> None:
@@ -171,7 +170,7 @@ def test_suggestion_reaches_the_caller_and_is_not_sent_again() -> None:
 
 def test_rate_limit_refusal_has_a_retry_time() -> None:
     rehearsal = make_rehearsal()
-    request = make_request(prompt="x [emulate busy times=1 retry_after=4]")
+    request = make_request(prompt="x [emulate create=429 retry_after=4]")
     refused = rehearsal.create(request)
     assert refused.failure is not None
     assert refused.failure.retry_after_s == 4.0
@@ -180,7 +179,7 @@ def test_rate_limit_refusal_has_a_retry_time() -> None:
 
 
 def test_create_succeeds_after_the_rate_window() -> None:
-    rehearsal = make_rehearsal({"calls_per_min": "1", "default_length_s": "3", "latency_s": "0"})
+    rehearsal = make_rehearsal({"rate": "1", "song_s": "3", "done_s": "0"})
     assert rehearsal.create(make_request()).failure is None
     assert rehearsal.create(make_request()).failure is not None
     rehearsal.now_s += 60

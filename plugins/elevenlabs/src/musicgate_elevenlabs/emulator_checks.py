@@ -1,225 +1,211 @@
-"""The checks of the emulated vendor: key, query, schema, exclusions, plan, moderation; no counters.
+"""The checks of the emulated vendor's requests: fields, exclusions, plans and moderation; no counters.
 
-Source: elevenlabs.io/docs/api-reference/music/compose and its OpenAPI of 2026-08-22; .../resources/errors,
-2026-08.
+Source: elevenlabs.io/docs/api-reference/music/compose and its OpenAPI of 2026-08-22; elevenlabs-python
+2.78.0, 2026-11.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
-from musicgate.plugin.lenient import mapping
-from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.declaration import MAX_PROMPT_CHARS, MAX_SEED
-from musicgate_elevenlabs.emulator_call import (
-    Call,
-    Refusal,
-    refuse,
-    refuse_fields,
-    refuse_legacy,
-    texts_in,
-    walk,
+from musicgate.emulation import Call, texts_in
+from musicgate.plugin import (
+    Choice,
+    Field,
+    FieldViolation,
+    Flag,
+    JsonObject,
+    JsonValue,
+    Number,
+    Offer,
+    Structure,
+    Text,
+    lenient,
 )
+from musicgate_elevenlabs import formats, plans
+from musicgate_elevenlabs.declaration import FIELDS
 
-#: First characters of keys with a special answer; every other key is valid.
-_SPECIAL_KEYS: Final[Mapping[str, Refusal]] = {
-    "bad": refuse(401, "authentication_error", "invalid_api_key", "Invalid API key"),
-    # Seen: 402 with limited_access for a free account, 2026.
-    "free-plan": refuse_legacy(402, "limited_access", "The Music API is not available on the free plan."),
-    "no-scope-403": refuse(
-        403, "authorization_error", "insufficient_permissions", "Key lacks music_generation"
+#: Path, message and type of a wrong field.
+Entry = tuple[tuple[str | int, ...], str, str]
+
+_PLANS: Final = ("composition_plan", "music_prompt")
+_MODEL: Final = Choice("model_id", choices=tuple(plans.KIND_OF_MODEL))
+#: Fields of the other JSON routes, and those that the plugin does not declare. finetune_strength left the
+#: SDK in 2.78.0; like every unknown key it is ignored.
+_COMPOSE: Final = (
+    *(field for field in FIELDS if field.name not in {"output_format", "enable_logging"}),
+    _MODEL,
+    Choice("generation_mode", choices=("track", "loop", "ambience", "video_to_music")),
+    Text("lyrics_text", max_chars=4_000),
+    Flag("use_phonetic_names"),
+    Choice("model_style_prefix", choices=("music", "sfx")),
+    Structure("source_composition_plan"),
+)
+_ALWAYS: Final[tuple[Mapping[str, JsonValue], ...]] = ({},)
+_FINETUNE: Final = (
+    Text("name", min_chars=5, max_chars=200),
+    Text("primary_genre"),
+    Choice("visibility", choices=("private", "workspace")),
+    Structure("tags"),
+)
+_BY_ROUTE: Final[Mapping[str, tuple[Field, ...]]] = {
+    "POST /v1/music/plan": (Text("prompt", required_if=_ALWAYS), *_COMPOSE),
+    "POST /v1/music/upload": (
+        Structure("file", required_if=_ALWAYS),
+        Choice("extract_composition_plan", choices=("true", "false", *plans.KIND_OF_MODEL)),
+        *map(Flag, ("with_timestamps", "with_waveform_visual")),
     ),
-    # Seen: 401 with missing_permissions and with quota_exceeded, 2025-2026.
-    "no-scope": refuse_legacy(
-        401, "missing_permissions", "The API key lacks the permission music_generation."
+    "POST /v1/music/stem-separation": (
+        Structure("file", required_if=_ALWAYS),
+        Choice("stem_variation_id", choices=("two_stems_v1", "six_stems_v1")),
+        Flag("sign_with_c2pa"),
     ),
-    "no-credits-401": refuse_legacy(401, "quota_exceeded", "This request exceeds your quota."),
-    "no-credits": refuse(402, "payment_required", "insufficient_credits", "Not enough credits"),
+    "POST /v1/music/video-to-music": (
+        Structure("videos", required_if=_ALWAYS),
+        Text("description", max_chars=4_100),
+        Structure("tags"),
+        _MODEL,
+        *map(Flag, ("add_sfx", "separate_tracks", "use_audio_as_reference", "sign_with_c2pa")),
+    ),
+    "POST /v1/music/finetunes": (
+        Text("name", required_if=_ALWAYS),
+        Text("primary_genre", required_if=_ALWAYS),
+        _MODEL,
+        Structure("files"),
+        *_FINETUNE,
+    ),
+    "PATCH /v1/music/finetunes/{id}": _FINETUNE,
+}
+_SONGS: Final = {f"POST /v1/music{end}" for end in ("", "/detailed", "/stream", "/detailed/stream")}
+_LOGGING: Final = Choice("enable_logging", choices=("true", "false"))
+#: Fields of the query: of the routes for songs, and of the others, which have fewer formats.
+_QUERY: Final[Mapping[bool, tuple[Field, ...]]] = {
+    True: (Choice("output_format", choices=tuple(sorted(formats.KNOWN))), _LOGGING),
+    False: (
+        Choice(
+            "output_format",
+            choices=tuple(
+                sorted(name for name in formats.KNOWN if not name.startswith(("auto", "mp3_48000")))
+            ),
+        ),
+        _LOGGING,
+        Number("page_size", minimum=1, maximum=150),
+        Choice("sort", choices=("created_at", "name")),
+        Choice("sort_direction", choices=("asc", "desc")),
+    ),
+}
+#: How many there may be at most.
+_COUNTS: Final[Mapping[str, Mapping[str, int]]] = {
+    "POST /v1/music/video-to-music": {"videos": 10, "tags": 10},
+    "POST /v1/music/finetunes": {"files": 50},
 }
 
 _NAMES: Final = ("the beatles", "taylor swift", "nirvana", "coca-cola")
 _HARMFUL: Final = ("how to build a bomb",)
 _INSTEAD: Final = "a well-known artist"
 
-_Rule = Callable[[object], str | None]
+
+def form_body(call: Call) -> JsonObject:
+    """The fields of a form as if they had come as JSON; files by their names."""
+    body: dict[str, JsonValue] = {}
+    lists: dict[str, list[JsonValue]] = {}
+    for part in call.form:
+        if part.filename or part.name == "tags":
+            lists.setdefault(part.name, []).append(part.filename or part.text)
+        elif part.name != "extract_composition_plan" and part.text in {"true", "false"}:
+            body[part.name] = part.text == "true"
+        else:
+            body[part.name] = part.text
+    return {**body, **lists}
 
 
-def check_key(call: Call) -> Refusal | None:
-    """Check for a missing key or one with a special answer."""
-    if not call.key:
-        return refuse(401, "authentication_error", "missing_api_key", "No API key was given")
-    found = (refusal for start, refusal in _SPECIAL_KEYS.items() if call.key.startswith(start))
-    return next(found, None)
+def plan_of(call: Call) -> JsonObject | None:
+    """The composition plan of a call, under either name."""
+    plan = call.body.get("composition_plan") or call.body.get("music_prompt")
+    return plan if isinstance(plan, dict) else None
 
 
-def check_output_format(call: Call) -> Refusal | None:
-    """Check the query, before the body."""
-    name = call.query.get("output_format", "auto")
-    if name in formats.KNOWN:
-        gated = name == "pcm_44100" or (name.startswith("mp3_") and name.endswith("_192"))
-        if call.is_on("tier_gate") and gated:
-            return refuse(403, "authorization_error", "subscription_required", f"{name} needs a higher plan")
+def broken_query(call: Call) -> Iterator[Entry]:
+    """Each parameter of the query out of its range."""
+    query: JsonObject = {
+        name: lenient.integer(value) or value if name == "page_size" else value
+        for name, value in call.query.items()
+    }
+    for found in _broken(_QUERY[call.route in _SONGS], query):
+        yield ("query", found.name), found.message, "enum"
+
+
+def broken_fields(call: Call) -> Iterator[Entry]:
+    """Each field out of its range; nulls and unknown keys are no error."""
+    for found in _broken(_BY_ROUTE.get(call.route, _COMPOSE), call.body):
+        yield ("body", found.name), found.message, "missing" if found.rule == "required" else "value_error"
+    for name, most in _COUNTS.get(call.route, {}).items():
+        listed = call.body.get(name)
+        if isinstance(listed, list) and len(listed) > most:
+            yield ("body", name), f"at most {most} are allowed", "too_long"
+    for name in _PLANS:
+        if isinstance(call.body.get(name), list):
+            yield ("body", name), "must be an object", "model_attributes_type"
+    plan = plan_of(call)
+    for problem in () if plan is None else plans.problems(plan):
+        yield ("body", "composition_plan", *problem.path), problem.message, "value_error"
+
+
+def broken_rule(call: Call, output_format: str) -> Entry | None:
+    """The first rule between fields of a song that is broken. ASSUMED: a 422 list of one."""
+    plan, prompt = plan_of(call), call.body.get("prompt")
+    model = str(call.body.get("model_id") or "music_v1")
+    if plan is None and prompt is None:
+        name, message = "prompt", "Either prompt or composition_plan must be given"
+    elif plan is not None and prompt is not None:
+        name, message = "composition_plan", "prompt and composition_plan exclude each other"
+    elif plan is not None and plans.kind_of(plan) is not plans.KIND_OF_MODEL[model]:
+        # Seen: 422 naming an invalid plan type, 2026.
+        name, message = "composition_plan", f"Invalid composition plan type for model {model}"
+    elif call.body.get("sign_with_c2pa") is True and not output_format.startswith("mp3_"):
+        name, message = "sign_with_c2pa", "only for mp3"
+    else:
         return None
-    message = f"Input should be a known output format, not {name!r}"
-    if call.switches.get("query_error") == "400":
-        return refuse(400, "validation_error", "invalid_output_format", message, "output_format")
-    return refuse_fields((("query", "output_format"), message, "enum"))
+    return ("body", name), message, "value_error"
 
 
-def check_json(call: Call) -> Refusal | None:
-    """Check that the body is a JSON object."""
-    if call.malformed:
-        return refuse(400, "invalid_request", "malformed_json", "The body is not JSON")
-    if call.body is None:
-        return refuse_fields((("body",), "Input should be a valid dictionary", "model_attributes_type"))
-    return None
+def song_ids(value: JsonValue) -> Iterator[str]:
+    """Every song that a plan refers to, at any depth."""
+    stack = [value]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, dict):
+            song_id = item.get("song_id")
+            yield from (song_id,) if isinstance(song_id, str) else ()
+            stack.extend(item.values())
+        elif isinstance(item, list):
+            stack.extend(item)
 
 
-def check_schema(call: Call) -> Refusal | None:
-    """Check the range of every field; nulls and unknown keys are no error."""
-    entries = [*_broken_fields(call), *_broken_plan(call)]
-    return refuse_fields(*entries) if entries else None
-
-
-def check_exclusions(call: Call) -> Refusal | None:
-    """Check fields that exclude or need each other. ASSUMED: a 422 list of one."""
-    plan, prompt = call.plan is not None, call.given("prompt") is not None
-    rules = (
-        (not plan and not prompt, "prompt", "Either prompt or composition_plan must be given"),
-        (plan and prompt, "composition_plan", "prompt and composition_plan exclude each other"),
-        (plan and call.given("music_length_ms") is not None, "music_length_ms", "only with prompt"),
-        (plan and call.given("force_instrumental") is True, "force_instrumental", "only with prompt"),
-        (
-            call.given("finetune_strength") is not None and call.given("finetune_id") is None,
-            "finetune_strength",
-            "only with finetune_id",
-        ),
-        (
-            call.given("sign_with_c2pa") is True and not call.output_format.startswith("mp3_"),
-            "sign_with_c2pa",
-            "only for mp3",
-        ),
-    )
-    broken = next(((name, message) for is_broken, name, message in rules if is_broken), None)
-    return refuse_fields((("body", broken[0]), broken[1], "value_error")) if broken else None
-
-
-def check_plan_kind(call: Call) -> Refusal | None:
-    """Check that the model takes this kind of plan.
-
-    Seen: 422 naming an invalid plan type, 2026. ASSUMED: as a list of one.
-    """
-    if call.plan is None or plans.kind_of(call.plan) is plans.KIND_OF_MODEL.get(call.model):
-        return None
-    message = f"Invalid composition plan type for model {call.model}"
-    return refuse_fields((("body", "composition_plan"), message, "value_error"))
-
-
-def check_songs(call: Call, stored: Mapping[str, object]) -> Refusal | None:
-    """Check that the songs that a plan refers to are stored."""
-    missing = next((song_id for song_id in _song_ids(call.plan) if song_id not in stored), None)
-    return refuse(404, "not_found", "song_not_found", f"No song {missing}") if missing else None
-
-
-def check_moderation(call: Call) -> Refusal | None:
-    """Check for names of artists and brands, and for harmful texts.
+def moderation(call: Call) -> tuple[str, JsonObject] | None:
+    """The code and more of a refusal for names of artists and brands, or for harmful texts.
 
     Seen: bad_prompt 2025-12, bad_composition_plan 2026-05.
     """
-    texts = "\n".join(texts_in(call.body)).lower()
-    forced = call.switches.get("moderation")
-    named = any(name in texts for name in _NAMES)
+    texts = "\n".join(texts_in(dict(call.body))).lower()
+    forced, plan = call.switches.get("moderation"), plan_of(call)
     harmful = forced == "harmful" or any(phrase in texts for phrase in _HARMFUL)
-    if not (forced or named or harmful):
+    if not (forced or harmful or any(name in texts for name in _NAMES)):
         return None
     suggests = not harmful and call.switches.get("suggestion") != "0"
-    if call.plan is None or forced == "prompt":
-        message = "The prompt may not break our terms of service"
-        data = {"prompt_suggestion": _without_names(str(call.given("prompt") or ""))}
-        return refuse_legacy(400, "bad_prompt", message, data=data if suggests else {})
-    message = "The composition plan may not break our terms of service"
-    plan = json.loads(_without_names(json.dumps(call.plan, ensure_ascii=False)))
-    data = {"composition_plan_suggestion": plan} if suggests else {}
-    return refuse_legacy(400, "bad_composition_plan", message, code="bad_request", data=data)
+    if plan is None or forced == "prompt":
+        better = {"prompt_suggestion": _without_names(str(call.body.get("prompt") or ""))}
+        return "bad_prompt", {"data": better if suggests else {}}
+    better = {"composition_plan_suggestion": json.loads(_without_names(json.dumps(plan, ensure_ascii=False)))}
+    return "bad_composition_plan", {"code": "bad_request", "data": better if suggests else {}}
 
 
 def _without_names(text: str) -> str:
     return re.sub("|".join(map(re.escape, _NAMES)), _INSTEAD, text, flags=re.IGNORECASE)
 
 
-def _song_ids(plan: object) -> Iterator[str]:
-    ids = (item.get("song_id") for item in walk(plan) if isinstance(item, dict))
-    return (song_id for song_id in ids if isinstance(song_id, str))
-
-
-def _broken_fields(call: Call) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    for name, rule in _FIELDS.items():
-        value = call.given(name)
-        message = None if value is None else rule(value)
-        if message:
-            yield ("body", name), message, "value_error"
-
-
-def _broken_plan(call: Call) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
-    if call.plan is not None:
-        for problem in plans.problems(call.plan):
-            yield ("body", "composition_plan", *problem.path), problem.message, "value_error"
-
-
-def _text(max_chars: int) -> _Rule:
-    def rule(value: object) -> str | None:
-        fits = isinstance(value, str) and len(value) <= max_chars
-        return None if fits else f"Input should be text of at most {max_chars} characters"
-
-    return rule
-
-
-def _whole_number(minimum: int, maximum: int) -> _Rule:
-    def rule(value: object) -> str | None:
-        fits = isinstance(value, int) and not isinstance(value, bool) and minimum <= value <= maximum
-        return None if fits else f"Input should be a whole number from {minimum} to {maximum}"
-
-    return rule
-
-
-def _choice(*allowed: str) -> _Rule:
-    return lambda value: None if value in allowed else f"Input should be one of {', '.join(allowed)}"
-
-
-def _flag(value: object) -> str | None:
-    return None if isinstance(value, bool) else "Input should be a valid boolean"
-
-
-def _strength(value: object) -> str | None:
-    fits = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= 2
-    return None if fits else "Input should be greater than 0 and at most 2"
-
-
-def _object(value: object) -> str | None:
-    return None if mapping(value) or value == {} else "Input should be an object"
-
-
-_FIELDS: Final[Mapping[str, _Rule]] = {
-    "prompt": _text(MAX_PROMPT_CHARS),
-    "composition_plan": _object,
-    "music_prompt": _object,
-    "music_length_ms": _whole_number(plans.MIN_LENGTH_MS, plans.MAX_LENGTH_MS),
-    "model_id": _choice(*plans.KIND_OF_MODEL),
-    "seed": _whole_number(0, MAX_SEED),
-    "force_instrumental": _flag,
-    "finetune_id": _text(100),
-    "finetune_strength": _strength,
-    "respect_sections_durations": _flag,
-    "store_for_inpainting": _flag,
-    "sign_with_c2pa": _flag,
-    "with_timestamps": _flag,
-    "with_waveform_visual": _flag,
-    "generation_mode": _choice("track", "loop", "ambience", "video_to_music"),
-    "lyrics_text": _text(4_000),
-    "use_phonetic_names": _flag,
-    "model_style_prefix": _choice("music", "sfx"),
-    "source_composition_plan": _object,
-}
+def _broken(fields: tuple[Field, ...], native: JsonObject) -> tuple[FieldViolation, ...]:
+    return Offer(model="elevenlabs/music", native_model=None, fields=fields).violations(native)

@@ -1,266 +1,249 @@
-"""The emulator of Eleven Music: routes, order of checks, rate limits, credits and faults.
+"""The emulator of Eleven Music: its routes, order of checks, prices and concurrency.
 
-Sans I/O and deterministic: requests and time come in. Checks in order: route, key, output_format, JSON,
-schema, exclusions, plan kind, stored songs, moderation, rate, concurrency, credits; then the song. A call
-counts as one of the key's concurrent calls for as long as its answer is delayed.
+Keys that begin with ``free-plan``, ``no-scope``, ``no-scope-403`` and ``no-credits-401`` have the vendor's
+refusals; a song counts as one of the key's concurrent calls until its answer begins.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import attrs
 
 from musicgate.emulation import (
+    Auth,
+    Call,
     EmulatedAnswer,
-    EmulatedCallback,
-    EmulatorBooks,
     EmulatorOptions,
+    Kind,
+    No,
+    answer_json,
+    route,
+    with_headers,
 )
-from musicgate.plugin import HttpRequest, HttpResponse
+from musicgate.plugin import HttpResponse
+from musicgate_elevenlabs import emulator_answers as answers
 from musicgate_elevenlabs import emulator_checks as checks
 from musicgate_elevenlabs import emulator_songs as songs
-from musicgate_elevenlabs.emulator_call import (
-    Call,
-    Refusal,
-    read_call,
-    refuse,
-    refuse_fields,
-    reshape,
-)
+from musicgate_elevenlabs.emulator_finetunes import FinetuneRoutes
+from musicgate_elevenlabs.emulator_songs import Song
 
 #: ASSUMED: charged by the second, at 900 credits a minute.
 #: Source of the 900: elevenlabs.io/pricing/api, 2026-09.
 CREDITS_PER_S: Final = 15.0
-#: Source: elevenlabs.io/pricing/api, 2026-09 (Starter, Creator, Pro).
-_MAX_CONCURRENT: Final = 2
-_PAGE: Final = b"<!DOCTYPE html><html><body><h1>Bad gateway</h1></body></html>"
-_BUSY: Final = {
-    "too_many_concurrent_requests": "Too many concurrent requests",
-    "concurrent_limit_exceeded": "Concurrent limit exceeded",
-    "rate_limit_exceeded": "Rate limit exceeded",
-    "system_busy": "The system is busy",
+#: Keys with a refusal of their own, by their first characters.
+_KEYS: Final = {
+    "free-plan": "limited_access",
+    "no-scope-403": "insufficient_permissions",
+    "no-scope": "missing_permissions",
+    "no-credits-401": "quota_exceeded",
 }
+#: Names of the stems. Seen: those of two_stems_v1, 2026-06-29.
+_STEMS: Final = {
+    "two_stems_v1": ("vocals", "instrumental"),
+    "six_stems_v1": ("vocals", "drums", "bass", "guitar", "piano", "other"),
+}
+_PAID: Final = ("rate", "concurrent", "credits", "fault")
 
 
-@attrs.frozen(kw_only=True)
-class _Song:
-    """A song that was made and charged."""
+class ElevenLabsEmulator(FinetuneRoutes):
+    """An emulated Eleven Music."""
 
-    id: str
-    length_s: float
-    seed: int
-    credits: float
-    running: int
-
-
-class ElevenLabsEmulator:
-    """An emulated Eleven Music; implements `musicgate.plugin.emulator.Emulator`."""
+    name = "elevenlabs"
+    auth = Auth("xi-api-key")
+    # Source: elevenlabs.io/pricing/api, 2026-09 (Starter, Creator, Pro).
+    concurrent = 2
+    checks = ("key", "plan", "query", "body", "limits", "request", *_PAID)
+    media_paths = ()
+    refusals = MappingProxyType(
+        {
+            No.NO_KEY: (401, "missing_api_key"),
+            No.BAD_KEY: (401, "invalid_api_key"),
+            No.NO_CREDITS: (402, "insufficient_credits"),
+            No.TOO_OFTEN: (429, "rate_limit_exceeded"),
+            No.TOO_MANY: (429, "concurrent_limit_exceeded"),
+        }
+    )
+    texts = answers.FIRST_CODES
+    switches = answers.SWITCHES
 
     def __init__(self, options: EmulatorOptions) -> None:
-        self.books = EmulatorBooks()
-        self._options = options
-        self._running: dict[str, list[float]] = {}
-        self._calls_at: dict[str, list[float]] = {}
-        self._spent: dict[str, float] = {}
-        self._seen: Counter[bytes] = Counter()
-        self._stored: dict[str, float] = {}
-        self._routes: Mapping[str, Callable[[Call, float], EmulatedAnswer]] = {
-            "POST /v1/music": self._compose,
-            "POST /v1/music/detailed": self._compose,
-            "POST /v1/music/plan": self._plan,
-        }
+        super().__init__(options)
+        #: Ids of the songs that a plan may refer to, with their keys.
+        self._stored: set[tuple[str, str]] = set()
+        self._finetunes = {}
 
-    def answer(self, request: HttpRequest, now: float) -> EmulatedAnswer:
-        """Answer one request."""
-        call = read_call(request, self._options.switches)
-        self.books.calls[call.route] += 1
-        route = self._routes.get(call.route)
-        if route is None:
-            return self._refused(call, Refusal(status=404, detail="Not Found"))
-        return route(call, now)
+    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+        """Make a refusal; ``text`` may be one of the vendor's codes."""
+        return answers.refusal(call, text, code)
 
-    def due_callbacks(self, now: float) -> Sequence[EmulatedCallback]:
-        """Return nothing: the vendor has no webhook for music."""
-        return ()
+    def play(self, call: Call, fault: str, whole: EmulatedAnswer | None) -> EmulatedAnswer | None:
+        """Make the answer of a fault, of a code, or JSON instead of audio."""
+        if fault == "json":
+            return answer_json(200, {"message": "accepted"}, answers.headers_of(call))
+        if fault == "refusal":
+            refused = answers.refusal(call, "system_busy")
+            return attrs.evolve(refused, response=attrs.evolve(refused.response, status=200))
+        if fault in answers.STATUS_OF:
+            return answers.refusal(call, fault)
+        return super().play(call, fault, whole)
 
-    def callback_answered(self, callback_id: str, status: int | None, now: float) -> None:
-        """Do nothing: the vendor has no webhook for music."""
+    def no_route(self, call: Call) -> EmulatedAnswer:
+        """Make the 404 of an unknown route."""
+        return answer_json(404, {"detail": "Not Found"}, answers.headers_of(call))
 
-    def _compose(self, call: Call, now: float) -> EmulatedAnswer:
-        refusal = (
-            checks.check_key(call)
-            or checks.check_output_format(call)
-            or checks.check_json(call)
-            or checks.check_schema(call)
-            or checks.check_exclusions(call)
-            or checks.check_plan_kind(call)
-            or checks.check_songs(call, self._stored)
-            or checks.check_moderation(call)
-            or self._check_rate(call, now)
-            or self._check_concurrency(call, now)
-            or self._check_credits(call)
-        )
-        if refusal is not None:
-            return self._refused(call, refusal)
-        fault = self._fault(call)
-        return fault if fault is not None else self._deliver(call, self._make(call, now))
+    def price_of(self, call: Call) -> float:
+        """Return the credits of a song."""
+        return songs.length_s(call) * CREDITS_PER_S
 
-    def _plan(self, call: Call, now: float) -> EmulatedAnswer:
-        refusal = (
-            checks.check_key(call)
-            or checks.check_json(call)
-            or checks.check_schema(call)
-            or (
-                None
-                if call.given("prompt")
-                else refuse_fields((("body", "prompt"), "Field required", "missing"))
-            )
-            or checks.check_moderation(call)
-            or self._check_rate(call, now)
-        )
-        if refusal is not None:
-            return self._refused(call, refusal)
-        body = json.dumps(songs.plan_for(call, songs.length_s(call))).encode()
-        return self._answer(call, 200, body, {"Content-Type": "application/json"})
+    # --- checks ---
 
-    def _check_rate(self, call: Call, now: float) -> Refusal | None:
-        limit = call.number("calls_per_min", 0)
-        recent = [at for at in self._calls_at.get(call.key or "", []) if at > now - 60]
-        if limit and len(recent) >= limit:
-            return _busy(call, "rate_limit_exceeded")
-        self._calls_at[call.key or ""] = [*recent, now]
+    def check_plan(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a key with a refusal of its own."""
+        code = next((code for start, code in _KEYS.items() if call.key.startswith(start)), None)
+        return answers.refusal(call, code) if code else None
+
+    def check_query(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a wrong query, before the body, and what the account's plan does not have."""
+        entries = tuple(checks.broken_query(call))
+        if entries:
+            return answers.refuse_fields(call, *entries)
+        name = call.query.get("output_format", "")
+        gated = name == "pcm_44100" or (name.startswith("mp3_") and name.endswith("_192"))
+        if call.switches.is_on("tier_gate") and (gated or call.query.get("enable_logging") == "false"):
+            return answers.refusal(call, "subscription_required")
         return None
 
-    def _check_concurrency(self, call: Call, now: float) -> Refusal | None:
-        running = [end for end in self._running.get(call.key or "", []) if end > now]
-        self._running[call.key or ""] = running
-        code = call.switches.get("busy", "0")
-        if code != "0" and self._is_lasting(call, "busy"):
-            return _busy(call, code if code in _BUSY else "rate_limit_exceeded")
-        if len(running) >= call.number("max_concurrent", _MAX_CONCURRENT):
-            return _busy(call, "concurrent_limit_exceeded")
+    def check_body(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a body that is no JSON, and one that is no object."""
+        if call.is_json:
+            return None
+        try:
+            json.loads(call.raw)
+        except (ValueError, RecursionError):
+            return answers.refusal(call, "malformed_json")
+        entry = (("body",), "Input should be a valid dictionary", "model_attributes_type")
+        return answers.refuse_fields(call, entry)
+
+    def check_form(self, call: Call) -> EmulatedAnswer | None:
+        """Read a form."""
+        call.body = checks.form_body(call)
         return None
 
-    def _check_credits(self, call: Call) -> Refusal | None:
-        left = call.number("credits", float("inf")) - self._spent.get(call.key or "", 0.0)
-        if songs.length_s(call) * CREDITS_PER_S <= left:
-            return None
-        return refuse(402, "payment_required", "insufficient_credits", f"{left:.0f} credits are left")
+    def check_limits(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse every field that is out of its range."""
+        entries = tuple(checks.broken_fields(call))
+        return answers.refuse_fields(call, *entries) if entries else None
 
-    def _is_lasting(self, call: Call, fault: str) -> bool:
-        """Count a call with this body; True for the first ``times`` calls."""
-        digest = hashlib.sha256(fault.encode() + call.raw).digest()
-        self._seen[digest] += 1
-        return self._seen[digest] <= call.number("times", float("inf"))
+    def check_request(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse fields that do not go together, unknown songs, names and harmful texts."""
+        broken = checks.broken_rule(call, songs.output_format(call))
+        if broken is not None:
+            return answers.refuse_fields(call, broken)
+        for song_id in checks.song_ids(checks.plan_of(call)):
+            if (song_id, call.key) not in self._stored:
+                return answers.refusal(call, f"song_not_found: {song_id}")
+        return self.check_moderation(call)
 
-    def _fault(self, call: Call) -> EmulatedAnswer | None:
-        """A fault before a song is made; None if there is none."""
-        if call.switches.get("drop") == "before":
-            return attrs.evolve(self._answer(call, 502, b"", {}), drop=True)
-        if call.switches.get("json") == "refusal":
-            return self._refused(call, refuse(200, "rate_limit_error", "system_busy", _BUSY["system_busy"]))
-        error = call.switches.get("error", "0")
-        if error == "0" or not error[:3].isdecimal() or not self._is_lasting(call, "error"):
-            return None
-        status, form = int(error[:3]), error[3:]
-        if form == "html":
-            return self._answer(call, status, _PAGE, {"Content-Type": "text/html"})
-        if form == "empty":
-            return self._answer(call, status, b"", {})
-        kind, code = (
-            ("service_unavailable", "maintenance") if status == 503 else ("internal_error", "internal_error")
+    def check_moderation(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse names of artists and brands, and harmful texts."""
+        found = checks.moderation(call)
+        return None if found is None else answers.refusal(call, found[0], more=found[1])
+
+    # --- songs ---
+
+    @route("POST /v1/music", Kind.CREATE)
+    def compose(self, call: Call) -> EmulatedAnswer:
+        """Make a song, and answer with it when it is done."""
+        song = self._make(call)
+        return self._deliver(song, song.file.media_type, songs.audio(song))
+
+    @route("POST /v1/music/detailed", Kind.CREATE)
+    def compose_detailed(self, call: Call) -> EmulatedAnswer:
+        """Make a song, and answer with its facts and its audio."""
+        song = self._make(call)
+        return self._deliver(song, f"multipart/mixed; boundary={song.boundary}", songs.multipart(song))
+
+    @route("POST /v1/music/stream", Kind.CREATE)
+    def stream(self, call: Call) -> EmulatedAnswer:
+        """Make a song, and send it while it is made."""
+        song = self._make(call)
+        return self._streamed(self._deliver(song, song.file.media_type, songs.audio(song)))
+
+    @route("POST /v1/music/detailed/stream", Kind.CREATE)
+    def stream_detailed(self, call: Call) -> EmulatedAnswer:
+        """Make a song, and send its facts and its audio as events."""
+        song = self._make(call)
+        return self._streamed(self._deliver(song, "text/event-stream", songs.events(song)))
+
+    @route("POST /v1/music/plan", checks=("key", "plan", "query", "body", "limits", "moderation", "rate"))
+    def plan(self, call: Call) -> EmulatedAnswer:
+        """Make a plan, which is free."""
+        return answer_json(200, songs.plan_for(call, songs.length_s(call)), answers.headers_of(call))
+
+    @route("POST /v1/music/video-to-music", Kind.CREATE, checks=("key", "plan", "query", "form", "limits", "moderation", *_PAID))  # fmt: skip
+    def video_to_music(self, call: Call) -> EmulatedAnswer:
+        """Make music for videos. ASSUMED: its length, and the names in the archive."""
+        song = self._make(call)
+        if call.body.get("separate_tracks") is not True:
+            return self._deliver(song, song.file.media_type, songs.audio(song))
+        return self._archive(song, ("music", "sfx"))
+
+    @route("POST /v1/music/upload", Kind.CREATE, checks=("key", "plan", "form", "limits", *_PAID))
+    def upload(self, call: Call) -> EmulatedAnswer:
+        """Store a song, at the price of one. ASSUMED: its length."""
+        song = self._make(call)
+        self._stored.add((song.id, call.key))
+        found, model = songs.facts(song), str(call.body.get("extract_composition_plan", "false"))
+        model = "music_v1" if model == "true" else model
+        plan = None if model == "false" else songs.plan_for(call, song.file.length_s, model)
+        body = {**found, "song_id": song.id, "composition_plan": plan}
+        del body["song_metadata"]
+        return self._deliver(song, "application/json", json.dumps(body).encode())
+
+    @route("POST /v1/music/stem-separation", checks=("key", "plan", "query", "form", "limits"))
+    def separate_stems(self, call: Call) -> EmulatedAnswer:
+        """Divide a song into stems. ASSUMED: free, and the length."""
+        return self._archive(
+            songs.song_of(call), _STEMS[str(call.body.get("stem_variation_id", "six_stems_v1"))]
         )
-        return self._refused(
-            call, _with_retry_after(call, refuse(status, kind, code, "Something went wrong"))
-        )
 
-    def _make(self, call: Call, now: float) -> _Song:
-        """Make, charge and, if requested, store a song; its call runs from now on."""
-        key, length_s = call.key or "", songs.length_s(call)
-        number = len(self.books.creates)
-        digest = hashlib.sha256(f"{self._options.seed} {number} ".encode() + call.raw).hexdigest()
-        requested_seed = call.given("seed")
-        seed = requested_seed if isinstance(requested_seed, int) else int(digest[:6], 16)
-        song_id, cost = f"song_{digest[:20]}", length_s * CREDITS_PER_S
-        self.books.creates.append(song_id)
-        self.books.credits_charged[song_id] = cost
-        self._spent[key] = self._spent.get(key, 0.0) + cost
-        running = self._running.setdefault(key, [])
-        running.append(now + self._delay_s(call, length_s))
-        if call.given("store_for_inpainting") is True:
-            self._stored[song_id] = length_s
-        return _Song(id=song_id, length_s=length_s, seed=seed, credits=cost, running=len(running))
+    def _make(self, call: Call) -> Song:
+        """Make, charge and, if requested, store a song."""
+        song = songs.song_of(call)
+        self.accept(call, task_id=song.id, done_s=songs.work_s(song.file.length_s))
+        if call.body.get("store_for_inpainting") is True:
+            self._stored.add((song.id, call.key))
+        return song
 
-    def _deliver(self, call: Call, song: _Song) -> EmulatedAnswer:
-        headers = {
-            "Content-Type": songs.content_type(call),
-            "character-cost": str(round(song.credits)),
-            "current-concurrent-requests": str(song.running),
-            "maximum-concurrent-requests": f"{call.number('max_concurrent', _MAX_CONCURRENT):.0f}",
-        }
-        if call.switches.get("song_id") != "0":
+    def _archive(self, song: Song, names: tuple[str, ...]) -> EmulatedAnswer:
+        files = {f"{name}.{song.codec}": songs.audio(song, part) for part, name in enumerate(names)}
+        answer = self._deliver(song, "application/zip", songs.archive(files))
+        return with_headers(answer, {"Content-Disposition": "attachment; filename=stems.zip"})
+
+    def _deliver(self, song: Song, content_type: str, body: bytes) -> EmulatedAnswer:
+        call, task = song.call, self.tasks.get(song.id)
+        faults, headers = call.switches.get_all("headers"), answers.headers_of(call)
+        if headers and task is not None:
+            headers |= {
+                "character-cost": str(round(task.price)),
+                "current-concurrent-requests": str(self.accounts.running(call.key, call.now)),
+                "maximum-concurrent-requests": f"{call.switches.limit('concurrent', self.concurrent) or 0:.0f}",
+            }
+        if task is not None and "no_song_id" not in faults:
             headers["song-id"] = song.id
-        body = self._body(call, song)
-        if call.route.endswith("/detailed"):
-            headers["Content-Type"] = f"multipart/mixed; boundary={songs.BOUNDARY}"
-        if call.is_on("html"):
-            headers["Content-Type"] = "text/html"
-        if call.is_on("json"):
-            headers["Content-Type"] = "application/json"
-        answer = self._answer(call, 200, body, headers)
-        return attrs.evolve(
-            answer,
-            delay_s=self._delay_s(call, song.length_s),
-            drop=call.switches.get("drop") == "1",
-            cut_after_bytes=len(body) // 2 if call.is_on("cut") else None,
-        )
+        if "no_length" not in faults:
+            headers["Content-Length"] = str(len(body))
+        response = HttpResponse(status=200, headers={"Content-Type": content_type, **headers}, body=body)
+        # Seen: two stems of 10 s in 2.8 s, 2026-06-29.
+        stems_s = call.switches.number("done_s", 2.8) / self.options.speed
+        delay_s = stems_s if task is None else max(0.0, task.ends_at_s - call.now)
+        return EmulatedAnswer(response=response, delay_s=delay_s)
 
-    def _body(self, call: Call, song: _Song) -> bytes:
-        if call.is_on("zero"):
-            return b""
-        if call.is_on("html"):
-            return _PAGE
-        if call.is_on("json"):
-            return json.dumps({"message": "accepted"}).encode()
-        audio = songs.audio(call, song.length_s, song.seed)
-        if not call.route.endswith("/detailed"):
-            return audio
-        return songs.multipart_body(call, songs.facts(call, song.length_s, song.seed), audio)
-
-    def _delay_s(self, call: Call, music_s: float) -> float:
-        return songs.work_s(call, music_s) / self._options.speed
-
-    def _refused(self, call: Call, refusal: Refusal) -> EmulatedAnswer:
-        shaped = reshape(refusal, call.switches.get("detail"))
-        detail = shaped.detail
-        if isinstance(detail, dict) and "type" in detail:
-            detail = {**detail, "request_id": self._trace(call)[:20]}
-        body = json.dumps({"detail": detail}).encode()
-        return self._answer(call, shaped.status, body, {"Content-Type": "application/json", **shaped.headers})
-
-    def _answer(self, call: Call, status: int, body: bytes, headers: Mapping[str, str]) -> EmulatedAnswer:
-        trace = self._trace(call)
-        named = {**headers, "request-id": trace[:20], "x-trace-id": trace[20:52]}
-        if not call.is_on("no_length"):
-            named["Content-Length"] = str(len(body))
-        return EmulatedAnswer(response=HttpResponse(status=status, headers=named, body=body))
-
-    def _trace(self, call: Call) -> str:
-        """The trace id of the current call."""
-        number = sum(self.books.calls.values())
-        return hashlib.sha256(f"{self._options.seed} {number} {call.route}".encode()).hexdigest()
-
-
-def _busy(call: Call, code: str) -> Refusal:
-    return _with_retry_after(call, refuse(429, "rate_limit_error", code, _BUSY[code]))
-
-
-def _with_retry_after(call: Call, refusal: Refusal) -> Refusal:
-    """Add the switch's Retry-After. The vendor's SDKs honour the header; it is not documented."""
-    wait_s = call.switches.get("retry_after")
-    return attrs.evolve(refusal, headers={"Retry-After": wait_s}) if wait_s else refusal
+    def _streamed(self, answer: EmulatedAnswer) -> EmulatedAnswer:
+        # ASSUMED: the first bytes come after a quarter of the time, the rest while the song is made.
+        first_s, rest_s = answer.delay_s / 4, answer.delay_s * 3 / 4
+        rate = len(answer.response.body) / rest_s if rest_s else None
+        return attrs.evolve(answer, delay_s=first_s, bytes_per_s=rate)

@@ -1,147 +1,209 @@
-"""The songs of the emulated vendor: audio, facts and their multipart body; no counters."""
+"""The songs of the emulated vendor: audio, facts, plans, and the bodies that carry them; no decisions."""
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
-from collections.abc import Mapping
+import zipfile
+from collections.abc import Iterator, Mapping
 from itertools import pairwise
 from typing import Final
 
-from musicgate.emulation import AudioFormat, Container, song
-from musicgate.plugin.lenient import mapping
-from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.emulator_call import Call
+import attrs
 
-BOUNDARY: Final = "musicgate-emulator-7f3a"
+from musicgate.emulation import AudioFormat, Call, Container, MediaFile
+from musicgate.plugin import JsonObject, JsonValue
+from musicgate_elevenlabs import formats, plans
+from musicgate_elevenlabs.emulator_checks import plan_of
+
 #: Seconds of music and seconds of work. Seen: for music_v2, 2026. ASSUMED: the ends of the curve.
 _WORK_S: Final = ((0.0, 4.0), (30.0, 8.0), (60.0, 12.0), (120.0, 20.0), (180.0, 22.0), (600.0, 60.0))
-#: Short, so that a sandbox is quick. ASSUMED: the vendor takes about 30 s (switch default_length_s=30).
+#: Short, so that a sandbox is quick. ASSUMED: the vendor takes about 30 s (switch song_s=30).
 _DEFAULT_LENGTH_S: Final = 8.0
-#: Seen: audio/mpeg. ASSUMED: the others.
-_CONTENT_TYPES: Final = {
-    formats.Codec.MP3: "audio/mpeg",
-    formats.Codec.PCM: "audio/pcm",
-    formats.Codec.OPUS: "audio/ogg",
-    formats.Codec.ULAW: "audio/basic",
-    formats.Codec.ALAW: "audio/basic",
-}
 _TITLES: Final = ("Paper Lanterns", "Harbour Light", "Slow Copper", "Ninth Street Rain")
-_GENRES: Final = (["jazz", "soul"], ["folk"], ["electronic", "ambient"], ["rock"])
+_GENRES: Final[tuple[list[JsonValue], ...]] = (["jazz", "soul"], ["folk"], ["electronic"], ["rock"])
+_ALPHABET: Final = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+#: The rest of a piece of each kind of plan. Seen: without source_from, 2026-06-29.
+_SECTION: Final[JsonObject] = {"positive_local_styles": [], "negative_local_styles": [], "lines": []}
+_CHUNK: Final[JsonObject] = {
+    "negative_styles": [],
+    "context_adherence": "high",
+    "conditioning_ref": None,
+    "condition_strength": None,
+}
+#: Audio chunks of an event stream.
+_CHUNKS: Final = 4
+
+
+@attrs.frozen(kw_only=True)
+class Song:
+    """A song of a call.
+
+    Attributes:
+        id: twenty letters and digits. Seen: 2026-06-29.
+        boundary: of a detailed answer. Seen: this form, 2026-06-29.
+        file: its audio.
+    """
+
+    call: Call
+    id: str
+    boundary: str
+    codec: formats.Codec
+    file: MediaFile
+
+
+def song_of(call: Call) -> Song:
+    """The song that a call asks for."""
+    seed, pairs = call.body.get("seed"), re.findall("..", call.trace[:40])
+    output = formats.parse(output_format(call))
+    codec = output.codec or formats.Codec.MP3
+    is_mono = "mono" in call.switches.get_all("audio") and output.is_headerless
+    sound = AudioFormat(
+        container=Container(codec.value),
+        sample_rate_hz=output.sample_rate_hz,
+        bitrate_bps=output.bitrate_bps,
+        channels=1 if is_mono else formats.ASSUMED_CHANNELS.get(codec, 2),
+    )
+    seed = seed if isinstance(seed, int) else int(call.trace[:6], 16)
+    return Song(
+        call=call,
+        id="".join(_ALPHABET[int(pair, 16) % len(_ALPHABET)] for pair in pairs),
+        boundary=f"----boundary{call.trace[:32]}",
+        codec=codec,
+        file=MediaFile(sound=sound, length_s=length_s(call), seed=seed),
+    )
+
+
+def output_format(call: Call) -> str:
+    """The output format of the query, with ``auto`` resolved; the oldest model is the vendor's default."""
+    name = call.query.get("output_format", "auto")
+    is_first = call.body.get("model_id") in {None, "music_v1"}
+    return name if name != "auto" else "mp3_44100_128" if is_first else "mp3_48000_192"
 
 
 def length_s(call: Call) -> float:
     """Seconds of music that a call asks for."""
-    wanted_ms = call.given("music_length_ms")
+    forced, wanted_ms = call.switches.numbers("song_s"), call.body.get("music_length_ms")
+    if forced:
+        return max(0.1, forced[0])
     if isinstance(wanted_ms, int):
         return wanted_ms / 1000
-    planned_ms = plans.length_ms(call.plan) if call.plan is not None else None
-    return planned_ms / 1000 if planned_ms else max(0.1, call.number("default_length_s", _DEFAULT_LENGTH_S))
+    plan = plan_of(call) or call.body.get("source_composition_plan")
+    return (plans.length_ms(plan) or 0) / 1000 or _DEFAULT_LENGTH_S
 
 
-def work_s(call: Call, music_s: float) -> float:
+def work_s(music_s: float) -> float:
     """Seconds that the vendor needs for a length of music."""
     points = list(pairwise(_WORK_S))
     (x0, y0), (x1, y1) = next((pair for pair in points if music_s <= pair[1][0]), points[-1])
-    return max(0.0, call.number("latency_s", y0 + (music_s - x0) / (x1 - x0) * (y1 - y0)))
+    return y0 + (music_s - x0) / (x1 - x0) * (y1 - y0)
 
 
-def content_type(call: Call) -> str:
-    """Media type of the audio."""
-    codec = formats.parse(call.output_format).codec
-    return _CONTENT_TYPES[codec or formats.Codec.MP3]
-
-
-def audio(call: Call, music_s: float, seed: int) -> bytes:
-    """Make the audio in the requested format."""
-    output = formats.parse(call.output_format)
-    codec = output.codec or formats.Codec.MP3
-    channels = formats.ASSUMED_CHANNELS.get(codec, 2)
-    if codec in formats.ASSUMED_CHANNELS:
-        channels = int(call.number("pcm_channels", channels))
-    requested = AudioFormat(
-        container=Container(codec.value),
-        sample_rate_hz=output.sample_rate_hz,
-        bitrate_bps=output.bitrate_bps,
-        channels=channels,
-    )
-    content = song(requested, music_s, seed)
-    if call.is_on("bare_opus") and codec is formats.Codec.OPUS:
+def audio(song: Song, part: int = 0) -> bytes:
+    """Make the audio of a song, or of one of its stems."""
+    content = attrs.evolve(song.file, seed=song.file.seed + part).read()
+    faults = song.call.switches.get_all("audio")
+    if "bare_opus" in faults and song.codec is formats.Codec.OPUS:
         content = _packets(content)
-    if call.is_on("boundary_in_audio"):
-        content = _with_boundary_bytes(content, codec)
-    return content
+    return _with_boundary_bytes(content, song) if "boundary" in faults else content
 
 
-def facts(call: Call, music_s: float, seed: int) -> dict[str, object]:
+def facts(song: Song) -> JsonObject:
     """The JSON part of a detailed answer."""
-    is_null = call.is_on("nulls")
-    found: dict[str, object] = {
-        "composition_plan": call.plan or plan_for(call, music_s),
-        "song_metadata": {
-            "title": None if is_null else _TITLES[seed % len(_TITLES)],
-            "description": None if is_null else "A short piece made by an emulator.",
-            "genres": None if is_null else _GENRES[seed % len(_GENRES)],
-            "languages": None if is_null else ["en"],
-            "is_explicit": None if is_null else False,
-        },
-        "words_timestamps": _words(call, music_s) if call.given("with_timestamps") is True else None,
+    faults, body = song.call.switches.get_all("detailed"), song.call.body
+    metadata: dict[str, JsonValue] = {
+        "title": _TITLES[song.file.seed % len(_TITLES)],
+        "description": "A short piece made by an emulator.",
+        "genres": _GENRES[song.file.seed % len(_GENRES)],
+        "languages": ["English"],
+        "is_explicit": False,
     }
-    if call.given("with_waveform_visual") is True:
-        # ASSUMED: a flat list of four numbers a second.
-        found["waveform_visual"] = [(seed + step * 37) % 2001 - 1000 for step in range(int(music_s * 4))]
-    return dict(mapping(_camel_case(found))) if call.is_on("camel") else found
+    found: dict[str, JsonValue] = {
+        "composition_plan": plan_of(song.call) or plan_for(song.call, song.file.length_s),
+        "song_metadata": dict.fromkeys(metadata) if "nulls" in faults else metadata,
+        "words_timestamps": _words(song) if body.get("with_timestamps") is True else None,
+    }
+    if body.get("with_waveform_visual") is True:
+        # Four numbers a second. Source: elevenlabs-python 2.78.0.
+        steps = range(int(song.file.length_s * 4))
+        found["waveform_visual"] = [(song.file.seed + step * 37) % 2001 - 1000 for step in steps]
+    return found
 
 
-def multipart_body(call: Call, facts: Mapping[str, object], audio: bytes) -> bytes:
-    """JSON, then audio, in the vendor's exact layout. Source: .../music/compose-detailed, 2026-08."""
-    line_end = b"\n" if call.is_on("lf") else b"\r\n"
-    mark = f"--{BOUNDARY}".encode()
-    name = f"song.{formats.parse(call.output_format).codec}"
+def multipart(song: Song) -> bytes:
+    """JSON, then audio, in the vendor's exact layout. Seen: 2026-06-29."""
+    faults = song.call.switches.get_all("detailed")
+    found: object = facts(song)
+    line_end = b"\n" if "lf" in faults else b"\r\n"
+    mark = f"--{song.boundary}".encode()
     head = [
         mark,
         b"Content-Type: application/json",
         b"",
-        json.dumps(facts).encode(),
+        json.dumps(_camel_case(found) if "camel" in faults else found).encode(),
         mark,
-        b"Content-Type: " + content_type(call).encode(),
-        f'Content-Disposition: attachment; filename="{name}"'.encode(),
+        f"Content-Type: {song.file.media_type}".encode(),
+        f'Content-Disposition: attachment; filename="music.{song.codec}"'.encode(),
         b"",
         b"",
     ]
-    before = b"made by an emulator" if call.is_on("preamble") else b""
-    closing = (b"" if call.is_on("glued") else line_end) + mark + b"--" + line_end
-    return before + line_end.join(head) + audio + (b"" if call.is_on("no_closing") else closing)
+    before = b"made by an emulator" if "preamble" in faults else b""
+    closing = (b"" if "glued" in faults else line_end) + mark + b"--" + line_end
+    return before + line_end.join(head) + audio(song) + (b"" if "no_closing" in faults else closing)
 
 
-def plan_for(call: Call, music_s: float) -> dict[str, object]:
+def events(song: Song) -> bytes:
+    """The events of a detailed stream.
+
+    ASSUMED: this shape and the key of the audio; the vendor's pages only name the events, and disagree on
+    where the words are. The SDKs (2.78.0, 2.73.0) read a JSON string per line and no server-sent events.
+    """
+    frames = (json.dumps({"event": name, "data": data}) for name, data in _events(song))
+    if song.call.switches.get("events") == "strings":
+        return "".join(f"{json.dumps(frame)}\n" for frame in frames).encode()
+    return "".join(f"data: {frame}\n\n" for frame in frames).encode()
+
+
+def _events(song: Song) -> Iterator[tuple[str, JsonObject]]:
+    found, content = facts(song), audio(song)
+    yield "composition_plan", {"composition_plan": found["composition_plan"]}
+    yield "song_metadata", {"song_metadata": found["song_metadata"]}
+    for number in range(_CHUNKS):
+        chunk = content[number * len(content) // _CHUNKS : (number + 1) * len(content) // _CHUNKS]
+        parts = {
+            name: listed[number * len(listed) // _CHUNKS : (number + 1) * len(listed) // _CHUNKS]
+            for name, listed in found.items()
+            if isinstance(listed, list)
+        }
+        yield "audio_chunk", {"audio_base64": base64.b64encode(chunk).decode(), **parts}
+    yield "completion", {"song_id": song.id}
+
+
+def archive(files: Mapping[str, bytes]) -> bytes:
+    """A zip file, uncompressed. Seen: 2026-06-29."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as opened:
+        for name, content in files.items():
+            opened.writestr(zipfile.ZipInfo(name), content)
+    return buffer.getvalue()
+
+
+def plan_for(call: Call, music_s: float, model: str = "") -> JsonObject:
     """A plan of the kind of the model; later models have nulls in the condition keys (seen 2026-09-18)."""
-    lengths_ms = _pieces_ms(round(music_s * 1000))
-    prompt = str(call.given("prompt") or "")[:100] or "music"
-    if plans.KIND_OF_MODEL.get(call.model) is plans.PlanKind.SECTIONS:
-        sections: list[dict[str, object]] = [
-            {
-                "section_name": f"Part {number}",
-                "positive_local_styles": [],
-                "negative_local_styles": [],
-                "duration_ms": duration_ms,
-                "lines": [],
-                "source_from": None,
-            }
-            for number, duration_ms in enumerate(lengths_ms, 1)
+    prompt = str(call.body.get("prompt") or "")[:100] or "music"
+    numbered = enumerate(_pieces_ms(round(music_s * 1000)), 1)
+    kind = plans.KIND_OF_MODEL.get(model or str(call.body.get("model_id") or "music_v1"))
+    if kind is plans.PlanKind.SECTIONS:
+        sections: list[JsonValue] = [
+            {"section_name": f"Part {number}", "duration_ms": duration_ms, **_SECTION}
+            for number, duration_ms in numbered
         ]
         return {"positive_global_styles": [prompt], "negative_global_styles": [], "sections": sections}
-    chunks = [
-        {
-            "text": f"[Part {number}]",
-            "duration_ms": duration_ms,
-            "positive_styles": [prompt],
-            "negative_styles": [],
-            "context_adherence": "high",
-            "conditioning_ref": None,
-            "condition_strength": None,
-        }
-        for number, duration_ms in enumerate(lengths_ms, 1)
+    chunks: list[JsonValue] = [
+        {"text": f"[Part {number}]", "duration_ms": duration_ms, "positive_styles": [prompt], **_CHUNK}
+        for number, duration_ms in numbered
     ]
     return {"chunks": chunks}
 
@@ -154,12 +216,12 @@ def _pieces_ms(total_ms: int) -> list[int]:
     ]
 
 
-def _words(call: Call, music_s: float) -> list[dict[str, object]]:
+def _words(song: Song) -> list[JsonValue]:
     """The words of the lyrics, spread evenly over the song."""
-    prompt = str(call.given("prompt") or "")
-    lyrics = prompt.partition("Lyrics:")[2] or "la la la"
-    words = [] if call.given("force_instrumental") is True else lyrics.split()
-    step_ms = round(music_s * 1000) // max(1, len(words))
+    body = song.call.body
+    lyrics = str(body.get("prompt") or "").partition("Lyrics:")[2] or "la la la"
+    words = [] if body.get("force_instrumental") is True else lyrics.split()
+    step_ms = round(song.file.length_s * 1000) // max(1, len(words))
     return [
         {"word": word, "start_ms": index * step_ms, "end_ms": (index + 1) * step_ms}
         for index, word in enumerate(words)
@@ -178,25 +240,25 @@ def _camel_case(value: object) -> object:
 
 def _packets(ogg: bytes) -> bytes:
     """The contents of the pages of an Ogg file, without the container."""
-    found, at = [], 0
+    found, at = b"", 0
     while at < len(ogg):
-        segments = ogg[at + 26]
-        size = sum(ogg[at + 27 : at + 27 + segments])
-        at += 27 + segments
-        found.append(ogg[at : at + size])
-        at += size
-    return b"".join(found)
+        start = at + 27 + ogg[at + 26]
+        size = sum(ogg[at + 27 : start])
+        found, at = found + ogg[start : start + size], start + size
+    return found
 
 
-def _with_boundary_bytes(audio: bytes, codec: formats.Codec) -> bytes:
+def _with_boundary_bytes(content: bytes, song: Song) -> bytes:
     """Put bytes into playable audio that look like a boundary but are no full delimiter."""
-    mark = BOUNDARY.encode()
+    mark = song.boundary.encode()
     bait = b"\r\n--\r\n--" + mark + b"x\r\n\n--" + mark[:-1] + b"\r\n--" + mark + b"--x\r\n" + b"\n\r\n"
-    if codec is formats.Codec.MP3:
+    if song.codec is formats.Codec.MP3:
         tag = b"PRIV" + len(bait).to_bytes(4, "big") + b"\0\0" + bait
         size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
-        return b"ID3\x03\0\0" + size + tag + audio
-    if codec in formats.ASSUMED_CHANNELS:
-        bait = bait[: len(bait) // 4 * 4]
-        return bait + audio[len(bait) :] if len(audio) > len(bait) else audio
-    return audio
+        return b"ID3\x03\0\0" + size + tag + content
+    bait = bait[: len(bait) // 4 * 4]
+    return (
+        bait + content[len(bait) :]
+        if song.codec in formats.ASSUMED_CHANNELS and len(content) > len(bait)
+        else content
+    )
