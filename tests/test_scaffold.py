@@ -202,7 +202,7 @@ def test_new_writes_a_distribution_and_prints_the_next_steps(
     assert (done.exit_code, done.output) == (
         0,
         (
-            "musicgate-dawn-choir: a polling plugin of 120 lines that passes the kit\n\n"
+            "musicgate-dawn-choir: a polling plugin of 119 lines that passes the kit\n\n"
             "  cd musicgate-dawn-choir && pip install -e '.[test]'\n"
             "  musicgate plugins check dawn_choir && pytest && ruff check && mypy\n"
             '  musicgate generate "Warm jazz trio" --model suno/v1 --sandbox\n'
@@ -222,7 +222,7 @@ def test_new_writes_what_its_options_say(tmp_path: Path) -> None:
         *("plugins", "new", "slow_choir", "--models", " Tiny, big-2,", "--auth-header", "X-Choir-Key"),
         *("--callback", "hmac-body", "--cancel", *where),
     )
-    assert (done.exit_code, "a polling plugin of 148 lines" in done.output) == (0, True), done.output
+    assert (done.exit_code, "a polling plugin of 147 lines" in done.output) == (0, True), done.output
     written = (folder / "src/musicgate_slow_choir/__init__.py").read_text()
     assert 'MODELS: Final = {"slow_choir/tiny": "Tiny", "slow_choir/big-2": "big-2"}' in written
     assert 'HeaderAuth(header="X-Choir-Key", scheme="")' in written
