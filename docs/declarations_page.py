@@ -213,7 +213,7 @@ A table that contradicts itself raises when the plugin is imported, so the plugi
 | the answer | at create | at poll | at cancel |
 |---|---|---|---|
 | an error that the table knows, nothing was made | `JobUpdate(failure=...)` | `ProviderError`, unless in `ends_job` | `ProviderError` |
-| "no such task" (`no_record`) | `JobUpdate(failure=...)` | `JobUpdate(doubt=...)` | `JobUpdate(doubt=...)` |
+| "no such task" (`no_record`) | `JobUpdate(failure=...)` | `JobUpdate(doubt=...)` | `JobUpdate(doubt=...)`, which is no stop |
 | 5xx, 408 or 504 without a reason of its own | `ProviderError(maybe_accepted=True)` | `ProviderError` | `ProviderError` |
 | 2xx that is no JSON, or without an id | `ProviderError(maybe_accepted=True)` | `ProviderError` | `ProviderError` |
 | an error with a task id | `JobUpdate(native_id=..., failure=...)` | | |
