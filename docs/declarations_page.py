@@ -89,7 +89,8 @@ assert made.fields == {
     "output": {"format": "pcm"},
 }
 assert [warning.path for warning in made.warnings] == [("style",)]
-assert option_schema("Acme options", (OFFER,), {"style_weight": 0.5})["properties"]["style_weight"]["maximum"] == 1
+schema = option_schema("Acme options", (OFFER,), {"style_weight": 0.5})
+assert schema["properties"]["style_weight"]["maximum"] == 1
 ```
 
 `send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
