@@ -58,9 +58,50 @@ unlisted models take.
 ## Translating with a draft
 
 ```python
-from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value
+from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value, option_schema
 
 
+@hookimpl
+def translate_request(request, offer, settings):
+    draft = Draft(request, offer, settings, "acme")
+    draft.refuse_undeclared()
+    draft.send("model", draft.native_model)
+    draft.send_declared()
+    return draft.post_json(f"{settings.base_url}/v1/songs")
+
+
+request = MusicRequest(
+    model="acme/v1",
+    prompt="A road song",
+    style="folk",
+    duration_s=30,
+    format="wav",
+    seed=7,
+    blocks={"acme": {"style_weight": 0.5}},
+)
+settings = ProviderSettings(base_url="https://api.acme.example")
+made = translate_request(request, OFFER, settings)
+assert made.fields == {
+    "model": "acme-1",
+    "prompt": "A road song, folk",
+    "music_length_ms": 30_000,
+    "style_weight": 0.5,
+    "output": {"format": "pcm"},
+}
+assert [warning.path for warning in made.warnings] == [("style",)]
+schema = option_schema("Acme options", (OFFER,), {"style_weight": 0.5})
+assert schema["properties"]["style_weight"]["maximum"] == 1
+```
+
+`send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
+in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
+value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
+then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
+`settings_schema` that of the plugin's settings.
+
+What is odd is put by hand, before or after it:
+
+```python
 @hookimpl
 def translate_request(request, offer, settings):
     draft = Draft(request, offer, settings, "acme")
@@ -75,19 +116,12 @@ def translate_request(request, offer, settings):
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
-request = MusicRequest(
-    model="acme/v1", prompt="A road song", style="folk", blocks={"acme": {"style_weight": 0.5}}
-)
-made = translate_request(request, OFFER, ProviderSettings(base_url="https://api.acme.example"))
+made = translate_request(request, OFFER, settings)
 assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
 ```
 
 The functions `not_applied`, `changed`, `refused`, `too_long` and `unsupported` make single warnings and errors.
-
-Where a vendor is ordinary, the declaration says it all. `Draft.send_declared` sends every field that the caller gave,
-in the vendor's unit and spelling, and writes carried texts behind the field's own. `option_schema("Acme options",
-OFFERS, example)` is the schema of the block, `settings_schema(region=("eu", "Where it is made."))` that of the settings.
 
 ## Status words
 
@@ -108,9 +142,13 @@ OVER_PARTS = CallbackSignature(
     encoding=SignatureEncoding.BASE64,
     timestamp_header="X-Timestamp",
 )
+TIME_IN_THE_SAME_HEADER = CallbackSignature(
+    header="Acme-Signature", form="t={timestamp},v1={signature}", signed="{timestamp}.{body}"
+)
 ```
 
-With a secret set, a callback that is not signed, or too old, is refused. The emulator signs with `sign`.
+With a secret set, a callback that is not signed, or too old, is refused. An emulator with
+`provider = PROVIDER` signs by the same lines. [outcomes.md](outcomes.md) says what a callback is for.
 
 A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set, signature, message)` checks ED25519 in
 `parse_callback`, where the package `cryptography` is installed, and is None where it cannot be checked.
@@ -118,7 +156,8 @@ A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set,
 ## Progress and charge
 
 `JobUpdate(progress=Progress(fraction=0.4, remaining_s=20, charge=12, charge_unit="credits"))` shows in the job as
-`progress`, and as an event `progress` for each tenth and each charge. Nothing is decided by it.
+`progress`, and as an event `progress` for each tenth and each charge. Nothing is decided by it. `lenient.fraction(value,
+100)` reads a percent, whatever the vendor sends in its place.
 
 ## What leaves a plugin out
 
@@ -166,7 +205,23 @@ assert accepted.native_id == "7"
 `open` suits a vendor whose answers are JSON. `refusal` is the same for an answer that may be something else, audio for
 instance; `task_failure` reads the error inside a task's record; `missing` is for a record that is not there in another
 way than by a code; `unreadable` is for an answer that no rule fits. A relative of a vendor has
-`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status."""
+`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status.
+
+A row is a class of failure, or a `Rule` that says more; a code is a text or a number, and `402` and `"402"` are the
+same. Which class allows another provider is in the [table of classes](hooks.md#what-a-class-of-failure-allows).
+A table that contradicts itself raises when the plugin is imported, so the plugin is left out with that sentence.
+
+| the answer | at create | at poll | at cancel |
+|---|---|---|---|
+| an error that the table knows, nothing was made | `JobUpdate(failure=...)` | `ProviderError`, unless in `ends_job` | `ProviderError` |
+| "no such task" (`no_record`) | `JobUpdate(failure=...)` | `JobUpdate(doubt=...)` | `JobUpdate(doubt=...)`, which is no stop |
+| 5xx, 408 or 504 without a reason of its own | `ProviderError(maybe_accepted=True)` | `ProviderError` | `ProviderError` |
+| 2xx that is no JSON, or without an id | `ProviderError(maybe_accepted=True)` | `ProviderError` | `ProviderError` |
+| an error with a task id | `JobUpdate(native_id=..., failure=...)` | | |
+| a good one | the body | the body | the body |
+
+`refusal` reads `Step.NEXT` as a read. Where the second of two calls is the one that costs, pass `Step.CREATE` for it.
+[outcomes.md](outcomes.md) says what the gateway makes of each outcome."""
 
 
 def fields_page() -> str:

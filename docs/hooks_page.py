@@ -87,7 +87,14 @@ def _value(value: type) -> str:
     annotations = {
         name: note for kind in value.__mro__ for name, note in inspect.get_annotations(kind).items()
     }
-    if fields:
+    # What a class only computes, or has from its base, is said elsewhere.
+    shown = [
+        field for field in fields if field.init and not (field.inherited and field.name not in described)
+    ]
+    inherited = next((base.__name__ for base in value.__mro__[1:] if attrs.has(base)), None)
+    if inherited and len(shown) < len(fields):
+        lines.append(f"Its fields are those of `{inherited}`{' and:' if shown else '.'}")
+    if shown:
         rows = [
             (
                 f"`{field.name}`",
@@ -95,7 +102,7 @@ def _value(value: type) -> str:
                 _default(field),
                 described.get(field.name, ""),
             )
-            for field in fields
+            for field in shown
         ]
         lines.append(table(("field", "type", "default", "meaning"), rows))
     methods = [

@@ -90,7 +90,11 @@ async def test_vendor_that_can_stop_is_asked_to_stop(stoppable: Rig, answer: Any
     assert await advance(stoppable.context, job.id) is None
 
 
-@pytest.mark.parametrize("answer", [{"no": "not_found"}, lost(), {"crash": 1}], ids=["no", "lost", "odd"])
+@pytest.mark.parametrize(
+    "answer",
+    [{"no": "not_found"}, {"doubt": "not_found"}, lost(), {"crash": 1}],
+    ids=["no", "doubt", "lost", "odd"],
+)
 async def test_vendor_that_refuses_to_stop_counts_as_not_stopped(stoppable: Rig, answer: Any) -> None:
     stoppable.transport.script("one", {"id": "n-1"}, answer)
     job = await stoppable.gate.cancel((await stoppable.submit()).id)

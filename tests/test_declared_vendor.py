@@ -6,15 +6,18 @@ from typing import Any
 import pytest
 
 from musicgate.assets import measure_bytes
-from musicgate.emulation import Call, EmulatedAnswer, EmulatedVendor, Kind, Task, answer_json, route
+from musicgate.emulation import Auth, Call, EmulatedAnswer, EmulatedVendor, Kind, Task, answer_json, route
 from musicgate.plugin import (
+    CallbackSignature,
     Choice,
     EmulatorOptions,
+    HeaderAuth,
     HttpRequest,
     HttpResponse,
     Number,
     Offer,
     PriceRule,
+    Provider,
     Text,
 )
 
@@ -106,3 +109,71 @@ def test_further_songs_of_an_account_wait_for_a_place() -> None:
         "running",
         "done",
     ]
+
+
+DECLARED = Provider(
+    name="acme",
+    plugin="acme_direct",
+    label="Acme",
+    base_url="https://acme.example",
+    key_env="ACME_KEY",
+    base_url_env="ACME_URL",
+    auth=HeaderAuth(header="X-Key", scheme="Token"),
+    offers=tuple(OFFERS.values()),
+    option_block="acme",
+    options_schema={},
+    webhook_secret_env="ACME_SECRET",
+    callback_signature=CallbackSignature(
+        header="X-Sign", signed="{native_id}.{timestamp}", timestamp_header="X-Time"
+    ),
+)
+
+
+class Declared(EmulatedVendor[Task]):
+    provider = DECLARED
+
+    @route("POST /make", Kind.CREATE)
+    def make(self, call: Call) -> EmulatedAnswer:
+        task = self.accept(call, callback_url="https://us.example/cb")
+        return answer_json(200, {"id": task.id, "price": task.price})
+
+    def callback(self, task: Task, stage: str, now: float) -> dict[str, object]:
+        return {"id": task.id}
+
+
+class Renamed(Declared):
+    name = "other"
+    auth = Auth("X-Other")
+
+
+def made(vendor: EmulatedVendor[Task], key: str = "Token k", **body: object) -> HttpResponse:
+    headers = {"X-Key": key}
+    url = "https://acme.example/make"
+    request = HttpRequest(method="POST", url=url, headers=headers, body=json.dumps(body).encode())
+    return vendor.answer(request, 0.0).response
+
+
+def test_declared_provider_gives_name_key_offer_and_limits() -> None:
+    vendor = Declared(EmulatorOptions())
+    assert (vendor.name, made(vendor, key="k", model="one").status) == ("acme_direct", 401)
+    assert made(vendor, model="big/two").json_object()["price"] == 0.2
+    assert b"prompt has 11 characters" in made(vendor, model="one", prompt="eleven char").body
+    assert b"there is no such model" in made(vendor, model="three").body
+
+
+def test_declared_provider_gives_the_signature_of_callbacks() -> None:
+    vendor = Declared(EmulatorOptions(webhook_secret="s"))
+    task_id = str(made(vendor, model="one").json_object()["id"])
+    (due,) = vendor.due_callbacks(100.0)
+    assert due.request.headers["X-Time"] == "100"
+    signature = DECLARED.callback_signature
+    assert signature is not None
+    headers = {name.lower(): value for name, value in due.request.headers.items()}
+    facts = {"body": due.request.body, "native_id": task_id}
+    assert signature.fault("s", headers, now=100.0, **facts) is None  # type: ignore[arg-type]
+    assert signature.fault("t", headers, now=100.0, **facts) is not None  # type: ignore[arg-type]
+
+
+def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:
+    assert (Renamed.name, Renamed.auth) == ("other", Auth("X-Other"))
+    assert Renamed.sign is Declared.sign

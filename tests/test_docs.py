@@ -29,7 +29,7 @@ from tests.pages import NAMES, PAGES, ROOT, Block, blocks_of, prose
 #: Kinds of blocks. All are checked below but `js` (in schemas/tests), `text` and drawings (no kind).
 KINDS = {"", "js", "json", "python", "sh", "text", "toml"}
 #: Programs that a shell block may call, beside those whose arguments are checked.
-OTHER_PROGRAMS = {"cd", "export", "pytest", "sh"}
+OTHER_PROGRAMS = {"cd", "export", "pytest", "python3", "sh"}
 #: Its curl lines are run by tests/e2e/test_e2e_docs.py; some of them are refused on purpose.
 HTTP_PAGE = "docs/http.md"
 #: Schema -> keys that mark its blocks; the first match counts. A block that matches none need only parse.

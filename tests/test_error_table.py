@@ -237,6 +237,11 @@ def test_without_ok_codes_only_a_known_code_makes_a_2xx_an_error() -> None:
     assert update.failure.reason is FailureClass.FORBIDDEN
 
 
+def test_record_of_a_cancelled_task_is_read_by_the_table() -> None:
+    table = ErrorTable(vendor="T", job_words={"withdrawn": FailureClass.CANCELLED})
+    assert table.task_failure("Withdrawn").reason is FailureClass.CANCELLED
+
+
 BAD: Any = "rate"
 
 
@@ -248,6 +253,8 @@ BAD: Any = "rate"
         ({"http": {200: FailureClass.AUTH}}, "http[200] is no HTTP error status"),
         ({"words": {"Too High": FailureClass.AUTH}}, "words['Too High'] is not in lower case"),
         ({"codes": {1: FailureClass.EXPIRED}}, "codes[1] is 'expired', which no vendor can say"),
+        ({"codes": {1: FailureClass.CANCELLED}}, "codes[1] is 'cancelled', which no vendor can say"),
+        ({"job_words": {"x": FailureClass.EXPIRED}}, "job_words['x'] is 'expired'"),
         ({"codes": {0: FailureClass.AUTH}, "ok": {0}}, "the code 0 is both a success and a failure"),
         ({"ends_job": {7}}, "ends_job lists the code 7, for which codes has no row"),
         ({"doubts": {7: 1.0}}, "doubts lists the code 7"),

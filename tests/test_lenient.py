@@ -108,6 +108,9 @@ def test_url_is_absolute_http_or_none(value: object, expected: str | None) -> No
         (186.5, 186.5),
         ("186.5", 186.5),
         ("186 s", 186.0),
+        ("PT1H2M3.5S", 3723.5),
+        ("PT", None),
+        ("P1D", None),
         (" 12SECONDS ", 12.0),
         ("3 sec", 3.0),
         ("", None),
@@ -228,3 +231,24 @@ def test_retry_after_as_a_date_needs_a_clock() -> None:
 )
 def test_json_inside_json_is_decoded_leniently(value: object, read: object) -> None:
     assert lenient.json_text(value) == read
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (40, 0.4),
+        ("40", 0.4),
+        ("40 %", 0.4),
+        (100.0, 1.0),
+        (0, 0.0),
+        (101, None),
+        (-1, None),
+        (10**400, None),
+        (float("nan"), None),
+        (True, None),
+        ("half", None),
+        (None, None),
+    ],
+)
+def test_fraction_of_a_whole(value: object, expected: float | None) -> None:
+    assert lenient.fraction(value, 100) == expected

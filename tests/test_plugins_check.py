@@ -12,7 +12,10 @@ from click.testing import CliRunner
 
 from musicgate.cli import cli
 from musicgate.scaffold.names import Names
-from musicgate.scaffold.project import Kind, render, write
+from musicgate.scaffold.project import render, write
+from musicgate.scaffold.vendor import Callback, Vendor
+
+VENDOR = Vendor.of(callback=Callback.HMAC_PARTS)
 
 #: What `python -c` runs: the command line, with modules that cannot be imported.
 _SCRIPT = """
@@ -30,15 +33,17 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("site")
     for name in ("good_one", "bad_one", "sad_one"):
         install(folder, name)
-    translate = folder / "musicgate_bad_one/translate.py"
-    text = translate.read_text()
-    assert '    "seed": "seed",\n' in text
-    translate.write_text(text.replace('    "seed": "seed",\n', ""))
-    callback = folder / "musicgate_bad_one/callback.py"
-    text = callback.read_text()
-    assert "> SIGNATURE_WINDOW_S" in text
-    callback.write_text(text.replace("> SIGNATURE_WINDOW_S", "> 10 * SIGNATURE_WINDOW_S ** 2"))
-    (folder / "musicgate_sad_one/read.py").write_text("raise RuntimeError('not today')\n")
+    plugin = folder / "musicgate_bad_one/__init__.py"
+    text = plugin.read_text()
+    for right, wrong in (
+        ("    draft.send_declared()\n", '    draft.send_declared()\n    draft.fields.pop("style", None)\n'),
+        ('timestamp_header="X-Timestamp"', 'timestamp_header="X-Timestamp", window_s=1e9'),
+    ):
+        assert right in text
+        text = text.replace(right, wrong)
+    plugin.write_text(text)
+    (folder / "musicgate_sad_one/emulation.py").unlink()
+    (folder / "musicgate_sad_one/__init__.py").write_text("raise RuntimeError('not today')\n")
     return folder
 
 
@@ -46,7 +51,7 @@ def install(folder: Path, name: str) -> None:
     """Install a draft as pip would: the package, and the entry point in its metadata."""
     names = Names(name=name, provider=name)
     draft = folder / f"draft_{name}"
-    write(draft, render(names, Kind.POLLING, musicgate_version="0.1.0", today=date(2026, 11, 20)))
+    write(draft, render(names, VENDOR, musicgate_version="0.1.0", today=date(2026, 11, 20)))
     (draft / "src" / names.package).rename(folder / names.package)
     metadata = folder / f"{names.package}-0.1.0.dist-info"
     metadata.mkdir()
@@ -102,11 +107,11 @@ def test_cases_and_failing_switches_are_options(site: Path) -> None:
 
 def test_check_is_turned_off_with_a_reason_and_not_without(site: Path) -> None:
     done = check(
-        site, "bad_one", "--skip", "neutral fields=no seed yet", "--skip", "old_signature=later = never"
+        site, "bad_one", "--skip", "neutral fields=no style yet", "--skip", "old_signature=later = never"
     )
     assert done.stderr == ""
     rows = table(done.stdout)
-    assert rows["neutral fields"] == ("skipped", "turned off: no seed yet")
+    assert rows["neutral fields"] == ("skipped", "turned off: no style yet")
     assert rows["old signature"] == ("skipped", "turned off: later = never")
     for word, message in (
         ("offers", "offers is turned off without a reason"),
@@ -134,7 +139,7 @@ def test_broken_plugin_fails_the_checks_of_its_faults(site: Path) -> None:
     assert done.returncode == 1
     rows = table(done.stdout)
     failed = {name: why for name, (result, why) in rows.items() if result == "failed"}
-    assert "seed" in failed["neutral fields"]
+    assert "style" in failed["neutral fields"]
     assert "old signature" in failed
     assert all(failed.values())
     assert rows["it loads"] == ("passed", "")

@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 import attrs
 
 from musicgate.emulation.tasks import Task
-from musicgate.plugin import EmulatedCallback, HttpRequest, JsonValue
+from musicgate.plugin import CallbackSignature, EmulatedCallback, HttpRequest, JsonValue
 
 #: Age of a signature with the switch ``callbacks=stale``.
 _STALE_S: Final = 3600
@@ -73,6 +73,18 @@ class HmacSignature:
         text = base64.b64encode(mac).decode() if self.encoding == "base64" else mac.hex()
         headers = {self.header: self.form.format(timestamp=signed.timestamp, signature=text)}
         return headers | ({self.timestamp_header: signed.timestamp} if self.timestamp_header else {})
+
+
+def declared_signature(signature: CallbackSignature) -> Sign:
+    """Sign as a plugin declares that its vendor does."""
+
+    def sign(signed: Signed, /) -> Mapping[str, str]:
+        at = signature.written(int(signed.timestamp))
+        made = signature.sign(signed.secret, body=signed.body, native_id=signed.task_id, timestamp=at)
+        dated = {signature.timestamp_header: at} if signature.timestamp_header else {}
+        return {signature.header: made, **dated}
+
+    return sign
 
 
 @attrs.define(kw_only=True, order=True)

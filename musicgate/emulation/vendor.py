@@ -30,7 +30,7 @@ from musicgate.emulation.answers import (
     read_call,
     with_headers,
 )
-from musicgate.emulation.callbacks import CallbackQueue, Sign
+from musicgate.emulation.callbacks import CallbackQueue, Sign, declared_signature
 from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
@@ -44,6 +44,7 @@ from musicgate.plugin import (
     JsonObject,
     JsonValue,
     Offer,
+    Provider,
 )
 
 _T = TypeVar("_T", bound=Task)
@@ -129,6 +130,10 @@ class EmulatedVendor(Generic[_T]):
     account); with `EmulatorOptions.key`, that key alone is valid.
     """
 
+    #: The plugin's declaration: `name`, `auth`, `sign` and the offers are played from it unless they are set.
+    provider: ClassVar[Provider | None] = None
+    #: Field of a create call that names the native model.
+    model_field: ClassVar[str] = "model"
     #: Name of the plugin, for markers that are for one vendor: ``[emulate acme.poll=html]``.
     name: ClassVar[str] = ""
     auth: ClassVar[Auth] = Auth("Authorization", "Bearer")
@@ -169,6 +174,21 @@ class EmulatedVendor(Generic[_T]):
     #: The class of the vendor's tasks.
     task_type: ClassVar[type[Any]] = Task
 
+    def __init_subclass__(cls, **more: object) -> None:
+        super().__init_subclass__(**more)
+        declared = vars(cls).get("provider")
+        if not isinstance(declared, Provider):
+            return
+        played: dict[str, object] = {
+            "name": declared.plugin,
+            "auth": Auth(declared.auth.header, declared.auth.scheme),
+        }
+        if declared.callback_signature is not None:
+            played["sign"] = staticmethod(declared_signature(declared.callback_signature))
+        for name, value in played.items():
+            if name not in vars(cls):
+                setattr(cls, name, value)
+
     def __init__(self, options: EmulatorOptions) -> None:
         """Make the vendor.
 
@@ -208,14 +228,19 @@ class EmulatedVendor(Generic[_T]):
         return None
 
     def offer_of(self, call: Call) -> Offer | None:
-        """The declared offer that a create call asks for; None = its limits are not played."""
-        return None
+        """The declared offer that a create call asks for; None = its limits are not played.
+
+        Default: that of the model in the body's field `model_field`, where `provider` is set.
+        """
+        named = call.body.get(self.model_field)
+        return None if self.provider is None else self.provider.offer_like(str(named or ""))
 
     def violations(self, call: Call) -> Iterable[str]:
         """Sentences about limits that a create call breaks; the first one is refused as `No.INVALID`."""
         offer = self.offer_of(call)
-        broken = () if offer is None else offer.violations(call.body)
-        return (f"{found.name} {found.message}" for found in broken)
+        if offer is None:
+            return () if self.provider is None else ("there is no such model",)
+        return (f"{found.name} {found.message}" for found in offer.violations(call.body))
 
     def price_of(self, call: Call) -> float:
         """What a song costs, in the unit of `credits`; by the list price where the offer is declared."""

@@ -61,6 +61,9 @@ async def stop_vendor(context: GatewayContext, job: Job) -> bool:
         _log.warning("vendor not stopped: job=%s plugin=%s error=%s", job.id, installed.name, error)
         return False
     # A vendor may answer with the song's new status, and its plugin reads that as it reads any other.
+    # "No such song" is a doubt, not a stop.
+    if update.doubt is not None:
+        return False
     return update.failure is None or update.failure.reason is FailureClass.CANCELLED
 
 

@@ -121,7 +121,13 @@ class Field:
 
 @attrs.frozen
 class Text(Field):
-    """A text; its length is counted in ``unit``. A blank one is as good as none."""
+    """A text; a blank one is as good as none.
+
+    Attributes:
+        min_chars: shortest, in the unit.
+        max_chars: longest, in the unit; None = not stated.
+        unit: in which the vendor counts.
+    """
 
     min_chars: int = attrs.field(default=0, kw_only=True)
     max_chars: int | None = attrs.field(default=None, kw_only=True)
@@ -162,6 +168,9 @@ class Number(Field):
     """A number from ``minimum`` to ``maximum``, in multiples of ``step``.
 
     Attributes:
+        minimum: smallest, in the vendor's unit; None = not stated.
+        maximum: largest, in the vendor's unit; None = not stated.
+        step: only multiples of it are allowed; None = any number.
         whole: integers only.
         per_neutral: native units in one unit of the neutral field: 1000 for milliseconds per second.
     """

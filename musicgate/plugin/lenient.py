@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MILLISECONDS_FROM = 100_000_000_000
 _DIGITS = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|sec|secs|second|seconds)?\s*", re.IGNORECASE)
+#: The part of ISO 8601 durations that songs have: PT1H2M3.5S.
+_ISO_DURATION = re.compile(r"PT(?:([0-9]{1,4})H)?(?:([0-9]{1,4})M)?(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)S)?")
 
 
 def mapping(value: object) -> Mapping[str, object]:
@@ -79,12 +81,15 @@ def url(value: object) -> str | None:
 
 
 def seconds(value: object) -> float | None:
-    """Return positive finite seconds from a number or a text such as "186" or "186 s"; else None."""
+    """Return positive finite seconds from a number or a text like "186", "186 s", "PT3M6S"; else None."""
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
-        match = _NUMBER_WITH_UNIT.fullmatch(value)
+        match, iso = _NUMBER_WITH_UNIT.fullmatch(value), _ISO_DURATION.fullmatch(value.strip())
         value = float(match[1]) if match else None
+        if iso:
+            hours, minutes, rest = (float(part or 0) for part in iso.groups())
+            value = hours * 3600 + minutes * 60 + rest
     if not isinstance(value, int | float):
         return None
     try:
@@ -92,6 +97,20 @@ def seconds(value: object) -> float | None:
     except OverflowError:
         return None
     return number if math.isfinite(number) and number > 0 else None
+
+
+def fraction(value: object, whole: float = 1.0) -> float | None:
+    """Return how much of a whole a number or numeric text is, from 0 to 1; else None.
+
+    Args:
+        whole: 100 for a vendor's percent.
+    """
+    if isinstance(value, str):
+        match = _NUMBER_WITH_UNIT.fullmatch(value.replace("%", ""))
+        value = float(match[1]) if match else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= whole:
+        return None
+    return value / whole
 
 
 def integer(value: object) -> int | None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from musicgate.assets.audio import AudioKind, sniff
+from musicgate.scaffold import Callback, Names, Vendor, render, write
 from tests.e2e.running_server import decoded_s
-from tests.outside.environment import CleanEnvironment
+from tests.outside.environment import CleanEnvironment, build
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,6 +75,19 @@ def test_a_plugin_is_installed_makes_a_song_and_is_uninstalled(clean: CleanEnvir
             server, server.generate(model="minimax/music", prompt="Slow tango", lyrics="[Verse]\nRain")
         )
         check_song(server, server.call("GET", f"/v1/music/generate/{song['id']}").body)
+
+
+def test_draft_of_a_plugin_is_built_installed_and_makes_a_song(clean: CleanEnvironment) -> None:
+    draft = clean.folder / "draft"
+    names = Names(name="dawn_chorus", provider="dawn_chorus")
+    vendor = Vendor.of(models=("small", "large"), callback=Callback.HMAC_BODY, cancel=True)
+    write(draft, render(names, vendor, musicgate_version="0.1.0", today=date(2026, 11, 20)))
+    build(draft, clean.folder / "wheel", only_wheel=True)
+    (wheel,) = (clean.folder / "wheel").glob("*.whl")
+    clean.install(str(wheel))
+    assert [record["name"] for record in clean.plugins()] == ["dawn_chorus"]
+    clean.musicgate("generate", "Rain", "--model", "dawn_chorus/large", "--sandbox", "-o", "song.mp3")
+    assert sniff((clean.folder / "song.mp3").read_bytes()) is AudioKind.MP3
 
 
 def test_installed_cross_cutting_plugins_take_effect(clean: CleanEnvironment) -> None:

@@ -23,7 +23,6 @@ from musicgate.testing.compliance import ProviderCompliance
 from musicgate.testing.rehearsal import CALLBACK_URL, START_S, Rehearsal
 
 import musicgate_harmonia
-from musicgate_harmonia.callback import parse_callback
 
 SECRET = "test-secret-not-real"  # noqa: S105 - not a real secret
 
@@ -183,7 +182,7 @@ def test_hook_is_verified_only_with_a_good_recent_signature(switch: str, verifie
     (due,) = rehearsal.emulator.due_callbacks(START_S + 60)
     headers = {name.lower(): value for name, value in due.request.headers.items()}
     settings = ProviderSettings(base_url="http://127.0.0.1:1", webhook_secret=Secret(SECRET))
-    claim = parse_callback(headers, due.request.body, settings, START_S + 60)
+    claim = rehearsal.plugin.parse_callback(headers, due.request.body, settings, START_S + 60)
     assert claim.verified is verified
     assert (claim.native_id == job.native_id) is verified
 
