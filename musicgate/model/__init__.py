@@ -26,6 +26,7 @@ from musicgate.model.fields import (
     TextUnit,
     contradiction,
     value_of,
+    violations,
 )
 from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
 from musicgate.model.job import (
@@ -134,4 +135,5 @@ __all__ = [
     "origin",
     "utf16_units",
     "value_of",
+    "violations",
 ]

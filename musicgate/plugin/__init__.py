@@ -65,6 +65,7 @@ from musicgate.model import (
     WarningCode,
     is_blank,
     utf16_units,
+    violations,
 )
 from musicgate.plugin import hooks, lenient
 from musicgate.plugin.draft import (
@@ -188,5 +189,6 @@ __all__ = [
     "too_long",
     "unsupported",
     "utf16_units",
+    "violations",
     "write_json",
 ]
