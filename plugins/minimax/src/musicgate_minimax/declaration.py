@@ -16,7 +16,7 @@ from musicgate.plugin import (
     Timeouts,
     hookimpl,
 )
-from musicgate_minimax.models import RULES, fields_of, rules_of
+from musicgate_minimax.models import FIELDS, NEWEST
 from musicgate_minimax.translate import BLOCK
 
 DEFAULT_MODEL: Final = "music-2.6"
@@ -25,7 +25,7 @@ DEFAULT_MODEL: Final = "music-2.6"
 MAX_DURATION_S: Final = 300.0
 
 #: music-01 needs uploaded voices that the option block cannot name; it is available as a raw model only.
-_OFFERED: Final = tuple(name for name in RULES if name != "music-01")
+_OFFERED: Final = tuple(name for name in FIELDS if name != "music-01")
 
 #: 0.15 USD per song of up to five minutes.
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
@@ -66,7 +66,7 @@ _STATUSES: Final = {
 
 def _offer(model: str, native_model: str | None) -> Offer:
     name = DEFAULT_MODEL if native_model is None else native_model
-    fields = tuple(fields_of(rules_of(name)))
+    fields = FIELDS.get(name, NEWEST)
     return Offer(
         model=model,
         native_model=native_model,
