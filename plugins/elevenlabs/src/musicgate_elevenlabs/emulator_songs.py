@@ -132,7 +132,16 @@ def facts(song: Song) -> JsonObject:
     return found
 
 
-def multipart(song: Song) -> bytes:
+def carried(song: Song) -> tuple[str, bytes]:
+    """The media type and the body of an answer, by its route."""
+    if song.call.path.endswith("/detailed"):
+        return f"multipart/mixed; boundary={song.boundary}", _multipart(song)
+    if song.call.path.endswith("/detailed/stream"):
+        return "text/event-stream", _event_stream(song)
+    return song.file.media_type, audio(song)
+
+
+def _multipart(song: Song) -> bytes:
     """JSON, then audio, in the vendor's exact layout. Seen: 2026-06-29."""
     faults = song.call.switches.get_all("detailed")
     found: object = facts(song)
@@ -154,7 +163,7 @@ def multipart(song: Song) -> bytes:
     return before + line_end.join(head) + audio(song) + (b"" if "no_closing" in faults else closing)
 
 
-def events(song: Song) -> bytes:
+def _event_stream(song: Song) -> bytes:
     """The events of a detailed stream.
 
     ASSUMED: this shape and the key of the audio; the vendor's pages only name the events, and disagree on

@@ -50,13 +50,6 @@ ASSUMED_CHANNELS: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
 _SAMPLE_BYTES: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
 #: WAVE format tags of G.711. Source: RFC 2361 appendix A.
 _G711_TAGS: Final = {Codec.ALAW: 6, Codec.ULAW: 7}
-_CONTAINERS: Final = {
-    Codec.MP3: "mp3",
-    Codec.PCM: "wav",
-    Codec.OPUS: "ogg",
-    Codec.ULAW: "wav",
-    Codec.ALAW: "wav",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +63,7 @@ class OutputFormat:
     @property
     def container(self) -> str | None:
         """What the caller gets: mp3, wav or ogg; None for an unknown codec."""
-        return None if self.codec is None else _CONTAINERS[self.codec]
+        return "wav" if self.is_headerless else {Codec.MP3: "mp3", Codec.OPUS: "ogg"}.get(self.codec)
 
     @property
     def is_headerless(self) -> bool:
