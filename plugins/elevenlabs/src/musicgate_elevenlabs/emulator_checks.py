@@ -80,16 +80,13 @@ _BY_ROUTE: Final[Mapping[str, tuple[Field, ...]]] = {
 }
 _SONGS: Final = {f"POST /v1/music{end}" for end in ("", "/detailed", "/stream", "/detailed/stream")}
 _LOGGING: Final = Choice("enable_logging", choices=("true", "false"))
+_FORMATS: Final = tuple(sorted(formats.KNOWN))
+_FEWER_FORMATS: Final = tuple(name for name in _FORMATS if not name.startswith(("auto", "mp3_48000")))
 #: Fields of the query: of the routes for songs, and of the others, which have fewer formats.
 _QUERY: Final[Mapping[bool, tuple[Field, ...]]] = {
-    True: (Choice("output_format", choices=tuple(sorted(formats.KNOWN))), _LOGGING),
+    True: (Choice("output_format", choices=_FORMATS), _LOGGING),
     False: (
-        Choice(
-            "output_format",
-            choices=tuple(
-                sorted(name for name in formats.KNOWN if not name.startswith(("auto", "mp3_48000")))
-            ),
-        ),
+        Choice("output_format", choices=_FEWER_FORMATS),
         _LOGGING,
         Number("page_size", minimum=1, maximum=150),
         Choice("sort", choices=("created_at", "name")),

@@ -206,7 +206,7 @@ class ElevenLabsEmulator(FinetuneRoutes):
         return song
 
     def _archive(self, song: Song, names: tuple[str, ...]) -> EmulatedAnswer:
-        files = {f"{name}.{song.codec}": songs.audio(song, part) for part, name in enumerate(names)}
+        files = {f"{name}.{song.container}": songs.audio(song, part) for part, name in enumerate(names)}
         answer = self._deliver(song, "application/zip", songs.archive(files))
         return with_headers(answer, {"Content-Disposition": "attachment; filename=stems.zip"})
 

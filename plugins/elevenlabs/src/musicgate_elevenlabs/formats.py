@@ -63,7 +63,8 @@ class OutputFormat:
     @property
     def container(self) -> str | None:
         """What the caller gets: mp3, wav or ogg; None for an unknown codec."""
-        return "wav" if self.is_headerless else {Codec.MP3: "mp3", Codec.OPUS: "ogg"}.get(self.codec)
+        own: dict[Codec | None, str] = {Codec.MP3: "mp3", Codec.OPUS: "ogg"}
+        return "wav" if self.is_headerless else own.get(self.codec)
 
     @property
     def is_headerless(self) -> bool:

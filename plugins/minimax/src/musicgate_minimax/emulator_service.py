@@ -46,13 +46,8 @@ _BROKEN: Final = {
     "max_chars": "is too long",
     "min_chars": "is too short",
 }
-#: Calls per minute, and concurrent calls, of paid and of free models.
-#: Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026.
-_CALLS, _FREE_CALLS = Rate(120, 60.0), Rate(3, 60.0)
-_CONNECTIONS, _FREE_CONNECTIONS = 20, 3
 #: Seen: 30 to over 120 s (openclaw/openclaw, 2026).
 _BASE_DELAY_S: Final = 30.0
-_DELAY_PER_SECOND: Final = 0.3
 
 
 class MiniMaxEmulator(EmulatedVendor[Task]):
@@ -60,6 +55,9 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
 
     name = "minimax"
     price = 0.15
+    # Of paid models. Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026.
+    rate = Rate(120, 60.0)
+    concurrent = 20
     # ASSUMED: this order.
     checks = ("key", "model", "credits", "account", "rate", "concurrent", "fault", "limits", "request")
     media_paths = ("/music%2Fprod%2F", "/music/prod/")
@@ -100,13 +98,13 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code></Error>\n'
         return answer_bytes(status, "application/xml", body.encode())
 
-    def rate_of(self, call: Call) -> Rate:
+    def rate_of(self, call: Call) -> Rate | None:
         """Return the window of the model."""
-        return _FREE_CALLS if _model(call).endswith("-free") else _CALLS
+        return Rate(3, 60.0) if _is_free(call) else self.rate
 
-    def concurrent_of(self, call: Call) -> int:
+    def concurrent_of(self, call: Call) -> int | None:
         """Return the concurrent calls of the model."""
-        return _FREE_CONNECTIONS if _model(call).endswith("-free") else _CONNECTIONS
+        return 3 if _is_free(call) else self.concurrent
 
     def check_model(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a model that is unknown, has ended, or is outside the plan."""
@@ -114,13 +112,10 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         if model not in FIELDS:
             # ASSUMED: 2013 for an unknown model.
             return self._invalid(call, f"unknown model {model}")
-        is_free = model.endswith("-free")
         # ASSUMED: the ended models answer like models outside the plan; their real answer is not known.
-        if (is_free and call.switches.get("free") != "alive") or (
-            call.key.startswith("free-plan") and not is_free
-        ):
-            return self.refuse(call, 2061, f"{TEXTS[2061]}, {model}")
-        return None
+        is_free, has_ended = _is_free(call), call.switches.get("free") != "alive"
+        is_outside = has_ended if is_free else call.key.startswith("free-plan")
+        return self.refuse(call, 2061, f"{TEXTS[2061]}, {model}") if is_outside else None
 
     def check_limits(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a field that is outside its declaration."""
@@ -159,7 +154,7 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         """Make a song, and answer with it when it is done."""
         lengths = call.switches.numbers("song_s")
         length_s = min(lengths[0], MAX_DURATION_S) if lengths else _length_s(call)
-        task = self.accept(call, task_id=call.trace[:32], done_s=_BASE_DELAY_S + _DELAY_PER_SECOND * length_s)
+        task = self.accept(call, task_id=call.trace[:32], done_s=_BASE_DELAY_S + 0.3 * length_s)
         file = MediaFile(
             sound=_sound(call),
             length_s=length_s,
@@ -212,6 +207,10 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
 
 def _model(call: Call) -> str:
     return str(call.body.get("model") or "")
+
+
+def _is_free(call: Call) -> bool:
+    return _model(call).endswith("-free")
 
 
 def _is_cover(call: Call) -> bool:
