@@ -6,7 +6,7 @@ package must not know how plugins are found or called (`musicgate.hosting`), nor
 names is exported.
 """
 
-from musicgate.assets import SNIFF_BYTES, AudioKind, riff_wav, sniff
+from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff
 from musicgate.errors import (
     ConfigError,
     MusicgateError,
@@ -174,6 +174,7 @@ __all__ = [
     "Usage",
     "WarningCode",
     "changed",
+    "g711_wav",
     "hookimpl",
     "hooks",
     "is_blank",
