@@ -42,7 +42,6 @@ _LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
 #: ASSUMED: what a refusal says of a field that breaks a rule of its declaration.
 _BROKEN: Final = {
     "required": "is required",
-    "type": "must be string",
     "max_chars": "is too long",
     "min_chars": "is too short",
 }
