@@ -9,7 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # Twice quiet: warnings about the user's pip settings would hide the errors.
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet
-PLUGINS := apiin_one elevenlabs minimax suno_kie
+PLUGINS := acestep apiin_one elevenlabs fal minimax suno_kie
 DISTRIBUTIONS := schemas . $(PLUGINS:%=plugins/%)
 PYPROJECTS := pyproject.toml schemas/pyproject.toml $(PLUGINS:%=plugins/%/pyproject.toml)
 # Wheels of all dependencies, for tests that install the built distributions without a network.
@@ -131,7 +131,7 @@ $(BIN)/python:
 $(VENV)/.runtime: .ci/requirements.txt $(PYPROJECTS) | $(BIN)/python
 	@echo "[2/3] installing what musicgate runs on (about half a minute)"
 	@$(PIP) install --require-hashes -r .ci/requirements.txt
-	@echo "[3/3] installing musicgate, its schemas and its four plugins"
+	@echo "[3/3] installing musicgate, its schemas and its plugins"
 	@$(PIP) install --no-deps --no-build-isolation $(DISTRIBUTIONS:%=-e ./%)
 	@touch $@
 

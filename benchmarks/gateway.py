@@ -20,7 +20,7 @@ MUSIC_REQUEST: Final = json.dumps(
         "prompt": "Warm jazz trio with brushed drums, recorded live in a small room, upright bass",
     }
 ).encode()
-#: All four plugins have a key and an address, as at a user who has all accounts: routing has a choice.
+#: Each has a key and an address, as at a user who has all accounts: routing has a choice.
 _PLUGINS: Final = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
 #: As slow as the setting allows: no poll while something else is measured.
 NO_POLLS: Final = 0.001
@@ -139,7 +139,7 @@ def settings_text(
 
 def _environ(more: Mapping[str, str]) -> dict[str, str]:
     """The environment without settings of this machine's own musicgate, keys and proxies."""
-    ours = ("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "MINIMAX_")
+    ours = ("MUSICGATE_", "KIE_", "APIIN_", "ELEVENLABS_", "MINIMAX_", "ACESTEP_", "FAL_")
     kept = {
         name: value
         for name, value in os.environ.items()

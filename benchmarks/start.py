@@ -55,7 +55,7 @@ async def start(bench: Bench) -> dict[str, object]:
 
 
 async def size(bench: Bench) -> dict[str, object]:
-    """MB of what ``pip install`` of musicgate and its four plugins puts into site-packages."""
+    """MB of what ``pip install`` of musicgate and its plugins puts into site-packages."""
     sizes = {name: 0 for name, _, _ in _OURS}
     wanted: list[str] = []
     for name, folder, package in _OURS:

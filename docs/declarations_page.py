@@ -85,6 +85,10 @@ assert [warning.path for warning in made.warnings] == [("style",)]
 
 The functions `not_applied`, `changed`, `refused`, `too_long` and `unsupported` make single warnings and errors.
 
+Where a vendor is ordinary, the declaration says it all. `Draft.send_declared` sends every field that the caller gave,
+in the vendor's unit and spelling, and writes carried texts behind the field's own. `option_schema("Acme options",
+OFFERS, example)` is the schema of the block, `settings_schema(region=("eu", "Where it is made."))` that of the settings.
+
 ## Status words
 
 `Provider.statuses` gives each native status its state, whatever its case: `{"queued": JobState.QUEUED, "done":
@@ -107,6 +111,9 @@ OVER_PARTS = CallbackSignature(
 ```
 
 With a secret set, a callback that is not signed, or too old, is refused. The emulator signs with `sign`.
+
+A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set, signature, message)` checks ED25519 in
+`parse_callback`, where the package `cryptography` is installed, and is None where it cannot be checked.
 
 ## Progress and charge
 

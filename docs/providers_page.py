@@ -129,8 +129,15 @@ def _fields(providers: Sequence[Provider]) -> str:
             names = ", ".join(f"`{offer.model}`" for offer in having)
             carried = [f"`{name}`" for name in (field.neutral, *field.carries) if name]
             of = "every model" if len(having) == len(declaring) else names
-            rows.append((one.plugin, f"`{field.name}`", of, ", ".join(carried) or "-", field.takes()))
+            rows.append(
+                (one.plugin, f"`{field.name}`", of, ", ".join(carried) or "-", field.takes() + _when(field))
+            )
     return table(head, rows)
+
+
+def _when(field: Field) -> str:
+    conditions = [f"`{name}` is {value!r}" for name, value in field.when.items()]
+    return f" where {' and '.join(conditions)}" if conditions else ""
 
 
 def _plugin(one: Provider) -> str:

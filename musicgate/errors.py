@@ -202,7 +202,7 @@ class RequestError(MusicgateError):
 
 
 class InvalidRequestError(RequestError):
-    """The body breaks the schema. Its message is the first violation.
+    """The body breaks the schema. Its message is the first violation, its reason that violation's code.
 
     Attributes:
         violations: the first ones, in schema order.
@@ -216,7 +216,10 @@ class InvalidRequestError(RequestError):
         first = violations[0]
         dotted = ".".join(str(part) for part in first.path)
         super().__init__(
-            "validation_error", f"{first.message} at {dotted}" if dotted else first.message, path=first.path
+            "validation_error",
+            f"{first.message} at {dotted}" if dotted else first.message,
+            reason=first.code,
+            path=first.path,
         )
         self.violations = tuple(violations)
         self.left_out = left_out

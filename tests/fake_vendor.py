@@ -252,6 +252,8 @@ class ScriptedTransport:
     def __init__(self) -> None:
         self.sent: list[HttpRequest] = []
         self.fetched: list[str] = []
+        #: Headers of the links that were fetched with the key, by link.
+        self.fetched_with: dict[str, Mapping[str, str]] = {}
         self.read_timeouts_s: list[float] = []
         self.media: dict[str, bytes | Exception] = {}
         self.on_send: Callable[[HttpRequest], Awaitable[None]] | None = None
@@ -287,8 +289,18 @@ class ScriptedTransport:
             status=status, body=body if isinstance(body, bytes) else json.dumps(body).encode()
         )
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
+    async def download(
+        self,
+        url: str,
+        sink: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        own_headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.fetched.append(url)
+        if own_headers is not None:
+            self.fetched_with[url] = own_headers
         found = self.media.get(url, broken_link("HTTP 404"))
         if isinstance(found, Exception):
             raise found

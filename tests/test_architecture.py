@@ -18,7 +18,7 @@ import pytest
 from musicgate import model
 
 ROOT = Path(__file__).resolve().parents[1]
-PLUGINS = ("apiin_one", "elevenlabs", "minimax", "suno_kie")
+PLUGINS = ("acestep", "apiin_one", "elevenlabs", "fal", "minimax", "suno_kie")
 
 #: Values and pure rules: clock, ids and randomness come in as arguments.
 PURE_MODULES = (
@@ -188,7 +188,7 @@ def core_modules() -> dict[str, Path]:
 
 
 def plugin_files() -> list[Path]:
-    """Every source file of the four plugins."""
+    """Every source file of the plugins."""
     return [
         path
         for name in PLUGINS

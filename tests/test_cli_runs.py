@@ -347,7 +347,7 @@ async def test_serve_prints_its_address_and_stops_cleanly(tmp_path: Path, name: 
     )
     assert (
         await run.line_with("providers", on="stdout")
-        == "providers: apiin_one, elevenlabs, minimax, suno_kie\n"
+        == "providers: acestep, apiin_one, elevenlabs, fal, minimax, suno_kie\n"
     )
     async with aiohttp.ClientSession() as session, session.get(f"{line.split()[-1]}/livez") as response:
         assert response.status == 200

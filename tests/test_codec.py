@@ -156,6 +156,11 @@ def test_every_documented_field_is_read() -> None:
         ({"provider": {"includeAlpha": True}}, "routing", RoutingOptions(include_alpha=True)),
         ({"provider": {"include_alpha": False, "includeAlpha": True}}, "routing", RoutingOptions()),
         (
+            {"provider": {"include_alpha": None, "includeAlpha": True, "only": None, "zdr": None}},
+            "routing",
+            RoutingOptions(include_alpha=True),
+        ),
+        (
             {"debug": {"returnUpstreamRequest": True}},
             "debug",
             DebugOptions(return_upstream_request=True),

@@ -93,7 +93,8 @@ def test_message_of_an_invalid_request_is_its_first_violation(
     error = InvalidRequestError(
         [first, Violation(path=("b",), message="x", keyword="type", code="invalid_type")]
     )
-    assert (str(error), error.code, error.path, error.reason) == (message, "validation_error", path, None)
+    assert (str(error), error.code, error.path) == (message, "validation_error", path)
+    assert error.reason == "invalid_type"
     assert [violation.path for violation in error.violations] == [path, ("b",)]
 
 
@@ -282,6 +283,7 @@ LOST = StorageError("/var/lib/musicgate is full", maybe_stored=True)
             400,
             {
                 "error": "validation_error",
+                "reason": "invalid_type",
                 "description": "must be text at a.1",
                 "error_type": "user",
                 "details": [

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate.model import Ability, Choice, Field, Flag, Limits, Number, Offer, Structure, Text, TextUnit
@@ -101,7 +102,10 @@ def test_limits_and_abilities_follow_from_the_fields() -> None:
         ((Choice("a", choices=("x",), means={"y": "z"}),), "'y' means"),
         ((Text("a", neutral="tempo"),), "the field 'a' carries 'tempo', which is no neutral field"),
         ((Text("a", carries=("mood",)),), "the field 'a' carries 'mood'"),
-        ((Flag("a"), Flag("a")), "the field 'a' is declared twice"),
+        ((Flag("a"), Flag("a")), "the field 'a' is declared twice for the same request"),
+        ((Text("a", when={"m": 1}), Text("a"), Flag("m")), "the field 'a' is declared twice"),
+        ((Text("a", when={"m": 1}),), "the field 'a' refers to 'm', which is not declared"),
+        ((Structure("a", max_items=0),), "the field 'a' takes up to 0 entries"),
         ((Flag("a", needs=("b",)),), "the field 'a' refers to 'b', which is not declared"),
         ((Flag("a", required_if=({"b": 1},)),), "the field 'a' refers to 'b'"),
         ((Text("a", neutral="title"), Text("b", neutral="title")), "'a' and 'b' both carry 'title'"),
@@ -126,8 +130,62 @@ def test_fields_that_contradict_each_other_are_named(fields: tuple[Field, ...], 
         (FIELDS[5], "mp3, pcm, 1"),
         (Flag("a"), "true or false"),
         (Structure("a"), "an object or a list"),
+        (Structure("a", max_items=5), "an object or a list of up to 5 entries"),
         (Field("a"), "anything"),
     ],
 )
 def test_field_says_what_it_takes(field: Field, takes: str) -> None:
     assert field.takes() == takes
+
+
+SUNG = (
+    Flag("custom"),
+    Text("prompt", neutral="prompt", max_chars=3, when={"custom": False}),
+    Text("prompt", neutral="lyrics", max_chars=5, when={"custom": True}),
+    Structure("images", max_items=2),
+)
+
+
+@pytest.mark.parametrize(
+    ("native", "limits"),
+    [
+        ({"custom": False, "prompt": "abcd"}, [3]),
+        ({"custom": True, "prompt": "abcd"}, []),
+        ({"custom": True, "prompt": "abcdef"}, [5]),
+        ({"prompt": "abcdef"}, []),
+        ({"images": [1, 2]}, []),
+        ({"images": [1, 2, 3]}, [2]),
+        ({"images": [1, 2, 3], "custom": False, "prompt": "abcd"}, [3, 2]),
+    ],
+)
+def test_field_may_be_declared_once_for_each_way_in_which_it_is_read(
+    native: dict[str, Any], limits: list[int]
+) -> None:
+    offer = Offer(model="tiny/one", native_model="one", fields=SUNG)
+    assert contradiction_of(SUNG) is None
+    assert [violation.limit for violation in offer.violations(native)] == limits
+    assert (offer.limits.prompt_chars, offer.limits.lyrics_chars) == (3, 5)
+
+
+def test_fields_of_a_copied_offer_are_those_of_the_copy() -> None:
+    other = attrs.evolve(OFFER, fields=(Flag("only"),))
+    assert OFFER.declares("prompt")
+    assert not other.declares("prompt")
+    assert [violation.name for violation in other.violations({"prompt": "ab", "only": 1})] == ["only"]
+
+
+def test_field_that_is_missing_for_two_reasons_is_one_violation() -> None:
+    fields = (Text("a", required_if=({"x": True}, {"y": True})), Flag("x"), Flag("y"))
+    offer = Offer(model="tiny/one", native_model="one", fields=fields)
+    assert [found.rule for found in offer.violations({"x": True, "y": True})] == ["required"]
+
+
+@pytest.mark.parametrize(
+    ("custom", "prompt", "lyrics"), [(False, "abc", None), (True, None, "abc"), (None, None, None)]
+)
+def test_neutral_field_is_read_from_the_declaration_that_holds(
+    custom: bool | None, prompt: str | None, lyrics: str | None
+) -> None:
+    offer = Offer(model="tiny/one", native_model="one", fields=SUNG)
+    native = {"custom": custom, "prompt": "abc"}
+    assert (offer.asked("prompt", native), offer.asked("lyrics", native)) == (prompt, lyrics)

@@ -326,6 +326,16 @@ async def test_request_without_any_provider_key_is_refused(tmp_path: Path) -> No
         assert await rig.store.count_open() == 0
 
 
+async def test_provider_that_needs_no_key_is_asked_without_one(tmp_path: Path) -> None:
+    vendor = FakeVendor("one", key_optional=True)
+    async with rig_of(tmp_path / "a", vendor, store=MemoryJobStore(), keyless=("one",)) as rig:
+        rig.transport.script("one", {"id": "n-1"})
+        job = await rig.submit()
+        assert job.native_id == "n-1"
+        assert "Authorization" not in rig.transport.sent[0].headers
+        assert [status.has_key for status in rig.gate.providers()] == [True]
+
+
 async def test_provider_without_key_is_skipped(tmp_path: Path) -> None:
     async with rig_of(tmp_path / "a", ONE, TWO, store=MemoryJobStore(), keyless=("one",)) as rig:
         rig.transport.script("two", {"id": "n-2"})
@@ -341,7 +351,7 @@ async def test_provider_without_key_is_skipped(tmp_path: Path) -> None:
         ({"provider": {"ignore": ["fake"]}}, "unsupported_model_or_endpoint", "no_provider_matches"),
         ({"fake": {"invalid": True}}, "validation_error", "prompt_too_short"),
         ({"provider": {"only": ["one"]}, "fake": {"refuse": "one"}}, "not_supported", "unsupported_option"),
-        ({"fake": 5}, "validation_error", None),
+        ({"fake": 5}, "validation_error", "invalid_type"),
         ({"fake": {"unoffered": "one two"}}, "unsupported_model_or_endpoint", None),
         ({"fake": {"unoffered": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),
         ({"fake": {"crash": "one", "invalid": "two"}}, "validation_error", "prompt_too_short"),

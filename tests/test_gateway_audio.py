@@ -15,7 +15,7 @@ from musicgate.model import (
     WarningCode,
 )
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import FakeVendor, Rig, rig_of
+from tests.fake_vendor import KEY, FakeVendor, Rig, rig_of
 from tests.test_gateway_follow import DONE, LINK, OTHER, accepted, step
 
 WAV = song(AudioFormat(container=Container.WAV), 2.0)
@@ -27,6 +27,26 @@ LAST_PAGE = OPUS.rindex(b"OggS")
 async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
     async with rig_of(tmp_path / "audio", FakeVendor("one"), store=MemoryJobStore()) as rig:
         yield rig
+
+
+async def test_key_goes_with_links_at_the_vendors_own_address_alone(tmp_path: Path) -> None:
+    own = "https://one.test/v1/audio?path=%2Fa.wav"
+    async with rig_of(
+        tmp_path / "audio", FakeVendor("one", media_needs_key=True), store=MemoryJobStore()
+    ) as rig:
+        like_own = "https://one.test.evil.example/b.wav"
+        rig.transport.media = {own: WAV, like_own: WAV}
+        answer = {**DONE, "tracks": [{"id": "t1", "url": own}, {"id": "t2", "url": like_own}]}
+        job, _ = await step(rig, await accepted(rig), answer)
+        assert job.state is JobState.COMPLETED
+        assert rig.transport.fetched_with == {own: {"Authorization": f"Bearer {KEY}"}}
+
+
+async def test_no_key_goes_with_links_unless_the_vendor_wants_it(rig: Rig) -> None:
+    own = "https://one.test/a.wav"
+    rig.transport.media = {own: WAV}
+    await step(rig, await accepted(rig), {**DONE, "tracks": [{"id": "t1", "url": own}]})
+    assert (rig.transport.fetched, rig.transport.fetched_with) == ([own], {})
 
 
 @pytest.mark.parametrize("claimed_s", [10**10, 1.9e14])

@@ -1,6 +1,7 @@
 """Polls that change nothing: repeated without the store, as long as nothing else changes the job."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,16 @@ async def quiet(rig: Rig) -> Job:
 
 def polls_of(rig: Rig) -> QuietPolls:
     return rig.context.quiet_polls
+
+
+async def test_every_poll_of_a_traced_job_is_logged(rig: Rig, caplog: pytest.LogCaptureFixture) -> None:
+    rig.transport.script("one", {"id": "n-1"})
+    job = await rig.submit(debug={"trace": True})
+    rig.clock.pass_s(10)
+    caplog.set_level(logging.INFO, "musicgate.gateway.trace")
+    for _ in range(3):
+        await step(rig, job, WORKS)
+    assert len([record for record in caplog.records if "step=poll" in record.message]) == 3
 
 
 async def test_poll_that_repeats_its_answer_reads_no_store_and_calls_no_hook(

@@ -838,6 +838,31 @@ async def test_downloads_are_limited_and_waiting_does_not_use_up_their_time_out(
     assert (len(saved), peak[0]) == (15, 3)
 
 
+async def test_media_of_an_address_of_the_operator_may_be_private_and_is_asked_for_with_the_key(
+    vendors: Vendors, tmp_path: Path
+) -> None:
+    vendor = await vendors(answer(whole(b"song")))
+    async with AiohttpTransport() as transport:
+        key = {"Authorization": "Bearer key"}
+        sink = tmp_path / "sink"
+        await transport.download(vendor.url, sink, max_bytes=100, timeout_s=5, own_headers=key)
+        assert sink.read_bytes() == b"song"
+        assert b"Authorization: Bearer key\r\n" in vendor.heads[0]
+        with pytest.raises(ProviderError, match="private"):
+            await transport.download(vendor.url, sink, max_bytes=100, timeout_s=5)
+
+
+async def test_key_of_media_does_not_follow_a_redirect(vendors: Vendors, tmp_path: Path) -> None:
+    other = await vendors(answer(whole(b"song")))
+    vendor = await vendors(answer(whole(b"", "302 Found", f"Location: {other.url}")))
+    async with AiohttpTransport(allow_private_addresses=True) as transport:
+        with pytest.raises(ProviderError, match="HTTP 302"):
+            await transport.download(
+                vendor.url, tmp_path / "sink", max_bytes=100, timeout_s=5, own_headers={"X-Key": "key"}
+            )
+    assert (len(vendor.heads), other.heads) == (1, [])
+
+
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 async def test_redirects_are_followed_to_the_media(
     transport: AiohttpTransport, vendors: Vendors, tmp_path: Path, status: int

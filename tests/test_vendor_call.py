@@ -22,7 +22,7 @@ from musicgate import (
 )
 from musicgate.aio import TimeLimits
 from musicgate.errors import PluginError
-from musicgate.gateway import vendor_call
+from musicgate.gateway import trace, vendor_call
 from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hosting.installed import InstalledProvider, installed_providers
 from musicgate.model import (
@@ -39,6 +39,7 @@ from tests.fake_vendor import (
     START,
     FakeVendor,
     ScriptedTransport,
+    broken_link,
     host_of,
     lost,
     settings_for,
@@ -327,3 +328,73 @@ async def test_answer_without_a_text_to_mask_passes_as_it_is(
     monkeypatch.setattr(installed.plugin, "parse", lambda *_: update)
     transport.script("one", {})
     assert await ask(installed, transport, Step.POLL) is update
+
+
+# --- debug.trace ---
+
+
+def traced(level: str | None) -> Job:
+    job = job_for(keeps_body=False)
+    debug = DebugOptions(trace=True, trace_level=level)
+    return attrs.evolve(job, request=attrs.evolve(job.request, debug=debug))
+
+
+SIGNED = "https://cdn.test/1.mp3?Signature=abc"
+
+
+@pytest.mark.parametrize(("level", "has_bodies"), [(None, False), ("summary", False), ("full", True)])
+async def test_traced_exchange_is_one_log_line_without_a_secret(
+    installed: InstalledProvider,
+    transport: ScriptedTransport,
+    caplog: pytest.LogCaptureFixture,
+    level: str | None,
+    *,
+    has_bodies: bool,
+) -> None:
+    caplog.set_level(logging.INFO, "musicgate.gateway.trace")
+    transport.script("one", {"id": "n-1", "says": KEY, "callback": TOKEN, "url": SIGNED})
+    request = HttpRequest.post_json(f"https://one.test/create?t={TOKEN}", {"prompt": "jazz", "at": TOKEN})
+    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
+    await call_vendor(context, installed, Step.CREATE, request, traced(level))
+    (line,) = [record.message for record in caplog.records]
+    assert "job=music_1 plugin=one step=create method=POST url=https://one.test/create?***" in line
+    assert "status=200" in line
+    assert ('"prompt":"jazz"' in line, '"id": "n-1"' in line or '"id":"n-1"' in line) == (has_bodies,) * 2
+    for secret in (KEY, TOKEN, "Signature"):
+        assert secret not in line
+
+
+async def test_traced_call_without_an_answer_is_logged(
+    installed: InstalledProvider, transport: ScriptedTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "musicgate.gateway.trace")
+    transport.script("one", broken_link(f"reset {KEY}"))
+    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
+    with pytest.raises(ProviderError):
+        await call_vendor(context, installed, Step.POLL, POST, traced("full"))
+    (line,) = [record.message for record in caplog.records]
+    assert "step=poll" in line
+    assert "error='reset ***'" in line
+    assert KEY not in line
+
+
+async def test_audio_and_long_bodies_are_not_traced_whole(
+    installed: InstalledProvider, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "musicgate.gateway.trace")
+    for body in (b"ID3\x00" * 9, b"x" * 100_000):
+        answer = HttpResponse(status=200, body=body)
+        trace.trace_exchange(installed, Step.CREATE, traced("full"), POST, answer, 0.5)
+    audio, long = [record.message for record in caplog.records]
+    assert "response='<36 bytes>'" in audio
+    assert "<100000 bytes>" in long
+    assert len(long) < 20_000
+
+
+async def test_request_without_trace_logs_nothing(
+    installed: InstalledProvider, transport: ScriptedTransport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    transport.script("one", {"id": "n-1"})
+    await ask(installed, transport)
+    assert not [record for record in caplog.records if "traced" in record.message]

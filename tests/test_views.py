@@ -18,12 +18,14 @@ from musicgate import (
 from musicgate.codec.schema import SchemaValidator, bundle
 from musicgate.errors import InvalidRequestError
 from musicgate.model import (
+    Ability,
     Asset,
     Attempt,
     AttemptOutcome,
     DebugOptions,
     Limits,
     Meter,
+    Offer,
     OptionWarning,
     PriceLine,
     PriceRule,
@@ -141,6 +143,28 @@ def test_create_answer_has_the_documented_usage() -> None:
     done = attrs.evolve(JOB, state=JobState.COMPLETED, usage=PAID, tracks=(Track(index=0, audio_url=LINK),))
     usage: Any = render_created(done, own_link)["usage"]
     assert usage["output_audio_count"] == 1
+
+
+PER_SECOND = PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.005"))
+PER_SONG = PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.06"))
+
+
+@pytest.mark.parametrize(
+    ("duration_s", "price", "abilities", "seconds"),
+    [
+        (30, PER_SECOND, {Ability.DURATION}, 60),
+        (None, PER_SECOND, {Ability.DURATION}, None),
+        (30, PER_SONG, {Ability.DURATION}, None),
+        (30, PER_SECOND, set(), None),
+    ],
+)
+def test_create_answer_expects_the_requested_seconds_where_they_are_priced(
+    duration_s: int | None, price: PriceRule, abilities: set[Ability], seconds: int | None
+) -> None:
+    offer = Offer(model="m", native_model="m", tracks=2, abilities=frozenset(abilities), prices=(price,))
+    job = attrs.evolve(JOB, request=MusicRequest(model="m", duration_s=duration_s))
+    usage: Any = render_created(job, own_link, offer=offer)["usage"]
+    assert (usage["requests"], usage.get("output_audio_seconds")) == (1, seconds)
 
 
 def test_kept_track_has_our_link_and_the_measured_duration() -> None:

@@ -25,7 +25,7 @@ def providers(*, as_json: bool, config: str | None) -> None:
 
     found = _enabled(config)
     if as_json:
-        data = [render_provider(installed.provider, has_key=installed.key is not None) for installed in found]
+        data = [render_provider(installed.provider, has_key=installed.can_be_called) for installed in found]
         print_json({"object": "list", "data": data})
         return
     rows = [
@@ -33,7 +33,7 @@ def providers(*, as_json: bool, config: str | None) -> None:
             installed.name,
             installed.provider.name,
             installed.provider.stage.value,
-            "set" if installed.key else f"set {installed.provider.key_env}",
+            _key_of(installed),
             str(len(installed.provider.offers)),
             installed.settings.base_url,
         )
@@ -55,7 +55,7 @@ def models(*, as_json: bool, config: str | None) -> None:
 
     enabled = _enabled(config)
     if as_json:
-        print_json(render_models((found.provider, found.key is not None) for found in enabled))
+        print_json(render_models((found.provider, found.can_be_called) for found in enabled))
         return
     offers = [(installed, offer) for installed in enabled for offer in installed.provider.offers]
     offers.sort(key=lambda pair: pair[1].model)
@@ -109,6 +109,12 @@ def plugins(context: click.Context, *, as_json: bool) -> None:
         print_table(head, rows, empty="no plugin is installed")
     if any(record.error for record in records):
         context.exit(FailedError.exit_code)
+
+
+def _key_of(installed: InstalledProvider) -> str:
+    if installed.key:
+        return "set"
+    return "not needed" if installed.provider.key_optional else f"set {installed.provider.key_env}"
 
 
 def _record(record: PluginRecord) -> dict[str, object]:

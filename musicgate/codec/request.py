@@ -33,7 +33,8 @@ _FIELDS: Final = {
 _TEXTS: Final = frozenset(
     name for name, kind in get_type_hints(MusicRequest).items() if kind in {str, str | None}
 )
-#: Our name -> names on the wire inside the `provider` and `debug` objects. The first one present wins.
+#: Our name -> names on the wire inside the `provider` and `debug` objects. The first one that is neither
+#: absent nor null wins: newer clients spell every key of `provider` that is not set as null.
 _ROUTING_FIELDS: Final = {
     "order": ("order",),
     "only": ("only",),
@@ -107,5 +108,7 @@ def _renamed(wire: str, value: JsonValue, fields: Mapping[str, tuple[str, ...]])
         raise RequestError(
             "validation_error", f"the request cannot be read: {wire} is no object", path=(wire,)
         )
-    given = {name: [value[wire] for wire in wires if wire in value] for name, wires in fields.items()}
+    given = {
+        name: [value[wire] for wire in wires if value.get(wire) is not None] for name, wires in fields.items()
+    }
     return {name: values[0] for name, values in given.items() if values}

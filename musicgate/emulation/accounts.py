@@ -68,6 +68,12 @@ class Accounts:
         account.busy_until = [until for until in account.busy_until if until > now]
         return len(account.busy_until)
 
+    def free_at_s(self, key: str, parallel: int, now: float) -> float:
+        """Epoch seconds at which one of the places for songs that are made at a time is free."""
+        if self.running(key, now) < parallel:
+            return now
+        return sorted(self._accounts[key].busy_until)[-parallel]
+
     def begin(self, key: str, until_s: float) -> None:
         """Count a song in the making until then."""
         self._accounts[key].busy_until.append(until_s)
@@ -77,3 +83,8 @@ class Accounts:
         busy_until = self._accounts[key].busy_until
         if until_s in busy_until:
             busy_until.remove(until_s)
+
+    def end_all(self) -> None:
+        """Count no song of any account any longer: the vendor has forgotten them."""
+        for account in self._accounts.values():
+            account.busy_until.clear()

@@ -57,6 +57,7 @@ class Call:
         route: the route that it matched, as declared: ``GET /v1/songs/{id}``.
         parameters: of the path, by the names in the route.
         headers: names in lower case.
+        task_id: id in a poll or cancel call, of a task or not.
         key: API key of the account; empty if there is none.
         body: the JSON object that was sent; empty if it is none.
         is_json: True if the body is a JSON object.
@@ -81,6 +82,7 @@ class Call:
     form: tuple[FormPart, ...] = ()
     route: str = ""
     parameters: Mapping[str, str] = MappingProxyType({})
+    task_id: str = ""
     key: str = ""
     fault: str = ""
 

@@ -13,7 +13,7 @@ import attrs
 
 from musicgate.emulation.answers import digest
 from musicgate.emulation.switches import Switches
-from musicgate.plugin import JsonObject
+from musicgate.plugin import JsonObject, Offer
 
 
 @attrs.define(kw_only=True)
@@ -26,7 +26,9 @@ class Task:
         request: the JSON object that was sent.
         created_s: epoch seconds.
         speed: divides all delays.
+        offer: that was asked for, where the vendor's offers are declared.
         done_s: seconds until the end, if this task does not take as long as `stages` say.
+        starts_s: epoch seconds of its turn, if it waits for others; until then it is at its first stage.
         polls: how often its record was read.
         final_polls: how often since its end.
         cancelled_s: epoch seconds at which it was cancelled.
@@ -48,7 +50,9 @@ class Task:
     speed: float
     price: float = 0.0
     callback_url: str = ""
+    offer: Offer | None = None
     done_s: float | None = None
+    starts_s: float | None = None
     polls: int = 0
     final_polls: int = 0
     cancelled_s: float | None = None
@@ -78,7 +82,9 @@ class Task:
         last_s = self.stages[self.last_stage]
         own_s = last_s if self.done_s is None else self.done_s
         done_s = self.switches.number("done_s", own_s)
-        return self.created_s + (self.stages[stage] * done_s / last_s if last_s else done_s) / self.speed
+        waits = self.starts_s is not None and stage != next(iter(self.stages))
+        begins_s = self.starts_s if waits and self.starts_s is not None else self.created_s
+        return begins_s + (self.stages[stage] * done_s / last_s if last_s else done_s) / self.speed
 
     def path(self) -> Sequence[str]:
         """The stages that this task goes through, in order; a vendor may leave some out."""

@@ -31,16 +31,19 @@ from musicgate.emulation.answers import (
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign
-from musicgate.emulation.media import MediaHost
+from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
+from musicgate.emulation.tones import AudioFormat, Container
 from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
     HttpRequest,
+    JsonObject,
     JsonValue,
+    Offer,
 )
 
 _T = TypeVar("_T", bound=Task)
@@ -56,6 +59,14 @@ _BY_PART: Final = {
 }
 #: Faults that break the answer to a call which was carried out.
 _OF_AN_ANSWER: Final = frozenset({"drop", "cut", "malformed"})
+#: What a container that a vendor offers sounds like; one that is not here is played as mp3.
+_SOUNDS: Final[Mapping[str, AudioFormat]] = {
+    "wav": AudioFormat(container=Container.WAV),
+    "ogg": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "opus": AudioFormat(container=Container.OPUS, sample_rate_hz=48_000),
+    "m4a": AudioFormat(container=Container.M4A),
+    "flac": AudioFormat(container=Container.FLAC),
+}
 _NO_TEXTS: Final[Mapping[int, str]] = MappingProxyType({})
 
 
@@ -93,12 +104,15 @@ def route(
     A create route and any other is called with the call, a poll or cancel route with the call and its task.
 
     Args:
-        name: method and path: ``GET /v1/songs/{id}``; a name in braces is one segment.
-        task: where a poll or cancel route finds the task's id: a parameter of the path or the query.
+        name: method and path: ``GET /v1/songs/{id}``; a name in braces is one segment, with dots behind it
+            (``{path...}``) all that are left.
+        task: where a poll or cancel route finds the task's id: a parameter of the path or the query, or a key
+            of the body; the first one of a list.
         checks: names of the checks of this route, in order; default: those of its kind.
     """
     method, _, path = name.partition(" ")
-    pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path)))
+    escaped = re.sub(r"\\\{(\w+)\\\.\\\.\\\.\\\}", r"(?P<\1>.+)", re.escape(path))
+    pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", escaped))
     made = Route(method=method, path=path, kind=kind, task=task, checks=checks, pattern=pattern)
 
     def mark(function: Callable[..., EmulatedAnswer]) -> Callable[..., EmulatedAnswer]:
@@ -125,10 +139,14 @@ class EmulatedVendor(Generic[_T]):
     #: Credits (or USD) of each account at the start, and of one song; infinite = credits are not counted.
     credits: ClassVar[float] = float("inf")
     price: ClassVar[float] = 1.0
+    #: Seconds of a song whose request names no length, where the offer is declared.
+    usual_s: ClassVar[float] = 10.0
     #: Create calls per window and account; None = no limit.
     rate: ClassVar[Rate | None] = None
     #: Songs in the making per account; None = no limit.
     concurrent: ClassVar[int | None] = None
+    #: Songs that are made at a time for an account; further ones wait for their turn. None = all at once.
+    parallel: ClassVar[int | None] = None
     #: Checks of a create call, in the vendor's order; each names a method ``check_...``.
     checks: ClassVar[tuple[str, ...]] = (
         *("key", "body", "limits", "request", "credits", "rate", "concurrent", "fault"),
@@ -191,13 +209,29 @@ class EmulatedVendor(Generic[_T]):
         """Refuse a create call that the vendor would refuse; None for a good one."""
         return None
 
+    def offer_of(self, call: Call) -> Offer | None:
+        """The declared offer that a create call asks for; None = its limits are not played."""
+        return None
+
     def violations(self, call: Call) -> Iterable[str]:
         """Sentences about limits that a create call breaks; the first one is refused as `No.INVALID`."""
-        return ()
+        offer = self.offer_of(call)
+        broken = () if offer is None else offer.violations(call.body)
+        return (f"{found.name} {found.message}" for found in broken)
 
     def price_of(self, call: Call) -> float:
-        """What a song costs, in the unit of `credits`."""
-        return self.price
+        """What a song costs, in the unit of `credits`; by the list price where the offer is declared."""
+        offer = self.offer_of(call)
+        if offer is None or not offer.prices:
+            return self.price
+        return sum(
+            float(rule.price_usd) * rule.units(self.length_of(offer, call.body)) for rule in offer.prices
+        )
+
+    def length_of(self, offer: Offer, native: JsonObject) -> float:
+        """Seconds of the song that a native request asks for; `usual_s` if it does not say."""
+        asked = offer.asked("duration", native)
+        return float(asked) if isinstance(asked, int | float) else self.usual_s
 
     def rate_of(self, call: Call) -> Rate | None:
         """The window of create calls that counts for a call."""
@@ -265,8 +299,11 @@ class EmulatedVendor(Generic[_T]):
             speed=self.options.speed,
             price=self.price_of(call) if price is None else price,
             callback_url=callback_url,
+            offer=self.offer_of(call),
             **more,
         )
+        if self.parallel is not None:
+            task.starts_s = self.accounts.free_at_s(task.key, self.parallel, call.now)
         self.tasks[task.id] = task
         self.books.creates.append(task.id)
         self.books.credits_charged[task.id] = task.price
@@ -295,6 +332,34 @@ class EmulatedVendor(Generic[_T]):
         """64 hexadecimal digits that depend on the seed and the parts."""
         return digest(self.options.seed, *parts)
 
+    def uuid(self, *parts: object) -> str:
+        """An id in the form of a random UUID that depends on the seed and the parts."""
+        text = self.digest(*parts)
+        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
+
+    def add_song(
+        self, task: _T, index: int = 0, *, folder: str = "/media", life_s: float | None = None
+    ) -> str:
+        """Put a song of a task, as its request asks for it, on the media host; return its link.
+
+        Args:
+            life_s: seconds from the create call until the link expires; None = never, but for ``link_s``.
+        """
+        offer, length_s, container = task.offer, None, "mp3"
+        if offer is not None:
+            asked = offer.asked("format", task.request)
+            container = asked if isinstance(asked, str) else next(iter(offer.formats), "mp3")
+            length_s = self.length_of(offer, task.request)
+        life_s = task.switches.limit("link_s", life_s)
+        file = MediaFile(
+            sound=_SOUNDS.get(container, AudioFormat()),
+            length_s=task.length_s(index, length_s),
+            seed=int(digest(task.id, index)[:6], 16),
+            switches=task.switches,
+            expires_s=None if life_s is None else task.created_s + life_s,
+        )
+        return task.origin + self.media.add(f"{folder}/{task.id}/{index}.{container}", file)
+
     # --- checks, by name ---
 
     def check_key(self, call: Call) -> EmulatedAnswer | None:
@@ -310,6 +375,10 @@ class EmulatedVendor(Generic[_T]):
         """Refuse a key whose account has a refusal of its own."""
         start = max(filter(call.key.startswith, self.refused_keys), key=len, default=None)
         return None if start is None else self.refuse(call, *self.refused_keys[start])
+
+    def check_offer(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a call for a model that is not declared."""
+        return self.refused(call, No.NO_ROUTE) if self.offer_of(call) is None else None
 
     def check_body(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a body that is no JSON object."""
@@ -434,7 +503,9 @@ class EmulatedVendor(Generic[_T]):
         return self.play(call, fault, answer) or answer
 
     def _serve_task(self, found: Route, method: Callable[..., EmulatedAnswer], call: Call) -> EmulatedAnswer:
-        task = self.tasks.get(call.parameters.get(found.task) or call.query.get(found.task, ""))
+        named = call.parameters.get(found.task) or call.query.get(found.task) or call.body.get(found.task)
+        call.task_id = str(named[0] if isinstance(named, list) and named else named or "")
+        task = self.tasks.get(call.task_id)
         if task is None or task.key != call.key or not self.is_visible(task, call):
             return self.no_task(call)
         call.switches = task.switches

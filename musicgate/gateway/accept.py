@@ -151,7 +151,7 @@ def choose(
             submission.request,
             steady,
             callback_url=callback_url,
-            can_be_asked=lambda installed: installed.key is not None and _has_room(context, installed),
+            can_be_asked=lambda installed: installed.can_be_called and _has_room(context, installed),
             beta_channel=beta,
             strict=strict,
         )

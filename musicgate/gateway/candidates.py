@@ -27,12 +27,12 @@ QUEUE_DEADLINE_S = 7_200.0
 
 
 def with_keys(candidates: Sequence[Candidate]) -> tuple[Candidate, ...]:
-    """The candidates that have an API key.
+    """The candidates that have an API key, or need none.
 
     Raises:
-        AllCandidatesFailedError: none has one.
+        AllCandidatesFailedError: there are none.
     """
-    callable_candidates = tuple(candidate for candidate in candidates if candidate.installed.key is not None)
+    callable_candidates = tuple(candidate for candidate in candidates if candidate.installed.can_be_called)
     if not callable_candidates:
         raise AllCandidatesFailedError(
             [(candidate.installed.name, _key_missing(candidate.installed)) for candidate in candidates]

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         JobHead,
         JobQuery,
         MusicRequest,
+        Offer,
         Provider,
     )
     from musicgate.planning import Plan
@@ -444,7 +445,7 @@ class Gateway:
         return [
             ProviderStatus(
                 provider=found.provider,
-                has_key=found.key is not None,
+                has_key=found.can_be_called,
                 health=context.health[found.name].report(steady),
                 waiting=context.create_queues[found.name].waiting,
             )
@@ -455,6 +456,14 @@ class Gateway:
         """The provider of a job's last attempt; None when its plugin is gone or switched off."""
         installed = self._context.installed(job)
         return None if installed is None else installed.provider
+
+    def offer_of(self, job: Job) -> Offer | None:
+        """The offer of a job's last attempt; None when there is none, or when it is not known any more."""
+        provider = self.provider_of(job)
+        if provider is None or job.attempt is None:
+            return None
+        model = job.attempt.model
+        return next((offer for offer in provider.offers if offer.model == model), None)
 
     def next_poll_s(self, job: Job) -> float | None:
         """Seconds until a job's next poll; None when it is final, or its provider is gone."""

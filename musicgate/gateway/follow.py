@@ -168,7 +168,7 @@ class _Step:
             _log.error("poll failed: job=%s plugin=%s error=%s", job.id, installed.name, error)
         else:
             before, job = job, await fold.apply_update(context, job, update)
-            if job is before:
+            if job is before and not job.request.debug.trace:  # each of its polls is logged
                 context.quiet_polls.remember(self.mark, job, installed, exchange, self.began)
             if job.state.is_final:
                 return None

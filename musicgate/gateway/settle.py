@@ -107,42 +107,44 @@ async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
 
     async def fetch(track: Track) -> Fetched:
         async with downloads:
-            return await _fetch_guarded(context, job.id, track)
+            return await _fetch_guarded(context, job, track)
 
     async with asyncio.TaskGroup() as group:
         fetching = {track.index: group.create_task(fetch(track)) for track in wanted}
     return {index: task.result() for index, task in fetching.items()}
 
 
-async def _fetch_guarded(context: GatewayContext, job_id: str, track: Track) -> Fetched:
+async def _fetch_guarded(context: GatewayContext, job: Job, track: Track) -> Fetched:
     """Fetch a track; an error on our own side is a result, so that it does not stop other tracks."""
     try:
         with no_stray_cancellation():
-            return await _fetch(context, job_id, track)
+            return await _fetch(context, job, track)
     except Exception as error:  # noqa: BLE001 - logged, and tried again until the job's deadline
         return error
 
 
-async def _fetch(context: GatewayContext, job_id: str, track: Track) -> Fetched:
+async def _fetch(context: GatewayContext, job: Job, track: Track) -> Fetched:
     """Keep the audio of a track, by the first of its links that gives any.
 
     Raises:
         StorageError: our own disk failed.
     """
+    installed = context.installed(job)
     reasons: list[str] = []
     are_final = True
     for url in (track.audio_url, *track.fallback_urls):
         if not url:
             continue
-        async with context.assets.staged(job_id, track.index) as staged:
+        async with context.assets.staged(job.id, track.index) as staged:
             try:
                 await context.transport.download(
                     url,
                     staged.path,
                     max_bytes=context.settings.assets.max_bytes,
                     timeout_s=_DOWNLOAD_TIMEOUT_S,
+                    own_headers=None if installed is None else installed.media_headers(url),
                 )
-                return await context.assets.keep(staged, job_id, track.index)
+                return await context.assets.keep(staged, job.id, track.index)
             except (ProviderError, NotAudioError) as error:
                 reasons.append(str(error))
                 are_final = are_final and getattr(error, "is_final", False)

@@ -20,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
+import time
 from typing import TYPE_CHECKING, TypeVar
 
 import attrs
@@ -27,6 +28,7 @@ import attrs
 from musicgate.aio import offload
 from musicgate.engine import is_cancelled
 from musicgate.errors import PluginError, ProviderError, failure_of
+from musicgate.gateway.trace import trace_exchange
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugin import HttpRequest, Step
 from musicgate.text import LARGE_ANSWER_BYTES
@@ -158,7 +160,7 @@ async def _exchange(
     What is kept of the answer is masked.
     """
     if request is not None:
-        response = await _send(context, installed, step, _with_key(installed, request), exchange)
+        response = await _traced(context, installed, step, _with_key(installed, request), job, exchange)
     elif exchange.response is not None:
         response = exchange.response
     else:
@@ -175,7 +177,7 @@ async def _exchange(
             break
         step = Step.NEXT
         try:
-            response = await _send(context, installed, step, _with_key(installed, answer), exchange)
+            response = await _traced(context, installed, step, _with_key(installed, answer), job, exchange)
         except ProviderError as error:
             # This call did not get through, but the one before it did.
             raise _changed(error, maybe_accepted=True) from error
@@ -199,6 +201,27 @@ def _read(
         # A vendor's plain "no" is an update with a failure. An answer that cannot be read must not lead to a
         # second song, whatever a plugin, or a wrapper around it, makes of it.
         raise _changed(error, maybe_accepted=True) from error
+
+
+async def _traced(
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    complete: HttpRequest,
+    job: Job,
+    exchange: Exchange,
+) -> HttpResponse:
+    """Send a request; log the exchange if the caller's request asks for it."""
+    if not job.request.debug.trace:
+        return await _send(context, installed, step, complete, exchange)
+    started = time.perf_counter()
+    try:
+        response = await _send(context, installed, step, complete, exchange)
+    except ProviderError as error:
+        trace_exchange(installed, step, job, complete, error, time.perf_counter() - started)
+        raise
+    trace_exchange(installed, step, job, complete, response, time.perf_counter() - started)
+    return response
 
 
 async def _send(

@@ -16,12 +16,11 @@ import attrs
 from musicgate.errors import RequestError
 from musicgate.model import (
     Ability,
-    Choice,
-    Number,
     Offer,
     OptionWarning,
     Provider,
     contradiction,
+    fields_carrying,
     is_blank,
     value_of,
 )
@@ -64,11 +63,12 @@ def warnings_of(
     """
     if not offer.fields:
         return ()
-    found = [
-        not_applied(name, f"{provider.label} cannot express it with {offer.native_model or offer.model}")
-        for name in _outside(offer.abilities)
-        if not _is_met(offer, name, neutral_value(request, name))
-    ]
+    found = []
+    for name in _outside(offer.abilities):
+        value = neutral_value(request, name)
+        if value is not None and not _is_met(offer, name, value):
+            why = f"{provider.label} cannot express it with {offer.native_model or offer.model}"
+            found.append(not_applied(name, why))
     if translation.fields is not None and request.block(provider.option_block):
         found += _overridden(provider.option_block, offer.fields, request, translation)
     if not found:
@@ -138,9 +138,7 @@ def _outside(abilities: frozenset[Ability]) -> tuple[str, ...]:
 
 
 def _is_met(offer: Offer, name: str, value: JsonValue) -> bool:
-    """True for a neutral field that is not given, or that the offer follows without having a choice."""
-    if value is None:
-        return True
+    """True for a neutral field that the offer follows without having a choice."""
     if name == Ability.FORMAT:
         return value in offer.formats
     # A model that sings lyrics and has no switch for instrumentals sings.
@@ -151,23 +149,16 @@ def _overridden(
     block: str, fields: Sequence[Field], request: MusicRequest, translation: Translation
 ) -> list[OptionWarning]:
     """A warning for each neutral field in whose place an option of the vendor block is sent."""
-    found = []
-    for field in fields:
-        if field.neutral is None:
+    found, own_block = [], request.block(block)
+    for field in fields_carrying(fields, own_block):
+        own = value_of(own_block, field.name)
+        if own is None or field.neutral is None:
             continue
-        given, own = neutral_value(request, field.neutral), value_of(request.block(block), field.name)
-        is_sent = own is not None and own == value_of(translation.fields or {}, field.name)
-        if given is not None and is_sent and not _means_the_same(field, given, own):
+        given = neutral_value(request, field.neutral)
+        is_sent = given is not None and own == value_of(translation.fields or {}, field.name)
+        if is_sent and field.neutral_of(own) != given:
             found.append(changed(field.neutral, f"{block}.{field.name} is sent instead"))
     return found
-
-
-def _means_the_same(field: Field, neutral: JsonValue, native: JsonValue) -> bool:
-    if isinstance(field, Choice):
-        return neutral == field.means.get(str(native), native)
-    if isinstance(field, Number) and isinstance(neutral, int | float):
-        return neutral * field.per_neutral == native
-    return neutral == native
 
 
 def _path_of(block: str, broken: FieldViolation, request: MusicRequest) -> tuple[str | int, ...]:

@@ -77,7 +77,9 @@ def fault_of(value: object) -> str | None:
         checked = rules.fields
     for rule in checked:
         field = getattr(value, rule.name)
-        if field is not _NOTHING and (fault := _fault(field, rule)) is not None:
+        if field is _NOTHING and rule.items is not None:
+            continue
+        if (fault := _fault(field, rule)) is not None:
             return fault
     return None
 

@@ -31,7 +31,7 @@ class InstalledProvider:
         plugin: its hooks.
         provider: the declaration, with the operator's priority.
         settings: base URL, webhook secret and the plugin's own settings.
-        key: the API key; None = requests can be planned for it, not sent.
+        key: the API key; None = requests can be planned for it, and sent only if it needs no key.
         name: the plugin's name.
         key_header: the header with the key, or none without a key.
         has_usable_key: False if the key cannot be put into a header, because of a line break in it for
@@ -52,6 +52,16 @@ class InstalledProvider:
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
         """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
         return (self._whole_masker if whole else self._masker).and_one(callback_token)
+
+    @property
+    def can_be_called(self) -> bool:
+        """True if it has a key, or needs none."""
+        return self.key is not None or self.provider.key_optional
+
+    def media_headers(self, link: str) -> Mapping[str, str] | None:
+        """The headers for a link at the vendor's own address that wants the key; None for any other link."""
+        is_own = self.provider.media_needs_key and link.startswith(f"{self.settings.base_url}/")
+        return self.key_header if is_own else None
 
     @name.default
     def _plugin_name(self) -> str:

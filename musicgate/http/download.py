@@ -1,6 +1,7 @@
 """Download a media URL into a file. It knows redirects, sizes and files, and nothing of audio."""
 
 import asyncio
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -32,8 +33,12 @@ async def fetch(
     max_bytes: int,
     timeout_s: float,
     stall_timeout_s: float,
+    own_headers: Mapping[str, str] | None = None,
 ) -> None:
     """Download a URL into a file, which is overwritten.
+
+    Args:
+        own_headers: for this URL alone, so that no redirect is followed; None = an ordinary link.
 
     Raises:
         ProviderError: class ``upstream_failed``; ``status`` is set when the server refused, ``is_final`` when
@@ -44,13 +49,18 @@ async def fetch(
         async with asyncio.timeout(timeout_s):
             # Opened here and not on a thread: a cancelled caller could not close a file that a thread opens.
             with _open_sink(sink) as file:
-                await _follow(client, link, file, max_bytes, stall_timeout_s)
+                await _follow(client, link, file, max_bytes, stall_timeout_s, own_headers)
     except CLIENT_ERRORS as exc:
         raise _download_error(_download_reason(exc, timeout_s, stall_timeout_s)) from exc
 
 
 async def _follow(
-    client: UntrustedUrlClient, link: str, file: IO[bytes], max_bytes: int, stall_timeout_s: float
+    client: UntrustedUrlClient,
+    link: str,
+    file: IO[bytes],
+    max_bytes: int,
+    stall_timeout_s: float,
+    own_headers: Mapping[str, str] | None,
 ) -> None:
     """Follow redirects to the media, each as a request of its own whose address is checked."""
     url = exact_url(link)
@@ -61,11 +71,11 @@ async def _follow(
             "GET",
             url,
             # Uncompressed, so that Content-Length is the size of the file.
-            headers={"Accept-Encoding": "identity"},
+            headers={**(own_headers or {}), "Accept-Encoding": "identity"},
             timeout=aiohttp.ClientTimeout(total=None, connect=stall_timeout_s, sock_read=stall_timeout_s),
         ) as response:
             target = response.headers.get("Location")
-            if response.status in _REDIRECTS and target:
+            if response.status in _REDIRECTS and target and own_headers is None:
                 url = url.join(exact_url(target))
                 continue
             if response.status != 200:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from musicgate.model import Timeouts
@@ -25,10 +26,22 @@ class Transport(Protocol):
                 back; class ``protocol`` when the response is larger than ``max_body_bytes``.
         """
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
+    async def download(
+        self,
+        url: str,
+        sink: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        own_headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Download a media URL into a file.
 
         A few redirects are followed; private addresses are refused unless allowed.
+
+        Args:
+            own_headers: of a link at an address that the operator has set, with the key: it may be private,
+                and no redirect is followed. None = an ordinary link.
 
         Raises:
             ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too

@@ -64,6 +64,7 @@ from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.plugin import HttpResponse
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
     from types import TracebackType
 
@@ -114,12 +115,15 @@ class AiohttpTransport:
         self._stall_timeout_s = stall_timeout_s
         self._downloads = asyncio.Semaphore(downloads)
         self._proxies = proxies or Proxies()
-        self._media = UntrustedUrlClient(
-            proxies=self._proxies,
-            allow_private_addresses=allow_private_addresses,
-            force_close=False,
-            lookups=downloads,
-            headers={"User-Agent": _USER_AGENT},
+        self._media, self._own_media = (
+            UntrustedUrlClient(
+                proxies=self._proxies,
+                allow_private_addresses=allowed,
+                force_close=False,
+                lookups=downloads,
+                headers={"User-Agent": _USER_AGENT},
+            )
+            for allowed in (allow_private_addresses, True)
         )
         self._sessions = contextlib.AsyncExitStack()
         self._time_limits = TimeLimits()
@@ -133,6 +137,7 @@ class AiohttpTransport:
             WatchedConnector(asks_system=True, limit=0, keepalive_timeout=CREATE_IDLE_S), repeats=False
         )
         await self._sessions.enter_async_context(self._media)
+        await self._sessions.enter_async_context(self._own_media)
         return self
 
     async def __aexit__(
@@ -171,7 +176,15 @@ class AiohttpTransport:
             connection.release()
         return self._response(message.code, message.headers, body)
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
+    async def download(
+        self,
+        url: str,
+        sink: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        own_headers: Mapping[str, str] | None = None,
+    ) -> None:
         """Download a media URL into a file; see `musicgate.http.port.Transport.download`.
 
         The time-out starts when the download does, not while it waits for others to finish.
@@ -182,12 +195,13 @@ class AiohttpTransport:
         """
         async with self._downloads:
             await fetch(
-                self._media,
+                self._media if own_headers is None else self._own_media,
                 url,
                 sink,
                 max_bytes=max_bytes,
                 timeout_s=timeout_s,
                 stall_timeout_s=self._stall_timeout_s,
+                own_headers=own_headers,
             )
 
     async def _send_by_session(

@@ -25,6 +25,7 @@ from musicgate.model.fields import (
     Text,
     TextUnit,
     contradiction,
+    fields_carrying,
     value_of,
     violations,
 )
@@ -130,6 +131,7 @@ __all__ = [
     "WarningCode",
     "changed",
     "contradiction",
+    "fields_carrying",
     "is_address",
     "is_blank",
     "origin",

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -53,7 +53,7 @@ class FieldViolation:
     Attributes:
         field: the declaration.
         rule: which part of it is broken: ``type``, ``min_chars``, ``max_chars``, ``minimum``, ``maximum``,
-            ``step``, ``choices``, ``required``, ``needs`` or ``excludes``.
+            ``step``, ``choices``, ``max_items``, ``required``, ``needs`` or ``excludes``.
         limit: the value of that part, e.g. 4100.
         message: what was given and what is allowed, without the field's name.
     """
@@ -81,6 +81,8 @@ class Field:
             always. Empty = never.
         needs: native fields without which it must not be given.
         excludes: native fields beside which it must not be given.
+        when: native fields and values beside which this declaration holds, where a vendor reads one field in
+            several ways: it is declared once for each. Empty = always.
         reason: the contract's token for a value that is not allowed, or None.
     """
 
@@ -90,6 +92,7 @@ class Field:
     required_if: tuple[Mapping[str, JsonValue], ...] = attrs.field(default=(), kw_only=True)
     needs: tuple[str, ...] = attrs.field(default=(), kw_only=True)
     excludes: tuple[str, ...] = attrs.field(default=(), kw_only=True)
+    when: Mapping[str, JsonValue] = attrs.field(factory=dict, kw_only=True)
     reason: str | None = attrs.field(default="invalid", kw_only=True)
 
     def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
@@ -100,6 +103,14 @@ class Field:
     def takes(self) -> str:
         """What values it takes, for people."""
         return "anything"
+
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """The native value for one of the neutral field that it carries; None where the vendor has none."""
+        return value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """The value of the neutral field for a native one."""
+        return value
 
     def contradiction(self) -> str | None:
         """How the declaration contradicts itself, or None."""
@@ -188,6 +199,14 @@ class Number(Field):
         step = "" if self.step is None else f" in steps of {self.step}"
         return f"{kind}{least}{most}{step}"
 
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`: in the vendor's unit."""
+        return value * self.per_neutral if isinstance(value, int | float) else value
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return value / self.per_neutral if isinstance(value, int | float) else value
+
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
@@ -211,7 +230,7 @@ class Choice(Field):
     """One of some texts or numbers.
 
     Attributes:
-        choices: as the vendor spells them.
+        choices: as the vendor spells them; of several that mean the same the first is sent.
         means: the neutral value that a native value stands for, where they differ (``mp3_44100_128``: mp3).
     """
 
@@ -229,6 +248,14 @@ class Choice(Field):
     def takes(self) -> str:
         """See `Field.takes`."""
         return ", ".join(str(choice) for choice in self.choices)
+
+    def native_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.native_of`."""
+        return next((own for own in self.choices if self.neutral_of(own) == value), None)
+
+    def neutral_of(self, value: JsonValue) -> JsonValue:
+        """See `Field.neutral_of`."""
+        return self.means.get(str(value), value)
 
     def contradiction(self) -> str | None:
         """See `Field.contradiction`."""
@@ -253,42 +280,141 @@ class Flag(Field):
 
 @attrs.frozen
 class Structure(Field):
-    """An object or a list, whose inside the plugin itself checks."""
+    """An object or a list of up to ``max_items``, whose inside the plugin itself checks."""
+
+    max_items: int | None = attrs.field(default=None, kw_only=True)
 
     def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
         """See `Field.fault`."""
-        fits = isinstance(value, Mapping | list)
-        return None if fits else ("type", "object", "must be an object or a list")
+        if not isinstance(value, Mapping | list):
+            return "type", "object", "must be an object or a list"
+        if self.max_items is None or len(value) <= self.max_items:
+            return None
+        message = f"has {len(value)} entries; at most {self.max_items} are allowed"
+        return "max_items", self.max_items, message
 
     def takes(self) -> str:
         """See `Field.takes`."""
-        return "an object or a list"
+        most = "" if self.max_items is None else f" of up to {self.max_items} entries"
+        return f"an object or a list{most}"
+
+    def contradiction(self) -> str | None:
+        """See `Field.contradiction`."""
+        if self.max_items is not None and self.max_items < 1:
+            return f"takes up to {self.max_items} entries"
+        return super().contradiction()
 
 
-def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
+def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Sequence[FieldViolation]:
     """Everything in a native request that its declared fields rule out, in the order of declaration.
 
     Keys that are not declared are not examined.
     """
-    for field in fields:
-        name = field.name
-        value = native.get(name)
-        if value is None and "." in name:
-            value = value_of(native, name)
-        if value is None or value == "":
-            for conditions in field.required_if:
-                if all(value_of(native, name) == wanted for name, wanted in conditions.items()):
-                    yield FieldViolation(
-                        field=field, rule="required", limit=None, message=_required(conditions)
+    return _compiled(fields).violations(native)
+
+
+def declared_names(fields: Sequence[Field]) -> Collection[str]:
+    """The names of fields."""
+    return _compiled(fields).names
+
+
+def fields_carrying(fields: Sequence[Field], block: Mapping[str, JsonValue]) -> Iterator[Field]:
+    """The fields that carry a neutral one, and of which the vendor block may have a value."""
+    carrying = _compiled(fields).carrying
+    for key in block:
+        if key in carrying:
+            yield from carrying[key]
+
+
+class _Checks:
+    """Fields, prepared for requests that have a few of them: only what is present is looked at."""
+
+    def __init__(self, fields: Sequence[Field]) -> None:
+        self.fields = fields
+        self.names = frozenset(field.name for field in fields)
+        self._required = [
+            (place, field, conditions, tuple(conditions.items()))
+            for place, field in enumerate(fields)
+            for conditions in field.required_if
+        ]
+        #: First part of the name -> the fields that carry a neutral one.
+        self.carrying: dict[str, list[Field]] = {}
+        for field in fields:
+            if field.neutral is not None:
+                self.carrying.setdefault(field.name.partition(".")[0], []).append(field)
+        #: First part of the name -> place in the declaration, field, its ``when``, whether it has company.
+        self._present: dict[str, list[tuple[int, Field, _Conditions, bool]]] = {}
+        for place, field in enumerate(fields):
+            entry = place, field, tuple(field.when.items()), bool(field.needs or field.excludes)
+            self._present.setdefault(field.name.partition(".")[0], []).append(entry)
+
+    def violations(self, native: Mapping[str, JsonValue]) -> Sequence[FieldViolation]:
+        found: list[tuple[int, FieldViolation]] = []
+        known = self._present
+        for key, given in native.items():
+            if given is None or key not in known:
+                continue
+            for place, field, when, has_company in known[key]:
+                if when and not _holds(when, native):
+                    continue
+                value = given if field.name == key else value_of(native, field.name)
+                if value is None or value == "":
+                    continue
+                fault = field.fault(value)
+                if fault is not None:
+                    rule, limit, message = fault
+                    found.append(
+                        (place, FieldViolation(field=field, rule=rule, limit=limit, message=message))
                     )
-                    break
-            continue
-        fault = field.fault(value)
-        if fault is not None:
-            rule, limit, message = fault
-            yield FieldViolation(field=field, rule=rule, limit=limit, message=message)
-        if (field.needs or field.excludes) and value is not False:
-            yield from _company(field, native)
+                if has_company and value is not False:
+                    found += [(place, violation) for violation in _company(field, native)]
+        if self._required:
+            found += self._missing(native)
+        if not found:
+            return ()
+        found.sort(key=lambda entry: entry[0])
+        return [violation for _, violation in found]
+
+    def _missing(self, native: Mapping[str, JsonValue]) -> Iterator[tuple[int, FieldViolation]]:
+        seen = -1
+        for place, field, conditions, pairs in self._required:
+            if place == seen or not _holds(pairs, native):
+                continue
+            value = value_of(native, field.name)
+            if value is None or value == "":
+                seen = place
+                message = _required(conditions)
+                yield place, FieldViolation(field=field, rule="required", limit=None, message=message)
+
+
+_Conditions = tuple[tuple[str, JsonValue], ...]
+
+
+def holds(conditions: Mapping[str, JsonValue], native: Mapping[str, JsonValue]) -> bool:
+    """True if a native request has these fields with these values."""
+    return _holds(tuple(conditions.items()), native)
+
+
+def _holds(conditions: _Conditions, native: Mapping[str, JsonValue]) -> bool:
+    for name, wanted in conditions:
+        value = native.get(name)
+        if value != wanted and (value is not None or value_of(native, name) != wanted):
+            return False
+    return True
+
+
+#: By the identity of the fields, which copies of an offer share; `_Checks.fields` keeps it theirs.
+_COMPILED: dict[int, _Checks] = {}
+_MAX_COMPILED: Final = 1024
+
+
+def _compiled(fields: Sequence[Field]) -> _Checks:
+    checks = _COMPILED.get(id(fields))
+    if checks is None:
+        if len(_COMPILED) >= _MAX_COMPILED:
+            _COMPILED.clear()
+        checks = _COMPILED[id(fields)] = _Checks(fields)
+    return checks
 
 
 def value_of(native: Mapping[str, JsonValue], name: str) -> JsonValue:
@@ -331,14 +457,17 @@ def _is_left_out(value: JsonValue) -> bool:
 def contradiction(fields: Sequence[Field]) -> str | None:
     """The first declaration that contradicts itself or another one, in a sentence; None without any."""
     names = [field.name for field in fields]
+    declared: dict[str, list[Field]] = {}
     neutral: dict[str, str] = {}
     for field in fields:
         own = field.contradiction()
         if own is not None:
             return f"the field {field.name!r} {own}"
-        if names.count(field.name) > 1:
-            return f"the field {field.name!r} is declared twice"
-        conditions = [name for condition in field.required_if for name in condition]
+        same = declared.setdefault(field.name, [])
+        if any(not _exclude_each_other(field.when, other.when) for other in same):
+            return f"the field {field.name!r} is declared twice for the same request"
+        same.append(field)
+        conditions = [name for condition in (*field.required_if, field.when) for name in condition]
         mentioned = (*conditions, *field.needs, *field.excludes)
         strange = [name for name in mentioned if name not in names]
         if strange:
@@ -348,3 +477,7 @@ def contradiction(fields: Sequence[Field]) -> str | None:
             if other != field.name:
                 return f"the fields {other!r} and {field.name!r} both carry {field.neutral!r}"
     return None
+
+
+def _exclude_each_other(one: Mapping[str, JsonValue], other: Mapping[str, JsonValue]) -> bool:
+    return any(name in other and other[name] != wanted for name, wanted in one.items())

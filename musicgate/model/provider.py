@@ -9,7 +9,17 @@ from enum import StrEnum
 import attrs
 
 from musicgate.model.callback_signature import CallbackSignature
-from musicgate.model.fields import Field, FieldViolation, Number, Text, TextUnit, violations
+from musicgate.model.fields import (
+    Field,
+    FieldViolation,
+    Number,
+    Text,
+    TextUnit,
+    declared_names,
+    holds,
+    value_of,
+    violations,
+)
 from musicgate.model.json_types import JsonObject, JsonValue
 from musicgate.model.state import JobState
 
@@ -38,6 +48,21 @@ class PriceRule:
     meter: Meter
     price_usd: Decimal
     unit_size: Decimal = Decimal(1)
+
+    @classmethod
+    def per_song(cls, usd: str) -> PriceRule:
+        """So many US dollars for a request."""
+        return cls(meter=Meter.REQUESTS, price_usd=Decimal(usd))
+
+    @classmethod
+    def per_second(cls, usd: str, *, seconds: int = 1) -> PriceRule:
+        """So many US dollars for so many seconds of audio."""
+        return cls(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal(usd), unit_size=Decimal(seconds))
+
+    def units(self, length_s: float, count: int = 1) -> float:
+        """How many units a request for ``count`` songs of that length is, fractions of a unit included."""
+        quantity = {Meter.REQUESTS: 1, Meter.OUTPUT_AUDIO_COUNT: count}.get(self.meter, length_s * count)
+        return quantity / float(self.unit_size)
 
 
 @attrs.frozen(kw_only=True)
@@ -187,9 +212,16 @@ class Offer:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""
         return tuple(violations(self.fields, native))
 
+    def asked(self, neutral: str, native: Mapping[str, JsonValue]) -> JsonValue:
+        """What a native request says of a neutral field, in neutral terms; None for nothing."""
+        carrying = (field for field in self.fields if field.neutral == neutral and holds(field.when, native))
+        field = next(carrying, None)
+        value = None if field is None else value_of(native, field.name)
+        return None if field is None or value is None else field.neutral_of(value)
+
     def declares(self, name: str) -> bool:
         """True if there is a native field of that name."""
-        return any(field.name == name for field in self.fields)
+        return name in declared_names(self.fields)
 
     def answers_to(self, model: str) -> bool:
         """True if ``model`` names this offer; case does not matter."""
@@ -233,6 +265,9 @@ class Provider:
         raw_offers: how unlisted native models are treated: like the offer here whose ``native_model``
             begins their name, the longest one; ``""`` begins every name. Without any they have all abilities
             and no fields.
+        key_optional: the vendor may be used without a key (a server of the operator's own).
+        media_needs_key: links at the vendor's own address want the key as well. It is sent to links that
+            begin with the base URL alone, and to no address that they redirect to.
         callback_signature: how the vendor signs its callbacks; None = not at all, or in a way that the
             ``parse_callback`` hook verifies.
     """
@@ -269,6 +304,8 @@ class Provider:
     model_setting: str | None = None
     raw_offers: tuple[Offer, ...] = ()
     callback_signature: CallbackSignature | None = None
+    key_optional: bool = False
+    media_needs_key: bool = False
     _states: Mapping[str, JobState] = attrs.field(
         init=False,
         repr=False,

@@ -97,6 +97,9 @@ from musicgate.plugin.hooks import (
     Translation,
     hookimpl,
 )
+from musicgate.plugin.key_set import signed_by_jwks
+from musicgate.plugin.option_schema import option_schema, settings_schema
+from musicgate.plugin.schema_fields import fields_of_schema
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
 
 __all__ = [
@@ -174,6 +177,7 @@ __all__ = [
     "Usage",
     "WarningCode",
     "changed",
+    "fields_of_schema",
     "g711_wav",
     "hookimpl",
     "hooks",
@@ -182,9 +186,12 @@ __all__ = [
     "message_of",
     "neutral_value",
     "not_applied",
+    "option_schema",
     "refused",
     "riff_wav",
     "said",
+    "settings_schema",
+    "signed_by_jwks",
     "sniff",
     "switches_in",
     "too_long",

@@ -12,6 +12,7 @@ import attrs
 
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.model import (
+    Field,
     JsonObject,
     JsonValue,
     MusicRequest,
@@ -20,13 +21,19 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
     is_blank,
+    value_of,
 )
 from musicgate.plugin.hooks import Translation
 from musicgate.plugin.wire import HttpRequest
 
 Path = tuple[str | int, ...]
-#: Names on the wire that differ from those of `MusicRequest`.
-_ATTRIBUTES: Mapping[str, str] = {"duration": "duration_s"}
+#: How `Draft.send_declared` writes a neutral text behind the text that carries it.
+_WRITTEN: Mapping[str, str] = {
+    "style": ", {}",
+    "negative_style": ". Avoid: {}",
+    "title": ". Title: {}",
+    "lyrics": "\n\nLyrics:\n{}",
+}
 
 
 def path_of(path: str | Path) -> Path:
@@ -63,8 +70,8 @@ def unsupported(path: str | Path, message: str) -> UnsupportedOptionError:
 
 def neutral_value(request: MusicRequest, name: str) -> JsonValue:
     """A neutral field by its name on the wire; None for one that is not given, or blank."""
-    value: JsonValue = getattr(request, _ATTRIBUTES.get(name, name))
-    return None if isinstance(value, str) and is_blank(value) else value
+    value: JsonValue = getattr(request, "duration_s" if name == "duration" else name)
+    return value if value is None or not isinstance(value, str) or value.strip() else None
 
 
 @attrs.frozen
@@ -94,7 +101,13 @@ def said(request: MusicRequest, block: str, option: str, neutral: str | None = N
         option: the option's name in it.
         neutral: the neutral field that means the same, by its name on the wire.
     """
-    own = request.block(block).get(option)
+    return _said(request, request.block(block), block, option, neutral)
+
+
+def _said(
+    request: MusicRequest, options: JsonObject, block: str, option: str, neutral: str | None
+) -> Said | None:
+    own = options.get(option) if options else None
     if own is not None and not (isinstance(own, str) and is_blank(own)):
         return Said(own, (block, option))
     value = None if neutral is None else neutral_value(request, neutral)
@@ -106,7 +119,8 @@ class Draft:
 
     Attributes:
         request: what the caller asks for.
-        offer: the chosen offer; its ``native_model`` is the one that is asked.
+        offer: the chosen offer.
+        native_model: the vendor's name of the model; that of the offer, unless the plugin sets another one.
         settings: of the plugin.
         block: the options of the vendor block.
         fields: the native fields so far.
@@ -116,6 +130,7 @@ class Draft:
     def __init__(self, request: MusicRequest, offer: Offer, settings: ProviderSettings, block: str) -> None:
         self.request = request
         self.offer = offer
+        self.native_model = offer.native_model or ""
         self.settings = settings
         self.name = block
         self.block: JsonObject = request.block(block)
@@ -123,14 +138,9 @@ class Draft:
         self.warnings: list[OptionWarning] = []
         self._paths: dict[str, Path] = {}
 
-    @property
-    def native_model(self) -> str:
-        """The vendor's name of the model."""
-        return self.offer.native_model or ""
-
     def said(self, option: str, neutral: str | None = None) -> Said | None:
         """See `said`."""
-        return said(self.request, self.name, option, neutral)
+        return _said(self.request, self.block, self.name, option, neutral)
 
     def send(self, name: str, value: JsonValue | Said, path: str | Path | None = None) -> None:
         """Put a native field; None puts nothing.
@@ -144,14 +154,52 @@ class Draft:
         native, said_at = (value.value, value.path) if isinstance(value, Said) else (value, None)
         if native is None:
             return
-        path = path or said_at
         self.fields[name] = native
         if path is not None:
             self._paths[name] = path_of(path)
+        elif said_at is not None:
+            self._paths[name] = said_at
 
     def copy(self, *options: str) -> None:
         """Send options of the vendor block as they are, null included."""
         self.fields |= {name: self.block[name] for name in options if name in self.block}
+
+    def send_declared(self) -> None:
+        """Send what the caller gave for each declared field: the option, else the neutral field it carries.
+
+        A neutral value is sent in the vendor's unit and spelling, a dotted field inside an object. Neutral
+        texts that a field carries beside its own are written behind it, with a warning each.
+
+        Raises:
+            RequestError: a neutral value for which the field has no spelling.
+        """
+        for field in self.offer.fields:
+            value, path = value_of(self.block, field.name), (self.name, *field.name.split("."))
+            if field.neutral and (value is None or (isinstance(value, str) and is_blank(value))):
+                given, path = neutral_value(self.request, field.neutral), (field.neutral,)
+                value = None if given is None else field.native_of(given)
+                if value is None and given is not None:
+                    fault = field.fault(given)
+                    raise refused(path, fault[2] if fault else "has no such value", field.reason)
+            if value is None:
+                continue
+            inside, (*outer, last) = self.fields, field.name.split(".")
+            for key in outer:
+                holder = inside.get(key)
+                # A copy: the object may be the caller's own.
+                inside[key] = inside = dict(holder) if isinstance(holder, dict) else {}
+            inside[last] = value
+            self._paths[field.name] = path
+        for field in self.offer.fields:
+            self._write_carried(field)
+
+    def _write_carried(self, field: Field) -> None:
+        for neutral in field.carries:
+            text, whole = neutral_value(self.request, neutral), self.fields.get(field.name)
+            if isinstance(text, str) and neutral in _WRITTEN:
+                behind = _WRITTEN[neutral].format(text)
+                self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
+                self.changed(neutral, f"sent as part of {field.name}")
 
     def refuse_undeclared(self, *also: str) -> None:
         """Refuse options of the block for which the offer declares no field; a false one is only reported.

@@ -20,6 +20,9 @@ believed, and what an answer proves, is the same for all vendors:
 7. **While polling, only an answer about the song ends a job**: a code that is listed in ``ends_job``. "No
    such task" and the codes in ``doubts`` end it only if they last (`Doubt`). All other errors are noise: the
    job stays as it is.
+8. **Where a read has the song itself as its answer, an error in its place ends the job** (``is_outcome``), if
+   it is the vendor's own: it has a code, or it is a 4xx that says why and that is not about the call (no key,
+   too many calls, no money). A bare 5xx is a proxy's, and noise as ever.
 
 What "may have been accepted" means for the job is decided elsewhere (`musicgate.jobs`); no call is repeated
 after it.
@@ -29,7 +32,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 import attrs
 
@@ -48,6 +51,13 @@ _OURS: Final = frozenset(
 )
 #: Classes so vague that a message which says more is believed instead.
 _VAGUE: Final = frozenset({FailureClass.UPSTREAM_FAILED, FailureClass.INVALID, FailureClass.PROTOCOL})
+#: Classes of an error that says nothing of a song which the call asks for.
+_ABOUT_THE_CALL: Final = frozenset(
+    {
+        *(FailureClass.AUTH, FailureClass.FORBIDDEN, FailureClass.CREDITS, FailureClass.NOT_FOUND),
+        *(FailureClass.RATE_LIMITED, FailureClass.UNAVAILABLE),
+    }
+)
 #: Statuses of a call that was given up on: the work may go on.
 _TIMEOUTS: Final = frozenset({408, 504})
 #: What HTTP itself says of its statuses; a table lists only where its vendor differs.
@@ -69,7 +79,8 @@ _HTTP: Final[Mapping[int, FailureClass]] = {
 class At:
     """Where something is in a body: dotted paths, the first with a value counts.
 
-    A part of a path that is a number is an index of a list: ``detail.0.type``.
+    A part of a path that is a number is an index of a list: ``detail.0.type``, and ``0.type`` in a body that
+    is a list.
     """
 
     paths: tuple[tuple[str, ...], ...]
@@ -152,6 +163,7 @@ class ErrorTable:
         ends_job: codes that end a job, as the code of a read or in the task's own record.
         no_record: codes of a read that say "no such task", for so long that it is believed.
         no_record_grace_s: a new task may have no record yet; so long the answer has to last.
+        free_server_errors: a task whose outcome is a server error costs nothing.
         doubts: further codes of a read that end a job if they last, and the seconds.
 
     Raises:
@@ -177,6 +189,7 @@ class ErrorTable:
     no_record: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     no_record_grace_s: float = 60.0
     doubts: Mapping[Code, float] = attrs.field(factory=dict)
+    free_server_errors: bool = False
     _rules: Mapping[str, Rule] = attrs.field(init=False, repr=False, eq=False)
     _ok: frozenset[str] = attrs.field(init=False, repr=False, eq=False)
 
@@ -192,8 +205,14 @@ class ErrorTable:
         """The table of a relative of this vendor: the same with other or further codes."""
         return attrs.evolve(self, codes={**self.codes, **codes})
 
-    def open(self, step: Step, response: HttpResponse) -> dict[str, JsonValue] | JobUpdate:
+    def open(
+        self, step: Step, response: HttpResponse, *, is_outcome: bool = False
+    ) -> dict[str, JsonValue] | JobUpdate:
         """The body of an answer that is no error, or what an error means for the job.
+
+        Args:
+            is_outcome: the answer is what became of the task, not a record of it. Then an error with the
+                vendor's own reason ends the job; one that is about the call, or of a proxy, is noise.
 
         Raises:
             ProviderError: it may hide an accepted task, says nothing about the song, or cannot be read.
@@ -203,9 +222,31 @@ class ErrorTable:
         except ProviderError:
             if response.is_success:
                 raise
-            body = {}
-        update = self.refusal(step, response, body)
+            return self._opened(step, response, _listed(response), is_outcome=is_outcome)
+        return self._opened(step, response, body, is_outcome=is_outcome)
+
+    def _opened(
+        self, step: Step, response: HttpResponse, body: Any, *, is_outcome: bool
+    ) -> dict[str, JsonValue] | JobUpdate:
+        try:
+            update = self.refusal(step, response, body)
+        except ProviderError as error:
+            failure = error.failure
+            if not is_outcome or not self._is_outcome(failure, response):
+                raise
+            if self.free_server_errors and response.status >= 500:
+                failure = attrs.evolve(failure, may_have_cost=False)
+            return JobUpdate(failure=failure, body=body)
         return body if update is None else update
+
+    def _is_outcome(self, failure: Failure, response: HttpResponse) -> bool:
+        """True if an error in the place of a song is the vendor's own word about that song."""
+        if response.is_success or failure.reason in _ABOUT_THE_CALL:
+            return False
+        if failure.native_code not in {None, str(response.status)}:
+            return True
+        is_refusal = response.status < 500 and response.status not in _TIMEOUTS
+        return is_refusal and failure.native_message is not None
 
     def refusal(self, step: Step, response: HttpResponse, body: JsonValue) -> JobUpdate | None:
         """What an error means for the job; None for an answer that is no error.
@@ -388,6 +429,15 @@ def message_of(value: JsonValue) -> str | None:
         value = "; ".join(part for part in parts if part)
     text = lenient.text(value)
     return text[:MAX_MESSAGE_CHARS].strip().encode("utf-8", "replace").decode() if text else None
+
+
+def _listed(response: HttpResponse) -> JsonValue:
+    """The list that some vendors send in place of an error object; an empty object for anything else."""
+    try:
+        body = response.json()
+    except ProviderError:
+        return {}
+    return body if isinstance(body, list) else {}
 
 
 def _entry(entry: Mapping[str, object]) -> str:

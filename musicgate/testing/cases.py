@@ -273,11 +273,12 @@ def replay(rehearsal: Rehearsal, case: Case) -> None:
 
 
 def _job(rehearsal: Rehearsal, case: Case) -> Job:
+    asked = (offer for offer in rehearsal.provider.offers if offer.answers_to(case.request.model))
     attempt = Attempt(
         plugin=rehearsal.provider.plugin,
         provider=rehearsal.provider.name,
         model=case.request.model,
-        native_model=None,
+        native_model=next((offer.native_model for offer in asked), None),
         outcome=AttemptOutcome.ACCEPTED if case.native_id else AttemptOutcome.SENT,
         planned_at=_AT,
         native_id=case.native_id,

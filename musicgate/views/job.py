@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 from musicgate.model import AttemptOutcome, JobState
 from musicgate.views.cursor import encode_cursor
 from musicgate.views.scalars import time_text
-from musicgate.views.usage import render_usage
+from musicgate.views.usage import render_expected_usage, render_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from musicgate.model import Attempt, Failure, Job, JsonObject, OptionWarning, Progress, Track
+    from musicgate.model import Attempt, Failure, Job, JsonObject, Offer, OptionWarning, Progress, Track
     from musicgate.text import Masker
 
     AudioUrl = Callable[[Job, Track], str | None]
@@ -78,17 +78,19 @@ def render_created(
     audio_url: AudioUrl,
     masker: Masker | None = None,
     *,
+    offer: Offer | None = None,
     generation_ms: int | None = None,
     with_routing: bool = False,
 ) -> dict[str, object]:
     """Render a job as the create call answers it: with ``usage``, as documented, before it is settled.
 
     Args:
+        offer: the offer that makes the music, where it is known.
         generation_ms: how long the create call took; None leaves ``meta`` out.
         with_routing: add to ``meta`` which providers were considered, and why the others were not.
     """
     answer = render_job(job, audio_url, masker)
-    answer.setdefault("usage", {"requests": 1})
+    answer.setdefault("usage", render_expected_usage(job.request, offer))
     if generation_ms is not None:
         meta: dict[str, object] = {"generation_ms": generation_ms}
         if with_routing and job.routing is not None:

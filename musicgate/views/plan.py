@@ -46,7 +46,7 @@ def _candidate(
         "provider": installed.provider.name,
         "provider_plugin": installed.name,
         "native_model": translation.native_model,
-        "configured": installed.key is not None,
+        "configured": installed.can_be_called,
         "upstream_request": render_native_request(translation.request),
         "warnings": request_warnings + [render_warning(warning) for warning in translation.warnings],
         "price": _expected_price(request, candidate),

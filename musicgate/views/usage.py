@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from musicgate.model import Ability, Meter
 from musicgate.planning import NANOS_PER_CENT
 from musicgate.views.scalars import decimal_text, usd_text
 
 if TYPE_CHECKING:
-    from musicgate.model import Offer, Usage
+    from musicgate.model import MusicRequest, Offer, Usage
 
 
 def render_usage(usage: Usage) -> dict[str, object]:
@@ -34,6 +35,21 @@ def render_usage(usage: Usage) -> dict[str, object]:
                 for line in usage.lines
             ],
         }
+    return answer
+
+
+def render_expected_usage(request: MusicRequest, offer: Offer | None) -> dict[str, object]:
+    """Render the meters of a job that has just been created.
+
+    Args:
+        offer: the offer that makes the music, where it is known. If it prices seconds and follows the
+            requested duration, the seconds of all its tracks are expected.
+    """
+    answer: dict[str, object] = {"requests": 1}
+    if request.duration_s is None or offer is None or Ability.DURATION not in offer.abilities:
+        return answer
+    if any(rule.meter is Meter.OUTPUT_AUDIO_SECONDS for rule in offer.prices):
+        answer["output_audio_seconds"] = request.duration_s * offer.tracks
     return answer
 
 

@@ -33,6 +33,11 @@ ACCEPTED: dict[str, dict[str, Any]] = {
     "routing": {"provider": {"order": ["suno"], "only": [], "ignore": ["MiniMax"], "allow_fallbacks": False}},
     "routing in both spellings": {"provider": {"include_alpha": True, "includeAlpha": False}},
     "routing keys without effect": {"provider": {"sort": "price", "max_price": {"prompt": 1}, "zdr": None}},
+    "routing keys that are null": {
+        "provider": dict.fromkeys(
+            ("order", "only", "ignore", "include_alpha", "includeAlpha", "allow_fallbacks")
+        )
+    },
     "weights at both ends": {"suno": {"styleWeight": 0, "weirdnessConstraint": 1, "audioWeight": 1.0}},
     "weights without step": {"suno": {"styleWeight": 0.123456}},
     "unknown suno keys": {"suno": {"brandNew": {"a": [1]}, "duration": 20, "nothing": None}},
@@ -89,7 +94,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     *[
         ({"provider": {key: value}}, ("provider", key), "type")
         for key in ("include_alpha", "includeAlpha", "allow_fallbacks")
-        for value in ("true", 1, None)
+        for value in ("true", 1)
     ],
     *[({"suno": value}, ("suno",), "type") for value in (["x"], "x", None)],
     *[

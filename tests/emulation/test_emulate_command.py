@@ -39,7 +39,7 @@ def test_list_shows_every_route_and_switch() -> None:
     [
         (("suno_kie", "--switch", "gibberish=1"), 3, "gibberish: no such switch; there are create, poll"),
         (("suno_kie", "--switch", "create=gibberish"), 3, "create: 'gibberish' is not a script of a number"),
-        (("gibberish",), 2, "no provider plugin 'gibberish' is installed; there are: apiin_one"),
+        (("gibberish",), 2, "no provider plugin 'gibberish' is installed; there are: acestep"),
         (("suno_kie", "--speed", "0"), 2, "--speed"),
     ],
 )

@@ -6,7 +6,7 @@ import asyncio
 import base64
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -119,7 +119,15 @@ class Vendors:
             self.open_calls -= 1
         return HttpResponse(status=200, body=json.dumps(body).encode())
 
-    async def download(self, url: str, sink: Path, *, max_bytes: int, timeout_s: float) -> None:
+    async def download(
+        self,
+        url: str,
+        sink: Path,
+        *,
+        max_bytes: int,
+        timeout_s: float,
+        own_headers: Mapping[str, str] | None = None,
+    ) -> None:
         """The song behind a media link."""
         self.open_calls += 1
         try:

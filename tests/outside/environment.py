@@ -28,8 +28,10 @@ WHEELHOUSE = Path(sys.prefix) / "wheelhouse"
 DISTRIBUTIONS = {
     "musicgate": ".",
     "musicgate-schemas": "schemas",
+    "musicgate-acestep": "plugins/acestep",
     "musicgate-apiin-one": "plugins/apiin_one",
     "musicgate-elevenlabs": "plugins/elevenlabs",
+    "musicgate-fal": "plugins/fal",
     "musicgate-minimax": "plugins/minimax",
     "musicgate-suno-kie": "plugins/suno_kie",
     "musicgate-harmonia": "examples/plugins/harmonia",

@@ -248,7 +248,11 @@ def _fetch(run: EmulatedRun, link: str) -> EmulatedAnswer:
     assert link.startswith(f"{BASE_URL}/"), (
         f"the emulator answers with the link {link}, which is not of its own origin"
     )
-    return run.rehearsal.emulator.answer(HttpRequest(method="GET", url=link), run.rehearsal.now_s)
+    provider = run.rehearsal.provider
+    key = {provider.auth.header: provider.auth.value(run.rehearsal.key)} if provider.media_needs_key else {}
+    return run.rehearsal.emulator.answer(
+        HttpRequest(method="GET", url=link, headers=key), run.rehearsal.now_s
+    )
 
 
 def _leaves_open(answer: ParsedAnswer) -> bool:

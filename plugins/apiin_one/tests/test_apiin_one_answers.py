@@ -8,14 +8,16 @@ import pytest
 
 import musicgate_apiin_one
 from musicgate.errors import ProviderError
-from musicgate.model import FailureClass, JobState, JobUpdate
+from musicgate.model import FailureClass, JobState, JobUpdate, MusicRequest
+from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import load_cases
 from musicgate.testing.rehearsal import Rehearsal
-from musicgate_apiin_one import feed, read, refusal
+from musicgate_apiin_one.errors import ERRORS
 
 CASES = load_cases(Path(__file__).parent / "cases")
 REHEARSAL = Rehearsal("apiin_one", musicgate_apiin_one)
+JOB = REHEARSAL.create(MusicRequest(model="suno/v4.5", prompt="x"))
 
 Body = Any
 
@@ -34,11 +36,19 @@ def envelope(status: str | None, *items: dict[str, Body]) -> dict[str, Body]:
 
 
 def create(response: HttpResponse) -> JobUpdate:
-    return read._read_create(response)
+    return _read(Step.CREATE, response)
 
 
 def poll(response: HttpResponse) -> JobUpdate:
-    return read._read_feed(response)
+    return _read(Step.POLL, response)
+
+
+def _read(step: Step, response: HttpResponse) -> JobUpdate:
+    update = musicgate_apiin_one.parse_response(
+        step=step, response=response, job=JOB, settings=REHEARSAL.settings
+    )
+    assert isinstance(update, JobUpdate)
+    return update
 
 
 def test_recordings_have_every_kind_of_source() -> None:
@@ -81,12 +91,18 @@ def test_refused_create_has_the_class_of_its_number_or_type_in_every_shape(
     [
         ({"error": {"type": "insufficient_credits"}}, 500, FailureClass.CREDITS, "insufficient_credits"),
         ({"error": {"code": "bad_request", "message": "x"}}, 200, FailureClass.INVALID, "bad_request"),
-        ({"code": "NOT_FOUND", "message": "x"}, 200, FailureClass.NOT_FOUND, "NOT_FOUND"),
+        ({"code": "NOT_FOUND", "message": "x"}, 200, FailureClass.NOT_FOUND, "not_found"),
         ({"code": 402, "message": "x"}, 429, FailureClass.CREDITS, "402"),
-        ({"code": 400, "message": "x", "type": "insufficient_credits"}, 400, FailureClass.CREDITS, "400"),
+        (
+            {"code": 400, "message": "x", "type": "insufficient_credits"},
+            400,
+            FailureClass.CREDITS,
+            "insufficient_credits",
+        ),
         ({"error": "key is revoked"}, 401, FailureClass.AUTH, "401"),
         ({"error": "no such voice"}, 400, FailureClass.INVALID, "400"),
-        ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "200"),
+        ({"error": {"code": 200, "message": "x"}}, 400, FailureClass.INVALID, "400"),
+        ({"code": 200, "error": {"code": 402, "message": "x"}}, 200, FailureClass.CREDITS, "402"),
     ],
 )
 def test_type_beats_number_and_number_beats_http_status(
@@ -133,6 +149,8 @@ def test_message_is_truncated_to_500_characters() -> None:
         ({"error": {"code": 500, "message": "x", "type": "server_error"}}, 500, FailureClass.UPSTREAM_FAILED),
         ({"code": 503, "message": "x"}, 503, FailureClass.UPSTREAM_FAILED),
         ({"code": 500, "message": "x"}, 200, FailureClass.UPSTREAM_FAILED),
+        ({"code": 500, "message": "see our policy"}, 500, FailureClass.UPSTREAM_FAILED),
+        ({"code": 503, "message": "x", "id": "request-1"}, 422, FailureClass.UPSTREAM_FAILED),
         ({"code": 1001, "message": "x", "data": {"task_id": "g"}}, 200, FailureClass.PROTOCOL),
         ({"task_id": "g"}, 302, FailureClass.PROTOCOL),
         ({"error": True, "task_id": "g"}, 200, FailureClass.PROTOCOL),
@@ -181,16 +199,28 @@ def test_success_under_an_http_error_status_is_an_error(status: int, reason: Fai
     ],
 )
 def test_task_id_is_the_first_key_that_has_one(body: Body, task_id: str | None) -> None:
-    assert feed.task_id(body) == task_id
+    assert ERRORS.task_id.text(body) == task_id
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 409, 429, 500, 503])
-def test_error_from_the_feed_raises_and_decides_nothing(status: int) -> None:
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [
+        (400, FailureClass.INVALID),
+        (401, FailureClass.AUTH),
+        (402, FailureClass.CREDITS),
+        (403, FailureClass.FORBIDDEN),
+        (409, FailureClass.CONFLICT),
+        (429, FailureClass.RATE_LIMITED),
+        (500, FailureClass.UPSTREAM_FAILED),
+        (503, FailureClass.UPSTREAM_FAILED),
+    ],
+)
+def test_error_from_the_feed_raises_and_decides_nothing(status: int, reason: FailureClass) -> None:
     for body, http_status in (({"code": status, "message": "x"}, 200), ({"error": {"message": "x"}}, status)):
         with pytest.raises(ProviderError) as caught:
             poll(answer(body, http_status))
         assert not caught.value.maybe_accepted
-        assert caught.value.failure.reason is refusal.class_of_number(status)
+        assert caught.value.failure.reason is reason
 
 
 @pytest.mark.parametrize("body", [{"code": 404, "message": "x"}, {"error": {"type": "not_found"}}])
@@ -283,6 +313,20 @@ def test_one_item_that_is_not_final_keeps_the_job_open(fields: dict[str, Body]) 
 @pytest.mark.parametrize("status", ["SUCCESS", "complete", "COMPLETED"])
 def test_success_without_items_stays_open(status: str) -> None:
     assert poll(answer(envelope(status))).state is JobState.IN_PROGRESS
+
+
+@pytest.mark.parametrize(
+    "said", [{"error": False}, {"error": " "}, {"error": None}, {"code": "success"}, {"type": "not_found"}]
+)
+def test_answer_that_names_no_error_is_none(said: Body) -> None:
+    assert create(answer({**said, "task_id": "g"})).native_id == "g"
+    assert poll(answer({**said, "data": [item()]})).state is JobState.COMPLETED
+
+
+def test_bare_id_beside_an_error_is_not_a_tasks() -> None:
+    update = create(answer({"id": "request-1", "error": {"code": 402, "message": "x"}}, 402))
+    assert update.native_id is None
+    assert update.failure is not None
 
 
 @pytest.mark.parametrize("status", ["FAILED", "failure", "Fail", "ERROR", "cancelled", "CANCELED"])

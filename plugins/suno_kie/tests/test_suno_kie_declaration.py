@@ -53,7 +53,7 @@ def test_public_id_selects_one_native_model(model: str, native: str) -> None:
         ("V4_5PLUS", 500, 5000, 1000, 80, 480, False),
         ("V4_5ALL", 500, 5000, 1000, 80, 480, False),
         ("V5", 500, 5000, 1000, 80, None, False),
-        ("V5_5", 500, 5000, 1000, 80, None, True),
+        ("V5_5", 500, 5000, 1000, 80, 360, True),
         ("V6", 3000, 5000, 1000, 80, 360, True),
         ("V6_MINI", 3000, 5000, 1000, 80, 360, True),
         ("V6_WILD", 3000, 5000, 1000, 80, 360, True),
@@ -121,7 +121,7 @@ def test_every_setting_has_a_default() -> None:
     assert {name: schema["default"] for name, schema in properties.items()} == {
         "dialect": "legacy",
         "flavour": "kie",
-        "market_lyrics_field": "prompt",
+        "market_lyrics_field": "lyrics",
         "derive_cdn_urls": False,
     }
 

@@ -130,6 +130,12 @@ def test_checks_run_in_the_vendors_order() -> None:
         (CREATE, {**CUSTOM, "personaModel": "style_persona"}, 422),
         (CREATE, {**CUSTOM, "model": "V4_5", "personaModel": "voice_persona", "personaId": "p"}, 500),
         (MARKET_CREATE, market(custom_mode=None), 500),
+        (MARKET_CREATE, market(custom_mode=True, variety=5), 422),
+        (MARKET_CREATE, market(custom_mode=True, variety=True), 422),
+        (MARKET_CREATE, market(image_urls=["https://example.com/a.png"] * 6), 422),
+        (MARKET_CREATE, market(video_urls=["https://example.com/a.mp4"] * 2), 422),
+        (MARKET_CREATE, market(custom_mode=True, audio_urls=["https://example.com/a.mp3"]), 422),
+        (MARKET_CREATE, market(custom_mode=True, lyrics="x" * 5001), 422),
         (MARKET_CREATE, {"model": "ai-music-api/generate", "input": 3}, 500),
     ],
 )
@@ -153,6 +159,8 @@ def test_invalid_song_is_refused_and_not_charged(path: str, body: object, code: 
         (MARKET_CREATE, market(model="V5")),
         (MARKET_CREATE, market(custom_mode=True, prompt=None)),
         (MARKET_CREATE, market(custom_mode=True, style="s", title="t", lyrics="la", prompt=None)),
+        (MARKET_CREATE, market(custom_mode=True, lyrics="la", prompt="x" * 5001, variety=4)),
+        (MARKET_CREATE, market(audio_urls=["https://example.com/a.mp3"] * 9)),
         (MARKET_CREATE, market(prompt="x" * 3000, image_urls=["https://example.com/a.png"])),
     ],
 )

@@ -25,7 +25,7 @@ from musicgate.model import (
     ProviderSettings,
     Track,
 )
-from musicgate.plugin import ErrorTable
+from musicgate.plugin import ErrorTable, Progress
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import load_cases
@@ -347,6 +347,15 @@ def test_success_without_a_record_is_a_protocol_error(data: object) -> None:
     with pytest.raises(ProviderError) as caught:
         parse(Step.POLL, {"code": 200, "msg": "success", "data": data})
     assert caught.value.failure.reason is FailureClass.PROTOCOL
+
+
+@pytest.mark.parametrize(
+    ("consumed", "charge"), [(12, 12.0), ("12", 12.0), (0.4, 0.4), (0, None), (None, None), (True, None)]
+)
+def test_consumed_credits_are_the_charge(consumed: object, charge: float | None) -> None:
+    update = poll(JOB, {"code": 200, "data": {"state": "success", "creditsConsumed": consumed}})
+    expected = None if charge is None else Progress(charge=charge, charge_unit="credits")
+    assert update.progress == expected
 
 
 def test_success_with_null_data_means_that_there_is_no_such_task() -> None:

@@ -13,8 +13,10 @@ import musicgate_suno_kie
 from musicgate.errors import RequestError
 from musicgate.model import MusicRequest, ProviderSettings
 from musicgate.plugin.hooks import Translation
+from musicgate.testing.rehearsal import Rehearsal
 from musicgate_suno_kie.declaration import PROVIDER
 
+PLUGIN = Rehearsal("suno_kie", musicgate_suno_kie).plugin
 PLACEHOLDER = "https://example.com/musicgate/no-receiver"
 CUSTOM: dict[str, Any] = {"customMode": True, "prompt": "[Verse]\nla", "style": "jazz", "title": "Rain"}
 
@@ -30,7 +32,7 @@ def translate(
     settings = ProviderSettings(base_url="https://api.kie.ai", options=options or {})
     offer = next(offer for offer in PROVIDER.offers if offer.answers_to(model))
     request = MusicRequest(model=model, blocks={} if suno is None else {"suno": suno}, **neutral)
-    return musicgate_suno_kie.translate_request(request, offer, settings, callback_url)
+    return PLUGIN.translate(request, offer, settings, callback_url)
 
 
 def sent(translation: Translation) -> dict[str, Any]:
@@ -76,9 +78,9 @@ def test_both_flags_are_sent_by_default() -> None:
         ("weirdnessConstraint", 0),
         ("audioWeight", 0.65),
         ("personaId", "persona_123"),
-        ("personaModel", "voice_persona"),
         ("instrumental", True),
         ("duration", 0),
+        ("imageUrls", ["https://example.com/a.png"]),
         ("brandNew", {"deep": [None, False, 0]}),
     ],
 )
@@ -278,7 +280,7 @@ def test_idea_beside_lyrics_becomes_the_style() -> None:
 def test_idea_that_is_too_long_for_a_style_is_reported() -> None:
     translation = translate("suno/v4", lyrics="la", prompt="x" * 201, title="Row")
     assert sent(translation)["style"] == "whatever suits the lyrics"
-    assert reported(translation) == [("not_applied", "prompt"), ("changed", "style")]
+    assert reported(translation) == [("changed", "style"), ("not_applied", "prompt")]
 
 
 def test_idea_beside_lyrics_and_style_is_reported() -> None:
@@ -477,7 +479,7 @@ def test_duration_is_sent_where_the_vendor_takes_it_and_reported_elsewhere(
 def test_duration_in_the_block_beats_the_neutral_one() -> None:
     translation = translate("suno/v5.5", suno={**CUSTOM, "duration": 60}, duration_s=30)
     assert sent(translation)["duration"] == 60
-    assert reported(translation) == []
+    assert reported(translation) == [("changed", "duration")]
 
 
 @pytest.mark.parametrize(
@@ -519,7 +521,7 @@ def test_market_dialect_uses_snake_case() -> None:
         "model": "ai-music-api/generate",
         "callBackUrl": "https://gate.example/cb",
         "input": {
-            "prompt": "[Verse]\nla",
+            "lyrics": "[Verse]\nla",
             "style": "jazz",
             "title": "Rain",
             "custom_mode": True,
@@ -538,24 +540,103 @@ def test_market_dialect_uses_snake_case() -> None:
     }
 
 
-def test_market_dialect_sends_image_urls() -> None:
-    song = sent_song(translate("suno/v6", prompt="x", suno={"imageUrls": ["https://example.com/a.png"]}))
-    assert song["image_urls"] == ["https://example.com/a.png"]
+@pytest.mark.parametrize(
+    ("key", "native"),
+    [("imageUrls", "image_urls"), ("audioUrls", "audio_urls"), ("videoUrls", "video_urls")],
+)
+def test_market_dialect_spells_links_its_own_way(key: str, native: str) -> None:
+    song = sent_song(translate("suno/v6", prompt="x", suno={key: ["https://example.com/a"]}))
+    assert song[native] == ["https://example.com/a"]
+
+
+def test_market_dialect_sends_variety() -> None:
+    assert sent_song(translate("suno/v6", suno={**CUSTOM, "variety": 4}))["variety"] == 4
 
 
 @pytest.mark.parametrize(
-    ("suno", "fields"),
+    ("key", "value"),
+    [("variety", 5), ("variety", 1.5), ("imageUrls", ["x"] * 6), ("videoUrls", ["x"] * 2), ("duration", 9)],
+)
+def test_option_that_the_vendor_would_refuse_is_refused_by_its_name(key: str, value: object) -> None:
+    with pytest.raises(RequestError) as caught:
+        translate("suno/v6", suno={**CUSTOM, key: value})
+    assert caught.value.path == ("suno", key)
+
+
+# --- weights and personas ---
+
+
+@pytest.mark.parametrize("key", ["styleWeight", "weirdnessConstraint", "audioWeight"])
+@pytest.mark.parametrize(
+    ("weight", "rounded"), [(0.655, 0.66), (0.07, 0.07), (0.29, 0.29), (1, 1), (0.9999, 1.0)]
+)
+def test_weight_is_sent_in_steps_of_a_hundredth(key: str, weight: float, rounded: float) -> None:
+    translation = translate(suno={**CUSTOM, key: weight})
+    assert sent(translation)[key] == rounded
+    assert reported(translation) == ([] if weight == rounded else [("changed", f"suno.{key}")])
+
+
+@pytest.mark.parametrize("persona", [{}, {"personaId": " "}])
+def test_kind_of_a_persona_without_a_persona_is_reported(persona: dict[str, str]) -> None:
+    translation = translate("suno/v5", suno={**CUSTOM, **persona, "personaModel": "style_persona"})
+    assert "personaModel" not in sent(translation)
+    assert reported(translation) == [("not_applied", "suno.personaModel")]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "is_sent"),
     [
-        (CUSTOM, {"lyrics": "[Verse]\nla"}),
-        ({"prompt": "idea"}, {"prompt": "idea"}),
-        ({**CUSTOM, "instrumental": True}, {"prompt": "[Verse]\nla"}),
+        ("suno/v4", "style_persona", True),
+        ("suno/v4.5", "voice_persona", False),
+        ("suno/v5", "voice_persona", True),
+        ("suno/v5.5", "voice_persona", True),
+        ("suno/v6-mini", "voice_persona", True),
+        ("suno/v5", "other", False),
     ],
 )
-def test_market_lyrics_field_setting_renames_the_prompt_of_a_custom_song(
-    suno: dict[str, Any], fields: dict[str, str]
+def test_kind_of_a_persona_that_the_model_lacks_is_refused(model: str, kind: str, *, is_sent: bool) -> None:
+    suno = {**CUSTOM, "personaId": "p", "personaModel": kind}
+    if is_sent:
+        assert kind in sent_song(translate(model, suno=suno)).values()
+        return
+    with pytest.raises(RequestError) as caught:
+        translate(model, suno=suno)
+    assert caught.value.path == ("suno", "personaModel")
+
+
+@pytest.mark.parametrize(
+    ("suno", "field"),
+    [(CUSTOM, "lyrics"), ({"prompt": "[Verse]\nla"}, "prompt"), ({**CUSTOM, "instrumental": True}, "prompt")],
+)
+def test_words_of_a_custom_song_go_into_the_markets_lyrics(suno: dict[str, Any], field: str) -> None:
+    song = sent_song(translate("suno/v6", suno=suno))
+    assert {key: song[key] for key in ("prompt", "lyrics") if key in song} == {field: "[Verse]\nla"}
+    older = sent_song(translate("suno/v6", suno=suno, options={"market_lyrics_field": "prompt"}))
+    assert (older["prompt"], "lyrics" in older) == ("[Verse]\nla", False)
+
+
+def test_markets_own_lyrics_in_the_block_are_sent_unchanged() -> None:
+    song = sent_song(translate("suno/v6", suno={**CUSTOM, "lyrics": "own"}))
+    assert (song["lyrics"], song["prompt"]) == ("own", "[Verse]\nla")
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "idea", "is_sent"),
+    [
+        ("suno/v6", {}, "slow", True),
+        ("suno/v6", {}, "x" * 3000, True),
+        ("suno/v6", {}, "x" * 3001, False),
+        ("suno/v6", {"market_lyrics_field": "prompt"}, "slow", False),
+        ("suno/v5", {"dialect": "market"}, "slow", True),
+        ("suno/v5", {}, "slow", False),
+    ],
+)
+def test_idea_beside_lyrics_and_a_style_goes_into_the_markets_prompt(
+    model: str, options: dict[str, Any], idea: str, *, is_sent: bool
 ) -> None:
-    song = sent_song(translate("suno/v6", suno=suno, options={"market_lyrics_field": "lyrics"}))
-    assert {key: song[key] for key in ("prompt", "lyrics") if key in song} == fields
+    translation = translate(model, options=options, lyrics="la", style="folk", title="Row", prompt=idea)
+    assert (sent_song(translation).get("prompt") == idea) is is_sent
+    assert reported(translation) == [("changed" if is_sent else "not_applied", "prompt")]
 
 
 # --- arbitrary requests ---

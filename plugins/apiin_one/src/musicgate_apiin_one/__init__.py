@@ -5,7 +5,6 @@ from musicgate_apiin_one.declaration import HOOK_API, provider
 from musicgate_apiin_one.emulator_server import emulator
 from musicgate_apiin_one.read import (
     cancel_request,
-    map_status,
     parse_response,
     poll_request,
 )
@@ -15,7 +14,6 @@ __all__ = [
     "HOOK_API",
     "cancel_request",
     "emulator",
-    "map_status",
     "parse_callback",
     "parse_response",
     "poll_request",

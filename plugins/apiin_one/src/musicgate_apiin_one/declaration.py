@@ -13,9 +13,11 @@ from musicgate.plugin import (
     Timeouts,
     hookimpl,
 )
+from musicgate_apiin_one.feed import STATUSES
 from musicgate_apiin_one.naming import (
     DESCRIPTION_MAX,
     MODELS,
+    PAGE_TITLE_MAX,
     Generation,
     SunoModel,
 )
@@ -76,6 +78,7 @@ def provider() -> Provider:
         options_schema=musicgate_schemas.load("options/suno"),
         settings_schema=SETTINGS_SCHEMA,
         raw_models=True,
+        statuses=STATUSES,
         # The page says that results are POSTed, not in which shape. Relatives send a bare list without the
         # task's id: such a callback finds its job through our URL's token but adopts nothing. Still True: an
         # envelope with an id would adopt a job whose create answer was lost, so such a job stays open until
@@ -108,7 +111,7 @@ def _offer(model: SunoModel) -> Offer:
             prompt_chars=DESCRIPTION_MAX,
             lyrics_chars=model.lyrics_chars,
             style_chars=model.style_chars,
-            title_chars=80,
+            title_chars=PAGE_TITLE_MAX,
         ),
         tracks=TRACKS,
     )

@@ -8,31 +8,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from musicgate.plugin import utf16_units
-from musicgate_apiin_one.naming import DESCRIPTION_MAX
+from musicgate_apiin_one.naming import DESCRIPTION_MAX, MODELS, PAGE_TITLE_MAX, model_behind
 
 if TYPE_CHECKING:
     from musicgate.plugin import JsonObject, JsonValue
 
-#: Credits for one task of two tracks. Source: https://apiin.one model pages, 2026.
-#: ASSUMED: the -vip and -pro names cost the same as V4.
-CREDITS = {
-    "A": {
-        "suno-v3-5": 5,
-        "suno-v4-0": 8,
-        "suno-v4-0-vip": 8,
-        "suno-v4-0-pro": 8,
-        "suno-v4-5": 10,
-        "suno-v5-0": 12,
-    },
-    "B": {
-        "chirp-v3-5": 5,
-        "chirp-v4-0": 8,
-        "chirp-v4-5": 10,
-        "chirp-v4-5-plus": 10,
-        "chirp-v5": 12,
-        "chirp-v5-5": 12,
-    },
-}
 DEFAULT_MODEL = {"A": "suno-v3-5", "B": "chirp-v3-5"}
 
 _TEXTS = ("model", "prompt", "gpt_description_prompt", "style", "title", "tags", "callback_url")
@@ -42,7 +22,15 @@ _WEIGHTS = _B_ONLY[1:]
 
 def prices(generation: str) -> dict[str, int]:
     """Credits by model, for one generation or for both."""
-    return CREDITS.get(generation) or {**CREDITS["A"], **CREDITS["B"]}
+    listed = {
+        native: model.credits
+        for model in MODELS
+        for spoken, native in model.native.items()
+        if generation in {spoken, "any"}
+    }
+    # ASSUMED: these names of generation A cost the same as V4.
+    variants = {f"suno-v4-0-{name}": listed["suno-v4-0"] for name in ("vip", "pro") if "suno-v4-0" in listed}
+    return listed | variants
 
 
 def find_error(body: JsonObject, model: JsonValue, generation: str) -> str | None:
@@ -82,12 +70,10 @@ def _find_wrong_type(body: JsonObject, generation: str) -> str | None:
 
 def _find_too_long(body: JsonObject, model: str) -> str | None:
     """Enforce the generate page's limits. ASSUMED: counted in UTF-16 units."""
-    limits = {
-        "gpt_description_prompt": DESCRIPTION_MAX,
-        "prompt": 5000 if "v4-5" in model else 3000,
-        "style": 1000 if "v4-5" in model or "v5" in model else 200,
-        "title": 80,
-    }
+    known = model_behind(model)
+    limits = {"gpt_description_prompt": DESCRIPTION_MAX, "title": PAGE_TITLE_MAX}
+    if known is not None:
+        limits |= {"prompt": known.lyrics_chars, "style": known.style_chars}
     for name, max_units in limits.items():
         if utf16_units(str(body.get(name, ""))) > max_units:
             return f"{name} must not exceed {max_units} characters"

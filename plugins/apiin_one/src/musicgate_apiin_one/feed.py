@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from musicgate.plugin import (
+    At,
     Failure,
     FailureClass,
     JobState,
@@ -17,7 +18,7 @@ from musicgate.plugin import (
     NativeTrack,
     lenient,
 )
-from musicgate_apiin_one.refusal import NATIVE_MESSAGE_CHARS, is_moderation, message_of
+from musicgate_apiin_one.errors import ERRORS, is_moderation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -25,58 +26,41 @@ if TYPE_CHECKING:
     from musicgate.plugin import JsonValue
 
 #: Statuses that end a job (ASSUMED: the page documents no failure).
-FAILED_STATUSES = frozenset({"FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"})
+_FAILED = ("FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED")
 #: Statuses that keep a job open whatever its items say.
 _OPEN_STATUSES = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
-#: State by native status, in upper case.
+#: Of a feed, a status is only one of the facts that decide.
 #: Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
 #: ASSUMED: all others, from relatives.
-STATE_OF_STATUS = {
-    "QUEUED": JobState.QUEUED,
-    "NEW": JobState.QUEUED,
-    "PENDING": JobState.IN_PROGRESS,
-    "IN_PROGRESS": JobState.IN_PROGRESS,
-    "PROCESSING": JobState.IN_PROGRESS,
-    "STREAMING": JobState.IN_PROGRESS,
-    "TEXT": JobState.IN_PROGRESS,
-    "FIRST": JobState.IN_PROGRESS,
-    "SUCCESS": JobState.COMPLETED,
-    "COMPLETE": JobState.COMPLETED,
-    "COMPLETED": JobState.COMPLETED,
-    **dict.fromkeys(FAILED_STATUSES, JobState.FAILED),
+STATUSES = {
+    **dict.fromkeys(("QUEUED", "NEW"), JobState.QUEUED),
+    **dict.fromkeys(("PENDING", "IN_PROGRESS", "PROCESSING", "STREAMING"), JobState.IN_PROGRESS),
+    **dict.fromkeys(("TEXT", "FIRST"), JobState.IN_PROGRESS),
+    **dict.fromkeys(("SUCCESS", "COMPLETE", "COMPLETED"), JobState.COMPLETED),
+    **dict.fromkeys(_FAILED, JobState.FAILED),
 }
 _FAILED_STAGES = frozenset({"failed", "fail", "error"})
 _FINAL_STAGES = frozenset({"complete", "completed", "success"})
 #: Seen: a last stage "first" with this remark, in a relative's tips, 2026.
 _FINAL_REMARK = "all generated"
 
+_STATUS = At("data.type", "type", "data.status", "status")
+_MESSAGE = At("message", "msg")
+_DATA_MESSAGE = At("data.error", "data.message", "data.msg")
+_FAILURE = At("fail_message", "error_message")
+_NAMED_ID = At(*(".".join(path) for path in ERRORS.task_id.paths if path != ("id",)))
 _LINK_KEYS = ("audio_url", "audioUrl")
 _FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
 
 
-def task_id(body: JsonValue) -> str | None:
-    """The task's id in a create answer of any shape."""
-    return named_task_id(body) or lenient.text(lenient.mapping(body).get("id"))
-
-
 def named_task_id(body: JsonValue) -> str | None:
     """The task's id under a key that names a task; a bare ``id`` may be a track's."""
-    envelope = lenient.mapping(body)
-    data = lenient.mapping(envelope.get("data"))
-    places = (
-        *(data.get("task_id"), data.get("taskId")),
-        *(envelope.get("task_id"), envelope.get("taskId"), envelope.get("workId")),
-        *(data.get("workId"), envelope.get("work_id")),
-    )
-    return next((found for found in map(lenient.text, places) if found is not None), None)
+    return _NAMED_ID.text(body)
 
 
 def overall_status(body: JsonValue) -> str | None:
     """The native status of the whole task."""
-    envelope = lenient.mapping(body)
-    data = lenient.mapping(envelope.get("data"))
-    places = (data.get("type"), envelope.get("type"), data.get("status"), envelope.get("status"))
-    return next((found for found in map(lenient.text, places) if found is not None), None)
+    return _STATUS.text(body)
 
 
 def is_feed(body: JsonValue) -> bool:
@@ -98,7 +82,7 @@ def read(body: JsonValue) -> JobUpdate:
     items = find_items(body)
     status = overall_status(body)
     native_status = status or (stage_of(items) if items else None)
-    failed = (status or "").upper() in FAILED_STATUSES or (bool(items) and all(map(_has_failed, items)))
+    failed = _means(status, JobState.FAILED) or (bool(items) and all(map(_has_failed, items)))
     done = not failed and _is_done(items, status)
     tracks = tuple(_track(item, is_final=done) for item in items)
     if failed:
@@ -114,10 +98,10 @@ def failure(body: JsonValue, items: Sequence[Mapping[str, object]], status: str 
     envelope = lenient.mapping(body)
     data = lenient.mapping(envelope.get("data"))
     texts = [_failure_text(item) for item in items]
-    texts += [_failure_text(data), _failure_text(envelope), lenient.text(data.get("error")), message_of(data)]
+    texts += [_failure_text(data), _failure_text(envelope), _DATA_MESSAGE.text(body)]
     text = next((found for found in texts if found), None)
-    if text is None and (message_of(envelope) or "").lower() not in {"success", "ok"}:
-        text = message_of(envelope)
+    if text is None and (_MESSAGE.text(body) or "").lower() not in {"success", "ok"}:
+        text = _MESSAGE.text(body)
     reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
     message = f"apiin.one: {text}" if text else "apiin.one reported that the song failed and not why"
     return Failure(reason=reason, message=message, native_code=status, native_message=text)
@@ -143,8 +127,12 @@ def _is_done(items: Sequence[Mapping[str, object]], status: str | None) -> bool:
 
 def _open_state(items: Sequence[Mapping[str, object]], status: str | None) -> JobState | None:
     """In progress with items, without a status, or for success without finished items; else None."""
-    claims_success = STATE_OF_STATUS.get((status or "").upper()) is JobState.COMPLETED
+    claims_success = _means(status, JobState.COMPLETED)
     return JobState.IN_PROGRESS if items or status is None or claims_success else None
+
+
+def _means(status: str | None, state: JobState) -> bool:
+    return STATUSES.get((status or "").upper()) is state
 
 
 def _has_failed(item: Mapping[str, object]) -> bool:
@@ -161,8 +149,7 @@ def _stage(item: Mapping[str, object]) -> str:
 
 
 def _failure_text(item: Mapping[str, object]) -> str | None:
-    text = lenient.text(lenient.first(item, "fail_message", "error_message"))
-    return text[:NATIVE_MESSAGE_CHARS] if text else None
+    return _FAILURE.text(item)
 
 
 def _link(item: Mapping[str, object]) -> str | None:

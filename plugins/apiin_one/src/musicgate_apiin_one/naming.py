@@ -22,6 +22,8 @@ LYRICS_MAX = 5000
 TITLE_MAX = 100
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 DESCRIPTION_MAX = 400
+#: The number of the generate page alone.
+PAGE_TITLE_MAX = 80
 
 
 class Generation(StrEnum):
@@ -31,7 +33,7 @@ class Generation(StrEnum):
     B = "B"
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class SunoModel:
     """One model and its names.
 
@@ -42,6 +44,7 @@ class SunoModel:
         spellings: further public ids.
         lyrics_chars: limit on the generate page; between it and `LYRICS_MAX` the vendor may refuse.
         style_chars: longest style.
+        credits: for one task of two tracks. Source: https://apiin.one model pages, 2026.
     """
 
     public: str
@@ -50,6 +53,7 @@ class SunoModel:
     spellings: tuple[str, ...]
     lyrics_chars: int
     style_chars: int
+    credits: int
 
     @property
     def aliases(self) -> tuple[str, ...]:
@@ -62,57 +66,28 @@ class SunoModel:
         return any(bare == _bare(own) for own in (self.public, *self.aliases))
 
 
+_A, _B = Generation.A, Generation.B
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24 (A);
 #: https://apiin.one/es/docs/suno/generate, 2026 (B).
 MODELS = (
     SunoModel(
-        public="suno/v3.5",
-        suno_name="V3_5",
-        native={Generation.A: "suno-v3-5", Generation.B: "chirp-v3-5"},
-        spellings=("suno/suno-v3.5",),
-        lyrics_chars=3000,
-        style_chars=200,
+        "suno/v3.5", "V3_5", {_A: "suno-v3-5", _B: "chirp-v3-5"}, ("suno/suno-v3.5",), 3000, 200, credits=5
+    ),
+    SunoModel("suno/v4", "V4", {_A: "suno-v4-0", _B: "chirp-v4-0"}, ("suno/suno-v4",), 3000, 200, credits=8),
+    SunoModel(
+        "suno/v4.5", "V4_5", {_A: "suno-v4-5", _B: "chirp-v4-5"}, ("suno/suno-v4.5",), 5000, 1000, credits=10
     ),
     SunoModel(
-        public="suno/v4",
-        suno_name="V4",
-        native={Generation.A: "suno-v4-0", Generation.B: "chirp-v4-0"},
-        spellings=("suno/suno-v4",),
-        lyrics_chars=3000,
-        style_chars=200,
+        "suno/v4.5plus",
+        "V4_5PLUS",
+        {_B: "chirp-v4-5-plus"},
+        ("suno/v4.5+", "suno/suno-v4.5+"),
+        5000,
+        1000,
+        credits=10,
     ),
-    SunoModel(
-        public="suno/v4.5",
-        suno_name="V4_5",
-        native={Generation.A: "suno-v4-5", Generation.B: "chirp-v4-5"},
-        spellings=("suno/suno-v4.5",),
-        lyrics_chars=5000,
-        style_chars=1000,
-    ),
-    SunoModel(
-        public="suno/v4.5plus",
-        suno_name="V4_5PLUS",
-        native={Generation.B: "chirp-v4-5-plus"},
-        spellings=("suno/v4.5+", "suno/suno-v4.5+"),
-        lyrics_chars=5000,
-        style_chars=1000,
-    ),
-    SunoModel(
-        public="suno/v5",
-        suno_name="V5",
-        native={Generation.A: "suno-v5-0", Generation.B: "chirp-v5"},
-        spellings=("suno/suno-v5",),
-        lyrics_chars=3000,
-        style_chars=1000,
-    ),
-    SunoModel(
-        public="suno/v5.5",
-        suno_name="V5_5",
-        native={Generation.B: "chirp-v5-5"},
-        spellings=("suno/suno-v5.5",),
-        lyrics_chars=3000,
-        style_chars=1000,
-    ),
+    SunoModel("suno/v5", "V5", {_A: "suno-v5-0", _B: "chirp-v5"}, ("suno/suno-v5",), 3000, 1000, credits=12),
+    SunoModel("suno/v5.5", "V5_5", {_B: "chirp-v5-5"}, ("suno/suno-v5.5",), 3000, 1000, credits=12),
 )
 
 #: A native name of either generation: ``suno-v4-0-pro``, ``chirp-v5-5``.
@@ -134,20 +109,22 @@ def find_native(model_name: str, generation: Generation) -> NativeModel | None:
         name = listed.native.get(generation)
         return NativeModel(name=name, style_chars=listed.style_chars) if name else None
     name = _bare(model_name)
-    return NativeModel(name=name, style_chars=_style_chars(name)) if _NATIVE_NAME.fullmatch(name) else None
+    if not _NATIVE_NAME.fullmatch(name):
+        return None
+    family = model_behind(name)
+    # An unknown name has the largest limit of all models.
+    style_chars = family.style_chars if family else max(model.style_chars for model in MODELS)
+    return NativeModel(name=name, style_chars=style_chars)
+
+
+def model_behind(native_name: str) -> SunoModel | None:
+    """The model that a native name, or a variant of one, is about (``suno-v4-0-pro`` is a V4)."""
+    for model in MODELS:
+        for native in model.native.values():
+            if re.fullmatch(f"{native}(?:-(?:vip|pro))?", native_name):
+                return model
+    return None
 
 
 def _bare(name: str) -> str:
     return name.strip().lower().removeprefix("suno/")
-
-
-def _style_chars(name: str) -> int:
-    """The limit of the model that a native name is a variant of (``suno-v4-0-pro`` is a V4).
-
-    An unknown name has the largest limit of all models.
-    """
-    natives = [(native, model.style_chars) for model in MODELS for native in model.native.values()]
-    family = (
-        chars for native, chars in natives if name == native or re.fullmatch(f"{native}-(?:vip|pro)", name)
-    )
-    return next(family, max(model.style_chars for model in MODELS))

@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
+import attrs
+
 from musicgate.plugin import (
-    Doubt,
-    Failure,
     FailureClass,
     HttpRequest,
     JobState,
@@ -21,18 +21,15 @@ from musicgate.plugin import (
     ProviderError,
     Step,
     hookimpl,
+    lenient,
 )
-from musicgate_apiin_one import feed, refusal
+from musicgate_apiin_one import feed
+from musicgate_apiin_one.errors import ERRORS, error_in, is_moderation
 
 if TYPE_CHECKING:
     from musicgate.plugin import HttpResponse, Job, JsonValue, ProviderSettings
 
 FEED_PATH = "/api/v1/audio/music/feed"
-
-# ASSUMED: the feed may not know a task for a while after its creation.
-NOT_FOUND_GRACE_S = 60.0
-
-_UNKNOWN_SHAPE = "apiin.one answered in an unknown shape (HTTP {status})"
 
 
 @hookimpl
@@ -53,12 +50,6 @@ def cancel_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
 
 
 @hookimpl
-def map_status(native_status: str) -> JobState | None:
-    """Map a native status; of a feed it is only one of the facts that decide, see `parse_response`."""
-    return feed.STATE_OF_STATUS.get(native_status.strip().upper())
-
-
-@hookimpl
 def parse_response(
     step: Step, response: HttpResponse, job: Job, settings: ProviderSettings
 ) -> JobUpdate | HttpRequest:
@@ -67,53 +58,38 @@ def parse_response(
     Raises:
         ProviderError: the answer cannot be read, or it is a feed's error that says nothing about the song.
     """
-    return _read_create(response) if step is Step.CREATE else _read_feed(response)
-
-
-def _read_create(response: HttpResponse) -> JobUpdate:
-    body = _parsed(response)
-    refused = refusal.find_refusal(body, response.status)
+    try:
+        body = response.json()
+    except ProviderError:
+        body = None
+    refused = ERRORS.refusal(step, response, error_in(body, is_success=response.is_success))
     if refused is not None:
-        failure = refused.failure(response)
-        # A task's id beside an error status: the task may exist.
-        unsure = failure.reason in {FailureClass.UPSTREAM_FAILED, FailureClass.PROTOCOL}
-        if unsure or feed.named_task_id(body) is not None:
-            raise ProviderError(failure, status=response.status, maybe_accepted=True)
-        return JobUpdate(failure=failure, body=body)
-    if body is None:
-        raise _unknown_shape(response, maybe_accepted=True)
-    native_id = feed.task_id(body)
-    status = feed.overall_status(body)
-    if status is not None and status.upper() in feed.FAILED_STATUSES:
-        failure = feed.failure(body, (), status)
-        return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
-    if native_id is None:
-        raise _unknown_shape(response, maybe_accepted=True)
-    # The status of a create answer says nothing about the song, and one shape has none.
-    return JobUpdate(native_id=native_id, native_status=status, state=JobState.IN_PROGRESS, body=body)
-
-
-def _read_feed(response: HttpResponse) -> JobUpdate:
-    body = _parsed(response)
-    refused = refusal.find_refusal(body, response.status)
-    if refused is not None:
-        failure = refused.failure(response)
-        if refused.reason is FailureClass.NOT_FOUND and body is not None:
-            return JobUpdate(doubt=Doubt(failure=failure, grace_s=NOT_FOUND_GRACE_S), body=body)
-        raise ProviderError(failure, status=response.status)
+        return _refused(step, response, body, attrs.evolve(refused, body=body))
+    if step is Step.CREATE:
+        return _created(response, body)
     if not feed.is_feed(body):
-        raise _unknown_shape(response)
+        unreadable = ERRORS.unreadable(response, "answered in an unknown shape")
+        raise ProviderError(unreadable.failure, status=response.status)
     return feed.read(body)
 
 
-def _parsed(response: HttpResponse) -> JsonValue:
-    """The parsed body; None for a body that is not JSON, as for null."""
-    try:
-        return response.json()
-    except ProviderError:
-        return None
+def _refused(step: Step, response: HttpResponse, body: JsonValue, update: JobUpdate) -> JobUpdate:
+    if step is not Step.CREATE or update.failure is None:
+        return update
+    if feed.named_task_id(body) is not None:  # beside an error: the task may exist
+        raise ProviderError(update.failure, status=response.status, maybe_accepted=True)
+    failure = update.failure
+    if failure.reason is FailureClass.INVALID and is_moderation(failure.native_message):
+        failure = attrs.evolve(failure, reason=FailureClass.MODERATION)
+    return attrs.evolve(update, failure=failure)
 
 
-def _unknown_shape(response: HttpResponse, *, maybe_accepted: bool = False) -> ProviderError:
-    failure = Failure(reason=FailureClass.PROTOCOL, message=_UNKNOWN_SHAPE.format(status=response.status))
-    return ProviderError(failure, status=response.status, maybe_accepted=maybe_accepted)
+def _created(response: HttpResponse, body: JsonValue) -> JobUpdate:
+    status = feed.overall_status(body)
+    native_id = ERRORS.task_id.text(body)
+    if status is not None and feed.STATUSES.get(status.upper()) is JobState.FAILED:
+        failure = feed.failure(body, (), status)
+        return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
+    # The status of a create answer says nothing about the song, and one shape has none.
+    created = ERRORS.created(response, lenient.mapping(body))
+    return attrs.evolve(created, native_status=status)

@@ -1,4 +1,4 @@
-"""The finetunes of the emulated vendor, whose training takes a minute.
+"""The finetunes of the emulated vendor: made, listed, renamed, deleted; trained in a minute.
 
 Source: elevenlabs.io/docs/api-reference/music/finetunes, 2026-08; elevenlabs-python 2.78.0, 2026-11.
 """

@@ -10,21 +10,28 @@ from __future__ import annotations
 from decimal import Decimal
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import musicgate_schemas
 from musicgate.plugin import (
-    Ability,
+    Choice,
+    Field,
+    Flag,
     JobState,
     JsonObject,
+    JsonValue,
     Limits,
     Meter,
+    Number,
     Offer,
     PollSchedule,
     PriceRule,
     Provider,
     ProviderSettings,
     RateWindow,
+    Structure,
+    Text,
+    TextUnit,
     Timeouts,
     hookimpl,
 )
@@ -69,10 +76,10 @@ SETTINGS_SCHEMA: Final[JsonObject] = {
             "default": "kie",
         },
         "market_lyrics_field": {
-            "description": "Which field of the market dialect carries lyrics: the documented prompt, "
-            "or lyrics as some clients send it.",
-            "enum": ["prompt", "lyrics"],
-            "default": "prompt",
+            "description": "Which field of the market dialect carries the words of a custom song: lyrics, "
+            "or prompt, which the vendor sings where there are no lyrics.",
+            "enum": ["lyrics", "prompt"],
+            "default": "lyrics",
         },
         "derive_cdn_urls": {
             "description": "As a last resort also try Suno's own address of a track, derived from its id.",
@@ -83,42 +90,19 @@ SETTINGS_SCHEMA: Final[JsonObject] = {
     "additionalProperties": False,
 }
 
-#: Longest texts per model, in UTF-16 units.
-#: ASSUMED: the unit. The vendor states none; one client counts an emoji as two. Allowing less than the vendor
-#: is safe.
-LIMITS: Final[Mapping[str, Limits]] = MappingProxyType(
-    {
-        "V4": Limits(
-            prompt_chars=500, lyrics_chars=3000, style_chars=200, title_chars=80, max_duration_s=240
-        ),
-        "V4_5": Limits(
-            prompt_chars=500, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=480
-        ),
-        "V4_5PLUS": Limits(
-            prompt_chars=500, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=480
-        ),
-        "V4_5ALL": Limits(
-            prompt_chars=500, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=480
-        ),
-        "V5": Limits(prompt_chars=500, lyrics_chars=5000, style_chars=1000, title_chars=80),
-        "V5_5": Limits(prompt_chars=500, lyrics_chars=5000, style_chars=1000, title_chars=80),
-        "V6": Limits(
-            prompt_chars=3000, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=360
-        ),
-        "V6_MINI": Limits(
-            prompt_chars=3000, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=360
-        ),
-        "V6_WILD": Limits(
-            prompt_chars=3000, lyrics_chars=5000, style_chars=1000, title_chars=80, max_duration_s=360
-        ),
-    }
-)
-
-#: Models that take a duration, in custom mode only, and the range of it.
+_MARKET_ONLY: Final = ("V6", "V6_MINI", "V6_WILD")
+#: Models that take a length, in custom mode only.
 #: Source: docs.kie.ai/suno-api/generate-music, 2026-08 (V5_5); docs.kie.ai/market, 2026-09-25 (V6 family).
-DURATION_MODELS: Final = frozenset({"V5_5", "V6", "V6_MINI", "V6_WILD"})
-MIN_DURATION_S: Final = 10
-MAX_DURATION_S: Final = 360
+_WITH_DURATION: Final = ("V5_5", *_MARKET_ONLY)
+#: Source: docs.kie.ai/suno-api/generate-music, 2026-08.
+_WITH_VOICE_PERSONA: Final = ("V5", *_WITH_DURATION)
+#: Longest songs of models without a field for the length.
+_MAX_DURATION_S: Final = {"V4": 240.0, "V4_5": 480.0, "V4_5PLUS": 480.0, "V4_5ALL": 480.0}
+
+WEIGHTS: Final = ("styleWeight", "weirdnessConstraint", "audioWeight")
+WEIGHT_STEP: Final = 0.01
+#: Lists of links for a song from an idea, and how many each takes.
+LINKS: Final = {"imageUrls": 5, "audioUrls": None, "videoUrls": 1}
 
 CREDITS_PER_REQUEST: Final = 12
 USD_PER_CREDIT: Final = Decimal("0.005")
@@ -131,19 +115,8 @@ PLACEHOLDER_CALLBACK_URL: Final = "https://example.com/musicgate/no-receiver"
 #: Shortest known life of a media link: 24 h (market page); the other pages say 14 and 15 days.
 RETENTION_S: Final = 86_400.0
 
-_ABILITIES = frozenset(
-    {
-        Ability.LYRICS,
-        Ability.STYLE,
-        Ability.TITLE,
-        Ability.NEGATIVE_STYLE,
-        Ability.INSTRUMENTAL,
-        Ability.VOCAL_GENDER,
-    }
-)
-
 #: Native model -> public ids, the canonical one first. The raw names, with and without ``suno/``, are added.
-_PUBLIC_IDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+PUBLIC_IDS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
     {
         "V4": ("suno/v4", "suno/suno-v4"),
         "V4_5": ("suno/v4.5", "suno/suno-v4.5"),
@@ -178,14 +151,70 @@ def flavour_of(settings: ProviderSettings) -> Flavour:
     return _FLAVOURS.get(name) or Flavour(name)
 
 
+def fields_of(native_model: str) -> tuple[Field, ...]:
+    """The fields of a song in the legacy spelling; those of an unknown model have no limits."""
+    known = native_model in PUBLIC_IDS
+    newest, old = native_model in _MARKET_ONLY, native_model == "V4"
+
+    def text(name: str, neutral: str, max_chars: int, *, custom: bool, **more: Any) -> Text:
+        # ASSUMED: the unit. The vendor states none; one client counts an emoji as two. Allowing less than the
+        # vendor is safe.
+        return Text(
+            name,
+            neutral=neutral,
+            max_chars=max_chars if known else None,
+            unit=TextUnit.UTF16,
+            when={"customMode": custom},
+            reason=f"{name}_too_long",
+            **more,
+        )
+
+    is_custom: Mapping[str, JsonValue] = {"customMode": True}
+    fields: tuple[Field, ...] = (
+        text("style", "style", 200 if old else 1000, custom=True, required_if=(is_custom,)),
+        # The pages of other operations say 100 for some models, that of generate says 80 for all.
+        text("title", "title", 80, custom=True, required_if=(is_custom,)),
+        text(
+            *("prompt", "lyrics", 3000 if old else 5000),
+            custom=True,
+            required_if=({**is_custom, "instrumental": False},),
+        ),
+        text("prompt", "prompt", 3000 if newest else 500, custom=False, required_if=({"customMode": False},)),
+        Flag("customMode"),
+        Flag("instrumental", neutral="instrumental"),
+        Text("negativeTags", neutral="negative_style"),
+        Choice("vocalGender", neutral="vocal_gender", choices=("m", "f")),
+        # Source: docs.kie.ai/suno-api/generate-music, early 2026: multipleOf 0.01.
+        *(Number(name, minimum=0, maximum=1, step=WEIGHT_STEP) for name in WEIGHTS),
+        Text("personaId"),
+        Choice("personaModel", choices=_persona_models(native_model), needs=("personaId",), when=is_custom),
+    )
+    if native_model in _WITH_DURATION:
+        length = Number("duration", neutral="duration", minimum=10, maximum=360, whole=True, when=is_custom)
+        fields += (length,)
+    if newest:
+        # Source: docs.kie.ai/market, 2026-10-07: variety in custom mode, the links in the other.
+        fields += (
+            Number("variety", minimum=0, maximum=4, whole=True, when=is_custom),
+            *(Structure(name, max_items=most) for name, most in LINKS.items()),
+        )
+    return fields
+
+
+def _persona_models(native_model: str) -> tuple[str, ...]:
+    has_voices = native_model in _WITH_VOICE_PERSONA or native_model not in PUBLIC_IDS
+    return ("style_persona", "voice_persona") if has_voices else ("style_persona",)
+
+
 def _offer(native_model: str, ids: tuple[str, ...]) -> Offer:
-    raw = tuple(name for name in (native_model, f"suno/{native_model}") if name.lower() != ids[0])
+    raw = (native_model, f"suno/{native_model}") if native_model else ()
+    fields = fields_of(native_model)
     return Offer(
         model=ids[0],
-        aliases=(*ids[1:], *raw),
+        aliases=(*ids[1:], *(name for name in raw if name.lower() != ids[0])),
         native_model=native_model,
-        abilities=_ABILITIES | ({Ability.DURATION} if native_model in DURATION_MODELS else frozenset()),
-        limits=LIMITS[native_model],
+        fields=fields,
+        limits=Limits.of(fields, max_duration_s=_MAX_DURATION_S.get(native_model)),
         tracks=2,
         prices=(PriceRule(meter=Meter.REQUESTS, price_usd=CREDITS_PER_REQUEST * USD_PER_CREDIT),),
     )
@@ -216,9 +245,12 @@ PROVIDER: Final = Provider(
     key_env="KIE_API_KEY",
     base_url_env="KIE_BASE_URL",
     webhook_secret_env="KIE_WEBHOOK_HMAC_KEY",  # noqa: S106 - the name of a variable, not a secret
-    offers=tuple(_offer(native_model, ids) for native_model, ids in _PUBLIC_IDS.items()),
+    offers=tuple(_offer(native_model, ids) for native_model, ids in PUBLIC_IDS.items()),
     option_block="suno",
     options_schema=musicgate_schemas.load("options/suno"),
+    model_option="model",
+    # A model that the block names and the table lacks.
+    raw_offers=(_offer("", ("suno/unlisted",)),),
     settings_schema=SETTINGS_SCHEMA,
     # By default this one comes before the other Suno plugin.
     priority=50,

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from musicgate.plugin import JsonObject, is_blank, utf16_units
+from musicgate.plugin import JsonObject, is_blank
 from musicgate.plugin.lenient import url
-from musicgate_suno_kie.declaration import (
-    DURATION_MODELS,
-    LIMITS,
-    MAX_DURATION_S,
-    MIN_DURATION_S,
-    Dialect,
-)
+from musicgate_suno_kie.declaration import LINKS, PROVIDER, Dialect
 from musicgate_suno_kie.translate import MARKET_MODEL, MARKET_SPELLING
 
 if TYPE_CHECKING:
     from musicgate.emulation import Switches
+    from musicgate.plugin import FieldViolation
 
 _LEGACY_SPELLING: Final = {snake: camel for camel, snake in MARKET_SPELLING.items()}
-#: Source: docs.kie.ai/suno-api/generate-music; voice_persona takes V5, V5_5 and the V6 family.
-_PERSONA_MODELS: Final = frozenset({"style_persona", "voice_persona"})
-_WEIGHTS: Final = ("styleWeight", "weirdnessConstraint", "audioWeight")
-#: Seen: validation errors under code 500, with these texts.
-_REQUIRED = (500, "{}: This field is required")
-_OUT_OF_RANGE = (500, "{} is not within the range of allowed options")
+_OFFERS: Final = {offer.native_model: offer for offer in PROVIDER.offers}
+#: Only for a song from an idea. Source: docs.kie.ai/market, 2026-10-07. ASSUMED: refused, not ignored.
+_IDEA_ONLY: Final = tuple(LINKS)
+#: Seen: validation errors under code 500, with these texts; "Please enter ..." for callBackUrl, since
+#: 2026-06-11, and negativeTags. ASSUMED: the texts of ranges and steps.
+_REQUIRED: Final = (500, "{name}: This field is required")
+_TEXTS: Final = {
+    "required": (422, "Please enter {name}."),
+    "needs": (422, "Please enter {limit}."),
+    "max_chars": (422, "The {name} cannot exceed {limit} characters"),
+    "minimum": (422, "{name} must be between {least} and {most}"),
+    "maximum": (422, "{name} must be between {least} and {most}"),
+    "step": (422, "{name} must be a multiple of {limit}"),
+    "max_items": (422, "{name} takes at most {limit} links"),
+    "choices": (500, "{name} is not within the range of allowed options"),
+}
+_WRONG_TYPE: Final = (422, "{name} has the wrong type")
 
 Refusal = tuple[int, str]
 
 
 def song_of(payload: JsonObject, dialect: Dialect) -> JsonObject:
-    """The song of a create call of either dialect, in the legacy spelling."""
+    """The song of a create call of either dialect, in the legacy spelling; lyrics win over a prompt."""
     if dialect is Dialect.LEGACY:
         return payload
     native = payload.get("input")
     song = native if isinstance(native, dict) else {}
-    return {_LEGACY_SPELLING.get(str(key), str(key)): value for key, value in song.items()}
+    legacy = {_LEGACY_SPELLING.get(str(key), str(key)): value for key, value in song.items()}
+    is_sung = legacy.get("customMode") is True and not is_blank(legacy.get("lyrics"))
+    return {**legacy, "prompt": legacy["lyrics"]} if is_sung else legacy
 
 
 def refusal(payload: JsonObject, song: JsonObject, dialect: Dialect, switches: Switches) -> Refusal | None:
@@ -43,19 +51,15 @@ def refusal(payload: JsonObject, song: JsonObject, dialect: Dialect, switches: S
     return (
         _callback_refusal(payload, dialect)
         or _model_refusal(payload, song, dialect, switches)
-        or _rule_refusal(song, dialect)
-        or _length_refusal(song)
-        or _number_refusal(song)
-        or _persona_refusal(song)
+        or _field_refusal(song, dialect)
     )
 
 
 def _callback_refusal(payload: JsonObject, dialect: Dialect) -> Refusal | None:
     callback_url = payload.get("callBackUrl")
-    if dialect is Dialect.MARKET and callback_url is None:
+    if (dialect is Dialect.MARKET and callback_url is None) or url(callback_url):
         return None
-    # Seen: this text, since 2026-06-11.
-    return None if url(callback_url) else (422, "Please enter callBackUrl.")
+    return _said(_TEXTS["required"], name="callBackUrl")
 
 
 def _model_refusal(
@@ -65,75 +69,39 @@ def _model_refusal(
         return 422, "The model name you specified is not supported."
     model = song.get("model")
     if is_blank(model):
-        return _REQUIRED[0], _REQUIRED[1].format("model")
+        return _said(_REQUIRED, name="model")
     # ASSUMED: the legacy route refuses the V6 family; no source mentions it.
     too_new = dialect is Dialect.LEGACY and str(model).startswith("V6") and not switches.is_on("legacy_v6")
-    if model not in LIMITS or too_new:
-        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("model")
-    return None
+    return _said(_TEXTS["choices"], name="model") if too_new or model not in _OFFERS else None
 
 
-def _rule_refusal(song: JsonObject, dialect: Dialect) -> Refusal | None:
+def _field_refusal(song: JsonObject, dialect: Dialect) -> Refusal | None:
+    """The first field that the declaration rules out."""
     for flag in ("customMode", "instrumental"):
         if not isinstance(song.get(flag), bool):
-            return _REQUIRED[0], _REQUIRED[1].format(flag)
-    if dialect is Dialect.MARKET:
+            return _said(_REQUIRED, name=flag)
+    misplaced = [name for name in _IDEA_ONLY if song["customMode"] and song.get(name)]
+    if dialect is Dialect.MARKET and misplaced:
+        return 422, f"{misplaced[0]} is not allowed in custom mode"
+    # A blank text is as good as none here.
+    given = {name: None if _is_spaces(value) else value for name, value in song.items()}
+    for broken in _OFFERS[str(song["model"])].violations(given):
         # The market's pages require the two flags and the model, and nothing else, October 2026.
-        return None
-    custom = song["customMode"]
-    required = ("style", "title") if custom else ("prompt",)
-    if custom and not song["instrumental"]:
-        required = (*required, "prompt")
-    missing = next((key for key in required if is_blank(song.get(key))), None)
-    # Seen: a text of this form for callBackUrl and negativeTags.
-    return (422, f"Please enter {missing}.") if missing else None
-
-
-def _length_refusal(song: JsonObject) -> Refusal | None:
-    limits = LIMITS[str(song["model"])]
-    max_units = {"prompt": limits.lyrics_chars, "style": limits.style_chars, "title": limits.title_chars}
-    if not song["customMode"]:
-        max_units = {"prompt": limits.prompt_chars}
-    for key, most in max_units.items():
-        value = song.get(key)
-        if isinstance(value, str) and most is not None and utf16_units(value) > most:
-            return 422, f"The {key} cannot exceed {most} characters"
+        if dialect is Dialect.LEGACY or broken.rule != "required":
+            return _refusal_of(broken)
     return None
 
 
-def _number_refusal(song: JsonObject) -> Refusal | None:
-    for key in _WEIGHTS:
-        value = song.get(key)
-        if value is None:
-            continue
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            return 422, f"{key} must be between 0 and 1"
-        # Source: docs.kie.ai/suno-api/generate-music: multipleOf 0.01. ASSUMED: the text.
-        if abs(value * 100 - round(value * 100)) > 1e-6:
-            return 422, f"{key} must be a multiple of 0.01"
-    if song.get("vocalGender") not in {None, "", "m", "f"}:
-        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("vocalGender")
-    duration_s = song.get("duration")
-    if duration_s is None or song.get("model") not in DURATION_MODELS:
-        return None
-    if (
-        isinstance(duration_s, bool)
-        or not isinstance(duration_s, int)
-        or not MIN_DURATION_S <= duration_s <= MAX_DURATION_S
-    ):
-        return 422, f"duration must be between {MIN_DURATION_S} and {MAX_DURATION_S}"
-    return None
+def _refusal_of(broken: FieldViolation) -> Refusal:
+    least, most = (getattr(broken.field, name, None) for name in ("minimum", "maximum"))
+    ranged = broken.rule == "type" and most is not None
+    form = _TEXTS["maximum"] if ranged else _TEXTS.get(broken.rule, _WRONG_TYPE)
+    return _said(form, name=broken.name, limit=broken.limit, least=least, most=most)
 
 
-def _persona_refusal(song: JsonObject) -> Refusal | None:
-    """Refuse a personaModel that is unknown, has no persona, or that the model does not have."""
-    persona_model = song.get("personaModel")
-    if is_blank(persona_model):
-        return None
-    if persona_model not in _PERSONA_MODELS:
-        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("personaModel")
-    if is_blank(song.get("personaId")):
-        return 422, "Please enter personaId."
-    if persona_model == "voice_persona" and not str(song["model"]).startswith(("V5", "V6")):
-        return _OUT_OF_RANGE[0], _OUT_OF_RANGE[1].format("personaModel")
-    return None
+def _said(form: Refusal, **facts: object) -> Refusal:
+    return form[0], form[1].format(**facts)
+
+
+def _is_spaces(value: object) -> bool:
+    return isinstance(value, str) and not value.strip()

@@ -1,4 +1,4 @@
-"""The choice between Suno's two modes, and the text fields of each; no route, no JSON.
+"""The choice between Suno's two modes, and the text fields of each; no route, no lengths.
 
 Custom mode sings the prompt as it is and needs a style and a title. Idea mode (``customMode`` false) writes
 the lyrics from the prompt; the vendor's page says that it ignores all other parameters. The contract's
@@ -28,20 +28,9 @@ text of the caller is ever truncated.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import attrs
-
-from musicgate.plugin import (
-    Limits,
-    MusicRequest,
-    OptionWarning,
-    RequestError,
-    WarningCode,
-    is_blank,
-    utf16_units,
-)
-from musicgate_suno_kie.options import Given, Options
+from musicgate.plugin import Draft, Said, is_blank, neutral_value, refused, utf16_units
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -50,204 +39,170 @@ if TYPE_CHECKING:
 #: Source: docs.kie.ai/suno-api/generate-music, early 2026: "only prompt is required and other parameters are
 #: ignored".
 IGNORED_IN_IDEA_MODE: Final = (
-    "style",
-    "title",
-    "negativeTags",
-    "vocalGender",
-    "styleWeight",
-    "weirdnessConstraint",
-    "audioWeight",
-    "personaId",
-    "personaModel",
+    *("style", "title", "negativeTags", "vocalGender", "styleWeight", "weirdnessConstraint"),
+    *("audioWeight", "personaId", "personaModel", "variety"),
 )
 
 #: The style that is sent when the request has lyrics only: custom mode requires one.
 DEFAULT_STYLE: Final = "whatever suits the lyrics"
 DEFAULT_TITLE: Final = "Untitled"
+DEFAULT_TITLE_CHARS: Final = 80
 
-_VOICES = {"f": "female", "m": "male"}
+_VOICES: Final = {"f": "female", "m": "male"}
 
 
-@attrs.frozen(kw_only=True)
-class ModeFields:
-    """The mode of a create call and its text fields.
+class Texts(NamedTuple):
+    """The texts of a request."""
 
-    Attributes:
-        fields: text fields in the legacy spelling; they replace the block's values of the same keys.
-        paths: where the caller gave each of them, for messages.
-    """
-
-    custom: bool
+    idea: Said | None
+    lyrics: Said | None
+    style: Said | None
+    title: Said | None
+    avoided: Said | None
+    voice: Said | None
     instrumental: bool
-    fields: dict[str, str]
-    paths: dict[str, tuple[str, ...]]
-    warnings: tuple[OptionWarning, ...] = ()
 
 
-def choose_mode(request: MusicRequest, limits: Limits) -> ModeFields:
-    """Choose the mode and fill its text fields.
+def write_texts(draft: Draft) -> Said | None:
+    """Choose the mode and fill its flags and text fields.
+
+    Returns:
+        The idea, if there is no field for it beside the lyrics.
 
     Raises:
-        RequestError: style, title or prompt is missing where the mode needs it, or one is too long.
+        RequestError: style, title or prompt is missing where the mode needs it.
     """
-    options = Options.of(request)
-    custom = options.block.get("customMode")
+    block, lyrics = draft.block, neutral_value(draft.request, "lyrics")
+    texts = Texts(
+        idea=draft.said("prompt", "prompt"),
+        lyrics=None if lyrics is None else Said(lyrics, ("lyrics",)),
+        style=draft.said("style", "style"),
+        title=draft.said("title", "title"),
+        avoided=draft.said("negativeTags", "negative_style"),
+        voice=draft.said("vocalGender", "vocal_gender"),
+        instrumental=block.get("instrumental", draft.request.instrumental) is True,
+    )
+    custom, left_over = block.get("customMode"), None
     if custom is True:
-        chosen = _explicit_custom(options)
-    elif custom is None and options.lyrics and not options.instrumental:
-        chosen = _custom_for_lyrics(options, options.lyrics, limits)
-    elif custom is None and _suits_custom_instrumental(options):
-        chosen = _custom_instrumental(options)
+        left_over = _explicit_custom(draft, texts)
+    elif custom is None and texts.lyrics and not texts.instrumental:
+        left_over = _custom_for_lyrics(draft, texts, texts.lyrics)
+    elif custom is None and _suits_custom_instrumental(texts):
+        _custom_instrumental(draft, texts)
     else:
-        chosen = _idea(options, limits)
-    _check_lengths(chosen, limits)
-    warnings = tuple(_not_sung(options)) if options.lyrics or options.voice else ()
-    return attrs.evolve(chosen, warnings=chosen.warnings + warnings) if warnings else chosen
+        _idea(draft, texts)
+    if texts.lyrics or texts.voice:
+        _report_unsung(draft, texts)
+    return left_over
 
 
-def _suits_custom_instrumental(options: Options) -> bool:
-    neutral = options.neutral(options.style) or options.neutral(options.title)
-    has_both = options.style is not None and options.title is not None
-    return options.instrumental and neutral is not None and has_both
+def _neutral(said: Said | None) -> Said | None:
+    return None if said is None or said.in_block else said
 
 
-def _explicit_custom(options: Options) -> ModeFields:
-    own_prompt = options.idea if options.idea and options.idea.path[0] == "suno" else None
-    prompt = own_prompt or (None if options.instrumental else options.lyrics) or options.idea
-    if options.style is None or options.title is None:
+def _suits_custom_instrumental(texts: Texts) -> bool:
+    has_both = texts.style is not None and texts.title is not None
+    return texts.instrumental and has_both and bool(_neutral(texts.style) or _neutral(texts.title))
+
+
+def _explicit_custom(draft: Draft, texts: Texts) -> Said | None:
+    idea, lyrics = texts.idea, None if texts.instrumental else texts.lyrics
+    prompt = idea if idea and idea.in_block else lyrics or idea
+    if texts.style is None or texts.title is None:
         token = "style_and_title_required_when_custom_mode_enabled"  # noqa: S105 - a contract token
-        missing = "style" if options.style is None else "title"
-        raise RequestError(
-            "validation_error", "custom mode needs style and title", reason=token, path=("suno", missing)
-        )
-    if prompt is None and not options.instrumental:
+        missing = "style" if texts.style is None else "title"
+        raise refused(("suno", missing), "custom mode needs style and title", token)
+    if prompt is None and not texts.instrumental:
         token = "prompt_required_for_lyric_mode_when_custom_mode_enabled"  # noqa: S105 - as above
         message = "custom mode needs the words to sing as the prompt, unless it is instrumental"
-        raise RequestError("validation_error", message, reason=token, path=("suno", "prompt"))
-    unused = (_unused_idea(options.idea),) if options.idea and prompt is options.lyrics else ()
-    return _custom(options, prompt, options.style, options.title, unused)
+        raise refused("suno.prompt", message, token)
+    _send_custom(draft, texts, prompt, texts.style, texts.title)
+    return idea if prompt is not None and prompt is lyrics else None
 
 
-def _custom_for_lyrics(options: Options, lyrics: Given, limits: Limits) -> ModeFields:
-    style, title, warnings = options.style, options.title, []
-    max_units = limits.style_chars
-    fits = options.idea is not None and (max_units is None or utf16_units(options.idea.text) <= max_units)
-    if style is None and options.idea and fits:
-        style = options.idea
-        warnings.append(
-            _changed(options.idea.path, "sent as the style: with lyrics there is no field for an idea")
-        )
-    elif options.idea:
-        warnings.append(_unused_idea(options.idea))
+def _custom_for_lyrics(draft: Draft, texts: Texts, lyrics: Said) -> Said | None:
+    idea, style, title, limits = texts.idea, texts.style, texts.title, draft.offer.limits
+    if style is None and idea and _fits(idea.text, limits.style_chars):
+        style, idea = idea, None
+        draft.changed(style.path, "sent as the style: with lyrics there is no field for an idea")
     if style is None:
-        style = Given(text=DEFAULT_STYLE, path=("style",))
-        warnings.append(_changed(("style",), f"Suno needs a style beside lyrics; {DEFAULT_STYLE!r} was sent"))
+        style = Said(DEFAULT_STYLE, ("style",))
+        draft.changed("style", f"Suno needs a style beside lyrics; {DEFAULT_STYLE!r} was sent")
     if title is None:
-        title = Given(text=_title_from(lyrics.text, limits.title_chars or 80), path=("title",))
-        warnings.append(_changed(("title",), f"Suno needs a title beside lyrics; {title.text!r} was sent"))
-    return _custom(options, lyrics, style, title, tuple(warnings))
+        title = Said(_title_from(lyrics.text, limits.title_chars or DEFAULT_TITLE_CHARS), ("title",))
+        draft.changed("title", f"Suno needs a title beside lyrics; {title.text!r} was sent")
+    _send_custom(draft, texts, lyrics, style, title)
+    return idea
 
 
-def _custom_instrumental(options: Options) -> ModeFields:
-    message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
-    warnings = (_changed(options.idea.path, message),) if options.idea else ()
-    return _custom(options, options.idea, options.style, options.title, warnings)
+def _custom_instrumental(draft: Draft, texts: Texts) -> None:
+    if texts.idea:
+        message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
+        draft.changed(texts.idea.path, message)
+    _send_custom(draft, texts, texts.idea, texts.style, texts.title)
 
 
-def _custom(
-    options: Options,
-    prompt: Given | None,
-    style: Given | None,
-    title: Given | None,
-    warnings: tuple[OptionWarning, ...],
-) -> ModeFields:
-    voice = None if options.instrumental and options.neutral(options.voice) else options.voice
-    texts = {
-        "prompt": prompt,
-        "style": style,
-        "title": title,
-        "negativeTags": options.negative_style,
-        "vocalGender": voice,
-    }
-    present = {key: given for key, given in texts.items() if given is not None}
-    return ModeFields(
-        custom=True,
-        instrumental=options.instrumental,
-        fields={key: given.text for key, given in present.items()},
-        paths={key: given.path for key, given in present.items()},
-        warnings=warnings,
-    )
+def _send_custom(
+    draft: Draft, texts: Texts, prompt: Said | None, style: Said | None, title: Said | None
+) -> None:
+    draft.send("prompt", prompt)
+    draft.send("style", style)
+    draft.send("title", title)
+    draft.send("negativeTags", texts.avoided)
+    draft.send("vocalGender", None if texts.instrumental and _neutral(texts.voice) else texts.voice)
+    draft.send("customMode", value=True)
+    draft.send("instrumental", texts.instrumental)
 
 
-def _idea(options: Options, limits: Limits) -> ModeFields:
-    style, idea, warnings = options.neutral(options.style), options.idea, list[OptionWarning]()
-    if idea is None and style is not None and options.block.get("customMode") is None:
+def _idea(draft: Draft, texts: Texts) -> None:
+    style, idea = _neutral(texts.style), texts.idea
+    if idea is None and style is not None and draft.block.get("customMode") is None:
         idea, style = style, None
-        warnings.append(_changed(idea.path, "sent as the prompt: nothing else says what the song shall be"))
+        draft.changed(idea.path, "sent as the prompt: nothing else says what the song shall be")
     if idea is None:
-        token = "prompt_required_when_custom_mode_disabled"  # noqa: S105 - a contract token
-        raise RequestError("validation_error", "a prompt is needed", reason=token, path=("prompt",))
+        raise refused("prompt", "a prompt is needed", "prompt_required_when_custom_mode_disabled")
     text = idea.text
-    for label, given in _lines_to_append(options, style):
+    for label, given in _lines_to_append(texts, style):
         content = _VOICES.get(given.text, given.text) if label == "Vocals" else given.text
         longer = f"{text}\n{label}: {content}"
-        if limits.prompt_chars is None or utf16_units(longer) <= limits.prompt_chars:
+        if _fits(longer, draft.offer.limits.prompt_chars):
             text = longer
             why = "added to the prompt as a line: without custom mode Suno has no field for it"
-            warnings.append(_changed(given.path, why))
+            draft.changed(given.path, why)
         else:
             why = "without custom mode Suno has no field for it, and the prompt has no room"
-            warnings.append(_not_applied(given.path, why))
-    for key in IGNORED_IN_IDEA_MODE if options.block else ():
-        value = options.block.get(key)
+            draft.not_applied(given.path, why)
+    for key in IGNORED_IN_IDEA_MODE if draft.block else ():
+        value = draft.block.get(key)
         if value is not None and not (isinstance(value, str) and is_blank(value)):
-            warnings.append(
-                _not_applied(("suno", key), "sent, but Suno ignores it unless customMode is true")
-            )
-    return ModeFields(
-        custom=False,
-        instrumental=options.instrumental,
-        fields={"prompt": text},
-        paths={"prompt": idea.path},
-        warnings=tuple(warnings),
-    )
+            draft.not_applied(("suno", key), "sent, but Suno ignores it unless customMode is true")
+    draft.send("prompt", text, idea.path)
+    draft.send("customMode", value=False)
+    draft.send("instrumental", texts.instrumental)
 
 
-def _lines_to_append(options: Options, style: Given | None) -> list[tuple[str, Given]]:
-    if not (style or options.title or options.voice or options.negative_style):
-        return []
+def _lines_to_append(texts: Texts, style: Said | None) -> Iterator[tuple[str, Said]]:
     lines = (
         ("Style", style),
-        ("Title", options.neutral(options.title)),
-        ("Vocals", None if options.instrumental else options.neutral(options.voice)),
-        ("Avoid", options.neutral(options.negative_style)),
+        ("Title", _neutral(texts.title)),
+        ("Vocals", None if texts.instrumental else _neutral(texts.voice)),
+        ("Avoid", _neutral(texts.avoided)),
     )
-    return [(label, given) for label, given in lines if given is not None]
+    return ((label, given) for label, given in lines if given is not None)
 
 
-def _not_sung(options: Options) -> Iterator[OptionWarning]:
+def _report_unsung(draft: Draft, texts: Texts) -> None:
     """Warn of neutral lyrics and of a voice that the chosen mode does not use."""
-    if options.instrumental and options.lyrics:
-        yield _not_applied(options.lyrics.path, "an instrumental sings no lyrics")
-    elif options.lyrics and options.block.get("customMode") is False:
-        yield _not_applied(
-            options.lyrics.path, "suno.customMode is false: Suno invents the words from the prompt"
-        )
-    voice = options.neutral(options.voice)
-    if options.instrumental and voice:
-        yield _not_applied(voice.path, "an instrumental has no voice")
+    if texts.instrumental and texts.lyrics:
+        draft.not_applied("lyrics", "an instrumental sings no lyrics")
+    elif texts.lyrics and draft.block.get("customMode") is False:
+        draft.not_applied("lyrics", "suno.customMode is false: Suno invents the words from the prompt")
+    if texts.instrumental and _neutral(texts.voice):
+        draft.not_applied("vocal_gender", "an instrumental has no voice")
 
 
-def _check_lengths(chosen: ModeFields, limits: Limits) -> None:
-    checks = {"prompt": limits.prompt_chars}
-    if chosen.custom:
-        checks = {"prompt": limits.lyrics_chars, "style": limits.style_chars, "title": limits.title_chars}
-    for key, max_units in checks.items():
-        units = utf16_units(chosen.fields.get(key, ""))
-        if max_units is not None and units > max_units:
-            path = chosen.paths.get(key, ())
-            message = f"{'.'.join(path)} is {units} characters long; Suno takes at most {max_units} here"
-            raise RequestError("validation_error", message, reason=f"{key}_too_long", path=path)
+def _fits(text: str, max_units: int | None) -> bool:
+    return max_units is None or utf16_units(text) <= max_units
 
 
 def _title_from(lyrics: str, max_units: int) -> str:
@@ -255,18 +210,6 @@ def _title_from(lyrics: str, max_units: int) -> str:
     lines = (line.strip() for line in lyrics.splitlines())
     line = next((line for line in lines if line and not line.startswith(("[", "("))), "")
     words = line.split()
-    while words and utf16_units(" ".join(words)) > max_units:
+    while words and not _fits(" ".join(words), max_units):
         words.pop()
     return " ".join(words) or DEFAULT_TITLE
-
-
-def _unused_idea(idea: Given) -> OptionWarning:
-    return _not_applied(idea.path, "with lyrics and a style there is no field for an idea")
-
-
-def _changed(path: tuple[str, ...], message: str) -> OptionWarning:
-    return OptionWarning(code=WarningCode.CHANGED, path=path, message=message)
-
-
-def _not_applied(path: tuple[str, ...], message: str) -> OptionWarning:
-    return OptionWarning(code=WarningCode.NOT_APPLIED, path=path, message=message)

@@ -23,12 +23,13 @@ from musicgate.plugin import (
     JobState,
     JobUpdate,
     NativeTrack,
+    Progress,
     ProviderSettings,
     Step,
     Track,
     hookimpl,
 )
-from musicgate.plugin.lenient import first, mapping, text
+from musicgate.plugin.lenient import first, mapping, seconds, text
 from musicgate_suno_kie.codes import errors_of
 from musicgate_suno_kie.declaration import CALLBACK_EXCEPTION, PROVIDER
 from musicgate_suno_kie.tracks import read_tracks
@@ -63,8 +64,15 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
         return errors.missing(body)
     if status is None:
         raise errors.unreadable(response, "gave an answer with no task record in it")
+    charge = seconds(data.get("creditsConsumed"))  # any positive number
     derive = settings.options.get("derive_cdn_urls") is True
-    update = JobUpdate(native_status=status, tracks=read_tracks(data, derive_cdn_urls=derive), body=body)
+    update = JobUpdate(
+        native_status=status,
+        tracks=read_tracks(data, derive_cdn_urls=derive),
+        # On the market route only, and 0 until the end; the unit of its ``progress`` is documented nowhere.
+        progress=Progress(charge=charge, charge_unit="credits") if charge else None,
+        body=body,
+    )
     return _decide_state(status, data, job, settings, update)
 
 

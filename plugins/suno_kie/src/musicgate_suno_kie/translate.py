@@ -11,31 +11,28 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
 
 from musicgate.plugin import (
+    Draft,
     HttpRequest,
     Job,
     JsonObject,
-    JsonValue,
-    Limits,
     MusicRequest,
     Offer,
-    OptionWarning,
     ProviderSettings,
+    Said,
     Translation,
-    WarningCode,
     hookimpl,
     is_blank,
+    utf16_units,
 )
 from musicgate.plugin.lenient import text
 from musicgate_suno_kie.declaration import (
-    DURATION_MODELS,
-    LIMITS,
-    MAX_DURATION_S,
-    MIN_DURATION_S,
     PLACEHOLDER_CALLBACK_URL,
+    WEIGHT_STEP,
+    WEIGHTS,
     Dialect,
     dialect_of,
 )
-from musicgate_suno_kie.modes import ModeFields, choose_mode
+from musicgate_suno_kie.modes import write_texts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -46,13 +43,8 @@ MARKET_CREATE: Final = "/api/v1/jobs/createTask"
 MARKET_READ: Final = "/api/v1/jobs/recordInfo"
 MARKET_MODEL: Final = "ai-music-api/generate"
 
-#: For a native model that `LIMITS` does not list.
-_NO_LIMITS: Final = Limits()
-
-#: For an offer that names no native model; none of ours does.
-DEFAULT_MODEL: Final = "V5"
-
 #: Legacy spelling -> spelling inside the market's ``input``. Other keys are forwarded unchanged.
+#: Source: docs.kie.ai/market, 2026-10-07.
 MARKET_SPELLING: Final[Mapping[str, str]] = MappingProxyType(
     {
         "customMode": "custom_mode",
@@ -64,10 +56,11 @@ MARKET_SPELLING: Final[Mapping[str, str]] = MappingProxyType(
         "personaId": "persona_id",
         "personaModel": "persona_model",
         "imageUrls": "image_urls",
+        "audioUrls": "audio_urls",
+        "videoUrls": "video_urls",
     }
 )
-
-_DELIVERED_FORMAT = "mp3"
+_WRITTEN_ELSEWHERE: Final = frozenset({"callBackUrl", "prompt"})
 
 
 @hookimpl
@@ -76,24 +69,29 @@ def translate_request(
 ) -> Translation:
     """Translate a request to the native create call, in the dialect of the model.
 
+    The fields are in the legacy spelling: the caller's block, overlaid with what it means. 0 and false are
+    values.
+
     Raises:
-        RequestError: one of the contract's Suno tokens, or a text that is too long for the model.
+        RequestError: one of the contract's Suno tokens.
     """
-    block = request.block("suno")
-    native_model = text(block.get("model")) or offer.native_model or DEFAULT_MODEL
-    chosen = choose_mode(request, LIMITS.get(native_model.upper(), _NO_LIMITS))
-    duration_s, warnings = _duration(request, native_model, chosen)
-    song = _song(block, chosen, native_model, duration_s)
-    callback = text(block.get("callBackUrl")) or callback_url or PLACEHOLDER_CALLBACK_URL
-    if dialect_of(native_model, settings) is Dialect.MARKET:
-        url, payload = settings.base_url + MARKET_CREATE, _market(song, chosen, settings, callback)
-    else:
-        url, payload = settings.base_url + LEGACY_CREATE, {**song, "callBackUrl": callback}
-    return Translation(
-        request=HttpRequest.post_json(url, payload),
-        native_model=native_model,
-        warnings=chosen.warnings + warnings + _no_field(request),
-    )
+    draft = Draft(request, offer, settings, "suno")
+    if draft.block:
+        draft.copy(*(key for key in draft.block if key not in _WRITTEN_ELSEWHERE))
+        _round_weights(draft)
+    left_over = write_texts(draft)
+    draft.send("model", draft.native_model)
+    if draft.block.get("personaModel"):
+        _drop_lone_persona_model(draft)
+    if request.duration_s is not None:
+        _write_duration(draft, request.duration_s)
+    callback = text(draft.block.get("callBackUrl")) or callback_url or PLACEHOLDER_CALLBACK_URL
+    if dialect_of(draft.native_model, settings) is Dialect.MARKET:
+        body = {"model": MARKET_MODEL, "callBackUrl": callback, "input": _market_input(draft, left_over)}
+        return draft.post_json(settings.base_url + MARKET_CREATE, body)
+    if left_over is not None:
+        _report_left_over(draft, left_over)
+    return draft.post_json(settings.base_url + LEGACY_CREATE, {**draft.fields, "callBackUrl": callback})
 
 
 @hookimpl
@@ -111,62 +109,54 @@ def cancel_request() -> HttpRequest | None:
     return None
 
 
-def _song(
-    block: JsonObject, chosen: ModeFields, native_model: str, duration_s: int | None
-) -> dict[str, JsonValue]:
-    """The song in the legacy spelling: the caller's block, overlaid with the effective values.
-
-    0 and false are values.
-    """
-    song: dict[str, JsonValue] = {
-        **{key: value for key, value in block.items() if key not in {"callBackUrl", "prompt"}},
-        **chosen.fields,
-        "customMode": chosen.custom,
-        "instrumental": chosen.instrumental,
-        "model": native_model,
-    }
-    if duration_s is not None:
-        song["duration"] = duration_s
-    return song
-
-
-def _market(
-    song: JsonObject, chosen: ModeFields, settings: ProviderSettings, callback: str
-) -> dict[str, JsonValue]:
-    native = {MARKET_SPELLING.get(key, key): value for key, value in song.items()}
-    # The page has prompt only; three clients of October and November 2026 send the lyrics of a custom song as
-    # input.lyrics.
-    has_lyrics = chosen.custom and not chosen.instrumental
-    if has_lyrics and settings.options.get("market_lyrics_field") == "lyrics":
+def _market_input(draft: Draft, left_over: Said | None) -> JsonObject:
+    native = {MARKET_SPELLING.get(key, key): value for key, value in draft.fields.items()}
+    # Source: docs.kie.ai/suno-api/extend-music, October 2026: lyrics win over the prompt, which is sung only
+    # where there are none.
+    is_sung = draft.fields["customMode"] is True and draft.fields["instrumental"] is False
+    has_lyrics_field = is_sung and draft.settings.options.get("market_lyrics_field") != "prompt"
+    if has_lyrics_field and "lyrics" not in native:  # the block's own are sent unchanged
         native["lyrics"] = native.pop("prompt")
-    return {"model": MARKET_MODEL, "callBackUrl": callback, "input": native}
+    if left_over is not None:
+        most = draft.offer.limits.prompt_chars
+        if "prompt" not in native and (most is None or utf16_units(left_over.text) <= most):
+            # ASSUMED: it does no harm there. No page says what it does.
+            native["prompt"] = left_over.text
+            draft.changed(left_over.path, "sent beside the lyrics, where the vendor promises no effect of it")
+        else:
+            _report_left_over(draft, left_over)
+    return native
 
 
-def _duration(
-    request: MusicRequest, native_model: str, chosen: ModeFields
-) -> tuple[int | None, tuple[OptionWarning, ...]]:
-    """The neutral duration where the vendor takes it, else a warning; ``suno.duration`` beats it."""
-    duration_s = request.duration_s
-    if duration_s is None or request.block("suno").get("duration") is not None:
-        return None, ()
-    if native_model.upper() not in DURATION_MODELS:
-        return None, (_not_applied("duration", f"{native_model} takes no length"),)
-    if not chosen.custom:
-        return None, (_not_applied("duration", "Suno takes a length in custom mode only"),)
-    if not MIN_DURATION_S <= duration_s <= MAX_DURATION_S:
-        why = f"Suno takes lengths from {MIN_DURATION_S} to {MAX_DURATION_S} s"
-        return None, (_not_applied("duration", why),)
-    return duration_s, ()
+def _report_left_over(draft: Draft, idea: Said) -> None:
+    draft.not_applied(idea.path, "with lyrics and a style there is no field for an idea")
 
 
-def _no_field(request: MusicRequest) -> tuple[OptionWarning, ...]:
-    warnings: tuple[OptionWarning, ...] = ()
-    if not is_blank(request.format) and request.format != _DELIVERED_FORMAT:
-        warnings += (_not_applied("format", f"Suno delivers {_DELIVERED_FORMAT} only"),)
-    if request.seed is not None:
-        warnings += (_not_applied("seed", "Suno takes no seed"),)
-    return warnings
+def _round_weights(draft: Draft) -> None:
+    """Send a weight in the steps that the vendor takes."""
+    for name in WEIGHTS:
+        weight = draft.fields.get(name)
+        if isinstance(weight, float) and weight != (rounded := round(weight, 2)):
+            draft.send(name, rounded)
+            draft.changed(("suno", name), f"sent as {rounded}: the vendor takes multiples of {WEIGHT_STEP}")
 
 
-def _not_applied(field: str, message: str) -> OptionWarning:
-    return OptionWarning(code=WarningCode.NOT_APPLIED, path=(field,), message=message)
+def _drop_lone_persona_model(draft: Draft) -> None:
+    """Leave out the kind of a persona where no persona is named; idea mode ignores both anyway."""
+    if draft.fields["customMode"] and is_blank(draft.block.get("personaId")):
+        del draft.fields["personaModel"]
+        draft.not_applied("suno.personaModel", "no persona is named by suno.personaId")
+
+
+def _write_duration(draft: Draft, duration_s: int) -> None:
+    """Send the neutral duration where the vendor takes it; ``suno.duration`` beats it."""
+    limits = draft.offer.limits
+    if draft.block.get("duration") is not None or not draft.offer.declares("duration"):
+        return
+    least, most = limits.min_duration_s or 0, limits.max_duration_s or duration_s
+    if not draft.fields["customMode"]:
+        draft.not_applied("duration", "Suno takes a length in custom mode only")
+    elif not least <= duration_s <= most:
+        draft.not_applied("duration", f"Suno takes lengths from {least:g} to {most:g} s")
+    else:
+        draft.send("duration", duration_s)
