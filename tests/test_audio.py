@@ -1,6 +1,7 @@
 """Formats are recognised by their first bytes, and headers are read as the standards say."""
 
 import io
+import struct
 import wave
 
 import pytest
@@ -12,6 +13,7 @@ from musicgate.assets.audio import (
     adts_header,
     content_type,
     extension,
+    g711_wav,
     id3v2_size,
     mp3_header,
     riff_wav,
@@ -173,6 +175,18 @@ class Endless(bytes):
 
     def __len__(self) -> int:
         return 0xFFFF_FFFF - 35
+
+
+@pytest.mark.parametrize(("law", "tag"), [("alaw", 6), ("ulaw", 7)])
+def test_g711_wav_has_the_number_of_samples_and_ends_at_an_even_byte(law: str, tag: int) -> None:
+    content = g711_wav(bytes(5), law, sample_rate_hz=8_000, channels=1)
+    assert content[:4] + content[8:16] == b"RIFFWAVEfmt "
+    assert struct.unpack_from("<HHIIHHH", content, 20) == (tag, 1, 8_000, 8_000, 1, 8, 0)
+    assert content[38:46] == b"fact\4\0\0\0"
+    assert struct.unpack_from("<I", content, 46) == (5,)
+    assert content[50:58] == b"data\5\0\0\0"
+    assert struct.unpack_from("<I", content, 4) == (len(content) - 8,)
+    assert content[58:] == bytes(6)
 
 
 def test_riff_wav_refuses_more_than_its_header_can_state() -> None:

@@ -244,3 +244,26 @@ def riff_wav(pcm: bytes, *, sample_rate_hz: int, channels: int, bits_per_sample:
         (b"RIFF", (36 + len(pcm)).to_bytes(4, "little"), b"WAVEfmt ", (16).to_bytes(4, "little"), fmt, b"data",
          len(pcm).to_bytes(4, "little"), pcm)
     )  # fmt: skip
+
+
+def g711_wav(samples: bytes, law: str, *, sample_rate_hz: int, channels: int) -> bytes:
+    """Prepend a WAV header to headerless G.711, which has one byte a sample.
+
+    It has the ``fact`` chunk that a compressed format needs: players take the length from it.
+
+    Args:
+        samples: whole sample frames.
+        law: ``alaw`` or ``ulaw``.
+        sample_rate_hz: samples per second and channel.
+        channels: 1 or 2.
+
+    Source: RFC 2361 appendix A (the format tags).
+    """
+    tag = {"alaw": 6, "ulaw": 7}[law]
+    fmt = struct.pack("<HHIIHHH", tag, channels, sample_rate_hz, sample_rate_hz * channels, channels, 8, 0)
+    content = b"WAVE" + _chunk(b"fmt ", fmt) + _chunk(b"fact", struct.pack("<I", len(samples) // channels))
+    return _chunk(b"RIFF", content + _chunk(b"data", samples) + b"\0" * (len(samples) % 2))
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return name + struct.pack("<I", len(content)) + content

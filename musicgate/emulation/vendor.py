@@ -158,6 +158,8 @@ class EmulatedVendor(Generic[_T]):
     )
     #: Code (or HTTP status) and text of each refusal of the machine's own. Default: 401, 402, 404, 429, 400.
     refusals: ClassVar[Mapping[No, tuple[int, str]]] = MappingProxyType({})
+    #: Code (or HTTP status) and text of the check ``account``, for keys that begin so.
+    refused_keys: ClassVar[Mapping[str, tuple[int, str]]] = MappingProxyType({})
     #: Text of a code that a switch asks for.
     texts: ClassVar[Mapping[int, str]] = _NO_TEXTS
     #: Seconds before an answer, by kind of route, before speed.
@@ -393,6 +395,11 @@ class EmulatedVendor(Generic[_T]):
         only = self.options.key
         is_bad = call.key.startswith("bad") if only is None else call.key != only
         return self.refused(call, No.BAD_KEY) if is_bad else None
+
+    def check_account(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a key whose account has a refusal of its own."""
+        start = max(filter(call.key.startswith, self.refused_keys), key=len, default=None)
+        return None if start is None else self.refuse(call, *self.refused_keys[start])
 
     def check_offer(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a call for a model that is not declared."""

@@ -27,6 +27,7 @@ from musicgate.model.fields import (
     contradiction,
     fields_carrying,
     value_of,
+    violations,
 )
 from musicgate.model.health import BreakerState, HealthReport, ProviderStatus
 from musicgate.model.job import (
@@ -136,4 +137,5 @@ __all__ = [
     "origin",
     "utf16_units",
     "value_of",
+    "violations",
 ]

@@ -6,7 +6,7 @@ package must not know how plugins are found or called (`musicgate.hosting`), nor
 names is exported.
 """
 
-from musicgate.assets import SNIFF_BYTES, AudioKind, riff_wav, sniff
+from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff
 from musicgate.errors import (
     ConfigError,
     MusicgateError,
@@ -65,6 +65,7 @@ from musicgate.model import (
     WarningCode,
     is_blank,
     utf16_units,
+    violations,
 )
 from musicgate.plugin import hooks, lenient
 from musicgate.plugin.draft import (
@@ -177,6 +178,7 @@ __all__ = [
     "WarningCode",
     "changed",
     "fields_of_schema",
+    "g711_wav",
     "hookimpl",
     "hooks",
     "is_blank",
@@ -195,5 +197,6 @@ __all__ = [
     "too_long",
     "unsupported",
     "utf16_units",
+    "violations",
     "write_json",
 ]

@@ -97,6 +97,19 @@ def test_key_is_read_from_the_vendors_header(auth: Auth, value: str, key: str) -
     assert auth.key_of({auth.header.lower(): value}) == key
 
 
+@pytest.mark.parametrize(
+    ("key", "status"), [("trial", 402), ("trial-over", 403), ("trial-over-1", 403), ("tria", 202)]
+)
+def test_longest_beginning_of_a_refused_key_counts(
+    key: str, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(acme(), "refused_keys", {"trial": (402, "a"), "trial-over": (403, "b")})
+    monkeypatch.setattr(acme(), "checks", ("key", "account"))
+    client = Client()
+    client.key = key
+    assert client.create().response.status == status
+
+
 def test_credits_run_out_and_a_failed_song_is_refunded() -> None:
     client = Client(credits="11")
     failing = client.task("rain [emulate end=failed]")

@@ -17,6 +17,7 @@ from musicgate.model import (
     JobState,
     JobUpdate,
     MusicRequest,
+    Progress,
 )
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
@@ -123,6 +124,22 @@ def test_missing_song_id_does_not_lose_the_song(
 )
 def test_duration_is_the_requested_one(fields: dict[str, Any], duration_s: float | None) -> None:
     assert read(MP3, **fields).tracks[0].duration_s == duration_s
+
+
+@pytest.mark.parametrize(
+    ("cost", "charge"), [("120", 120.0), ("0", 0.0), (None, None), ("-1", None), ("many", None), ("", None)]
+)
+def test_charge_is_the_one_of_the_header(cost: str | None, charge: float | None) -> None:
+    progress = read(MP3, {} if cost is None else {"Character-Cost": cost}).progress
+    expected = None if charge is None else Progress(charge=charge, charge_unit="credits")
+    assert progress == expected
+
+
+def test_opus_that_does_not_play_has_its_charge() -> None:
+    block = {"elevenlabs": {"output_format": "opus_48000_64"}}
+    update = read(b"OpusHead", {"character-cost": "7"}, blocks=block)
+    assert update.failure is not None
+    assert update.progress == Progress(charge=7.0, charge_unit="credits")
 
 
 def test_song_that_begins_with_zeros_is_a_song() -> None:

@@ -126,7 +126,7 @@ def test_checks_run_in_the_vendors_order(
         ({"model": "music-2.5"}, "lyrics is required"),
         ({"prompt": "p" * 2001}, "too long"),
         ({"lyrics": "l" * 3501}, "too long"),
-        ({"prompt": 7}, "prompt must be string"),
+        ({"prompt": 7}, "prompt must be text"),
         ({"output_format": "mp3"}, "output_format"),
         ({"stream": True, "output_format": "url"}, "stream only supports hex"),
         ({"audio_setting": {"sample_rate": 48000}}, "audio_setting.sample_rate"),

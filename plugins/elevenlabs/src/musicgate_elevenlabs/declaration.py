@@ -29,10 +29,6 @@ from musicgate_elevenlabs import plans
 BLOCK: Final = "elevenlabs"
 DEFAULT_MODEL: Final = "music_v2"
 MAX_PROMPT_CHARS: Final = 4_100
-MAX_SEED: Final = 2_147_483_647
-
-#: Released 2025-08, 2026-06-15 and 2026-09-14.
-_MODELS: Final = ("music_v1", "music_v2", "music_v2_5")
 
 #: The fields of the create call; those that are not listed are sent as they are given.
 FIELDS: Final = (
@@ -56,7 +52,7 @@ FIELDS: Final = (
         excludes=("composition_plan", "music_prompt"),
     ),
     Flag("force_instrumental", neutral="instrumental", excludes=("composition_plan", "music_prompt")),
-    Number("seed", neutral="seed", minimum=0, maximum=MAX_SEED, whole=True),
+    Number("seed", neutral="seed", minimum=0, maximum=2**31 - 1, whole=True),
     Text("output_format", carries=("format",)),
     Flag("enable_logging"),
     Flag("respect_sections_durations"),
@@ -66,28 +62,6 @@ FIELDS: Final = (
     Flag("with_waveform_visual"),
     Text("finetune_id", max_chars=100),
 )
-
-#: Statuses of a JSON answer, which the vendor's API does not give today: audio means success.
-STATUSES: Final = {
-    **dict.fromkeys(("completed", "succeeded", "success"), JobState.COMPLETED),
-    **dict.fromkeys(("running", "in_progress", "processing"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("queued", "pending"), JobState.QUEUED),
-    **dict.fromkeys(("failed", "error"), JobState.FAILED),
-}
-
-_PRICES: Final = (
-    PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.15"), unit_size=Decimal(60)),
-)
-
-#: Seen: 300 s, the default of several HTTP clients, cuts long songs (client reports, 2026); the answer begins
-#: when the song is done.
-_CREATE_S: Final = 600.0
-#: A job may wait behind two others of the same key before its own call begins.
-_DEADLINE_S: Final = 3 * _CREATE_S
-#: Ten minutes of pcm_48000 in stereo are 115.2 MB.
-_MAX_ANSWER_BYTES: Final = 128 * 1024 * 1024
-#: The smallest paid tier allows two calls at a time. Source: elevenlabs.io/pricing/api, 2026-09.
-_MAX_PARALLEL_CREATES: Final = 2
 
 SETTINGS_SCHEMA: Final = {
     "type": "object",
@@ -110,7 +84,9 @@ def _offer(name: str, native_model: str | None) -> Offer:
         native_model=native_model,
         fields=FIELDS,
         formats=("mp3", "wav", "ogg"),
-        prices=_PRICES,
+        prices=(
+            PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.15"), unit_size=Decimal(60)),
+        ),
     )
 
 
@@ -123,21 +99,32 @@ PROVIDER: Final = Provider(
     key_env="ELEVENLABS_API_KEY",
     base_url_env="ELEVENLABS_BASE_URL",
     auth=HeaderAuth(header="xi-api-key", scheme=""),
-    offers=(_offer("music", None), *(_offer(model, model) for model in _MODELS)),
+    offers=(_offer("music", None), *(_offer(model, model) for model in plans.KIND_OF_MODEL)),
     option_block=BLOCK,
     options_schema=musicgate_schemas.load("options/elevenlabs"),
     settings_schema=SETTINGS_SCHEMA,
-    statuses=STATUSES,
+    # Of a JSON answer, which the vendor's API does not give today: audio means success.
+    statuses={
+        **dict.fromkeys(("completed", "succeeded", "success"), JobState.COMPLETED),
+        **dict.fromkeys(("running", "in_progress", "processing"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("queued", "pending"), JobState.QUEUED),
+        **dict.fromkeys(("failed", "error"), JobState.FAILED),
+    },
     model_option="model_id",
     model_setting="default_model",
     raw_offers=(_offer("", ""),),
     blocking=True,
-    timeouts=Timeouts(create_s=_CREATE_S),
+    # Seen: 300 s, the default of several HTTP clients, cuts long songs (client reports, 2026); the answer
+    # begins when the song is done.
+    timeouts=Timeouts(create_s=600.0),
     # Seen: music_v2 took 8 s for 30 s of music, 22 s for 180 s, 2026.
     typical_s=20.0,
-    deadline_s=_DEADLINE_S,
-    max_answer_bytes=_MAX_ANSWER_BYTES,
-    max_parallel_creates=_MAX_PARALLEL_CREATES,
+    # A job may wait behind two others of the same key before its own call begins.
+    deadline_s=1800.0,
+    # Ten minutes of pcm_48000 in stereo are 115.2 MB.
+    max_answer_bytes=128 * 1024 * 1024,
+    # The smallest paid tier allows two calls at a time. Source: elevenlabs.io/pricing/api, 2026-09.
+    max_parallel_creates=2,
     docs_url="https://elevenlabs.io/docs/api-reference/music/compose",
 )
 

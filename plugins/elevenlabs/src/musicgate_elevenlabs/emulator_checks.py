@@ -15,15 +15,14 @@ from musicgate.emulation import Call, texts_in
 from musicgate.plugin import (
     Choice,
     Field,
-    FieldViolation,
     Flag,
     JsonObject,
     JsonValue,
     Number,
-    Offer,
     Structure,
     Text,
     lenient,
+    violations,
 )
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import FIELDS
@@ -81,16 +80,13 @@ _BY_ROUTE: Final[Mapping[str, tuple[Field, ...]]] = {
 }
 _SONGS: Final = {f"POST /v1/music{end}" for end in ("", "/detailed", "/stream", "/detailed/stream")}
 _LOGGING: Final = Choice("enable_logging", choices=("true", "false"))
+_FORMATS: Final = tuple(sorted(formats.KNOWN))
+_FEWER_FORMATS: Final = tuple(name for name in _FORMATS if not name.startswith(("auto", "mp3_48000")))
 #: Fields of the query: of the routes for songs, and of the others, which have fewer formats.
 _QUERY: Final[Mapping[bool, tuple[Field, ...]]] = {
-    True: (Choice("output_format", choices=tuple(sorted(formats.KNOWN))), _LOGGING),
+    True: (Choice("output_format", choices=_FORMATS), _LOGGING),
     False: (
-        Choice(
-            "output_format",
-            choices=tuple(
-                sorted(name for name in formats.KNOWN if not name.startswith(("auto", "mp3_48000")))
-            ),
-        ),
+        Choice("output_format", choices=_FEWER_FORMATS),
         _LOGGING,
         Number("page_size", minimum=1, maximum=150),
         Choice("sort", choices=("created_at", "name")),
@@ -134,13 +130,13 @@ def broken_query(call: Call) -> Iterator[Entry]:
         name: lenient.integer(value) or value if name == "page_size" else value
         for name, value in call.query.items()
     }
-    for found in _broken(_QUERY[call.route in _SONGS], query):
+    for found in violations(_QUERY[call.route in _SONGS], query):
         yield ("query", found.name), found.message, "enum"
 
 
 def broken_fields(call: Call) -> Iterator[Entry]:
     """Each field out of its range; nulls and unknown keys are no error."""
-    for found in _broken(_BY_ROUTE.get(call.route, _COMPOSE), call.body):
+    for found in violations(_BY_ROUTE.get(call.route, _COMPOSE), call.body):
         yield ("body", found.name), found.message, "missing" if found.rule == "required" else "value_error"
     for name, most in _COUNTS.get(call.route, {}).items():
         listed = call.body.get(name)
@@ -205,7 +201,3 @@ def moderation(call: Call) -> tuple[str, JsonObject] | None:
 
 def _without_names(text: str) -> str:
     return re.sub("|".join(map(re.escape, _NAMES)), _INSTEAD, text, flags=re.IGNORECASE)
-
-
-def _broken(fields: tuple[Field, ...], native: JsonObject) -> tuple[FieldViolation, ...]:
-    return Offer(model="elevenlabs/music", native_model=None, fields=fields).violations(native)

@@ -58,7 +58,7 @@ class FinetuneRoutes(EmulatedVendor[Task]):
         known = found is not None and found.key == call.key
         return None if known else refusal(call, "finetune_not_found")
 
-    @route("POST /v1/music/finetunes", checks=("key", "plan", "form", "limits"))
+    @route("POST /v1/music/finetunes", checks=("key", "account", "form", "limits"))
     def create_finetune(self, call: Call) -> EmulatedAnswer:
         """Begin to train."""
         defaults: JsonObject = {"tags": [], "visibility": "private", "model_id": "music_v1"}

@@ -33,13 +33,6 @@ from musicgate_elevenlabs.emulator_songs import Song
 #: ASSUMED: charged by the second, at 900 credits a minute.
 #: Source of the 900: elevenlabs.io/pricing/api, 2026-09.
 CREDITS_PER_S: Final = 15.0
-#: Keys with a refusal of their own, by their first characters.
-_KEYS: Final = {
-    "free-plan": "limited_access",
-    "no-scope-403": "insufficient_permissions",
-    "no-scope": "missing_permissions",
-    "no-credits-401": "quota_exceeded",
-}
 #: Names of the stems. Seen: those of two_stems_v1, 2026-06-29.
 _STEMS: Final = {
     "two_stems_v1": ("vocals", "instrumental"),
@@ -55,7 +48,7 @@ class ElevenLabsEmulator(FinetuneRoutes):
     auth = Auth("xi-api-key")
     # Source: elevenlabs.io/pricing/api, 2026-09 (Starter, Creator, Pro).
     concurrent = 2
-    checks = ("key", "plan", "query", "body", "limits", "request", *_PAID)
+    checks = ("key", "account", "query", "body", "limits", "request", *_PAID)
     media_paths = ()
     refusals = MappingProxyType(
         {
@@ -64,6 +57,14 @@ class ElevenLabsEmulator(FinetuneRoutes):
             No.NO_CREDITS: (402, "insufficient_credits"),
             No.TOO_OFTEN: (429, "rate_limit_exceeded"),
             No.TOO_MANY: (429, "concurrent_limit_exceeded"),
+        }
+    )
+    refused_keys = MappingProxyType(
+        {
+            "free-plan": (402, "limited_access"),
+            "no-scope": (401, "missing_permissions"),
+            "no-scope-403": (403, "insufficient_permissions"),
+            "no-credits-401": (401, "quota_exceeded"),
         }
     )
     texts = answers.FIRST_CODES
@@ -99,11 +100,6 @@ class ElevenLabsEmulator(FinetuneRoutes):
         return songs.length_s(call) * CREDITS_PER_S
 
     # --- checks ---
-
-    def check_plan(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a key with a refusal of its own."""
-        code = next((code for start, code in _KEYS.items() if call.key.startswith(start)), None)
-        return answers.refusal(call, code) if code else None
 
     def check_query(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a wrong query, before the body, and what the account's plan does not have."""
@@ -155,43 +151,34 @@ class ElevenLabsEmulator(FinetuneRoutes):
     # --- songs ---
 
     @route("POST /v1/music", Kind.CREATE)
-    def compose(self, call: Call) -> EmulatedAnswer:
-        """Make a song, and answer with it when it is done."""
-        song = self._make(call)
-        return self._deliver(song, song.file.media_type, songs.audio(song))
-
     @route("POST /v1/music/detailed", Kind.CREATE)
-    def compose_detailed(self, call: Call) -> EmulatedAnswer:
-        """Make a song, and answer with its facts and its audio."""
-        song = self._make(call)
-        return self._deliver(song, f"multipart/mixed; boundary={song.boundary}", songs.multipart(song))
-
     @route("POST /v1/music/stream", Kind.CREATE)
-    def stream(self, call: Call) -> EmulatedAnswer:
-        """Make a song, and send it while it is made."""
-        song = self._make(call)
-        return self._streamed(self._deliver(song, song.file.media_type, songs.audio(song)))
-
     @route("POST /v1/music/detailed/stream", Kind.CREATE)
-    def stream_detailed(self, call: Call) -> EmulatedAnswer:
-        """Make a song, and send its facts and its audio as events."""
+    def compose(self, call: Call) -> EmulatedAnswer:
+        """Make a song, and answer with it when it is done, or while it is made."""
         song = self._make(call)
-        return self._streamed(self._deliver(song, "text/event-stream", songs.events(song)))
+        answer = self._deliver(song, *songs.carried(song))
+        if not call.path.endswith("/stream"):
+            return answer
+        # ASSUMED: the first bytes come after a quarter of the time, the rest while the song is made.
+        first_s, rest_s = answer.delay_s / 4, answer.delay_s * 3 / 4
+        rate = len(answer.response.body) / rest_s if rest_s else None
+        return attrs.evolve(answer, delay_s=first_s, bytes_per_s=rate)
 
-    @route("POST /v1/music/plan", checks=("key", "plan", "query", "body", "limits", "moderation", "rate"))
+    @route("POST /v1/music/plan", checks=("key", "account", "query", "body", "limits", "moderation", "rate"))
     def plan(self, call: Call) -> EmulatedAnswer:
         """Make a plan, which is free."""
         return answer_json(200, songs.plan_for(call, songs.length_s(call)), answers.headers_of(call))
 
-    @route("POST /v1/music/video-to-music", Kind.CREATE, checks=("key", "plan", "query", "form", "limits", "moderation", *_PAID))  # fmt: skip
+    @route("POST /v1/music/video-to-music", Kind.CREATE, checks=("key", "account", "query", "form", "limits", "moderation", *_PAID))  # fmt: skip
     def video_to_music(self, call: Call) -> EmulatedAnswer:
         """Make music for videos. ASSUMED: its length, and the names in the archive."""
         song = self._make(call)
         if call.body.get("separate_tracks") is not True:
-            return self._deliver(song, song.file.media_type, songs.audio(song))
+            return self._deliver(song, *songs.carried(song))
         return self._archive(song, ("music", "sfx"))
 
-    @route("POST /v1/music/upload", Kind.CREATE, checks=("key", "plan", "form", "limits", *_PAID))
+    @route("POST /v1/music/upload", Kind.CREATE, checks=("key", "account", "form", "limits", *_PAID))
     def upload(self, call: Call) -> EmulatedAnswer:
         """Store a song, at the price of one. ASSUMED: its length."""
         song = self._make(call)
@@ -203,7 +190,7 @@ class ElevenLabsEmulator(FinetuneRoutes):
         del body["song_metadata"]
         return self._deliver(song, "application/json", json.dumps(body).encode())
 
-    @route("POST /v1/music/stem-separation", checks=("key", "plan", "query", "form", "limits"))
+    @route("POST /v1/music/stem-separation", checks=("key", "account", "query", "form", "limits"))
     def separate_stems(self, call: Call) -> EmulatedAnswer:
         """Divide a song into stems. ASSUMED: free, and the length."""
         return self._archive(
@@ -219,7 +206,7 @@ class ElevenLabsEmulator(FinetuneRoutes):
         return song
 
     def _archive(self, song: Song, names: tuple[str, ...]) -> EmulatedAnswer:
-        files = {f"{name}.{song.codec}": songs.audio(song, part) for part, name in enumerate(names)}
+        files = {f"{name}.{song.container}": songs.audio(song, part) for part, name in enumerate(names)}
         answer = self._deliver(song, "application/zip", songs.archive(files))
         return with_headers(answer, {"Content-Disposition": "attachment; filename=stems.zip"})
 
@@ -241,9 +228,3 @@ class ElevenLabsEmulator(FinetuneRoutes):
         stems_s = call.switches.number("done_s", 2.8) / self.options.speed
         delay_s = stems_s if task is None else max(0.0, task.ends_at_s - call.now)
         return EmulatedAnswer(response=response, delay_s=delay_s)
-
-    def _streamed(self, answer: EmulatedAnswer) -> EmulatedAnswer:
-        # ASSUMED: the first bytes come after a quarter of the time, the rest while the song is made.
-        first_s, rest_s = answer.delay_s / 4, answer.delay_s * 3 / 4
-        rate = len(answer.response.body) / rest_s if rest_s else None
-        return attrs.evolve(answer, delay_s=first_s, bytes_per_s=rate)

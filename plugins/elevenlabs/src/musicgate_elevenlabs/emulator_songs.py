@@ -50,8 +50,12 @@ class Song:
     call: Call
     id: str
     boundary: str
-    codec: formats.Codec
     file: MediaFile
+
+    @property
+    def container(self) -> Container:
+        """Of its audio; its name is also the ending of a file's name."""
+        return self.file.sound.container
 
 
 def song_of(call: Call) -> Song:
@@ -71,7 +75,6 @@ def song_of(call: Call) -> Song:
         call=call,
         id="".join(_ALPHABET[int(pair, 16) % len(_ALPHABET)] for pair in pairs),
         boundary=f"----boundary{call.trace[:32]}",
-        codec=codec,
         file=MediaFile(sound=sound, length_s=length_s(call), seed=seed),
     )
 
@@ -105,7 +108,7 @@ def audio(song: Song, part: int = 0) -> bytes:
     """Make the audio of a song, or of one of its stems."""
     content = attrs.evolve(song.file, seed=song.file.seed + part).read()
     faults = song.call.switches.get_all("audio")
-    if "bare_opus" in faults and song.codec is formats.Codec.OPUS:
+    if "bare_opus" in faults and song.container is Container.OPUS:
         content = _packets(content)
     return _with_boundary_bytes(content, song) if "boundary" in faults else content
 
@@ -132,7 +135,16 @@ def facts(song: Song) -> JsonObject:
     return found
 
 
-def multipart(song: Song) -> bytes:
+def carried(song: Song) -> tuple[str, bytes]:
+    """The media type and the body of an answer, by its route."""
+    if song.call.path.endswith("/detailed"):
+        return f"multipart/mixed; boundary={song.boundary}", _multipart(song)
+    if song.call.path.endswith("/detailed/stream"):
+        return "text/event-stream", _event_stream(song)
+    return song.file.media_type, audio(song)
+
+
+def _multipart(song: Song) -> bytes:
     """JSON, then audio, in the vendor's exact layout. Seen: 2026-06-29."""
     faults = song.call.switches.get_all("detailed")
     found: object = facts(song)
@@ -145,7 +157,7 @@ def multipart(song: Song) -> bytes:
         json.dumps(_camel_case(found) if "camel" in faults else found).encode(),
         mark,
         f"Content-Type: {song.file.media_type}".encode(),
-        f'Content-Disposition: attachment; filename="music.{song.codec}"'.encode(),
+        f'Content-Disposition: attachment; filename="music.{song.container}"'.encode(),
         b"",
         b"",
     ]
@@ -154,7 +166,7 @@ def multipart(song: Song) -> bytes:
     return before + line_end.join(head) + audio(song) + (b"" if "no_closing" in faults else closing)
 
 
-def events(song: Song) -> bytes:
+def _event_stream(song: Song) -> bytes:
     """The events of a detailed stream.
 
     ASSUMED: this shape and the key of the audio; the vendor's pages only name the events, and disagree on
@@ -252,13 +264,10 @@ def _with_boundary_bytes(content: bytes, song: Song) -> bytes:
     """Put bytes into playable audio that look like a boundary but are no full delimiter."""
     mark = song.boundary.encode()
     bait = b"\r\n--\r\n--" + mark + b"x\r\n\n--" + mark[:-1] + b"\r\n--" + mark + b"--x\r\n" + b"\n\r\n"
-    if song.codec is formats.Codec.MP3:
+    if song.container is Container.MP3:
         tag = b"PRIV" + len(bait).to_bytes(4, "big") + b"\0\0" + bait
         size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
         return b"ID3\x03\0\0" + size + tag + content
     bait = bait[: len(bait) // 4 * 4]
-    return (
-        bait + content[len(bait) :]
-        if song.codec in formats.ASSUMED_CHANNELS and len(content) > len(bait)
-        else content
-    )
+    takes_bait = song.container is not Container.OPUS and len(content) > len(bait)
+    return bait + content[len(bait) :] if takes_bait else content

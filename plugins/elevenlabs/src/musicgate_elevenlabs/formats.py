@@ -6,13 +6,12 @@ Source: elevenlabs.io/docs/api-reference/music/compose, 2026-08.
 from __future__ import annotations
 
 import re
-import struct
 from enum import StrEnum
 from typing import Final
 
 import attrs
 
-from musicgate.plugin import AudioKind, MusicRequest, is_blank, riff_wav, sniff
+from musicgate.plugin import AudioKind, MusicRequest, g711_wav, is_blank, riff_wav, sniff
 
 
 class Codec(StrEnum):
@@ -48,15 +47,6 @@ _NAME: Final = re.compile(r"(mp3|pcm|ulaw|alaw|opus)_([1-9][0-9]{3,5})(?:_([1-9]
 ASSUMED_CHANNELS: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
 
 _SAMPLE_BYTES: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
-#: WAVE format tags of G.711. Source: RFC 2361 appendix A.
-_G711_TAGS: Final = {Codec.ALAW: 6, Codec.ULAW: 7}
-_CONTAINERS: Final = {
-    Codec.MP3: "mp3",
-    Codec.PCM: "wav",
-    Codec.OPUS: "ogg",
-    Codec.ULAW: "wav",
-    Codec.ALAW: "wav",
-}
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +60,8 @@ class OutputFormat:
     @property
     def container(self) -> str | None:
         """What the caller gets: mp3, wav or ogg; None for an unknown codec."""
-        return None if self.codec is None else _CONTAINERS[self.codec]
+        own: dict[Codec | None, str] = {Codec.MP3: "mp3", Codec.OPUS: "ogg"}
+        return "wav" if self.is_headerless else own.get(self.codec)
 
     @property
     def is_headerless(self) -> bool:
@@ -122,7 +113,7 @@ def playable(output: OutputFormat, samples: bytes, requested_s: float | None) ->
     duration_s = len(whole) / (block * output.sample_rate_hz)
     if codec is Codec.PCM:
         return riff_wav(whole, sample_rate_hz=output.sample_rate_hz, channels=channels), duration_s
-    return _g711_wav(whole, _G711_TAGS[codec], output.sample_rate_hz, channels), duration_s
+    return g711_wav(whole, codec, sample_rate_hz=output.sample_rate_hz, channels=channels), duration_s
 
 
 def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, requested_s: float | None) -> int:
@@ -130,17 +121,3 @@ def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, requested_s: f
         return ASSUMED_CHANNELS[codec]
     mono_bytes = requested_s * sample_rate_hz * _SAMPLE_BYTES[codec]
     return 2 if size_bytes > 1.5 * mono_bytes else 1
-
-
-def _g711_wav(samples: bytes, tag: int, sample_rate_hz: int, channels: int) -> bytes:
-    """A WAV file with the ``fact`` chunk that a compressed format needs: players take the length from it."""
-    fmt = struct.pack("<HHIIHHH", tag, channels, sample_rate_hz, sample_rate_hz * channels, channels, 8, 0)
-    fact = struct.pack("<I", len(samples) // channels)
-    padded = samples + b"\0" * (len(samples) % 2)
-    chunks = b"WAVE" + _chunk(b"fmt ", fmt) + _chunk(b"fact", fact)
-    chunks += b"data" + struct.pack("<I", len(samples)) + padded
-    return _chunk(b"RIFF", chunks)
-
-
-def _chunk(name: bytes, content: bytes) -> bytes:
-    return name + struct.pack("<I", len(content)) + content

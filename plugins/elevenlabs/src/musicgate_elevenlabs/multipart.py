@@ -11,14 +11,12 @@ Source: elevenlabs.io/docs/api-reference/music/compose-detailed, 2026-08; eleven
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Final
 
 import attrs
 
 _BOUNDARY: Final = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
 _FIRST_LINE: Final = re.compile(rb"\A\s*--([^\r\n]{1,200}?)(?:--)?[ \t]*\r?\n")
-_REST_OF_LINE: Final = re.compile(rb"[ \t]*\r?\n")
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\n)\r?\n")
 _CONTENT_TYPE: Final = re.compile(rb"^[ \t]*content-type[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
@@ -69,26 +67,22 @@ def read(content_type: str | None, body: bytes) -> Multipart:
     is_closed = end is not None
     if end is None:
         end = len(body) - _torn_delimiter_bytes(body, mark + b"--")
-    lines = list(_delimiter_lines(body, mark, end))
+    lines = _delimiter_lines(body, mark, end)
     starts = [after for _, after in lines]
     ends = [before for before, _ in lines[1:]] + [end]
     parts = tuple(_part(body[start:stop]) for start, stop in zip(starts, ends, strict=False) if start <= stop)
     return Multipart(parts=parts, is_closed=is_closed)
 
 
-def _delimiter_lines(body: bytes, mark: bytes, end: int) -> Iterator[tuple[int, int]]:
+def _delimiter_lines(body: bytes, mark: bytes, end: int) -> list[tuple[int, int]]:
     """Start (with the line end before it) and end of each delimiter line.
 
     Only the first one needs no line end before it.
     """
-    at, is_first = body.find(mark, 0, end), True
-    while at >= 0:
-        rest = _REST_OF_LINE.match(body, at + len(mark))
-        before = _without_line_end(body, at)
-        if rest and (is_first or before < at):
-            yield before, rest.end()
-            is_first = False
-        at = body.find(mark, at + len(mark), end)
+    lines = re.finditer(re.escape(mark) + rb"[ \t]*\r?\n", body)
+    spans = [line.span() for line in lines if line.start() + len(mark) <= end]
+    found = [(_without_line_end(body, start), start, after) for start, after in spans]
+    return [(before, after) for before, start, after in found if before < start or start == spans[0][0]]
 
 
 def _closing_start(body: bytes, mark: bytes) -> int | None:

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from musicgate.plugin import Choice, Field, JsonObject, Number, Text, violations
 from musicgate.plugin.lenient import integer, items, mapping
 
 Path = tuple[str | int, ...]
@@ -24,7 +25,8 @@ class PlanKind(StrEnum):
     CHUNKS = "chunks"
 
 
-#: Kind of plan that each model takes. The plans of unlisted models are not checked.
+#: Kind of plan that each model takes; released 2025-08, 2026-06-15 and 2026-09-14. The plans of unlisted
+#: models are not checked.
 KIND_OF_MODEL: Final = {
     "music_v1": PlanKind.SECTIONS,
     "music_v2": PlanKind.CHUNKS,
@@ -34,18 +36,30 @@ KIND_OF_MODEL: Final = {
 MIN_LENGTH_MS: Final = 3_000
 MAX_LENGTH_MS: Final = 600_000
 _MAX_PIECES: Final = 30
-_MAX_PIECE_MS: Final = 120_000
 _MAX_STYLES: Final = 50
 _MAX_LINES: Final = 30
 _MAX_LINE_CHARS: Final = 200
 _MAX_LABEL_CHARS: Final = 100
-#: 6,000 until 2026-09-14; the larger one is checked, so that we never refuse what the vendor takes.
-_MAX_CHUNK_CHARS: Final = 6_132
-_MIN_REFERENCE_MS: Final = 50
-_MAX_CONDITIONING_MS: Final = 30_000
 _MAX_NEGATIVE_RANGES: Final = 10
+_ALWAYS: Final[tuple[JsonObject, ...]] = ({},)
 _ADHERENCE: Final = ("low", "medium", "high")
-_STRENGTH: Final = (*_ADHERENCE, "xhigh")
+_DURATION: Final = Number(
+    "duration_ms", minimum=MIN_LENGTH_MS, maximum=120_000, whole=True, required_if=_ALWAYS
+)
+#: ASSUMED: limits count characters, not bytes or UTF-16 units.
+_SECTION: Final = (Text("section_name", max_chars=_MAX_LABEL_CHARS, required_if=_ALWAYS), _DURATION)
+_CHUNK: Final = (
+    # 6,000 until 2026-09-14; the larger one is checked, so that we never refuse what the vendor takes.
+    Text("text", max_chars=6_132),
+    _DURATION,
+    Choice("context_adherence", choices=_ADHERENCE),
+    Choice("condition_strength", choices=(*_ADHERENCE, "xhigh")),
+)
+_SONG_ID: Final = Text("song_id", max_chars=_MAX_LABEL_CHARS, required_if=_ALWAYS)
+#: Milliseconds of another song: of a source, of a chunk of its own, and of a condition.
+_SOURCE: Final = (_SONG_ID, Number("range", minimum=0, required_if=_ALWAYS))
+_REFERENCE: Final = (_SONG_ID, Number("range", minimum=50, required_if=_ALWAYS))
+_CONDITION: Final = (_SONG_ID, Number("range", minimum=0, maximum=30_000, required_if=_ALWAYS))
 
 
 @attrs.frozen
@@ -83,69 +97,77 @@ def problems(plan: Mapping[str, object]) -> Iterator[Problem]:
         yield Problem((kind,), f"must be a list of 1 to {_MAX_PIECES}")
         return
     for index, piece in enumerate(pieces):
-        yield from _piece(kind, piece, (kind, index))
-    if kind is PlanKind.CHUNKS:
-        total_ms = length_ms(plan)
-        if total_ms is not None and not MIN_LENGTH_MS <= total_ms <= MAX_LENGTH_MS:
-            message = f"are {total_ms} ms long together; {MIN_LENGTH_MS} to {MAX_LENGTH_MS} are allowed"
-            yield Problem((kind,), message)
+        path = (kind, index)
+        if not isinstance(piece, dict):
+            yield Problem(path, "must be an object")
+        elif kind is PlanKind.SECTIONS:
+            yield from _section(piece, path)
+        elif _is_reference(piece):
+            yield from _broken(_REFERENCE, _spanned(piece), path)
+        else:
+            yield from _generation_chunk(piece, path)
+    total_ms = length_ms(plan) if kind is PlanKind.CHUNKS else None
+    if total_ms is not None and not MIN_LENGTH_MS <= total_ms <= MAX_LENGTH_MS:
+        message = f"are {total_ms} ms long together; {MIN_LENGTH_MS} to {MAX_LENGTH_MS} are allowed"
+        yield Problem((kind,), message)
 
 
-def _piece(kind: PlanKind, piece: object, path: Path) -> Iterator[Problem]:
-    if not isinstance(piece, dict):
-        yield Problem(path, "must be an object")
-    elif kind is PlanKind.SECTIONS:
-        yield from _section(piece, path)
-    elif _is_reference(piece):
-        yield from _song_part(piece, path, _MIN_REFERENCE_MS, None)
-    else:
-        yield from _generation_chunk(piece, path)
-
-
-def _section(section: Mapping[str, object], path: Path) -> Iterator[Problem]:
-    yield from _text(section, "section_name", path, 1, _MAX_LABEL_CHARS)
+def _section(section: JsonObject, path: Path) -> Iterator[Problem]:
+    yield from _broken(_SECTION, section, path)
     for name in ("positive_local_styles", "negative_local_styles"):
         yield from _texts(section, name, path, _MAX_STYLES)
-    yield from _duration(section, path)
     yield from _texts(section, "lines", path, _MAX_LINES, _MAX_LINE_CHARS)
     source = section.get("source_from")
     if source is not None:
-        yield from _song_part(mapping(source), (*path, "source_from"), 0, None)
+        path = (*path, "source_from")
+        yield from _broken(_SOURCE, _spanned(source), path)
         ranges = mapping(source).get("negative_ranges")
         if ranges is not None and (not isinstance(ranges, list) or len(ranges) > _MAX_NEGATIVE_RANGES):
-            where = (*path, "source_from", "negative_ranges")
-            yield Problem(where, f"must be a list of at most {_MAX_NEGATIVE_RANGES}")
+            yield Problem((*path, "negative_ranges"), f"must be a list of at most {_MAX_NEGATIVE_RANGES}")
 
 
-def _generation_chunk(chunk: Mapping[str, object], path: Path) -> Iterator[Problem]:
-    yield from _text(chunk, "text", path, 0, _MAX_CHUNK_CHARS)
-    yield from _chunk_lines(chunk.get("text"), (*path, "text"))
-    yield from _duration(chunk, path)
+def _generation_chunk(chunk: JsonObject, path: Path) -> Iterator[Problem]:
+    text, where = chunk.get("text"), (*path, "text")
+    if text is None:
+        yield Problem(where, "is needed")
+    yield from _broken(_CHUNK, chunk, path)
+    if isinstance(text, str):
+        yield from _lines(text, where)
     yield from _texts(chunk, "positive_styles", path, _MAX_STYLES)
     if chunk.get("negative_styles") is not None:
         yield from _texts(chunk, "negative_styles", path, _MAX_STYLES)
-    yield from _choice(chunk, "context_adherence", path, _ADHERENCE)
-    yield from _choice(chunk, "condition_strength", path, _STRENGTH)
-    reference = chunk.get("conditioning_ref")
-    if reference is not None:
-        yield from _song_part(mapping(reference), (*path, "conditioning_ref"), 0, _MAX_CONDITIONING_MS)
+    if chunk.get("conditioning_ref") is not None:
+        yield from _broken(_CONDITION, _spanned(chunk["conditioning_ref"]), (*path, "conditioning_ref"))
 
 
-def _chunk_lines(text: object, path: Path) -> Iterator[Problem]:
+def _lines(text: str, path: Path) -> Iterator[Problem]:
     """Check the sung lines; a ``[Section]`` label before them is not one of them."""
-    if not isinstance(text, str):
-        return
     lines = [line for line in text.splitlines() if line.strip()]
     if lines and lines[0].startswith("[") and lines[0].rstrip().endswith("]"):
         label = lines.pop(0).strip()[1:-1]
         if not 1 <= len(label) <= _MAX_LABEL_CHARS:
-            yield Problem(
-                path, f"has a label of {len(label)} characters; 1 to {_MAX_LABEL_CHARS} are allowed"
-            )
+            message = f"has a label of {len(label)} characters; 1 to {_MAX_LABEL_CHARS} are allowed"
+            yield Problem(path, message)
     if len(lines) > _MAX_LINES:
         yield Problem(path, f"has {len(lines)} lines; at most {_MAX_LINES} are allowed")
     if any(len(line) > _MAX_LINE_CHARS for line in lines):
         yield Problem(path, f"has a line of more than {_MAX_LINE_CHARS} characters")
+
+
+def _texts(
+    holder: Mapping[str, object], name: str, path: Path, max_items: int, max_chars: int | None = None
+) -> Iterator[Problem]:
+    value, where = holder.get(name), (*path, name)
+    if not isinstance(value, list) or len(value) > max_items:
+        yield Problem(where, f"must be a list of at most {max_items} texts")
+        return
+    field = Text(name, max_chars=max_chars)
+    faults = ((index, field.fault(item)) for index, item in enumerate(value))
+    yield from (Problem((*where, index), fault[2]) for index, fault in faults if fault)
+
+
+def _broken(fields: tuple[Field, ...], native: JsonObject, path: Path) -> Iterator[Problem]:
+    return (Problem((*path, found.name), found.message) for found in violations(fields, native))
 
 
 def _is_reference(piece: Mapping[str, object]) -> bool:
@@ -153,62 +175,16 @@ def _is_reference(piece: Mapping[str, object]) -> bool:
 
 
 def _piece_ms(piece: Mapping[str, object]) -> int | None:
-    if _is_reference(piece):
-        return _range_ms(piece.get("range"))
-    return integer(piece.get("duration_ms"))
+    return _range_ms(piece) if _is_reference(piece) else integer(piece.get("duration_ms"))
 
 
-def _range_ms(value: object) -> int | None:
-    start_ms, end_ms = integer(mapping(value).get("start_ms")), integer(mapping(value).get("end_ms"))
+def _range_ms(part: Mapping[str, object]) -> int | None:
+    """Length of a part of another song."""
+    edges = mapping(part.get("range"))
+    start_ms, end_ms = integer(edges.get("start_ms")), integer(edges.get("end_ms"))
     return None if start_ms is None or end_ms is None else end_ms - start_ms
 
 
-def _song_part(part: Mapping[str, object], path: Path, min_ms: int, max_ms: int | None) -> Iterator[Problem]:
-    yield from _text(part, "song_id", path, 1, _MAX_LABEL_CHARS)
-    span_ms = _range_ms(part.get("range"))
-    where = (*path, "range")
-    if span_ms is None:
-        yield Problem(where, "needs start_ms and end_ms")
-    elif span_ms < min_ms:
-        yield Problem(where, f"is {span_ms} ms long; at least {min_ms} are needed")
-    elif max_ms is not None and span_ms > max_ms:
-        yield Problem(where, f"is {span_ms} ms long; at most {max_ms} are allowed")
-
-
-def _duration(piece: Mapping[str, object], path: Path) -> Iterator[Problem]:
-    value = piece.get("duration_ms")
-    whole = value if isinstance(value, int) and not isinstance(value, bool) else None
-    if whole is None or not MIN_LENGTH_MS <= whole <= _MAX_PIECE_MS:
-        yield Problem(
-            (*path, "duration_ms"), f"must be a whole number from {MIN_LENGTH_MS} to {_MAX_PIECE_MS}"
-        )
-
-
-def _text(
-    holder: Mapping[str, object], name: str, path: Path, min_chars: int, max_chars: int
-) -> Iterator[Problem]:
-    # ASSUMED: limits count characters, not bytes or UTF-16 units.
-    value = holder.get(name)
-    if not isinstance(value, str) or not min_chars <= len(value) <= max_chars:
-        yield Problem((*path, name), f"must be text of {min_chars} to {max_chars} characters")
-
-
-def _texts(
-    holder: Mapping[str, object], name: str, path: Path, max_items: int, max_chars: int | None = None
-) -> Iterator[Problem]:
-    value = holder.get(name)
-    if not isinstance(value, list) or len(value) > max_items:
-        yield Problem((*path, name), f"must be a list of at most {max_items} texts")
-        return
-    for index, item in enumerate(value):
-        if not isinstance(item, str):
-            yield Problem((*path, name, index), "must be text")
-        elif max_chars is not None and len(item) > max_chars:
-            yield Problem((*path, name, index), f"must be text of at most {max_chars} characters")
-
-
-def _choice(
-    holder: Mapping[str, object], name: str, path: Path, allowed: tuple[str, ...]
-) -> Iterator[Problem]:
-    if holder.get(name) is not None and holder.get(name) not in allowed:
-        yield Problem((*path, name), f"must be one of {', '.join(allowed)}")
+def _spanned(part: object) -> JsonObject:
+    """A part of another song, with its length for the range."""
+    return {"song_id": mapping(part).get("song_id"), "range": _range_ms(mapping(part))}

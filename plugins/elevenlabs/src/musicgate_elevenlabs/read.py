@@ -21,20 +21,14 @@ from musicgate.plugin import (
     JobUpdate,
     JsonValue,
     NativeTrack,
+    Progress,
     ProviderError,
     ProviderSettings,
     Step,
     hookimpl,
     sniff,
 )
-from musicgate.plugin.lenient import (
-    first,
-    items,
-    mapping,
-    seconds,
-    text,
-    url,
-)
+from musicgate.plugin.lenient import first, integer, items, mapping, seconds, text, url
 from musicgate_elevenlabs import formats, multipart, plans
 from musicgate_elevenlabs.declaration import PROVIDER
 from musicgate_elevenlabs.errors import ERRORS
@@ -110,7 +104,7 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
         audio, measured_s = formats.playable(output, audio, duration_s)
         duration_s = measured_s or duration_s
     elif output.codec is formats.Codec.OPUS and not audio.startswith(b"OggS"):
-        return JobUpdate(native_id=_native_id(response), failure=_BARE_OPUS)
+        return JobUpdate(native_id=_native_id(response), failure=_BARE_OPUS, progress=_charge(response))
     elif sniff(audio[:SNIFF_BYTES]) is None:
         raise ERRORS.unreadable(response, "answered with bytes that are no audio")
     metadata = mapping(first(facts, "song_metadata", "songMetadata"))
@@ -127,6 +121,7 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
         native_id=_native_id(response),
         state=JobState.COMPLETED,
         tracks=(track,),
+        progress=_charge(response),
         body=dict(facts) if facts else None,
     )
 
@@ -164,6 +159,14 @@ def _song_id(response: HttpResponse) -> str | None:
 
 def _native_id(response: HttpResponse) -> str | None:
     return _song_id(response) or response.header("request-id")
+
+
+def _charge(response: HttpResponse) -> Progress | None:
+    """The charge that the vendor states. ASSUMED: in credits; for music its header is not documented."""
+    credits_charged = integer(response.header("character-cost"))
+    if credits_charged is None or credits_charged < 0:
+        return None
+    return Progress(charge=float(credits_charged), charge_unit="credits")
 
 
 def _genres(metadata: Mapping[str, object]) -> str | None:

@@ -16,16 +16,13 @@ from musicgate.plugin import (
     Timeouts,
     hookimpl,
 )
-from musicgate_minimax.models import RULES, fields_of, rules_of
+from musicgate_minimax.models import FIELDS, NEWEST
 from musicgate_minimax.translate import BLOCK
 
 DEFAULT_MODEL: Final = "music-2.6"
 
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
 MAX_DURATION_S: Final = 300.0
-
-#: music-01 needs uploaded voices that the option block cannot name; it is available as a raw model only.
-_OFFERED: Final = tuple(name for name in RULES if name != "music-01")
 
 #: 0.15 USD per song of up to five minutes.
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
@@ -54,19 +51,9 @@ SETTINGS_SCHEMA: Final[dict[str, object]] = {
 }
 
 
-#: Numbers of ``data.status``: 2 is done, and no other has been seen. Its texts: seen none either; these are
-#: those of the documented contract.
-_STATUSES: Final = {
-    **dict.fromkeys(("success", "succeeded", "completed", "finished", "2", "3"), JobState.COMPLETED),
-    **dict.fromkeys(("running", "processing", "in_progress", "1"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("queued", "pending", "submitted", "0"), JobState.QUEUED),
-    **dict.fromkeys(("failed", "error", "cancelled", "canceled", "-1", "-2"), JobState.FAILED),
-}
-
-
 def _offer(model: str, native_model: str | None) -> Offer:
     name = DEFAULT_MODEL if native_model is None else native_model
-    fields = tuple(fields_of(rules_of(name)))
+    fields = FIELDS.get(name, NEWEST)
     return Offer(
         model=model,
         native_model=native_model,
@@ -85,11 +72,22 @@ PROVIDER: Final = Provider(
     base_url="https://api.minimax.io",
     key_env="MINIMAX_API_KEY",
     base_url_env="MINIMAX_BASE_URL",
-    offers=(_offer("minimax/music", None), *(_offer(f"minimax/{native}", native) for native in _OFFERED)),
+    # music-01 needs uploaded voices that the option block cannot name; it is available as a raw model only.
+    offers=(
+        _offer("minimax/music", None),
+        *(_offer(f"minimax/{native}", native) for native in FIELDS if native != "music-01"),
+    ),
     option_block=BLOCK,
     options_schema=musicgate_schemas.load("options/minimax"),
     settings_schema=SETTINGS_SCHEMA,
-    statuses=_STATUSES,
+    # Numbers of ``data.status``: 2 is done, and no other has been seen. Its texts: none seen; these are
+    # those of the documented contract.
+    statuses={
+        **dict.fromkeys(("success", "succeeded", "completed", "finished", "2", "3"), JobState.COMPLETED),
+        **dict.fromkeys(("running", "processing", "in_progress", "1"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("queued", "pending", "submitted", "0"), JobState.QUEUED),
+        **dict.fromkeys(("failed", "error", "cancelled", "canceled", "-1", "-2"), JobState.FAILED),
+    },
     model_option="model",
     model_setting="default_model",
     raw_models=True,

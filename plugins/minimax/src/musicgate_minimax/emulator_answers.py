@@ -4,8 +4,31 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.emulation import EmulatedAnswer, Switch, Switches, answer_bytes, answer_json
+from musicgate.emulation import Call, EmulatedAnswer, Switch, answer_bytes, answer_json
 from musicgate.emulation import switches as kinds
+from musicgate.plugin import JsonObject, JsonValue, lenient
+
+#: Text of each code, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
+#: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026.
+TEXTS: Final[Mapping[int, str]] = {
+    1000: "unknown error",
+    1001: "request timeout",
+    1002: "rate limit",
+    1004: "login fail: Please carry the API secret key in the 'Authorization' field of the request header",
+    1008: "insufficient balance",
+    1024: "internal error",
+    1026: "input new_sensitive",
+    1027: "output new_sensitive",
+    1033: "downstream service error",
+    1039: "token limit",
+    1041: "conn limit",
+    1042: "invisible character ratio limit",
+    2013: "invalid params",
+    2044: "no permission to access this interface",
+    2045: "rate growth limit",
+    2049: "invalid api key",
+    2061: "your current token plan not support model",
+}
 
 #: The vendor's own switches, and neutral ones with values of its own.
 SWITCHES: Final = (
@@ -32,122 +55,100 @@ SWITCHES: Final = (
 _FRAME_BYTES: Final = 4096
 
 
-def refusal(code: int, text: str, trace_id: str, switches: Switches) -> EmulatedAnswer:
+def refusal(call: Call, code: int, text: str) -> EmulatedAnswer:
     """Make a refusal: HTTP 200, with a trace id."""
-    if switches.get("shape") == "llm":
+    if call.switches.get("shape") == "llm":
         # Seen: on the text models (MiniMax-AI/MiniMax-M2.7 issue 36, May 2026).
         error = {"type": "api_error", "message": f"{text} ({code})", "http_code": "429"}
-        return _json({"type": "error", "error": error, "request_id": trace_id}, trace_id, status=429)
-    status_code: object = str(code) if switches.get("base_resp") == "text" else code
-    body: dict[str, object] = {
-        "data": None,
-        "trace_id": trace_id,
-        "base_resp": {"status_code": status_code, "status_msg": text},
-    }
-    if switches.get("data") == "absent":
-        del body["data"]
-    return _json(body, trace_id)
+        return _answer(call, {"type": "error", "error": error, "request_id": call.trace[:32]}, 429)
+    return _answer(call, {"data": None, **_ending(call, code, text)})
 
 
-def song(audio: str, extra: Mapping[str, object], trace_id: str, switches: Switches) -> EmulatedAnswer:
+def song(call: Call, audio: str, extra: JsonObject) -> EmulatedAnswer:
     """Make the answer of a song, with the faults of the switches; ``audio`` is hex or a link."""
-    body: dict[str, object] = {
-        "data": _data(audio, switches),
-        "trace_id": trace_id,
-        "extra_info": _extra(extra, switches),
-        "analysis_info": None,
-        "base_resp": {
-            "status_code": "0" if switches.get("base_resp") == "text" else 0,
-            "status_msg": "success",
-        },
-    }
-    if switches.get("data") == "absent":
-        del body["data"]
-    if switches.get("base_resp") == "missing":
-        del body["base_resp"]
-    if switches.get("trace") == "missing":
-        del body["trace_id"]
-        return _json(body, None)
-    return _json(body, trace_id)
+    ending = _ending(call)
+    if call.switches.get("base_resp") == "missing":
+        del ending["base_resp"]
+    shown = {"data": _data(call, audio), "extra_info": _extra(call, extra), "analysis_info": None}
+    return _answer(call, {**shown, **ending})
 
 
-def preprocessed(feature_id: str, audio_duration_s: float, trace_id: str) -> EmulatedAnswer:
+def preprocessed(call: Call, feature_id: str, audio_duration_s: float) -> EmulatedAnswer:
     """Make the answer to a cover preparation; ``structure_result`` is JSON in a text."""
     segments = [
         {"start": 0.0, "end": 2.0, "label": "intro"},
         {"start": 2.0, "end": audio_duration_s, "label": "verse"},
     ]
-    body = {
+    found: JsonObject = {
         "cover_feature_id": feature_id,
         "formatted_lyrics": "[Intro]\n[Verse]\nThe river keeps the time for me\nRow on, row on",
         "structure_result": json.dumps({"num_segments": len(segments), "segments": segments}),
         "audio_duration": audio_duration_s,
-        "trace_id": trace_id,
-        "base_resp": {"status_code": 0, "status_msg": "success"},
     }
-    return _json(body, trace_id)
+    return _answer(call, {**found, **_ending(call)})
 
 
-def stream(audio: bytes, extra: Mapping[str, object], trace_id: str, switches: Switches) -> EmulatedAnswer:
+def stream(call: Call, audio: bytes, extra: JsonObject) -> EmulatedAnswer:
     """Make a song as server-sent events: frames of hex with status 1, then one with status 2.
 
     Sources differ on the content of the last frame: nothing, the tail, or the whole song again.
     """
     pieces = [audio[start : start + _FRAME_BYTES] for start in range(0, len(audio), _FRAME_BYTES)]
-    last = {"none": b"", "full": audio}.get(switches.get("frame", "none"), pieces[-1])
-    sent = pieces[:-1] if switches.get("frame") == "tail" else pieces
-    frames = [_frame(piece, 1, None, trace_id) for piece in sent]
-    if switches.get("sse") != "broken":
-        frames.append(_frame(last, 2, extra, trace_id))
-    return answer_bytes(200, "text/event-stream", "".join(frames).encode())
+    shown = call.switches.get("frame", "none")
+    last = {"none": b"", "full": audio}.get(shown, pieces[-1])
+    sent: list[tuple[bytes, int]] = [(piece, 1) for piece in (pieces[:-1] if shown == "tail" else pieces)]
+    if call.switches.get("sse") != "broken":
+        sent.append((last, 2))
+    frames = (
+        {
+            "data": {"audio": piece.hex(), "status": status},
+            "extra_info": extra if status == 2 else None,
+            **_ending(call),
+        }
+        for piece, status in sent
+    )
+    events = "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames)
+    return answer_bytes(200, "text/event-stream", events.encode())
 
 
-def _frame(piece: bytes, status: int, extra: Mapping[str, object] | None, trace_id: str) -> str:
-    body = {
-        "data": {"audio": piece.hex(), "status": status},
-        "trace_id": trace_id,
-        "extra_info": extra,
-        "base_resp": {"status_code": 0, "status_msg": "success"},
-    }
-    return f"data: {json.dumps(body)}\n\n"
+def _ending(call: Call, code: int = 0, text: str = "success") -> dict[str, JsonValue]:
+    """What every body ends with; the code is zero for a success."""
+    shown = str(code) if call.switches.get("base_resp") == "text" else code
+    return {"trace_id": call.trace[:32], "base_resp": {"status_code": shown, "status_msg": text}}
 
 
-def _data(audio: str, switches: Switches) -> object:
-    if switches.get("data") == "null":
+def _data(call: Call, audio: str) -> JsonValue:
+    if call.switches.get("data") == "null":
         return None
-    status: object = switches.get("status", "2")
-    status = int(str(status)) if str(status).lstrip("-").isdigit() else status
-    if status == 1:
+    status = call.switches.get("status", "2")
+    number = lenient.integer(status)
+    if number == 1:
         return {"status": 1}
-    match switches.get("audio"):
-        case "audio_url":
-            return {"audio": "", "audio_url": audio, "status": status}
-        case "empty":
-            return {"audio": "", "status": status}
-        case "upper":
-            return {"audio": audio.upper(), "status": status}
-        case "odd":
-            return {"audio": audio[:-1], "status": status}
-        case "nohex":
-            return {"audio": f"zz{audio[2:]}", "status": status}
-        case _:
-            return {"audio": audio, "status": status}
+    places: Mapping[str, JsonObject] = {
+        "audio_url": {"audio": "", "audio_url": audio},
+        "empty": {"audio": ""},
+        "upper": {"audio": audio.upper()},
+        "odd": {"audio": audio[:-1]},
+        "nohex": {"audio": f"zz{audio[2:]}"},
+    }
+    placed = places.get(call.switches.get("audio"), {"audio": audio})
+    return {**placed, "status": status if number is None else number}
 
 
-def _extra(extra: Mapping[str, object], switches: Switches) -> object:
-    match switches.get("extra"):
-        case "null":
-            return None
-        case "no_duration":
-            return {key: value for key, value in extra.items() if key != "music_duration"}
-        case "text":
-            return {key: str(value) for key, value in extra.items()}
-        case "size":
-            return {**extra, "music_size": 1}
-        case _:
-            return extra
+def _extra(call: Call, extra: JsonObject) -> JsonValue:
+    shapes: Mapping[str, JsonValue] = {
+        "null": None,
+        "no_duration": {key: value for key, value in extra.items() if key != "music_duration"},
+        "text": {key: str(value) for key, value in extra.items()},
+        "size": {**extra, "music_size": 1},
+    }
+    return shapes.get(call.switches.get("extra"), extra)
 
 
-def _json(body: Mapping[str, object], trace_id: str | None, *, status: int = 200) -> EmulatedAnswer:
-    traced = {} if trace_id is None else {"Trace-Id": trace_id}
-    return answer_json(status, body, traced, "application/json; charset=utf-8")
+def _answer(call: Call, body: JsonObject, status: int = 200) -> EmulatedAnswer:
+    absent = {"data"} if call.switches.get("data") == "absent" else set()
+    headers = {"Trace-Id": call.trace[:32]}
+    if call.switches.get("trace") == "missing":
+        absent, headers = {*absent, "trace_id"}, {}
+    sent = {name: value for name, value in body.items() if name not in absent}
+    return answer_json(status, sent, headers, "application/json; charset=utf-8")

@@ -4,6 +4,7 @@ A key that begins with ``free-plan`` has no paid model (2061), one with ``window
 (2056).
 """
 
+import base64
 import hashlib
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -13,7 +14,9 @@ from urllib.parse import quote
 import attrs
 
 from musicgate.emulation import (
+    AudioFormat,
     Call,
+    Container,
     EmulatedAnswer,
     EmulatedVendor,
     EmulatorOptions,
@@ -25,29 +28,25 @@ from musicgate.emulation import (
     answer_bytes,
     route,
 )
-from musicgate.plugin import lenient
+from musicgate.plugin import JsonObject, lenient, violations
 from musicgate_minimax import emulator_answers as answers
 from musicgate_minimax.declaration import MAX_DURATION_S
-from musicgate_minimax.emulator_checks import (
-    LATE_CODES,
-    TEXTS,
-    length_s_of,
-    recording_refusal,
-    refusal_of,
-    sound_of,
-)
-from musicgate_minimax.models import RULES
+from musicgate_minimax.emulator_answers import TEXTS
+from musicgate_minimax.models import FIELDS
+from musicgate_minimax.translate import BITRATE_BPS, SAMPLE_RATE_HZ
 
 #: Life of a link: a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 LINK_LIFE_S: Final = 86_400.0
-_FEATURE_LIFE_S: Final = 86_400.0
-#: Calls per minute, and concurrent calls, of paid and of free models.
-#: Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026.
-_CALLS, _FREE_CALLS = Rate(120, 60.0), Rate(3, 60.0)
-_CONNECTIONS, _FREE_CONNECTIONS = 20, 3
+#: Refusals that come after the time of the work, not at once.
+_LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
+#: ASSUMED: what a refusal says of a field that breaks a rule of its declaration.
+_BROKEN: Final = {
+    "required": "is required",
+    "max_chars": "is too long",
+    "min_chars": "is too short",
+}
 #: Seen: 30 to over 120 s (openclaw/openclaw, 2026).
 _BASE_DELAY_S: Final = 30.0
-_DELAY_PER_SECOND: Final = 0.3
 
 
 class MiniMaxEmulator(EmulatedVendor[Task]):
@@ -55,8 +54,11 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
 
     name = "minimax"
     price = 0.15
+    # Of paid models. Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026.
+    rate = Rate(120, 60.0)
+    concurrent = 20
     # ASSUMED: this order.
-    checks = ("key", "model", "credits", "plan_window", "rate", "concurrent", "fault", "request")
+    checks = ("key", "model", "credits", "account", "rate", "concurrent", "fault", "limits", "request")
     media_paths = ("/music%2Fprod%2F", "/music/prod/")
     slow_bytes_per_s = 64_000.0
     refusals = MappingProxyType(
@@ -69,6 +71,7 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         }
     )
     texts = TEXTS
+    refused_keys = MappingProxyType({"window-used": (2056, "")})
     switches = answers.SWITCHES
 
     def __init__(self, options: EmulatorOptions) -> None:
@@ -79,9 +82,9 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
     def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
         """Make a refusal; some come only after the time of the work."""
         shown = _window_text(call.now) if code == 2056 else text
-        answer = answers.refusal(code, shown, call.trace[:32], call.switches)
+        answer = answers.refusal(call, code, shown)
         late_s = call.switches.number("done_s", _BASE_DELAY_S) / self.options.speed
-        return attrs.evolve(answer, delay_s=late_s if code in LATE_CODES else 0.0)
+        return attrs.evolve(answer, delay_s=late_s if code in _LATE_CODES else 0.0)
 
     def no_route(self, call: Call) -> EmulatedAnswer:
         """Make the 404 of an unknown route."""
@@ -94,52 +97,65 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         body = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>{code}</Code></Error>\n'
         return answer_bytes(status, "application/xml", body.encode())
 
-    def rate_of(self, call: Call) -> Rate:
+    def rate_of(self, call: Call) -> Rate | None:
         """Return the window of the model."""
-        return _FREE_CALLS if _model(call).endswith("-free") else _CALLS
+        return Rate(3, 60.0) if _is_free(call) else self.rate
 
-    def concurrent_of(self, call: Call) -> int:
+    def concurrent_of(self, call: Call) -> int | None:
         """Return the concurrent calls of the model."""
-        return _FREE_CONNECTIONS if _model(call).endswith("-free") else _CONNECTIONS
+        return 3 if _is_free(call) else self.concurrent
 
     def check_model(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a model that is unknown, has ended, or is outside the plan."""
         model = _model(call)
-        if model not in RULES:
+        if model not in FIELDS:
             # ASSUMED: 2013 for an unknown model.
-            return self.refuse(call, 2013, f"invalid params, unknown model {model}")
-        is_free = model.endswith("-free")
+            return self._invalid(call, f"unknown model {model}")
         # ASSUMED: the ended models answer like models outside the plan; their real answer is not known.
-        if (is_free and call.switches.get("free") != "alive") or (
-            call.key.startswith("free-plan") and not is_free
-        ):
-            return self.refuse(call, 2061, f"{TEXTS[2061]}, {model}")
+        is_free, has_ended = _is_free(call), call.switches.get("free") != "alive"
+        is_outside = has_ended if is_free else call.key.startswith("free-plan")
+        return self.refuse(call, 2061, f"{TEXTS[2061]}, {model}") if is_outside else None
+
+    def check_limits(self, call: Call) -> EmulatedAnswer | None:
+        """Refuse a field that is outside its declaration."""
+        is_song = call.path.endswith("/music_generation")
+        fields = [field for field in FIELDS[_model(call)] if is_song or field.name.startswith("audio_")]
+        for found in violations(fields, call.body):
+            return self._invalid(call, f"{found.name} {_BROKEN.get(found.rule, found.message)}")
         return None
 
-    def check_plan_window(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a key whose plan window is used up."""
-        return self.refuse(call, 2056, "") if call.key.startswith("window-used") else None
-
     def check_request(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a song that breaks one of the vendor's rules."""
-        text = refusal_of(call.body, _model(call), self._features, call.now)
-        return None if text is None else self.refuse(call, 2013, text)
+        """Refuse fields of a song that do not go together, and a cover without its one recording."""
+        fault = self._cover_fault(call) if _is_cover(call) else _voice_fault(call)
+        if call.body.get("stream") is True and call.body.get("output_format") == "url":
+            fault = fault or "stream only supports hex"
+        return self._invalid(call, fault) if fault else None
 
     def check_recording(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a cover preparation without exactly one readable recording."""
-        text = recording_refusal(call.body)
-        if len(_recordings(call)) != 1 or not RULES[_model(call)].is_cover:
-            text = "invalid params, exactly one of audio_url, audio_base64 is required"
-        return None if text is None else self.refuse(call, 2013, text)
+        fault = _recording_fault(call, "audio_url", "audio_base64") if _is_cover(call) else "model"
+        return self._invalid(call, fault) if fault else None
+
+    def _cover_fault(self, call: Call) -> str | None:
+        fault = _recording_fault(call, "audio_url", "audio_base64", "cover_feature_id")
+        feature_id = call.body.get("cover_feature_id")
+        if fault or not feature_id:
+            return fault
+        if self._features.get(str(feature_id), 0.0) <= call.now:
+            return "cover_feature_id is invalid or expired"
+        return None if len(str(call.body.get("lyrics", "")).strip()) >= 10 else "lyrics is too short"
+
+    def _invalid(self, call: Call, text: str) -> EmulatedAnswer:
+        return self.refuse(call, 2013, f"{TEXTS[2013]}, {text}")
 
     @route("POST /v1/music_generation", Kind.CREATE)
     def create(self, call: Call) -> EmulatedAnswer:
         """Make a song, and answer with it when it is done."""
         lengths = call.switches.numbers("song_s")
-        length_s = min(lengths[0], MAX_DURATION_S) if lengths else length_s_of(call.body)
-        task = self.accept(call, task_id=call.trace[:32], done_s=_BASE_DELAY_S + _DELAY_PER_SECOND * length_s)
+        length_s = min(lengths[0], MAX_DURATION_S) if lengths else _length_s(call)
+        task = self.accept(call, task_id=call.trace[:32], done_s=_BASE_DELAY_S + 0.3 * length_s)
         file = MediaFile(
-            sound=sound_of(call.body),
+            sound=_sound(call),
             length_s=length_s,
             seed=int(task.id[:8], 16),
             switches=call.switches,
@@ -148,7 +164,7 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
 
     def _song(self, call: Call, task: Task, file: MediaFile) -> EmulatedAnswer:
         content, switches = file.read(), call.switches
-        extra = {
+        extra: JsonObject = {
             "music_duration": round(file.length_s * 1000),
             "music_sample_rate": file.sound.sample_rate_hz,
             "music_channel": file.sound.channels,
@@ -156,9 +172,9 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
             "music_size": len(content),
         }
         if call.body.get("stream") is True and switches.get("sse") != "json":
-            return answers.stream(content, extra, task.id, switches)
+            return answers.stream(call, content, extra)
         if call.body.get("output_format") != "url":
-            return answers.song(content.hex(), extra, task.id, switches)
+            return answers.song(call, content.hex(), extra)
         # Seen: object named by trace id, milliseconds and four digits, slashes percent-encoded; Expires,
         # OSSAccessKeyId and Signature in the query (a reseller's captured reply, 2026).
         ending = file.sound.container
@@ -168,7 +184,7 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
         signed = self.media.signed(
             path, expires_s, expires="Expires", signature="Signature", OSSAccessKeyId="emulated"
         )
-        return answers.song(call.origin + signed, extra, task.id, switches)
+        return answers.song(call, call.origin + signed, extra)
 
     def serve_media(self, call: Call) -> EmulatedAnswer:
         """Serve a link: 403 with XML if it is expired or its signature is wrong."""
@@ -179,20 +195,61 @@ class MiniMaxEmulator(EmulatedVendor[Task]):
             return self.denied(403, "expired")
         return self.media.answer(call)
 
-    @route("POST /v1/music_cover_preprocess", checks=("key", "model", "recording"))
+    @route("POST /v1/music_cover_preprocess", checks=("key", "model", "limits", "recording"))
     def preprocess(self, call: Call) -> EmulatedAnswer:
         """Prepare a reference recording: its id comes from its content and is valid for a day."""
-        feature_id = hashlib.sha256(_recordings(call)[0].encode()).hexdigest()[:32]
-        self._features[feature_id] = call.now + _FEATURE_LIFE_S
-        return answers.preprocessed(feature_id, 30.0, call.trace[:32])
+        recording = call.body.get("audio_url") or call.body.get("audio_base64")
+        feature_id = hashlib.sha256(str(recording).encode()).hexdigest()[:32]
+        self._features[feature_id] = call.now + LINK_LIFE_S
+        return answers.preprocessed(call, feature_id, 30.0)
 
 
 def _model(call: Call) -> str:
     return str(call.body.get("model") or "")
 
 
-def _recordings(call: Call) -> list[str]:
-    return [str(call.body[key]) for key in ("audio_url", "audio_base64") if call.body.get(key)]
+def _is_free(call: Call) -> bool:
+    return _model(call).endswith("-free")
+
+
+def _is_cover(call: Call) -> bool:
+    return any(field.name == "cover_feature_id" for field in FIELDS[_model(call)])
+
+
+def _voice_fault(call: Call) -> str | None:
+    # ASSUMED: a model without a flag ignores it and then misses the lyrics.
+    flags = {field.name for field in FIELDS[_model(call)] if call.body.get(field.name) is True}
+    prompt, lyrics = (str(call.body.get(name, "")).strip() for name in ("prompt", "lyrics"))
+    is_sung = lyrics or "is_instrumental" in flags or ("lyrics_optimizer" in flags and prompt)
+    return None if is_sung else "lyrics is required"
+
+
+def _recording_fault(call: Call, *names: str) -> str | None:
+    if len([name for name in names if call.body.get(name)]) != 1:
+        return f"exactly one of {', '.join(names)} is required"
+    try:
+        base64.b64decode(str(call.body.get("audio_base64", "")), validate=True)
+    except ValueError:
+        return "audio_base64 is invalid"
+    return None
+
+
+def _sound(call: Call) -> AudioFormat:
+    """The format of an accepted body; the defaults are what the vendor's own tools send."""
+    setting = lenient.mapping(call.body.get("audio_setting"))
+    return AudioFormat(
+        container=Container(str(setting.get("format", "mp3"))),
+        sample_rate_hz=lenient.integer(setting.get("sample_rate")) or SAMPLE_RATE_HZ,
+        bitrate_bps=lenient.integer(setting.get("bitrate")) or BITRATE_BPS,
+        channels=lenient.integer(setting.get("channel")) or 2,
+    )
+
+
+def _length_s(call: Call) -> float:
+    """Length of the song in seconds. ASSUMED: three a sung line, at least ten."""
+    lines = [line.strip() for line in str(call.body.get("lyrics", "")).splitlines()]
+    sung = [line for line in lines if line and not line.startswith("[")]
+    return min(MAX_DURATION_S, max(10.0, 3.0 * len(sung)))
 
 
 def _window_text(now: float) -> str:

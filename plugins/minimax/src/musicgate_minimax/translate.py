@@ -4,6 +4,7 @@ from typing import Final
 from urllib.parse import quote
 
 from musicgate.plugin import (
+    Ability,
     Draft,
     MusicRequest,
     Offer,
@@ -16,13 +17,7 @@ from musicgate.plugin import (
     refused,
     unsupported,
 )
-from musicgate_minimax.models import (
-    BAD_COVER,
-    BAD_FORMAT,
-    INSTRUMENTAL_TAGS,
-    ModelRules,
-    rules_of,
-)
+from musicgate_minimax.models import BAD_COVER, BAD_FORMAT, INSTRUMENTAL_TAGS
 
 BLOCK: Final = "minimax"
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
@@ -49,22 +44,22 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
         RequestError: MiniMax would refuse it, or has no field for an option of the ``minimax`` block.
     """
     draft = Draft(request, offer, settings, BLOCK)
-    rules = rules_of(draft.native_model)
-    # 2.5 has another way to what this flag asks for.
-    by_tags = rules.instrumental_by_tags and draft.block.get("is_instrumental")
+    is_cover = offer.declares("cover_feature_id")
+    # A model that makes instrumentals without this flag has another way to what it asks for.
+    by_tags = Ability.INSTRUMENTAL in offer.abilities and draft.block.get("is_instrumental")
     draft.refuse_undeclared(*(["is_instrumental"] if by_tags else []))
     draft.send("model", draft.native_model)
-    _write_prompt(draft, is_sung=rules.is_cover or not _is_instrumental(draft))
-    if rules.is_cover:
+    _write_prompt(draft, is_sung=is_cover or not _is_instrumental(draft))
+    if is_cover:
         _cover(draft)
     else:
-        _song(draft, rules)
+        _song(draft)
     if draft.block.get("stream"):
         message = "minimax.stream: the gateway does not stream this vendor"
         raise RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
     draft.copy("stream")
     _encode(draft)
-    if rules.is_cover:
+    if is_cover:
         draft.send("seed", draft.said("seed", "seed"))
     draft.copy("aigc_watermark")
     # Old accounts have their group in the URL, today's clients do not.
@@ -142,7 +137,7 @@ def _cover(draft: Draft) -> None:
     draft.send("lyrics", lyrics)
 
 
-def _song(draft: Draft, rules: ModelRules) -> None:
+def _song(draft: Draft) -> None:
     """Lyrics, or the flag or tags that replace them.
 
     The block beats a neutral field. Options of the same rank that exclude each other are refused, as the
@@ -164,11 +159,11 @@ def _song(draft: Draft, rules: ModelRules) -> None:
     if written:
         draft.send("lyrics_optimizer", value=True)
     elif tune:
-        _send_instrumental(draft, rules, is_own=True)
+        _send_instrumental(draft, is_own=True)
     elif lyrics:
         _send_lyrics(draft, lyrics)
     else:
-        _send_no_lyrics(draft, rules)
+        _send_no_lyrics(draft)
 
 
 def _refuse_contradictions(*, tune: bool, written: bool, is_own: bool) -> None:
@@ -188,24 +183,24 @@ def _send_lyrics(draft: Draft, lyrics: Said) -> None:
     draft.send("lyrics", lyrics)
 
 
-def _send_no_lyrics(draft: Draft, rules: ModelRules) -> None:
+def _send_no_lyrics(draft: Draft) -> None:
     """An instrumental, or a voice for which the vendor can write the lyrics."""
     if draft.block.get("is_instrumental") is False:
         raise refused("minimax.lyrics", "is_instrumental is false, and there are no lyrics", _LYRICS_REQUIRED)
     if draft.request.instrumental is not False:
-        _send_instrumental(draft, rules, is_own=False)
+        _send_instrumental(draft, is_own=False)
         return
-    if not rules.takes_optimizer or draft.block.get("lyrics_optimizer") is False:
+    if not draft.offer.declares("lyrics_optimizer") or draft.block.get("lyrics_optimizer") is False:
         raise refused("lyrics", "a voice is wanted, and there are no lyrics", _LYRICS_REQUIRED)
     draft.changed("instrumental", "there are no lyrics, so MiniMax writes them from the prompt")
     draft.send("lyrics_optimizer", value=True)
 
 
-def _send_instrumental(draft: Draft, rules: ModelRules, *, is_own: bool) -> None:
-    if rules.takes_instrumental:
+def _send_instrumental(draft: Draft, *, is_own: bool) -> None:
+    if draft.offer.declares("is_instrumental"):
         draft.send("is_instrumental", value=True)
         return
-    if not rules.instrumental_by_tags:
+    if Ability.INSTRUMENTAL not in draft.offer.abilities:
         message = f"{draft.native_model} cannot make an instrumental and needs lyrics"
         raise refused("lyrics", message, _LYRICS_REQUIRED)
     draft.send("lyrics", INSTRUMENTAL_TAGS)
