@@ -51,12 +51,14 @@ from musicgate.settings import (
 from musicgate.web.serve import serve
 from tests.free_port import free_port
 
-PLUGINS = ("suno_kie", "apiin_one", "elevenlabs", "minimax")
+PLUGINS = ("suno_kie", "apiin_one", "elevenlabs", "minimax", "fal", "acestep")
 MODELS = {
     "suno_kie": "suno/v5",
     "apiin_one": "suno/v5",
     "elevenlabs": "elevenlabs/music",
     "minimax": "minimax/music-2.6",
+    "fal": "fal/minimax-music/v2.6",
+    "acestep": "acestep/turbo",
 }
 JOBS = "/v1/music/generate"
 PLAN = "/v1/music/plan"
@@ -68,6 +70,8 @@ _SWITCHES = {
     "apiin_one": {"song_s": "3"},
     "elevenlabs": {},
     "minimax": {"song_s": "3"},
+    "fal": {"song_s": "3"},
+    "acestep": {"song_s": "3"},
 }
 CALLBACK_SECRET = "test-secret-not-real"
 ACCOUNT_KEY = "test-key-not-real"
