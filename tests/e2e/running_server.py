@@ -57,7 +57,7 @@ MODELS = {
     "apiin_one": "suno/v5",
     "elevenlabs": "elevenlabs/music",
     "minimax": "minimax/music-2.6",
-    "fal": "fal/minimax-music/v2.6",
+    "fal": "fal/ace-step",
     "acestep": "acestep/turbo",
 }
 JOBS = "/v1/music/generate"
@@ -243,8 +243,10 @@ class RunningServer:
         finally:
             for vendor, (requests, creates) in zip(watched, before, strict=True):
                 new = vendor.requests[requests:]
-                calls.creates += [request for request in new if request.method == "POST"]
-                calls.reads += [request for request in new if request.method != "POST"]
+                for request in new:
+                    # ACE-Step is read by POST as well.
+                    is_create = request.method == "POST" and not request.url.endswith("/query_result")
+                    (calls.creates if is_create else calls.reads).append(request)
                 calls.billed += len(vendor.books.creates) - creates
 
 
