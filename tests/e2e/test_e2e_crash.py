@@ -182,5 +182,5 @@ async def test_after_a_kill_every_job_continues_or_is_reported_as_lost(
         assert adopted["status"] == "completed"
         assert adopted["nativeResponseId"] == vendors["suno_kie"].books.creates[-1]
         # One create more than before, for the job that had only been planned.
-        made = {name: len(vendors[name].books.creates) for name in creates}
-        assert made == {**creates, "elevenlabs": 3}
+        made_by = {name: len(vendors[name].books.creates) for name in creates}
+        assert made_by == {**creates, "elevenlabs": 3}
