@@ -387,10 +387,10 @@ class _Checks:
     def _missing(self, native: Mapping[str, JsonValue]) -> Iterator[tuple[int, FieldViolation]]:
         seen = -1
         for place, field, conditions, pairs in self._required:
-            if place == seen or not _holds(pairs, native):
-                continue
-            value = value_of(native, field.name)
-            if value is None or value == "":
+            value = native.get(field.name)
+            if value is None:
+                value = value_of(native, field.name)
+            if (value is None or value == "") and place != seen and _holds(pairs, native):
                 seen = place
                 message = _required(conditions)
                 yield place, FieldViolation(field=field, rule="required", limit=None, message=message)

@@ -94,8 +94,8 @@ class At:
         for path in self.paths:
             value = body
             for key in path:
-                value = _inside(value, key)
-            if value is not None and value not in ([], {}) and not _is_blank(value):
+                value = value.get(key) if type(value) is dict else _inside(value, key)
+            if type(value) is int or (value is not None and value not in ([], {}) and not _is_blank(value)):
                 yield value
 
     def first(self, body: object) -> JsonValue:
