@@ -18,6 +18,7 @@ from musicgate.assets.audio import (
     riff_wav,
     sniff,
 )
+from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
 from musicgate.assets.port import AssetStore
 
@@ -30,6 +31,8 @@ __all__ = [
     "AudioKind",
     "FrameHeader",
     "extension",
+    "flac_crc8",
+    "flac_crc16",
     "g711_wav",
     "measure_bytes",
     "mp3_header",

@@ -15,6 +15,7 @@ from musicgate.assets.containers.steps import (
     Steps,
     find,
 )
+from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.errors import NotAudioError
 
 _SYNC: Final = re.compile(rb"\xff[\xf8\xf9]")
@@ -125,7 +126,7 @@ def flac_frame(head: bytes) -> FlacFrame | None:
     block_bytes = {6: 1, 7: 2}.get(block_code, 0)
     rate_bytes = {12: 1, 13: 2, 14: 2}.get(rate_code, 0)
     end = at + block_bytes + rate_bytes
-    if end >= len(head) or _crc8(head[:end]) != head[end]:
+    if end >= len(head) or flac_crc8(head[:end]) != head[end]:
         return None
     rate = int.from_bytes(head[at + block_bytes : end], "big")
     return FlacFrame(
@@ -168,28 +169,4 @@ def _ends_whole(content: Content, last_at: int, steps: Steps) -> bool:
     if size > _MOST_CHECKED_BYTES:
         return True
     steps.take(size // 8)
-    crc = 0
-    for byte in content[last_at:end]:
-        crc = (crc << 8 & 0xFFFF) ^ _CRC16[crc >> 8 ^ byte]
-    return not crc  # the checksum of data followed by its own checksum is 0
-
-
-def _table(polynomial: int, bits: int) -> tuple[int, ...]:
-    top, mask, rows = 1 << bits - 1, (1 << bits) - 1, []
-    for row in range(256):
-        value = row << bits - 8
-        for _ in range(8):
-            value = (value << 1 ^ (polynomial if value & top else 0)) & mask
-        rows.append(value)
-    return tuple(rows)
-
-
-_CRC8: Final = _table(0x07, 8)
-_CRC16: Final = _table(0x8005, 16)
-
-
-def _crc8(content: bytes) -> int:
-    crc = 0
-    for byte in content:
-        crc = _CRC8[crc ^ byte]
-    return crc
+    return not flac_crc16(content[last_at:end])
