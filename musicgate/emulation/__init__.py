@@ -20,7 +20,7 @@ from musicgate.emulation.answers import (
     texts_in,
     with_headers,
 )
-from musicgate.emulation.callbacks import CallbackQueue, HmacSignature, Sign, Signed
+from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
 from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
@@ -50,7 +50,6 @@ __all__ = [
     "EmulatorBooks",
     "EmulatorOptions",
     "FormPart",
-    "HmacSignature",
     "Kind",
     "MediaFile",
     "MediaHost",

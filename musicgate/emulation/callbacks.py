@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import heapq
-import hmac
 import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
@@ -39,40 +36,6 @@ class Sign(Protocol):
 
     def __call__(self, signed: Signed, /) -> Mapping[str, str]:
         """Sign one callback."""
-
-
-@attrs.frozen(kw_only=True)
-class HmacSignature:
-    """An HMAC-SHA256 over parts of a callback; call it as a `Sign`.
-
-    Attributes:
-        header: that carries the signature.
-        parts: what is signed, in order: ``id``, ``timestamp``, ``body``.
-        joined: text between the parts.
-        encoding: ``hex`` or ``base64``.
-        form: of the header's value: ``{timestamp}`` and ``{signature}`` are replaced.
-        timestamp_header: that carries the timestamp; empty = it is in the form, or nowhere.
-    """
-
-    header: str
-    parts: tuple[str, ...] = ("body",)
-    joined: str = "."
-    encoding: str = "hex"
-    form: str = "{signature}"
-    timestamp_header: str = ""
-
-    def __call__(self, signed: Signed, /) -> Mapping[str, str]:
-        """Sign one callback."""
-        known = {
-            "id": signed.task_id.encode("utf-8", "surrogatepass"),
-            "timestamp": signed.timestamp.encode(),
-            "body": signed.body,
-        }
-        message = self.joined.encode().join(known[part] for part in self.parts)
-        mac = hmac.new(signed.secret.encode("utf-8", "surrogatepass"), message, hashlib.sha256).digest()
-        text = base64.b64encode(mac).decode() if self.encoding == "base64" else mac.hex()
-        headers = {self.header: self.form.format(timestamp=signed.timestamp, signature=text)}
-        return headers | ({self.timestamp_header: signed.timestamp} if self.timestamp_header else {})
 
 
 def declared_signature(signature: CallbackSignature) -> Sign:

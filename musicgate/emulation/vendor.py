@@ -36,6 +36,7 @@ from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switch
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container
 from musicgate.plugin import (
+    CallbackSignature,
     EmulatedAnswer,
     EmulatedCallback,
     EmulatorBooks,
@@ -170,7 +171,7 @@ class EmulatedVendor(Generic[_T]):
     media_paths: ClassVar[tuple[str, ...]] = ("/media/",)
     slow_bytes_per_s: ClassVar[float] = 20_000.0
     #: How callbacks are signed and retried.
-    sign: ClassVar[Sign | None] = None
+    sign: ClassVar[CallbackSignature | Sign | None] = None
     retries_after_s: ClassVar[Sequence[float]] = ()
     callback_timeout_s: ClassVar[float] = 15.0
     #: The class of the vendor's tasks.
@@ -186,7 +187,7 @@ class EmulatedVendor(Generic[_T]):
             "auth": Auth(declared.auth.header, declared.auth.scheme),
         }
         if declared.callback_signature is not None:
-            played["sign"] = staticmethod(declared_signature(declared.callback_signature))
+            played["sign"] = declared.callback_signature
         for name, value in played.items():
             if name not in vars(cls):
                 setattr(cls, name, value)
@@ -205,9 +206,10 @@ class EmulatedVendor(Generic[_T]):
         self.media = MediaHost(
             self.denied, seed=options.seed, speed=options.speed, slow_bytes_per_s=self.slow_bytes_per_s
         )
+        sign = type(self).sign
         self.callbacks = CallbackQueue(
             self.callback,
-            sign=type(self).sign,
+            sign=declared_signature(sign) if isinstance(sign, CallbackSignature) else sign,
             secret=options.webhook_secret,
             retries_after_s=self.retries_after_s,
             timeout_s=self.callback_timeout_s,

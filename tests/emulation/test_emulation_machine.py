@@ -18,15 +18,15 @@ from musicgate.emulation import (
     EmulatedAnswer,
     EmulatedVendor,
     EmulatorOptions,
-    HmacSignature,
     Signed,
     Switches,
 )
 from musicgate.emulation import switches as kinds
 from musicgate.emulation.answers import read_call
+from musicgate.emulation.callbacks import declared_signature
 from musicgate.emulation.switches import markdown
 from musicgate.errors import ConfigError
-from musicgate.plugin import HttpRequest
+from musicgate.plugin import CallbackSignature, HttpRequest, SignatureEncoding
 from tests.emulation.acme import acme
 
 ORIGIN = "http://127.0.0.1:9000"
@@ -467,12 +467,16 @@ def test_callback_is_signed(switch: str, expected: str | None) -> None:
 
 def test_signature_covers_the_parts_in_their_form() -> None:
     signed = Signed(task_id="t", timestamp="12", body=b"{}", secret="s")
-    sign = HmacSignature(
-        header="S", parts=("timestamp", "body"), joined=":", form="t={timestamp},v1={signature}"
+    sign = declared_signature(
+        CallbackSignature(header="S", signed="{timestamp}:{body}", form="t={timestamp},v1={signature}")
     )
     mac = hmac.new(b"s", b"12:{}", hashlib.sha256).hexdigest()
     assert sign(signed) == {"S": f"t=12,v1={mac}"}
-    by_id = HmacSignature(header="S", parts=("id",), encoding="base64", timestamp_header="T")
+    by_id = declared_signature(
+        CallbackSignature(
+            header="S", signed="{native_id}", encoding=SignatureEncoding.BASE64, timestamp_header="T"
+        )
+    )
     id_mac = base64.b64encode(hmac.new(b"s", b"t", hashlib.sha256).digest()).decode()
     assert by_id(signed) == {"S": id_mac, "T": "12"}
 

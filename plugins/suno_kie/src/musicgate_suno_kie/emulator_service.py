@@ -14,7 +14,6 @@ from musicgate.emulation import (
     EmulatedAnswer,
     EmulatedVendor,
     EmulatorOptions,
-    HmacSignature,
     Kind,
     MediaFile,
     No,
@@ -29,6 +28,7 @@ from musicgate.emulation import (
 from musicgate.emulation import switches as kinds
 from musicgate.plugin import JsonObject, JsonValue
 from musicgate.plugin.lenient import integer
+from musicgate_suno_kie.callback import SIGNATURE
 from musicgate_suno_kie.declaration import (
     CREDITS_PER_REQUEST,
     PLACEHOLDER_CALLBACK_URL,
@@ -68,12 +68,7 @@ class SunoEmulator(EmulatedVendor[SunoTask]):
     checks = ("key", "body", "request", "sub_key", "credits", "rate", "fault")
     delays_s = MappingProxyType({Kind.CREATE: 0.8, Kind.POLL: 0.2})
     media_paths = ("/media/", "/source/", "/stream/", "/image/")
-    sign = HmacSignature(
-        header="X-Webhook-Signature",
-        parts=("id", "timestamp"),
-        encoding="base64",
-        timestamp_header="X-Webhook-Timestamp",
-    )
+    sign = SIGNATURE
     #: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
     retries_after_s = (60.0, 300.0, 900.0)
     refusals = MappingProxyType(
