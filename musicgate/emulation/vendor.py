@@ -198,7 +198,8 @@ class EmulatedVendor(Generic[_T]):
         Raises:
             ConfigError: a switch that this vendor does not have, or a value that it does not take.
         """
-        check_switches(self.switch_table(), options.switches)
+        table = self.switch_table()
+        check_switches(table, options.switches)
         self.books = EmulatorBooks()
         self.options = options
         self.accounts = Accounts()
@@ -215,7 +216,7 @@ class EmulatedVendor(Generic[_T]):
             timeout_s=self.callback_timeout_s,
             is_taken=self.is_callback_taken,
         )
-        self._switches = Switches(self.switch_table(), options.switches)
+        self._switches = Switches(table, options.switches)
         self._routes = self._bound_routes()
         self._faults: Counter[str] = Counter()
         self._polls_at: dict[str, list[float]] = {}

@@ -114,10 +114,8 @@ class Breaker:
     def _with_count(self, now_s: float, *, was_there: bool) -> Breaker:
         slices = self.slices
         if not slices or not now_s - _SLICE_S < slices[-1].began_s <= now_s:
-            slices = (
-                *self._counted(now_s),
-                Slice(now_s),
-            )  # those before the last minute go when one is added
+            # Those before the last minute go when one is added.
+            slices = (*self._counted(now_s), Slice(now_s))
         last = slices[-1]
         last = Slice(last.began_s, last.calls + 1, last.errors + (not was_there))
         return changed(self, slices=(*slices[:-1], last))

@@ -60,10 +60,9 @@ async def stop_vendor(context: GatewayContext, job: Job) -> bool:
     except MusicgateError as error:
         _log.warning("vendor not stopped: job=%s plugin=%s error=%s", job.id, installed.name, error)
         return False
-    # A vendor may answer with the song's new status, and its plugin reads that as it reads any other.
-    # "No such song" is a doubt, not a stop.
-    if update.doubt is not None:
+    if update.doubt is not None:  # "no such song" is no stop
         return False
+    # A vendor may answer with the song's new status, and its plugin reads that as it reads any other.
     return update.failure is None or update.failure.reason is FailureClass.CANCELLED
 
 

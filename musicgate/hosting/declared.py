@@ -105,10 +105,10 @@ def declaration_fault(provider: Provider) -> str | None:
     names_models = provider.raw_models or provider.model_option or provider.model_setting
     if provider.raw_offers and not names_models:
         return f"raw_offers lists {provider.raw_offers[0].native_model!r}, and no unlisted model can be asked for"
-    for setting in filter(None, [provider.model_setting]):
-        properties = provider.settings_schema.get("properties")
-        if not isinstance(properties, dict) or setting not in properties:
-            return f"model_setting is {setting!r}, which the settings schema does not have"
+    properties = provider.settings_schema.get("properties")
+    known = properties if isinstance(properties, dict) else {}
+    if provider.model_setting and provider.model_setting not in known:
+        return f"model_setting is {provider.model_setting!r}, which the settings schema does not have"
     if provider.callback_signature is not None:
         fault = provider.callback_signature.contradiction()
         if fault is None and provider.webhook_secret_env is None:
