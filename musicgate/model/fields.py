@@ -29,8 +29,6 @@ NEUTRAL_FIELDS: Final = frozenset(
     }
 )
 
-_MISSING: Final = object()
-
 
 class TextUnit(StrEnum):
     """In what a vendor counts the length of a text; an emoji is 1, 2 and 4."""
