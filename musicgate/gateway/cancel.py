@@ -9,7 +9,7 @@ from musicgate import jobs
 from musicgate.errors import MusicgateError, RequestError
 from musicgate.gateway import commit
 from musicgate.gateway.vendor_call import call_vendor
-from musicgate.plugin import FailureClass, Step
+from musicgate.plugin import Step
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
@@ -60,10 +60,7 @@ async def stop_vendor(context: GatewayContext, job: Job) -> bool:
     except MusicgateError as error:
         _log.warning("vendor not stopped: job=%s plugin=%s error=%s", job.id, installed.name, error)
         return False
-    if update.doubt is not None:  # "no such song" is no stop
-        return False
-    # A vendor may answer with the song's new status, and its plugin reads that as it reads any other.
-    return update.failure is None or update.failure.reason is FailureClass.CANCELLED
+    return jobs.says_stopped(update)
 
 
 def _refuse_finished(job: Job) -> None:

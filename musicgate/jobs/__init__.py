@@ -23,6 +23,7 @@ from musicgate.jobs.lifecycle import (
     expire,
     fail,
     keep_audio,
+    says_stopped,
     settle,
     was_cancelled,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "poll_pause_s",
     "refuse",
     "resend_wait_s",
+    "says_stopped",
     "settle",
     "start",
     "was_cancelled",

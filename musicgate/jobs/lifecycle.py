@@ -229,6 +229,17 @@ def cancel(job: Job, now: datetime, *, was_stopped: bool) -> Job:
     return fail(job, failure, now)
 
 
+def says_stopped(update: JobUpdate) -> bool:
+    """True if the answer to a cancel call says that the vendor has taken the request to stop.
+
+    A vendor may answer with the song's new status, and its plugin reads that as it reads any other: as a
+    failure of the class ``cancelled``. "No such song" is a doubt, and no stop.
+    """
+    if update.doubt is not None:
+        return False
+    return update.failure is None or update.failure.reason is FailureClass.CANCELLED
+
+
 def was_cancelled(job: Job) -> bool:
     """True if a job was ended by its caller."""
     return job.failure is not None and job.failure.reason is FailureClass.CANCELLED

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from musicgate import jobs
 from musicgate.errors import MusicgateError, ProviderError
-from musicgate.model import FailureClass, Job, JobState, JobUpdate
+from musicgate.model import Job, JobState, JobUpdate
 from musicgate.plugin import HttpRequest, HttpResponse, Step
 from musicgate.testing.compliance.checks_answers import Parsed, parse_answer
 from musicgate.testing.compliance.probes import FAILING_STATUSES, HTML, MEANINGLESS, NONSENSE, STATUSES
@@ -134,7 +135,4 @@ def _cancel(subject: Subject, rehearsal: Rehearsal, request: HttpRequest, job: J
 
 
 def _is_stop(parsed: Parsed) -> bool:
-    """True if the gateway would tell the caller that the vendor has stopped the song."""
-    if not isinstance(parsed, JobUpdate) or parsed.doubt is not None:
-        return False
-    return parsed.failure is None or parsed.failure.reason is FailureClass.CANCELLED
+    return isinstance(parsed, JobUpdate) and jobs.says_stopped(parsed)
