@@ -20,7 +20,7 @@ from musicgate.assets.audio import (
 )
 from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
-from musicgate.assets.port import AssetStore
+from musicgate.assets.port import AssetStore, ObjectStore, StoredObject
 
 __all__ = [
     "LONGEST_S",
@@ -30,6 +30,8 @@ __all__ = [
     "AssetStore",
     "AudioKind",
     "FrameHeader",
+    "ObjectStore",
+    "StoredObject",
     "extension",
     "flac_crc8",
     "flac_crc16",
