@@ -44,13 +44,13 @@ from musicgate import (
     hookimpl,
 )
 from musicgate.aio.clock import SystemClock
-from musicgate.assets.files import FileAssetStore
-from musicgate.assets.port import AssetStore, StagedAudio
+from musicgate.assets import AudioWorkers, FolderObjects, Staging
 from musicgate.codec.schema import SchemaValidator, compose_request_schema
 from musicgate.engine.health import ProviderHealth
 from musicgate.engine.quota import Quota
 from musicgate.errors import StorageError
 from musicgate.gateway import Gateway, compose
+from musicgate.gateway.audio_keeper import AudioKeeper
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.events import Changes
 from musicgate.hosting.discovery import PluginHost, load_plugins
@@ -58,7 +58,6 @@ from musicgate.hosting.installed import InstalledProvider, installed_providers
 from musicgate.http.port import Transport
 from musicgate.model import (
     Ability,
-    Asset,
     Doubt,
     Meter,
     OptionWarning,
@@ -73,6 +72,8 @@ from musicgate.settings import ServerSettings
 from musicgate.store.port import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 
+#: Its threads start when they are needed, and end with the process.
+_WORKERS = AudioWorkers()
 START = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
 KEY = "test-key-not-real"
 MODEL = "fake/song"
@@ -323,11 +324,11 @@ def broken_link(message: str) -> ProviderError:
     return ProviderError(Failure(reason=FailureClass.UPSTREAM_FAILED, message=message))
 
 
-class FolderAssets(FileAssetStore):
-    """The real file store, on a disk that can fail.
+class FolderAssets(FolderObjects):
+    """The real store of objects in a folder, on a disk that can fail.
 
     Attributes:
-        troubles: errors to raise at the next `keep` calls.
+        troubles: errors to raise at the next `put` calls.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -335,15 +336,15 @@ class FolderAssets(FileAssetStore):
         self.folder = folder
         self.troubles: list[StorageError] = []
 
-    async def keep(self, staged: StagedAudio, job_id: str, index: int) -> Asset:
+    async def put(self, name: str, source: Path, content_type: str) -> None:
         if self.troubles:
             raise self.troubles.pop(0)
-        return await super().keep(staged, job_id, index)
+        await super().put(name, source, content_type)
 
     @property
     def parts(self) -> list[Path]:
-        """Staged files that are neither kept nor discarded."""
-        return list((self.folder / ".staging").glob("*"))
+        """Files that are being written: neither kept nor discarded."""
+        return [path for kind in (".staging", ".incoming") for path in (self.folder / kind).glob("*")]
 
 
 class HandClock:
@@ -450,7 +451,7 @@ def context_of(
     host: PluginHost,
     store: JobStore,
     transport: Transport,
-    assets: AssetStore,
+    assets: FolderAssets,
     clock: Any,
     changed: Callable[[Job | None, Job], None] | None = None,
 ) -> GatewayContext:
@@ -467,7 +468,9 @@ def context_of(
         clock=clock,
         transport=transport,
         store=store,
-        assets=assets,
+        keeper=AudioKeeper(
+            objects=assets, store=store, staging=Staging(assets.folder / ".incoming"), workers=_WORKERS
+        ),
         webhooks=ScriptedWebhooks(),
         on_change=changed or _ignore_change,
         quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),

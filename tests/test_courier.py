@@ -34,7 +34,7 @@ from musicgate.model import (
     Secret,
     Track,
 )
-from musicgate.settings import Account, ServerSettings, WebhookSettings
+from musicgate.settings import Account, ServerSettings, Settings, WebhookSettings
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.webhooks.courier import Courier, body_about
@@ -192,10 +192,13 @@ async def test_a_message_is_the_job_signed(rig: Rig) -> None:
     [
         (
             ServerSettings(public_url="https://music.test/"),
-            "https://music.test/v1/music/generate/m1/audio/0?sig=",
+            "https://music.test/v1/music/generate/m1/audio/0?expires=",
         ),
-        (ServerSettings(host="127.0.0.1", port=81), "http://127.0.0.1:81/v1/music/generate/m1/audio/0?sig="),
-        (ServerSettings(host="::1", port=81), "http://[::1]:81/v1/music/generate/m1/audio/0?sig="),
+        (
+            ServerSettings(host="127.0.0.1", port=81),
+            "http://127.0.0.1:81/v1/music/generate/m1/audio/0?expires=",
+        ),
+        (ServerSettings(host="::1", port=81), "http://[::1]:81/v1/music/generate/m1/audio/0?expires="),
         (ServerSettings(host="0.0.0.0", port=81), "https://vendor.test/a"),  # noqa: S104 - not bound
         (ServerSettings(port=0), "https://vendor.test/a"),
     ],
@@ -204,7 +207,7 @@ def test_audio_is_linked_where_the_server_is(server: ServerSettings, link: str) 
     asset = Asset(name="m1/0.mp3", kind="mp3", content_type="audio/mpeg", size_bytes=9, duration_s=1.0)
     track = Track(index=0, asset=asset, audio_url="https://vendor.test/a")
     job = sample_jobs.job(JobState.COMPLETED, id="m1", completed_at=START, tracks=(track,))
-    message = json.loads(body_about(server, announce(job, URL, "msg_1"), job))
+    message = json.loads(body_about(Settings(server=server), announce(job, URL, "msg_1"), job))
     assert message["data"]["output"][0]["audio_url"].startswith(link)
 
 

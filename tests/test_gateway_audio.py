@@ -63,7 +63,9 @@ async def test_a_job_whose_audio_claims_to_last_for_ever_is_settled_by_what_it_h
     assert job.usage.total_usd_nanos == 60_000_000
     kept = [track.asset for track in job.tracks]
     assert [asset.size_bytes if asset else None for asset in kept] == [len(lying), len(WAV)]
-    assert (rig.assets.folder / job.id / "1.wav").read_bytes() == WAV
+    path = rig.gate.audio_path(job, 1)
+    assert path is not None
+    assert path.read_bytes() == WAV
 
 
 async def test_job_whose_price_is_unknown_is_completed_with_a_warning(

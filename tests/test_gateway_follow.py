@@ -77,7 +77,9 @@ async def test_finished_job_is_fetched_measured_and_priced(rig: Rig) -> None:
     assert job.usage.lines is not None
     assert [(line.meter, line.price_usd_nanos) for line in job.usage.lines] == [(Meter.REQUESTS, 60_000_000)]
     assert rig.assets.parts == []
-    assert rig.gate.audio_path(job, 1) == rig.assets.folder / job.id / "1.wav"
+    path = rig.gate.audio_path(job, 1)
+    assert path is not None
+    assert path.read_bytes() == LONG
     assert rig.gate.audio_path(job, 7) is None
     assert await step(rig, job) == (job, None)
     assert len(rig.transport.sent) == 2

@@ -295,11 +295,12 @@ async def test_finished_jobs_are_paged_from_the_oldest(store: JobStore) -> None:
     for job_id, at_s in (("m1", -5.0), ("m2", -10.0), ("m3", 0.0)):
         await store.add(ended(make_job(job_id), at_s=at_s), [])
     await store.add(make_job("m4"), [])
+    await store.add(ended(make_job("m5", account="other"), at_s=-7.0), [])
     ten, five = NOW - timedelta(seconds=10), NOW - timedelta(seconds=5)
-    assert list(await store.finished_jobs(None, NOW, 10)) == [(ten, "m2"), (five, "m1")]
-    assert list(await store.finished_jobs(None, NOW, 1)) == [(ten, "m2")]
-    assert list(await store.finished_jobs((ten, "m2"), NOW, 10)) == [(five, "m1")]
-    assert list(await store.finished_jobs((five, "m1"), NOW, 10)) == []
+    assert list(await store.finished_jobs("default", None, NOW, 10)) == [(ten, "m2"), (five, "m1")]
+    assert list(await store.finished_jobs("default", None, NOW, 1)) == [(ten, "m2")]
+    assert list(await store.finished_jobs("default", (ten, "m2"), NOW, 10)) == [(five, "m1")]
+    assert list(await store.finished_jobs("default", (five, "m1"), NOW, 10)) == []
 
 
 async def test_deleting_a_job_deletes_its_events_and_claim(store: JobStore) -> None:

@@ -216,7 +216,7 @@ async def test_the_event_loop_is_not_blocked_by_a_long_read(sqlite_store: Sqlite
             sqlite_store.list_jobs("default", JobQuery()),
             sqlite_store.open_jobs("", 10),
             sqlite_store.count_open(),
-            sqlite_store.finished_jobs(None, NOW, 10),
+            sqlite_store.finished_jobs("default", None, NOW, 10),
             sqlite_store.events("m1"),
             sqlite_store.outbox.pending(10),
         )
@@ -513,7 +513,10 @@ async def test_a_job_that_has_ended_without_a_time_is_not_open(sqlite_store: Sql
     await sqlite_store.replace(make_job("m2"), make_job("m2", state=JobState.COMPLETED), [])
     assert await sqlite_store.count_open() == 0
     assert await sqlite_store.open_jobs("", 9) == []
-    assert await sqlite_store.finished_jobs(None, NOW + timedelta(seconds=1), 9) == [(NOW, "m1"), (NOW, "m2")]
+    assert await sqlite_store.finished_jobs("default", None, NOW + timedelta(seconds=1), 9) == [
+        (NOW, "m1"),
+        (NOW, "m2"),
+    ]
 
 
 async def test_a_new_job_runs_no_trigger(sqlite_store: SqliteJobStore) -> None:

@@ -13,7 +13,7 @@ from musicgate import StorageError
 from musicgate.gateway.idempotency import IdempotencyKey, claim_of
 from musicgate.gateway.sweep import Sweeper
 from musicgate.model import Job, JobState
-from musicgate.settings import RetentionSettings
+from musicgate.settings import Account, RetentionSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests import sample_jobs
 from tests.fake_vendor import START, FakeVendor, Rig, rig_of
@@ -33,32 +33,40 @@ def sweeper(rig: Rig, **retention: float) -> Sweeper:
     return Sweeper(attrs.evolve(rig.context, settings=settings))
 
 
-async def leave(rig: Rig, name: str, *, ended_days_ago: float | None, claim: bool = False) -> Job:
+async def leave(
+    rig: Rig, name: str, *, ended_days_ago: float | None, claim: bool = False, account: str = "local"
+) -> Job:
     """A job that ended so long ago (None: still open), with audio."""
     ended_at = None if ended_days_ago is None else START - ended_days_ago * DAY
     made_at = START - 100 * DAY if ended_at is None else ended_at
     job = sample_jobs.job(
         JobState.IN_PROGRESS if ended_at is None else JobState.COMPLETED,
         id=f"music_{name}",
+        account=account,
         created_at=made_at,
         completed_at=ended_at,
     )
     await rig.store.add(job, (), claim_of(KEY, job) if claim else None)
-    folder = rig.assets.folder / job.id
-    folder.mkdir(parents=True)
-    (folder / "0.wav").write_bytes(b"audio")
+    await rig.store.asset_references.claim(f"aa/{name}.wav", job.id)
+    audio_of(rig, name).parent.mkdir(parents=True, exist_ok=True)
+    audio_of(rig, name).write_bytes(b"audio")
     return job
+
+
+def audio_of(rig: Rig, name: str) -> Path:
+    return rig.assets.folder / "aa" / f"{name}.wav"
+
+
+def kept(rig: Rig) -> list[str]:
+    """Names of the audio files that are left."""
+    return sorted(path.stem for path in rig.assets.folder.glob("aa/*.wav"))
 
 
 async def state_of(rig: Rig) -> dict[str, tuple[bool, bool]]:
     """Whether a job and its audio exist, by job."""
-    names = ("open", "old", "young")
     return {
-        name: (
-            await rig.store.get(f"music_{name}") is not None,
-            (rig.assets.folder / f"music_{name}" / "0.wav").exists(),
-        )
-        for name in names
+        name: (await rig.store.get(f"music_{name}") is not None, audio_of(rig, name).exists())
+        for name in ("open", "old", "young")
     }
 
 
@@ -107,9 +115,9 @@ async def test_more_jobs_than_fit_on_a_page_are_all_swept(rig: Rig, monkeypatch:
     for number in range(5):
         await leave(rig, f"n{number}", ended_days_ago=10 + number)
     await sweeper(rig, audio_days=7.0).sweep()
-    assert list(rig.assets.folder.glob("music_*")) == []
+    assert kept(rig) == []
     await sweeper(rig, jobs_days=7.0).sweep()
-    assert await rig.store.finished_jobs(None, START, 10) == []
+    assert await rig.store.finished_jobs("local", None, START, 10) == []
 
 
 @pytest.mark.parametrize(("age_hours", "is_kept"), [(47.0, True), (49.0, False)])
@@ -137,15 +145,15 @@ async def test_a_failed_round_does_not_stop_the_next_ones(
 ) -> None:
     swept = sweeper(rig, jobs_days=7.0, sweep_s=0.001)
     await leave(rig, "old", ended_days_ago=10)
-    delete, tries = rig.assets.delete, []
+    delete, tries = rig.store.delete, []
 
     async def broken_once(job_id: str) -> Any:
         tries.append(job_id)
         if len(tries) == 1:
             raise error
-        await delete(job_id)
+        return await delete(job_id)
 
-    monkeypatch.setattr(rig.assets, "delete", broken_once)
+    monkeypatch.setattr(rig.store, "delete", broken_once)
     running = asyncio.create_task(swept.run())
     async with asyncio.timeout(5):
         while await rig.store.get("music_old") is not None:  # noqa: ASYNC110 - a sweeper sends no signal
@@ -154,78 +162,98 @@ async def test_a_failed_round_does_not_stop_the_next_ones(
     assert tries == ["music_old", "music_old"]
 
 
-async def brought_to_an_end(swept: Sweeper, rounds: int = 1) -> None:
-    for _ in range(rounds):
-        await swept.sweep()
-
-
 @pytest.fixture
-def stubborn(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Ids of jobs whose folders cannot be removed, to be filled by a test."""
-    names: list[str] = []
-    delete = rig.assets.delete
+def stubborn(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Ids of jobs that cannot be swept, to be filled by a test."""
+    ids: set[str] = set()
+    references = rig.store.asset_references
+    release, delete = references.release, rig.store.delete
 
-    async def refuse(job_id: str) -> None:
-        if job_id in names:
-            raise StorageError("the audio folder failed: Permission denied")
-        await delete(job_id)
+    async def refused_release(job_id: str, names: Any = ()) -> Any:
+        if job_id in ids:
+            raise StorageError("the job store failed: disk I/O error")
+        return await release(job_id, names)
 
-    monkeypatch.setattr(rig.assets, "delete", refuse)
-    return names
+    async def refused_delete(job_id: str) -> Any:
+        if job_id in ids:
+            raise StorageError("the job store failed: disk I/O error")
+        return await delete(job_id)
+
+    monkeypatch.setattr(references, "release", refused_release)
+    monkeypatch.setattr(rig.store, "delete", refused_delete)
+    return ids
 
 
 @pytest.mark.parametrize("retention", [{"jobs_days": 1.0}, {"audio_days": 1.0}])
-async def test_a_folder_that_cannot_be_removed_does_not_stop_the_others(
-    rig: Rig, stubborn: list[str], caplog: pytest.LogCaptureFixture, retention: dict[str, float]
+async def test_a_job_that_cannot_be_swept_does_not_stop_the_others(
+    rig: Rig, stubborn: set[str], caplog: pytest.LogCaptureFixture, retention: dict[str, float]
 ) -> None:
-    jobs = [await leave(rig, f"n{number}", ended_days_ago=9 - number) for number in range(5)]
-    stubborn += [jobs[0].id, jobs[2].id]
+    for number in range(5):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    stubborn |= {"music_n0", "music_n2"}
     swept = sweeper(rig, **retention)
-    await brought_to_an_end(swept, 3)
-    assert sorted(path.name for path in rig.assets.folder.glob("music_*")) == stubborn
-    for job in jobs:
-        kept = "audio_days" in retention or job.id in stubborn
-        assert (await rig.store.get(job.id) is not None) is kept
+    for _ in range(3):
+        await swept.sweep()
+    assert kept(rig) == ["n0", "n2"]
     assert [record.getMessage() for record in caplog.records if record.levelname == "WARNING"] == [
         (
-            "sweep failed, retrying: 2 old jobs or their audio cannot be removed, like music_n0: "
-            "the audio folder failed: Permission denied"
+            "sweep failed, retrying: accounts: 2 old jobs or their audio cannot be removed, like music_n0: "
+            "the job store failed: disk I/O error"
         )
     ]
     stubborn.clear()
-    await swept.sweep()
-    assert list(rig.assets.folder.glob("music_*")) == []
+    await sweeper(rig, **retention).sweep()
+    assert kept(rig) == []
 
 
-async def test_a_link_instead_of_a_folder_does_not_stop_the_others(rig: Rig, tmp_path: Path) -> None:
-    jobs = [await leave(rig, f"n{number}", ended_days_ago=9 - number) for number in range(3)]
-    moved = rig.assets.folder / jobs[0].id
-    moved.rename(tmp_path / "elsewhere")
-    moved.symlink_to(tmp_path / "elsewhere")
-    await sweeper(rig, jobs_days=1.0, audio_days=1.0).sweep()
-    assert [await rig.store.get(job.id) is not None for job in jobs] == [True, False, False]
+async def test_a_file_that_cannot_be_removed_is_removed_later(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    delete = rig.assets.delete
+
+    async def refuse(name: str) -> None:
+        if name == "aa/n0.wav":
+            raise StorageError("the audio folder failed: Permission denied")
+        await delete(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(rig.assets, "delete", refuse)
+        await sweeper(rig, jobs_days=1.0).sweep()
+    assert kept(rig) == ["n0"]
+    assert await rig.store.get("music_n0") is None
+    await sweeper(rig).sweep()
+    assert kept(rig) == []
 
 
 @pytest.mark.parametrize("retention", [{"jobs_days": 1.0}, {"audio_days": 1.0}])
-async def test_many_failures_in_a_row_end_a_round_and_the_next_one_goes_on_after_them(
-    rig: Rig, stubborn: list[str], monkeypatch: pytest.MonkeyPatch, retention: dict[str, float]
+async def test_many_failures_in_a_row_end_the_round_of_an_account(
+    rig: Rig, stubborn: set[str], monkeypatch: pytest.MonkeyPatch, retention: dict[str, float]
 ) -> None:
     monkeypatch.setattr("musicgate.gateway.sweep._MAX_FAILURES_IN_A_ROW", 3)
-    jobs = [await leave(rig, f"n{number}", ended_days_ago=9 - number) for number in range(7)]
-    stubborn += [job.id for job in jobs[:5]]
-    tried: list[str] = []
-    delete = rig.assets.delete
+    for number in range(4):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    await leave(rig, "other", ended_days_ago=9, account="other")
+    stubborn |= {f"music_n{number}" for number in range(3)}
+    await sweeper(rig, **retention).sweep()
+    assert kept(rig) == ["n0", "n1", "n2", "n3"]
 
-    async def watched(job_id: str) -> None:
-        tried.append(job_id)
-        await delete(job_id)
 
-    monkeypatch.setattr(rig.assets, "delete", watched)
-    swept = sweeper(rig, **retention)
-    await swept.sweep()
-    assert tried == [job.id for job in jobs[:3]]
-    await brought_to_an_end(swept, 3)
-    assert sorted(path.name for path in rig.assets.folder.glob("music_*")) == stubborn
+async def test_an_account_has_its_own_times(rig: Rig) -> None:
+    for account in ("local", "long", "short"):
+        await leave(rig, account, ended_days_ago=5, account=account)
+    accounts = (
+        Account(name="long", key_hash="sha256:" + "a" * 64, audio_days=0.0),
+        Account(name="short", key_hash="sha256:" + "b" * 64, jobs_days=4.0),
+    )
+    settings = attrs.evolve(
+        rig.context.settings, retention=RetentionSettings(audio_days=3.0, jobs_days=9.0), accounts=accounts
+    )
+    await Sweeper(attrs.evolve(rig.context, settings=settings)).sweep()
+    assert kept(rig) == ["long"]
+    assert await rig.store.get("music_local") is not None
+    assert await rig.store.get("music_short") is None
 
 
 async def test_keys_that_cannot_be_removed_do_not_keep_audio(
@@ -236,8 +264,10 @@ async def test_keys_that_cannot_be_removed_do_not_keep_audio(
 
     monkeypatch.setattr(rig.store, "forget_claims", broken)
     await leave(rig, "old", ended_days_ago=10)
-    await brought_to_an_end(sweeper(rig, audio_days=7.0, jobs_days=7.0), 2)
-    assert list(rig.assets.folder.glob("music_*")) == []
+    swept = sweeper(rig, audio_days=7.0, jobs_days=7.0)
+    await swept.sweep()
+    await swept.sweep()
+    assert kept(rig) == []
     assert await rig.store.get("music_old") is None
     warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
     assert warnings == ["sweep failed, retrying: idempotency keys: the job store failed"]
@@ -250,13 +280,14 @@ async def test_keys_that_cannot_be_removed_do_not_keep_audio(
 def tried(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the jobs whose audio was to be removed, in order."""
     names: list[str] = []
-    delete = rig.assets.delete
+    keeper = rig.context.keeper
+    release = keeper.release
 
     async def watched(job_id: str) -> None:
         names.append(job_id.removeprefix("music_"))
-        await delete(job_id)
+        await release(job_id)
 
-    monkeypatch.setattr(rig.assets, "delete", watched)
+    monkeypatch.setattr(keeper, "release", watched)
     return names
 
 
@@ -276,33 +307,41 @@ async def test_the_mark_is_written_once_in_a_round_that_moves_it(
     rig: Rig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written: list[str] = []
+    set_mark = rig.store.set_mark
 
     async def watched(name: str, value: str) -> None:
         written.append(f"{name} {value}")
+        await set_mark(name, value)
 
     monkeypatch.setattr(rig.store, "set_mark", watched)
     for number in range(3):
         await leave(rig, f"n{number}", ended_days_ago=9)
-    await brought_to_an_end(sweeper(rig, audio_days=8.0), 3)
-    assert written == [f"audio_removed_up_to {(START - 9 * DAY).isoformat()} music_n2"]
+    for _ in range(3):
+        await sweeper(rig, audio_days=8.0).sweep()
+    assert written == [f"audio_removed_up_to:local {(START - 9 * DAY).isoformat()} music_n2"]
 
 
-@pytest.mark.parametrize("remembered", [1_000, 1])
+async def test_an_account_goes_on_from_the_mark_of_all_accounts(rig: Rig, tried: list[str]) -> None:
+    """Until each account had its own times, one mark was for all."""
+    for number in range(3):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    await rig.store.set_mark("audio_removed_up_to", f"{(START - 8 * DAY).isoformat()} music_n1")
+    await sweeper(rig, audio_days=1.0).sweep()
+    assert tried == ["n2"]
+
+
 async def test_a_restart_retries_audio_that_could_not_be_removed(
-    rig: Rig, tried: list[str], stubborn: list[str], monkeypatch: pytest.MonkeyPatch, remembered: int
+    rig: Rig, tried: list[str], stubborn: set[str]
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.sweep._MAX_REMEMBERED", remembered)
-    jobs = [await leave(rig, f"n{number}", ended_days_ago=9 - number) for number in range(5)]
-    stubborn += [jobs[1].id, jobs[3].id]
-    swept = sweeper(rig, audio_days=1.0)
-    await swept.sweep()
-    stubborn.remove(jobs[1].id)
-    await swept.sweep()
+    for number in range(5):
+        await leave(rig, f"n{number}", ended_days_ago=9 - number)
+    stubborn |= {"music_n1", "music_n3"}
+    await sweeper(rig, audio_days=1.0).sweep()
     stubborn.clear()
     tried.clear()
     await sweeper(rig, audio_days=1.0).sweep()
-    assert tried == ["n3", "n4"]
-    assert list(rig.assets.folder.glob("music_*")) == []
+    assert tried == ["n1", "n2", "n3", "n4"]
+    assert kept(rig) == []
 
 
 async def test_audio_that_is_kept_for_longer_or_shorter_now_is_removed_in_time(

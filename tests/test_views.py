@@ -93,8 +93,8 @@ PAID = Usage(
 )
 
 
-def own_link(job: Job, track: Track) -> str | None:
-    return f"https://gate.test/v1/music/generate/{job.id}/audio/{track.index}"
+def own_link(job: Job, track: Track, what: str) -> str | None:
+    return f"https://gate.test/v1/music/generate/{job.id}/{what}/{track.index}"
 
 
 def shown(**more: Any) -> dict[str, Any]:

@@ -123,8 +123,8 @@ async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None
 
 
 def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
-    def link(job: Job, track: Track) -> str | None:
-        path = gateway.audio_path(job, track.index)
+    def link(job: Job, track: Track, what: str) -> str | None:
+        path = gateway.audio_path(job, track.index) if what == "audio" else None
         return path.absolute().as_uri() if path else None
 
     return render_job(job, link, gateway.masker(job))

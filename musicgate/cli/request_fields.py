@@ -41,7 +41,7 @@ request_options = combined(
     click.option("--vocal-gender", metavar="m|f", help="Gender of the singing voice."),
     click.option("--seed", type=int, help="Seed; the same one may give the same song."),
     click.option("--duration", type=int, metavar="SECONDS", help="Length of the song."),
-    click.option("--format", metavar="FORMAT", help="Audio format: mp3, wav, ogg or aac."),
+    click.option("--format", metavar="FORMAT", help="Audio format: mp3, wav, ogg, aac or flac."),
     click.option(
         "--provider",
         "--only",

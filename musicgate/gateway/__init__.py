@@ -5,6 +5,7 @@ money depends on, and must not know HTTP servers, command lines, SQL or sockets.
 it can do, with `send` for how it does it.
 """
 
+from musicgate.gateway.audio_keeper import ORIGINAL, Rendition
 from musicgate.gateway.blocking import GeneratedMusic, generate
 from musicgate.gateway.compose import store_path
 from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
@@ -13,10 +14,12 @@ from musicgate.gateway.idempotency import IdempotencyKey
 
 __all__ = [
     "LOCAL_ACCOUNT",
+    "ORIGINAL",
     "Gateway",
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "Rendition",
     "generate",
     "store_path",
 ]

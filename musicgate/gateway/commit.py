@@ -60,7 +60,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
             return stored
         newest = await context.store.get(job.id)
         if newest is None:
-            await context.assets.delete(job.id)  # audio that came after its job was deleted
+            await context.keeper.release(job.id)  # audio that came after its job was deleted
             return jobs.fail(wanted, _DELETED, wanted.updated_at)
         if newest.state.is_final:
             context.ended(newest)  # perhaps by this very write, and its answer was lost

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from musicgate.aio import Clock
+    from musicgate.assets import ObjectStore
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.model import Job
     from musicgate.settings import Settings
@@ -39,7 +40,8 @@ async def open_context(
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
     from musicgate.aio import SystemClock, new_id
-    from musicgate.assets.files import FileAssetStore
+    from musicgate.assets import AudioWorkers, Staging
+    from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.http.proxies import Proxies
     from musicgate.http.transport import AiohttpTransport
     from musicgate.store.sqlite import SqliteJobStore
@@ -70,6 +72,14 @@ async def open_context(
                 concurrency=settings.webhooks.concurrency,
             )
         )
+        objects = open_asset_store(settings)
+        stack.push_async_callback(objects.close)
+        keeper = AudioKeeper(
+            objects=objects,
+            store=store,
+            staging=Staging(staging_path(settings)),
+            workers=stack.enter_context(AudioWorkers()),
+        )
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -80,7 +90,7 @@ async def open_context(
             clock=clock,
             transport=transport,
             store=store,
-            assets=FileAssetStore(assets_path(settings)),
+            keeper=keeper,
             webhooks=webhooks,
             on_change=on_change,
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
@@ -123,6 +133,7 @@ def planner(
         providers=providers,
         trouble=lambda name, now: health[name].trouble(now),
         pricing_required=settings.server.pricing_required,
+        converts=settings.assets.archive,
     )
 
 
@@ -142,18 +153,35 @@ def store_path(settings: Settings) -> Path:
     return _made(Path(unquote(url.path).removeprefix("/")), settings, "store.url", parent=True)
 
 
-def assets_path(settings: Settings) -> Path:
-    """The folder of ``assets.url``. Makes it.
+def open_asset_store(settings: Settings) -> ObjectStore:
+    """The store of ``assets.url``: a local folder, which is made, or a bucket.
 
     Raises:
-        ConfigError: another kind of URL.
+        ConfigError: another kind of URL, or an option that the store does not know.
     """
+    from musicgate.assets import open_objects
+
+    if urlsplit(settings.assets_url).scheme == "file":
+        _made(_folder_of(settings), settings, "assets.url", parent=False)
+    try:
+        return open_objects(settings.assets_url, environ=settings.environ)
+    except ValueError as exc:
+        raise ConfigError(str(exc), key="assets.url", source=settings.source_of("assets.url")) from None
+
+
+def staging_path(settings: Settings) -> Path:
+    """Where audio is until it is stored: beside a local store, else in the data folder."""
+    is_local = urlsplit(settings.assets_url).scheme == "file"
+    return _folder_of(settings) / ".incoming" if is_local else settings.data_dir / "incoming"
+
+
+def _folder_of(settings: Settings) -> Path:
     url = urlsplit(settings.assets_url)
-    if url.scheme != "file" or url.netloc:
+    if url.netloc:
         raise ConfigError(
             "must have the form file:///absolute/folder", key="assets.url", source=settings.source
         )
-    return _made(Path(unquote(url.path)), settings, "assets.url", parent=False)
+    return Path(unquote(url.path))
 
 
 def _made(path: Path, settings: Settings, key: str, *, parent: bool) -> Path:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from musicgate.aio import Clock
-    from musicgate.assets import AssetStore
     from musicgate.engine import CreateQueue, ProviderHealth, Quota
+    from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.http import Transport
     from musicgate.model import Job, JobHead
@@ -33,6 +33,7 @@ class GatewayContext:
     Attributes:
         create_queues: by plugin; each hands out slots for create calls.
         health: the circuit breakers, by plugin.
+        keeper: keeps the audio, and removes it.
         webhooks: the client that posts to customers.
         on_change: called with every stored job version, and the version before it.
         quota: the usage of all accounts.
@@ -52,7 +53,7 @@ class GatewayContext:
     clock: Clock
     transport: Transport
     store: JobStore
-    assets: AssetStore
+    keeper: AudioKeeper
     webhooks: WebhookClient
     on_change: Callable[[Job | None, Job], None]
     quota: Quota

@@ -30,8 +30,10 @@ from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from musicgate.engine import ServiceReport, Supervisor
+    from musicgate.gateway.audio_keeper import Rendition
     from musicgate.gateway.context import GatewayContext
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.hosting import PluginHost, PluginRecord
@@ -341,11 +343,9 @@ class Gateway:
         if not job.state.is_final and job.delivered_at is None:
             with suppress(RequestError):  # it ended meanwhile, or was delivered
                 await cancel(self._context, job)
-        await self._context.assets.delete(job.id)
-        await self._context.store.delete(job.id)
+        await self._context.keeper.delete_job(job.id)
         self._context.quota.forget(job.id)
         self._changes.notify(job.id)
-        await self._context.assets.delete(job.id)  # a download may have ended in between
 
     def call_on_change(self, listener: Callable[[str], None]) -> None:
         """Call a function with the id of every job that this gateway stores or deletes from now on."""
@@ -389,7 +389,53 @@ class Gateway:
     def audio_path(self, job: Job, index: int = 0) -> Path | None:
         """The file of a track's audio; None when it is not kept on this machine."""
         asset = next((track.asset for track in job.tracks if track.index == index), None)
-        return self._context.assets.local_path(asset) if asset else None
+        return self._context.keeper.local_path(asset) if asset else None
+
+    async def audio(self, job: Job, index: int = 0, wanted: str | None = None) -> Rendition | None:
+        """A track's kept audio in a format, converted once if it is not kept in that format.
+
+        Args:
+            wanted: ``mp3``, ``wav``, ``ogg``, ``aac`` or ``flac``; None = as it was asked for when it was
+                made.
+
+        Returns:
+            None when the audio is not kept, or not any more.
+
+        Raises:
+            NotAudioError: it cannot be converted.
+            StorageError: the audio store is full, read-only or broken.
+        """
+        track = next((track for track in job.tracks if track.index == index), None)
+        if track is None or track.asset is None:
+            return None
+        return await self._context.keeper.rendition(track, wanted, job.id)
+
+    def read_audio(self, audio: Rendition, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of kept audio from ``start`` up to, not including, ``stop``, in pieces.
+
+        Raises:
+            StorageError: it is gone, or shorter than it was.
+        """
+        return self._context.keeper.read(audio.name, start, stop)
+
+    def listen(
+        self, job: Job, index: int = 0
+    ) -> AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]:
+        """Open a track's stream at the vendor: its media type, and its bytes as they come.
+
+        Raises:
+            RequestError: the vendor gives no stream of that track.
+            ProviderError: the stream cannot be opened, or breaks off.
+        """
+        url = next((track.stream_audio_url for track in job.tracks if track.index == index), None)
+        if not url:
+            raise RequestError("not_found", f"job {job.id} has no stream {index}", reason="stream_not_found")
+        installed = self._context.installed(job)
+        return self._context.transport.listen(
+            url,
+            max_bytes=self._context.settings.assets.max_bytes,
+            own_headers=None if installed is None else installed.media_headers(url),
+        )
 
     def masker(self, job: Job, *, may_change: bool = False) -> Masker | None:
         """A mask for secrets in native ids, links and titles of a job; None when its plugin is gone.

@@ -45,7 +45,7 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
     )
     if audio.assets and not any(track.asset for track in job.tracks):
         # The job had ended before its audio came, by a cancel for instance.
-        await context.assets.delete(job.id)
+        await context.keeper.release(job.id)
     return job
 
 

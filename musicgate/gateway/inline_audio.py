@@ -26,13 +26,7 @@ async def keep_inline_audio(context: GatewayContext, job: Job, update: JobUpdate
     for index, track in zip(indexes, update.tracks, strict=True):
         if track.audio:
             try:
-                assets[index] = await _keep(context, job.id, index, track.audio)
+                assets[index] = await context.keeper.keep_bytes(track.audio, job.id, index)
             except NotAudioError as error:
                 broken[index] = f"the vendor's audio does not play: {error}"
     return jobs.KeptAudio(assets=assets, broken=broken)
-
-
-async def _keep(context: GatewayContext, job_id: str, index: int, content: bytes) -> Asset:
-    async with context.assets.staged(job_id, index) as staged:
-        await context.assets.fill(staged, content)
-        return await context.assets.keep(staged, job_id, index)

@@ -16,6 +16,7 @@ from musicgate.gateway import recover, send
 from musicgate.gateway.accept import accept
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import stop_vendor
+from musicgate.gateway.conversion import tracks_to_convert
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
 from musicgate.gateway.sweep import Sweeper
@@ -121,9 +122,12 @@ class Runner:
         """Make the create call of a stored job. A job whose audio came with the answer is settled at once."""
         context = self._context
         job = await send.run(context, call.job, call.candidates, caller=call.caller, slot=call.slot)
-        if job.delivered_at is not None and all(track.asset or not track.audio_url for track in job.tracks):
+        is_kept = job.delivered_at is not None and all(
+            track.asset or not track.audio_url for track in job.tracks
+        )
+        if is_kept and not tracks_to_convert(job):
             call.job = job
-            await settle(context, job)  # nothing is fetched, so the caller gets a finished job
+            await settle(context, job)  # nothing is fetched or converted, so the caller gets a finished job
             job = await context.store.get(job.id) or job
         return job
 

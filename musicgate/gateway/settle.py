@@ -1,9 +1,12 @@
-"""Settle a delivered job: fetch its audio, measure it, price it; only then is the job completed.
+"""Settle a delivered job: fetch its audio, measure, convert and price it; only then is the job completed.
 
 A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried
 again, by all its links, for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. At the end of that
 time the job is completed with the tracks that play, and the others say why they do not. A job without one
 good track fails, with its vendor links in place: they may work for the caller.
+
+Audio in another format than the request asked for is converted; the original is stored first, and stays.
+Audio that cannot be converted is kept as it is, with a warning.
 
 What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the
 job's deadline.
@@ -21,10 +24,13 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import NotAudioError, ProviderError
 from musicgate.gateway import commit
-from musicgate.model import Asset
+from musicgate.gateway.conversion import convert_all, tracks_to_convert
+from musicgate.model import Asset, OptionWarning, WarningCode
 from musicgate.planning import find_offer
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Job, PriceRule, Track
 
@@ -39,6 +45,8 @@ _PAUSE_MIN_S, _PAUSE_MAX_S = 2.0, 60.0
 _DOWNLOAD_TIMEOUT_S = 300.0
 #: Tracks of one job that are fetched at a time: a vendor's answer may name any number.
 _DOWNLOADS_PER_JOB = 4
+#: A vendor rounds the duration, or says the planned one; what differs by more is told.
+_MAX_DIFFERENCE_S = 1.0
 
 
 async def settle(context: GatewayContext, job: Job) -> float | None:
@@ -48,7 +56,9 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         Seconds until the next try; None when the job is final.
     """
     results = await _fetch_all(context, job)
-    our_faults = {index: result for index, result in results.items() if isinstance(result, Exception)}
+    our_faults: Mapping[int, Exception] = {
+        index: result for index, result in results.items() if isinstance(result, Exception)
+    }
     missing = {index: result for index, result in results.items() if isinstance(result, Missing)}
     now, steady = context.clock.now(), context.clock.steady()
     since_s = (steady - (job.delivered_at or steady)).total_seconds()
@@ -62,20 +72,30 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
             if is_over or is_last_try or result.is_final
         },
     )
+    warnings: list[OptionWarning] = []
+    if is_last_try and (to_convert := tracks_to_convert(job, audio)):
+        # The original is known to the job before anything else is done with it.
+        job = await commit.change(context, job, lambda current: jobs.keep_audio(current, audio, now))
+        converted = await convert_all(context, job, to_convert)
+        our_faults, warnings = converted.our_faults, converted.warnings
+        is_last_try = not our_faults
+        audio = attrs.evolve(audio, converted=converted.assets)
+    warnings += _contradictions(job, audio)
 
     def edit(current: Job) -> Job:
         if not is_last_try:
             return jobs.keep_audio(current, audio, now)
         tracks, prices = jobs.with_audio(current.tracks, audio), _prices(context, current)
         usage = planning.measure_usage(tracks, prices)
-        return jobs.settle(current, tracks, usage, now, planning.why_unpriced(usage, prices))
+        unpriced = planning.why_unpriced(usage, prices)
+        return jobs.settle(current, tracks, usage, now, unpriced, warnings)
 
     stored = await commit.change(context, job, edit)
     if stored.state.is_final:
         kept = {asset.name for asset in audio.assets.values()}
-        if kept and kept.isdisjoint(track.asset.name for track in stored.tracks if track.asset):
+        if kept and kept.isdisjoint(asset.name for track in stored.tracks for asset in track.assets):
             _log.info("job ended while its audio was fetched, audio removed: job=%s", job.id)
-            await context.assets.delete(job.id)
+            await context.keeper.release(job.id)
         return None
     for index, error in our_faults.items():
         _log.error("audio cannot be kept: job=%s track=%s error=%r", job.id, index, error)
@@ -135,20 +155,39 @@ async def _fetch(context: GatewayContext, job: Job, track: Track) -> Fetched:
     for url in (track.audio_url, *track.fallback_urls):
         if not url:
             continue
-        async with context.assets.staged(job.id, track.index) as staged:
+        with context.keeper.staged(job.id, track.index) as staged:
             try:
                 await context.transport.download(
                     url,
-                    staged.path,
+                    staged,
                     max_bytes=context.settings.assets.max_bytes,
                     timeout_s=_DOWNLOAD_TIMEOUT_S,
                     own_headers=None if installed is None else installed.media_headers(url),
                 )
-                return await context.assets.keep(staged, job.id, track.index)
+                return await context.keeper.keep(staged, job.id)
             except (ProviderError, NotAudioError) as error:
                 reasons.append(str(error))
                 are_final = are_final and getattr(error, "is_final", False)
     return Missing("; ".join(dict.fromkeys(reasons)) or "no link", is_final=are_final and bool(reasons))
+
+
+def _contradictions(job: Job, audio: jobs.KeptAudio) -> list[OptionWarning]:
+    """What the vendor says of its audio, and is not so."""
+    return [
+        OptionWarning(
+            code=WarningCode.DIFFERS,
+            path=(),
+            message=(
+                f"the vendor says that track {track.index} lasts {track.duration_s:.1f} s;"
+                f" its audio lasts {track.asset.duration_s:.1f} s"
+            ),
+            plugin=job.plugin,
+        )
+        for track in jobs.with_audio(job.tracks, audio)
+        if track.asset is not None
+        and track.duration_s is not None
+        and abs(track.duration_s - track.asset.duration_s) > _MAX_DIFFERENCE_S
+    ]
 
 
 def _prices(context: GatewayContext, job: Job) -> tuple[PriceRule, ...]:

@@ -140,7 +140,7 @@ def _outside(abilities: frozenset[Ability]) -> tuple[str, ...]:
 def _is_met(offer: Offer, name: str, value: JsonValue) -> bool:
     """True for a neutral field that the offer follows without having a choice."""
     if name == Ability.FORMAT:
-        return value in offer.formats
+        return isinstance(value, str) and offer.makes(value)
     # A model that sings lyrics and has no switch for instrumentals sings.
     return name == Ability.INSTRUMENTAL and value is False and Ability.LYRICS in offer.abilities
 

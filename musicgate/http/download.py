@@ -1,7 +1,8 @@
-"""Download a media URL into a file. It knows redirects, sizes and files, and nothing of audio."""
+"""Download a media URL, into a file or piece by piece. It knows redirects and sizes, and nothing of audio."""
 
 import asyncio
-from collections.abc import Mapping
+import contextlib
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import IO, Final
 
@@ -46,23 +47,61 @@ async def fetch(
         StorageError: the file could not be written.
     """
     try:
-        async with asyncio.timeout(timeout_s):
+        async with (
+            asyncio.timeout(timeout_s),
+            _opened(client, link, stall_timeout_s, own_headers) as response,
+        ):
             # Opened here and not on a thread: a cancelled caller could not close a file that a thread opens.
             with _open_sink(sink) as file:
-                await _follow(client, link, file, max_bytes, stall_timeout_s, own_headers)
+                await _save(response, file, max_bytes)
     except CLIENT_ERRORS as exc:
         raise _download_error(_download_reason(exc, timeout_s, stall_timeout_s)) from exc
 
 
-async def _follow(
+@contextlib.asynccontextmanager
+async def listen(
     client: UntrustedUrlClient,
     link: str,
-    file: IO[bytes],
+    *,
     max_bytes: int,
     stall_timeout_s: float,
+    own_headers: Mapping[str, str] | None = None,
+) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+    """Open a URL of media that may still grow; give its ``Content-Type`` and its bytes as they come.
+
+    Args:
+        own_headers: as of `fetch`.
+
+    Raises:
+        ProviderError: as of `fetch`, also while the bytes are read.
+    """
+    try:
+        async with _opened(client, link, stall_timeout_s, own_headers) as response:
+            yield response.content_type, _pieces(response, max_bytes)
+    except CLIENT_ERRORS as exc:
+        raise _download_error(_download_reason(exc, stall_timeout_s, stall_timeout_s)) from exc
+
+
+async def _pieces(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
+    size_bytes = 0
+    async for piece in response.content.iter_any():
+        size_bytes += len(piece)
+        if size_bytes > max_bytes:
+            raise _download_error(f"it is larger than {max_bytes} bytes", is_final=True)
+        yield piece
+
+
+@contextlib.asynccontextmanager
+async def _opened(
+    client: UntrustedUrlClient,
+    link: str,
+    stall_timeout_s: float,
     own_headers: Mapping[str, str] | None,
-) -> None:
-    """Follow redirects to the media, each as a request of its own whose address is checked."""
+) -> AsyncIterator[aiohttp.ClientResponse]:
+    """Follow redirects to the media, each as a request of its own whose address is checked.
+
+    Gives the response with the media, before its body is read.
+    """
     url = exact_url(link)
     for _ in range(_MOST_REDIRECTS + 1):
         if url.scheme not in {"http", "https"}:
@@ -80,7 +119,7 @@ async def _follow(
                 continue
             if response.status != 200:
                 raise _download_error(f"the answer is HTTP {response.status}", status=response.status)
-            await _save(response, file, max_bytes)
+            yield response
             return
     raise _download_error(f"it was redirected more than {_MOST_REDIRECTS} times")
 

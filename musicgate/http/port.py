@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from musicgate.model import Timeouts
@@ -46,4 +47,16 @@ class Transport(Protocol):
         Raises:
             ProviderError: class ``upstream_failed``: a status other than 200, an empty or cut body, too
                 large, unreachable, or a private address.
+        """
+
+    def listen(
+        self, url: str, *, max_bytes: int, own_headers: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]:
+        """Open a URL of media that may still grow; give its media type and its bytes as they come.
+
+        Args:
+            own_headers: as of `download`.
+
+        Raises:
+            ProviderError: as of `download`, also while the bytes are read.
         """

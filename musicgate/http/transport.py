@@ -56,7 +56,7 @@ from musicgate.http.client_errors import (
     host_of,
 )
 from musicgate.http.connector import Progress, WatchedConnector, watch
-from musicgate.http.download import fetch
+from musicgate.http.download import fetch, listen
 from musicgate.http.plain_client import LARGE_BODY_BYTES, PlainClient
 from musicgate.http.proxies import Proxies
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
@@ -64,7 +64,8 @@ from musicgate.model import Failure, FailureClass, Timeouts
 from musicgate.plugin import HttpResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
     from types import TracebackType
 
@@ -203,6 +204,22 @@ class AiohttpTransport:
                 stall_timeout_s=self._stall_timeout_s,
                 own_headers=own_headers,
             )
+
+    def listen(
+        self, url: str, *, max_bytes: int, own_headers: Mapping[str, str] | None = None
+    ) -> AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]:
+        """Open a URL of media that may still grow; see `musicgate.http.port.Transport.listen`.
+
+        Raises:
+            ProviderError: as documented by the port.
+        """
+        return listen(
+            self._media if own_headers is None else self._own_media,
+            url,
+            max_bytes=max_bytes,
+            stall_timeout_s=self._stall_timeout_s,
+            own_headers=own_headers,
+        )
 
     async def _send_by_session(
         self,

@@ -135,12 +135,18 @@ def keep_audio(job: Job, audio: KeptAudio, now: datetime) -> Job:
 
 
 def settle(
-    job: Job, tracks: Sequence[Track], usage: Usage, now: datetime, unpriced: str | None = None
+    job: Job,
+    tracks: Sequence[Track],
+    usage: Usage,
+    now: datetime,
+    unpriced: str | None = None,
+    warnings: Sequence[OptionWarning] = (),
 ) -> Job:
     """Complete a delivered job with its tracks as they were kept; it fails if none of them plays.
 
     Args:
         unpriced: why the job has no price although its model has one; becomes a warning.
+        warnings: about its audio: what was converted, what is not as the vendor says.
     """
     if job.state.is_final:
         return job
@@ -153,14 +159,14 @@ def settle(
         return fail(
             known, Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, may_have_cost=True), now
         )
-    warnings = job.warnings
+    noted = (*job.warnings, *warnings)
     if unpriced is not None:
-        warnings += (OptionWarning(code=WarningCode.NOT_PRICED, path=(), message=unpriced),)
+        noted += (OptionWarning(code=WarningCode.NOT_PRICED, path=(), message=unpriced),)
     return attrs.evolve(
         known,
         state=JobState.COMPLETED,
         usage=usage,
-        warnings=warnings,
+        warnings=noted,
         completed_at=now,
         updated_at=now,
     )

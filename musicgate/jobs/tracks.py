@@ -21,9 +21,18 @@ class MergedTracks(NamedTuple):
 
 @attrs.frozen(kw_only=True)
 class KeptAudio:
-    """Audio of some tracks, by index: the asset that is kept, or why it does not play."""
+    """What came of the audio of some tracks, by index.
+
+    Attributes:
+        assets: as it was delivered.
+        converted: in the format that was asked for.
+        images: the covers.
+        broken: why it does not play.
+    """
 
     assets: Mapping[int, Asset] = attrs.field(factory=dict)
+    converted: Mapping[int, Asset] = attrs.field(factory=dict)
+    images: Mapping[int, Asset] = attrs.field(factory=dict)
     broken: Mapping[int, str] = attrs.field(factory=dict)
 
 
@@ -62,10 +71,15 @@ def mark_silent(tracks: Sequence[Track], message: str) -> tuple[Track, ...]:
 
 
 def _with_audio(track: Track, audio: KeptAudio) -> Track:
-    asset, message = audio.assets.get(track.index), audio.broken.get(track.index)
+    index = track.index
+    asset, image = audio.assets.get(index), audio.images.get(index)
     if asset is not None:
-        return attrs.evolve(track, asset=asset, failure_message=None)
-    return track if message is None else attrs.evolve(track, failure_message=message)
+        track = attrs.evolve(track, asset=asset, original=None, failure_message=None)
+    elif index in audio.broken:
+        track = attrs.evolve(track, failure_message=audio.broken[index])
+    if index in audio.converted:
+        track = attrs.evolve(track, asset=audio.converted[index], original=track.original or track.asset)
+    return track if image is None else attrs.evolve(track, image=image)
 
 
 def _position_of(tracks: Sequence[Track], native: NativeTrack, position: int) -> int | None:

@@ -37,6 +37,8 @@ class WarningCode(StrEnum):
     CHANGED = "changed"
     #: The job has no price although its model has one.
     NOT_PRICED = "not_priced"
+    #: The delivered audio is not what the vendor says that it is.
+    DIFFERS = "differs"
     #: There was more than is kept; the message says how much.
     LEFT_OUT = "left_out"
 

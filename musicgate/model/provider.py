@@ -189,7 +189,7 @@ class Offer:
         native_model: the vendor's name of it; None = the plugin's settings decide.
         abilities: the neutral fields that it can express; those of ``fields`` unless stated.
         tracks: how many tracks one request gives.
-        formats: containers that ``format`` may ask for.
+        formats: containers that the vendor makes; a request for another one is converted.
         prices: rate card in USD; empty = price unknown.
         fields: the fields of the native request, by the vendor's names. What they rule out is refused before
             anything is sent. Empty = the translation checks everything itself.
@@ -222,6 +222,10 @@ class Offer:
     def declares(self, name: str) -> bool:
         """True if there is a native field of that name."""
         return name in declared_names(self.fields)
+
+    def makes(self, wanted: str) -> bool:
+        """True if the vendor makes this container itself: one of several, or the only one."""
+        return wanted in self.formats
 
     def answers_to(self, model: str) -> bool:
         """True if ``model`` names this offer; case does not matter."""

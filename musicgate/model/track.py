@@ -11,13 +11,21 @@ from musicgate.model.json_types import JsonObject
 
 @attrs.frozen(kw_only=True)
 class Asset:
-    """Audio that we keep.
+    """A file that we keep, and what was measured by decoding it.
+
+    What is None was not measured: assets of earlier versions have a duration only.
 
     Attributes:
-        name: key in the asset store, e.g. ``<job id>/0.mp3``.
+        name: key in the object store, made of the SHA-256: ``d1/d1f3....mp3``. Of earlier versions:
+            ``<job id>/0.mp3``.
         kind: container, e.g. ``mp3``.
         content_type: media type it is served with.
-        duration_s: measured seconds.
+        duration_s: seconds of its decoded samples; 0 for a picture.
+        sha256: of its bytes, in hexadecimal.
+        codec: as FFmpeg names it, e.g. ``pcm_s16le``.
+        bit_rate_bps: size by duration.
+        loudness_lufs: integrated loudness (EBU R 128); None also for silence and a fraction of a second.
+        true_peak_dbtp: greatest level between samples (ITU-R BS.1770), in dB below full scale.
     """
 
     name: str
@@ -25,6 +33,14 @@ class Asset:
     content_type: str
     size_bytes: int
     duration_s: float
+    sha256: str | None = None
+    codec: str | None = None
+    sample_rate_hz: int | None = None
+    channels: int | None = None
+    bit_rate_bps: int | None = None
+    loudness_lufs: float | None = None
+    true_peak_dbtp: float | None = None
+    is_silent: bool | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -70,7 +86,11 @@ class NativeTrack:
 class Track:
     """A track of a job; fields as in `NativeTrack`.
 
-    ``index`` never changes, and ``asset`` is set once we keep the audio.
+    Attributes:
+        index: never changes.
+        asset: the audio that we keep and serve, in the format that was asked for.
+        original: the audio as the vendor delivered it, where ``asset`` was converted from it.
+        image: the cover that we keep.
     """
 
     index: int
@@ -89,6 +109,13 @@ class Track:
     failure_message: str | None = None
     extra: JsonObject = attrs.field(factory=dict)
     asset: Asset | None = None
+    original: Asset | None = None
+    image: Asset | None = None
+
+    @property
+    def assets(self) -> tuple[Asset, ...]:
+        """Everything of it that we keep."""
+        return tuple(asset for asset in (self.asset, self.original, self.image) if asset is not None)
 
     @property
     def has_audio(self) -> bool:

@@ -103,6 +103,7 @@ class Planner:
         providers: the providers that can be asked, by plugin.
         trouble: the circuit breaker's report on a plugin at a steady time; None while it is closed.
         pricing_required: offers without a price are left out.
+        converts: audio is converted to the requested format where a provider does not make it.
     """
 
     def __init__(
@@ -113,12 +114,14 @@ class Planner:
         providers: Mapping[str, InstalledProvider],
         trouble: Callable[[str, datetime], HealthReport | None],
         pricing_required: bool,
+        converts: bool = True,
     ) -> None:
         self._validator = validator
         self._blocks = blocks
         self._providers = providers
         self._trouble = trouble
         self._pricing_required = pricing_required
+        self._converts = converts
         self._offers = OfferIndex(installed.provider for installed in providers.values())
 
     def read_request(self, body: object) -> MusicRequest:
@@ -292,6 +295,8 @@ class Planner:
                 f"{installed.name} has no price for this model",
                 reason="no_provider_pricing",
             )
+        if request.format is not None and self._converts and not offer.makes(request.format):
+            request = attrs.evolve(request, format=None)
         translation = installed.plugin.translate(request, offer, installed.settings, callback_url)
         if translation.warnings:
             warnings = tuple(attrs.evolve(warning, plugin=installed.name) for warning in translation.warnings)

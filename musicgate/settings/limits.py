@@ -1,12 +1,14 @@
-"""Settings that limit what one account may use; `musicgate.engine` enforces them."""
+"""Settings that an account may override: what it may use, and how long its jobs are kept."""
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import attrs
 
 from musicgate.settings.rules import Number, Whole, rule_of, setting
+
+_YEAR_S: Final = 31_536_000
 
 
 @attrs.frozen(kw_only=True)
@@ -35,7 +37,31 @@ class AccountLimits:
         return bool(self.requests_per_minute or self.max_open_jobs or self.max_usd_per_day)
 
 
-def override(name: str) -> Any:
-    """A field of an account that overrides one of `AccountLimits`; None = not overridden."""
-    rule = attrs.evolve(rule_of(attrs.fields_dict(AccountLimits)[name]), or_none=True)
-    return setting(rule, default=None, doc=f"Overrides `{name}` of `[limits]`; 0 = no limit.")
+@attrs.frozen(kw_only=True)
+class RetentionSettings:
+    """How long ended jobs and their audio are kept; 0 = forever. Open jobs are never removed."""
+
+    SECTION: ClassVar[str] = "retention"
+
+    jobs_days: float = setting(
+        Number(at_least=0, unit="days"),
+        default=0.0,
+        doc="How long a job is kept after its end, with its events and audio.",
+    )
+    audio_days: float = setting(
+        Number(at_least=0, unit="days"), default=0.0, doc="How long a job's audio is kept after its end."
+    )
+    idempotency_hours: float = setting(
+        Number(at_least=24, unit="hours"), default=48.0, doc="How long an `Idempotency-Key` is remembered."
+    )
+    sweep_s: float = setting(
+        Number(more_than=0, at_most=_YEAR_S, unit="seconds"),
+        default=600.0,
+        doc="Time between two runs of the sweeper.",
+    )
+
+
+def override(name: str, section: type[Any] = AccountLimits, none: str = "no limit") -> Any:
+    """A field of an account that overrides one of a section; None = not overridden."""
+    rule = attrs.evolve(rule_of(attrs.fields_dict(section)[name]), or_none=True)
+    return setting(rule, default=None, doc=f"Overrides `{name}` of `[{section.SECTION}]`; 0 = {none}.")

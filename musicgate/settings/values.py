@@ -15,7 +15,7 @@ import platformdirs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
-from musicgate.settings.limits import AccountLimits, override
+from musicgate.settings.limits import AccountLimits, RetentionSettings, override
 from musicgate.settings.rules import (
     Hidden,
     KeyHash,
@@ -31,6 +31,7 @@ from musicgate.settings.rules import (
 from musicgate.settings.secrets import SigningSecret
 
 _NO_LIMITS = AccountLimits()
+_FOREVER = RetentionSettings()
 _YEAR_S = 31_536_000
 _TIB = 2**40
 #: The server refuses a longer key in a request's header.
@@ -184,6 +185,14 @@ class AssetSettings:
         default=268_435_456,
         doc="Largest track that is fetched.",
     )
+    link_hours: float = setting(
+        Number(at_least=0, at_most=87_600, unit="hours"),
+        default=168.0,
+        doc=(
+            "How long a link to audio works without a key, at least; each new answer has links for as long. "
+            "0 = as long as the audio is kept."
+        ),
+    )
 
 
 @attrs.frozen(kw_only=True)
@@ -233,30 +242,6 @@ class FollowSettings:
         Number(at_least=0, at_most=_YEAR_S, unit="seconds"),
         default=0.0,
         doc="Time after which an open job fails; 0 = the provider's own deadline.",
-    )
-
-
-@attrs.frozen(kw_only=True)
-class RetentionSettings:
-    """How long ended jobs and their audio are kept; 0 = forever. Open jobs are never removed."""
-
-    SECTION: ClassVar[str] = "retention"
-
-    jobs_days: float = setting(
-        Number(at_least=0, unit="days"),
-        default=0.0,
-        doc="How long a job is kept after its end, with its events and audio.",
-    )
-    audio_days: float = setting(
-        Number(at_least=0, unit="days"), default=0.0, doc="How long a job's audio is kept after its end."
-    )
-    idempotency_hours: float = setting(
-        Number(at_least=24, unit="hours"), default=48.0, doc="How long an `Idempotency-Key` is remembered."
-    )
-    sweep_s: float = setting(
-        Number(more_than=0, at_most=_YEAR_S, unit="seconds"),
-        default=600.0,
-        doc="Time between two runs of the sweeper.",
     )
 
 
@@ -320,6 +305,8 @@ class Account:
     requests_per_minute: int | None = override("requests_per_minute")
     max_open_jobs: int | None = override("max_open_jobs")
     max_usd_per_day: float | None = override("max_usd_per_day")
+    jobs_days: float | None = override("jobs_days", RetentionSettings, "forever")
+    audio_days: float | None = override("audio_days", RetentionSettings, "forever")
     webhook_url: str = setting(
         Text(), default="", doc="Where the account's webhooks go, unless a request names another address."
     )
@@ -391,7 +378,7 @@ class Settings:
     assets: AssetSettings = AssetSettings()
     network: NetworkSettings = NetworkSettings()
     follow: FollowSettings = FollowSettings()
-    retention: RetentionSettings = RetentionSettings()
+    retention: RetentionSettings = _FOREVER
     webhooks: WebhookSettings = WebhookSettings()
     limits: AccountLimits = _NO_LIMITS
     accounts: tuple[Account, ...] = ()
@@ -421,14 +408,27 @@ class Settings:
 
         If an account has several keys, the last entry that sets a limit wins.
         """
-        found: dict[str, AccountLimits] = {}
+        return {
+            name: attrs.evolve(self.limits, **own)
+            for name, own in self._overrides(*attrs.fields_dict(AccountLimits)).items()
+        }
+
+    def retention_by_account(self) -> dict[str, RetentionSettings]:
+        """How long jobs and audio are kept by account name: ``[retention]`` with the account's overrides.
+
+        If an account has several keys, the last entry that sets a time wins.
+        """
+        return {
+            name: attrs.evolve(self.retention, **own)
+            for name, own in self._overrides("jobs_days", "audio_days").items()
+        }
+
+    def _overrides(self, *names: str) -> dict[str, dict[str, Any]]:
+        """What the entries of each account set of these."""
+        found: dict[str, dict[str, Any]] = {}
         for entry in self.accounts:
-            own = {
-                name: value
-                for name in attrs.fields_dict(AccountLimits)
-                if (value := getattr(entry, name)) is not None
-            }
-            found[entry.name] = attrs.evolve(found.get(entry.name, self.limits), **own)
+            own = {name: value for name in names if (value := getattr(entry, name)) is not None}
+            found.setdefault(entry.name, {}).update(own)
         return found
 
     @property

@@ -1,4 +1,4 @@
-"""The ports `JobStore` and `Outbox`, which every store implements. No SQL, no library's types."""
+"""The ports `JobStore`, `Outbox` and `AssetReferences` of every store. No SQL, no library's types."""
 
 from __future__ import annotations
 
@@ -73,6 +73,51 @@ class Outbox(Protocol):
         """True if messages of the account to that address are disabled."""
 
 
+class AssetReferences(Protocol):
+    """Which jobs use which kept object; a write is durable when the call returns.
+
+    An object's name comes from its content, so several jobs may use the same one. Its bytes are removed when
+    no job uses it any more, by `begin_removal`, the removal itself and `end_removal`: whoever is killed in
+    between leaves an entry in `unused`. In between no job can claim the object, since its bytes may go at any
+    moment; a caller takes another name then.
+    """
+
+    async def claim(self, name: str, job_id: str) -> bool:
+        """Note that a job uses an object, before its bytes are stored. Claiming again changes nothing.
+
+        Returns:
+            False, and nothing is noted, while the object is being removed.
+
+        Raises:
+            StorageError: there is no such job, or the store is full, read-only or broken.
+        """
+
+    async def of_job(self, job_id: str) -> Sequence[str]:
+        """Names of the objects that a job uses, in their order."""
+
+    async def release(self, job_id: str, names: Collection[str] = ()) -> Sequence[str]:
+        """Forget what a job uses; `unused` names what no job uses any more.
+
+        Args:
+            names: objects of the job from before there were references.
+
+        Returns:
+            The names that it used, with ``names``.
+        """
+
+    async def unused(self, after: str, limit: int) -> Sequence[str]:
+        """One page of names of objects that no job uses, until their removal has ended; after that name."""
+
+    async def begin_removal(self, name: str) -> bool:
+        """Note that the bytes of an unused object are being removed; False if it is not unused any more."""
+
+    async def end_removal(self, name: str) -> None:
+        """Note that the bytes of an object are removed."""
+
+    async def users(self, after: tuple[str, str], limit: int) -> Sequence[tuple[str, str]]:
+        """One page of names and ids of jobs that use them, in their order, after such a pair."""
+
+
 class JobStore(Protocol):
     """Jobs and their events; a write is durable when the call returns.
 
@@ -83,6 +128,10 @@ class JobStore(Protocol):
     @property
     def outbox(self) -> Outbox:
         """The messages to webhooks about these jobs."""
+
+    @property
+    def asset_references(self) -> AssetReferences:
+        """Which of these jobs use which kept object."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -142,12 +191,19 @@ class JobStore(Protocol):
         """Cost of the account's jobs that finished at or after ``since``, in billionths of a dollar."""
 
     async def delete(self, job_id: str) -> bool:
-        """Delete a job with its events, idempotency key and messages; False if there is no such job."""
+        """Delete a job with its events, idempotency key, messages and references to kept objects.
+
+        Returns:
+            False if there is no such job.
+        """
+
+    async def accounts(self) -> Sequence[str]:
+        """The accounts that have jobs, in the order of their names."""
 
     async def finished_jobs(
-        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+        self, account: str, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """End times and ids of jobs that ended before ``before``, the oldest first.
+        """End times and ids of the account's jobs that ended before ``before``, the oldest first.
 
         Args:
             after: the last entry of the previous page.

@@ -32,7 +32,7 @@ from musicgate.model import (
     JobQuery,
     changed,
 )
-from musicgate.store import rows, sqlite_outbox
+from musicgate.store import rows, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_errors import describe
@@ -55,6 +55,7 @@ class SqliteJobStore:
         self._reader = SqliteReader(path, _BUSY_TIMEOUT_S)
         self._writer = GroupWriter(functools.partial(_connect, path))
         self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
+        self.asset_references = sqlite_references.SqliteAssetReferences(self._writer, self._reader)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -114,7 +115,7 @@ class SqliteJobStore:
         return await self._writer.write(update)
 
     async def delete(self, job_id: str) -> bool:
-        """Delete a job with its events, its idempotency key and its messages."""
+        """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""
         key = (sql.column(job_id),)
 
         def remove(connection: sqlite3.Connection) -> bool:
@@ -122,6 +123,7 @@ class SqliteJobStore:
             connection.execute(sql.DELETE_EARLIER_EVENTS, key)
             connection.execute(sql.DELETE_CLAIMS_OF, key)
             sqlite_outbox.delete_of_job(connection, job_id)
+            sqlite_references.release(connection, job_id)
             return found
 
         return await self._writer.write(remove)
@@ -210,12 +212,16 @@ class SqliteJobStore:
         ((total,),) = await self._reader.by_key(sql.SPENT, *sql.spent_since(account, since))
         return int(total)
 
+    async def accounts(self) -> Sequence[str]:
+        """The accounts that have jobs."""
+        return [account for (account,) in await self._reader.listed(sql.ACCOUNTS)]
+
     async def finished_jobs(
-        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+        self, account: str, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """End times and ids of one page of jobs that ended before then, the oldest first."""
+        """End times and ids of one page of the account's jobs that ended before then, the oldest first."""
         moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
-        values = (moment, sql.column(job_id), sql.microseconds(before), limit)
+        values = (sql.column(account), moment, sql.column(job_id), sql.microseconds(before), limit)
         page = await self._reader.on_thread(lambda found: found.execute(sql.FINISHED, values).fetchall())
         return [(sql.moment(ended_us), found) for ended_us, found in page]
 

@@ -51,8 +51,8 @@ SPENT: Final = (
     " WHERE account = ?1 AND finished_at_us >= ?2 AND finished_at_us < ?3 * 86400000000)"
 )
 FINISHED: Final = (
-    "SELECT finished_at_us, id FROM jobs WHERE (finished_at_us, id) > (?, ?) AND finished_at_us < ?"
-    " ORDER BY finished_at_us, id LIMIT ?"
+    "SELECT finished_at_us, id FROM jobs WHERE account = ? AND (finished_at_us, id) > (?, ?)"
+    " AND finished_at_us < ? ORDER BY finished_at_us, id LIMIT ?"
 )
 #: The events of a job in its row, and how many it has before them in `job_events`.
 EVENTS: Final = (
@@ -65,6 +65,10 @@ _ACCOUNTS: Final = (
     "SELECT min(account) FROM jobs UNION ALL"
     " SELECT (SELECT min(account) FROM jobs WHERE account > accounts.account) FROM accounts"
     " WHERE account IS NOT NULL"
+)
+ACCOUNTS: Final = (
+    f"WITH RECURSIVE accounts(account) AS ({_ACCOUNTS})"  # noqa: S608 - constants
+    " SELECT account FROM accounts WHERE account IS NOT NULL"
 )
 _IN_STATE: Final = "SELECT min(model) FROM jobs WHERE account = before.account AND state = before.state"
 _MODELS: Final = (

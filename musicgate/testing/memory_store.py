@@ -25,6 +25,7 @@ from musicgate.model import (
     JobHead,
     JobQuery,
 )
+from musicgate.testing.memory_asset_references import MemoryAssetReferences
 from musicgate.testing.memory_outbox import MemoryOutbox
 from musicgate.text import MAX_OPEN_PAGE_BYTES
 
@@ -39,6 +40,7 @@ class MemoryJobStore:
     def __init__(self) -> None:
         self.trouble: str | None = None
         self.outbox = MemoryOutbox(self._check)
+        self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
@@ -130,14 +132,23 @@ class MemoryJobStore:
         self._check()
         self._events.pop(job_id, None)
         self.outbox.delete_of_job(job_id)
+        await self.asset_references.release(job_id)
         self._claims = {key: claim for key, claim in self._claims.items() if claim.job_id != job_id}
         return self._jobs.pop(job_id, None) is not None
 
+    async def accounts(self) -> Sequence[str]:
+        """Return the accounts that have jobs."""
+        return sorted({job.account for job in self._all()})
+
     async def finished_jobs(
-        self, after: tuple[datetime, str] | None, before: datetime, limit: int
+        self, account: str, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
-        """Return one page of the jobs that ended before then, the oldest first: when, and their ids."""
-        ended = [(job.completed_at, job.id) for job in self._all() if job.state.is_final and job.completed_at]
+        """Return one page of the account's jobs that ended before then, the oldest first."""
+        ended = [
+            (job.completed_at, job.id)
+            for job in self._all()
+            if job.state.is_final and job.completed_at and job.account == account
+        ]
         found = [end for end in sorted(ended) if end[0] < before and (after is None or end > after)]
         return found[:limit]
 

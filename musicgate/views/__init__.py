@@ -11,7 +11,7 @@ from musicgate.views.health import Readiness, render_live, render_not_ready, ren
 from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.plan import render_plan
-from musicgate.views.signed_links import audio_links, is_signed
+from musicgate.views.signed_links import SignedLinks, is_signed, signed_links
 from musicgate.views.webhook import (
     render_delivery,
     render_delivery_log,
@@ -22,7 +22,7 @@ from musicgate.views.webhook import (
 __all__ = [
     "ErrorAnswer",
     "Readiness",
-    "audio_links",
+    "SignedLinks",
     "decode_cursor",
     "is_signed",
     "render_callback_received",
@@ -45,4 +45,5 @@ __all__ = [
     "render_ready",
     "render_refusal",
     "render_webhook_test",
+    "signed_links",
 ]

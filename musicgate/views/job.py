@@ -16,20 +16,32 @@ from musicgate.views.usage import render_expected_usage, render_usage
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from musicgate.model import Attempt, Failure, Job, JsonObject, Offer, OptionWarning, Progress, Track
+    from musicgate.model import (
+        Asset,
+        Attempt,
+        Failure,
+        Job,
+        JsonObject,
+        JsonValue,
+        Offer,
+        OptionWarning,
+        Progress,
+        Track,
+    )
     from musicgate.text import Masker
 
-    AudioUrl = Callable[[Job, Track], str | None]
+    #: Makes the link to a track's ``audio``, ``stream`` or ``image`` on our server; None = there is none.
+    Links = Callable[[Job, Track, str], str | None]
 
 #: Keys that repeat what the vendor returned as it is: ids, links, titles. Only these can hold a secret.
 _FROM_VENDOR: Final = ("nativeResponseId", "native_status", "progress", "output", "attempts")
 
 
-def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> dict[str, object]:
+def render_job(job: Job, links: Links, masker: Masker | None = None) -> dict[str, object]:
     """Render a job.
 
     Args:
-        audio_url: makes the link to a track's audio that we keep; called only for tracks with an asset.
+        links: makes the links to what we have of a track.
         masker: masks whole secrets in what the vendor returned.
     """
     attempt = job.attempt
@@ -51,7 +63,7 @@ def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> d
     answer |= _progress(job.progress)
     shown = [track for track in job.tracks if track.is_visible]
     if shown:
-        answer["output"] = [_track(job, track, audio_url) for track in shown]
+        answer["output"] = [_track(job, track, links) for track in shown]
         expiries = [track.expires_at for track in shown if track.expires_at and not track.asset]
         if expiries:
             answer["expires_at"] = time_text(min(expiries))
@@ -75,7 +87,7 @@ def render_job(job: Job, audio_url: AudioUrl, masker: Masker | None = None) -> d
 
 def render_created(
     job: Job,
-    audio_url: AudioUrl,
+    links: Links,
     masker: Masker | None = None,
     *,
     offer: Offer | None = None,
@@ -89,7 +101,7 @@ def render_created(
         generation_ms: how long the create call took; None leaves ``meta`` out.
         with_routing: add to ``meta`` which providers were considered, and why the others were not.
     """
-    answer = render_job(job, audio_url, masker)
+    answer = render_job(job, links, masker)
     answer.setdefault("usage", render_expected_usage(job.request, offer))
     if generation_ms is not None:
         meta: dict[str, object] = {"generation_ms": generation_ms}
@@ -100,12 +112,12 @@ def render_created(
 
 
 def render_job_list(
-    page: Sequence[Job], audio_url: AudioUrl, masker_of: Callable[[Job], Masker | None], *, has_more: bool
+    page: Sequence[Job], links: Links, masker_of: Callable[[Job], Masker | None], *, has_more: bool
 ) -> dict[str, object]:
     """Render one page of an account's jobs."""
     return {
         "object": "list",
-        "data": [render_job(job, audio_url, masker_of(job)) for job in page],
+        "data": [render_job(job, links, masker_of(job)) for job in page],
         "next_cursor": encode_cursor(page[-1]) if has_more else None,
     }
 
@@ -146,20 +158,22 @@ def _progress(progress: Progress | None) -> dict[str, object]:
     return {"progress": {name: value for name, value in said.items() if value is not None}}
 
 
-def _audio_link(job: Job, track: Track, audio_url: AudioUrl) -> str | None:
-    """Ours where we keep the audio and can serve it, else the vendor's."""
-    kept = audio_url(job, track) if track.asset is not None else None
-    return kept or track.audio_url
+def _links(job: Job, track: Track, links: Links) -> dict[str, str | None]:
+    """Ours to what we keep, and to the stream of a job that is not done; else the vendor's."""
+    has_stream = track.stream_audio_url is not None and (track.asset or not job.state.is_final)
+    return {
+        "audio_url": (links(job, track, "audio") if track.asset else None) or track.audio_url,
+        "stream_audio_url": (links(job, track, "stream") if has_stream else None) or track.stream_audio_url,
+        "image_url": (links(job, track, "image") if track.image else None) or track.image_url,
+    }
 
 
-def _track(job: Job, track: Track, audio_url: AudioUrl) -> JsonObject:
+def _track(job: Job, track: Track, links: Links) -> JsonObject:
     asset = track.asset
     item: dict[str, object] = {
         "index": track.index,
         "id": track.native_id,
-        "audio_url": _audio_link(job, track, audio_url),
-        "stream_audio_url": track.stream_audio_url,
-        "image_url": track.image_url,
+        **_links(job, track, links),
         "title": track.title,
         "tags": track.tags,
         "duration": round(asset.duration_s, 3) if asset else track.duration_s,
@@ -170,12 +184,33 @@ def _track(job: Job, track: Track, audio_url: AudioUrl) -> JsonObject:
         "lyrics": track.lyrics,
         "native_model": track.native_model,
         "created_at": time_text(track.created_at),
+        "audio": render_audio(asset) if asset else None,
+        "original": render_audio(track.original) if track.original else None,
     }
     item.update({key: value for key, value in more.items() if value is not None})
     item.update({key: value for key, value in track.extra.items() if key not in item})
     if track.failure_message:
         item["error"] = {"message": track.failure_message}
     return item
+
+
+def render_audio(asset: Asset) -> JsonObject:
+    """Render what was measured of a kept file; what was not measured is left out."""
+    measured: dict[str, JsonValue] = {
+        "format": asset.kind,
+        "content_type": asset.content_type,
+        "size_bytes": asset.size_bytes,
+        "duration": round(asset.duration_s, 3),
+        "codec": asset.codec,
+        "sample_rate": asset.sample_rate_hz,
+        "channels": asset.channels,
+        "bit_rate": asset.bit_rate_bps,
+        "loudness_lufs": asset.loudness_lufs,
+        "true_peak_dbtp": asset.true_peak_dbtp,
+        "silent": asset.is_silent,
+        "sha256": asset.sha256,
+    }
+    return {name: value for name, value in measured.items() if value is not None}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

@@ -14,6 +14,8 @@ from typing import Final
 
 import attrs
 
+from musicgate.views import SignedLinks
+
 #: Bytes of all answers: some 7,000 of the usual size.
 MAX_BYTES: Final = 16 * 1024 * 1024
 #: One answer may take this share of it.
@@ -29,14 +31,14 @@ class FinishedAnswer:
     """The answer to a GET of one version of a job, as one account sees it.
 
     Attributes:
-        base_url: the links in it are below this one.
+        links: the links in it are like these.
         checked_at: monotonic time when this was the stored version.
     """
 
     id: str
     version: int
     account: str
-    base_url: str
+    links: SignedLinks
     body: bytes
     checked_at: float = -math.inf
 
@@ -55,20 +57,20 @@ class FinishedAnswers:
         #: What all answers take.
         self.size_bytes = 0
 
-    def find(self, job_id: str, account: str, base_url: str) -> FinishedAnswer | None:
+    def find(self, job_id: str, account: str, links: SignedLinks) -> FinishedAnswer | None:
         """Return an answer that need not be compared with the store yet."""
         kept = self._answers.get(job_id)
-        if kept is None or kept.account != account or kept.base_url != base_url:
+        if kept is None or kept.account != account or kept.links != links:
             return None
         if time.monotonic() - kept.checked_at > TRUSTED_S:
             return None
         self._answers.move_to_end(job_id)
         return kept
 
-    def find_version(self, job_id: str, version: int, base_url: str) -> FinishedAnswer | None:
+    def find_version(self, job_id: str, version: int, links: SignedLinks) -> FinishedAnswer | None:
         """Return the answer for the version that is stored now."""
         kept = self._answers.get(job_id)
-        if kept is None or kept.version != version or kept.base_url != base_url:
+        if kept is None or kept.version != version or kept.links != links:
             return None
         kept.checked_at = time.monotonic()
         self._answers.move_to_end(job_id)

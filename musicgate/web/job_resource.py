@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import logging
 import math
+import time
 from typing import TYPE_CHECKING, Protocol
 
 from aiohttp import hdrs, web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
-from musicgate.views import audio_links, render_job
+from musicgate.views import SignedLinks, render_job, signed_links
 from musicgate.web.conditions import Conditions
 from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
 from musicgate.web.job_answer import JobAnswer
 from musicgate.web.request_state import STATE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from musicgate.gateway import Gateway
-    from musicgate.model import Job, Track
+    from musicgate.model import Job
     from musicgate.settings import Account
     from musicgate.web.capacity import Capacity
     from musicgate.web.preferences import Preferences
@@ -60,6 +59,7 @@ class JobResource:
         self._timeouts = timeouts
         self._waits = waits
         self._public_url = gateway.settings.server.public_url.rstrip("/")
+        self._link_lifetime_s = round(gateway.settings.assets.link_hours * 3600)
         self._finished = FinishedAnswers()
         gateway.call_on_change(self._finished.drop)
 
@@ -82,21 +82,21 @@ class JobResource:
             JobNotFoundError: the account has no such job.
             HTTPPreconditionFailed: a precondition does not hold.
         """
-        music_id, base_url = _music_id(request), self._base_url(request)
-        kept = self._finished.find(music_id, account.name, base_url)
+        music_id, links = _music_id(request), self.links(request)
+        kept = self._finished.find(music_id, account.name, links)
         shown: _Versioned
         if kept is not None:
             shown = kept
         else:
             shown = head = await self._gateway.head(music_id, account=account.name)
             if head.state.is_final:
-                kept = self._finished.find_version(head.id, head.version, base_url)
+                kept = self._finished.find_version(head.id, head.version, links)
             elif preferences.wait_s is not None or self._gateway.provider_of(head) is None:
                 return None
         headers = {} if preferences.wait_s is None else preferences.applied
-        if check_conditions(request, shown):
-            return self.not_modified(shown, headers)
-        return None if kept is None else JobAnswer(kept.body, {**_validators(kept), **headers})
+        if check_conditions(request, etag(shown, links)):
+            return self.not_modified(request, shown, headers)
+        return None if kept is None else JobAnswer(kept.body, {**_validators(kept, links), **headers})
 
     def count_wait(self, request: web.Request, account: Account, wait_s: float | None) -> None:
         """Count the request as waiting until it is answered, if it has a wait.
@@ -125,7 +125,7 @@ class JobResource:
 
     def render(self, request: web.Request, job: Job) -> dict[str, object]:
         """Render a job as GET answers it."""
-        return render_job(job, self.audio_url(request), self._gateway.masker(job))
+        return render_job(job, self.links(request), self._gateway.masker(job))
 
     def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> JobAnswer:
         """Answer a GET of a finished job, and keep the answer."""
@@ -133,17 +133,21 @@ class JobResource:
             id=job.id,
             version=job.version,
             account=job.account,
-            base_url=self._base_url(request),
+            links=self.links(request),
             body=write_json(self.render(request, job)),
         )
         self._finished.keep(answer)
-        return JobAnswer(answer.body, {**_validators(answer), **headers})
+        return JobAnswer(answer.body, {**_validators(answer, answer.links), **headers})
 
     def respond(
-        self, job: Job, answer: dict[str, object], headers: dict[str, str] | None = None
+        self,
+        request: web.Request,
+        job: Job,
+        answer: dict[str, object],
+        headers: dict[str, str] | None = None,
     ) -> JobAnswer:
         """Answer with one job."""
-        more = _validators(job)
+        more = _validators(job, self.links(request))
         if headers:
             more.update(headers)
         pause_s = self._gateway.next_poll_s(job)
@@ -151,16 +155,22 @@ class JobResource:
             more["Retry-After"] = str(max(1, math.ceil(pause_s)))
         return JobAnswer(write_json(answer), more)
 
-    def not_modified(self, job: _Versioned, headers: dict[str, str]) -> web.Response:
+    def is_modified(self, request: web.Request, job: Job) -> bool:
+        """Return False if the answer is a 304.
+
+        Raises:
+            HTTPPreconditionFailed: a precondition does not hold.
+        """
+        return not check_conditions(request, etag(job, self.links(request)))
+
+    def not_modified(self, request: web.Request, job: _Versioned, headers: dict[str, str]) -> web.Response:
         """Answer 304, with the headers that a 200 would have (RFC 9110 15.4.5)."""
-        return web.Response(status=304, headers={**_validators(job), **headers})
+        return web.Response(status=304, headers={**_validators(job, self.links(request)), **headers})
 
-    def audio_url(self, request: web.Request) -> Callable[[Job, Track], str | None]:
-        """Return the function that links to a track that we keep."""
-        return audio_links(self._base_url(request))
-
-    def _base_url(self, request: web.Request) -> str:
-        return self._public_url or f"{request.scheme}://{request.host}"
+    def links(self, request: web.Request) -> SignedLinks:
+        """Return what makes the links to what we keep."""
+        base_url = self._public_url or f"{request.scheme}://{request.host}"
+        return signed_links(base_url, self._link_lifetime_s, time.time())
 
 
 def _music_id(request: web.Request) -> str:
@@ -200,7 +210,7 @@ def read_conditions(request: web.Request) -> Conditions:
     )
 
 
-def check_conditions(request: web.Request, job: _Versioned) -> bool:
+def check_conditions(request: web.Request, tag: str) -> bool:
     """Return True if the answer is a 304.
 
     Raises:
@@ -210,19 +220,19 @@ def check_conditions(request: web.Request, job: _Versioned) -> bool:
     conditions = read_conditions(request)
     if conditions is _UNCONDITIONAL:
         return False
-    status = conditions.status(request.method, etag(job))
+    status = conditions.status(request.method, tag)
     if status == 412:
         raise web.HTTPPreconditionFailed
     return status == 304
 
 
-def _validators(job: _Versioned) -> dict[str, str]:
-    return {"ETag": etag(job), "Cache-Control": _CACHE_CONTROL, "Vary": VARY}
+def _validators(job: _Versioned, links: SignedLinks) -> dict[str, str]:
+    return {"ETag": etag(job, links), "Cache-Control": _CACHE_CONTROL, "Vary": VARY}
 
 
-def etag(job: _Versioned) -> str:
-    """Return the entity tag, which changes with every stored version of a job."""
-    return f'W/"{job.id}.{job.version}"'
+def etag(job: _Versioned, links: SignedLinks) -> str:
+    """Return the entity tag, which changes with every stored version of a job, and when its links end."""
+    return f'W/"{job.id}.{job.version}.{links.expires_s or 0:x}"'
 
 
 def missing_id() -> RequestError:

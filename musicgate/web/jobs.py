@@ -13,7 +13,7 @@ from musicgate.model import JobQuery, JobState
 from musicgate.plugin import write_json
 from musicgate.text import MAX_PAGE_BYTES
 from musicgate.views import decode_cursor, render_job_list
-from musicgate.web.job_resource import VARY, check_conditions
+from musicgate.web.job_resource import VARY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,9 +56,9 @@ class JobRoutes:
         )
         page = await self._gateway.list_jobs(query, account=account.name)
         has_more = await self._has_more(page, query, account)
-        audio_url = self._jobs.audio_url(request)
+        links = self._jobs.links(request)
         body = await offload(
-            lambda: write_json(render_job_list(page, audio_url, self._gateway.masker, has_more=has_more)),
+            lambda: write_json(render_job_list(page, links, self._gateway.masker, has_more=has_more)),
             is_large=True,
         )
         headers = {"Cache-Control": "private, no-cache", "Vary": VARY}
@@ -75,15 +75,15 @@ class JobRoutes:
         """``POST .../{music_id}/cancel``: stop a job; ``error.may_have_cost`` says if it may be billed."""
         account = self._accounts.identify(request)
         job = await self._jobs.find(request, account)
-        check_conditions(request, job)
+        self._jobs.is_modified(request, job)
         job = await self._gateway.cancel(job.id, account=account.name)
-        return self._jobs.respond(job, self._jobs.render(request, job))
+        return self._jobs.respond(request, job, self._jobs.render(request, job))
 
     async def delete(self, request: web.Request) -> web.Response:
         """``DELETE .../{music_id}``: cancel a job if it is open, then delete it with its audio."""
         account = self._accounts.identify(request)
         job = await self._jobs.find(request, account)
-        check_conditions(request, job)
+        self._jobs.is_modified(request, job)
         await self._gateway.delete(job.id, account=account.name)
         return web.Response(status=204)
 

@@ -13,7 +13,7 @@ from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
 from musicgate.web.body import read_body, read_json
 from musicgate.web.errors import refusal_response
 from musicgate.web.idempotency_key import read_key
-from musicgate.web.job_resource import check_conditions, missing_id, respond_json
+from musicgate.web.job_resource import missing_id, respond_json
 from musicgate.web.preferences import read_preferences
 from musicgate.web.request_state import STATE
 
@@ -108,13 +108,13 @@ class MusicRoutes:
             return response
         answer = views.render_created(
             job,
-            self._jobs.audio_url(request),
+            self._jobs.links(request),
             self._gateway.masker(job),
             offer=self._gateway.offer_of(job),
             generation_ms=round((time.perf_counter() - started) * 1000),
             with_routing=explain,
         )
-        return self._jobs.respond(job, answer, headers)
+        return self._jobs.respond(request, job, answer, headers)
 
     async def status(self, request: web.Request) -> web.StreamResponse:
         """``GET /v1/music/generate/{music_id}``: from the store, never from the vendor."""
@@ -133,11 +133,11 @@ class MusicRoutes:
             self._jobs.count_wait(request, account, preferences.wait_s)
             job = await self._jobs.wait(job, preferences.wait_s)
         headers = {} if preferences.wait_s is None else preferences.applied
-        if check_conditions(request, job):
-            return self._jobs.not_modified(job, headers)
+        if not self._jobs.is_modified(request, job):
+            return self._jobs.not_modified(request, job, headers)
         if job.state.is_final:
             return self._jobs.respond_finished(request, job, headers)
-        return self._jobs.respond(job, self._jobs.render(request, job), headers)
+        return self._jobs.respond(request, job, self._jobs.render(request, job), headers)
 
     async def missing_id(self, request: web.Request) -> web.Response:
         """``GET /v1/music/generate/``: 400, the id is missing."""

@@ -24,7 +24,7 @@ import attrs
 from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
 from musicgate.plugin import lenient, write_json
-from musicgate.views import audio_links, render_job, render_message
+from musicgate.views import render_job, render_message, signed_links
 from musicgate.webhooks import rules
 from musicgate.webhooks.fair_share import FairShare
 from musicgate.webhooks.rules import Answer
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from musicgate.model import Delivery, Job, Track
-    from musicgate.settings import ServerSettings
+    from musicgate.settings import ServerSettings, Settings
     from musicgate.store import PendingMessage
     from musicgate.text import Masker
     from musicgate.webhooks.context import WebhookContext
@@ -246,7 +246,7 @@ class Courier:
                 raise StorageError(message)
             return  # deleted just now, and its messages with it
         masker = context.masker(job, whole=True)
-        body = body_about(context.settings.server, delivery, job, masker)
+        body = body_about(context.settings, delivery, job, masker)
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         jitter = self._jitter()
         if answer.is_gone:
@@ -284,10 +284,11 @@ class Courier:
                 await self._context.clock.sleep(_AFTER_ERROR_S)
 
 
-def body_about(server: ServerSettings, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
+def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker | None = None) -> bytes:
     """The body of a message: the job as it ended, so it is the same for every try."""
-    base_url = _base_url(server)
-    links = audio_links(base_url) if base_url else _no_link
+    base_url = _base_url(settings.server)
+    lifetime_s, made_s = round(settings.assets.link_hours * 3600), delivery.created_at.timestamp()
+    links = signed_links(base_url, lifetime_s, made_s) if base_url else _no_link
     return write_json(
         render_message(delivery.type, delivery.created_at, render_job(as_settled(job), links, masker))
     )
@@ -302,5 +303,5 @@ def _base_url(server: ServerSettings) -> str | None:
     return f"http://{host}:{server.port}" if is_known else None
 
 
-def _no_link(_job: Job, _track: Track) -> None:
+def _no_link(_job: Job, _track: Track, _what: str) -> None:
     """No URL of the server is known: leave our audio links out."""

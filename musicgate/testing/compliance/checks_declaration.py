@@ -39,7 +39,7 @@ _VARIABLE: Final = re.compile(r"[A-Z][A-Z0-9_]*")
 _PLUGIN_NAME: Final = re.compile(r"[a-z][a-z0-9_]*")
 #: RFC 9110, section 5.6.2.
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_FORMATS: Final = frozenset({"mp3", "wav", "ogg", "aac"})
+_FORMATS: Final = frozenset({"mp3", "wav", "ogg", "aac", "flac"})
 #: No song costs more; a higher price is in another unit (cents, credits).
 _DEAREST_USD: Final = 20
 #: A vendor that runs on the operator's own machine may be called without TLS.

@@ -120,7 +120,7 @@ def check_jobs_fit_the_schema(subject: Subject) -> None:
     for what, job in _jobs_with_updates(subject):
         for shown in (job, _settled(job)):
             rendered = views.render_job(
-                shown, lambda _job, track: f"https://gate.example/audio/{track.index}"
+                shown, lambda _job, track, what: f"https://gate.example/{what}/{track.index}"
             )
             broken = validator.violations(json.loads(json.dumps(rendered, default=dict)))
             assert not broken, (

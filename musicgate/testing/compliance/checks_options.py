@@ -43,7 +43,7 @@ _FIELDS: Final[Mapping[Ability, tuple[str, str, object]]] = {
     Ability.VOCAL_GENDER: ("vocal_gender", "vocal_gender", "f"),
     Ability.SEED: ("seed", "seed", 7),
 }
-_FORMATS: Final = ("mp3", "wav", "ogg", "aac")
+_FORMATS: Final = ("mp3", "wav", "ogg", "aac", "flac")
 _STRAY: Final = "kit_unknown_option"
 #: A falsy value is a value: it has to arrive like any other.
 _STRAY_VALUES: Final = ("kit-canary", 0, False)

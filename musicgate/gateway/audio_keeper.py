@@ -1,0 +1,301 @@
+"""Keep audio: measure it, convert it, store it under a name of its content, and remove it with its last user.
+
+A file is first referenced, then stored, then named by its job: whoever is killed in between leaves a
+reference that ends with the job, never bytes that nobody knows. See `musicgate.store.AssetReferences` for how
+bytes that no job uses are removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
+
+import attrs
+
+from musicgate.assets import (
+    CONVERTED_TO,
+    AudioKind,
+    content_type,
+    convert,
+    extension,
+    measure_and_repair,
+)
+from musicgate.errors import StorageError
+from musicgate.model import Asset
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from contextlib import AbstractContextManager
+
+    from musicgate.assets import AudioFacts, AudioWorkers, ObjectStore, Staging
+    from musicgate.model import Track
+    from musicgate.store import JobStore
+
+_log = logging.getLogger(__name__)
+
+#: The kinds that a ``format`` asks for; the vendor's own is kept if it is one of them.
+_WANTED: Final = {
+    "mp3": frozenset({AudioKind.MP3}),
+    "wav": frozenset({AudioKind.WAV}),
+    "ogg": frozenset({AudioKind.OGG, AudioKind.OPUS}),
+    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
+    "flac": frozenset({AudioKind.FLAC}),
+}
+#: What is asked for as this is the file that the vendor delivered.
+ORIGINAL: Final = "original"
+#: Other names for an object whose own name is being removed: so many removals at once do not happen.
+_MAX_NAMES: Final = 20
+#: Unused objects that are removed at a time.
+_UNUSED_PAGE: Final = 200
+#: After so many failures the store is the reason.
+_MAX_FAILURES: Final = 50
+
+
+@attrs.frozen(kw_only=True)
+class Rendition:
+    """A kept file in the format that was asked for, as it can be read."""
+
+    name: str
+    kind: str
+    content_type: str
+    size_bytes: int
+    #: SHA-256 of the bytes where it is known: of everything but conversions on demand and old assets.
+    sha256: str | None
+
+
+class AudioKeeper:
+    """Keeps the audio of one gateway's jobs."""
+
+    def __init__(
+        self, *, objects: ObjectStore, store: JobStore, staging: Staging, workers: AudioWorkers
+    ) -> None:
+        self._objects = objects
+        self._store = store
+        self._references = store.asset_references
+        self._staging = staging
+        self._workers = workers
+        self._converting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def staged(self, job_id: str, index: int) -> AbstractContextManager[Path]:
+        """An empty file to write a track's audio to; it is removed at the end.
+
+        Raises:
+            StorageError: it cannot be created.
+        """
+        return self._staging.file(job_id, index)
+
+    async def keep_bytes(self, content: bytes, job_id: str, index: int) -> Asset:
+        """Measure and keep audio that is in memory; errors as of `keep`."""
+        with self.staged(job_id, index) as path:
+            await self._workers.run(_write, path, content)
+            return await self.keep(path, job_id)
+
+    async def keep(self, path: Path, job_id: str) -> Asset:
+        """Measure a file and keep it for a job. Its header is made to agree with its body.
+
+        Raises:
+            NotAudioError: it is not audio that plays; nothing is kept.
+            StorageError: the store is full, read-only or broken, or the job was deleted.
+        """
+        facts = await self._workers.run(measure_and_repair, path)
+        return await self._put(path, facts, job_id)
+
+    async def convert(self, asset: Asset, wanted: str, job_id: str, index: int) -> Asset:
+        """Convert kept audio to a format, and keep the result for the job as well.
+
+        Raises:
+            NotAudioError: it cannot be converted.
+            StorageError: the store is full, read-only or broken, or the audio is gone.
+        """
+        with self.staged(job_id, index) as path:
+            converted = await self._converted(asset, wanted, path)
+            facts = await self._workers.run(measure_and_repair, converted)
+            return await self._put(converted, facts, job_id)
+
+    async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
+        """The kept audio of a track in a format, converted now if nobody asked for it before.
+
+        Args:
+            track: one that has an asset.
+            wanted: a ``format``, or ``original``; None = as it was asked for when it was made.
+
+        Returns:
+            None when the audio is not kept any more.
+
+        Raises:
+            NotAudioError: it cannot be converted.
+            StorageError: the store is full, read-only or broken.
+        """
+        if wanted == ORIGINAL:
+            return await self._found(track.original or track.asset) if track.asset else None
+        for asset in (track.asset, track.original):
+            if asset is not None and (wanted is None or is_wanted(asset.kind, wanted)):
+                return await self._found(asset)
+        # Never a conversion of a conversion.
+        source = track.original or track.asset
+        if source is None or wanted is None:
+            return None
+        kind = CONVERTED_TO[wanted]
+        name = f"{source.name.rpartition('.')[0]}.as{extension(kind)}"
+        async with self._converting.setdefault(name, asyncio.Lock()):
+            used = await self._references.of_job(job_id)
+            name = next((own for own in used if own in _names(name)), None) or await self._claim(name, job_id)
+            size_bytes = await self._objects.size(name)
+            if size_bytes is None:
+                if await self._objects.size(source.name) is None:
+                    return None
+                with self.staged(job_id, track.index) as path:
+                    converted = await self._converted(source, wanted, path)
+                    await self._objects.put(name, converted, content_type(kind))
+                    size_bytes = converted.stat().st_size
+        return Rendition(
+            name=name,
+            kind=kind.value,
+            content_type=content_type(kind),
+            size_bytes=size_bytes,
+            sha256=None,
+        )
+
+    def read(self, name: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
+        """The bytes of a kept file from ``start`` up to, not including, ``stop``, in pieces.
+
+        Raises:
+            StorageError: it is gone, or shorter than it was.
+        """
+        return self._objects.read(name, start, stop)
+
+    async def fetch(self, asset: Asset, target: Path) -> None:
+        """Copy a kept file to a local one.
+
+        Raises:
+            StorageError: it is gone, or one of the two cannot be read or written.
+        """
+        await self._objects.fetch(asset.name, target)
+
+    def local_path(self, asset: Asset) -> Path | None:
+        """Path of a kept file on a local disk; None when it is stored elsewhere or gone."""
+        return self._objects.local_path(asset.name)
+
+    async def release(self, job_id: str) -> None:
+        """Forget that a job uses its files, and remove those that no other job uses.
+
+        Raises:
+            StorageError: that cannot be noted. What is noted, but cannot be removed, is removed later.
+        """
+        names = await self._names_of(job_id)
+        if names:
+            await self._references.release(job_id, names)
+            await self.remove_unused()
+
+    async def delete_job(self, job_id: str) -> None:
+        """Delete a job, and the files that no other job uses; errors as of `release`."""
+        names = await self._names_of(job_id)
+        if any(_is_of_earlier_version(name) for name in names):
+            await self._references.release(job_id, names)
+        await self._store.delete(job_id)
+        if names:
+            await self.remove_unused()
+
+    async def remove_unused(self) -> None:
+        """Remove the bytes of files that no job uses. What cannot be removed is logged, and stays noted."""
+        after, failures = "", 0
+        while page := await self._references.unused(after, _UNUSED_PAGE):
+            for name in page:
+                try:
+                    if await self._references.begin_removal(name):
+                        await self._objects.delete(name)
+                        await self._references.end_removal(name)
+                except StorageError as error:
+                    failures += 1
+                    _log.warning("unused audio not removed yet: name=%s error=%s", name, error)
+                    if failures >= _MAX_FAILURES:
+                        return
+            after = page[-1]
+
+    async def _names_of(self, job_id: str) -> Sequence[str]:
+        """Everything that a job uses, with audio from before there were references."""
+        names = await self._references.of_job(job_id)
+        if names:
+            return names
+        try:
+            job = await self._store.get(job_id)
+        except StorageError as error:  # a damaged document must not keep its job from being removed
+            _log.warning("audio of a damaged job is not found: job=%s error=%s", job_id, error)
+            return ()
+        return [asset.name for track in job.tracks for asset in track.assets] if job else []
+
+    async def _found(self, asset: Asset) -> Rendition | None:
+        size_bytes = await self._objects.size(asset.name)
+        if size_bytes is None:
+            return None
+        return Rendition(
+            name=asset.name,
+            kind=asset.kind,
+            content_type=asset.content_type,
+            size_bytes=size_bytes,
+            sha256=asset.sha256,
+        )
+
+    async def _converted(self, asset: Asset, wanted: str, staged: Path) -> Path:
+        """Convert a kept file into a new one beside a staged file."""
+        source = self._objects.local_path(asset.name)
+        if source is None:
+            await self._objects.fetch(asset.name, staged)
+            source = staged
+        target = staged.with_name("converted")
+        await self._workers.run(convert, source, target, CONVERTED_TO[wanted])
+        return target
+
+    async def _put(self, path: Path, facts: AudioFacts, job_id: str) -> Asset:
+        name = f"{facts.sha256[:2]}/{facts.sha256}{extension(facts.kind)}"
+        name = await self._claim(name, job_id)
+        await self._objects.put(name, path, content_type(facts.kind))
+        return Asset(
+            name=name,
+            kind=facts.kind.value,
+            content_type=content_type(facts.kind),
+            size_bytes=facts.size_bytes,
+            duration_s=facts.duration_s,
+            sha256=facts.sha256,
+            codec=facts.codec,
+            sample_rate_hz=facts.sample_rate_hz,
+            channels=facts.channels,
+            bit_rate_bps=facts.bit_rate_bps,
+            loudness_lufs=facts.loudness_lufs,
+            true_peak_dbtp=facts.true_peak_dbtp,
+            is_silent=facts.is_silent,
+        )
+
+    async def _claim(self, name: str, job_id: str) -> str:
+        """Claim a name for a job, or another one while that is being removed."""
+        for free in _names(name):
+            if await self._references.claim(free, job_id):
+                return free
+        raise StorageError(f"the audio {name} is being removed")
+
+
+def is_wanted(kind: str, wanted: str) -> bool:
+    """True if a kind of file is what a ``format`` asks for."""
+    return kind in _WANTED[wanted]
+
+
+def _is_of_earlier_version(name: str) -> bool:
+    """True for ``<job id>/0.mp3``; today's names begin with two hexadecimal digits."""
+    return len(name.partition("/")[0]) > 2
+
+
+def _names(name: str) -> Iterator[str]:
+    yield name
+    stem, _, suffix = name.rpartition(".")
+    for number in range(1, _MAX_NAMES):
+        yield f"{stem}-{number}.{suffix}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as exc:
+        raise StorageError(f"the audio folder failed: {exc.strerror or exc}") from exc
