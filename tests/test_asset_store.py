@@ -253,7 +253,7 @@ async def test_a_cancelled_keep_waits_for_its_thread_and_keeps_nothing(
         done.append("measured")
         return measure(path)
 
-    monkeypatch.setattr(files, "measure", slow)
+    monkeypatch.setattr(files, "measure_and_repair", slow)
 
     async def work() -> None:
         async with store.staged("m1", 0) as staged:
@@ -287,7 +287,7 @@ async def test_errors_leave_no_file_open(store: FileAssetStore, monkeypatch: pyt
     for content in (b"", b"oops", WAV[:-1], MP3[:-1]):
         with pytest.raises(NotAudioError):
             await keep(store, content)
-    for function in ("os.fsync", "os.open", "mmap.mmap"):
+    for function in ("os.fsync", "os.open", "pathlib.Path.open"):
         with monkeypatch.context() as broken:
             broken.setattr(function, refuse)
             with pytest.raises((StorageError, OSError)):

@@ -1,8 +1,8 @@
 """Audio that we keep: recognised and measured by its bytes, stored as files, read back in ranges.
 
 It knows audio containers and the file system, and must not know jobs' states, vendors or links. Start with
-`port` (what an asset store does), then `files` (the store in a local folder) and `measure` (how long a file
-plays; `containers` reads each format).
+`port` (what an asset store does), then `files` (the store in a local folder), `measure` (what a file is, by
+decoding it) and `decoding` (how FFmpeg is kept within bounds).
 """
 
 from musicgate.assets.audio import (
@@ -18,7 +18,6 @@ from musicgate.assets.audio import (
     riff_wav,
     sniff,
 )
-from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
 from musicgate.assets.port import AssetStore, ObjectStore, StoredObject
 
@@ -33,8 +32,6 @@ __all__ = [
     "ObjectStore",
     "StoredObject",
     "extension",
-    "flac_crc8",
-    "flac_crc16",
     "g711_wav",
     "measure_bytes",
     "mp3_header",

@@ -33,18 +33,32 @@ class Repair:
 
 @attrs.frozen(kw_only=True)
 class AudioFacts:
-    """What was measured on a file's body, whatever its header or its vendor claims.
+    """What was measured by decoding a file, whatever its header or its vendor claims.
 
     Attributes:
-        duration_s: finite, greater than 0, at most a day.
+        codec: FFmpeg's name of the codec: ``mp3``, ``opus``, ``pcm_s16le``.
+        duration_s: of the decoded samples, without an encoder's delay and padding where the container states
+            them; greater than 0, at most a day.
+        bit_rate_bps: of the audio alone, without tags and pictures.
+        size_bytes: of the file; the repairs do not change it.
+        sha256: hexadecimal, of the file with its repairs.
+        loudness_lufs: integrated loudness (EBU R128); None if it is silent or shorter than 0.4 s.
+        true_peak_dbtp: None if it is silent.
+        is_silent: no sample is louder than -70 dBTP, below which EBU R128 hears nothing.
         repairs: make the header agree with the body; none changes the size of the file.
     """
 
     kind: AudioKind
+    codec: str
     duration_s: float
-    size_bytes: int
     sample_rate_hz: int
     channels: int
+    bit_rate_bps: int
+    size_bytes: int
+    sha256: str
+    loudness_lufs: float | None
+    true_peak_dbtp: float | None
+    is_silent: bool
     repairs: tuple[Repair, ...] = ()
 
 
@@ -122,7 +136,7 @@ def sniff(head: bytes) -> AudioKind | None:
         if behind.startswith(b"fLaC"):
             return AudioKind.FLAC
         return AudioKind.AAC if adts_header(behind) else AudioKind.MP3  # live streaming puts tags before AAC
-    if head.startswith(b"RIFF"):
+    if head.startswith((b"RIFF", b"RF64")):
         return AudioKind.WAV if head[8:12] == b"WAVE" else None
     if head.startswith(b"OggS"):
         return AudioKind.OPUS if b"OpusHead" in head[27:64] else AudioKind.OGG

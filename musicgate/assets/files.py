@@ -21,15 +21,15 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
 import attrs
 
 from musicgate.aio import run_to_end
-from musicgate.assets.audio import Repair, content_type, extension
-from musicgate.assets.measure import measure
+from musicgate.assets.audio import content_type, extension
+from musicgate.assets.measure import measure_and_repair
 from musicgate.assets.port import StagedAudio
 from musicgate.errors import StorageError
 from musicgate.model import Asset
@@ -226,8 +226,7 @@ def _discard(path: Path, staging: Path) -> None:
 
 
 def _keep(staged: Path, home: Path, index: int, is_cancelled: Callable[[], bool]) -> Asset:
-    facts = measure(staged)
-    _repair(staged, facts.repairs)
+    facts = measure_and_repair(staged)
     _flush(staged)
     if is_cancelled():
         raise StorageError("the caller was cancelled before the audio was kept")
@@ -249,16 +248,6 @@ def _keep(staged: Path, home: Path, index: int, is_cancelled: Callable[[], bool]
         size_bytes=facts.size_bytes,
         duration_s=facts.duration_s,
     )
-
-
-def _repair(path: Path, repairs: Sequence[Repair]) -> None:
-    """Correct header fields in place."""
-    if not repairs:
-        return
-    with path.open("r+b") as file:
-        for repair in repairs:
-            file.seek(repair.at)
-            file.write(repair.content)
 
 
 def _flush(path: Path) -> None:

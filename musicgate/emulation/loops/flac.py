@@ -8,7 +8,7 @@ import struct
 from array import array
 from typing import Final
 
-from musicgate.assets import flac_crc8, flac_crc16
+from musicgate.emulation.loops.flac_crc import flac_crc8, flac_crc16
 
 #: Samples of a channel in one frame.
 _BLOCK: Final = 4096
