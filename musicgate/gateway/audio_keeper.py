@@ -8,6 +8,7 @@ bytes that no job uses are removed.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -100,8 +101,7 @@ class AudioKeeper:
             NotAudioError: it is not audio that plays; nothing is kept.
             StorageError: the store is full, read-only or broken, or the job was deleted.
         """
-        facts = await self._workers.run(measure_and_repair, path)
-        return await self._put(path, facts, job_id)
+        return await self._put(path, job_id)
 
     async def convert(self, asset: Asset, wanted: str, job_id: str, index: int) -> Asset:
         """Convert kept audio to a format, and keep the result for the job as well.
@@ -112,8 +112,7 @@ class AudioKeeper:
         """
         with self.staged(job_id, index) as path:
             converted = await self._converted(asset, wanted, path)
-            facts = await self._workers.run(measure_and_repair, converted)
-            return await self._put(converted, facts, job_id)
+            return await self._put(converted, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
         """The kept audio of a track in a format, converted now if nobody asked for it before.
@@ -246,10 +245,11 @@ class AudioKeeper:
             await self._objects.fetch(asset.name, staged)
             source = staged
         target = staged.with_name("converted")
-        await self._workers.run(convert, source, target, CONVERTED_TO[wanted])
+        await self._workers.run(_convert, source, target, CONVERTED_TO[wanted])
         return target
 
-    async def _put(self, path: Path, facts: AudioFacts, job_id: str) -> Asset:
+    async def _put(self, path: Path, job_id: str) -> Asset:
+        facts = await self._workers.run(_measured, path)
         name = f"{facts.sha256[:2]}/{facts.sha256}{extension(facts.kind)}"
         name = await self._claim(name, job_id)
         await self._objects.put(name, path, content_type(facts.kind))
@@ -295,7 +295,23 @@ def _names(name: str) -> Iterator[str]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    try:
+    with _on_disk():
         path.write_bytes(content)
+
+
+def _measured(path: Path) -> AudioFacts:
+    with _on_disk():
+        return measure_and_repair(path)
+
+
+def _convert(source: Path, target: Path, kind: AudioKind) -> None:
+    with _on_disk():
+        convert(source, target, kind)
+
+
+@contextlib.contextmanager
+def _on_disk() -> Iterator[None]:
+    try:
+        yield
     except OSError as exc:
-        raise StorageError(f"the audio folder failed: {exc.strerror or exc}") from exc
+        raise StorageError(f"the folder for new audio failed: {exc.strerror or exc}") from exc
