@@ -1,6 +1,6 @@
-"""Read what a file's header states about its body. A header is only a claim, and decoding shows if it holds.
+"""Read what a file's header states about its body.
 
-Paid audio is not discarded because a streaming encoder could not know its length in advance: a stated length
+A header is only a claim, and decoding shows if it holds. Paid audio is not discarded because a streaming encoder could not know its length in advance: a stated length
 counts only if it is plausible, and only together with a body that ends inside a frame, page or box. What
 FFmpeg would expand without bound (sample tables of an MP4 file) is refused here.
 """
@@ -23,6 +23,8 @@ _MOST_PACKETS: Final = 1_000_000
 _MOST_EDITS: Final = 16
 _MOST_BOXES: Final = 200_000
 _MOST_TAGS: Final = 16
+#: FFmpeg reads a tag with its pictures into memory.
+_LARGEST_TAG_BYTES: Final = 8 * 1024 * 1024
 #: Boxes into which FFmpeg looks for tables.
 _PARENTS: Final = frozenset(
     {b"moov", b"trak", b"mdia", b"minf", b"stbl", b"edts", b"moof", b"traf", b"mvex", b"dinf", b"tref"}
@@ -36,6 +38,7 @@ class Claims:
 
     Attributes:
         begin: where the audio begins: behind ID3 tags, whose size may be wrong.
+        has_whole_tags: those tags are whole, and not so large that FFmpeg should not read them.
         head: what a decoder must read before it begins there.
         frames: of MP3, by the encoder's note; 0 = not stated.
         samples: of FLAC, by STREAMINFO; 0 = not stated.
@@ -44,6 +47,7 @@ class Claims:
     """
 
     begin: int = 0
+    has_whole_tags: bool = False
     head: bytes = b""
     frames: int = 0
     samples: int = 0
@@ -66,16 +70,22 @@ def read_claims(file: BinaryIO, kind: AudioKind, size_bytes: int) -> Claims:
     if kind in {AudioKind.OGG, AudioKind.OPUS}:
         _check_last_page(file, size_bytes)
         return Claims()
-    begin = tag_end(file, size_bytes)
+    begin, is_whole = _tag_end(file, size_bytes)
     file.seek(begin)
     head = file.read(SNIFF_BYTES)
-    if kind is AudioKind.FLAC:
-        return Claims(begin=begin, samples=_flac_samples(head))
-    return Claims(begin=begin, frames=_mp3_frames(head) if kind is AudioKind.MP3 else 0)
+    return Claims(
+        begin=begin,
+        has_whole_tags=is_whole and begin <= _LARGEST_TAG_BYTES,
+        frames=_mp3_frames(head) if kind is AudioKind.MP3 else 0,
+        samples=_flac_samples(head) if kind is AudioKind.FLAC else 0,
+    )
 
 
-def tag_end(file: BinaryIO, size_bytes: int) -> int:
-    """The offset behind the leading ID3 tags. A tag larger than the file has a wrong size."""
+def _tag_end(file: BinaryIO, size_bytes: int) -> tuple[int, bool]:
+    """The offset behind the leading ID3 tags, and whether they are whole.
+
+    A tag larger than the file has a wrong size; the audio may be there all the same.
+    """
     at = 0
     for _ in range(_MOST_TAGS):
         file.seek(at)
@@ -83,9 +93,9 @@ def tag_end(file: BinaryIO, size_bytes: int) -> int:
         if not tag_bytes:
             break
         if at + tag_bytes >= size_bytes:
-            return min(at + 10, size_bytes)
+            return min(at + 10, size_bytes), False
         at += tag_bytes
-    return at
+    return at, True
 
 
 def _mp3_frames(head: bytes) -> int:

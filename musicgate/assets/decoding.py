@@ -1,6 +1,6 @@
-"""Decode audio with FFmpeg, by way of PyAV, within bounds. The only module that opens audio for reading.
+"""Decode audio with FFmpeg, by way of PyAV, within bounds.
 
-The bytes come from elsewhere, so FFmpeg gets only the demuxer of the recognised kind, only the codecs that
+This is the only module that opens audio for reading. The bytes come from elsewhere, so FFmpeg gets only the demuxer of the recognised kind, only the codecs that
 music has in it, and only the file. Time is bounded by a deadline that is checked for each packet, memory by
 `claims` (what a header makes FFmpeg expand) and by reading packet after packet. Whatever FFmpeg says about
 the bytes becomes a `NotAudioError`.
@@ -272,7 +272,7 @@ def opened(source: Source, deadline: Deadline, *, with_tags: bool = False) -> It
             raise NotAudioError("the bytes are no audio format that we know")
         claims = read_claims(file, kind, size_bytes)
         file.seek(0)
-        begin = 0 if with_tags else claims.begin
+        begin = 0 if with_tags and claims.has_whole_tags else claims.begin
         read: str | BinaryIO | _Joined = f"file:{source.resolve()}" if isinstance(source, Path) else file
         if claims.head:
             read, begin = _Joined(claims.head, file, claims.begin), 0
