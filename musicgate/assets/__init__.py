@@ -1,8 +1,8 @@
 """Audio that we keep: recognised and measured by its bytes, stored as files, read back in ranges.
 
-It knows audio containers and the file system, and must not know jobs' states, vendors or links. Start with
-`port` (what an asset store does), then `files` (the store in a local folder) and `measure` (how long a file
-plays; `containers` reads each format).
+It knows audio containers, folders and object stores, and must not know jobs' states, vendors or our own
+links. Start with `port` (what a store does), then `objects` (which stores there are: `folder`, `cloud`) and
+`measure` (how long a file plays; `containers` reads each format). `files` has the audio of jobs in a folder.
 """
 
 from musicgate.assets.audio import (
@@ -20,6 +20,8 @@ from musicgate.assets.audio import (
 )
 from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
+from musicgate.assets.objects import open_objects
+from musicgate.assets.patience import Patience
 from musicgate.assets.port import AssetStore, ObjectStore, StoredObject
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "AudioKind",
     "FrameHeader",
     "ObjectStore",
+    "Patience",
     "StoredObject",
     "extension",
     "flac_crc8",
@@ -38,6 +41,7 @@ __all__ = [
     "g711_wav",
     "measure_bytes",
     "mp3_header",
+    "open_objects",
     "riff_wav",
     "sniff",
 ]
