@@ -1,8 +1,10 @@
-"""Audio that we keep: recognised and measured by its bytes, stored as files, read back in ranges.
+"""Audio that we keep: recognised, measured and converted by decoding it, marked, stored as objects by name.
 
-It knows audio containers and the file system, and must not know jobs' states, vendors or links. Start with
-`port` (what an asset store does), then `files` (the store in a local folder), `measure` (what a file is, by
-decoding it) and `decoding` (how FFmpeg is kept within bounds).
+It knows audio and where files are, and must not know jobs, vendors or links. Start with `port` (what a store
+of objects does), then `folder` and `objects` (a local folder, and clouds), `measure` (what a file is),
+`convert` (to another container), `decoding` (how FFmpeg is kept within bounds) and `marks` (of AI origin).
+
+PyAV and obstore are loaded when they are used: plugins import this room for `sniff` and `riff_wav`.
 """
 
 from musicgate.assets.audio import (
@@ -10,31 +12,46 @@ from musicgate.assets.audio import (
     MPEG1_BITRATES_BPS,
     MPEG2_BITRATES_BPS,
     SNIFF_BYTES,
+    AudioFacts,
     AudioKind,
     FrameHeader,
+    content_type,
     extension,
     g711_wav,
     mp3_header,
     riff_wav,
     sniff,
 )
-from musicgate.assets.measure import measure_bytes
-from musicgate.assets.port import AssetStore, ObjectStore, StoredObject
+from musicgate.assets.convert import KIND_OF_FORMAT, convert
+from musicgate.assets.folder import FolderObjects
+from musicgate.assets.measure import measure_and_repair, measure_bytes
+from musicgate.assets.objects import open_objects
+from musicgate.assets.port import ObjectStore, StoredObject
+from musicgate.assets.staging import Staging
+from musicgate.assets.workers import AudioWorkers
 
 __all__ = [
+    "KIND_OF_FORMAT",
     "LONGEST_S",
     "MPEG1_BITRATES_BPS",
     "MPEG2_BITRATES_BPS",
     "SNIFF_BYTES",
-    "AssetStore",
+    "AudioFacts",
     "AudioKind",
+    "AudioWorkers",
+    "FolderObjects",
     "FrameHeader",
     "ObjectStore",
+    "Staging",
     "StoredObject",
+    "content_type",
+    "convert",
     "extension",
     "g711_wav",
+    "measure_and_repair",
     "measure_bytes",
     "mp3_header",
+    "open_objects",
     "riff_wav",
     "sniff",
 ]

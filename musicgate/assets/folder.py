@@ -159,7 +159,8 @@ def _put(source: Path, folder: Path, name: str) -> None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    with source.open("rb", buffering=0) as reader, target.open("wb", buffering=0) as writer:
+    # The writer is buffered, since an unbuffered one may write a part, which copyfileobj takes for all.
+    with source.open("rb", buffering=0) as reader, target.open("wb") as writer:
         shutil.copyfileobj(reader, writer, _COPY_BYTES)
 
 

@@ -1,0 +1,83 @@
+"""What a failure of obstore means, in our own words: its messages show whole answers, URLs and debug output.
+
+obstore has few classes of errors, so status and code are read from the message; an unknown message is a plain
+failure.
+"""
+
+import re
+from typing import Final
+
+#: The answer's status, and the code in its XML body (S3 and Azure; GCS has JSON).
+_STATUS: Final = re.compile(r"status code: (\d{3})( [A-Za-z ]{2,40})?")
+_CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
+#: Words of reqwest and hyper, and of sockets.
+_STALLED: Final = re.compile(r"timed? ?out|timeout", re.IGNORECASE)
+_UNREACHABLE: Final = re.compile(
+    r"connection refused|dns error|tcp connect error|error trying to connect", re.IGNORECASE
+)
+_CUT: Final = re.compile(
+    r"connection closed|connection reset|broken pipe|incomplete|end of file|error reading a body"
+    r"|error decoding response body|connection error|channel closed|sendrequest",
+    re.IGNORECASE,
+)
+#: Another upload of the same name, or of ours whose answer was lost.
+_PASSING_CODES: Final = frozenset(
+    {
+        "OperationAborted",
+        "ConditionalRequestConflict",
+        "NoSuchUpload",
+        "InvalidPart",
+        "SlowDown",
+        "RequestTimeout",
+    }
+)
+_FULL: Final = re.compile(
+    r"StorageFull|InsufficientStorage|QuotaExceeded|NoSpaceLeft|no space left", re.IGNORECASE
+)
+
+
+_NO_OBJECT: Final = frozenset({"", "NoSuchKey", "BlobNotFound"})
+SHORTER: Final = "has an object that is shorter than it was"
+
+
+def reason(error: Exception) -> str:
+    """Say why a store failed, as the end of a sentence that begins with the store."""
+    text = str(error)
+    if status := _STATUS.search(text):
+        return _answered(status, text)
+    if "Wanted range starting at" in text:  # memory
+        return SHORTER
+    if isinstance(error, FileNotFoundError):
+        return "has no such object"
+    if isinstance(error, TimeoutError) or _STALLED.search(text):
+        return "stalled: it took longer than its time limit"
+    if _UNREACHABLE.search(text):
+        return "cannot be reached"
+    return "cut the connection" if _CUT.search(text) else f"failed ({type(error).__name__})"
+
+
+def _answered(status: re.Match[str], text: str) -> str:
+    found = _CODE.search(text)
+    code = found[1] if found else ""
+    answer = f"{status[1]} {code or (status[2] or '').strip()}".strip()
+    if status[1] == "404" and code in _NO_OBJECT:
+        return "has no such object"
+    if status[1] == "416":
+        return SHORTER
+    if status[1] == "507" or _FULL.search(code):
+        return f"is full: it answered {answer}"
+    return f"refused it: it answered {answer}" if status[1] in {"401", "403"} else f"answered {answer}"
+
+
+def is_passing(error: Exception) -> bool:
+    """Whether a failure that obstore does not retry may pass: a conflict, or a connection that was cut."""
+    text = str(error)
+    status, code = _STATUS.search(text), _CODE.search(text)
+    if status:
+        return status[1] == "409" or (code is not None and code[1] in _PASSING_CODES)
+    return not isinstance(error, TimeoutError) and not _STALLED.search(text) and bool(_CUT.search(text))
+
+
+def is_without_ranges(error: Exception) -> bool:
+    """Whether the store answered a request for a range as if it had been for the whole object."""
+    return "non-partial" in str(error)
