@@ -466,7 +466,11 @@ def test_rights_of_an_offer_are_its_own_or_those_of_its_provider() -> None:
     }
     own = attrs.evolve(offer, rights=Rights(commercial_use=free))
     assert render_offer(declared, own, has_key=True)["rights"] == {
-        "commercial_use": {"statement": "allowed", "source": "https://docs.test/terms", "as_of": "2026-05-26"},
+        "commercial_use": {
+            "statement": "allowed",
+            "source": "https://docs.test/terms",
+            "as_of": "2026-05-26",
+        },
         "watermark": UNKNOWN,
         "retention": UNKNOWN,
     }

@@ -310,7 +310,7 @@ class Provider:
     callback_signature: CallbackSignature | None = None
     key_optional: bool = False
     media_needs_key: bool = False
-    rights: Rights = Rights()
+    rights: Rights = attrs.field(factory=Rights)
     _states: Mapping[str, JobState] = attrs.field(
         init=False,
         repr=False,
