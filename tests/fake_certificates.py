@@ -1,4 +1,4 @@
-"""Certificates for tests, made at run time: nobody trusts them, and nobody should."""
+"""Certificates for tests, made at run time; no trust list has them."""
 
 from datetime import UTC, datetime, timedelta
 from pathlib import Path

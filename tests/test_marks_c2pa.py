@@ -296,7 +296,7 @@ def test_a_conversion_of_a_signed_file_names_it(tmp_path: Path, signer: FakeSign
 
 
 def test_the_statement_of_an_ingredient_counts(tmp_path: Path, signer: FakeSigner) -> None:
-    """Whoever edited the song later need not repeat that AI generated it."""
+    """A later edit need not repeat that AI generated the song."""
     original = unsigned(tmp_path, AudioKind.MP3)
     sign(original, original, AudioKind.MP3, TAGS, signer.signing)
     edited, signing = tmp_path / "edited.mp3", signer.signing

@@ -1,4 +1,4 @@
-"""A new version of a file as a list of pieces: new bytes, and ranges of the old file. It knows no format."""
+"""Write a file anew from new bytes and ranges of the old file. It knows no format."""
 
 import contextlib
 import os

@@ -1,4 +1,4 @@
-"""RIFF WAVE: its chunks, and a LIST INFO chunk with our texts. Every other chunk is kept byte for byte.
+"""RIFF WAVE: a LIST INFO chunk with our texts; every other chunk is kept byte for byte.
 
 Source: Multimedia Programming Interface and Data Specifications 1.0 (IBM and Microsoft, August 1991).
 """

@@ -1,4 +1,4 @@
-"""Tags that say what a song is and that it is AI generated; written only where the caller asked for them.
+"""Write tags that name a song and state that AI generated it; only where they were asked for.
 
 `write_tags` knows which writer serves which kind of file: `id3` (mp3, aac), `riff` (wav), `vorbis_comment`
 (flac, opus, ogg), `mp4` (m4a). None of them touches an audio byte or a field that is not ours.
