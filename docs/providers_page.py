@@ -14,6 +14,7 @@ from musicgate.model import (
     Offer,
     PriceRule,
     Provider,
+    RightsStatement,
 )
 
 _UNITS = {Meter.REQUESTS: "request", Meter.OUTPUT_AUDIO_SECONDS: "s", Meter.OUTPUT_AUDIO_COUNT: "track"}
@@ -42,6 +43,12 @@ def providers_page(providers: Sequence[Provider]) -> str:
             "from the vendors' public pages."
         ),
         _limits(providers),
+        "## Rights",
+        (
+            "What the vendors say about commercial use, watermarks and how long they keep the audio, with the page and "
+            "its date. It is no advice: the vendor's page holds."
+        ),
+        _rights(providers),
         "## Native fields",
         (
             "What musicgate checks before anything is sent, by the vendor's names. An error names the option where the "
@@ -113,6 +120,24 @@ def _limits(providers: Sequence[Provider]) -> str:
         for one, offer in _offers(providers)
     ]
     return table(head, rows)
+
+
+def _rights(providers: Sequence[Provider]) -> str:
+    head = ("plugin", "of", "commercial use", "watermark", "retention")
+    rows: list[tuple[str, ...]] = []
+    for one in providers:
+        apart = [offer for offer in one.offers if offer.rights is not None]
+        of = [(one.rights, "every model" if not apart else "every other model")]
+        of += [(offer.rights or one.rights, f"`{offer.model}`") for offer in apart]
+        rows += [
+            (one.plugin, models, *map(_said, (rights.commercial_use, rights.watermark, rights.retention)))
+            for rights, models in of
+        ]
+    return table(head, rows)
+
+
+def _said(statement: RightsStatement | None) -> str:
+    return "unknown" if statement is None else f"{statement.text} ([{statement.as_of}]({statement.source}))"
 
 
 def _fields(providers: Sequence[Provider]) -> str:

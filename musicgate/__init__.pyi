@@ -68,6 +68,8 @@ from .model import Provider as Provider
 from .model import ProviderSettings as ProviderSettings
 from .model import ProviderStatus as ProviderStatus
 from .model import RateWindow as RateWindow
+from .model import Rights as Rights
+from .model import RightsStatement as RightsStatement
 from .model import RoutingOptions as RoutingOptions
 from .model import Secret as Secret
 from .model import Stage as Stage

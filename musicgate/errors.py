@@ -16,6 +16,7 @@ MusicgateError
 │   └── JobFailedError           a job that was waited for has failed; carries the job
 ├── JobTimeoutError          a job is not finished in the time given; it goes on, and the error carries its id
 ├── NotAudioError            bytes are not audio that plays
+├── MarksError               a file cannot be tagged or signed
 ├── GatewayClosedError       the gateway is closing or closed; stored jobs go on when it opens again
 └── StorageError             our own store or disk failed
 
@@ -394,6 +395,10 @@ class AllCandidatesFailedError(ProviderError):
 
 class NotAudioError(MusicgateError, ValueError):
     """The bytes are not audio that plays: another kind of file, cut short, or of no length."""
+
+
+class MarksError(MusicgateError, ValueError):
+    """A file cannot be tagged or signed as asked for; its bytes are as they were."""
 
 
 class JobFailedError(ProviderError):

@@ -29,6 +29,8 @@ from musicgate.model import (
     OptionWarning,
     PriceLine,
     PriceRule,
+    Rights,
+    RightsStatement,
     Usage,
     WarningCode,
 )
@@ -445,6 +447,32 @@ def test_provider_and_offer_in_the_catalogue() -> None:
             "max_duration_seconds": 300.0,
         },
         "pricing": [{"meter": "requests", "unit_size": 1.0, "price_per_unit": "0.06", "currency": "USD"}],
+        "rights": {"commercial_use": UNKNOWN, "watermark": UNKNOWN, "retention": UNKNOWN},
+    }
+
+
+UNKNOWN = {"statement": "unknown", "source": None, "as_of": None}
+
+
+def test_rights_of_an_offer_are_its_own_or_those_of_its_provider() -> None:
+    kept = RightsStatement(text="at least 7 days", source="https://docs.test/faq", as_of="2026-08")
+    free = RightsStatement(text="allowed", source="https://docs.test/terms", as_of="2026-05-26")
+    declared = FakeVendor("one", rights=Rights(retention=kept)).declared
+    offer = declared.offers[0]
+    assert render_offer(declared, offer, has_key=True)["rights"] == {
+        "commercial_use": UNKNOWN,
+        "watermark": UNKNOWN,
+        "retention": {"statement": "at least 7 days", "source": "https://docs.test/faq", "as_of": "2026-08"},
+    }
+    own = attrs.evolve(offer, rights=Rights(commercial_use=free))
+    assert render_offer(declared, own, has_key=True)["rights"] == {
+        "commercial_use": {
+            "statement": "allowed",
+            "source": "https://docs.test/terms",
+            "as_of": "2026-05-26",
+        },
+        "watermark": UNKNOWN,
+        "retention": UNKNOWN,
     }
 
 

@@ -64,6 +64,7 @@ from musicgate.model.request import (
     is_blank,
     utf16_units,
 )
+from musicgate.model.rights import Rights, RightsStatement
 from musicgate.model.settings import ProviderSettings, Secret
 from musicgate.model.state import JobState
 from musicgate.model.track import Asset, NativeTrack, Track
@@ -118,6 +119,8 @@ __all__ = [
     "ProviderSettings",
     "ProviderStatus",
     "RateWindow",
+    "Rights",
+    "RightsStatement",
     "RoutingOptions",
     "Secret",
     "SignatureEncoding",

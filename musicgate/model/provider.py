@@ -21,6 +21,7 @@ from musicgate.model.fields import (
     violations,
 )
 from musicgate.model.json_types import JsonObject, JsonValue
+from musicgate.model.rights import Rights
 from musicgate.model.state import JobState
 
 
@@ -194,6 +195,7 @@ class Offer:
         fields: the fields of the native request, by the vendor's names. What they rule out is refused before
             anything is sent. Empty = the translation checks everything itself.
         limits: for people; those of ``fields`` unless stated.
+        rights: where the vendor says something else about this model than about all; None = the provider's.
     """
 
     model: str
@@ -207,6 +209,7 @@ class Offer:
     limits: Limits = attrs.field(default=attrs.Factory(lambda self: Limits.of(self.fields), takes_self=True))
     tracks: int = 1
     prices: tuple[PriceRule, ...] = ()
+    rights: Rights | None = None
 
     def violations(self, native: Mapping[str, JsonValue]) -> tuple[FieldViolation, ...]:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""
@@ -274,6 +277,7 @@ class Provider:
             begin with the base URL alone, and to no address that they redirect to.
         callback_signature: how the vendor signs its callbacks; None = not at all, or in a way that the
             ``parse_callback`` hook verifies.
+        rights: what the vendor says about commercial use, watermarks and retention of its songs.
     """
 
     name: str
@@ -310,6 +314,7 @@ class Provider:
     callback_signature: CallbackSignature | None = None
     key_optional: bool = False
     media_needs_key: bool = False
+    rights: Rights = attrs.field(factory=Rights)
     _states: Mapping[str, JobState] = attrs.field(
         init=False,
         repr=False,

@@ -12,7 +12,7 @@ from musicgate.views.usage import render_rate_card
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from musicgate.model import Field, HealthReport, Offer, Provider, ProviderStatus
+    from musicgate.model import Field, HealthReport, Offer, Provider, ProviderStatus, Rights
 
 
 def render_models(providers: Iterable[tuple[Provider, bool]]) -> dict[str, object]:
@@ -112,10 +112,25 @@ def render_offer(provider: Provider, offer: Offer, *, has_key: bool) -> dict[str
             "max_duration_seconds": limits.max_duration_s,
         },
         "pricing": render_rate_card(offer),
+        "rights": render_rights(offer.rights or provider.rights),
     }
     if offer.fields:
         answer["options"] = [_field(field) for field in offer.fields]
     return answer
+
+
+def render_rights(rights: Rights) -> dict[str, object]:
+    """Render what is known about rights. What is not known is said to be ``unknown``."""
+    return {
+        name: {"statement": "unknown", "source": None, "as_of": None}
+        if said is None
+        else {"statement": said.text, "source": said.source, "as_of": said.as_of}
+        for name, said in (
+            ("commercial_use", rights.commercial_use),
+            ("watermark", rights.watermark),
+            ("retention", rights.retention),
+        )
+    }
 
 
 def _field(field: Field) -> dict[str, object]:

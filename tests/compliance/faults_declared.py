@@ -9,6 +9,8 @@ from musicgate.model import (
     Ability,
     Limits,
     PollSchedule,
+    Rights,
+    RightsStatement,
     Timeouts,
 )
 from tests.compliance import broken, tiny_plugin
@@ -87,6 +89,10 @@ FAULTS: tuple[Fault, ...] = (
     fault("offers", "a limit of nothing", "limits.prompt_chars is 0", lambda: broken.offers(limits=Limits(prompt_chars=0))),
     fault("offers", "a meter as a text", "no Meter", lambda: broken.offers(prices=(attrs.evolve(_PRICE, meter=_SONGS),))),
     fault("offers", "two prices for one thing", "same meter", lambda: broken.offers(prices=(_PRICE, _PRICE))),
+    fault("offers", "rights without a source", "rights.retention has no public source", lambda: broken.declares(
+        rights=Rights(retention=RightsStatement(text="a week", source="the sales team", as_of="2026-08")))),
+    fault("offers", "rights without a date", "rights.watermark has no date", lambda: broken.offers(
+        rights=Rights(watermark=RightsStatement(text="none", source="https://vendor.test", as_of="lately")))),
     fault("times", "ten polls a second", "flood", lambda: broken.declares(poll=PollSchedule(min_s=0.1))),
     fault("times", "a create call beyond the deadline", "timeouts.create_s", lambda: broken.declares(
         timeouts=Timeouts(create_s=9_000.0))),

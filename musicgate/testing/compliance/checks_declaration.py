@@ -23,6 +23,8 @@ from musicgate.model import (
     Meter,
     Offer,
     PriceRule,
+    Rights,
+    RightsStatement,
     Stage,
 )
 from musicgate.planning import fold_name
@@ -143,7 +145,7 @@ def check_address_and_variables(subject: Subject) -> None:
 
 
 def check_offers(subject: Subject) -> None:
-    """Public ids are lower case and unique; abilities, formats, limits and prices agree."""
+    """Public ids are lower case and unique; abilities, formats, limits, prices and rights agree."""
     provider = subject.provider
     owners: dict[str, str] = {}
     for offer in provider.offers:
@@ -155,7 +157,7 @@ def check_offers(subject: Subject) -> None:
         for public in {name.strip().lower() for name in (offer.model, *offer.aliases)}:
             taken = owners.setdefault(public, offer.model)
             assert taken == offer.model, f"{public!r} names two offers: {taken!r} and {offer.model!r}"
-        for problem in _problems_of(offer):
+        for problem in (*_problems_of(offer), *_problems_of_rights(offer.rights or provider.rights)):
             raise AssertionError(f"{where}: {problem}")
 
 
@@ -189,6 +191,14 @@ def _problems_of(offer: Offer) -> Iterator[str]:
         ):
             yield f"limits.{name} is stated, yet the ability `{ability}` is not declared"
     yield from _problems_of_prices(offer.prices)
+
+
+def _problems_of_rights(rights: Rights) -> Iterator[str]:
+    """Statements without a text, a public source or a date."""
+    for name in ("commercial_use", "watermark", "retention"):
+        statement: RightsStatement | None = getattr(rights, name)
+        if statement is not None and (fault := statement.fault()) is not None:
+            yield f"rights.{name} {fault}"
 
 
 def _problems_of_prices(prices: tuple[PriceRule, ...]) -> Iterator[str]:

@@ -92,6 +92,18 @@ def provider() -> mg.Provider:
         },
         deadline_s=3600.0,  # ASSUMED, with the queue of one machine
         docs_url="https://github.com/ace-step/ACE-Step-1.5/blob/main/docs/en/API.md",
+        rights=mg.Rights(
+            commercial_use=mg.RightsStatement(
+                text="the project is under the MIT licence",
+                source="https://github.com/ace-step/ACE-Step-1.5/blob/main/README.md",
+                as_of="2026-02",
+            ),
+            retention=mg.RightsStatement(
+                text="the server, which is the operator's own, deletes no audio",
+                source="https://github.com/ace-step/ACE-Step-1.5/blob/main/acestep/api_server.py",
+                as_of="2026-02-08",
+            ),
+        ),
     )
 
 

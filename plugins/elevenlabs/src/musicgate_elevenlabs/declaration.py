@@ -9,6 +9,7 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Final
 
+import musicgate.plugin as mg
 import musicgate_schemas
 from musicgate.plugin import (
     Flag,
@@ -126,6 +127,18 @@ PROVIDER: Final = Provider(
     # The smallest paid tier allows two calls at a time. Source: elevenlabs.io/pricing/api, 2026-09.
     max_parallel_creates=2,
     docs_url="https://elevenlabs.io/docs/api-reference/music/compose",
+    rights=mg.Rights(
+        commercial_use=mg.RightsStatement(
+            text="depends on the plan: see its table",
+            source="https://elevenlabs.io/eleven-music-model-specific-terms",
+            as_of="2026-05-26",
+        ),
+        watermark=mg.RightsStatement(
+            text="a C2PA manifest in mp3 where `sign_with_c2pa` asks for it",
+            source="https://elevenlabs.io/docs/api-reference/music/compose",
+            as_of="2026-08",
+        ),
+    ),
 )
 
 

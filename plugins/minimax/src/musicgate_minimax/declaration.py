@@ -3,6 +3,7 @@
 from decimal import Decimal
 from typing import Final
 
+import musicgate.plugin as mg
 import musicgate_schemas
 from musicgate.plugin import (
     JobState,
@@ -109,6 +110,18 @@ PROVIDER: Final = Provider(
     max_parallel_creates=20,
     create_window=RateWindow(calls=120, per_s=60.0),
     docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
+    rights=mg.Rights(
+        watermark=mg.RightsStatement(
+            text="on request (`aigc_watermark`), mainland service only",
+            source="https://platform.minimaxi.com/docs/api-reference/music-generation",
+            as_of="2026",
+        ),
+        retention=mg.RightsStatement(
+            text="links live 24 hours",
+            source="https://platform.minimax.io/docs/api-reference/music-generation",
+            as_of="2026-07",
+        ),
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
+import musicgate.plugin as mg
 import musicgate_schemas
 from musicgate.plugin import (
     Choice,
@@ -269,6 +270,13 @@ PROVIDER: Final = Provider(
     # Source: docs.kie.ai, getting started, early 2026: 20 new tasks in 10 s; more are refused, not queued.
     create_window=RateWindow(calls=20, per_s=10.0),
     docs_url="https://docs.kie.ai/suno-api/generate-music",
+    rights=mg.Rights(
+        retention=mg.RightsStatement(
+            text="14 days (this page); 24 hours (the market's page)",
+            source="https://docs.kie.ai/suno-api/generate-music",
+            as_of="2026",
+        ),
+    ),
 )
 
 
