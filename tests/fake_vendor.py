@@ -438,6 +438,7 @@ def _planner(
         providers=providers,
         trouble=lambda name, now: health[name].trouble(now),
         pricing_required=settings.server.pricing_required,
+        converts=settings.assets.archive,
     )
 
 

@@ -1,6 +1,7 @@
 """The audio keeper: one copy of equal audio, converted once, and removed with its last job."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def folder(tmp_path: Path) -> FolderAssets:
 
 @pytest.fixture
 async def keeper(store: MemoryJobStore, folder: FolderAssets) -> AsyncIterator[AudioKeeper]:
-    with AudioWorkers() as workers:
+    with contextlib.closing(AudioWorkers()) as workers:
         yield AudioKeeper(
             objects=folder, store=store, staging=Staging(folder.folder / ".incoming"), workers=workers
         )
@@ -134,9 +135,7 @@ async def test_a_removal_that_was_broken_off_is_ended_later(
 async def test_audio_of_an_earlier_version_is_served_and_removed(
     keeper: AudioKeeper, folder: FolderAssets, store: MemoryJobStore
 ) -> None:
-    old = Asset(
-        name="m1/0.wav", kind="wav", content_type="audio/wav", size_bytes=len(WAV), duration_s=1.0
-    )
+    old = Asset(name="m1/0.wav", kind="wav", content_type="audio/wav", size_bytes=len(WAV), duration_s=1.0)
     (folder.folder / "m1").mkdir()
     (folder.folder / old.name).write_bytes(WAV)
     job = make_job("m1")
@@ -168,7 +167,7 @@ async def test_audio_is_converted_on_demand_once(keeper: AudioKeeper, folder: Fo
 
 async def test_no_conversion_is_made_of_a_conversion(keeper: AudioKeeper) -> None:
     original = await keeper.keep_bytes(WAV, "m1", 0)
-    track = Track(index=0, asset=await keeper.convert(original, "mp3", "m1", 0), original=original)
+    track = Track(index=0, asset=await keeper.finish(original, "mp3", None, "m1", 0), original=original)
     assert track.asset is not None
     assert track.asset.kind == "mp3"
     assert await read(keeper, track, "wav") == WAV

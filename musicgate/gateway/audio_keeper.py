@@ -17,21 +17,23 @@ from weakref import WeakValueDictionary
 import attrs
 
 from musicgate.assets import (
-    CONVERTED_TO,
+    KIND_OF_FORMAT,
     AudioKind,
     content_type,
     convert,
     extension,
     measure_and_repair,
 )
+from musicgate.assets.marks import SIGNABLE, read_manifest, sign, write_tags
 from musicgate.errors import StorageError
-from musicgate.model import Asset
+from musicgate.model import Asset, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from musicgate.assets import AudioFacts, AudioWorkers, ObjectStore, Staging
+    from musicgate.assets.marks import SigningKey, Tags
     from musicgate.model import Track
     from musicgate.store import JobStore
 
@@ -67,12 +69,39 @@ class Rendition:
     sha256: str | None
 
 
+@attrs.frozen(kw_only=True)
+class Marks:
+    """How finished files are marked as made by AI; nothing is, unless the operator asks for it.
+
+    Attributes:
+        tags: write tags into them.
+        signing: sign them.
+    """
+
+    tags: bool = False
+    signing: SigningKey | None = None
+
+    def __bool__(self) -> bool:
+        return self.tags or self.signing is not None
+
+
 class AudioKeeper:
-    """Keeps the audio of one gateway's jobs."""
+    """Keeps the audio of one gateway's jobs.
+
+    Attributes:
+        marks: how finished files are marked.
+    """
 
     def __init__(
-        self, *, objects: ObjectStore, store: JobStore, staging: Staging, workers: AudioWorkers
+        self,
+        *,
+        objects: ObjectStore,
+        store: JobStore,
+        staging: Staging,
+        workers: AudioWorkers,
+        marks: Marks | None = None,
     ) -> None:
+        self.marks = marks or Marks()
         self._objects = objects
         self._store = store
         self._references = store.asset_references
@@ -103,16 +132,29 @@ class AudioKeeper:
         """
         return await self._put(path, job_id)
 
-    async def convert(self, asset: Asset, wanted: str, job_id: str, index: int) -> Asset:
-        """Convert kept audio to a format, and keep the result for the job as well.
+    async def finish(
+        self, asset: Asset, wanted: str | None, tags: Tags | None, job_id: str, index: int
+    ) -> Asset:
+        """Convert and mark kept audio, and keep the result for the job as well.
+
+        Args:
+            wanted: a ``format`` to convert it to; None = it stays in its format.
+            tags: what its marks say; None = it is not marked.
 
         Raises:
             NotAudioError: it cannot be converted.
+            MarksError: it cannot be marked.
             StorageError: the store is full, read-only or broken, or the audio is gone.
         """
         with self.staged(job_id, index) as path:
-            converted = await self._converted(asset, wanted, path)
-            return await self._put(converted, job_id)
+            await self._objects.fetch(asset.name, path)
+            made = path if wanted is None else path.with_name("converted")
+            if wanted is not None:
+                await self._workers.run(_convert, path, made, KIND_OF_FORMAT[wanted])
+            if tags is not None:
+                kind = AudioKind(asset.kind) if wanted is None else KIND_OF_FORMAT[wanted]
+                await self._workers.run(_mark, made, kind, tags, self.marks, path)
+            return await self._put(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
         """The kept audio of a track in a format, converted now if nobody asked for it before.
@@ -137,7 +179,7 @@ class AudioKeeper:
         source = track.original or track.asset
         if source is None or wanted is None:
             return None
-        kind = CONVERTED_TO[wanted]
+        kind = KIND_OF_FORMAT[wanted]
         name = f"{source.name.rpartition('.')[0]}.as{extension(kind)}"
         async with self._converting.setdefault(name, asyncio.Lock()):
             used = await self._references.of_job(job_id)
@@ -165,6 +207,12 @@ class AudioKeeper:
             StorageError: it is gone, or shorter than it was.
         """
         return self._objects.read(name, start, stop)
+
+    async def link(self, audio: Rendition, disposition: str, lifetime_s: int) -> str | None:
+        """A link of the object store itself, which works for so long; None where it has none."""
+        return await self._objects.link(
+            audio.name, lifetime_s=lifetime_s, content_type=audio.content_type, disposition=disposition
+        )
 
     async def fetch(self, asset: Asset, target: Path) -> None:
         """Copy a kept file to a local one.
@@ -245,11 +293,11 @@ class AudioKeeper:
             await self._objects.fetch(asset.name, staged)
             source = staged
         target = staged.with_name("converted")
-        await self._workers.run(_convert, source, target, CONVERTED_TO[wanted])
+        await self._workers.run(_convert, source, target, KIND_OF_FORMAT[wanted])
         return target
 
     async def _put(self, path: Path, job_id: str) -> Asset:
-        facts = await self._workers.run(_measured, path)
+        facts, manifest = await self._workers.run(_measured, path)
         name = f"{facts.sha256[:2]}/{facts.sha256}{extension(facts.kind)}"
         name = await self._claim(name, job_id)
         await self._objects.put(name, path, content_type(facts.kind))
@@ -267,6 +315,7 @@ class AudioKeeper:
             loudness_lufs=facts.loudness_lufs,
             true_peak_dbtp=facts.true_peak_dbtp,
             is_silent=facts.is_silent,
+            manifest=manifest,
         )
 
     async def _claim(self, name: str, job_id: str) -> str:
@@ -299,9 +348,30 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def _measured(path: Path) -> AudioFacts:
+def _measured(path: Path) -> tuple[AudioFacts, Manifest | None]:
     with _on_disk():
-        return measure_and_repair(path)
+        facts, found = measure_and_repair(path), read_manifest(path)
+    if found is None:
+        return facts, None
+    return facts, Manifest(
+        validity=found.validity.value,
+        reason=found.reason,
+        signer=found.signer,
+        issuer=found.issuer,
+        claim_generator=found.claim_generator,
+        states_ai=found.states_ai,
+    )
+
+
+def _mark(path: Path, kind: AudioKind, tags: Tags, marks: Marks, original: Path) -> None:
+    """Tag and sign a file in place; ``original`` is what it was made of, perhaps itself."""
+    parent = None if original == path else original
+    with _on_disk():
+        if marks.tags:
+            signing = marks.signing if kind in SIGNABLE else None
+            write_tags(path, kind, tags, signing=signing, parent=parent)
+        elif marks.signing is not None and kind in SIGNABLE:
+            sign(path, path, kind, tags, marks.signing, parent=original)
 
 
 def _convert(source: Path, target: Path, kind: AudioKind) -> None:

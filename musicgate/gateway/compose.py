@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from musicgate.aio import Clock
     from musicgate.assets import ObjectStore
+    from musicgate.gateway.audio_keeper import Marks
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.model import Job
     from musicgate.settings import Settings
@@ -74,11 +75,14 @@ async def open_context(
         )
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
+        workers = AudioWorkers()
+        stack.callback(workers.close)
         keeper = AudioKeeper(
             objects=objects,
             store=store,
             staging=Staging(staging_path(settings)),
-            workers=stack.enter_context(AudioWorkers()),
+            workers=workers,
+            marks=marks_of(settings),
         )
         yield GatewayContext(
             settings=settings,
@@ -167,6 +171,31 @@ def open_asset_store(settings: Settings) -> ObjectStore:
         return open_objects(settings.assets_url, environ=settings.environ)
     except ValueError as exc:
         raise ConfigError(str(exc), key="assets.url", source=settings.source_of("assets.url")) from None
+
+
+def marks_of(settings: Settings) -> Marks:
+    """How ``[assets]`` wants finished files to be marked.
+
+    Raises:
+        ConfigError: half of what signing needs is set, or cannot be used.
+    """
+    from musicgate.assets.marks import SigningKey, can_check_manifests
+    from musicgate.gateway.audio_keeper import Marks
+
+    assets = settings.assets
+    named = {"assets.sign_certificate": assets.sign_certificate, "assets.sign_key": assets.sign_key}
+    if not any(named.values()):
+        return Marks(tags=assets.tags)
+    for key, path in named.items():
+        if not path:
+            raise ConfigError("is needed for signing, beside the other one", key=key, source=settings.source)
+        if not Path(path).is_file():
+            raise ConfigError("names no file", key=key, source=settings.source_of(key))
+    if not can_check_manifests():
+        message = "needs c2pa-python: pip install 'musicgate[c2pa]'"
+        raise ConfigError(message, key="assets.sign_certificate", source=settings.source)
+    signing = SigningKey(certificate=Path(assets.sign_certificate), key=Path(assets.sign_key))
+    return Marks(tags=assets.tags, signing=signing)
 
 
 def staging_path(settings: Settings) -> Path:

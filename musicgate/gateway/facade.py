@@ -56,6 +56,9 @@ _log = logging.getLogger(__name__)
 LOCAL_ACCOUNT = "local"
 _MASKED_TOKEN = "***"  # noqa: S105 - shown in place of a token
 
+#: A redirect is followed at once; a player may ask again by the same link while it plays.
+_STORE_LINK_S = 3600
+
 
 class Gateway:
     """An open gateway. Make one with `Gateway.open`."""
@@ -417,6 +420,16 @@ class Gateway:
             StorageError: it is gone, or shorter than it was.
         """
         return self._context.keeper.read(audio.name, start, stop)
+
+    async def audio_link(self, audio: Rendition, disposition: str) -> str | None:
+        """A link of the object store to kept audio, where ``assets.serve`` says so and the store has links.
+
+        Args:
+            disposition: the ``Content-Disposition`` that the store answers with.
+        """
+        if self._context.settings.assets.serve != "redirect":
+            return None
+        return await self._context.keeper.link(audio, disposition, _STORE_LINK_S)
 
     def listen(
         self, job: Job, index: int = 0

@@ -16,7 +16,7 @@ from musicgate.gateway import recover, send
 from musicgate.gateway.accept import accept
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import stop_vendor
-from musicgate.gateway.conversion import tracks_to_convert
+from musicgate.gateway.finishing import tracks_to_finish
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
 from musicgate.gateway.sweep import Sweeper
@@ -125,7 +125,7 @@ class Runner:
         is_kept = job.delivered_at is not None and all(
             track.asset or not track.audio_url for track in job.tracks
         )
-        if is_kept and not tracks_to_convert(job):
+        if is_kept and not tracks_to_finish(context, job):
             call.job = job
             await settle(context, job)  # nothing is fetched or converted, so the caller gets a finished job
             job = await context.store.get(job.id) or job

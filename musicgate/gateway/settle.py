@@ -24,7 +24,7 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import NotAudioError, ProviderError
 from musicgate.gateway import commit
-from musicgate.gateway.conversion import convert_all, tracks_to_convert
+from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.model import Asset, OptionWarning, WarningCode
 from musicgate.planning import find_offer
 
@@ -73,13 +73,13 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         },
     )
     warnings: list[OptionWarning] = []
-    if is_last_try and (to_convert := tracks_to_convert(job, audio)):
+    if is_last_try and (unfinished := tracks_to_finish(context, job, audio)):
         # The original is known to the job before anything else is done with it.
         job = await commit.change(context, job, lambda current: jobs.keep_audio(current, audio, now))
-        converted = await convert_all(context, job, to_convert)
-        our_faults, warnings = converted.our_faults, converted.warnings
+        finished = await finish_all(context, job, unfinished)
+        our_faults, warnings = finished.our_faults, finished.warnings
         is_last_try = not our_faults
-        audio = attrs.evolve(audio, converted=converted.assets)
+        audio = attrs.evolve(audio, finished=finished.assets)
     warnings += _contradictions(job, audio)
 
     def edit(current: Job) -> Job:

@@ -25,13 +25,13 @@ class KeptAudio:
 
     Attributes:
         assets: as it was delivered.
-        converted: in the format that was asked for.
+        finished: converted to the format that was asked for, and marked.
         images: the covers.
         broken: why it does not play.
     """
 
     assets: Mapping[int, Asset] = attrs.field(factory=dict)
-    converted: Mapping[int, Asset] = attrs.field(factory=dict)
+    finished: Mapping[int, Asset] = attrs.field(factory=dict)
     images: Mapping[int, Asset] = attrs.field(factory=dict)
     broken: Mapping[int, str] = attrs.field(factory=dict)
 
@@ -77,8 +77,8 @@ def _with_audio(track: Track, audio: KeptAudio) -> Track:
         track = attrs.evolve(track, asset=asset, original=None, failure_message=None)
     elif index in audio.broken:
         track = attrs.evolve(track, failure_message=audio.broken[index])
-    if index in audio.converted:
-        track = attrs.evolve(track, asset=audio.converted[index], original=track.original or track.asset)
+    if index in audio.finished:
+        track = attrs.evolve(track, asset=audio.finished[index], original=track.original or track.asset)
     return track if image is None else attrs.evolve(track, image=image)
 
 

@@ -67,7 +67,7 @@ from musicgate.model.request import (
 from musicgate.model.rights import Rights, RightsStatement
 from musicgate.model.settings import ProviderSettings, Secret
 from musicgate.model.state import JobState
-from musicgate.model.track import Asset, NativeTrack, Track
+from musicgate.model.track import Asset, Manifest, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
 
 __all__ = [
@@ -105,6 +105,7 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "Limits",
+    "Manifest",
     "Meter",
     "MusicRequest",
     "NativeTrack",

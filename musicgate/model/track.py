@@ -10,6 +10,27 @@ from musicgate.model.json_types import JsonObject
 
 
 @attrs.frozen(kw_only=True)
+class Manifest:
+    """What the C2PA manifest of a kept file says; only ``validity`` was checked.
+
+    Attributes:
+        validity: ``trusted``, ``valid``, ``invalid`` or ``not_checked``.
+        reason: why it is not trusted, not valid or not checked.
+        signer: common name of the signer's certificate.
+        issuer: organisation of the signer's certificate.
+        claim_generator: the program that made it.
+        states_ai: whether it states that AI generated the song; None = not read.
+    """
+
+    validity: str
+    reason: str | None = None
+    signer: str | None = None
+    issuer: str | None = None
+    claim_generator: str | None = None
+    states_ai: bool | None = None
+
+
+@attrs.frozen(kw_only=True)
 class Asset:
     """A file that we keep, and what was measured by decoding it.
 
@@ -26,6 +47,7 @@ class Asset:
         bit_rate_bps: size by duration.
         loudness_lufs: integrated loudness (EBU R 128); None also for silence and a fraction of a second.
         true_peak_dbtp: greatest level between samples (ITU-R BS.1770), in dB below full scale.
+        manifest: its signed statement of origin (C2PA), if it has one.
     """
 
     name: str
@@ -41,6 +63,7 @@ class Asset:
     loudness_lufs: float | None = None
     true_peak_dbtp: float | None = None
     is_silent: bool | None = None
+    manifest: Manifest | None = None
 
 
 @attrs.frozen(kw_only=True)

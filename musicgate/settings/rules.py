@@ -191,6 +191,21 @@ class Text(Rule):
 
 
 @attrs.frozen(kw_only=True)
+class OneOf(Rule):
+    """One of a few words."""
+
+    words: tuple[str, ...]
+
+    @property
+    def description(self) -> str:
+        """Type and range, for the documentation."""
+        return " or ".join(f"`{word}`" for word in self.words)
+
+    def _problem(self, value: Any) -> str:
+        return "" if value in self.words else f"must be {' or '.join(self.words)}"
+
+
+@attrs.frozen(kw_only=True)
 class WebAddress(Text):
     """An http or https address of a server, or "".
 

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         Job,
         JsonObject,
         JsonValue,
+        Manifest,
         Offer,
         OptionWarning,
         Progress,
@@ -209,8 +210,21 @@ def render_audio(asset: Asset) -> JsonObject:
         "true_peak_dbtp": asset.true_peak_dbtp,
         "silent": asset.is_silent,
         "sha256": asset.sha256,
+        "c2pa": _manifest(asset.manifest) if asset.manifest else None,
     }
     return {name: value for name, value in measured.items() if value is not None}
+
+
+def _manifest(manifest: Manifest) -> JsonObject:
+    said: dict[str, JsonValue] = {
+        "validity": manifest.validity,
+        "reason": manifest.reason,
+        "signer": manifest.signer,
+        "issuer": manifest.issuer,
+        "claim_generator": manifest.claim_generator,
+        "ai_generated": manifest.states_ai,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _attempt(attempt: Attempt) -> dict[str, object]:

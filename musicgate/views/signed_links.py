@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import attrs
 
 if TYPE_CHECKING:
     from musicgate.model import Job, Track
@@ -17,10 +19,9 @@ if TYPE_CHECKING:
 _SIGNATURE_CHARS = 32
 
 
-class SignedLinks(NamedTuple):
+@attrs.frozen
+class SignedLinks:
     """Makes the links to what we keep of a job, on the server at ``base_url``.
-
-    A named tuple: each GET makes one and compares it.
 
     Attributes:
         base_url: without a trailing slash.

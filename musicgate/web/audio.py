@@ -12,7 +12,7 @@ from urllib.parse import quote, urlsplit
 
 from aiohttp import web
 
-from musicgate.assets import FORMATS
+from musicgate.assets import KIND_OF_FORMAT
 from musicgate.errors import (
     JobNotFoundError,
     NotAudioError,
@@ -101,7 +101,7 @@ class AudioRoutes:
     async def _serve(
         self, request: web.Request, job: Job, track: Track, audio: Rendition
     ) -> web.StreamResponse:
-        """Answer with the file or a part of it, or 304, 412 or 416."""
+        """Answer with the file or a part of it, with a redirect to the object store, or 304, 412 or 416."""
         modified_at = (job.completed_at or job.updated_at).replace(microsecond=0)
         headers = _headers(request, job, track, audio) | {
             "Last-Modified": format_datetime(modified_at, usegmt=True)
@@ -113,6 +113,9 @@ class AudioRoutes:
             return web.Response(status=304, headers=headers)
         if status is not None:
             raise web.HTTPPreconditionFailed
+        link = await self._gateway.audio_link(audio, headers["Content-Disposition"])
+        if link is not None:
+            return web.Response(status=307, headers={**CORS, "Location": link, "Cache-Control": "no-store"})
         first, last = 0, audio.size_bytes - 1
         ranges = ", ".join(request.headers.getall("Range", [])) if request.method == "GET" else ""
         if ranges and conditions.range_counts(
@@ -215,8 +218,8 @@ def _wanted_format(request: web.Request) -> str | None:
         RequestError: it is none that can be made.
     """
     wanted = request.query.get("format")
-    if wanted is not None and wanted not in FORMATS and wanted != ORIGINAL:
-        known = ", ".join((*FORMATS, ORIGINAL))
+    if wanted is not None and wanted not in KIND_OF_FORMAT and wanted != ORIGINAL:
+        known = ", ".join((*KIND_OF_FORMAT, ORIGINAL))
         raise RequestError("validation_error", f"format must be one of {known}", path=("format",))
     return wanted
 
