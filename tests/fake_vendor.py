@@ -44,7 +44,8 @@ from musicgate import (
     hookimpl,
 )
 from musicgate.aio.clock import SystemClock
-from musicgate.assets import AudioWorkers, FolderObjects, Staging
+from musicgate.assets import AudioWorkers, Staging
+from musicgate.assets.folder import FolderObjects
 from musicgate.codec.schema import SchemaValidator, compose_request_schema
 from musicgate.engine.health import ProviderHealth
 from musicgate.engine.quota import Quota
@@ -307,6 +308,19 @@ class ScriptedTransport:
             raise found
         await asyncio.to_thread(sink.write_bytes, found)
 
+    @asynccontextmanager
+    async def listen(
+        self, url: str, *, max_bytes: int, own_headers: Mapping[str, str] | None = None
+    ) -> AsyncIterator[tuple[str, AsyncIterator[bytes]]]:
+        found = self.media.get(url, broken_link("HTTP 404"))
+        if isinstance(found, Exception):
+            raise found
+
+        async def pieces(content: bytes) -> AsyncIterator[bytes]:
+            yield content
+
+        yield "audio/mpeg", pieces(found)
+
 
 def unreached() -> ProviderError:
     """The error of a call that did not leave."""
@@ -455,6 +469,7 @@ def context_of(
     assets: FolderAssets,
     clock: Any,
     changed: Callable[[Job | None, Job], None] | None = None,
+    workers: Any = None,
 ) -> GatewayContext:
     """A gateway context on the given ports, with ids that count."""
     numbers, providers = count(1), installed_providers(settings, host)
@@ -470,7 +485,10 @@ def context_of(
         transport=transport,
         store=store,
         keeper=AudioKeeper(
-            objects=assets, store=store, staging=Staging(assets.folder / ".incoming"), workers=_WORKERS
+            objects=assets,
+            store=store,
+            staging=Staging(assets.folder / ".incoming"),
+            workers=workers or _WORKERS,
         ),
         webhooks=ScriptedWebhooks(),
         on_change=changed or _ignore_change,

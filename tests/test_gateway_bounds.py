@@ -61,7 +61,7 @@ async def rig(tmp_path: Path, store: JobStore) -> AsyncIterator[Rig]:
 
 
 def shown(job: Job) -> bytes:
-    return write_json(render_job(job, lambda _job, _track: None))
+    return write_json(render_job(job, lambda *_: None))
 
 
 class Ticker:

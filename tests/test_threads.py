@@ -11,9 +11,6 @@ from typing import Any
 import pytest
 
 from musicgate.aio.threads import run_to_end
-from musicgate.assets import files
-from musicgate.assets.files import FileAssetStore
-from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.http import download as download_module
 from musicgate.http.transport import AiohttpTransport
 from tests.loopback_vendors import Vendors, answer, whole
@@ -129,38 +126,3 @@ async def test_a_download_that_ends_early_closes_its_file_after_the_write(
     assert task.cancelled() is (ending == "cancelled")
     assert slow.was_open
     assert sink.read_bytes() == b"song" * 1000
-
-
-async def test_audio_of_a_cancelled_reader_is_closed_after_the_read(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = FileAssetStore(tmp_path)
-    staged = store.stage("m1", 0)
-    staged.path.write_bytes(song(AudioFormat(container=Container.WAV), 1.0))
-    asset = await store.keep(staged, "m1", 0)
-    path = store.local_path(asset)
-    assert path is not None
-    slow, on_disk = SlowCall(path), files._on_disk
-    opened: list[Any] = []
-
-    def slow_on_disk(work: Callable[[], Any]) -> Any:
-        if opened:
-            slow.before(opened[0])
-        result = on_disk(work)
-        opened.append(result)
-        return result
-
-    monkeypatch.setattr(files, "_on_disk", slow_on_disk)
-
-    async def read() -> None:
-        async for _ in store.read(asset, 0, asset.size_bytes):
-            pass
-
-    task = asyncio.create_task(read())
-    await asyncio.to_thread(slow.started.wait, 5)
-    task.cancel()
-    await asyncio.sleep(0.1)
-    slow.resume.set()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert slow.was_open

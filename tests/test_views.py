@@ -201,6 +201,12 @@ def test_kept_track_has_our_link_and_the_measured_duration() -> None:
             "lyrics": "la",
             "native_model": "chirp",
             "created_at": "2026-11-20T10:00:00.123Z",
+            "audio": {
+                "format": "mp3",
+                "content_type": "audio/mpeg",
+                "size_bytes": 5000,
+                "duration": 12.346,
+            },
             "words": [],
         }
     ]

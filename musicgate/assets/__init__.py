@@ -22,8 +22,8 @@ from musicgate.assets.audio import (
     riff_wav,
     sniff,
 )
-from musicgate.assets.convert import KIND_OF_FORMAT, convert
-from musicgate.assets.folder import FolderObjects
+from musicgate.assets.convert import KIND_OF_FORMAT
+from musicgate.assets.convert import convert as convert_file
 from musicgate.assets.measure import measure_and_repair, measure_bytes
 from musicgate.assets.objects import open_objects
 from musicgate.assets.port import ObjectStore, StoredObject
@@ -39,13 +39,12 @@ __all__ = [
     "AudioFacts",
     "AudioKind",
     "AudioWorkers",
-    "FolderObjects",
     "FrameHeader",
     "ObjectStore",
     "Staging",
     "StoredObject",
     "content_type",
-    "convert",
+    "convert_file",
     "extension",
     "g711_wav",
     "measure_and_repair",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
@@ -20,7 +21,7 @@ from musicgate.assets import (
     KIND_OF_FORMAT,
     AudioKind,
     content_type,
-    convert,
+    convert_file,
     extension,
     measure_and_repair,
 )
@@ -51,6 +52,7 @@ _WANTED: Final = {
 ORIGINAL: Final = "original"
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
 _MAX_NAMES: Final = 20
+_TODAYS_NAME: Final = re.compile("[0-9a-f]{2}/")
 #: Unused objects that are removed at a time.
 _UNUSED_PAGE: Final = 200
 #: After so many failures the store is the reason.
@@ -333,7 +335,7 @@ def is_wanted(kind: str, wanted: str) -> bool:
 
 def _is_of_earlier_version(name: str) -> bool:
     """True for ``<job id>/0.mp3``; today's names begin with two hexadecimal digits."""
-    return len(name.partition("/")[0]) > 2
+    return _TODAYS_NAME.match(name) is None
 
 
 def _names(name: str) -> Iterator[str]:
@@ -376,7 +378,7 @@ def _mark(path: Path, kind: AudioKind, tags: Tags, marks: Marks, original: Path)
 
 def _convert(source: Path, target: Path, kind: AudioKind) -> None:
     with _on_disk():
-        convert(source, target, kind)
+        convert_file(source, target, kind)
 
 
 @contextlib.contextmanager

@@ -129,9 +129,8 @@ class Sweeper:
         failures: list[str] = []
         removed = in_a_row = 0
         async for _, job_id in self._finished(account, None, before):
-            failure = await self._failure_of(job_id, self._context.keeper.delete_job(job_id))
+            failure = await self._failure_of(job_id, self._remove_job(job_id))
             if failure is None:
-                self._deleted(job_id)
                 removed += 1
                 in_a_row = 0
                 continue
@@ -142,6 +141,10 @@ class Sweeper:
         if removed:
             _log.info("old jobs removed: account=%s jobs=%d", account, removed)
         return failures
+
+    async def _remove_job(self, job_id: str) -> None:
+        await self._context.keeper.delete_job(job_id)
+        self._deleted(job_id)
 
     async def _finished(self, account: str, after: _Ended | None, before: datetime) -> AsyncIterator[_Ended]:
         while page := await self._context.store.finished_jobs(account, after, before, _PAGE):

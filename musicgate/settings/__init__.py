@@ -6,7 +6,7 @@ and the environment, `resolve` adds what a plugin declares. No error message sho
 
 from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
-from musicgate.settings.limits import AccountLimits
+from musicgate.settings.limits import AccountLimits, RetentionSettings
 from musicgate.settings.load import OTHER_VARIABLES, load_settings, variable_of
 from musicgate.settings.provider_settings import resolve
 from musicgate.settings.rules import Hidden, WebAddress, doc_of, rule_of
@@ -18,7 +18,6 @@ from musicgate.settings.values import (
     FollowSettings,
     NetworkSettings,
     ProviderTable,
-    RetentionSettings,
     ServerSettings,
     Settings,
     StoreSettings,

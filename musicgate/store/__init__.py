@@ -4,7 +4,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 `port`, the contract of every store, then `sqlite`. The schema is in `sqlite_migrations`.
 """
 
-from musicgate.store.port import AssetReferences, JobStore, PendingMessage
+from musicgate.store.port import JobStore, PendingMessage
 from musicgate.store.rows import (
     loaded,
     readable,
@@ -13,7 +13,6 @@ from musicgate.store.rows import (
 )
 
 __all__ = [
-    "AssetReferences",
     "JobStore",
     "PendingMessage",
     "loaded",

@@ -11,7 +11,7 @@ from musicgate.views.health import Readiness, render_live, render_not_ready, ren
 from musicgate.views.job import render_created, render_job, render_job_list
 from musicgate.views.native import render_callback_received, render_native_body
 from musicgate.views.plan import render_plan
-from musicgate.views.signed_links import SignedLinks, is_signed, signed_links
+from musicgate.views.signed_links import SignedLinks, is_signed, links_at
 from musicgate.views.webhook import (
     render_delivery,
     render_delivery_log,
@@ -25,6 +25,7 @@ __all__ = [
     "SignedLinks",
     "decode_cursor",
     "is_signed",
+    "links_at",
     "render_callback_received",
     "render_created",
     "render_delivery",
@@ -45,5 +46,4 @@ __all__ = [
     "render_ready",
     "render_refusal",
     "render_webhook_test",
-    "signed_links",
 ]

@@ -48,7 +48,7 @@ _PLACES = {
 }
 
 
-def signed_links(base_url: str, lifetime_s: int, now_s: float) -> SignedLinks:
+def links_at(base_url: str, lifetime_s: int, now_s: float) -> SignedLinks:
     """The links of this moment.
 
     Args:

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
-from musicgate.views import SignedLinks, render_job, signed_links
+from musicgate.views import SignedLinks, links_at, render_job
 from musicgate.web.conditions import Conditions
 from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
 from musicgate.web.job_answer import JobAnswer
@@ -170,7 +170,7 @@ class JobResource:
     def links(self, request: web.Request) -> SignedLinks:
         """Return what makes the links to what we keep."""
         base_url = self._public_url or f"{request.scheme}://{request.host}"
-        return signed_links(base_url, self._link_lifetime_s, time.time())
+        return links_at(base_url, self._link_lifetime_s, time.time())
 
 
 def _music_id(request: web.Request) -> str:

@@ -24,7 +24,7 @@ import attrs
 from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
 from musicgate.plugin import lenient, write_json
-from musicgate.views import render_job, render_message, signed_links
+from musicgate.views import links_at, render_job, render_message
 from musicgate.webhooks import rules
 from musicgate.webhooks.fair_share import FairShare
 from musicgate.webhooks.rules import Answer
@@ -288,7 +288,7 @@ def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker 
     """The body of a message: the job as it ended, so it is the same for every try."""
     base_url = _base_url(settings.server)
     lifetime_s, made_s = round(settings.assets.link_hours * 3600), delivery.created_at.timestamp()
-    links = signed_links(base_url, lifetime_s, made_s) if base_url else _no_link
+    links = links_at(base_url, lifetime_s, made_s) if base_url else _no_link
     return write_json(
         render_message(delivery.type, delivery.created_at, render_job(as_settled(job), links, masker))
     )

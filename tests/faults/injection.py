@@ -89,12 +89,12 @@ _WITH_EFFECT = frozenset(
         "store.delete",
         "transport.send",
         "transport.download",
-        "assets.keep",
-        "assets.fill",
+        *("references.claim", "references.release", "references.begin_removal", "references.end_removal"),
+        *("assets.put", "assets.delete"),
     }
 )
 #: A `StorageError` promises that nothing was stored, so it never comes after these calls.
-_ONLY_BEFORE = {Kind.STORAGE: frozenset({"store.add", "store.replace", "store.delete", "assets.keep"})}
+_ONLY_BEFORE = {Kind.STORAGE: _WITH_EFFECT - {"transport.send", "transport.download"}}
 
 
 def faults_at(at: int, label: str) -> list[Fault]:

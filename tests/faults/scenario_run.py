@@ -24,14 +24,13 @@ import attrs
 import pytest
 
 from musicgate import Job, JobState
-from musicgate.assets.files import FileAssetStore
 from musicgate.errors import JobNotFoundError, MusicgateError
 from musicgate.gateway import Gateway, facade
 from musicgate.hosting.discovery import PluginHost
 from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.settings import FollowSettings, ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
-from tests.fake_vendor import MODEL, START, ScriptedWebhooks, context_of, host_of, settings_for
+from tests.fake_vendor import MODEL, START, FolderAssets, ScriptedWebhooks, context_of, host_of, settings_for
 from tests.faults.injection import Fault, Faulty, Injector, Kind
 from tests.faults.vendors import FaultyVendor, Task, Vendors
 from tests.virtual_loop import NothingLeftToDoError, VirtualLoop
@@ -52,19 +51,19 @@ _STORE = frozenset(
 )
 _TRANSPORT = frozenset({"send", "download"})
 _CLOCK = frozenset({"now", "steady", "sleep"})
-_ASSETS = frozenset({"keep", "fill", "local_path", "delete"})
+_ASSETS = frozenset({"put", "size", "fetch", "delete", "local_path"})
+_REFERENCES = frozenset({"claim", "of_job", "release", "unused", "begin_removal", "end_removal"})
 
 
-class FaultyAssets(FileAssetStore):
-    """The real asset store, in which making a staged file may fail."""
+class InlineWorkers:
+    """Does audio work at once: virtual time must not pass while a thread is at work."""
 
-    def __init__(self, folder: Path, injector: Injector) -> None:
-        super().__init__(folder / "audio")
+    def __init__(self, injector: Injector) -> None:
         self._injector = injector
 
-    def stage(self, job_id: str, index: int) -> Any:
-        self._injector.sync("assets.stage")
-        return super().stage(job_id, index)
+    async def run(self, function: Callable[..., Any], *args: Any) -> Any:
+        self._injector.sync("workers.run")
+        return function(*args)
 
 
 class VirtualClock:
@@ -157,12 +156,16 @@ class ScenarioRun:
                 faulty: dict[str, Any] = {
                     "store": Faulty(store, "store", self.injector, _STORE, outside),
                     "transport": Faulty(self.vendors, "transport", self.injector, _TRANSPORT),
-                    "assets": Faulty(
-                        FaultyAssets(self.folder, self.injector), "assets", self.injector, _ASSETS
-                    ),
+                    "assets": Faulty(FolderAssets(self.folder / "audio"), "assets", self.injector, _ASSETS),
                     "clock": Faulty(VirtualClock(), "clock", self.injector, _CLOCK),
                 }
-                context = context_of(settings, host, changed=changed, **faulty)
+                references = store.asset_references
+                faulty["store"].asset_references = Faulty(
+                    references, "references", self.injector, _REFERENCES, outside
+                )
+                context = context_of(
+                    settings, host, changed=changed, workers=InlineWorkers(self.injector), **faulty
+                )
 
                 def new_id(prefix: str) -> str:
                     self.ids += 1

@@ -43,7 +43,7 @@ def test_every_port_is_called_and_an_injected_fault_changes_the_run(tmp_path: Pa
         "store.replace",
         "store.get",
         *("transport.send", "transport.download", "plugin.parse_response()", "plugin.poll_request()"),
-        *("assets.stage()", "assets.keep", "clock.now()", "clock.steady()"),
+        *("references.claim", "workers.run()", "assets.put", "clock.now()", "clock.steady()"),
     }
     _, findings = run(scenario, tmp_path, new_store(tmp_path), every=10_000)
     assert findings == []
