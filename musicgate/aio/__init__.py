@@ -8,7 +8,7 @@ event loop.
 from musicgate.aio.clock import Clock, SystemClock
 from musicgate.aio.ids import new_id
 from musicgate.aio.large_work import offload
-from musicgate.aio.threads import run_to_end
+from musicgate.aio.threads import run_to_end, wait_to_end
 from musicgate.aio.time_limits import TimeLimit, TimeLimits
 
 __all__ = [
@@ -19,4 +19,5 @@ __all__ = [
     "new_id",
     "offload",
     "run_to_end",
+    "wait_to_end",
 ]

@@ -24,12 +24,29 @@ async def run_to_end(
     """
     context = contextvars.copy_context()
     call = functools.partial(context.run, function, *args, **kwargs)
-    running = asyncio.get_running_loop().run_in_executor(None, call)
+    return await wait_to_end(asyncio.get_running_loop().run_in_executor(None, call))
+
+
+async def wait_to_end(
+    running: asyncio.Future[_Result], *, drop: Callable[[], bool] = lambda: False
+) -> _Result:
+    """Wait for a call on a thread until the thread has finished, also on cancellation.
+
+    Args:
+        running: the call.
+        drop: drops a call that has not begun, and answers whether it did: then a cancelled caller need not
+            wait.
+
+    Raises:
+        asyncio.CancelledError: the caller was cancelled meanwhile; the thread has finished.
+    """
     cancelled: asyncio.CancelledError | None = None
     while not running.done():
         try:
             await asyncio.wait([running])
         except asyncio.CancelledError as error:
+            if drop():
+                raise
             cancelled = cancelled or error
     if cancelled is None:
         return running.result()

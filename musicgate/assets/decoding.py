@@ -1,9 +1,9 @@
 """Decode audio with FFmpeg, by way of PyAV, within bounds.
 
-This is the only module that opens audio for reading. The bytes come from elsewhere, so FFmpeg gets only the demuxer of the recognised kind, only the codecs that
-music has in it, and only the file. Time is bounded by a deadline that is checked for each packet, memory by
-`claims` (what a header makes FFmpeg expand) and by reading packet after packet. Whatever FFmpeg says about
-the bytes becomes a `NotAudioError`.
+This is the only module that opens audio for reading. The bytes come from elsewhere, so FFmpeg gets only the
+demuxer of the recognised kind, only the codecs that music has in it, and only the file. Time is bounded by a
+deadline that is checked for each packet, memory by `claims` (what a header makes FFmpeg expand) and by
+reading packet after packet. Whatever FFmpeg says about the bytes becomes a `NotAudioError`.
 
 Damaged packets: a decoder needs some packets before it plays (an MP3 stream that begins mid-frame), and a
 file may have a scratch. So two packets, and one of each ten, may fail to decode. A file with more is refused.
