@@ -1,6 +1,6 @@
 """Draw what a song looks like: peaks as data, a waveform as SVG and as PNG.
 
-The JSON is that of the BBC's audiowaveform (version 2), which players such as peaks.js and wavesurfer.js read.
+The JSON is that of the BBC's audiowaveform (version 2), which players such as peaks.js read.
 
 Source: github.com/bbc/audiowaveform/blob/master/doc/DataFormat.md (29 November 2026).
 """
@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
