@@ -8,7 +8,7 @@ reading packet after packet. Whatever FFmpeg says about the bytes becomes a `Not
 Damaged packets: a decoder needs some packets before it plays (an MP3 stream that begins mid-frame), and a
 file may have a scratch. So two packets, and one of each ten, may fail to decode. A file with more is refused.
 
-PyAV takes a tenth of a second to import, so it is imported where it is needed.
+PyAV takes a tenth of a second to import, so it is imported where it is needed; `load_ffmpeg` does it earlier.
 """
 
 from __future__ import annotations
@@ -224,6 +224,14 @@ class _Uniform:
 def _is_half_a_frame(packet: Packet[AudioStream]) -> bool:
     frame = mp3_header(bytes(memoryview(packet)[:4]))
     return frame is not None and frame.size_bytes > packet.size
+
+
+def load_ffmpeg() -> None:
+    """Load FFmpeg now, at the start of a server.
+
+    The first use would load it, and hold the interpreter's lock for 70 ms: no other request is answered then.
+    """
+    import av.filter  # noqa: F401 - that it is loaded is the effect
 
 
 def kind_of(file: BinaryIO) -> AudioKind | None:
