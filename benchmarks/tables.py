@@ -197,6 +197,24 @@ def _start(measured: Json) -> str:
     return table(("", ""), rows)
 
 
+def _audio(measured: Json) -> str:
+    head = ("work", "CPU s", "took s", "peak MB", "event loop late, p99 ms", "most ms")
+    rows = [
+        (
+            {"measure": "measure", "songs_at_once": "200 songs of 5 s at once, to mp3"}.get(
+                name, f"to {name}"
+            ),
+            f"{figures['cpu_s']:.2f}",
+            f"{figures['took_s']:.2f}",
+            f"{figures['peak_mb']:.0f}",
+            f"{figures['late_p99_ms']:.1f}",
+            f"{figures['late_max_ms']:.1f}",
+        )
+        for name, figures in measured.items()
+    ]
+    return table(head, rows)
+
+
 def _size(measured: Json) -> str:
     large = {name: mb for name, mb in measured["packages_mb"].items() if mb >= 0.5}
     rest = [mb for name, mb in measured["packages_mb"].items() if name not in large]
@@ -235,6 +253,7 @@ _RENDERERS: Final[dict[str, Callable[[Json], str]]] = {
     "get": _by_target,
     "polls": _polls,
     "songs": _songs,
+    "audio": _audio,
     "accounts": _two_kinds,
     "start": _start,
     "size": _size,

@@ -1,4 +1,4 @@
-"""Audio is converted faithfully: its length, rate, channels, depth and tags stay, and the target is whole."""
+"""Converted audio keeps its length, rate, channels, depth and tags, and appears whole or not at all."""
 
 import io
 import struct

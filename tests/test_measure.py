@@ -1,6 +1,8 @@
 """Durations are measured right whichever encoder wrote the file, and broken files are refused."""
 
 import io
+import subprocess
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -244,6 +246,17 @@ def test_a_file_cut_anywhere_raises_only_not_audio_error(kind: AudioKind) -> Non
             continue
         assert kind in {AudioKind.AAC, AudioKind.OPUS, AudioKind.FLAC, AudioKind.M4A}
         assert facts.duration_s > 0
+
+
+def test_ffmpeg_is_loaded_when_it_is_needed_or_asked_for() -> None:
+    program = """
+import sys
+import musicgate.assets, musicgate.assets.convert, musicgate.assets.peaks, musicgate.assets.workers
+assert "av" not in sys.modules
+musicgate.assets.decoding.load_ffmpeg()
+assert "av.filter" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)  # noqa: S603 - our own program
 
 
 def test_files_on_disk(tmp_path: Path) -> None:

@@ -1,8 +1,9 @@
 """Read what a file's header states about its body.
 
-A header is only a claim, and decoding shows if it holds. Paid audio is not discarded because a streaming encoder could not know its length in advance: a stated length
-counts only if it is plausible, and only together with a body that ends inside a frame, page or box. What
-FFmpeg would expand without bound (sample tables of an MP4 file) is refused here.
+A header is only a claim, and decoding shows if it holds. Paid audio is not discarded because a streaming
+encoder could not know its length in advance: a stated length counts only if it is plausible, and only
+together with a body that ends inside a frame, page or box. What FFmpeg would expand without bound (sample
+tables of an MP4 file) is refused here.
 """
 
 import struct

@@ -1,8 +1,9 @@
-"""Convert audio to another container, with FFmpeg, by way of PyAV. `MADE` says what is made of which codec.
+"""Convert audio to another container, with FFmpeg, by way of PyAV.
 
-What is kept: the sample rate and the channels where the codec has them (else the nearest that it has), the
-length to within a frame of the codec, and text tags. What is lost: pictures, chapters and C2PA manifests,
-which bind the bytes that they were made for. The same source always gives the same bytes.
+`MADE` says which kind is made with which codec. What is kept: the sample rate and the channels where the
+codec has them (else the nearest that it has), the length to within a frame of the codec, and text tags. What
+is lost: pictures, chapters and C2PA manifests, which bind the bytes that they were made for. The same source
+always gives the same bytes.
 
 - Ogg holds Opus: PyAV's FFmpeg has no encoder for Vorbis, and Opus sounds better at the same size. Opus runs
   at 48 kHz, to which FFmpeg's swresample converts.

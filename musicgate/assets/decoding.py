@@ -1,14 +1,14 @@
 """Decode audio with FFmpeg, by way of PyAV, within bounds.
 
-This is the only module that opens audio for reading. The bytes come from elsewhere, so FFmpeg gets only the demuxer of the recognised kind, only the codecs that
-music has in it, and only the file. Time is bounded by a deadline that is checked for each packet, memory by
-`claims` (what a header makes FFmpeg expand) and by reading packet after packet. Whatever FFmpeg says about
-the bytes becomes a `NotAudioError`.
+This is the only module that opens audio for reading. The bytes come from elsewhere, so FFmpeg gets only the
+demuxer of the recognised kind, only the codecs that music has in it, and only the file. Time is bounded by a
+deadline that is checked for each packet, memory by `claims` (what a header makes FFmpeg expand) and by
+reading packet after packet. Whatever FFmpeg says about the bytes becomes a `NotAudioError`.
 
 Damaged packets: a decoder needs some packets before it plays (an MP3 stream that begins mid-frame), and a
 file may have a scratch. So two packets, and one of each ten, may fail to decode. A file with more is refused.
 
-PyAV takes a tenth of a second to import, so it is imported where it is needed.
+PyAV takes a tenth of a second to import, so it is imported where it is needed; `load_ffmpeg` does it earlier.
 """
 
 from __future__ import annotations
@@ -224,6 +224,14 @@ class _Uniform:
 def _is_half_a_frame(packet: Packet[AudioStream]) -> bool:
     frame = mp3_header(bytes(memoryview(packet)[:4]))
     return frame is not None and frame.size_bytes > packet.size
+
+
+def load_ffmpeg() -> None:
+    """Load FFmpeg now, at the start of a server.
+
+    The first use would load it, and hold the interpreter's lock for 70 ms: no other request is answered then.
+    """
+    import av.filter  # noqa: F401 - that it is loaded is the effect
 
 
 def kind_of(file: BinaryIO) -> AudioKind | None:

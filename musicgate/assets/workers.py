@@ -1,8 +1,9 @@
-"""Run audio work on a few threads of its own, so that neither the event loop nor other threads wait for it.
+"""Run audio work on a few threads of its own.
 
-FFmpeg decodes and encodes without the interpreter's lock. A thread cannot be stopped: a cancelled caller waits
-until its work has ended (each call has a time limit of its own) unless it has not begun, so that nobody removes
-a file that is being read. Memory is bounded by the number of threads: some 10 MB each.
+FFmpeg decodes and encodes without the interpreter's lock, so the event loop answers meanwhile. A thread
+cannot be stopped: a cancelled caller waits until its call has ended (each has a time limit of its own), so
+that no file is removed while it is read; a call that has not begun is dropped. Memory is bounded by the
+number of threads: some 10 MB each.
 """
 
 from __future__ import annotations
