@@ -36,15 +36,19 @@ class S3Server:
     name: str
     port: int
 
-    def open(self, prefix: str, *, port: int | None = None, patience: Patience | None = None) -> ObjectStore:
-        """A store in a folder of the bucket, perhaps through another port."""
-        options = {
+    def options(self, *, port: int | None = None) -> dict[str, str]:
+        """What a store of this server is opened with, perhaps through another port."""
+        return {
             "access_key_id": KEY,
             "secret_access_key": SECRET,
             "region": "us-east-1",
             "endpoint": f"http://127.0.0.1:{port or self.port}",
             "allow_http": "true",
         }
+
+    def open(self, prefix: str, *, port: int | None = None, patience: Patience | None = None) -> ObjectStore:
+        """A store in a folder of the bucket."""
+        options = self.options(port=port)
         return open_objects(f"s3://{BUCKET}/{prefix}", environ={}, options=options, patience=patience)
 
     def unfinished_uploads(self, prefix: str) -> int | None:
