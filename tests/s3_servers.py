@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING, Self
 
 import attrs
 
-from musicgate.assets import Patience, open_objects
+from musicgate.assets.objects import open_objects
+from musicgate.assets.patience import Patience
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from musicgate.assets import ObjectStore
+    from musicgate.assets.port import ObjectStore
 
 BUCKET = "songs"
 KEY, SECRET = "test-key-id", "test-secret-not-real"

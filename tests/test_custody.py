@@ -16,8 +16,10 @@ from pathlib import Path
 import attrs
 import pytest
 
-from musicgate.assets import ObjectStore, custody, open_objects
+from musicgate.assets import custody
 from musicgate.assets.custody import Checked, ExpectedObject, Moved, Problem, move, verify
+from musicgate.assets.objects import open_objects
+from musicgate.assets.port import ObjectStore
 from musicgate.errors import StorageError
 from tests.s3_servers import BUCKET, S3Server
 
@@ -232,8 +234,8 @@ async def test_a_move_stops_when_the_target_has_other_bytes_than_were_stored(
 #: Moves everything, and kills itself in the middle of an upload if it is told to.
 MOVE = """
 import asyncio, json, os, signal, sys
-from musicgate.assets import open_objects
 from musicgate.assets.custody import everything_in, move
+from musicgate.assets.objects import open_objects
 
 source, target, options, kill_at, delay_s = sys.argv[1:]
 began = 0

@@ -12,7 +12,8 @@ from typing import Protocol
 
 import pytest
 
-from musicgate.assets import ObjectStore, StoredObject, open_objects
+from musicgate.assets.objects import open_objects
+from musicgate.assets.port import ObjectStore, StoredObject
 from musicgate.errors import StorageError
 from tests.s3_servers import S3Server
 

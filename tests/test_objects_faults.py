@@ -1,4 +1,4 @@
-"""What stores do when they fail: an upload is retried or refused in one sentence, and never half there."""
+"""Stores that fail: an upload is retried or refused in one sentence, and is never half there."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from musicgate.assets import ObjectStore, Patience, folder, open_objects
+from musicgate.assets import folder
+from musicgate.assets.objects import open_objects
+from musicgate.assets.patience import Patience
+from musicgate.assets.port import ObjectStore
 from musicgate.errors import StorageError
 from tests.free_port import free_port
 from tests.s3_servers import IMPATIENT, KEY, PATIENT, SECRET, Fault, FaultyLink, S3Server
@@ -72,7 +75,7 @@ async def test_an_upload_survives_a_fault_in_its_middle(server: S3Server, large:
         await server.open(prefix, port=link.port, patience=PATIENT).put(NAME, large, "audio/wav")
         assert fault.times == 0
     assert await content(server.open(prefix), len(LARGE)) == LARGE
-    assert not server.unfinished_uploads(prefix) or fault.mark == "?uploads"  # nobody knows that one's name
+    assert not server.unfinished_uploads(prefix) or fault.mark == "?uploads"  # its id was in the lost answer
 
 
 @pytest.mark.parametrize("kind", [503, "cut", "lose"])

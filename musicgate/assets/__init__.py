@@ -20,9 +20,7 @@ from musicgate.assets.audio import (
 )
 from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
-from musicgate.assets.objects import open_objects
-from musicgate.assets.patience import Patience
-from musicgate.assets.port import AssetStore, ObjectStore, StoredObject
+from musicgate.assets.port import AssetStore
 
 __all__ = [
     "LONGEST_S",
@@ -32,16 +30,12 @@ __all__ = [
     "AssetStore",
     "AudioKind",
     "FrameHeader",
-    "ObjectStore",
-    "Patience",
-    "StoredObject",
     "extension",
     "flac_crc8",
     "flac_crc16",
     "g711_wav",
     "measure_bytes",
     "mp3_header",
-    "open_objects",
     "riff_wav",
     "sniff",
 ]

@@ -1,4 +1,6 @@
-"""Objects in S3-compatible stores, GCS, Azure or memory, by obstore. It must not know what the files are.
+"""Objects in S3-compatible stores, GCS, Azure or memory, by obstore.
+
+It knows clouds by their library, and must not know what the files are.
 
 obstore retries single requests (503, resets, timeouts), and this module what obstore does not: an upload in
 conflict with another one, a part or an answer that was cut. Uploads of more than 5 MiB are multipart: they
@@ -320,7 +322,7 @@ def _file_errors(doing: str) -> Iterator[None]:
 async def _to_end(action: Awaitable[_T], limit_s: float) -> _T:
     """Wait for a step of an upload; a cancelled caller still waits for a while.
 
-    A step that is cut may have begun an upload in the store whose name nobody knows then.
+    A step that is cut may have begun an upload whose id is lost then, so that it cannot be aborted.
 
     Raises:
         TimeoutError: the step took longer than its limit.

@@ -1,4 +1,4 @@
-"""Custody of stored objects: check them against what was recorded, repair them, copy them to another store.
+"""Check stored objects against what was recorded, repair them, copy them to another store.
 
 It knows stores and hashes, and must not know who refers to an object: what must be there is an argument. It
 deletes nothing. Both functions may be killed anywhere and begun again, since an object appears in a store

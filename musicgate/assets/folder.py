@@ -88,7 +88,7 @@ class FolderObjects:
             await run_to_end(_remove, self._path_of(name))
 
     async def link(self, name: str, *, lifetime_s: int, content_type: str, disposition: str) -> str | None:
-        """Return None: nobody can reach a folder by a link."""
+        """Return None: no link leads into a folder."""
         check_name(name)
         return None
 

@@ -1,6 +1,6 @@
-"""What a failure of obstore means, in our own words: its messages show whole answers, URLs and debug output.
+"""What a failure of obstore means, in our own words.
 
-obstore has few classes of errors, so status and code are read from the message; an unknown message is a plain
+Its messages show whole answers, URLs and debug output, and none of that may reach a log or a caller. obstore has few classes of errors, so status and code are read from the message; an unknown message is a plain
 failure.
 """
 
