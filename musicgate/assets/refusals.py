@@ -1,7 +1,7 @@
 """What a failure of obstore means, in our own words.
 
-Its messages show whole answers, URLs and debug output, and none of that may reach a log or a caller. obstore has few classes of errors, so status and code are read from the message; an unknown message is a plain
-failure.
+Its messages show whole answers, URLs and debug output, and none of that may reach a log or a caller. It has
+few classes of errors, so status and code are read from the message; an unknown message is a plain failure.
 """
 
 import re
