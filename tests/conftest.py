@@ -1,7 +1,7 @@
 """Fixtures of the core's tests: vendors on loopback, all job stores."""
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import pytest
 from musicgate.store.port import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
+from tests import s3_servers
 from tests.loopback_vendors import Serve, Vendors, serving, starting
 
 
@@ -41,3 +42,17 @@ async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator
     opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
     async with opened(tmp_path) as ready:
         yield ready
+
+
+@pytest.fixture(scope="session")
+def moto() -> Iterator[s3_servers.S3Server]:
+    """Moto's S3 server, for all tests of this process."""
+    with s3_servers.moto() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def rclone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[s3_servers.S3Server]:
+    """The S3 server of rclone, for all tests of this process."""
+    with s3_servers.rclone(tmp_path_factory.mktemp("rclone")) as server:
+        yield server

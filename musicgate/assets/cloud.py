@@ -1,4 +1,6 @@
-"""Objects in S3-compatible stores, GCS, Azure or memory, by obstore. It must not know what the files are.
+"""Objects in S3-compatible stores, GCS, Azure or memory, by obstore.
+
+It knows clouds by their library, and must not know what the files are.
 
 obstore retries single requests (503, resets, timeouts), and this module what obstore does not: an upload in
 conflict with another one, a part or an answer that was cut. Uploads of more than 5 MiB are multipart: they
@@ -40,9 +42,8 @@ _HEARD_BYTES: Final = 64 * 1024
 _FEW_LISTENERS: Final = 8
 #: Requests for listeners at a time: each takes some 500 kB of buffers in obstore.
 _READS_AT_ONCE: Final = 4
-#: So often is something tried that obstore does not try again, with so long a pause before the second time.
+#: So often is something tried that obstore does not try again.
 _TRIES: Final = 3
-_PAUSE_S: Final = 0.2
 #: A cancelled caller waits so long for the current step of an upload, and for its abort.
 _GRACE_S: Final = 5.0
 _LISTED_AT_ONCE: Final = 500
@@ -166,6 +167,7 @@ class CloudObjects:
 
     def local_path(self, name: str) -> Path | None:
         """Return None: the objects are not on a local disk."""
+        check_name(name)
         return None
 
     async def check(self) -> None:
@@ -180,12 +182,17 @@ class CloudObjects:
         """Do nothing: obstore closes its connections when the store is forgotten."""
 
     async def _upload(self, name: str, source: Path, content_type: str) -> None:
+        attributes: obstore.Attributes = {"Content-Type": content_type}
+        with _file_errors(f"read {source.name}"):
+            content = await run_to_end(_whole_if_small, source)
+        if content is not None:
+            putting = obstore.put_async(
+                self._store, name, content, attributes=attributes, use_multipart=False
+            )
+            await _to_end(putting, self._patience.step_s)
+            return
         writer = obstore.open_writer_async(
-            self._store,
-            name,
-            attributes={"Content-Type": content_type},
-            buffer_size=_PART_BYTES,
-            max_concurrency=1,
+            self._store, name, attributes=attributes, buffer_size=_PART_BYTES, max_concurrency=1
         )
         try:
             async for piece in _pieces(source):
@@ -265,7 +272,7 @@ class CloudObjects:
                 except (BaseError, OSError) as exc:
                     if not is_passing(exc):
                         raise
-                await asyncio.sleep(_PAUSE_S * attempt)
+                await asyncio.sleep(self._patience.pause_s * attempt)
             return await action()
 
     async def _bounded(self, action: Awaitable[_T]) -> _T:
@@ -294,6 +301,10 @@ async def _content(store: AzureStore | GCSStore | MemoryStore | S3Store, name: s
     return bytes(await (await obstore.get_async(store, name)).bytes_async())
 
 
+def _whole_if_small(source: Path) -> bytes | None:
+    return source.read_bytes() if source.stat().st_size <= _PART_BYTES else None
+
+
 async def _pieces(source: Path) -> AsyncGenerator[bytes, None]:
     with _file_errors(f"read {source.name}"), source.open("rb", buffering=0) as file:
         while piece := await run_to_end(file.read, _PIECE_BYTES):
@@ -311,7 +322,7 @@ def _file_errors(doing: str) -> Iterator[None]:
 async def _to_end(action: Awaitable[_T], limit_s: float) -> _T:
     """Wait for a step of an upload; a cancelled caller still waits for a while.
 
-    A step that is cut may have begun an upload in the store whose name nobody knows then.
+    A step that is cut may have begun an upload whose id is lost then, so that it cannot be aborted.
 
     Raises:
         TimeoutError: the step took longer than its limit.
@@ -327,12 +338,11 @@ async def _to_end(action: Awaitable[_T], limit_s: float) -> _T:
         except asyncio.CancelledError as error:
             cancelled = cancelled or error
             ends = min(ends, loop.time() + _GRACE_S)
-    if not step.done():
-        step.cancel()
+    is_cut = step.cancel()
     if cancelled is not None:
-        if step.done() and not step.cancelled():
+        if not is_cut and not step.cancelled():
             step.exception()  # retrieved, so that asyncio does not log it: the cancellation wins
         raise cancelled
-    if not step.done():
+    if is_cut:
         raise TimeoutError
     return step.result()

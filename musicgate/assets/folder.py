@@ -65,7 +65,9 @@ class FolderObjects:
             while left > 0:
                 piece = await run_to_end(file.read, min(left, _PIECE_BYTES))
                 if not piece:
-                    raise StorageError(f"{name} in the folder {self._folder} is shorter than it was")
+                    raise StorageError(
+                        f"cannot read {name}: the object in the folder {self._folder} is shorter than it was"
+                    )
                 left -= len(piece)
                 yield piece
 
@@ -86,7 +88,8 @@ class FolderObjects:
             await run_to_end(_remove, self._path_of(name))
 
     async def link(self, name: str, *, lifetime_s: int, content_type: str, disposition: str) -> str | None:
-        """Return None: nobody can reach a folder by a link."""
+        """Return None: no link leads into a folder."""
+        check_name(name)
         return None
 
     async def objects(self, prefix: str = "") -> AsyncGenerator[StoredObject, None]:

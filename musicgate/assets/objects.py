@@ -208,7 +208,7 @@ def _constructed(
             "max_retries": patience.retries,
             "retry_timeout": timedelta(seconds=patience.retry_s),
             "backoff": {
-                "init_backoff": timedelta(milliseconds=100),
+                "init_backoff": timedelta(seconds=patience.pause_s),
                 "max_backoff": timedelta(seconds=5),
                 "base": 2,
             },

@@ -13,6 +13,8 @@ class Patience:
     #: After so long no request is sent again, and after so many times.
     retry_s: float = 60.0
     retries: int = 5
+    #: Before the first retry; each later pause is about twice as long.
+    pause_s: float = 0.1
 
     @property
     def step_s(self) -> float:

@@ -30,7 +30,9 @@ class StoredObject:
 
 
 class ObjectStore(Protocol):
-    """Files by name, in a folder or in the cloud. Names are made from contents, so an object never changes.
+    """Files by name, in a folder or in the cloud.
+
+    Names are made from contents, so that an object never changes.
 
     Every method raises `StorageError` with one sentence that says which store failed and why: it refused
     (credentials, permissions, no such bucket), it stalled, it is full, or it has no such object. The sentence

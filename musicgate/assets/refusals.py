@@ -1,7 +1,7 @@
-"""What a failure of obstore means, in our own words: its messages show whole answers, URLs and debug output.
+"""What a failure of obstore means, in our own words.
 
-obstore has few classes of errors, so status and code are read from the message; an unknown message is a plain
-failure.
+Its messages show whole answers, URLs and debug output, and none of that may reach a log or a caller. It has
+few classes of errors, so status and code are read from the message; an unknown message is a plain failure.
 """
 
 import re
@@ -10,16 +10,12 @@ from typing import Final
 #: The answer's status, and the code in its XML body (S3 and Azure; GCS has JSON).
 _STATUS: Final = re.compile(r"status code: (\d{3})( [A-Za-z ]{2,40})?")
 _CODE: Final = re.compile(r"<Code>(\w{1,60})</Code>")
-#: Words of reqwest and hyper, and of sockets.
-_STALLED: Final = re.compile(r"timed? ?out|timeout", re.IGNORECASE)
-_UNREACHABLE: Final = re.compile(
-    r"connection refused|dns error|tcp connect error|error trying to connect", re.IGNORECASE
-)
-_CUT: Final = re.compile(
-    r"connection closed|connection reset|broken pipe|incomplete|end of file|error reading a body"
-    r"|error decoding response body|connection error|channel closed|sendrequest",
-    re.IGNORECASE,
-)
+#: What happened to a request without an answer: obstore's `HttpErrorKind`, which not every message has.
+_KIND: Final = re.compile(r"kind: (Connect|Timeout|Interrupted|Request|Decode|Unknown),")
+_NO_ANSWER: Final = {
+    "Connect": "cannot be reached",
+    "Timeout": "stalled: it took longer than its time limit",
+}
 #: Another upload of the same name, or of ours whose answer was lost.
 _PASSING_CODES: Final = frozenset(
     {
@@ -49,11 +45,13 @@ def reason(error: Exception) -> str:
         return SHORTER
     if isinstance(error, FileNotFoundError):
         return "has no such object"
-    if isinstance(error, TimeoutError) or _STALLED.search(text):
-        return "stalled: it took longer than its time limit"
-    if _UNREACHABLE.search(text):
-        return "cannot be reached"
-    return "cut the connection" if _CUT.search(text) else f"failed ({type(error).__name__})"
+    if isinstance(error, TimeoutError):
+        return _NO_ANSWER["Timeout"]
+    if "certificate" in text:
+        return "has a certificate that is not trusted"
+    if kind := _KIND.search(text):
+        return _NO_ANSWER.get(kind[1], "cut the connection")
+    return "stalled or cut the connection" if "HTTP error" in text else f"failed ({type(error).__name__})"
 
 
 def _answered(status: re.Match[str], text: str) -> str:
@@ -70,12 +68,13 @@ def _answered(status: re.Match[str], text: str) -> str:
 
 
 def is_passing(error: Exception) -> bool:
-    """Whether a failure that obstore does not retry may pass: a conflict, or a connection that was cut."""
+    """Whether a failure that obstore does not retry may pass: a conflict, or an answer that was cut."""
     text = str(error)
-    status, code = _STATUS.search(text), _CODE.search(text)
-    if status:
+    code = _CODE.search(text)
+    if status := _STATUS.search(text):
         return status[1] == "409" or (code is not None and code[1] in _PASSING_CODES)
-    return not isinstance(error, TimeoutError) and not _STALLED.search(text) and bool(_CUT.search(text))
+    kind = _KIND.search(text)
+    return (kind is not None and kind[1] in {"Decode", "Unknown"}) or "response body" in text
 
 
 def is_without_ranges(error: Exception) -> bool:
