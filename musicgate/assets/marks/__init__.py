@@ -9,6 +9,7 @@ from musicgate.assets.marks.c2pa import (
     SigningKey,
     Validity,
     can_check_manifests,
+    check_signing,
     read_manifest,
     sign,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "Tags",
     "Validity",
     "can_check_manifests",
+    "check_signing",
     "find_manifest",
     "manifest_fate",
     "read_manifest",
