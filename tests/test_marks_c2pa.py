@@ -20,6 +20,7 @@ from musicgate.assets.marks import (
     SigningKey,
     Tags,
     Validity,
+    check_signing,
     find_manifest,
     manifest_fate,
     read_manifest,
@@ -258,6 +259,30 @@ def test_a_manifest_that_is_kept_elsewhere_is_not_fetched(
     ):
         c2pa.Reader(content_type(kind), file, context=context)
     assert asked == ["/song.c2pa"]
+
+
+def test_the_library_gets_two_reasons_to_leave_the_network_alone() -> None:
+    settings: dict[str, Any] = _settings()
+    assert settings["verify"] == {"remote_manifest_fetch": False, "ocsp_fetch": False}
+    assert settings["core"]["allowed_network_hosts"] == []
+
+
+def test_a_signature_that_does_not_hold_is_no_signature(
+    tmp_path: Path, signer: FakeSigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken = ManifestReport(validity=Validity.INVALID, reason="hash mismatch")
+    monkeypatch.setattr("musicgate.assets.marks.c2pa.read_manifest", lambda _path: broken)
+    path = unsigned(tmp_path, AudioKind.MP3)
+    with pytest.raises(MarksError, match="does not hold: hash mismatch"):
+        sign(path, path, AudioKind.MP3, TAGS, signer.signing)
+    assert path.read_bytes() == SONGS[AudioKind.MP3]
+
+
+def test_a_certificate_is_tried_before_it_is_needed(tmp_path: Path, signer: FakeSigner) -> None:
+    check_signing(signer.signing)
+    other = fake_signer(tmp_path).signing
+    with pytest.raises(MarksError, match="does not match"):
+        check_signing(SigningKey(certificate=signer.signing.certificate, key=other.key))
 
 
 def test_a_signed_file_is_not_tagged_without_being_signed_again(signed: Path, kind: AudioKind) -> None:

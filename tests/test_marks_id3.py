@@ -94,6 +94,7 @@ def test_mutagen_reads_our_frames_in_every_version(
 def test_false_frame_headers_are_hidden_in_an_unsynchronised_tag() -> None:
     old = Id3Tag(version=3, frames=(frame(b"XYZ1", b"\xff\xfb\x90\xff\0\xff"),), is_unsynchronised=True)
     assert b"\xff\xfb" not in id3_bytes(old)
+    assert id3_bytes(old).endswith(b"\xff\0")  # the audio begins with 0xFF
     assert read(id3_bytes(old)).frames == old.frames
 
 
@@ -160,6 +161,11 @@ def test_a_damaged_tag_is_refused_and_the_file_stays_as_it_is(tmp_path: Path, ol
         write_tags(path, AudioKind.MP3, TAGS)
     assert path.read_bytes() == old + AUDIO
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_tag_over_16_mib_is_not_read(tmp_path: Path) -> None:
+    with pytest.raises(MarksError, match="at most 16,777,216 are read"):
+        tagged(tmp_path, b"ID3\4\0\0\x7f\x7f\x7f\x7f")
 
 
 def test_a_tag_that_would_become_too_large_is_refused(tmp_path: Path) -> None:

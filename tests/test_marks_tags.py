@@ -16,6 +16,7 @@ from mutagen.oggvorbis import OggVorbis
 from musicgate.assets import AudioKind
 from musicgate.assets.marks import MAX_MARK_CHARS, Tags, write_tags
 from musicgate.assets.marks.riff import read_riff
+from musicgate.assets.marks.vorbis_comment import ogg_crc
 from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.errors import MarksError
 
@@ -150,6 +151,90 @@ def test_mutagen_reads_vorbis_comments_and_keeps_theirs(tmp_path: Path) -> None:
         assert {name: tags[name][0] for name in FIELDS} == FIELDS
 
 
+def assert_pages_are_true(content: bytes) -> int:
+    """Check flags, granule positions and checksums of Ogg pages against RFC 3533; how many there are."""
+    at = count = 0
+    is_continued = False
+    while at < len(content):
+        lacing = content[at + 27 : at + 27 + content[at + 26]]
+        stop = at + 27 + len(lacing) + sum(lacing)
+        page, ends = content[at:stop], any(size < 255 for size in lacing)
+        assert bool(page[5] & 1) is is_continued
+        assert (page[6:14] == b"\xff" * 8) is not ends
+        assert int.from_bytes(page[18:22], "little") == count
+        assert int.from_bytes(page[22:26], "little") == ogg_crc(page[:22] + bytes(4) + page[26:])
+        at, count, is_continued = stop, count + 1, lacing[-1] == 255
+    return count
+
+
+def pictured(path: Path, reader: type, size_bytes: int) -> None:
+    """Put a picture of that size into the comments of a file."""
+    file = reader(path)
+    file["metadata_block_picture"] = ["A" * size_bytes]
+    file.save()
+
+
+@pytest.mark.parametrize(("kind", "reader"), [(AudioKind.OPUS, OggOpus), (AudioKind.OGG, OggVorbis)])
+def test_comments_over_several_ogg_pages_keep_their_pages(
+    tmp_path: Path, kind: AudioKind, reader: type
+) -> None:
+    path = audio_file(tmp_path, kind)
+    pictured(path, reader, 150_000)
+    before, content = packets(path), path.read_bytes()
+    write_tags(path, kind, TAGS)
+    assert packets(path) == before
+    assert assert_pages_are_true(path.read_bytes()) == assert_pages_are_true(content)
+    tags = reader(path).tags
+    assert (tags["title"], len(tags["metadata_block_picture"][0])) == (["Blue hour ☂"], 150_000)
+
+
+def test_comments_that_need_another_ogg_page_are_refused(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.OPUS)
+    content = path.read_bytes()
+    second = content.index(b"OggS", 4)
+    third = content.index(b"OggS", second + 4)
+    packet = content[second + 27 + content[second + 26] : third].ljust(254 * 255 + 200, b"\0")
+    page = content[second : second + 22] + bytes(4) + b"\xff" + b"\xff" * 254 + b"\xc8" + packet
+    page = page[:22] + ogg_crc(page).to_bytes(4, "little") + page[26:]
+    content = content[:second] + page + content[third:]
+    path.write_bytes(content)
+    assert OggOpus(path).tags is not None
+    with pytest.raises(MarksError, match="another number of pages"):
+        write_tags(path, AudioKind.OPUS, TAGS)
+    assert path.read_bytes() == content
+
+
+def test_ogg_with_several_streams_or_another_codec_is_refused(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.OPUS)
+    content = path.read_bytes()
+    second = content.index(b"OggS", 4)
+    for changed, message in (
+        (
+            content[:second] + content[:second].replace(b"OpusHead", b"Other...") + content[second:],
+            "one stream",
+        ),
+        (content.replace(b"OpusHead", b"Speex   "), "Opus and Vorbis"),
+        (content.replace(b"OpusTags", b"NotTags!"), "no comment header"),
+    ):
+        path.write_bytes(changed)
+        with pytest.raises(MarksError, match=message):
+            write_tags(path, AudioKind.OPUS, TAGS)
+        assert path.read_bytes() == changed
+
+
+def test_headers_that_share_a_page_with_audio_are_refused(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.OPUS)
+    content = path.read_bytes()
+    second = content.index(b"OggS", 4)
+    segments = content[second + 26]
+    lacing = content[second + 27 : second + 27 + segments]
+    page = content[second : second + 26] + bytes([segments + 1]) + lacing + b"\1"
+    rest = content[second + 27 + segments :]
+    path.write_bytes(content[:second] + page + rest[: sum(lacing)] + b"x" + rest[sum(lacing) :])
+    with pytest.raises(MarksError, match="do not end with a page"):
+        write_tags(path, AudioKind.OPUS, TAGS)
+
+
 def test_every_other_flac_block_is_kept(tmp_path: Path) -> None:
     path = audio_file(tmp_path, AudioKind.FLAC)
     content = path.read_bytes()
@@ -211,6 +296,32 @@ def test_m4a_with_its_description_in_front_keeps_its_samples(tmp_path: Path, opt
     assert (path.stat().st_size == len(content)) is ("moov_size" in options)
 
 
+def test_a_fragmented_m4a_is_refused(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.M4A)
+    content = path.read_bytes() + b"\0\0\0\x08moof"
+    path.write_bytes(content)
+    with pytest.raises(MarksError, match="fragmented"):
+        write_tags(path, AudioKind.M4A, TAGS)
+    assert path.read_bytes() == content
+
+
+def test_metadata_of_quicktime_without_a_version_are_extended(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.M4A)
+    write_tags(path, AudioKind.M4A, Tags(title="Old", provider="p", model="m", tool="t", job_id="j"))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"meta")
+    for name, less in ((b"moov", 4), (b"udta", 4), (b"meta", 4)):
+        start = content.index(name) - 4
+        size = int.from_bytes(content[start : start + 4], "big") - less
+        content[start : start + 4] = size.to_bytes(4, "big")
+    assert content[at + 4 : at + 8] == bytes(4)
+    path.write_bytes(content[: at + 4] + content[at + 8 :])
+    write_tags(path, AudioKind.M4A, TAGS)
+    new = path.read_bytes()
+    assert (new.count(b"ilst"), new.count(b"hdlrmdir"), b"Old" in new) == (1, 0, False)
+    assert new.count(b"mdirappl") == 1
+
+
 def test_every_other_riff_chunk_is_kept_and_their_comment_too(tmp_path: Path) -> None:
     path = audio_file(tmp_path, AudioKind.WAV)
     content = path.read_bytes()
@@ -239,6 +350,15 @@ def test_every_other_riff_chunk_is_kept_and_their_comment_too(tmp_path: Path) ->
     assert b"INAM" in new
     write_tags(path, AudioKind.WAV, TAGS)
     assert path.read_bytes().count(COMMENT.encode()) == 1
+
+
+def test_bytes_behind_the_riff_form_stay_behind_it(tmp_path: Path) -> None:
+    path = audio_file(tmp_path, AudioKind.WAV)
+    path.write_bytes(path.read_bytes() + b"what follows")
+    write_tags(path, AudioKind.WAV, TAGS)
+    new = path.read_bytes()
+    assert new.endswith(b"what follows")
+    assert int.from_bytes(new[4:8], "little") == len(new) - 8 - len(b"what follows")
 
 
 @pytest.mark.parametrize("stated", [0x7FFFFFFF, 0xFFFFFFFF, 0])

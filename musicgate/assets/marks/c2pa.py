@@ -8,27 +8,24 @@ revocation is looked up, and signatures carry no time stamp of an authority.
 Source: C2PA Technical Specification 2.2; github.com/contentauth/c2pa-rs docs/context-settings.md.
 """
 
-from __future__ import annotations
-
 import json
 import re
+import tempfile
 from collections.abc import Iterator
 from enum import StrEnum
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import attrs
 
-from musicgate.assets.audio import AudioKind, content_type
+from musicgate.assets.audio import AudioKind, content_type, riff_wav
 from musicgate.assets.marks.id3 import read_id3
+from musicgate.assets.marks.origin import Tags
 from musicgate.assets.marks.pieces import replacement
 from musicgate.assets.marks.presence import SIGNABLE, find_manifest, is_manifest_frame
 from musicgate.errors import MarksError
 from musicgate.text import cut_text
-
-if TYPE_CHECKING:
-    from musicgate.assets.marks.origin import Tags
 
 #: Digital source types of media that a trained model made, or made in part.
 #: Source: cv.iptc.org/newscodes/digitalsourcetype, November 2026.
@@ -266,6 +263,19 @@ def _frame_count(path: Path, kind: AudioKind) -> int:
         return 0
     with path.open("rb") as file:
         return sum(not is_manifest_frame(frame) for frame in read_id3(file).frames)
+
+
+def check_signing(signing: SigningKey) -> None:
+    """Sign a moment of silence, so that a wrong certificate is found at the start and not with a song.
+
+    Raises:
+        MarksError: it cannot be used, or c2pa-python is not installed.
+    """
+    tags = Tags(provider="none", model="none", tool="musicgate", job_id="none")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "silence.wav"
+        path.write_bytes(riff_wav(bytes(200), sample_rate_hz=8_000, channels=1))
+        sign(path, path, AudioKind.WAV, tags, signing)
 
 
 def _pem(path: Path) -> bytes:

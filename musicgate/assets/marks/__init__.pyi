@@ -1,0 +1,15 @@
+from .c2pa import ManifestReport as ManifestReport
+from .c2pa import SigningKey as SigningKey
+from .c2pa import Validity as Validity
+from .c2pa import can_check_manifests as can_check_manifests
+from .c2pa import check_signing as check_signing
+from .c2pa import read_manifest as read_manifest
+from .c2pa import sign as sign
+from .conversion import ManifestFate as ManifestFate
+from .conversion import manifest_fate as manifest_fate
+from .origin import MAX_MARK_CHARS as MAX_MARK_CHARS
+from .origin import Tags as Tags
+from .presence import SIGNABLE as SIGNABLE
+from .presence import FoundManifest as FoundManifest
+from .presence import find_manifest as find_manifest
+from .tags import write_tags as write_tags
