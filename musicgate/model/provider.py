@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -191,6 +192,8 @@ class Offer:
         tracks: how many tracks one request gives.
         formats: containers that ``format`` may ask for.
         prices: rate card in USD; empty = price unknown.
+        ended: day since which the vendor makes no songs with it; None = it does, as far as is known. Requests
+            for it are sent all the same: the vendor decides.
         fields: the fields of the native request, by the vendor's names. What they rule out is refused before
             anything is sent. Empty = the translation checks everything itself.
         limits: for people; those of ``fields`` unless stated.
@@ -207,6 +210,7 @@ class Offer:
     limits: Limits = attrs.field(default=attrs.Factory(lambda self: Limits.of(self.fields), takes_self=True))
     tracks: int = 1
     prices: tuple[PriceRule, ...] = ()
+    ended: date | None = None
 
     def violations(self, native: Mapping[str, JsonValue]) -> tuple[FieldViolation, ...]:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""

@@ -1,5 +1,6 @@
 """The declaration of MiniMax: models, prices, limits, time-outs and settings."""
 
+from datetime import date
 from decimal import Decimal
 from typing import Final
 
@@ -61,6 +62,7 @@ def _offer(model: str, native_model: str | None) -> Offer:
         formats=("mp3", "wav"),
         limits=Limits.of(fields, max_duration_s=MAX_DURATION_S),
         prices=_PRICES if name in _PRICED else (),
+        ended=date(2026, 8, 20) if name.endswith("-free") else None,
     )
 
 
