@@ -1,8 +1,10 @@
 """The procedure that reads a vendor's errors: what an answer proves, and what it may hide."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate.errors import ProviderError
@@ -159,6 +161,29 @@ def test_retry_after_of_the_answer_beats_the_table_and_is_kept_where_a_wait_help
     assert caught.value.retry_after_s == 3.0
 
 
+@pytest.mark.parametrize(
+    ("text", "headers", "wait_s"),
+    [
+        ("busy until 2026-05-15T12:00:00Z", {}, 7200.0),
+        ("busy until 2026-05-15T09:00:00Z", {}, 0.0),
+        ("busy until 2026-05-15T12:00:00Z", {"Retry-After": "7"}, 7.0),
+        ("busy until 2026-99-15T12:00:00Z", {}, 10.0),
+        ("busy", {}, 10.0),
+    ],
+)
+def test_message_may_name_the_time_until_which_a_new_call_makes_no_sense(
+    text: str, headers: dict[str, str], wait_s: float
+) -> None:
+    table = attrs.evolve(TABLE, reset_in_text=r"until (\S+)")
+    now = datetime(2026, 5, 15, 10, tzinfo=UTC)
+    for code, expected in ((429, wait_s), (402, None)):
+        response = attrs.evolve(answer({"code": code, "msg": text}, headers=headers), received_at=now)
+        update = table.open(Step.CREATE, response)
+        assert isinstance(update, JobUpdate)
+        assert update.failure is not None
+        assert update.failure.retry_after_s == expected
+
+
 def test_status_is_kept_only_where_the_rule_names_it() -> None:
     assert refused({"code": 422}).status == 422
     assert refused({"code": 422}, 400).status == 400
@@ -299,6 +324,7 @@ BAD: Any = "rate"
         ({"http_codes": {"404"}}, "http_codes lists '404'"),
         ({"http_codes": {404}, "ok": {404}}, "the code 404 is both a success and a failure"),
         ({"doubts": {7: 1.0}}, "doubts lists the code 7"),
+        ({"reset_in_text": "until .*"}, "reset_in_text has no group"),
         (
             {"codes": {7: FailureClass.TIMEOUT}, "ends_job": {7}, "no_record": {7}},
             "the code 7 both ends a job and only casts doubt on it",

@@ -154,6 +154,8 @@ class ErrorTable:
         code: where the vendor's error code is. Of several the first is shown as the native code, and the
             first that has a row decides.
         code_in_text: pattern whose first group is a code in the message, where the body has none.
+        reset_in_text: pattern whose first group is a time in the message, before which a new call makes no
+            sense; a ``Retry-After`` beats it.
         text: where its message is. A list of ``{"loc", "msg"}`` is joined to one text.
         error: where a 2xx body has something only if it is an error.
         status: where a 2xx body names an HTTP status.
@@ -182,6 +184,7 @@ class ErrorTable:
     vendor: str
     code: At = At()
     code_in_text: str | None = None
+    reset_in_text: str | None = None
     text: At = At()
     error: At = At()
     status: At = At()
@@ -401,6 +404,8 @@ class ErrorTable:
         # A create call that is refused for good is not worth a wait; a poll comes again in any case.
         waits = step is not Step.CREATE or RULES[rule.reason].resend
         wait_s = lenient.retry_after_s(response) if waits else None
+        if waits and wait_s is None:
+            wait_s = self._until_reset_s(text, response)
         said = f"code {code}" if code else f"HTTP {status}"
         kept = lenient.integer(code) if response.is_success and code else status
         return Failure(
@@ -412,6 +417,13 @@ class ErrorTable:
             http_status=kept if kept in rule.keep_status else None,
             may_have_cost=False if rule.refunded else None,
         )
+
+    def _until_reset_s(self, text: str | None, response: HttpResponse) -> float | None:
+        named = re.search(self.reset_in_text, text or "") if self.reset_in_text else None
+        reset = lenient.moment(named[1]) if named else None
+        if reset is None or response.received_at is None:
+            return None
+        return max(0.0, (reset - response.received_at).total_seconds())
 
     def _success_under_an_error(self, step: Step, response: HttpResponse) -> ProviderError:
         rule = self._rule_of_status(response.status, is_readable=False)
@@ -499,6 +511,10 @@ def _contradiction(table: ErrorTable) -> str | None:
         "job_words": table.job_words,
         "unknown": {"": table.unknown},
     }
+    patterns = {"code_in_text": table.code_in_text, "reset_in_text": table.reset_in_text}
+    for name, pattern in patterns.items():
+        if pattern is not None and not re.compile(pattern).groups:
+            return f"{name} has no group, so nothing is read from a message"
     faults = (_row_fault(name, key, row) for name, rows in named.items() for key, row in rows.items())
     return next((fault for fault in faults if fault is not None), None) or _code_fault(table)
 
