@@ -1,14 +1,12 @@
 """The declaration of MiniMax: models, prices, limits, time-outs and settings."""
 
 from datetime import date
-from decimal import Decimal
 from typing import Final
 
 import musicgate_schemas
 from musicgate.plugin import (
     JobState,
     Limits,
-    Meter,
     Offer,
     PollSchedule,
     PriceRule,
@@ -16,6 +14,7 @@ from musicgate.plugin import (
     RateWindow,
     Timeouts,
     hookimpl,
+    settings_schema,
 )
 from musicgate_minimax.models import FIELDS, NEWEST
 from musicgate_minimax.translate import BLOCK
@@ -25,31 +24,12 @@ DEFAULT_MODEL: Final = "music-2.6"
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
 MAX_DURATION_S: Final = 300.0
 
-#: 0.15 USD per song of up to five minutes.
+#: Of up to five minutes.
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
-_PRICES: Final = (PriceRule(meter=Meter.REQUESTS, price_usd=Decimal("0.15")),)
+_PRICES: Final = (PriceRule.per_song("0.15"),)
 #: Models with a known price. music-2.0 is missing (0.03 and 0.05 USD are both published), and so are the
 #: covers (no price found) and the free models (ended on 2026-08-20).
 _PRICED: Final = frozenset({"music-2.5", "music-2.5+", "music-2.6", "music-3.0"})
-
-SETTINGS_SCHEMA: Final[dict[str, object]] = {
-    "$schema": "https://json-schema.org/draft/2020-12/schema",
-    "type": "object",
-    "properties": {
-        "default_model": {
-            "description": "The vendor's model behind minimax/music.",
-            "type": "string",
-            "minLength": 1,
-            "default": DEFAULT_MODEL,
-        },
-        "group_id": {
-            "description": "GroupId of old accounts, sent as a query parameter; empty: not sent.",
-            "type": "string",
-            "default": "",
-        },
-    },
-    "additionalProperties": False,
-}
 
 
 def _offer(model: str, native_model: str | None) -> Offer:
@@ -81,7 +61,10 @@ PROVIDER: Final = Provider(
     ),
     option_block=BLOCK,
     options_schema=musicgate_schemas.load("options/minimax"),
-    settings_schema=SETTINGS_SCHEMA,
+    settings_schema=settings_schema(
+        default_model=(DEFAULT_MODEL, "The vendor's model behind minimax/music."),
+        group_id=("", "GroupId of old accounts, sent as a query parameter; empty: not sent."),
+    ),
     # Numbers of ``data.status``: 2 is done, and no other has been seen. Its texts: none seen; these are
     # those of the documented contract.
     statuses={

@@ -10,9 +10,7 @@ import binascii
 import logging
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
@@ -39,12 +37,8 @@ from musicgate_minimax.translate import BLOCK, SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
 
-#: Seen: "..., resets at 2026-05-12T15:00:00Z" (MiniMax-AI/MiniMax-MCP issue 80, May 2026), elsewhere followed
-#: by " (2056)".
-_RESET: Final = re.compile(
-    r"resets?\s+(?:at|on|in)?\s*:?\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)",
-    re.IGNORECASE,
-)
+#: When a signed link expires. The link itself is unchanged and never logged.
+_EXPIRES: Final = re.compile(r"[?&]Expires=(\d+)")
 
 
 @hookimpl
@@ -58,21 +52,8 @@ def parse_response(step: Step, response: HttpResponse, job: Job) -> JobUpdate:
         raise ERRORS.unreadable(response, "has no call but the one that makes a song")
     body = ERRORS.open(step, response)
     if isinstance(body, JobUpdate):
-        return _refused(response, body)
+        return attrs.evolve(body, body=_without_hex(lenient.mapping(body.body)))
     return _song(response, body, job)
-
-
-def _refused(response: HttpResponse, update: JobUpdate) -> JobUpdate:
-    """A refusal, with the wait until the reset that its text names."""
-    failure = update.failure
-    named = _RESET.search((failure and failure.native_message) or "")
-    # ASSUMED: a time without a zone is UTC; the one that was seen had a Z.
-    reset = lenient.moment(named[1]) if named else None
-    if failure is not None and failure.rule.resend and reset is not None and response.received_at is not None:
-        wait_s = max(0.0, (reset - response.received_at).total_seconds())
-        if lenient.retry_after_s(response) is None:
-            failure = attrs.evolve(failure, retry_after_s=wait_s)
-    return attrs.evolve(update, failure=failure, body=_without_hex(lenient.mapping(update.body)))
 
 
 def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> JobUpdate:
@@ -121,7 +102,8 @@ def _audio(
         raise ERRORS.unreadable(response, "reported success without any audio")
     if lenient.url(link) is None or not link.isascii() or not link.isprintable() or " " in link:
         raise ERRORS.unreadable(response, "reported success with an invalid link")
-    return NativeTrack(audio_url=link, expires_at=_expiry(link))
+    expires = _EXPIRES.search(link)
+    return NativeTrack(audio_url=link, expires_at=lenient.moment(expires[1]) if expires else None)
 
 
 def _text(value: JsonValue) -> str:
@@ -152,15 +134,6 @@ def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: Job) -> byt
     rate_hz = rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ
     whole = delivered[: len(delivered) - len(delivered) % (2 * channels)]
     return riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
-
-
-def _expiry(link: str) -> datetime | None:
-    """When a signed link expires, by its own ``Expires``. The link itself is unchanged and never logged."""
-    try:
-        values = parse_qs(urlsplit(link).query, max_num_fields=50).get("Expires", [])
-    except ValueError:
-        return None
-    return lenient.moment(values[0]) if values else None
 
 
 def _without_hex(body: Mapping[str, JsonValue]) -> JsonValue:
