@@ -1,7 +1,7 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
-from typing import Any
+from typing import Any, ClassVar
 
 import attrs
 import pytest
@@ -13,6 +13,7 @@ from musicgate.emulation import (
     EmulatedAnswer,
     EmulatedVendor,
     Kind,
+    No,
     Rate,
     Task,
     answer_json,
@@ -233,3 +234,15 @@ def test_an_unknown_route_has_the_headers_and_the_media_host_has_not() -> None:
         vendor.answer(HttpRequest(method="GET", url=f"{place}/{path}"), 0.0) for path in ("no", "media/no")
     ]
     assert [answer.response.header("x-trace") for answer in answers] == ["GET /no", None]
+
+
+class Coded(Declared):
+    texts: ClassVar = {7: "who are you"}
+    refusals: ClassVar = {No.NO_KEY: 7, No.BAD_KEY: 8}
+
+
+def test_a_refusal_that_names_a_code_alone_has_its_text() -> None:
+    vendor = Coded(EmulatorOptions())
+    keys = {"k": (7, "who are you"), "Token bad": (8, "the key is not valid")}
+    for key, (code, text) in keys.items():
+        assert made(vendor, key=key).json_object()["error"] == {"code": code, "message": text}

@@ -3,19 +3,9 @@
 from datetime import date
 from typing import Final
 
+import musicgate.plugin as mg
 import musicgate_schemas
-from musicgate.plugin import (
-    JobState,
-    Limits,
-    Offer,
-    PollSchedule,
-    PriceRule,
-    Provider,
-    RateWindow,
-    Timeouts,
-    hookimpl,
-    settings_schema,
-)
+from musicgate.plugin import JobState, Offer
 from musicgate_minimax.models import FIELDS, NEWEST
 from musicgate_minimax.translate import BLOCK
 
@@ -26,7 +16,7 @@ MAX_DURATION_S: Final = 300.0
 
 #: Of up to five minutes.
 #: Source: https://platform.minimax.io/docs/guides/pricing-paygo, July 2026.
-_PRICES: Final = (PriceRule.per_song("0.15"),)
+_PRICES: Final = (mg.PriceRule.per_song("0.15"),)
 #: Models with a known price. music-2.0 is missing (0.03 and 0.05 USD are both published), and so are the
 #: covers (no price found) and the free models (ended on 2026-08-20).
 _PRICED: Final = frozenset({"music-2.5", "music-2.5+", "music-2.6", "music-3.0"})
@@ -40,13 +30,13 @@ def _offer(model: str, native_model: str | None) -> Offer:
         native_model=native_model,
         fields=fields,
         formats=("mp3", "wav"),
-        limits=Limits.of(fields, max_duration_s=MAX_DURATION_S),
+        limits=mg.Limits.of(fields, max_duration_s=MAX_DURATION_S),
         prices=_PRICES if name in _PRICED else (),
         ended=date(2026, 8, 20) if name.endswith("-free") else None,
     )
 
 
-PROVIDER: Final = Provider(
+PROVIDER: Final = mg.Provider(
     name="minimax",
     plugin="minimax",
     label="MiniMax Music",
@@ -61,7 +51,7 @@ PROVIDER: Final = Provider(
     ),
     option_block=BLOCK,
     options_schema=musicgate_schemas.load("options/minimax"),
-    settings_schema=settings_schema(
+    settings_schema=mg.settings_schema(
         default_model=(DEFAULT_MODEL, "The vendor's model behind minimax/music."),
         group_id=("", "GroupId of old accounts, sent as a query parameter; empty: not sent."),
     ),
@@ -79,9 +69,9 @@ PROVIDER: Final = Provider(
     raw_offers=tuple(_offer(f"minimax/{native}", native) for native in ("music-01", "music-cover", "")),
     blocking=True,
     # Never polled; the schedule only says how often an open job is checked.
-    poll=PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
+    poll=mg.PollSchedule(first_s=30.0, min_s=5.0, max_s=15.0),
     # Seen: 30 to over 120 s, usually 90 and more (openclaw/openclaw, 2026); clients wait 180 to 600 s.
-    timeouts=Timeouts(create_s=600.0),
+    timeouts=mg.Timeouts(create_s=600.0),
     typical_s=90.0,
     deadline_s=900.0,
     # Life of a link: 24 h.
@@ -92,12 +82,12 @@ PROVIDER: Final = Provider(
     # Source: https://platform.minimax.io/docs/guides/rate-limits, July 2026 (120 requests a minute,
     # 20 connections).
     max_parallel_creates=20,
-    create_window=RateWindow(calls=120, per_s=60.0),
+    create_window=mg.RateWindow(calls=120, per_s=60.0),
     docs_url="https://platform.minimax.io/docs/api-reference/music-generation",
 )
 
 
-@hookimpl
-def provider() -> Provider:
+@mg.hookimpl
+def provider() -> mg.Provider:
     """Declare MiniMax: one blocking call per song, no polling and no callbacks."""
     return PROVIDER

@@ -1,6 +1,6 @@
 """What each MiniMax music model takes, as the fields of its native request."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
@@ -14,19 +14,35 @@ BAD_FORMAT: Final = "unsupported_minimax_music_audio_format"
 #: Lyrics of tags only, for a model that makes instrumentals but has no flag for them.
 #: Seen: "[intro] [outro]" (MiniMax-AI/cli, early 2026).
 INSTRUMENTAL_TAGS: Final = "[Intro]\n[Inst]\n[Outro]"
-#: A reference recording has at most 50 MB; base64 needs four characters for three bytes.
-#: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
-_MAX_BASE64_CHARS: Final = 50 * 1024 * 1024 * 4 // 3 + 4
+
+#: Of a cover. A recording has at most 50 MB; base64 needs four characters for three bytes.
+#: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026; the seed and its range
+#: seen only in the cover command of github.com/MiniMax-AI/cli, May 2026.
+_REFERENCE: Final = (
+    Text("audio_url"),
+    Text("audio_base64", max_chars=50 * 1024 * 1024 * 4 // 3 + 4, reason=BAD_COVER),
+    Text("cover_feature_id"),
+    Number("seed", neutral="seed", minimum=0, maximum=1_000_000, whole=True, reason=None),
+)
+_AUDIO: Final = (
+    Structure("audio_setting"),
+    Choice("audio_setting.format", neutral="format", choices=("mp3", "wav", "pcm"), means={"pcm": "wav"}),
+    Choice("audio_setting.sample_rate", choices=(16_000, 24_000, 32_000, 44_100)),
+    Choice("audio_setting.bitrate", choices=(32_000, 64_000, 128_000, 256_000)),
+    Choice("audio_setting.channel", choices=(1, 2)),
+    Choice("output_format", choices=("hex", "url")),
+    Flag("stream"),
+    Flag("aigc_watermark"),
+)
 
 
 def _fields(
-    *,
-    prompt_chars: tuple[int, int] = (0, 2000),
-    lyrics_chars: int = 3500,
-    flags: tuple[str, ...] = ("is_instrumental", "lyrics_optimizer"),
+    prompt_chars: tuple[int, int],
+    lyrics_chars: int,
+    *flags: Flag,
     by_tags: bool = False,
-    is_cover: bool = False,
-) -> Iterator[Field]:
+    reference: tuple[Field, ...] = (),
+) -> tuple[Field, ...]:
     """Make the fields of a model; lengths are in UTF-16 units.
 
     ASSUMED: the vendor does not say what a character is; UTF-16 units are never fewer than code points.
@@ -38,11 +54,10 @@ def _fields(
         lyrics_chars: longest lyrics.
         flags: those that the model has of the two that replace lyrics.
         by_tags: it makes an instrumental of lyrics that are tags only.
-        is_cover: it makes a new version of a reference recording; section "music-cover" of the page.
+        reference: fields of the recording of which it makes a new version.
     """
     tune: dict[str, object] = {"lyrics": INSTRUMENTAL_TAGS} if by_tags else {"is_instrumental": True}
-    yield Text("model")
-    yield Text(
+    prompt = Text(
         "prompt",
         neutral="prompt",
         # MiniMax has one text for everything but the lyrics.
@@ -51,10 +66,10 @@ def _fields(
         max_chars=prompt_chars[1],
         unit=TextUnit.UTF16,
         # An instrumental needs a prompt.
-        required_if=({},) if prompt_chars[0] else (tune,) if by_tags or flags else (),
-        reason=BAD_COVER if is_cover else BAD_PROMPT,
+        required_if=({},) if prompt_chars[0] else (tune,) if flags else (),
+        reason=BAD_COVER if reference else BAD_PROMPT,
     )
-    yield Text(
+    lyrics = Text(
         "lyrics",
         neutral="lyrics",
         carries=("instrumental",) if by_tags else (),
@@ -62,41 +77,26 @@ def _fields(
         unit=TextUnit.UTF16,
         reason=None,
     )
-    for name in flags:
-        yield Flag(name, neutral="instrumental" if name == "is_instrumental" else None)
-    if is_cover:
-        yield Text("audio_url")
-        yield Text("audio_base64", max_chars=_MAX_BASE64_CHARS, reason=BAD_COVER)
-        yield Text("cover_feature_id")
-        # Seen: a seed of this range only in the cover command of github.com/MiniMax-AI/cli, May 2026.
-        yield Number("seed", neutral="seed", minimum=0, maximum=1_000_000, whole=True, reason=None)
-    yield Structure("audio_setting")
-    yield Choice(
-        "audio_setting.format", neutral="format", choices=("mp3", "wav", "pcm"), means={"pcm": "wav"}
-    )
-    yield Choice("audio_setting.sample_rate", choices=(16_000, 24_000, 32_000, 44_100))
-    yield Choice("audio_setting.bitrate", choices=(32_000, 64_000, 128_000, 256_000))
-    yield Choice("audio_setting.channel", choices=(1, 2))
-    yield Choice("output_format", choices=("hex", "url"))
-    yield Flag("stream")
-    yield Flag("aigc_watermark")
+    return (Text("model"), prompt, lyrics, *flags, *reference, *_AUDIO)
 
 
+_INSTRUMENTAL: Final = Flag("is_instrumental", neutral="instrumental")
+_WRITTEN: Final = Flag("lyrics_optimizer")
 #: Also of models that are not listed, except covers.
-NEWEST: Final = tuple(_fields())
-_COVER: Final = tuple(_fields(prompt_chars=(10, 300), lyrics_chars=1000, flags=(), is_cover=True))
+NEWEST: Final = _fields((0, 2000), 3500, _INSTRUMENTAL, _WRITTEN)
+_COVER: Final = _fields((10, 300), 1000, reference=_REFERENCE)
 
 #: Fields by native model. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026,
 #: and the pages of each model's release, 2025-06 to 2026-07.
 FIELDS: Final[Mapping[str, tuple[Field, ...]]] = MappingProxyType(
     {
-        "music-01": tuple(_fields(lyrics_chars=200, flags=())),
+        "music-01": _fields((0, 2000), 200),
         # ASSUMED: 3000 characters of lyrics; one page of this model says 600, another 3000. A refusal by the
         # vendor costs nothing.
-        "music-1.5": tuple(_fields(prompt_chars=(10, 300), lyrics_chars=3000, flags=())),
-        "music-2.0": tuple(_fields(prompt_chars=(10, 2000), lyrics_chars=3000, flags=())),
+        "music-1.5": _fields((10, 300), 3000),
+        "music-2.0": _fields((10, 2000), 3000),
         # Seen: no is_instrumental; lyrics of tags only do (github.com/MiniMax-AI/cli, early 2026).
-        "music-2.5": tuple(_fields(flags=("lyrics_optimizer",), by_tags=True)),
+        "music-2.5": _fields((0, 2000), 3500, _WRITTEN, by_tags=True),
         **dict.fromkeys(("music-2.5+", "music-2.6", "music-2.6-free", "music-3.0", "music-3.0-free"), NEWEST),
         **dict.fromkeys(("music-cover", "music-cover-free"), _COVER),
     }

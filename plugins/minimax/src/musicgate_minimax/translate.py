@@ -4,20 +4,8 @@ from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from musicgate.plugin import (
-    Ability,
-    Draft,
-    MusicRequest,
-    Offer,
-    ProviderSettings,
-    RequestError,
-    Said,
-    Translation,
-    hookimpl,
-    lenient,
-    refused,
-    unsupported,
-)
+import musicgate.plugin as mg
+from musicgate.plugin import Ability, Draft, lenient, refused, unsupported
 from musicgate_minimax.models import BAD_COVER, BAD_FORMAT, INSTRUMENTAL_TAGS
 
 BLOCK: Final = "minimax"
@@ -42,8 +30,10 @@ _LABELS: Final[Mapping[str, str | Mapping[str, str]]] = {
 }
 
 
-@hookimpl
-def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
+@mg.hookimpl
+def translate_request(
+    request: mg.MusicRequest, offer: mg.Offer, settings: mg.ProviderSettings
+) -> mg.Translation:
     """Translate a request to the one create call; the vendor has no callbacks, so no URL is sent.
 
     Raises:
@@ -62,7 +52,7 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
         _song(draft)
     if draft.block.get("stream"):
         message = "minimax.stream: the gateway does not stream this vendor"
-        raise RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
+        raise mg.RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
     draft.copy("stream")
     _encode(draft)
     draft.copy("aigc_watermark")
@@ -161,7 +151,7 @@ def _refuse_contradictions(*, tune: bool, written: bool, is_own: bool) -> None:
         raise refused("minimax.lyrics_optimizer", f"{other}, and the vendor is asked to write lyrics", None)
 
 
-def _send_lyrics(draft: Draft, lyrics: Said) -> None:
+def _send_lyrics(draft: Draft, lyrics: mg.Said) -> None:
     if draft.request.instrumental and draft.block.get("is_instrumental") is None:
         if not lyrics.in_block:
             raise refused("instrumental", "lyrics are given, and an instrumental is asked for", None)
