@@ -34,11 +34,6 @@ SWITCHES: Final = (
 _FRAME_BYTES: Final = 4096
 
 
-def headers_of(call: Call) -> Mapping[str, str]:
-    """The trace id, which is in the body as well."""
-    return {} if call.switches.get("trace") == "missing" else {"Trace-Id": call.trace[:32]}
-
-
 def refusal(call: Call, code: int, text: str) -> EmulatedAnswer:
     """Make a refusal: HTTP 200, with a trace id."""
     if call.switches.get("shape") == "llm":
@@ -126,6 +121,9 @@ def _extra(call: Call, extra: JsonObject) -> JsonValue:
 
 
 def _answer(call: Call, body: JsonObject, status: int = 200) -> EmulatedAnswer:
-    absent = {"data": call.switches.get("data") == "absent", "trace_id": not headers_of(call)}
+    absent = {
+        "data": call.switches.get("data") == "absent",
+        "trace_id": call.switches.get("trace") == "missing",
+    }
     sent = {name: value for name, value in body.items() if not absent.get(name)}
     return emu.answer_json(status, sent, content_type="application/json; charset=utf-8")

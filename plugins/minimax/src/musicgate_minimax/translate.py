@@ -45,11 +45,11 @@ def translate_request(
     by_tags = Ability.INSTRUMENTAL in offer.abilities and draft.block.get("is_instrumental")
     draft.refuse_undeclared(*(["is_instrumental"] if by_tags else []))
     draft.send("model", draft.native_model)
-    _write_prompt(draft, is_sung=is_cover or not _is_instrumental(draft))
     if is_cover:
         _cover(draft)
     else:
         _song(draft)
+    _write_prompt(draft)
     if draft.block.get("stream"):
         message = "minimax.stream: the gateway does not stream this vendor"
         raise mg.RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
@@ -81,13 +81,14 @@ def _encode(draft: Draft) -> None:
         draft.changed("minimax.audio_setting.format", message)
 
 
-def _write_prompt(draft: Draft, *, is_sung: bool) -> None:
+def _write_prompt(draft: Draft) -> None:
     """Append style, voice and what to avoid to the prompt, as the vendor's own tool does it.
 
     Seen: "<prompt>. Vocals: ... . Avoid: ..." (github.com/MiniMax-AI/cli, May 2026).
     """
     prompt = draft.said("prompt", "prompt")
     whole = prompt.text if prompt else ""
+    is_sung = not draft.fields.get("is_instrumental") and draft.fields.get("lyrics") != INSTRUMENTAL_TAGS
     # A style alone needs no label.
     labels = {"style": "Style: {}" if prompt else "{}", **_LABELS}
     for piece in draft.labelled(labels, is_sung=is_sung).values():
@@ -109,13 +110,6 @@ def _cover(draft: Draft) -> None:
         raise refused("minimax.lyrics", "a cover of a cover_feature_id needs lyrics", BAD_COVER)
     draft.send("lyrics", lyrics)
     draft.send("seed", draft.said("seed", "seed"))
-
-
-def _is_instrumental(draft: Draft) -> bool:
-    """True if the block asks for no voice, or nothing asks for one."""
-    if draft.block.get("is_instrumental") or draft.block.get("lyrics_optimizer"):
-        return bool(draft.block.get("is_instrumental"))
-    return draft.request.instrumental is not False and draft.said("lyrics", "lyrics") is None
 
 
 def _song(draft: Draft) -> None:
