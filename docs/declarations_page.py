@@ -205,7 +205,8 @@ assert accepted.native_id == "7"
 `open` suits a vendor whose answers are JSON. `refusal` is the same for an answer that may be something else, audio for
 instance; `task_failure` reads the error inside a task's record; `missing` is for a record that is not there in another
 way than by a code; `unreadable` is for an answer that no rule fits. A relative of a vendor has
-`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status.
+`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status. Where
+the code in the body is the number of a status, `http_codes={401, 402, 404}` or `range(400, 600)` gives it that meaning.
 
 A row is a class of failure, or a `Rule` that says more; a code is a text or a number, and `402` and `"402"` are the
 same. Which class allows another provider is in the [table of classes](hooks.md#what-a-class-of-failure-allows).

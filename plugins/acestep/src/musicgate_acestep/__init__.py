@@ -44,7 +44,7 @@ ERRORS: Final = mg.ErrorTable(
     error=mg.At("error", "detail"),
     task_id=mg.At("data.task_id"),
     ok={200},
-    codes={400: FailureClass.INVALID, 500: FailureClass.UPSTREAM_FAILED},
+    http_codes={400, 500},
     # HTTP 503 of a closed server without a key of its own (pull request 1131, open in August 2026).
     words={"api key is not configured": mg.Rule(FailureClass.AUTH, beats_codes=True)},
     job_words={"failed": mg.Rule(FailureClass.UPSTREAM_FAILED, refunded=True)},
