@@ -96,8 +96,9 @@ assert schema["properties"]["style_weight"]["maximum"] == 1
 `send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
 in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
 value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
-then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
-`settings_schema` that of the plugin's settings.
+then warns of `seed`, which no field carries. `with_lines` writes what has no field behind a text as "Style: ...", as
+long as it fits. `option_schema` makes the schema of the vendor block from the offers, `settings_schema` that of the
+plugin's settings: default, description and choices of each.
 
 What is odd is put by hand, before or after it:
 

@@ -39,16 +39,19 @@ def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) ->
     }
 
 
-def settings_schema(**settings: tuple[JsonValue, str]) -> JsonObject:
-    """The JSON Schema of a plugin's own settings: the default and the description of each, by name.
+def settings_schema(
+    **settings: tuple[JsonValue, str] | tuple[JsonValue, str, Sequence[JsonValue]],
+) -> JsonObject:
+    """The JSON Schema of a plugin's own settings: default, description and perhaps choices, by name.
 
     The type is that of the default: text, a number, true or false.
     """
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    properties: dict[str, JsonValue] = {
-        name: {"description": description, "type": kinds[type(default)], "default": default}
-        for name, (default, description) in settings.items()
-    }
+    properties: dict[str, JsonValue] = {}
+    for name, (default, description, *choices) in settings.items():
+        enum: dict[str, JsonValue] = {"enum": list(choices[0])} if choices else {}
+        kind = kinds[type(default)]
+        properties[name] = {"description": description, "type": kind, **enum, "default": default}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
