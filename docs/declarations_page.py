@@ -58,7 +58,7 @@ unlisted models take.
 ## Translating with a draft
 
 ```python
-from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value, option_schema
+from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, option_schema
 
 
 @hookimpl
@@ -108,17 +108,14 @@ def translate_request(request, offer, settings):
     draft = Draft(request, offer, settings, "acme")
     draft.send("model", draft.native_model)
     prompt = draft.said("prompt", "prompt")  # acme.prompt, else the neutral prompt
-    style = neutral_value(request, "style")
-    text = f"{prompt.text}. {style}" if prompt and style else prompt
-    if style is not None:
-        draft.changed("style", "Acme has no field for it: sent as part of the prompt")
-    draft.send("prompt", text)
+    added = draft.labelled({"style": "Style: {}", "negative_style": "Avoid: {}"})  # with a warning each
+    draft.send("prompt", ". ".join([*([prompt.text] if prompt else []), *added.values()]))
     draft.copy("style_weight")
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
 made = translate_request(request, OFFER, settings)
-assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
+assert made.request.body == b'{"model":"acme-1","prompt":"A road song. Style: folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
 ```
 
@@ -206,7 +203,8 @@ assert accepted.native_id == "7"
 `open` suits a vendor whose answers are JSON. `refusal` is the same for an answer that may be something else, audio for
 instance; `task_failure` reads the error inside a task's record; `missing` is for a record that is not there in another
 way than by a code; `unreadable` is for an answer that no rule fits. A relative of a vendor has
-`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status.
+`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status. Where
+the code in the body is the number of a status, `http_codes={401, 402, 404}` or `range(400, 600)` gives it that meaning.
 
 A row is a class of failure, or a `Rule` that says more; a code is a text or a number, and `402` and `"402"` are the
 same. Which class allows another provider is in the [table of classes](hooks.md#what-a-class-of-failure-allows).

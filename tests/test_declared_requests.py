@@ -86,6 +86,30 @@ def test_carried_texts_are_written_behind_with_a_warning_each() -> None:
     assert draft(style="jazz").fields["text"] == "jazz"
 
 
+@pytest.mark.parametrize("is_sung", [True, False])
+def test_texts_without_a_field_are_labelled_and_reported(*, is_sung: bool) -> None:
+    made = draft(negative_style="drums", vocal_gender="f", title=" ", style="a {b}")
+    labels: Mapping[str, str | Mapping[str, str]] = {
+        "style": "Style: {}",
+        "title": "Title: {}",
+        "vocal_gender": {"f": "sung by her"},
+        "negative_style": "Not: {}",
+    }
+    del made.warnings[:]
+    assert made.labelled(labels, "text", is_sung=is_sung) == {
+        "style": "Style: a {b}",
+        **({"vocal_gender": "sung by her"} if is_sung else {}),
+        "negative_style": "Not: drums",
+    }
+    assert [(warning.code, warning.path, warning.message) for warning in made.warnings] == [
+        ("changed", ("style",), "sent as part of text"),
+        ("changed", ("vocal_gender",), "sent as part of text")
+        if is_sung
+        else ("not_applied", ("vocal_gender",), "an instrumental has no voice"),
+        ("changed", ("negative_style",), "sent as part of text"),
+    ]
+
+
 def test_what_has_no_field_is_written_behind_a_text_as_long_as_it_fits() -> None:
     made = draft(prompt="Rain", style="jazz", title="A long title", acme={"mood": "grey"})
     lines = {
@@ -182,6 +206,18 @@ def test_the_schema_of_settings_has_types_and_defaults() -> None:
     assert not SchemaValidator(dict(schema)).violations({"region": "us", "loud": True})
     assert SchemaValidator(dict(schema)).violations({"loud": 1})
     assert SchemaValidator(dict(schema)).violations({"regoin": "us"})
+
+
+def test_a_setting_has_choices_and_a_text_with_a_default_cannot_be_empty() -> None:
+    schema = settings_schema(
+        region=("eu", "Where.", ("eu", "us")), model=("m-1", "Which."), group=("", "Of old accounts.")
+    )
+    validator = SchemaValidator(dict(schema))
+    assert not validator.violations({"region": "us", "model": "m-2", "group": ""})
+    assert [bool(validator.violations(wrong)) for wrong in ({"region": "asia"}, {"model": ""})] == [
+        True,
+        True,
+    ]
 
 
 def test_a_setting_may_have_choices() -> None:

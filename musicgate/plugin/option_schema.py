@@ -44,15 +44,19 @@ def settings_schema(
 ) -> JsonObject:
     """The JSON Schema of a plugin's own settings: default, description and perhaps choices, by name.
 
-    The type is that of the default: text, a number, true or false.
+    The type is that of the default: text, a number, true or false. A setting whose default is a text that is
+    not empty cannot be empty either.
     """
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    properties: dict[str, JsonValue] = {}
-    for name, (default, description, *choices) in settings.items():
-        enum: dict[str, JsonValue] = {"enum": list(choices[0])} if choices else {}
-        kind = kinds[type(default)]
-        properties[name] = {"description": description, "type": kind, **enum, "default": default}
+    properties = {name: _setting(default, *told) for name, (default, *told) in settings.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _setting(default: JsonValue, description: str, choices: Sequence[JsonValue] = ()) -> JsonObject:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    allowed: JsonObject = {"enum": list(choices)} if choices else {}
+    if default and isinstance(default, str) and not choices:
+        allowed = {"minLength": 1}
+    return {"description": description, "type": kinds[type(default)], **allowed, "default": default}
 
 
 def _object(properties: dict[str, JsonValue], description: str) -> dict[str, JsonValue]:
