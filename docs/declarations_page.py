@@ -58,7 +58,7 @@ unlisted models take.
 ## Translating with a draft
 
 ```python
-from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value, option_schema
+from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, option_schema
 
 
 @hookimpl
@@ -96,8 +96,9 @@ assert schema["properties"]["style_weight"]["maximum"] == 1
 `send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
 in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
 value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
-then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
-`settings_schema` that of the plugin's settings: `settings_schema(region=("eu", "Where.", ("eu", "us")))`.
+then warns of `seed`, which no field carries. `with_lines` writes what has no field behind a text as "Style: ...", as
+long as it fits. `option_schema` makes the schema of the vendor block from the offers, `settings_schema` that of the
+plugin's settings: default, description and choices of each.
 
 What is odd is put by hand, before or after it:
 
@@ -107,17 +108,14 @@ def translate_request(request, offer, settings):
     draft = Draft(request, offer, settings, "acme")
     draft.send("model", draft.native_model)
     prompt = draft.said("prompt", "prompt")  # acme.prompt, else the neutral prompt
-    style = neutral_value(request, "style")
-    text = f"{prompt.text}. {style}" if prompt and style else prompt
-    if style is not None:
-        draft.changed("style", "Acme has no field for it: sent as part of the prompt")
-    draft.send("prompt", text)
+    added = draft.labelled({"style": "Style: {}", "negative_style": "Avoid: {}"})  # with a warning each
+    draft.send("prompt", ". ".join([*([prompt.text] if prompt else []), *added.values()]))
     draft.copy("style_weight")
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
 made = translate_request(request, OFFER, settings)
-assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
+assert made.request.body == b'{"model":"acme-1","prompt":"A road song. Style: folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
 ```
 

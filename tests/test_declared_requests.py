@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from musicgate.codec import SchemaValidator
-from musicgate.errors import RequestError
+from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.plugin import (
     Choice,
     Draft,
@@ -84,6 +84,52 @@ def test_carried_texts_are_written_behind_with_a_warning_each() -> None:
         ("changed", ("lyrics",)),
     ]
     assert draft(style="jazz").fields["text"] == "jazz"
+
+
+@pytest.mark.parametrize("is_sung", [True, False])
+def test_texts_without_a_field_are_labelled_and_reported(*, is_sung: bool) -> None:
+    made = draft(negative_style="drums", vocal_gender="f", title=" ", style="a {b}")
+    labels: Mapping[str, str | Mapping[str, str]] = {
+        "style": "Style: {}",
+        "title": "Title: {}",
+        "vocal_gender": {"f": "sung by her"},
+        "negative_style": "Not: {}",
+    }
+    del made.warnings[:]
+    assert made.labelled(labels, "text", is_sung=is_sung) == {
+        "style": "Style: a {b}",
+        **({"vocal_gender": "sung by her"} if is_sung else {}),
+        "negative_style": "Not: drums",
+    }
+    assert [(warning.code, warning.path, warning.message) for warning in made.warnings] == [
+        ("changed", ("style",), "sent as part of text"),
+        ("changed", ("vocal_gender",), "sent as part of text")
+        if is_sung
+        else ("not_applied", ("vocal_gender",), "an instrumental has no voice"),
+        ("changed", ("negative_style",), "sent as part of text"),
+    ]
+
+
+def test_what_has_no_field_is_written_behind_a_text_as_long_as_it_fits() -> None:
+    made = draft(prompt="Rain", style="jazz", title="A long title", acme={"mood": "grey"})
+    lines = {
+        "Style": made.said("x", "style"),
+        "Title": made.said("x", "title"),
+        "Voice": None,
+        "Mood": made.said("mood"),
+    }
+    made.warnings.clear()
+    whole = made.with_lines("Rain", lines, 27, why="Acme has no field for it")
+    assert whole == "Rain\nStyle: jazz\nMood: grey"
+    assert [(warning.code, warning.path) for warning in made.warnings] == [
+        ("changed", ("style",)),
+        ("not_applied", ("title",)),
+        ("changed", ("acme", "mood")),
+    ]
+    assert made.with_lines("", {"Style": made.said("x", "style")}, None, why="No field") == "Style: jazz"
+    with pytest.raises(UnsupportedOptionError) as caught:
+        made.with_lines("Rain", {"Mood": made.said("mood")}, 9, why="Acme has no field for it")
+    assert caught.value.path == ("acme", "mood")
 
 
 def test_a_neutral_value_without_a_spelling_is_refused_by_its_path() -> None:
@@ -172,3 +218,16 @@ def test_a_setting_has_choices_and_a_text_with_a_default_cannot_be_empty() -> No
         True,
         True,
     ]
+
+
+def test_a_setting_may_have_choices() -> None:
+    schema = settings_schema(region=("eu", "Where.", ("eu", "us")))
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    assert properties["region"] == {
+        "description": "Where.",
+        "type": "string",
+        "enum": ["eu", "us"],
+        "default": "eu",
+    }
+    assert SchemaValidator(dict(schema)).violations({"region": "mars"})
