@@ -13,6 +13,7 @@ from musicgate.emulation import (
     EmulatedAnswer,
     EmulatedVendor,
     Kind,
+    No,
     Rate,
     Task,
     answer_json,
@@ -199,6 +200,21 @@ def test_declared_provider_gives_the_limits_of_create_calls() -> None:
     assert (Declared.rate, Declared.concurrent) == (None, None)
     assert (Limited.rate, Limited.concurrent) == (Rate(3, 10.0), 2)
     assert (Unlimited.rate, Unlimited.concurrent) == (None, None)
+
+
+class Worded(Declared):
+    texts = {401: "Who are you?", 402: "No money."}
+    refusals = {No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")}
+
+
+def test_refusal_without_a_text_has_that_of_its_code() -> None:
+    vendor = Worded(EmulatorOptions())
+    assert [made(vendor, key).json_object()["error"] for key in ("Token", "Token bad")] == [
+        {"code": 401, "message": "Who are you?"},
+        {"code": 402, "message": "No money."},
+    ]
+    unknown = vendor.answer(HttpRequest.get("http://v.test/nowhere"), 1.0).response
+    assert unknown.json_object()["error"] == {"code": 401, "message": "Nothing here."}
 
 
 def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:
