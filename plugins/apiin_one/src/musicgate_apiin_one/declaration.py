@@ -16,17 +16,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+import musicgate.plugin as mg
 import musicgate_schemas
-from musicgate.plugin import (
-    Ability,
-    Limits,
-    Offer,
-    PollSchedule,
-    Provider,
-    Timeouts,
-    hookimpl,
-    settings_schema,
-)
+from musicgate.plugin import Ability, hookimpl
 from musicgate_apiin_one.feed import STATUSES
 
 if TYPE_CHECKING:
@@ -94,15 +86,15 @@ MODELS = (
 )
 
 
-def _offer(model: SunoModel) -> Offer:
-    return Offer(
+def _offer(model: SunoModel) -> mg.Offer:
+    return mg.Offer(
         model=model.ids[0],
         native_model=None,
         aliases=model.ids[1:],
         abilities=ABILITIES,
         # The native request has no field for the container.
         formats=(),
-        limits=Limits(
+        limits=mg.Limits(
             prompt_chars=DESCRIPTION_MAX,
             lyrics_chars=model.lyrics_chars,
             style_chars=model.style_chars,
@@ -116,7 +108,7 @@ def _offer(model: SunoModel) -> Offer:
 
 #: All models of both generations are declared, since the declaration is made before the settings are known.
 #: ``translate_request`` refuses those that the configured generation lacks, and routing falls back.
-PROVIDER = Provider(
+PROVIDER = mg.Provider(
     name="suno",
     plugin="apiin_one",
     label="Suno through apiin.one",
@@ -127,7 +119,7 @@ PROVIDER = Provider(
     offers=tuple(_offer(model) for model in MODELS),
     option_block=OPTION_BLOCK,
     options_schema=musicgate_schemas.load("options/suno"),
-    settings_schema=settings_schema(
+    settings_schema=mg.settings_schema(
         doc_generation=(
             "A",
             "Generation of the pages to speak: A (suno-v4-5 ...) or B (chirp-v4-5 ..., gender, weights).",
@@ -147,10 +139,10 @@ PROVIDER = Provider(
     # instead of failing at once.
     callbacks=True,
     # Source: https://apiin.one/docs/suno/feed, 2026: poll every 5 to 10 s; a song takes 30 to 90 s.
-    poll=PollSchedule(first_s=6.0, min_s=6.0, max_s=10.0),
+    poll=mg.PollSchedule(first_s=6.0, min_s=6.0, max_s=10.0),
     typical_s=60.0,
     # ASSUMED: no page states any time-out.
-    timeouts=Timeouts(create_s=60.0, read_s=30.0),
+    timeouts=mg.Timeouts(create_s=60.0, read_s=30.0),
     deadline_s=900.0,
     # No page states the lifetime of links, so none is declared (a relative says 15 days).
     retention_s=None,
@@ -161,6 +153,6 @@ PROVIDER = Provider(
 
 
 @hookimpl
-def provider() -> Provider:
+def provider() -> mg.Provider:
     """Declare Suno through apiin.one."""
     return PROVIDER

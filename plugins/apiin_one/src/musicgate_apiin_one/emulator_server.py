@@ -8,41 +8,14 @@ from __future__ import annotations
 
 import re
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from musicgate.emulation import (
-    Call,
-    EmulatedAnswer,
-    EmulatedVendor,
-    Kind,
-    MediaFile,
-    No,
-    Rate,
-    Switch,
-    answer_bytes,
-    answer_json,
-    cover_png,
-    route,
-)
+import musicgate.emulation as emu
+import musicgate.plugin as mg
 from musicgate.emulation import switches as kinds
-from musicgate.plugin import (
-    Choice,
-    Field,
-    Flag,
-    JsonObject,
-    JsonValue,
-    Number,
-    Offer,
-    PriceRule,
-    Text,
-    TextUnit,
-    hookimpl,
-)
+from musicgate.plugin import JsonObject, JsonValue, hookimpl
 from musicgate_apiin_one.declaration import DESCRIPTION_MAX, MODELS, PAGE_TITLE_MAX, SunoModel
 from musicgate_apiin_one.emulator_task import FAIL_TEXTS, Generation
-
-if TYPE_CHECKING:
-    from musicgate.emulation import Emulator, EmulatorOptions
 
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24. ASSUMED: the texts of 403, 429 and 5xx.
 _ERRORS: Final = {
@@ -87,7 +60,7 @@ _SHAPES: Final = {
 }
 
 
-def _fields(model: SunoModel) -> tuple[Field, ...]:
+def _fields(model: SunoModel) -> tuple[mg.Field, ...]:
     """The fields with the limits of the generate page. ASSUMED: counted in UTF-16 units."""
     texts = {
         "prompt": model.lyrics_chars,
@@ -97,17 +70,17 @@ def _fields(model: SunoModel) -> tuple[Field, ...]:
         "tags": None,
     }
     return (
-        *(Text(name, max_chars=most, unit=TextUnit.UTF16) for name, most in texts.items()),
-        Flag("make_instrumental"),
-        Choice("gender", choices=("male", "female")),
-        *(Number(name, minimum=0, maximum=1) for name in _WEIGHTS),
+        *(mg.Text(name, max_chars=most, unit=mg.TextUnit.UTF16) for name, most in texts.items()),
+        mg.Flag("make_instrumental"),
+        mg.Choice("gender", choices=("male", "female")),
+        *(mg.Number(name, minimum=0, maximum=1) for name in _WEIGHTS),
     )
 
 
-def _offer(native: str, model: SunoModel) -> Offer:
+def _offer(native: str, model: SunoModel) -> mg.Offer:
     """What is sold under a native name; the price is in credits."""
-    price = PriceRule.per_song(str(model.credits))
-    return Offer(model=model.ids[0], native_model=native, fields=_fields(model), prices=(price,))
+    price = mg.PriceRule.per_song(str(model.credits))
+    return mg.Offer(model=model.ids[0], native_model=native, fields=_fields(model), prices=(price,))
 
 
 _V4: Final = next(model for model in MODELS if model.suno_name == "V4")
@@ -120,25 +93,28 @@ _OFFERS: Final = (
 
 
 @hookimpl
-def emulator(options: EmulatorOptions) -> Emulator:
+def emulator(options: emu.EmulatorOptions) -> emu.Emulator:
     """Make an emulator of apiin.one."""
     return ApiinEmulator(options)
 
 
-class ApiinEmulator(EmulatedVendor[Generation]):
+class ApiinEmulator(emu.EmulatedVendor[Generation]):
     """An emulated apiin.one."""
 
     name = "apiin_one"
     task_type = Generation
     credits = 1000.0
     #: No limit is documented; the switch ``rate`` counts in this window.
-    rate = Rate(float("inf"), 10.0)
+    rate = emu.Rate(float("inf"), 10.0)
     checks = ("key", "account", "body", "limits", "request", "fault", "rate", "credits")
-    delays_s = MappingProxyType({Kind.CREATE: 0.3, Kind.POLL: 0.3})
+    delays_s = MappingProxyType({emu.Kind.CREATE: 0.3, emu.Kind.POLL: 0.3})
     slow_bytes_per_s = 40_000.0
     texts = MappingProxyType({code: text for code, (_, text) in _ERRORS.items()})
     refusals = MappingProxyType(
-        {No.UNREADABLE: (400, "The body must be a JSON object."), No.NO_TASK: (404, "Task not found.")}
+        {
+            emu.No.UNREADABLE: (400, "The body must be a JSON object."),
+            emu.No.NO_TASK: (404, "Task not found."),
+        }
     )
     refused_keys = MappingProxyType({"forbidden": (403, "")})
     broken_limits = MappingProxyType(
@@ -156,29 +132,29 @@ class ApiinEmulator(EmulatedVendor[Generation]):
             no_id="accepted, and the answer has no id",
         ),
         kinds.POLL.plus(code_429="HTTP 200 around code 429"),
-        *(Switch(name, kinds.word(*words), meaning) for (name, *words), meaning in _SHAPES.items()),
+        *(emu.Switch(name, kinds.word(*words), meaning) for (name, *words), meaning in _SHAPES.items()),
     )
 
-    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+    def refuse(self, call: emu.Call, code: int, text: str) -> emu.EmulatedAnswer:
         """Make an error in the shape of the switches."""
         kind, default = _ERRORS.get(code, ("server_error", text))
         body: JsonObject = {"code": code, "message": text or default}
         if call.switches.get("error_shape") != "code":
             body = {"error": {**body, "type": kind}}
-        return answer_json(200 if call.switches.get("error_http") == "200" else code, body)
+        return emu.answer_json(200 if call.switches.get("error_http") == "200" else code, body)
 
-    def no_route(self, call: Call) -> EmulatedAnswer:
+    def no_route(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Make the 404 of an unknown route; no switch changes its shape."""
         kind, text = _ERRORS[404]
-        return answer_json(404, {"error": {"code": 404, "message": text, "type": kind}})
+        return emu.answer_json(404, {"error": {"code": 404, "message": text, "type": kind}})
 
-    def denied(self, status: int, why: str) -> EmulatedAnswer:
+    def denied(self, status: int, why: str) -> emu.EmulatedAnswer:
         """Make the answer of the file host; an expired link is gone."""
         if why == "expired":
-            return answer_bytes(410, "text/plain", b"gone")
-        return answer_bytes(status, "application/xml", b"<Error><Code>AccessDenied</Code></Error>")
+            return emu.answer_bytes(410, "text/plain", b"gone")
+        return emu.answer_bytes(status, "application/xml", b"<Error><Code>AccessDenied</Code></Error>")
 
-    def offer_of(self, call: Call) -> Offer | None:
+    def offer_of(self, call: emu.Call) -> mg.Offer | None:
         """What a create call asks for, in a generation that is accepted."""
         accepted, model = _generation(call), _model(call)
         named = (
@@ -186,7 +162,7 @@ class ApiinEmulator(EmulatedVendor[Generation]):
         )
         return next(named, None)
 
-    def check_request(self, call: Call) -> EmulatedAnswer | None:
+    def check_request(self, call: emu.Call) -> emu.EmulatedAnswer | None:
         """Refuse a body that breaks a rule which no declared field has."""
         body = call.body
         custom, idea = body.get("prompt"), body.get("gpt_description_prompt")
@@ -205,7 +181,7 @@ class ApiinEmulator(EmulatedVendor[Generation]):
             return None
         return self.refuse(call, 400, text)
 
-    def check_parameter(self, call: Call) -> EmulatedAnswer | None:
+    def check_parameter(self, call: emu.Call) -> emu.EmulatedAnswer | None:
         """Refuse a call of the feed without the id of a task."""
         accepted = call.switches.get("feed_parameter", "any")
         names = ("task_id", "workId") if accepted == "any" else (accepted,)
@@ -213,43 +189,45 @@ class ApiinEmulator(EmulatedVendor[Generation]):
         call.query = {"task_id": task_id or ""}
         return self.refuse(call, 400, "task_id is required.") if task_id is None else None
 
-    @route("POST /api/v1/audio/music", Kind.CREATE)
-    def create(self, call: Call) -> EmulatedAnswer:
+    @emu.route("POST /api/v1/audio/music", emu.Kind.CREATE)
+    def create(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Accept a song."""
         if call.fault == "moderation":
             return self.refuse(call, 400, FAIL_TEXTS["moderation"])
         if call.fault == "empty_500":
-            return answer_bytes(500, "application/json", b"")
+            return emu.answer_bytes(500, "application/json", b"")
         task = self.accept(
             call,
             task_id=f"gen{self.digest(len(self.tasks), call.raw.hex())[:18]}ksv",
             callback_url=str(call.body.get("callback_url") or ""),
             model=str(_model(call)),
         )
-        return answer_json(200, _created(task, call.fault))
+        return emu.answer_json(200, _created(task, call.fault))
 
-    @route("GET /api/v1/audio/music/feed", Kind.POLL, task="task_id", checks=("key", "account", "parameter"))
-    def feed(self, call: Call, task: Generation) -> EmulatedAnswer:
+    @emu.route(
+        "GET /api/v1/audio/music/feed", emu.Kind.POLL, task="task_id", checks=("key", "account", "parameter")
+    )
+    def feed(self, call: emu.Call, task: Generation) -> emu.EmulatedAnswer:
         """Show a task."""
         if call.fault == "code_429":
-            return answer_json(200, {"code": 429, "message": _ERRORS[429][1]})
-        return answer_json(200, task.feed(task.status(call.now), call.false_status))
+            return emu.answer_json(200, {"code": 429, "message": _ERRORS[429][1]})
+        return emu.answer_json(200, task.feed(task.status(call.now), call.false_status))
 
-    def serve_media(self, call: Call) -> EmulatedAnswer:
+    def serve_media(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Serve a file of the file host; a path that it does not know is an unknown route."""
         return self.no_route(call) if self.file_at(call) is None else super().serve_media(call)
 
-    def file_at(self, call: Call) -> MediaFile | None:
+    def file_at(self, call: emu.Call) -> emu.MediaFile | None:
         """A cover, or a song: until it is done, the first third of it."""
         found = _MEDIA_PATH.fullmatch(call.path)
         task = self.tasks.get(found["task"]) if found else None
         if found is None or task is None:
             return None
         if found["kind"] == "png":
-            return MediaFile(content=cover_png(task.title()), content_type="image/png")
+            return emu.MediaFile(content=emu.cover_png(task.title()), content_type="image/png")
         index = int(found["index"])
         length_s = task.song_s(index) / (1 if task.status(call.now) == "complete" else 3)
-        return MediaFile(length_s=length_s, seed=task.dice(index), switches=task.switches)
+        return emu.MediaFile(length_s=length_s, seed=task.dice(index), switches=task.switches)
 
     def callback(self, task: Generation, stage: str, now: float) -> JsonValue:
         """Build a callback: a bare list without the task's id, or the feed's envelope."""
@@ -261,11 +239,11 @@ class ApiinEmulator(EmulatedVendor[Generation]):
         return {**named, **task.feed(reached)}
 
 
-def _generation(call: Call) -> str:
+def _generation(call: emu.Call) -> str:
     return call.switches.get("docs_gen", "any")
 
 
-def _model(call: Call) -> JsonValue:
+def _model(call: emu.Call) -> JsonValue:
     return call.body.get("model", _DEFAULT_MODEL[_generation(call)])
 
 

@@ -7,48 +7,32 @@ from urllib.parse import quote, urlencode
 
 import attrs
 
-from musicgate.plugin import (
-    CallbackClaim,
-    FailureClass,
-    HttpRequest,
-    HttpResponse,
-    JobState,
-    JobUpdate,
-    ProviderError,
-    Step,
-    hookimpl,
-    lenient,
-)
+import musicgate.plugin as mg
+from musicgate.plugin import FailureClass, JobState, JobUpdate, Step, hookimpl, lenient
 from musicgate_apiin_one import feed
 from musicgate_apiin_one.errors import ERRORS, error_in, is_moderation
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from musicgate.plugin import Job, JsonValue, ProviderSettings
-
 FEED_PATH = "/api/v1/audio/music/feed"
 
 
 @hookimpl
-def poll_request(job: Job, settings: ProviderSettings) -> HttpRequest | None:
+def poll_request(job: mg.Job, settings: mg.ProviderSettings) -> mg.HttpRequest | None:
     """Read the feed of a task; the generic route ``/api/v1/tasks/{id}`` has no documented shape."""
     if job.native_id is None:
         return None
     parameter = settings.options.get("feed_parameter", "task_id")
     names = ("task_id", "workId") if parameter == "both" else (str(parameter),)
     query = urlencode(dict.fromkeys(names, job.native_id), quote_via=quote, safe="")
-    return HttpRequest.get(f"{settings.base_url}{FEED_PATH}?{query}")
+    return mg.HttpRequest.get(f"{settings.base_url}{FEED_PATH}?{query}")
 
 
 @hookimpl
-def cancel_request() -> HttpRequest | None:
-    """A task cannot be cancelled: no page lists such a call."""
-    return None
-
-
-@hookimpl
-def parse_response(step: Step, response: HttpResponse, job: Job, settings: ProviderSettings) -> JobUpdate:
+def parse_response(
+    step: Step, response: mg.HttpResponse, job: mg.Job, settings: mg.ProviderSettings
+) -> JobUpdate:
     """Read an answer.
 
     Raises:
@@ -56,7 +40,7 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
     """
     try:
         body = response.json()
-    except ProviderError:
+    except mg.ProviderError:
         body = None
     refused = ERRORS.refusal(step, response, error_in(body, is_success=response.is_success))
     if refused is not None:
@@ -65,22 +49,22 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
         return _created(response, body)
     if not feed.is_feed(body):
         unreadable = ERRORS.unreadable(response, "answered in an unknown shape")
-        raise ProviderError(unreadable.failure, status=response.status)
+        raise mg.ProviderError(unreadable.failure, status=response.status)
     return feed.read(body)
 
 
-def _refused(step: Step, response: HttpResponse, update: JobUpdate) -> JobUpdate:
+def _refused(step: Step, response: mg.HttpResponse, update: JobUpdate) -> JobUpdate:
     failure = update.failure
     if step is not Step.CREATE or failure is None:
         return update
     if feed.NAMED_ID.text(update.body) is not None:  # beside an error: the task may exist
-        raise ProviderError(failure, status=response.status, maybe_accepted=True)
+        raise mg.ProviderError(failure, status=response.status, maybe_accepted=True)
     if failure.reason is FailureClass.INVALID and is_moderation(failure.native_message):
         failure = attrs.evolve(failure, reason=FailureClass.MODERATION)
     return attrs.evolve(update, failure=failure)
 
 
-def _created(response: HttpResponse, body: JsonValue) -> JobUpdate:
+def _created(response: mg.HttpResponse, body: mg.JsonValue) -> JobUpdate:
     status = feed.STATUS.text(body)
     if feed.means(status, JobState.FAILED):
         failure, native_id = feed.failure(body, (), status), ERRORS.task_id.text(body)
@@ -90,7 +74,7 @@ def _created(response: HttpResponse, body: JsonValue) -> JobUpdate:
 
 
 @hookimpl
-def parse_callback(headers: Mapping[str, str], body: bytes) -> CallbackClaim:
+def parse_callback(headers: Mapping[str, str], body: bytes) -> mg.CallbackClaim:
     """Read a callback, a hint to read the feed: the task's id if it names one, and the stage for the log.
 
     The page says only that results are POSTed. Relatives POST a bare list of items once per stage (text,
@@ -103,8 +87,8 @@ def parse_callback(headers: Mapping[str, str], body: bytes) -> CallbackClaim:
     Raises:
         ProviderError: class ``protocol``, if the body is neither a JSON object nor a list.
     """
-    answer = HttpResponse(status=200, body=body)
+    answer = mg.HttpResponse(status=200, body=body)
     parsed = answer.json()
     content = parsed if isinstance(parsed, list) else answer.json_object()
     status = feed.STATUS.text(content) or feed.stage_of(feed.find_items(content))
-    return CallbackClaim(native_id=feed.NAMED_ID.text(content), native_status=status)
+    return mg.CallbackClaim(native_id=feed.NAMED_ID.text(content), native_status=status)

@@ -11,31 +11,11 @@ Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
-from musicgate.plugin import (
-    Draft,
-    RequestError,
-    Said,
-    Translation,
-    hookimpl,
-    is_blank,
-    neutral_value,
-    refused,
-    too_long,
-    unsupported,
-    utf16_units,
-)
-from musicgate_apiin_one.declaration import (
-    DESCRIPTION_MAX,
-    LYRICS_MAX,
-    MODELS,
-    OPTION_BLOCK,
-    TITLE_MAX,
-)
-
-if TYPE_CHECKING:
-    from musicgate.plugin import MusicRequest, Offer, ProviderSettings
+import musicgate.plugin as mg
+from musicgate.plugin import Draft, Said, hookimpl, is_blank, unsupported, utf16_units
+from musicgate_apiin_one.declaration import DESCRIPTION_MAX, LYRICS_MAX, MODELS, OPTION_BLOCK, TITLE_MAX
 
 CREATE_PATH: Final = "/api/v1/audio/music"
 
@@ -74,8 +54,8 @@ INSTRUMENTAL_PROMPT: Final = "[Instrumental]"
 
 @hookimpl
 def translate_request(
-    request: MusicRequest, offer: Offer, settings: ProviderSettings, callback_url: str | None
-) -> Translation:
+    request: mg.MusicRequest, offer: mg.Offer, settings: mg.ProviderSettings, callback_url: str | None
+) -> mg.Translation:
     """Translate a request to apiin.one's create call.
 
     Raises:
@@ -99,7 +79,7 @@ def translate_request(
     draft.send("callback_url", callback_url if is_blank(own_callback) else own_callback)
     _forward(draft)
     for name, why in _NOT_EXPRESSIBLE.items():
-        if neutral_value(request, name) is not None:
+        if mg.neutral_value(request, name) is not None:
             draft.not_applied(name, why)
     return draft.post_json(f"{settings.base_url}{CREATE_PATH}")
 
@@ -119,7 +99,7 @@ def _choose_model(draft: Draft, generation: str) -> int:
         message = f"apiin.one (generation {generation} of its pages) has no model {name!r}"
         # The contract's token is both code and reason: it makes routing rule out this candidate alone.
         token = "unsupported_model_or_endpoint"  # noqa: S105 - a contract token
-        raise RequestError(token, message, reason=token, path=own.path if own else ("model",))
+        raise mg.RequestError(token, message, reason=token, path=own.path if own else ("model",))
     draft.native_model = native
     known = _BY_NATIVE.get(_VARIANT.sub("", native))
     return known.style_chars if known else max(model.style_chars for model in MODELS)
@@ -154,7 +134,7 @@ class _Texts(NamedTuple):
 
 def _write_texts(draft: Draft, style_chars: int, *, instrumental: bool) -> None:
     """Choose the mode and fill its text fields."""
-    custom, lyrics = draft.block.get("customMode"), neutral_value(draft.request, "lyrics")
+    custom, lyrics = draft.block.get("customMode"), mg.neutral_value(draft.request, "lyrics")
     texts = _Texts(
         prompt=draft.said("prompt", "prompt"),
         lyrics=None if lyrics is None else Said(lyrics, ("lyrics",)),
@@ -176,7 +156,7 @@ def _write_texts(draft: Draft, style_chars: int, *, instrumental: bool) -> None:
 
 
 def _write_inspiration(draft: Draft, texts: _Texts) -> None:
-    missing = refused(
+    missing = mg.refused(
         "prompt",
         "a prompt is needed when suno.customMode is false",
         "prompt_required_when_custom_mode_disabled",
@@ -225,13 +205,13 @@ def _write_custom(draft: Draft, texts: _Texts, style_chars: int) -> None:
 def _check_custom_rules(texts: _Texts, sung: Said | None) -> None:
     """Enforce the contract's rules for ``suno.customMode`` true, in its order."""
     if texts.style is None or texts.title is None:
-        raise refused(
+        raise mg.refused(
             (OPTION_BLOCK, "style" if texts.style is None else "title"),
             "style and title are needed when suno.customMode is true",
             "style_and_title_required_when_custom_mode_enabled",
         )
     if sung is None and not texts.instrumental:
-        raise refused(
+        raise mg.refused(
             (OPTION_BLOCK, "prompt"),
             "the words to sing are needed when suno.customMode is true and suno.instrumental is false",
             "prompt_required_for_lyric_mode_when_custom_mode_enabled",
@@ -240,7 +220,7 @@ def _check_custom_rules(texts: _Texts, sung: Said | None) -> None:
 
 def _check_length(said: Said | None, max_units: int, field: str) -> None:
     if said is not None and (units := utf16_units(said.text)) > max_units:
-        raise too_long(said.path, units, max_units, f"{field}_too_long")
+        raise mg.too_long(said.path, units, max_units, f"{field}_too_long")
 
 
 def _write_gender(draft: Draft, generation: str, *, instrumental: bool) -> None:
