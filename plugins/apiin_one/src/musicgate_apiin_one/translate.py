@@ -11,7 +11,7 @@ Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Final
 
 import musicgate.plugin as mg
 from musicgate.plugin import Draft, Said, hookimpl, is_blank, unsupported, utf16_units
@@ -41,12 +41,6 @@ _KNOWN_OPTIONS: Final = frozenset(
         *("callBackUrl", "model", *_WEIGHTS, *_PERSONAS),
     }
 )
-#: Neutral fields without a native field in any generation.
-_NOT_EXPRESSIBLE: Final = {
-    "duration": "Suno decides the length itself",
-    "format": "apiin.one does not let the container be chosen",
-    "seed": "apiin.one takes no seed",
-}
 #: ASSUMED: the page requires a prompt in custom mode and does not mention instrumentals; Suno's users write
 #: "no lyrics" like this.
 INSTRUMENTAL_PROMPT: Final = "[Instrumental]"
@@ -78,9 +72,9 @@ def translate_request(
     own_callback = draft.block.get("callBackUrl")
     draft.send("callback_url", callback_url if is_blank(own_callback) else own_callback)
     _forward(draft)
-    for name, why in _NOT_EXPRESSIBLE.items():
+    for name in ("duration", "format", "seed"):
         if mg.neutral_value(request, name) is not None:
-            draft.not_applied(name, why)
+            draft.not_applied(name, "apiin.one has no field for it")
     return draft.post_json(f"{settings.base_url}{CREATE_PATH}")
 
 
@@ -115,107 +109,86 @@ def _refuse_unsupported(draft: Draft, generation: str) -> None:
             raise unsupported((OPTION_BLOCK, option), _ONLY_B)
 
 
-class _Texts(NamedTuple):
-    """The texts of a request; ``custom`` is ``suno.customMode``."""
-
-    prompt: Said | None
-    lyrics: Said | None
-    style: Said | None
-    title: Said | None
-    avoided: Said | None
-    instrumental: bool
-    custom: bool | None
-
-    @property
-    def has_neutral_style(self) -> bool:
-        """True if a style or a title comes from a neutral field."""
-        return any(said is not None and not said.in_block for said in (self.style, self.title))
-
-
 def _write_texts(draft: Draft, style_chars: int, *, instrumental: bool) -> None:
     """Choose the mode and fill its text fields."""
     custom, lyrics = draft.block.get("customMode"), mg.neutral_value(draft.request, "lyrics")
-    texts = _Texts(
-        prompt=draft.said("prompt", "prompt"),
-        lyrics=None if lyrics is None else Said(lyrics, ("lyrics",)),
-        style=draft.said("style", "style"),
-        title=draft.said("title", "title"),
-        avoided=draft.said("negativeTags", "negative_style"),
-        instrumental=instrumental,
-        custom=custom if isinstance(custom, bool) else None,
-    )
-    needs_custom = texts.has_neutral_style if instrumental else texts.lyrics is not None
-    if texts.custom or (texts.custom is None and needs_custom):
-        _write_custom(draft, texts, style_chars)
+    named = draft.said("style", "style"), draft.said("title", "title")
+    has_neutral_style = any(said is not None and not said.in_block for said in named)
+    needs_custom = has_neutral_style if instrumental else lyrics is not None
+    if custom is True or (custom is not False and needs_custom):
+        words = None if lyrics is None or instrumental else Said(lyrics, ("lyrics",))
+        _write_custom(draft, words, style_chars, is_asked=custom is True, instrumental=instrumental)
     else:
-        _write_inspiration(draft, texts)
-        if texts.lyrics is not None and not instrumental:
+        _write_inspiration(draft, needs_prompt=custom is False or not has_neutral_style)
+        if lyrics is not None and not instrumental:
             draft.not_applied("lyrics", "inspiration mode writes its own words")
-    if texts.lyrics is not None and instrumental:
+    if lyrics is not None and instrumental:
         draft.not_applied("lyrics", "an instrumental has no words")
 
 
-def _write_inspiration(draft: Draft, texts: _Texts) -> None:
-    missing = mg.refused(
-        "prompt",
-        "a prompt is needed when suno.customMode is false",
-        "prompt_required_when_custom_mode_disabled",
-    )
-    if texts.prompt is None and (texts.custom is False or not texts.has_neutral_style):
-        raise missing
-    _check_length(texts.prompt, DESCRIPTION_MAX, "prompt")
-    text = draft.with_lines(
-        texts.prompt.text if texts.prompt else "",
-        {"Style": texts.style, "Title": texts.title, "Avoid": texts.avoided},
-        DESCRIPTION_MAX,
-        why="inspiration mode has no field for it",
-    )
+def _write_inspiration(draft: Draft, *, needs_prompt: bool) -> None:
+    prompt = draft.said("prompt", "prompt")
+    _check_length(prompt, DESCRIPTION_MAX, "prompt")
+    text = "" if prompt is None else prompt.text
+    if text or not needs_prompt:
+        lines = {
+            "Style": draft.said("style", "style"),
+            "Title": draft.said("title", "title"),
+            "Avoid": draft.said("negativeTags", "negative_style"),
+        }
+        text = draft.with_lines(text, lines, DESCRIPTION_MAX, why="inspiration mode has no field for it")
     if not text:
-        raise missing
+        raise mg.refused(
+            "prompt",
+            "a prompt is needed when suno.customMode is false",
+            "prompt_required_when_custom_mode_disabled",
+        )
     draft.send("gpt_description_prompt", text)
 
 
-def _write_custom(draft: Draft, texts: _Texts, style_chars: int) -> None:
-    sung, idea = None if texts.instrumental else texts.lyrics, texts.prompt
-    if texts.custom and (sung is None or (idea is not None and idea.in_block)):
-        sung, idea = idea, None
-    if texts.custom:
-        _check_custom_rules(texts, sung)
-    _check_length(sung, LYRICS_MAX, "prompt")
-    _check_length(texts.style, style_chars, "style")
-    _check_length(texts.title, TITLE_MAX, "title")
-    style = texts.style.text if texts.style else ""
-    if idea is not None:
-        longer = f"{style}, {idea.text}" if style else idea.text
-        if utf16_units(longer) <= style_chars:
-            style = longer
-            draft.changed(idea.path, "sent as part of the style: in custom mode the prompt is what is sung")
-        elif idea.in_block:
-            raise unsupported(idea.path, f"does not fit into the style ({style_chars} characters)")
-        else:
-            draft.not_applied(idea.path, f"does not fit into the style ({style_chars} characters)")
-    draft.send("prompt", sung or INSTRUMENTAL_PROMPT)
-    # Style and title are optional on the page: without them the vendor chooses.
-    draft.send("style", style or None)
-    draft.send("title", texts.title)
-    # The feed shows a genre as "tags", but on input "tags" is what to avoid.
-    draft.send("tags", texts.avoided)
+def _write_custom(
+    draft: Draft, words: Said | None, style_chars: int, *, is_asked: bool, instrumental: bool
+) -> None:
+    """Fill the fields of custom mode, by the contract's rules where ``suno.customMode`` asks for it.
 
-
-def _check_custom_rules(texts: _Texts, sung: Said | None) -> None:
-    """Enforce the contract's rules for ``suno.customMode`` true, in its order."""
-    if texts.style is None or texts.title is None:
+    Args:
+        words: the neutral lyrics, if they are sung.
+    """
+    idea, sung = draft.said("prompt", "prompt"), words
+    style, title = draft.said("style", "style"), draft.said("title", "title")
+    if is_asked and (words is None or (idea is not None and idea.in_block)):
+        idea, sung = None, idea
+    if is_asked and (style is None or title is None):
         raise mg.refused(
-            (OPTION_BLOCK, "style" if texts.style is None else "title"),
+            (OPTION_BLOCK, "style" if style is None else "title"),
             "style and title are needed when suno.customMode is true",
             "style_and_title_required_when_custom_mode_enabled",
         )
-    if sung is None and not texts.instrumental:
+    if is_asked and sung is None and not instrumental:
         raise mg.refused(
             (OPTION_BLOCK, "prompt"),
             "the words to sing are needed when suno.customMode is true and suno.instrumental is false",
             "prompt_required_for_lyric_mode_when_custom_mode_enabled",
         )
+    _check_length(sung, LYRICS_MAX, "prompt")
+    _check_length(style, style_chars, "style")
+    _check_length(title, TITLE_MAX, "title")
+    draft.send("prompt", sung or INSTRUMENTAL_PROMPT)
+    # Style and title are optional on the page: without them the vendor chooses.
+    draft.send("style", style)
+    draft.send("title", title)
+    # The feed shows a genre as "tags", but on input "tags" is what to avoid.
+    draft.send("tags", draft.said("negativeTags", "negative_style"))
+    if idea is None:
+        return
+    longer = f"{style.text}, {idea.text}" if style else idea.text
+    if utf16_units(longer) <= style_chars:
+        draft.send("style", longer)
+        draft.changed(idea.path, "sent as part of the style: in custom mode the prompt is what is sung")
+    elif idea.in_block:
+        raise unsupported(idea.path, f"does not fit into the style ({style_chars} characters)")
+    else:
+        draft.not_applied(idea.path, f"does not fit into the style ({style_chars} characters)")
 
 
 def _check_length(said: Said | None, max_units: int, field: str) -> None:
