@@ -21,7 +21,7 @@ from musicgate.plugin import (
     hookimpl,
 )
 from musicgate.plugin.lenient import first, mapping, text
-from musicgate_suno_kie.declaration import Flavour, flavour_of
+from musicgate_suno_kie.declaration import is_sunoapi
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,7 +51,7 @@ def parse_callback(
     Raises:
         ProviderError: class ``protocol``, when the body is not a JSON object.
     """
-    secret = None if flavour_of(settings) is Flavour.SUNOAPI else settings.webhook_secret
+    secret = None if is_sunoapi(settings) else settings.webhook_secret
     if secret and not headers.get(SIGNATURE.header.lower(), "").strip():
         return CallbackClaim(verified=False, message="the callback is not signed")
     content = HttpResponse(status=200, body=body).json_object()

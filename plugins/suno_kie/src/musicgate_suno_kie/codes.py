@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from musicgate.plugin import At, ErrorTable, FailureClass, Rule
-from musicgate_suno_kie.declaration import Flavour, flavour_of
+from musicgate_suno_kie.declaration import is_sunoapi
 
 if TYPE_CHECKING:
     from musicgate.plugin import ProviderSettings
@@ -84,4 +84,4 @@ SUNOAPI: Final = KIE.with_codes(
 
 def errors_of(settings: ProviderSettings) -> ErrorTable:
     """The table of the seller whose codes count."""
-    return SUNOAPI if flavour_of(settings) is Flavour.SUNOAPI else KIE
+    return SUNOAPI if is_sunoapi(settings) else KIE
