@@ -5,32 +5,20 @@ object, snake_case, seen 2026-10-06 with V6_MINI), and the places where neighbou
 list.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 from urllib.parse import quote
 
-from musicgate.plugin import NativeTrack
-from musicgate.plugin.lenient import (
-    first,
-    items,
-    json_text,
-    mapping,
-    moment,
-    seconds,
-    text,
-    url,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from musicgate.plugin import At, NativeTrack
+from musicgate.plugin.lenient import first, first_url, items, json_text, mapping, moment, seconds, text, url
 
 #: A track's ``prompt`` when there are no lyrics.
 #: Seen: every instrumental, although the page says that it is empty.
 NO_LYRICS: Final = "[Instrumental]"
 
 #: Seen: one client derives a track's address at Suno itself from its id. Undocumented, so off by default.
-_CDN_URL = "https://cdn1.suno.ai/{id}.mp3"
+_CDN_URL: Final = "https://cdn1.suno.ai/{id}.mp3"
+_LENGTH: Final = At("duration", "durationSeconds", "metadata.duration")
 
 
 def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) -> tuple[NativeTrack, ...]:
@@ -57,13 +45,13 @@ def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> 
     """
     native_id = text(first(item, "id", "audioId", "audio_id"))
     links = [
-        url(first(item, "audioUrl", "audio_url")),
-        url(first(item, "sourceAudioUrl", "source_audio_url")),
+        first_url(item, "audioUrl", "audio_url"),
+        first_url(item, "sourceAudioUrl", "source_audio_url"),
     ]
-    stream = _link(
+    stream = first_url(
         item, "streamAudioUrl", "stream_audio_url", "sourceStreamAudioUrl", "source_stream_audio_url"
     )
-    image = _link(item, "imageUrl", "image_url", "sourceImageUrl", "source_image_url")
+    image = first_url(item, "imageUrl", "image_url", "sourceImageUrl", "source_image_url")
     if derive_cdn_urls and native_id and any(links):
         links.append(_CDN_URL.format(id=quote(native_id, safe="")))
     audio = list(dict.fromkeys(link for link in links if link))
@@ -78,7 +66,7 @@ def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> 
         image_url=image,
         title=text(item.get("title")),
         tags=text(item.get("tags")),
-        duration_s=_duration_s(item),
+        duration_s=_LENGTH.read(item, seconds),
         lyrics=lyrics if isinstance(lyrics, str) and lyrics.strip() != NO_LYRICS else None,
         native_model=text(first(item, "modelName", "model_name")),
         created_at=moment(first(item, "createTime", "create_time")),
@@ -94,16 +82,3 @@ def _places(data: Mapping[str, object]) -> Iterator[object]:
         container = mapping(source)
         yield container.get("sunoData") or container.get("suno_data")
         yield container.get("data")
-
-
-def _link(item: Mapping[str, object], *keys: str) -> str | None:
-    return next((link for link in (url(item.get(key)) for key in keys) if link), None)
-
-
-def _duration_s(item: Mapping[str, object]) -> float | None:
-    places = (
-        item.get("duration"),
-        item.get("durationSeconds"),
-        mapping(item.get("metadata")).get("duration"),
-    )
-    return next((found for found in map(seconds, places) if found), None)
