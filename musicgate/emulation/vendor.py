@@ -269,9 +269,11 @@ class EmulatedVendor(Generic[_T]):
 
     def price_of(self, call: Call) -> float:
         """What a song costs, in the unit of `credits`: `price`, else the list price of its offer, else 1."""
+        if self.price is not None:
+            return self.price
         offer = self.offer_of(call)
-        if self.price is not None or offer is None or not offer.prices:
-            return 1.0 if self.price is None else self.price
+        if offer is None or not offer.prices:
+            return 1.0
         length_s = self.length_of(offer, self.native_of(call))
         return sum(float(rule.price_usd) * rule.units(length_s) for rule in offer.prices)
 
