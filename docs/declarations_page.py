@@ -126,6 +126,21 @@ The functions `not_applied`, `changed`, `refused`, `too_long` and `unsupported` 
 `Provider.statuses` gives each native status its state, whatever its case: `{"queued": JobState.QUEUED, "done":
 JobState.COMPLETED}`. A `map_status` hook is needed only for statuses that are no fixed words.
 
+## Tracks of an answer
+
+A `TrackTable` says where each fact of a track is; `read` gives the track, or None for an object without an id or a link,
+`read_all` those of a list:
+
+```python
+from musicgate.plugin import At, TrackTable
+
+TRACK = TrackTable(
+    native_id=At("id"), audio_url=At("audio.url", "source_url"), title=At("title"), duration_s=At("seconds")
+)
+item = {"id": 7, "audio": {"url": "https://acme.example/7.mp3"}, "seconds": "8 s"}
+assert (TRACK.read(item).native_id, TRACK.read(item).duration_s) == ("7", 8.0)
+```
+
 ## Callback signatures
 
 Two lines of the declaration; `parse_callback` reads the id and leaves `verified` at None:
@@ -227,7 +242,7 @@ def fields_page() -> str:
     """Render how a native request is declared, with every class for it."""
     names = (
         *("Field", "Text", "Number", "Choice", "Flag", "Structure", "TextUnit", "FieldViolation"),
-        *("CallbackSignature", "SignatureEncoding", "Progress", "Said"),
+        *("TrackTable", "CallbackSignature", "SignatureEncoding", "Progress", "Said"),
     )
     parts = [GENERATED, "# Declare fields", _FIELDS_INTRO, "## The classes", *map(_section, names)]
     return _page([*parts, value_section(draft.Draft)])

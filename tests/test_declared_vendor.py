@@ -1,7 +1,7 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
-from typing import Any, ClassVar
+from typing import Any
 
 import attrs
 import pytest
@@ -202,6 +202,21 @@ def test_declared_provider_gives_the_limits_of_create_calls() -> None:
     assert (Unlimited.rate, Unlimited.concurrent) == (None, None)
 
 
+class Worded(Declared):
+    texts = {401: "Who are you?", 402: "No money."}
+    refusals = {No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")}
+
+
+def test_refusal_without_a_text_has_that_of_its_code() -> None:
+    vendor = Worded(EmulatorOptions())
+    assert [made(vendor, key).json_object()["error"] for key in ("Token", "Token bad")] == [
+        {"code": 401, "message": "Who are you?"},
+        {"code": 402, "message": "No money."},
+    ]
+    unknown = vendor.answer(HttpRequest.get("http://v.test/nowhere"), 1.0).response
+    assert unknown.json_object()["error"] == {"code": 401, "message": "Nothing here."}
+
+
 def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:
     assert (Renamed.name, Renamed.auth) == ("other", Auth("X-Other"))
     assert Renamed.sign is Declared.sign
@@ -234,15 +249,3 @@ def test_an_unknown_route_has_the_headers_and_the_media_host_has_not() -> None:
         vendor.answer(HttpRequest(method="GET", url=f"{place}/{path}"), 0.0) for path in ("no", "media/no")
     ]
     assert [answer.response.header("x-trace") for answer in answers] == ["GET /no", None]
-
-
-class Coded(Declared):
-    texts: ClassVar = {7: "who are you"}
-    refusals: ClassVar = {No.NO_KEY: 7, No.BAD_KEY: 8}
-
-
-def test_a_refusal_that_names_a_code_alone_has_its_text() -> None:
-    vendor = Coded(EmulatorOptions())
-    keys = {"k": (7, "who are you"), "Token bad": (8, "the key is not valid")}
-    for key, (code, text) in keys.items():
-        assert made(vendor, key=key).json_object()["error"] == {"code": code, "message": text}

@@ -161,15 +161,15 @@ class EmulatedVendor(Generic[_T]):
     checks: ClassVar[tuple[str, ...]] = (
         *("key", "body", "limits", "request", "credits", "rate", "concurrent", "fault"),
     )
-    #: Code (or HTTP status) and text of each refusal of the machine's own, or a code that is in `texts`.
-    #: Default: 401, 402, 404, 429, 400.
-    refusals: ClassVar[Mapping[No, tuple[int, str] | int]] = MappingProxyType({})
+    #: Code (or HTTP status) and text of each refusal of the machine's own. Default: 401, 402, 404, 429, 400;
+    #: an empty text is that of the code in `texts`.
+    refusals: ClassVar[Mapping[No, tuple[int, str]]] = MappingProxyType({})
     #: Code (or HTTP status) and text of the check ``account``, for keys that begin so.
     refused_keys: ClassVar[Mapping[str, tuple[int, str]]] = MappingProxyType({})
     #: Code (or HTTP status) and text of a broken limit, by `FieldViolation.rule`. The text may hold
     #: ``{name}``, ``{limit}``, ``{minimum}`` and ``{maximum}``. A rule that is not here is `No.INVALID`.
     broken_limits: ClassVar[Mapping[str, tuple[int, str]]] = MappingProxyType({})
-    #: Text of a code, for those that a switch asks for and for `refusals`.
+    #: Text of a code that a switch asks for, or a refusal without a text.
     texts: ClassVar[Mapping[int, str]] = _NO_TEXTS
     #: Seconds before an answer, by kind of route, before speed.
     delays_s: ClassVar[Mapping[Kind, float]] = MappingProxyType({})
@@ -269,9 +269,11 @@ class EmulatedVendor(Generic[_T]):
 
     def price_of(self, call: Call) -> float:
         """What a song costs, in the unit of `credits`: `price`, else the list price of its offer, else 1."""
+        if self.price is not None:
+            return self.price
         offer = self.offer_of(call)
-        if self.price is not None or offer is None or not offer.prices:
-            return 1.0 if self.price is None else self.price
+        if offer is None or not offer.prices:
+            return 1.0
         length_s = self.length_of(offer, self.native_of(call))
         return sum(float(rule.price_usd) * rule.units(length_s) for rule in offer.prices)
 
@@ -314,9 +316,8 @@ class EmulatedVendor(Generic[_T]):
 
     def refused(self, call: Call, no: No, text: str = "") -> EmulatedAnswer:
         """Refuse for a reason of the machine's own, in the vendor's words."""
-        found = self.refusals.get(no, (_CODES[no], no.value))
-        code, words = (found, self.texts.get(found, no.value)) if isinstance(found, int) else found
-        shown = text or words
+        code, words = self.refusals.get(no, (_CODES[no], ""))
+        shown = text or words or self.texts.get(code, no.value)
         if no is No.BAD_KEY and call.switches.is_on("echo_key"):
             shown = f"{shown}: {call.key}"
         return self.refuse(call, code, shown)

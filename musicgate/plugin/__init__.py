@@ -100,6 +100,7 @@ from musicgate.plugin.hooks import (
 from musicgate.plugin.key_set import signed_by_jwks
 from musicgate.plugin.option_schema import option_schema, settings_schema
 from musicgate.plugin.schema_fields import fields_of_schema
+from musicgate.plugin.track_table import TrackTable
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
 
 __all__ = [
@@ -171,6 +172,7 @@ __all__ = [
     "TextUnit",
     "Timeouts",
     "Track",
+    "TrackTable",
     "Translation",
     "UnauthorisedError",
     "UnsupportedOptionError",

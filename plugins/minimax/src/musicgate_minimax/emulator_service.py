@@ -43,12 +43,12 @@ class MiniMaxEmulator(emu.EmulatedVendor[emu.Task]):
     texts = MappingProxyType({code: text for code, (_, text) in CODES.items() if text})
     refusals = MappingProxyType(
         {
-            No.NO_KEY: 1004,
-            No.BAD_KEY: 2049,
-            No.NO_CREDITS: 1008,
-            No.TOO_OFTEN: 1002,
-            No.TOO_MANY: 1041,
-            No.INVALID: 2013,
+            No.NO_KEY: (1004, ""),
+            No.BAD_KEY: (2049, ""),
+            No.NO_CREDITS: (1008, ""),
+            No.TOO_OFTEN: (1002, ""),
+            No.TOO_MANY: (1041, ""),
+            No.INVALID: (2013, ""),
         }
     )
     refused_keys = MappingProxyType({"window-used": (2056, "")})

@@ -8,41 +8,32 @@ Source: docs.kie.ai/suno-api/generate-music-callbacks, docs.kie.ai/common-api/we
 2026.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-from musicgate.plugin import (
-    CallbackClaim,
-    CallbackSignature,
-    HttpResponse,
-    ProviderSettings,
-    SignatureEncoding,
-    hookimpl,
-)
-from musicgate.plugin.lenient import first, mapping, text
-from musicgate_suno_kie.declaration import Flavour, flavour_of
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+import musicgate.plugin as mg
+from musicgate_suno_kie.declaration import is_sunoapi
 
 #: It covers the task id and the time, not the body. Not in the declaration: sunoapi.org documents none, so
 #: the seller decides.
 #: ASSUMED: the window; the page states none. Timestamps need not increase: it is unknown whether a retry gets
 #: a new one.
-SIGNATURE: Final = CallbackSignature(
+SIGNATURE: Final = mg.CallbackSignature(
     header="X-Webhook-Signature",
     signed="{native_id}.{timestamp}",
-    encoding=SignatureEncoding.BASE64,
+    encoding=mg.SignatureEncoding.BASE64,
     timestamp_header="X-Webhook-Timestamp",
     window_s=300.0,
 )
+#: Seen: the key's case varies with the operation.
+_TASK_ID: Final = mg.At("data.task_id", "data.taskId", "taskId", "task_id")
+_STATUS: Final = mg.At("data.callbackType", "data.status", "data.state")
 
 
-@hookimpl
+@mg.hookimpl
 def parse_callback(
-    headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
-) -> CallbackClaim:
+    headers: Mapping[str, str], body: bytes, settings: mg.ProviderSettings, now: float
+) -> mg.CallbackClaim:
     """Read and verify a callback.
 
     With a secret set, a missing, stale or wrong signature is refused. Without one, the URL's token is the
@@ -51,16 +42,14 @@ def parse_callback(
     Raises:
         ProviderError: class ``protocol``, when the body is not a JSON object.
     """
-    secret = None if flavour_of(settings) is Flavour.SUNOAPI else settings.webhook_secret
+    secret = None if is_sunoapi(settings) else settings.webhook_secret
     if secret and not headers.get(SIGNATURE.header.lower(), "").strip():
-        return CallbackClaim(verified=False, message="the callback is not signed")
-    content = HttpResponse(status=200, body=body).json_object()
-    data = mapping(content.get("data"))
-    # Seen: the key's case varies with the operation.
-    native_id = text(first(data, "task_id", "taskId")) or text(first(content, "taskId", "task_id"))
+        return mg.CallbackClaim(verified=False, message="the callback is not signed")
+    content = mg.HttpResponse(status=200, body=body).json_object()
+    native_id = _TASK_ID.read(content, mg.lenient.text)
     if secret:
         fault = SIGNATURE.fault(secret.reveal(), headers, body=body, native_id=native_id, now=now)
         if fault is not None:
-            return CallbackClaim(verified=False, message=fault)
-    native_status = text(first(data, "callbackType", "status", "state"))
-    return CallbackClaim(native_id=native_id, native_status=native_status, verified=True if secret else None)
+            return mg.CallbackClaim(verified=False, message=fault)
+    status = _STATUS.read(content, mg.lenient.text)
+    return mg.CallbackClaim(native_id=native_id, native_status=status, verified=True if secret else None)

@@ -7,15 +7,10 @@ Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/
 kie.ai/getting-started; docs.sunoapi.org for the other flavour.
 """
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-from musicgate.plugin import At, ErrorTable, FailureClass, Rule
-from musicgate_suno_kie.declaration import Flavour, flavour_of
-
-if TYPE_CHECKING:
-    from musicgate.plugin import ProviderSettings
+from musicgate.plugin import At, ErrorTable, FailureClass, ProviderSettings, Rule
+from musicgate_suno_kie.declaration import is_sunoapi
 
 #: The window is 20 creates in 10 s.
 _TOO_OFTEN: Final = Rule(FailureClass.RATE_LIMITED, wait_s=10.0)
@@ -79,4 +74,4 @@ SUNOAPI: Final = KIE.with_codes(
 
 def errors_of(settings: ProviderSettings) -> ErrorTable:
     """The table of the seller whose codes count."""
-    return SUNOAPI if flavour_of(settings) is Flavour.SUNOAPI else KIE
+    return SUNOAPI if is_sunoapi(settings) else KIE

@@ -4,21 +4,7 @@ Custom mode sings the prompt as it is and needs a style and a title. Idea mode (
 the lyrics from the prompt; the vendor's page says that it ignores all other parameters. The contract's
 default is idea mode.
 
-============  ===================================  ======  ============================================
-customMode    the request has                      mode    text fields
-============  ===================================  ======  ============================================
-true          anything                             custom  prompt = suno.prompt, else lyrics, else
-                                                           prompt; the contract's error tokens if
-                                                           style, title or prompt is missing
-false         anything                             idea    lyrics are reported as not applied
-not given     neutral lyrics, not instrumental     custom  prompt = lyrics; a missing style is the
-                                                           idea, or a stock phrase; a missing title is
-                                                           the first sung line
-not given     instrumental, a style and a title,   custom  the idea, if any, is sent as the prompt
-              at least one of them neutral
-not given     neutral style, no idea, no lyrics    idea    the style is the idea
-not given     anything else                        idea    see below
-============  ===================================  ======  ============================================
+Which mode a request has, and which text goes where, is the table in the README ("Idea or custom mode").
 
 Fields of the ``suno`` block and neutral fields count alike unless the table says neutral. In idea mode the
 caller's own ``suno.style``, ``suno.title`` ... are sent unchanged and reported as not applied. Neutral fields
@@ -26,14 +12,9 @@ are appended to the idea as lines of text ("Style: jazz") as long as they fit, a
 text of the caller is ever truncated.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from musicgate.plugin import Draft, Said, is_blank, neutral_value, refused, utf16_units
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 #: The block's options that idea mode ignores.
 #: Source: docs.kie.ai/suno-api/generate-music, early 2026: "only prompt is required and other parameters are
@@ -161,17 +142,15 @@ def _idea(draft: Draft, texts: Texts) -> None:
         draft.changed(idea.path, "sent as the prompt: nothing else says what the song shall be")
     if idea is None:
         raise refused("prompt", "a prompt is needed", "prompt_required_when_custom_mode_disabled")
-    text = idea.text
-    for label, given in _lines_to_append(texts, style):
-        content = _VOICES.get(given.text, given.text) if label == "Vocals" else given.text
-        longer = f"{text}\n{label}: {content}"
-        if _fits(longer, draft.offer.limits.prompt_chars):
-            text = longer
-            why = "added to the prompt as a line: without custom mode Suno has no field for it"
-            draft.changed(given.path, why)
-        else:
-            why = "without custom mode Suno has no field for it, and the prompt has no room"
-            draft.not_applied(given.path, why)
+    voice = None if texts.instrumental else _neutral(texts.voice)
+    lines = {
+        "Style": style,
+        "Title": _neutral(texts.title),
+        "Vocals": voice and Said(_VOICES.get(voice.text, voice.text), voice.path),
+        "Avoid": _neutral(texts.avoided),
+    }
+    why = "without custom mode Suno has no field for it"
+    text = draft.with_lines(idea.text, lines, draft.offer.limits.prompt_chars, why=why)
     for key in IGNORED_IN_IDEA_MODE if draft.block else ():
         value = draft.block.get(key)
         if value is not None and not (isinstance(value, str) and is_blank(value)):
@@ -179,16 +158,6 @@ def _idea(draft: Draft, texts: Texts) -> None:
     draft.send("prompt", text, idea.path)
     draft.send("customMode", value=False)
     draft.send("instrumental", texts.instrumental)
-
-
-def _lines_to_append(texts: Texts, style: Said | None) -> Iterator[tuple[str, Said]]:
-    lines = (
-        ("Style", style),
-        ("Title", _neutral(texts.title)),
-        ("Vocals", None if texts.instrumental else _neutral(texts.voice)),
-        ("Avoid", _neutral(texts.avoided)),
-    )
-    return ((label, given) for label, given in lines if given is not None)
 
 
 def _report_unsung(draft: Draft, texts: Texts) -> None:

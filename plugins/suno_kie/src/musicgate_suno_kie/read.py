@@ -8,34 +8,16 @@ Sources: docs.kie.ai/suno-api/get-music-details (early 2026), docs.kie.ai/market
 (2026-09-25).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
-from musicgate.plugin import (
-    Doubt,
-    Failure,
-    FailureClass,
-    HttpResponse,
-    Job,
-    JobState,
-    JobUpdate,
-    NativeTrack,
-    Progress,
-    ProviderSettings,
-    Step,
-    Track,
-    hookimpl,
-)
+import musicgate.plugin as mg
 from musicgate.plugin.lenient import first, mapping, seconds, text
 from musicgate_suno_kie.codes import errors_of
 from musicgate_suno_kie.declaration import CALLBACK_EXCEPTION, PROVIDER
 from musicgate_suno_kie.tracks import read_tracks
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 #: Seen: SUCCESS with null links that were filled in later, 2026-07-08.
 #: ASSUMED: the time, and the same for a single track without audio.
@@ -45,8 +27,10 @@ NO_AUDIO_GRACE_S: Final = 120.0
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
 
 
-@hookimpl
-def parse_response(step: Step, response: HttpResponse, job: Job, settings: ProviderSettings) -> JobUpdate:
+@mg.hookimpl
+def parse_response(
+    step: mg.Step, response: mg.HttpResponse, job: mg.Job, settings: mg.ProviderSettings
+) -> mg.JobUpdate:
     """Read the answer to a create call or to a poll.
 
     Raises:
@@ -54,9 +38,9 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
     """
     errors = errors_of(settings)
     body = errors.open(step, response)
-    if isinstance(body, JobUpdate):
+    if isinstance(body, mg.JobUpdate):
         return body
-    if step is Step.CREATE:
+    if step is mg.Step.CREATE:
         return errors.created(response, body)
     data = mapping(body.get("data"))
     status = text(first(data, "status", "state"))
@@ -66,41 +50,43 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
         raise errors.unreadable(response, "gave an answer with no task record in it")
     charge = seconds(data.get("creditsConsumed"))  # any positive number
     derive = settings.options.get("derive_cdn_urls") is True
-    update = JobUpdate(
+    update = mg.JobUpdate(
         native_status=status,
         tracks=read_tracks(data, derive_cdn_urls=derive),
         # On the market route only, and 0 until the end; the unit of its ``progress`` is documented nowhere.
-        progress=Progress(charge=charge, charge_unit="credits") if charge else None,
+        progress=mg.Progress(charge=charge, charge_unit="credits") if charge else None,
         body=body,
     )
     return _decide_state(status, data, job, settings, update)
 
 
 def _decide_state(
-    status: str, data: Mapping[str, object], job: Job, settings: ProviderSettings, update: JobUpdate
-) -> JobUpdate:
+    status: str, data: Mapping[str, object], job: mg.Job, settings: mg.ProviderSettings, update: mg.JobUpdate
+) -> mg.JobUpdate:
     """Decide the state from the native status and the tracks so far."""
     mapped = PROVIDER.state_of(status)
     callback_failed = status.strip().upper() == CALLBACK_EXCEPTION
-    if mapped is JobState.FAILED:
+    if mapped is mg.JobState.FAILED:
         return attrs.evolve(update, failure=_job_failure(status, data, settings))
-    if mapped is not JobState.COMPLETED and not callback_failed:
+    if mapped is not mg.JobState.COMPLETED and not callback_failed:
         return update
-    tracks: tuple[Track | NativeTrack, ...] = (*job.tracks, *update.tracks)
+    tracks: tuple[mg.Track | mg.NativeTrack, ...] = (*job.tracks, *update.tracks)
     with_audio = {track.native_id for track in tracks if track.audio_url}
     listed = {track.native_id for track in tracks}
     if with_audio and with_audio == listed:
-        return attrs.evolve(update, state=JobState.COMPLETED)
+        return attrs.evolve(update, state=mg.JobState.COMPLETED)
     if with_audio and callback_failed:
-        return attrs.evolve(update, state=JobState.IN_PROGRESS)
+        return attrs.evolve(update, state=mg.JobState.IN_PROGRESS)
     event = "the vendor's callback failed" if callback_failed else "the vendor reported success"
     message = f"{event} and no audio came after it"
-    failure = Failure(reason=FailureClass.UPSTREAM_FAILED, message=message, native_code=status)
+    failure = mg.Failure(reason=mg.FailureClass.UPSTREAM_FAILED, message=message, native_code=status)
     grace_s = CALLBACK_EXCEPTION_GRACE_S if callback_failed else NO_AUDIO_GRACE_S
-    return attrs.evolve(update, state=JobState.IN_PROGRESS, doubt=Doubt(failure=failure, grace_s=grace_s))
+    return attrs.evolve(
+        update, state=mg.JobState.IN_PROGRESS, doubt=mg.Doubt(failure=failure, grace_s=grace_s)
+    )
 
 
-def _job_failure(status: str, data: Mapping[str, object], settings: ProviderSettings) -> Failure:
+def _job_failure(status: str, data: Mapping[str, object], settings: mg.ProviderSettings) -> mg.Failure:
     code = text(first(data, "errorCode", "failCode", "error_code", "fail_code"))
     message = first(data, "errorMessage", "failMsg", "error_message", "fail_msg")
     return errors_of(settings).task_failure(status.strip().upper(), code, message)

@@ -5,32 +5,37 @@ object, snake_case, seen 2026-10-06 with V6_MINI), and the places where neighbou
 list.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final
 from urllib.parse import quote
 
-from musicgate.plugin import NativeTrack
-from musicgate.plugin.lenient import (
-    first,
-    items,
-    json_text,
-    mapping,
-    moment,
-    seconds,
-    text,
-    url,
-)
+import attrs
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+from musicgate.plugin import At, NativeTrack, TrackTable
+from musicgate.plugin.lenient import json_text, mapping, url
 
 #: A track's ``prompt`` when there are no lyrics.
 #: Seen: every instrumental, although the page says that it is empty.
 NO_LYRICS: Final = "[Instrumental]"
 
 #: Seen: one client derives a track's address at Suno itself from its id. Undocumented, so off by default.
-_CDN_URL = "https://cdn1.suno.ai/{id}.mp3"
+_CDN_URL: Final = "https://cdn1.suno.ai/{id}.mp3"
+#: In either spelling. A stream link is not final audio.
+_TRACK: Final = TrackTable(
+    native_id=At("id", "audioId", "audio_id"),
+    # In order of trust. Seen: sourceAudioUrl, which is not on the page.
+    audio_url=At("audioUrl", "audio_url", "sourceAudioUrl", "source_audio_url"),
+    stream_audio_url=At(
+        *("streamAudioUrl", "stream_audio_url", "sourceStreamAudioUrl", "source_stream_audio_url"),
+    ),
+    image_url=At("imageUrl", "image_url", "sourceImageUrl", "source_image_url"),
+    title=At("title"),
+    tags=At("tags"),
+    duration_s=At("duration", "durationSeconds", "metadata.duration"),
+    lyrics=At("prompt", "lyrics"),
+    native_model=At("modelName", "model_name"),
+    created_at=At("createTime", "create_time"),
+)
 
 
 def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) -> tuple[NativeTrack, ...]:
@@ -40,49 +45,20 @@ def read_tracks(data: Mapping[str, object], *, derive_cdn_urls: bool = False) ->
     list it twice.
     """
     for place in _places(data):
-        read = [read_track(item, derive_cdn_urls=derive_cdn_urls) for item in items(place)]
-        tracks = [track for track in read if track is not None]
+        tracks = _TRACK.read_all(place)
         if tracks:
-            return tuple({track.native_id or index: track for index, track in enumerate(tracks)}.values())
+            return tuple(_completed(track, derive_cdn_urls=derive_cdn_urls) for track in tracks)
     links = mapping(json_text(data.get("resultJson"))).get("resultUrls")
     found = [url(link) for link in links] if isinstance(links, list) else []
     return tuple(NativeTrack(audio_url=link) for link in found if link)
 
 
-def read_track(item: Mapping[str, object], *, derive_cdn_urls: bool = False) -> NativeTrack | None:
-    """Read one track in either spelling; None for an object without an id or a link.
-
-    The links are in order of trust: audioUrl, then sourceAudioUrl (seen, not on the page). A stream link is
-    not final audio.
-    """
-    native_id = text(first(item, "id", "audioId", "audio_id"))
-    links = [
-        url(first(item, "audioUrl", "audio_url")),
-        url(first(item, "sourceAudioUrl", "source_audio_url")),
-    ]
-    stream = _link(
-        item, "streamAudioUrl", "stream_audio_url", "sourceStreamAudioUrl", "source_stream_audio_url"
-    )
-    image = _link(item, "imageUrl", "image_url", "sourceImageUrl", "source_image_url")
-    if derive_cdn_urls and native_id and any(links):
-        links.append(_CDN_URL.format(id=quote(native_id, safe="")))
-    audio = list(dict.fromkeys(link for link in links if link))
-    if native_id is None and not audio and stream is None and image is None:
-        return None
-    lyrics = first(item, "prompt", "lyrics")
-    return NativeTrack(
-        native_id=native_id,
-        audio_url=audio[0] if audio else None,
-        fallback_urls=tuple(audio[1:]),
-        stream_audio_url=stream,
-        image_url=image,
-        title=text(item.get("title")),
-        tags=text(item.get("tags")),
-        duration_s=_duration_s(item),
-        lyrics=lyrics if isinstance(lyrics, str) and lyrics.strip() != NO_LYRICS else None,
-        native_model=text(first(item, "modelName", "model_name")),
-        created_at=moment(first(item, "createTime", "create_time")),
-    )
+def _completed(track: NativeTrack, *, derive_cdn_urls: bool) -> NativeTrack:
+    if derive_cdn_urls and track.native_id and track.audio_url:
+        derived = _CDN_URL.format(id=quote(track.native_id, safe=""))
+        links = dict.fromkeys((track.audio_url, *track.fallback_urls, derived))
+        track = attrs.evolve(track, fallback_urls=tuple(links)[1:])
+    return attrs.evolve(track, lyrics=None) if (track.lyrics or "").strip() == NO_LYRICS else track
 
 
 def _places(data: Mapping[str, object]) -> Iterator[object]:
@@ -94,16 +70,3 @@ def _places(data: Mapping[str, object]) -> Iterator[object]:
         container = mapping(source)
         yield container.get("sunoData") or container.get("suno_data")
         yield container.get("data")
-
-
-def _link(item: Mapping[str, object], *keys: str) -> str | None:
-    return next((link for link in (url(item.get(key)) for key in keys) if link), None)
-
-
-def _duration_s(item: Mapping[str, object]) -> float | None:
-    places = (
-        item.get("duration"),
-        item.get("durationSeconds"),
-        mapping(item.get("metadata")).get("duration"),
-    )
-    return next((found for found in map(seconds, places) if found), None)
