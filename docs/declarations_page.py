@@ -58,7 +58,7 @@ unlisted models take.
 ## Translating with a draft
 
 ```python
-from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value, option_schema
+from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, option_schema
 
 
 @hookimpl
@@ -107,17 +107,14 @@ def translate_request(request, offer, settings):
     draft = Draft(request, offer, settings, "acme")
     draft.send("model", draft.native_model)
     prompt = draft.said("prompt", "prompt")  # acme.prompt, else the neutral prompt
-    style = neutral_value(request, "style")
-    text = f"{prompt.text}. {style}" if prompt and style else prompt
-    if style is not None:
-        draft.changed("style", "Acme has no field for it: sent as part of the prompt")
-    draft.send("prompt", text)
+    added = draft.labelled({"style": "Style: {}", "negative_style": "Avoid: {}"})  # with a warning each
+    draft.send("prompt", ". ".join([*([prompt.text] if prompt else []), *added.values()]))
     draft.copy("style_weight")
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
 made = translate_request(request, OFFER, settings)
-assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
+assert made.request.body == b'{"model":"acme-1","prompt":"A road song. Style: folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
 ```
 

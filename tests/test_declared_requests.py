@@ -86,6 +86,30 @@ def test_carried_texts_are_written_behind_with_a_warning_each() -> None:
     assert draft(style="jazz").fields["text"] == "jazz"
 
 
+@pytest.mark.parametrize("is_sung", [True, False])
+def test_texts_without_a_field_are_labelled_and_reported(*, is_sung: bool) -> None:
+    made = draft(negative_style="drums", vocal_gender="f", title=" ", style="a {b}")
+    labels: Mapping[str, str | Mapping[str, str]] = {
+        "style": "Style: {}",
+        "title": "Title: {}",
+        "vocal_gender": {"f": "sung by her"},
+        "negative_style": "Not: {}",
+    }
+    del made.warnings[:]
+    assert made.labelled(labels, "text", is_sung=is_sung) == {
+        "style": "Style: a {b}",
+        **({"vocal_gender": "sung by her"} if is_sung else {}),
+        "negative_style": "Not: drums",
+    }
+    assert [(warning.code, warning.path, warning.message) for warning in made.warnings] == [
+        ("changed", ("style",), "sent as part of text"),
+        ("changed", ("vocal_gender",), "sent as part of text")
+        if is_sung
+        else ("not_applied", ("vocal_gender",), "an instrumental has no voice"),
+        ("changed", ("negative_style",), "sent as part of text"),
+    ]
+
+
 def test_a_neutral_value_without_a_spelling_is_refused_by_its_path() -> None:
     with pytest.raises(RequestError, match=r"^format: must be one of mp3_high, mp3_low, wav") as caught:
         draft(prompt="Rain", format="ogg")

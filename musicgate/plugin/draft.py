@@ -7,6 +7,7 @@ that rule, and where the winner was said, is here and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import attrs
 
@@ -34,6 +35,8 @@ _WRITTEN: Mapping[str, str] = {
     "title": ". Title: {}",
     "lyrics": "\n\nLyrics:\n{}",
 }
+#: Neutral fields that an instrumental has no use for.
+_OF_A_VOICE: Final = frozenset({"vocal_gender", "lyrics"})
 
 
 def path_of(path: str | Path) -> Path:
@@ -194,12 +197,37 @@ class Draft:
             self._write_carried(field)
 
     def _write_carried(self, field: Field) -> None:
-        for neutral in field.carries:
-            text, whole = neutral_value(self.request, neutral), self.fields.get(field.name)
-            if isinstance(text, str) and neutral in _WRITTEN:
-                behind = _WRITTEN[neutral].format(text)
-                self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
-                self.changed(neutral, f"sent as part of {field.name}")
+        labels = {name: _WRITTEN[name] for name in field.carries if name in _WRITTEN}
+        for behind in self.labelled(labels, field.name).values():
+            whole = self.fields.get(field.name)
+            self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
+
+    def labelled(
+        self, labels: Mapping[str, str | Mapping[str, str]], into: str = "prompt", *, is_sung: bool = True
+    ) -> dict[str, str]:
+        """Neutral texts for which the vendor has no field, labelled to be written into another one.
+
+        Each is reported as changed. How the pieces are put together is the plugin's to say.
+
+        Args:
+            labels: neutral field -> its text with ``{}`` for the value, or a text for each of its values.
+            into: the native field, for the warnings.
+            is_sung: False reports voice and lyrics as not applied, and leaves them out.
+
+        Returns:
+            The piece of each field that the caller gave, in the order of the labels.
+        """
+        pieces = {}
+        for name, label in labels.items():
+            value = neutral_value(self.request, name)
+            if not isinstance(value, str):
+                continue
+            if name in _OF_A_VOICE and not is_sung:
+                self.not_applied(name, "an instrumental has no voice")
+                continue
+            pieces[name] = label.format(value) if isinstance(label, str) else label[value]
+            self.changed(name, f"sent as part of {into}")
+        return pieces
 
     def refuse_undeclared(self, *also: str) -> None:
         """Refuse options of the block for which the offer declares no field; a false one is only reported.

@@ -41,7 +41,13 @@ _TRANSLATED: Final = frozenset(
         *("with_timestamps", "enable_logging", *_PLAN_KEYS),
     }
 )
-_VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
+#: How neutral fields are written into the prompt.
+_LABELS: Final[Mapping[str, str | Mapping[str, str]]] = {
+    "style": "Style: {}",
+    "vocal_gender": {"m": "Vocals: male lead vocals", "f": "Vocals: female lead vocals"},
+    "negative_style": "Avoid: {}",
+    "lyrics": "Lyrics:\n{}",
+}
 
 
 @hookimpl
@@ -137,22 +143,8 @@ def _describe(draft: Draft) -> None:
     have to invent.)
     Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
     """
-    request = draft.request
     prompt, instrumental = draft.said("prompt", "prompt"), draft.said("force_instrumental", "instrumental")
-    voice = _VOICES.get(request.vocal_gender or "")
-    pieces = {
-        "style": None if is_blank(request.style) else f"Style: {request.style}",
-        "vocal_gender": voice and f"Vocals: {voice}",
-        "negative_style": None if is_blank(request.negative_style) else f"Avoid: {request.negative_style}",
-        "lyrics": None if is_blank(request.lyrics) else f"Lyrics:\n{request.lyrics}",
-    }
-    added = {name: piece for name, piece in pieces.items() if piece}
-    for name in list(added):
-        if name in {"vocal_gender", "lyrics"} and instrumental and instrumental.value is True:
-            del added[name]
-            draft.not_applied(name, "an instrumental has no voice")
-        else:
-            draft.changed(name, "written into the prompt: Eleven Music has no field of its own for it")
+    added = draft.labelled(_LABELS, is_sung=instrumental is None or instrumental.value is not True)
     if prompt is None and not added.keys() & {"style", "lyrics"}:
         message = "a prompt or a composition plan is needed"
         raise refused("prompt", message, "prompt_or_composition_plan_required")
@@ -162,7 +154,7 @@ def _describe(draft: Draft) -> None:
     if added and len(own) <= MAX_PROMPT_CHARS:
         path = ("lyrics",) if "lyrics" in added else (list(added)[-1],)
     draft.send("prompt", "\n\n".join([*([own] if own else []), *added.values()]), path)
-    draft.send("music_length_ms", requested_ms(request))
+    draft.send("music_length_ms", requested_ms(draft.request))
     draft.send("force_instrumental", instrumental)
 
 
