@@ -177,3 +177,32 @@ def test_declared_provider_gives_the_signature_of_callbacks() -> None:
 def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:
     assert (Renamed.name, Renamed.auth) == ("other", Auth("X-Other"))
     assert Renamed.sign is Declared.sign
+
+
+class Traced(Declared):
+    def headers_of(self, call: Call) -> dict[str, str]:
+        return {"X-Trace": call.route, "Content-Type": "never/this"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "trace"),
+    [
+        *(("", "POST /make"), ("cut", "POST /make"), ("429", "POST /make")),
+        *(("html", None), ("made-malformed", None), ("made-503", "POST /make")),
+    ],
+)
+def test_each_answer_of_the_vendors_own_has_its_headers(fault: str, trace: str | None) -> None:
+    vendor = Traced(EmulatorOptions(switches={"create": fault} if fault else {}))
+    response = made(vendor, model="one")
+    assert response.header("x-trace") == trace
+    assert response.header("content-type") != "never/this"
+    assert made(vendor, key="k").header("x-trace") == "POST /make"
+
+
+def test_an_unknown_route_has_the_headers_and_the_media_host_has_not() -> None:
+    vendor = Traced(EmulatorOptions())
+    place = "https://acme.example"
+    answers = [
+        vendor.answer(HttpRequest(method="GET", url=f"{place}/{path}"), 0.0) for path in ("no", "media/no")
+    ]
+    assert [answer.response.header("x-trace") for answer in answers] == ["GET /no", None]

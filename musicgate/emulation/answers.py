@@ -65,6 +65,7 @@ class Call:
         switches: the global switches, and over them those of the request's own texts.
         trace: 64 hexadecimal digits that no other call has.
         fault: word of the vendor's own that the script of this call gives; empty if there is none.
+        is_foreign: True once a fault has put another's answer in the place of the vendor's: a proxy's page.
     """
 
     method: str
@@ -85,6 +86,7 @@ class Call:
     task_id: str = ""
     key: str = ""
     fault: str = ""
+    is_foreign: bool = False
 
     @property
     def false_status(self) -> str:

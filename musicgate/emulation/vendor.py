@@ -32,7 +32,7 @@ from musicgate.emulation.answers import (
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, declared_signature
 from musicgate.emulation.media import MediaFile, MediaHost
-from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
+from musicgate.emulation.switches import ANSWER_FAULTS, NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container
 from musicgate.plugin import (
@@ -227,6 +227,10 @@ class EmulatedVendor(Generic[_T]):
     def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
         """Make a refusal in the vendor's shape; ``code`` is its own code, or an HTTP status."""
         return answer_json(code, {"error": {"code": code, "message": text}})
+
+    def headers_of(self, call: Call) -> Mapping[str, str]:
+        """Headers of each answer of the vendor's own; what the answer itself sets counts."""
+        return {}
 
     def check_request(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a create call that the vendor would refuse; None for a good one."""
@@ -490,10 +494,10 @@ class EmulatedVendor(Generic[_T]):
             if match:
                 call.route, call.parameters = found.name, match.groupdict()
                 self.books.calls[found.name] += 1
-                return self._delayed(found.kind, self._serve(found, method, call))
+                return self._delayed(found.kind, self._headed(call, self._serve(found, method, call)))
         call.route = f"{call.method} {call.path}"
         self.books.calls[call.route] += 1
-        return self.no_route(call)
+        return self._headed(call, self.no_route(call))
 
     def serve_media(self, call: Call) -> EmulatedAnswer:
         """Answer a call for a file."""
@@ -592,7 +596,12 @@ class EmulatedVendor(Generic[_T]):
         made = broken(fault, whole)
         if made is None:
             call.fault = fault
+        call.is_foreign = fault.partition("-")[0] in ANSWER_FAULTS
         return made
+
+    def _headed(self, call: Call, answer: EmulatedAnswer) -> EmulatedAnswer:
+        headers = {} if call.is_foreign else self.headers_of(call)
+        return with_headers(answer, {**headers, **answer.response.headers}) if headers else answer
 
     def _delayed(self, kind: Kind, answer: EmulatedAnswer) -> EmulatedAnswer:
         delay_s = self.delays_s.get(kind, 0.0) / self.options.speed
