@@ -97,7 +97,7 @@ assert schema["properties"]["style_weight"]["maximum"] == 1
 in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
 value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
 then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
-`settings_schema` that of the plugin's settings.
+`settings_schema` that of the plugin's settings: `settings_schema(region=("eu", "Where.", ("eu", "us")))`.
 
 What is odd is put by hand, before or after it:
 

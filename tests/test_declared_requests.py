@@ -184,3 +184,15 @@ def test_the_schema_of_settings_has_types_and_defaults() -> None:
     assert not SchemaValidator(dict(schema)).violations({"region": "us", "loud": True})
     assert SchemaValidator(dict(schema)).violations({"loud": 1})
     assert SchemaValidator(dict(schema)).violations({"regoin": "us"})
+
+
+def test_a_setting_has_choices_and_a_text_with_a_default_cannot_be_empty() -> None:
+    schema = settings_schema(
+        region=("eu", "Where.", ("eu", "us")), model=("m-1", "Which."), group=("", "Of old accounts.")
+    )
+    validator = SchemaValidator(dict(schema))
+    assert not validator.violations({"region": "us", "model": "m-2", "group": ""})
+    assert [bool(validator.violations(wrong)) for wrong in ({"region": "asia"}, {"model": ""})] == [
+        True,
+        True,
+    ]

@@ -39,17 +39,23 @@ def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) ->
     }
 
 
-def settings_schema(**settings: tuple[JsonValue, str]) -> JsonObject:
-    """The JSON Schema of a plugin's own settings: the default and the description of each, by name.
+def settings_schema(
+    **settings: tuple[JsonValue, str] | tuple[JsonValue, str, tuple[JsonValue, ...]],
+) -> JsonObject:
+    """The JSON Schema of a plugin's own settings, by name: the default, the description, the choices if any.
 
-    The type is that of the default: text, a number, true or false.
+    Without choices the type is that of the default: text, a number, true or false. A setting whose default is
+    a text that is not empty cannot be empty either.
     """
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    properties: dict[str, JsonValue] = {
-        name: {"description": description, "type": kinds[type(default)], "default": default}
-        for name, (default, description) in settings.items()
-    }
+    properties = {name: _setting(default, *told) for name, (default, *told) in settings.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _setting(default: JsonValue, description: str, choices: tuple[JsonValue, ...] = ()) -> JsonObject:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    allowed: JsonObject = {"enum": list(choices)} if choices else {"type": kinds[type(default)]}
+    needed: JsonObject = {"minLength": 1} if default and isinstance(default, str) and not choices else {}
+    return {"description": description, **allowed, **needed, "default": default}
 
 
 def _object(properties: dict[str, JsonValue], description: str) -> dict[str, JsonValue]:
