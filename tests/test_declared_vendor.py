@@ -3,10 +3,21 @@
 import json
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate.assets import measure_bytes
-from musicgate.emulation import Auth, Call, EmulatedAnswer, EmulatedVendor, Kind, Task, answer_json, route
+from musicgate.emulation import (
+    Auth,
+    Call,
+    EmulatedAnswer,
+    EmulatedVendor,
+    Kind,
+    Rate,
+    Task,
+    answer_json,
+    route,
+)
 from musicgate.plugin import (
     CallbackSignature,
     Choice,
@@ -18,6 +29,7 @@ from musicgate.plugin import (
     Offer,
     PriceRule,
     Provider,
+    RateWindow,
     Text,
 )
 
@@ -172,6 +184,21 @@ def test_declared_provider_gives_the_signature_of_callbacks() -> None:
     facts = {"body": due.request.body, "native_id": task_id}
     assert signature.fault("s", headers, now=100.0, **facts) is None  # type: ignore[arg-type]
     assert signature.fault("t", headers, now=100.0, **facts) is not None  # type: ignore[arg-type]
+
+
+class Limited(EmulatedVendor[Task]):
+    provider = attrs.evolve(DECLARED, create_window=RateWindow(calls=3, per_s=10.0), max_parallel_creates=2)
+
+
+class Unlimited(Limited):
+    provider = Limited.provider
+    rate = concurrent = None
+
+
+def test_declared_provider_gives_the_limits_of_create_calls() -> None:
+    assert (Declared.rate, Declared.concurrent) == (None, None)
+    assert (Limited.rate, Limited.concurrent) == (Rate(3, 10.0), 2)
+    assert (Unlimited.rate, Unlimited.concurrent) == (None, None)
 
 
 def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:

@@ -131,7 +131,8 @@ class EmulatedVendor(Generic[_T]):
     account); with `EmulatorOptions.key`, that key alone is valid.
     """
 
-    #: The plugin's declaration: `name`, `auth`, `sign` and the offers are played from it unless they are set.
+    #: The plugin's declaration: `name`, `auth`, `sign`, `rate`, `concurrent` and the offers are played from
+    #: it, unless they are set.
     provider: ClassVar[Provider | None] = None
     #: Field of a create call that names the native model.
     model_field: ClassVar[str] = "model"
@@ -188,6 +189,10 @@ class EmulatedVendor(Generic[_T]):
         }
         if declared.callback_signature is not None:
             played["sign"] = declared.callback_signature
+        if declared.create_window is not None:
+            played["rate"] = Rate(declared.create_window.calls, declared.create_window.per_s)
+        if declared.max_parallel_creates is not None:
+            played["concurrent"] = declared.max_parallel_creates
         for name, value in played.items():
             if name not in vars(cls):
                 setattr(cls, name, value)
