@@ -98,6 +98,7 @@ from musicgate.plugin.hooks import (
     hookimpl,
 )
 from musicgate.plugin.key_set import signed_by_jwks
+from musicgate.plugin.multipart import Multipart, Part, read_multipart
 from musicgate.plugin.option_schema import option_schema, settings_schema
 from musicgate.plugin.schema_fields import fields_of_schema
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
@@ -143,12 +144,14 @@ __all__ = [
     "JsonValue",
     "Limits",
     "Meter",
+    "Multipart",
     "MusicRequest",
     "MusicgateError",
     "NativeTrack",
     "Number",
     "Offer",
     "OptionWarning",
+    "Part",
     "PollSchedule",
     "PriceLine",
     "PriceRule",
@@ -187,6 +190,7 @@ __all__ = [
     "neutral_value",
     "not_applied",
     "option_schema",
+    "read_multipart",
     "refused",
     "riff_wav",
     "said",
