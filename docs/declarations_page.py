@@ -96,8 +96,9 @@ assert schema["properties"]["style_weight"]["maximum"] == 1
 `send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
 in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
 value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
-then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
-`settings_schema` that of the plugin's settings: `settings_schema(region=("eu", "Where.", ("eu", "us")))`.
+then warns of `seed`, which no field carries. `with_lines` writes what has no field behind a text as "Style: ...", as
+long as it fits. `option_schema` makes the schema of the vendor block from the offers, `settings_schema` that of the
+plugin's settings: default, description and choices of each.
 
 What is odd is put by hand, before or after it:
 
@@ -202,7 +203,8 @@ assert accepted.native_id == "7"
 `open` suits a vendor whose answers are JSON. `refusal` is the same for an answer that may be something else, audio for
 instance; `task_failure` reads the error inside a task's record; `missing` is for a record that is not there in another
 way than by a code; `unreadable` is for an answer that no rule fits. A relative of a vendor has
-`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status.
+`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status. Where
+the code in the body is the number of a status, `http_codes={401, 402, 404}` or `range(400, 600)` gives it that meaning.
 
 A row is a class of failure, or a `Rule` that says more; a code is a text or a number, and `402` and `"402"` are the
 same. Which class allows another provider is in the [table of classes](hooks.md#what-a-class-of-failure-allows).

@@ -7,7 +7,7 @@ import attrs
 import pytest
 
 from musicgate.codec import SchemaValidator
-from musicgate.errors import RequestError
+from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.plugin import (
     Choice,
     Draft,
@@ -110,6 +110,28 @@ def test_texts_without_a_field_are_labelled_and_reported(*, is_sung: bool) -> No
     ]
 
 
+def test_what_has_no_field_is_written_behind_a_text_as_long_as_it_fits() -> None:
+    made = draft(prompt="Rain", style="jazz", title="A long title", acme={"mood": "grey"})
+    lines = {
+        "Style": made.said("x", "style"),
+        "Title": made.said("x", "title"),
+        "Voice": None,
+        "Mood": made.said("mood"),
+    }
+    made.warnings.clear()
+    whole = made.with_lines("Rain", lines, 27, why="Acme has no field for it")
+    assert whole == "Rain\nStyle: jazz\nMood: grey"
+    assert [(warning.code, warning.path) for warning in made.warnings] == [
+        ("changed", ("style",)),
+        ("not_applied", ("title",)),
+        ("changed", ("acme", "mood")),
+    ]
+    assert made.with_lines("", {"Style": made.said("x", "style")}, None, why="No field") == "Style: jazz"
+    with pytest.raises(UnsupportedOptionError) as caught:
+        made.with_lines("Rain", {"Mood": made.said("mood")}, 9, why="Acme has no field for it")
+    assert caught.value.path == ("acme", "mood")
+
+
 def test_a_neutral_value_without_a_spelling_is_refused_by_its_path() -> None:
     with pytest.raises(RequestError, match=r"^format: must be one of mp3_high, mp3_low, wav") as caught:
         draft(prompt="Rain", format="ogg")
@@ -196,3 +218,16 @@ def test_a_setting_has_choices_and_a_text_with_a_default_cannot_be_empty() -> No
         True,
         True,
     ]
+
+
+def test_a_setting_may_have_choices() -> None:
+    schema = settings_schema(region=("eu", "Where.", ("eu", "us")))
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    assert properties["region"] == {
+        "description": "Where.",
+        "type": "string",
+        "enum": ["eu", "us"],
+        "default": "eu",
+    }
+    assert SchemaValidator(dict(schema)).violations({"region": "mars"})

@@ -7,7 +7,7 @@ import pytest
 
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass, JobUpdate
-from musicgate.plugin import At, ErrorTable, HttpResponse, Rule, Step
+from musicgate.plugin import At, ErrorTable, HttpResponse, Rule, Step, lenient
 
 TABLE = ErrorTable(
     vendor="Tiny",
@@ -237,6 +237,44 @@ def test_without_ok_codes_only_a_known_code_makes_a_2xx_an_error() -> None:
     assert update.failure.reason is FailureClass.FORBIDDEN
 
 
+def test_http_codes_mean_what_http_says_unless_a_row_says_otherwise() -> None:
+    table = ErrorTable(
+        vendor="T",
+        code=At("code"),
+        task_id=At("id"),
+        ok={200},
+        codes={402: FailureClass.FORBIDDEN},
+        http={422: Rule(FailureClass.INVALID, keep_status=(422,))},
+        http_codes=range(400, 504),
+        ends_job={400},
+        unknown=FailureClass.PROTOCOL,
+    )
+
+    def failure_of(code: int) -> Failure:
+        update = table.open(Step.CREATE, answer({"code": code}))
+        assert isinstance(update, JobUpdate)
+        assert update.failure is not None
+        return update.failure
+
+    assert [failure_of(code).reason for code in (401, 402, 404, 418)] == [
+        *(FailureClass.AUTH, FailureClass.FORBIDDEN, FailureClass.NOT_FOUND, FailureClass.INVALID),
+    ]
+    assert failure_of(422).http_status == 422
+    hidden = []
+    for code in (503, 504):  # 504 is not among them, and so is unknown
+        with pytest.raises(ProviderError) as caught:
+            table.open(Step.CREATE, answer({"code": code}))
+        hidden.append((caught.value.failure.reason, caught.value.maybe_accepted))
+    assert hidden == [(FailureClass.UPSTREAM_FAILED, True), (FailureClass.PROTOCOL, True)]
+
+
+def test_place_is_read_by_the_first_value_that_the_reader_understands() -> None:
+    place = At("link", "spare.0.link")
+    body = {"link": "soon", "spare": [{"link": " https://a.example/1.mp3 "}]}
+    assert place.read(body, lenient.url) == "https://a.example/1.mp3"
+    assert place.read({"link": "soon"}, lenient.url) is None
+
+
 def test_record_of_a_cancelled_task_is_read_by_the_table() -> None:
     table = ErrorTable(vendor="T", job_words={"withdrawn": FailureClass.CANCELLED})
     assert table.task_failure("Withdrawn").reason is FailureClass.CANCELLED
@@ -256,7 +294,10 @@ BAD: Any = "rate"
         ({"codes": {1: FailureClass.CANCELLED}}, "codes[1] is 'cancelled', which no vendor can say"),
         ({"job_words": {"x": FailureClass.EXPIRED}}, "job_words['x'] is 'expired'"),
         ({"codes": {0: FailureClass.AUTH}, "ok": {0}}, "the code 0 is both a success and a failure"),
-        ({"ends_job": {7}}, "ends_job lists the code 7, for which codes has no row"),
+        ({"ends_job": {7}}, "ends_job lists the code 7, for which there is no row"),
+        ({"http_codes": {200}}, "http_codes lists 200, which is no HTTP error status"),
+        ({"http_codes": {"404"}}, "http_codes lists '404'"),
+        ({"http_codes": {404}, "ok": {404}}, "the code 404 is both a success and a failure"),
         ({"doubts": {7: 1.0}}, "doubts lists the code 7"),
         (
             {"codes": {7: FailureClass.TIMEOUT}, "ends_job": {7}, "no_record": {7}},

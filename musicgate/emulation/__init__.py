@@ -18,6 +18,7 @@ from musicgate.emulation.answers import (
     broken,
     digest,
     texts_in,
+    uuid4,
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
@@ -73,5 +74,6 @@ __all__ = [
     "switches",
     "switches_in",
     "texts_in",
+    "uuid4",
     "with_headers",
 ]

@@ -140,6 +140,12 @@ def digest(*parts: object) -> str:
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+def uuid4(*parts: object) -> str:
+    """An id in the form of a random UUID that depends only on the parts."""
+    text = digest(*parts)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
+
+
 def texts_in(value: JsonValue) -> Iterator[str]:
     """Every text in a JSON value, at any depth, in order."""
     stack = [value]

@@ -28,6 +28,7 @@ from musicgate.emulation.answers import (
     broken,
     digest,
     read_call,
+    uuid4,
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, declared_signature
@@ -41,6 +42,7 @@ from musicgate.plugin import (
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
+    FieldViolation,
     HttpRequest,
     JsonObject,
     JsonValue,
@@ -143,9 +145,10 @@ class EmulatedVendor(Generic[_T]):
     switches: ClassVar[tuple[Switch, ...]] = ()
     #: Neutral switches that this vendor does not play.
     without: ClassVar[frozenset[str]] = frozenset()
-    #: Credits (or USD) of each account at the start, and of one song; infinite = credits are not counted.
+    #: Credits (or USD) of each account at the start; infinite = they are not counted.
     credits: ClassVar[float] = float("inf")
-    price: ClassVar[float] = 1.0
+    #: Of one song, in the same unit; None = the list price of its declared offer, or 1.
+    price: ClassVar[float | None] = None
     #: Seconds of a song whose request names no length, where the offer is declared.
     usual_s: ClassVar[float] = 10.0
     #: Create calls per window and account; None = no limit.
@@ -162,6 +165,9 @@ class EmulatedVendor(Generic[_T]):
     refusals: ClassVar[Mapping[No, tuple[int, str]]] = MappingProxyType({})
     #: Code (or HTTP status) and text of the check ``account``, for keys that begin so.
     refused_keys: ClassVar[Mapping[str, tuple[int, str]]] = MappingProxyType({})
+    #: Code (or HTTP status) and text of a broken limit, by `FieldViolation.rule`. The text may hold
+    #: ``{name}``, ``{limit}``, ``{minimum}`` and ``{maximum}``. A rule that is not here is `No.INVALID`.
+    broken_limits: ClassVar[Mapping[str, tuple[int, str]]] = MappingProxyType({})
     #: Text of a code that a switch asks for.
     texts: ClassVar[Mapping[int, str]] = _NO_TEXTS
     #: Seconds before an answer, by kind of route, before speed.
@@ -171,6 +177,8 @@ class EmulatedVendor(Generic[_T]):
     #: Paths that begin so belong to the media host.
     media_paths: ClassVar[tuple[str, ...]] = ("/media/",)
     slow_bytes_per_s: ClassVar[float] = 20_000.0
+    #: True = a task calls back at each of its stages but the first, else at its end alone.
+    calls_at_each_stage: ClassVar[bool] = False
     #: How callbacks are signed and retried.
     sign: ClassVar[CallbackSignature | Sign | None] = None
     retries_after_s: ClassVar[Sequence[float]] = ()
@@ -246,24 +254,25 @@ class EmulatedVendor(Generic[_T]):
 
         Default: that of the model in the body's field `model_field`, where `provider` is set.
         """
-        named = call.body.get(self.model_field)
+        named = self.native_of(call).get(self.model_field)
         return None if self.provider is None else self.provider.offer_like(str(named or ""))
 
-    def violations(self, call: Call) -> Iterable[str]:
-        """Sentences about limits that a create call breaks; the first one is refused as `No.INVALID`."""
+    def native_of(self, call: Call) -> JsonObject:
+        """The fields of a create call, by their declared names; default: its body."""
+        return call.body
+
+    def violations(self, call: Call) -> Iterable[FieldViolation]:
+        """The declared limits that a create call breaks; the first one is refused."""
         offer = self.offer_of(call)
-        if offer is None:
-            return () if self.provider is None else ("there is no such model",)
-        return (f"{found.name} {found.message}" for found in offer.violations(call.body))
+        return () if offer is None else offer.violations(self.native_of(call))
 
     def price_of(self, call: Call) -> float:
-        """What a song costs, in the unit of `credits`; by the list price where the offer is declared."""
+        """What a song costs, in the unit of `credits`: `price`, else the list price of its offer, else 1."""
         offer = self.offer_of(call)
-        if offer is None or not offer.prices:
-            return self.price
-        return sum(
-            float(rule.price_usd) * rule.units(self.length_of(offer, call.body)) for rule in offer.prices
-        )
+        if self.price is not None or offer is None or not offer.prices:
+            return 1.0 if self.price is None else self.price
+        length_s = self.length_of(offer, self.native_of(call))
+        return sum(float(rule.price_usd) * rule.units(length_s) for rule in offer.prices)
 
     def length_of(self, offer: Offer, native: JsonObject) -> float:
         """Seconds of the song that a native request asks for; `usual_s` if it does not say."""
@@ -292,8 +301,9 @@ class EmulatedVendor(Generic[_T]):
         return {}
 
     def callback_stages(self, task: _T) -> Sequence[tuple[float, str]]:
-        """When a task calls back, ``(epoch seconds, stage)`` each; default: once, at its end."""
-        return [(task.ends_at_s, task.last_stage)]
+        """When a task calls back, ``(epoch seconds, stage)`` each; default: by `calls_at_each_stage`."""
+        stages = task.path()[1:] if self.calls_at_each_stage else [task.last_stage]
+        return [(task.at_s(stage), stage) for stage in stages]
 
     def is_callback_taken(self, status: int) -> bool:
         """True for a status of a callback's receiver that needs no retry."""
@@ -371,8 +381,7 @@ class EmulatedVendor(Generic[_T]):
 
     def uuid(self, *parts: object) -> str:
         """An id in the form of a random UUID that depends on the seed and the parts."""
-        text = self.digest(*parts)
-        return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
+        return uuid4(self.options.seed, *parts)
 
     def add_song(
         self, task: _T, index: int = 0, *, folder: str = "/media", life_s: float | None = None
@@ -422,9 +431,17 @@ class EmulatedVendor(Generic[_T]):
         return None if call.is_json else self.refused(call, No.UNREADABLE)
 
     def check_limits(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a request that breaks a declared limit."""
+        """Refuse a request that breaks a declared limit, and one for a model that is not declared."""
+        if self.provider is not None and self.offer_of(call) is None:
+            return self.refused(call, No.INVALID, "there is no such model")
         first = next(iter(self.violations(call)), None)
-        return None if first is None else self.refused(call, No.INVALID, first)
+        if first is None:
+            return None
+        if first.rule not in self.broken_limits:
+            return self.refused(call, No.INVALID, f"{first.name} {first.message}")
+        code, text = self.broken_limits[first.rule]
+        bounds = {name: getattr(first.field, name, None) for name in ("minimum", "maximum")}
+        return self.refuse(call, code, text.format(name=first.name, limit=first.limit, **bounds))
 
     def check_credits(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a song that the account cannot pay."""
@@ -506,7 +523,15 @@ class EmulatedVendor(Generic[_T]):
 
     def serve_media(self, call: Call) -> EmulatedAnswer:
         """Answer a call for a file."""
-        return self.media.answer(call)
+        file = self.file_at(call)
+        return self.denied(404, "missing") if file is None else self.media.serve(call, file)
+
+    def file_at(self, call: Call) -> MediaFile | None:
+        """The file that a call asks for, or None; default: the one that was added under its path.
+
+        A vendor whose files follow from its tasks makes them here.
+        """
+        return self.media.find(call.path)
 
     def no_route(self, call: Call) -> EmulatedAnswer:
         """Answer a call to an unknown route; no key is needed for it."""

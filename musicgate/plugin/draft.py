@@ -22,6 +22,7 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
     is_blank,
+    utf16_units,
     value_of,
 )
 from musicgate.plugin.hooks import Translation
@@ -228,6 +229,34 @@ class Draft:
             pieces[name] = label.format(value) if isinstance(label, str) else label[value]
             self.changed(name, f"sent as part of {into}")
         return pieces
+
+    def with_lines(
+        self, text: str, lines: Mapping[str, Said | None], most: int | None, *, why: str, between: str = "\n"
+    ) -> str:
+        """Write what has no field of its own behind a text: a line ``Label: value`` each, with a warning.
+
+        Args:
+            text: what stands before them; may be empty.
+            lines: label -> what the caller said; None writes nothing.
+            most: UTF-16 units of the whole; None = as many as there are. No line is cut.
+            why: the beginning of the warnings: "Suno has no field for it".
+
+        Raises:
+            UnsupportedOptionError: an option of the vendor block that does not fit. A neutral field that does
+                not is reported as not applied.
+        """
+        for label, given in lines.items():
+            if given is None:
+                continue
+            longer = f"{text}{between if text else ''}{label}: {given.text}"
+            if most is None or utf16_units(longer) <= most:
+                text = longer
+                self.changed(given.path, f"{why}: added to the text that describes the song")
+            elif given.in_block:
+                raise unsupported(given.path, f"{why}, and the text that describes the song has no room")
+            else:
+                self.not_applied(given.path, f"{why}, and the text that describes the song has no room")
+        return text
 
     def refuse_undeclared(self, *also: str) -> None:
         """Refuse options of the block for which the offer declares no field; a false one is only reported.

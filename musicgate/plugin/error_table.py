@@ -32,8 +32,8 @@ after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -42,6 +42,8 @@ from musicgate.model import RULES, Cost, Doubt, Failure, FailureClass, JobState,
 from musicgate.plugin import lenient
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
+
+_R = TypeVar("_R")
 
 #: A vendor's message is cut to this length.
 MAX_MESSAGE_CHARS: Final = 500
@@ -102,9 +104,13 @@ class At:
         """The first of them, or None."""
         return next(self.values(body), None)
 
+    def read(self, body: object, reader: Callable[[JsonValue], _R | None]) -> _R | None:
+        """The first that a reader understands (`lenient.url`, `lenient.moment`), as it reads it, or None."""
+        return next((read for value in self.values(body) if (read := reader(value)) is not None), None)
+
     def text(self, body: object) -> str | None:
         """The first that is text or an integer, cut and stripped; None without any."""
-        return next((text for value in self.values(body) if (text := message_of(value))), None)
+        return self.read(body, message_of)
 
 
 @attrs.frozen
@@ -158,6 +164,8 @@ class ErrorTable:
         words: text in the lower-cased message -> class; only beside a vague code, unless ``beats_codes``.
         http: HTTP status -> class, where it differs from what HTTP itself says. From 500 on a row counts only
             for a readable body.
+        http_codes: codes without a row that mean what HTTP says of the status of the same number; rows of
+            ``http`` count for them.
         status_is_code: an error without a code has the HTTP status in its place.
         unknown: class of a code without a row; under an HTTP error the status decides.
         job_words: native status of a failed task -> class.
@@ -183,6 +191,7 @@ class ErrorTable:
     codes: Mapping[Code, Row] = attrs.field(factory=dict)
     words: Mapping[str, Row] = attrs.field(factory=dict)
     http: Mapping[int, Row] = attrs.field(factory=dict)
+    http_codes: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     status_is_code: bool = True
     unknown: Row = FailureClass.UPSTREAM_FAILED
     job_words: Mapping[str, Row] = attrs.field(factory=dict)
@@ -198,7 +207,8 @@ class ErrorTable:
         fault = _contradiction(self)
         if fault is not None:
             raise ValueError(f"the error table of {self.vendor}: {fault}")
-        rules = {str(code): _rule(row) for code, row in self.codes.items()}
+        as_status = {str(code): self._rule_of_status(int(code), is_readable=True) for code in self.http_codes}
+        rules = as_status | {str(code): _rule(row) for code, row in self.codes.items()}
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "_ok", frozenset(map(str, self.ok)))
 
@@ -508,14 +518,17 @@ def _row_fault(name: str, key: Code, row: Row) -> str | None:
 
 
 def _code_fault(table: ErrorTable) -> str | None:
-    listed = set(map(str, table.codes))
+    for code in table.http_codes:
+        if not (isinstance(code, int) and 400 <= code < 600):
+            return f"http_codes lists {code!r}, which is no HTTP error status"
+    listed = set(map(str, (*table.codes, *table.http_codes)))
     both = sorted(listed & set(map(str, table.ok)))
     if both:
         return f"the code {both[0]} is both a success and a failure"
     for name, codes in (("ends_job", table.ends_job), ("doubts", table.doubts)):
         strange = sorted(set(map(str, codes)) - listed)
         if strange:
-            return f"{name} lists the code {strange[0]}, for which codes has no row"
+            return f"{name} lists the code {strange[0]}, for which there is no row"
     ends, lasts = set(map(str, table.ends_job)), set(map(str, (*table.no_record, *table.doubts)))
     twice = sorted(ends & lasts)
     return f"the code {twice[0]} both ends a job and only casts doubt on it" if twice else None

@@ -40,22 +40,23 @@ def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) ->
 
 
 def settings_schema(
-    **settings: tuple[JsonValue, str] | tuple[JsonValue, str, tuple[JsonValue, ...]],
+    **settings: tuple[JsonValue, str] | tuple[JsonValue, str, Sequence[JsonValue]],
 ) -> JsonObject:
-    """The JSON Schema of a plugin's own settings, by name: the default, the description, the choices if any.
+    """The JSON Schema of a plugin's own settings: default, description and perhaps choices, by name.
 
-    Without choices the type is that of the default: text, a number, true or false. A setting whose default is
-    a text that is not empty cannot be empty either.
+    The type is that of the default: text, a number, true or false. A setting whose default is a text that is
+    not empty cannot be empty either.
     """
     properties = {name: _setting(default, *told) for name, (default, *told) in settings.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
 
 
-def _setting(default: JsonValue, description: str, choices: tuple[JsonValue, ...] = ()) -> JsonObject:
+def _setting(default: JsonValue, description: str, choices: Sequence[JsonValue] = ()) -> JsonObject:
     kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    allowed: JsonObject = {"enum": list(choices)} if choices else {"type": kinds[type(default)]}
-    needed: JsonObject = {"minLength": 1} if default and isinstance(default, str) and not choices else {}
-    return {"description": description, **allowed, **needed, "default": default}
+    allowed: JsonObject = {"enum": list(choices)} if choices else {}
+    if default and isinstance(default, str) and not choices:
+        allowed = {"minLength": 1}
+    return {"description": description, "type": kinds[type(default)], **allowed, "default": default}
 
 
 def _object(properties: dict[str, JsonValue], description: str) -> dict[str, JsonValue]:
