@@ -438,7 +438,7 @@ class EmulatedVendor(Generic[_T]):
         if first is None:
             return None
         if first.rule not in self.broken_limits:
-            return self.refused(call, No.INVALID, f"{first.name} {first.message}")
+            return self.refused(call, No.INVALID, f"{first.where} {first.message}")
         code, text = self.broken_limits[first.rule]
         bounds = {name: getattr(first.field, name, None) for name in ("minimum", "maximum")}
         return self.refuse(call, code, text.format(name=first.name, limit=first.limit, **bounds))

@@ -17,6 +17,7 @@ from musicgate.errors import (
 )
 from musicgate.model import (
     Ability,
+    Array,
     Asset,
     Attempt,
     AttemptOutcome,
@@ -108,6 +109,7 @@ __all__ = [
     "PROJECT",
     "SNIFF_BYTES",
     "Ability",
+    "Array",
     "Asset",
     "At",
     "Attempt",
