@@ -241,7 +241,7 @@ A table that contradicts itself raises when the plugin is imported, so the plugi
 def fields_page() -> str:
     """Render how a native request is declared, with every class for it."""
     names = (
-        *("Field", "Text", "Number", "Choice", "Flag", "Structure", "TextUnit", "FieldViolation"),
+        *("Field", "Text", "Number", "Choice", "Flag", "Structure", "Array", "TextUnit", "FieldViolation"),
         *("TrackTable", "CallbackSignature", "SignatureEncoding", "Progress", "Said"),
     )
     parts = [GENERATED, "# Declare fields", _FIELDS_INTRO, "## The classes", *map(_section, names)]

@@ -9,6 +9,7 @@ import pytest
 from musicgate.codec import SchemaValidator
 from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.plugin import (
+    Array,
     Choice,
     Draft,
     Flag,
@@ -48,6 +49,8 @@ OTHER = Offer(
         Text("text"),
         Number("length_ms", minimum=1, maximum=600, whole=False),
         Structure("plan"),
+        Structure("plan_of_songs", fields=(Text("name"),)),
+        Array("songs", max_items=2),
         Number("quick"),
     ),
 )
@@ -172,6 +175,7 @@ def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
         {"length_ms": 60_000},
         {"sound": {"rate": 22_050}},
         {"plan": []},
+        {"plan_of_songs": {}, "songs": []},
         {"quick": "any"},
     ):
         assert not allowed.violations(block), block
@@ -182,6 +186,8 @@ def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
         {"sound": {"x": 1}},
         {"x": 1},
         {"plan": 1},
+        {"plan_of_songs": []},
+        {"songs": {}},
     ):
         assert allowed.violations(block), block
     assert schema["examples"] == [{"quick": True}]

@@ -22,6 +22,7 @@ from musicgate.emulation.answers import (
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
+from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
@@ -74,6 +75,7 @@ __all__ = [
     "switches",
     "switches_in",
     "texts_in",
+    "typed",
     "uuid4",
     "with_headers",
 ]

@@ -32,6 +32,7 @@ from musicgate.emulation.answers import (
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, declared_signature
+from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.switches import ANSWER_FAULTS, NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
@@ -42,12 +43,14 @@ from musicgate.plugin import (
     EmulatedCallback,
     EmulatorBooks,
     EmulatorOptions,
+    Field,
     FieldViolation,
     HttpRequest,
     JsonObject,
     JsonValue,
     Offer,
     Provider,
+    violations,
 )
 
 _T = TypeVar("_T", bound=Task)
@@ -92,6 +95,7 @@ class Route:
     kind: Kind
     task: str
     checks: tuple[str, ...] | None
+    fields: tuple[Field, ...]
     pattern: re.Pattern[str]
 
     @property
@@ -101,7 +105,12 @@ class Route:
 
 
 def route(
-    name: str, kind: Kind = Kind.OTHER, *, task: str = "id", checks: tuple[str, ...] | None = None
+    name: str,
+    kind: Kind = Kind.OTHER,
+    *,
+    task: str = "id",
+    checks: tuple[str, ...] | None = None,
+    fields: tuple[Field, ...] = (),
 ) -> Callable[[Callable[..., EmulatedAnswer]], Callable[..., EmulatedAnswer]]:
     """Make a method a route of its vendor; it may be repeated.
 
@@ -113,11 +122,15 @@ def route(
         task: where a poll or cancel route finds the task's id: a parameter of the path or the query, or a key
             of the body; the first one of a list.
         checks: names of the checks of this route, in order; default: those of its kind.
+        fields: what its body or form takes, for the checks ``form`` and ``limits``; default: what the offer
+            of the call declares.
     """
     method, _, path = name.partition(" ")
     escaped = re.sub(r"\\\{(\w+)\\\.\\\.\\\.\\\}", r"(?P<\1>.+)", re.escape(path))
     pattern = re.compile(re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", escaped))
-    made = Route(method=method, path=path, kind=kind, task=task, checks=checks, pattern=pattern)
+    made = Route(
+        method=method, path=path, kind=kind, task=task, checks=checks, fields=fields, pattern=pattern
+    )
 
     def mark(function: Callable[..., EmulatedAnswer]) -> Callable[..., EmulatedAnswer]:
         function.__dict__.setdefault("routes", []).insert(0, made)
@@ -263,7 +276,9 @@ class EmulatedVendor(Generic[_T]):
         return call.body
 
     def violations(self, call: Call) -> Iterable[FieldViolation]:
-        """The declared limits that a create call breaks; the first one is refused."""
+        """The declared limits that a call breaks, of its route or its offer; the first one is refused."""
+        if call.fields:
+            return violations(call.fields, self.native_of(call))
         offer = self.offer_of(call)
         return () if offer is None else offer.violations(self.native_of(call))
 
@@ -433,15 +448,20 @@ class EmulatedVendor(Generic[_T]):
         """Refuse a body that is no JSON object."""
         return None if call.is_json else self.refused(call, No.UNREADABLE)
 
+    def check_form(self, call: Call) -> EmulatedAnswer | None:
+        """Read a form as if it had come as JSON, by the fields of the route; a file by its name."""
+        call.body = typed(call.fields, ((part.name, part.filename or part.text) for part in call.form))
+        return None
+
     def check_limits(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a request that breaks a declared limit, and one for a model that is not declared."""
-        if self.provider is not None and self.offer_of(call) is None:
+        if self.provider is not None and not call.fields and self.offer_of(call) is None:
             return self.refused(call, No.INVALID, "there is no such model")
         first = next(iter(self.violations(call)), None)
         if first is None:
             return None
         if first.rule not in self.broken_limits:
-            return self.refused(call, No.INVALID, f"{first.name} {first.message}")
+            return self.refused(call, No.INVALID, f"{first.where} {first.message}")
         code, text = self.broken_limits[first.rule]
         bounds = {name: getattr(first.field, name, None) for name in ("minimum", "maximum")}
         return self.refuse(call, code, text.format(name=first.name, limit=first.limit, **bounds))
@@ -517,7 +537,7 @@ class EmulatedVendor(Generic[_T]):
         for found, method in self._routes:
             match = found.pattern.fullmatch(call.path) if found.method == call.method else None
             if match:
-                call.route, call.parameters = found.name, match.groupdict()
+                call.route, call.parameters, call.fields = found.name, match.groupdict(), found.fields
                 self.books.calls[found.name] += 1
                 return self._delayed(found.kind, self._headed(call, self._serve(found, method, call)))
         call.route = f"{call.method} {call.path}"

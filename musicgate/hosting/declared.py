@@ -92,6 +92,7 @@ def refuse_violations(
         return
     first = broken[0]
     path = translation.paths.get(first.name) or _path_of(provider.option_block, first, request)
+    path = (*path, *first.inside)
     dotted = ".".join(str(part) for part in path)
     raise RequestError("validation_error", f"{dotted}: {first.message}", reason=first.field.reason, path=path)
 

@@ -17,6 +17,7 @@ from musicgate.errors import (
 )
 from musicgate.model import (
     Ability,
+    Array,
     Asset,
     Attempt,
     AttemptOutcome,
@@ -98,6 +99,7 @@ from musicgate.plugin.hooks import (
     hookimpl,
 )
 from musicgate.plugin.key_set import signed_by_jwks
+from musicgate.plugin.multipart import Multipart, Part, read_multipart
 from musicgate.plugin.option_schema import option_schema, settings_schema
 from musicgate.plugin.schema_fields import fields_of_schema
 from musicgate.plugin.track_table import TrackTable
@@ -108,6 +110,7 @@ __all__ = [
     "PROJECT",
     "SNIFF_BYTES",
     "Ability",
+    "Array",
     "Asset",
     "At",
     "Attempt",
@@ -144,12 +147,14 @@ __all__ = [
     "JsonValue",
     "Limits",
     "Meter",
+    "Multipart",
     "MusicRequest",
     "MusicgateError",
     "NativeTrack",
     "Number",
     "Offer",
     "OptionWarning",
+    "Part",
     "PollSchedule",
     "PriceLine",
     "PriceRule",
@@ -189,6 +194,7 @@ __all__ = [
     "neutral_value",
     "not_applied",
     "option_schema",
+    "read_multipart",
     "refused",
     "riff_wav",
     "said",

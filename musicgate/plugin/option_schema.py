@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from musicgate.model import Choice, Field, Flag, JsonObject, JsonValue, Number, Offer, Structure, Text
+from musicgate.model import Array, Choice, Field, Flag, JsonObject, JsonValue, Number, Offer, Structure, Text
 
 
 def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) -> JsonObject:
@@ -98,4 +98,10 @@ def _union(fields: Sequence[Field]) -> dict[str, JsonValue]:
         return {"enum": list(dict.fromkeys(value for field in choices for value in field.choices))}
     if all(isinstance(field, Flag) for field in fields):
         return {"type": "boolean"}
-    return {"type": ["object", "array"]} if all(isinstance(field, Structure) for field in fields) else {}
+    if all(isinstance(field, Array) for field in fields):
+        return {"type": "array"}  # what is in it is said in its description, and checked by the core
+    if all(isinstance(field, Structure) and field.fields for field in fields):
+        return {"type": "object"}
+    return (
+        {"type": ["object", "array"]} if all(isinstance(field, Structure | Array) for field in fields) else {}
+    )

@@ -6,7 +6,6 @@ elevenlabs.io/pricing/api, 2026-09.
 
 from __future__ import annotations
 
-from decimal import Decimal
 from typing import Final
 
 import musicgate_schemas
@@ -14,15 +13,14 @@ from musicgate.plugin import (
     Flag,
     HeaderAuth,
     JobState,
-    Meter,
     Number,
     Offer,
     PriceRule,
     Provider,
-    Structure,
     Text,
     Timeouts,
     hookimpl,
+    settings_schema,
 )
 from musicgate_elevenlabs import plans
 
@@ -39,8 +37,8 @@ FIELDS: Final = (
         # ASSUMED: the limit counts characters (code points), not UTF-16 units.
         max_chars=MAX_PROMPT_CHARS,
     ),
-    Structure("composition_plan"),
-    Structure("music_prompt"),
+    plans.Plan("composition_plan"),
+    plans.Plan("music_prompt"),
     # Some pages mention 10 s or 5 min. Only the schema's range is checked; the vendor may refuse more.
     Number(
         "music_length_ms",
@@ -54,27 +52,10 @@ FIELDS: Final = (
     Flag("force_instrumental", neutral="instrumental", excludes=("composition_plan", "music_prompt")),
     Number("seed", neutral="seed", minimum=0, maximum=2**31 - 1, whole=True),
     Text("output_format", carries=("format",)),
-    Flag("enable_logging"),
-    Flag("respect_sections_durations"),
-    Flag("store_for_inpainting"),
-    Flag("sign_with_c2pa"),
-    Flag("with_timestamps"),
-    Flag("with_waveform_visual"),
+    *map(Flag, ("enable_logging", "respect_sections_durations", "store_for_inpainting", "sign_with_c2pa")),
+    *map(Flag, ("with_timestamps", "with_waveform_visual")),
     Text("finetune_id", max_chars=100),
 )
-
-SETTINGS_SCHEMA: Final = {
-    "type": "object",
-    "properties": {
-        "default_model": {
-            "description": "The vendor's model behind elevenlabs/music.",
-            "type": "string",
-            "minLength": 1,
-            "default": DEFAULT_MODEL,
-        },
-    },
-    "additionalProperties": False,
-}
 
 
 def _offer(name: str, native_model: str | None) -> Offer:
@@ -84,9 +65,7 @@ def _offer(name: str, native_model: str | None) -> Offer:
         native_model=native_model,
         fields=FIELDS,
         formats=("mp3", "wav", "ogg"),
-        prices=(
-            PriceRule(meter=Meter.OUTPUT_AUDIO_SECONDS, price_usd=Decimal("0.15"), unit_size=Decimal(60)),
-        ),
+        prices=(PriceRule.per_second("0.15", seconds=60),),
     )
 
 
@@ -102,7 +81,9 @@ PROVIDER: Final = Provider(
     offers=(_offer("music", None), *(_offer(model, model) for model in plans.KIND_OF_MODEL)),
     option_block=BLOCK,
     options_schema=musicgate_schemas.load("options/elevenlabs"),
-    settings_schema=SETTINGS_SCHEMA,
+    settings_schema=settings_schema(
+        default_model=(DEFAULT_MODEL, "The vendor's model behind elevenlabs/music.")
+    ),
     # Of a JSON answer, which the vendor's API does not give today: audio means success.
     statuses={
         **dict.fromkeys(("completed", "succeeded", "success"), JobState.COMPLETED),

@@ -30,7 +30,6 @@ from musicgate_elevenlabs.declaration import FIELDS
 #: Path, message and type of a wrong field.
 Entry = tuple[tuple[str | int, ...], str, str]
 
-_PLANS: Final = ("composition_plan", "music_prompt")
 _MODEL: Final = Choice("model_id", choices=tuple(plans.KIND_OF_MODEL))
 #: Fields of the other JSON routes, and those that the plugin does not declare. finetune_strength left the
 #: SDK in 2.78.0; like every unknown key it is ignored.
@@ -137,17 +136,15 @@ def broken_query(call: Call) -> Iterator[Entry]:
 def broken_fields(call: Call) -> Iterator[Entry]:
     """Each field out of its range; nulls and unknown keys are no error."""
     for found in violations(_BY_ROUTE.get(call.route, _COMPOSE), call.body):
-        yield ("body", found.name), found.message, "missing" if found.rule == "required" else "value_error"
+        yield (
+            ("body", found.name, *found.inside),
+            found.message,
+            "missing" if found.rule == "required" else "value_error",
+        )
     for name, most in _COUNTS.get(call.route, {}).items():
         listed = call.body.get(name)
         if isinstance(listed, list) and len(listed) > most:
             yield ("body", name), f"at most {most} are allowed", "too_long"
-    for name in _PLANS:
-        if isinstance(call.body.get(name), list):
-            yield ("body", name), "must be an object", "model_attributes_type"
-    plan = plan_of(call)
-    for problem in () if plan is None else plans.problems(plan):
-        yield ("body", "composition_plan", *problem.path), problem.message, "value_error"
 
 
 def broken_rule(call: Call, output_format: str) -> Entry | None:

@@ -20,16 +20,18 @@ from musicgate.plugin import (
     JobState,
     JobUpdate,
     JsonValue,
+    Multipart,
     NativeTrack,
     Progress,
     ProviderError,
     ProviderSettings,
     Step,
     hookimpl,
+    read_multipart,
     sniff,
 )
 from musicgate.plugin.lenient import first, integer, items, mapping, seconds, text, url
-from musicgate_elevenlabs import formats, multipart, plans
+from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import PROVIDER
 from musicgate_elevenlabs.errors import ERRORS
 from musicgate_elevenlabs.translate import requested_ms, wants_details
@@ -58,10 +60,11 @@ def parse_response(step: Step, response: HttpResponse, job: Job, settings: Provi
     if not response.body:
         raise ERRORS.unreadable(response, "answered with no audio at all")
     _check_length(response)
-    content_type = response.header("content-type")
-    looks_detailed = wants_details(job.request) and multipart.begins_with_boundary(response.body)
-    if looks_detailed or multipart.is_multipart(content_type):
-        return _detailed(response, job)
+    detailed = read_multipart(
+        response.header("content-type"), response.body, is_expected=wants_details(job.request)
+    )
+    if detailed is not None:
+        return _detailed(response, job, detailed)
     if body is not None:
         return _from_json(response, mapping(body))
     return _song(response, job, response.body, {})
@@ -77,9 +80,8 @@ def _check_length(response: HttpResponse) -> None:
         raise _error(FailureClass.UNKNOWN_OUTCOME, message, response)
 
 
-def _detailed(response: HttpResponse, job: Job) -> JobUpdate:
+def _detailed(response: HttpResponse, job: Job, answer: Multipart) -> JobUpdate:
     """Read a multipart answer; it is complete if it has its closing boundary or the announced length."""
-    answer = multipart.read(response.header("content-type"), response.body)
     if not answer.is_closed and response.header("content-length") is None:
         message = "the answer was cut off: its closing boundary is missing"
         raise _error(FailureClass.UNKNOWN_OUTCOME, message, response)

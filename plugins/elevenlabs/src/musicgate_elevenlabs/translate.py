@@ -118,21 +118,18 @@ def _plan(draft: Draft) -> None:
         plan = draft.block.get(key)
         draft.send(key, plan)
         if isinstance(plan, Mapping):
-            _check_plan(plan, draft.native_model, (BLOCK, key))
+            _check_kind(plan, draft.native_model, (BLOCK, key))
     for name in ("style", "vocal_gender", "negative_style", "lyrics", "instrumental", "duration"):
         if neutral_value(draft.request, name) is not None:
             draft.not_applied(name, "not sent: the composition plan says what the song shall be")
 
 
-def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
+def _check_kind(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
     expected, kind = plans.KIND_OF_MODEL.get(model), plans.kind_of(plan)
     if expected is not None and kind is not None and expected is not kind:
         models = ", ".join(name for name, takes in plans.KIND_OF_MODEL.items() if takes is kind)
         message = f"{model} takes a plan of {expected}; this one has {kind}"
         raise refused(path, f"{message}, which is for {models} (set {BLOCK}.model_id)")
-    problem = next(plans.problems(plan), None)
-    if problem is not None:
-        raise refused((*path, *problem.path), problem.message)
 
 
 def _describe(draft: Draft) -> None:
