@@ -6,7 +6,7 @@ A key that begins with ``free-plan`` has no paid model (2061), one with ``window
 
 import base64
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Final
@@ -16,7 +16,7 @@ import attrs
 
 import musicgate.emulation as emu
 from musicgate.emulation import Call, EmulatedAnswer, No
-from musicgate.plugin import FieldViolation, JsonObject, lenient
+from musicgate.plugin import JsonObject, lenient
 from musicgate_minimax import emulator_answers as answers
 from musicgate_minimax.declaration import MAX_DURATION_S, PROVIDER
 from musicgate_minimax.errors import CODES
@@ -25,6 +25,8 @@ from musicgate_minimax.translate import BITRATE_BPS, ROUTE, SAMPLE_RATE_HZ
 
 #: Life of a link: a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 LINK_LIFE_S: Final = 86_400.0
+#: What a cover preparation takes.
+_RECORDING: Final = tuple(field for field in FIELDS["music-cover"] if field.name.startswith("audio_"))
 #: Refusals that come after the time of the work, not at once.
 _LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
 #: Seen: 30 to over 120 s (openclaw/openclaw, 2026).
@@ -92,11 +94,6 @@ class MiniMaxEmulator(emu.EmulatedVendor[emu.Task]):
     def concurrent_of(self, call: Call) -> int | None:
         """Return the concurrent calls of the model."""
         return 3 if _is_free(call) else self.concurrent
-
-    def violations(self, call: Call) -> Iterable[FieldViolation]:
-        """Of a cover preparation only the fields about audio are checked."""
-        found = super().violations(call)
-        return found if call.path == ROUTE else [one for one in found if one.name.startswith("audio_")]
 
     def check_model(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a model that is unknown, has ended, or is outside the plan."""
@@ -174,7 +171,11 @@ class MiniMaxEmulator(emu.EmulatedVendor[emu.Task]):
         is_signed = self.media.is_signed(call, expires="Expires", signature="Signature")
         return super().serve_media(call) if is_signed else self.denied(403, "unsigned")
 
-    @emu.route("POST /v1/music_cover_preprocess", checks=("key", "model", "limits", "recording"))
+    @emu.route(
+        "POST /v1/music_cover_preprocess",
+        checks=("key", "model", "limits", "recording"),
+        fields=_RECORDING,
+    )
     def preprocess(self, call: Call) -> EmulatedAnswer:
         """Prepare a reference recording: its id comes from its content and is valid for a day."""
         recording = call.body.get("audio_url") or call.body.get("audio_base64")
