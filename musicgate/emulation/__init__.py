@@ -24,10 +24,11 @@ from musicgate.emulation.answers import (
 from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
 from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
+from musicgate.emulation.routes import Kind, Route, route
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
-from musicgate.emulation.vendor import EmulatedVendor, Kind, Route, route
+from musicgate.emulation.vendor import EmulatedVendor
 from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
