@@ -1,7 +1,8 @@
 """The declaration of Suno over kie.ai: models, limits, prices, settings, dialects.
 
 Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/upload-and-cover-audio
-(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), kie.ai/pricing (12 credits of 0.005 USD per
+(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family),
+docs.kie.ai/common-api/webhook-verification (early 2026), kie.ai/pricing (12 credits of 0.005 USD per
 generate).
 """
 
@@ -189,6 +190,17 @@ PROVIDER: Final = mg.Provider(
     # By default this one comes before the other Suno plugin.
     priority=50,
     callbacks=True,
+    # It covers the task id and the time, not the body. sunoapi.org documents none.
+    # ASSUMED: the window; the page states none. Timestamps need not increase: it is unknown whether a retry
+    # gets a new one.
+    callback_signature=mg.CallbackSignature(
+        header="X-Webhook-Signature",
+        signed="{native_id}.{timestamp}",
+        encoding=mg.SignatureEncoding.BASE64,
+        timestamp_header="X-Webhook-Timestamp",
+        window_s=300.0,
+        unless={"flavour": "sunoapi"},
+    ),
     statuses=STATUSES,
     # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients
     # use 5 to 15 s.

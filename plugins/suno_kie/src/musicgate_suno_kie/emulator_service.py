@@ -10,17 +10,16 @@ from musicgate.emulation.switches import (
     CREATE,
     POLL,
     Switch,
+    faults,
     flag,
     number,
     numbers,
-    script,
     text,
     word,
     words,
 )
 from musicgate.plugin import EmulatorOptions, FieldViolation, JsonObject, JsonValue, is_blank
 from musicgate.plugin.lenient import mapping, url
-from musicgate_suno_kie.callback import SIGNATURE
 from musicgate_suno_kie.declaration import (
     CREDITS_PER_REQUEST,
     LINKS,
@@ -67,7 +66,6 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
     checks = ("key", "body", "request", "limits", "account", "credits", "rate", "fault")
     delays_s: ClassVar = {emu.Kind.CREATE: 0.8, emu.Kind.POLL: 0.2}
     media_paths = ("/media/", "/source/", "/stream/", "/image/")
-    sign = SIGNATURE
     calls_at_each_stage = True
     #: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
     retries_after_s = (60.0, 300.0, 900.0)
@@ -102,14 +100,8 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         Switch("error_message", text(), "its text; underscores become spaces"),
         Switch(
             "audio",
-            script(
-                {
-                    "null": "no links",
-                    "some": "only the first track has links",
-                    "source": "only sourceAudioUrl",
-                    "none": "no tracks",
-                },
-                takes_numbers=False,
+            faults(
+                null="no links", some="links of one track", source="only sourceAudioUrl", none="no tracks"
             ),
             "the tracks in the polls after the end",
         ),

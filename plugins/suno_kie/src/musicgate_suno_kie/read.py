@@ -27,6 +27,14 @@ NO_AUDIO_GRACE_S: Final = 120.0
 CALLBACK_EXCEPTION_GRACE_S: Final = 120.0
 
 
+#: Four shapes of a callback are read: Suno's own (``data.callbackType``), the market's (``data.state``), one
+#: that looks like a record (``data.status``; reported by one project), and ids at the top level. Which of
+#: them market tasks send is unknown. Seen: the case of the id's key varies with the operation.
+#: Source: docs.kie.ai/suno-api/generate-music-callbacks, early 2026.
+_CALLBACK_ID: Final = mg.At("data.task_id", "data.taskId", "taskId", "task_id")
+_CALLBACK_STATUS: Final = mg.At("data.callbackType", "data.status", "data.state")
+
+
 @mg.hookimpl
 def parse_response(
     step: mg.Step, response: mg.HttpResponse, job: mg.Job, settings: mg.ProviderSettings
@@ -90,3 +98,15 @@ def _job_failure(status: str, data: Mapping[str, object], settings: mg.ProviderS
     code = text(first(data, "errorCode", "failCode", "error_code", "fail_code"))
     message = first(data, "errorMessage", "failMsg", "error_message", "fail_msg")
     return errors_of(settings).task_failure(status.strip().upper(), code, message)
+
+
+@mg.hookimpl
+def parse_callback(body: bytes) -> mg.CallbackClaim:
+    """Read a callback: a hint, never a verdict.
+
+    Raises:
+        ProviderError: class ``protocol``, when the body is not a JSON object.
+    """
+    content = mg.HttpResponse(status=200, body=body).json_object()
+    status = _CALLBACK_STATUS.read(content, text)
+    return mg.CallbackClaim(native_id=_CALLBACK_ID.read(content, text), native_status=status)
