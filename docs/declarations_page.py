@@ -160,7 +160,8 @@ TIME_IN_THE_SAME_HEADER = CallbackSignature(
 )
 ```
 
-With a secret set, a callback that is not signed, or too old, is refused. An emulator with
+With a secret set, a callback that is not signed, or too old, is refused. `unless={"seller": "other"}` names settings
+with which the vendor does not sign. An emulator with
 `provider = PROVIDER` signs by the same lines. [outcomes.md](outcomes.md) says what a callback is for.
 
 A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set, signature, message)` checks ED25519 in

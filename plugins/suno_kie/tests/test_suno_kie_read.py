@@ -31,7 +31,7 @@ from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import load_cases
 from musicgate_suno_kie.codes import KIE, SUNOAPI
 from musicgate_suno_kie.declaration import PROVIDER
-from musicgate_suno_kie.tracks import read_tracks
+from musicgate_suno_kie.read import read_tracks
 
 CASES = load_cases(Path(__file__).parent / "cases")
 SETTINGS = ProviderSettings(base_url="https://api.kie.ai")

@@ -1,8 +1,8 @@
 """The declaration of Suno over kie.ai: models, limits, prices, settings, dialects.
 
 Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/upload-and-cover-audio
-(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), kie.ai/pricing (12 credits of 0.005 USD per
-generate).
+(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), docs.kie.ai/common-api/webhook-verification (early
+2026), kie.ai/pricing (12 credits of 0.005 USD per generate).
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,7 @@ SETTINGS_SCHEMA: Final = mg.settings_schema(
         "Field of the market dialect for the words of a custom song; it sings a prompt without lyrics.",
         ("lyrics", "prompt"),
     ),
-    derive_cdn_urls=(
-        False,
-        "As a last resort also try Suno's own address of a track, derived from its id.",
-    ),
+    derive_cdn_urls=(False, "As a last resort also try Suno's own address of a track, made of its id."),
 )
 
 _MARKET_ONLY: Final = ("V6", "V6_MINI", "V6_WILD")
@@ -50,6 +47,12 @@ WEIGHTS: Final = ("styleWeight", "weirdnessConstraint", "audioWeight")
 WEIGHT_STEP: Final = 0.01
 #: Lists of links for a song from an idea, and how many each takes.
 LINKS: Final = {"imageUrls": 5, "audioUrls": None, "videoUrls": 1}
+
+#: Source: docs.kie.ai/market, 2026-10-07: variety in custom mode, the links in the other.
+_NEWEST_FIELDS: Final[tuple[mg.Field, ...]] = (
+    mg.Number("variety", minimum=0, maximum=4, whole=True, when=_CUSTOM),
+    *(mg.Structure(name, max_items=most) for name, most in LINKS.items()),
+)
 
 #: A credit costs 0.005 USD.
 CREDITS_PER_REQUEST: Final = 12
@@ -110,7 +113,9 @@ def fields_of(native_model: str) -> tuple[mg.Field, ...]:
             reason=f"{name}_too_long",
         )
 
-    fields: tuple[mg.Field, ...] = (
+    voices = ("voice_persona",) if native_model in _WITH_VOICE_PERSONA or not known else ()
+    length = mg.Number("duration", neutral="duration", minimum=10, maximum=360, whole=True, when=_CUSTOM)
+    return (
         text("style", "style", 200 if old else 1000, customMode=True),
         # The pages of other operations say 100 for some models, that of generate says 80 for all.
         text("title", "title", 80, customMode=True),
@@ -123,23 +128,10 @@ def fields_of(native_model: str) -> tuple[mg.Field, ...]:
         # Source: docs.kie.ai/suno-api/generate-music, early 2026: multipleOf 0.01.
         *(mg.Number(name, minimum=0, maximum=1, step=WEIGHT_STEP) for name in WEIGHTS),
         mg.Text("personaId"),
-        mg.Choice("personaModel", choices=_personas(native_model), needs=("personaId",), when=_CUSTOM),
+        mg.Choice("personaModel", choices=("style_persona", *voices), needs=("personaId",), when=_CUSTOM),
+        *((length,) if native_model in _WITH_DURATION else ()),
+        *(_NEWEST_FIELDS if newest else ()),
     )
-    if native_model in _WITH_DURATION:
-        length = mg.Number("duration", neutral="duration", minimum=10, maximum=360, whole=True, when=_CUSTOM)
-        fields += (length,)
-    if newest:
-        # Source: docs.kie.ai/market, 2026-10-07: variety in custom mode, the links in the other.
-        fields += (
-            mg.Number("variety", minimum=0, maximum=4, whole=True, when=_CUSTOM),
-            *(mg.Structure(name, max_items=most) for name, most in LINKS.items()),
-        )
-    return fields
-
-
-def _personas(native_model: str) -> tuple[str, ...]:
-    has_voices = native_model in _WITH_VOICE_PERSONA or native_model not in PUBLIC_IDS
-    return ("style_persona", "voice_persona") if has_voices else ("style_persona",)
 
 
 def _offer(native_model: str, ids: tuple[str, ...]) -> mg.Offer:
@@ -155,9 +147,6 @@ def _offer(native_model: str, ids: tuple[str, ...]) -> mg.Offer:
         prices=(mg.PriceRule.per_song("0.06"),),
     )
 
-
-#: A native status that decides nothing: the vendor's callback to us failed, the audio may exist.
-CALLBACK_EXCEPTION: Final = "CALLBACK_EXCEPTION"
 
 #: Native statuses of both dialects and of unofficial relatives. Others leave a job as it is.
 STATUSES: Final[Mapping[str, mg.JobState]] = {
@@ -189,6 +178,17 @@ PROVIDER: Final = mg.Provider(
     # By default this one comes before the other Suno plugin.
     priority=50,
     callbacks=True,
+    # It covers the task id and the time, not the body. sunoapi.org documents none.
+    # ASSUMED: the window; the page states none. Timestamps need not increase: it is unknown whether a retry
+    # gets a new one.
+    callback_signature=mg.CallbackSignature(
+        header="X-Webhook-Signature",
+        signed="{native_id}.{timestamp}",
+        encoding=mg.SignatureEncoding.BASE64,
+        timestamp_header="X-Webhook-Timestamp",
+        window_s=300.0,
+        unless={"flavour": "sunoapi"},
+    ),
     statuses=STATUSES,
     # Source: docs.kie.ai/suno-api/get-music-details: at most 3 reads a second per task, 30 s advised; clients
     # use 5 to 15 s.

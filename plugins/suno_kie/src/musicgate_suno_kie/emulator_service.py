@@ -6,45 +6,19 @@ from typing import ClassVar, Final
 import attrs
 
 import musicgate.emulation as emu
-from musicgate.emulation.switches import (
-    CREATE,
-    POLL,
-    Switch,
-    flag,
-    number,
-    numbers,
-    script,
-    text,
-    word,
-    words,
-)
+from musicgate.emulation import Switch
+from musicgate.emulation import switches as kinds
 from musicgate.plugin import EmulatorOptions, FieldViolation, JsonObject, JsonValue, is_blank
 from musicgate.plugin.lenient import mapping, url
-from musicgate_suno_kie.callback import SIGNATURE
-from musicgate_suno_kie.declaration import (
-    CREDITS_PER_REQUEST,
-    LINKS,
-    PLACEHOLDER_CALLBACK_URL,
-    PROVIDER,
-    PUBLIC_IDS,
-    RETENTION_S,
-)
+from musicgate_suno_kie import declaration, translate
 from musicgate_suno_kie.emulator_task import SunoTask, snake_case_keys
-from musicgate_suno_kie.translate import (
-    LEGACY_CREATE,
-    LEGACY_READ,
-    MARKET_CREATE,
-    MARKET_MODEL,
-    MARKET_READ,
-    MARKET_SPELLING,
-)
 
 #: Seen on the market route: no record just after creation. ASSUMED: the time.
 MARKET_NULL_S: Final = 2.0
 #: Life of a link from common/download-url. Source: docs.kie.ai/common-api/quickstart: 20 minutes.
 SIGNED_LINK_S: Final = 1200
 
-_LEGACY_SPELLING: Final = {snake: camel for camel, snake in MARKET_SPELLING.items()}
+_LEGACY_SPELLING: Final = {snake: camel for camel, snake in translate.MARKET_SPELLING.items()}
 _TOO_OFTEN: Final = "Your call frequency is too high, please try again later."
 _NO_RECORD: Final = "recordInfo is null"
 #: Stage -> ``callbackType``, number of tracks and text of its callback.
@@ -58,16 +32,15 @@ _CALLBACKS: Final = {
 class SunoEmulator(emu.EmulatedVendor[SunoTask]):
     """An emulated kie.ai."""
 
-    provider = PROVIDER
+    provider = declaration.PROVIDER
     task_type = SunoTask
     credits = 10_000.0
-    price = CREDITS_PER_REQUEST
+    price = declaration.CREDITS_PER_REQUEST
     #: Source: docs.kie.ai/suno-api/get-music-details: at most three reads a second and task.
     polls_per_s = 3
     checks = ("key", "body", "request", "limits", "account", "credits", "rate", "fault")
     delays_s: ClassVar = {emu.Kind.CREATE: 0.8, emu.Kind.POLL: 0.2}
     media_paths = ("/media/", "/source/", "/stream/", "/image/")
-    sign = SIGNATURE
     calls_at_each_stage = True
     #: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
     retries_after_s = (60.0, 300.0, 900.0)
@@ -95,44 +68,42 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
     texts: ClassVar = {429: _TOO_OFTEN, 430: _TOO_OFTEN}
     without = frozenset({"concurrent"})
     switches = (
-        CREATE.plus(no_id="accepted, and data has no id", data_empty="accepted, and data is a text"),
-        POLL.plus(null_record="code 422, recordInfo is null", data_null="code 200, data is null"),
-        Switch("song_s", numbers("doc"), "seconds of the two tracks; doc: 198.44 and 228.28"),
-        Switch("error_code", number(), "errorCode or failCode of a failed task (400, 408, 413, 531)"),
-        Switch("error_message", text(), "its text; underscores become spaces"),
+        kinds.CREATE.plus(no_id="accepted, and data has no id", data_empty="accepted, and data is a text"),
+        kinds.POLL.plus(null_record="code 422, recordInfo is null", data_null="code 200, data is null"),
+        Switch("song_s", kinds.numbers("doc"), "seconds of the two tracks; doc: 198.44 and 228.28"),
+        Switch("error_code", kinds.number(), "errorCode or failCode of a failed task (400, 408, 413, 531)"),
+        Switch("error_message", kinds.text(), "its text; underscores become spaces"),
         Switch(
             "audio",
-            script(
-                {
-                    "null": "no links",
-                    "some": "only the first track has links",
-                    "source": "only sourceAudioUrl",
-                    "none": "no tracks",
-                },
-                takes_numbers=False,
+            kinds.faults(
+                null="no links", some="links of one track", source="only sourceAudioUrl", none="no tracks"
             ),
             "the tracks in the polls after the end",
         ),
-        Switch("skip", words("text", "first"), "stages that are skipped"),
+        Switch("skip", kinds.words("text", "first"), "stages that are skipped"),
         Switch(
-            "waiting", word("response_null", "suno_data_null", "suno_data_empty"), "a record without tracks"
+            "waiting",
+            kinds.word("response_null", "suno_data_null", "suno_data_empty"),
+            "a record without tracks",
         ),
-        Switch("text_s", number(), "seconds until TEXT_SUCCESS (default 10)"),
-        Switch("first_s", number(), "seconds until FIRST_SUCCESS (default 27)"),
-        Switch("null_s", number(), "seconds after creation without a record (market 2, legacy 0)"),
-        Switch("unknown", word("live", "null_record"), "an unknown legacy task: data null, as seen, or 422"),
-        Switch("shape", word("live", "doc"), "doc: createTime as date text, no source links"),
+        Switch("text_s", kinds.number(), "seconds until TEXT_SUCCESS (default 10)"),
+        Switch("first_s", kinds.number(), "seconds until FIRST_SUCCESS (default 27)"),
+        Switch("null_s", kinds.number(), "seconds after creation without a record (market 2, legacy 0)"),
+        Switch(
+            "unknown", kinds.word("live", "null_record"), "an unknown legacy task: data null, as seen, or 422"
+        ),
+        Switch("shape", kinds.word("live", "doc"), "doc: createTime as date text, no source links"),
         Switch(
             "result",
-            word("text", "object", "broken", "response"),
+            kinds.word("text", "object", "broken", "response"),
             "market only, where the songs are: resultJson as text, as object, as broken text, or response",
         ),
-        Switch("param", word("broken"), "the echoed request is not JSON"),
-        Switch("envelope", word("msg", "message"), "the name of the envelope's text"),
-        Switch("http_status", word("body_only", "real"), "real: the code is the HTTP status as well"),
-        Switch("callback_shape", word("suno", "market", "record"), "shape of the callbacks"),
-        Switch("legacy_v6", flag(), "1: the legacy route takes the V6 family"),
-        Switch("audio_type", text("a media type"), "content type of audio (default audio/mpeg)"),
+        Switch("param", kinds.word("broken"), "the echoed request is not JSON"),
+        Switch("envelope", kinds.word("msg", "message"), "the name of the envelope's text"),
+        Switch("http_status", kinds.word("body_only", "real"), "real: the code is the HTTP status as well"),
+        Switch("callback_shape", kinds.word("suno", "market", "record"), "shape of the callbacks"),
+        Switch("legacy_v6", kinds.flag(), "1: the legacy route takes the V6 family"),
+        Switch("audio_type", kinds.text("a media type"), "content type of audio (default audio/mpeg)"),
     )
 
     def __init__(self, options: EmulatorOptions) -> None:
@@ -161,7 +132,7 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
 
         Seen: 422 on the market's route only; code 200 and data null on the legacy one, April to August 2026.
         """
-        if call.path == LEGACY_READ and call.switches.get("unknown") != "null_record":
+        if call.path == translate.LEGACY_READ and call.switches.get("unknown") != "null_record":
             return self._answer(call, None)
         return self.refuse(call, 422, _NO_RECORD)
 
@@ -181,17 +152,17 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         song, market, callback_url = self.native_of(call), _is_market(call), call.body.get("callBackUrl")
         if not url(callback_url) and not (market and callback_url is None):
             return self.refuse(call, 422, "Please enter callBackUrl.")
-        if market and call.body.get("model") != MARKET_MODEL:
+        if market and call.body.get("model") != translate.MARKET_MODEL:
             return self.refuse(call, 422, "The model name you specified is not supported.")
         for name, kind in (("model", str), ("customMode", bool), ("instrumental", bool)):
             if not isinstance(song.get(name), kind):
                 return self.refuse(call, 500, f"{name}: This field is required")
         # ASSUMED: the legacy route refuses the V6 family; no source mentions it.
         too_new = str(song["model"]).startswith("V6") and not market and not call.switches.is_on("legacy_v6")
-        if too_new or song["model"] not in PUBLIC_IDS:
+        if too_new or song["model"] not in declaration.PUBLIC_IDS:
             return self.refuse(call, 500, "model is not within the range of allowed options")
         # Source: docs.kie.ai/market, 2026-10-07. ASSUMED: refused, not ignored.
-        misplaced = [name for name in LINKS if market and song["customMode"] and song.get(name)]
+        misplaced = [name for name in declaration.LINKS if market and song["customMode"] and song.get(name)]
         return self.refuse(call, 422, f"{misplaced[0]} is not allowed in custom mode") if misplaced else None
 
     def violations(self, call: emu.Call) -> Sequence[FieldViolation]:
@@ -199,12 +170,12 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         broken = super().violations(call)
         return [one for one in broken if one.rule != "required" or not _is_market(call)]
 
-    @emu.route(f"POST {LEGACY_CREATE}", emu.Kind.CREATE)
-    @emu.route(f"POST {MARKET_CREATE}", emu.Kind.CREATE)
+    @emu.route(f"POST {translate.LEGACY_CREATE}", emu.Kind.CREATE)
+    @emu.route(f"POST {translate.MARKET_CREATE}", emu.Kind.CREATE)
     def create(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Accept a song."""
         given = str(call.body.get("callBackUrl") or "")
-        callback_url = "" if given == PLACEHOLDER_CALLBACK_URL else given
+        callback_url = "" if given == declaration.PLACEHOLDER_CALLBACK_URL else given
         task = self.accept(
             call, callback_url=callback_url, is_market=_is_market(call), song=self.native_of(call)
         )
@@ -217,8 +188,8 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         null_s = task.switches.number("null_s", MARKET_NULL_S if task.is_market else 0.0)
         return task.is_market is _is_market(call) and call.now >= task.created_s + null_s / task.speed
 
-    @emu.route(f"GET {LEGACY_READ}", emu.Kind.POLL, task="taskId")
-    @emu.route(f"GET {MARKET_READ}", emu.Kind.POLL, task="taskId")
+    @emu.route(f"GET {translate.LEGACY_READ}", emu.Kind.POLL, task="taskId")
+    @emu.route(f"GET {translate.MARKET_READ}", emu.Kind.POLL, task="taskId")
     def poll(self, call: emu.Call, task: SunoTask) -> emu.EmulatedAnswer:
         """Show a task's record."""
         if call.fault == "null_record":
@@ -250,7 +221,7 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         if found is None:
             return None
         (task, index), folder, until = found, call.path.split("/")[1], call.query.get("expires")
-        expires_s = task.created_s + task.switches.number("link_s", RETENTION_S)
+        expires_s = task.created_s + task.switches.number("link_s", declaration.RETENTION_S)
         if until is not None:  # a forged link is as good as an expired one
             expires_s = float(until) if self.media.is_signed(call, signature="sig") else 0.0
         song = emu.MediaFile(
@@ -299,4 +270,4 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
 
 
 def _is_market(call: emu.Call) -> bool:
-    return call.path in {MARKET_CREATE, MARKET_READ}
+    return call.path in {translate.MARKET_CREATE, translate.MARKET_READ}

@@ -33,7 +33,7 @@ _VOICES: Final = {"f": "female", "m": "male"}
 
 
 class Texts(NamedTuple):
-    """The texts of a request."""
+    """The texts of a request; an instrumental has neither lyrics nor a neutral voice."""
 
     idea: Said | None
     lyrics: Said | None
@@ -54,26 +54,34 @@ def write_texts(draft: Draft) -> Said | None:
         RequestError: style, title or prompt is missing where the mode needs it.
     """
     block, lyrics = draft.block, neutral_value(draft.request, "lyrics")
+    instrumental = block.get("instrumental", draft.request.instrumental) is True
+    custom, voice, left_over = block.get("customMode"), draft.said("vocalGender", "vocal_gender"), None
+    if instrumental and lyrics is not None:
+        draft.not_applied("lyrics", "an instrumental sings no lyrics")
+        lyrics = None
+    if instrumental and _neutral(voice):
+        draft.not_applied("vocal_gender", "an instrumental has no voice")
+        voice = None
     texts = Texts(
         idea=draft.said("prompt", "prompt"),
         lyrics=None if lyrics is None else Said(lyrics, ("lyrics",)),
         style=draft.said("style", "style"),
         title=draft.said("title", "title"),
         avoided=draft.said("negativeTags", "negative_style"),
-        voice=draft.said("vocalGender", "vocal_gender"),
-        instrumental=block.get("instrumental", draft.request.instrumental) is True,
+        voice=voice,
+        instrumental=instrumental,
     )
-    custom, left_over = block.get("customMode"), None
     if custom is True:
         left_over = _explicit_custom(draft, texts)
-    elif custom is None and texts.lyrics and not texts.instrumental:
+    elif custom is None and texts.lyrics:
         left_over = _custom_for_lyrics(draft, texts, texts.lyrics)
     elif custom is None and _suits_custom_instrumental(texts):
-        _custom_instrumental(draft, texts)
+        if texts.idea:
+            message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
+            draft.changed(texts.idea.path, message)
+        _send_custom(draft, texts, texts.idea, texts.style, texts.title)
     else:
         _idea(draft, texts)
-    if texts.lyrics or texts.voice:
-        _report_unsung(draft, texts)
     return left_over
 
 
@@ -87,7 +95,7 @@ def _suits_custom_instrumental(texts: Texts) -> bool:
 
 
 def _explicit_custom(draft: Draft, texts: Texts) -> Said | None:
-    idea, lyrics = texts.idea, None if texts.instrumental else texts.lyrics
+    idea, lyrics = texts.idea, texts.lyrics
     prompt = idea if idea and idea.in_block else lyrics or idea
     if texts.style is None or texts.title is None:
         token = "style_and_title_required_when_custom_mode_enabled"  # noqa: S105 - a contract token
@@ -116,13 +124,6 @@ def _custom_for_lyrics(draft: Draft, texts: Texts, lyrics: Said) -> Said | None:
     return idea
 
 
-def _custom_instrumental(draft: Draft, texts: Texts) -> None:
-    if texts.idea:
-        message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
-        draft.changed(texts.idea.path, message)
-    _send_custom(draft, texts, texts.idea, texts.style, texts.title)
-
-
 def _send_custom(
     draft: Draft, texts: Texts, prompt: Said | None, style: Said | None, title: Said | None
 ) -> None:
@@ -130,7 +131,7 @@ def _send_custom(
     draft.send("style", style)
     draft.send("title", title)
     draft.send("negativeTags", texts.avoided)
-    draft.send("vocalGender", None if texts.instrumental and _neutral(texts.voice) else texts.voice)
+    draft.send("vocalGender", texts.voice)
     draft.send("customMode", value=True)
     draft.send("instrumental", texts.instrumental)
 
@@ -142,7 +143,9 @@ def _idea(draft: Draft, texts: Texts) -> None:
         draft.changed(idea.path, "sent as the prompt: nothing else says what the song shall be")
     if idea is None:
         raise refused("prompt", "a prompt is needed", "prompt_required_when_custom_mode_disabled")
-    voice = None if texts.instrumental else _neutral(texts.voice)
+    if texts.lyrics:
+        draft.not_applied("lyrics", "suno.customMode is false: Suno invents the words from the prompt")
+    voice = _neutral(texts.voice)
     lines = {
         "Style": style,
         "Title": _neutral(texts.title),
@@ -158,16 +161,6 @@ def _idea(draft: Draft, texts: Texts) -> None:
     draft.send("prompt", text, idea.path)
     draft.send("customMode", value=False)
     draft.send("instrumental", texts.instrumental)
-
-
-def _report_unsung(draft: Draft, texts: Texts) -> None:
-    """Warn of neutral lyrics and of a voice that the chosen mode does not use."""
-    if texts.instrumental and texts.lyrics:
-        draft.not_applied("lyrics", "an instrumental sings no lyrics")
-    elif texts.lyrics and draft.block.get("customMode") is False:
-        draft.not_applied("lyrics", "suno.customMode is false: Suno invents the words from the prompt")
-    if texts.instrumental and _neutral(texts.voice):
-        draft.not_applied("vocal_gender", "an instrumental has no voice")
 
 
 def _fits(text: str, max_units: int | None) -> bool:
