@@ -1,6 +1,7 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
 import attrs
@@ -203,8 +204,8 @@ def test_declared_provider_gives_the_limits_of_create_calls() -> None:
 
 
 class Worded(Declared):
-    texts = {401: "Who are you?", 402: "No money."}
-    refusals = {No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")}
+    texts = MappingProxyType({401: "Who are you?", 402: "No money."})
+    refusals = MappingProxyType({No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")})
 
 
 def test_refusal_without_a_text_has_that_of_its_code() -> None:
