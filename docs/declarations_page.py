@@ -128,8 +128,8 @@ JobState.COMPLETED}`. A `map_status` hook is needed only for statuses that are n
 
 ## Tracks of an answer
 
-A `TrackTable` says where each fact of a track is; `read` gives the track, or None for an object without an id or a link,
-`read_all` those of a list:
+A `TrackTable` says where each fact of a track is; `read` gives the track, or None for an object without an id, a link or
+a failure, `read_all` those of a list:
 
 ```python
 from musicgate.plugin import At, TrackTable

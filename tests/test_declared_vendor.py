@@ -1,7 +1,8 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
-from typing import Any, ClassVar
+from types import MappingProxyType
+from typing import Any
 
 import attrs
 import pytest
@@ -203,8 +204,8 @@ def test_declared_provider_gives_the_limits_of_create_calls() -> None:
 
 
 class Worded(Declared):
-    texts: ClassVar = {401: "Who are you?", 402: "No money."}
-    refusals: ClassVar = {No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")}
+    texts = MappingProxyType({401: "Who are you?", 402: "No money."})
+    refusals = MappingProxyType({No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")})
 
 
 def test_refusal_without_a_text_has_that_of_its_code() -> None:

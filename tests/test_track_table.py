@@ -81,8 +81,19 @@ def test_each_id_of_a_list_is_read_once() -> None:
     assert TRACK.read_all(None) == ()
 
 
+def test_facts_are_read_where_there_is_neither_an_id_nor_a_link() -> None:
+    assert TRACK.facts_of({"title": "Rain"}) == NativeTrack(title="Rain")
+    assert TRACK.facts_of("x") == NativeTrack()
+
+
+def test_a_failure_without_an_id_is_a_track_that_failed() -> None:
+    assert TRACK.read({"error": "too loud", "title": "x"}) == NativeTrack(
+        title="x", failure_message="too loud"
+    )
+
+
 @pytest.mark.parametrize("item", [{}, {"title": "Rain", "seconds": 8}, None, "x", [], {"audioUrl": "/1.mp3"}])
-def test_an_object_without_an_id_or_a_link_is_no_track(item: object) -> None:
+def test_an_object_without_an_id_a_link_or_a_failure_is_no_track(item: object) -> None:
     assert TRACK.read(item) is None
 
 
@@ -98,4 +109,4 @@ def test_an_object_without_an_id_or_a_link_is_no_track(item: object) -> None:
 )
 def test_it_raises_for_no_json(item: dict[str, Any]) -> None:
     track = TRACK.read(item)
-    assert track is None or track.native_id or track.audio_url
+    assert track is None or track.native_id or track.audio_url or track.failure_message

@@ -44,10 +44,16 @@ class TrackTable:
     failure_message: At = _NOWHERE
 
     def read(self, item: object) -> NativeTrack | None:
-        """The track that an object describes; None for one without an id or a link."""
+        """The track that an object describes; None for one without an id, a link or a failure."""
+        track = self.facts_of(item)
+        links = track.audio_url, track.stream_audio_url, track.image_url
+        return track if any((track.native_id, *links, track.failure_message)) else None
+
+    def facts_of(self, item: object) -> NativeTrack:
+        """The facts that an object has, whatever is missing."""
         found = (link for value in self.audio_url.values(item) if (link := lenient.url(value)))
         audio, text = list(dict.fromkeys(found)), lenient.text
-        track = NativeTrack(
+        return NativeTrack(
             native_id=self.native_id.read(item, text),
             audio_url=audio[0] if audio else None,
             fallback_urls=tuple(audio[1:]),
@@ -60,10 +66,8 @@ class TrackTable:
             native_model=self.native_model.read(item, text),
             created_at=self.created_at.read(item, lenient.moment),
             expires_at=self.expires_at.read(item, lenient.moment),
-            failure_message=self.failure_message.read(item, text),
+            failure_message=self.failure_message.text(item),
         )
-        named = track.native_id, track.audio_url, track.stream_audio_url, track.image_url
-        return track if any(named) else None
 
     def read_all(self, value: object) -> tuple[NativeTrack, ...]:
         """The tracks in a list, or in a single object, in their order; each id once, as it is said last."""

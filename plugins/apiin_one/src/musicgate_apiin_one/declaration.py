@@ -24,9 +24,6 @@ from musicgate_apiin_one.feed import STATUSES
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The version of the hooks that this plugin was built for.
-HOOK_API = 1
-
 OPTION_BLOCK = "suno"
 #: Lengths are in UTF-16 units.
 #: ASSUMED: the pages say only "chars"; UTF-16 units are never fewer than code points, so this is safe.
@@ -53,7 +50,7 @@ class SunoModel:
         lyrics_chars: limit on the generate page; between it and `LYRICS_MAX` the vendor may refuse.
         style_chars: longest style.
         credits: for one task of two tracks. Source: https://apiin.one model pages, 2026.
-        native: the vendor's name by generation, A or B; one without this model is absent.
+        native: the vendor's names by generation, A or B, the usual one first.
     """
 
     version: str
@@ -61,28 +58,26 @@ class SunoModel:
     lyrics_chars: int
     style_chars: int
     credits: int
-    native: Mapping[str, str]
+    native: Mapping[str, tuple[str, ...]]
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Every public id, the canonical one first."""
         public = f"suno/{self.version.replace('+', 'plus')}"
-        others = (
-            f"suno/{self.version}",
-            f"suno/suno-{self.version}",
-            f"suno/{self.suno_name}",
-            self.suno_name,
-        )
-        return (public, *(name for name in others if name.lower() != public))
+        names = (self.version, f"suno-{self.version}", self.suno_name)
+        return tuple(dict.fromkeys((public, *(f"suno/{name}" for name in names), self.suno_name)))
 
 
+#: ASSUMED: the two variants of V4 cost the same as it.
 MODELS = (
-    SunoModel("v3.5", "V3_5", 3000, 200, 5, {"A": "suno-v3-5", "B": "chirp-v3-5"}),
-    SunoModel("v4", "V4", 3000, 200, 8, {"A": "suno-v4-0", "B": "chirp-v4-0"}),
-    SunoModel("v4.5", "V4_5", 5000, 1000, 10, {"A": "suno-v4-5", "B": "chirp-v4-5"}),
-    SunoModel("v4.5+", "V4_5PLUS", 5000, 1000, 10, {"B": "chirp-v4-5-plus"}),
-    SunoModel("v5", "V5", 3000, 1000, 12, {"A": "suno-v5-0", "B": "chirp-v5"}),
-    SunoModel("v5.5", "V5_5", 3000, 1000, 12, {"B": "chirp-v5-5"}),
+    SunoModel("v3.5", "V3_5", 3000, 200, 5, {"A": ("suno-v3-5",), "B": ("chirp-v3-5",)}),
+    SunoModel(
+        "v4", "V4", 3000, 200, 8, {"A": ("suno-v4-0", "suno-v4-0-vip", "suno-v4-0-pro"), "B": ("chirp-v4-0",)}
+    ),
+    SunoModel("v4.5", "V4_5", 5000, 1000, 10, {"A": ("suno-v4-5",), "B": ("chirp-v4-5",)}),
+    SunoModel("v4.5+", "V4_5PLUS", 5000, 1000, 10, {"B": ("chirp-v4-5-plus",)}),
+    SunoModel("v5", "V5", 3000, 1000, 12, {"A": ("suno-v5-0",), "B": ("chirp-v5",)}),
+    SunoModel("v5.5", "V5_5", 3000, 1000, 12, {"B": ("chirp-v5-5",)}),
 )
 
 
@@ -141,11 +136,8 @@ PROVIDER = mg.Provider(
     # Source: https://apiin.one/docs/suno/feed, 2026: poll every 5 to 10 s; a song takes 30 to 90 s.
     poll=mg.PollSchedule(first_s=6.0, min_s=6.0, max_s=10.0),
     typical_s=60.0,
-    # ASSUMED: no page states any time-out.
-    timeouts=mg.Timeouts(create_s=60.0, read_s=30.0),
     deadline_s=900.0,
-    # No page states the lifetime of links, so none is declared (a relative says 15 days).
-    retention_s=None,
+    # No page states time-outs, nor the lifetime of links (a relative says 15 days), so none are declared.
     # By default after suno_kie, which has more models and a documented callback.
     priority=110,
     docs_url="https://apiin.one/docs/suno/generate",

@@ -83,13 +83,13 @@ def _offer(native: str, model: SunoModel) -> mg.Offer:
     return mg.Offer(model=model.ids[0], native_model=native, fields=_fields(model), prices=(price,))
 
 
-_V4: Final = next(model for model in MODELS if model.suno_name == "V4")
-#: Generation and offer.
-_OFFERS: Final = (
-    *((name, _offer(native, model)) for model in MODELS for name, native in model.native.items()),
-    # ASSUMED: these names cost the same as V4.
-    *(("A", _offer(native, _V4)) for native in ("suno-v4-0-vip", "suno-v4-0-pro")),
-)
+#: Native name -> generation and offer.
+_OFFERS: Final = {
+    native: (generation, _offer(native, model))
+    for model in MODELS
+    for generation, natives in model.native.items()
+    for native in natives
+}
 
 
 @hookimpl
@@ -156,11 +156,8 @@ class ApiinEmulator(emu.EmulatedVendor[Generation]):
 
     def offer_of(self, call: emu.Call) -> mg.Offer | None:
         """What a create call asks for, in a generation that is accepted."""
-        accepted, model = _generation(call), _model(call)
-        named = (
-            offer for name, offer in _OFFERS if offer.native_model == model and accepted in {name, "any"}
-        )
-        return next(named, None)
+        generation, offer = _OFFERS.get(str(_model(call)), ("", None))
+        return offer if _generation(call) in {generation, "any"} else None
 
     def check_request(self, call: emu.Call) -> emu.EmulatedAnswer | None:
         """Refuse a body that breaks a rule which no declared field has."""

@@ -12,7 +12,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from musicgate.plugin import At, Failure, FailureClass, JobState, JobUpdate, NativeTrack, lenient
+import attrs
+
+from musicgate.plugin import At, Failure, FailureClass, JobState, JobUpdate, NativeTrack, TrackTable, lenient
 from musicgate_apiin_one.errors import ERRORS, is_moderation
 
 if TYPE_CHECKING:
@@ -43,15 +45,23 @@ NAMED_ID = At(*(".".join(path) for path in ERRORS.task_id.paths if path != ("id"
 #: The native status of the whole task.
 STATUS = At("data.type", "type", "data.status", "status")
 _MESSAGE = At("message", "msg")
-_FAILURE = At("fail_message", "error_message")
 _TASK_FAILURE = At(
     *("data.fail_message", "data.error_message", "fail_message", "error_message"),
     *("data.error", "data.message", "data.msg"),
 )
 _LINK_KEYS = ("audio_url", "audioUrl")
-_LINK = At(*_LINK_KEYS)
-_IMAGE = At("image_url", "image_large_url", "imageUrl")
-_CREATED = At("created_at", "createTime", "timestamp")
+_TRACK = TrackTable(
+    native_id=At("id"),
+    audio_url=At(*_LINK_KEYS),
+    image_url=At("image_url", "image_large_url", "imageUrl"),
+    title=At("title"),
+    tags=At("tags"),
+    duration_s=At("duration"),
+    lyrics=At("prompt"),
+    native_model=At("model_name"),
+    created_at=At("created_at", "createTime", "timestamp"),
+    failure_message=At("fail_message", "error_message"),
+)
 _FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
 
 
@@ -84,26 +94,28 @@ def read(body: JsonValue) -> JobUpdate:
     """Read a feed: its state, its tracks, its failure."""
     items, status = find_items(body), STATUS.text(body)
     native_status = status or stage_of(items)
-    if means(status, JobState.FAILED) or (items and all(map(_has_failed, items))):
-        tracks = tuple(_track(item, is_final=False) for item in items)
+    read = [_track(item) for item in items]
+    finals = [is_final for track, is_final in read if track.failure_message is None]
+    if means(status, JobState.FAILED) or (read and not finals):
+        tracks = tuple(_shown(track, is_final=False) for track, _ in read)
         why = failure(body, items, status)
         return JobUpdate(native_status=native_status, tracks=tracks, failure=why, body=body)
-    remaining = [item for item in items if not _has_failed(item)]
-    works_on = (status or "").upper() in _OPEN_STATUSES
-    done = bool(remaining) and not works_on and all(map(_is_final, remaining))
+    done = bool(finals) and all(finals) and (status or "").upper() not in _OPEN_STATUSES
     # With neither items nor a known status nothing is said of the state.
     says_open = bool(items) or status is None or means(status, JobState.COMPLETED)
     return JobUpdate(
         native_status=native_status,
         state=JobState.COMPLETED if done else JobState.IN_PROGRESS if says_open else None,
-        tracks=tuple(_track(item, is_final=done) for item in items),
+        tracks=tuple(_shown(track, is_final=done) for track, _ in read),
         body=body,
     )
 
 
 def failure(body: JsonValue, items: Sequence[Item], status: str | None) -> Failure:
     """The failure of a task, with the vendor's message if there is one."""
-    text = next((found for item in items if (found := _FAILURE.text(item))), _TASK_FAILURE.text(body))
+    text = next(
+        (found for item in items if (found := _TRACK.failure_message.text(item))), _TASK_FAILURE.text(body)
+    )
     if text is None and (_MESSAGE.text(body) or "").lower() not in {"success", "ok"}:
         text = _MESSAGE.text(body)
     reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
@@ -115,32 +127,19 @@ def _has_link_key(value: JsonValue) -> bool:
     return any(key in lenient.mapping(value) for key in _LINK_KEYS)
 
 
-def _has_failed(item: Item) -> bool:
-    return _FAILURE.text(item) is not None or (stage_of([item]) or "").upper() in _FAILED_STAGES
-
-
-def _is_final(item: Item) -> bool:
+def _track(item: Item) -> tuple[NativeTrack, bool]:
+    """Read one item, and whether it is final; one that failed has a message."""
+    track, stage = _TRACK.facts_of(item), stage_of([item])
+    if track.failure_message is None and (stage or "").upper() in _FAILED_STAGES:
+        track = attrs.evolve(track, failure_message="the vendor reported that this track failed")
     remark = (lenient.text(item.get("extra_message")) or "").lower()
-    is_last = means(stage_of([item]), JobState.COMPLETED) or remark.startswith(_FINAL_REMARK)
-    return is_last and _LINK.read(item, lenient.url) is not None
+    is_last = means(stage, JobState.COMPLETED) or remark.startswith(_FINAL_REMARK)
+    return track, is_last and track.audio_url is not None
 
 
-def _track(item: Item, *, is_final: bool) -> NativeTrack:
-    """Read one item; before the task is done its link may give a part, or a stream without end."""
-    failed = _has_failed(item)
-    link = None if failed else _LINK.read(item, lenient.url)
-    return NativeTrack(
-        native_id=lenient.text(item.get("id")),
-        audio_url=link if is_final else None,
-        stream_audio_url=None if is_final else link,
-        image_url=_IMAGE.read(item, lenient.url),
-        title=lenient.text(item.get("title")),
-        tags=lenient.text(item.get("tags")),
-        duration_s=lenient.seconds(item.get("duration")),
-        lyrics=lenient.text(item.get("prompt")),
-        native_model=lenient.text(item.get("model_name")),
-        created_at=_CREATED.read(item, lenient.moment),
-        failure_message=_FAILURE.text(item) or "the vendor reported that this track failed"
-        if failed
-        else None,
-    )
+def _shown(track: NativeTrack, *, is_final: bool) -> NativeTrack:
+    """A track without a link that may give a part of the song, or a stream without end."""
+    if track.failure_message is None and is_final:
+        return track
+    stream = None if track.failure_message else track.audio_url
+    return attrs.evolve(track, audio_url=None, fallback_urls=(), stream_audio_url=stream)

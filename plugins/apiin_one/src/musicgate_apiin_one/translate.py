@@ -21,9 +21,7 @@ CREATE_PATH: Final = "/api/v1/audio/music"
 
 #: A native name of either generation: ``suno-v4-0-pro``, ``chirp-v5-5``. It is sent unchanged.
 _NATIVE_NAME: Final = re.compile(r"(?:suno|chirp)-v[0-9]+(?:-[0-9a-z]+)*")
-#: ``suno-v4-0-pro`` is a V4. A native name without a known model has the largest limit of all models.
-_VARIANT: Final = re.compile(r"-(?:vip|pro)$")
-_BY_NATIVE: Final = {name: model for model in MODELS for name in model.native.values()}
+_BY_NATIVE: Final = {name: model for model in MODELS for names in model.native.values() for name in names}
 _BY_ID: Final = {name.lower().removeprefix("suno/"): model for model in MODELS for name in model.ids}
 #: Source: https://apiin.one/es/docs/suno/generate, 2026 (generation B only).
 _WEIGHTS: Final = {
@@ -88,14 +86,16 @@ def _choose_model(draft: Draft, generation: str) -> int:
     name = own.text.strip() if own else draft.offer.native_model or draft.offer.model
     bare = name.lower().removeprefix("suno/")
     listed = _BY_ID.get(bare)
-    native = listed.native.get(generation) if listed else bare if _NATIVE_NAME.fullmatch(bare) else None
+    names = (bare,) if _NATIVE_NAME.fullmatch(bare) else ()
+    native = next(iter(listed.native.get(generation, ()) if listed else names), None)
     if native is None:
         message = f"apiin.one (generation {generation} of its pages) has no model {name!r}"
         # The contract's token is both code and reason: it makes routing rule out this candidate alone.
         token = "unsupported_model_or_endpoint"  # noqa: S105 - a contract token
         raise mg.RequestError(token, message, reason=token, path=own.path if own else ("model",))
     draft.native_model = native
-    known = _BY_NATIVE.get(_VARIANT.sub("", native))
+    known = _BY_NATIVE.get(native)
+    # An unknown name has the largest limit of all models.
     return known.style_chars if known else max(model.style_chars for model in MODELS)
 
 
