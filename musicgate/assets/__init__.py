@@ -21,6 +21,7 @@ from musicgate.assets.audio import (
 from musicgate.assets.flac_crc import flac_crc8, flac_crc16
 from musicgate.assets.measure import measure_bytes
 from musicgate.assets.port import AssetStore
+from musicgate.assets.samples import wav_of_samples
 
 __all__ = [
     "LONGEST_S",
@@ -38,4 +39,5 @@ __all__ = [
     "mp3_header",
     "riff_wav",
     "sniff",
+    "wav_of_samples",
 ]

@@ -6,7 +6,7 @@ package must not know how plugins are found or called (`musicgate.hosting`), nor
 names is exported.
 """
 
-from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff
+from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff, wav_of_samples
 from musicgate.errors import (
     ConfigError,
     MusicgateError,
@@ -206,5 +206,6 @@ __all__ = [
     "unsupported",
     "utf16_units",
     "violations",
+    "wav_of_samples",
     "write_json",
 ]

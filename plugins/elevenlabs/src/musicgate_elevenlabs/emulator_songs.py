@@ -63,12 +63,12 @@ def song_of(call: Call) -> Song:
     seed, pairs = call.body.get("seed"), re.findall("..", call.trace[:40])
     output = formats.parse(output_format(call))
     codec = output.codec or formats.Codec.MP3
-    is_mono = "mono" in call.switches.get_all("audio") and output.is_headerless
+    is_mono = "law" in codec or ("mono" in call.switches.get_all("audio") and output.is_headerless)
     sound = AudioFormat(
         container=Container(codec.value),
         sample_rate_hz=output.sample_rate_hz,
         bitrate_bps=output.bitrate_bps,
-        channels=1 if is_mono else formats.ASSUMED_CHANNELS.get(codec, 2),
+        channels=1 if is_mono else 2,
     )
     seed = seed if isinstance(seed, int) else int(call.trace[:6], 16)
     return Song(

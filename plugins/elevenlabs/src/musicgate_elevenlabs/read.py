@@ -29,6 +29,7 @@ from musicgate.plugin import (
     hookimpl,
     read_multipart,
     sniff,
+    wav_of_samples,
 )
 from musicgate.plugin.lenient import first, integer, items, mapping, seconds, text, url
 from musicgate_elevenlabs import formats, plans
@@ -102,8 +103,10 @@ def _song(response: HttpResponse, job: Job, audio: bytes, facts: Mapping[str, ob
     duration_s = _expected_s(job, facts)
     if audio[:64].lstrip().lower().startswith(_MARKUP):
         raise ERRORS.unreadable(response, "answered with markup where audio was due")
-    if output.is_headerless:
-        audio, measured_s = formats.playable(output, audio, duration_s)
+    if output.codec is not None and output.is_headerless:
+        audio, measured_s = wav_of_samples(
+            audio, output.codec, sample_rate_hz=output.sample_rate_hz, expected_s=duration_s
+        )
         duration_s = measured_s or duration_s
     elif output.codec is formats.Codec.OPUS and not audio.startswith(b"OggS"):
         return JobUpdate(native_id=_native_id(response), failure=_BARE_OPUS, progress=_charge(response))
