@@ -103,15 +103,17 @@ def _bytes(response: HttpResponse, text: str, extra: Mapping[str, JsonValue]) ->
 def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: mg.Job) -> bytes:
     """The audio as a playable file: bare pcm gets a wav header, everything else is unchanged."""
     given = lenient.mapping(job.request.block(BLOCK).get("audio_setting"))
-    if given.get("format") != "pcm" or mg.sniff(delivered[:64]) is mg.AudioKind.WAV:
+    if given.get("format") != "pcm":
         return delivered
     rate_hz = lenient.integer(extra.get("music_sample_rate")) or lenient.integer(given.get("sample_rate"))
     channels = lenient.integer(extra.get("music_channel")) or lenient.integer(given.get("channel"))
     # ASSUMED: 16 bit little-endian samples, two channels by default; the page names no sample format.
-    channels = channels if channels in {1, 2} else 2
-    rate_hz = rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ
-    whole = delivered[: len(delivered) - len(delivered) % (2 * channels)]
-    return mg.riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
+    return mg.wav_of_samples(
+        delivered,
+        "pcm",
+        sample_rate_hz=rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ,
+        channels=channels if channels in {1, 2} else 2,
+    )[0]
 
 
 def _without_hex(body: Mapping[str, JsonValue]) -> JsonValue:
