@@ -120,10 +120,8 @@ def translate_request(
     if not lyrics and request.instrumental is False:
         raise mg.refused("lyrics", "a voice is wanted, and ACE-Step writes no lyrics")
     draft.send("lyrics", lyrics or "[instrumental]")  # ASSUMED: what a request without lyrics means
-    if style := mg.neutral_value(request, "style"):
-        draft.changed("style", "ACE-Step has no field for it: sent as part of the prompt")
-    whole = ", ".join(str(text) for text in (prompt and prompt.text, style) if text)
-    draft.send("prompt", whole, prompt.path if prompt else "style")
+    texts = [*([prompt.text] if prompt else []), *draft.labelled({"style": "{}"}).values()]
+    draft.send("prompt", ", ".join(texts), prompt.path if prompt else "style")
     return draft.post_json(f"{settings.base_url}/release_task")
 
 
