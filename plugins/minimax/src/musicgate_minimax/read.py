@@ -22,6 +22,8 @@ from musicgate_minimax.translate import BLOCK, SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
 
+_TRACE_ID: Final = mg.At("trace_id")
+_STATUS: Final = mg.At("data.status", "base_resp.status_msg")
 #: When a signed link expires. The link itself is unchanged and never logged.
 _EXPIRES: Final = re.compile(r"[?&]Expires=(\d+)")
 
@@ -46,7 +48,7 @@ def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: mg.Job) ->
     status, shown = lenient.text(data.get("status")), _without_hex(body)
     if status is not None and PROVIDER.state_of(status) is mg.JobState.FAILED:
         return JobUpdate(failure=ERRORS.task_failure(status), native_status=status, body=shown)
-    trace_id = mg.At("trace_id").text(body) or mg.message_of(response.header("trace-id"))
+    trace_id = _TRACE_ID.text(body) or mg.message_of(response.header("trace-id"))
     milliseconds = lenient.seconds(extra.get("music_duration"))
     track = attrs.evolve(
         _audio(response, data, extra, job),
@@ -55,7 +57,7 @@ def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: mg.Job) ->
     )
     return JobUpdate(
         native_id=trace_id,
-        native_status=mg.At("data.status", "base_resp.status_msg").text(body) or "success",
+        native_status=_STATUS.text(body) or "success",
         # The audio is here and there is nothing to poll, so the status decides nothing.
         state=mg.JobState.COMPLETED,
         tracks=(track,),
