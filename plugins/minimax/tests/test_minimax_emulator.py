@@ -146,7 +146,9 @@ def test_checks_run_in_the_vendors_order(
 def test_invalid_parameter_is_refused_without_delay(body: dict[str, Any], text: str) -> None:
     answer = call(make_emulator(), {**SONG, **body})
     assert code_of(answer) == 2013
-    assert text in answer.response.body.decode()
+    said = answer.response.body.decode()
+    assert text in said
+    assert said.count("invalid params, ") == 1
     assert answer.delay_s == 0.0
 
 
