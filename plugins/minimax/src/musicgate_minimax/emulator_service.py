@@ -5,9 +5,8 @@ A key that begins with ``free-plan`` has no paid model (2061), one with ``window
 """
 
 import base64
-import hashlib
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
@@ -179,7 +178,7 @@ class MiniMaxEmulator(emu.EmulatedVendor[emu.Task]):
     def preprocess(self, call: Call) -> EmulatedAnswer:
         """Prepare a reference recording: its id comes from its content and is valid for a day."""
         recording = call.body.get("audio_url") or call.body.get("audio_base64")
-        feature_id = hashlib.sha256(str(recording).encode()).hexdigest()[:32]
+        feature_id = emu.digest(recording)[:32]
         self._features[feature_id] = call.now + LINK_LIFE_S
         return answers.preprocessed(call, feature_id, 30.0)
 
@@ -233,6 +232,6 @@ def _length_s(call: Call) -> float:
 
 def _window_text(now: float) -> str:
     # Seen: a text of this form (MiniMax-AI/MiniMax-MCP issue 80, May 2026).
-    reset = (datetime.fromtimestamp(now, UTC) + timedelta(hours=2)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    reset = datetime.fromtimestamp(now + 7200.0, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     window = "5-hour usage limit reached for Token Plan Starter (1500/1500 used)"
     return f"usage limit exceeded, {window}, resets at {reset}"
