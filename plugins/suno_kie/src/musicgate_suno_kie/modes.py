@@ -71,11 +71,12 @@ def write_texts(draft: Draft) -> Said | None:
         voice=voice,
         instrumental=instrumental,
     )
+    has_both = texts.style is not None and texts.title is not None
     if custom is True:
         left_over = _explicit_custom(draft, texts)
     elif custom is None and texts.lyrics:
         left_over = _custom_for_lyrics(draft, texts, texts.lyrics)
-    elif custom is None and _suits_custom_instrumental(texts):
+    elif custom is None and instrumental and has_both and (_neutral(texts.style) or _neutral(texts.title)):
         if texts.idea:
             message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
             draft.changed(texts.idea.path, message)
@@ -87,11 +88,6 @@ def write_texts(draft: Draft) -> Said | None:
 
 def _neutral(said: Said | None) -> Said | None:
     return None if said is None or said.in_block else said
-
-
-def _suits_custom_instrumental(texts: Texts) -> bool:
-    has_both = texts.style is not None and texts.title is not None
-    return texts.instrumental and has_both and bool(_neutral(texts.style) or _neutral(texts.title))
 
 
 def _explicit_custom(draft: Draft, texts: Texts) -> Said | None:
