@@ -1,8 +1,8 @@
 """The declaration of Suno over kie.ai: models, limits, prices, settings, dialects.
 
 Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/upload-and-cover-audio
-(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), docs.kie.ai/common-api/webhook-verification (early
-2026), kie.ai/pricing (12 credits of 0.005 USD per generate).
+(2026-08, V5_5), docs.kie.ai/market (2026-09-25, V6 family), docs.kie.ai/common-api/webhook-verification
+(early 2026), kie.ai/pricing (12 credits of 0.005 USD per generate).
 """
 
 from collections.abc import Mapping

@@ -154,13 +154,16 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
             return self.refuse(call, 422, "Please enter callBackUrl.")
         if market and call.body.get("model") != translate.MARKET_MODEL:
             return self.refuse(call, 422, "The model name you specified is not supported.")
-        for name, kind in (("model", str), ("customMode", bool), ("instrumental", bool)):
-            if not isinstance(song.get(name), kind):
-                return self.refuse(call, 500, f"{name}: This field is required")
+        model = song.get("model")
+        if not isinstance(model, str):
+            return self.refuse(call, 500, "model: This field is required")
         # ASSUMED: the legacy route refuses the V6 family; no source mentions it.
-        too_new = str(song["model"]).startswith("V6") and not market and not call.switches.is_on("legacy_v6")
-        if too_new or song["model"] not in declaration.PUBLIC_IDS:
+        too_new = model.startswith("V6") and not market and not call.switches.is_on("legacy_v6")
+        if too_new or model not in declaration.PUBLIC_IDS:
             return self.refuse(call, 500, "model is not within the range of allowed options")
+        for flag in ("customMode", "instrumental"):
+            if not isinstance(song.get(flag), bool):
+                return self.refuse(call, 500, f"{flag}: This field is required")
         # Source: docs.kie.ai/market, 2026-10-07. ASSUMED: refused, not ignored.
         misplaced = [name for name in declaration.LINKS if market and song["customMode"] and song.get(name)]
         return self.refuse(call, 422, f"{misplaced[0]} is not allowed in custom mode") if misplaced else None

@@ -12,7 +12,7 @@ are appended to the idea as lines of text ("Style: jazz") as long as they fit, a
 text of the caller is ever truncated.
 """
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from musicgate.plugin import Draft, Said, is_blank, neutral_value, refused, utf16_units
 
@@ -32,18 +32,6 @@ DEFAULT_TITLE_CHARS: Final = 80
 _VOICES: Final = {"f": "female", "m": "male"}
 
 
-class Texts(NamedTuple):
-    """The texts of a request; an instrumental has neither lyrics nor a neutral voice."""
-
-    idea: Said | None
-    lyrics: Said | None
-    style: Said | None
-    title: Said | None
-    avoided: Said | None
-    voice: Said | None
-    instrumental: bool
-
-
 def write_texts(draft: Draft) -> Said | None:
     """Choose the mode and fill its flags and text fields.
 
@@ -53,64 +41,74 @@ def write_texts(draft: Draft) -> Said | None:
     Raises:
         RequestError: style, title or prompt is missing where the mode needs it.
     """
-    block, lyrics = draft.block, neutral_value(draft.request, "lyrics")
-    instrumental = block.get("instrumental", draft.request.instrumental) is True
-    custom, voice, left_over = block.get("customMode"), draft.said("vocalGender", "vocal_gender"), None
-    if instrumental and lyrics is not None:
+    custom = draft.block.get("customMode")
+    instrumental = draft.block.get("instrumental", draft.request.instrumental) is True
+    idea, style, title = (draft.said(name, name) for name in ("prompt", "style", "title"))
+    lyrics, voice = _lyrics(draft), draft.said("vocalGender", "vocal_gender")
+    if instrumental and lyrics:
         draft.not_applied("lyrics", "an instrumental sings no lyrics")
         lyrics = None
     if instrumental and _neutral(voice):
         draft.not_applied("vocal_gender", "an instrumental has no voice")
         voice = None
-    texts = Texts(
-        idea=draft.said("prompt", "prompt"),
-        lyrics=None if lyrics is None else Said(lyrics, ("lyrics",)),
-        style=draft.said("style", "style"),
-        title=draft.said("title", "title"),
-        avoided=draft.said("negativeTags", "negative_style"),
-        voice=voice,
-        instrumental=instrumental,
-    )
+    prompt, left_over = idea, None
     if custom is True:
-        left_over = _explicit_custom(draft, texts)
-    elif custom is None and texts.lyrics:
-        left_over = _custom_for_lyrics(draft, texts, texts.lyrics)
-    elif custom is None and _suits_custom_instrumental(texts):
-        if texts.idea:
-            message = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
-            draft.changed(texts.idea.path, message)
-        _send_custom(draft, texts, texts.idea, texts.style, texts.title)
+        prompt = idea if idea and idea.in_block else lyrics or idea
+        left_over = idea if lyrics and prompt is lyrics else None
+        _check_custom(prompt, style, title, instrumental=instrumental)
+    elif custom is None and lyrics:
+        prompt = lyrics
+        style, title, left_over = _beside_lyrics(draft, lyrics, idea, style, title)
+    elif custom is None and instrumental and style and title and (_neutral(style) or _neutral(title)):
+        if idea:
+            why = "sent, but Suno reads it as lyrics in custom mode, and an instrumental sings none"
+            draft.changed(idea.path, why)
     else:
-        _idea(draft, texts)
+        if lyrics:
+            draft.not_applied("lyrics", "suno.customMode is false: Suno invents the words from the prompt")
+        _write_idea(draft, idea, style, title, voice)
+        draft.send("instrumental", instrumental)
+        return None
+    draft.send("prompt", prompt)
+    draft.send("style", style)
+    draft.send("title", title)
+    draft.send("negativeTags", draft.said("negativeTags", "negative_style"))
+    draft.send("vocalGender", voice)
+    draft.send("customMode", value=True)
+    draft.send("instrumental", instrumental)
     return left_over
+
+
+def _lyrics(draft: Draft) -> Said | None:
+    lyrics = neutral_value(draft.request, "lyrics")
+    return None if lyrics is None else Said(lyrics, ("lyrics",))
 
 
 def _neutral(said: Said | None) -> Said | None:
     return None if said is None or said.in_block else said
 
 
-def _suits_custom_instrumental(texts: Texts) -> bool:
-    has_both = texts.style is not None and texts.title is not None
-    return texts.instrumental and has_both and bool(_neutral(texts.style) or _neutral(texts.title))
+def _check_custom(prompt: Said | None, style: Said | None, title: Said | None, *, instrumental: bool) -> None:
+    """Enforce the contract's rules for ``suno.customMode`` true, in its order."""
+    if style is None or title is None:
+        raise refused(
+            ("suno", "style" if style is None else "title"),
+            "custom mode needs style and title",
+            "style_and_title_required_when_custom_mode_enabled",
+        )
+    if prompt is None and not instrumental:
+        raise refused(
+            "suno.prompt",
+            "custom mode needs the words to sing as the prompt, unless it is instrumental",
+            "prompt_required_for_lyric_mode_when_custom_mode_enabled",
+        )
 
 
-def _explicit_custom(draft: Draft, texts: Texts) -> Said | None:
-    idea, lyrics = texts.idea, texts.lyrics
-    prompt = idea if idea and idea.in_block else lyrics or idea
-    if texts.style is None or texts.title is None:
-        token = "style_and_title_required_when_custom_mode_enabled"  # noqa: S105 - a contract token
-        missing = "style" if texts.style is None else "title"
-        raise refused(("suno", missing), "custom mode needs style and title", token)
-    if prompt is None and not texts.instrumental:
-        token = "prompt_required_for_lyric_mode_when_custom_mode_enabled"  # noqa: S105 - as above
-        message = "custom mode needs the words to sing as the prompt, unless it is instrumental"
-        raise refused("suno.prompt", message, token)
-    _send_custom(draft, texts, prompt, texts.style, texts.title)
-    return idea if prompt is not None and prompt is lyrics else None
-
-
-def _custom_for_lyrics(draft: Draft, texts: Texts, lyrics: Said) -> Said | None:
-    idea, style, title, limits = texts.idea, texts.style, texts.title, draft.offer.limits
+def _beside_lyrics(
+    draft: Draft, lyrics: Said, idea: Said | None, style: Said | None, title: Said | None
+) -> tuple[Said, Said, Said | None]:
+    """Style and title beside lyrics, which custom mode requires, and the idea if it is left over."""
+    limits = draft.offer.limits
     if style is None and idea and _fits(idea.text, limits.style_chars):
         style, idea = idea, None
         draft.changed(style.path, "sent as the style: with lyrics there is no field for an idea")
@@ -120,37 +118,23 @@ def _custom_for_lyrics(draft: Draft, texts: Texts, lyrics: Said) -> Said | None:
     if title is None:
         title = Said(_title_from(lyrics.text, limits.title_chars or DEFAULT_TITLE_CHARS), ("title",))
         draft.changed("title", f"Suno needs a title beside lyrics; {title.text!r} was sent")
-    _send_custom(draft, texts, lyrics, style, title)
-    return idea
+    return style, title, idea
 
 
-def _send_custom(
-    draft: Draft, texts: Texts, prompt: Said | None, style: Said | None, title: Said | None
+def _write_idea(
+    draft: Draft, idea: Said | None, style: Said | None, title: Said | None, voice: Said | None
 ) -> None:
-    draft.send("prompt", prompt)
-    draft.send("style", style)
-    draft.send("title", title)
-    draft.send("negativeTags", texts.avoided)
-    draft.send("vocalGender", texts.voice)
-    draft.send("customMode", value=True)
-    draft.send("instrumental", texts.instrumental)
-
-
-def _idea(draft: Draft, texts: Texts) -> None:
-    style, idea = _neutral(texts.style), texts.idea
+    style, voice = _neutral(style), _neutral(voice)
     if idea is None and style is not None and draft.block.get("customMode") is None:
         idea, style = style, None
         draft.changed(idea.path, "sent as the prompt: nothing else says what the song shall be")
     if idea is None:
         raise refused("prompt", "a prompt is needed", "prompt_required_when_custom_mode_disabled")
-    if texts.lyrics:
-        draft.not_applied("lyrics", "suno.customMode is false: Suno invents the words from the prompt")
-    voice = _neutral(texts.voice)
     lines = {
         "Style": style,
-        "Title": _neutral(texts.title),
+        "Title": _neutral(title),
         "Vocals": voice and Said(_VOICES.get(voice.text, voice.text), voice.path),
-        "Avoid": _neutral(texts.avoided),
+        "Avoid": _neutral(draft.said("negativeTags", "negative_style")),
     }
     why = "without custom mode Suno has no field for it"
     text = draft.with_lines(idea.text, lines, draft.offer.limits.prompt_chars, why=why)
@@ -160,7 +144,6 @@ def _idea(draft: Draft, texts: Texts) -> None:
             draft.not_applied(("suno", key), "sent, but Suno ignores it unless customMode is true")
     draft.send("prompt", text, idea.path)
     draft.send("customMode", value=False)
-    draft.send("instrumental", texts.instrumental)
 
 
 def _fits(text: str, max_units: int | None) -> bool:
