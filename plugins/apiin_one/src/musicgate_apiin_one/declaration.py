@@ -10,19 +10,13 @@ Source: https://apiin.one/docs/suno/generate, 2026-02-24 (A); https://apiin.one/
 (B).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 import attrs
 
 import musicgate.plugin as mg
 import musicgate_schemas
-from musicgate.plugin import Ability, hookimpl
-from musicgate_apiin_one.feed import STATUSES
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from musicgate.plugin import Ability, JobState, hookimpl
 
 OPTION_BLOCK = "suno"
 #: Lengths are in UTF-16 units.
@@ -127,7 +121,16 @@ PROVIDER = mg.Provider(
         ),
     ),
     raw_models=True,
-    statuses=STATUSES,
+    # Of a feed, a status is only one of the facts that decide.
+    # Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
+    # ASSUMED: all others, from relatives; the page documents no failure.
+    statuses={
+        **dict.fromkeys(("QUEUED", "NEW"), JobState.QUEUED),
+        **dict.fromkeys(("PENDING", "IN_PROGRESS", "PROCESSING", "STREAMING"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("TEXT", "FIRST"), JobState.IN_PROGRESS),
+        **dict.fromkeys(("SUCCESS", "COMPLETE", "COMPLETED"), JobState.COMPLETED),
+        **dict.fromkeys(("FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"), JobState.FAILED),
+    },
     # The page says that results are POSTed, not in which shape. Relatives send a bare list without the task's
     # id: such a callback finds its job through our URL's token but adopts nothing. Still True: an envelope
     # with an id would adopt a job whose create answer was lost, so such a job stays open until its deadline

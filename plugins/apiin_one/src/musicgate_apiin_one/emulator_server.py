@@ -4,11 +4,8 @@ It uses nothing of the translation. Keys that begin with ``forbidden`` are refus
 ASSUMED: the order of the checks, and that a field of the other generation is refused rather than ignored.
 """
 
-from __future__ import annotations
-
 import re
-from types import MappingProxyType
-from typing import Final
+from typing import ClassVar, Final
 
 import musicgate.emulation as emu
 import musicgate.plugin as mg
@@ -60,27 +57,21 @@ _SHAPES: Final = {
 }
 
 
-def _fields(model: SunoModel) -> tuple[mg.Field, ...]:
-    """The fields with the limits of the generate page. ASSUMED: counted in UTF-16 units."""
-    texts = {
-        "prompt": model.lyrics_chars,
-        "gpt_description_prompt": DESCRIPTION_MAX,
-        "style": model.style_chars,
-        "title": PAGE_TITLE_MAX,
-        "tags": None,
-    }
-    return (
+def _offer(native: str, model: SunoModel) -> mg.Offer:
+    """What is sold under a native name, with the limits of the generate page; the price is in credits.
+
+    ASSUMED: lengths are counted in UTF-16 units.
+    """
+    longest = {"prompt": model.lyrics_chars, "style": model.style_chars, "title": PAGE_TITLE_MAX}
+    texts = {**longest, "gpt_description_prompt": DESCRIPTION_MAX, "tags": None}
+    fields = (
         *(mg.Text(name, max_chars=most, unit=mg.TextUnit.UTF16) for name, most in texts.items()),
         mg.Flag("make_instrumental"),
         mg.Choice("gender", choices=("male", "female")),
         *(mg.Number(name, minimum=0, maximum=1) for name in _WEIGHTS),
     )
-
-
-def _offer(native: str, model: SunoModel) -> mg.Offer:
-    """What is sold under a native name; the price is in credits."""
     price = mg.PriceRule.per_song(str(model.credits))
-    return mg.Offer(model=model.ids[0], native_model=native, fields=_fields(model), prices=(price,))
+    return mg.Offer(model=model.ids[0], native_model=native, fields=fields, prices=(price,))
 
 
 #: Native name -> generation and offer.
@@ -107,22 +98,18 @@ class ApiinEmulator(emu.EmulatedVendor[Generation]):
     #: No limit is documented; the switch ``rate`` counts in this window.
     rate = emu.Rate(float("inf"), 10.0)
     checks = ("key", "account", "body", "limits", "request", "fault", "rate", "credits")
-    delays_s = MappingProxyType({emu.Kind.CREATE: 0.3, emu.Kind.POLL: 0.3})
+    delays_s: ClassVar = {emu.Kind.CREATE: 0.3, emu.Kind.POLL: 0.3}
     slow_bytes_per_s = 40_000.0
-    texts = MappingProxyType({code: text for code, (_, text) in _ERRORS.items()})
-    refusals = MappingProxyType(
-        {
-            emu.No.UNREADABLE: (400, "The body must be a JSON object."),
-            emu.No.NO_TASK: (404, "Task not found."),
-        }
-    )
-    refused_keys = MappingProxyType({"forbidden": (403, "")})
-    broken_limits = MappingProxyType(
-        {
-            "max_chars": (400, "{name} must not exceed {limit} characters"),
-            **dict.fromkeys(("minimum", "maximum"), (400, "{name} must be between {minimum} and {maximum}")),
-        }
-    )
+    texts: ClassVar = {code: text for code, (_, text) in _ERRORS.items()}
+    refusals: ClassVar = {
+        emu.No.UNREADABLE: (400, "The body must be a JSON object."),
+        emu.No.NO_TASK: (404, "Task not found."),
+    }
+    refused_keys: ClassVar = {"forbidden": (403, "")}
+    broken_limits: ClassVar = {
+        "max_chars": (400, "{name} must not exceed {limit} characters"),
+        **dict.fromkeys(("minimum", "maximum"), (400, "{name} must be between {minimum} and {maximum}")),
+    }
     calls_at_each_stage = True  # no retry is documented
     without = frozenset({"end", "concurrent", "link_s"})
     switches = (

@@ -6,14 +6,9 @@ the HTTP status.
 Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a relative's.
 """
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-from musicgate.plugin import At, ErrorTable, FailureClass, Rule, lenient
-
-if TYPE_CHECKING:
-    from musicgate.plugin import JsonObject, JsonValue
+from musicgate.plugin import At, ErrorTable, FailureClass, JsonObject, JsonValue, Rule, lenient
 
 #: ASSUMED: the page lists no messages; clients of relatives search for these. They are no `ErrorTable.words`:
 #: those are believed beside a server error as well, and no page says that nothing was made after one.

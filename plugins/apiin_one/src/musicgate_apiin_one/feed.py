@@ -8,32 +8,17 @@ Source: https://apiin.one/docs/suno/feed, 2026; https://udioapi.pro/docs/v2-feed
 partial links at stage first, at aimusicapi.org, 2026.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
 
 import attrs
 
-from musicgate.plugin import At, Failure, FailureClass, JobState, JobUpdate, NativeTrack, TrackTable, lenient
+import musicgate.plugin as mg
+from musicgate.plugin import At, JobState, JobUpdate, JsonValue, NativeTrack, lenient
+from musicgate_apiin_one.declaration import PROVIDER
 from musicgate_apiin_one.errors import ERRORS, is_moderation
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+Item = Mapping[str, object]
 
-    from musicgate.plugin import JsonValue
-
-    Item = Mapping[str, object]
-
-#: Of a feed, a status is only one of the facts that decide.
-#: Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
-#: ASSUMED: all others, from relatives; the page documents no failure.
-STATUSES = {
-    **dict.fromkeys(("QUEUED", "NEW"), JobState.QUEUED),
-    **dict.fromkeys(("PENDING", "IN_PROGRESS", "PROCESSING", "STREAMING"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("TEXT", "FIRST"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("SUCCESS", "COMPLETE", "COMPLETED"), JobState.COMPLETED),
-    **dict.fromkeys(("FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED"), JobState.FAILED),
-}
 #: Statuses that keep a job open whatever its items say.
 _OPEN_STATUSES = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
 _FAILED_STAGES = frozenset({"FAILED", "FAIL", "ERROR"})
@@ -50,7 +35,7 @@ _TASK_FAILURE = At(
     *("data.error", "data.message", "data.msg"),
 )
 _LINK_KEYS = ("audio_url", "audioUrl")
-_TRACK = TrackTable(
+_TRACK = mg.TrackTable(
     native_id=At("id"),
     audio_url=At(*_LINK_KEYS),
     image_url=At("image_url", "image_large_url", "imageUrl"),
@@ -85,24 +70,19 @@ def stage_of(items: Sequence[Item]) -> str | None:
     return next((found for item in items if (found := lenient.text(item.get("status")))), None)
 
 
-def means(status: str | None, state: JobState) -> bool:
-    """True if a native status means a state."""
-    return STATUSES.get((status or "").upper()) is state
-
-
 def read(body: JsonValue) -> JobUpdate:
     """Read a feed: its state, its tracks, its failure."""
     items, status = find_items(body), STATUS.text(body)
-    native_status = status or stage_of(items)
+    native_status, meant = status or stage_of(items), PROVIDER.state_of(status or "")
     read = [_track(item) for item in items]
     finals = [is_final for track, is_final in read if track.failure_message is None]
-    if means(status, JobState.FAILED) or (read and not finals):
+    if meant is JobState.FAILED or (read and not finals):
         tracks = tuple(_shown(track, is_final=False) for track, _ in read)
         why = failure(body, items, status)
         return JobUpdate(native_status=native_status, tracks=tracks, failure=why, body=body)
     done = bool(finals) and all(finals) and (status or "").upper() not in _OPEN_STATUSES
     # With neither items nor a known status nothing is said of the state.
-    says_open = bool(items) or status is None or means(status, JobState.COMPLETED)
+    says_open = bool(items) or status is None or meant is JobState.COMPLETED
     return JobUpdate(
         native_status=native_status,
         state=JobState.COMPLETED if done else JobState.IN_PROGRESS if says_open else None,
@@ -111,16 +91,16 @@ def read(body: JsonValue) -> JobUpdate:
     )
 
 
-def failure(body: JsonValue, items: Sequence[Item], status: str | None) -> Failure:
+def failure(body: JsonValue, items: Sequence[Item], status: str | None) -> mg.Failure:
     """The failure of a task, with the vendor's message if there is one."""
     text = next(
         (found for item in items if (found := _TRACK.failure_message.text(item))), _TASK_FAILURE.text(body)
     )
     if text is None and (_MESSAGE.text(body) or "").lower() not in {"success", "ok"}:
         text = _MESSAGE.text(body)
-    reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
+    reason = mg.FailureClass.MODERATION if is_moderation(text) else mg.FailureClass.UPSTREAM_FAILED
     message = f"apiin.one: {text}" if text else "apiin.one reported that the song failed and not why"
-    return Failure(reason=reason, message=message, native_code=status, native_message=text)
+    return mg.Failure(reason=reason, message=message, native_code=status, native_message=text)
 
 
 def _has_link_key(value: JsonValue) -> bool:
@@ -129,11 +109,11 @@ def _has_link_key(value: JsonValue) -> bool:
 
 def _track(item: Item) -> tuple[NativeTrack, bool]:
     """Read one item, and whether it is final; one that failed has a message."""
-    track, stage = _TRACK.facts_of(item), stage_of([item])
-    if track.failure_message is None and (stage or "").upper() in _FAILED_STAGES:
+    track, stage = _TRACK.facts_of(item), stage_of([item]) or ""
+    if track.failure_message is None and stage.upper() in _FAILED_STAGES:
         track = attrs.evolve(track, failure_message="the vendor reported that this track failed")
     remark = (lenient.text(item.get("extra_message")) or "").lower()
-    is_last = means(stage, JobState.COMPLETED) or remark.startswith(_FINAL_REMARK)
+    is_last = PROVIDER.state_of(stage) is JobState.COMPLETED or remark.startswith(_FINAL_REMARK)
     return track, is_last and track.audio_url is not None
 
 

@@ -1,8 +1,6 @@
 """Poll requests, answers and callbacks of apiin.one: created or refused, open or done; sends nothing."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 from urllib.parse import quote, urlencode
 
 import attrs
@@ -10,10 +8,8 @@ import attrs
 import musicgate.plugin as mg
 from musicgate.plugin import FailureClass, JobState, JobUpdate, Step, hookimpl, lenient
 from musicgate_apiin_one import feed
+from musicgate_apiin_one.declaration import PROVIDER
 from musicgate_apiin_one.errors import ERRORS, error_in, is_moderation
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
 
 FEED_PATH = "/api/v1/audio/music/feed"
 
@@ -66,7 +62,7 @@ def _refused(step: Step, response: mg.HttpResponse, update: JobUpdate) -> JobUpd
 
 def _created(response: mg.HttpResponse, body: mg.JsonValue) -> JobUpdate:
     status = feed.STATUS.text(body)
-    if feed.means(status, JobState.FAILED):
+    if PROVIDER.state_of(status or "") is JobState.FAILED:
         failure, native_id = feed.failure(body, (), status), ERRORS.task_id.text(body)
         return JobUpdate(native_id=native_id, native_status=status, failure=failure, body=body)
     # The status of a create answer says nothing about the song, and one shape has none.

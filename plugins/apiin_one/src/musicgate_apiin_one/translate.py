@@ -8,8 +8,6 @@ instrumental with a style or a title.
 Source: https://apiin.one/docs/suno/generate, 2026-02-24.
 """
 
-from __future__ import annotations
-
 import re
 from typing import Final
 
