@@ -331,6 +331,6 @@ def test_answer_that_was_cut_off_hides_a_song(
     if not is_cut:
         TABLE.refuse_cut(response, is_whole=is_whole)
         return
-    with pytest.raises(ProviderError, match="^Tiny's answer was cut off: ") as caught:
+    with pytest.raises(ProviderError, match=r"^Tiny's answer was cut off: ") as caught:
         TABLE.refuse_cut(response, is_whole=is_whole)
     assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)
