@@ -335,3 +335,28 @@ def test_table_that_contradicts_itself_names_the_entry(entries: dict[str, Any], 
     with pytest.raises(ValueError, match="the error table of Tiny: ") as caught:
         ErrorTable(vendor="Tiny", **entries)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_whole", "is_cut"),
+    [
+        ({"content-length": "6"}, True, True),
+        ({"content-length": "5"}, True, False),
+        ({"content-length": "4"}, False, False),  # the announced length counts
+        ({}, True, False),
+        ({}, False, True),
+        ({"content-length": "6", "content-encoding": "gzip"}, True, False),
+        ({"content-length": "six"}, True, False),
+        ({"content-length": "9" * 5_000}, True, True),
+    ],
+)
+def test_answer_that_was_cut_off_hides_a_song(
+    headers: dict[str, str], *, is_whole: bool, is_cut: bool
+) -> None:
+    response = answer(b"12345", headers=headers)
+    if not is_cut:
+        TABLE.refuse_cut(response, is_whole=is_whole)
+        return
+    with pytest.raises(ProviderError, match=r"^Tiny's answer was cut off: ") as caught:
+        TABLE.refuse_cut(response, is_whole=is_whole)
+    assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)

@@ -326,6 +326,26 @@ class ErrorTable:
         )
         return ProviderError(failure, status=response.status, maybe_accepted=True)
 
+    def refuse_cut(self, response: HttpResponse, *, is_whole: bool = True) -> None:
+        """Refuse an answer that was cut off: a song that it held was made and paid for, and is lost.
+
+        Args:
+            is_whole: whether the body itself is complete, which counts where no length is announced.
+
+        Raises:
+            ProviderError: class ``unknown_outcome``.
+        """
+        announced, why = response.header("content-length"), None
+        if announced is None:
+            why = None if is_whole else "its end is missing"
+        elif announced.isdecimal() and not response.header("content-encoding"):
+            length = len(response.body)
+            why = f"{length} of {announced} bytes" if length < int(announced[:18]) else None
+        if why is not None:
+            message = f"{self.vendor}'s answer was cut off: {why}"
+            failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message)
+            raise ProviderError(failure, status=response.status, maybe_accepted=True)
+
     def missing(self, body: JsonValue, *, text: str | None = None) -> JobUpdate:
         """The answer to a read that has no record of the task: "no such task", if it lasts."""
         failure = Failure(

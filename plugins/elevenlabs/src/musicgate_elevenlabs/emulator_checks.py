@@ -16,7 +16,7 @@ import attrs
 from musicgate.emulation import Call, texts_in
 from musicgate.plugin import Array, Choice, Flag, JsonObject, JsonValue, Number, Structure, Text
 from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.declaration import FIELDS
+from musicgate_elevenlabs.declaration import fields
 
 _NEEDED: Final[Any] = {"required_if": ({},)}
 _MODEL: Final = Choice("model_id", choices=tuple(plans.KIND_OF_MODEL))
@@ -24,7 +24,7 @@ _FLAGS: Final = ("with_timestamps", "with_waveform_visual")
 #: Of songs; also those that the plugin does not declare. finetune_strength left the SDK in 2.78.0; like every
 #: unknown key it is ignored.
 COMPOSE: Final = (
-    *(field for field in FIELDS if field.name not in {"output_format", "enable_logging"}),
+    *(field for field in fields() if field.name not in {"model_id", "output_format", "enable_logging"}),
     _MODEL,
     Choice("generation_mode", choices=("track", "loop", "ambience", "video_to_music")),
     Text("lyrics_text", max_chars=4_000),

@@ -10,17 +10,10 @@ from collections.abc import Iterator, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
-from musicgate.plugin import (
-    Array,
-    Choice,
-    Field,
-    FieldViolation,
-    JsonValue,
-    Number,
-    Structure,
-    Text,
-    violations,
-)
+import attrs
+
+import musicgate.plugin as mg
+from musicgate.plugin import Array, FieldViolation, JsonValue, Number, Structure, Text, violations
 from musicgate.plugin.lenient import integer, items, mapping
 
 
@@ -39,6 +32,8 @@ KIND_OF_MODEL: Final = {
     "music_v2_5": PlanKind.CHUNKS,
 }
 
+#: Name of a plan, and its old name, which the vendor's schema still takes for music_v1.
+KEYS: Final = ("composition_plan", "music_prompt")
 MIN_LENGTH_MS: Final = 3_000
 MAX_LENGTH_MS: Final = 600_000
 _MAX_PIECES: Final = 30
@@ -47,14 +42,26 @@ _MAX_LINE_CHARS: Final = 200
 _MAX_LABEL_CHARS: Final = 100
 
 
+@attrs.frozen
 class Plan(Structure):
-    """A composition plan. Nulls and unknown keys in it are allowed."""
+    """A composition plan, of one kind or of both. Nulls and unknown keys in it are allowed."""
+
+    kind: PlanKind | None = attrs.field(default=None, kw_only=True)
 
     def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
         """See `Field.fault`."""
-        if kind_of(mapping(value)) is not None:
+        kind = kind_of(mapping(value))
+        if kind is None:
+            return "kind", list(PlanKind), "has neither sections (music_v1) nor chunks (later models)"
+        if self.kind in {None, kind}:
             return None
-        return "kind", list(PlanKind), "has neither sections (music_v1) nor chunks (later models)"
+        models = ", ".join(name for name, takes in KIND_OF_MODEL.items() if takes is kind)
+        why = f"has {kind}, which is for {models} (set elevenlabs.model_id)"
+        return "kind", self.kind, f"the model takes a plan of {self.kind}; this one {why}"
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        return f"a plan of {self.kind or ' or '.join(PlanKind)}"
 
     def inner_faults(self, value: JsonValue) -> Iterator[FieldViolation]:
         """See `Field.inner_faults`."""
@@ -125,8 +132,8 @@ _GENERATED: Final = (
     # 6,000 until 2026-09-14; the larger one is checked, so that we never refuse what the vendor takes.
     _ChunkText("text", max_chars=6_132),
     _DURATION,
-    Choice("context_adherence", choices=_ADHERENCE),
-    Choice("condition_strength", choices=(*_ADHERENCE, "xhigh")),
+    mg.Choice("context_adherence", choices=_ADHERENCE),
+    mg.Choice("condition_strength", choices=(*_ADHERENCE, "xhigh")),
     _styles("positive_styles", **_NEEDED),
     _styles("negative_styles"),
     Structure("conditioning_ref", fields=(_SONG_ID, _Span("range", minimum=0, maximum=30_000, **_NEEDED))),
@@ -142,7 +149,7 @@ _SECTION: Final = (
         fields=(_SONG_ID, _Span("range", minimum=0, **_NEEDED), Array("negative_ranges", max_items=10)),
     ),
 )
-_INSIDE: Final[Mapping[PlanKind, tuple[Field, ...]]] = {
+_INSIDE: Final[Mapping[PlanKind, tuple[mg.Field, ...]]] = {
     PlanKind.SECTIONS: (
         _styles("positive_global_styles", **_NEEDED),
         _styles("negative_global_styles", **_NEEDED),

@@ -13,32 +13,18 @@ from urllib.parse import urlencode
 
 import attrs
 
-from musicgate.plugin import (
-    Draft,
-    HttpRequest,
-    JsonObject,
-    MusicRequest,
-    Offer,
-    ProviderSettings,
-    Translation,
-    hookimpl,
-    is_blank,
-    neutral_value,
-    refused,
-    unsupported,
-)
+import musicgate.plugin as mg
+from musicgate.plugin import Draft, MusicRequest, refused
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS
 
-#: Name of a plan, and its old name, which the vendor's schema still takes for music_v1.
-_PLAN_KEYS: Final = ("composition_plan", "music_prompt")
 #: Flags that only the detailed route has.
 _DETAILED_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
 #: Keys of the block that are not copied into the body: each has a rule of its own.
 _TRANSLATED: Final = frozenset(
     {
         *("prompt", "music_length_ms", "model_id", "output_format", "seed", "force_instrumental"),
-        *("with_timestamps", "enable_logging", *_PLAN_KEYS),
+        *("with_timestamps", "enable_logging", *plans.KEYS),
     }
 )
 #: How neutral fields are written into the prompt.
@@ -50,8 +36,10 @@ _LABELS: Final[Mapping[str, str | Mapping[str, str]]] = {
 }
 
 
-@hookimpl
-def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
+@mg.hookimpl
+def translate_request(
+    request: MusicRequest, offer: mg.Offer, settings: mg.ProviderSettings
+) -> mg.Translation:
     """Translate a request to a POST to /v1/music, or to /v1/music/detailed for its extra facts.
 
     Raises:
@@ -80,13 +68,13 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
             raise refused("elevenlabs.enable_logging", "must be true or false")
         query["enable_logging"] = "true" if logging else "false"
     url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}{'?' if query else ''}{urlencode(query)}"
-    call = HttpRequest.post_json(url, draft.fields)
+    call = mg.HttpRequest.post_json(url, draft.fields)
     return draft.translation(attrs.evolve(call, headers={**call.headers, "Accept": "*/*"}))
 
 
-def plan_of(request: MusicRequest) -> JsonObject | None:
+def plan_of(request: MusicRequest) -> mg.JsonObject | None:
     """The composition plan of a request under either name, or None."""
-    given = (request.block(BLOCK).get(key) for key in _PLAN_KEYS)
+    given = (request.block(BLOCK).get(key) for key in plans.KEYS)
     return next((plan for plan in given if isinstance(plan, Mapping)), None)
 
 
@@ -114,22 +102,11 @@ def _plan(draft: Draft) -> None:
         raise refused(prompt.path, message, "prompt_and_composition_plan_exclusive")
     draft.copy("music_length_ms")
     draft.send("force_instrumental", draft.said("force_instrumental"))
-    for key in _PLAN_KEYS:
-        plan = draft.block.get(key)
-        draft.send(key, plan)
-        if isinstance(plan, Mapping):
-            _check_kind(plan, draft.native_model, (BLOCK, key))
+    for key in plans.KEYS:
+        draft.send(key, draft.block.get(key))
     for name in ("style", "vocal_gender", "negative_style", "lyrics", "instrumental", "duration"):
-        if neutral_value(draft.request, name) is not None:
+        if mg.neutral_value(draft.request, name) is not None:
             draft.not_applied(name, "not sent: the composition plan says what the song shall be")
-
-
-def _check_kind(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
-    expected, kind = plans.KIND_OF_MODEL.get(model), plans.kind_of(plan)
-    if expected is not None and kind is not None and expected is not kind:
-        models = ", ".join(name for name, takes in plans.KIND_OF_MODEL.items() if takes is kind)
-        message = f"{model} takes a plan of {expected}; this one has {kind}"
-        raise refused(path, f"{message}, which is for {models} (set {BLOCK}.model_id)")
 
 
 def _describe(draft: Draft) -> None:
@@ -159,10 +136,10 @@ def _output_format(draft: Draft) -> str | None:
     """The format to send, with the warnings about it; None = the model decides."""
     request, name = draft.request, formats.chosen_format(draft.request)
     output = formats.parse(name)
-    if is_blank(draft.block.get("output_format")):
+    if mg.is_blank(draft.block.get("output_format")):
         if request.format is not None and request.format not in formats.NEUTRAL:
             made = ", ".join(formats.NEUTRAL)
-            raise unsupported("format", f"Eleven Music makes {made}, not {request.format}")
+            raise mg.unsupported("format", f"Eleven Music makes {made}, not {request.format}")
     else:
         if request.format is not None and request.format != output.container:
             draft.not_applied("format", f"{BLOCK}.output_format {name} wins over it")
