@@ -178,8 +178,8 @@ def test_offer_that_the_vendor_has_ended_is_played_only_on_request() -> None:
             raise RequestError("validation_error", "it has ended", path=("model",))
         return tiny_plugin.translate_request(request, offer, settings, callback_url)
 
-    changed = {"tiny/duet": {"ended": dt.date(2026, 8, 20)}}
-    offers = tuple(attrs.evolve(offer, **changed.get(offer.model, {})) for offer in PROVIDER.offers)
+    ended = {"tiny/duet": dt.date(2026, 8, 20)}
+    offers = tuple(attrs.evolve(offer, ended=ended.get(offer.model)) for offer in PROVIDER.offers)
     module = tiny(provider=declares(offers=offers).provider, translate_request=translate_request)
     result = outcomes(module)["every_offer_plays"]
     assert result.outcome is Outcome.SKIPPED
