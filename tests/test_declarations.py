@@ -274,6 +274,8 @@ def test_an_unsigned_callback_is_refused_although_its_body_cannot_be_read() -> N
 def test_a_signature_is_not_due_under_the_settings_that_rule_it_out() -> None:
     assert claim({}, unless={"model": "Big"}) == CallbackClaim(native_id="t1")
     assert claim({}, unless={"model": "Small"}).verified is False
+    with pytest.raises(ProviderError):
+        claim({}, body=b"<html>", unless={"model": "Big"})
 
 
 def test_hooks_of_the_plugin_come_before_its_tables() -> None:

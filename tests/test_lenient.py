@@ -102,12 +102,6 @@ def test_url_is_absolute_http_or_none(value: object, expected: str | None) -> No
     assert lenient.url(value) == expected
 
 
-def test_the_first_url_among_some_keys_counts() -> None:
-    source = {"a": "", "b": "no link", "c": "https://a.test/c", "d": "https://a.test/d"}
-    assert lenient.first_url(source, "x", "a", "b", "c", "d") == "https://a.test/c"
-    assert lenient.first_url(source, "a", "b") is None
-
-
 @pytest.mark.parametrize(
     ("value", "expected"),
     [

@@ -92,11 +92,6 @@ def url(value: object) -> str | None:
     return candidate if parts.scheme in {"http", "https"} and parts.netloc else None
 
 
-def first_url(source: Mapping[str, object], *keys: str) -> str | None:
-    """Return the first absolute URL among ``keys``, or None."""
-    return next((link for link in (url(source.get(key)) for key in keys) if link), None)
-
-
 def seconds(value: object) -> float | None:
     """Return positive finite seconds from a number or a text like "186", "186 s", "PT3M6S"; else None."""
     if isinstance(value, bool):
