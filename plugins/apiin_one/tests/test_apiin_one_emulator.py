@@ -218,6 +218,11 @@ def test_key_prefix_selects_a_refusal(key: str, reason: FailureClass) -> None:
     assert job.failure.reason is reason
 
 
+def test_forbidden_key_may_not_read_the_feed_either() -> None:
+    answer = call(emulate(), "GET", f"{FEED}?task_id=x", key="forbidden-key")
+    assert (answer.response.status, read(answer)["error"]["type"]) == (403, "permission_error")
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic k"}])
 def test_call_without_a_key_is_an_authentication_error(headers: dict[str, str]) -> None:
     answer = emulate().answer(HttpRequest(method="POST", url=CREATE, headers=headers, body=b"{}"), 0.0)
