@@ -16,6 +16,7 @@ from musicgate.emulation import (
     Kind,
     Task,
     answer_json,
+    camel_case,
     route,
     switches,
     validation_errors,
@@ -155,3 +156,8 @@ def test_broken_fields_are_reported_as_by_fastapi() -> None:
         },
         {"loc": ["query", "kind"], "msg": "must be one of a", "type": "enum"},
     ]
+
+
+def test_keys_are_spelled_in_camel_case_at_any_depth() -> None:
+    plain = {"song_metadata": [{"is_it_explicit": "a_b", "x": None}], "title": 1}
+    assert camel_case(plain) == {"songMetadata": [{"isItExplicit": "a_b", "x": None}], "title": 1}

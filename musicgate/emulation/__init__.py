@@ -25,6 +25,7 @@ from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
 from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
 from musicgate.emulation.multipart import MULTIPART_FAULTS, with_boundary_inside, write_multipart
+from musicgate.emulation.spelling import camel_case
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
@@ -70,6 +71,7 @@ __all__ = [
     "answer_json",
     "answer_page",
     "broken",
+    "camel_case",
     "check_switches",
     "cover_png",
     "digest",

@@ -136,7 +136,7 @@ def _multipart(song: Song) -> bytes:
     """JSON, then audio, in the vendor's exact layout. Seen: 2026-06-29."""
     faults, found, kind = song.call.switches.get_all("detailed"), facts(song), song.file.media_type
     name = f'attachment; filename="music.{song.file.sound.container}"'
-    told = json.dumps(_camel_case(found) if "camel" in faults else found).encode()
+    told = json.dumps(em.camel_case(found) if "camel" in faults else found).encode()
     return em.write_multipart(
         song.boundary,
         ({"Content-Type": "application/json"}, told),
@@ -217,13 +217,3 @@ def _words(song: Song) -> list[JsonValue]:
         {"word": word, "start_ms": index * step_ms, "end_ms": (index + 1) * step_ms}
         for index, word in enumerate(words)
     ]
-
-
-def _camel_case(value: object) -> object:
-    """The same value with keys in camelCase, as in the fixtures of an SDK."""
-    if isinstance(value, dict):
-        return {
-            re.sub(r"_(.)", lambda match: match[1].upper(), key): _camel_case(item)
-            for key, item in value.items()
-        }
-    return [_camel_case(item) for item in value] if isinstance(value, list) else value
