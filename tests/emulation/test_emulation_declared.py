@@ -1,4 +1,4 @@
-"""What an emulator plays of a plugin's declaration: limits in the vendor's words, prices, stages, files."""
+"""What an emulator plays of a declaration: limits in the vendor's words, prices, stages, files."""
 
 from __future__ import annotations
 
