@@ -16,11 +16,13 @@ from musicgate.emulation import (
     Kind,
     Task,
     answer_json,
+    camel_case,
     route,
     switches,
+    validation_errors,
 )
 from musicgate.emulation.answers import read_form
-from musicgate.plugin import Array, Flag, HttpRequest, Number, Text
+from musicgate.plugin import Array, Choice, Flag, HttpRequest, Number, Text, violations
 
 TYPE = 'multipart/form-data; boundary="edge"'
 
@@ -137,3 +139,25 @@ def test_form_is_read_and_checked_by_the_fields_of_its_route(
     )
     body = json.loads(answer.response.body)
     assert (answer.response.status, body if status == 200 else body["error"]["message"]) == (status, told)
+
+
+def test_broken_fields_are_reported_as_by_fastapi() -> None:
+    fields = (
+        Text("name", required_if=({},)),
+        Array("tags", each=Text("", max_chars=1), max_items=2),
+        Choice("kind", choices=("a",)),
+    )
+    assert validation_errors(violations(fields, {"tags": ["ab"], "kind": "b"}), "query") == [
+        {"loc": ["query", "name"], "msg": "is needed", "type": "missing"},
+        {
+            "loc": ["query", "tags", 0],
+            "msg": "has 2 characters; at most 1 are allowed",
+            "type": "value_error",
+        },
+        {"loc": ["query", "kind"], "msg": "must be one of a", "type": "enum"},
+    ]
+
+
+def test_keys_are_spelled_in_camel_case_at_any_depth() -> None:
+    plain = {"song_metadata": [{"is_it_explicit": "a_b", "x": None}], "title": 1}
+    assert camel_case(plain) == {"songMetadata": [{"isItExplicit": "a_b", "x": None}], "title": 1}

@@ -4,6 +4,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from musicgate.assets import measure_bytes
+from musicgate.emulation import (
+    MULTIPART_FAULTS,
+    AudioFormat,
+    Container,
+    song,
+    with_boundary_inside,
+    write_multipart,
+)
 from musicgate.plugin import Part, read_multipart
 
 TYPE = "multipart/mixed; boundary=b0"
@@ -165,3 +174,32 @@ def test_any_audio_is_read_unchanged(audio: bytes, line_end: bytes) -> None:
 def test_reader_never_raises(content_type: str, body: bytes) -> None:
     read_multipart(content_type, body, is_expected=True)
     read_multipart(TYPE, b"--b0\r\n" + body)
+
+
+PARTS = (({"Content-Type": "application/json"}, JSON), ({"Content-Type": "audio/mpeg"}, AUDIO))
+
+
+def test_answer_is_written_in_the_layout_of_the_standard() -> None:
+    assert write_multipart("b0", *PARTS, faults={"camel"}) == recording().replace(
+        b'Content-Disposition: attachment; filename="song.mp3"\r\n', b""
+    )
+
+
+@pytest.mark.parametrize("fault", MULTIPART_FAULTS)
+def test_each_oddity_of_an_answer_is_written_and_read(fault: str) -> None:
+    # A line end before a closing boundary cannot be told from the audio's own.
+    parts = (PARTS[0], ({"Content-Type": "audio/mpeg"}, AUDIO + b"."))
+    body = write_multipart("b0", *parts, faults={fault})
+    assert body != write_multipart("b0", *parts)
+    assert read_parts(body) == ([WHOLE[0], ("audio/mpeg", AUDIO + b".")], fault != "no_closing")
+
+
+@pytest.mark.parametrize("container", ["mp3", "pcm", "opus"])
+def test_audio_may_hold_bytes_that_look_like_its_boundary(container: str) -> None:
+    plain = song(AudioFormat(container=Container(container), sample_rate_hz=48_000), 1.0)
+    audio = with_boundary_inside(plain, "b0")
+    assert (b"\r\n--b0" in audio) == (container != "opus")
+    assert len(audio) % 4 == len(plain) % 4 or container == "mp3"
+    assert container != "mp3" or measure_bytes(audio).duration_s == measure_bytes(plain).duration_s
+    assert read_parts(write_multipart("b0", PARTS[0], ({}, audio)))[0][1] == ("", audio)
+    assert with_boundary_inside(b"short", "b0") == b"short"

@@ -24,10 +24,13 @@ from musicgate.emulation.answers import (
 from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
 from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
+from musicgate.emulation.multipart import MULTIPART_FAULTS, with_boundary_inside, write_multipart
 from musicgate.emulation.routes import Kind, Route, route
+from musicgate.emulation.spelling import camel_case
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
+from musicgate.emulation.validation import validation_errors
 from musicgate.emulation.vendor import EmulatedVendor
 from musicgate.plugin import (
     EmulatedAnswer,
@@ -39,6 +42,7 @@ from musicgate.plugin import (
 )
 
 __all__ = [
+    "MULTIPART_FAULTS",
     "NEUTRAL",
     "Accounts",
     "AudioFormat",
@@ -68,6 +72,7 @@ __all__ = [
     "answer_json",
     "answer_page",
     "broken",
+    "camel_case",
     "check_switches",
     "cover_png",
     "digest",
@@ -78,5 +83,8 @@ __all__ = [
     "texts_in",
     "typed",
     "uuid4",
+    "validation_errors",
+    "with_boundary_inside",
     "with_headers",
+    "write_multipart",
 ]

@@ -5,12 +5,11 @@ Source: elevenlabs.io/docs/eleven-api/resources/errors, 2026-08.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from types import MappingProxyType
 from typing import Final
 
 from musicgate.emulation import Call, EmulatedAnswer, Switch, answer_json, switches, with_headers
-from musicgate.plugin import FieldViolation, JsonObject, JsonValue
+from musicgate.plugin import JsonObject, JsonValue
 from musicgate.plugin.lenient import mapping
 from musicgate_elevenlabs.errors import SENT_WITH
 
@@ -76,27 +75,8 @@ def refusal(call: Call, text: str, status: int = 500, more: JsonObject = _NOTHIN
     return _error(call, status, {**named, "request_id": call.trace[:20], **more})
 
 
-def refused_field(call: Call, *path: str | int, message: str, kind: str = "value_error") -> EmulatedAnswer:
-    """Make the 422 of one thing that is wrong; ASSUMED for rules between fields: a list of one."""
-    return _error(call, 422, [{"loc": list(path), "msg": message, "type": kind}])
-
-
-def refused_fields(call: Call, where: str, broken: Iterable[FieldViolation]) -> EmulatedAnswer | None:
-    """Make the 422 of all fields that break their declaration; None without any.
-
-    Args:
-        where: ``body`` or ``query``.
-    """
-    entries: list[JsonValue] = [
-        {
-            "loc": [where, found.name, *found.inside],
-            "msg": found.message,
-            "type": {"required": "missing", "choices": "enum", "max_items": "too_long"}.get(
-                found.rule, "value_error"
-            ),
-        }
-        for found in broken
-    ]
+def refused_fields(call: Call, entries: list[JsonValue]) -> EmulatedAnswer | None:
+    """Make the 422 of the schema, in FastAPI's form; None without an entry."""
     return _error(call, 422, entries) if entries else None
 
 

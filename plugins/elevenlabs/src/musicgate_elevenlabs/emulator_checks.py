@@ -85,20 +85,22 @@ def plan_of(call: Call) -> JsonObject | None:
     return plan if isinstance(plan, dict) else None
 
 
-def broken_rule(call: Call, output_format: str) -> tuple[str, str] | None:
-    """The field and the message of the first rule between fields of a song that is broken."""
+def broken_rule(call: Call, output_format: str) -> JsonObject | None:
+    """The first rule between fields of a song that is broken. ASSUMED: a 422 list of one."""
     plan, prompt = plan_of(call), call.body.get("prompt")
     model = str(call.body.get("model_id") or "music_v1")
     if plan is None and prompt is None:
-        return "prompt", "Either prompt or composition_plan must be given"
-    if plan is not None and prompt is not None:
-        return "composition_plan", "prompt and composition_plan exclude each other"
-    if plan is not None and plans.kind_of(plan) is not plans.KIND_OF_MODEL[model]:
+        name, message = "prompt", "Either prompt or composition_plan must be given"
+    elif plan is not None and prompt is not None:
+        name, message = "composition_plan", "prompt and composition_plan exclude each other"
+    elif plan is not None and plans.kind_of(plan) is not plans.KIND_OF_MODEL[model]:
         # Seen: 422 naming an invalid plan type, 2026.
-        return "composition_plan", f"Invalid composition plan type for model {model}"
-    if call.body.get("sign_with_c2pa") is True and not output_format.startswith("mp3_"):
-        return "sign_with_c2pa", "only for mp3"
-    return None
+        name, message = "composition_plan", f"Invalid composition plan type for model {model}"
+    elif call.body.get("sign_with_c2pa") is True and not output_format.startswith("mp3_"):
+        name, message = "sign_with_c2pa", "only for mp3"
+    else:
+        return None
+    return {"loc": ["body", name], "msg": message, "type": "value_error"}
 
 
 def song_ids(value: JsonValue) -> Iterator[str]:

@@ -12,17 +12,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.emulation import (
-    Call,
-    EmulatedAnswer,
-    EmulatorOptions,
-    Kind,
-    No,
-    answer_json,
-    route,
-    typed,
-    with_headers,
-)
+import musicgate.emulation as em
+from musicgate.emulation import Call, EmulatedAnswer, Kind, No, answer_json, route
 from musicgate.plugin import HttpResponse, violations
 from musicgate_elevenlabs import emulator_answers as answers
 from musicgate_elevenlabs import emulator_checks as rules
@@ -70,7 +61,7 @@ class ElevenLabsEmulator(FinetuneRoutes):
     texts = answers.FIRST_CODES
     switches = answers.SWITCHES
 
-    def __init__(self, options: EmulatorOptions) -> None:
+    def __init__(self, options: em.EmulatorOptions) -> None:
         super().__init__(options)
         #: Ids of the songs that a plan may refer to, with their keys.
         self._stored: set[tuple[str, str]] = set()
@@ -110,10 +101,10 @@ class ElevenLabsEmulator(FinetuneRoutes):
         name = call.query.get("output_format", "")
         gated = name == "pcm_44100" or (name.startswith("mp3_") and name.endswith("_192"))
         gated = gated or call.query.get("enable_logging") == "false"
-        broken = violations(fields, typed(fields, call.query.items()))
+        broken = violations(fields, em.typed(fields, call.query.items()))
         if not broken and call.switches.is_on("tier_gate") and gated:
             return answers.refusal(call, "subscription_required")
-        return answers.refused_fields(call, "query", broken)
+        return answers.refused_fields(call, em.validation_errors(broken, "query"))
 
     def check_body(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a body that is no JSON, and one that is no object."""
@@ -124,17 +115,19 @@ class ElevenLabsEmulator(FinetuneRoutes):
         except (ValueError, RecursionError):
             return answers.refusal(call, "malformed_json")
         message = "Input should be a valid dictionary"
-        return answers.refused_field(call, "body", message=message, kind="model_attributes_type")
+        return answers.refused_fields(
+            call, [{"loc": ["body"], "msg": message, "type": "model_attributes_type"}]
+        )
 
     def check_limits(self, call: Call) -> EmulatedAnswer | None:
         """Refuse every field that is out of its range."""
-        return answers.refused_fields(call, "body", self.violations(call))
+        return answers.refused_fields(call, em.validation_errors(self.violations(call)))
 
     def check_request(self, call: Call) -> EmulatedAnswer | None:
         """Refuse fields that do not go together, unknown songs, names and harmful texts."""
         broken = rules.broken_rule(call, songs.output_format(call))
         if broken is not None:
-            return answers.refused_field(call, "body", broken[0], message=broken[1])
+            return answers.refused_fields(call, [broken])
         for song_id in rules.song_ids(rules.plan_of(call)):
             if (song_id, call.key) not in self._stored:
                 return answers.refusal(call, f"song_not_found: {song_id}")
@@ -215,9 +208,11 @@ class ElevenLabsEmulator(FinetuneRoutes):
         return song
 
     def _archive(self, song: Song, names: tuple[str, ...]) -> EmulatedAnswer:
-        files = {f"{name}.{song.container}": songs.audio(song, part) for part, name in enumerate(names)}
+        files = {
+            f"{name}.{song.file.sound.container}": songs.audio(song, part) for part, name in enumerate(names)
+        }
         answer = self._deliver(song, "application/zip", songs.archive(files))
-        return with_headers(answer, {"Content-Disposition": "attachment; filename=stems.zip"})
+        return em.with_headers(answer, {"Content-Disposition": "attachment; filename=stems.zip"})
 
     def _deliver(self, song: Song, content_type: str, body: bytes) -> EmulatedAnswer:
         call, task = song.call, self.tasks.get(song.id)

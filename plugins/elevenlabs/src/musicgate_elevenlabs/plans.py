@@ -1,4 +1,4 @@
-"""The two kinds of composition plan as declared fields: which model takes which, their limits and length.
+"""The two kinds of composition plan as declared fields: limits, lengths, and which model takes which.
 
 Sources: elevenlabs.io/docs/api-reference/music/compose and .../guides/how-to/music/composition-plans, 2026-08
 and 2026-09.
