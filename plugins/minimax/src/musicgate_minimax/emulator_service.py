@@ -17,15 +17,14 @@ import musicgate.emulation as emu
 from musicgate.emulation import Call, EmulatedAnswer, No
 from musicgate.plugin import JsonObject, lenient
 from musicgate_minimax import emulator_answers as answers
-from musicgate_minimax.declaration import MAX_DURATION_S, PROVIDER
+from musicgate_minimax.declaration import COVER, MAX_DURATION_S, MODELS, PROVIDER
 from musicgate_minimax.errors import CODES
-from musicgate_minimax.models import FIELDS
 from musicgate_minimax.translate import BITRATE_BPS, ROUTE, SAMPLE_RATE_HZ
 
 #: Life of a link: a day. Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 LINK_LIFE_S: Final = 86_400.0
 #: What a cover preparation takes.
-_RECORDING: Final = tuple(field for field in FIELDS["music-cover"] if field.name.startswith("audio_"))
+_RECORDING: Final = tuple(field for field in COVER if field.name.startswith("audio_"))
 #: Refusals that come after the time of the work, not at once.
 _LATE_CODES: Final = frozenset({1000, 1001, 1024, 1027, 1033})
 #: Seen: 30 to over 120 s (openclaw/openclaw, 2026).
@@ -97,7 +96,7 @@ class MiniMaxEmulator(emu.EmulatedVendor[emu.Task]):
     def check_model(self, call: Call) -> EmulatedAnswer | None:
         """Refuse a model that is unknown, has ended, or is outside the plan."""
         model = _model(call)
-        if model not in FIELDS:
+        if model not in MODELS:
             # ASSUMED: 2013 for an unknown model.
             return self.refused(call, No.INVALID, f"unknown model {model}")
         # ASSUMED: the ended models answer like models outside the plan; their real answer is not known.
@@ -197,7 +196,7 @@ def _is_cover(call: Call) -> bool:
 
 def _voice_fault(call: Call) -> str | None:
     # ASSUMED: a model without a flag ignores it and then misses the lyrics.
-    flags = {field.name for field in FIELDS[_model(call)] if call.body.get(field.name) is True}
+    flags = {field.name for field in MODELS[_model(call)].fields if call.body.get(field.name) is True}
     prompt, lyrics = (str(call.body.get(name, "")).strip() for name in ("prompt", "lyrics"))
     is_sung = lyrics or "is_instrumental" in flags or ("lyrics_optimizer" in flags and prompt)
     return None if is_sung else "lyrics is required"

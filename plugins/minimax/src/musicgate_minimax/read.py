@@ -16,9 +16,9 @@ import attrs
 
 import musicgate.plugin as mg
 from musicgate.plugin import HttpResponse, JobUpdate, JsonValue, lenient
-from musicgate_minimax.declaration import PROVIDER
+from musicgate_minimax.declaration import BLOCK, PROVIDER
 from musicgate_minimax.errors import ERRORS
-from musicgate_minimax.translate import BLOCK, SAMPLE_RATE_HZ
+from musicgate_minimax.translate import SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""The native request of MiniMax's one music call; what its fields take is in `models`."""
+"""The native request of MiniMax's one music call; what its fields take is in `declaration`."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -6,9 +6,8 @@ from urllib.parse import quote
 
 import musicgate.plugin as mg
 from musicgate.plugin import Ability, Draft, lenient, refused, unsupported
-from musicgate_minimax.models import BAD_COVER, BAD_FORMAT, INSTRUMENTAL_TAGS
+from musicgate_minimax.declaration import BAD_COVER, BAD_FORMAT, BLOCK, INSTRUMENTAL_TAGS
 
-BLOCK: Final = "minimax"
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 ROUTE: Final = "/v1/music_generation"
 
