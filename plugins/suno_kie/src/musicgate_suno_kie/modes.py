@@ -15,14 +15,13 @@ text of the caller is ever truncated.
 from typing import Final
 
 from musicgate.plugin import Draft, Said, is_blank, neutral_value, refused, utf16_units
+from musicgate_suno_kie.declaration import LINKS, fields_of
 
+_OF_AN_IDEA: Final = frozenset({"prompt", "customMode", "instrumental", *LINKS})
 #: The block's options that idea mode ignores.
 #: Source: docs.kie.ai/suno-api/generate-music, early 2026: "only prompt is required and other parameters are
 #: ignored".
-IGNORED_IN_IDEA_MODE: Final = (
-    *("style", "title", "negativeTags", "vocalGender", "styleWeight", "weirdnessConstraint"),
-    *("audioWeight", "personaId", "personaModel", "variety"),
-)
+IGNORED_IN_IDEA_MODE: Final = {field.name for field in fields_of("V6")} - _OF_AN_IDEA
 
 #: The style that is sent when the request has lyrics only: custom mode requires one.
 DEFAULT_STYLE: Final = "whatever suits the lyrics"
@@ -138,9 +137,9 @@ def _write_idea(
     }
     why = "without custom mode Suno has no field for it"
     text = draft.with_lines(idea.text, lines, draft.offer.limits.prompt_chars, why=why)
-    for key in IGNORED_IN_IDEA_MODE if draft.block else ():
-        value = draft.block.get(key)
-        if value is not None and not (isinstance(value, str) and is_blank(value)):
+    for key, value in draft.block.items():
+        is_given = value is not None and not (isinstance(value, str) and is_blank(value))
+        if key in IGNORED_IN_IDEA_MODE and is_given:
             draft.not_applied(("suno", key), "sent, but Suno ignores it unless customMode is true")
     draft.send("prompt", text, idea.path)
     draft.send("customMode", value=False)
