@@ -9,7 +9,7 @@ import attrs
 
 from musicgate.emulation import Task, uuid4
 from musicgate.plugin import JsonObject, JsonValue
-from musicgate.plugin.lenient import seconds
+from musicgate.plugin.lenient import integer, seconds
 from musicgate_suno_kie.declaration import CREDITS_PER_REQUEST
 from musicgate_suno_kie.translate import MARKET_MODEL, snake_case
 
@@ -43,8 +43,7 @@ class SunoTask(Task):
     @property
     def error_code(self) -> int | None:
         """The code of the failure, or None."""
-        code = self.switches.get("error_code")
-        return int(code) if code else None
+        return integer(self.switches.get("error_code"))
 
     @property
     def error_message(self) -> str:
