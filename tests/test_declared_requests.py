@@ -149,6 +149,15 @@ def test_an_error_names_the_option_where_the_caller_said_it() -> None:
     }
 
 
+def test_fields_may_be_sent_in_the_query() -> None:
+    made = draft(prompt="Rain", duration_s=30, acme={"quick": False, "text": "a&b"})
+    call = made.post_json("https://acme.example/x", query=("quick", "text", "absent"), accept="audio/*")
+    assert call.request.url == "https://acme.example/x?quick=false&text=a%26b"
+    assert (call.request.body, call.request.headers["Accept"]) == (b'{"length_ms":30000}', "audio/*")
+    assert call.fields is made.fields
+    assert made.post_json("https://acme.example/x").request.url == "https://acme.example/x"
+
+
 def test_what_a_native_request_asks_for_is_read_in_neutral_terms() -> None:
     native = {"length_ms": 30_000, "sound": {"format": "mp3_low"}}
     assert (OFFER.asked("duration", native), OFFER.asked("format", native)) == (30, "mp3")

@@ -6,8 +6,10 @@ that rule, and where the winner was said, is here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
 from typing import Final
+from urllib.parse import urlencode
 
 import attrs
 
@@ -282,13 +284,31 @@ class Draft:
         """See `changed`."""
         self.warnings.append(changed(path, message))
 
-    def post_json(self, url: str, wrapped: JsonObject | None = None) -> Translation:
+    def post_json(
+        self,
+        url: str,
+        wrapped: JsonObject | None = None,
+        *,
+        query: Collection[str] = (),
+        accept: str = "application/json",
+    ) -> Translation:
         """The translation: a POST of the fields as JSON.
 
         Args:
+            url: without a query.
             wrapped: the body, if it is more than the fields.
+            query: fields that the vendor takes in the query, not in the body.
+            accept: media types of the answer.
         """
-        return self.translation(HttpRequest.post_json(url, self.fields if wrapped is None else wrapped))
+        body = self.fields if wrapped is None else wrapped
+        given = [(name, self.fields[name]) for name in query if self.fields.get(name) is not None]
+        if given:
+            url += "?" + urlencode([(name, _in_query(value)) for name, value in given])
+            body = {name: value for name, value in body.items() if name not in query}
+        request = HttpRequest.post_json(url, body)
+        if accept != request.headers["Accept"]:
+            request = attrs.evolve(request, headers={**request.headers, "Accept": accept})
+        return self.translation(request)
 
     def translation(self, request: HttpRequest) -> Translation:
         """The translation with a request that was made of the fields."""
@@ -299,3 +319,7 @@ class Draft:
             fields=self.fields,
             paths=self._paths,
         )
+
+
+def _in_query(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -9,9 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
-
-import attrs
 
 import musicgate.plugin as mg
 from musicgate.plugin import Draft, MusicRequest, refused
@@ -20,11 +17,13 @@ from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS
 
 #: Flags that only the detailed route has.
 _DETAILED_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
-#: Keys of the block that are not copied into the body: each has a rule of its own.
+#: Query parameters; in the body the vendor ignores them.
+_QUERY: Final = ("output_format", "enable_logging")
+#: Options that have a rule of their own; all others are copied.
 _TRANSLATED: Final = frozenset(
     {
         *("prompt", "music_length_ms", "model_id", "output_format", "seed", "force_instrumental"),
-        *("with_timestamps", "enable_logging", *plans.KEYS),
+        *("with_timestamps", *plans.KEYS),
     }
 )
 #: How neutral fields are written into the prompt.
@@ -46,7 +45,7 @@ def translate_request(
         RequestError: the vendor's documentation rules the request out.
     """
     draft = Draft(request, offer, settings, BLOCK)
-    output_format = _output_format(draft)
+    draft.send("output_format", _output_format(draft))
     is_detailed = wants_details(request)
     # Always sent: the vendor's defaults differ.
     draft.send("model_id", draft.native_model)
@@ -60,16 +59,8 @@ def translate_request(
     draft.copy(*(name for name in draft.block if name not in _TRANSLATED))
     if is_detailed:  # the plain route has no such field and needs no ``false``
         draft.send("with_timestamps", draft.said("with_timestamps"))
-    # These two are query parameters; in the body the vendor ignores them.
-    query = {} if output_format is None else {"output_format": output_format}
-    logging = draft.block.get("enable_logging")
-    if logging is not None:
-        if not isinstance(logging, bool):
-            raise refused("elevenlabs.enable_logging", "must be true or false")
-        query["enable_logging"] = "true" if logging else "false"
-    url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}{'?' if query else ''}{urlencode(query)}"
-    call = mg.HttpRequest.post_json(url, draft.fields)
-    return draft.translation(attrs.evolve(call, headers={**call.headers, "Accept": "*/*"}))
+    url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}"
+    return draft.post_json(url, query=_QUERY, accept="*/*")
 
 
 def plan_of(request: MusicRequest) -> mg.JsonObject | None:
@@ -126,7 +117,7 @@ def _describe(draft: Draft) -> None:
     # A prompt that fits alone: what was written into it is too long.
     path = prompt.path if prompt else ("prompt",)
     if added and len(own) <= MAX_PROMPT_CHARS:
-        path = ("lyrics",) if "lyrics" in added else (list(added)[-1],)
+        path = (list(added)[-1],)
     draft.send("prompt", "\n\n".join([*([own] if own else []), *added.values()]), path)
     draft.send("music_length_ms", requested_ms(draft.request))
     draft.send("force_instrumental", instrumental)
