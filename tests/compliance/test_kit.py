@@ -172,6 +172,15 @@ def test_offer_that_needs_another_setting_is_played_with_it() -> None:
     assert outcomes(module)["every_offer_plays"].message == ""
 
 
+def test_offer_that_needs_a_length_is_played_with_one() -> None:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if offer.model == "tiny/duet" and request.duration_s is None:
+            raise RequestError("validation_error", "how long?", path=("duration",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    assert outcomes(tiny(translate_request=translate_request))["every_offer_plays"].message == ""
+
+
 def test_offer_that_the_vendor_has_ended_is_played_only_on_request() -> None:
     def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
         if offer.model == "tiny/duet":

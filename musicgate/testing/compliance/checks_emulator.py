@@ -89,9 +89,10 @@ def _way_to_play(subject: Subject, offer: Offer) -> tuple[MusicRequest, Mapping[
     own += [request for other, request, _ in subject.base if other is offer]
     if own:
         return own[0], {}
-    for options in subject.other_settings():
+    for options in ({}, *subject.other_settings()):
         rehearsal, _ = subject.rehearsal(options=options)
-        for request in subject.neutral_requests(offer):
+        # Some vendors need a length.
+        for request in (*subject.neutral_requests(offer), subject.timed_request(offer)):
             try:
                 rehearsal.translate(request)
             except RequestError:
