@@ -27,6 +27,7 @@ from musicgate.assets.convert import convert as convert_file
 from musicgate.assets.measure import measure_and_repair, measure_bytes
 from musicgate.assets.objects import open_objects
 from musicgate.assets.port import ObjectStore, StoredObject
+from musicgate.assets.samples import wav_of_samples
 from musicgate.assets.staging import Staging
 from musicgate.assets.workers import AudioWorkers
 
@@ -53,4 +54,5 @@ __all__ = [
     "open_objects",
     "riff_wav",
     "sniff",
+    "wav_of_samples",
 ]
