@@ -34,7 +34,7 @@ def test_loudness_is_that_of_ebu_r128(decibels: float) -> None:
     """EBU Tech 3341, cases 1 and 2: a stereo sine of 1 kHz is as loud in LUFS as its peak in dBFS."""
     facts = measure_bytes(tone(frequency_hz=1_000, decibels=decibels, seconds=20.0))
     assert facts.loudness_lufs == pytest.approx(decibels, abs=0.1)
-    assert facts.true_peak_dbtp == pytest.approx(decibels, abs=0.2)
+    assert facts.true_peak_dbtp == pytest.approx(decibels, abs=0.25)
     assert not facts.is_silent
 
 

@@ -47,8 +47,8 @@ class LoudnessMeter:
         """The loudness of all frames."""
         integrated_lufs = self._integrated_lufs
         self.add(None)  # the peak of the last block counts; its loudness does not
-        # FFmpeg rounds a peak to thousandths of full scale, so what is under -66 dBTP has none. Dither of 16 bits
-        # has -90, and no music is so quiet.
+        # FFmpeg rounds a peak to thousandths of full scale, so what is under -66 dBTP has none. Dither of 16
+        # bits has -90, and no music is so quiet.
         if self._peak <= 0:
             return Loudness(integrated_lufs=None, true_peak_dbtp=None)
         return Loudness(
