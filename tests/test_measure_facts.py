@@ -1,5 +1,6 @@
 """Loudness, peaks, checksums and the tolerance for damage are as the standards and our rules say."""
 
+import errno
 import hashlib
 import io
 import math
@@ -170,3 +171,17 @@ def test_boxes_that_are_nested_or_large_do_not_hide_the_tables() -> None:
     lying = content[:at] + (1).to_bytes(4, "big") + (2_000_000).to_bytes(4, "big") + content[at + 8 :]
     with pytest.raises(NotAudioError, match="more than 1000000 packets"):
         measure_bytes(lying)
+
+
+def test_too_many_open_files_are_an_error_of_the_system(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise av.error.OSError(errno.EMFILE, "Too many open files", "song")
+
+    path = tmp_path / "song"
+    path.write_bytes(song(AudioFormat(), 0.5))
+    monkeypatch.setattr(av, "open", refuse)
+    with pytest.raises(OSError, match="Too many open files") as caught:
+        measure(path)
+    assert not isinstance(caught.value, NotAudioError)
