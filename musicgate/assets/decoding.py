@@ -362,7 +362,7 @@ def _stream(container: InputContainer, kind: AudioKind) -> AudioStream:
 
 @contextlib.contextmanager
 def _as_not_audio(kind: AudioKind) -> Iterator[None]:
-    """Turn what FFmpeg says about the bytes into a `NotAudioError`, and about the system into an `OSError`."""
+    """Make what FFmpeg says about the bytes a `NotAudioError`, and about the system an `OSError`."""
     import av
 
     try:
