@@ -185,3 +185,9 @@ def test_too_many_open_files_are_an_error_of_the_system(
     with pytest.raises(OSError, match="Too many open files") as caught:
         measure(path)
     assert not isinstance(caught.value, NotAudioError)
+
+
+@pytest.mark.parametrize("codec, container", [("pcm_s16le", "mov"), ("ac3", "ipod")])
+def test_a_codec_that_no_music_has_is_not_opened(codec: str, container: str) -> None:
+    with pytest.raises(NotAudioError, match=f"holds audio that we do not decode: {codec}"):
+        measure_bytes(encode(codec, container))

@@ -115,6 +115,14 @@ MADE: Final[Mapping[AudioKind, Made]] = {
     AudioKind.FLAC: Made(codec="flac", encoder="flac", muxer="flac", sample_format="s16", deep_format="s32"),
 }
 
+#: The kinds that are each ``format`` of a request already.
+KINDS_OF_FORMAT: Final[Mapping[str, frozenset[AudioKind]]] = {
+    "mp3": frozenset({AudioKind.MP3}),
+    "wav": frozenset({AudioKind.WAV}),
+    "ogg": frozenset({AudioKind.OPUS, AudioKind.OGG}),
+    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
+    "flac": frozenset({AudioKind.FLAC}),
+}
 #: The kind that is made for each ``format`` of a request.
 KIND_OF_FORMAT: Final[Mapping[str, AudioKind]] = {
     "mp3": AudioKind.MP3,
