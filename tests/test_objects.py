@@ -263,3 +263,15 @@ async def test_deleting_needs_no_bulk_call(moto: S3Server, tmp_path: Path) -> No
         await store.put(NAME, tmp_path / "source", "audio/mpeg")
         await store.delete(NAME)
         assert await store.size(NAME) is None
+
+
+async def test_a_store_that_answers_fewer_bytes_ends_the_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object, **__: object) -> bytes:
+        return b""
+
+    monkeypatch.setattr(obstore, "get_range_async", none)
+    store = open_objects("memory:", environ={})
+    with pytest.raises(StorageError, match="shorter than it was"):
+        await read(store, 0, 10)
