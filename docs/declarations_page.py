@@ -46,6 +46,9 @@ What follows from it, without a line in the plugin:
 - **Played.** The emulator asks the same declaration: `offer.violations(body)` gives what the vendor would refuse, with
   the vendor's own names.
 
+The inside of an object (`Structure.fields`) and of a list (`Array.each`) can be declared as well; an error then names the
+place, `acme.plan.sections.0.lines`. A plugin may derive a kind of field of its own, which overrides `fault`.
+
 An offer without `fields` is not checked and gets no warnings: its plugin does both, as before.
 
 ## Which offer holds

@@ -23,6 +23,7 @@ from musicgate.emulation import (
 )
 from musicgate.emulation.answers import read_form
 from musicgate.plugin import Array, Choice, Flag, HttpRequest, Number, Text, violations
+from tests.compliance.tiny_plugin import PROVIDER
 
 TYPE = 'multipart/form-data; boundary="edge"'
 
@@ -139,6 +140,17 @@ def test_form_is_read_and_checked_by_the_fields_of_its_route(
     )
     body = json.loads(answer.response.body)
     assert (answer.response.status, body if status == 200 else body["error"]["message"]) == (status, told)
+
+
+class Sold(Acme):
+    provider = PROVIDER
+
+
+def test_fields_of_a_route_need_no_offer() -> None:
+    headers: Mapping[str, str] = {"Content-Type": TYPE}
+    body, url = form(('name="file"', b"x")), "http://127.0.0.1:1/uploads"
+    call = HttpRequest(method="POST", url=url, headers=headers, body=body)
+    assert Sold(EmulatorOptions()).answer(call, 0.0).response.status == 200
 
 
 def test_broken_fields_are_reported_as_by_fastapi() -> None:

@@ -257,7 +257,7 @@ def test_fraction_of_a_whole(value: object, expected: float | None) -> None:
 
 def test_keys_are_read_in_either_spelling() -> None:
     inside = {"startMs": 1}
-    source = {"songMetadata": inside, "is_explicit": False, "title": "T", "titleX2": 1, "title_x2": 2}
+    source = {"songMetadata": inside, "is_explicit": False, "title": "T", "title_x2": 2, "titleX2": 1}
     read = lenient.snake_case(source)
     assert (read["song_metadata"], read["is_explicit"], read["title_x2"]) == (inside, False, 2)
     assert lenient.snake_case({}) == {}
