@@ -117,8 +117,8 @@ def _write_texts(draft: mg.Draft) -> mg.Said | None:
     """
     custom = draft.block.get("customMode")
     instrumental = draft.block.get("instrumental", draft.request.instrumental) is True
-    idea, style, title = (draft.said(name, name) for name in ("prompt", "style", "title"))
-    lyrics, voice = _lyrics(draft), draft.said("vocalGender", "vocal_gender")
+    idea, lyrics, style = draft.said("prompt", "prompt"), _lyrics(draft), draft.said("style", "style")
+    title, voice = draft.said("title", "title"), draft.said("vocalGender", "vocal_gender")
     if instrumental and lyrics:
         draft.not_applied("lyrics", "an instrumental sings no lyrics")
         lyrics = None
