@@ -260,13 +260,14 @@ class SunoEmulator(emu.EmulatedVendor[SunoTask]):
         """Make a callback. Which shape market tasks send is unknown; ASSUMED: the market's own."""
         shape = task.switches.get("callback_shape") or ("market" if task.is_market else "suno")
         failed = task.fails and stage == "SUCCESS"
-        code = (task.error_code or 501) if failed else 200
+        error_code, error_text = task.failure()
+        code = (error_code or 501) if failed else 200
         if shape != "suno":
             record = task.legacy_record if shape == "record" else task.market_record
             return {"code": code, "msg": "success", "data": record(max(now, task.at_s(stage)))}
         kind, count, message = _CALLBACKS[stage]
         if failed:
-            kind, message = "error", task.error_message
+            kind, message = "error", error_text
         tracks: list[JsonValue] = [snake_case_keys(track) for track in task.tracks(task.at_s(stage))[:count]]
         data: JsonObject = {"callbackType": kind, "task_id": task.id, "data": None if failed else tracks}
         return {"code": code, "msg": message, "data": data}

@@ -40,15 +40,10 @@ class SunoTask(Task):
         """True if the first track has audio although the task fails."""
         return self.switches.get("audio").startswith("some") and self.end not in _EARLY_FAILURES
 
-    @property
-    def error_code(self) -> int | None:
-        """The code of the failure, or None."""
-        return integer(self.switches.get("error_code"))
-
-    @property
-    def error_message(self) -> str:
-        """The text of the failure."""
-        return self.switches.get("error_message", "Song_generation_failed").replace("_", " ")
+    def failure(self) -> tuple[int | None, str]:
+        """The code of the failure, if it has one, and its text."""
+        text = self.switches.get("error_message", "Song_generation_failed").replace("_", " ")
+        return integer(self.switches.get("error_code")), text
 
     def at_s(self, stage: str) -> float:
         """Epoch seconds at which a stage is reached; each has a switch of its own."""
@@ -116,7 +111,7 @@ class SunoTask(Task):
 
     def legacy_record(self, now: float, false_status: str = "") -> dict[str, JsonValue]:
         """The record of the legacy dialect."""
-        has_failed = self.fails and self.is_over(now)
+        code, text = self.failure() if self.fails and self.is_over(now) else (None, None)
         tracks = [] if false_status else self.tracks(now)
         empty: JsonValue = {
             "suno_data_null": {"taskId": self.id, "sunoData": None},
@@ -130,8 +125,8 @@ class SunoTask(Task):
             "status": false_status or self.status(now),
             "type": "chirp-v4",
             "operationType": "generate",
-            "errorCode": self.error_code if has_failed else None,
-            "errorMessage": self.error_message if has_failed else None,
+            "errorCode": code,
+            "errorMessage": text,
             "createTime": self._time(self.created_s),
         }
 
@@ -139,6 +134,7 @@ class SunoTask(Task):
         """The record of the market dialect."""
         is_over = self.is_over(now) and not false_status
         has_failed, is_done = is_over and self.fails, is_over and not self.fails
+        code, text = self.failure()
         songs = [snake_case_keys(track) for track in self.tracks(now)] if is_done else []
         result: JsonValue = {"data": songs} if songs else None
         place = self.switches.get("result", "text")
@@ -150,8 +146,8 @@ class SunoTask(Task):
             "param": self._param(),
             "resultJson": as_text.get(place, result) if songs else None,
             "response": result if place == "response" else None,
-            "failCode": str(self.error_code or 501) if has_failed else None,
-            "failMsg": self.error_message if has_failed else None,
+            "failCode": str(code or 501) if has_failed else None,
+            "failMsg": text if has_failed else None,
             "costTime": int((self.ends_at_s - self.created_s) * 1000) if is_over else None,
             "createTime": self._time(self.created_s),
             "updateTime": self._time(now),

@@ -117,14 +117,8 @@ def _write_texts(draft: mg.Draft) -> mg.Said | None:
     """
     custom = draft.block.get("customMode")
     instrumental = draft.block.get("instrumental", draft.request.instrumental) is True
-    idea, style, title = (draft.said(name, name) for name in ("prompt", "style", "title"))
-    lyrics, voice = _lyrics(draft), draft.said("vocalGender", "vocal_gender")
-    if instrumental and lyrics:
-        draft.not_applied("lyrics", "an instrumental sings no lyrics")
-        lyrics = None
-    if instrumental and _neutral(voice):
-        draft.not_applied("vocal_gender", "an instrumental has no voice")
-        voice = None
+    idea, style = draft.said("prompt", "prompt"), draft.said("style", "style")
+    title, (lyrics, voice) = draft.said("title", "title"), _sung(draft, instrumental=instrumental)
     prompt, left_over = idea, None
     if custom is True:
         prompt = idea if idea and idea.in_block else lyrics or idea
@@ -153,9 +147,16 @@ def _write_texts(draft: mg.Draft) -> mg.Said | None:
     return left_over
 
 
-def _lyrics(draft: mg.Draft) -> mg.Said | None:
-    lyrics = mg.neutral_value(draft.request, "lyrics")
-    return None if lyrics is None else mg.Said(lyrics, ("lyrics",))
+def _sung(draft: mg.Draft, *, instrumental: bool) -> tuple[mg.Said | None, mg.Said | None]:
+    """The neutral lyrics and the voice; an instrumental has none but the voice of the block."""
+    words, voice = mg.neutral_value(draft.request, "lyrics"), draft.said("vocalGender", "vocal_gender")
+    if not instrumental:
+        return None if words is None else mg.Said(words, ("lyrics",)), voice
+    if words is not None:
+        draft.not_applied("lyrics", "an instrumental sings no lyrics")
+    if _neutral(voice):
+        draft.not_applied("vocal_gender", "an instrumental has no voice")
+    return None, None if _neutral(voice) else voice
 
 
 def _neutral(said: mg.Said | None) -> mg.Said | None:
