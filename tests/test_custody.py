@@ -135,6 +135,18 @@ async def test_damage_is_not_repaired_by_other_damage(
     assert await store.size(SECOND.name) is None
 
 
+async def test_a_repair_that_the_store_loses_is_no_repair(
+    store: ObjectStore, other: ObjectStore, source: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def lossy(name: str, path: Path, content_type: str) -> None:
+        await asyncio.sleep(0)
+
+    await fill(other, source, CONTENTS[:1])
+    monkeypatch.setattr(store, "put", lossy)
+    results = [result async for result in verify(store, ALL[:1], second=other)]
+    assert results == [Checked(name=FIRST.name, problem=Problem.MISSING)]
+
+
 async def test_a_store_that_fails_is_reported_for_each_object(store: ObjectStore) -> None:
     unspeakable = attrs.evolve(FIRST, name="../x")
     (result,) = [result async for result in verify(store, [unspeakable])]
