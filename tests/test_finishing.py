@@ -163,7 +163,7 @@ async def test_audio_that_came_as_bytes_is_converted_after_the_create_call(tmp_p
     async with rig_of(tmp_path / "audio", vendor, store=MemoryJobStore()) as rig:
         rig.transport.script("one", {"status": "done", "tracks": [as_bytes(MP3)]})
         job = await rig.submit(format="wav")
-        assert job.state is JobState.IN_PROGRESS, "nobody waits for a conversion in a create call"
+        assert job.state is JobState.IN_PROGRESS, "no caller waits for a conversion in a create call"
         job, _ = await step(rig, job)
         assert job.state is JobState.COMPLETED
         assert job.tracks[0].asset is not None
@@ -187,9 +187,9 @@ async def test_finished_files_are_tagged_where_the_operator_wants_it(rig: Rig) -
     keeper = rig.context.keeper
     assert isinstance(keeper, AudioKeeper)
     keeper.marks = Marks(tags=True)
-    job = await finished(rig, MP3, title="Night train", metadata={"artist": "Nobody"})
+    job = await finished(rig, MP3, title="Night train", metadata={"artist": "The Lanterns"})
     content = content_of(rig, job.tracks[0])
-    for text in (b"Night train", b"Nobody", b"AI generated", job.id.encode(), b"musicgate"):
+    for text in (b"Night train", b"The Lanterns", b"AI generated", job.id.encode(), b"musicgate"):
         assert text in content
     assert job.tracks[0].original is not None
     assert about_format(job) == []

@@ -1,7 +1,7 @@
 """Keep audio: measure it, convert it, store it under a name of its content, and remove it with its last user.
 
-A file is first referenced, then stored, then named by its job: whoever is killed in between leaves a
-reference that ends with the job, never bytes that nobody knows. See `musicgate.store.AssetReferences` for how
+A file is first referenced, then stored, then named by its job: a process that is killed in between leaves a
+reference that ends with the job, never bytes that no job knows. See `musicgate.store.AssetReferences` for how
 bytes that no job uses are removed.
 """
 
@@ -19,6 +19,7 @@ import attrs
 
 from musicgate.assets import (
     KIND_OF_FORMAT,
+    KINDS_OF_FORMAT,
     AudioKind,
     content_type,
     convert_file,
@@ -40,14 +41,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: The kinds that a ``format`` asks for; the vendor's own is kept if it is one of them.
-_WANTED: Final = {
-    "mp3": frozenset({AudioKind.MP3}),
-    "wav": frozenset({AudioKind.WAV}),
-    "ogg": frozenset({AudioKind.OGG, AudioKind.OPUS}),
-    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
-    "flac": frozenset({AudioKind.FLAC}),
-}
 #: What is asked for as this is the file that the vendor delivered.
 ORIGINAL: Final = "original"
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
@@ -161,7 +154,7 @@ class AudioKeeper:
             return await self._put(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
-        """The kept audio of a track in a format, converted now if nobody asked for it before.
+        """The kept audio of a track in a format, converted now if it was not asked for before.
 
         Args:
             track: one that has an asset.
@@ -338,7 +331,7 @@ class AudioKeeper:
 
 def is_wanted(kind: str, wanted: str) -> bool:
     """True if a kind of file is what a ``format`` asks for."""
-    return kind in _WANTED[wanted]
+    return kind in KINDS_OF_FORMAT[wanted]
 
 
 def _is_of_earlier_version(name: str) -> bool:
