@@ -24,6 +24,7 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError
 from musicgate.gateway import commit
+from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.model import Asset, OptionWarning, WarningCode
 from musicgate.planning import find_offer
@@ -82,6 +83,9 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         our_faults, warnings = finished.our_faults, finished.warnings
         is_last_try = not our_faults
         audio = attrs.evolve(audio, finished=finished.assets)
+    if is_last_try:
+        covers = await keep_covers(context, job, jobs.with_audio(job.tracks, audio))
+        audio = attrs.evolve(audio, images=covers)
     warnings += _contradictions(job, audio)
 
     def edit(current: Job) -> Job:

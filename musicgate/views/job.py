@@ -31,7 +31,8 @@ if TYPE_CHECKING:
     )
     from musicgate.text import Masker
 
-    #: Makes the link to a track's ``audio``, ``stream`` or ``image`` on our server; None = there is none.
+    #: Makes the link to a track's ``audio``, ``stream``, ``image``, ``waveform`` or ``peaks`` on our server;
+    #: None = there is none.
     Links = Callable[[Job, Track, str], str | None]
 
 #: Keys that repeat what the vendor returned as it is: ids, links, titles. Only these can hold a secret.
@@ -187,6 +188,8 @@ def _track(job: Job, track: Track, links: Links) -> JsonObject:
         "created_at": time_text(track.created_at),
         "audio": render_audio(asset) if asset else None,
         "original": render_audio(track.original) if track.original else None,
+        "waveform_url": links(job, track, "waveform") if asset else None,
+        "peaks_url": links(job, track, "peaks") if asset else None,
     }
     item.update({key: value for key, value in more.items() if value is not None})
     item.update({key: value for key, value in track.extra.items() if key not in item})

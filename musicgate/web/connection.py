@@ -12,7 +12,8 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -203,6 +204,28 @@ CORS: Final = {
     ),
     "Access-Control-Max-Age": "86400",
 }
+
+
+@asynccontextmanager
+async def while_connected(request: web.Request) -> AsyncIterator[None]:
+    """Stop the block when the client's connection is lost.
+
+    Otherwise the stream of a client that has gone would count until the next heartbeat, and a thousand
+    clients that reconnect at once would be refused.
+
+    Raises:
+        TimeoutError: the connection was lost.
+    """
+    loop, connection = asyncio.get_running_loop(), request.protocol
+    async with asyncio.timeout(None) as timeout:
+        if not isinstance(connection, Connection):
+            yield
+            return
+        connection.on_lost = lambda: timeout.reschedule(loop.time())
+        try:
+            yield
+        finally:
+            connection.on_lost = None
 
 
 def new_id() -> str:

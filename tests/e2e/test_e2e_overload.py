@@ -20,7 +20,7 @@ import pytest
 from musicgate.model import Secret
 from musicgate.settings import Account
 from musicgate.web import (
-    audio,
+    kept_files,
     listener,
     music,
 )
@@ -314,7 +314,7 @@ async def test_a_callbacks_body_is_small(server: RunningServer) -> None:
 async def test_a_stalled_download_is_disconnected_and_holds_no_open_file(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(audio, "STALL_S", 0.3)
+    monkeypatch.setattr(kept_files, "STALL_S", 0.3)
     async with open_server() as server:
         job = await server.generate(SONG)
         stored = await server.gateway._context.store.get(job["id"])
