@@ -24,6 +24,11 @@ from musicgate.assets.audio import (
 )
 from musicgate.assets.convert import KIND_OF_FORMAT
 from musicgate.assets.convert import convert as convert_file
+from musicgate.assets.custody import Checked as CheckedObject
+from musicgate.assets.custody import ExpectedObject, Problem
+from musicgate.assets.custody import Moved as MovedObject
+from musicgate.assets.custody import move as move_objects
+from musicgate.assets.custody import verify as verify_objects
 from musicgate.assets.measure import measure_and_repair, measure_bytes
 from musicgate.assets.objects import open_objects
 from musicgate.assets.port import ObjectStore, StoredObject
@@ -39,8 +44,12 @@ __all__ = [
     "AudioFacts",
     "AudioKind",
     "AudioWorkers",
+    "CheckedObject",
+    "ExpectedObject",
     "FrameHeader",
+    "MovedObject",
     "ObjectStore",
+    "Problem",
     "Staging",
     "StoredObject",
     "content_type",
@@ -49,8 +58,10 @@ __all__ = [
     "g711_wav",
     "measure_and_repair",
     "measure_bytes",
+    "move_objects",
     "mp3_header",
     "open_objects",
     "riff_wav",
     "sniff",
+    "verify_objects",
 ]

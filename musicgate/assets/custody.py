@@ -45,12 +45,14 @@ class ExpectedObject:
         sha256: of its bytes, in lower-case hexadecimal digits; None if it was not recorded.
         size_bytes: None if it was not recorded.
         content_type: which a repaired or copied object gets.
+        is_optional: it may be missing: it can be made again, or was never stored.
     """
 
     name: str
     sha256: str | None
     size_bytes: int | None
     content_type: str
+    is_optional: bool = False
 
 
 class Problem(StrEnum):
@@ -151,7 +153,8 @@ async def move(
     """Copy objects to another store and read them there again; the source keeps all of them.
 
     The source may be emptied once a run had no result with a problem and nothing was stored in it meanwhile.
-    Objects that the target has already, from a run that was killed, are compared and not copied again.
+    Objects that the target has already, from a run that was killed, are compared and not copied again. What
+    the source does not have any more, and the target has as it was recorded, is no problem.
 
     Args:
         source: where the objects are.
@@ -217,14 +220,14 @@ async def _moved(source: ObjectStore, target: ObjectStore, item: ExpectedObject,
     async with contextlib.AsyncExitStack() as stack:
         try:
             if await source.size(item.name) is None:
-                return Moved(name=item.name, problem=Problem.MISSING)
+                return await _unless_there(target, item, downloads, Problem.MISSING)
             path = await stack.enter_async_context(_local(source, item.name, downloads))
             sha256, size_bytes = await _facts(path)
         except StorageError as exc:
-            return Moved(name=item.name, problem=Problem.UNREADABLE, detail=str(exc))
+            return await _unless_there(target, item, downloads, Problem.UNREADABLE, str(exc))
         if not _is_as_recorded(item, (sha256, size_bytes)):
-            return Moved(name=item.name, problem=Problem.CORRUPT)
-        whole = attrs.evolve(item, sha256=sha256, size_bytes=size_bytes)
+            return await _unless_there(target, item, downloads, Problem.CORRUPT)
+        whole = attrs.evolve(item, sha256=sha256, size_bytes=size_bytes, is_optional=False)
         if await _problem(target, whole, downloads) is None:
             return Moved(name=item.name, problem=None)
         await target.put(item.name, path, item.content_type)
@@ -235,11 +238,21 @@ async def _moved(source: ObjectStore, target: ObjectStore, item: ExpectedObject,
     return Moved(name=item.name, problem=None, is_copied=True)
 
 
+async def _unless_there(
+    target: ObjectStore, item: ExpectedObject, downloads: Path, problem: Problem, detail: str = ""
+) -> Moved:
+    """A problem of the source, unless the target has the object as it was recorded: from an earlier run."""
+    is_there = await _problem(target, attrs.evolve(item, is_optional=False), downloads) is None
+    if is_there or (item.is_optional and problem is Problem.MISSING):
+        return Moved(name=item.name, problem=None)
+    return Moved(name=item.name, problem=problem, detail=detail)
+
+
 async def _problem(store: ObjectStore, item: ExpectedObject, downloads: Path) -> Problem | None:
     """Compare an object with what was recorded; its bytes only if its size is right and its hash is known."""
     size_bytes = await store.size(item.name)
     if size_bytes is None:
-        return Problem.MISSING
+        return None if item.is_optional else Problem.MISSING
     if item.size_bytes is not None and size_bytes != item.size_bytes:
         return Problem.CORRUPT
     if item.sha256 is None:
