@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +13,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from musicgate.assets import objects
 from musicgate.assets.objects import open_objects
 from musicgate.assets.s3_links import with_answer_headers
+from musicgate.settings import Settings, keep_declared
 from tests.s3_servers import KEY, SECRET, S3Server
 
 NAME = "ab/abcdef.mp3"
