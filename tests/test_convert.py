@@ -11,7 +11,7 @@ import pytest
 
 from musicgate.assets import convert as conversion
 from musicgate.assets.audio import AudioKind, riff_wav
-from musicgate.assets.convert import KIND_OF_FORMAT, MADE, convert
+from musicgate.assets.convert import KIND_OF_FORMAT, KINDS_OF_FORMAT, MADE, convert
 from musicgate.assets.measure import measure
 from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.errors import NotAudioError
@@ -64,6 +64,8 @@ def test_every_format_of_a_request_is_made() -> None:
         "aac": "aac",
         "flac": "flac",
     }
+    assert all(kind in KINDS_OF_FORMAT[name] for name, kind in KIND_OF_FORMAT.items())
+    assert {kind for kinds in KINDS_OF_FORMAT.values() for kind in kinds} == set(AudioKind)
 
 
 def test_a_conversion_without_loss_keeps_every_sample(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from musicgate.assets.custody import verify as verify_objects
 from musicgate.assets.measure import measure_and_repair, measure_bytes
 from musicgate.assets.objects import open_objects
 from musicgate.assets.port import ObjectStore, StoredObject
+from musicgate.assets.samples import wav_of_samples
 from musicgate.assets.staging import Staging
 from musicgate.assets.workers import AudioWorkers
 
@@ -64,4 +65,5 @@ __all__ = [
     "riff_wav",
     "sniff",
     "verify_objects",
+    "wav_of_samples",
 ]

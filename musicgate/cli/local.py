@@ -107,17 +107,19 @@ async def _deliver(gateway: Gateway, job: Job, order: Order, *, in_sandbox: bool
     with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
         audio = {}
         for track in job.tracks:
-            path = gateway.audio_path(job, track.index) or await _download(gateway, track, Path(folder))
+            path = gateway.audio_path(job, track.index) or await _fetch(gateway, job, track, Path(folder))
             if path is not None:
                 audio[track.index] = path
         run.deliver(answer, audio, order, in_sandbox=in_sandbox)
 
 
-async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None:
-    """Download a track that was not archived (``assets.archive = false``) from the vendor's link."""
+async def _fetch(gateway: Gateway, job: Job, track: Track, folder: Path) -> Path | None:
+    """Fetch a track from the object store, or one that was not archived from the vendor's link."""
+    sink = folder / str(track.index)
+    if await gateway.save_audio(job, sink, track.index):
+        return sink
     if not track.has_audio or not track.audio_url:
         return None
-    sink = folder / str(track.index)
     await gateway.download(track.audio_url, sink, timeout_s=_DOWNLOAD_TIMEOUT_S)
     return sink
 

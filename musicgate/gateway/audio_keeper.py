@@ -109,6 +109,7 @@ class AudioKeeper:
         self._references = store.asset_references
         self._staging = staging
         self._workers = workers
+        self._removing = asyncio.Lock()
         self._converting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def staged(self, job_id: str, index: int) -> AbstractContextManager[Path]:
@@ -130,7 +131,8 @@ class AudioKeeper:
 
         Raises:
             NotAudioError: it is not audio that plays; nothing is kept.
-            StorageError: the store is full, read-only or broken, or the job was deleted.
+            JobNotFoundError: the job was deleted; nothing is kept.
+            StorageError: the store is full, read-only or broken.
         """
         return await self._put(path, job_id)
 
@@ -250,6 +252,12 @@ class AudioKeeper:
 
     async def remove_unused(self) -> None:
         """Remove the bytes of files that no job uses. What cannot be removed is logged, and stays noted."""
+        # One at a time: once the first of two has ended a removal, a job may store the bytes again, and the
+        # second would remove those.
+        async with self._removing:
+            await self._remove_unused()
+
+    async def _remove_unused(self) -> None:
         after, failures = "", 0
         while page := await self._references.unused(after, _UNUSED_PAGE):
             for name in page:

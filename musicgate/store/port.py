@@ -89,7 +89,8 @@ class AssetReferences(Protocol):
             False, and nothing is noted, while the object is being removed.
 
         Raises:
-            StorageError: there is no such job, or the store is full, read-only or broken.
+            JobNotFoundError: there is no such job; nothing is noted.
+            StorageError: the store is full, read-only or broken.
         """
 
     async def of_job(self, job_id: str) -> Sequence[str]:

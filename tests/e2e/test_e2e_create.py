@@ -194,7 +194,6 @@ async def test_options_of_a_vendors_block_beat_the_neutral_fields(server: Runnin
 REFUSED: list[tuple[dict[str, Any], str, str | None]] = [
     ({"model": "suno/v5"}, "validation_error", "prompt_required_when_custom_mode_disabled"),
     ({"model": "elevenlabs/music"}, "validation_error", "prompt_or_composition_plan_required"),
-    (song("minimax", format="ogg"), "validation_error", "unsupported_minimax_music_audio_format"),
     (
         song("minimax", minimax={"stream": True}),
         "not_supported",
