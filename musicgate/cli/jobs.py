@@ -44,19 +44,20 @@ def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, 
     from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json, say
-    from musicgate.gateway import LOCAL_ACCOUNT, audio_ends_at
-    from musicgate.views import render_job
+    from musicgate.gateway import LOCAL_ACCOUNT
+    from musicgate.views import AudioEnd, render_job
 
     if account is not None and all_accounts:
         raise click.UsageError("--account and --all-accounts exclude each other.")
     settings = read_settings(config)
+    ends = AudioEnd(settings)
     owner = None if all_accounts else account or LOCAL_ACCOUNT
     found = asyncio.run(stores.list_jobs(settings, limit, owner))
     if owner == LOCAL_ACCOUNT and account is None and (others := _others(settings)):
         say(f"jobs of other accounts ({others}) are not shown; add --all-accounts", err=True)
     if as_json:
         data = [
-            render_job(job, lambda *_: None) | ({"account": job.account} if owner is None else {})
+            render_job(job, lambda *_: None, ends=ends) | ({"account": job.account} if owner is None else {})
             for job in found
         ]
         print_json({"object": "list", "data": data})
@@ -66,7 +67,7 @@ def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, 
     rows: list[tuple[str, ...]] = [
         (
             *(job.id, job.state.value, job.request.model, job.plugin or "-", age_text(now - job.created_at)),
-            _end_text(job, audio_ends_at(settings, job), now),
+            _end_text(job, ends(job), now),
         )
         for job in found
     ]

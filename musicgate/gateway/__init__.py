@@ -10,7 +10,6 @@ from musicgate.gateway.blocking import GeneratedMusic, generate
 from musicgate.gateway.compose import open_asset_store, store_path
 from musicgate.gateway.custody import (
     all_jobs,
-    audio_ends_at,
     check_objects,
     kept_assets,
     kept_objects,
@@ -29,7 +28,6 @@ __all__ = [
     "JobHandle",
     "Rendition",
     "all_jobs",
-    "audio_ends_at",
     "check_objects",
     "generate",
     "kept_assets",

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from musicgate.assets import CheckedObject, ObjectStore
     from musicgate.model import Asset, Job
-    from musicgate.settings import Settings
     from musicgate.store import JobStore
 
 #: Jobs, and names, that are read at a time.
@@ -124,18 +123,6 @@ async def users_of(store: JobStore, name: str) -> list[str]:
     if not found and earlier is not None and await store.get(earlier["job_id"]) is not None:
         return [earlier["job_id"]]
     return found
-
-
-def audio_ends_at(settings: Settings, job: Job) -> datetime | None:
-    """When the kept audio of a finished job is removed; None = it is kept, or nothing is known yet."""
-    if job.completed_at is None:
-        return None
-    retention = settings.retention_by_account().get(job.account, settings.retention)
-    days = [days for days in (retention.audio_days, retention.jobs_days) if days]
-    try:
-        return job.completed_at + timedelta(days=min(days)) if days else None
-    except OverflowError:
-        return None
 
 
 def is_our_name(name: str) -> bool:
