@@ -36,7 +36,13 @@ def test_peaks_are_the_extremes_of_all_channels_in_each_stretch(tmp_path: Path) 
 
 
 def test_the_last_stretch_may_be_shorter_and_a_short_song_has_fewer_points() -> None:
-    assert [len(find_peaks(WAV, points).pairs) for points in (1, 3, 7, 1_000, 5_000)] == [1, 3, 7, 1_000, 1_000]
+    assert [len(find_peaks(WAV, points).pairs) for points in (1, 3, 7, 1_000, 5_000)] == [
+        1,
+        3,
+        7,
+        1_000,
+        1_000,
+    ]
     assert find_peaks(WAV, 3).samples_per_point == 334
 
 

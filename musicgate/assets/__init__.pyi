@@ -14,6 +14,12 @@ from .audio import sniff as sniff
 from .convert import KIND_OF_FORMAT as KIND_OF_FORMAT
 from .convert import KINDS_OF_FORMAT as KINDS_OF_FORMAT
 from .convert import convert_file as convert_file
+from .custody import CheckedObject as CheckedObject
+from .custody import ExpectedObject as ExpectedObject
+from .custody import MovedObject as MovedObject
+from .custody import Problem as Problem
+from .custody import move_objects as move_objects
+from .custody import verify_objects as verify_objects
 from .measure import measure_and_repair as measure_and_repair
 from .measure import measure_bytes as measure_bytes
 from .objects import open_objects as open_objects
@@ -30,6 +36,7 @@ from .peaks import find_peaks as find_peaks
 from .pictures import PICTURE_SNIFF_BYTES as PICTURE_SNIFF_BYTES
 from .pictures import sniff_picture as sniff_picture
 from .port import ObjectStore as ObjectStore
+from .port import StoredObject as StoredObject
 from .samples import wav_of_samples as wav_of_samples
 from .staging import Staging as Staging
 from .workers import AudioWorkers as AudioWorkers

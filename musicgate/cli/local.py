@@ -13,7 +13,7 @@ from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
 from musicgate.cli.terminal import print_json, say
 from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
-from musicgate.views import render_job
+from musicgate.views import AudioEnd, render_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -129,7 +129,7 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
         path = gateway.audio_path(job, track.index) if what == "audio" else None
         return path.absolute().as_uri() if path else None
 
-    return render_job(job, link, gateway.masker(job))
+    return render_job(job, link, gateway.masker(job), ends=AudioEnd(gateway.settings))
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:
