@@ -55,7 +55,7 @@ class OptionWarning:
     plugin: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Attempt:
     """One submission to one plugin."""
 
@@ -148,7 +148,7 @@ class JobUpdate:
     progress: Progress | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Job:
     """A request and its progress. Immutable; `musicgate.jobs.lifecycle` makes the next version.
 
