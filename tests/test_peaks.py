@@ -109,6 +109,6 @@ def test_pictures_of_a_song_have_the_size_that_was_asked_for(width: int, height:
 
 @pytest.mark.parametrize("width, height", [(0, 1), (1, 0), (4_097, 1), (1, 4_097)])
 def test_an_impossible_size_is_refused(width: int, height: int) -> None:
-    for draw in (svg, png):
+    for draw in (draw_svg, draw_png):
         with pytest.raises(ValueError, match="1 to 4096 pixels"):
             draw(FOUND, width, height)

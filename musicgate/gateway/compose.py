@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from musicgate.settings import Settings
 
-_TOKEN_BYTES = 24
-
 
 @asynccontextmanager
 async def open_context(
@@ -40,7 +37,7 @@ async def open_context(
         StorageError: the store cannot be opened.
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
-    from musicgate.aio import SystemClock, new_id
+    from musicgate.aio import SystemClock, new_id, new_token
     from musicgate.assets import AudioWorkers, Staging
     from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.http.proxies import Proxies
@@ -99,7 +96,7 @@ async def open_context(
             on_change=on_change,
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=new_id,
-            new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+            new_token=new_token,
         )
 
 

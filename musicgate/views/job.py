@@ -56,7 +56,7 @@ def render_job(
     answer: dict[str, object] = {
         "id": job.id,
         "object": "music",
-        "status": job.state.value,
+        "status": job.state._value_,  # as ``value``, which is a property in Python
         "provider": attempt.provider if attempt else "",
         "provider_plugin": attempt.plugin if attempt else None,
         "model": (attempt.native_model if attempt else None) or job.request.model,
@@ -248,7 +248,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "provider": attempt.provider,
         "provider_plugin": attempt.plugin,
         "native_model": attempt.native_model,
-        "outcome": attempt.outcome.value,
+        "outcome": attempt.outcome._value_,
         "planned_at": time_text(attempt.planned_at),
         "answered_at": time_text(attempt.answered_at),
         "nativeResponseId": attempt.native_id,

@@ -207,11 +207,11 @@ CORS: Final = {
 
 
 @asynccontextmanager
-async def while_connected(request: web.Request) -> AsyncIterator[None]:
+async def while_connected(request: web.BaseRequest) -> AsyncIterator[None]:
     """Stop the block when the client's connection is lost.
 
-    Otherwise the stream of a client that has gone would count until the next heartbeat, and a thousand
-    clients that reconnect at once would be refused.
+    Otherwise a stream or a wait whose client has gone would hold its place until it ends by itself, and
+    clients that reconnect would be refused.
 
     Raises:
         TimeoutError: the connection was lost.
@@ -221,6 +221,8 @@ async def while_connected(request: web.Request) -> AsyncIterator[None]:
         if not isinstance(connection, Connection):
             yield
             return
+        if connection.transport is None:  # lost before
+            timeout.reschedule(loop.time())
         connection.on_lost = lambda: timeout.reschedule(loop.time())
         try:
             yield
