@@ -109,7 +109,8 @@ def test_a_wheel_holds_nothing_else(wheels: Path, distribution: str) -> None:
     allowed = [r"py\.typed", r"([a-z0-9_]+/)*[a-z0-9_]+\.py", *WHEELS[distribution][1]]
     inside = re.compile(rf"{package}/(?:{'|'.join(allowed)})")
     about = re.compile(
-        rf"{package}-[0-9.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)"
+        rf"{package}-[0-9.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt"
+        r"|licenses/(LICENSE|docs/notice\.md))"
     )
     assert [name for name in names if not inside.fullmatch(name) and not about.fullmatch(name)] == []
     strange = re.compile(r"(^|/)(tests?|cases|conftest\.py|test_\w+\.py|__pycache__)(/|$)")
@@ -136,6 +137,8 @@ def test_a_wheel_has_the_right_metadata(wheels: Path, distribution: str) -> None
 def test_a_wheel_has_the_licence(wheels: Path, distribution: str) -> None:
     names = wheel_names(wheels, distribution)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
+    if distribution == "musicgate":
+        assert [name for name in names if name.endswith(".dist-info/licenses/docs/notice.md")] != []
 
 
 @pytest.mark.parametrize("distribution", EVERY)
