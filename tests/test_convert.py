@@ -212,6 +212,12 @@ def test_what_cannot_be_encoded_or_written_says_so(tmp_path: Path, monkeypatch: 
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def test_one_channel_has_half_the_bits_of_two(tmp_path: Path) -> None:
+    source = written(tmp_path, song(AudioFormat(container=Container.WAV, channels=1), 2.0))
+    convert(source, tmp_path / "target", AudioKind.MP3)
+    assert measure(tmp_path / "target").bit_rate_bps == pytest.approx(96_000, rel=0.02)
+
+
 def test_a_higher_bit_rate_is_made_on_request(tmp_path: Path) -> None:
     convert(written(tmp_path, WAV), tmp_path / "target", AudioKind.MP3, bit_rate_bps=320_000)
     assert measure(tmp_path / "target").bit_rate_bps == pytest.approx(320_000, rel=0.02)

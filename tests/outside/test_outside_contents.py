@@ -145,8 +145,9 @@ def test_a_wheel_has_the_licence(wheels: Path, distribution: str) -> None:
 def test_an_sdist_holds_the_source_and_no_caches(wheels: Path, distribution: str) -> None:
     with tarfile.open(sdist_of(wheels, distribution)) as archive:
         names = [name.split("/", 1)[1] for name in archive.getnames() if "/" in name]
-    own = {"musicgate", "CHANGELOG.md"} if distribution == "musicgate" else {"src", "tests"}
+    own = {"musicgate", "docs", "CHANGELOG.md"} if distribution == "musicgate" else {"src", "tests"}
     assert {name.split("/")[0] for name in names} <= SDIST_TOP | own
+    assert {name for name in names if name.startswith("docs/")} <= {"docs/notice.md"}
     assert [name for name in names if re.search(r"__pycache__|\.pyc$|\.db$|(^|/)\.venv/", name)] == []
 
 
