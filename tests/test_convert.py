@@ -163,8 +163,8 @@ def test_text_tags_are_kept(tmp_path: Path, kind: AudioKind) -> None:
 
 
 def test_tags_that_describe_the_old_container_are_left_out(tmp_path: Path) -> None:
-    convert(tagged(tmp_path), tmp_path / "m4a", AudioKind.M4A)
-    convert(tmp_path / "m4a", tmp_path / "target", AudioKind.FLAC)
+    convert_file(tagged(tmp_path), tmp_path / "m4a", AudioKind.M4A)
+    convert_file(tmp_path / "m4a", tmp_path / "target", AudioKind.FLAC)
     with av.open(tmp_path / "target", "r") as reader:
         assert {name.lower() for name in reader.metadata} == {"title", "artist"}
 
@@ -214,7 +214,7 @@ def test_what_cannot_be_encoded_or_written_says_so(tmp_path: Path, monkeypatch: 
 
 def test_one_channel_has_half_the_bits_of_two(tmp_path: Path) -> None:
     source = written(tmp_path, song(AudioFormat(container=Container.WAV, channels=1), 2.0))
-    convert(source, tmp_path / "target", AudioKind.MP3)
+    convert_file(source, tmp_path / "target", AudioKind.MP3)
     assert measure(tmp_path / "target").bit_rate_bps == pytest.approx(96_000, rel=0.02)
 
 

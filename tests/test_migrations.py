@@ -271,6 +271,7 @@ migrate(connection, path)
         "DROP TRIGGER spent_by_inserted_job",
         "PRAGMA user_version = 4",
         "CREATE TABLE unused_assets",
+        "CREATE INDEX jobs_ended",
         "PRAGMA user_version = 5",
         "COMMIT",
     ],

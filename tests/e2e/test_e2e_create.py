@@ -89,7 +89,7 @@ TRANSLATIONS: list[tuple[str, dict[str, Any], set[str], set[str]]] = [
             "negativeTags": "metal",
             "vocalGender": "f",
         },
-        {"prompt", "duration", "format", "seed"},
+        {"prompt", "duration", "seed"},
         set(),
     ),
     (
@@ -102,7 +102,7 @@ TRANSLATIONS: list[tuple[str, dict[str, Any], set[str], set[str]]] = [
             "tags": "metal",
             "make_instrumental": False,
         },
-        {"vocal_gender", "duration", "format", "seed"},
+        {"vocal_gender", "duration", "seed"},
         {"prompt"},
     ),
     (
