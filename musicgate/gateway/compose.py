@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
-from musicgate.errors import ConfigError
+from musicgate.errors import ConfigError, MarksError
 from musicgate.gateway.context import GatewayContext
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
@@ -176,7 +176,7 @@ def marks_of(settings: Settings) -> Marks:
     Raises:
         ConfigError: half of what signing needs is set, or cannot be used.
     """
-    from musicgate.assets.marks import SigningKey, can_check_manifests
+    from musicgate.assets.marks import SigningKey, check_signing
     from musicgate.gateway.audio_keeper import Marks
 
     assets = settings.assets
@@ -188,10 +188,13 @@ def marks_of(settings: Settings) -> Marks:
             raise ConfigError("is needed for signing, beside the other one", key=key, source=settings.source)
         if not Path(path).is_file():
             raise ConfigError("names no file", key=key, source=settings.source_of(key))
-    if not can_check_manifests():
-        message = "needs c2pa-python: pip install 'musicgate[c2pa]'"
-        raise ConfigError(message, key="assets.sign_certificate", source=settings.source)
     signing = SigningKey(certificate=Path(assets.sign_certificate), key=Path(assets.sign_key))
+    try:
+        check_signing(signing)
+    except MarksError as exc:
+        raise ConfigError(
+            f"cannot be used: {exc}", key="assets.sign_certificate", source=settings.source
+        ) from exc
     return Marks(tags=assets.tags, signing=signing)
 
 
