@@ -4,20 +4,23 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import attrs
 import pytest
 
-from musicgate import HttpRequest, Job, JobState
+from musicgate import HttpRequest, HttpResponse, Job, JobState
 from musicgate.errors import ProviderError
 from musicgate.gateway import vendor_call
 from musicgate.gateway.cancel import cancel
 from musicgate.gateway.follow import advance
 from musicgate.gateway.quiet_polls import READ_AGAIN_S, QuietPolls
-from musicgate.gateway.vendor_call import repeat_poll
+from musicgate.gateway.vendor_call import Exchange, repeat_poll
 from musicgate.model import FailureClass
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import KEY, FakeVendor, Rig, rig_of, unreached
+from tests import sample_jobs
+from tests.fake_vendor import KEY, START, FakeVendor, Rig, rig_of, unreached
 
 ONE, TWO = FakeVendor("one"), FakeVendor("two")
 WORKS = {"status": "works"}
@@ -165,12 +168,31 @@ async def test_job_is_read_again_after_a_while(rig: Rig) -> None:
     rig.clock.pass_s(READ_AGAIN_S - 1)
     await step(rig, job, WORKS)
     assert rig.store.reads == 0
-    rig.clock.pass_s(1)
+    rig.clock.pass_s(READ_AGAIN_S + 1)
     await step(rig, job, WORKS)
     assert rig.store.reads == 1
     rig.clock.pass_s(READ_AGAIN_S - 1)
     await step(rig, job, WORKS)
     assert rig.store.reads == 1
+
+
+def test_jobs_that_are_polled_together_are_read_again_at_times_of_their_own() -> None:
+    polls, job = QuietPolls(), sample_jobs.job(JobState.IN_PROGRESS)
+    exchange = Exchange(
+        HttpRequest.get("https://one.test/job/n"), HttpResponse(status=200, body=b"{}"), calls=1
+    )
+    installed: Any = SimpleNamespace(name="one")
+    times = []
+    for number in range(50):
+        one = attrs.evolve(job, id=f"m{number}")
+        with polls.begun(one.id) as mark:
+            polls.remember(mark, one, installed, exchange, START)
+        found = polls.of(one.id)
+        assert found is not None
+        times.append((found.read_again_at - START).total_seconds())
+    assert min(times) >= READ_AGAIN_S
+    assert max(times) <= 2 * READ_AGAIN_S
+    assert max(times) - min(times) > READ_AGAIN_S / 2
 
 
 async def test_job_past_its_deadline_is_polled_once_more_and_expires(rig: Rig) -> None:

@@ -9,16 +9,19 @@ is neither read, nor decoded, nor written, and no hook is called.
 What is remembered of a job is dropped with every change of it: `GatewayContext.changed` and
 `GatewayContext.ended` see each one, and a job has ended or was delivered before it is deleted. So a memory is
 of a version that is still the newest in the store. Polls that began before a change find their memory gone,
-and are folded into the job as it is then. A job is read again after `READ_AGAIN_S` all the same, and its
-answer given to the plugin: that bounds what a writer outside this process, or an answer that differs in its
-headers alone, may go unnoticed.
+and are folded into the job as it is then. A job is read again after one to two times `READ_AGAIN_S` all the
+same, and its answer given to the plugin: that bounds what a writer outside this process, or an answer that
+differs in its headers alone, may go unnoticed. Each job has a time of its own in between: thousands that were
+made together, or followed anew after a restart, would else be read together, and every poll be late.
 
 At most one memory for each open job, of 0.57 kB.
 """
 
 from __future__ import annotations
 
+import random
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -32,7 +35,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job
     from musicgate.plugin import HttpRequest, HttpResponse
 
-#: Seconds after which a job is read from the store again.
+#: Seconds after which a job is read from the store again, at the earliest; twice as many at the latest.
 READ_AGAIN_S: Final = 120.0
 _OK: Final = 200
 
@@ -46,7 +49,7 @@ class QuietPoll:
         request: the poll, with the key.
         created_at: of the job, for its schedule.
         deadline_at: of the job; a steady time.
-        read_at: steady time when the job was read from the store.
+        read_again_at: steady time at which the job is to be read from the store again.
         digest: of the answer.
     """
 
@@ -54,12 +57,12 @@ class QuietPoll:
     request: HttpRequest
     created_at: datetime
     deadline_at: datetime
-    read_at: datetime
+    read_again_at: datetime
     digest: int
 
     def is_usable(self, steady: datetime) -> bool:
         """True if the poll may be repeated without reading the job."""
-        return steady < self.deadline_at and (steady - self.read_at).total_seconds() < READ_AGAIN_S
+        return steady < self.deadline_at and steady < self.read_again_at
 
 
 class QuietPolls:
@@ -117,7 +120,8 @@ class QuietPolls:
             request = attrs.evolve(request, headers=known)
         else:
             self._headers[installed.name] = request.headers
-        self._polls[job.id] = QuietPoll(installed, request, job.created_at, job.deadline_at, read_at, digest)
+        again_at = read_at + timedelta(seconds=READ_AGAIN_S * (1 + random.random()))  # noqa: S311 - no secret
+        self._polls[job.id] = QuietPoll(installed, request, job.created_at, job.deadline_at, again_at, digest)
 
     def forget(self, job_id: str) -> None:
         """Forget what is known of a job that has changed."""
