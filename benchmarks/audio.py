@@ -10,6 +10,7 @@ import asyncio
 import json
 import resource
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Final
@@ -60,13 +61,13 @@ async def _figures(folder: Path, work: str, songs: int) -> dict[str, object]:
 def _work(source: Path, work: str, number: int) -> None:
     """What settling does: measure, and where another kind was asked for, convert and measure again."""
     from musicgate.assets.audio import AudioKind
-    from musicgate.assets.convert import convert
+    from musicgate.assets.convert import convert_file
     from musicgate.assets.measure import measure
 
     measure(source)
     if work != "measure":
         target = source.with_name(f"{number}.{work}")
-        convert(source, target, AudioKind(work))
+        convert_file(source, target, AudioKind(work))
         measure(target)
         target.unlink()
 
@@ -76,13 +77,13 @@ async def _run(folder: Path, work: str, songs: int) -> dict[str, object]:
     from musicgate.assets.workers import AudioWorkers
 
     load_ffmpeg()
-    workers, late = AudioWorkers(), list[float]()
+    workers, late, core = AudioWorkers(), list[float](), _Core()
 
     async def probe() -> None:
         while True:
-            began = time.perf_counter()
+            began, waited = time.perf_counter(), core.waited_s()
             await asyncio.sleep(_PROBE_S)
-            late.append(time.perf_counter() - began - _PROBE_S)
+            late.append(time.perf_counter() - began - _PROBE_S - (core.waited_s() - waited))
 
     probing = asyncio.create_task(probe())
     cpu, began = time.process_time(), time.perf_counter()
@@ -98,6 +99,20 @@ async def _run(folder: Path, work: str, songs: int) -> dict[str, object]:
         "late_p99_ms": round(1000 * late[int(0.99 * len(late))], 2),
         "late_max_ms": round(1000 * late[-1], 2),
     }
+
+
+class _Core:
+    """How long this thread has waited for a core, which others may use meanwhile; 0 if it is not told."""
+
+    def __init__(self) -> None:
+        path = Path(f"/proc/self/task/{threading.get_native_id()}/schedstat")
+        self._file = path.open("rb", buffering=0) if path.exists() else None
+
+    def waited_s(self) -> float:
+        if self._file is None:
+            return 0.0
+        self._file.seek(0)
+        return int(self._file.read().split()[1]) / 1e9
 
 
 def _peak_bytes() -> int:

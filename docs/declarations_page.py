@@ -46,6 +46,9 @@ What follows from it, without a line in the plugin:
 - **Played.** The emulator asks the same declaration: `offer.violations(body)` gives what the vendor would refuse, with
   the vendor's own names.
 
+The inside of an object (`Structure.fields`) and of a list (`Array.each`) can be declared as well; an error then names the
+place, `acme.plan.sections.0.lines`. A plugin may derive a kind of field of its own, which overrides `fault`.
+
 An offer without `fields` is not checked and gets no warnings: its plugin does both, as before.
 
 ## Which offer holds
@@ -58,7 +61,7 @@ unlisted models take.
 ## Translating with a draft
 
 ```python
-from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, neutral_value, option_schema
+from musicgate.plugin import Draft, MusicRequest, ProviderSettings, hookimpl, option_schema
 
 
 @hookimpl
@@ -96,8 +99,9 @@ assert schema["properties"]["style_weight"]["maximum"] == 1
 `send_declared` sends, for each field of the offer, the option of that name in the vendor block, else the neutral field,
 in the vendor's unit and spelling. A text that a field carries beside its own is written behind it, and reported. A neutral
 value that the vendor has no spelling for is refused. `refuse_undeclared` refuses options that no field declares. The core
-then warns of `seed`, which no field carries. `option_schema` makes the schema of the vendor block from the offers,
-`settings_schema` that of the plugin's settings.
+then warns of `seed`, which no field carries. `with_lines` writes what has no field behind a text as "Style: ...", as
+long as it fits. `option_schema` makes the schema of the vendor block from the offers, `settings_schema` that of the
+plugin's settings: default, description and choices of each.
 
 What is odd is put by hand, before or after it:
 
@@ -107,17 +111,14 @@ def translate_request(request, offer, settings):
     draft = Draft(request, offer, settings, "acme")
     draft.send("model", draft.native_model)
     prompt = draft.said("prompt", "prompt")  # acme.prompt, else the neutral prompt
-    style = neutral_value(request, "style")
-    text = f"{prompt.text}. {style}" if prompt and style else prompt
-    if style is not None:
-        draft.changed("style", "Acme has no field for it: sent as part of the prompt")
-    draft.send("prompt", text)
+    added = draft.labelled({"style": "Style: {}", "negative_style": "Avoid: {}"})  # with a warning each
+    draft.send("prompt", ". ".join([*([prompt.text] if prompt else []), *added.values()]))
     draft.copy("style_weight")
     return draft.post_json(f"{settings.base_url}/v1/songs")
 
 
 made = translate_request(request, OFFER, settings)
-assert made.request.body == b'{"model":"acme-1","prompt":"A road song. folk","style_weight":0.5}'
+assert made.request.body == b'{"model":"acme-1","prompt":"A road song. Style: folk","style_weight":0.5}'
 assert [warning.path for warning in made.warnings] == [("style",)]
 ```
 
@@ -127,6 +128,21 @@ The functions `not_applied`, `changed`, `refused`, `too_long` and `unsupported` 
 
 `Provider.statuses` gives each native status its state, whatever its case: `{"queued": JobState.QUEUED, "done":
 JobState.COMPLETED}`. A `map_status` hook is needed only for statuses that are no fixed words.
+
+## Tracks of an answer
+
+A `TrackTable` says where each fact of a track is; `read` gives the track, or None for an object without an id, a link or
+a failure, `read_all` those of a list:
+
+```python
+from musicgate.plugin import At, TrackTable
+
+TRACK = TrackTable(
+    native_id=At("id"), audio_url=At("audio.url", "source_url"), title=At("title"), duration_s=At("seconds")
+)
+item = {"id": 7, "audio": {"url": "https://acme.example/7.mp3"}, "seconds": "8 s"}
+assert (TRACK.read(item).native_id, TRACK.read(item).duration_s) == ("7", 8.0)
+```
 
 ## Callback signatures
 
@@ -147,7 +163,8 @@ TIME_IN_THE_SAME_HEADER = CallbackSignature(
 )
 ```
 
-With a secret set, a callback that is not signed, or too old, is refused. An emulator with
+With a secret set, a callback that is not signed, or too old, is refused. `unless={"seller": "other"}` names settings
+with which the vendor does not sign. An emulator with
 `provider = PROVIDER` signs by the same lines. [outcomes.md](outcomes.md) says what a callback is for.
 
 A vendor that signs with a key pair publishes its keys: `signed_by_jwks(key_set, signature, message)` checks ED25519 in
@@ -205,7 +222,8 @@ assert accepted.native_id == "7"
 `open` suits a vendor whose answers are JSON. `refusal` is the same for an answer that may be something else, audio for
 instance; `task_failure` reads the error inside a task's record; `missing` is for a record that is not there in another
 way than by a code; `unreadable` is for an answer that no rule fits. A relative of a vendor has
-`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status.
+`ERRORS.with_codes({...})`. `http` needs a row only where a vendor differs from what HTTP itself says of a status. Where
+the code in the body is the number of a status, `http_codes={401, 402, 404}` or `range(400, 600)` gives it that meaning.
 
 A row is a class of failure, or a `Rule` that says more; a code is a text or a number, and `402` and `"402"` are the
 same. Which class allows another provider is in the [table of classes](hooks.md#what-a-class-of-failure-allows).
@@ -227,8 +245,8 @@ A table that contradicts itself raises when the plugin is imported, so the plugi
 def fields_page() -> str:
     """Render how a native request is declared, with every class for it."""
     names = (
-        *("Field", "Text", "Number", "Choice", "Flag", "Structure", "TextUnit", "FieldViolation"),
-        *("CallbackSignature", "SignatureEncoding", "Progress", "Said"),
+        *("Field", "Text", "Number", "Choice", "Flag", "Structure", "Array", "TextUnit", "FieldViolation"),
+        *("TrackTable", "CallbackSignature", "SignatureEncoding", "Progress", "Said"),
     )
     parts = [GENERATED, "# Declare fields", _FIELDS_INTRO, "## The classes", *map(_section, names)]
     return _page([*parts, value_section(draft.Draft)])

@@ -225,7 +225,7 @@ def _offers(providers: Iterable[Provider]) -> list[tuple[Provider, Offer]]:
 
 def _price(offer: Offer) -> str:
     rules = [f"{rule.price_usd.normalize():f} per {_unit(rule)}" for rule in offer.prices]
-    return " + ".join(rules) or "not known"
+    return f"ended on {offer.ended}" if offer.ended else " + ".join(rules) or "not known"
 
 
 def _unit(rule: PriceRule) -> str:

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from musicgate.errors import StorageError
+from musicgate.errors import JobNotFoundError, StorageError
 from musicgate.store.port import JobStore
 from tests.job_samples import make_job
 
@@ -29,7 +29,7 @@ async def test_a_job_uses_what_it_claimed(jobs: JobStore) -> None:
 
 
 async def test_a_job_that_does_not_exist_cannot_claim(jobs: JobStore) -> None:
-    with pytest.raises(StorageError, match="deleted"):
+    with pytest.raises(JobNotFoundError):
         await jobs.asset_references.claim(A, "m3")
     assert await jobs.asset_references.users(("", ""), 10) == []
 

@@ -10,7 +10,7 @@ import pytest
 
 from musicgate.assets import AudioWorkers, Staging, measure_bytes
 from musicgate.emulation.tones import AudioFormat, Container, song
-from musicgate.errors import NotAudioError, StorageError
+from musicgate.errors import JobNotFoundError, NotAudioError, StorageError
 from musicgate.gateway.audio_keeper import AudioKeeper
 from musicgate.model import Asset, Track
 from musicgate.testing.memory_store import MemoryJobStore
@@ -102,7 +102,7 @@ async def test_a_full_disk_leaves_a_reference_and_no_bytes(
 
 async def test_audio_of_a_deleted_job_is_not_kept(keeper: AudioKeeper, folder: FolderAssets) -> None:
     await keeper.delete_job("m1")
-    with pytest.raises(StorageError, match="deleted"):
+    with pytest.raises(JobNotFoundError):
         await keeper.keep_bytes(WAV, "m1", 0)
     assert files(folder) == []
 
@@ -225,3 +225,26 @@ async def test_peaks_are_those_of_the_original(keeper: AudioKeeper) -> None:
     made = await keeper.finish(original, "mp3", None, "m1", 0)
     track = Track(index=0, asset=made, original=original)
     assert await keeper.peaks(track, "m1") == await keeper.peaks(Track(index=0, asset=original), "m1")
+
+
+async def test_bytes_that_are_stored_again_during_a_removal_stay(
+    keeper: AudioKeeper, folder: FolderAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two rounds of removing at once: the second must not remove what was kept after the first."""
+    asset = await keeper.keep_bytes(WAV, "m1", 0)
+    delete, deleted = folder.delete, asyncio.Event()
+
+    async def slow(name: str) -> None:
+        if deleted.is_set():
+            await asyncio.sleep(0.05)
+        deleted.set()
+        await delete(name)
+
+    monkeypatch.setattr(folder, "delete", slow)
+    await keeper._references.release("m1")
+    rounds = [asyncio.create_task(keeper.remove_unused()) for _ in range(2)]
+    await rounds[0]
+    again = await keeper.keep_bytes(WAV, "m2", 0)
+    await rounds[1]
+    assert await read(keeper, Track(index=0, asset=again), None, "m2") == WAV
+    assert again.name == asset.name

@@ -45,7 +45,7 @@ def test_every_slot_has_its_own_store_and_folder_and_no_public_url(settings: Set
     assert {slot.server.public_url for slot in found} == {""}
 
 
-async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path) -> None:
+async def test_the_first_free_store_is_taken(settings: Settings) -> None:
     host = load_plugins()
     async with AsyncExitStack() as stack:
         opened = [await stores.open_free(stack, settings, host) for _ in range(2)]
@@ -55,7 +55,7 @@ async def test_the_first_free_store_is_taken(settings: Settings, tmp_path: Path)
         ]
         with pytest.raises(ConfigError, match=r"another musicgate uses .*musicgate\.db, .*cli-2\.db"):
             await stores.open_with(stack, settings, host, "music_x")
-        assert await stores.list_jobs(settings, 5) == ([], [tmp_path / "musicgate.db", tmp_path / "cli-2.db"])
+        assert await stores.list_jobs(settings, 5) == []
     with pytest.raises(JobNotFoundError):
         await stores.open_with(AsyncExitStack(), settings, host, "music_x")
 
@@ -132,8 +132,11 @@ async def test_jobs_of_all_accounts_and_states_are_listed(settings: Settings) ->
     async with SqliteJobStore.open(settings.data_dir / "musicgate.db") as opened:
         for job in jobs:
             await opened.add(job, [])
-    assert await stores.list_jobs(settings, 9) == (jobs[::-1], [])
-    assert await stores.list_jobs(settings, 2) == (jobs[:1:-1], [])
+        # Beside the process that uses it.
+        assert await stores.list_jobs(settings, 9) == jobs[::-1]
+    assert await stores.list_jobs(settings, 2) == jobs[:1:-1]
+    assert await stores.list_jobs(settings, 2, "studio") == [jobs[3], jobs[1]]
+    assert await stores.accounts(settings) == {"local", "studio"}
 
 
 # --- the end of a run ---

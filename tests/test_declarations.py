@@ -1,6 +1,5 @@
 """What the core does with a declaration: errors, warnings, models, states, signatures, faults."""
 
-import json
 from collections.abc import Mapping
 from types import ModuleType
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate.errors import RequestError
+from musicgate.errors import ProviderError, RequestError
 from musicgate.hosting import PluginHost, load_plugins
 from musicgate.model import (
     Ability,
@@ -29,7 +28,7 @@ from musicgate.model import (
     Text,
 )
 from musicgate.planning.routing import find_offer
-from musicgate.plugin import HOOK_API, CallbackClaim, Draft, Translation, hookimpl
+from musicgate.plugin import HOOK_API, CallbackClaim, Draft, HttpResponse, JsonValue, Translation, hookimpl
 from musicgate.views import render_models
 
 FIELDS: tuple[Field, ...] = (
@@ -96,7 +95,8 @@ def plugin_of(provider: Provider = PROVIDER, warnings: tuple[OptionWarning, ...]
     @hookimpl
     def parse_callback(headers: Mapping[str, str], body: bytes) -> CallbackClaim:
         _ = headers
-        return CallbackClaim(native_id=json.loads(body)["id"])
+        content = HttpResponse(status=200, body=body).json_object()
+        return CallbackClaim(native_id=str(content["id"]))
 
     @hookimpl
     def parse_response() -> JobUpdate:
@@ -236,10 +236,17 @@ def test_status_words_are_read_in_any_case() -> None:
 
 
 def claim(
-    headers: dict[str, str], now: float = 1000.0, secret: Secret | None = SETTINGS.webhook_secret
+    headers: dict[str, str],
+    now: float = 1000.0,
+    secret: Secret | None = SETTINGS.webhook_secret,
+    body: bytes = b'{"id": "t1"}',
+    unless: Mapping[str, JsonValue] | None = None,
 ) -> CallbackClaim:
+    assert PROVIDER.callback_signature is not None
+    signature = attrs.evolve(PROVIDER.callback_signature, unless=unless or {})
+    host = host_of(attrs.evolve(PROVIDER, callback_signature=signature))
     settings = attrs.evolve(SETTINGS, webhook_secret=secret)
-    return host_of().providers["tiny"].parse_callback(headers, b'{"id": "t1"}', settings, now)
+    return host.providers["tiny"].parse_callback(headers, body, settings, now)
 
 
 def test_declared_signature_is_verified() -> None:
@@ -254,6 +261,21 @@ def test_declared_signature_is_verified() -> None:
     assert claim({"x-time": "1000"}).message == "the callback is not signed"
     assert claim({}).verified is False
     assert claim({}, secret=None) == CallbackClaim(native_id="t1")
+
+
+def test_an_unsigned_callback_is_refused_although_its_body_cannot_be_read() -> None:
+    assert claim({}, body=b"<html>").message == "the callback is not signed"
+    with pytest.raises(ProviderError):
+        claim({"x-sign": "x", "x-time": "1000"}, body=b"<html>")
+    with pytest.raises(ProviderError):
+        claim({}, secret=None, body=b"<html>")
+
+
+def test_a_signature_is_not_due_under_the_settings_that_rule_it_out() -> None:
+    assert claim({}, unless={"model": "Big"}) == CallbackClaim(native_id="t1")
+    assert claim({}, unless={"model": "Small"}).verified is False
+    with pytest.raises(ProviderError):
+        claim({}, body=b"<html>", unless={"model": "Big"})
 
 
 def test_hooks_of_the_plugin_come_before_its_tables() -> None:
@@ -322,6 +344,10 @@ BAD: Any = "finished"
             "a timestamp needs both",
         ),
         ({"callback_signature": CallbackSignature(header="x", digest="sha3")}, "the digest 'sha3'"),
+        (
+            {"callback_signature": CallbackSignature(header="x", unless={"seller": "other"})},
+            "the callback signature depends on 'seller', which the settings schema does not have",
+        ),
         ({"callback_signature": CallbackSignature(header="x", signed="")}, "neither {body} nor {native_id}"),
         ({"statuses": {}}, "does not implement map_status"),
     ],

@@ -7,8 +7,9 @@ import attrs
 import pytest
 
 from musicgate.codec import SchemaValidator
-from musicgate.errors import RequestError
+from musicgate.errors import RequestError, UnsupportedOptionError
 from musicgate.plugin import (
+    Array,
     Choice,
     Draft,
     Flag,
@@ -48,6 +49,8 @@ OTHER = Offer(
         Text("text"),
         Number("length_ms", minimum=1, maximum=600, whole=False),
         Structure("plan"),
+        Structure("plan_of_songs", fields=(Text("name"),)),
+        Array("songs", max_items=2),
         Number("quick"),
     ),
 )
@@ -86,6 +89,52 @@ def test_carried_texts_are_written_behind_with_a_warning_each() -> None:
     assert draft(style="jazz").fields["text"] == "jazz"
 
 
+@pytest.mark.parametrize("is_sung", [True, False])
+def test_texts_without_a_field_are_labelled_and_reported(*, is_sung: bool) -> None:
+    made = draft(negative_style="drums", vocal_gender="f", title=" ", style="a {b}")
+    labels: Mapping[str, str | Mapping[str, str]] = {
+        "style": "Style: {}",
+        "title": "Title: {}",
+        "vocal_gender": {"f": "sung by her"},
+        "negative_style": "Not: {}",
+    }
+    del made.warnings[:]
+    assert made.labelled(labels, "text", is_sung=is_sung) == {
+        "style": "Style: a {b}",
+        **({"vocal_gender": "sung by her"} if is_sung else {}),
+        "negative_style": "Not: drums",
+    }
+    assert [(warning.code, warning.path, warning.message) for warning in made.warnings] == [
+        ("changed", ("style",), "sent as part of text"),
+        ("changed", ("vocal_gender",), "sent as part of text")
+        if is_sung
+        else ("not_applied", ("vocal_gender",), "an instrumental has no voice"),
+        ("changed", ("negative_style",), "sent as part of text"),
+    ]
+
+
+def test_what_has_no_field_is_written_behind_a_text_as_long_as_it_fits() -> None:
+    made = draft(prompt="Rain", style="jazz", title="A long title", acme={"mood": "grey"})
+    lines = {
+        "Style": made.said("x", "style"),
+        "Title": made.said("x", "title"),
+        "Voice": None,
+        "Mood": made.said("mood"),
+    }
+    made.warnings.clear()
+    whole = made.with_lines("Rain", lines, 27, why="Acme has no field for it")
+    assert whole == "Rain\nStyle: jazz\nMood: grey"
+    assert [(warning.code, warning.path) for warning in made.warnings] == [
+        ("changed", ("style",)),
+        ("not_applied", ("title",)),
+        ("changed", ("acme", "mood")),
+    ]
+    assert made.with_lines("", {"Style": made.said("x", "style")}, None, why="No field") == "Style: jazz"
+    with pytest.raises(UnsupportedOptionError) as caught:
+        made.with_lines("Rain", {"Mood": made.said("mood")}, 9, why="Acme has no field for it")
+    assert caught.value.path == ("acme", "mood")
+
+
 def test_a_neutral_value_without_a_spelling_is_refused_by_its_path() -> None:
     with pytest.raises(RequestError, match=r"^format: must be one of mp3_high, mp3_low, wav") as caught:
         draft(prompt="Rain", format="ogg")
@@ -98,6 +147,15 @@ def test_an_error_names_the_option_where_the_caller_said_it() -> None:
         "text": ("prompt",),
         "sound.rate": ("acme", "sound", "rate"),
     }
+
+
+def test_fields_may_be_sent_in_the_query() -> None:
+    made = draft(prompt="Rain", duration_s=30, acme={"quick": False, "text": "a&b"})
+    call = made.post_json("https://acme.example/x", query=("quick", "text", "absent"), accept="audio/*")
+    assert call.request.url == "https://acme.example/x?quick=false&text=a%26b"
+    assert (call.request.body, call.request.headers["Accept"]) == (b'{"length_ms":30000}', "audio/*")
+    assert call.fields is made.fields
+    assert made.post_json("https://acme.example/x").request.url == "https://acme.example/x"
 
 
 def test_what_a_native_request_asks_for_is_read_in_neutral_terms() -> None:
@@ -126,6 +184,7 @@ def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
         {"length_ms": 60_000},
         {"sound": {"rate": 22_050}},
         {"plan": []},
+        {"plan_of_songs": {}, "songs": []},
         {"quick": "any"},
     ):
         assert not allowed.violations(block), block
@@ -136,6 +195,8 @@ def test_the_schema_of_a_block_allows_what_any_offer_allows() -> None:
         {"sound": {"x": 1}},
         {"x": 1},
         {"plan": 1},
+        {"plan_of_songs": []},
+        {"songs": {}},
     ):
         assert allowed.violations(block), block
     assert schema["examples"] == [{"quick": True}]
@@ -160,3 +221,28 @@ def test_the_schema_of_settings_has_types_and_defaults() -> None:
     assert not SchemaValidator(dict(schema)).violations({"region": "us", "loud": True})
     assert SchemaValidator(dict(schema)).violations({"loud": 1})
     assert SchemaValidator(dict(schema)).violations({"regoin": "us"})
+
+
+def test_a_setting_has_choices_and_a_text_with_a_default_cannot_be_empty() -> None:
+    schema = settings_schema(
+        region=("eu", "Where.", ("eu", "us")), model=("m-1", "Which."), group=("", "Of old accounts.")
+    )
+    validator = SchemaValidator(dict(schema))
+    assert not validator.violations({"region": "us", "model": "m-2", "group": ""})
+    assert [bool(validator.violations(wrong)) for wrong in ({"region": "asia"}, {"model": ""})] == [
+        True,
+        True,
+    ]
+
+
+def test_a_setting_may_have_choices() -> None:
+    schema = settings_schema(region=("eu", "Where.", ("eu", "us")))
+    properties = schema["properties"]
+    assert isinstance(properties, dict)
+    assert properties["region"] == {
+        "description": "Where.",
+        "type": "string",
+        "enum": ["eu", "us"],
+        "default": "eu",
+    }
+    assert SchemaValidator(dict(schema)).violations({"region": "mars"})

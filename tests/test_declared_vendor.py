@@ -1,12 +1,25 @@
 """An emulated vendor that plays declared offers: limits, list prices, songs, places in its queue."""
 
 import json
+from types import MappingProxyType
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate.assets import measure_bytes
-from musicgate.emulation import Auth, Call, EmulatedAnswer, EmulatedVendor, Kind, Task, answer_json, route
+from musicgate.emulation import (
+    Auth,
+    Call,
+    EmulatedAnswer,
+    EmulatedVendor,
+    Kind,
+    No,
+    Rate,
+    Task,
+    answer_json,
+    route,
+)
 from musicgate.plugin import (
     CallbackSignature,
     Choice,
@@ -18,6 +31,7 @@ from musicgate.plugin import (
     Offer,
     PriceRule,
     Provider,
+    RateWindow,
     Text,
 )
 
@@ -174,6 +188,65 @@ def test_declared_provider_gives_the_signature_of_callbacks() -> None:
     assert signature.fault("t", headers, now=100.0, **facts) is not None  # type: ignore[arg-type]
 
 
+class Limited(EmulatedVendor[Task]):
+    provider = attrs.evolve(DECLARED, create_window=RateWindow(calls=3, per_s=10.0), max_parallel_creates=2)
+
+
+class Unlimited(Limited):
+    provider = Limited.provider
+    rate = concurrent = None
+
+
+def test_declared_provider_gives_the_limits_of_create_calls() -> None:
+    assert (Declared.rate, Declared.concurrent) == (None, None)
+    assert (Limited.rate, Limited.concurrent) == (Rate(3, 10.0), 2)
+    assert (Unlimited.rate, Unlimited.concurrent) == (None, None)
+
+
+class Worded(Declared):
+    texts = MappingProxyType({401: "Who are you?", 402: "No money."})
+    refusals = MappingProxyType({No.BAD_KEY: (402, ""), No.NO_ROUTE: (401, "Nothing here.")})
+
+
+def test_refusal_without_a_text_has_that_of_its_code() -> None:
+    vendor = Worded(EmulatorOptions())
+    assert [made(vendor, key).json_object()["error"] for key in ("Token", "Token bad")] == [
+        {"code": 401, "message": "Who are you?"},
+        {"code": 402, "message": "No money."},
+    ]
+    unknown = vendor.answer(HttpRequest.get("http://v.test/nowhere"), 1.0).response
+    assert unknown.json_object()["error"] == {"code": 401, "message": "Nothing here."}
+
+
 def test_what_an_emulator_sets_itself_beats_the_declaration() -> None:
     assert (Renamed.name, Renamed.auth) == ("other", Auth("X-Other"))
     assert Renamed.sign is Declared.sign
+
+
+class Traced(Declared):
+    def headers_of(self, call: Call) -> dict[str, str]:
+        return {"X-Trace": call.route, "Content-Type": "never/this"}
+
+
+@pytest.mark.parametrize(
+    ("fault", "trace"),
+    [
+        *(("", "POST /make"), ("cut", "POST /make"), ("429", "POST /make")),
+        *(("html", None), ("made-malformed", None), ("made-503", "POST /make")),
+    ],
+)
+def test_each_answer_of_the_vendors_own_has_its_headers(fault: str, trace: str | None) -> None:
+    vendor = Traced(EmulatorOptions(switches={"create": fault} if fault else {}))
+    response = made(vendor, model="one")
+    assert response.header("x-trace") == trace
+    assert response.header("content-type") != "never/this"
+    assert made(vendor, key="k").header("x-trace") == "POST /make"
+
+
+def test_an_unknown_route_has_the_headers_and_the_media_host_has_not() -> None:
+    vendor = Traced(EmulatorOptions())
+    place = "https://acme.example"
+    answers = [
+        vendor.answer(HttpRequest(method="GET", url=f"{place}/{path}"), 0.0) for path in ("no", "media/no")
+    ]
+    assert [answer.response.header("x-trace") for answer in answers] == ["GET /no", None]

@@ -1,13 +1,15 @@
 """The procedure that reads a vendor's errors: what an answer proves, and what it may hide."""
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import attrs
 import pytest
 
 from musicgate.errors import ProviderError
 from musicgate.model import Failure, FailureClass, JobUpdate
-from musicgate.plugin import At, ErrorTable, HttpResponse, Rule, Step
+from musicgate.plugin import At, ErrorTable, HttpResponse, Rule, Step, lenient
 
 TABLE = ErrorTable(
     vendor="Tiny",
@@ -159,6 +161,29 @@ def test_retry_after_of_the_answer_beats_the_table_and_is_kept_where_a_wait_help
     assert caught.value.retry_after_s == 3.0
 
 
+@pytest.mark.parametrize(
+    ("text", "headers", "wait_s"),
+    [
+        ("busy until 2026-05-15T12:00:00Z", {}, 7200.0),
+        ("busy until 2026-05-15T09:00:00Z", {}, 0.0),
+        ("busy until 2026-05-15T12:00:00Z", {"Retry-After": "7"}, 7.0),
+        ("busy until 2026-99-15T12:00:00Z", {}, 10.0),
+        ("busy", {}, 10.0),
+    ],
+)
+def test_message_may_name_the_time_until_which_a_new_call_makes_no_sense(
+    text: str, headers: dict[str, str], wait_s: float
+) -> None:
+    table = attrs.evolve(TABLE, reset_in_text=r"until (\S+)")
+    now = datetime(2026, 5, 15, 10, tzinfo=UTC)
+    for code, expected in ((429, wait_s), (402, None)):
+        response = attrs.evolve(answer({"code": code, "msg": text}, headers=headers), received_at=now)
+        update = table.open(Step.CREATE, response)
+        assert isinstance(update, JobUpdate)
+        assert update.failure is not None
+        assert update.failure.retry_after_s == expected
+
+
 def test_status_is_kept_only_where_the_rule_names_it() -> None:
     assert refused({"code": 422}).status == 422
     assert refused({"code": 422}, 400).status == 400
@@ -237,6 +262,44 @@ def test_without_ok_codes_only_a_known_code_makes_a_2xx_an_error() -> None:
     assert update.failure.reason is FailureClass.FORBIDDEN
 
 
+def test_http_codes_mean_what_http_says_unless_a_row_says_otherwise() -> None:
+    table = ErrorTable(
+        vendor="T",
+        code=At("code"),
+        task_id=At("id"),
+        ok={200},
+        codes={402: FailureClass.FORBIDDEN},
+        http={422: Rule(FailureClass.INVALID, keep_status=(422,))},
+        http_codes=range(400, 504),
+        ends_job={400},
+        unknown=FailureClass.PROTOCOL,
+    )
+
+    def failure_of(code: int) -> Failure:
+        update = table.open(Step.CREATE, answer({"code": code}))
+        assert isinstance(update, JobUpdate)
+        assert update.failure is not None
+        return update.failure
+
+    assert [failure_of(code).reason for code in (401, 402, 404, 418)] == [
+        *(FailureClass.AUTH, FailureClass.FORBIDDEN, FailureClass.NOT_FOUND, FailureClass.INVALID),
+    ]
+    assert failure_of(422).http_status == 422
+    hidden = []
+    for code in (503, 504):  # 504 is not among them, and so is unknown
+        with pytest.raises(ProviderError) as caught:
+            table.open(Step.CREATE, answer({"code": code}))
+        hidden.append((caught.value.failure.reason, caught.value.maybe_accepted))
+    assert hidden == [(FailureClass.UPSTREAM_FAILED, True), (FailureClass.PROTOCOL, True)]
+
+
+def test_place_is_read_by_the_first_value_that_the_reader_understands() -> None:
+    place = At("link", "spare.0.link")
+    body = {"link": "soon", "spare": [{"link": " https://a.example/1.mp3 "}]}
+    assert place.read(body, lenient.url) == "https://a.example/1.mp3"
+    assert place.read({"link": "soon"}, lenient.url) is None
+
+
 def test_record_of_a_cancelled_task_is_read_by_the_table() -> None:
     table = ErrorTable(vendor="T", job_words={"withdrawn": FailureClass.CANCELLED})
     assert table.task_failure("Withdrawn").reason is FailureClass.CANCELLED
@@ -256,8 +319,12 @@ BAD: Any = "rate"
         ({"codes": {1: FailureClass.CANCELLED}}, "codes[1] is 'cancelled', which no vendor can say"),
         ({"job_words": {"x": FailureClass.EXPIRED}}, "job_words['x'] is 'expired'"),
         ({"codes": {0: FailureClass.AUTH}, "ok": {0}}, "the code 0 is both a success and a failure"),
-        ({"ends_job": {7}}, "ends_job lists the code 7, for which codes has no row"),
+        ({"ends_job": {7}}, "ends_job lists the code 7, for which there is no row"),
+        ({"http_codes": {200}}, "http_codes lists 200, which is no HTTP error status"),
+        ({"http_codes": {"404"}}, "http_codes lists '404'"),
+        ({"http_codes": {404}, "ok": {404}}, "the code 404 is both a success and a failure"),
         ({"doubts": {7: 1.0}}, "doubts lists the code 7"),
+        ({"reset_in_text": "until .*"}, "reset_in_text has no group"),
         (
             {"codes": {7: FailureClass.TIMEOUT}, "ends_job": {7}, "no_record": {7}},
             "the code 7 both ends a job and only casts doubt on it",
@@ -268,3 +335,28 @@ def test_table_that_contradicts_itself_names_the_entry(entries: dict[str, Any], 
     with pytest.raises(ValueError, match="the error table of Tiny: ") as caught:
         ErrorTable(vendor="Tiny", **entries)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("headers", "is_whole", "is_cut"),
+    [
+        ({"content-length": "6"}, True, True),
+        ({"content-length": "5"}, True, False),
+        ({"content-length": "4"}, False, False),  # the announced length counts
+        ({}, True, False),
+        ({}, False, True),
+        ({"content-length": "6", "content-encoding": "gzip"}, True, False),
+        ({"content-length": "six"}, True, False),
+        ({"content-length": "9" * 5_000}, True, True),
+    ],
+)
+def test_answer_that_was_cut_off_hides_a_song(
+    headers: dict[str, str], *, is_whole: bool, is_cut: bool
+) -> None:
+    response = answer(b"12345", headers=headers)
+    if not is_cut:
+        TABLE.refuse_cut(response, is_whole=is_whole)
+        return
+    with pytest.raises(ProviderError, match=r"^Tiny's answer was cut off: ") as caught:
+        TABLE.refuse_cut(response, is_whole=is_whole)
+    assert (caught.value.failure.reason, caught.value.maybe_accepted) == (FailureClass.UNKNOWN_OUTCOME, True)

@@ -5,7 +5,19 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate.model import Ability, Choice, Field, Flag, Limits, Number, Offer, Structure, Text, TextUnit
+from musicgate.model import (
+    Ability,
+    Array,
+    Choice,
+    Field,
+    Flag,
+    Limits,
+    Number,
+    Offer,
+    Structure,
+    Text,
+    TextUnit,
+)
 from musicgate.model import contradiction as contradiction_of
 
 FIELDS: tuple[Field, ...] = (
@@ -106,6 +118,13 @@ def test_limits_and_abilities_follow_from_the_fields() -> None:
         ((Text("a", when={"m": 1}), Text("a"), Flag("m")), "the field 'a' is declared twice"),
         ((Text("a", when={"m": 1}),), "the field 'a' refers to 'm', which is not declared"),
         ((Structure("a", max_items=0),), "the field 'a' takes up to 0 entries"),
+        ((Array("a", min_items=3, max_items=2),), "the field 'a' takes from 3 to 2 entries"),
+        ((Array("a", max_items=0),), "the field 'a' takes from 0 to 0 entries"),
+        ((Array("a", each=Number("", step=0)),), "the field 'a' is a list whose entry has the step 0"),
+        (
+            (Structure("a", fields=(Flag("b"), Flag("b"))),),
+            "the field 'a' is an object: the field 'b' is declared twice",
+        ),
         ((Flag("a", needs=("b",)),), "the field 'a' refers to 'b', which is not declared"),
         ((Flag("a", required_if=({"b": 1},)),), "the field 'a' refers to 'b'"),
         ((Text("a", neutral="title"), Text("b", neutral="title")), "'a' and 'b' both carry 'title'"),
@@ -131,6 +150,11 @@ def test_fields_that_contradict_each_other_are_named(fields: tuple[Field, ...], 
         (Flag("a"), "true or false"),
         (Structure("a"), "an object or a list"),
         (Structure("a", max_items=5), "an object or a list of up to 5 entries"),
+        (Structure("a", fields=(Flag("b"), Text("c"))), "an object of b, c"),
+        (Array("a"), "a list of entries"),
+        (Array("a", min_items=2), "a list of at least 2 entries"),
+        (Array("a", each=Flag(""), max_items=5), "a list of up to 5 entries, each true or false"),
+        (Array("a", min_items=1, max_items=5), "a list of 1 to 5 entries"),
         (Field("a"), "anything"),
     ],
 )
@@ -189,3 +213,47 @@ def test_neutral_field_is_read_from_the_declaration_that_holds(
     offer = Offer(model="tiny/one", native_model="one", fields=SUNG)
     native = {"custom": custom, "prompt": "abc"}
     assert (offer.asked("prompt", native), offer.asked("lyrics", native)) == (prompt, lyrics)
+
+
+PLAN = (
+    Structure(
+        "plan",
+        fields=(
+            Array(
+                "parts",
+                each=Structure("", fields=(Text("name", required_if=({},)), Number("length.ms", minimum=3))),
+                min_items=1,
+                max_items=2,
+            ),
+            Array("styles", each=Text("", max_chars=3)),
+        ),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("plan", "broken"),
+    [
+        ({"parts": [{"name": "a", "length": {"ms": 3}}], "styles": ["abc"]}, []),
+        ([], [("plan", "type")]),
+        ({"parts": {}}, [("plan.parts", "type")]),
+        ({"parts": []}, [("plan.parts", "min_items")]),
+        ({"parts": [1] * 3}, [("plan.parts", "max_items")]),
+        ({"parts": [1]}, [("plan.parts.0", "type")]),
+        (
+            {"parts": [{"name": "a"}, {"length": {"ms": 2}}], "styles": ["abcd", "a", None]},
+            [
+                ("plan.parts.1.name", "required"),
+                ("plan.parts.1.length.ms", "minimum"),
+                ("plan.styles.0", "max_chars"),
+                ("plan.styles.2", "type"),
+            ],
+        ),
+    ],
+)
+def test_what_is_declared_of_the_inside_of_a_value_is_checked(
+    plan: Any, broken: list[tuple[str, str]]
+) -> None:
+    found = Offer(model="tiny/one", native_model="one", fields=PLAN).violations({"plan": plan})
+    assert sorted((one.where, one.rule) for one in found) == sorted(broken)
+    assert {one.name for one in found} <= {"plan"}

@@ -363,7 +363,7 @@ async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
         (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
         (statements.EARLIER_EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_of_state (account=? AND state=?)"),
-        (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
+        (statements.FINISHED, ("a", 1, "a", 9, 10), "USING COVERING INDEX jobs_spent ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
         (statements.MARK, ("audio",), "USING PRIMARY KEY (name=?)"),
         (statements.DELETE_JOB, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
@@ -443,7 +443,7 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(
     ("change", "untouched"),
     [
         (attrs.evolve(make_job(), native_status="WAITING"), ("jobs_of_state", "jobs_native", "jobs_open")),
-        (make_job(native_id="n1", state=JobState.IN_PROGRESS), ("jobs_open", "jobs_spent", "jobs_finished")),
+        (make_job(native_id="n1", state=JobState.IN_PROGRESS), ("jobs_open", "jobs_spent")),
     ],
 )
 async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(

@@ -18,6 +18,7 @@ _JSON = st.recursive(
 @given(_JSON | st.binary() | st.from_regex(r"[0-9.eE+ -]{0,40}s?") | st.from_regex(r"https?:.{0,20}"))
 def test_no_reader_raises_for_any_json_value(value: Any) -> None:
     assert isinstance(lenient.mapping(value), dict)
+    assert isinstance(lenient.snake_case(lenient.mapping(value)), dict)
     assert isinstance(lenient.items(value), list)
     for read in (lenient.text, lenient.url, lenient.seconds, lenient.integer, lenient.moment):
         read(value)
@@ -252,3 +253,11 @@ def test_json_inside_json_is_decoded_leniently(value: object, read: object) -> N
 )
 def test_fraction_of_a_whole(value: object, expected: float | None) -> None:
     assert lenient.fraction(value, 100) == expected
+
+
+def test_keys_are_read_in_either_spelling() -> None:
+    inside = {"startMs": 1}
+    source = {"songMetadata": inside, "is_explicit": False, "title": "T", "title_x2": 2, "titleX2": 1}
+    read = lenient.snake_case(source)
+    assert (read["song_metadata"], read["is_explicit"], read["title_x2"]) == (inside, False, 2)
+    assert lenient.snake_case({}) == {}

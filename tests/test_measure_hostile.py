@@ -155,7 +155,7 @@ def test_arbitrary_bytes_are_audio_or_refused(start: bytes, rest: bytes) -> None
     measured(start + rest)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=10, deadline=None)
 @given(
     changes=st.lists(st.tuples(st.floats(0, 1), ANY | NUMBERS.map(numbers)), max_size=5), end=st.floats(0, 1)
 )

@@ -10,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
+import obstore
 import pytest
 
+from musicgate.assets.cloud import CloudObjects
 from musicgate.assets.objects import open_objects
 from musicgate.assets.port import ObjectStore, StoredObject
 from musicgate.errors import StorageError
-from tests.s3_servers import S3Server
+from tests.s3_servers import Fault, FaultyLink, S3Server
 
 SMALL = os.urandom(70_000)
 #: More than one part of a multipart upload, and no multiple of anything.
@@ -200,3 +202,76 @@ async def test_a_store_without_links_says_so(tmp_path: Path, place: str) -> None
     store = open_objects("memory:" if place == "memory" else tmp_path.as_uri(), environ={})
     link = await store.link(NAME, lifetime_s=60, content_type="audio/mpeg", disposition="inline")
     assert link is None
+
+
+async def test_names_that_are_not_ours_are_not_listed(tmp_path: Path, put: Put, store: ObjectStore) -> None:
+    strange = ["a b.mp3", ".hidden", ".staging/x.part"]
+    if isinstance(store, CloudObjects):
+        for name in strange:
+            await obstore.put_async(store._store, name, b"x")
+    else:
+        await asyncio.gather(*(asyncio.to_thread(write, tmp_path / "objects" / name) for name in strange))
+    await put(SMALL)
+    assert [found.name for found in await listed(store)] == [NAME]
+
+
+def write(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x")
+
+
+@pytest.mark.parametrize("content", [SMALL, LARGE], ids=["small", "large"])
+async def test_an_object_has_the_content_type_that_it_was_stored_with(
+    moto: S3Server, tmp_path: Path, content: bytes
+) -> None:
+    store = moto.open(next(_prefixes))
+    assert isinstance(store, CloudObjects)
+    (tmp_path / "source").write_bytes(content)
+    await store.put(NAME, tmp_path / "source", "audio/flac")
+    result = await obstore.get_async(store._store, NAME)
+    assert result.attributes["Content-Type"] == "audio/flac"
+
+
+async def test_few_ranges_are_fetched_at_a_time_however_many_listen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetching, lengths = 0, set()
+    most = 0
+
+    async def counted(self: CloudObjects, name: str, start: int, stop: int) -> bytes:
+        nonlocal fetching, most
+        fetching += 1
+        most = max(most, fetching)
+        lengths.add(stop - start)
+        await asyncio.sleep(0.001)
+        fetching -= 1
+        return bytes(stop - start)
+
+    monkeypatch.setattr(CloudObjects, "_range", counted)
+    store = open_objects("memory:", environ={})
+    heard = await asyncio.gather(*(read(store, 0, 500_000) for _ in range(20)))
+    assert {sum(map(len, pieces)) for pieces in heard} == {500_000}
+    assert most == 4
+    assert len(await read(store, 0, 98_304)) == 2
+    assert max(lengths) == 98_304  # for few listeners
+
+
+async def test_deleting_needs_no_bulk_call(moto: S3Server, tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"x")
+    async with FaultyLink(moto.port, [Fault("POST", 403, times=9)]) as relay:
+        store = moto.open(next(_prefixes), port=relay.port)
+        await store.put(NAME, tmp_path / "source", "audio/mpeg")
+        await store.delete(NAME)
+        assert await store.size(NAME) is None
+
+
+async def test_a_store_that_answers_fewer_bytes_ends_the_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def none(*_: object, **__: object) -> bytes:
+        return b""
+
+    monkeypatch.setattr(obstore, "get_range_async", none)
+    store = open_objects("memory:", environ={})
+    with pytest.raises(StorageError, match="shorter than it was"):
+        await read(store, 0, 10)

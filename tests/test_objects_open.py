@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Mapping
+from itertools import chain
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
@@ -12,8 +13,10 @@ import aiohttp
 import pytest
 from yarl import URL
 
+from musicgate.assets import objects
 from musicgate.assets.objects import open_objects
 from musicgate.assets.s3_links import with_answer_headers
+from musicgate.settings import Settings, keep_declared
 from tests.s3_servers import KEY, SECRET, S3Server
 
 NAME = "ab/abcdef.mp3"
@@ -85,6 +88,7 @@ async def test_credentials_and_endpoint_come_from_the_given_environment() -> Non
     assert (parts.netloc, parts.path) == ("s3.example", f"/songs/kept/{NAME}")
     assert parse_qs(parts.query)["X-Amz-Credential"][0].startswith("from-environ/")
     assert "/eu-north-1/s3/" in parse_qs(parts.query)["X-Amz-Credential"][0]
+    assert "X-Amz-Security-Token" not in parts.query
 
 
 async def test_options_beat_the_environment() -> None:
@@ -164,3 +168,9 @@ def test_the_signature_is_that_of_botocore() -> None:
         "&X-Amz-Signature=42ab3d0c34de90ff24a24741eb1cb94e65189d584be6f91a24eede7ca6f4b95f"
     )
     assert parse_qs(urlsplit(signed).query)["response-content-disposition"] == [disposition]
+
+
+def test_every_variable_of_a_cloud_is_kept_when_plugins_have_declared_theirs() -> None:
+    settings = Settings(environ=dict.fromkeys((*chain(*objects._VARIABLES.values()), "OTHER_SECRET"), "x"))
+    kept = keep_declared(settings, ()).environ
+    assert sorted(kept) == sorted({*chain(*objects._VARIABLES.values())})

@@ -31,12 +31,14 @@ from musicgate.model import (
     PriceRule,
     Rights,
     RightsStatement,
+    Secret,
     Usage,
     WarningCode,
 )
-from musicgate.settings import ServerSettings
+from musicgate.settings import Account, RetentionSettings, ServerSettings, Settings
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.text.masking import Masker
+from musicgate.views import AudioEnd
 from musicgate.views.catalogue import render_offer, render_provider
 from musicgate.views.job import render_created, render_failure, render_job, render_warning
 from musicgate.views.native import render_native_body, render_native_request
@@ -226,6 +228,29 @@ def test_track_that_is_not_kept_has_the_vendors_link_and_its_expiry() -> None:
     assert [item["audio_url"] for item in answer["output"]][:2] == [LINK, LINK]
     assert [item["duration"] for item in answer["output"]] == [30.0, None, 12.346]
     assert answer["expires_at"] == "2026-11-21T10:00:00.123Z"
+
+
+@pytest.mark.parametrize(
+    ("account", "retention", "expected"),
+    [
+        ("studio", RetentionSettings(audio_days=30), "2026-12-20T10:00:00.123Z"),
+        ("studio", RetentionSettings(audio_days=30, jobs_days=10), "2026-11-30T10:00:00.123Z"),
+        ("own", RetentionSettings(audio_days=30), "2026-11-21T10:00:00.123Z"),
+        ("studio", RetentionSettings(), None),
+        ("studio", RetentionSettings(audio_days=1_000_000), None),
+    ],
+)
+def test_kept_audio_says_when_it_is_removed(
+    account: str, retention: RetentionSettings, expected: str | None
+) -> None:
+    own = Account(name="own", key=Secret("key-not-real"), audio_days=1.0)
+    end = AudioEnd(Settings(retention=retention, accounts=(own,)))
+    tracks = (Track(index=0, asset=ASSET), Track(index=1, audio_url=LINK))
+    ended = attrs.evolve(JOB, account=account, tracks=tracks, completed_at=START)
+    output: Any = render_job(ended, lambda *_: None, ends=end)["output"]
+    assert [item.get("expires_at") for item in output] == [expected, None]
+    open_job: Any = render_job(attrs.evolve(ended, completed_at=None), lambda *_: None, ends=end)["output"]
+    assert "expires_at" not in open_job[0]
 
 
 def test_kept_track_that_we_cannot_serve_has_the_vendors_link() -> None:

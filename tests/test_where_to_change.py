@@ -51,7 +51,7 @@ SCENARIOS = [
             Edit(
                 "plugins/suno_kie/src/musicgate_suno_kie/declaration.py",
                 '**dict.fromkeys(("SUCCESS",',
-                '"MASTERING": JobState.IN_PROGRESS,\n        ',
+                '"MASTERING": mg.JobState.IN_PROGRESS,\n        ',
             )
         ],
         check="""

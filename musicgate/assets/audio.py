@@ -43,8 +43,8 @@ class AudioFacts:
         size_bytes: of the file; the repairs do not change it.
         sha256: hexadecimal, of the file with its repairs.
         loudness_lufs: integrated loudness (EBU R128); None if it is silent or shorter than 0.4 s.
-        true_peak_dbtp: None if it is silent.
-        is_silent: no sample is louder than -70 dBTP, below which EBU R128 hears nothing.
+        true_peak_dbtp: to a tenth where it is over -20; None if it is silent.
+        is_silent: everything is under -66 dBTP, half a thousandth of full scale.
         repairs: make the header agree with the body; none changes the size of the file.
     """
 

@@ -37,8 +37,8 @@ _T = TypeVar("_T")
 _PART_BYTES: Final = 5 * 1024 * 1024
 #: Size of each piece that is read from a file, or fetched into one.
 _PIECE_BYTES: Final = 1024 * 1024
-#: Largest piece for a listener. While there are few listeners, one request fetches two.
-_HEARD_BYTES: Final = 64 * 1024
+#: Largest piece for a listener: 50 of them take 7 MB. While there are few listeners, one request fetches two.
+_HEARD_BYTES: Final = 48 * 1024
 _FEW_LISTENERS: Final = 8
 #: Requests for listeners at a time: each takes some 500 kB of buffers in obstore.
 _READS_AT_ONCE: Final = 4

@@ -43,6 +43,10 @@ _CONTAINER_TAGS: Final = frozenset(
     {"encoder", "encoded_by", "major_brand", "minor_version", "compatible_brands", "creation_time"}
     | {"handler_name", "vendor_id", "language", "tlen", "duration"}
 )
+_DISK_ERRORS: Final = frozenset(
+    {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.ENOENT}
+    | {errno.EMFILE, errno.ENFILE}
+)
 _AAC_RATES_HZ: Final = (
     96_000, 88_200, 64_000, 48_000, 44_100, 32_000, 24_000, 22_050, 16_000, 12_000, 11_025, 8_000, 7_350,
 )  # fmt: skip
@@ -111,6 +115,14 @@ MADE: Final[Mapping[AudioKind, Made]] = {
     AudioKind.FLAC: Made(codec="flac", encoder="flac", muxer="flac", sample_format="s16", deep_format="s32"),
 }
 
+#: The kinds that are each ``format`` of a request already.
+KINDS_OF_FORMAT: Final[Mapping[str, frozenset[AudioKind]]] = {
+    "mp3": frozenset({AudioKind.MP3}),
+    "wav": frozenset({AudioKind.WAV}),
+    "ogg": frozenset({AudioKind.OPUS, AudioKind.OGG}),
+    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
+    "flac": frozenset({AudioKind.FLAC}),
+}
 #: The kind that is made for each ``format`` of a request.
 KIND_OF_FORMAT: Final[Mapping[str, AudioKind]] = {
     "mp3": AudioKind.MP3,
@@ -121,7 +133,7 @@ KIND_OF_FORMAT: Final[Mapping[str, AudioKind]] = {
 }
 
 
-def convert(
+def convert_file(
     source: Path, target: Path, kind: AudioKind, *, bit_rate_bps: int = 0, limit_s: float = CONVERT_LIMIT_S
 ) -> None:
     """Make a file of another kind from an audio file. The target appears whole, or not at all.
@@ -247,15 +259,7 @@ def _writing(made: Made) -> Iterator[None]:
     try:
         yield
     except av.FFmpegError as error:
-        if error.errno in {
-            errno.ENOSPC,
-            errno.EFBIG,
-            errno.EIO,
-            errno.EACCES,
-            errno.EROFS,
-            errno.ENOENT,
-            errno.EDQUOT,
-        }:
+        if error.errno in _DISK_ERRORS:
             raise OSError(error.errno, error.strerror) from error
         raise NotAudioError(f"the audio cannot be made into {made.codec}: {error.strerror}") from error
     except (ValueError, ArithmeticError, LookupError, MemoryError, RuntimeError) as error:

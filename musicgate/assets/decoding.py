@@ -14,6 +14,7 @@ PyAV takes a tenth of a second to import, so it is imported where it is needed; 
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import time
 from collections import Counter
@@ -68,6 +69,10 @@ _DECODERS: Final = {
 }
 #: Decoders without loss, which may have more than 16 bits a sample.
 _LOSSLESS: Final = _PCM | {"flac", "alac"}
+
+
+#: Errors of the system when a file is opened. EIO is not among them: demuxers say it of a file that is cut.
+_SYSTEM_ERRORS: Final = frozenset({errno.ENOENT, errno.EACCES, errno.EMFILE, errno.ENFILE})
 
 
 class Deadline:
@@ -357,7 +362,7 @@ def _stream(container: InputContainer, kind: AudioKind) -> AudioStream:
 
 @contextlib.contextmanager
 def _as_not_audio(kind: AudioKind) -> Iterator[None]:
-    """Turn what FFmpeg says about the bytes into a `NotAudioError`."""
+    """Make what FFmpeg says about the bytes a `NotAudioError`, and about the system an `OSError`."""
     import av
 
     try:
@@ -365,5 +370,7 @@ def _as_not_audio(kind: AudioKind) -> Iterator[None]:
     except (av.FFmpegError, ValueError, LookupError, ArithmeticError, MemoryError, RuntimeError) as error:
         if isinstance(error, NotAudioError):
             raise
+        if isinstance(error, av.FFmpegError) and error.errno in _SYSTEM_ERRORS:
+            raise OSError(error.errno, error.strerror) from error
         reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise NotAudioError(f"the {kind} file does not decode: {reason}") from error

@@ -31,8 +31,8 @@ _STAGING: Final = ".staging"
 _STALE_S: Final = 3600.0
 #: Size of each piece that is copied.
 _COPY_BYTES: Final = 1024 * 1024
-#: Size of each piece that is read for a listener.
-_PIECE_BYTES: Final = 64 * 1024
+#: Size of each piece that is read for a listener: 50 of them take 6 MB.
+_PIECE_BYTES: Final = 32 * 1024
 #: Files that are listed in one go, on a thread.
 _LISTED_AT_ONCE: Final = 500
 

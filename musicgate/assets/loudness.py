@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from av import AudioFrame
 
 #: EBU R128 ignores what is quieter; FFmpeg also answers this if there is no block of 0.4 s.
-SILENCE_DB: Final = -70.0
+_GATE_LUFS: Final = -70.0
 
 
 @attrs.frozen(kw_only=True)
@@ -47,12 +47,13 @@ class LoudnessMeter:
         """The loudness of all frames."""
         integrated_lufs = self._integrated_lufs
         self.add(None)  # the peak of the last block counts; its loudness does not
-        peak_db = 20 * math.log10(self._peak) if self._peak > 0 else -math.inf
-        is_silent = not peak_db > SILENCE_DB
-        has_loudness = not is_silent and integrated_lufs > SILENCE_DB
+        # FFmpeg rounds a peak to thousandths of full scale, so what is under -66 dBTP has none. Dither of 16
+        # bits has -90, and no music is so quiet.
+        if self._peak <= 0:
+            return Loudness(integrated_lufs=None, true_peak_dbtp=None)
         return Loudness(
-            integrated_lufs=round(integrated_lufs, 2) if has_loudness else None,
-            true_peak_dbtp=None if is_silent else round(peak_db, 2),
+            integrated_lufs=round(integrated_lufs, 2) if integrated_lufs > _GATE_LUFS else None,
+            true_peak_dbtp=round(20 * math.log10(self._peak), 1),
         )
 
 

@@ -98,7 +98,7 @@ LIGHT: Final = Colours()
 DARK: Final = Colours(wave=(0x79, 0xC0, 0xFF))
 
 
-def peaks(source: Source, points: int = USUAL_POINTS, *, limit_s: float = MEASURE_LIMIT_S) -> Peaks:
+def find_peaks(source: Source, points: int = USUAL_POINTS, *, limit_s: float = MEASURE_LIMIT_S) -> Peaks:
     """Find the peaks of a song by decoding it, twice: once for its length.
 
     Args:
@@ -148,7 +148,7 @@ def _level(text: str) -> float:
     return max(-1.0, min(1.0, level)) if math.isfinite(level) else 0.0
 
 
-def svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
+def draw_svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
     """Draw a waveform as one closed path, with a point of it for each peak.
 
     Raises:
@@ -173,7 +173,7 @@ def svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours
     ).encode()
 
 
-def png(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
+def draw_png(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
     """Draw a waveform as a PNG, a vertical line for each column of pixels.
 
     Raises:

@@ -29,6 +29,7 @@ COMMANDS = {
     "jobs": ("jobs", "jobs", "List the jobs on this machine."),
     "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
     "cancel": ("jobs", "cancel", "Cancel a job."),
+    "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
     "emulate": ("emulate", "emulate", "Serve one emulated vendor, to test a client of it."),

@@ -8,9 +8,16 @@ from typing import TYPE_CHECKING
 import click
 
 from musicgate.cli.options import AS_JSON, CONFIG, KEY, URL, run_options
+from musicgate.cli.terminal import visible
 
 if TYPE_CHECKING:
-    from datetime import timedelta
+    from datetime import datetime, timedelta
+
+    from musicgate.model import Job
+    from musicgate.settings import Settings
+
+#: Accounts that are named where their jobs are not shown.
+_SHOWN_ACCOUNTS = 5
 
 
 @click.command()
@@ -23,12 +30,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Maximum number of jobs, newest first.",
 )
+@click.option("--account", metavar="NAME", help="Jobs of this account.  [default: that of the command line]")
+@click.option("--all-accounts", is_flag=True, help="Jobs of all accounts.")
 @CONFIG
-def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
-    """List the jobs on this machine, including failed ones.
+def jobs(*, as_json: bool, limit: int, account: str | None, all_accounts: bool, config: str | None) -> None:
+    """List the jobs on this machine, including failed ones, and until when their audio is kept.
 
-    No vendor is called. Jobs in a store that another musicgate process uses are not shown; a line on standard
-    error names the store.
+    No vendor is called. Jobs that a running server works on are shown, too.
     """
     from datetime import UTC, datetime
 
@@ -36,25 +44,56 @@ def jobs(*, as_json: bool, limit: int, config: str | None) -> None:
     from musicgate.cli.configuration import read_settings
     from musicgate.cli.table import print_table
     from musicgate.cli.terminal import print_json, say
-    from musicgate.views import render_job
+    from musicgate.gateway import LOCAL_ACCOUNT
+    from musicgate.views import AudioEnd, render_job
 
+    if account is not None and all_accounts:
+        raise click.UsageError("--account and --all-accounts exclude each other.")
     settings = read_settings(config)
-    found, busy = asyncio.run(stores.list_jobs(settings, limit))
-    for path in busy:
-        say(f"{path} is in use by another musicgate; its jobs are not shown", err=True)
+    ends = AudioEnd(settings)
+    owner = None if all_accounts else account or LOCAL_ACCOUNT
+    found = asyncio.run(stores.list_jobs(settings, limit, owner))
+    if owner == LOCAL_ACCOUNT and account is None and (others := _others(settings)):
+        say(f"jobs of other accounts ({others}) are not shown; add --all-accounts", err=True)
     if as_json:
-        print_json({"object": "list", "data": [render_job(job, lambda *_: None) for job in found]})
+        data = [
+            render_job(job, lambda *_: None, ends=ends) | ({"account": job.account} if owner is None else {})
+            for job in found
+        ]
+        print_json({"object": "list", "data": data})
         return
     now = datetime.now(UTC)
-    rows = [
-        (job.id, job.state.value, job.request.model, job.plugin or "-", age_text(now - job.created_at))
+    head: tuple[str, ...] = ("job", "state", "model", "plugin", "age", "audio until")
+    rows: list[tuple[str, ...]] = [
+        (
+            *(job.id, job.state.value, job.request.model, job.plugin or "-", age_text(now - job.created_at)),
+            _end_text(job, ends(job), now),
+        )
         for job in found
     ]
-    print_table(
-        ("job", "state", "model", "plugin", "age"),
-        rows,
-        empty="no other jobs here" if busy else "no jobs here yet",
+    if owner is None:
+        head = ("account", *head)
+        rows = [(job.account, *row) for job, row in zip(found, rows, strict=True)]
+    print_table(head, rows, empty="no jobs here yet")
+
+
+def _others(settings: Settings) -> str:
+    """The other accounts that have jobs, as a text."""
+    from musicgate.cli import stores
+    from musicgate.gateway import LOCAL_ACCOUNT
+
+    names = sorted(asyncio.run(stores.accounts(settings)) - {LOCAL_ACCOUNT})
+    return ", ".join(visible(name) for name in names[:_SHOWN_ACCOUNTS]) + (
+        f" and {len(names) - _SHOWN_ACCOUNTS} more" if len(names) > _SHOWN_ACCOUNTS else ""
     )
+
+
+def _end_text(job: Job, ends_at: datetime | None, now: datetime) -> str:
+    if not any(track.asset for track in job.tracks):
+        return "-"
+    if ends_at is None:
+        return "always" if job.state.is_final else "-"
+    return "removed" if ends_at <= now else ends_at.date().isoformat()
 
 
 @click.command()

@@ -13,7 +13,7 @@ from musicgate.cli.configuration import read_all
 from musicgate.cli.progress import display
 from musicgate.cli.terminal import print_json, say
 from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
-from musicgate.views import render_job
+from musicgate.views import AudioEnd, render_job
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -107,17 +107,19 @@ async def _deliver(gateway: Gateway, job: Job, order: Order, *, in_sandbox: bool
     with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
         audio = {}
         for track in job.tracks:
-            path = gateway.audio_path(job, track.index) or await _download(gateway, track, Path(folder))
+            path = gateway.audio_path(job, track.index) or await _fetch(gateway, job, track, Path(folder))
             if path is not None:
                 audio[track.index] = path
         run.deliver(answer, audio, order, in_sandbox=in_sandbox)
 
 
-async def _download(gateway: Gateway, track: Track, folder: Path) -> Path | None:
-    """Download a track that was not archived (``assets.archive = false``) from the vendor's link."""
+async def _fetch(gateway: Gateway, job: Job, track: Track, folder: Path) -> Path | None:
+    """Fetch a track from the object store, or one that was not archived from the vendor's link."""
+    sink = folder / str(track.index)
+    if await gateway.save_audio(job, sink, track.index):
+        return sink
     if not track.has_audio or not track.audio_url:
         return None
-    sink = folder / str(track.index)
     await gateway.download(track.audio_url, sink, timeout_s=_DOWNLOAD_TIMEOUT_S)
     return sink
 
@@ -127,7 +129,7 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
         path = gateway.audio_path(job, track.index) if what == "audio" else None
         return path.absolute().as_uri() if path else None
 
-    return render_job(job, link, gateway.masker(job))
+    return render_job(job, link, gateway.masker(job), ends=AudioEnd(gateway.settings))
 
 
 def _typical_s(gateway: Gateway, job: Job) -> float:

@@ -25,7 +25,7 @@ from musicgate.store.sqlite import SqliteJobStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
+    from contextlib import AbstractAsyncContextManager
 
     from musicgate.hosting import PluginHost
     from musicgate.model import Job
@@ -107,23 +107,56 @@ async def open_with(
     raise JobNotFoundError(job_id)
 
 
-async def list_jobs(settings: Settings, limit: int) -> tuple[list[Job], list[Path]]:
-    """The newest jobs of all accounts and in any state, and the stores that other processes use."""
+async def list_jobs(settings: Settings, limit: int, account: str | None = None) -> list[Job]:
+    """The newest jobs of an account, or of all, in any state; also those that another process works on."""
     found: dict[str, Job] = {}
-    busy = []
     for slot in existing(settings):
-        path = store_path(slot)
-        try:
-            async with SqliteJobStore.open(path) as store:
-                known = [*await _unfinished(store), *await store.list_jobs(None, JobQuery(limit=limit))]
-        except ConfigError as error:
-            if not is_in_use(error):
-                raise
-            busy.append(path)
-            continue
+        async with SqliteJobStore.open_to_read(store_path(slot)) as store:
+            unfinished = [job for job in await _unfinished(store) if account in {None, job.account}]
+            known = [*unfinished, *await store.list_jobs(account, JobQuery(limit=limit))]
         found |= {job.id: job for job in known}
     newest = sorted(found.values(), key=lambda job: job.created_at, reverse=True)
-    return newest[:limit], busy
+    return newest[:limit]
+
+
+async def accounts(settings: Settings) -> set[str]:
+    """The accounts that have jobs."""
+    found: set[str] = set()
+    for slot in existing(settings):
+        async with SqliteJobStore.open_to_read(store_path(slot)) as store:
+            found |= {*await store.accounts()}
+    return found
+
+
+def open_to_read(slot: Settings) -> AbstractAsyncContextManager[SqliteJobStore]:
+    """Open the store of a slot to read it, whether or not another process uses it.
+
+    Raises:
+        ConfigError: a musicgate of another version uses it.
+        StorageError: it cannot be opened.
+    """
+    return SqliteJobStore.open_to_read(store_path(slot))
+
+
+def open_alone(slot: Settings) -> AbstractAsyncContextManager[SqliteJobStore]:
+    """Open the store of a slot, so that no other process uses it meanwhile.
+
+    Raises:
+        ConfigError: another process uses it.
+        StorageError: it cannot be opened.
+    """
+    return SqliteJobStore.open(store_path(slot))
+
+
+async def is_used(slot: Settings) -> bool:
+    """True if another process uses the store of a slot now."""
+    try:
+        async with open_alone(slot):
+            return False
+    except ConfigError as error:
+        if not is_in_use(error):
+            raise
+        return True
 
 
 def existing(settings: Settings) -> list[Settings]:

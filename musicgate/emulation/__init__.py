@@ -18,14 +18,20 @@ from musicgate.emulation.answers import (
     broken,
     digest,
     texts_in,
+    uuid4,
     with_headers,
 )
 from musicgate.emulation.callbacks import CallbackQueue, Sign, Signed
+from musicgate.emulation.forms import typed
 from musicgate.emulation.media import MediaFile, MediaHost
+from musicgate.emulation.multipart import MULTIPART_FAULTS, with_boundary_inside, write_multipart
+from musicgate.emulation.routes import Kind, Route, route
+from musicgate.emulation.spelling import camel_case
 from musicgate.emulation.switches import NEUTRAL, Switch, Switches, check_switches
 from musicgate.emulation.tasks import Task
 from musicgate.emulation.tones import AudioFormat, Container, cover_png, song
-from musicgate.emulation.vendor import EmulatedVendor, Kind, Route, route
+from musicgate.emulation.validation import validation_errors
+from musicgate.emulation.vendor import EmulatedVendor
 from musicgate.plugin import (
     EmulatedAnswer,
     EmulatedCallback,
@@ -36,6 +42,7 @@ from musicgate.plugin import (
 )
 
 __all__ = [
+    "MULTIPART_FAULTS",
     "NEUTRAL",
     "Accounts",
     "AudioFormat",
@@ -65,6 +72,7 @@ __all__ = [
     "answer_json",
     "answer_page",
     "broken",
+    "camel_case",
     "check_switches",
     "cover_png",
     "digest",
@@ -73,5 +81,10 @@ __all__ = [
     "switches",
     "switches_in",
     "texts_in",
+    "typed",
+    "uuid4",
+    "validation_errors",
+    "with_boundary_inside",
     "with_headers",
+    "write_multipart",
 ]

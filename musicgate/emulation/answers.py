@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 import attrs
 
 from musicgate.emulation.switches import Switches
-from musicgate.plugin import EmulatedAnswer, HttpRequest, HttpResponse, JsonObject, JsonValue
+from musicgate.plugin import EmulatedAnswer, Field, HttpRequest, HttpResponse, JsonObject, JsonValue
 
 _NO_HEADERS: Mapping[str, str] = MappingProxyType({})
 _BOUNDARY: Final = re.compile(r'multipart/form-data\s*;.*?boundary="?([^";]+)', re.IGNORECASE)
@@ -65,6 +65,8 @@ class Call:
         switches: the global switches, and over them those of the request's own texts.
         trace: 64 hexadecimal digits that no other call has.
         fault: word of the vendor's own that the script of this call gives; empty if there is none.
+        fields: what the body or form of its route takes, where the route declares it.
+        is_foreign: True once a fault has put another's answer in the place of the vendor's: a proxy's page.
     """
 
     method: str
@@ -85,6 +87,8 @@ class Call:
     task_id: str = ""
     key: str = ""
     fault: str = ""
+    fields: tuple[Field, ...] = ()
+    is_foreign: bool = False
 
     @property
     def false_status(self) -> str:
@@ -136,6 +140,12 @@ def read_form(content_type: str, body: bytes) -> tuple[FormPart, ...]:
 def digest(*parts: object) -> str:
     """64 hexadecimal digits that depend only on the parts."""
     return hashlib.sha256("\0".join(map(str, parts)).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def uuid4(*parts: object) -> str:
+    """An id in the form of a random UUID that depends only on the parts."""
+    text = digest(*parts)
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-a{text[17:20]}-{text[20:32]}"
 
 
 def texts_in(value: JsonValue) -> Iterator[str]:

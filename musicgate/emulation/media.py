@@ -21,6 +21,7 @@ MEDIA_TYPES: Final[Mapping[Container, str]] = MappingProxyType(
         Container.MP3: "audio/mpeg",
         Container.WAV: "audio/wav",
         Container.OPUS: "audio/ogg",
+        Container.BARE_OPUS: "audio/ogg",
         Container.FLAC: "audio/flac",
         Container.M4A: "audio/mp4",
         Container.PCM: "application/octet-stream",

@@ -138,6 +138,11 @@ def script(faults: Mapping[str, str], *, takes_numbers: bool = True) -> Values:
     return Values(shown=f"a script of {shown}", takes=takes, meanings=MappingProxyType(dict(faults)))
 
 
+def faults(**meanings: str) -> Values:
+    """A script of a vendor's own faults, each with a sentence, and of no numbers."""
+    return script(meanings, takes_numbers=False)
+
+
 CREATE: Final = Switch("create", script(_CREATE_FAULTS), "the answer to a create call")
 POLL: Final = Switch("poll", script(_POLL_FAULTS), "the answer to a poll")
 CANCEL: Final = Switch("cancel", script(_POLL_FAULTS), "the answer to a cancel call")

@@ -18,8 +18,9 @@ __all__ = ["AudioFormat", "Container", "cover_png", "song"]
 
 
 class Container(StrEnum):
-    """`pcm` is headerless s16le, `ulaw` and `alaw` are headerless G.711, `opus` is in Ogg.
+    """`pcm` is headerless s16le, `ulaw` and `alaw` are headerless G.711.
 
+    `opus` is in Ogg; `bare_opus` is its packets without a container, which nothing plays.
     `m4a` holds MP3 frames, because an AAC encoder would be needed for AAC; `flac` is not compressed.
     """
 
@@ -27,13 +28,19 @@ class Container(StrEnum):
     WAV = "wav"
     PCM = "pcm"
     OPUS = "opus"
+    BARE_OPUS = "bare_opus"
     ULAW = "ulaw"
     ALAW = "alaw"
     M4A = "m4a"
     FLAC = "flac"
 
 
-_BITRATES_BPS: Final = {Container.MP3: 128_000, Container.M4A: 128_000, Container.OPUS: 96_000}
+_BITRATES_BPS: Final = {
+    Container.MP3: 128_000,
+    Container.M4A: 128_000,
+    Container.OPUS: 96_000,
+    Container.BARE_OPUS: 96_000,
+}
 
 
 @attrs.frozen(kw_only=True)
@@ -65,9 +72,10 @@ def song(audio_format: AudioFormat, duration_s: float, seed: int = 0) -> bytes:
             frames = mp3.song(sample_rate_hz=rate_hz, bitrate_bps=bitrate_bps, channels=channels,
                               duration_s=duration_s, seed=seed)  # fmt: skip
             return frames if container is Container.MP3 else mp4.m4a(frames)
-        case Container.OPUS if rate_hz == ogg.RATE_HZ:
-            return ogg.song(bitrate_bps=bitrate_bps, channels=channels, duration_s=duration_s, seed=seed)
-        case Container.OPUS:
+        case Container.OPUS | Container.BARE_OPUS as container if rate_hz == ogg.RATE_HZ:
+            pages = ogg.song(bitrate_bps=bitrate_bps, channels=channels, duration_s=duration_s, seed=seed)
+            return pages if container is Container.OPUS else ogg.without_container(pages)
+        case Container.OPUS | Container.BARE_OPUS:
             raise ValueError(f"Opus is always {ogg.RATE_HZ} Hz, not {rate_hz}")
         case Container.ULAW | Container.ALAW as law:
             return pcm.telephone(

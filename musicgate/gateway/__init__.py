@@ -7,7 +7,14 @@ it can do, with `send` for how it does it.
 
 from musicgate.gateway.audio_keeper import ORIGINAL, Rendition
 from musicgate.gateway.blocking import GeneratedMusic, generate
-from musicgate.gateway.compose import store_path
+from musicgate.gateway.compose import open_asset_store, store_path
+from musicgate.gateway.custody import (
+    all_jobs,
+    check_objects,
+    kept_assets,
+    kept_objects,
+    users_of,
+)
 from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
@@ -20,6 +27,12 @@ __all__ = [
     "IdempotencyKey",
     "JobHandle",
     "Rendition",
+    "all_jobs",
+    "check_objects",
     "generate",
+    "kept_assets",
+    "kept_objects",
+    "open_asset_store",
     "store_path",
+    "users_of",
 ]

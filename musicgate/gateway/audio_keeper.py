@@ -1,7 +1,7 @@
 """Keep audio: measure it, convert it, store it under a name of its content, and remove it with its last user.
 
-A file is first referenced, then stored, then named by its job: whoever is killed in between leaves a
-reference that ends with the job, never bytes that nobody knows. See `musicgate.store.AssetReferences` for how
+A file is first referenced, then stored, then named by its job: a process that is killed in between leaves a
+reference that ends with the job, never bytes that no job knows. See `musicgate.store.AssetReferences` for how
 bytes that no job uses are removed.
 """
 
@@ -24,6 +24,7 @@ import attrs
 from musicgate.aio import run_to_end
 from musicgate.assets import (
     KIND_OF_FORMAT,
+    KINDS_OF_FORMAT,
     MOST_POINTS,
     PICTURE_SNIFF_BYTES,
     AudioKind,
@@ -50,14 +51,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: The kinds that a ``format`` asks for; the vendor's own is kept if it is one of them.
-_WANTED: Final = {
-    "mp3": frozenset({AudioKind.MP3}),
-    "wav": frozenset({AudioKind.WAV}),
-    "ogg": frozenset({AudioKind.OGG, AudioKind.OPUS}),
-    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
-    "flac": frozenset({AudioKind.FLAC}),
-}
 #: What is asked for as this is the file that the vendor delivered.
 ORIGINAL: Final = "original"
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
@@ -120,6 +113,7 @@ class AudioKeeper:
         self._references = store.asset_references
         self._staging = staging
         self._workers = workers
+        self._removing = asyncio.Lock()
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def staged(self, job_id: str, index: int) -> AbstractContextManager[Path]:
@@ -141,7 +135,8 @@ class AudioKeeper:
 
         Raises:
             NotAudioError: it is not audio that plays; nothing is kept.
-            StorageError: the store is full, read-only or broken, or the job was deleted.
+            JobNotFoundError: the job was deleted; nothing is kept.
+            StorageError: the store is full, read-only or broken.
         """
         return await self._put(path, job_id)
 
@@ -170,7 +165,7 @@ class AudioKeeper:
             return await self._put(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
-        """The kept audio of a track in a format, converted now if nobody asked for it before.
+        """The kept audio of a track in a format, converted now if it was not asked for before.
 
         Args:
             track: one that has an asset.
@@ -308,6 +303,12 @@ class AudioKeeper:
 
     async def remove_unused(self) -> None:
         """Remove the bytes of files that no job uses. What cannot be removed is logged, and stays noted."""
+        # One at a time: once the first of two has ended a removal, a job may store the bytes again, and the
+        # second would remove those.
+        async with self._removing:
+            await self._remove_unused()
+
+    async def _remove_unused(self) -> None:
         after, failures = "", 0
         while page := await self._references.unused(after, _UNUSED_PAGE):
             for name in page:
@@ -421,7 +422,7 @@ class AudioKeeper:
 
 def is_wanted(kind: str, wanted: str) -> bool:
     """True if a kind of file is what a ``format`` asks for."""
-    return kind in _WANTED[wanted]
+    return kind in KINDS_OF_FORMAT[wanted]
 
 
 def _is_of_earlier_version(name: str) -> bool:

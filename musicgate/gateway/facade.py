@@ -415,6 +415,21 @@ class Gateway:
             return None
         return await self._context.keeper.rendition(track, wanted, job.id)
 
+    async def save_audio(self, job: Job, target: Path, index: int = 0) -> bool:
+        """Copy a track's kept audio to a local file, wherever it is stored.
+
+        Returns:
+            False when it is not kept; there is no file then.
+
+        Raises:
+            StorageError: it is gone, or one of the two cannot be read or written.
+        """
+        asset = next((track.asset for track in job.tracks if track.index == index), None)
+        if asset is None:
+            return False
+        await self._context.keeper.fetch(asset, target)
+        return True
+
     def read_audio(self, audio: Rendition, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes of kept audio from ``start`` up to, not including, ``stop``, in pieces.
 

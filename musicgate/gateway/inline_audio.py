@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from musicgate import jobs
-from musicgate.errors import NotAudioError
+from musicgate.errors import JobNotFoundError, NotAudioError
 
 if TYPE_CHECKING:
     from musicgate.gateway.context import GatewayContext
@@ -29,4 +29,6 @@ async def keep_inline_audio(context: GatewayContext, job: Job, update: JobUpdate
                 assets[index] = await context.keeper.keep_bytes(track.audio, job.id, index)
             except NotAudioError as error:
                 broken[index] = f"the vendor's audio does not play: {error}"
+            except JobNotFoundError:  # deleted while its create call was in flight
+                return jobs.NO_AUDIO
     return jobs.KeptAudio(assets=assets, broken=broken)

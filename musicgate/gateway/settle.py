@@ -22,7 +22,7 @@ import attrs
 
 from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
-from musicgate.errors import NotAudioError, ProviderError
+from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError
 from musicgate.gateway import commit
 from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
@@ -57,6 +57,8 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         Seconds until the next try; None when the job is final.
     """
     results = await _fetch_all(context, job)
+    if any(isinstance(result, JobNotFoundError) for result in results.values()):
+        return None  # it was deleted meanwhile
     our_faults: Mapping[int, Exception] = {
         index: result for index, result in results.items() if isinstance(result, Exception)
     }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from musicgate.gateway.context import GatewayContext
+    from musicgate.store import JobStore
 
 _log = logging.getLogger(__name__)
 _PAGE = 200
@@ -99,7 +100,7 @@ class Sweeper:
 
     async def _remove_audio(self, account: str, before: datetime) -> list[str]:
         """Remove the audio of an account's old jobs; why some stayed."""
-        done = stored = await self._audio_mark(account)
+        done = stored = await audio_mark(self._context.store, account)
         if done is not None and done[0] > before:
             # Since the clock was set back, jobs may have ended for as long as the audio is kept and a round
             # takes.
@@ -119,10 +120,6 @@ class Sweeper:
         if done is not None and done != stored:
             await self._context.store.set_mark(_mark_of(account), f"{done[0].isoformat()} {done[1]}")
         return failures
-
-    async def _audio_mark(self, account: str) -> _Ended | None:
-        store = self._context.store
-        return _read_mark(await store.mark(_mark_of(account)) or await store.mark(_AUDIO_MARK))
 
     async def _remove_jobs(self, account: str, before: datetime) -> list[str]:
         """Remove an account's old jobs; why some stayed."""
@@ -160,6 +157,11 @@ class Sweeper:
             if not failures:
                 _log.info("sweep works again")
         self._reported = failures
+
+
+async def audio_mark(store: JobStore, account: str) -> _Ended | None:
+    """The last job of an account whose audio was removed, with that of all before; None = none was."""
+    return _read_mark(await store.mark(_mark_of(account)) or await store.mark(_AUDIO_MARK))
 
 
 def _mark_of(account: str) -> str:

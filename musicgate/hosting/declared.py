@@ -92,6 +92,7 @@ def refuse_violations(
         return
     first = broken[0]
     path = translation.paths.get(first.name) or _path_of(provider.option_block, first, request)
+    path = (*path, *first.inside)
     dotted = ".".join(str(part) for part in path)
     raise RequestError("validation_error", f"{dotted}: {first.message}", reason=first.field.reason, path=path)
 
@@ -113,6 +114,9 @@ def declaration_fault(provider: Provider) -> str | None:
         fault = provider.callback_signature.contradiction()
         if fault is None and provider.webhook_secret_env is None:
             fault = "needs a secret, and webhook_secret_env is not set"
+        strange = sorted(set(provider.callback_signature.unless) - set(known))
+        if fault is None and strange:
+            fault = f"depends on {strange[0]!r}, which the settings schema does not have"
         if fault is not None:
             return f"the callback signature {fault}"
     return provider.status_fault()

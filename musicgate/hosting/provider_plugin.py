@@ -162,10 +162,19 @@ class ProviderPlugin:
     def parse_callback(
         self, headers: Mapping[str, str], body: bytes, settings: ProviderSettings, now: float
     ) -> CallbackClaim:
-        """See `musicgate.plugin.hooks.parse_callback`; an overlong native id is left out."""
-        claim = self._call(hooks.parse_callback, headers=headers, body=body, settings=settings, now=now)
+        """See `musicgate.plugin.hooks.parse_callback`; an overlong native id is left out.
+
+        An unsigned callback is refused as such even if its body cannot be read.
+        """
         signature, secret = self.provider.callback_signature, settings.webhook_secret
-        if signature is not None and secret is not None and claim.verified is None:
+        is_due = signature is not None and signature.is_due(settings.options)
+        try:
+            claim = self._call(hooks.parse_callback, headers=headers, body=body, settings=settings, now=now)
+        except ProviderError:
+            if signature is None or secret is None or not is_due or headers.get(signature.header.lower()):
+                raise
+            claim = CallbackClaim()
+        if signature is not None and secret is not None and is_due and claim.verified is None:
             fault = signature.fault(secret.reveal(), headers, body=body, native_id=claim.native_id, now=now)
             if fault is not None:
                 return CallbackClaim(verified=False, message=fault)

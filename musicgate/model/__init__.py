@@ -16,6 +16,7 @@ from musicgate.model.failure import (
     FailureRule,
 )
 from musicgate.model.fields import (
+    Array,
     Choice,
     Field,
     FieldViolation,
@@ -73,6 +74,7 @@ from musicgate.model.usage import PriceLine, Usage
 __all__ = [
     "RULES",
     "Ability",
+    "Array",
     "Asset",
     "Attempt",
     "AttemptOutcome",

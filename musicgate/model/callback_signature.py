@@ -14,6 +14,8 @@ from typing import Final
 
 import attrs
 
+from musicgate.model.json_types import JsonValue
+
 _PART: Final = re.compile(r"\{([a-z_0-9]+)\}")
 
 
@@ -39,6 +41,8 @@ class CallbackSignature:
         form: of the header, where it carries the time as well: ``t={timestamp},v1={signature}``.
         iso_time: the time is written in ISO 8601, not in epoch seconds.
         digest: name of the hash in `hashlib`.
+        unless: settings of the plugin and values, any of which means that callbacks are not signed: another
+            seller, for example.
     """
 
     header: str
@@ -50,6 +54,11 @@ class CallbackSignature:
     digest: str = "sha256"
     form: str = "{signature}"
     iso_time: bool = False
+    unless: Mapping[str, JsonValue] = attrs.field(factory=dict)
+
+    def is_due(self, options: Mapping[str, JsonValue]) -> bool:
+        """True if the vendor signs its callbacks under these settings of the plugin."""
+        return not any(options.get(name) == value for name, value in self.unless.items())
 
     def sign(self, secret: str, *, body: bytes, native_id: str = "", timestamp: str = "") -> str:
         """The value of the header, for an emulator.

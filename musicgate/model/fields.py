@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from typing import Final
 
@@ -51,20 +51,33 @@ class FieldViolation:
     Attributes:
         field: the declaration.
         rule: which part of it is broken: ``type``, ``min_chars``, ``max_chars``, ``minimum``, ``maximum``,
-            ``step``, ``choices``, ``max_items``, ``required``, ``needs`` or ``excludes``.
+            ``step``, ``choices``, ``min_items``, ``max_items``, ``required``, ``needs`` or ``excludes``; a
+            plugin's own kind of field may have others.
         limit: the value of that part, e.g. 4100.
         message: what was given and what is allowed, without the field's name.
+        inside: where in its value, for an object or a list whose inside is declared; else empty.
     """
 
     field: Field
     rule: str
     limit: JsonValue
     message: str
+    inside: tuple[str | int, ...] = ()
 
     @property
     def name(self) -> str:
         """The vendor's name of the field."""
         return self.field.name
+
+    @property
+    def where(self) -> str:
+        """The name of the field, and behind it the place in its value: ``plan.sections.0.lines``."""
+        return ".".join(map(str, (self.name, *self.inside)))
+
+    def under(self, field: Field, *outer: str | int) -> FieldViolation:
+        """The same violation, as one inside another field's value."""
+        here = tuple(self.field.name.split(".")) if self.field.name else ()
+        return attrs.evolve(self, field=field, inside=(*outer, *here, *self.inside))
 
 
 @attrs.frozen
@@ -97,6 +110,20 @@ class Field:
         """The rule that a value breaks, its limit and a sentence; None for a value that is allowed."""
         _ = value
         return None
+
+    def inner_faults(self, value: JsonValue) -> Iterable[FieldViolation]:
+        """What is broken inside a value that has no fault itself; for fields that say what is inside."""
+        _ = value
+        return ()
+
+    def faults(self, value: JsonValue) -> Iterator[FieldViolation]:
+        """Everything that a value breaks."""
+        fault = self.fault(value)
+        if fault is None:
+            yield from self.inner_faults(value)
+        else:
+            rule, limit, message = fault
+            yield FieldViolation(field=self, rule=rule, limit=limit, message=message)
 
     def takes(self) -> str:
         """What values it takes, for people."""
@@ -287,21 +314,36 @@ class Flag(Field):
 
 @attrs.frozen
 class Structure(Field):
-    """An object or a list of up to ``max_items``, whose inside the plugin itself checks."""
+    """An object or a list of up to ``max_items``.
+
+    Attributes:
+        max_items: None = not stated.
+        fields: what is inside, which makes it an object. Empty = the plugin itself checks the inside.
+    """
 
     max_items: int | None = attrs.field(default=None, kw_only=True)
+    fields: tuple[Field, ...] = attrs.field(default=(), kw_only=True)
 
     def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
         """See `Field.fault`."""
+        if self.fields and not isinstance(value, Mapping):
+            return "type", "object", "must be an object"
         if not isinstance(value, Mapping | list):
             return "type", "object", "must be an object or a list"
         if self.max_items is None or len(value) <= self.max_items:
             return None
-        message = f"has {len(value)} entries; at most {self.max_items} are allowed"
-        return "max_items", self.max_items, message
+        return _too_many(len(value), self.max_items)
+
+    def inner_faults(self, value: JsonValue) -> Iterable[FieldViolation]:
+        """See `Field.inner_faults`."""
+        if self.fields and isinstance(value, Mapping):
+            return [found.under(self) for found in violations(self.fields, value)]
+        return ()
 
     def takes(self) -> str:
         """See `Field.takes`."""
+        if self.fields:
+            return f"an object of {', '.join(field.name for field in self.fields)}"
         most = "" if self.max_items is None else f" of up to {self.max_items} entries"
         return f"an object or a list{most}"
 
@@ -309,7 +351,60 @@ class Structure(Field):
         """See `Field.contradiction`."""
         if self.max_items is not None and self.max_items < 1:
             return f"takes up to {self.max_items} entries"
-        return super().contradiction()
+        inside = contradiction(self.fields)
+        return f"is an object: {inside}" if inside else super().contradiction()
+
+
+@attrs.frozen
+class Array(Field):
+    """A list.
+
+    Attributes:
+        each: what an entry is; its name is empty. None = not stated.
+        min_items: fewest entries.
+        max_items: most entries; None = not stated.
+    """
+
+    each: Field | None = attrs.field(default=None, kw_only=True)
+    min_items: int = attrs.field(default=0, kw_only=True)
+    max_items: int | None = attrs.field(default=None, kw_only=True)
+
+    def fault(self, value: JsonValue) -> tuple[str, JsonValue, str] | None:
+        """See `Field.fault`."""
+        if not isinstance(value, list):
+            return "type", "list", "must be a list"
+        if len(value) < self.min_items:
+            message = f"has {len(value)} entries; at least {self.min_items} are needed"
+            return "min_items", self.min_items, message
+        if self.max_items is not None and len(value) > self.max_items:
+            return _too_many(len(value), self.max_items)
+        return None
+
+    def inner_faults(self, value: JsonValue) -> Iterable[FieldViolation]:
+        """See `Field.inner_faults`."""
+        if self.each is None or not isinstance(value, list):
+            return
+        for index, entry in enumerate(value):
+            yield from (found.under(self, index) for found in self.each.faults(entry))
+
+    def takes(self) -> str:
+        """See `Field.takes`."""
+        entries = "entries" if self.each is None else f"entries, each {self.each.takes()}"
+        if self.max_items is None:
+            return f"a list of {f'at least {self.min_items} ' if self.min_items else ''}{entries}"
+        least = f"{self.min_items} to " if self.min_items else "up to "
+        return f"a list of {least}{self.max_items} {entries}"
+
+    def contradiction(self) -> str | None:
+        """See `Field.contradiction`."""
+        if self.max_items is not None and not max(self.min_items, 1) <= self.max_items:
+            return f"takes from {self.min_items} to {self.max_items} entries"
+        inside = self.each and self.each.contradiction()
+        return f"is a list whose entry {inside}" if inside else super().contradiction()
+
+
+def _too_many(count: int, most: int) -> tuple[str, JsonValue, str]:
+    return "max_items", most, f"has {count} entries; at most {most} are allowed"
 
 
 def violations(fields: Sequence[Field], native: Mapping[str, JsonValue]) -> Sequence[FieldViolation]:
@@ -349,10 +444,13 @@ class _Checks:
         for field in fields:
             if field.neutral is not None:
                 self.carrying.setdefault(field.name.partition(".")[0], []).append(field)
-        #: First part of the name -> place in the declaration, field, its ``when``, whether it has company.
+        #: First part of the name -> place in the declaration, field, its ``when``, whether there is more to
+        #: check than its value.
         self._present: dict[str, list[tuple[int, Field, _Conditions, bool]]] = {}
         for place, field in enumerate(fields):
-            entry = place, field, tuple(field.when.items()), bool(field.needs or field.excludes)
+            is_holder = type(field).inner_faults is not Field.inner_faults
+            has_more = is_holder or bool(field.needs or field.excludes)
+            entry = place, field, tuple(field.when.items()), has_more
             self._present.setdefault(field.name.partition(".")[0], []).append(entry)
 
     def violations(self, native: Mapping[str, JsonValue]) -> Sequence[FieldViolation]:
@@ -361,7 +459,7 @@ class _Checks:
         for key, given in native.items():
             if given is None or key not in known:
                 continue
-            for place, field, when, has_company in known[key]:
+            for place, field, when, has_more in known[key]:
                 if when and not _holds(when, native):
                     continue
                 value = given if field.name == key else value_of(native, field.name)
@@ -373,8 +471,8 @@ class _Checks:
                     found.append(
                         (place, FieldViolation(field=field, rule=rule, limit=limit, message=message))
                     )
-                if has_company and value is not False:
-                    found += [(place, violation) for violation in _company(field, native)]
+                if has_more:
+                    found += [(place, violation) for violation in _more(field, value, native)]
         if self._required:
             found += self._missing(native)
         if not found:
@@ -446,7 +544,12 @@ def _required(conditions: Mapping[str, JsonValue]) -> str:
     return f"is needed where {named}" if named else "is needed"
 
 
-def _company(field: Field, native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
+def _more(field: Field, value: JsonValue, native: Mapping[str, JsonValue]) -> Iterator[FieldViolation]:
+    """What is broken inside a value, if it has no fault itself, and the company that it must have or not."""
+    if field.fault(value) is None:
+        yield from field.inner_faults(value)
+    if value is False:
+        return
     for other in field.needs:
         if _is_left_out(value_of(native, other)):
             message = f"only with {other}"

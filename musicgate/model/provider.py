@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 
@@ -192,6 +193,8 @@ class Offer:
         tracks: how many tracks one request gives.
         formats: containers that the vendor makes; a request for another one is converted.
         prices: rate card in USD; empty = price unknown.
+        ended: day since which the vendor makes no songs with it; None = it does, as far as is known. Requests
+            for it are sent all the same: the vendor decides.
         fields: the fields of the native request, by the vendor's names. What they rule out is refused before
             anything is sent. Empty = the translation checks everything itself.
         limits: for people; those of ``fields`` unless stated.
@@ -210,6 +213,7 @@ class Offer:
     tracks: int = 1
     prices: tuple[PriceRule, ...] = ()
     rights: Rights | None = None
+    ended: date | None = None
 
     def violations(self, native: Mapping[str, JsonValue]) -> tuple[FieldViolation, ...]:
         """What in a native request the offer's ``fields`` rule out; for the core and for emulators."""

@@ -6,7 +6,7 @@ package must not know how plugins are found or called (`musicgate.hosting`), nor
 names is exported.
 """
 
-from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff
+from musicgate.assets import SNIFF_BYTES, AudioKind, g711_wav, riff_wav, sniff, wav_of_samples
 from musicgate.errors import (
     ConfigError,
     MusicgateError,
@@ -17,6 +17,7 @@ from musicgate.errors import (
 )
 from musicgate.model import (
     Ability,
+    Array,
     Asset,
     Attempt,
     AttemptOutcome,
@@ -39,6 +40,7 @@ from musicgate.model import (
     JsonObject,
     JsonValue,
     Limits,
+    Manifest,
     Meter,
     MusicRequest,
     NativeTrack,
@@ -100,8 +102,10 @@ from musicgate.plugin.hooks import (
     hookimpl,
 )
 from musicgate.plugin.key_set import signed_by_jwks
+from musicgate.plugin.multipart import Multipart, Part, read_multipart
 from musicgate.plugin.option_schema import option_schema, settings_schema
 from musicgate.plugin.schema_fields import fields_of_schema
+from musicgate.plugin.track_table import TrackTable
 from musicgate.plugin.wire import HttpRequest, HttpResponse, write_json
 
 __all__ = [
@@ -109,6 +113,7 @@ __all__ = [
     "PROJECT",
     "SNIFF_BYTES",
     "Ability",
+    "Array",
     "Asset",
     "At",
     "Attempt",
@@ -144,13 +149,16 @@ __all__ = [
     "JsonObject",
     "JsonValue",
     "Limits",
+    "Manifest",
     "Meter",
+    "Multipart",
     "MusicRequest",
     "MusicgateError",
     "NativeTrack",
     "Number",
     "Offer",
     "OptionWarning",
+    "Part",
     "PollSchedule",
     "PriceLine",
     "PriceRule",
@@ -175,6 +183,7 @@ __all__ = [
     "TextUnit",
     "Timeouts",
     "Track",
+    "TrackTable",
     "Translation",
     "UnauthorisedError",
     "UnsupportedOptionError",
@@ -191,6 +200,7 @@ __all__ = [
     "neutral_value",
     "not_applied",
     "option_schema",
+    "read_multipart",
     "refused",
     "riff_wav",
     "said",
@@ -202,5 +212,6 @@ __all__ = [
     "unsupported",
     "utf16_units",
     "violations",
+    "wav_of_samples",
     "write_json",
 ]

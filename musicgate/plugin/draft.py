@@ -6,7 +6,10 @@ that rule, and where the winner was said, is here and nowhere else.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from typing import Final
+from urllib.parse import urlencode
 
 import attrs
 
@@ -21,6 +24,7 @@ from musicgate.model import (
     ProviderSettings,
     WarningCode,
     is_blank,
+    utf16_units,
     value_of,
 )
 from musicgate.plugin.hooks import Translation
@@ -34,6 +38,8 @@ _WRITTEN: Mapping[str, str] = {
     "title": ". Title: {}",
     "lyrics": "\n\nLyrics:\n{}",
 }
+#: Neutral fields that an instrumental has no use for.
+_OF_A_VOICE: Final = frozenset({"vocal_gender", "lyrics"})
 
 
 def path_of(path: str | Path) -> Path:
@@ -194,12 +200,65 @@ class Draft:
             self._write_carried(field)
 
     def _write_carried(self, field: Field) -> None:
-        for neutral in field.carries:
-            text, whole = neutral_value(self.request, neutral), self.fields.get(field.name)
-            if isinstance(text, str) and neutral in _WRITTEN:
-                behind = _WRITTEN[neutral].format(text)
-                self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
-                self.changed(neutral, f"sent as part of {field.name}")
+        labels = {name: _WRITTEN[name] for name in field.carries if name in _WRITTEN}
+        for behind in self.labelled(labels, field.name).values():
+            whole = self.fields.get(field.name)
+            self.send(field.name, f"{whole}{behind}" if whole else behind.lstrip(",. \n"))
+
+    def labelled(
+        self, labels: Mapping[str, str | Mapping[str, str]], into: str = "prompt", *, is_sung: bool = True
+    ) -> dict[str, str]:
+        """Neutral texts for which the vendor has no field, labelled to be written into another one.
+
+        Each is reported as changed. How the pieces are put together is the plugin's to say.
+
+        Args:
+            labels: neutral field -> its text with ``{}`` for the value, or a text for each of its values.
+            into: the native field, for the warnings.
+            is_sung: False reports voice and lyrics as not applied, and leaves them out.
+
+        Returns:
+            The piece of each field that the caller gave, in the order of the labels.
+        """
+        pieces = {}
+        for name, label in labels.items():
+            value = neutral_value(self.request, name)
+            if not isinstance(value, str):
+                continue
+            if name in _OF_A_VOICE and not is_sung:
+                self.not_applied(name, "an instrumental has no voice")
+                continue
+            pieces[name] = label.format(value) if isinstance(label, str) else label[value]
+            self.changed(name, f"sent as part of {into}")
+        return pieces
+
+    def with_lines(
+        self, text: str, lines: Mapping[str, Said | None], most: int | None, *, why: str, between: str = "\n"
+    ) -> str:
+        """Write what has no field of its own behind a text: a line ``Label: value`` each, with a warning.
+
+        Args:
+            text: what stands before them; may be empty.
+            lines: label -> what the caller said; None writes nothing.
+            most: UTF-16 units of the whole; None = as many as there are. No line is cut.
+            why: the beginning of the warnings: "Suno has no field for it".
+
+        Raises:
+            UnsupportedOptionError: an option of the vendor block that does not fit. A neutral field that does
+                not is reported as not applied.
+        """
+        for label, given in lines.items():
+            if given is None:
+                continue
+            longer = f"{text}{between if text else ''}{label}: {given.text}"
+            if most is None or utf16_units(longer) <= most:
+                text = longer
+                self.changed(given.path, f"{why}: added to the text that describes the song")
+            elif given.in_block:
+                raise unsupported(given.path, f"{why}, and the text that describes the song has no room")
+            else:
+                self.not_applied(given.path, f"{why}, and the text that describes the song has no room")
+        return text
 
     def refuse_undeclared(self, *also: str) -> None:
         """Refuse options of the block for which the offer declares no field; a false one is only reported.
@@ -225,13 +284,31 @@ class Draft:
         """See `changed`."""
         self.warnings.append(changed(path, message))
 
-    def post_json(self, url: str, wrapped: JsonObject | None = None) -> Translation:
+    def post_json(
+        self,
+        url: str,
+        wrapped: JsonObject | None = None,
+        *,
+        query: Collection[str] = (),
+        accept: str = "application/json",
+    ) -> Translation:
         """The translation: a POST of the fields as JSON.
 
         Args:
+            url: without a query.
             wrapped: the body, if it is more than the fields.
+            query: fields that the vendor takes in the query, not in the body.
+            accept: media types of the answer.
         """
-        return self.translation(HttpRequest.post_json(url, self.fields if wrapped is None else wrapped))
+        body = self.fields if wrapped is None else wrapped
+        given = [(name, self.fields[name]) for name in query if self.fields.get(name) is not None]
+        if given:
+            url += "?" + urlencode([(name, _in_query(value)) for name, value in given])
+            body = {name: value for name, value in body.items() if name not in query}
+        request = HttpRequest.post_json(url, body)
+        if accept != request.headers["Accept"]:
+            request = attrs.evolve(request, headers={**request.headers, "Accept": accept})
+        return self.translation(request)
 
     def translation(self, request: HttpRequest) -> Translation:
         """The translation with a request that was made of the fields."""
@@ -242,3 +319,7 @@ class Draft:
             fields=self.fields,
             paths=self._paths,
         )
+
+
+def _in_query(value: JsonValue) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

@@ -32,8 +32,8 @@ after it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -42,6 +42,8 @@ from musicgate.model import RULES, Cost, Doubt, Failure, FailureClass, JobState,
 from musicgate.plugin import lenient
 from musicgate.plugin.hooks import Step
 from musicgate.plugin.wire import HttpResponse
+
+_R = TypeVar("_R")
 
 #: A vendor's message is cut to this length.
 MAX_MESSAGE_CHARS: Final = 500
@@ -102,9 +104,13 @@ class At:
         """The first of them, or None."""
         return next(self.values(body), None)
 
+    def read(self, body: object, reader: Callable[[JsonValue], _R | None]) -> _R | None:
+        """The first that a reader understands (`lenient.url`, `lenient.moment`), as it reads it, or None."""
+        return next((read for value in self.values(body) if (read := reader(value)) is not None), None)
+
     def text(self, body: object) -> str | None:
         """The first that is text or an integer, cut and stripped; None without any."""
-        return next((text for value in self.values(body) if (text := message_of(value))), None)
+        return self.read(body, message_of)
 
 
 @attrs.frozen
@@ -148,6 +154,8 @@ class ErrorTable:
         code: where the vendor's error code is. Of several the first is shown as the native code, and the
             first that has a row decides.
         code_in_text: pattern whose first group is a code in the message, where the body has none.
+        reset_in_text: pattern whose first group is a time in the message, before which a new call makes no
+            sense; a ``Retry-After`` beats it.
         text: where its message is. A list of ``{"loc", "msg"}`` is joined to one text.
         error: where a 2xx body has something only if it is an error.
         status: where a 2xx body names an HTTP status.
@@ -158,6 +166,8 @@ class ErrorTable:
         words: text in the lower-cased message -> class; only beside a vague code, unless ``beats_codes``.
         http: HTTP status -> class, where it differs from what HTTP itself says. From 500 on a row counts only
             for a readable body.
+        http_codes: codes without a row that mean what HTTP says of the status of the same number; rows of
+            ``http`` count for them.
         status_is_code: an error without a code has the HTTP status in its place.
         unknown: class of a code without a row; under an HTTP error the status decides.
         job_words: native status of a failed task -> class.
@@ -174,6 +184,7 @@ class ErrorTable:
     vendor: str
     code: At = At()
     code_in_text: str | None = None
+    reset_in_text: str | None = None
     text: At = At()
     error: At = At()
     status: At = At()
@@ -183,6 +194,7 @@ class ErrorTable:
     codes: Mapping[Code, Row] = attrs.field(factory=dict)
     words: Mapping[str, Row] = attrs.field(factory=dict)
     http: Mapping[int, Row] = attrs.field(factory=dict)
+    http_codes: frozenset[Code] = attrs.field(default=frozenset(), converter=_codes)
     status_is_code: bool = True
     unknown: Row = FailureClass.UPSTREAM_FAILED
     job_words: Mapping[str, Row] = attrs.field(factory=dict)
@@ -198,7 +210,8 @@ class ErrorTable:
         fault = _contradiction(self)
         if fault is not None:
             raise ValueError(f"the error table of {self.vendor}: {fault}")
-        rules = {str(code): _rule(row) for code, row in self.codes.items()}
+        as_status = {str(code): self._rule_of_status(int(code), is_readable=True) for code in self.http_codes}
+        rules = as_status | {str(code): _rule(row) for code, row in self.codes.items()}
         object.__setattr__(self, "_rules", rules)
         object.__setattr__(self, "_ok", frozenset(map(str, self.ok)))
 
@@ -313,6 +326,26 @@ class ErrorTable:
         )
         return ProviderError(failure, status=response.status, maybe_accepted=True)
 
+    def refuse_cut(self, response: HttpResponse, *, is_whole: bool = True) -> None:
+        """Refuse an answer that was cut off: a song that it held was made and paid for, and is lost.
+
+        Args:
+            is_whole: whether the body itself is complete, which counts where no length is announced.
+
+        Raises:
+            ProviderError: class ``unknown_outcome``.
+        """
+        announced, why = response.header("content-length"), None
+        if announced is None:
+            why = None if is_whole else "its end is missing"
+        elif announced.isdecimal() and not response.header("content-encoding"):
+            length = len(response.body)
+            why = f"{length} of {announced} bytes" if length < int(announced[:18]) else None
+        if why is not None:
+            message = f"{self.vendor}'s answer was cut off: {why}"
+            failure = Failure(reason=FailureClass.UNKNOWN_OUTCOME, message=message)
+            raise ProviderError(failure, status=response.status, maybe_accepted=True)
+
     def missing(self, body: JsonValue, *, text: str | None = None) -> JobUpdate:
         """The answer to a read that has no record of the task: "no such task", if it lasts."""
         failure = Failure(
@@ -391,6 +424,8 @@ class ErrorTable:
         # A create call that is refused for good is not worth a wait; a poll comes again in any case.
         waits = step is not Step.CREATE or RULES[rule.reason].resend
         wait_s = lenient.retry_after_s(response) if waits else None
+        if waits and wait_s is None:
+            wait_s = self._until_reset_s(text, response)
         said = f"code {code}" if code else f"HTTP {status}"
         kept = lenient.integer(code) if response.is_success and code else status
         return Failure(
@@ -402,6 +437,13 @@ class ErrorTable:
             http_status=kept if kept in rule.keep_status else None,
             may_have_cost=False if rule.refunded else None,
         )
+
+    def _until_reset_s(self, text: str | None, response: HttpResponse) -> float | None:
+        named = re.search(self.reset_in_text, text or "") if self.reset_in_text else None
+        reset = lenient.moment(named[1]) if named else None
+        if reset is None or response.received_at is None:
+            return None
+        return max(0.0, (reset - response.received_at).total_seconds())
 
     def _success_under_an_error(self, step: Step, response: HttpResponse) -> ProviderError:
         rule = self._rule_of_status(response.status, is_readable=False)
@@ -489,6 +531,10 @@ def _contradiction(table: ErrorTable) -> str | None:
         "job_words": table.job_words,
         "unknown": {"": table.unknown},
     }
+    patterns = {"code_in_text": table.code_in_text, "reset_in_text": table.reset_in_text}
+    for name, pattern in patterns.items():
+        if pattern is not None and not re.compile(pattern).groups:
+            return f"{name} has no group, so nothing is read from a message"
     faults = (_row_fault(name, key, row) for name, rows in named.items() for key, row in rows.items())
     return next((fault for fault in faults if fault is not None), None) or _code_fault(table)
 
@@ -508,14 +554,17 @@ def _row_fault(name: str, key: Code, row: Row) -> str | None:
 
 
 def _code_fault(table: ErrorTable) -> str | None:
-    listed = set(map(str, table.codes))
+    for code in table.http_codes:
+        if not (isinstance(code, int) and 400 <= code < 600):
+            return f"http_codes lists {code!r}, which is no HTTP error status"
+    listed = set(map(str, (*table.codes, *table.http_codes)))
     both = sorted(listed & set(map(str, table.ok)))
     if both:
         return f"the code {both[0]} is both a success and a failure"
     for name, codes in (("ends_job", table.ends_job), ("doubts", table.doubts)):
         strange = sorted(set(map(str, codes)) - listed)
         if strange:
-            return f"{name} lists the code {strange[0]}, for which codes has no row"
+            return f"{name} lists the code {strange[0]}, for which there is no row"
     ends, lasts = set(map(str, table.ends_job)), set(map(str, (*table.no_record, *table.doubts)))
     twice = sorted(ends & lasts)
     return f"the code {twice[0]} both ends a job and only casts doubt on it" if twice else None

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 _MILLISECONDS_FROM = 100_000_000_000
 _DIGITS = re.compile(r"\s*(-?[0-9]{1,18})\s*")
 _NUMBER_WITH_UNIT = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*(?:s|sec|secs|second|seconds)?\s*", re.IGNORECASE)
+#: A capital letter inside a name.
+_HUMP = re.compile(r"(?<=[a-z0-9])([A-Z])")
 #: The part of ISO 8601 durations that songs have: PT1H2M3.5S.
 _ISO_DURATION = re.compile(r"PT(?:([0-9]{1,4})H)?(?:([0-9]{1,4})M)?(?:([0-9]{1,6}(?:\.[0-9]{1,6})?)S)?")
 
@@ -48,6 +50,16 @@ def first(source: Mapping[str, object], *keys: str) -> object:
         if value is not None and not (isinstance(value, str) and not value.strip()):
             return value
     return None
+
+
+def snake_case(source: Mapping[str, object]) -> Mapping[str, object]:
+    """Return an object with keys like ``song_metadata`` for ``songMetadata``; what is inside is unchanged.
+
+    A key that is there in both forms counts as it is.
+    """
+    if all(key.islower() for key in source):
+        return source
+    return {**{_HUMP.sub(r"_\1", key).lower(): value for key, value in source.items()}, **source}
 
 
 def json_text(value: object) -> object:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from musicgate.model import Choice, Field, Flag, JsonObject, JsonValue, Number, Offer, Structure, Text
+from musicgate.model import Array, Choice, Field, Flag, JsonObject, JsonValue, Number, Offer, Structure, Text
 
 
 def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) -> JsonObject:
@@ -39,17 +39,24 @@ def option_schema(title: str, offers: Iterable[Offer], *examples: JsonObject) ->
     }
 
 
-def settings_schema(**settings: tuple[JsonValue, str]) -> JsonObject:
-    """The JSON Schema of a plugin's own settings: the default and the description of each, by name.
+def settings_schema(
+    **settings: tuple[JsonValue, str] | tuple[JsonValue, str, Sequence[JsonValue]],
+) -> JsonObject:
+    """The JSON Schema of a plugin's own settings: default, description and perhaps choices, by name.
 
-    The type is that of the default: text, a number, true or false.
+    The type is that of the default: text, a number, true or false. A setting whose default is a text that is
+    not empty cannot be empty either.
     """
-    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
-    properties: dict[str, JsonValue] = {
-        name: {"description": description, "type": kinds[type(default)], "default": default}
-        for name, (default, description) in settings.items()
-    }
+    properties = {name: _setting(default, *told) for name, (default, *told) in settings.items()}
     return {"type": "object", "properties": properties, "additionalProperties": False}
+
+
+def _setting(default: JsonValue, description: str, choices: Sequence[JsonValue] = ()) -> JsonObject:
+    kinds = {bool: "boolean", int: "integer", float: "number", str: "string"}
+    allowed: JsonObject = {"enum": list(choices)} if choices else {}
+    if default and isinstance(default, str) and not choices:
+        allowed = {"minLength": 1}
+    return {"description": description, "type": kinds[type(default)], **allowed, "default": default}
 
 
 def _object(properties: dict[str, JsonValue], description: str) -> dict[str, JsonValue]:
@@ -91,4 +98,10 @@ def _union(fields: Sequence[Field]) -> dict[str, JsonValue]:
         return {"enum": list(dict.fromkeys(value for field in choices for value in field.choices))}
     if all(isinstance(field, Flag) for field in fields):
         return {"type": "boolean"}
-    return {"type": ["object", "array"]} if all(isinstance(field, Structure) for field in fields) else {}
+    if all(isinstance(field, Array) for field in fields):
+        return {"type": "array"}  # what is in it is said in its description, and checked by the core
+    if all(isinstance(field, Structure) and field.fields for field in fields):
+        return {"type": "object"}
+    return (
+        {"type": ["object", "array"]} if all(isinstance(field, Structure | Array) for field in fields) else {}
+    )

@@ -1,4 +1,4 @@
-"""Keeps only those environment variables that plugins declare, and those of proxies.
+"""Keeps only those environment variables that plugins declare, and those of proxies and object stores.
 
 The environment holds other programs' secrets, so it is never copied as a whole.
 """
@@ -19,6 +19,28 @@ PROXY_VARIABLES = tuple(
     spelling
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "NO_PROXY")
     for spelling in (name, name.lower())
+)
+#: The variables of the clouds' own tools with which an object store is opened; `musicgate.assets` reads them.
+STORE_VARIABLES = (
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
+    "AWS_DEFAULT_REGION",
+    "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ALLOW_HTTP",
+    "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+    "GOOGLE_SERVICE_ACCOUNT",
+    "GOOGLE_SERVICE_ACCOUNT_KEY",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_ACCOUNT_KEY",
+    "AZURE_STORAGE_SAS_TOKEN",
+    "AZURE_STORAGE_CLIENT_ID",
+    "AZURE_STORAGE_CLIENT_SECRET",
+    "AZURE_STORAGE_TENANT_ID",
+    "AZURE_STORAGE_ENDPOINT",
 )
 
 
@@ -47,8 +69,8 @@ class Environment(Mapping[str, str]):
 
 
 def keep_declared(settings: Settings, providers: Iterable[Provider]) -> Settings:
-    """Drop every environment variable but those that these providers declare, and those of proxies."""
-    names = set(PROXY_VARIABLES)
+    """Drop all variables but those that these providers declare, and those of proxies and object stores."""
+    names = {*PROXY_VARIABLES, *STORE_VARIABLES}
     for provider in providers:
         declared = (provider.key_env, provider.base_url_env, provider.webhook_secret_env)
         names |= {name for name in declared if name}

@@ -36,7 +36,7 @@ from musicgate.store import rows, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_errors import describe
-from musicgate.store.sqlite_migrate import migrate
+from musicgate.store.sqlite_migrate import check_version, migrate
 from musicgate.store.sqlite_reader import SqliteReader
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
@@ -49,11 +49,11 @@ _CLAIMS_PAGE: Final = 50
 class SqliteJobStore:
     """Jobs in one SQLite file. Create it with `open`, on the event loop that uses it."""
 
-    def __init__(self, path: Path, lock: FileLock) -> None:
+    def __init__(self, path: Path, lock: FileLock, *, is_writable: bool = True) -> None:
         """Use a database that is migrated and locked; `open` does both."""
         self._lock = lock
         self._reader = SqliteReader(path, _BUSY_TIMEOUT_S)
-        self._writer = GroupWriter(functools.partial(_connect, path))
+        self._writer = GroupWriter(functools.partial(_connect, path, is_writable=is_writable))
         self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
         self.asset_references = sqlite_references.SqliteAssetReferences(self._writer, self._reader)
 
@@ -75,6 +75,22 @@ class SqliteJobStore:
                 await store.close()
         finally:
             lock.release()
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def open_to_read(cls, path: Path) -> AsyncIterator[Self]:
+        """Open the database without locking it, perhaps beside the process that uses it. Every write fails.
+
+        Raises:
+            ConfigError: a musicgate of another version uses it, so that its tables are others.
+            StorageError: it cannot be opened.
+        """
+        lock = await asyncio.to_thread(_prepare_to_read, path)
+        store = cls(path, lock, is_writable=False)
+        try:
+            yield store
+        finally:
+            await store.close()
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -285,17 +301,43 @@ def _page(
         return list(rows.up_to(cursor, max_bytes))
 
 
-def _connect(path: Path) -> sqlite3.Connection:
+def _connect(path: Path, *, is_writable: bool = True) -> sqlite3.Connection:
     """Open a connection that begins no transaction by itself (``isolation_level=None``)."""
     connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None)
     connection.execute("PRAGMA synchronous = FULL")
+    if not is_writable:
+        connection.execute("PRAGMA query_only = ON")
     return connection
+
+
+def _lock_of(path: Path) -> FileLock:
+    # Not bound to the thread that acquires it: another one releases it.
+    return FileLock(f"{path}.lock", timeout=0, thread_local=False)
+
+
+def _prepare_to_read(path: Path) -> FileLock:
+    """Migrate the database unless another process uses it; the lock is not held at the end.
+
+    Whoever reads for an hour must not keep a server from starting.
+    """
+    try:
+        lock = _prepare(path)
+    except ConfigError as error:
+        if not isinstance(error.__cause__, Timeout):
+            raise
+        try:
+            with contextlib.closing(_connect(path, is_writable=False)) as connection:
+                check_version(connection, path)
+        except sqlite3.Error as exc:
+            raise StorageError(f"the job store {path} cannot be opened: {describe(exc)}") from exc
+        return _lock_of(path)
+    lock.release()
+    return lock
 
 
 def _prepare(path: Path) -> FileLock:
     """Lock the database and migrate it; on failure the lock is released."""
-    # Not bound to the thread that acquires it: another one releases it.
-    lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)
+    lock = _lock_of(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()

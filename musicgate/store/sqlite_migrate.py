@@ -65,6 +65,21 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         raise StorageError(f"the tables of {path} cannot be brought up to date: {describe(exc)}") from exc
 
 
+def check_version(connection: sqlite3.Connection, path: Path) -> None:
+    """Return if the database is at the newest version.
+
+    Raises:
+        ConfigError: it is at another one; it is left alone.
+        sqlite3.Error: the version cannot be read.
+    """
+    version, _ = _found_version(connection, path)
+    if version > max(migrations()):
+        raise _unknown_version(str(version), path)
+    if version < max(migrations()):
+        message = f"an earlier version of musicgate uses the database {path}; stop it, or start it anew"
+        raise ConfigError(message, key="store.url")
+
+
 def _found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
     """The version of the database (0 for a new one), and whether it comes from Alembic's table."""
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()

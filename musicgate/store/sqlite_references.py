@@ -8,7 +8,7 @@ import sqlite3
 from collections.abc import Collection, Sequence
 from typing import Final
 
-from musicgate.errors import StorageError
+from musicgate.errors import JobNotFoundError
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_reader import SqliteReader
 from musicgate.store.sqlite_statements import column
@@ -48,7 +48,7 @@ class SqliteAssetReferences:
             if connection.execute(_IS_BEING_REMOVED, key[:1]).fetchone():
                 return False
             if connection.execute(_CLAIM, key).rowcount == 0:
-                raise StorageError(f"no audio can be kept for the job {job_id}: it was deleted")
+                raise JobNotFoundError(job_id)
             connection.execute(_IS_USED_AGAIN, key[:1])
             return True
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Sequence
 
-from musicgate.errors import StorageError
+from musicgate.errors import JobNotFoundError
 
 
 class MemoryAssetReferences:
@@ -22,7 +22,7 @@ class MemoryAssetReferences:
         if self._unused.get(name):
             return False
         if not self._has_job(job_id):
-            raise StorageError(f"no audio can be kept for the job {job_id}: it was deleted")
+            raise JobNotFoundError(job_id)
         self._users.add((name, job_id))
         self._unused.pop(name, None)
         return True

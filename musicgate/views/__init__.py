@@ -3,6 +3,7 @@
 It knows the published shapes, and must not know aiohttp, a store or a clock. Start with `job`.
 """
 
+from musicgate.views.audio_end import AudioEnd
 from musicgate.views.catalogue import render_models, render_provider, render_providers
 from musicgate.views.cursor import decode_cursor
 from musicgate.views.errors import ErrorAnswer, render_envelope, render_error, render_refusal
@@ -20,6 +21,7 @@ from musicgate.views.webhook import (
 )
 
 __all__ = [
+    "AudioEnd",
     "ErrorAnswer",
     "Readiness",
     "SignedLinks",

@@ -15,6 +15,7 @@ from musicgate.views.usage import render_expected_usage, render_usage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from datetime import datetime
 
     from musicgate.model import (
         Asset,
@@ -34,17 +35,22 @@ if TYPE_CHECKING:
     #: Makes the link to a track's ``audio``, ``stream``, ``image``, ``waveform`` or ``peaks`` on our server;
     #: None = there is none.
     Links = Callable[[Job, Track, str], str | None]
+    #: When the kept audio of a job is removed: `AudioEnd`.
+    Ends = Callable[[Job], datetime | None]
 
 #: Keys that repeat what the vendor returned as it is: ids, links, titles. Only these can hold a secret.
 _FROM_VENDOR: Final = ("nativeResponseId", "native_status", "progress", "output", "attempts")
 
 
-def render_job(job: Job, links: Links, masker: Masker | None = None) -> dict[str, object]:
+def render_job(
+    job: Job, links: Links, masker: Masker | None = None, *, ends: Ends | None = None
+) -> dict[str, object]:
     """Render a job.
 
     Args:
         links: makes the links to what we have of a track.
         masker: masks whole secrets in what the vendor returned.
+        ends: tells when its kept audio is removed.
     """
     attempt = job.attempt
     answer: dict[str, object] = {
@@ -65,7 +71,7 @@ def render_job(job: Job, links: Links, masker: Masker | None = None) -> dict[str
     answer |= _progress(job.progress)
     shown = [track for track in job.tracks if track.is_visible]
     if shown:
-        answer["output"] = [_track(job, track, links) for track in shown]
+        answer["output"] = [_track(job, track, links, ends) for track in shown]
         expiries = [track.expires_at for track in shown if track.expires_at and not track.asset]
         if expiries:
             answer["expires_at"] = time_text(min(expiries))
@@ -92,6 +98,7 @@ def render_created(
     links: Links,
     masker: Masker | None = None,
     *,
+    ends: Ends | None = None,
     offer: Offer | None = None,
     generation_ms: int | None = None,
     with_routing: bool = False,
@@ -103,7 +110,7 @@ def render_created(
         generation_ms: how long the create call took; None leaves ``meta`` out.
         with_routing: add to ``meta`` which providers were considered, and why the others were not.
     """
-    answer = render_job(job, links, masker)
+    answer = render_job(job, links, masker, ends=ends)
     answer.setdefault("usage", render_expected_usage(job.request, offer))
     if generation_ms is not None:
         meta: dict[str, object] = {"generation_ms": generation_ms}
@@ -114,12 +121,17 @@ def render_created(
 
 
 def render_job_list(
-    page: Sequence[Job], links: Links, masker_of: Callable[[Job], Masker | None], *, has_more: bool
+    page: Sequence[Job],
+    links: Links,
+    masker_of: Callable[[Job], Masker | None],
+    *,
+    has_more: bool,
+    ends: Ends | None = None,
 ) -> dict[str, object]:
     """Render one page of an account's jobs."""
     return {
         "object": "list",
-        "data": [render_job(job, links, masker_of(job)) for job in page],
+        "data": [render_job(job, links, masker_of(job), ends=ends) for job in page],
         "next_cursor": encode_cursor(page[-1]) if has_more else None,
     }
 
@@ -170,7 +182,7 @@ def _links(job: Job, track: Track, links: Links) -> dict[str, str | None]:
     }
 
 
-def _track(job: Job, track: Track, links: Links) -> JsonObject:
+def _track(job: Job, track: Track, links: Links, ends: Ends | None) -> JsonObject:
     asset = track.asset
     item: dict[str, object] = {
         "index": track.index,
@@ -186,6 +198,7 @@ def _track(job: Job, track: Track, links: Links) -> JsonObject:
         "lyrics": track.lyrics,
         "native_model": track.native_model,
         "created_at": time_text(track.created_at),
+        "expires_at": time_text(ends(job)) if asset and ends else None,
         "audio": render_audio(asset) if asset else None,
         "original": render_audio(track.original) if track.original else None,
         "waveform_url": links(job, track, "waveform") if asset else None,

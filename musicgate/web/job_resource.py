@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
-from musicgate.views import SignedLinks, links_at, render_job
+from musicgate.views import AudioEnd, SignedLinks, links_at, render_job
 from musicgate.web.conditions import Conditions
 from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
 from musicgate.web.job_answer import JobAnswer
@@ -60,6 +60,7 @@ class JobResource:
         self._waits = waits
         self._public_url = gateway.settings.server.public_url.rstrip("/")
         self._link_lifetime_s = round(gateway.settings.assets.link_hours * 3600)
+        self.ends = AudioEnd(gateway.settings)
         self._finished = FinishedAnswers()
         gateway.call_on_change(self._finished.drop)
 
@@ -125,7 +126,7 @@ class JobResource:
 
     def render(self, request: web.Request, job: Job) -> dict[str, object]:
         """Render a job as GET answers it."""
-        return render_job(job, self.links(request), self._gateway.masker(job))
+        return render_job(job, self.links(request), self._gateway.masker(job), ends=self.ends)
 
     def respond_finished(self, request: web.Request, job: Job, headers: dict[str, str]) -> JobAnswer:
         """Answer a GET of a finished job, and keep the answer."""

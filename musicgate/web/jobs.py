@@ -56,9 +56,11 @@ class JobRoutes:
         )
         page = await self._gateway.list_jobs(query, account=account.name)
         has_more = await self._has_more(page, query, account)
-        links = self._jobs.links(request)
+        links, ends = self._jobs.links(request), self._jobs.ends
         body = await offload(
-            lambda: write_json(render_job_list(page, links, self._gateway.masker, has_more=has_more)),
+            lambda: write_json(
+                render_job_list(page, links, self._gateway.masker, has_more=has_more, ends=ends)
+            ),
             is_large=True,
         )
         headers = {"Cache-Control": "private, no-cache", "Vary": VARY}

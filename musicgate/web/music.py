@@ -110,6 +110,7 @@ class MusicRoutes:
             job,
             self._jobs.links(request),
             self._gateway.masker(job),
+            ends=self._jobs.ends,
             offer=self._gateway.offer_of(job),
             generation_ms=round((time.perf_counter() - started) * 1000),
             with_routing=explain,

@@ -24,7 +24,7 @@ import attrs
 from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
 from musicgate.plugin import lenient, write_json
-from musicgate.views import links_at, render_job, render_message
+from musicgate.views import AudioEnd, links_at, render_job, render_message
 from musicgate.webhooks import rules
 from musicgate.webhooks.fair_share import FairShare
 from musicgate.webhooks.rules import Answer
@@ -289,9 +289,8 @@ def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker 
     base_url = _base_url(settings.server)
     lifetime_s, made_s = round(settings.assets.link_hours * 3600), delivery.created_at.timestamp()
     links = links_at(base_url, lifetime_s, made_s) if base_url else _no_link
-    return write_json(
-        render_message(delivery.type, delivery.created_at, render_job(as_settled(job), links, masker))
-    )
+    rendered = render_job(as_settled(job), links, masker, ends=AudioEnd(settings))
+    return write_json(render_message(delivery.type, delivery.created_at, rendered))
 
 
 def _base_url(server: ServerSettings) -> str | None:

@@ -8,6 +8,7 @@ import attrs
 from musicgate.model import (
     Ability,
     Limits,
+    Number,
     PollSchedule,
     Rights,
     RightsStatement,
@@ -66,6 +67,10 @@ FAULTS: tuple[Fault, ...] = (
     fault("option_schema", "an option without description", "description", lambda: broken.options(
         properties=_without(OPTIONS_SCHEMA, "mood", "description"))),
     fault("option_schema", "no examples", "examples", lambda: broken.options(examples=[])),
+    fault("schema_allows_declared_values", "a narrower schema", "does not allow '30'", lambda: broken.offers(
+        abilities=frozenset(), fields=(Number("tempo", minimum=30, maximum=200, whole=True),))),
+    fault("schema_allows_declared_values", "another kind of value", "does not allow '1'", lambda: broken.offers(
+        abilities=frozenset(), fields=(Number("mood"),))),
     fault("settings_schema", "a setting without default", "no default", lambda: broken.declares(
         settings_schema={**SETTINGS_SCHEMA, "properties": _without(SETTINGS_SCHEMA, "region", "default")})),
     fault("settings_schema", "a default that breaks it", "defaults", lambda: broken.declares(

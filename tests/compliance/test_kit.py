@@ -31,6 +31,7 @@ from musicgate.testing.compliance import (
     run_check,
     run_checks,
 )
+from musicgate.testing.compliance.checks_emulator import check_every_offer_plays
 from musicgate.testing.compliance.checks_lifecycle import check_any_sequence_of_answers
 from musicgate.testing.compliance.guard import pure
 from tests.compliance import tiny_plugin
@@ -169,6 +170,31 @@ def test_offer_that_needs_another_setting_is_played_with_it() -> None:
 
     module = tiny(provider=declares(settings_schema=schema).provider, translate_request=translate_request)
     assert outcomes(module)["every_offer_plays"].message == ""
+
+
+def test_offer_that_needs_a_length_is_played_with_one() -> None:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if offer.model == "tiny/duet" and request.duration_s is None:
+            raise RequestError("validation_error", "how long?", path=("duration",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    assert outcomes(tiny(translate_request=translate_request))["every_offer_plays"].message == ""
+
+
+def test_offer_that_the_vendor_has_ended_is_played_only_on_request() -> None:
+    def translate_request(request: MusicRequest, offer: Any, settings: Any, callback_url: str | None) -> Any:
+        if offer.model == "tiny/duet":
+            raise RequestError("validation_error", "it has ended", path=("model",))
+        return tiny_plugin.translate_request(request, offer, settings, callback_url)
+
+    ended = {"tiny/duet": dt.date(2026, 8, 20)}
+    offers = tuple(attrs.evolve(offer, ended=ended.get(offer.model)) for offer in PROVIDER.offers)
+    module = tiny(provider=declares(offers=offers).provider, translate_request=translate_request)
+    result = outcomes(module)["every_offer_plays"]
+    assert result.outcome is Outcome.SKIPPED
+    assert "ended them: tiny/duet (2026-08-20); all others play" in result.message
+    asked = Subject.of_module(module, requests=(MusicRequest(model="tiny/duet", prompt="rain"),))
+    assert run_check(asked, check_every_offer_plays).outcome is Outcome.FAILED
 
 
 def test_an_installed_plugin_is_found_by_its_name() -> None:

@@ -51,7 +51,10 @@ def test_the_good_plugin_passes_everything_that_it_can_have() -> None:
     results = run_checks(subject)
     assert [result for result in results if result.outcome is Outcome.FAILED] == []
     skipped = {result.name: result.message for result in results if result.outcome is Outcome.SKIPPED}
-    assert skipped == {"blocking_is_not_polled": "the provider is not blocking"}
+    assert skipped == {
+        "blocking_is_not_polled": "the provider is not blocking",
+        "schema_allows_declared_values": "no option of the schema is a declared field",
+    }
 
 
 def test_the_good_plugin_of_two_calls_passes_what_is_about_them() -> None:

@@ -34,13 +34,21 @@ SONGS: list[tuple[dict[str, Any], str, bytes, int]] = [
     (song("minimax", "song_s=3"), "audio/mpeg", b"", 1),
     (song("minimax", "song_s=3", minimax={"output_format": "url"}), "audio/mpeg", b"", 1),
     (song("minimax", "song_s=3", minimax={"audio_setting": {"format": "pcm"}}), "audio/wav", b"RIFF", 1),
+    # Converted here.
+    (song("suno_kie", format="wav"), "audio/wav", b"RIFF", 2),
+    (song("apiin_one", format="ogg"), "audio/ogg", b"OggS", 2),
+    (song("elevenlabs", duration=3, format="aac"), "audio/mp4", b"", 1),
+    (song("minimax", "song_s=3", format="flac"), "audio/flac", b"fLaC", 1),
 ]
 
 
 @pytest.mark.parametrize(
     ("request_body", "content_type", "magic", "count"),
     SONGS,
-    ids=["kie", "apiin", "ogg", "ulaw", "multipart wav", "hex", "link", "bare pcm"],
+    ids=[
+        *("kie", "apiin", "ogg", "ulaw", "multipart wav", "hex", "link", "bare pcm"),
+        *("kie to wav", "apiin to ogg", "elevenlabs to aac", "minimax to flac"),
+    ],
 )
 async def test_a_completed_job_has_audio_that_plays_and_is_measured(
     server: RunningServer, request_body: dict[str, Any], content_type: str, magic: bytes, count: int

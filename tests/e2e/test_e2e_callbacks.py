@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from musicgate.model import Secret
-from musicgate_suno_kie.callback import SIGNATURE
+from musicgate_suno_kie.declaration import PROVIDER
 from tests.e2e.running_server import CALLBACK_SECRET, song
 
 if TYPE_CHECKING:
@@ -42,7 +42,10 @@ async def call_back(
     headers = {}
     if secret is not None:
         stamp = str(int(time.time() - age_s))
-        signature = SIGNATURE.sign(secret.reveal(), body=b"", native_id=task_id, timestamp=stamp)
+        assert PROVIDER.callback_signature is not None
+        signature = PROVIDER.callback_signature.sign(
+            secret.reveal(), body=b"", native_id=task_id, timestamp=stamp
+        )
         headers = {"X-Webhook-Timestamp": stamp, "X-Webhook-Signature": signature}
     path = f"/v1/callbacks/{job['id']}/{stored.callback_token if token is None else token}"
     raw = json.dumps(content).encode() if body is None else body

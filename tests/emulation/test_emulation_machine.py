@@ -492,3 +492,10 @@ def test_docs_list_the_neutral_switches() -> None:
 def test_switch_kinds_state_their_values() -> None:
     assert kinds.number("off").shown == "a number or off"
     assert kinds.word("a", "b").shown == "a, b"
+
+
+def test_faults_are_a_script_of_a_vendors_own_words_alone() -> None:
+    values = kinds.faults(none="no tracks", some="one track")
+    assert values.meanings == {"none": "no tracks", "some": "one track"}
+    assert all(values.takes(script) for script in ("none", "some:2,none:ever"))
+    assert not any(values.takes(script) for script in ("429", "html", "none,7"))

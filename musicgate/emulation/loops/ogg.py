@@ -49,6 +49,16 @@ def song(*, bitrate_bps: int, channels: int, duration_s: float, seed: int) -> by
     return b"".join(pages)
 
 
+def without_container(ogg: bytes) -> bytes:
+    """The contents of the pages of an Ogg file, which no player plays."""
+    found, at = b"", 0
+    while at < len(ogg):
+        start = at + 27 + ogg[at + 26]
+        size = sum(ogg[at + 27 : start])
+        found, at = found + ogg[start : start + size], start + size
+    return found
+
+
 def _page(packets: tuple[bytes, ...], granule: int, serial: int, number: int, flags: int) -> bytes:
     lacing = b"".join(b"\xff" * (len(packet) // 255) + bytes((len(packet) % 255,)) for packet in packets)
     front = struct.pack("<4sBBqII", b"OggS", 0, flags, granule, serial, number)

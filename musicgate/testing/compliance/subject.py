@@ -192,6 +192,11 @@ class Subject:
             MusicRequest(model=offer.model, prompt=PROMPT, style=STYLE, instrumental=True),
         )
 
+    def timed_request(self, offer: Offer) -> MusicRequest:
+        """Return a request for half a minute, or what the offer allows that is next to it."""
+        shortest, longest = offer.limits.min_duration_s or 0, offer.limits.max_duration_s or 30
+        return MusicRequest(model=offer.model, prompt=PROMPT, duration_s=int(max(shortest, min(30, longest))))
+
     @cached_property
     def base(self) -> tuple[tuple[Offer, MusicRequest, Translation], ...]:
         """Every base request that the plugin can translate, per offer, with its translation.

@@ -149,6 +149,7 @@ def test_message_is_truncated_to_500_characters() -> None:
         ({"code": 503, "message": "x"}, 503, FailureClass.UPSTREAM_FAILED),
         ({"code": 408, "message": "x"}, 408, FailureClass.TIMEOUT),
         ({"code": 408, "message": "x"}, 200, FailureClass.TIMEOUT),
+        ({"code": 504, "message": "x"}, 200, FailureClass.TIMEOUT),
         ({"code": 500, "message": "x"}, 200, FailureClass.UPSTREAM_FAILED),
         ({"code": 500, "message": "see our policy"}, 500, FailureClass.UPSTREAM_FAILED),
         ({"code": 503, "message": "x", "id": "request-1"}, 422, FailureClass.UPSTREAM_FAILED),
@@ -423,6 +424,20 @@ def test_track_is_read_in_camel_case() -> None:
     )
     assert track.created_at is not None
     assert track.created_at.isoformat() == "2026-02-24T12:00:00+00:00"
+
+
+def test_second_link_is_a_fallback_once_the_song_is_done() -> None:
+    links = {"audio_url": "https://a.example/0.mp3", "audioUrl": "https://b.example/0.mp3"}
+    open_track = poll(answer([item(**links, status="first")])).tracks[0]
+    done_track = poll(answer([item(**links)])).tracks[0]
+    assert (open_track.audio_url, open_track.fallback_urls) == (None, ())
+    assert (done_track.audio_url, done_track.fallback_urls) == (links["audio_url"], (links["audioUrl"],))
+
+
+def test_failed_item_without_an_id_or_a_link_is_a_failed_track() -> None:
+    update = poll(answer(envelope("IN_PROGRESS", {"status": "error", "title": "Rain"})))
+    assert update.failure is not None
+    assert [(track.title, track.has_audio) for track in update.tracks] == [("Rain", False)]
 
 
 def test_unreadable_time_falls_back_to_the_next_key() -> None:

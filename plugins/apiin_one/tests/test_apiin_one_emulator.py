@@ -218,6 +218,11 @@ def test_key_prefix_selects_a_refusal(key: str, reason: FailureClass) -> None:
     assert job.failure.reason is reason
 
 
+def test_forbidden_key_may_not_read_the_feed_either() -> None:
+    answer = call(emulate(), "GET", f"{FEED}?task_id=x", key="forbidden-key")
+    assert (answer.response.status, read(answer)["error"]["type"]) == (403, "permission_error")
+
+
 @pytest.mark.parametrize("headers", [{}, {"Authorization": "Bearer "}, {"Authorization": "Basic k"}])
 def test_call_without_a_key_is_an_authentication_error(headers: dict[str, str]) -> None:
     answer = emulate().answer(HttpRequest(method="POST", url=CREATE, headers=headers, body=b"{}"), 0.0)
@@ -272,13 +277,13 @@ INVALID_BODIES: list[tuple[Any, str]] = [
     ({}, "prompt or gpt_description_prompt is required"),
     ({"prompt": "x", "gpt_description_prompt": "x"}, "use either prompt or gpt_description_prompt"),
     ({"prompt": "x", "model": "V4_5"}, "model: 'V4_5' is not supported"),
-    ({"prompt": "x", "model": 4}, "model must be a string"),
-    ({"prompt": 5}, "prompt must be a string"),
-    ({"prompt": "x", "make_instrumental": "no"}, "make_instrumental must be a boolean"),
+    ({"prompt": "x", "model": 4}, "model: 4 is not supported"),
+    ({"prompt": 5}, "prompt must be text"),
+    ({"prompt": "x", "make_instrumental": "no"}, "make_instrumental must be true or false"),
     ({"prompt": "x", "callback_url": "me"}, "callback_url must be a URL"),
-    ({"prompt": "x", "gender": "f"}, "gender must be male or female"),
+    ({"prompt": "x", "gender": "f"}, "gender must be one of male, female"),
     ({"prompt": "x", "style_weight": 1.1}, "style_weight must be between 0 and 1"),
-    ({"prompt": "x", "audio_weight": True}, "audio_weight must be between 0 and 1"),
+    ({"prompt": "x", "audio_weight": True}, "audio_weight must be a number"),
     ({"gpt_description_prompt": "x" * 401}, "gpt_description_prompt must not exceed 400 characters"),
     ({"prompt": "x" * 3001}, "prompt must not exceed 3000 characters"),
     ({"prompt": "x" * 5001, "model": "suno-v4-5"}, "prompt must not exceed 5000 characters"),

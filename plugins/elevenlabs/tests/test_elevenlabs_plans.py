@@ -40,7 +40,7 @@ def part(start_ms: int, end_ms: int, **changes: Any) -> dict[str, Any]:
 
 
 def paths(plan: dict[str, Any]) -> list[str]:
-    return [".".join(map(str, problem.path)) for problem in plans.problems(plan)]
+    return [".".join(map(str, found.inside)) for found in plans.Plan("plan").faults(plan)]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 import musicgate_fal
 from musicgate.errors import RequestError
@@ -311,8 +312,7 @@ def test_a_callback_without_keys_is_an_unverified_hint() -> None:
 
 
 def test_a_callback_is_verified_by_the_key_set() -> None:
-    ed25519 = pytest.importorskip("cryptography.hazmat.primitives.asymmetric.ed25519")
-    old, key = (ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32) for seed in (1, 2))
+    old, key = (Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32) for seed in (1, 2))
     keys = [
         base64.urlsafe_b64encode(one.public_key().public_bytes_raw()).decode().rstrip("=")
         for one in (old, key)
@@ -334,3 +334,10 @@ def test_a_callback_is_verified_by_the_key_set() -> None:
     assert (claim({}, jwks).verified, claim({}, jwks).native_id) == (False, None)
     assert claim(headers, json.dumps({"keys": [{"x": keys[0]}, {"x": "?"}, {}]})).verified is False
     assert claim(headers, "no json").verified is False
+
+
+def test_a_callback_is_an_unverified_hint_where_signatures_cannot_be_checked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("musicgate.plugin.key_set.find_spec", lambda _: None)
+    assert claim({}, '{"keys": []}').verified is None

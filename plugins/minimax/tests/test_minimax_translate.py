@@ -268,6 +268,13 @@ SENT: list[tuple[str, dict[str, Any], dict[str, Any], dict[str, Any], list[tuple
         {"prompt": "p"},
         [("not_applied", "vocal_gender")],
     ),
+    (
+        "music-2.5",
+        {},
+        {"prompt": "p", "vocal_gender": "m"},
+        {"prompt": "p", "lyrics": TAGS},
+        [("not_applied", "vocal_gender")],
+    ),
     ("music-2.6", {}, {"prompt": "p", "style": " ", "negative_style": "", "title": ""}, {"prompt": "p"}, []),
     (
         "music-cover",

@@ -13,7 +13,9 @@ import musicgate_suno_kie
 from musicgate.errors import ProviderError
 from musicgate.model import ProviderSettings, Secret
 from musicgate.plugin.hooks import CallbackClaim
+from musicgate.testing.rehearsal import Rehearsal
 
+PLUGIN = Rehearsal("suno_kie", musicgate_suno_kie).plugin
 SECRET = "test-secret-not-real"
 NOW = 1_790_000_000.0
 BODY = {
@@ -36,7 +38,7 @@ def claim(
         webhook_secret=Secret(secret) if secret else None,
     )
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return musicgate_suno_kie.parse_callback(headers or {}, content, settings, NOW)
+    return PLUGIN.parse_callback(headers or {}, content, settings, NOW)
 
 
 def signed(task_id: str = "abc", at: float = NOW, secret: str = SECRET) -> dict[str, str]:

@@ -14,7 +14,7 @@ from musicgate.model import (
     Meter,
     ProviderSettings,
 )
-from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, Dialect, dialect_of
+from musicgate_suno_kie.declaration import PROVIDER, SETTINGS_SCHEMA, is_market
 
 
 @pytest.mark.parametrize(
@@ -127,19 +127,19 @@ def test_every_setting_has_a_default() -> None:
 
 
 @pytest.mark.parametrize(
-    ("native", "options", "dialect"),
+    ("native", "options", "market"),
     [
-        ("V5", {}, Dialect.LEGACY),
-        ("V5", {"dialect": "legacy"}, Dialect.LEGACY),
-        ("V5", {"dialect": "market"}, Dialect.MARKET),
-        (None, {"dialect": "market"}, Dialect.MARKET),
-        ("V6", {"dialect": "legacy"}, Dialect.MARKET),
-        ("v6_mini", {}, Dialect.MARKET),
-        ("V6", {"flavour": "sunoapi"}, Dialect.LEGACY),
-        ("V5", {"flavour": "sunoapi", "dialect": "market"}, Dialect.LEGACY),
+        ("V5", {}, False),
+        ("V5", {"dialect": "legacy"}, False),
+        ("V5", {"dialect": "market"}, True),
+        (None, {"dialect": "market"}, True),
+        ("V6", {"dialect": "legacy"}, True),
+        ("v6_mini", {}, True),
+        ("V6", {"flavour": "sunoapi"}, False),
+        ("V5", {"flavour": "sunoapi", "dialect": "market"}, False),
     ],
 )
 def test_model_and_settings_choose_the_dialect(
-    native: str | None, options: JsonObject, dialect: Dialect
+    native: str | None, options: JsonObject, *, market: bool
 ) -> None:
-    assert dialect_of(native, ProviderSettings(base_url="https://api.kie.ai", options=options)) is dialect
+    assert is_market(native, ProviderSettings(base_url="https://api.kie.ai", options=options)) is market

@@ -31,7 +31,7 @@ from musicgate.plugin.wire import HttpResponse
 from musicgate.testing.cases import load_cases
 from musicgate_suno_kie.codes import KIE, SUNOAPI
 from musicgate_suno_kie.declaration import PROVIDER
-from musicgate_suno_kie.tracks import read_track, read_tracks
+from musicgate_suno_kie.read import read_tracks
 
 CASES = load_cases(Path(__file__).parent / "cases")
 SETTINGS = ProviderSettings(base_url="https://api.kie.ai")
@@ -427,8 +427,7 @@ def test_links_missing_from_the_last_record_do_not_lose_the_second_track() -> No
     ],
 )
 def test_duration_is_positive_seconds_or_none(fields: dict[str, Any], seconds: float | None) -> None:
-    track = read_track({"id": "a", **fields})
-    assert track is not None
+    (track,) = read_tracks({"data": [{"id": "a", **fields}]})
     assert track.duration_s == seconds
 
 
@@ -452,17 +451,15 @@ def test_tracks_are_found_in_each_known_place(data: dict[str, Any]) -> None:
 
 
 def test_text_that_is_not_an_http_url_is_not_a_link() -> None:
-    track = read_track(
-        {"id": "a", "audioUrl": "", "streamAudioUrl": " ", "imageUrl": "ftp://x", "sourceImageUrl": None}
-    )
-    assert track is not None
+    links = {"audioUrl": "", "streamAudioUrl": " ", "imageUrl": "ftp://x", "sourceImageUrl": None}
+    (track,) = read_tracks({"data": [{"id": "a", **links}]})
     assert (track.audio_url, track.stream_audio_url, track.image_url) == (None, None, None)
 
 
 @pytest.mark.parametrize(("derive", "links"), [(False, ()), (True, ("https://cdn1.suno.ai/a%2Fb.mp3",))])
 def test_cdn_url_is_derived_only_if_enabled(*, derive: bool, links: tuple[str, ...]) -> None:
-    track = read_track({"id": "a/b", "audioUrl": "https://x.example/a.mp3"}, derive_cdn_urls=derive)
-    assert track is not None
+    item = {"id": "a/b", "audioUrl": "https://x.example/a.mp3"}
+    (track,) = read_tracks({"data": [item]}, derive_cdn_urls=derive)
     assert track.fallback_urls == links
 
 

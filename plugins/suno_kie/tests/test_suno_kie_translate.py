@@ -103,6 +103,7 @@ def test_block_option_is_sent_unchanged_in_custom_mode(key: str, value: object) 
         ("audioWeight", 0.5),
         ("personaId", "persona_123"),
         ("personaModel", "style_persona"),
+        ("duration", 20),
     ],
 )
 @pytest.mark.parametrize("mode", [{}, {"customMode": False}])

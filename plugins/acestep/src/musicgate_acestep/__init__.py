@@ -44,7 +44,7 @@ ERRORS: Final = mg.ErrorTable(
     error=mg.At("error", "detail"),
     task_id=mg.At("data.task_id"),
     ok={200},
-    codes={400: FailureClass.INVALID, 500: FailureClass.UPSTREAM_FAILED},
+    http_codes={400, 500},
     # HTTP 503 of a closed server without a key of its own (pull request 1131, open in August 2026).
     words={"api key is not configured": mg.Rule(FailureClass.AUTH, beats_codes=True)},
     job_words={"failed": mg.Rule(FailureClass.UPSTREAM_FAILED, refunded=True)},
@@ -132,10 +132,8 @@ def translate_request(
     if not lyrics and request.instrumental is False:
         raise mg.refused("lyrics", "a voice is wanted, and ACE-Step writes no lyrics")
     draft.send("lyrics", lyrics or "[instrumental]")  # ASSUMED: what a request without lyrics means
-    if style := mg.neutral_value(request, "style"):
-        draft.changed("style", "ACE-Step has no field for it: sent as part of the prompt")
-    whole = ", ".join(str(text) for text in (prompt and prompt.text, style) if text)
-    draft.send("prompt", whole, prompt.path if prompt else "style")
+    texts = [*([prompt.text] if prompt else []), *draft.labelled({"style": "{}"}).values()]
+    draft.send("prompt", ", ".join(texts), prompt.path if prompt else "style")
     return draft.post_json(f"{settings.base_url}/release_task")
 
 

@@ -9,6 +9,7 @@ import attrs
 import musicgate.emulation as emu
 from musicgate.emulation import switches as kinds
 from musicgate.plugin import JsonValue, lenient
+from musicgate_acestep import provider as declared
 
 _NUMBERS = {"queued": 0, "running": 0, "succeeded": 1, "failed": 2}
 
@@ -25,8 +26,7 @@ class Song(emu.Task):
 class AceStepEmulator(emu.EmulatedVendor[Song]):
     """An emulated ACE-Step server; without a key of its own (`EmulatorOptions.key`) it needs none."""
 
-    name = "acestep"
-    auth = emu.Auth("Authorization", "Bearer")
+    provider = declared()
     price = 0.0
     task_type = Song
     parallel = 1

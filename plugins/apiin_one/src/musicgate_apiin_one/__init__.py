@@ -1,18 +1,12 @@
 """Suno over apiin.one, as a musicgate plugin: this module is the plugin and exports its hooks."""
 
-from musicgate_apiin_one.callback import parse_callback
-from musicgate_apiin_one.declaration import HOOK_API, provider
+from musicgate_apiin_one.declaration import provider
 from musicgate_apiin_one.emulator_server import emulator
-from musicgate_apiin_one.read import (
-    cancel_request,
-    parse_response,
-    poll_request,
-)
+from musicgate_apiin_one.read import parse_callback, parse_response, poll_request
 from musicgate_apiin_one.translate import translate_request
 
 __all__ = [
     "HOOK_API",
-    "cancel_request",
     "emulator",
     "parse_callback",
     "parse_response",
@@ -20,3 +14,6 @@ __all__ = [
     "provider",
     "translate_request",
 ]
+
+#: The version of the hooks that this plugin was built for.
+HOOK_API = 1

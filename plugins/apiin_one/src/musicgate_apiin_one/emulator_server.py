@@ -1,36 +1,18 @@
-"""The emulator of apiin.one: its routes, switches, errors, callbacks and links.
+"""The emulator of apiin.one: its routes, checks, switches, errors, callbacks and links.
 
 It uses nothing of the translation. Keys that begin with ``forbidden`` are refused with 403.
+ASSUMED: the order of the checks, and that a field of the other generation is refused rather than ignored.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Sequence
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import ClassVar, Final
 
-from musicgate.emulation import (
-    Call,
-    EmulatedAnswer,
-    EmulatedVendor,
-    Kind,
-    MediaFile,
-    No,
-    Rate,
-    Switch,
-    answer_bytes,
-    answer_json,
-    cover_png,
-    route,
-)
+import musicgate.emulation as emu
+import musicgate.plugin as mg
 from musicgate.emulation import switches as kinds
 from musicgate.plugin import JsonObject, JsonValue, hookimpl
-from musicgate_apiin_one import emulator_checks
-from musicgate_apiin_one.emulator_task import FAIL_TEXTS, Generation, Stage, iso
-
-if TYPE_CHECKING:
-    from musicgate.emulation import Emulator, EmulatorOptions
+from musicgate_apiin_one.declaration import DESCRIPTION_MAX, MODELS, PAGE_TITLE_MAX, SunoModel
+from musicgate_apiin_one.emulator_task import FAIL_TEXTS, Generation
 
 #: Source: https://apiin.one/docs/suno/generate, 2026-02-24. ASSUMED: the texts of 403, 429 and 5xx.
 _ERRORS: Final = {
@@ -44,36 +26,91 @@ _ERRORS: Final = {
     503: ("server_error", "Service unavailable."),
 }
 _MEDIA_PATH: Final = re.compile(r"/media/(?P<task>[0-9a-z]+)/(?P<index>[01])\.(?P<kind>mp3|png)")
+_WEIGHTS: Final = ("style_weight", "weirdness_constraint", "audio_weight")
+_DEFAULT_MODEL: Final = {"A": "suno-v3-5", "B": "chirp-v3-5", "any": "suno-v3-5"}
+#: Switches of the vendor's own that take one of some words, and what each does.
+_SHAPES: Final = {
+    ("docs_gen", "any", "A", "B"): "generation of model names and fields that is accepted",
+    ("feed_parameter", "any", "task_id", "workId"): "query parameter that the feed reads",
+    ("create_shape", "plain", "overview", "envelope", "camel", "work_id"): (
+        "shape of the create answer: task_id; id; code + data.task_id; code + msg + data.taskId; "
+        "workId beside data"
+    ),
+    ("error_shape", "object", "code"): "{error: {code, message, type}} or {code, message}",
+    ("error_http", "status", "200"): "errors come with their HTTP status, or inside HTTP 200",
+    ("type_style", "in_progress", "success"): (
+        "data.type is IN_PROGRESS until all is done, or SUCCESS from the text stage on"
+    ),
+    ("final_style", "complete", "first"): (
+        "the last stage is complete, or stays first with the remark 'All generated successfully.'"
+    ),
+    ("duration_style", "number", "text", "unit", "late"): (
+        "8, '8', '8 s'; late: empty text until all is done"
+    ),
+    ("failure", "all", "one", "error_message", "type"): (
+        "fail_message on all items or on the second one; error_message on all; type FAILED"
+    ),
+    ("fail_text", "plain", "moderation"): "reason in the failure message",
+    ("callback_shape", "list", "envelope", "envelope_with_id"): (
+        "callbacks are a bare list, or the feed's envelope, with the task's id beside it"
+    ),
+}
+
+
+def _offer(native: str, model: SunoModel) -> mg.Offer:
+    """What is sold under a native name, with the limits of the generate page; the price is in credits.
+
+    ASSUMED: lengths are counted in UTF-16 units.
+    """
+    longest = {"prompt": model.lyrics_chars, "style": model.style_chars, "title": PAGE_TITLE_MAX}
+    texts = {**longest, "gpt_description_prompt": DESCRIPTION_MAX, "tags": None}
+    fields = (
+        *(mg.Text(name, max_chars=most, unit=mg.TextUnit.UTF16) for name, most in texts.items()),
+        mg.Flag("make_instrumental"),
+        mg.Choice("gender", choices=("male", "female")),
+        *(mg.Number(name, minimum=0, maximum=1) for name in _WEIGHTS),
+    )
+    price = mg.PriceRule.per_song(str(model.credits))
+    return mg.Offer(model=model.ids[0], native_model=native, fields=fields, prices=(price,))
+
+
+#: Native name -> generation and offer.
+_OFFERS: Final = {
+    native: (generation, _offer(native, model))
+    for model in MODELS
+    for generation, natives in model.native.items()
+    for native in natives
+}
 
 
 @hookimpl
-def emulator(options: EmulatorOptions) -> Emulator:
+def emulator(options: emu.EmulatorOptions) -> emu.Emulator:
     """Make an emulator of apiin.one."""
     return ApiinEmulator(options)
 
 
-class ApiinEmulator(EmulatedVendor[Generation]):
+class ApiinEmulator(emu.EmulatedVendor[Generation]):
     """An emulated apiin.one."""
 
     name = "apiin_one"
     task_type = Generation
     credits = 1000.0
     #: No limit is documented; the switch ``rate`` counts in this window.
-    rate = Rate(float("inf"), 10.0)
-    checks = ("key", "body", "request", "fault", "rate", "credits")
-    delays_s = MappingProxyType({Kind.CREATE: 0.3, Kind.POLL: 0.3})
+    rate = emu.Rate(float("inf"), 10.0)
+    checks = ("key", "account", "body", "limits", "request", "fault", "rate", "credits")
+    delays_s: ClassVar = {emu.Kind.CREATE: 0.3, emu.Kind.POLL: 0.3}
     slow_bytes_per_s = 40_000.0
-    refusals = MappingProxyType(
-        {
-            No.NO_KEY: (401, _ERRORS[401][1]),
-            No.BAD_KEY: (401, _ERRORS[401][1]),
-            No.UNREADABLE: (400, "The body must be a JSON object."),
-            No.NO_CREDITS: (402, _ERRORS[402][1]),
-            No.TOO_OFTEN: (429, _ERRORS[429][1]),
-            No.NO_TASK: (404, "Task not found."),
-        }
-    )
-    texts = MappingProxyType({code: text for code, (_, text) in _ERRORS.items()})
+    texts: ClassVar = {code: text for code, (_, text) in _ERRORS.items()}
+    refusals: ClassVar = {
+        emu.No.UNREADABLE: (400, "The body must be a JSON object."),
+        emu.No.NO_TASK: (404, "Task not found."),
+    }
+    refused_keys: ClassVar = {"forbidden": (403, "")}
+    broken_limits: ClassVar = {
+        "max_chars": (400, "{name} must not exceed {limit} characters"),
+        **dict.fromkeys(("minimum", "maximum"), (400, "{name} must be between {minimum} and {maximum}")),
+    }
+    calls_at_each_stage = True  # no retry is documented
     without = frozenset({"end", "concurrent", "link_s"})
     switches = (
         kinds.CREATE.plus(
@@ -82,84 +119,53 @@ class ApiinEmulator(EmulatedVendor[Generation]):
             no_id="accepted, and the answer has no id",
         ),
         kinds.POLL.plus(code_429="HTTP 200 around code 429"),
-        Switch(
-            "docs_gen", kinds.word("any", "A", "B"), "generation of model names and fields that is accepted"
-        ),
-        Switch(
-            "feed_parameter", kinds.word("any", "task_id", "workId"), "query parameter that the feed reads"
-        ),
-        Switch(
-            "create_shape",
-            kinds.word("plain", "overview", "envelope", "camel", "work_id"),
-            "shape of the create answer: task_id; id; code + data.task_id; code + msg + data.taskId; "
-            "workId beside data",
-        ),
-        Switch(
-            "error_shape", kinds.word("object", "code"), "{error: {code, message, type}} or {code, message}"
-        ),
-        Switch(
-            "error_http",
-            kinds.word("status", "200"),
-            "errors come with their HTTP status, or inside HTTP 200",
-        ),
-        Switch(
-            "type_style",
-            kinds.word("in_progress", "success"),
-            "data.type is IN_PROGRESS until all is done, or SUCCESS from the text stage on",
-        ),
-        Switch(
-            "final_style",
-            kinds.word("complete", "first"),
-            "the last stage is complete, or stays first with the remark 'All generated successfully.'",
-        ),
-        Switch(
-            "duration_style",
-            kinds.word("number", "text", "unit", "late"),
-            "8, '8', '8 s'; late: empty text until all is done",
-        ),
-        Switch(
-            "failure",
-            kinds.word("all", "one", "error_message", "type"),
-            "fail_message on all items or on the second one; error_message on all; type FAILED",
-        ),
-        Switch("fail_text", kinds.word("plain", "moderation"), "reason in the failure message"),
-        Switch(
-            "callback_shape",
-            kinds.word("list", "envelope", "envelope_with_id"),
-            "callbacks are a bare list, or the feed's envelope, with the task's id beside it",
-        ),
+        *(emu.Switch(name, kinds.word(*words), meaning) for (name, *words), meaning in _SHAPES.items()),
     )
 
-    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+    def refuse(self, call: emu.Call, code: int, text: str) -> emu.EmulatedAnswer:
         """Make an error in the shape of the switches."""
         kind, default = _ERRORS.get(code, ("server_error", text))
         body: JsonObject = {"code": code, "message": text or default}
         if call.switches.get("error_shape") != "code":
             body = {"error": {**body, "type": kind}}
-        return answer_json(200 if call.switches.get("error_http") == "200" else code, body)
+        return emu.answer_json(200 if call.switches.get("error_http") == "200" else code, body)
 
-    def no_route(self, call: Call) -> EmulatedAnswer:
+    def no_route(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Make the 404 of an unknown route; no switch changes its shape."""
         kind, text = _ERRORS[404]
-        return answer_json(404, {"error": {"code": 404, "message": text, "type": kind}})
+        return emu.answer_json(404, {"error": {"code": 404, "message": text, "type": kind}})
 
-    def denied(self, status: int, why: str) -> EmulatedAnswer:
+    def denied(self, status: int, why: str) -> emu.EmulatedAnswer:
         """Make the answer of the file host; an expired link is gone."""
         if why == "expired":
-            return answer_bytes(410, "text/plain", b"gone")
-        return answer_bytes(status, "application/xml", b"<Error><Code>AccessDenied</Code></Error>")
+            return emu.answer_bytes(410, "text/plain", b"gone")
+        return emu.answer_bytes(status, "application/xml", b"<Error><Code>AccessDenied</Code></Error>")
 
-    def check_key(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a key that is not valid here."""
-        forbidden = self.refuse(call, 403, "")
-        return super().check_key(call) or (forbidden if call.key.startswith("forbidden") else None)
+    def offer_of(self, call: emu.Call) -> mg.Offer | None:
+        """What a create call asks for, in a generation that is accepted."""
+        generation, offer = _OFFERS.get(str(_model(call)), ("", None))
+        return offer if _generation(call) in {generation, "any"} else None
 
-    def check_request(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a body that breaks one of the vendor's rules."""
-        text = emulator_checks.find_error(call.body, _model(call), _generation(call))
-        return None if text is None else self.refuse(call, 400, text)
+    def check_request(self, call: emu.Call) -> emu.EmulatedAnswer | None:
+        """Refuse a body that breaks a rule which no declared field has."""
+        body = call.body
+        custom, idea = body.get("prompt"), body.get("gpt_description_prompt")
+        unknown = [name for name in ("gender", *_WEIGHTS) if name in body and _generation(call) == "A"]
+        if self.offer_of(call) is None:
+            text = f"model: {_model(call)!r} is not supported"
+        elif not str(body.get("callback_url", "http://")).startswith(("http://", "https://")):
+            text = "callback_url must be a URL"
+        elif unknown:
+            text = f"unknown field {unknown[0]}"
+        elif custom is not None and idea is not None:
+            text = "use either prompt or gpt_description_prompt"
+        elif not custom and not idea:
+            text = "prompt or gpt_description_prompt is required"
+        else:
+            return None
+        return self.refuse(call, 400, text)
 
-    def check_parameter(self, call: Call) -> EmulatedAnswer | None:
+    def check_parameter(self, call: emu.Call) -> emu.EmulatedAnswer | None:
         """Refuse a call of the feed without the id of a task."""
         accepted = call.switches.get("feed_parameter", "any")
         names = ("task_id", "workId") if accepted == "any" else (accepted,)
@@ -167,86 +173,74 @@ class ApiinEmulator(EmulatedVendor[Generation]):
         call.query = {"task_id": task_id or ""}
         return self.refuse(call, 400, "task_id is required.") if task_id is None else None
 
-    def price_of(self, call: Call) -> float:
-        """Return the credits of the model."""
-        return emulator_checks.prices(_generation(call))[_model(call)]
-
-    @route("POST /api/v1/audio/music", Kind.CREATE)
-    def create(self, call: Call) -> EmulatedAnswer:
+    @emu.route("POST /api/v1/audio/music", emu.Kind.CREATE)
+    def create(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Accept a song."""
         if call.fault == "moderation":
             return self.refuse(call, 400, FAIL_TEXTS["moderation"])
         if call.fault == "empty_500":
-            return answer_bytes(500, "application/json", b"")
+            return emu.answer_bytes(500, "application/json", b"")
         task = self.accept(
             call,
             task_id=f"gen{self.digest(len(self.tasks), call.raw.hex())[:18]}ksv",
             callback_url=str(call.body.get("callback_url") or ""),
-            model=_model(call),
+            model=str(_model(call)),
         )
-        return answer_json(200, _created(task, call.fault))
+        return emu.answer_json(200, _created(task, call.fault))
 
-    @route("GET /api/v1/audio/music/feed", Kind.POLL, task="task_id", checks=("key", "parameter"))
-    def feed(self, call: Call, task: Generation) -> EmulatedAnswer:
+    @emu.route(
+        "GET /api/v1/audio/music/feed", emu.Kind.POLL, task="task_id", checks=("key", "account", "parameter")
+    )
+    def feed(self, call: emu.Call, task: Generation) -> emu.EmulatedAnswer:
         """Show a task."""
         if call.fault == "code_429":
-            return answer_json(200, {"code": 429, "message": _ERRORS[429][1]})
-        return answer_json(200, task.feed(task.stage(call.now), call.origin, call.false_status))
+            return emu.answer_json(200, {"code": 429, "message": _ERRORS[429][1]})
+        return emu.answer_json(200, task.feed(task.status(call.now), call.false_status))
 
-    def serve_media(self, call: Call) -> EmulatedAnswer:
-        """Serve a cover, or a song: until it is done, the first third of it."""
+    def serve_media(self, call: emu.Call) -> emu.EmulatedAnswer:
+        """Serve a file of the file host; a path that it does not know is an unknown route."""
+        return self.no_route(call) if self.file_at(call) is None else super().serve_media(call)
+
+    def file_at(self, call: emu.Call) -> emu.MediaFile | None:
+        """A cover, or a song: until it is done, the first third of it."""
         found = _MEDIA_PATH.fullmatch(call.path)
         task = self.tasks.get(found["task"]) if found else None
         if found is None or task is None:
-            return self.no_route(call)
+            return None
         if found["kind"] == "png":
-            cover = MediaFile(content=cover_png(task.title()), content_type="image/png")
-            return self.media.serve(call, cover)
+            return emu.MediaFile(content=emu.cover_png(task.title()), content_type="image/png")
         index = int(found["index"])
-        length_s = task.song_s(index) / (1 if task.stage(call.now) is Stage.COMPLETE else 3)
-        song = MediaFile(length_s=length_s, seed=task.dice(index), switches=task.switches)
-        return self.media.serve(call, song)
-
-    def callback_stages(self, task: Generation) -> Sequence[tuple[float, str]]:
-        """One callback per stage; no retry is documented."""
-        return [(task.at_s(stage), stage) for stage in task.path()[1:]]
+        length_s = task.song_s(index) / (1 if task.status(call.now) == "complete" else 3)
+        return emu.MediaFile(length_s=length_s, seed=task.dice(index), switches=task.switches)
 
     def callback(self, task: Generation, stage: str, now: float) -> JsonValue:
         """Build a callback: a bare list without the task's id, or the feed's envelope."""
-        reached = task.stage(task.at_s(stage))
+        reached = task.status(task.at_s(stage))
         shape = task.switches.get("callback_shape", "list")
         if shape == "list":
-            return task.items(reached, task.origin)
+            return task.items(reached)
         named = {"task_id": task.id} if shape == "envelope_with_id" else {}
-        return {**named, **task.feed(reached, task.origin)}
+        return {**named, **task.feed(reached)}
 
 
-def _generation(call: Call) -> str:
+def _generation(call: emu.Call) -> str:
     return call.switches.get("docs_gen", "any")
 
 
-def _model(call: Call) -> str:
-    model = call.body.get("model", emulator_checks.DEFAULT_MODEL.get(_generation(call), "suno-v3-5"))
-    return str(model)
+def _model(call: emu.Call) -> JsonValue:
+    return call.body.get("model", _DEFAULT_MODEL[_generation(call)])
 
 
 def _created(task: Generation, fault: str) -> JsonObject:
     """Build the body of a create answer, in one of the five shapes that occur."""
+    done: JsonObject = {"code": 200, "message": "success"}
+    pending: JsonObject = {"status": "pending", "model": task.model, "created_at": task.time()}
     if fault == "no_id":
-        return {"code": 200, "message": "success", "data": {"status": "IN_PROGRESS"}}
-    match task.switches.get("create_shape"):
-        case "envelope":
-            data = {"task_id": task.id, "status": "IN_PROGRESS"}
-            return {"code": 200, "message": "success", "data": data}
-        case "camel":
-            return {"code": 200, "msg": "success", "data": {"taskId": task.id}}
-        case "work_id":
-            return {"code": 200, "message": "success", "workId": task.id, "data": {"task_id": task.id}}
-        case shape:
-            name = "id" if shape == "overview" else "task_id"
-            return {
-                name: task.id,
-                "status": "pending",
-                "model": task.model,
-                "created_at": iso(task.created_s),
-            }
+        return {**done, "data": {"status": "IN_PROGRESS"}}
+    shapes: dict[str, JsonObject] = {
+        "envelope": {**done, "data": {"task_id": task.id, "status": "IN_PROGRESS"}},
+        "camel": {"code": 200, "msg": "success", "data": {"taskId": task.id}},
+        "work_id": {**done, "workId": task.id, "data": {"task_id": task.id}},
+        "overview": {"id": task.id, **pending},
+    }
+    return shapes.get(task.switches.get("create_shape"), {"task_id": task.id, **pending})

@@ -3,28 +3,13 @@
 Two shapes occur, ``{error: {code, message, type}}`` and ``{code, message}`` (or ``msg``), with an HTTP error
 status or inside HTTP 200. The error's ``type`` beats its number where they disagree; the body's number beats
 the HTTP status.
-Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a
-relative's.
+Source: https://apiin.one/docs/suno/generate, 2026-02-24 (object); the second shape is a relative's.
 """
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
+from musicgate.plugin import At, ErrorTable, FailureClass, JsonObject, JsonValue, Rule, lenient
 
-from musicgate.plugin import At, ErrorTable, FailureClass, Rule, lenient
-
-if TYPE_CHECKING:
-    from musicgate.plugin import JsonObject, JsonValue
-
-#: Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the other
-#: pages, 2026.
-_TYPES: Final[dict[int | str, FailureClass | Rule]] = {
-    "invalid_request": FailureClass.INVALID,
-    "bad_request": FailureClass.INVALID,
-    "authentication_error": FailureClass.AUTH,
-    "insufficient_credits": FailureClass.CREDITS,
-    "not_found": FailureClass.NOT_FOUND,
-}
 #: ASSUMED: the page lists no messages; clients of relatives search for these. They are no `ErrorTable.words`:
 #: those are believed beside a server error as well, and no page says that nothing was made after one.
 MODERATION_WORDS: Final = (
@@ -34,27 +19,24 @@ MODERATION_WORDS: Final = (
 ERRORS: Final = ErrorTable(
     vendor="apiin.one",
     code=At("error.type", "error.code", "code"),
-    text=At("error.message", "error.msg", "error", "message", "msg"),
+    text=At("error.message", "error.msg", "message", "msg"),
     error=At("error"),
     task_id=At(
         *("data.task_id", "data.taskId", "task_id", "taskId", "workId", "data.workId", "work_id", "id"),
     ),
     ok={0, *range(200, 300)},
+    # Source: https://apiin.one/docs/suno/generate, 2026-02-24; ``bad_request`` and ``not_found`` on the
+    # other pages, 2026.
     codes={
-        **dict.fromkeys(range(400, 500), FailureClass.INVALID),
-        **dict.fromkeys(range(500, 600), FailureClass.UPSTREAM_FAILED),
-        401: FailureClass.AUTH,
-        402: FailureClass.CREDITS,
-        # ASSUMED: 403 and 429 are documented by relatives only; 408, 409 and 422 by none, they have their
-        # HTTP meaning.
-        403: FailureClass.FORBIDDEN,
-        404: FailureClass.NOT_FOUND,
-        408: FailureClass.TIMEOUT,
-        409: FailureClass.CONFLICT,
-        422: Rule(FailureClass.INVALID, keep_status=(422,)),
-        429: FailureClass.RATE_LIMITED,
-        **_TYPES,
+        "invalid_request": FailureClass.INVALID,
+        "bad_request": FailureClass.INVALID,
+        "authentication_error": FailureClass.AUTH,
+        "insufficient_credits": FailureClass.CREDITS,
+        "not_found": FailureClass.NOT_FOUND,
     },
+    # ASSUMED: 403 and 429 are documented by relatives only; 408, 409 and 422 by none, they have their HTTP
+    # meaning.
+    http_codes=range(400, 600),
     http={422: Rule(FailureClass.INVALID, keep_status=(422,))},
     unknown=FailureClass.PROTOCOL,
     # ASSUMED: the feed may not know a task for a while after its creation.
@@ -74,33 +56,29 @@ def error_in(body: JsonValue, *, is_success: bool) -> JsonObject:
         is_success: the HTTP status says success. Then the type of the whole body is a feed's, unless the body
             names an error.
     """
-    envelope = dict(lenient.mapping(body))
-    error = envelope.pop("error", None)
-    detail = dict(lenient.mapping(error))
-    envelope.pop("id", None)
-    number = lenient.integer(envelope.get("code"))
+    whole = {name: value for name, value in lenient.mapping(body).items() if name not in {"error", "id"}}
+    error = lenient.mapping(body).get("error")
     has_error = bool(error.strip()) if isinstance(error, str) else bool(error)
-    says_error = has_error or not is_success or (number is not None and number not in ERRORS.ok)
-    whole = envelope.get("type") if says_error else None
-    codes = (detail.get("type"), detail.get("code"), envelope.get("code"), whole)
-    named = next((name for name in map(_type_of, codes) if name is not None), None)
-    if number is None or (has_error and number in ERRORS.ok):  # an error beside a success is an error
-        envelope.pop("code", None)
+    detail = dict(error) if isinstance(error, dict) else {"message": error}
     if lenient.integer(detail.get("code")) in ERRORS.ok:
-        error = detail = {name: value for name, value in detail.items() if name != "code"}
-    if named is not None:
-        envelope["error"] = {"message": error if isinstance(error, str) else None, **detail, "type": named}
-    elif has_error:
-        envelope["error"] = error
-    return envelope
+        del detail["code"]
+    number = lenient.integer(whole.get("code"))
+    says_error = has_error or not is_success or (number is not None and number not in ERRORS.ok)
+    types = (
+        detail.get("type"),
+        detail.get("code"),
+        whole.get("code"),
+        whole.get("type") if says_error else None,
+    )
+    names = ((lenient.text(name) or "").lower() for name in types)
+    named = next((name for name in names if name in ERRORS.codes), None)
+    if number is None or (has_error and number in ERRORS.ok):  # an error beside a success is an error
+        whole.pop("code", None)
+    if has_error or named is not None:
+        whole["error"] = detail if named is None else {**detail, "type": named}
+    return whole
 
 
 def is_moderation(text: str | None) -> bool:
     """True if the vendor's message is about a filter or a rights check."""
-    lowered = (text or "").lower()
-    return any(word in lowered for word in MODERATION_WORDS)
-
-
-def _type_of(code: JsonValue) -> str | None:
-    name = (lenient.text(code) or "").lower()
-    return name if name in _TYPES else None
+    return any(word in (text or "").lower() for word in MODERATION_WORDS)

@@ -1,66 +1,53 @@
 """The feed object in answers and callbacks: items, statuses, tracks, when a song is done; no HTTP.
 
-The page shows only the example of a finished song. Where it is silent, reading is lenient and follows the
-nearest relatives (ASSUMED).
-Source: https://apiin.one/docs/suno/feed, 2026; https://udioapi.pro/docs/v2-feed, 2026 (relative).
+No single field decides. ``type`` may be SUCCESS while the items are still at the text stage; an item's stage
+may stay ``first`` when all is done; a link exists before the song is complete. So "done" is decided from all
+of them, and until then a link is shown only as a stream. The page shows only the example of a finished song.
+Where it is silent, reading is lenient and follows the nearest relatives (ASSUMED).
+Source: https://apiin.one/docs/suno/feed, 2026; https://udioapi.pro/docs/v2-feed, 2026 (relative). Seen:
+partial links at stage first, at aimusicapi.org, 2026.
 """
 
-from __future__ import annotations
+from collections.abc import Mapping, Sequence
 
-from typing import TYPE_CHECKING
+import attrs
 
-from musicgate.plugin import (
-    At,
-    Failure,
-    FailureClass,
-    JobState,
-    JobUpdate,
-    NativeTrack,
-    lenient,
-)
+import musicgate.plugin as mg
+from musicgate.plugin import At, JobState, JobUpdate, JsonValue, NativeTrack, lenient
+from musicgate_apiin_one.declaration import PROVIDER
 from musicgate_apiin_one.errors import ERRORS, is_moderation
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+Item = Mapping[str, object]
 
-    from musicgate.plugin import JsonValue
-
-#: Statuses that end a job (ASSUMED: the page documents no failure).
-_FAILED = ("FAILED", "FAILURE", "FAIL", "ERROR", "CANCELLED", "CANCELED")
 #: Statuses that keep a job open whatever its items say.
 _OPEN_STATUSES = frozenset({"IN_PROGRESS", "PENDING", "PROCESSING", "QUEUED"})
-#: Of a feed, a status is only one of the facts that decide.
-#: Source: https://apiin.one/docs/suno/generate (pending), /feed (SUCCESS), 2026.
-#: ASSUMED: all others, from relatives.
-STATUSES = {
-    **dict.fromkeys(("QUEUED", "NEW"), JobState.QUEUED),
-    **dict.fromkeys(("PENDING", "IN_PROGRESS", "PROCESSING", "STREAMING"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("TEXT", "FIRST"), JobState.IN_PROGRESS),
-    **dict.fromkeys(("SUCCESS", "COMPLETE", "COMPLETED"), JobState.COMPLETED),
-    **dict.fromkeys(_FAILED, JobState.FAILED),
-}
-_FAILED_STAGES = frozenset({"failed", "fail", "error"})
-_FINAL_STAGES = frozenset({"complete", "completed", "success"})
+_FAILED_STAGES = frozenset({"FAILED", "FAIL", "ERROR"})
 #: Seen: a last stage "first" with this remark, in a relative's tips, 2026.
 _FINAL_REMARK = "all generated"
 
-_STATUS = At("data.type", "type", "data.status", "status")
+#: The task's id under a key that names a task; a bare ``id`` may be a track's.
+NAMED_ID = At(*(".".join(path) for path in ERRORS.task_id.paths if path != ("id",)))
+#: The native status of the whole task.
+STATUS = At("data.type", "type", "data.status", "status")
 _MESSAGE = At("message", "msg")
-_DATA_MESSAGE = At("data.error", "data.message", "data.msg")
-_FAILURE = At("fail_message", "error_message")
-_NAMED_ID = At(*(".".join(path) for path in ERRORS.task_id.paths if path != ("id",)))
+_TASK_FAILURE = At(
+    *("data.fail_message", "data.error_message", "fail_message", "error_message"),
+    *("data.error", "data.message", "data.msg"),
+)
 _LINK_KEYS = ("audio_url", "audioUrl")
+_TRACK = mg.TrackTable(
+    native_id=At("id"),
+    audio_url=At(*_LINK_KEYS),
+    image_url=At("image_url", "image_large_url", "imageUrl"),
+    title=At("title"),
+    tags=At("tags"),
+    duration_s=At("duration"),
+    lyrics=At("prompt"),
+    native_model=At("model_name"),
+    created_at=At("created_at", "createTime", "timestamp"),
+    failure_message=At("fail_message", "error_message"),
+)
 _FEED_KEYS = frozenset({"data", "response_data", "type", "status", *_LINK_KEYS})
-
-
-def named_task_id(body: JsonValue) -> str | None:
-    """The task's id under a key that names a task; a bare ``id`` may be a track's."""
-    return _NAMED_ID.text(body)
-
-
-def overall_status(body: JsonValue) -> str | None:
-    """The native status of the whole task."""
-    return _STATUS.text(body)
 
 
 def is_feed(body: JsonValue) -> bool:
@@ -68,115 +55,71 @@ def is_feed(body: JsonValue) -> bool:
     return isinstance(body, list) or not _FEED_KEYS.isdisjoint(lenient.mapping(body))
 
 
-def find_items(body: JsonValue) -> list[Mapping[str, object]]:
+def find_items(body: JsonValue) -> list[Item]:
     """Find the items, one per track; a single object counts as a list of one."""
     envelope = lenient.mapping(body)
     inner = envelope.get("data")
-    data = lenient.mapping(inner)
-    places = (data.get("response_data"), envelope.get("response_data"), _as_items(inner), _as_items(body))
+    places = [lenient.mapping(inner).get("response_data"), envelope.get("response_data")]
+    # An object is an item only if it has the link of one.
+    places += [place for place in (inner, body) if isinstance(place, list) or _has_link_key(place)]
     return next((found for found in map(lenient.items, places) if found), [])
+
+
+def stage_of(items: Sequence[Item]) -> str | None:
+    """The stage of the first item that has one."""
+    return next((found for item in items if (found := lenient.text(item.get("status")))), None)
 
 
 def read(body: JsonValue) -> JobUpdate:
     """Read a feed: its state, its tracks, its failure."""
-    items = find_items(body)
-    status = overall_status(body)
-    native_status = status or (stage_of(items) if items else None)
-    failed = _means(status, JobState.FAILED) or (bool(items) and all(map(_has_failed, items)))
-    done = not failed and _is_done(items, status)
-    tracks = tuple(_track(item, is_final=done) for item in items)
-    if failed:
-        return JobUpdate(
-            native_status=native_status, tracks=tracks, failure=failure(body, items, status), body=body
-        )
-    state = JobState.COMPLETED if done else _open_state(items, status)
-    return JobUpdate(native_status=native_status, state=state, tracks=tracks, body=body)
+    items, status = find_items(body), STATUS.text(body)
+    native_status, meant = status or stage_of(items), PROVIDER.state_of(status or "")
+    read = [_track(item) for item in items]
+    finals = [is_final for track, is_final in read if track.failure_message is None]
+    if meant is JobState.FAILED or (read and not finals):
+        tracks = tuple(_shown(track, is_final=False) for track, _ in read)
+        why = failure(body, items, status)
+        return JobUpdate(native_status=native_status, tracks=tracks, failure=why, body=body)
+    done = bool(finals) and all(finals) and (status or "").upper() not in _OPEN_STATUSES
+    # With neither items nor a known status nothing is said of the state.
+    says_open = bool(items) or status is None or meant is JobState.COMPLETED
+    return JobUpdate(
+        native_status=native_status,
+        state=JobState.COMPLETED if done else JobState.IN_PROGRESS if says_open else None,
+        tracks=tuple(_shown(track, is_final=done) for track, _ in read),
+        body=body,
+    )
 
 
-def failure(body: JsonValue, items: Sequence[Mapping[str, object]], status: str | None) -> Failure:
+def failure(body: JsonValue, items: Sequence[Item], status: str | None) -> mg.Failure:
     """The failure of a task, with the vendor's message if there is one."""
-    envelope = lenient.mapping(body)
-    data = lenient.mapping(envelope.get("data"))
-    texts = [_failure_text(item) for item in items]
-    texts += [_failure_text(data), _failure_text(envelope), _DATA_MESSAGE.text(body)]
-    text = next((found for found in texts if found), None)
+    text = next(
+        (found for item in items if (found := _TRACK.failure_message.text(item))), _TASK_FAILURE.text(body)
+    )
     if text is None and (_MESSAGE.text(body) or "").lower() not in {"success", "ok"}:
         text = _MESSAGE.text(body)
-    reason = FailureClass.MODERATION if is_moderation(text) else FailureClass.UPSTREAM_FAILED
+    reason = mg.FailureClass.MODERATION if is_moderation(text) else mg.FailureClass.UPSTREAM_FAILED
     message = f"apiin.one: {text}" if text else "apiin.one reported that the song failed and not why"
-    return Failure(reason=reason, message=message, native_code=status, native_message=text)
+    return mg.Failure(reason=reason, message=message, native_code=status, native_message=text)
 
 
-def stage_of(items: Sequence[Mapping[str, object]]) -> str | None:
-    """The stage of the first item that has one."""
-    return next((found for item in items if (found := lenient.text(item.get("status"))) is not None), None)
+def _has_link_key(value: JsonValue) -> bool:
+    return any(key in lenient.mapping(value) for key in _LINK_KEYS)
 
 
-def _as_items(value: JsonValue) -> JsonValue:
-    """The value if it may be items: a list, or an object with the link of a track."""
-    is_track = isinstance(value, dict) and any(key in value for key in _LINK_KEYS)
-    return value if isinstance(value, list) or is_track else None
-
-
-def _is_done(items: Sequence[Mapping[str, object]], status: str | None) -> bool:
-    remaining = [item for item in items if not _has_failed(item)]
-    if not remaining or (status or "").upper() in _OPEN_STATUSES:
-        return False
-    return all(_link(item) is not None and _is_final(item) for item in remaining)
-
-
-def _open_state(items: Sequence[Mapping[str, object]], status: str | None) -> JobState | None:
-    """In progress with items, without a status, or for success without finished items; else None."""
-    claims_success = _means(status, JobState.COMPLETED)
-    return JobState.IN_PROGRESS if items or status is None or claims_success else None
-
-
-def _means(status: str | None, state: JobState) -> bool:
-    return STATUSES.get((status or "").upper()) is state
-
-
-def _has_failed(item: Mapping[str, object]) -> bool:
-    return _failure_text(item) is not None or _stage(item) in _FAILED_STAGES
-
-
-def _is_final(item: Mapping[str, object]) -> bool:
+def _track(item: Item) -> tuple[NativeTrack, bool]:
+    """Read one item, and whether it is final; one that failed has a message."""
+    track, stage = _TRACK.facts_of(item), stage_of([item]) or ""
+    if track.failure_message is None and stage.upper() in _FAILED_STAGES:
+        track = attrs.evolve(track, failure_message="the vendor reported that this track failed")
     remark = (lenient.text(item.get("extra_message")) or "").lower()
-    return _stage(item) in _FINAL_STAGES or remark.startswith(_FINAL_REMARK)
+    is_last = PROVIDER.state_of(stage) is JobState.COMPLETED or remark.startswith(_FINAL_REMARK)
+    return track, is_last and track.audio_url is not None
 
 
-def _stage(item: Mapping[str, object]) -> str:
-    return (lenient.text(item.get("status")) or "").lower()
-
-
-def _failure_text(item: Mapping[str, object]) -> str | None:
-    return _FAILURE.text(item)
-
-
-def _link(item: Mapping[str, object]) -> str | None:
-    return _first_url(item, *_LINK_KEYS)
-
-
-def _first_url(item: Mapping[str, object], *keys: str) -> str | None:
-    return next((link for key in keys if (link := lenient.url(item.get(key))) is not None), None)
-
-
-def _track(item: Mapping[str, object], *, is_final: bool) -> NativeTrack:
-    """Read one item; before the task is done its link may give a part, or a stream without end."""
-    failed = _has_failed(item)
-    link = _link(item)
-    moments = (lenient.moment(item.get(key)) for key in ("created_at", "createTime", "timestamp"))
-    return NativeTrack(
-        native_id=lenient.text(item.get("id")),
-        audio_url=link if is_final and not failed else None,
-        stream_audio_url=None if is_final or failed else link,
-        image_url=_first_url(item, "image_url", "image_large_url", "imageUrl"),
-        title=lenient.text(item.get("title")),
-        tags=lenient.text(item.get("tags")),
-        duration_s=lenient.seconds(item.get("duration")),
-        lyrics=lenient.text(item.get("prompt")),
-        native_model=lenient.text(item.get("model_name")),
-        created_at=next((found for found in moments if found is not None), None),
-        failure_message=(_failure_text(item) or "the vendor reported that this track failed")
-        if failed
-        else None,
-    )
+def _shown(track: NativeTrack, *, is_final: bool) -> NativeTrack:
+    """A track without a link that may give a part of the song, or a stream without end."""
+    if track.failure_message is None and is_final:
+        return track
+    stream = None if track.failure_message else track.audio_url
+    return attrs.evolve(track, audio_url=None, fallback_urls=(), stream_audio_url=stream)

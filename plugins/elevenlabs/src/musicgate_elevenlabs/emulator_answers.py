@@ -5,45 +5,29 @@ Source: elevenlabs.io/docs/eleven-api/resources/errors, 2026-08.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final
 
 from musicgate.emulation import Call, EmulatedAnswer, Switch, answer_json, switches, with_headers
 from musicgate.plugin import JsonObject, JsonValue
 from musicgate.plugin.lenient import mapping
+from musicgate_elevenlabs.errors import SENT_WITH
 
-#: Type and codes of each status; a switch that asks for the status gets the first one.
-_CODES: Final[Mapping[int, tuple[str, str]]] = {
-    400: ("invalid_request", "bad_request malformed_json bad_prompt bad_composition_plan"),
-    401: ("authentication_error", "invalid_api_key missing_api_key missing_permissions quota_exceeded"),
-    402: ("payment_required", "insufficient_credits paid_plan_required limited_access"),
-    403: ("authorization_error", "subscription_required insufficient_permissions model_access_denied"),
-    404: ("not_found", "song_not_found finetune_not_found"),  # ASSUMED: the code of a finetune
-    409: ("conflict", "conflict"),
-    429: (
-        "rate_limit_error",
-        "rate_limit_exceeded concurrent_limit_exceeded system_busy too_many_concurrent_requests",
-    ),
-    500: ("internal_error", "internal_error"),
-    503: ("service_unavailable", "maintenance"),
-}
-#: Codes in the older form. Seen: 401 with missing_permissions and with quota_exceeded, 402 with
-#: limited_access for a free account, 400 with bad_prompt and bad_composition_plan, 2025-2026.
+#: Codes in the older form. Seen: each of them, 2025-2026.
 _OLDER: Final = {
     *("missing_permissions", "quota_exceeded", "limited_access"),
     *("bad_prompt", "bad_composition_plan", "too_many_concurrent_requests"),
 }
 _NOTHING: Final[JsonObject] = MappingProxyType({})
-STATUS_OF: Final = {code: status for status, (_, codes) in _CODES.items() for code in codes.split()}
-FIRST_CODES: Final = {status: codes.split()[0] for status, (_, codes) in _CODES.items()}
+#: The code that a status stands for: the first one.
+FIRST_CODES: Final = {status: code for code, (status, _) in reversed(SENT_WITH.items())}
 
 #: The vendor's own switches, and the neutral one with values of its own.
 SWITCHES: Final = (
     switches.CREATE.plus(
         json="HTTP 200 with JSON instead of audio",
         refusal="HTTP 200 with the error system_busy",
-        **{code: f"HTTP {status}" for code, status in STATUS_OF.items()},
+        **{code: f"HTTP {status}" for code, (status, _) in SENT_WITH.items()},
     ),
     Switch("detail", switches.word("text", "legacy"), "the form of every error"),
     Switch("moderation", switches.word("prompt", "plan", "harmful"), "refused so, whatever the texts"),
@@ -78,35 +62,25 @@ SWITCHES: Final = (
 )
 
 
-def headers_of(call: Call) -> dict[str, str]:
-    """The headers that each answer of the vendor's own has. Seen: also none of them, 2026-06-29."""
-    if "bare" in call.switches.get_all("headers"):
-        return {}
-    return {"request-id": call.trace[:20], "x-trace-id": call.trace[20:52]}
-
-
 def refusal(call: Call, text: str, status: int = 500, more: JsonObject = _NOTHING) -> EmulatedAnswer:
     """Make an error; ``text`` is a code, a code with ``: `` and more, or a message for the status."""
     code, _, detail = text.partition(": ")
-    if code not in STATUS_OF:
-        return error(call, status, {"type": "internal_error", "code": "internal_error", "message": text})
-    status = STATUS_OF[code]
+    if code not in SENT_WITH:
+        return _error(call, status, {"type": "internal_error", "code": "internal_error", "message": text})
+    status, kind = SENT_WITH[code]
     message = code.replace("_", " ").capitalize() + (detail and f": {detail}")
     if code in _OLDER:
-        return error(call, status, {"status": code, "message": message, **more})
-    kind = _CODES[status][0]
+        return _error(call, status, {"status": code, "message": message, **more})
     named = {"type": kind, "code": code, "status": code, "message": message, "param": None}
-    return error(call, status, {**named, "request_id": call.trace[:20], **more})
+    return _error(call, status, {**named, "request_id": call.trace[:20], **more})
 
 
-def refuse_fields(call: Call, *entries: tuple[tuple[str | int, ...], str, str]) -> EmulatedAnswer:
-    """Make the 422 of the schema; each entry is ``(loc, msg, type)`` of a field."""
-    return error(
-        call, 422, [{"loc": list(where), "msg": message, "type": kind} for where, message, kind in entries]
-    )
+def refused_fields(call: Call, entries: list[JsonValue]) -> EmulatedAnswer | None:
+    """Make the 422 of the schema, in FastAPI's form; None without an entry."""
+    return _error(call, 422, entries) if entries else None
 
 
-def error(call: Call, status: int, detail: list[JsonValue] | JsonObject) -> EmulatedAnswer:
+def _error(call: Call, status: int, detail: list[JsonValue] | JsonObject) -> EmulatedAnswer:
     """Make an error answer, in the form of the switch ``detail``."""
     entry, shown = mapping(detail[0] if isinstance(detail, list) else detail), call.switches.get("detail")
     message = str(entry.get("message") or entry.get("msg"))
@@ -114,5 +88,4 @@ def error(call: Call, status: int, detail: list[JsonValue] | JsonObject) -> Emul
     body: JsonValue = {"text": message, "legacy": older}.get(shown, detail)
     # The vendor's SDKs honour Retry-After; that the vendor sends it is not documented.
     wait_s = call.switches.get("retry_after") if status in {429, 503} else ""
-    waiting = {"Retry-After": wait_s} if wait_s else {}
-    return with_headers(answer_json(status, {"detail": body}), {**headers_of(call), **waiting})
+    return with_headers(answer_json(status, {"detail": body}), {"Retry-After": wait_s} if wait_s else {})

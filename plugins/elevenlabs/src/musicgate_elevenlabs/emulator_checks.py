@@ -1,4 +1,4 @@
-"""The checks of the emulated vendor's requests: fields, exclusions, plans and moderation; no counters.
+"""What the emulated routes take, the rules between fields, and moderation; no counters.
 
 Source: elevenlabs.io/docs/api-reference/music/compose and its OpenAPI of 2026-08-22; elevenlabs-python
 2.78.0, 2026-11.
@@ -8,34 +8,23 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
 
 from musicgate.emulation import Call, texts_in
-from musicgate.plugin import (
-    Choice,
-    Field,
-    Flag,
-    JsonObject,
-    JsonValue,
-    Number,
-    Structure,
-    Text,
-    lenient,
-    violations,
-)
+from musicgate.plugin import Array, Choice, Flag, JsonObject, JsonValue, Number, Structure, Text
 from musicgate_elevenlabs import formats, plans
-from musicgate_elevenlabs.declaration import FIELDS
+from musicgate_elevenlabs.declaration import fields
 
-#: Path, message and type of a wrong field.
-Entry = tuple[tuple[str | int, ...], str, str]
-
-_PLANS: Final = ("composition_plan", "music_prompt")
+_NEEDED: Final[Any] = {"required_if": ({},)}
 _MODEL: Final = Choice("model_id", choices=tuple(plans.KIND_OF_MODEL))
-#: Fields of the other JSON routes, and those that the plugin does not declare. finetune_strength left the
-#: SDK in 2.78.0; like every unknown key it is ignored.
-_COMPOSE: Final = (
-    *(field for field in FIELDS if field.name not in {"output_format", "enable_logging"}),
+_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
+#: Of songs; also those that the plugin does not declare. finetune_strength left the SDK in 2.78.0; like every
+#: unknown key it is ignored.
+COMPOSE: Final = (
+    *(field for field in fields() if field.name not in {"model_id", "output_format", "enable_logging"}),
     _MODEL,
     Choice("generation_mode", choices=("track", "loop", "ambience", "video_to_music")),
     Text("lyrics_text", max_chars=4_000),
@@ -43,79 +32,51 @@ _COMPOSE: Final = (
     Choice("model_style_prefix", choices=("music", "sfx")),
     Structure("source_composition_plan"),
 )
-_ALWAYS: Final[tuple[Mapping[str, JsonValue], ...]] = ({},)
-_FINETUNE: Final = (
-    Text("name", min_chars=5, max_chars=200),
-    Text("primary_genre"),
-    Choice("visibility", choices=("private", "workspace")),
-    Structure("tags"),
+PLAN: Final = tuple(attrs.evolve(field, **_NEEDED) if field.name == "prompt" else field for field in COMPOSE)
+UPLOAD: Final = (
+    Text("file", **_NEEDED),
+    Choice("extract_composition_plan", choices=("true", "false", *plans.KIND_OF_MODEL)),
+    *map(Flag, _FLAGS),
 )
-_BY_ROUTE: Final[Mapping[str, tuple[Field, ...]]] = {
-    "POST /v1/music/plan": (Text("prompt", required_if=_ALWAYS), *_COMPOSE),
-    "POST /v1/music/upload": (
-        Structure("file", required_if=_ALWAYS),
-        Choice("extract_composition_plan", choices=("true", "false", *plans.KIND_OF_MODEL)),
-        *map(Flag, ("with_timestamps", "with_waveform_visual")),
-    ),
-    "POST /v1/music/stem-separation": (
-        Structure("file", required_if=_ALWAYS),
-        Choice("stem_variation_id", choices=("two_stems_v1", "six_stems_v1")),
-        Flag("sign_with_c2pa"),
-    ),
-    "POST /v1/music/video-to-music": (
-        Structure("videos", required_if=_ALWAYS),
-        Text("description", max_chars=4_100),
-        Structure("tags"),
-        _MODEL,
-        *map(Flag, ("add_sfx", "separate_tracks", "use_audio_as_reference", "sign_with_c2pa")),
-    ),
-    "POST /v1/music/finetunes": (
-        Text("name", required_if=_ALWAYS),
-        Text("primary_genre", required_if=_ALWAYS),
-        _MODEL,
-        Structure("files"),
-        *_FINETUNE,
-    ),
-    "PATCH /v1/music/finetunes/{id}": _FINETUNE,
-}
-_SONGS: Final = {f"POST /v1/music{end}" for end in ("", "/detailed", "/stream", "/detailed/stream")}
-_LOGGING: Final = Choice("enable_logging", choices=("true", "false"))
+STEMS: Final = (
+    Text("file", **_NEEDED),
+    Choice("stem_variation_id", choices=("two_stems_v1", "six_stems_v1")),
+    Flag("sign_with_c2pa"),
+)
+VIDEO: Final = (
+    Array("videos", max_items=10, **_NEEDED),
+    Text("description", max_chars=4_100),
+    Array("tags", max_items=10),
+    _MODEL,
+    *map(Flag, ("add_sfx", "separate_tracks", "use_audio_as_reference", "sign_with_c2pa")),
+)
+_VISIBILITY: Final = Choice("visibility", choices=("private", "workspace"))
+NEW_FINETUNE: Final = (
+    Text("name", min_chars=5, max_chars=200, **_NEEDED),
+    Text("primary_genre", **_NEEDED),
+    *(_VISIBILITY, _MODEL, Array("tags"), Array("files", max_items=50)),
+)
+FINETUNE: Final = (
+    Text("name", min_chars=5, max_chars=200),
+    *(Text("primary_genre"), _VISIBILITY, Array("tags")),
+)
 _FORMATS: Final = tuple(sorted(formats.KNOWN))
-_FEWER_FORMATS: Final = tuple(name for name in _FORMATS if not name.startswith(("auto", "mp3_48000")))
-#: Fields of the query: of the routes for songs, and of the others, which have fewer formats.
-_QUERY: Final[Mapping[bool, tuple[Field, ...]]] = {
-    True: (Choice("output_format", choices=_FORMATS), _LOGGING),
-    False: (
-        Choice("output_format", choices=_FEWER_FORMATS),
-        _LOGGING,
-        Number("page_size", minimum=1, maximum=150),
-        Choice("sort", choices=("created_at", "name")),
-        Choice("sort_direction", choices=("asc", "desc")),
+#: The query of songs; the other routes have fewer formats.
+SONG_QUERY: Final = (Choice("output_format", choices=_FORMATS), Flag("enable_logging"))
+QUERY: Final = (
+    Choice(
+        "output_format",
+        choices=tuple(name for name in _FORMATS if not name.startswith(("auto", "mp3_48000"))),
     ),
-}
-#: How many there may be at most.
-_COUNTS: Final[Mapping[str, Mapping[str, int]]] = {
-    "POST /v1/music/video-to-music": {"videos": 10, "tags": 10},
-    "POST /v1/music/finetunes": {"files": 50},
-}
+    Flag("enable_logging"),
+    Number("page_size", minimum=1, maximum=150, whole=True),
+    Choice("sort", choices=("created_at", "name")),
+    Choice("sort_direction", choices=("asc", "desc")),
+)
 
 _NAMES: Final = ("the beatles", "taylor swift", "nirvana", "coca-cola")
 _HARMFUL: Final = ("how to build a bomb",)
 _INSTEAD: Final = "a well-known artist"
-
-
-def form_body(call: Call) -> JsonObject:
-    """The fields of a form as if they had come as JSON; files by their names."""
-    body: dict[str, JsonValue] = {}
-    lists: dict[str, list[JsonValue]] = {}
-    for part in call.form:
-        if part.filename or part.name == "tags":
-            lists.setdefault(part.name, []).append(part.filename or part.text)
-        elif part.name != "extract_composition_plan" and part.text in {"true", "false"}:
-            body[part.name] = part.text == "true"
-        else:
-            body[part.name] = part.text
-    return {**body, **lists}
 
 
 def plan_of(call: Call) -> JsonObject | None:
@@ -124,33 +85,7 @@ def plan_of(call: Call) -> JsonObject | None:
     return plan if isinstance(plan, dict) else None
 
 
-def broken_query(call: Call) -> Iterator[Entry]:
-    """Each parameter of the query out of its range."""
-    query: JsonObject = {
-        name: lenient.integer(value) or value if name == "page_size" else value
-        for name, value in call.query.items()
-    }
-    for found in violations(_QUERY[call.route in _SONGS], query):
-        yield ("query", found.name), found.message, "enum"
-
-
-def broken_fields(call: Call) -> Iterator[Entry]:
-    """Each field out of its range; nulls and unknown keys are no error."""
-    for found in violations(_BY_ROUTE.get(call.route, _COMPOSE), call.body):
-        yield ("body", found.name), found.message, "missing" if found.rule == "required" else "value_error"
-    for name, most in _COUNTS.get(call.route, {}).items():
-        listed = call.body.get(name)
-        if isinstance(listed, list) and len(listed) > most:
-            yield ("body", name), f"at most {most} are allowed", "too_long"
-    for name in _PLANS:
-        if isinstance(call.body.get(name), list):
-            yield ("body", name), "must be an object", "model_attributes_type"
-    plan = plan_of(call)
-    for problem in () if plan is None else plans.problems(plan):
-        yield ("body", "composition_plan", *problem.path), problem.message, "value_error"
-
-
-def broken_rule(call: Call, output_format: str) -> Entry | None:
+def broken_rule(call: Call, output_format: str) -> JsonObject | None:
     """The first rule between fields of a song that is broken. ASSUMED: a 422 list of one."""
     plan, prompt = plan_of(call), call.body.get("prompt")
     model = str(call.body.get("model_id") or "music_v1")
@@ -165,7 +100,7 @@ def broken_rule(call: Call, output_format: str) -> Entry | None:
         name, message = "sign_with_c2pa", "only for mp3"
     else:
         return None
-    return ("body", name), message, "value_error"
+    return {"loc": ["body", name], "msg": message, "type": "value_error"}
 
 
 def song_ids(value: JsonValue) -> Iterator[str]:

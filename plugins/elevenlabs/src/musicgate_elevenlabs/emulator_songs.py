@@ -13,7 +13,8 @@ from typing import Final
 
 import attrs
 
-from musicgate.emulation import AudioFormat, Call, Container, MediaFile
+import musicgate.emulation as em
+from musicgate.emulation import Call
 from musicgate.plugin import JsonObject, JsonValue
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.emulator_checks import plan_of
@@ -39,43 +40,32 @@ _CHUNKS: Final = 4
 
 @attrs.frozen(kw_only=True)
 class Song:
-    """A song of a call.
-
-    Attributes:
-        id: twenty letters and digits. Seen: 2026-06-29.
-        boundary: of a detailed answer. Seen: this form, 2026-06-29.
-        file: its audio.
-    """
+    """A song of a call; its id has twenty letters and digits (seen 2026-06-29)."""
 
     call: Call
     id: str
-    boundary: str
-    file: MediaFile
+    file: em.MediaFile
 
     @property
-    def container(self) -> Container:
-        """Of its audio; its name is also the ending of a file's name."""
-        return self.file.sound.container
+    def boundary(self) -> str:
+        """Of a detailed answer. Seen: this form, 2026-06-29."""
+        return f"----boundary{self.call.trace[:32]}"
 
 
 def song_of(call: Call) -> Song:
     """The song that a call asks for."""
-    seed, pairs = call.body.get("seed"), re.findall("..", call.trace[:40])
-    output = formats.parse(output_format(call))
-    codec = output.codec or formats.Codec.MP3
-    is_mono = "mono" in call.switches.get_all("audio") and output.is_headerless
-    sound = AudioFormat(
-        container=Container(codec.value),
+    output, seed = formats.parse(output_format(call)), call.body.get("seed")
+    codec, faults = output.codec or formats.Codec.MP3, call.switches.get_all("audio")
+    sound = em.AudioFormat(
+        container="bare_opus" if codec == "opus" and "bare_opus" in faults else codec,
         sample_rate_hz=output.sample_rate_hz,
         bitrate_bps=output.bitrate_bps,
-        channels=1 if is_mono else formats.ASSUMED_CHANNELS.get(codec, 2),
+        channels=1 if "law" in codec or ("mono" in faults and output.is_headerless) else 2,
     )
+    letters = (_ALPHABET[int(pair, 16) % len(_ALPHABET)] for pair in re.findall("..", call.trace[:40]))
     seed = seed if isinstance(seed, int) else int(call.trace[:6], 16)
     return Song(
-        call=call,
-        id="".join(_ALPHABET[int(pair, 16) % len(_ALPHABET)] for pair in pairs),
-        boundary=f"----boundary{call.trace[:32]}",
-        file=MediaFile(sound=sound, length_s=length_s(call), seed=seed),
+        call=call, id="".join(letters), file=em.MediaFile(sound=sound, length_s=length_s(call), seed=seed)
     )
 
 
@@ -107,10 +97,8 @@ def work_s(music_s: float) -> float:
 def audio(song: Song, part: int = 0) -> bytes:
     """Make the audio of a song, or of one of its stems."""
     content = attrs.evolve(song.file, seed=song.file.seed + part).read()
-    faults = song.call.switches.get_all("audio")
-    if "bare_opus" in faults and song.container is Container.OPUS:
-        content = _packets(content)
-    return _with_boundary_bytes(content, song) if "boundary" in faults else content
+    has_bait = "boundary" in song.call.switches.get_all("audio")
+    return em.with_boundary_inside(content, song.boundary) if has_bait else content
 
 
 def facts(song: Song) -> JsonObject:
@@ -146,24 +134,15 @@ def carried(song: Song) -> tuple[str, bytes]:
 
 def _multipart(song: Song) -> bytes:
     """JSON, then audio, in the vendor's exact layout. Seen: 2026-06-29."""
-    faults = song.call.switches.get_all("detailed")
-    found: object = facts(song)
-    line_end = b"\n" if "lf" in faults else b"\r\n"
-    mark = f"--{song.boundary}".encode()
-    head = [
-        mark,
-        b"Content-Type: application/json",
-        b"",
-        json.dumps(_camel_case(found) if "camel" in faults else found).encode(),
-        mark,
-        f"Content-Type: {song.file.media_type}".encode(),
-        f'Content-Disposition: attachment; filename="music.{song.container}"'.encode(),
-        b"",
-        b"",
-    ]
-    before = b"made by an emulator" if "preamble" in faults else b""
-    closing = (b"" if "glued" in faults else line_end) + mark + b"--" + line_end
-    return before + line_end.join(head) + audio(song) + (b"" if "no_closing" in faults else closing)
+    faults, found, kind = song.call.switches.get_all("detailed"), facts(song), song.file.media_type
+    name = f'attachment; filename="music.{song.file.sound.container}"'
+    told = json.dumps(em.camel_case(found) if "camel" in faults else found).encode()
+    return em.write_multipart(
+        song.boundary,
+        ({"Content-Type": "application/json"}, told),
+        ({"Content-Type": kind, "Content-Disposition": name}, audio(song)),
+        faults=faults,
+    )
 
 
 def _event_stream(song: Song) -> bytes:
@@ -238,36 +217,3 @@ def _words(song: Song) -> list[JsonValue]:
         {"word": word, "start_ms": index * step_ms, "end_ms": (index + 1) * step_ms}
         for index, word in enumerate(words)
     ]
-
-
-def _camel_case(value: object) -> object:
-    """The same value with keys in camelCase, as in the fixtures of an SDK."""
-    if isinstance(value, dict):
-        return {
-            re.sub(r"_(.)", lambda match: match[1].upper(), key): _camel_case(item)
-            for key, item in value.items()
-        }
-    return [_camel_case(item) for item in value] if isinstance(value, list) else value
-
-
-def _packets(ogg: bytes) -> bytes:
-    """The contents of the pages of an Ogg file, without the container."""
-    found, at = b"", 0
-    while at < len(ogg):
-        start = at + 27 + ogg[at + 26]
-        size = sum(ogg[at + 27 : start])
-        found, at = found + ogg[start : start + size], start + size
-    return found
-
-
-def _with_boundary_bytes(content: bytes, song: Song) -> bytes:
-    """Put bytes into playable audio that look like a boundary but are no full delimiter."""
-    mark = song.boundary.encode()
-    bait = b"\r\n--\r\n--" + mark + b"x\r\n\n--" + mark[:-1] + b"\r\n--" + mark + b"--x\r\n" + b"\n\r\n"
-    if song.container is Container.MP3:
-        tag = b"PRIV" + len(bait).to_bytes(4, "big") + b"\0\0" + bait
-        size = bytes(len(tag) >> shift & 0x7F for shift in (21, 14, 7, 0))
-        return b"ID3\x03\0\0" + size + tag + content
-    bait = bait[: len(bait) // 4 * 4]
-    takes_bait = song.container is not Container.OPUS and len(content) > len(bait)
-    return bait + content[len(bait) :] if takes_bait else content

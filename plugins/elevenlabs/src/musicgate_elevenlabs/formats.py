@@ -1,4 +1,4 @@
-"""The vendor's ``output_format`` names, and WAV files made of headerless samples.
+"""The vendor's ``output_format`` names.
 
 Source: elevenlabs.io/docs/api-reference/music/compose, 2026-08.
 """
@@ -11,7 +11,7 @@ from typing import Final
 
 import attrs
 
-from musicgate.plugin import AudioKind, MusicRequest, g711_wav, is_blank, riff_wav, sniff
+from musicgate.plugin import MusicRequest, is_blank
 
 
 class Codec(StrEnum):
@@ -30,23 +30,15 @@ NEUTRAL: Final = {"mp3": "mp3_44100_128", "wav": "pcm_44100", "ogg": "opus_48000
 #: Every documented name; ``auto`` is mp3 in the model's own quality.
 KNOWN: Final = frozenset(
     {
-        "auto",
+        *("auto", "ulaw_8000", "alaw_8000", "mp3_22050_32", "mp3_24000_48"),
         *(f"mp3_48000_{kbps}" for kbps in (128, 192, 240, 320)),
-        *("mp3_22050_32", "mp3_24000_48"),
         *(f"mp3_44100_{kbps}" for kbps in (32, 64, 96, 128, 192)),
         *(f"pcm_{rate_hz}" for rate_hz in (8_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000)),
-        *("ulaw_8000", "alaw_8000"),
         *(f"opus_48000_{kbps}" for kbps in (32, 64, 96, 128, 192)),
     }
 )
 
 _NAME: Final = re.compile(r"(mp3|pcm|ulaw|alaw|opus)_([1-9][0-9]{3,5})(?:_([1-9][0-9]{0,3}))?")
-
-#: Channels of headerless audio, used only if the requested length does not decide.
-#: ASSUMED: music is stereo, telephone lines are mono.
-ASSUMED_CHANNELS: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
-
-_SAMPLE_BYTES: Final = {Codec.PCM: 2, Codec.ULAW: 1, Codec.ALAW: 1}
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +58,7 @@ class OutputFormat:
     @property
     def is_headerless(self) -> bool:
         """True if the vendor sends bare samples, which are not playable."""
-        return self.codec in _SAMPLE_BYTES
+        return self.codec in {Codec.PCM, Codec.ULAW, Codec.ALAW}
 
 
 def chosen_format(request: MusicRequest) -> str | None:
@@ -86,38 +78,3 @@ def parse(name: str | None) -> OutputFormat:
         return OutputFormat(codec=None)
     bitrate_bps = int(match[3]) * 1000 if match[3] else None
     return OutputFormat(codec=Codec(match[1]), sample_rate_hz=int(match[2]), bitrate_bps=bitrate_bps)
-
-
-def playable(output: OutputFormat, samples: bytes, requested_s: float | None) -> tuple[bytes, float | None]:
-    """Put a WAV header before headerless samples; return the file and its length in seconds.
-
-    An incomplete last sample frame is cut off. A file that already has a WAV header is unchanged, and its
-    length is None.
-
-    Args:
-        output: a headerless format.
-        samples: what the vendor sent, not empty.
-        requested_s: the requested length, if known: it decides between mono and stereo.
-
-    Raises:
-        ValueError: the format is not headerless.
-    """
-    codec = output.codec
-    if codec not in _SAMPLE_BYTES:
-        raise ValueError(f"{codec} has a container of its own")
-    if sniff(samples[:64]) is AudioKind.WAV:
-        return samples, None
-    channels = _channels(codec, len(samples), output.sample_rate_hz, requested_s)
-    block = _SAMPLE_BYTES[codec] * channels
-    whole = samples[: len(samples) // block * block]
-    duration_s = len(whole) / (block * output.sample_rate_hz)
-    if codec is Codec.PCM:
-        return riff_wav(whole, sample_rate_hz=output.sample_rate_hz, channels=channels), duration_s
-    return g711_wav(whole, codec, sample_rate_hz=output.sample_rate_hz, channels=channels), duration_s
-
-
-def _channels(codec: Codec, size_bytes: int, sample_rate_hz: int, requested_s: float | None) -> int:
-    if not requested_s:
-        return ASSUMED_CHANNELS[codec]
-    mono_bytes = requested_s * sample_rate_hz * _SAMPLE_BYTES[codec]
-    return 2 if size_bytes > 1.5 * mono_bytes else 1

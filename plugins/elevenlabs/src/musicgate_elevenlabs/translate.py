@@ -9,50 +9,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Final
-from urllib.parse import urlencode
 
-import attrs
-
-from musicgate.plugin import (
-    Draft,
-    HttpRequest,
-    JsonObject,
-    MusicRequest,
-    Offer,
-    ProviderSettings,
-    Translation,
-    hookimpl,
-    is_blank,
-    neutral_value,
-    refused,
-    unsupported,
-)
+import musicgate.plugin as mg
+from musicgate.plugin import Draft, MusicRequest, refused
 from musicgate_elevenlabs import formats, plans
 from musicgate_elevenlabs.declaration import BLOCK, MAX_PROMPT_CHARS
 
-#: Name of a plan, and its old name, which the vendor's schema still takes for music_v1.
-_PLAN_KEYS: Final = ("composition_plan", "music_prompt")
 #: Flags that only the detailed route has.
 _DETAILED_FLAGS: Final = ("with_timestamps", "with_waveform_visual")
-#: Keys of the block that are not copied into the body: each has a rule of its own.
+#: Query parameters; in the body the vendor ignores them.
+_QUERY: Final = ("output_format", "enable_logging")
+#: Options that have a rule of their own; all others are copied.
 _TRANSLATED: Final = frozenset(
     {
         *("prompt", "music_length_ms", "model_id", "output_format", "seed", "force_instrumental"),
-        *("with_timestamps", "enable_logging", *_PLAN_KEYS),
+        *("with_timestamps", *plans.KEYS),
     }
 )
-_VOICES: Final = {"m": "male lead vocals", "f": "female lead vocals"}
+#: How neutral fields are written into the prompt.
+_LABELS: Final[Mapping[str, str | Mapping[str, str]]] = {
+    "style": "Style: {}",
+    "vocal_gender": {"m": "Vocals: male lead vocals", "f": "Vocals: female lead vocals"},
+    "negative_style": "Avoid: {}",
+    "lyrics": "Lyrics:\n{}",
+}
 
 
-@hookimpl
-def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
+@mg.hookimpl
+def translate_request(
+    request: MusicRequest, offer: mg.Offer, settings: mg.ProviderSettings
+) -> mg.Translation:
     """Translate a request to a POST to /v1/music, or to /v1/music/detailed for its extra facts.
 
     Raises:
         RequestError: the vendor's documentation rules the request out.
     """
     draft = Draft(request, offer, settings, BLOCK)
-    output_format = _output_format(draft)
+    draft.send("output_format", _output_format(draft))
     is_detailed = wants_details(request)
     # Always sent: the vendor's defaults differ.
     draft.send("model_id", draft.native_model)
@@ -66,21 +59,13 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
     draft.copy(*(name for name in draft.block if name not in _TRANSLATED))
     if is_detailed:  # the plain route has no such field and needs no ``false``
         draft.send("with_timestamps", draft.said("with_timestamps"))
-    # These two are query parameters; in the body the vendor ignores them.
-    query = {} if output_format is None else {"output_format": output_format}
-    logging = draft.block.get("enable_logging")
-    if logging is not None:
-        if not isinstance(logging, bool):
-            raise refused("elevenlabs.enable_logging", "must be true or false")
-        query["enable_logging"] = "true" if logging else "false"
-    url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}{'?' if query else ''}{urlencode(query)}"
-    call = HttpRequest.post_json(url, draft.fields)
-    return draft.translation(attrs.evolve(call, headers={**call.headers, "Accept": "*/*"}))
+    url = f"{settings.base_url}/v1/music{'/detailed' if is_detailed else ''}"
+    return draft.post_json(url, query=_QUERY, accept="*/*")
 
 
-def plan_of(request: MusicRequest) -> JsonObject | None:
+def plan_of(request: MusicRequest) -> mg.JsonObject | None:
     """The composition plan of a request under either name, or None."""
-    given = (request.block(BLOCK).get(key) for key in _PLAN_KEYS)
+    given = (request.block(BLOCK).get(key) for key in plans.KEYS)
     return next((plan for plan in given if isinstance(plan, Mapping)), None)
 
 
@@ -108,25 +93,11 @@ def _plan(draft: Draft) -> None:
         raise refused(prompt.path, message, "prompt_and_composition_plan_exclusive")
     draft.copy("music_length_ms")
     draft.send("force_instrumental", draft.said("force_instrumental"))
-    for key in _PLAN_KEYS:
-        plan = draft.block.get(key)
-        draft.send(key, plan)
-        if isinstance(plan, Mapping):
-            _check_plan(plan, draft.native_model, (BLOCK, key))
+    for key in plans.KEYS:
+        draft.send(key, draft.block.get(key))
     for name in ("style", "vocal_gender", "negative_style", "lyrics", "instrumental", "duration"):
-        if neutral_value(draft.request, name) is not None:
+        if mg.neutral_value(draft.request, name) is not None:
             draft.not_applied(name, "not sent: the composition plan says what the song shall be")
-
-
-def _check_plan(plan: JsonObject, model: str, path: tuple[str, ...]) -> None:
-    expected, kind = plans.KIND_OF_MODEL.get(model), plans.kind_of(plan)
-    if expected is not None and kind is not None and expected is not kind:
-        models = ", ".join(name for name, takes in plans.KIND_OF_MODEL.items() if takes is kind)
-        message = f"{model} takes a plan of {expected}; this one has {kind}"
-        raise refused(path, f"{message}, which is for {models} (set {BLOCK}.model_id)")
-    problem = next(plans.problems(plan), None)
-    if problem is not None:
-        raise refused((*path, *problem.path), problem.message)
 
 
 def _describe(draft: Draft) -> None:
@@ -137,22 +108,8 @@ def _describe(draft: Draft) -> None:
     have to invent.)
     Source: elevenlabs.io/docs/eleven-api/guides/how-to/music/composition-plans, 2026-08.
     """
-    request = draft.request
     prompt, instrumental = draft.said("prompt", "prompt"), draft.said("force_instrumental", "instrumental")
-    voice = _VOICES.get(request.vocal_gender or "")
-    pieces = {
-        "style": None if is_blank(request.style) else f"Style: {request.style}",
-        "vocal_gender": voice and f"Vocals: {voice}",
-        "negative_style": None if is_blank(request.negative_style) else f"Avoid: {request.negative_style}",
-        "lyrics": None if is_blank(request.lyrics) else f"Lyrics:\n{request.lyrics}",
-    }
-    added = {name: piece for name, piece in pieces.items() if piece}
-    for name in list(added):
-        if name in {"vocal_gender", "lyrics"} and instrumental and instrumental.value is True:
-            del added[name]
-            draft.not_applied(name, "an instrumental has no voice")
-        else:
-            draft.changed(name, "written into the prompt: Eleven Music has no field of its own for it")
+    added = draft.labelled(_LABELS, is_sung=instrumental is None or instrumental.value is not True)
     if prompt is None and not added.keys() & {"style", "lyrics"}:
         message = "a prompt or a composition plan is needed"
         raise refused("prompt", message, "prompt_or_composition_plan_required")
@@ -160,9 +117,9 @@ def _describe(draft: Draft) -> None:
     # A prompt that fits alone: what was written into it is too long.
     path = prompt.path if prompt else ("prompt",)
     if added and len(own) <= MAX_PROMPT_CHARS:
-        path = ("lyrics",) if "lyrics" in added else (list(added)[-1],)
+        path = (list(added)[-1],)
     draft.send("prompt", "\n\n".join([*([own] if own else []), *added.values()]), path)
-    draft.send("music_length_ms", requested_ms(request))
+    draft.send("music_length_ms", requested_ms(draft.request))
     draft.send("force_instrumental", instrumental)
 
 
@@ -170,10 +127,10 @@ def _output_format(draft: Draft) -> str | None:
     """The format to send, with the warnings about it; None = the model decides."""
     request, name = draft.request, formats.chosen_format(draft.request)
     output = formats.parse(name)
-    if is_blank(draft.block.get("output_format")):
+    if mg.is_blank(draft.block.get("output_format")):
         if request.format is not None and request.format not in formats.NEUTRAL:
             made = ", ".join(formats.NEUTRAL)
-            raise unsupported("format", f"Eleven Music makes {made}, not {request.format}")
+            raise mg.unsupported("format", f"Eleven Music makes {made}, not {request.format}")
     else:
         if request.format is not None and request.format != output.container:
             draft.not_applied("format", f"{BLOCK}.output_format {name} wins over it")

@@ -7,6 +7,7 @@ import musicgate.emulation as em
 from musicgate.emulation import Call, EmulatedAnswer, Kind, No, answer_json, route
 from musicgate.plugin import JsonObject, JsonValue
 from musicgate_fal import ERRORS
+from musicgate_fal import provider as declared
 from musicgate_fal.models import Model, find
 
 #: HTTP status of a failed result by its type; 422 for all others.
@@ -24,8 +25,7 @@ class FalTask(em.Task):
 class FalEmulator(em.EmulatedVendor[FalTask]):
     """An emulated fal. ASSUMED: input is checked at submit, where clients have seen it refused."""
 
-    name = "fal"
-    auth = em.Auth("Authorization", "Key")
+    provider = declared()
     task_type = FalTask
     # Of a new account; further jobs wait. Source: docs.fal.ai/model-apis/concurrency-limits, 2026-08.
     parallel = 2

@@ -4,33 +4,12 @@ import json
 from collections.abc import Mapping
 from typing import Final
 
-from musicgate.emulation import Call, EmulatedAnswer, Switch, answer_bytes, answer_json
+import musicgate.emulation as emu
+from musicgate.emulation import Call, EmulatedAnswer, Switch
 from musicgate.emulation import switches as kinds
 from musicgate.plugin import JsonObject, JsonValue, lenient
 
-#: Text of each code, after the page; 2061 as it was seen (openclaw/openclaw issue 64870, April 2026).
-#: Source: https://platform.minimax.io/docs/api-reference/errorcode, July 2026.
-TEXTS: Final[Mapping[int, str]] = {
-    1000: "unknown error",
-    1001: "request timeout",
-    1002: "rate limit",
-    1004: "login fail: Please carry the API secret key in the 'Authorization' field of the request header",
-    1008: "insufficient balance",
-    1024: "internal error",
-    1026: "input new_sensitive",
-    1027: "output new_sensitive",
-    1033: "downstream service error",
-    1039: "token limit",
-    1041: "conn limit",
-    1042: "invisible character ratio limit",
-    2013: "invalid params",
-    2044: "no permission to access this interface",
-    2045: "rate growth limit",
-    2049: "invalid api key",
-    2061: "your current token plan not support model",
-}
-
-#: The vendor's own switches, and neutral ones with values of its own.
+#: The vendor's own switches.
 SWITCHES: Final = (
     Switch("shape", kinds.word("llm"), "refusals in the shape of the vendor's text models"),
     Switch("data", kinds.word("null", "absent"), "no data"),
@@ -66,24 +45,24 @@ def refusal(call: Call, code: int, text: str) -> EmulatedAnswer:
 
 def song(call: Call, audio: str, extra: JsonObject) -> EmulatedAnswer:
     """Make the answer of a song, with the faults of the switches; ``audio`` is hex or a link."""
+    shown = {"data": _data(call, audio), "extra_info": _extra(call, extra), "analysis_info": None}
     ending = _ending(call)
     if call.switches.get("base_resp") == "missing":
         del ending["base_resp"]
-    shown = {"data": _data(call, audio), "extra_info": _extra(call, extra), "analysis_info": None}
     return _answer(call, {**shown, **ending})
 
 
-def preprocessed(call: Call, feature_id: str, audio_duration_s: float) -> EmulatedAnswer:
+def preprocessed(call: Call, feature_id: str, length_s: float) -> EmulatedAnswer:
     """Make the answer to a cover preparation; ``structure_result`` is JSON in a text."""
-    segments = [
+    parts = [
         {"start": 0.0, "end": 2.0, "label": "intro"},
-        {"start": 2.0, "end": audio_duration_s, "label": "verse"},
+        {"start": 2.0, "end": length_s, "label": "verse"},
     ]
     found: JsonObject = {
         "cover_feature_id": feature_id,
         "formatted_lyrics": "[Intro]\n[Verse]\nThe river keeps the time for me\nRow on, row on",
-        "structure_result": json.dumps({"num_segments": len(segments), "segments": segments}),
-        "audio_duration": audio_duration_s,
+        "structure_result": json.dumps({"num_segments": len(parts), "segments": parts}),
+        "audio_duration": length_s,
     }
     return _answer(call, {**found, **_ending(call)})
 
@@ -94,21 +73,17 @@ def stream(call: Call, audio: bytes, extra: JsonObject) -> EmulatedAnswer:
     Sources differ on the content of the last frame: nothing, the tail, or the whole song again.
     """
     pieces = [audio[start : start + _FRAME_BYTES] for start in range(0, len(audio), _FRAME_BYTES)]
-    shown = call.switches.get("frame", "none")
-    last = {"none": b"", "full": audio}.get(shown, pieces[-1])
-    sent: list[tuple[bytes, int]] = [(piece, 1) for piece in (pieces[:-1] if shown == "tail" else pieces)]
+    shown = call.switches.get("frame")
+    last = pieces.pop() if shown == "tail" else audio if shown == "full" else b""
+    frames = [_frame(call, piece, 1, None) for piece in pieces]
     if call.switches.get("sse") != "broken":
-        sent.append((last, 2))
-    frames = (
-        {
-            "data": {"audio": piece.hex(), "status": status},
-            "extra_info": extra if status == 2 else None,
-            **_ending(call),
-        }
-        for piece, status in sent
-    )
-    events = "".join(f"data: {json.dumps(frame)}\n\n" for frame in frames)
-    return answer_bytes(200, "text/event-stream", events.encode())
+        frames.append(_frame(call, last, 2, extra))
+    return emu.answer_bytes(200, "text/event-stream", "".join(frames).encode())
+
+
+def _frame(call: Call, piece: bytes, status: int, extra: JsonValue) -> str:
+    body = {"data": {"audio": piece.hex(), "status": status}, "extra_info": extra, **_ending(call)}
+    return f"data: {json.dumps(body)}\n\n"
 
 
 def _ending(call: Call, code: int = 0, text: str = "success") -> dict[str, JsonValue]:
@@ -118,12 +93,7 @@ def _ending(call: Call, code: int = 0, text: str = "success") -> dict[str, JsonV
 
 
 def _data(call: Call, audio: str) -> JsonValue:
-    if call.switches.get("data") == "null":
-        return None
     status = call.switches.get("status", "2")
-    number = lenient.integer(status)
-    if number == 1:
-        return {"status": 1}
     places: Mapping[str, JsonObject] = {
         "audio_url": {"audio": "", "audio_url": audio},
         "empty": {"audio": ""},
@@ -132,6 +102,11 @@ def _data(call: Call, audio: str) -> JsonValue:
         "nohex": {"audio": f"zz{audio[2:]}"},
     }
     placed = places.get(call.switches.get("audio"), {"audio": audio})
+    if call.switches.get("data") == "null":
+        return None
+    if status == "1":
+        return {"status": 1}
+    number = lenient.integer(status)
     return {**placed, "status": status if number is None else number}
 
 
@@ -146,9 +121,9 @@ def _extra(call: Call, extra: JsonObject) -> JsonValue:
 
 
 def _answer(call: Call, body: JsonObject, status: int = 200) -> EmulatedAnswer:
-    absent = {"data"} if call.switches.get("data") == "absent" else set()
-    headers = {"Trace-Id": call.trace[:32]}
-    if call.switches.get("trace") == "missing":
-        absent, headers = {*absent, "trace_id"}, {}
-    sent = {name: value for name, value in body.items() if name not in absent}
-    return answer_json(status, sent, headers, "application/json; charset=utf-8")
+    absent = {
+        "data": call.switches.get("data") == "absent",
+        "trace_id": call.switches.get("trace") == "missing",
+    }
+    sent = {name: value for name, value in body.items() if not absent.get(name)}
+    return emu.answer_json(status, sent, content_type="application/json; charset=utf-8")

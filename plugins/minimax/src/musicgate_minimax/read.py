@@ -10,82 +10,45 @@ import binascii
 import logging
 import re
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Final
-from urllib.parse import parse_qs, urlsplit
 
 import attrs
 
-from musicgate.plugin import (
-    AudioKind,
-    Failure,
-    FailureClass,
-    HttpResponse,
-    Job,
-    JobState,
-    JobUpdate,
-    JsonValue,
-    NativeTrack,
-    Step,
-    hookimpl,
-    lenient,
-    message_of,
-    riff_wav,
-    sniff,
-)
-from musicgate_minimax.declaration import PROVIDER
+import musicgate.plugin as mg
+from musicgate.plugin import HttpResponse, JobUpdate, JsonValue, lenient
+from musicgate_minimax.declaration import BLOCK, PROVIDER
 from musicgate_minimax.errors import ERRORS
-from musicgate_minimax.translate import BLOCK, SAMPLE_RATE_HZ
+from musicgate_minimax.translate import SAMPLE_RATE_HZ
 
 _log = logging.getLogger(__name__)
 
-#: Seen: "..., resets at 2026-05-12T15:00:00Z" (MiniMax-AI/MiniMax-MCP issue 80, May 2026), elsewhere followed
-#: by " (2056)".
-_RESET: Final = re.compile(
-    r"resets?\s+(?:at|on|in)?\s*:?\s*(\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:Z|[+-]\d\d:?\d\d)?)",
-    re.IGNORECASE,
-)
+_TRACE_ID: Final = mg.At("trace_id")
+_STATUS: Final = mg.At("data.status", "base_resp.status_msg")
+#: When a signed link expires. The link itself is unchanged and never logged.
+_EXPIRES: Final = re.compile(r"[?&]Expires=(\d+)")
 
 
-@hookimpl
-def parse_response(step: Step, response: HttpResponse, job: Job) -> JobUpdate:
+@mg.hookimpl
+def parse_response(step: mg.Step, response: HttpResponse, job: mg.Job) -> JobUpdate:
     """Read the answer to the create call, the only call of this vendor.
 
     Raises:
         ProviderError: it is neither a song nor a readable refusal.
     """
-    if step is not Step.CREATE:
+    if step is not mg.Step.CREATE:
         raise ERRORS.unreadable(response, "has no call but the one that makes a song")
     body = ERRORS.open(step, response)
     if isinstance(body, JobUpdate):
-        return _refused(response, body)
+        return attrs.evolve(body, body=_without_hex(lenient.mapping(body.body)))
     return _song(response, body, job)
 
 
-def _refused(response: HttpResponse, update: JobUpdate) -> JobUpdate:
-    """A refusal, with the wait until the reset that its text names."""
-    failure = update.failure
-    named = _RESET.search((failure and failure.native_message) or "")
-    # ASSUMED: a time without a zone is UTC; the one that was seen had a Z.
-    reset = lenient.moment(named[1]) if named else None
-    if failure is not None and failure.rule.resend and reset is not None and response.received_at is not None:
-        wait_s = max(0.0, (reset - response.received_at).total_seconds())
-        if lenient.retry_after_s(response) is None:
-            failure = attrs.evolve(failure, retry_after_s=wait_s)
-    return attrs.evolve(update, failure=failure, body=_without_hex(lenient.mapping(update.body)))
-
-
-def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> JobUpdate:
+def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: mg.Job) -> JobUpdate:
     data, extra = lenient.mapping(body.get("data")), lenient.mapping(body.get("extra_info"))
-    status = lenient.text(data.get("status"))
-    if status is not None and PROVIDER.state_of(status) is JobState.FAILED:
-        failure = Failure(
-            reason=FailureClass.UPSTREAM_FAILED,
-            message="MiniMax reported that the song failed",
-            native_code=status,
-        )
-        return JobUpdate(failure=failure, native_status=status, body=_without_hex(body))
-    trace_id = message_of(lenient.text(body.get("trace_id")) or response.header("trace-id"))
+    status, shown = lenient.text(data.get("status")), _without_hex(body)
+    if status is not None and PROVIDER.state_of(status) is mg.JobState.FAILED:
+        return JobUpdate(failure=ERRORS.task_failure(status), native_status=status, body=shown)
+    trace_id = _TRACE_ID.text(body) or mg.message_of(response.header("trace-id"))
     milliseconds = lenient.seconds(extra.get("music_duration"))
     track = attrs.evolve(
         _audio(response, data, extra, job),
@@ -94,19 +57,17 @@ def _song(response: HttpResponse, body: Mapping[str, JsonValue], job: Job) -> Jo
     )
     return JobUpdate(
         native_id=trace_id,
-        native_status=message_of(status)
-        or message_of(lenient.mapping(body.get("base_resp")).get("status_msg"))
-        or "success",
+        native_status=_STATUS.text(body) or "success",
         # The audio is here and there is nothing to poll, so the status decides nothing.
-        state=JobState.COMPLETED,
+        state=mg.JobState.COMPLETED,
         tracks=(track,),
-        body=_without_hex(body),
+        body=shown,
     )
 
 
 def _audio(
-    response: HttpResponse, data: Mapping[str, JsonValue], extra: Mapping[str, JsonValue], job: Job
-) -> NativeTrack:
+    response: HttpResponse, data: Mapping[str, JsonValue], extra: Mapping[str, JsonValue], job: mg.Job
+) -> mg.NativeTrack:
     """The audio in any of its places. ``data.audio`` is a link or hex, with no flag that says which.
 
     Seen: the link in ``data.audio`` (a reseller's captured reply, 2026); github.com/MiniMax-AI/cli expects
@@ -116,12 +77,13 @@ def _audio(
     if audio.lower().startswith("http"):
         link = audio
     elif audio:
-        return NativeTrack(audio=_playable(_bytes(response, audio, extra), extra, job))
+        return mg.NativeTrack(audio=_playable(_bytes(response, audio, extra), extra, job))
     if not link:
         raise ERRORS.unreadable(response, "reported success without any audio")
     if lenient.url(link) is None or not link.isascii() or not link.isprintable() or " " in link:
         raise ERRORS.unreadable(response, "reported success with an invalid link")
-    return NativeTrack(audio_url=link, expires_at=_expiry(link))
+    expires = _EXPIRES.search(link)
+    return mg.NativeTrack(audio_url=link, expires_at=lenient.moment(expires[1]) if expires else None)
 
 
 def _text(value: JsonValue) -> str:
@@ -140,27 +102,20 @@ def _bytes(response: HttpResponse, text: str, extra: Mapping[str, JsonValue]) ->
     return decoded
 
 
-def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: Job) -> bytes:
+def _playable(delivered: bytes, extra: Mapping[str, JsonValue], job: mg.Job) -> bytes:
     """The audio as a playable file: bare pcm gets a wav header, everything else is unchanged."""
     given = lenient.mapping(job.request.block(BLOCK).get("audio_setting"))
-    if given.get("format") != "pcm" or sniff(delivered[:64]) is AudioKind.WAV:
+    if given.get("format") != "pcm":
         return delivered
     rate_hz = lenient.integer(extra.get("music_sample_rate")) or lenient.integer(given.get("sample_rate"))
     channels = lenient.integer(extra.get("music_channel")) or lenient.integer(given.get("channel"))
     # ASSUMED: 16 bit little-endian samples, two channels by default; the page names no sample format.
-    channels = channels if channels in {1, 2} else 2
-    rate_hz = rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ
-    whole = delivered[: len(delivered) - len(delivered) % (2 * channels)]
-    return riff_wav(whole, sample_rate_hz=rate_hz, channels=channels)
-
-
-def _expiry(link: str) -> datetime | None:
-    """When a signed link expires, by its own ``Expires``. The link itself is unchanged and never logged."""
-    try:
-        values = parse_qs(urlsplit(link).query, max_num_fields=50).get("Expires", [])
-    except ValueError:
-        return None
-    return lenient.moment(values[0]) if values else None
+    return mg.wav_of_samples(
+        delivered,
+        "pcm",
+        sample_rate_hz=rate_hz if rate_hz is not None and 0 < rate_hz <= 192_000 else SAMPLE_RATE_HZ,
+        channels=channels if channels in {1, 2} else 2,
+    )[0]
 
 
 def _without_hex(body: Mapping[str, JsonValue]) -> JsonValue:

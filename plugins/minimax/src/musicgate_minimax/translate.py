@@ -1,25 +1,13 @@
-"""The native request of MiniMax's one music call; what its fields take is in `models`."""
+"""The native request of MiniMax's one music call; what its fields take is in `declaration`."""
 
+from collections.abc import Mapping
 from typing import Final
 from urllib.parse import quote
 
-from musicgate.plugin import (
-    Ability,
-    Draft,
-    MusicRequest,
-    Offer,
-    ProviderSettings,
-    RequestError,
-    Said,
-    Translation,
-    hookimpl,
-    neutral_value,
-    refused,
-    unsupported,
-)
-from musicgate_minimax.models import BAD_COVER, BAD_FORMAT, INSTRUMENTAL_TAGS
+import musicgate.plugin as mg
+from musicgate.plugin import Ability, Draft, lenient, refused, unsupported
+from musicgate_minimax.declaration import BAD_COVER, BAD_FORMAT, BLOCK, INSTRUMENTAL_TAGS
 
-BLOCK: Final = "minimax"
 #: Source: https://platform.minimax.io/docs/api-reference/music-generation, July 2026.
 ROUTE: Final = "/v1/music_generation"
 
@@ -33,11 +21,18 @@ _LYRICS_REQUIRED: Final = "lyrics_required_for_non_instrumental_minimax_music"
 _NO_STREAMING: Final = "minimax_music_streaming_not_supported_by_gateway"
 
 _REFERENCES: Final = ("audio_url", "audio_base64", "cover_feature_id")
-_VOICES: Final = {"m": "male", "f": "female"}
+_FLAGS: Final = ("is_instrumental", "lyrics_optimizer")
+#: How neutral fields are written into the prompt.
+_LABELS: Final[Mapping[str, str | Mapping[str, str]]] = {
+    "vocal_gender": {"m": "Vocals: male", "f": "Vocals: female"},
+    "negative_style": "Avoid: {}",
+}
 
 
-@hookimpl
-def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSettings) -> Translation:
+@mg.hookimpl
+def translate_request(
+    request: mg.MusicRequest, offer: mg.Offer, settings: mg.ProviderSettings
+) -> mg.Translation:
     """Translate a request to the one create call; the vendor has no callbacks, so no URL is sent.
 
     Raises:
@@ -49,18 +44,16 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
     by_tags = Ability.INSTRUMENTAL in offer.abilities and draft.block.get("is_instrumental")
     draft.refuse_undeclared(*(["is_instrumental"] if by_tags else []))
     draft.send("model", draft.native_model)
-    _write_prompt(draft, is_sung=is_cover or not _is_instrumental(draft))
     if is_cover:
         _cover(draft)
     else:
         _song(draft)
+    _write_prompt(draft)
     if draft.block.get("stream"):
         message = "minimax.stream: the gateway does not stream this vendor"
-        raise RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
+        raise mg.RequestError("not_supported", message, reason=_NO_STREAMING, path=(BLOCK, "stream"))
     draft.copy("stream")
     _encode(draft)
-    if is_cover:
-        draft.send("seed", draft.said("seed", "seed"))
     draft.copy("aigc_watermark")
     # Old accounts have their group in the URL, today's clients do not.
     group_id = str(settings.options.get("group_id") or "")
@@ -70,8 +63,7 @@ def translate_request(request: MusicRequest, offer: Offer, settings: ProviderSet
 
 def _encode(draft: Draft) -> None:
     """Encoding of the audio, and its delivery as hex or as a link."""
-    given = draft.block.get("audio_setting")
-    setting = dict(given) if isinstance(given, dict) else {}
+    setting = lenient.mapping(draft.block.get("audio_setting"))
     wanted = setting.get("format") or draft.request.format or "mp3"
     if "format" not in setting and wanted not in draft.offer.formats:
         raise refused("format", f"MiniMax makes mp3 and wav, not {wanted}", BAD_FORMAT)
@@ -88,40 +80,21 @@ def _encode(draft: Draft) -> None:
         draft.changed("minimax.audio_setting.format", message)
 
 
-def _write_prompt(draft: Draft, *, is_sung: bool) -> None:
+def _write_prompt(draft: Draft) -> None:
     """Append style, voice and what to avoid to the prompt, as the vendor's own tool does it.
 
     Seen: "<prompt>. Vocals: ... . Avoid: ..." (github.com/MiniMax-AI/cli, May 2026).
     """
     prompt = draft.said("prompt", "prompt")
     whole = prompt.text if prompt else ""
-    style, voice, avoided = (
-        str(neutral_value(draft.request, name) or "").strip()
-        for name in ("style", "vocal_gender", "negative_style")
-    )
-    if voice and not is_sung:
-        draft.not_applied("vocal_gender", "an instrumental has no voice")
-        voice = ""
+    is_sung = not draft.fields.get("is_instrumental") and draft.fields.get("lyrics") != INSTRUMENTAL_TAGS
     # A style alone needs no label.
-    added = {
-        "style": style and (f"Style: {style}" if whole else style),
-        "vocal_gender": voice and f"Vocals: {_VOICES.get(voice, voice)}",
-        "negative_style": avoided and f"Avoid: {avoided}",
-    }
-    for name, text in added.items():
-        if text:
-            whole = whole.rstrip()
-            stop = " " if whole.endswith((".", "!", "?")) else ". "
-            whole = f"{whole}{stop}{text}" if whole else text
-            draft.changed(name, "MiniMax has no field for it: sent as part of the prompt")
+    labels = {"style": "Style: {}" if prompt else "{}", **_LABELS}
+    for piece in draft.labelled(labels, is_sung=is_sung).values():
+        whole = whole.rstrip()
+        stop = " " if whole.endswith((".", "!", "?")) else ". "
+        whole = f"{whole}{stop}{piece}" if whole else piece
     draft.send("prompt", whole or None, prompt.path if prompt else None)
-
-
-def _is_instrumental(draft: Draft) -> bool:
-    """True if the block asks for no voice, or nothing asks for one."""
-    if draft.block.get("is_instrumental") or draft.block.get("lyrics_optimizer"):
-        return bool(draft.block.get("is_instrumental"))
-    return draft.request.instrumental is not False and draft.said("lyrics", "lyrics") is None
 
 
 def _cover(draft: Draft) -> None:
@@ -135,6 +108,7 @@ def _cover(draft: Draft) -> None:
     if lyrics is None and given == ["cover_feature_id"]:
         raise refused("minimax.lyrics", "a cover of a cover_feature_id needs lyrics", BAD_COVER)
     draft.send("lyrics", lyrics)
+    draft.send("seed", draft.said("seed", "seed"))
 
 
 def _song(draft: Draft) -> None:
@@ -144,22 +118,18 @@ def _song(draft: Draft) -> None:
     vendor's own command line tool does it (seen: github.com/MiniMax-AI/cli, May 2026).
     ASSUMED: the server may be more lenient; what it would do then is not documented.
     """
-    lyrics, instrumental = draft.said("lyrics", "lyrics"), draft.request.instrumental
-    is_own = lyrics is not None and lyrics.in_block
-    tune, written = (draft.block.get(name) for name in ("is_instrumental", "lyrics_optimizer"))
-    _refuse_contradictions(tune=bool(tune), written=bool(written), is_own=is_own)
-    for name in ("is_instrumental", "lyrics_optimizer"):
-        if draft.block.get(name) is False and draft.offer.declares(name):
-            draft.send(name, value=False)
+    lyrics, wanted = draft.said("lyrics", "lyrics"), draft.request.instrumental
+    tune, written = (draft.block.get(name) for name in _FLAGS)
+    _refuse_contradictions(tune=bool(tune), written=bool(written), is_own=bool(lyrics and lyrics.in_block))
+    for name in _FLAGS:
+        draft.send(name, draft.block.get(name) if draft.offer.declares(name) else None)
     if tune or written:
         if lyrics:
             draft.not_applied(lyrics.path, "overruled by the minimax block")
-        if written and instrumental:
+        if written and wanted:
             draft.not_applied("instrumental", "overruled by minimax.lyrics_optimizer")
-    if written:
-        draft.send("lyrics_optimizer", value=True)
-    elif tune:
-        _send_instrumental(draft, is_own=True)
+        if tune:
+            _send_instrumental(draft)
     elif lyrics:
         _send_lyrics(draft, lyrics)
     else:
@@ -174,8 +144,7 @@ def _refuse_contradictions(*, tune: bool, written: bool, is_own: bool) -> None:
         raise refused("minimax.lyrics_optimizer", f"{other}, and the vendor is asked to write lyrics", None)
 
 
-def _send_lyrics(draft: Draft, lyrics: Said) -> None:
-    """The lyrics that the caller gave."""
+def _send_lyrics(draft: Draft, lyrics: mg.Said) -> None:
     if draft.request.instrumental and draft.block.get("is_instrumental") is None:
         if not lyrics.in_block:
             raise refused("instrumental", "lyrics are given, and an instrumental is asked for", None)
@@ -188,7 +157,7 @@ def _send_no_lyrics(draft: Draft) -> None:
     if draft.block.get("is_instrumental") is False:
         raise refused("minimax.lyrics", "is_instrumental is false, and there are no lyrics", _LYRICS_REQUIRED)
     if draft.request.instrumental is not False:
-        _send_instrumental(draft, is_own=False)
+        _send_instrumental(draft)
         return
     if not draft.offer.declares("lyrics_optimizer") or draft.block.get("lyrics_optimizer") is False:
         raise refused("lyrics", "a voice is wanted, and there are no lyrics", _LYRICS_REQUIRED)
@@ -196,7 +165,8 @@ def _send_no_lyrics(draft: Draft) -> None:
     draft.send("lyrics_optimizer", value=True)
 
 
-def _send_instrumental(draft: Draft, *, is_own: bool) -> None:
+def _send_instrumental(draft: Draft) -> None:
+    """The flag, or in its place lyrics that are tags only."""
     if draft.offer.declares("is_instrumental"):
         draft.send("is_instrumental", value=True)
         return
@@ -204,6 +174,7 @@ def _send_instrumental(draft: Draft, *, is_own: bool) -> None:
         message = f"{draft.native_model} cannot make an instrumental and needs lyrics"
         raise refused("lyrics", message, _LYRICS_REQUIRED)
     draft.send("lyrics", INSTRUMENTAL_TAGS)
+    is_own = bool(draft.block.get("is_instrumental"))
     if is_own or draft.request.instrumental:
         path = "minimax.is_instrumental" if is_own else "instrumental"
         draft.changed(path, f"{draft.native_model} has no switch for it: lyrics that are tags only are sent")

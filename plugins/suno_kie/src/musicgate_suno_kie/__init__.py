@@ -2,14 +2,12 @@
 
 from musicgate.emulation import Emulator, EmulatorOptions
 from musicgate.plugin import hookimpl
-from musicgate_suno_kie.callback import parse_callback
 from musicgate_suno_kie.declaration import provider
-from musicgate_suno_kie.read import parse_response
-from musicgate_suno_kie.translate import cancel_request, poll_request, translate_request
+from musicgate_suno_kie.read import parse_callback, parse_response
+from musicgate_suno_kie.translate import poll_request, translate_request
 
 __all__ = [
     "HOOK_API",
-    "cancel_request",
     "emulator",
     "parse_callback",
     "parse_response",

@@ -7,15 +7,10 @@ Sources: docs.kie.ai/suno-api/generate-music (early 2026), docs.kie.ai/suno-api/
 kie.ai/getting-started; docs.sunoapi.org for the other flavour.
 """
 
-from __future__ import annotations
+from typing import Final
 
-from typing import TYPE_CHECKING, Final
-
-from musicgate.plugin import At, ErrorTable, FailureClass, Rule
-from musicgate_suno_kie.declaration import Flavour, flavour_of
-
-if TYPE_CHECKING:
-    from musicgate.plugin import ProviderSettings
+from musicgate.plugin import At, ErrorTable, FailureClass, ProviderSettings, Rule
+from musicgate_suno_kie.declaration import is_sunoapi
 
 #: The window is 20 creates in 10 s.
 _TOO_OFTEN: Final = Rule(FailureClass.RATE_LIMITED, wait_s=10.0)
@@ -29,25 +24,20 @@ KIE: Final = ErrorTable(
     ok={200},
     codes={
         400: FailureClass.MODERATION,  # lyrics under copyright
-        401: FailureClass.AUTH,
-        402: FailureClass.CREDITS,
-        # ASSUMED: not in the vendor's table; the general meaning of the number.
-        403: FailureClass.FORBIDDEN,
-        404: FailureClass.NOT_FOUND,
         408: Rule(FailureClass.TIMEOUT, refuses=True),  # no upstream result for over ten minutes
-        409: FailureClass.CONFLICT,
         413: FailureClass.MODERATION,  # uploaded audio equals an existing work
         422: Rule(FailureClass.INVALID, keep_status=(422,)),
         429: _TOO_OFTEN,  # nothing created, nothing queued, nothing billed
         433: FailureClass.CREDITS,  # limit of a sub-key
         451: FailureClass.INVALID,  # cannot fetch the given file
         455: FailureClass.UNAVAILABLE,  # maintenance
-        500: FailureClass.UPSTREAM_FAILED,
         501: Rule(FailureClass.UPSTREAM_FAILED, refuses=True),
         505: FailureClass.UNSUPPORTED,  # feature switched off
         # Source: docs.kie.ai/suno-api/generate-music-callbacks: "Your credits have been refunded".
         531: Rule(FailureClass.UPSTREAM_FAILED, refuses=True, refunded=True),
     },
+    # ASSUMED: 403, which is not in the vendor's table.
+    http_codes={401, 402, 403, 404, 409, 500},
     words={
         # Seen: rate-limit refusals inside HTTP 200; the code beside this text was not recorded.
         "call frequency is too high": Rule(FailureClass.RATE_LIMITED, wait_s=10.0, beats_codes=True),
@@ -84,4 +74,4 @@ SUNOAPI: Final = KIE.with_codes(
 
 def errors_of(settings: ProviderSettings) -> ErrorTable:
     """The table of the seller whose codes count."""
-    return SUNOAPI if flavour_of(settings) is Flavour.SUNOAPI else KIE
+    return SUNOAPI if is_sunoapi(settings) else KIE

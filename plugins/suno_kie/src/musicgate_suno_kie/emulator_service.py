@@ -1,106 +1,82 @@
-"""The emulator of kie.ai: its routes, envelope, switches, callbacks and links.
-
-Keys that begin with ``sub-key-limit`` are refused with 433.
-"""
-
-from __future__ import annotations
+"""The emulator of kie.ai: its routes, envelope, checks, switches, callbacks and links."""
 
 from collections.abc import Sequence
-from types import MappingProxyType
 from typing import ClassVar, Final
 
-from musicgate.emulation import (
-    Call,
-    EmulatedAnswer,
-    EmulatedVendor,
-    EmulatorOptions,
-    Kind,
-    MediaFile,
-    No,
-    Rate,
-    Switch,
-    answer_bytes,
-    answer_json,
-    cover_png,
-    digest,
-    route,
-)
+import attrs
+
+import musicgate.emulation as emu
+from musicgate.emulation import Switch
 from musicgate.emulation import switches as kinds
-from musicgate.plugin import JsonObject, JsonValue
-from musicgate.plugin.lenient import integer
-from musicgate_suno_kie.callback import SIGNATURE
-from musicgate_suno_kie.declaration import (
-    CREDITS_PER_REQUEST,
-    PLACEHOLDER_CALLBACK_URL,
-    RETENTION_S,
-    Dialect,
-)
-from musicgate_suno_kie.emulator_checks import refusal, song_of
-from musicgate_suno_kie.emulator_task import SunoTask, snake_case
-from musicgate_suno_kie.translate import LEGACY_CREATE, LEGACY_READ, MARKET_CREATE, MARKET_READ
+from musicgate.plugin import EmulatorOptions, FieldViolation, JsonObject, JsonValue, is_blank
+from musicgate.plugin.lenient import mapping, url
+from musicgate_suno_kie import declaration, translate
+from musicgate_suno_kie.emulator_task import SunoTask, snake_case_keys
 
 #: Seen on the market route: no record just after creation. ASSUMED: the time.
 MARKET_NULL_S: Final = 2.0
 #: Life of a link from common/download-url. Source: docs.kie.ai/common-api/quickstart: 20 minutes.
 SIGNED_LINK_S: Final = 1200
 
-_TOO_OFTEN = "Your call frequency is too high, please try again later."
-_NO_RECORD = "recordInfo is null"
-_MESSAGES = {
-    "text": "Text generated successfully.",
-    "first": "First track generated successfully.",
-    "complete": "All generated successfully.",
+_LEGACY_SPELLING: Final = {snake: camel for camel, snake in translate.MARKET_SPELLING.items()}
+_TOO_OFTEN: Final = "Your call frequency is too high, please try again later."
+_NO_RECORD: Final = "recordInfo is null"
+#: Stage -> ``callbackType``, number of tracks and text of its callback.
+_CALLBACKS: Final = {
+    "TEXT_SUCCESS": ("text", 0, "Text generated successfully."),
+    "FIRST_SUCCESS": ("first", 1, "First track generated successfully."),
+    "SUCCESS": ("complete", 2, "All generated successfully."),
 }
-_CALLBACK_KINDS = {"TEXT_SUCCESS": "text", "FIRST_SUCCESS": "first", "SUCCESS": "complete"}
 
 
-class SunoEmulator(EmulatedVendor[SunoTask]):
+class SunoEmulator(emu.EmulatedVendor[SunoTask]):
     """An emulated kie.ai."""
 
-    name = "suno_kie"
+    provider = declaration.PROVIDER
     task_type = SunoTask
     credits = 10_000.0
-    price = CREDITS_PER_REQUEST
-    #: Source: kie.ai/getting-started: 20 new tasks per 10 s and account; refused, not queued.
-    rate = Rate(20, 10.0)
+    price = declaration.CREDITS_PER_REQUEST
     #: Source: docs.kie.ai/suno-api/get-music-details: at most three reads a second and task.
     polls_per_s = 3
-    checks = ("key", "body", "request", "sub_key", "credits", "rate", "fault")
-    delays_s = MappingProxyType({Kind.CREATE: 0.8, Kind.POLL: 0.2})
+    checks = ("key", "body", "request", "limits", "account", "credits", "rate", "fault")
+    delays_s: ClassVar = {emu.Kind.CREATE: 0.8, emu.Kind.POLL: 0.2}
     media_paths = ("/media/", "/source/", "/stream/", "/image/")
-    sign = SIGNATURE
+    calls_at_each_stage = True
     #: Source: docs.kie.ai/suno-api/generate-music-callbacks, one page version.
     retries_after_s = (60.0, 300.0, 900.0)
-    refusals = MappingProxyType(
-        {
-            No.NO_KEY: (401, "You do not have access permissions"),
-            No.BAD_KEY: (401, "You do not have access permissions"),
-            No.UNREADABLE: (422, "The request body is not valid JSON"),
-            No.NO_CREDITS: (402, "The current credits are insufficient. Please top up."),
-            No.TOO_OFTEN: (429, _TOO_OFTEN),
-        }
-    )
-    texts = MappingProxyType({429: _TOO_OFTEN, 430: _TOO_OFTEN})
+    refusals: ClassVar = {
+        emu.No.NO_KEY: (401, "You do not have access permissions"),
+        emu.No.BAD_KEY: (401, "You do not have access permissions"),
+        emu.No.UNREADABLE: (422, "The request body is not valid JSON"),
+        emu.No.NO_CREDITS: (402, "The current credits are insufficient. Please top up."),
+        emu.No.TOO_OFTEN: (429, _TOO_OFTEN),
+    }
+    refused_keys: ClassVar = {"sub-key-limit": (433, "The limit of this sub key is reached")}
+    #: Seen: validation errors under code 500, with these texts; "Please enter ..." for callBackUrl, since
+    #: 2026-06-11, and negativeTags. ASSUMED: the texts of ranges, steps and types.
+    broken_limits: ClassVar = {
+        "required": (422, "Please enter {name}."),
+        "needs": (422, "Please enter {limit}."),
+        "max_chars": (422, "The {name} cannot exceed {limit} characters"),
+        "minimum": (422, "{name} must be between {minimum} and {maximum}"),
+        "maximum": (422, "{name} must be between {minimum} and {maximum}"),
+        "step": (422, "{name} must be a multiple of {limit}"),
+        "max_items": (422, "{name} takes at most {limit} links"),
+        "choices": (500, "{name} is not within the range of allowed options"),
+        "type": (422, "{name} has the wrong type"),
+    }
+    texts: ClassVar = {429: _TOO_OFTEN, 430: _TOO_OFTEN}
     without = frozenset({"concurrent"})
-    switches: ClassVar[tuple[Switch, ...]] = (
+    switches = (
         kinds.CREATE.plus(no_id="accepted, and data has no id", data_empty="accepted, and data is a text"),
-        kinds.POLL.plus(
-            null_record="code 422, recordInfo is null",
-            data_null="code 200, data is null",
-        ),
+        kinds.POLL.plus(null_record="code 422, recordInfo is null", data_null="code 200, data is null"),
         Switch("song_s", kinds.numbers("doc"), "seconds of the two tracks; doc: 198.44 and 228.28"),
         Switch("error_code", kinds.number(), "errorCode or failCode of a failed task (400, 408, 413, 531)"),
         Switch("error_message", kinds.text(), "its text; underscores become spaces"),
         Switch(
             "audio",
-            kinds.script(
-                {
-                    "null": "no links",
-                    "some": "only the first track has links",
-                    "source": "only sourceAudioUrl",
-                    "none": "no tracks",
-                },
-                takes_numbers=False,
+            kinds.faults(
+                null="no links", some="links of one track", source="only sourceAudioUrl", none="no tracks"
             ),
             "the tracks in the polls after the end",
         ),
@@ -108,15 +84,13 @@ class SunoEmulator(EmulatedVendor[SunoTask]):
         Switch(
             "waiting",
             kinds.word("response_null", "suno_data_null", "suno_data_empty"),
-            "shape of a record without tracks",
+            "a record without tracks",
         ),
         Switch("text_s", kinds.number(), "seconds until TEXT_SUCCESS (default 10)"),
         Switch("first_s", kinds.number(), "seconds until FIRST_SUCCESS (default 27)"),
         Switch("null_s", kinds.number(), "seconds after creation without a record (market 2, legacy 0)"),
         Switch(
-            "unknown",
-            kinds.word("live", "null_record"),
-            "what the legacy route says about an unknown task: data null, as seen, or the market's 422",
+            "unknown", kinds.word("live", "null_record"), "an unknown legacy task: data null, as seen, or 422"
         ),
         Switch("shape", kinds.word("live", "doc"), "doc: createTime as date text, no source links"),
         Switch(
@@ -137,117 +111,145 @@ class SunoEmulator(EmulatedVendor[SunoTask]):
         #: Track id -> its task, and its index.
         self._tracks: dict[str, tuple[SunoTask, int]] = {}
 
-    def refuse(self, call: Call, code: int, text: str) -> EmulatedAnswer:
+    def refuse(self, call: emu.Call, code: int, text: str) -> emu.EmulatedAnswer:
         """Make a refusal."""
-        return self._answer(call, code, text)
+        return self._answer(call, None, code, text)
 
-    def no_route(self, call: Call) -> EmulatedAnswer:
+    def _answer(
+        self, call: emu.Call, data: JsonValue, code: int = 200, text: str = "success"
+    ) -> emu.EmulatedAnswer:
+        """Wrap an answer in the envelope; HTTP 200 for every code, unless ``http_status`` is ``real``."""
+        status = code if call.switches.get("http_status") == "real" else 200
+        body: JsonObject = {"code": code, call.switches.get("envelope", "msg"): text, "data": data}
+        return emu.answer_json(status, body, content_type="application/json;charset=UTF-8")
+
+    def no_route(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Make the 404 of the vendor's framework."""
-        return answer_json(404, {"status": 404, "error": "Not Found", "path": call.path})
+        return emu.answer_json(404, {"status": 404, "error": "Not Found", "path": call.path})
 
-    def no_task(self, call: Call) -> EmulatedAnswer:
+    def no_task(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Answer for a task without a record.
 
         Seen: 422 on the market's route only; code 200 and data null on the legacy one, April to August 2026.
         """
-        if call.path == LEGACY_READ and call.switches.get("unknown") != "null_record":
-            return self._answer(call, 200, "success")
-        return self._answer(call, 422, _NO_RECORD)
+        if call.path == translate.LEGACY_READ and call.switches.get("unknown") != "null_record":
+            return self._answer(call, None)
+        return self.refuse(call, 422, _NO_RECORD)
 
-    def check_request(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a song that breaks one of the vendor's rules."""
-        dialect = _dialect(call)
-        refused = refusal(call.body, song_of(call.body, dialect), dialect, call.switches)
-        return self.refuse(call, *refused) if refused else None
+    def native_of(self, call: emu.Call) -> JsonObject:
+        """The song in the legacy spelling. Lyrics win over a prompt, and a blank text is as good as none."""
+        market = _is_market(call)
+        given, spelling = (mapping(call.body.get("input")), _LEGACY_SPELLING) if market else (call.body, {})
+        song: dict[str, JsonValue] = {
+            spelling.get(name, name): None if isinstance(value, str) and is_blank(value) else value
+            for name, value in given.items()
+        }
+        sings_lyrics = market and song.get("customMode") is True and song.get("lyrics")
+        return {**song, "prompt": song["lyrics"]} if sings_lyrics else song
 
-    def check_sub_key(self, call: Call) -> EmulatedAnswer | None:
-        """Refuse a sub key at its limit."""
-        at_limit = call.key.startswith("sub-key-limit")
-        return self.refuse(call, 433, "The limit of this sub key is reached") if at_limit else None
+    def check_request(self, call: emu.Call) -> emu.EmulatedAnswer | None:
+        """Refuse what the fields do not say: no callback URL, no flag, another model, links when sung."""
+        song, market, callback_url = self.native_of(call), _is_market(call), call.body.get("callBackUrl")
+        if not url(callback_url) and not (market and callback_url is None):
+            return self.refuse(call, 422, "Please enter callBackUrl.")
+        if market and call.body.get("model") != translate.MARKET_MODEL:
+            return self.refuse(call, 422, "The model name you specified is not supported.")
+        model = song.get("model")
+        if not isinstance(model, str):
+            return self.refuse(call, 500, "model: This field is required")
+        # ASSUMED: the legacy route refuses the V6 family; no source mentions it.
+        too_new = model.startswith("V6") and not market and not call.switches.is_on("legacy_v6")
+        if too_new or model not in declaration.PUBLIC_IDS:
+            return self.refuse(call, 500, "model is not within the range of allowed options")
+        for flag in ("customMode", "instrumental"):
+            if not isinstance(song.get(flag), bool):
+                return self.refuse(call, 500, f"{flag}: This field is required")
+        # Source: docs.kie.ai/market, 2026-10-07. ASSUMED: refused, not ignored.
+        misplaced = [name for name in declaration.LINKS if market and song["customMode"] and song.get(name)]
+        return self.refuse(call, 422, f"{misplaced[0]} is not allowed in custom mode") if misplaced else None
 
-    @route(f"POST {LEGACY_CREATE}", Kind.CREATE)
-    @route(f"POST {MARKET_CREATE}", Kind.CREATE)
-    def create(self, call: Call) -> EmulatedAnswer:
+    def violations(self, call: emu.Call) -> Sequence[FieldViolation]:
+        """The market's pages require the two flags and the model, and nothing else, October 2026."""
+        broken = super().violations(call)
+        return [one for one in broken if one.rule != "required" or not _is_market(call)]
+
+    @emu.route(f"POST {translate.LEGACY_CREATE}", emu.Kind.CREATE)
+    @emu.route(f"POST {translate.MARKET_CREATE}", emu.Kind.CREATE)
+    def create(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Accept a song."""
-        dialect = _dialect(call)
-        callback_url = str(call.body.get("callBackUrl") or "")
+        given = str(call.body.get("callBackUrl") or "")
+        callback_url = "" if given == declaration.PLACEHOLDER_CALLBACK_URL else given
         task = self.accept(
-            call,
-            callback_url="" if callback_url == PLACEHOLDER_CALLBACK_URL else callback_url,
-            dialect=dialect,
-            song=song_of(call.body, dialect),
+            call, callback_url=callback_url, is_market=_is_market(call), song=self.native_of(call)
         )
         self._tracks |= {track_id: (task, index) for index, track_id in enumerate(task.track_ids())}
         data: JsonValue = {"no_id": {}, "data_empty": ""}.get(call.fault, {"taskId": task.id})
-        return self._answer(call, 200, "success", data)
+        return self._answer(call, data)
 
-    def is_visible(self, task: SunoTask, call: Call) -> bool:
+    def is_visible(self, task: SunoTask, call: emu.Call) -> bool:
         """True in the task's own dialect, once it has a record."""
-        null_s = task.switches.number("null_s", MARKET_NULL_S if task.dialect is Dialect.MARKET else 0.0)
-        return task.dialect is _dialect(call) and call.now >= task.created_s + null_s / task.speed
+        null_s = task.switches.number("null_s", MARKET_NULL_S if task.is_market else 0.0)
+        return task.is_market is _is_market(call) and call.now >= task.created_s + null_s / task.speed
 
-    @route(f"GET {LEGACY_READ}", Kind.POLL, task="taskId")
-    @route(f"GET {MARKET_READ}", Kind.POLL, task="taskId")
-    def poll(self, call: Call, task: SunoTask) -> EmulatedAnswer:
+    @emu.route(f"GET {translate.LEGACY_READ}", emu.Kind.POLL, task="taskId")
+    @emu.route(f"GET {translate.MARKET_READ}", emu.Kind.POLL, task="taskId")
+    def poll(self, call: emu.Call, task: SunoTask) -> emu.EmulatedAnswer:
         """Show a task's record."""
-        match call.fault:
-            case "null_record":
-                return self._answer(call, 422, _NO_RECORD)
-            case "data_null":
-                return self._answer(call, 200, "success")
-        record = task.market_record if task.dialect is Dialect.MARKET else task.legacy_record
-        return self._answer(call, 200, "success", record(call.now, status=call.false_status or None))
+        if call.fault == "null_record":
+            return self.refuse(call, 422, _NO_RECORD)
+        record = task.market_record if task.is_market else task.legacy_record
+        return self._answer(call, None if call.fault == "data_null" else record(call.now, call.false_status))
 
-    @route("GET /api/v1/chat/credit")
-    @route("GET /api/v1/generate/credit")
-    def credit(self, call: Call) -> EmulatedAnswer:
+    @emu.route("GET /api/v1/chat/credit")
+    @emu.route("GET /api/v1/generate/credit")
+    def credit(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Show the balance of the account."""
-        return self._answer(call, 200, "success", self.balance(call.key))
+        return self._answer(call, self.balance(call.key))
 
-    @route("POST /api/v1/common/download-url")
-    def download_url(self, call: Call) -> EmulatedAnswer:
+    @emu.route("POST /api/v1/common/download-url")
+    def download_url(self, call: emu.Call) -> emu.EmulatedAnswer:
         """Sign a direct link for one of the vendor's own links."""
         link = call.body.get("url")
         if not isinstance(link, str):
-            return self._answer(call, 422, "Please enter url.")
-        path = link.removeprefix(call.origin)
-        if self._place(path) is None:
-            return self._answer(call, 422, "The url was not generated by this service")
+            return self.refuse(call, 422, "Please enter url.")
+        path = link.removeprefix(call.origin).partition("?")[0]
+        if self._track_at(path) is None:
+            return self.refuse(call, 422, "The url was not generated by this service")
         signed = self.media.signed(path, call.now + SIGNED_LINK_S, signature="sig")
-        return self._answer(call, 200, "success", call.origin + signed)
+        return self._answer(call, call.origin + signed)
 
-    def serve_media(self, call: Call) -> EmulatedAnswer:
-        """Serve a song, its stream or its cover."""
-        place = self._place(call.path)
-        if place is None:
-            return self.denied(404, "no such file")
-        (task, index), folder = place, call.path.split("/")[1]
-        until = integer(call.query.get("expires"))
-        life_s = task.switches.number("link_s", RETENTION_S)
-        expires_s = task.created_s + life_s if until is None else float(until)
-        if until is not None and not self.media.is_signed(call, signature="sig"):
-            return self.denied(403, "the signature is wrong")
-        if folder == "image":
-            cover = cover_png(task.track_ids()[index])
-            return self.media.serve(
-                call, MediaFile(content=cover, content_type="image/png", expires_s=expires_s)
-            )
-        if folder == "stream" and not _is_ready(task, index, call.now):
-            # Seen: musicfile.kie.ai answers 200 with an empty body, 2026-08-28.
-            return answer_bytes(200, "audio/mpeg", b"")
-        file = MediaFile(
+    def file_at(self, call: emu.Call) -> emu.MediaFile | None:
+        """Make a song, its stream or its cover."""
+        found = self._track_at(call.path)
+        if found is None:
+            return None
+        (task, index), folder, until = found, call.path.split("/")[1], call.query.get("expires")
+        expires_s = task.created_s + task.switches.number("link_s", declaration.RETENTION_S)
+        if until is not None:  # a forged link is as good as an expired one
+            expires_s = float(until) if self.media.is_signed(call, signature="sig") else 0.0
+        song = emu.MediaFile(
             length_s=task.lengths_s()[index],
-            seed=int(digest(task.id, index)[:6], 16),
+            seed=int(emu.digest(task.id, index)[:6], 16),
             switches=task.switches if folder == "media" else None,
-            is_ready=lambda now: _is_ready(task, index, now),
+            is_ready=lambda now: task.is_ready(index, now),
             expires_s=expires_s,
             content_type=task.switches.get("audio_type", "audio/mpeg"),
         )
-        return self.media.serve(call, file)
+        if folder == "image":
+            cover = emu.cover_png(task.track_ids()[index])
+            return emu.MediaFile(content=cover, content_type="image/png", expires_s=expires_s)
+        if folder == "stream" and not task.is_ready(index, call.now):
+            # Seen: musicfile.kie.ai answers 200 with an empty body, 2026-08-28.
+            return attrs.evolve(song, content=b"", is_ready=None)
+        return song
+
+    def _track_at(self, path: str) -> tuple[SunoTask, int] | None:
+        parts = path.split("/")
+        return self._tracks.get(parts[2].partition(".")[0]) if len(parts) == 3 else None
 
     def callback_stages(self, task: SunoTask) -> Sequence[tuple[float, str]]:
         """One callback per stage; a failing task calls back once."""
-        stages = [(task.at_s(stage), stage) for stage in task.path()[1:]]
+        stages = super().callback_stages(task)
         return stages[-1:] if task.fails else stages
 
     def is_callback_taken(self, status: int) -> bool:
@@ -256,38 +258,20 @@ class SunoEmulator(EmulatedVendor[SunoTask]):
 
     def callback(self, task: SunoTask, stage: str, now: float) -> JsonObject:
         """Make a callback. Which shape market tasks send is unknown; ASSUMED: the market's own."""
-        is_market = task.dialect is Dialect.MARKET
-        shape = task.switches.get("callback_shape") or ("market" if is_market else "suno")
+        shape = task.switches.get("callback_shape") or ("market" if task.is_market else "suno")
         failed = task.fails and stage == "SUCCESS"
-        code = (task.error_code or 501) if failed else 200
+        error_code, error_text = task.failure()
+        code = (error_code or 501) if failed else 200
         if shape != "suno":
             record = task.legacy_record if shape == "record" else task.market_record
             return {"code": code, "msg": "success", "data": record(max(now, task.at_s(stage)))}
-        kind = "error" if failed else _CALLBACK_KINDS[stage]
-        tracks: list[JsonValue] = [snake_case(track) for track in task.tracks(task.at_s(stage))]
-        shown = {"text": 0, "first": 1}.get(kind, len(tracks))
-        data: JsonValue = None if failed else tracks[:shown]
-        return {
-            "code": code,
-            "msg": task.error_message if failed else _MESSAGES[kind],
-            "data": {"callbackType": kind, "task_id": task.id, "data": data},
-        }
-
-    def _answer(self, call: Call, code: int, text: str, data: JsonValue = None) -> EmulatedAnswer:
-        """Wrap an answer in the envelope; HTTP 200 for every code, unless ``http_status`` is ``real``."""
-        status = code if call.switches.get("http_status") == "real" else 200
-        body: JsonObject = {"code": code, call.switches.get("envelope", "msg"): text, "data": data}
-        return answer_json(status, body, content_type="application/json;charset=UTF-8")
-
-    def _place(self, path: str) -> tuple[SunoTask, int] | None:
-        parts = path.partition("?")[0].split("/")
-        return self._tracks.get(parts[2].partition(".")[0]) if len(parts) == 3 else None
+        kind, count, message = _CALLBACKS[stage]
+        if failed:
+            kind, message = "error", error_text
+        tracks: list[JsonValue] = [snake_case_keys(track) for track in task.tracks(task.at_s(stage))[:count]]
+        data: JsonObject = {"callbackType": kind, "task_id": task.id, "data": None if failed else tracks}
+        return {"code": code, "msg": message, "data": data}
 
 
-def _dialect(call: Call) -> Dialect:
-    return Dialect.MARKET if call.path in {MARKET_CREATE, MARKET_READ} else Dialect.LEGACY
-
-
-def _is_ready(task: SunoTask, index: int, now: float) -> bool:
-    ready_s = task.at_s("FIRST_SUCCESS") if index == 0 else task.ends_at_s
-    return now >= ready_s and not (task.fails and not task.keeps_first_track)
+def _is_market(call: emu.Call) -> bool:
+    return call.path in {translate.MARKET_CREATE, translate.MARKET_READ}

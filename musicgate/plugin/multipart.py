@@ -1,11 +1,13 @@
-"""Parser of the multipart/mixed body of a detailed answer; knows nothing of songs.
+"""Multipart answers of vendors, read leniently; no vendor is known here.
 
-A part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter line, and
-nowhere else: audio may contain line ends, dashes and even the text of the boundary. The closing delimiter
-counts only at the very end of the body, with or without a line end before it.
+Readers for forms and mails are strict, and take a boundary inside audio for one, or what is left of one for
+audio. Here a part ends where a line end, ``--`` and the boundary are followed by the rest of a delimiter
+line, and nowhere else: audio may contain line ends, dashes and even the text of the boundary. The closing
+delimiter counts only at the very end of the body, with or without a line end before it.
 
-Source: elevenlabs.io/docs/api-reference/music/compose-detailed, 2026-08; elevenlabs-python before and after
-2026-03-06 (the closing boundary left on the audio, parts off by the bytes of a CRLF).
+Seen: bytes before the first boundary, LF as line ends, no line end before the closing boundary; clients that
+left the closing boundary on the audio, or parts off by the bytes of a CRLF (elevenlabs-python until
+2026-03-06).
 """
 
 from __future__ import annotations
@@ -18,22 +20,28 @@ import attrs
 _BOUNDARY: Final = re.compile(r'boundary\s*=\s*(?:"([^"]+)"|([^\s;,"]+))', re.IGNORECASE)
 _FIRST_LINE: Final = re.compile(rb"\A\s*--([^\r\n]{1,200}?)(?:--)?[ \t]*\r?\n")
 _BLANK_LINE: Final = re.compile(rb"(?:\A|\n)\r?\n")
-_CONTENT_TYPE: Final = re.compile(rb"^[ \t]*content-type[ \t]*:([^\r\n]*)", re.IGNORECASE | re.MULTILINE)
 
 
 @attrs.frozen(kw_only=True)
 class Part:
-    """Media type of a part, in lower case and empty if it is not stated, and its bytes."""
+    """One part: its header lines, as they were sent, and its bytes."""
 
-    content_type: str
-    body: bytes
+    head: bytes
+    body: bytes = attrs.field(repr=False)
+
+    def header(self, name: str) -> str:
+        """The stripped value of a header, whatever its case; empty if it is absent."""
+        for line in self.head.decode("utf-8", "replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip().lower() == name.lower():
+                return value.strip()
+        return ""
 
     @property
     def is_json(self) -> bool:
         """True if the part is JSON by its media type or, without one, by its first character."""
-        return "json" in self.content_type or (
-            not self.content_type and self.body[:64].lstrip().startswith(b"{")
-        )
+        stated = self.header("content-type").lower()
+        return "json" in stated or (not stated and self.body[:64].lstrip().startswith(b"{"))
 
 
 @attrs.frozen(kw_only=True)
@@ -44,21 +52,20 @@ class Multipart:
     is_closed: bool
 
 
-def is_multipart(content_type: str | None) -> bool:
-    """True for the media types of multipart bodies."""
-    return bool(content_type and content_type.lower().startswith("multipart/"))
+def read_multipart(content_type: str | None, body: bytes, *, is_expected: bool = False) -> Multipart | None:
+    """Take a multipart body apart; None for any other body. It never raises.
 
+    Bytes before the first boundary line are skipped. A boundary that the body does not have is replaced by
+    the one of its first line.
 
-def begins_with_boundary(body: bytes) -> bool:
-    """True if a body's first line looks like a boundary line.
-
-    Audio could look so by chance: call this only where a multipart body is expected.
+    Args:
+        content_type: the media type that is stated, with its parameters.
+        is_expected: it is one also without the media type, if its first line looks like a boundary. Audio
+            could look so by chance.
     """
-    return _FIRST_LINE.match(body) is not None
-
-
-def read(content_type: str | None, body: bytes) -> Multipart:
-    """Take a body apart; never raises. Bytes before the first boundary line are skipped."""
+    is_stated = (content_type or "").lower().startswith("multipart/")
+    if not is_stated and not (is_expected and _FIRST_LINE.match(body)):
+        return None
     boundary = _boundary(content_type, body)
     if boundary is None:
         return Multipart(parts=(), is_closed=False)
@@ -126,7 +133,6 @@ def _torn_delimiter_bytes(body: bytes, delimiter: bytes) -> int:
 def _part(piece: bytes) -> Part:
     """Split a part at the first blank line; without one there is no body."""
     blank_line = _BLANK_LINE.search(piece)
-    head, body = (piece[: blank_line.start()], piece[blank_line.end() :]) if blank_line else (piece, b"")
-    stated = _CONTENT_TYPE.search(head)
-    content_type = stated[1].decode("latin-1").strip().lower() if stated else ""
-    return Part(content_type=content_type, body=body)
+    if blank_line is None:
+        return Part(head=piece, body=b"")
+    return Part(head=piece[: blank_line.start()], body=piece[blank_line.end() :])

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from musicgate_elevenlabs import multipart
+from musicgate.assets import measure_bytes
+from musicgate.emulation import (
+    MULTIPART_FAULTS,
+    AudioFormat,
+    Container,
+    song,
+    with_boundary_inside,
+    write_multipart,
+)
+from musicgate.plugin import Part, read_multipart
 
 TYPE = "multipart/mixed; boundary=b0"
 JSON = b'{"song_metadata": {"title": "T"}}'
@@ -30,8 +39,9 @@ def recording(line_end: bytes = b"\r\n", audio: bytes = AUDIO) -> bytes:
 
 
 def read_parts(body: bytes, content_type: str | None = TYPE) -> tuple[list[tuple[str, bytes]], bool]:
-    read = multipart.read(content_type, body)
-    return [(part.content_type, part.body) for part in read.parts], read.is_closed
+    read = read_multipart(content_type, body, is_expected=True)
+    assert read is not None
+    return [(part.header("content-type"), part.body) for part in read.parts], read.is_closed
 
 
 WHOLE = [("application/json", JSON), ("audio/mpeg", AUDIO)]
@@ -109,7 +119,7 @@ def test_headers_of_a_part_may_be_in_any_case_or_missing() -> None:
     body = (
         b"--b0\r\ncontent-TYPE :  Application/JSON; charset=utf-8 \r\n\r\n{}\r\n--b0\r\n\r\nAUDIO\r\n--b0--"
     )
-    assert read_parts(body) == ([("application/json; charset=utf-8", b"{}"), ("", b"AUDIO")], True)
+    assert read_parts(body) == ([("Application/JSON; charset=utf-8", b"{}"), ("", b"AUDIO")], True)
 
 
 def test_part_without_a_blank_line_has_no_body() -> None:
@@ -134,15 +144,17 @@ def test_body_without_parts(body: bytes) -> None:
 def test_part_is_json_by_its_type_or_its_first_character(
     content_type: str, body: bytes, *, is_json: bool
 ) -> None:
-    assert multipart.Part(content_type=content_type, body=body).is_json is is_json
+    head = f"Content-Type: {content_type}".encode() if content_type else b""
+    assert Part(head=head, body=body).is_json is is_json
 
 
-def test_multipart_is_recognised_by_header_or_first_line() -> None:
-    assert multipart.is_multipart("Multipart/mixed; boundary=x")
-    assert not multipart.is_multipart("audio/mpeg")
-    assert not multipart.is_multipart(None)
-    assert multipart.begins_with_boundary(b"--abc\r\nContent-Type: x")
-    assert not multipart.begins_with_boundary(b"ID3--abc\r\n")
+def test_multipart_is_recognised_by_header_or_where_it_is_expected_by_its_first_line() -> None:
+    body = b"--abc\r\nContent-Type: x"
+    assert read_multipart("Multipart/mixed; boundary=x", b"ID3") is not None
+    assert read_multipart("audio/mpeg", body) is None
+    assert read_multipart(None, body) is None
+    assert read_multipart("audio/mpeg", body, is_expected=True) is not None
+    assert read_multipart(None, b"ID3--abc\r\n", is_expected=True) is None
 
 
 @given(
@@ -160,5 +172,34 @@ def test_any_audio_is_read_unchanged(audio: bytes, line_end: bytes) -> None:
 
 @given(st.text(max_size=60), st.binary(max_size=200))
 def test_reader_never_raises(content_type: str, body: bytes) -> None:
-    multipart.read(content_type, body)
-    multipart.read(TYPE, b"--b0\r\n" + body)
+    read_multipart(content_type, body, is_expected=True)
+    read_multipart(TYPE, b"--b0\r\n" + body)
+
+
+PARTS = (({"Content-Type": "application/json"}, JSON), ({"Content-Type": "audio/mpeg"}, AUDIO))
+
+
+def test_answer_is_written_in_the_layout_of_the_standard() -> None:
+    assert write_multipart("b0", *PARTS, faults={"camel"}) == recording().replace(
+        b'Content-Disposition: attachment; filename="song.mp3"\r\n', b""
+    )
+
+
+@pytest.mark.parametrize("fault", MULTIPART_FAULTS)
+def test_each_oddity_of_an_answer_is_written_and_read(fault: str) -> None:
+    # A line end before a closing boundary cannot be told from the audio's own.
+    parts = (PARTS[0], ({"Content-Type": "audio/mpeg"}, AUDIO + b"."))
+    body = write_multipart("b0", *parts, faults={fault})
+    assert body != write_multipart("b0", *parts)
+    assert read_parts(body) == ([WHOLE[0], ("audio/mpeg", AUDIO + b".")], fault != "no_closing")
+
+
+@pytest.mark.parametrize("container", ["mp3", "pcm", "opus"])
+def test_audio_may_hold_bytes_that_look_like_its_boundary(container: str) -> None:
+    plain = song(AudioFormat(container=Container(container), sample_rate_hz=48_000), 1.0)
+    audio = with_boundary_inside(plain, "b0")
+    assert (b"\r\n--b0" in audio) == (container != "opus")
+    assert len(audio) % 4 == len(plain) % 4 or container == "mp3"
+    assert container != "mp3" or measure_bytes(audio).duration_s == measure_bytes(plain).duration_s
+    assert read_parts(write_multipart("b0", PARTS[0], ({}, audio)))[0][1] == ("", audio)
+    assert with_boundary_inside(b"short", "b0") == b"short"
