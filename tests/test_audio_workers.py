@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from musicgate.assets.audio import AudioKind
+from musicgate.assets.convert import convert_file
 from musicgate.assets.measure import measure
 from musicgate.assets.workers import MOST_WORKERS, AudioWorkers, usual_workers
 from musicgate.emulation.tones import AudioFormat, song

@@ -64,8 +64,8 @@ def test_fewer_points_are_the_extremes_of_several() -> None:
     assert fewer == Peaks(sample_rate_hz=8_000, samples_per_point=20, pairs=((-1.0, 1.0), (-0.1, 0.0)))
     assert FOUND.at_most(4) is FOUND
     assert FOUND.at_most(1).pairs == ((-1.0, 1.0),)
-    coarse = peaks(WAV, 10)
-    assert peaks(WAV, 1_000).at_most(10).to_json() == coarse.to_json()
+    coarse = find_peaks(WAV, 10)
+    assert find_peaks(WAV, 1_000).at_most(10).to_json() == coarse.to_json()
     with pytest.raises(ValueError, match="1 to 20000 points"):
         FOUND.at_most(0)
 
@@ -126,6 +126,6 @@ def test_pictures_of_a_song_have_the_size_that_was_asked_for(width: int, height:
 
 @pytest.mark.parametrize("width, height", [(0, 1), (1, 0), (4_097, 1), (1, 4_097)])
 def test_an_impossible_size_is_refused(width: int, height: int) -> None:
-    for draw in (svg, png):
+    for draw in (draw_svg, draw_png):
         with pytest.raises(ValueError, match="1 to 4096 pixels"):
             draw(FOUND, width, height)

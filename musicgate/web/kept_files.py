@@ -127,7 +127,7 @@ class KeptFiles:
                 request.transport.abort()
 
 
-def redirect(url: str) -> web.Response:
+def redirect(url: str, reason: str) -> web.Response:
     """Redirect to the vendor's own link, where a file is not kept (``assets.archive``).
 
     Raises:
@@ -140,7 +140,7 @@ def redirect(url: str) -> web.Response:
         is_web = False
     if not is_web:
         message = "the provider's link is neither http nor https"
-        raise RequestError("not_found", message, reason="link_not_usable")
+        raise RequestError("not_found", message, reason=reason)
     return web.Response(
         status=302, headers={"Location": quote(url, safe=_LINK_LETTERS), "Cache-Control": "no-store"}
     )

@@ -41,6 +41,7 @@ VOLATILE = {
     *("created_at", "updated_at", "completed_at", "planned_at", "answered_at"),
     *("audio_url", "stream_audio_url", "image_url", "url", "waveform_url", "peaks_url"),
     *("duration", "size_bytes", "output_audio_seconds"),
+    *("bit_rate", "loudness_lufs", "true_peak_dbtp", "sha256"),
 }
 
 

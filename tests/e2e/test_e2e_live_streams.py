@@ -1,4 +1,4 @@
-"""A track is heard while it is made, whatever its vendor sends, and at nobody else's cost."""
+"""A track is heard while it is made, whatever its vendor sends, and without the slots of other requests."""
 
 from __future__ import annotations
 
@@ -32,11 +32,12 @@ class StreamHost:
     """A vendor's media server that sends what the path says.
 
     Attributes:
-        left: set when a listener of ours has gone.
+        reached: set when a silent stream has begun.
+        left: set when its listener has gone.
     """
 
     def __init__(self) -> None:
-        self.left = asyncio.Event()
+        self.reached, self.left = asyncio.Event(), asyncio.Event()
         self.port = 0
 
     @asynccontextmanager
@@ -68,6 +69,7 @@ class StreamHost:
                     writer.write(HTML)
                 case "stall":
                     writer.write(MP3[: len(MP3) // 2])
+                    self.reached.set()
                     await reader.read()
                     self.left.set()
                 case "huge":
@@ -180,9 +182,9 @@ async def test_a_stream_ends_when_its_listener_leaves_and_takes_no_other_place(
         writer.write(
             f"GET {path} HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {ACCOUNT_KEY}\r\n\r\n".encode()
         )
-        async with asyncio.timeout(10):
-            while (second := await server.call("GET", path)).status != 429:
-                await asyncio.sleep(0.01)
+        await host.reached.wait()
+        second = await server.call("GET", path)
+        assert second.status == 429
         assert second.body["reason"] == "audio_streams"
         assert (await server.call("GET", JOBS)).status == 200
         writer.close()

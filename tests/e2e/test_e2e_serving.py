@@ -1,4 +1,4 @@
-"""Kept audio, covers and waveforms are served: formats, file names, links that end, stores that serve themselves."""
+"""Kept audio, covers and waveforms are served: formats, links that end, stores that serve by themselves."""
 
 from __future__ import annotations
 
