@@ -18,7 +18,7 @@ from aiohttp import web
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.views import is_signed
 from musicgate.web.conditions import RangeError, read_range
-from musicgate.web.connection import CORS
+from musicgate.web.connection import CORS, write_through
 from musicgate.web.job_resource import VARY, read_conditions
 
 if TYPE_CHECKING:
@@ -117,9 +117,10 @@ class KeptFiles:
         """Send a file piece by piece."""
         try:
             async with aclosing(self._gateway.read_audio(file, start, stop)) as pieces:
-                async for piece in pieces:
-                    async with asyncio.timeout(STALL_S):
-                        await response.write(piece)
+                with write_through(request):
+                    async for piece in pieces:
+                        async with asyncio.timeout(STALL_S):
+                            await response.write(piece)
         except (OSError, TimeoutError, StorageError):
             # The client is gone or reads nothing, or the file is gone. An answer that stays shorter than its
             # Content-Length has to be aborted.

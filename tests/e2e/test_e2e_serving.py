@@ -74,7 +74,7 @@ async def test_audio_is_served_in_every_format(server: RunningServer) -> None:
     for wanted, media_type, container, codec in FORMATS:
         audio = await server.call("GET", f"{path}?format={wanted}")
         assert (audio.status, audio.headers["Content-Type"]) == (200, media_type), wanted
-        with av.open(io.BytesIO(audio.raw)) as opened:
+        with av.open(io.BytesIO(audio.raw), mode="r") as opened:
             assert (opened.format.name, opened.streams.audio[0].codec_context.name) == (container, codec)
         assert decoded_s(audio.raw) == pytest.approx(track["duration"], abs=0.06), wanted
         part = await server.call("GET", f"{path}?format={wanted}", headers={"Range": "bytes=-100"})
@@ -151,7 +151,7 @@ async def test_peaks_and_waveforms_are_served_by_key_and_by_link(server: Running
         for theme in ("", "&theme=light", "&theme=dark")
     ]
     assert {picture.headers["Content-Type"] for picture in pictures} == {"image/png"}
-    with av.open(io.BytesIO(pictures[0].raw)) as opened:
+    with av.open(io.BytesIO(pictures[0].raw), mode="r") as opened:
         frame = next(opened.decode(video=0))
         assert (frame.width, frame.height) == (300, 40)
     assert pictures[0].raw == pictures[1].raw != pictures[2].raw
