@@ -231,6 +231,7 @@ def _track(item: Mapping[str, Any]) -> NativeTrack:
         fallback_urls=tuple(item.get("more", ())),
         audio=base64.b64decode(item["audio"]) if "audio" in item else None,
         stream_audio_url=item.get("stream"),
+        image_url=item.get("image"),
         title=item.get("title"),
         duration_s=item.get("duration_s"),
         failure_message=item.get("broken"),

@@ -188,6 +188,45 @@ async def test_conversions_are_removed_with_their_job(keeper: AudioKeeper, folde
     assert await read(keeper, track, "mp3") is None
 
 
+async def test_a_job_whose_audio_is_gone_gets_no_references_again(
+    keeper: AudioKeeper, store: MemoryJobStore
+) -> None:
+    track = Track(index=0, asset=await keeper.keep_bytes(WAV, "m1", 0))
+    await keeper.release("m1")
+    assert await read(keeper, track, "flac") is None
+    assert await keeper.peaks(track, "m1") is None
+    assert await store.asset_references.of_job("m1") == []
+
+
+# --- pictures ---
+
+
+async def test_peaks_are_found_once_and_removed_with_their_job(
+    keeper: AudioKeeper, folder: FolderAssets, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track = Track(index=0, asset=await keeper.keep_bytes(WAV, "m1", 0))
+    first, second = await asyncio.gather(keeper.peaks(track, "m1"), keeper.peaks(track, "m1"))
+    assert first is not None
+    assert first == second
+    assert first.sample_rate_hz == 44_100
+    assert 10_000 < len(first.pairs) <= 20_000
+    monkeypatch.setattr("musicgate.gateway.audio_keeper.find_peaks", None)
+    assert await keeper.peaks(track, "m1") == first
+    assert files(folder) == [f"{track.asset.sha256}.{kind}" for kind in ("peaks.json", "wav") if track.asset]
+    (folder.folder / files(folder)[0][:2] / files(folder)[0]).write_bytes(b"{}")
+    with pytest.raises(StorageError, match="damaged"):
+        await keeper.peaks(track, "m1")
+    await keeper.release("m1")
+    assert files(folder) == []
+
+
+async def test_peaks_are_those_of_the_original(keeper: AudioKeeper) -> None:
+    original = await keeper.keep_bytes(WAV, "m1", 0)
+    made = await keeper.finish(original, "mp3", None, "m1", 0)
+    track = Track(index=0, asset=made, original=original)
+    assert await keeper.peaks(track, "m1") == await keeper.peaks(Track(index=0, asset=original), "m1")
+
+
 async def test_bytes_that_are_stored_again_during_a_removal_stay(
     keeper: AudioKeeper, folder: FolderAssets, monkeypatch: pytest.MonkeyPatch
 ) -> None:

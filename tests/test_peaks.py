@@ -53,6 +53,23 @@ def test_the_json_is_that_of_audiowaveform() -> None:
     }  # fmt: skip
 
 
+def test_peaks_are_read_again_as_they_were_written() -> None:
+    found = Peaks.from_json(json.loads(json.dumps(FOUND.to_json())))
+    assert (found.sample_rate_hz, found.samples_per_point) == (8_000, 10)
+    assert found.to_json() == FOUND.to_json()
+
+
+def test_fewer_points_are_the_extremes_of_several() -> None:
+    fewer = FOUND.at_most(3)
+    assert fewer == Peaks(sample_rate_hz=8_000, samples_per_point=20, pairs=((-1.0, 1.0), (-0.1, 0.0)))
+    assert FOUND.at_most(4) is FOUND
+    assert FOUND.at_most(1).pairs == ((-1.0, 1.0),)
+    coarse = find_peaks(WAV, 10)
+    assert find_peaks(WAV, 1_000).at_most(10).to_json() == coarse.to_json()
+    with pytest.raises(ValueError, match="1 to 20000 points"):
+        FOUND.at_most(0)
+
+
 def test_samples_that_are_no_numbers_or_too_large_stay_inside(tmp_path: Path) -> None:
     samples = struct.pack("<6f", math.nan, math.inf, -math.inf, 7.0, -7.0, 0.5) * 500
     content = bytearray(riff_wav(samples, sample_rate_hz=44_100, channels=1, bits_per_sample=32))

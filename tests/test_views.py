@@ -209,6 +209,8 @@ def test_kept_track_has_our_link_and_the_measured_duration() -> None:
                 "size_bytes": 5000,
                 "duration": 12.346,
             },
+            "waveform_url": "https://gate.test/v1/music/generate/music_1/waveform/0",
+            "peaks_url": "https://gate.test/v1/music/generate/music_1/peaks/0",
             "words": [],
         }
     ]

@@ -208,7 +208,7 @@ class AudioKeeper:
         )
 
     async def peaks(self, track: Track, job_id: str) -> Peaks | None:
-        """The peaks of a track's kept audio, as fine as they get, found now if nobody asked for them before.
+        """The peaks of a track's kept audio, as fine as they get, found now unless they are kept already.
 
         They are kept and pictures are not: a picture is drawn from them in milliseconds, and kept in every
         size that a link's holder can think of, pictures would fill the store.

@@ -41,7 +41,7 @@ class AudioRoutes:
             if wanted not in {None, ORIGINAL}:
                 message = "this audio is not kept here, so it cannot be converted"
                 raise RequestError("not_found", message, reason="audio_not_kept")
-            return redirect(track.audio_url or "")
+            return redirect(track.audio_url or "", "audio_not_found")
         try:
             audio = await self._gateway.audio(job, track.index, wanted)
         except NotAudioError as error:
@@ -62,7 +62,7 @@ class AudioRoutes:
         if track is None or not track.image_url:
             index = request.match_info["index"]
             raise RequestError("not_found", f"job {job.id} has no cover {index}", reason="image_not_found")
-        return redirect(track.image_url)
+        return redirect(track.image_url, "image_not_found")
 
 
 def _wanted_format(request: web.Request) -> str | None:

@@ -12,8 +12,8 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -228,6 +228,23 @@ async def while_connected(request: web.BaseRequest) -> AsyncIterator[None]:
             yield
         finally:
             connection.on_lost = None
+
+
+@contextmanager
+def write_through(request: web.BaseRequest) -> Iterator[None]:
+    """Let writes in the block wait until the client has taken what was written before.
+
+    By default asyncio copies up to 64 kB and one more write for each client that is slower than we are.
+    """
+    transport = request.transport
+    if transport is None:
+        yield
+        return
+    transport.set_write_buffer_limits(high=0)
+    try:
+        yield
+    finally:
+        transport.set_write_buffer_limits()
 
 
 def new_id() -> str:

@@ -18,7 +18,7 @@ from aiohttp import web
 from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.views import is_signed
 from musicgate.web.conditions import RangeError, read_range
-from musicgate.web.connection import CORS
+from musicgate.web.connection import CORS, write_through
 from musicgate.web.job_resource import VARY, read_conditions
 
 if TYPE_CHECKING:
@@ -117,9 +117,10 @@ class KeptFiles:
         """Send a file piece by piece."""
         try:
             async with aclosing(self._gateway.read_audio(file, start, stop)) as pieces:
-                async for piece in pieces:
-                    async with asyncio.timeout(STALL_S):
-                        await response.write(piece)
+                with write_through(request):
+                    async for piece in pieces:
+                        async with asyncio.timeout(STALL_S):
+                            await response.write(piece)
         except (OSError, TimeoutError, StorageError):
             # The client is gone or reads nothing, or the file is gone. An answer that stays shorter than its
             # Content-Length has to be aborted.
@@ -127,7 +128,7 @@ class KeptFiles:
                 request.transport.abort()
 
 
-def redirect(url: str) -> web.Response:
+def redirect(url: str, reason: str) -> web.Response:
     """Redirect to the vendor's own link, where a file is not kept (``assets.archive``).
 
     Raises:
@@ -140,7 +141,7 @@ def redirect(url: str) -> web.Response:
         is_web = False
     if not is_web:
         message = "the provider's link is neither http nor https"
-        raise RequestError("not_found", message, reason="link_not_usable")
+        raise RequestError("not_found", message, reason=reason)
     return web.Response(
         status=302, headers={"Location": quote(url, safe=_LINK_LETTERS), "Cache-Control": "no-store"}
     )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from musicgate.errors import ProviderError, RequestError
-from musicgate.web.connection import CORS, while_connected
+from musicgate.web.connection import CORS, while_connected, write_through
 from musicgate.web.kept_files import FILE_POLICY, STALL_S, counted_as
 
 if TYPE_CHECKING:
@@ -71,9 +71,10 @@ class LiveStreamRoutes:
                 ):
                     response.headers["Content-Type"] = media_type
                     await response.prepare(request)
-                    async for piece in pieces:
-                        async with asyncio.timeout(STALL_S):
-                            await response.write(piece)
+                    with write_through(request):
+                        async for piece in pieces:
+                            async with asyncio.timeout(STALL_S):
+                                await response.write(piece)
         except ProviderError as error:
             if not response.prepared:
                 raise RequestError("upstream_error", str(error), reason="stream_failed") from error

@@ -39,8 +39,9 @@ BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 VOLATILE = {
     *("id", "requestId", "generation_id", "request_id", "nativeResponseId", "generation_ms"),
     *("created_at", "updated_at", "completed_at", "planned_at", "answered_at"),
-    *("audio_url", "stream_audio_url", "image_url", "url"),
+    *("audio_url", "stream_audio_url", "image_url", "url", "waveform_url", "peaks_url"),
     *("duration", "size_bytes", "output_audio_seconds"),
+    *("bit_rate", "loudness_lufs", "true_peak_dbtp", "sha256"),
 }
 
 

@@ -520,7 +520,9 @@ async def test_browsers_play_or_save_audio_and_never_run_it(server: RunningServe
     job = await server.generate(SONG)
     link = job["output"][0]["audio_url"]
     shown = await server.call("GET", link, key=None)
-    assert shown.headers["Content-Disposition"] == f'inline; filename="{job["id"]}-0.mp3"'
+    assert shown.headers["Content-Disposition"] == (
+        f"inline; filename=\"{job['id']}-0.mp3\"; filename*=UTF-8''Midnight%20Blue.mp3"
+    )
     assert shown.headers["Content-Security-Policy"].endswith("sandbox")
     assert shown.headers["X-Content-Type-Options"] == "nosniff"
     saved = await server.call("GET", f"{link}&download", key=None)
