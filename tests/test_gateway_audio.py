@@ -87,7 +87,7 @@ NOISE, PAGE = b"\x00\x01garbage" * 5000, b"\xef\xbb\xbf\n<html>gone</html>"
 
 
 async def settled_at_the_end(rig: Rig, media: dict[str, bytes]) -> Job:
-    rig.transport.media = media
+    rig.transport.media = {**media}
     job, pause_s = await step(rig, await accepted(rig), DONE)
     assert pause_s is not None
     assert [track.rejected for track in job.tracks] == [None, None]

@@ -7,7 +7,7 @@ it can do, with `send` for how it does it.
 
 from musicgate.gateway.audio_keeper import ORIGINAL, Rendition
 from musicgate.gateway.blocking import GeneratedMusic, generate
-from musicgate.gateway.compose import open_asset_store, store_path
+from musicgate.gateway.compose import open_asset_store, open_importer, store_path
 from musicgate.gateway.custody import (
     all_jobs,
     check_objects,
@@ -33,6 +33,7 @@ __all__ = [
     "kept_assets",
     "kept_objects",
     "open_asset_store",
+    "open_importer",
     "store_path",
     "users_of",
 ]

@@ -21,10 +21,13 @@ if TYPE_CHECKING:
 
     from musicgate.aio import Clock
     from musicgate.assets import ObjectStore
-    from musicgate.gateway.audio_keeper import Marks
+    from musicgate.gateway.audio_keeper import AudioKeeper, Marks
+    from musicgate.gateway.imports import Importer
     from musicgate.hosting import InstalledProvider, PluginHost
+    from musicgate.http.transport import AiohttpTransport
     from musicgate.model import Job
     from musicgate.settings import Settings
+    from musicgate.store import JobStore
 
 _TOKEN_BYTES = 24
 
@@ -41,10 +44,7 @@ async def open_context(
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
     from musicgate.aio import SystemClock, new_id
-    from musicgate.assets import AudioWorkers, Staging
-    from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.http.proxies import Proxies
-    from musicgate.http.transport import AiohttpTransport
     from musicgate.store.sqlite import SqliteJobStore
     from musicgate.webhooks.client import AiohttpWebhookClient
 
@@ -57,14 +57,7 @@ async def open_context(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
         network = settings.network
-        transport = await stack.enter_async_context(
-            AiohttpTransport(
-                clock=clock,
-                allow_private_addresses=network.allow_private_addresses,
-                downloads=network.downloads,
-                proxies=proxies,
-            )
-        )
+        transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
             AiohttpWebhookClient(
                 clock=clock,
@@ -75,15 +68,7 @@ async def open_context(
         )
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
-        workers = AudioWorkers()
-        stack.callback(workers.close)
-        keeper = AudioKeeper(
-            objects=objects,
-            store=store,
-            staging=Staging(staging_path(settings)),
-            workers=workers,
-            marks=marks_of(settings),
-        )
+        keeper = _keeper(stack, settings, objects, store)
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -101,6 +86,63 @@ async def open_context(
             new_id=new_id,
             new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
         )
+
+
+@asynccontextmanager
+async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
+    """Open what is needed to take an operator's audio into custody; no vendor and no job is followed.
+
+    Raises:
+        ConfigError: a setting is wrong, or another process uses the store.
+        StorageError: the store cannot be opened.
+    """
+    from musicgate.aio import SystemClock, new_id
+    from musicgate.gateway.imports import Importer
+    from musicgate.store.sqlite import SqliteJobStore
+
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        transport = await stack.enter_async_context(_transport(settings, clock))
+        objects = open_asset_store(settings)
+        stack.push_async_callback(objects.close)
+        yield Importer(
+            store=store,
+            objects=objects,
+            keeper=_keeper(stack, settings, objects, store),
+            transport=transport,
+            clock=clock,
+            max_bytes=settings.assets.max_bytes,
+            new_id=new_id,
+            new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+        )
+
+
+def _transport(settings: Settings, clock: Clock) -> AiohttpTransport:
+    from musicgate.http.proxies import Proxies
+    from musicgate.http.transport import AiohttpTransport
+
+    return AiohttpTransport(
+        clock=clock,
+        allow_private_addresses=settings.network.allow_private_addresses,
+        downloads=settings.network.downloads,
+        proxies=Proxies.from_settings(settings.network.proxy, settings.environ),
+    )
+
+
+def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, store: JobStore) -> AudioKeeper:
+    from musicgate.assets import AudioWorkers, Staging
+    from musicgate.gateway.audio_keeper import AudioKeeper
+
+    workers = AudioWorkers()
+    stack.callback(workers.close)
+    return AudioKeeper(
+        objects=objects,
+        store=store,
+        staging=Staging(staging_path(settings)),
+        workers=workers,
+        marks=marks_of(settings),
+    )
 
 
 def create_queues(
