@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
-from musicgate.errors import ConfigError
+from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from musicgate.store import JobStore
 
 _TOKEN_BYTES = 24
+#: A server that starts waits no longer for its asset store.
+_LONGEST_CHECK_S = 10.0
 
 
 @asynccontextmanager
@@ -213,6 +216,31 @@ def open_asset_store(settings: Settings) -> ObjectStore:
         return open_objects(settings.assets_url, environ=settings.environ)
     except ValueError as exc:
         raise ConfigError(str(exc), key="assets.url", source=settings.source_of("assets.url")) from None
+
+
+async def check_asset_store(settings: Settings) -> str | None:
+    """Write to the store of ``assets.url`` once, before a song is paid for.
+
+    Returns:
+        None; or why it cannot be written now, which may pass: songs are kept once it can.
+
+    Raises:
+        ConfigError: the URL is wrong, or the store refuses: credentials, permissions, no such bucket.
+    """
+    objects = open_asset_store(settings)
+    try:
+        async with asyncio.timeout(_LONGEST_CHECK_S):
+            await objects.check()
+    except TimeoutError:
+        return f"the store of assets.url gave no answer within {_LONGEST_CHECK_S:g} s"
+    except StorageError as error:
+        if not error.is_refusal:
+            return str(error)
+        message = f"{error}; check the address, and the credentials in the environment"
+        raise ConfigError(message, key="assets.url", source=settings.source_of("assets.url")) from None
+    finally:
+        await objects.close()
+    return None
 
 
 def marks_of(settings: Settings) -> Marks:
