@@ -61,13 +61,13 @@ async def _figures(folder: Path, work: str, songs: int) -> dict[str, object]:
 def _work(source: Path, work: str, number: int) -> None:
     """What settling does: measure, and where another kind was asked for, convert and measure again."""
     from musicgate.assets.audio import AudioKind
-    from musicgate.assets.convert import convert
+    from musicgate.assets.convert import convert_file
     from musicgate.assets.measure import measure
 
     measure(source)
     if work != "measure":
         target = source.with_name(f"{number}.{work}")
-        convert(source, target, AudioKind(work))
+        convert_file(source, target, AudioKind(work))
         measure(target)
         target.unlink()
 

@@ -11,6 +11,7 @@ from .errors import JobNotFoundError as JobNotFoundError
 from .errors import JobTimeoutError as JobTimeoutError
 from .errors import LimitReachedError as LimitReachedError
 from .errors import MusicgateError as MusicgateError
+from .errors import NotAudioError as NotAudioError
 from .errors import PluginError as PluginError
 from .errors import ProviderError as ProviderError
 from .errors import RequestError as RequestError
@@ -23,6 +24,7 @@ from .gateway import Gateway as Gateway
 from .gateway import GeneratedMusic as GeneratedMusic
 from .gateway import IdempotencyKey as IdempotencyKey
 from .gateway import JobHandle as JobHandle
+from .gateway import Rendition as Rendition
 from .gateway import generate as generate
 from .hosting import InstalledProvider as InstalledProvider
 from .hosting import PluginHost as PluginHost
@@ -56,6 +58,7 @@ from .model import JobState as JobState
 from .model import JobUpdate as JobUpdate
 from .model import JsonValue as JsonValue
 from .model import Limits as Limits
+from .model import Manifest as Manifest
 from .model import Meter as Meter
 from .model import MusicRequest as MusicRequest
 from .model import NativeTrack as NativeTrack

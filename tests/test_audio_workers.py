@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from musicgate.assets.audio import AudioKind
-from musicgate.assets.convert import convert
+from musicgate.assets.convert import convert_file
 from musicgate.assets.measure import measure
 from musicgate.assets.workers import MOST_WORKERS, AudioWorkers, usual_workers
 from musicgate.emulation.tones import AudioFormat, song
@@ -18,7 +18,7 @@ async def test_results_and_errors_are_passed_on(tmp_path: Path) -> None:
     (tmp_path / "a").write_bytes(song(AudioFormat(), 1.0))
     (tmp_path / "b").write_bytes(b"no audio")
     workers = AudioWorkers(2)
-    await workers.run(convert, tmp_path / "a", tmp_path / "c", AudioKind.FLAC, limit_s=30.0)
+    await workers.run(convert_file, tmp_path / "a", tmp_path / "c", AudioKind.FLAC, limit_s=30.0)
     results = await asyncio.gather(
         *(workers.run(measure, tmp_path / name) for name in "abc"), return_exceptions=True
     )

@@ -218,7 +218,7 @@ async def test_audio_that_is_fetched_while_its_job_is_deleted_is_not_kept(rig: R
 
     rig.transport.download = deleted_meanwhile  # type: ignore[method-assign]  # a delete during the download
     assert await settle(rig.context, job) is None
-    assert list((tmp_path / "audio").glob("music_*")) == []
+    assert list((tmp_path / "audio").glob("??/*")) == []
     assert await rig.store.get(job.id) is None
 
 
@@ -232,7 +232,7 @@ async def test_deleted_job_is_gone_with_its_history_and_its_audio(rig: Rig, tmp_
     assert path is not None
     assert path.exists()
     await rig.gate.delete(job.id)
-    assert not path.parent.exists()
+    assert not path.exists()
     assert await rig.store.get(job.id) is None
     assert await rig.store.events(job.id) == []
     with pytest.raises(JobNotFoundError):

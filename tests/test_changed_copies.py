@@ -3,7 +3,8 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import Failure, FailureClass, JobState
+from musicgate import JobState
+from musicgate.engine.breaker import Breaker, Slice
 from musicgate.model import AttemptOutcome, changed
 from tests.sample_jobs import LATER, attempt, job
 
@@ -15,7 +16,7 @@ from tests.sample_jobs import LATER, attempt, job
         (job(), {"state": JobState.IN_PROGRESS, "attempts": (attempt(AttemptOutcome.SENT),)}),
         (job(), {"updated_at": LATER, "is_clean": True, "callback_token": "another"}),
         (attempt(AttemptOutcome.SENT), {"outcome": AttemptOutcome.ACCEPTED, "native_id": "task-1"}),
-        (Failure(reason=FailureClass.AUTH, message="no"), {"message": "yes"}),
+        (Breaker(open_until_s=30.0), {"slices": (Slice(1.0),)}),
     ],
 )
 def test_changed_copy_is_the_one_that_attrs_makes(value: Any, changes: dict[str, Any]) -> None:

@@ -22,7 +22,9 @@ def test_setting_the_system_time_moves_wall_time_but_not_steady_time(
     system = SystemClock()
     started = system.steady()
 
-    set_back = SimpleNamespace(now=lambda _: datetime(2001, 1, 1, tzinfo=UTC))
+    set_back = SimpleNamespace(
+        now=lambda _: datetime(2001, 1, 1, tzinfo=UTC), fromtimestamp=datetime.fromtimestamp
+    )
     monkeypatch.setattr(clock, "datetime", set_back)
     steady_s = 107.5
     assert system.steady() - started == timedelta(seconds=7.5)

@@ -509,3 +509,12 @@ def test_request_of_texts_alone_is_what_cattrs_makes_of_it() -> None:
     assert read_request(texts, BLOCKS) == structure(texts, MusicRequest)
     with pytest.raises(RequestError):
         read_request({"model": "m", "seed": "5"}, BLOCKS)
+
+
+def test_requests_share_nothing_that_can_be_changed() -> None:
+    one, other = (read_request({"model": "suno/v5", "prompt": "Jazz"}, {"suno"}) for _ in range(2))
+    assert one == other == MusicRequest(model="suno/v5", prompt="Jazz")
+    assert one.blocks is not other.blocks
+    assert one.metadata is not other.metadata
+    with pytest.raises(attrs.exceptions.FrozenInstanceError):
+        one.prompt = "Pop"  # type: ignore[misc]  # on purpose

@@ -8,13 +8,16 @@ import attrs
 import pytest
 
 from musicgate import hookimpl
-from musicgate.assets import measure_bytes
+from musicgate.assets import AudioKind, measure_bytes
+from musicgate.assets.marks import Tags, sign
 from musicgate.emulation.tones import AudioFormat, Container, song
-from musicgate.errors import StorageError
+from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway.audio_keeper import AudioKeeper, Marks
+from musicgate.gateway.compose import marks_of
 from musicgate.model import Ability, Job, JobState, OptionWarning, Track, WarningCode
-from musicgate.settings import AssetSettings
+from musicgate.settings import AssetSettings, Settings
 from musicgate.testing.memory_store import MemoryJobStore
+from tests.fake_certificates import fake_signer
 from tests.fake_vendor import MODEL, FakeVendor, Rig, rig_of
 from tests.test_gateway_follow import accepted, as_bytes, step
 
@@ -163,7 +166,7 @@ async def test_audio_that_came_as_bytes_is_converted_after_the_create_call(tmp_p
     async with rig_of(tmp_path / "audio", vendor, store=MemoryJobStore()) as rig:
         rig.transport.script("one", {"status": "done", "tracks": [as_bytes(MP3)]})
         job = await rig.submit(format="wav")
-        assert job.state is JobState.IN_PROGRESS, "nobody waits for a conversion in a create call"
+        assert job.state is JobState.IN_PROGRESS, "no caller waits for a conversion in a create call"
         job, _ = await step(rig, job)
         assert job.state is JobState.COMPLETED
         assert job.tracks[0].asset is not None
@@ -187,9 +190,62 @@ async def test_finished_files_are_tagged_where_the_operator_wants_it(rig: Rig) -
     keeper = rig.context.keeper
     assert isinstance(keeper, AudioKeeper)
     keeper.marks = Marks(tags=True)
-    job = await finished(rig, MP3, title="Night train", metadata={"artist": "Nobody"})
+    job = await finished(rig, MP3, title="Night train", metadata={"artist": "The Lanterns"})
     content = content_of(rig, job.tracks[0])
-    for text in (b"Night train", b"Nobody", b"AI generated", job.id.encode(), b"musicgate"):
+    for text in (b"Night train", b"The Lanterns", b"AI generated", job.id.encode(), b"musicgate"):
         assert text in content
     assert job.tracks[0].original is not None
     assert about_format(job) == []
+
+
+# --- signing ---
+
+
+async def test_finished_files_are_signed_and_the_signature_names_the_original(
+    rig: Rig, tmp_path: Path
+) -> None:
+    rig.context.keeper.marks = Marks(tags=True, signing=fake_signer(tmp_path).signing)
+    job = await finished(rig, MP3, format="wav")
+    (track,) = job.tracks
+    assert track.asset is not None
+    assert track.asset.manifest is not None
+    manifest = track.asset.manifest
+    assert (manifest.validity, manifest.signer, manifest.states_ai) == ("valid", "Fake signer", True)
+    assert track.original is not None
+    assert track.original.manifest is None
+
+
+async def test_the_loss_of_a_manifest_in_a_conversion_is_told(rig: Rig, tmp_path: Path) -> None:
+    source, tags = tmp_path / "source.mp3", Tags(provider="p", model="m", tool="t", job_id="j")
+    source.write_bytes(MP3)
+    sign(source, source, AudioKind.MP3, tags, fake_signer(tmp_path).signing)
+    job = await finished(rig, source.read_bytes(), format="ogg")
+    assert job.tracks[0].original is not None
+    assert job.tracks[0].original.manifest is not None
+    assert "without its C2PA manifest" in about_format(job)[0][1]
+
+
+@pytest.mark.parametrize(
+    ("names", "key", "message"),
+    [
+        (("certificate.pem", ""), "assets.sign_key", "is needed"),
+        (("", "key.pem"), "assets.sign_certificate", "is needed"),
+        (("certificate.pem", "none.pem"), "assets.sign_key", "names no file"),
+        (("key.pem", "key.pem"), "assets.sign_certificate", "cannot be used"),
+    ],
+)
+def test_signing_settings_that_cannot_work_stop_the_start(
+    tmp_path: Path, names: tuple[str, str], key: str, message: str
+) -> None:
+    fake_signer(tmp_path)
+    certificate, own_key = (str(tmp_path / name) if name else "" for name in names)
+    settings = Settings(assets=AssetSettings(sign_certificate=certificate, sign_key=own_key))
+    with pytest.raises(ConfigError, match=f"{key}.*{message}"):
+        marks_of(settings)
+
+
+def test_signing_settings_that_work_are_used(tmp_path: Path) -> None:
+    signing = fake_signer(tmp_path).signing
+    assets = AssetSettings(sign_certificate=str(signing.certificate), sign_key=str(signing.key))
+    assert marks_of(Settings(assets=assets)) == Marks(signing=signing)
+    assert not marks_of(Settings())

@@ -1,11 +1,12 @@
 """ULIDs: unique, and in the order in which they were made."""
 
+import re
 import threading
 import time
 
 import pytest
 
-from musicgate.aio import new_id
+from musicgate.aio import new_id, new_token
 from musicgate.aio.ids import UlidSource
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
@@ -56,6 +57,14 @@ def test_ids_go_on_upwards_after_the_clock_was_set_back(monkeypatch: pytest.Monk
     monkeypatch.setattr("musicgate.aio.ids.time.time_ns", lambda: next(seconds) * 1_000_000_000)
     made = [source.new() for _ in range(4)]
     assert made == sorted(set(made))
+
+
+def test_a_token_is_32_letters_that_a_url_takes_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = {new_token() for _ in range(1_000)}
+    assert len(made) == 1_000
+    assert all(re.fullmatch(r"[A-Za-z0-9_-]{32}", token) for token in made)
+    monkeypatch.setattr("musicgate.aio.ids.os.urandom", lambda count: b"\xfb\xff" * (count // 2))
+    assert new_token() == "-__7__v_" * 4
 
 
 def test_threads_never_get_the_same_id() -> None:

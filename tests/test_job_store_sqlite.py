@@ -363,7 +363,7 @@ async def test_every_acknowledged_job_survives_a_kill(tmp_path: Path) -> None:
         (statements.GET, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
         (statements.EARLIER_EVENTS, ("m1", 0), "USING PRIMARY KEY (job_id=? AND number>?)"),
         (statements.COUNT_OPEN_OF, ("a",), "USING COVERING INDEX jobs_of_state (account=? AND state=?)"),
-        (statements.FINISHED, (1, "a", 9, 10), "USING COVERING INDEX jobs_finished ("),
+        (statements.FINISHED, ("a", 1, "a", 9, 10), "USING COVERING INDEX jobs_ended ("),
         (statements.FIND_CLAIM, ("a", "r", "k"), "USING PRIMARY KEY (account=? AND route=? AND key=?)"),
         (statements.MARK, ("audio",), "USING PRIMARY KEY (name=?)"),
         (statements.DELETE_JOB, ("m1",), "USING INDEX sqlite_autoindex_jobs_1 (id=?)"),
@@ -443,7 +443,7 @@ async def test_a_changed_job_has_the_columns_of_a_new_one(
     ("change", "untouched"),
     [
         (attrs.evolve(make_job(), native_status="WAITING"), ("jobs_of_state", "jobs_native", "jobs_open")),
-        (make_job(native_id="n1", state=JobState.IN_PROGRESS), ("jobs_open", "jobs_spent", "jobs_finished")),
+        (make_job(native_id="n1", state=JobState.IN_PROGRESS), ("jobs_open", "jobs_ended")),
     ],
 )
 async def test_a_change_leaves_the_indexes_alone_that_it_does_not_concern(
@@ -534,7 +534,7 @@ async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(
     plan = await sqlite_store._reader.by_key(f"EXPLAIN QUERY PLAN {statements.SPENT}", "a", 0, 0)
     assert [row[3] for row in plan if row[3].startswith("SEARCH")] == [
         "SEARCH spent_by_day USING PRIMARY KEY (account=? AND day>?)",
-        "SEARCH jobs USING COVERING INDEX jobs_spent (account=? AND finished_at_us>? AND finished_at_us<?)",
+        "SEARCH jobs USING COVERING INDEX jobs_ended (account=? AND finished_at_us>? AND finished_at_us<?)",
     ]
 
 

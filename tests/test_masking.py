@@ -180,6 +180,17 @@ def test_a_secret_is_found_in_one_of_many_texts(spelling: str) -> None:
     assert not masker.finds_any([])
 
 
+@pytest.mark.parametrize("whole", [True, False])
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_one_more_secret_is_found_in_one_of_many_texts(spelling: str, *, whole: bool) -> None:
+    masker = Masker([KEY], whole=whole)
+    assert masker.finds_any(["a", SPELLINGS[spelling](TOKEN), "b"], also=TOKEN)
+    assert masker.finds_any(["a", SPELLINGS[spelling](KEY), "b"], also=TOKEN)
+    assert not masker.finds_any(["a", SPELLINGS[spelling](TOKEN), "b"])
+    assert not masker.finds_any(["a", "b"], also=TOKEN)
+    assert not masker.finds_any(["a", "b"], also="a" if whole else "")
+
+
 @pytest.mark.parametrize("next_text", ["", " ", "\r\n", "x", "25", "amp;", "%41"])
 @pytest.mark.parametrize("secret", ["base64-secret-not-real==", "ends-in-an-escape%", "ends-in-slash\\"])
 def test_a_text_that_follows_does_not_hide_a_secret(secret: str, next_text: str) -> None:

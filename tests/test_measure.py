@@ -236,6 +236,12 @@ def test_a_cut_m4a_is_refused() -> None:
             measure_bytes(content[:-1])
 
 
+def test_a_fragmented_m4a_that_is_cut_inside_its_media_is_refused() -> None:
+    content = encode("aac", "ipod", mux=FRAGMENTED)
+    with pytest.raises(NotAudioError, match="its last fragment is not whole"):
+        measure_bytes(content[: content.rindex(b"mdat") + 50])
+
+
 @pytest.mark.parametrize("kind", OTHER)
 def test_a_file_cut_anywhere_raises_only_not_audio_error(kind: AudioKind) -> None:
     content = OTHER[kind]()

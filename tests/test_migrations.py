@@ -216,7 +216,7 @@ async def test_a_migration_that_fails_leaves_the_version_before_it(
     expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0005_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {"0006_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
@@ -230,11 +230,11 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
 ) -> None:
     path = await opened(tmp_path / "store.db")
     use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0005_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
+        tmp_path / "migrations", monkeypatch, {"0006_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
     )
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0005_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / "0006_later.sql").write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
     assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]
@@ -271,6 +271,7 @@ migrate(connection, path)
         "DROP TRIGGER spent_by_inserted_job",
         "PRAGMA user_version = 4",
         "CREATE TABLE unused_assets",
+        "CREATE INDEX jobs_ended",
         "PRAGMA user_version = 5",
         "COMMIT",
     ],

@@ -88,6 +88,7 @@ async def test_credentials_and_endpoint_come_from_the_given_environment() -> Non
     assert (parts.netloc, parts.path) == ("s3.example", f"/songs/kept/{NAME}")
     assert parse_qs(parts.query)["X-Amz-Credential"][0].startswith("from-environ/")
     assert "/eu-north-1/s3/" in parse_qs(parts.query)["X-Amz-Credential"][0]
+    assert "X-Amz-Security-Token" not in parts.query
 
 
 async def test_options_beat_the_environment() -> None:

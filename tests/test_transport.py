@@ -656,7 +656,7 @@ async def test_late_answer_on_a_reused_connection_leaves_the_outcome_unknown(
 async def test_new_connection_is_used_even_if_the_server_speaks_first(
     transport: AiohttpTransport, vendors: Vendors, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(connector, "_is_readable", lambda _: True)
+    monkeypatch.setattr(connector, "_readable", lambda _: lambda: True)
     vendor = await vendors(KEEP)
     for _ in range(2):
         assert (await send(transport, vendor.url)).status == 200

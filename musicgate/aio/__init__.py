@@ -6,7 +6,7 @@ event loop.
 """
 
 from musicgate.aio.clock import Clock, SystemClock
-from musicgate.aio.ids import new_id
+from musicgate.aio.ids import new_id, new_token
 from musicgate.aio.large_work import offload
 from musicgate.aio.threads import run_to_end, wait_to_end
 from musicgate.aio.time_limits import TimeLimit, TimeLimits
@@ -17,6 +17,7 @@ __all__ = [
     "TimeLimit",
     "TimeLimits",
     "new_id",
+    "new_token",
     "offload",
     "run_to_end",
     "wait_to_end",

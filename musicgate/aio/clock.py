@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 #: Runs on while the machine is suspended, and is never set. Not every system has it.
@@ -31,8 +31,8 @@ class SystemClock:
     """
 
     def __init__(self) -> None:
-        self._started = datetime.now(UTC)
-        self._mark_s = time.clock_gettime(_STEADY)
+        #: Wall time at second 0 of the steady clock, as it was when this clock was made.
+        self._began_s = time.time() - time.clock_gettime(_STEADY)
 
     def now(self) -> datetime:
         """Wall time, aware UTC."""
@@ -40,7 +40,7 @@ class SystemClock:
 
     def steady(self) -> datetime:
         """Steady time: the wall time when this clock was created, plus the time since then."""
-        return self._started + timedelta(seconds=time.clock_gettime(_STEADY) - self._mark_s)
+        return datetime.fromtimestamp(self._began_s + time.clock_gettime(_STEADY), UTC)
 
     async def sleep(self, delay_s: float) -> None:
         """Wait; a delay of zero or less only lets other tasks run."""

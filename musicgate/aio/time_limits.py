@@ -73,7 +73,7 @@ class TimeLimit:
 
     def __enter__(self) -> Self:
         """Enter the block, in the task that is to be cancelled."""
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._group.loop)
         if task is None:
             raise RuntimeError("a time limit needs a task")
         self._task = task
@@ -111,31 +111,31 @@ class TimeLimit:
 class _Group:
     """The running time limits of one length, the oldest first."""
 
-    __slots__ = ("_has_timer", "_limit_s", "running")
+    __slots__ = ("_has_timer", "_limit_s", "loop", "running")
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._has_timer = False
+        # Kept, since asyncio asks the system for the process id each time that it is asked for the loop.
+        self.loop = asyncio.get_running_loop()
         #: When each of them ends, in loop time.
         self.running: dict[TimeLimit | _Waiter, float] = {}
 
     def start(self, limit: TimeLimit | _Waiter) -> None:
-        loop = asyncio.get_running_loop()
-        self.running[limit] = ends_s = loop.time() + self._limit_s
+        self.running[limit] = ends_s = self.loop.time() + self._limit_s
         if not self._has_timer:
             self._has_timer = True
-            loop.call_at(ends_s, self._end_due)
+            self.loop.call_at(ends_s, self._end_due)
 
     def _end_due(self) -> None:
         """End those whose time is over. The timer may be that of one that was left long ago."""
         self._has_timer = False
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = self.loop.time()
         over = []
         for limit, ends_s in self.running.items():
             if ends_s > now:
                 self._has_timer = True
-                loop.call_at(ends_s, self._end_due)
+                self.loop.call_at(ends_s, self._end_due)
                 break
             over.append(limit)
         for limit in over:

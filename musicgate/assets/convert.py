@@ -133,7 +133,7 @@ KIND_OF_FORMAT: Final[Mapping[str, AudioKind]] = {
 }
 
 
-def convert(
+def convert_file(
     source: Path, target: Path, kind: AudioKind, *, bit_rate_bps: int = 0, limit_s: float = CONVERT_LIMIT_S
 ) -> None:
     """Make a file of another kind from an audio file. The target appears whole, or not at all.

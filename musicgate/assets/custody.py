@@ -68,7 +68,7 @@ class Problem(StrEnum):
 
 
 @attrs.frozen(kw_only=True)
-class Checked:
+class CheckedObject:
     """The result of `verify` for one object.
 
     Attributes:
@@ -85,7 +85,7 @@ class Checked:
 
 
 @attrs.frozen(kw_only=True)
-class Moved:
+class MovedObject:
     """The result of `move` for one object.
 
     Attributes:
@@ -101,14 +101,14 @@ class Moved:
     detail: str = ""
 
 
-async def verify(
+async def verify_objects(
     store: ObjectStore,
     expected: Iterable[ExpectedObject] | AsyncIterable[ExpectedObject],
     *,
     second: ObjectStore | None = None,
     orphans_before: datetime | None = None,
     scratch: Path | None = None,
-) -> AsyncGenerator[Checked, None]:
+) -> AsyncGenerator[CheckedObject, None]:
     """Read every object again and compare it with what was recorded; then look for orphans.
 
     Results come as they are known, one for each name. An object that is deleted meanwhile is reported as
@@ -129,7 +129,7 @@ async def verify(
     names: set[str] = set()
     with _downloads(scratch) as downloads:
 
-        async def check(item: ExpectedObject) -> Checked:
+        async def check(item: ExpectedObject) -> CheckedObject:
             return await _verified(store, second, item, downloads)
 
         async with contextlib.aclosing(_in_parallel(_once(expected, names), check)) as results:
@@ -140,16 +140,16 @@ async def verify(
     async with contextlib.aclosing(store.objects()) as objects:
         async for found in objects:
             if found.name not in names and found.modified_at < orphans_before:
-                yield Checked(name=found.name, problem=Problem.ORPHAN)
+                yield CheckedObject(name=found.name, problem=Problem.ORPHAN)
 
 
-async def move(
+async def move_objects(
     source: ObjectStore,
     target: ObjectStore,
     expected: Iterable[ExpectedObject] | AsyncIterable[ExpectedObject],
     *,
     scratch: Path | None = None,
-) -> AsyncGenerator[Moved, None]:
+) -> AsyncGenerator[MovedObject, None]:
     """Copy objects to another store and read them there again; the source keeps all of them.
 
     The source may be emptied once a run had no result with a problem and nothing was stored in it meanwhile.
@@ -167,7 +167,7 @@ async def move(
     """
     with _downloads(scratch) as downloads:
 
-        async def copy(item: ExpectedObject) -> Moved:
+        async def copy(item: ExpectedObject) -> MovedObject:
             return await _moved(source, target, item, downloads)
 
         async with contextlib.aclosing(_in_parallel(_once(expected, set()), copy)) as results:
@@ -191,19 +191,19 @@ async def everything_in(
 
 async def _verified(
     store: ObjectStore, second: ObjectStore | None, item: ExpectedObject, downloads: Path
-) -> Checked:
+) -> CheckedObject:
     detail = ""
     try:
         problem = await _problem(store, item, downloads)
     except StorageError as exc:
         problem, detail = Problem.UNREADABLE, str(exc)
     if problem is None or second is None:
-        return Checked(name=item.name, problem=problem, detail=detail)
+        return CheckedObject(name=item.name, problem=problem, detail=detail)
     try:
         is_repaired = await _repair(store, second, item, downloads)
     except StorageError as exc:
-        return Checked(name=item.name, problem=problem, detail=str(exc))
-    return Checked(name=item.name, problem=problem, detail=detail, is_repaired=is_repaired)
+        return CheckedObject(name=item.name, problem=problem, detail=str(exc))
+    return CheckedObject(name=item.name, problem=problem, detail=detail, is_repaired=is_repaired)
 
 
 async def _repair(store: ObjectStore, second: ObjectStore, item: ExpectedObject, downloads: Path) -> bool:
@@ -216,7 +216,9 @@ async def _repair(store: ObjectStore, second: ObjectStore, item: ExpectedObject,
     return await _problem(store, item, downloads) is None
 
 
-async def _moved(source: ObjectStore, target: ObjectStore, item: ExpectedObject, downloads: Path) -> Moved:
+async def _moved(
+    source: ObjectStore, target: ObjectStore, item: ExpectedObject, downloads: Path
+) -> MovedObject:
     async with contextlib.AsyncExitStack() as stack:
         try:
             if await source.size(item.name) is None:
@@ -229,23 +231,23 @@ async def _moved(source: ObjectStore, target: ObjectStore, item: ExpectedObject,
             return await _unless_there(target, item, downloads, Problem.CORRUPT)
         whole = attrs.evolve(item, sha256=sha256, size_bytes=size_bytes, is_optional=False)
         if await _problem(target, whole, downloads) is None:
-            return Moved(name=item.name, problem=None)
+            return MovedObject(name=item.name, problem=None)
         await target.put(item.name, path, item.content_type)
     if await _problem(target, whole, downloads) is not None:
         raise StorageError(
             f"the store that objects are moved to has other bytes for {item.name} than were stored"
         )
-    return Moved(name=item.name, problem=None, is_copied=True)
+    return MovedObject(name=item.name, problem=None, is_copied=True)
 
 
 async def _unless_there(
     target: ObjectStore, item: ExpectedObject, downloads: Path, problem: Problem, detail: str = ""
-) -> Moved:
+) -> MovedObject:
     """A problem of the source, unless the target has the object as it was recorded: from an earlier run."""
     is_there = await _problem(target, attrs.evolve(item, is_optional=False), downloads) is None
     if is_there or (item.is_optional and problem is Problem.MISSING):
-        return Moved(name=item.name, problem=None)
-    return Moved(name=item.name, problem=problem, detail=detail)
+        return MovedObject(name=item.name, problem=None)
+    return MovedObject(name=item.name, problem=problem, detail=detail)
 
 
 async def _problem(store: ObjectStore, item: ExpectedObject, downloads: Path) -> Problem | None:

@@ -189,7 +189,9 @@ class Decoding:
         good = self.packets - self.failed_packets
         stated = self.claims.frames or (self.stream.frames if self.kind is AudioKind.M4A else 0)
         lacks = self.claims.lacks_media if self.kind is AudioKind.M4A else self.ends_damaged
-        if lacks and (good < stated or self.claims.is_fragmented):
+        if lacks and self.claims.is_fragmented:
+            raise NotAudioError(f"the {self.kind} file is cut: its last fragment is not whole")
+        if lacks and good < stated:
             raise NotAudioError(f"the {self.kind} file is cut: {good} of {stated} frames are there")
         if self.ends_damaged and self.samples < self.claims.samples:
             raise NotAudioError(

@@ -60,17 +60,15 @@ class FolderObjects:
     async def read(self, name: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes from ``start`` up to, not including, ``stop``, in pieces; see `ObjectStore.read`."""
         path = self._path_of(name)
-        # Opened here and not on a thread: a cancelled caller could not close a file that a thread opens.
-        with self._explained(f"read {name}", path), path.open("rb", buffering=0) as file:
-            await run_to_end(file.seek, start)
-            left = stop - start
-            while left > 0:
-                piece = await run_to_end(file.read, min(left, _PIECE_BYTES))
-                if not piece:
+        with self._explained(f"read {name}", path):
+            for at in range(start, stop, _PIECE_BYTES):
+                # Opened for each piece: a listener who pauses, or a thousand of them, hold no file open.
+                wanted = min(_PIECE_BYTES, stop - at)
+                piece = await run_to_end(_piece, path, at, wanted)
+                if len(piece) < wanted:
                     raise StorageError(
                         f"cannot read {name}: the object in the folder {self._folder} is shorter than it was"
                     )
-                left -= len(piece)
                 yield piece
 
     async def fetch(self, name: str, target: Path) -> None:
@@ -129,6 +127,16 @@ class FolderObjects:
             reason = exc.strerror or str(exc)
             message = f"cannot {doing}: the folder {self._folder} failed: {reason}"
             raise StorageError(message, is_refusal=exc.errno in _REFUSALS) from exc
+
+
+def _piece(path: Path, start: int, size_bytes: int) -> bytes:
+    """Some bytes of a file; fewer only at its end."""
+    with path.open("rb", buffering=0) as file:
+        file.seek(start)
+        piece = bytearray()
+        while len(piece) < size_bytes and (more := file.read(size_bytes - len(piece))):
+            piece += more
+        return bytes(piece)
 
 
 def _sweep(staging: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from itertools import pairwise
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
@@ -19,11 +19,15 @@ from musicgate.assets.filters import FilterChain
 from musicgate.assets.measure import MEASURE_LIMIT_S
 from musicgate.errors import NotAudioError
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 USUAL_POINTS: Final = 1_000
 MOST_POINTS: Final = 20_000
-_LARGEST_SIDE: Final = 4_096
+LARGEST_SIDE: Final = 4_096
 #: Of one number of the JSON; the numbers are signed.
 _BITS: Final = 16
+_FULL_SCALE: Final = (1 << _BITS - 1) - 1
 _LOWEST: Final = "lavfi.astats.Overall.Min_level"
 _HIGHEST: Final = "lavfi.astats.Overall.Max_level"
 
@@ -42,7 +46,6 @@ class Peaks:
 
     def to_json(self) -> dict[str, Any]:
         """The document as audiowaveform writes it: numbers of 16 bits, lowest and highest by turns."""
-        most = (1 << _BITS - 1) - 1
         return {
             "version": 2,
             "channels": 1,
@@ -50,8 +53,37 @@ class Peaks:
             "samples_per_pixel": self.samples_per_point,
             "bits": _BITS,
             "length": len(self.pairs),
-            "data": [round(value * most) for pair in self.pairs for value in pair],
+            "data": [round(value * _FULL_SCALE) for pair in self.pairs for value in pair],
         }
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        """Read a document of `to_json`."""
+        levels = [value / _FULL_SCALE for value in document["data"]]
+        return cls(
+            sample_rate_hz=document["sample_rate"],
+            samples_per_point=document["samples_per_pixel"],
+            pairs=tuple(zip(levels[::2], levels[1::2], strict=True)),
+        )
+
+    def at_most(self, points: int) -> Self:
+        """The same peaks in fewer points, each of which covers as many of these.
+
+        Raises:
+            ValueError: an impossible number of points.
+        """
+        _check_points(points)
+        together = math.ceil(len(self.pairs) / points)
+        if together <= 1:
+            return self
+        stretches = (self.pairs[at : at + together] for at in range(0, len(self.pairs), together))
+        return attrs.evolve(
+            self,
+            samples_per_point=self.samples_per_point * together,
+            pairs=tuple(
+                (min(low for low, _ in pairs), max(high for _, high in pairs)) for pairs in stretches
+            ),
+        )
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +98,7 @@ LIGHT: Final = Colours()
 DARK: Final = Colours(wave=(0x79, 0xC0, 0xFF))
 
 
-def peaks(source: Source, points: int = USUAL_POINTS, *, limit_s: float = MEASURE_LIMIT_S) -> Peaks:
+def find_peaks(source: Source, points: int = USUAL_POINTS, *, limit_s: float = MEASURE_LIMIT_S) -> Peaks:
     """Find the peaks of a song by decoding it, twice: once for its length.
 
     Args:
@@ -79,8 +111,7 @@ def peaks(source: Source, points: int = USUAL_POINTS, *, limit_s: float = MEASUR
         ValueError: an impossible number of points.
         OSError: the file cannot be read.
     """
-    if not 0 < points <= MOST_POINTS:
-        raise ValueError(f"a song has 1 to {MOST_POINTS} points, not {points}")
+    _check_points(points)
     deadline = Deadline(limit_s)
     with opened(source, deadline) as decoding:
         samples = sum(frame.samples for frame in decoding.frames())
@@ -117,7 +148,7 @@ def _level(text: str) -> float:
     return max(-1.0, min(1.0, level)) if math.isfinite(level) else 0.0
 
 
-def svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
+def draw_svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
     """Draw a waveform as one closed path, with a point of it for each peak.
 
     Raises:
@@ -142,7 +173,7 @@ def svg(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours
     ).encode()
 
 
-def png(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
+def draw_png(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours = LIGHT) -> bytes:
     """Draw a waveform as a PNG, a vertical line for each column of pixels.
 
     Raises:
@@ -151,10 +182,14 @@ def png(found: Peaks, width: int = 1_000, height: int = 120, *, colours: Colours
     Source: PNG specification (ISO/IEC 15948), sections 5.3 and 11.2; a palette of two colours.
     """
     _check_size(width, height)
-    columns = _columns(found, width, height)
-    rows = bytearray()
-    for y in range(height):
-        bits = int("".join("1" if top <= y <= bottom else "0" for top, bottom in columns), 2)
+    # A row differs from the one above it where a line begins or has ended.
+    changes = [0] * (height + 1)
+    for column, (top, bottom) in zip(range(width)[::-1], _columns(found, width, height), strict=True):
+        changes[top] ^= 1 << column
+        changes[bottom + 1] ^= 1 << column
+    bits, rows = 0, bytearray()
+    for change in changes[:height]:
+        bits ^= change
         rows += b"\0" + (bits << -width % 8).to_bytes((width + 7) // 8, "big")
     header = width.to_bytes(4, "big") + height.to_bytes(4, "big") + bytes((1, 3, 0, 0, 0))
     palette = bytes((colours.background or (0, 0, 0)) + colours.wave)
@@ -186,9 +221,14 @@ def _chunk(name: bytes, content: bytes) -> bytes:
     return len(content).to_bytes(4, "big") + name + content + zlib.crc32(name + content).to_bytes(4, "big")
 
 
+def _check_points(points: int) -> None:
+    if not 0 < points <= MOST_POINTS:
+        raise ValueError(f"a song has 1 to {MOST_POINTS} points, not {points}")
+
+
 def _check_size(width: int, height: int) -> None:
-    if not (0 < width <= _LARGEST_SIDE and 0 < height <= _LARGEST_SIDE):
-        raise ValueError(f"a picture has sides of 1 to {_LARGEST_SIDE} pixels, not {width} x {height}")
+    if not (0 < width <= LARGEST_SIDE and 0 < height <= LARGEST_SIDE):
+        raise ValueError(f"a picture has sides of 1 to {LARGEST_SIDE} pixels, not {width} x {height}")
 
 
 def _short(number: float) -> str:

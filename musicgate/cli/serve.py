@@ -141,11 +141,13 @@ async def _serve_sandbox(
 async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     """Serve until SIGINT or SIGTERM."""
     from musicgate import web
+    from musicgate.assets import load_ffmpeg
     from musicgate.cli.terminal import say, visible
     from musicgate.gateway import Gateway, check_asset_store
     from musicgate.web import raise_open_file_limit
 
     raise_open_file_limit()
+    load_ffmpeg()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in _STOPPING:

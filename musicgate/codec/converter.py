@@ -10,10 +10,12 @@ again by the one that notes the path of each error, which takes twice as long. A
 plain attribute access, and for anything else a Python call per field.
 """
 
+import functools
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Final, TypeVar, Union, get_args, get_origin
 
@@ -63,10 +65,16 @@ def _read_text(value: object, _kind: Any) -> str:
 
 
 def _read_enum(value: object, kind: type[StrEnum]) -> StrEnum:
-    try:
-        return kind(_read_text(value, str))
-    except ValueError as exc:
-        raise WrongTypeError(f"a member of {kind.__name__}", value) from exc
+    member = _members(kind).get(_read_text(value, str))
+    if member is None:
+        raise WrongTypeError(f"a member of {kind.__name__}", value)
+    return member
+
+
+@functools.lru_cache(maxsize=64)
+def _members(kind: type[StrEnum]) -> Mapping[str, StrEnum]:
+    """The members by value: a call of the class finds them in four times the time."""
+    return {member.value: member for member in kind}
 
 
 def _read_bool(value: object, _kind: Any) -> bool:
@@ -200,6 +208,8 @@ def _make_converter(*, detailed: bool) -> Converter:
     converter.register_structure_hook_factory(_is_optional, _optional_reader)
     converter.register_unstructure_hook(datetime, _write_time)
     converter.register_unstructure_hook(Decimal, str)
+    # Its value without the property for it, which is Python code: 0.1 us in place of 0.35.
+    converter.register_unstructure_hook(StrEnum, attrgetter("_value_"))
     converter.register_unstructure_hook_factory(_is_optional, _optional_writer)
     converter.register_unstructure_hook_factory(_is_tuple, _tuple_writer)
     converter.register_unstructure_hook_func(_is_plain, identity)

@@ -7,7 +7,7 @@ from cattrs import BaseValidationError
 
 from musicgate.codec.converter import first_reason, structure
 from musicgate.errors import RequestError
-from musicgate.model import JsonObject, JsonValue, MusicRequest
+from musicgate.model import JsonObject, JsonValue, MusicRequest, changed
 from musicgate.text import MAX_NAME_CHARS, MAX_WARNINGS, cut_text
 
 #: Name on the wire -> our name, for every top-level field that is read as it is.
@@ -33,6 +33,7 @@ _FIELDS: Final = {
 _TEXTS: Final = frozenset(
     name for name, kind in get_type_hints(MusicRequest).items() if kind in {str, str | None}
 )
+_NOTHING_ASKED: Final = MusicRequest(model="")
 #: Our name -> names on the wire inside the `provider` and `debug` objects. The first one that is neither
 #: absent nor null wins: newer clients spell every key of `provider` that is not set as null.
 _ROUTING_FIELDS: Final = {
@@ -96,7 +97,8 @@ def read_request(body: Mapping[str, JsonValue], blocks: Collection[str]) -> Musi
 
 def _request_of(known: dict[str, Any]) -> MusicRequest:
     if known.keys() <= _TEXTS and set(map(type, known.values())) == {str}:
-        return MusicRequest(**known)  # as most requests are; cattrs takes three times as long
+        # As most requests are: in a third of the time that all the defaults take, and a tenth of cattrs'.
+        return changed(_NOTHING_ASKED, blocks={}, metadata={}, **known)
     try:
         return structure(known, MusicRequest)
     except BaseValidationError as exc:

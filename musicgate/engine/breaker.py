@@ -50,7 +50,7 @@ class Slice(NamedTuple):
     errors: int = 0
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Breaker:
     """The state of one provider's breaker. Times are seconds of any one clock.
 

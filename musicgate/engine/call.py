@@ -36,9 +36,9 @@ class Caller:
         if self._next_move is not None and not self._next_move.done():
             self._next_move.set_result(None)
 
-    def next_move(self) -> asyncio.Future[None]:
+    def next_move(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[None]:
         """A future that is done at the next `move`. One caller waits, so the one before it is forgotten."""
-        self._next_move = asyncio.get_running_loop().create_future()
+        self._next_move = loop.create_future()
         return self._next_move
 
 

@@ -67,6 +67,7 @@ class InFlight:
         #: Calls whose idempotency keys are being stored.
         self._claims: dict[tuple[str, str, str], Call] = {}
         self._is_closed = False
+        self._loop = asyncio.get_running_loop()
 
     def __len__(self) -> int:
         """Number of calls."""
@@ -99,7 +100,7 @@ class InFlight:
         """
         if self._is_closed:
             raise GatewayClosedError
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         call = Call(
             job=job,
             candidates=candidates,
@@ -121,7 +122,7 @@ class InFlight:
         """
         if self._is_closed:
             raise GatewayClosedError
-        stored: asyncio.Future[IdempotencyClaim | None] = asyncio.get_running_loop().create_future()
+        stored: asyncio.Future[IdempotencyClaim | None] = self._loop.create_future()
         stored.set_result(None)
         call = Call(job=job, candidates=candidates, stored=stored, is_stored=True)
         call.caller.is_waiting = False
@@ -294,18 +295,18 @@ class InFlight:
         """Wait for the end of a call, up to its budget; once it waits for a slot, for ``wait_s``."""
         caller = call.caller
         if not caller.has_moved:
-            await self._time_limits.wait(caller.next_move(), call.budget_s)
+            await self._time_limits.wait(caller.next_move(self._loop), call.budget_s)
         # A slow disk of ours takes none of the vendor's time.
         if not call.stored.done() and await self.stored(call) is None and not caller.has_moved:
-            await self._time_limits.wait(caller.next_move(), call.budget_s)
+            await self._time_limits.wait(caller.next_move(self._loop), call.budget_s)
         if call.is_ended or not caller.has_moved:
             return
         # It waits for a slot.
         assert call.until_s is not None  # noqa: S101 - a call with a caller has a limit
-        call.until_s = min(call.until_s, asyncio.get_running_loop().time() + wait_s)
+        call.until_s = min(call.until_s, self._loop.time() + wait_s)
         with suppress(TimeoutError):
             async with asyncio.timeout_at(call.until_s):
-                await caller.next_move()
+                await caller.next_move(self._loop)
 
     def _end(self, call: Call, task: asyncio.Task[Any]) -> None:
         """Release what the call held, and hand its job over. Memory only: nothing here waits or fails."""

@@ -97,6 +97,7 @@ class Scheduler:
         self, advance: Callable[[str], Awaitable[float | None]], *, concurrency: int, min_gap_s: float
     ) -> None:
         self._advance = advance
+        self._loop = asyncio.get_running_loop()
         self._min_gap_s = min_gap_s
         self._concurrency = concurrency
         self._lanes: dict[str, _Lane] = {}
@@ -139,14 +140,14 @@ class Scheduler:
         if entry.is_running:
             entry.is_woken = True
         else:
-            now = asyncio.get_running_loop().time()
+            now = self._loop.time()
             last_s = -self._min_gap_s if entry.stepped_s is None else entry.stepped_s
             self._plan(entry, max(0.0, last_s + self._min_gap_s - now))
         return True
 
     async def run(self) -> None:
         """Work until cancelled. A step that is cut off then is repeated after a restart."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
         self._is_running = True
         try:
             for lane in self._lanes.values():
@@ -172,7 +173,7 @@ class Scheduler:
     def _plan(self, entry: _Entry, delay_s: float) -> None:
         if entry.is_waiting:
             return  # it is due already, and waits in its lane
-        due_s = asyncio.get_running_loop().time() + max(0.0, delay_s)
+        due_s = self._loop.time() + max(0.0, delay_s)
         if entry.due_s is not None and entry.due_s <= due_s:
             return
         entry.due_s = due_s
@@ -214,9 +215,7 @@ class Scheduler:
         while lane.running < self._concurrency and (entry := self._next(lane)) is not None:
             lane.running += 1
             worker = _Worker(lane, entry)
-            task = asyncio.get_running_loop().create_task(
-                self._work(worker), name=f"steps from {entry.job_id}"
-            )
+            task = self._loop.create_task(self._work(worker), name=f"steps from {entry.job_id}")
             self._workers[task] = worker
             # A callback, since a task that is cancelled before it begins never reaches its `finally`.
             task.add_done_callback(self._worker_ended)
@@ -260,7 +259,7 @@ class Scheduler:
             return
         is_soon = entry.is_woken or entry.is_taken or delay_s is None
         entry.is_woken = entry.is_taken = False
-        entry.stepped_s = asyncio.get_running_loop().time()
+        entry.stepped_s = self._loop.time()
         self._plan(entry, self._min_gap_s if is_soon else max(delay_s or 0.0, self._min_gap_s))
 
     def _worker_ended(self, task: asyncio.Task[None]) -> None:

@@ -91,6 +91,7 @@ class Supervisor:
 
     def __init__(self, restart_s: tuple[float, ...] = _RESTART_S) -> None:
         self._restart_s = restart_s
+        self._loop = asyncio.get_running_loop()
         self._services: dict[str, asyncio.Task[None]] = {}
         self._reports: dict[str, ServiceReport] = {}
         self._one_offs: set[asyncio.Task[Any]] = set()
@@ -110,7 +111,7 @@ class Supervisor:
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Run a service until the supervisor closes; ``run`` is called again whenever it ends."""
         self._reports[name] = ServiceReport(is_running=True, restarts=0)
-        self._services[name] = asyncio.get_running_loop().create_task(self._serve(name, run), name=name)
+        self._services[name] = self._loop.create_task(self._serve(name, run), name=name)
 
     def spawn(
         self,
@@ -123,7 +124,7 @@ class Supervisor:
         Args:
             then: called with the task at its end, also of one that was cancelled before it began.
         """
-        task = asyncio.get_running_loop().create_task(work, name=name)
+        task = self._loop.create_task(work, name=name)
         self._one_offs.add(task)
         task.add_done_callback(self._ended if then is None else functools.partial(self._ended, then=then))
         return task

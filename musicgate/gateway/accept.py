@@ -147,11 +147,12 @@ def choose(
     planner, beta, strict = context.planner, submission.beta_channel, submission.strict
     explains = submission.explains
     if not explains:
+        queues = context.create_queues
         choice = planner.choose(
             submission.request,
             steady,
             callback_url=callback_url,
-            can_be_asked=lambda installed: installed.can_be_called and _has_room(context, installed),
+            can_be_asked=lambda installed: installed.can_be_called and not queues[installed.name].is_full,
             beta_channel=beta,
             strict=strict,
         )

@@ -1,7 +1,7 @@
 """Keep audio: measure it, convert it, store it under a name of its content, and remove it with its last user.
 
-A file is first referenced, then stored, then named by its job: whoever is killed in between leaves a
-reference that ends with the job, never bytes that nobody knows. See `musicgate.store.AssetReferences` for how
+A file is first referenced, then stored, then named by its job: a process that is killed in between leaves a
+reference that ends with the job, never bytes that no job knows. See `musicgate.store.AssetReferences` for how
 bytes that no job uses are removed.
 """
 
@@ -10,28 +10,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
+import json
 import logging
 import re
+from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 import attrs
 
+from musicgate.aio import run_to_end
 from musicgate.assets import (
     KIND_OF_FORMAT,
+    KINDS_OF_FORMAT,
+    MOST_POINTS,
+    PICTURE_SNIFF_BYTES,
     AudioKind,
+    Peaks,
     content_type,
     convert_file,
     extension,
+    find_peaks,
     measure_and_repair,
+    sniff_picture,
 )
 from musicgate.assets.marks import SIGNABLE, read_manifest, sign, write_tags
 from musicgate.errors import StorageError
 from musicgate.model import Asset, Manifest
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Sequence
+    from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
     from musicgate.assets import AudioFacts, AudioWorkers, ObjectStore, Staging
@@ -41,14 +51,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: The kinds that a ``format`` asks for; the vendor's own is kept if it is one of them.
-_WANTED: Final = {
-    "mp3": frozenset({AudioKind.MP3}),
-    "wav": frozenset({AudioKind.WAV}),
-    "ogg": frozenset({AudioKind.OGG, AudioKind.OPUS}),
-    "aac": frozenset({AudioKind.M4A, AudioKind.AAC}),
-    "flac": frozenset({AudioKind.FLAC}),
-}
 #: What is asked for as this is the file that the vendor delivered.
 ORIGINAL: Final = "original"
 #: Bytes that do not play are kept as this.
@@ -59,6 +61,7 @@ _LONGEST_PAGE_BYTES: Final = 65_536
 _PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*[<{\[]")
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
 _MAX_NAMES: Final = 20
+_PEAKS: Final = "peaks.json"
 _TODAYS_NAME: Final = re.compile("[0-9a-f]{2}/")
 #: Unused objects that are removed at a time.
 _UNUSED_PAGE: Final = 200
@@ -117,7 +120,7 @@ class AudioKeeper:
         self._staging = staging
         self._workers = workers
         self._removing = asyncio.Lock()
-        self._converting: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     def staged(self, job_id: str, index: int) -> AbstractContextManager[Path]:
         """An empty file to write a track's audio to; it is removed at the end.
@@ -199,7 +202,7 @@ class AudioKeeper:
             return await self._put(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
-        """The kept audio of a track in a format, converted now if nobody asked for it before.
+        """The kept audio of a track in a format, converted now if it was not asked for before.
 
         Args:
             track: one that has an asset.
@@ -222,18 +225,17 @@ class AudioKeeper:
         if source is None or wanted is None:
             return None
         kind = KIND_OF_FORMAT[wanted]
-        name = f"{source.name.rpartition('.')[0]}.as{extension(kind)}"
-        async with self._converting.setdefault(name, asyncio.Lock()):
-            used = await self._references.of_job(job_id)
-            name = next((own for own in used if own in _names(name)), None) or await self._claim(name, job_id)
-            size_bytes = await self._objects.size(name)
-            if size_bytes is None:
-                if await self._objects.size(source.name) is None:
-                    return None
-                with self.staged(job_id, track.index) as path:
-                    converted = await self._converted(source, wanted, path)
-                    await self._objects.put(name, converted, content_type(kind))
-                    size_bytes = converted.stat().st_size
+        made = await self._derived(
+            source,
+            f"as{extension(kind)}",
+            content_type(kind),
+            partial(_convert, kind=kind),
+            job_id,
+            track.index,
+        )
+        if made is None:
+            return None
+        name, size_bytes = made
         return Rendition(
             name=name,
             kind=kind.value,
@@ -241,6 +243,54 @@ class AudioKeeper:
             size_bytes=size_bytes,
             sha256=None,
         )
+
+    async def peaks(self, track: Track, job_id: str) -> Peaks | None:
+        """The peaks of a track's kept audio, as fine as they get, found now if nobody asked for them before.
+
+        They are kept and pictures are not: a picture is drawn from them in milliseconds, and kept in every
+        size that a link's holder can think of, pictures would fill the store.
+
+        Args:
+            track: one that has an asset.
+
+        Returns:
+            None when the audio is not kept any more.
+
+        Raises:
+            NotAudioError: it cannot be decoded in time.
+            StorageError: the store is full, read-only or broken.
+        """
+        source = track.original or track.asset
+        if source is None:
+            return None
+        made = await self._derived(source, _PEAKS, "application/json", _write_peaks, job_id, track.index)
+        if made is None:
+            return None
+        name, size_bytes = made
+        async with aclosing(self.read(name, 0, size_bytes)) as pieces:
+            content = b"".join([piece async for piece in pieces])
+        return await run_to_end(_read_peaks, name, content)
+
+    async def keep_picture(self, path: Path, job_id: str) -> Asset | None:
+        """Keep a picture for a job as it is; None if it is none that browsers show.
+
+        Raises:
+            StorageError: as of `keep`.
+        """
+        found = await run_to_end(_picture, path)
+        if found is None:
+            return None
+        name = await self._claim(found.name, job_id)
+        await self._objects.put(name, path, found.content_type)
+        return attrs.evolve(found, name=name)
+
+    async def picture(self, track: Track) -> Rendition | None:
+        """The kept cover of a track; None if there is none, or not any more.
+
+        Raises:
+            StorageError: the store is broken.
+        """
+        return await self._found(track.image) if track.image else None
 
     def read(self, name: str, start: int, stop: int) -> AsyncGenerator[bytes, None]:
         """The bytes of a kept file from ``start`` up to, not including, ``stop``, in pieces.
@@ -334,15 +384,48 @@ class AudioKeeper:
             sha256=asset.sha256,
         )
 
-    async def _converted(self, asset: Asset, wanted: str, staged: Path) -> Path:
-        """Convert a kept file into a new one beside a staged file."""
-        source = self._objects.local_path(asset.name)
-        if source is None:
-            await self._objects.fetch(asset.name, staged)
-            source = staged
-        target = staged.with_name("converted")
-        await self._workers.run(_convert, source, target, KIND_OF_FORMAT[wanted])
-        return target
+    async def _derived(
+        self,
+        source: Asset,
+        what: str,
+        media_type: str,
+        make: Callable[[Path, Path], None],
+        job_id: str,
+        index: int,
+    ) -> tuple[str, int] | None:
+        """Name and size of what is made of a kept file, which is made now unless it is kept already.
+
+        Several who ask for it at once wait for the first one.
+
+        Args:
+            what: the rest of its name, behind the source's.
+            make: reads the first path and writes the second one, on a worker's thread.
+
+        Returns:
+            None when the source is not kept any more.
+        """
+        name = f"{source.name.rpartition('.')[0]}.{what}"
+        async with self._making.setdefault(name, asyncio.Lock()):
+            used = await self._references.of_job(job_id)
+            own = next((own for own in used if own in _names(name)), None)
+            size_bytes = None if own is None else await self._objects.size(own)
+            if own is not None and size_bytes is not None:
+                return own, size_bytes
+            # Before the name is claimed: a job whose audio was removed must not have references again.
+            if await self._objects.size(source.name) is None:
+                return None
+            name = own or await self._claim(name, job_id)
+            size_bytes = await self._objects.size(name)  # another job may have made it
+            if size_bytes is None:
+                with self.staged(job_id, index) as path:
+                    local = self._objects.local_path(source.name)
+                    if local is None:
+                        await self._objects.fetch(source.name, path)
+                    made = path.with_name("made")
+                    await self._workers.run(make, local or path, made)
+                    await self._objects.put(name, made, media_type)
+                    size_bytes = made.stat().st_size
+            return name, size_bytes
 
     async def _put(self, path: Path, job_id: str) -> Asset:
         facts, manifest = await self._workers.run(_measured, path)
@@ -376,7 +459,7 @@ class AudioKeeper:
 
 def is_wanted(kind: str, wanted: str) -> bool:
     """True if a kind of file is what a ``format`` asks for."""
-    return kind in _WANTED[wanted]
+    return kind in KINDS_OF_FORMAT[wanted]
 
 
 def _is_of_earlier_version(name: str) -> bool:
@@ -389,6 +472,36 @@ def _names(name: str) -> Iterator[str]:
     stem, _, suffix = name.rpartition(".")
     for number in range(1, _MAX_NAMES):
         yield f"{stem}-{number}.{suffix}"
+
+
+def _write_peaks(source: Path, target: Path) -> None:
+    with _on_disk():
+        target.write_text(json.dumps(find_peaks(source, MOST_POINTS).to_json(), separators=(",", ":")))
+
+
+def _read_peaks(name: str, content: bytes) -> Peaks:
+    try:
+        return Peaks.from_json(json.loads(content))
+    except (ValueError, TypeError, KeyError) as exc:
+        raise StorageError(f"the peaks {name} are damaged") from exc
+
+
+def _picture(path: Path) -> Asset | None:
+    """What a picture is kept as, under its first name; None if it is none."""
+    with _on_disk(), path.open("rb") as file:
+        kind = sniff_picture(file.read(PICTURE_SNIFF_BYTES))
+        if kind is None:
+            return None
+        file.seek(0)
+        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        return Asset(
+            name=f"{sha256[:2]}/{sha256}.{kind[0]}",
+            kind=kind[0],
+            content_type=kind[1],
+            size_bytes=file.tell(),
+            duration_s=0.0,
+            sha256=sha256,
+        )
 
 
 def _write(path: Path, content: bytes) -> None:

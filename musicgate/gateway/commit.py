@@ -86,17 +86,23 @@ async def until_stored(context: GatewayContext, job: Job, write: Callable[[], Aw
     """
     failures = 0
     while True:
-        pause_s = _DISK_RETRY_S[min(failures, len(_DISK_RETRY_S) - 1)]
-        failures += 1
         try:
             with no_stray_cancellation():
                 return await write()
         except StorageError as error:
+            pause_s = _pause_s(failures)
             if context.clock.steady() >= job.deadline_at:
                 raise
             _log.error("job not stored, retrying: job=%s retry_s=%s error=%s", job.id, pause_s, error)
         except Exception:
-            if failures > _MAX_BROKEN_TRIES:
+            pause_s = _pause_s(failures)
+            if failures >= _MAX_BROKEN_TRIES:
                 raise
             _log.exception("job not stored, retrying: job=%s retry_s=%s", job.id, pause_s)
+        failures += 1
         await context.clock.sleep(pause_s / context.speed)
+
+
+def _pause_s(failures: int) -> float:
+    """Seconds until the next try after so many."""
+    return _DISK_RETRY_S[min(failures, len(_DISK_RETRY_S) - 1)]

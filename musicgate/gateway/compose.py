@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
-from musicgate.errors import ConfigError, StorageError
+from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
@@ -30,7 +29,6 @@ if TYPE_CHECKING:
     from musicgate.settings import Settings
     from musicgate.store import JobStore
 
-_TOKEN_BYTES = 24
 #: A server that starts waits no longer for its asset store.
 _LONGEST_CHECK_S = 10.0
 
@@ -46,7 +44,7 @@ async def open_context(
         StorageError: the store cannot be opened.
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
-    from musicgate.aio import SystemClock, new_id
+    from musicgate.aio import SystemClock, new_id, new_token
     from musicgate.http.proxies import Proxies
     from musicgate.store.sqlite import SqliteJobStore
     from musicgate.webhooks.client import AiohttpWebhookClient
@@ -87,7 +85,7 @@ async def open_context(
             on_change=on_change,
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=new_id,
-            new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+            new_token=new_token,
         )
 
 
@@ -99,7 +97,7 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
         ConfigError: a setting is wrong, or another process uses the store.
         StorageError: the store cannot be opened.
     """
-    from musicgate.aio import SystemClock, new_id
+    from musicgate.aio import SystemClock, new_id, new_token
     from musicgate.gateway.imports import Importer
     from musicgate.store.sqlite import SqliteJobStore
 
@@ -117,7 +115,7 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
             clock=clock,
             max_bytes=settings.assets.max_bytes,
             new_id=new_id,
-            new_token=lambda: secrets.token_urlsafe(_TOKEN_BYTES),
+            new_token=new_token,
         )
 
 
@@ -249,7 +247,7 @@ def marks_of(settings: Settings) -> Marks:
     Raises:
         ConfigError: half of what signing needs is set, or cannot be used.
     """
-    from musicgate.assets.marks import SigningKey, can_check_manifests
+    from musicgate.assets.marks import SigningKey, check_signing
     from musicgate.gateway.audio_keeper import Marks
 
     assets = settings.assets
@@ -261,10 +259,13 @@ def marks_of(settings: Settings) -> Marks:
             raise ConfigError("is needed for signing, beside the other one", key=key, source=settings.source)
         if not Path(path).is_file():
             raise ConfigError("names no file", key=key, source=settings.source_of(key))
-    if not can_check_manifests():
-        message = "needs c2pa-python: pip install 'musicgate[c2pa]'"
-        raise ConfigError(message, key="assets.sign_certificate", source=settings.source)
     signing = SigningKey(certificate=Path(assets.sign_certificate), key=Path(assets.sign_key))
+    try:
+        check_signing(signing)
+    except MarksError as exc:
+        raise ConfigError(
+            f"cannot be used: {exc}", key="assets.sign_certificate", source=settings.source
+        ) from exc
     return Marks(tags=assets.tags, signing=signing)
 
 

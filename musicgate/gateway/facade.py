@@ -23,6 +23,7 @@ from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import open_context
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
+from musicgate.gateway.listening import listen
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
 from musicgate.model import IdempotencyClaim, ProviderStatus
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from musicgate.assets import Peaks
     from musicgate.engine import ServiceReport, Supervisor
     from musicgate.gateway.audio_keeper import Rendition
     from musicgate.gateway.context import GatewayContext
@@ -446,24 +448,38 @@ class Gateway:
             return None
         return await self._context.keeper.link(audio, disposition, _STORE_LINK_S)
 
+    async def peaks(self, job: Job, index: int = 0) -> Peaks | None:
+        """The peaks of a track's kept audio, as fine as they get, to show or to draw.
+
+        Returns:
+            None when the audio is not kept, or not any more.
+
+        Raises:
+            NotAudioError: it cannot be decoded in time.
+            StorageError: the audio store is full, read-only or broken.
+        """
+        track = next((track for track in job.tracks if track.index == index), None)
+        return None if track is None else await self._context.keeper.peaks(track, job.id)
+
+    async def cover(self, job: Job, index: int = 0) -> Rendition | None:
+        """A track's kept cover, to be read as audio is; None when none is kept, or not any more.
+
+        Raises:
+            StorageError: the audio store is broken.
+        """
+        track = next((track for track in job.tracks if track.index == index), None)
+        return None if track is None else await self._context.keeper.picture(track)
+
     def listen(
         self, job: Job, index: int = 0
     ) -> AbstractAsyncContextManager[tuple[str, AsyncIterator[bytes]]]:
-        """Open a track's stream at the vendor: its media type, and its bytes as they come.
+        """Open a track's stream at the vendor, while the job is open: media type, and bytes as they come.
 
         Raises:
-            RequestError: the vendor gives no stream of that track.
-            ProviderError: the stream cannot be opened, or breaks off.
+            RequestError: there is no such stream, or nothing in it yet.
+            ProviderError: it cannot be opened, is no audio, or breaks off; also while the bytes are read.
         """
-        url = next((track.stream_audio_url for track in job.tracks if track.index == index), None)
-        if not url:
-            raise RequestError("not_found", f"job {job.id} has no stream {index}", reason="stream_not_found")
-        installed = self._context.installed(job)
-        return self._context.transport.listen(
-            url,
-            max_bytes=self._context.settings.assets.max_bytes,
-            own_headers=None if installed is None else installed.media_headers(url),
-        )
+        return listen(self._context, job, index)
 
     def masker(self, job: Job, *, may_change: bool = False) -> Masker | None:
         """A mask for secrets in native ids, links and titles of a job; None when its plugin is gone.

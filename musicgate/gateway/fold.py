@@ -88,7 +88,7 @@ def holds_secret(context: GatewayContext, job: Job, update: JobUpdate) -> bool:
     installed = context.installed(job)
     if installed is None or not job.is_clean:
         return False
-    return installed.masker(job.callback_token, whole=True).finds_any(texts)
+    return installed.finds_secret(texts, job.callback_token)
 
 
 def _shown(track: NativeTrack) -> JsonValue:

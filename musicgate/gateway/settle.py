@@ -25,8 +25,9 @@ import attrs
 
 from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
-from musicgate.errors import NotAudioError, ProviderError
+from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError
 from musicgate.gateway import commit
+from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.gateway.inline_audio import REJECTED_ARE_KEPT
 from musicgate.model import Asset, OptionWarning, WarningCode
@@ -65,6 +66,8 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     since_s = (steady - (job.delivered_at or steady)).total_seconds()
     is_over = since_s >= ARCHIVE_GRACE_S / context.speed
     results = await _fetch_all(context, job, is_over=is_over)
+    if any(isinstance(result, JobNotFoundError) for result in results.values()):
+        return None  # it was deleted meanwhile
     our_faults: Mapping[int, Exception] = {
         index: result for index, result in results.items() if isinstance(result, Exception)
     }
@@ -88,6 +91,9 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         our_faults, warnings = finished.our_faults, finished.warnings
         is_last_try = not our_faults
         audio = attrs.evolve(audio, finished=finished.assets)
+    if is_last_try:
+        covers = await keep_covers(context, job, jobs.with_audio(job.tracks, audio))
+        audio = attrs.evolve(audio, images=covers)
     warnings += _contradictions(job, audio)
 
     def edit(current: Job) -> Job:

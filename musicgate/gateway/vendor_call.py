@@ -160,7 +160,7 @@ async def _exchange(
     What is kept of the answer is masked.
     """
     if request is not None:
-        response = await _traced(context, installed, step, _with_key(installed, request), job, exchange)
+        response = await _sent(context, installed, step, _with_key(installed, request), job, exchange)
     elif exchange.response is not None:
         response = exchange.response
     else:
@@ -177,7 +177,7 @@ async def _exchange(
             break
         step = Step.NEXT
         try:
-            response = await _traced(context, installed, step, _with_key(installed, answer), job, exchange)
+            response = await _sent(context, installed, step, _with_key(installed, answer), job, exchange)
         except ProviderError as error:
             # This call did not get through, but the one before it did.
             raise _changed(error, maybe_accepted=True) from error
@@ -203,6 +203,20 @@ def _read(
         raise _changed(error, maybe_accepted=True) from error
 
 
+def _sent(
+    context: GatewayContext,
+    installed: InstalledProvider,
+    step: Step,
+    complete: HttpRequest,
+    job: Job,
+    exchange: Exchange,
+) -> Awaitable[HttpResponse]:
+    """Send a request; log the exchange if the caller's request asks for it."""
+    if job.request.debug.trace:
+        return _traced(context, installed, step, complete, job, exchange)
+    return _send(context, installed, step, complete, exchange)
+
+
 async def _traced(
     context: GatewayContext,
     installed: InstalledProvider,
@@ -211,9 +225,6 @@ async def _traced(
     job: Job,
     exchange: Exchange,
 ) -> HttpResponse:
-    """Send a request; log the exchange if the caller's request asks for it."""
-    if not job.request.debug.trace:
-        return await _send(context, installed, step, complete, exchange)
     started = time.perf_counter()
     try:
         response = await _send(context, installed, step, complete, exchange)

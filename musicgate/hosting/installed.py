@@ -13,7 +13,7 @@ from musicgate.settings import resolve
 from musicgate.text import Masker
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from musicgate.hosting.discovery import PluginHost
     from musicgate.hosting.provider_plugin import ProviderPlugin
@@ -52,6 +52,10 @@ class InstalledProvider:
     def masker(self, callback_token: str, *, whole: bool = False) -> Masker:
         """Return a `musicgate.text.Masker` of the provider's secrets and a job's callback token."""
         return (self._whole_masker if whole else self._masker).and_one(callback_token)
+
+    def finds_secret(self, texts: Iterable[str], callback_token: str) -> bool:
+        """Return True if a whole secret of the provider, or a job's token, is in one of the texts."""
+        return self._whole_masker.finds_any(texts, also=callback_token)
 
     @property
     def can_be_called(self) -> bool:

@@ -7,6 +7,7 @@ connection is established, TLS and a proxy's tunnel included, and before a byte 
 
 import functools
 import select
+from collections.abc import Callable
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -43,7 +44,13 @@ def watch(limit: TimeLimit, limit_s: float) -> Progress:
 
 
 class _Answers(ResponseHandler):
-    """aiohttp's protocol, which for each body resumes what is not paused, and so parses nothing, in 2 us."""
+    """aiohttp's protocol, which for each body resumes what is not paused, and so parses nothing, in 2 us.
+
+    Attributes:
+        is_readable: see `_readable`; made when it is first asked.
+    """
+
+    is_readable: Callable[[], bool] | None = None
 
     def resume_reading(self, resume_parser: bool = True) -> None:
         """Go on reading, if that was paused."""
@@ -105,14 +112,23 @@ class WatchedConnector(aiohttp.TCPConnector):
             return True
         if not self._asks_system:
             return False
-        socket = protocol.transport.get_extra_info("socket")
-        return socket is None or _is_readable(socket.fileno())
+        if not isinstance(protocol, _Answers):
+            return True  # not one of `_factory`
+        if protocol.is_readable is None:
+            socket = protocol.transport.get_extra_info("socket")
+            if socket is None:
+                return True
+            protocol.is_readable = _readable(socket.fileno())
+        return protocol.is_readable()
 
 
-def _is_readable(descriptor: int) -> bool:
-    """Ask the system, which costs 2 us: the event loop may not have come round to reading."""
+def _readable(descriptor: int) -> Callable[[], bool]:
+    """A function that asks the system whether there is something to be read, in 1 us.
+
+    The event loop may not have come round to reading it.
+    """
     if not hasattr(select, "poll"):  # Windows, whose `select` takes any number
-        return bool(select.select([descriptor], [], [], 0)[0])
+        return lambda: bool(select.select([descriptor], [], [], 0)[0])
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
-    return bool(poll.poll(0))
+    return lambda: bool(poll.poll(0))

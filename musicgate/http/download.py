@@ -75,16 +75,26 @@ async def listen(
     Raises:
         ProviderError: as of `fetch`, also while the bytes are read.
     """
-    try:
-        async with _opened(client, link, stall_timeout_s, own_headers) as response:
-            yield response.content_type, _pieces(response, max_bytes)
-    except CLIENT_ERRORS as exc:
-        raise _download_error(_download_reason(exc, stall_timeout_s, stall_timeout_s)) from exc
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            opened = _opened(client, link, stall_timeout_s, own_headers)
+            response = await stack.enter_async_context(opened)
+        except CLIENT_ERRORS as exc:
+            raise _download_error(_download_reason(exc, stall_timeout_s, stall_timeout_s)) from exc
+        yield response.content_type, _pieces(response, max_bytes, stall_timeout_s)
 
 
-async def _pieces(response: aiohttp.ClientResponse, max_bytes: int) -> AsyncIterator[bytes]:
-    size_bytes = 0
-    async for piece in response.content.iter_any():
+async def _pieces(
+    response: aiohttp.ClientResponse, max_bytes: int, stall_timeout_s: float
+) -> AsyncIterator[bytes]:
+    size_bytes, pieces = 0, response.content.iter_any()
+    while True:
+        try:
+            piece = await anext(pieces, b"")
+        except CLIENT_ERRORS as exc:
+            raise _download_error(_download_reason(exc, stall_timeout_s, stall_timeout_s)) from exc
+        if not piece:
+            return
         size_bytes += len(piece)
         if size_bytes > max_bytes:
             raise _download_error(f"it is larger than {max_bytes} bytes", is_final=True)

@@ -297,9 +297,15 @@ def _client_timeout(connect_s: float) -> aiohttp.ClientTimeout:
 def _joined_headers(headers: CIMultiDictProxy[str]) -> dict[str, str]:
     """The headers by name, as it is spelled; the values of a repeated one are joined."""
     joined = dict(headers.items())
-    if len(set(map(str.lower, joined))) == len(headers):  # fast path: none is repeated
+    if len(joined) == len(headers) and _all_differ(tuple(joined)):  # fast path: none is repeated
         return joined
     return {name: ", ".join(headers.getall(name)) for name in headers}
+
+
+@functools.lru_cache(maxsize=16)
+def _all_differ(names: tuple[str, ...]) -> bool:
+    """True if no name is there in two spellings. A vendor sends the same names each time."""
+    return len(set(map(str.lower, names))) == len(names)
 
 
 async def _read_whole(content: aiohttp.StreamReader, status: int, max_body_bytes: int) -> bytes:

@@ -365,6 +365,9 @@ def _has_audio(job: Job) -> bool:
 
 def _forward(state: JobState, verdict: JobState | None) -> JobState:
     """The state after a verdict that does not end the job. "Done, but" counts as in progress."""
-    if verdict is None or verdict is JobState.QUEUED or state is JobState.IN_PROGRESS:
+    if verdict is None or verdict is state:
         return state
-    return JobState.IN_PROGRESS if state is JobState.QUEUED else state
+    queued, in_progress = JobState.QUEUED, JobState.IN_PROGRESS
+    if verdict is queued or state is in_progress:
+        return state
+    return in_progress if state is queued else state

@@ -164,7 +164,7 @@ class Text(Field):
             return "type", "text", "must be text"
         if self.max_chars is None and not self.min_chars:
             return None
-        length = self.unit.length(value)
+        length = len(value) if value.isascii() else self.unit.length(value)
         if self.max_chars is not None and length > self.max_chars:
             message = f"has {length} characters; at most {self.max_chars} are allowed"
             return "max_chars", self.max_chars, message
@@ -435,7 +435,7 @@ class _Checks:
         self.fields = fields
         self.names = frozenset(field.name for field in fields)
         self._required = [
-            (place, field, conditions, tuple(conditions.items()))
+            (place, field, "." in field.name, conditions, tuple(conditions.items()))
             for place, field in enumerate(fields)
             for conditions in field.required_if
         ]
@@ -457,9 +457,9 @@ class _Checks:
         found: list[tuple[int, FieldViolation]] = []
         known = self._present
         for key, given in native.items():
-            if given is None or key not in known:
+            if given is None:
                 continue
-            for place, field, when, has_more in known[key]:
+            for place, field, when, has_more in known.get(key, ()):
                 if when and not _holds(when, native):
                     continue
                 value = given if field.name == key else value_of(native, field.name)
@@ -480,16 +480,19 @@ class _Checks:
         found.sort(key=lambda entry: entry[0])
         return [violation for _, violation in found]
 
-    def _missing(self, native: Mapping[str, JsonValue]) -> Iterator[tuple[int, FieldViolation]]:
-        seen = -1
-        for place, field, conditions, pairs in self._required:
+    def _missing(self, native: Mapping[str, JsonValue]) -> Sequence[tuple[int, FieldViolation]]:
+        found: list[tuple[int, FieldViolation]] = []
+        for place, field, is_inside, conditions, pairs in self._required:
             value = native.get(field.name)
-            if value is None:
+            if value is None and is_inside:
                 value = value_of(native, field.name)
-            if (value is None or value == "") and place != seen and _holds(pairs, native):
-                seen = place
+            if value is not None and value != "":
+                continue
+            if _holds(pairs, native) and (not found or found[-1][0] != place):
                 message = _required(conditions)
-                yield place, FieldViolation(field=field, rule="required", limit=None, message=message)
+                violation = FieldViolation(field=field, rule="required", limit=None, message=message)
+                found.append((place, violation))
+        return found
 
 
 _Conditions = tuple[tuple[str, JsonValue], ...]
@@ -503,7 +506,9 @@ def holds(conditions: Mapping[str, JsonValue], native: Mapping[str, JsonValue]) 
 def _holds(conditions: _Conditions, native: Mapping[str, JsonValue]) -> bool:
     for name, wanted in conditions:
         value = native.get(name)
-        if value != wanted and (value is not None or value_of(native, name) != wanted):
+        if value == wanted:
+            continue
+        if value is not None or "." not in name or value_of(native, name) != wanted:
             return False
     return True
 

@@ -57,7 +57,7 @@ class OptionWarning:
     plugin: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Attempt:
     """One submission to one plugin."""
 
@@ -150,7 +150,7 @@ class JobUpdate:
     progress: Progress | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class Job:
     """A request and its progress. Immutable; `musicgate.jobs.lifecycle` makes the next version.
 

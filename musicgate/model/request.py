@@ -38,7 +38,7 @@ class DebugOptions:
     trace_level: str | None = None
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, weakref_slot=False)
 class MusicRequest:
     """What the caller asks for.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import Offer, Provider, RoutingOptions, Stage
+from musicgate.model import MusicRequest, Offer, Provider, RoutingOptions, Stage
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 #: At most this many providers are tried for one request.
 MAX_CANDIDATES = 5
 
-_NO_PREFERENCES = RoutingOptions()
+#: The very object that nearly every request has.
+_NO_PREFERENCES = MusicRequest(model="").routing
 
 #: Suffixes that ask for the fastest provider; removed only, since the order is the operator's in any case.
 _SPEED_SUFFIX = re.compile(r":(?:nitro|fast|quick)$", re.IGNORECASE)
@@ -129,7 +130,7 @@ class OfferIndex:
         self, model: str, options: RoutingOptions, *, beta_channel: bool = False
     ) -> tuple[EligibleOffer, ...]:
         """The offers that may be asked, by the caller's order, then by the operator's, at most five."""
-        if not beta_channel and options == _NO_PREFERENCES:
+        if not beta_channel and (options is _NO_PREFERENCES or options == _NO_PREFERENCES):
             usual = self._usual.get(_folded(model))
             if usual is not None:
                 return usual

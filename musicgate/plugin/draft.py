@@ -113,7 +113,7 @@ def said(request: MusicRequest, block: str, option: str, neutral: str | None = N
 def _said(
     request: MusicRequest, options: JsonObject, block: str, option: str, neutral: str | None
 ) -> Said | None:
-    own = options.get(option) if options else None
+    own = options.get(option)
     if own is not None and not (isinstance(own, str) and is_blank(own)):
         return Said(own, (block, option))
     value = None if neutral is None else neutral_value(request, neutral)
@@ -146,7 +146,10 @@ class Draft:
 
     def said(self, option: str, neutral: str | None = None) -> Said | None:
         """See `said`."""
-        return _said(self.request, self.block, self.name, option, neutral)
+        if self.block:
+            return _said(self.request, self.block, self.name, option, neutral)
+        value = None if neutral is None else neutral_value(self.request, neutral)
+        return None if value is None or neutral is None else Said(value, (neutral,))
 
     def send(self, name: str, value: JsonValue | Said, path: str | Path | None = None) -> None:
         """Put a native field; None puts nothing.

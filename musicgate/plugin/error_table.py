@@ -110,7 +110,10 @@ class At:
 
     def text(self, body: object) -> str | None:
         """The first that is text or an integer, cut and stripped; None without any."""
-        return self.read(body, message_of)
+        for value in self.values(body):
+            if text := message_of(value):
+                return text
+        return None
 
 
 @attrs.frozen
@@ -467,6 +470,8 @@ class ErrorTable:
 
 def message_of(value: JsonValue) -> str | None:
     """A vendor's message as it can be kept: text, cut and stripped, without halves of surrogate pairs."""
+    if type(value) is str and len(value) <= MAX_MESSAGE_CHARS and value.isascii():
+        return value.strip() or None  # as nearly all are, the id of a new task too
     if isinstance(value, list):
         parts = [_entry(entry) for entry in lenient.items(value)]
         value = "; ".join(part for part in parts if part)

@@ -77,9 +77,9 @@ class AssetReferences(Protocol):
     """Which jobs use which kept object; a write is durable when the call returns.
 
     An object's name comes from its content, so several jobs may use the same one. Its bytes are removed when
-    no job uses it any more, by `begin_removal`, the removal itself and `end_removal`: whoever is killed in
-    between leaves an entry in `unused`. In between no job can claim the object, since its bytes may go at any
-    moment; a caller takes another name then.
+    no job uses it any more, by `begin_removal`, the removal itself and `end_removal`: a process that is
+    killed in between leaves an entry in `unused`. In between no job can claim the object, since its bytes may
+    go at any moment; a caller takes another name then.
     """
 
     async def claim(self, name: str, job_id: str) -> bool:

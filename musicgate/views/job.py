@@ -32,7 +32,8 @@ if TYPE_CHECKING:
     )
     from musicgate.text import Masker
 
-    #: Makes the link to a track's ``audio``, ``stream`` or ``image`` on our server; None = there is none.
+    #: Makes the link to a track's ``audio``, ``stream``, ``image``, ``waveform`` or ``peaks`` on our server;
+    #: None = there is none.
     Links = Callable[[Job, Track, str], str | None]
     #: When the kept audio of a job is removed: `AudioEnd`.
     Ends = Callable[[Job], datetime | None]
@@ -55,7 +56,7 @@ def render_job(
     answer: dict[str, object] = {
         "id": job.id,
         "object": "music",
-        "status": job.state.value,
+        "status": job.state._value_,  # as ``value``, which is a property in Python
         "provider": attempt.provider if attempt else "",
         "provider_plugin": attempt.plugin if attempt else None,
         "model": (attempt.native_model if attempt else None) or job.request.model,
@@ -200,6 +201,8 @@ def _track(job: Job, track: Track, links: Links, ends: Ends | None) -> JsonObjec
         "expires_at": time_text(ends(job)) if asset and ends else None,
         "audio": render_audio(asset) if asset else None,
         "original": render_audio(track.original) if track.original else None,
+        "waveform_url": links(job, track, "waveform") if asset else None,
+        "peaks_url": links(job, track, "peaks") if asset else None,
     }
     item.update({key: value for key, value in more.items() if value is not None})
     item.update({key: value for key, value in track.extra.items() if key not in item})
@@ -245,7 +248,7 @@ def _attempt(attempt: Attempt) -> dict[str, object]:
         "provider": attempt.provider,
         "provider_plugin": attempt.plugin,
         "native_model": attempt.native_model,
-        "outcome": attempt.outcome.value,
+        "outcome": attempt.outcome._value_,
         "planned_at": time_text(attempt.planned_at),
         "answered_at": time_text(attempt.answered_at),
         "nativeResponseId": attempt.native_id,

@@ -17,11 +17,14 @@ from musicgate.web.errors import envelope_response
 from musicgate.web.events import EventRoutes
 from musicgate.web.job_resource import JobResource
 from musicgate.web.jobs import JobRoutes
+from musicgate.web.kept_files import KeptFiles
+from musicgate.web.live_streams import LiveStreamRoutes
 from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
 from musicgate.web.quick_routes import QuickRoutes
 from musicgate.web.request_state import STATE
 from musicgate.web.timeouts import RequestTimeouts
+from musicgate.web.waveforms import WaveformRoutes
 from musicgate.web.webhooks import WebhookRoutes
 
 if TYPE_CHECKING:
@@ -37,7 +40,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     Args:
         max_connections: how many fit into this process, if fewer than ``server.max_connections``. Event
             streams and waiting requests may take half of them each, one account half, and its streams and
-            its waiting requests a quarter each.
+            its waiting requests a quarter each; live audio an eighth, and that of one account a sixteenth.
 
     Raises:
         ConfigError: an account's hash cannot be read.
@@ -59,15 +62,19 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
         per_account=min(quarter, server.max_waiting_requests_per_account),
         total=min(half, server.max_waiting_requests),
     )
+    # Each needs a connection to the vendor as well.
+    live = Capacity("audio_streams", per_account=max(1, connections // 16), total=max(1, connections // 8))
     accounts, timeouts = Accounts(settings.accounts, requests), RequestTimeouts()
     app.on_shutdown.append(timeouts.expire)
     job_resource = JobResource(gateway, timeouts, waits)
-    music, audio = MusicRoutes(gateway, accounts, job_resource), AudioRoutes(gateway, accounts)
+    music, files = MusicRoutes(gateway, accounts, job_resource), KeptFiles(gateway, accounts)
     app[QUICK_ROUTES] = QuickRoutes(_BASES, create=music.create, status=music.status)
     jobs = JobRoutes(gateway, accounts, job_resource)
     events = EventRoutes(gateway, accounts, job_resource, timeouts, streams)
+    audio, waveforms = AudioRoutes(gateway, files), WaveformRoutes(gateway, files)
+    live_streams = LiveStreamRoutes(gateway, files, timeouts, live)
     for base in _BASES:
-        for part in (music, jobs, events, audio):
+        for part in (music, jobs, events, audio, waveforms, live_streams):
             app.add_routes(part.routes(base))
     app.add_routes(music.other_routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())

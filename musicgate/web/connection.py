@@ -12,7 +12,8 @@ import asyncio
 import logging
 import re
 import traceback
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any, Final, Protocol
 
@@ -203,6 +204,30 @@ CORS: Final = {
     ),
     "Access-Control-Max-Age": "86400",
 }
+
+
+@asynccontextmanager
+async def while_connected(request: web.BaseRequest) -> AsyncIterator[None]:
+    """Stop the block when the client's connection is lost.
+
+    Otherwise a stream or a wait whose client has gone would hold its place until it ends by itself, and
+    clients that reconnect would be refused.
+
+    Raises:
+        TimeoutError: the connection was lost.
+    """
+    loop, connection = asyncio.get_running_loop(), request.protocol
+    async with asyncio.timeout(None) as timeout:
+        if not isinstance(connection, Connection):
+            yield
+            return
+        if connection.transport is None:  # lost before
+            timeout.reschedule(loop.time())
+        connection.on_lost = lambda: timeout.reschedule(loop.time())
+        try:
+            yield
+        finally:
+            connection.on_lost = None
 
 
 def new_id() -> str:

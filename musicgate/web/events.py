@@ -6,10 +6,9 @@ itself with the last number that it received, and stops only on a 204.
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from aiohttp import web
@@ -19,10 +18,10 @@ from musicgate.errors import RequestError, StorageError
 from musicgate.model import EventKind
 from musicgate.plugin import write_json
 from musicgate.views import render_event
-from musicgate.web.connection import CORS, Connection
+from musicgate.web.connection import CORS, while_connected
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import Callable
 
     from musicgate.gateway import Gateway
     from musicgate.model import Job, JobEvent
@@ -87,7 +86,7 @@ class EventRoutes:
         with self._streams.hold(account.name):
             await response.prepare(request)
             try:
-                async with self._timeouts.limit(None), _while_connected(request):
+                async with self._timeouts.limit(None), while_connected(request):
                     await self._send(request, response, job, after)
             except (ConnectionError, TimeoutError, StorageError) as error:
                 # The answer has begun, so it cannot become an error; a client that reconnects resumes here.
@@ -155,28 +154,6 @@ class _Frames:
         masker = self._masker if event.kind in _FROM_VENDOR else None
         body = write_json(render_event(event, number, masker=masker, job=answer))
         return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
-
-
-@asynccontextmanager
-async def _while_connected(request: web.Request) -> AsyncIterator[None]:
-    """Stop the block when the client's connection is lost.
-
-    Otherwise the stream of a client that has gone would count until the next heartbeat, and a thousand
-    clients that reconnect at once would be refused.
-
-    Raises:
-        TimeoutError: the connection was lost.
-    """
-    loop, connection = asyncio.get_running_loop(), request.protocol
-    async with asyncio.timeout(None) as timeout:
-        if not isinstance(connection, Connection):
-            yield
-            return
-        connection.on_lost = lambda: timeout.reschedule(loop.time())
-        try:
-            yield
-        finally:
-            connection.on_lost = None
 
 
 def _last_number(request: web.Request) -> int:

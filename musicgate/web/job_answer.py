@@ -26,13 +26,16 @@ _CORS_LINES: Final = "".join(f"{name}: {value}\r\n" for name, value in CORS.item
 class JobAnswer(web.StreamResponse):
     """A 200 with JSON, for a connection that is kept. `web_response` makes the one for any other."""
 
+    _status = 200
+    _reason = "OK"
+
     def __init__(self, content: bytes, headers: Mapping[str, str]) -> None:
         """Prepare an answer.
 
         Args:
             headers: values that we made ourselves: nothing looks for line breaks in them.
         """
-        super().__init__()
+        # Without aiohttp's `__init__`, whose state and headers an answer of this kind does not have.
         self._own = headers
         self._content = content
         self._last: Mapping[str, str] = {}

@@ -13,6 +13,7 @@ from musicgate.errors import JobNotFoundError, RequestError, StorageError
 from musicgate.plugin import write_json
 from musicgate.views import AudioEnd, SignedLinks, links_at, render_job
 from musicgate.web.conditions import Conditions
+from musicgate.web.connection import while_connected
 from musicgate.web.finished_answers import FinishedAnswer, FinishedAnswers
 from musicgate.web.job_answer import JobAnswer
 from musicgate.web.request_state import STATE
@@ -109,13 +110,13 @@ class JobResource:
         if wait_s:
             request[STATE].hold(self._waits, account.name)
 
-    async def wait(self, job: Job, wait_s: float | None) -> Job:
-        """Return the job once it is final, or as it is after ``wait_s``."""
+    async def wait(self, request: web.Request, job: Job, wait_s: float | None) -> Job:
+        """Return the job once it is final, or as it is after ``wait_s``, or when the client has gone."""
         if wait_s is None or job.state.is_final:
             return job
         try:
             try:
-                async with self._timeouts.limit(wait_s):
+                async with self._timeouts.limit(wait_s), while_connected(request):
                     return await self._gateway.wait(job.id)
             except TimeoutError:
                 return await self._gateway.get(job.id) or job

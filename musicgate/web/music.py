@@ -100,7 +100,7 @@ class MusicRoutes:
             headers["Idempotency-Replayed"] = "true"
         refusal = _refusal(job)
         if refusal is None and preferences.wait_s is not None:
-            job = await self._jobs.wait(job, preferences.wait_s - (time.perf_counter() - started))
+            job = await self._jobs.wait(request, job, preferences.wait_s - (time.perf_counter() - started))
             refusal = _refusal(job)
         if refusal is not None:
             response = refusal_response(own_id, refusal, job)
@@ -111,7 +111,8 @@ class MusicRoutes:
             self._jobs.links(request),
             self._gateway.masker(job),
             ends=self._jobs.ends,
-            offer=self._gateway.offer_of(job),
+            # Only for the seconds that it may be expected to make.
+            offer=None if job.request.duration_s is None else self._gateway.offer_of(job),
             generation_ms=round((time.perf_counter() - started) * 1000),
             with_routing=explain,
         )
@@ -132,7 +133,7 @@ class MusicRoutes:
             raise RequestError("not_supported", message, reason="music_status_not_supported_for_provider")
         if not job.state.is_final:
             self._jobs.count_wait(request, account, preferences.wait_s)
-            job = await self._jobs.wait(job, preferences.wait_s)
+            job = await self._jobs.wait(request, job, preferences.wait_s)
         headers = {} if preferences.wait_s is None else preferences.applied
         if not self._jobs.is_modified(request, job):
             return self._jobs.not_modified(request, job, headers)

@@ -86,7 +86,7 @@ _HOOKS = (
     *("map_status", "parse_callback", "emulator"),
 )
 #: Paths below the jobs that answer with something else than jobs.
-_OTHER_ANSWERS = re.compile("/audio/|/webhooks|/events")
+_OTHER_ANSWERS = re.compile("/audio/|/image/|/stream/|/webhooks|/events")
 
 OpenServer = Callable[..., AbstractAsyncContextManager["RunningServer"]]
 
@@ -261,6 +261,8 @@ async def running_server(
     server: Mapping[str, Any] | None = None,
     follow: Mapping[str, Any] | None = None,
     webhooks: Mapping[str, Any] | None = None,
+    assets: Mapping[str, Any] | None = None,
+    environ: Mapping[str, str] | None = None,
     allow_private_addresses: bool = True,
     archive: bool = True,
     speed: float = SPEED,
@@ -272,7 +274,8 @@ async def running_server(
         folder: for the store and the audio.
         switches: faults of all tasks, by plugin.
         providers: settings of ``[providers.<plugin>]``, by plugin; ``api_key`` None = no key.
-        server, follow, webhooks: settings of these sections.
+        server, follow, webhooks, assets: settings of these sections.
+        environ: variables of the object store.
         allow_private_addresses: links and webhooks may lead to private addresses, this machine's among them.
         has_public_url: vendors can call back.
     """
@@ -306,7 +309,10 @@ async def running_server(
                 }
             ),
             store=StoreSettings(url=f"sqlite:///{folder / 'jobs.db'}"),
-            assets=AssetSettings(url=(folder / "audio").as_uri(), archive=archive),
+            assets=AssetSettings(
+                **{"url": (folder / "audio").as_uri(), "archive": archive, **(assets or {})}
+            ),
+            environ=environ or {},
             network=NetworkSettings(allow_private_addresses=allow_private_addresses),
             follow=FollowSettings(**{"speed": speed, **(follow or {})}),
             webhooks=WebhookSettings(**(webhooks or {})),

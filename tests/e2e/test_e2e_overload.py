@@ -20,7 +20,7 @@ import pytest
 from musicgate.model import Secret
 from musicgate.settings import Account
 from musicgate.web import (
-    audio,
+    kept_files,
     listener,
     music,
 )
@@ -235,6 +235,21 @@ async def test_waiting_requests_are_limited_and_a_refused_create_calls_no_vendor
         assert reply.status == 200
 
 
+async def test_a_wait_whose_client_has_gone_gives_its_place_back(open_server: OpenServer) -> None:
+    async with open_server(server={"max_waiting_requests": 1}, accounts=ACCOUNTS) as server:
+        path = f"{JOBS}/{(await server.create(UNFINISHED)).body['id']}"
+        body = json.dumps(UNFINISHED)
+        length, kind = f"Content-Length: {len(body)}", "Content-Type: application/json"
+        create = request("POST", JOBS, "one", "Prefer: wait=60", length, kind) + body.encode()
+        for wait in (request("GET", path, "one", "Prefer: wait=60"), create):
+            async with held(server, wait):
+                (more,) = await exchange(server, request("GET", path, "one", "Prefer: wait=1"))
+                assert more.body["reason"] == "waiting_requests"
+            async with asyncio.timeout(10):
+                while more.status != 200:
+                    (more,) = await exchange(server, request("GET", path, "one", "Prefer: wait=1"))
+
+
 async def test_without_free_descriptors_accepting_is_retried_and_logged_once(
     open_server: OpenServer, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -314,7 +329,7 @@ async def test_a_callbacks_body_is_small(server: RunningServer) -> None:
 async def test_a_stalled_download_is_disconnected_and_holds_no_open_file(
     open_server: OpenServer, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(audio, "STALL_S", 0.3)
+    monkeypatch.setattr(kept_files, "STALL_S", 0.3)
     async with open_server() as server:
         job = await server.generate(SONG)
         stored = await server.gateway._context.store.get(job["id"])

@@ -109,7 +109,8 @@ def test_a_wheel_holds_nothing_else(wheels: Path, distribution: str) -> None:
     allowed = [r"py\.typed", r"([a-z0-9_]+/)*[a-z0-9_]+\.py", *WHEELS[distribution][1]]
     inside = re.compile(rf"{package}/(?:{'|'.join(allowed)})")
     about = re.compile(
-        rf"{package}-[0-9.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt|licenses/LICENSE)"
+        rf"{package}-[0-9.]+\.dist-info/(METADATA|WHEEL|RECORD|entry_points\.txt"
+        r"|licenses/(LICENSE|docs/notice\.md))"
     )
     assert [name for name in names if not inside.fullmatch(name) and not about.fullmatch(name)] == []
     strange = re.compile(r"(^|/)(tests?|cases|conftest\.py|test_\w+\.py|__pycache__)(/|$)")
@@ -136,14 +137,17 @@ def test_a_wheel_has_the_right_metadata(wheels: Path, distribution: str) -> None
 def test_a_wheel_has_the_licence(wheels: Path, distribution: str) -> None:
     names = wheel_names(wheels, distribution)
     assert [name for name in names if name.endswith(".dist-info/licenses/LICENSE")] != []
+    if distribution == "musicgate":
+        assert [name for name in names if name.endswith(".dist-info/licenses/docs/notice.md")] != []
 
 
 @pytest.mark.parametrize("distribution", EVERY)
 def test_an_sdist_holds_the_source_and_no_caches(wheels: Path, distribution: str) -> None:
     with tarfile.open(sdist_of(wheels, distribution)) as archive:
         names = [name.split("/", 1)[1] for name in archive.getnames() if "/" in name]
-    own = {"musicgate", "CHANGELOG.md"} if distribution == "musicgate" else {"src", "tests"}
+    own = {"musicgate", "docs", "CHANGELOG.md"} if distribution == "musicgate" else {"src", "tests"}
     assert {name.split("/")[0] for name in names} <= SDIST_TOP | own
+    assert {name for name in names if name.startswith("docs/")} <= {"docs/notice.md"}
     assert [name for name in names if re.search(r"__pycache__|\.pyc$|\.db$|(^|/)\.venv/", name)] == []
 
 

@@ -58,7 +58,7 @@ def _offer(name: str, fields: tuple[mg.Field, ...]) -> mg.Offer:
         model=f"acestep/{name}",
         native_model=f"acestep-v15-{name}",
         fields=fields,
-        formats=("mp3", "wav"),
+        formats=("mp3", "wav", "flac"),
         # The operator's own GPU: known to cost nothing, which is not the same as an unknown price.
         prices=(mg.PriceRule(meter=mg.Meter.REQUESTS, price_usd=Decimal(0)),),
     )

@@ -161,7 +161,7 @@ _STABLE_3: Final = (
     ),
     Text("bitrate"),
 )
-_STABLE_FORMATS: Final = ("wav", "mp3", "ogg", "aac")
+_STABLE_FORMATS: Final = ("wav", "mp3", "ogg", "aac", "flac")
 
 #: The default model first. Endpoints are case-sensitive for some owners.
 MODELS: Final[list[Model]] = [
@@ -188,6 +188,7 @@ MODELS: Final[list[Model]] = [
             Text("lyrics_prompt", neutral="lyrics", min_chars=10, max_chars=3000, required_if=_ALWAYS),
             *_MINIMAX_OLD_SOUND,
         ),
+        formats=("mp3", "flac"),
         price=_per_song("0.03"),
     ),
     # Its names are swapped: prompt is the lyrics, lyrics_prompt the style.
@@ -205,6 +206,7 @@ MODELS: Final[list[Model]] = [
             ),
             *_MINIMAX_OLD_SOUND,
         ),
+        formats=("mp3", "flac"),
         price=_per_song("0.03"),
     ),
     model(
@@ -314,7 +316,7 @@ MODELS: Final[list[Model]] = [
         formats=("wav",),
         output="audio_file",
     ),
-    # m4a, which no request can ask for; at least 10 s are billed, and each sample.
+    # AAC in m4a; at least 10 s are billed, and each sample.
     model(
         "sonilo/v1.1/text-to-music",
         fields=(
@@ -323,7 +325,7 @@ MODELS: Final[list[Model]] = [
             Number("num_samples", minimum=1, maximum=3, whole=True),
         ),
         price=_per_second("0.0025"),
-        formats=(),
+        formats=("aac",),
         output="audios[]",
     ),
     model(
@@ -338,7 +340,7 @@ MODELS: Final[list[Model]] = [
             Choice("upload_audio_format", neutral="format", choices=("wav", "mp3", "aac", "flac")),
         ),
         price=_per_second("0.002"),
-        formats=("wav", "mp3", "aac"),
+        formats=("wav", "mp3", "aac", "flac"),
         output="audio[]",
     ),
 ]
