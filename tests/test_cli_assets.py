@@ -22,6 +22,7 @@ from musicgate.assets.measure import measure
 from musicgate.cli.custody import move_all, verify_all
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.sqlite import SqliteJobStore
+from tests.free_port import free_port
 from tests.kept_songs import KeptSongs, kept_songs
 from tests.s3_servers import BUCKET, KEY, SECRET, S3Server
 
@@ -214,6 +215,45 @@ def s3_variables(server: S3Server) -> dict[str, str]:
         "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.port}",
         "AWS_ALLOW_HTTP": "true",
     }
+
+
+async def served(folder: Path, server: S3Server, url: str, **variables: str) -> tuple[int | None, str]:
+    """Start ``musicgate serve`` and stop it once it listens; its exit code and what it said on errors."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "musicgate", "serve", "--port", "0"),
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            "MUSICGATE_DATA_DIR": str(folder / "data"),
+            "MUSICGATE_ASSETS__URL": url,
+            **s3_variables(server),
+            **variables,
+        },
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout is not None
+    if b"listens on" in await process.stdout.readline():
+        process.send_signal(signal.SIGTERM)
+    _, err = await process.communicate()
+    return process.returncode, err.decode()
+
+
+async def test_a_server_does_not_start_with_a_bucket_that_is_not_there(
+    tmp_path: Path, moto: S3Server
+) -> None:
+    code, err = await served(tmp_path, moto, "s3://nowhere")
+    assert code == 3
+    assert "Error: assets.url in MUSICGATE_ASSETS__URL: cannot write, read and delete an object:" in err
+    assert "s3://nowhere answered 404 NoSuchBucket" in err
+
+
+async def test_a_server_starts_without_its_asset_store_and_warns(tmp_path: Path, moto: S3Server) -> None:
+    away = f"http://127.0.0.1:{free_port()}"
+    code, err = await served(tmp_path, moto, f"s3://{BUCKET}", AWS_ENDPOINT_URL=away)
+    assert code == 0
+    assert f"s3://{BUCKET} cannot be reached; songs stay with their vendors until it works again" in err
 
 
 async def stored(store: ObjectStore) -> int:

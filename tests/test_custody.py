@@ -301,7 +301,7 @@ async def test_a_move_that_is_killed_anywhere_loses_nothing(
     for kill_at, delay_s in ((5, 0.01), (1, 0.0), (1, 0.03)):
         process = await asyncio.create_subprocess_exec(*command, str(kill_at), str(delay_s))
         assert await process.wait() == -signal.SIGKILL
-        assert set((await problems(verify_objects(target, items))).values()) == {Problem.MISSING}
+        assert set((await problems(verify_objects(target, items))).values()) <= {Problem.MISSING}
     process = await asyncio.create_subprocess_exec(*command, "0", "0", stdout=subprocess.PIPE)
     output, _ = await process.communicate()
     results = output.decode().splitlines()

@@ -9,6 +9,7 @@ import pytest
 
 from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.model import (
+    Job,
     JobState,
     Meter,
     PriceRule,
@@ -79,3 +80,55 @@ async def test_job_whose_price_is_unknown_is_completed_with_a_warning(
     assert job.usage is not None
     assert job.usage.lines is None
     assert [warning.code for warning in job.warnings] == [WarningCode.NOT_PRICED]
+
+
+#: A song of a vendor's new codec, and the error page of an expired link.
+NOISE, PAGE = b"\x00\x01garbage" * 5000, b"\xef\xbb\xbf\n<html>gone</html>"
+
+
+async def settled_at_the_end(rig: Rig, media: dict[str, bytes]) -> Job:
+    rig.transport.media = {**media}
+    job, pause_s = await step(rig, await accepted(rig), DONE)
+    assert pause_s is not None
+    assert [track.rejected for track in job.tracks] == [None, None]
+    assert await rig.context.store.asset_references.of_job(job.id) == [
+        track.asset.name for track in job.tracks if track.asset
+    ]
+    rig.clock.pass_s(600)
+    job, _ = await step(rig, job)
+    return job
+
+
+async def test_paid_bytes_that_do_not_play_are_kept_at_the_last_try(rig: Rig) -> None:
+    job = await settled_at_the_end(rig, {LINK: NOISE, OTHER: WAV})
+    assert job.state is JobState.COMPLETED
+    broken, good = job.tracks
+    assert (broken.asset, good.rejected) == (None, None)
+    assert broken.rejected is not None
+    assert "the delivered bytes are kept" in (broken.failure_message or "")
+    stored = rig.assets.folder / broken.rejected.name
+    assert (stored.read_bytes(), stored.suffix) == (NOISE, ".bin")
+    assert (broken.rejected.content_type, broken.rejected.size_bytes) == (
+        "application/octet-stream",
+        len(NOISE),
+    )
+    assert await rig.gate.audio(job, 0) is None
+    await rig.gate.delete(job.id)
+    assert not stored.exists()
+
+
+async def test_a_job_without_any_audio_that_plays_says_that_the_bytes_are_kept(rig: Rig) -> None:
+    job = await settled_at_the_end(rig, {LINK: NOISE, OTHER: NOISE})
+    assert job.state is JobState.FAILED
+    assert job.failure is not None
+    assert "the delivered bytes are kept for the gateway's operator" in job.failure.message
+    assert job.failure.may_have_cost
+    assert [track.rejected is not None for track in job.tracks] == [True, True]
+
+
+async def test_error_pages_and_empty_bodies_are_not_kept(rig: Rig) -> None:
+    job = await settled_at_the_end(rig, {LINK: PAGE, OTHER: b'{"error": "expired"}'})
+    assert [track.rejected for track in job.tracks] == [None, None]
+    assert job.failure is not None
+    assert "kept for" not in job.failure.message
+    assert list(rig.assets.folder.rglob("*.bin")) == []

@@ -497,6 +497,9 @@ async def test_inline_bytes_that_do_not_play_fail_the_job(rig: Rig) -> None:
     assert job.state is JobState.FAILED
     assert job.failure is not None
     assert "the vendor's audio does not play" in job.failure.message
+    assert job.failure.message.endswith("the delivered bytes are kept for the gateway's operator")
+    assert job.tracks[0].rejected is not None
+    assert (rig.assets.folder / job.tracks[0].rejected.name).read_bytes() == b"junk"
     assert rig.assets.parts == []
 
 

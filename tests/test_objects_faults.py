@@ -14,14 +14,15 @@ import time
 from pathlib import Path
 
 import pytest
+from obstore.exceptions import BaseError
 
-from musicgate.assets import folder
+from musicgate.assets import folder, refusals
 from musicgate.assets.objects import open_objects
 from musicgate.assets.patience import Patience
 from musicgate.assets.port import ObjectStore
 from musicgate.errors import StorageError
 from tests.free_port import free_port
-from tests.s3_servers import IMPATIENT, KEY, PATIENT, SECRET, Fault, FaultyLink, S3Server
+from tests.s3_servers import BUCKET, IMPATIENT, KEY, PATIENT, SECRET, Fault, FaultyLink, S3Server
 
 NAME = "ab/abcdef.wav"
 #: Two parts of a multipart upload.
@@ -283,3 +284,32 @@ async def test_leftovers_of_a_killed_process_are_removed_at_a_later_start(
 async def test_a_folder_that_cannot_be_written_to_is_found_by_the_check(small: Path) -> None:
     with pytest.raises(StorageError, match=f"cannot write to the store: the folder {small} failed"):
         await folder.FolderObjects(small).check()
+
+
+async def test_what_lasts_is_told_from_what_may_pass(
+    moto: S3Server, rclone: S3Server, tmp_path: Path
+) -> None:
+    wrong = {**rclone.options(), "secret_access_key": "wrong-secret"}
+    gone = open_objects("s3://nowhere", environ={}, options=moto.options())
+    refusing = open_objects(f"s3://{BUCKET}", environ={}, options=wrong)
+    away = moto.open("x", port=free_port(), patience=IMPATIENT)
+    (tmp_path / "file").touch()
+    for store, is_refusal in (
+        (gone, True),
+        (refusing, True),
+        (away, False),
+        (folder.FolderObjects(tmp_path / "file"), True),
+    ):
+        with pytest.raises(StorageError) as failed:
+            await store.check()
+        assert failed.value.is_refusal is is_refusal
+
+
+def test_a_store_without_credentials_says_so() -> None:
+    """What obstore 0.12 says where it found no key, and asked for the machine's role."""
+    unreachable = BaseError(
+        "Generic S3 error: Error performing PUT http://169.254.169.254/latest/api/token in 9s - HTTP error:"
+        " error sending request  Debug source: kind: Connect,"
+    )
+    assert refusals.reason(unreachable).startswith("has no credentials")
+    assert refusals.is_refusal(unreachable)

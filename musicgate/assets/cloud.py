@@ -27,7 +27,7 @@ from obstore.store import AzureStore, GCSStore, MemoryStore, S3Store
 from musicgate.aio import run_to_end
 from musicgate.assets.patience import Patience
 from musicgate.assets.port import StoredObject, check_name, is_name
-from musicgate.assets.refusals import SHORTER, is_passing, is_without_ranges, reason
+from musicgate.assets.refusals import SHORTER, is_passing, is_refusal, is_without_ranges, reason
 from musicgate.assets.s3_links import with_answer_headers
 from musicgate.errors import StorageError
 
@@ -285,7 +285,8 @@ class CloudObjects:
             yield
         except (BaseError, OSError, NotImplementedError) as exc:
             # Without its cause: a log of that may show credentials.
-            raise StorageError(f"cannot {doing}: {self._label} {reason(exc)}") from None
+            message = f"cannot {doing}: {self._label} {reason(exc)}"
+            raise StorageError(message, is_refusal=is_refusal(exc)) from None
 
 
 async def _next(

@@ -33,6 +33,8 @@ _STALE_S: Final = 3600.0
 _COPY_BYTES: Final = 1024 * 1024
 #: Size of each piece that is read for a listener: 50 of them take 6 MB.
 _PIECE_BYTES: Final = 32 * 1024
+#: What does not pass by itself, as a full disk may.
+_REFUSALS: Final = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST})
 #: Files that are listed in one go, on a thread.
 _LISTED_AT_ONCE: Final = 500
 
@@ -124,7 +126,8 @@ class FolderObjects:
             if path is not None and isinstance(exc, FileNotFoundError) and exc.filename == str(path):
                 raise StorageError(f"cannot {doing}: the folder {self._folder} has no such object") from exc
             reason = exc.strerror or str(exc)
-            raise StorageError(f"cannot {doing}: the folder {self._folder} failed: {reason}") from exc
+            message = f"cannot {doing}: the folder {self._folder} failed: {reason}"
+            raise StorageError(message, is_refusal=exc.errno in _REFUSALS) from exc
 
 
 def _read(path: Path, start: int, piece: bytearray) -> int:

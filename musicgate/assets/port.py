@@ -88,7 +88,11 @@ class ObjectStore(Protocol):
         """Path of the object on a local disk, or None when it is stored elsewhere or gone."""
 
     async def check(self) -> None:
-        """Write, read and delete a small object, so that wrong settings are found before a song is paid."""
+        """Write, read and delete a small object, so that wrong settings are found before a song is paid.
+
+        Raises:
+            StorageError: with `StorageError.is_refusal` where it will fail until somebody mends it.
+        """
 
     async def close(self) -> None:
         """Release connections. The store must not be used afterwards."""

@@ -32,6 +32,12 @@ _FULL: Final = re.compile(
 )
 
 
+#: Where the clouds give the credentials of a machine's role, which obstore asks when none are set.
+_ROLE_ADDRESS: Final = re.compile(
+    r"\b(?:PUT|GET) http://(?:169\.254\.169\.254|metadata\.google\.internal|metadata/)"
+)
+_NO_CREDENTIALS: Final = "has no credentials: none are set, and this machine has no role in the cloud"
+_REFUSING_STATUSES: Final = frozenset({"301", "400", "401", "403", "404"})
 _NO_OBJECT: Final = frozenset({"", "NoSuchKey", "BlobNotFound"})
 SHORTER: Final = "has an object that is shorter than it was"
 
@@ -39,6 +45,8 @@ SHORTER: Final = "has an object that is shorter than it was"
 def reason(error: Exception) -> str:
     """Say why a store failed, as the end of a sentence that begins with the store."""
     text = str(error)
+    if _ROLE_ADDRESS.search(text):
+        return _NO_CREDENTIALS
     if status := _STATUS.search(text):
         return _answered(status, text)
     if "Wanted range starting at" in text:  # memory
@@ -65,6 +73,13 @@ def _answered(status: re.Match[str], text: str) -> str:
     if status[1] == "507" or _FULL.search(code):
         return f"is full: it answered {answer}"
     return f"refused it: it answered {answer}" if status[1] in {"401", "403"} else f"answered {answer}"
+
+
+def is_refusal(error: Exception) -> bool:
+    """Whether the settings are wrong: no credentials or wrong ones, no permission, or no such bucket."""
+    text = str(error)
+    status = _STATUS.search(text)
+    return bool(_ROLE_ADDRESS.search(text)) or (status is not None and status[1] in _REFUSING_STATUSES)
 
 
 def is_passing(error: Exception) -> bool:

@@ -142,8 +142,8 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
     """Serve until SIGINT or SIGTERM."""
     from musicgate import web
     from musicgate.assets import load_ffmpeg
-    from musicgate.cli.terminal import say
-    from musicgate.gateway import Gateway
+    from musicgate.cli.terminal import say, visible
+    from musicgate.gateway import Gateway, check_asset_store
     from musicgate.web import raise_open_file_limit
 
     raise_open_file_limit()
@@ -154,6 +154,8 @@ async def _serve(settings: Settings, plugins: PluginHost, *more: str) -> None:
         with suppress(NotImplementedError):  # Windows: only Ctrl-C, as KeyboardInterrupt
             loop.add_signal_handler(name, stop.set)
     try:
+        if settings.assets.archive and (trouble := await check_asset_store(settings)):
+            say(visible(f"warning: {trouble}; songs stay with their vendors until it works again"), err=True)
         async with AsyncExitStack() as stack:
             gateway = await stack.enter_async_context(Gateway.open(settings, plugins=plugins))
             bound = await stack.enter_async_context(

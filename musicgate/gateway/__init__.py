@@ -7,7 +7,7 @@ it can do, with `send` for how it does it.
 
 from musicgate.gateway.audio_keeper import ORIGINAL, Rendition
 from musicgate.gateway.blocking import GeneratedMusic, generate
-from musicgate.gateway.compose import open_asset_store, store_path
+from musicgate.gateway.compose import check_asset_store, open_asset_store, open_importer, store_path
 from musicgate.gateway.custody import (
     all_jobs,
     check_objects,
@@ -28,11 +28,13 @@ __all__ = [
     "JobHandle",
     "Rendition",
     "all_jobs",
+    "check_asset_store",
     "check_objects",
     "generate",
     "kept_assets",
     "kept_objects",
     "open_asset_store",
+    "open_importer",
     "store_path",
     "users_of",
 ]

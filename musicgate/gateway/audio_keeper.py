@@ -53,6 +53,12 @@ _log = logging.getLogger(__name__)
 
 #: What is asked for as this is the file that the vendor delivered.
 ORIGINAL: Final = "original"
+#: Bytes that do not play are kept as this.
+_REJECTED_KIND: Final = "bin"
+_REJECTED_TYPE: Final = "application/octet-stream"
+#: Shorter texts are the error pages of links.
+_LONGEST_PAGE_BYTES: Final = 65_536
+_PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*[<{\[]")
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
 _MAX_NAMES: Final = 20
 _PEAKS: Final = "peaks.json"
@@ -139,6 +145,37 @@ class AudioKeeper:
             StorageError: the store is full, read-only or broken.
         """
         return await self._put(path, job_id)
+
+    async def keep_rejected(self, path: Path, job_id: str) -> Asset | None:
+        """Keep what was delivered and is no audio that plays, for ``musicgate assets export``.
+
+        Returns:
+            None for an empty file, and for a short text: the error page of a link.
+
+        Raises:
+            JobNotFoundError: the job was deleted; nothing is kept.
+            StorageError: the store is full, read-only or broken.
+        """
+        facts = await self._workers.run(_bytes_worth_keeping, path)
+        if facts is None:
+            return None
+        sha256, size_bytes = facts
+        name = await self._claim(f"{sha256[:2]}/{sha256}.{_REJECTED_KIND}", job_id)
+        await self._objects.put(name, path, _REJECTED_TYPE)
+        return Asset(
+            name=name,
+            kind=_REJECTED_KIND,
+            content_type=_REJECTED_TYPE,
+            size_bytes=size_bytes,
+            duration_s=0.0,
+            sha256=sha256,
+        )
+
+    async def keep_rejected_bytes(self, content: bytes, job_id: str, index: int) -> Asset | None:
+        """Keep bytes that are in memory; see `keep_rejected`."""
+        with self.staged(job_id, index) as path:
+            await self._workers.run(_write, path, content)
+            return await self.keep_rejected(path, job_id)
 
     async def finish(
         self, asset: Asset, wanted: str | None, tags: Tags | None, job_id: str, index: int
@@ -470,6 +507,16 @@ def _picture(path: Path) -> Asset | None:
 def _write(path: Path, content: bytes) -> None:
     with _on_disk():
         path.write_bytes(content)
+
+
+def _bytes_worth_keeping(path: Path) -> tuple[str, int] | None:
+    """Hash and size of a file, unless it is empty or an error page."""
+    with _on_disk(), path.open("rb") as file:
+        head = file.read(_LONGEST_PAGE_BYTES)
+        if not head or (len(head) < _LONGEST_PAGE_BYTES and _PAGE.match(head)):
+            return None
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def _measured(path: Path) -> tuple[AudioFacts, Manifest | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
-from musicgate.errors import ConfigError, MarksError
+from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
@@ -20,10 +21,16 @@ if TYPE_CHECKING:
 
     from musicgate.aio import Clock
     from musicgate.assets import ObjectStore
-    from musicgate.gateway.audio_keeper import Marks
+    from musicgate.gateway.audio_keeper import AudioKeeper, Marks
+    from musicgate.gateway.imports import Importer
     from musicgate.hosting import InstalledProvider, PluginHost
+    from musicgate.http.transport import AiohttpTransport
     from musicgate.model import Job
     from musicgate.settings import Settings
+    from musicgate.store import JobStore
+
+#: A server that starts waits no longer for its asset store.
+_LONGEST_CHECK_S = 10.0
 
 
 @asynccontextmanager
@@ -38,10 +45,7 @@ async def open_context(
     """
     # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
     from musicgate.aio import SystemClock, new_id, new_token
-    from musicgate.assets import AudioWorkers, Staging
-    from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.http.proxies import Proxies
-    from musicgate.http.transport import AiohttpTransport
     from musicgate.store.sqlite import SqliteJobStore
     from musicgate.webhooks.client import AiohttpWebhookClient
 
@@ -54,14 +58,7 @@ async def open_context(
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
         network = settings.network
-        transport = await stack.enter_async_context(
-            AiohttpTransport(
-                clock=clock,
-                allow_private_addresses=network.allow_private_addresses,
-                downloads=network.downloads,
-                proxies=proxies,
-            )
-        )
+        transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
             AiohttpWebhookClient(
                 clock=clock,
@@ -72,15 +69,7 @@ async def open_context(
         )
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
-        workers = AudioWorkers()
-        stack.callback(workers.close)
-        keeper = AudioKeeper(
-            objects=objects,
-            store=store,
-            staging=Staging(staging_path(settings)),
-            workers=workers,
-            marks=marks_of(settings),
-        )
+        keeper = _keeper(stack, settings, objects, store)
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -98,6 +87,63 @@ async def open_context(
             new_id=new_id,
             new_token=new_token,
         )
+
+
+@asynccontextmanager
+async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
+    """Open what is needed to take an operator's audio into custody; no vendor and no job is followed.
+
+    Raises:
+        ConfigError: a setting is wrong, or another process uses the store.
+        StorageError: the store cannot be opened.
+    """
+    from musicgate.aio import SystemClock, new_id, new_token
+    from musicgate.gateway.imports import Importer
+    from musicgate.store.sqlite import SqliteJobStore
+
+    clock = SystemClock()
+    async with AsyncExitStack() as stack:
+        store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        transport = await stack.enter_async_context(_transport(settings, clock))
+        objects = open_asset_store(settings)
+        stack.push_async_callback(objects.close)
+        yield Importer(
+            store=store,
+            objects=objects,
+            keeper=_keeper(stack, settings, objects, store),
+            transport=transport,
+            clock=clock,
+            max_bytes=settings.assets.max_bytes,
+            new_id=new_id,
+            new_token=new_token,
+        )
+
+
+def _transport(settings: Settings, clock: Clock) -> AiohttpTransport:
+    from musicgate.http.proxies import Proxies
+    from musicgate.http.transport import AiohttpTransport
+
+    return AiohttpTransport(
+        clock=clock,
+        allow_private_addresses=settings.network.allow_private_addresses,
+        downloads=settings.network.downloads,
+        proxies=Proxies.from_settings(settings.network.proxy, settings.environ),
+    )
+
+
+def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, store: JobStore) -> AudioKeeper:
+    from musicgate.assets import AudioWorkers, Staging
+    from musicgate.gateway.audio_keeper import AudioKeeper
+
+    workers = AudioWorkers()
+    stack.callback(workers.close)
+    return AudioKeeper(
+        objects=objects,
+        store=store,
+        staging=Staging(staging_path(settings)),
+        workers=workers,
+        marks=marks_of(settings),
+    )
 
 
 def create_queues(
@@ -168,6 +214,31 @@ def open_asset_store(settings: Settings) -> ObjectStore:
         return open_objects(settings.assets_url, environ=settings.environ)
     except ValueError as exc:
         raise ConfigError(str(exc), key="assets.url", source=settings.source_of("assets.url")) from None
+
+
+async def check_asset_store(settings: Settings) -> str | None:
+    """Write to the store of ``assets.url`` once, before a song is paid for.
+
+    Returns:
+        None; or why it cannot be written now, which may pass: songs are kept once it can.
+
+    Raises:
+        ConfigError: the URL is wrong, or the store refuses: credentials, permissions, no such bucket.
+    """
+    objects = open_asset_store(settings)
+    try:
+        async with asyncio.timeout(_LONGEST_CHECK_S):
+            await objects.check()
+    except TimeoutError:
+        return f"the store of assets.url gave no answer within {_LONGEST_CHECK_S:g} s"
+    except StorageError as error:
+        if not error.is_refusal:
+            return str(error)
+        message = f"{error}; check the address, and the credentials in the environment"
+        raise ConfigError(message, key="assets.url", source=settings.source_of("assets.url")) from None
+    finally:
+        await objects.close()
+    return None
 
 
 def marks_of(settings: Settings) -> Marks:

@@ -51,10 +51,10 @@ _TYPES: Final = {
 }
 
 
-async def all_jobs(store: JobStore) -> AsyncGenerator[Job, None]:
-    """Every job of every account, the newest first. A damaged one is logged and left out."""
+async def all_jobs(store: JobStore, account: str | None = None) -> AsyncGenerator[Job, None]:
+    """Every job of an account, or of all, the newest first. A damaged one is logged and left out."""
     before: tuple[datetime, str] | None = None
-    while page := await store.list_jobs(None, JobQuery(limit=_PAGE, before=before)):
+    while page := await store.list_jobs(account, JobQuery(limit=_PAGE, before=before)):
         for job in page:
             yield job
         before = page[-1].created_at, page[-1].id

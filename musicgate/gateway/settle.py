@@ -8,6 +8,8 @@ good track fails, with its vendor links in place: they may work for the caller.
 Audio in another format than the request asked for is converted; the original is stored first, and stays.
 Audio that cannot be converted is kept as it is, with a warning.
 
+What does not decode is kept at the last try, as the bytes that were paid for: see `Track.rejected`.
+
 What fails on our own side (a full disk, a bug) says nothing about the links, and is tried again until the
 job's deadline.
 """
@@ -16,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import attrs
@@ -26,11 +29,13 @@ from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError
 from musicgate.gateway import commit
 from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
+from musicgate.gateway.inline_audio import REJECTED_ARE_KEPT
 from musicgate.model import Asset, OptionWarning, WarningCode
 from musicgate.planning import find_offer
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Job, PriceRule, Track
@@ -56,16 +61,18 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     Returns:
         Seconds until the next try; None when the job is final.
     """
-    results = await _fetch_all(context, job)
+    # Before the fetch: what its last try keeps of broken audio depends on it.
+    steady = context.clock.steady()
+    since_s = (steady - (job.delivered_at or steady)).total_seconds()
+    is_over = since_s >= ARCHIVE_GRACE_S / context.speed
+    results = await _fetch_all(context, job, is_over=is_over)
     if any(isinstance(result, JobNotFoundError) for result in results.values()):
         return None  # it was deleted meanwhile
     our_faults: Mapping[int, Exception] = {
         index: result for index, result in results.items() if isinstance(result, Exception)
     }
     missing = {index: result for index, result in results.items() if isinstance(result, Missing)}
-    now, steady = context.clock.now(), context.clock.steady()
-    since_s = (steady - (job.delivered_at or steady)).total_seconds()
-    is_over = since_s >= ARCHIVE_GRACE_S / context.speed
+    now = context.clock.now()
     is_last_try = not our_faults and (is_over or all(result.is_final for result in missing.values()))
     audio = jobs.KeptAudio(
         assets={index: result for index, result in results.items() if isinstance(result, Asset)},
@@ -74,6 +81,7 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
             for index, result in missing.items()
             if is_over or is_last_try or result.is_final
         },
+        rejected={index: result.rejected for index, result in missing.items() if result.rejected},
     )
     warnings: list[OptionWarning] = []
     if is_last_try and (unfinished := tracks_to_finish(context, job, audio)):
@@ -98,7 +106,7 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
 
     stored = await commit.change(context, job, edit)
     if stored.state.is_final:
-        kept = {asset.name for asset in audio.assets.values()}
+        kept = {asset.name for asset in (*audio.assets.values(), *audio.rejected.values())}
         if kept and kept.isdisjoint(asset.name for track in stored.tracks for asset in track.assets):
             _log.info("job ended while its audio was fetched, audio removed: job=%s", job.id)
             await context.keeper.release(job.id)
@@ -112,17 +120,23 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
 
 @attrs.frozen
 class Missing:
-    """Why none of a track's links gave audio. ``is_final``: another try cannot change that."""
+    """Why none of a track's links gave audio.
+
+    Attributes:
+        is_final: another try cannot change that.
+        rejected: what was delivered instead, at the last try.
+    """
 
     message: str
     is_final: bool = False
+    rejected: Asset | None = None
 
 
 #: The kept audio of a track; or why none of its links gave any; or what failed on our own side.
 Fetched = Asset | Missing | Exception
 
 
-async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
+async def _fetch_all(context: GatewayContext, job: Job, *, is_over: bool) -> dict[int, Fetched]:
     """Fetch every track that is not kept yet, a few at a time. By track index."""
     if not context.settings.assets.archive:
         return {}
@@ -133,48 +147,62 @@ async def _fetch_all(context: GatewayContext, job: Job) -> dict[int, Fetched]:
 
     async def fetch(track: Track) -> Fetched:
         async with downloads:
-            return await _fetch_guarded(context, job, track)
+            return await _fetch_guarded(context, job, track, is_over=is_over)
 
     async with asyncio.TaskGroup() as group:
         fetching = {track.index: group.create_task(fetch(track)) for track in wanted}
     return {index: task.result() for index, task in fetching.items()}
 
 
-async def _fetch_guarded(context: GatewayContext, job: Job, track: Track) -> Fetched:
+async def _fetch_guarded(context: GatewayContext, job: Job, track: Track, *, is_over: bool) -> Fetched:
     """Fetch a track; an error on our own side is a result, so that it does not stop other tracks."""
     try:
         with no_stray_cancellation():
-            return await _fetch(context, job, track)
+            return await _fetch(context, job, track, is_over=is_over)
     except Exception as error:  # noqa: BLE001 - logged, and tried again until the job's deadline
         return error
 
 
-async def _fetch(context: GatewayContext, job: Job, track: Track) -> Fetched:
+async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bool) -> Fetched:
     """Keep the audio of a track, by the first of its links that gives any.
+
+    Args:
+        is_over: this is the last try: what does not play is kept as it is.
 
     Raises:
         StorageError: our own disk failed.
     """
     installed = context.installed(job)
     reasons: list[str] = []
-    are_final = True
-    for url in (track.audio_url, *track.fallback_urls):
-        if not url:
-            continue
-        with context.keeper.staged(job.id, track.index) as staged:
-            try:
-                await context.transport.download(
-                    url,
-                    staged,
-                    max_bytes=context.settings.assets.max_bytes,
-                    timeout_s=_DOWNLOAD_TIMEOUT_S,
-                    own_headers=None if installed is None else installed.media_headers(url),
-                )
-                return await context.keeper.keep(staged, job.id)
-            except (ProviderError, NotAudioError) as error:
-                reasons.append(str(error))
-                are_final = are_final and getattr(error, "is_final", False)
-    return Missing("; ".join(dict.fromkeys(reasons)) or "no link", is_final=are_final and bool(reasons))
+    are_final, rejected = True, None
+    with ExitStack() as held:
+        undecodable: Path | None = None
+        for url in (track.audio_url, *track.fallback_urls):
+            if not url:
+                continue
+            with ExitStack() as own:
+                staged = own.enter_context(context.keeper.staged(job.id, track.index))
+                try:
+                    await context.transport.download(
+                        url,
+                        staged,
+                        max_bytes=context.settings.assets.max_bytes,
+                        timeout_s=_DOWNLOAD_TIMEOUT_S,
+                        own_headers=None if installed is None else installed.media_headers(url),
+                    )
+                    return await context.keeper.keep(staged, job.id)
+                except (ProviderError, NotAudioError) as error:
+                    reasons.append(str(error))
+                    are_final = are_final and getattr(error, "is_final", False)
+                    if is_over and undecodable is None and isinstance(error, NotAudioError):
+                        undecodable = staged
+                        held.push(own.pop_all())
+        if undecodable is not None:
+            rejected = await context.keeper.keep_rejected(undecodable, job.id)
+    message = "; ".join(dict.fromkeys(reasons)) or "no link"
+    if rejected is not None:
+        message += REJECTED_ARE_KEPT
+    return Missing(message, is_final=are_final and bool(reasons), rejected=rejected)
 
 
 def _contradictions(job: Job, audio: jobs.KeptAudio) -> list[OptionWarning]:

@@ -14,6 +14,7 @@ from musicgate.jobs.attempts import (
     start,
 )
 from musicgate.jobs.history import as_settled, history
+from musicgate.jobs.imports import IMPORT, end_import, import_job, with_imported_audio
 from musicgate.jobs.lifecycle import (
     SETTLE_DEADLINE_S,
     TRANSITIONS,
@@ -46,6 +47,7 @@ from musicgate.jobs.update_bounds import (
 )
 
 __all__ = [
+    "IMPORT",
     "NO_AUDIO",
     "SETTLE_DEADLINE_S",
     "TRANSITIONS",
@@ -60,9 +62,11 @@ __all__ = [
     "cancel",
     "clamp_deadline",
     "end",
+    "end_import",
     "expire",
     "fail",
     "history",
+    "import_job",
     "keep_audio",
     "lose",
     "merge_tracks",
@@ -77,4 +81,5 @@ __all__ = [
     "start",
     "was_cancelled",
     "with_audio",
+    "with_imported_audio",
 ]

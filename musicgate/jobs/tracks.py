@@ -28,12 +28,14 @@ class KeptAudio:
         finished: converted to the format that was asked for, and marked.
         images: the covers.
         broken: why it does not play.
+        rejected: the bytes that do not play, where they were kept.
     """
 
     assets: Mapping[int, Asset] = attrs.field(factory=dict)
     finished: Mapping[int, Asset] = attrs.field(factory=dict)
     images: Mapping[int, Asset] = attrs.field(factory=dict)
     broken: Mapping[int, str] = attrs.field(factory=dict)
+    rejected: Mapping[int, Asset] = attrs.field(factory=dict)
 
 
 NO_AUDIO = KeptAudio()
@@ -77,6 +79,8 @@ def _with_audio(track: Track, audio: KeptAudio) -> Track:
         track = attrs.evolve(track, asset=asset, original=None, failure_message=None)
     elif index in audio.broken:
         track = attrs.evolve(track, failure_message=audio.broken[index])
+    if index in audio.rejected:
+        track = attrs.evolve(track, rejected=audio.rejected[index])
     if index in audio.finished:
         track = attrs.evolve(track, asset=audio.finished[index], original=track.original or track.asset)
     return track if image is None else attrs.evolve(track, image=image)

@@ -114,6 +114,7 @@ class Track:
         asset: the audio that we keep and serve, in the format that was asked for.
         original: the audio as the vendor delivered it, where ``asset`` was converted from it.
         image: the cover that we keep.
+        rejected: what the vendor delivered, where it is no audio that plays; never served.
     """
 
     index: int
@@ -134,11 +135,13 @@ class Track:
     asset: Asset | None = None
     original: Asset | None = None
     image: Asset | None = None
+    rejected: Asset | None = None
 
     @property
     def assets(self) -> tuple[Asset, ...]:
         """Everything of it that we keep."""
-        return tuple(asset for asset in (self.asset, self.original, self.image) if asset is not None)
+        kept = (self.asset, self.original, self.image, self.rejected)
+        return tuple(asset for asset in kept if asset is not None)
 
     @property
     def has_audio(self) -> bool:
