@@ -1,5 +1,6 @@
-# Every public name and its home: `__init__.py` reads this list.
 
+# Every public name and its home: `__init__.py` reads this list.
+from .assets import Peaks as Peaks
 from .engine import ServiceReport as ServiceReport
 from .engine import Supervisor as Supervisor
 from .errors import AllCandidatesFailedError as AllCandidatesFailedError

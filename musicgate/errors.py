@@ -449,7 +449,7 @@ class StorageError(MusicgateError):
     Attributes:
         maybe_stored: the write may have happened all the same, since its answer was lost. False = nothing was
             stored, and so nothing was sent.
-        is_refusal: it will fail until somebody mends it: wrong credentials, no permission, no such bucket.
+        is_refusal: it fails until that is mended: wrong credentials, no permission, no such bucket.
     """
 
     def __init__(self, message: str, *, maybe_stored: bool = False, is_refusal: bool = False) -> None:

@@ -119,7 +119,7 @@ async def test_a_conversion_that_is_gone_is_no_problem_since_it_is_made_again(
 def orphan(songs: KeptSongs, *, age_s: float) -> Path:
     path = songs.audio / "ab" / f"ab{os.urandom(31).hex()}.mp3"
     path.parent.mkdir(exist_ok=True)
-    path.write_bytes(b"nobody's")
+    path.write_bytes(b"of no job")
     os.utime(path, (time.time() - age_s,) * 2)
     return path
 

@@ -1,4 +1,4 @@
-"""``musicgate assets export`` and ``import``: songs leave custody under readable names, and come into it."""
+"""``musicgate assets export`` and ``import``: songs leave custody, and come into it."""
 
 from __future__ import annotations
 

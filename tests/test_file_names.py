@@ -1,4 +1,4 @@
-"""The file name that a download gets from a title: safe on every system, and right for RFC 6266 readers."""
+"""The file name that a download gets from a title: safe on every system, and as RFC 6266 says."""
 
 from urllib.parse import unquote
 

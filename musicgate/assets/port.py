@@ -91,7 +91,7 @@ class ObjectStore(Protocol):
         """Write, read and delete a small object, so that wrong settings are found before a song is paid.
 
         Raises:
-            StorageError: with `StorageError.is_refusal` where it will fail until somebody mends it.
+            StorageError: with `StorageError.is_refusal` where it fails until it is mended.
         """
 
     async def close(self) -> None:

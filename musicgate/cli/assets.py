@@ -1,4 +1,4 @@
-"""``assets``: verify, move, import and export the kept audio. The work is in `custody` and its neighbours."""
+"""``assets``: verify, move, import and export the kept audio."""
 
 from __future__ import annotations
 

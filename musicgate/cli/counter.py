@@ -1,4 +1,4 @@
-"""Shows how far work on many files is: a counter on a terminal, else a line on standard error at times."""
+"""Shows how far work on many files is: a counter on a terminal, else a line now and then."""
 
 from __future__ import annotations
 

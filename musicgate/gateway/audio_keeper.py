@@ -1,4 +1,4 @@
-"""Keep audio: measure it, convert it, store it under a name of its content, and remove it with its last user.
+"""Keep audio under a name of its content: measured, converted, and removed with its last user.
 
 A file is first referenced, then stored, then named by its job: a process that is killed in between leaves a
 reference that ends with the job, never bytes that no job knows. See `musicgate.store.AssetReferences` for how

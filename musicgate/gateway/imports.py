@@ -1,4 +1,4 @@
-"""Take an operator's audio into custody: for a job whose own was lost, or as a finished job of an account.
+"""Take an operator's audio into custody: for a job that lost its own, or as a finished job.
 
 It needs a store that no other process uses. A file is measured like any other; what is no audio that plays
 is refused, and leaves nothing behind.

@@ -1,4 +1,4 @@
-"""Settle a delivered job: fetch its audio, measure, convert and price it; only then is the job completed.
+"""Settle a delivered job: fetch, measure, convert and price its audio; then it is completed.
 
 A vendor's link may refuse for a while after "done", answer with nothing, or break off. So each track is tried
 again, by all its links, for `ARCHIVE_GRACE_S`; what was fetched is stored track by track. At the end of that

@@ -1,4 +1,4 @@
-"""Download a media URL, into a file or piece by piece. It knows redirects and sizes, and nothing of audio."""
+"""Download a media URL, into a file or piece by piece. It knows nothing of audio."""
 
 import asyncio
 import contextlib

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from musicgate.model import Asset, Usage
 
-#: Provider and plugin of an imported job, and its model where nobody knows a better one.
+#: Provider and plugin of an imported job, and its model where no better one is known.
 IMPORT: Final = "import"
 
 

@@ -318,7 +318,7 @@ def _lock_of(path: Path) -> FileLock:
 def _prepare_to_read(path: Path) -> FileLock:
     """Migrate the database unless another process uses it; the lock is not held at the end.
 
-    Whoever reads for an hour must not keep a server from starting.
+    A reader must not keep a server from starting for an hour.
     """
     try:
         lock = _prepare(path)

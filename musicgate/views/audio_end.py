@@ -1,4 +1,4 @@
-"""When the kept audio of a job is removed, by ``[retention]`` and what its account's entry says instead."""
+"""When the kept audio of a job is removed, by ``[retention]`` and its account's entry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Serve files that are kept: access by key or signed link, ranges, conditional requests, safe file names.
+"""Serve kept files: by key or signed link, with ranges, conditions and safe file names.
 
 It knows HTTP and files by name, and must not know what is in them.
 """

@@ -87,7 +87,7 @@ REFUSED: list[tuple[dict[str, Any], Path, str]] = [
     *[({"prompt": value}, ("prompt",), "type") for value in (5, None)],
     *[({"duration": value}, ("duration",), "exclusiveMinimum") for value in (0, -3)],
     *[({"duration": value}, ("duration",), "type") for value in (0.5, 8.5, "8", True, None)],
-    *[({"format": value}, ("format",), "enum") for value in ("flac", "MP3")],
+    *[({"format": value}, ("format",), "enum") for value in ("wma", "MP3")],
     *[({"provider": value}, ("provider",), "type") for value in ("suno", ["suno"], None)],
     *[({"provider": {key: "suno"}}, ("provider", key), "type") for key in ("order", "only", "ignore")],
     *[({"provider": {key: ["a", 1]}}, ("provider", key, 1), "type") for key in ("order", "only", "ignore")],

@@ -44,9 +44,9 @@ class Reads:
             self.heads += 1
             return await head(account, job_id)
 
-        def counted_render(*args: Any) -> Any:
+        def counted_render(*args: Any, **more: Any) -> Any:
             self.rendered += 1
-            return render_job(*args)
+            return render_job(*args, **more)
 
         monkeypatch.setattr(store, "get", counted_get)
         monkeypatch.setattr(store, "head", counted_head)

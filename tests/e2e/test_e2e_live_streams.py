@@ -1,4 +1,4 @@
-"""A track is heard while it is made, whatever its vendor sends, and without the slots of other requests."""
+"""A track is heard while it is made, whatever its vendor sends, at no cost to other requests."""
 
 from __future__ import annotations
 

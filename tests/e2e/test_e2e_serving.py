@@ -1,4 +1,4 @@
-"""Kept audio, covers and waveforms are served: formats, links that end, stores that serve by themselves."""
+"""Kept audio, covers and waveforms are served: formats, links that end, links of the store."""
 
 from __future__ import annotations
 
