@@ -1,4 +1,3 @@
-
 # Every public name and its home: `__init__.py` reads this list.
 from .assets import Peaks as Peaks
 from .engine import ServiceReport as ServiceReport

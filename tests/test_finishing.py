@@ -155,8 +155,9 @@ async def test_a_full_disk_delays_the_conversion_and_loses_nothing(rig: Rig) -> 
     job, pause_s = await step(rig, await accepted(rig, format="wav"), DONE)
     assert (job.state, pause_s) == (JobState.IN_PROGRESS, 2.0)
     assert job.tracks[0].asset is not None
+    assert job.storage_trouble == "disk full"
     job, _ = await step(rig, job)
-    assert job.state is JobState.COMPLETED
+    assert (job.state, job.storage_trouble) == (JobState.COMPLETED, None)
     assert puts == ["audio/mpeg", "audio/wav", "audio/wav"]
     assert len(rig.transport.fetched) == 1
 

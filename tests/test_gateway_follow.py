@@ -25,6 +25,7 @@ from musicgate.gateway.follow import advance
 from musicgate.model import (
     AttemptOutcome,
     Delivery,
+    EventKind,
     JobEvent,
     Meter,
 )
@@ -355,9 +356,12 @@ async def test_spare_links_are_tried_in_order(rig: Rig) -> None:
 async def test_full_disk_delays_a_job_and_does_not_end_it(rig: Rig) -> None:
     job = await accepted(rig)
     rig.transport.media = {LINK: SHORT, OTHER: LONG}
-    rig.assets.troubles = [StorageError("disk full"), StorageError("disk full")]
+    rig.assets.troubles = [StorageError("disk full")] * 4
     job, pause_s = await step(rig, job, DONE)
     assert (job.state, pause_s) == (JobState.IN_PROGRESS, 2.0)
+    await step(rig, job)
+    told = [event.data for _, event in await rig.store.events(job.id) if event.kind is EventKind.STORAGE]
+    assert told == [{"reason": "disk full"}], "once, not at every try"
     job, _ = await step(rig, job)
     assert job.state is JobState.COMPLETED
 

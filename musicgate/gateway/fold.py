@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from musicgate import jobs
@@ -32,7 +33,11 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
         StorageError: the store is full, read-only or broken.
     """
     mapped = None if update.native_status is None else _map_status(context, job, update)
-    audio = await keep_inline_audio(context, job, update) if update.tracks else jobs.NO_AUDIO
+    try:
+        audio = await keep_inline_audio(context, job, update) if update.tracks else jobs.NO_AUDIO
+    except StorageError as error:
+        await _note_trouble(context, job, str(error))
+        raise
     body = update.body if job.request.debug.return_upstream_response else None
     now, steady, speed = context.clock.now(), context.clock.steady(), context.speed
     quotes = holds_secret(context, job, update)
@@ -47,6 +52,15 @@ async def apply_update(context: GatewayContext, job: Job, update: JobUpdate) -> 
         # The job had ended before its audio came, by a cancel for instance.
         await context.keeper.release(job.id)
     return job
+
+
+async def _note_trouble(context: GatewayContext, job: Job, trouble: str) -> None:
+    """Note why audio that came as bytes cannot be stored; where not even that can be, the log says it."""
+    now = context.clock.now()
+    with suppress(StorageError):
+        await commit.change(
+            context, job, lambda current: jobs.keep_audio(current, jobs.NO_AUDIO, now, trouble)
+        )
 
 
 async def apply_update_until_stored(context: GatewayContext, job: Job, update: JobUpdate) -> Job:

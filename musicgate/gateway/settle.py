@@ -25,7 +25,7 @@ import attrs
 
 from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
-from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError
+from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError, StorageError
 from musicgate.gateway import commit
 from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
@@ -96,9 +96,11 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
         audio = attrs.evolve(audio, images=covers)
     warnings += _contradictions(job, audio)
 
+    trouble = next((storage_trouble(error) for error in our_faults.values()), None)
+
     def edit(current: Job) -> Job:
         if not is_last_try:
-            return jobs.keep_audio(current, audio, now)
+            return jobs.keep_audio(current, audio, now, trouble)
         tracks, prices = jobs.with_audio(current.tracks, audio), _prices(context, current)
         usage = planning.measure_usage(tracks, prices)
         unpriced = planning.why_unpriced(usage, prices)
@@ -116,6 +118,11 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     for index, reason in missing.items():
         _log.info("audio cannot be fetched yet: job=%s track=%s reason=%s", job.id, index, reason.message)
     return min(_PAUSE_MAX_S, max(_PAUSE_MIN_S, since_s * context.speed / 4)) / context.speed
+
+
+def storage_trouble(error: Exception) -> str:
+    """What a job's events say of an error of our own, which keeps its audio from being stored."""
+    return str(error) if isinstance(error, StorageError) else "the gateway failed; its log says why"
 
 
 @attrs.frozen

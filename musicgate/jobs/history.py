@@ -27,6 +27,8 @@ def history(before: Job | None, after: Job, now: datetime) -> tuple[JobEvent, ..
         events.extend(_track_events(before.tracks, after.tracks, now))
     if before.progress is not after.progress and after.progress is not None:
         events.extend(_progress_events(before.progress, after.progress, now))
+    if after.storage_trouble is not None and before.storage_trouble != after.storage_trouble:
+        events.append(JobEvent(kind=EventKind.STORAGE, at=now, data={"reason": after.storage_trouble}))
     if before.delivered_at is None and after.delivered_at is not None:
         events.append(JobEvent(kind=EventKind.OUTPUT, at=now, data={"tracks": len(after.tracks)}))
     if after.state.is_final:

@@ -126,12 +126,16 @@ def apply(
     )
 
 
-def keep_audio(job: Job, audio: KeptAudio, now: datetime) -> Job:
-    """Note which tracks of a delivered job have been fetched so far, and which never can be."""
+def keep_audio(job: Job, audio: KeptAudio, now: datetime, trouble: str | None = None) -> Job:
+    """Note which tracks of a delivered job have been fetched so far, and which never can be.
+
+    Args:
+        trouble: why the others cannot be stored yet, where that is our own fault.
+    """
     tracks = with_audio(job.tracks, audio)
-    if job.state.is_final or tracks == job.tracks:
+    if job.state.is_final or (tracks == job.tracks and trouble == job.storage_trouble):
         return job
-    return attrs.evolve(job, tracks=tracks, updated_at=now)
+    return attrs.evolve(job, tracks=tracks, storage_trouble=trouble, updated_at=now)
 
 
 def settle(
@@ -167,6 +171,7 @@ def settle(
         state=JobState.COMPLETED,
         usage=usage,
         warnings=noted,
+        storage_trouble=None,
         completed_at=now,
         updated_at=now,
     )
@@ -199,8 +204,10 @@ def expire(job: Job, now: datetime, speed: float = 1.0, steady: datetime | None 
     if job.state.is_final:
         return job
     if job.delivered_at is not None:
+        why = f" ({job.storage_trouble})" if job.storage_trouble else ""
         message = (
-            "the vendor has finished it, but its audio could not be kept in time; the vendor's links are left"
+            f"the vendor has finished it, but its audio could not be kept in time{why}; the vendor's links are"
+            " left"
         )
         failure = Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=True)
         return fail(job, failure, now)

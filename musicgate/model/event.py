@@ -20,6 +20,8 @@ class EventKind(StrEnum):
     OUTPUT = "output"
     #: The vendor is another tenth further, or has named its charge.
     PROGRESS = "progress"
+    #: The audio cannot be stored for the time being.
+    STORAGE = "storage"
     SETTLED = "settled"
 
 

@@ -172,6 +172,7 @@ class Job:
             secret. False, also for jobs of earlier versions, where that is not known: they are masked each
             time they are shown.
         progress: the last that the vendor said of how far it is and what it charges.
+        storage_trouble: why delivered audio could not be stored at the last try; None when it was.
     """
 
     id: str
@@ -198,6 +199,7 @@ class Job:
     routing: JsonValue = None
     is_clean: bool = False
     progress: Progress | None = None
+    storage_trouble: str | None = None
 
     @property
     def attempt(self) -> Attempt | None:
