@@ -21,11 +21,11 @@ from musicgate.plugin import FailureClass, lenient
 __all__ = ["HOOK_API", "emulator", "parse_response", "poll_request", "provider", "translate_request"]
 
 HOOK_API = 1
-_SCHEMAS: Final[Any] = json.loads(files(__name__).joinpath("schemas.json").read_text("utf-8"))
+_DATA: Final[Any] = json.loads(files(__name__).joinpath("data.json").read_text("utf-8"))
 #: Neutral fields that the server calls otherwise.
 _RENAMED: Final = {"audio_duration": "duration", "audio_format": "format"}
 _FULL: Final = mg.fields_of_schema(
-    _SCHEMAS["options"],
+    _DATA["options"],
     neutral={"prompt": "prompt", "lyrics": "lyrics", "seed": "seed", **_RENAMED},
     carries={"prompt": ("style",), "lyrics": ("instrumental",)},
 )
@@ -82,8 +82,8 @@ def provider() -> mg.Provider:
         raw_offers=(_offer("turbo", _TURBO), _offer("", _FULL)),  # such as acestep-v15-turbo-shift3
         model_option="model",
         option_block="acestep",
-        options_schema=_SCHEMAS["options"],
-        settings_schema=_SCHEMAS["settings"],
+        options_schema=_DATA["options"],
+        settings_schema=_DATA["settings"],
         statuses={
             "queued": mg.JobState.QUEUED,
             "running": mg.JobState.IN_PROGRESS,
@@ -92,18 +92,7 @@ def provider() -> mg.Provider:
         },
         deadline_s=3600.0,  # ASSUMED, with the queue of one machine
         docs_url="https://github.com/ace-step/ACE-Step-1.5/blob/main/docs/en/API.md",
-        rights=mg.Rights(
-            commercial_use=mg.RightsStatement(
-                text="the project is under the MIT licence",
-                source="https://github.com/ace-step/ACE-Step-1.5/blob/main/README.md",
-                as_of="2026-02",
-            ),
-            retention=mg.RightsStatement(
-                text="the server, which is the operator's own, deletes no audio",
-                source="https://github.com/ace-step/ACE-Step-1.5/blob/main/acestep/api_server.py",
-                as_of="2026-02-08",
-            ),
-        ),
+        rights=mg.Rights(**{name: mg.RightsStatement(**said) for name, said in _DATA["rights"].items()}),
     )
 
 

@@ -64,7 +64,7 @@ class AceStepEmulator(emu.EmulatedVendor[Song]):
         lost_s = call.now + call.switches.number("restart_s", float("inf")) / self.options.speed
         task = self.accept(call, files=files, lost_s=lost_s)
         length_s = task.length_s(default=lenient.seconds(call.body.get("audio_duration")))
-        sound = emu.AudioFormat(container="mp3" if kind == "mp3" else "wav", sample_rate_hz=48_000)  # no flac
+        sound = emu.AudioFormat(container=kind if kind in {"mp3", "flac"} else "wav", sample_rate_hz=48_000)
         made = emu.MediaFile(sound=sound, length_s=length_s, switches=call.switches, is_ready=task.has_audio)
         for seed, path in enumerate(files):
             self.media.add(path, attrs.evolve(made, seed=seed))

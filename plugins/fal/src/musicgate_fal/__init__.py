@@ -13,7 +13,7 @@ import attrs
 
 import musicgate.plugin as mg
 from musicgate.plugin import FailureClass, JsonValue, Rule, Step, hookimpl, lenient
-from musicgate_fal.models import MODELS, find
+from musicgate_fal.models import MODELS, RIGHTS, find
 
 HOOK_API = 1
 #: A result without audio is read again for so long. ASSUMED: the time.
@@ -73,16 +73,7 @@ def provider() -> mg.Provider:
         # "At least 7 days" on one page, on another as long as the account's own setting says.
         retention_s=604_800.0,
         docs_url="https://docs.fal.ai/model-apis/inference/queue",
-        rights=mg.Rights(
-            commercial_use=mg.RightsStatement(
-                text="each model has its own licence: see the label on its page",
-                source="https://fal.ai/docs/faq",
-                as_of="2026",
-            ),
-            retention=mg.RightsStatement(
-                text="at least 7 days", source="https://fal.ai/docs/faq", as_of="2026"
-            ),
-        ),
+        rights=RIGHTS,
     )
 
 

@@ -13,7 +13,19 @@ from typing import Final
 
 import attrs
 
-from musicgate.plugin import Choice, Field, Flag, JsonObject, Number, Offer, PriceRule, Structure, Text
+from musicgate.plugin import (
+    Choice,
+    Field,
+    Flag,
+    JsonObject,
+    Number,
+    Offer,
+    PriceRule,
+    Rights,
+    RightsStatement,
+    Structure,
+    Text,
+)
 
 
 @attrs.frozen(kw_only=True)
@@ -162,6 +174,15 @@ _STABLE_3: Final = (
     Text("bitrate"),
 )
 _STABLE_FORMATS: Final = ("wav", "mp3", "ogg", "aac", "flac")
+
+RIGHTS: Final = Rights(
+    commercial_use=RightsStatement(
+        text="each model has its own licence: see the label on its page",
+        source="https://fal.ai/docs/faq",
+        as_of="2026",
+    ),
+    retention=RightsStatement(text="at least 7 days", source="https://fal.ai/docs/faq", as_of="2026"),
+)
 
 #: The default model first. Endpoints are case-sensitive for some owners.
 MODELS: Final[list[Model]] = [
