@@ -49,7 +49,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
         ],
         [r"v1/(options/)?[a-z]+\.json"],
     ),
-    "musicgate-acestep": (["musicgate_acestep/schemas.json"], [r"schemas\.json"]),
+    "musicgate-acestep": (["musicgate_acestep/data.json"], [r"data\.json"]),
     "musicgate-apiin-one": ([], []),
     "musicgate-elevenlabs": ([], []),
     "musicgate-fal": ([], []),

@@ -1,4 +1,4 @@
-"""ACE-Step 1.5's own server: this module is the plugin; `schemas.json` has its options.
+"""ACE-Step 1.5's own server: this module is the plugin; `data.json` has its options.
 
 Source, unless a line names another: docs/en/API.md of github.com/ace-step/ACE-Step-1.5, 2026-02-08.
 
