@@ -237,14 +237,15 @@ def write_through(request: web.BaseRequest) -> Iterator[None]:
     By default asyncio copies up to 64 kB and one more write for each client that is slower than we are.
     """
     transport = request.transport
-    if transport is None:
+    if transport is None or transport.is_closing():
         yield
         return
     transport.set_write_buffer_limits(high=0)
     try:
         yield
     finally:
-        transport.set_write_buffer_limits()
+        if not transport.is_closing():  # else uvloop raises RuntimeError
+            transport.set_write_buffer_limits()
 
 
 def new_id() -> str:
