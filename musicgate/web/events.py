@@ -15,7 +15,7 @@ from aiohttp import web
 
 from musicgate import jobs
 from musicgate.errors import RequestError, StorageError
-from musicgate.model import EventKind
+from musicgate.model import EventKind, Track
 from musicgate.plugin import write_json
 from musicgate.views import render_event
 from musicgate.web.connection import CORS, while_connected
@@ -96,7 +96,10 @@ class EventRoutes:
         return response
 
     async def _send(self, request: web.Request, response: web.StreamResponse, job: Job, after: int) -> None:
-        frames = _Frames(self._gateway, job, functools.partial(self._jobs.render, request))
+        def stream_link(index: int) -> str:
+            return self._jobs.links(request)(job, Track(index=index), "stream")
+
+        frames = _Frames(self._gateway, job, functools.partial(self._jobs.render, request), stream_link)
         await self._write(request, response, f"retry: {_RETRY_MS}\n\n".encode())
         async with aclosing(self._gateway.events(job.id, after=after, pause_s=HEARTBEAT_S)) as events:
             async for item in events:
@@ -131,8 +134,15 @@ class _Frames:
     texts is that provider's secrets and the job's token, which never changes.
     """
 
-    def __init__(self, gateway: Gateway, job: Job, render: Callable[[Job], dict[str, object]]) -> None:
+    def __init__(
+        self,
+        gateway: Gateway,
+        job: Job,
+        render: Callable[[Job], dict[str, object]],
+        stream_link: Callable[[int], str] | None = None,
+    ) -> None:
         self._gateway = gateway
+        self._stream_link = stream_link
         self._render = render
         self._take(job)
 
@@ -152,7 +162,8 @@ class _Frames:
                     # without what an attempt has learned since: an event never changes.
                     answer = self._render(jobs.as_settled(job))
         masker = self._masker if event.kind in _FROM_VENDOR else None
-        body = write_json(render_event(event, number, masker=masker, job=answer))
+        shown = render_event(event, number, masker=masker, job=answer, stream_link=self._stream_link)
+        body = write_json(shown)
         return f"id: {number}\nevent: {event.kind.value}\ndata: ".encode() + body + b"\n\n"
 
 

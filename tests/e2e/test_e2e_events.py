@@ -135,6 +135,9 @@ async def test_tracks_can_be_played_before_the_song_is_done(open_server: OpenSer
                     early.append(frame.body["data"])
                     if len(early) == 1:
                         assert (await server.get(created["id"])).body["status"] == "in_progress"
+    for track in early:
+        ours = f"{server.url}{JOBS}/{created['id']}/stream/{track['index']}?"
+        assert track["stream_audio_url"] is None or track["stream_audio_url"].startswith(ours)
     assert {track["index"] for track in early if track["audio_url"]} == {0, 1}
     for index in (0, 1):
         links = [
