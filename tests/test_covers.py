@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 WAV = song(AudioFormat(container=Container.WAV), 1.0)
 COVER = "https://cdn.test/1.png"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
-DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK, "image": COVER}]}
+DONE: dict[str, Any] = {"status": "done", "tracks": [{"id": "t1", "url": LINK, "image": COVER}]}
 
 PICTURES = [
     (PNG, ("png", "image/png")),
@@ -111,6 +111,7 @@ async def test_covers_that_do_not_arrive_are_given_up(rig: Rig, monkeypatch: pyt
 
 
 async def test_no_cover_is_fetched_for_a_track_without_audio(rig: Rig) -> None:
-    del rig.transport.media[LINK]
-    await step(rig, await accepted(rig), DONE)
-    assert rig.transport.fetched == [LINK]
+    broken = {"id": "t2", "image": "https://cdn.test/2.png", "broken": "moderated"}
+    job, _ = await step(rig, await accepted(rig), {**DONE, "tracks": [*DONE["tracks"], broken]})
+    assert (job.state, len(job.tracks)) == (JobState.COMPLETED, 2)
+    assert rig.transport.fetched == [LINK, COVER]

@@ -142,6 +142,9 @@ async def test_streams_that_are_no_audio_are_refused_and_others_end_cleanly(
             return await open_job(server, f"http://127.0.0.1:{host.port}/{what}")
 
         assert (await server.call("GET", await path_of("pieces"))).raw == MP3
+        empty = await server.call("GET", await path_of("empty"))
+        assert empty.error == (409, "not_ready", "stream_not_ready")
+        assert empty.headers["Retry-After"] == "5"
         for what in ("html", "disguised"):
             refused = await server.call("GET", await path_of(what))
             assert refused.error == (502, "upstream_error", "stream_failed")
