@@ -45,7 +45,9 @@ async def listen(
         if not head:
             # Seen: an empty body until there is something to hear (kie, August 2026).
             message = "the provider has nothing of this track to hear yet"
-            raise RequestError("not_ready", message, reason="stream_not_ready", retry_after_s=_RETRY_S)
+            raise RequestError(
+                "not_ready", message, reason="stream_not_ready", http_status=503, retry_after_s=_RETRY_S
+            )
         if kind is None:
             message = "the stream is not audio"
             raise ProviderError(Failure(reason=FailureClass.UPSTREAM_FAILED, message=message))
