@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import audio, growth, polls, songs, start, streams, throughput
+from benchmarks import audio, growth, listeners, polls, songs, start, streams, throughput
 from benchmarks.bench import Bench
 
 MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] = {
@@ -16,6 +16,7 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] 
     "accounts": throughput.accounts,
     "songs": songs.songs,
     "audio": audio.audio,
+    "listeners": listeners.listeners,
     "start": start.start,
     "size": start.size,
     "curve": throughput.curve,

@@ -215,6 +215,16 @@ def _audio(measured: Json) -> str:
     return table(head, rows)
 
 
+def _listeners(measured: Json) -> str:
+    count = measured["listeners"]
+    rows = [
+        (f"{count} slow listeners, MiB together", f"{measured['slow_mib']:.1f}"),
+        (f"{count} fast listeners, MiB together", f"{measured['fast_mib']:.1f}"),
+        ("CPU time of a gigabyte, s", f"{measured['cpu_s_per_gb']:.1f}"),
+    ]
+    return table(("", ""), rows)
+
+
 def _size(measured: Json) -> str:
     large = {name: mb for name, mb in measured["packages_mb"].items() if mb >= 0.5}
     rest = [mb for name, mb in measured["packages_mb"].items() if name not in large]
@@ -254,6 +264,7 @@ _RENDERERS: Final[dict[str, Callable[[Json], str]]] = {
     "polls": _polls,
     "songs": _songs,
     "audio": _audio,
+    "listeners": _listeners,
     "accounts": _two_kinds,
     "start": _start,
     "size": _size,
