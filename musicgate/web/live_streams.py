@@ -60,8 +60,8 @@ class LiveStreamRoutes:
             }
         )
         index = int(request.match_info["index"])
-        if request.method == "HEAD":
-            return response
+        if request.method == "HEAD" and track is not None and track.stream_audio_url:
+            return response  # the vendor is not asked
         try:
             with self._streams.hold(counted_as(request, job)):
                 async with (

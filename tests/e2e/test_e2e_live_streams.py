@@ -121,7 +121,10 @@ async def test_a_stream_ends_with_its_job(server: RunningServer) -> None:
         assert (await server.call("GET", path)).raw == MP3
         await server.call("POST", path.replace("/stream/0", "/cancel"))
         assert (await server.call("GET", path)).error == (404, "not_found", "stream_not_found")
-    assert (await server.call("GET", path.replace("/0", "/1"))).error[:2] == (404, "not_found")
+        missing = path.replace("/stream/0", "/stream/1")
+        assert (await server.call("GET", missing)).error == (404, "not_found", "stream_not_found")
+        async with server.session.head(server.url + missing, headers=KEY) as answer:
+            assert answer.status == 404
 
 
 async def test_streams_that_are_no_audio_are_refused_and_others_end_cleanly(
