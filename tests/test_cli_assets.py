@@ -105,6 +105,28 @@ async def test_what_is_not_referred_to_any_more_is_not_missed(
     assert (is_well, answer["checked"], answer["problems"]) == (True, 2, [])
 
 
+async def test_a_job_that_is_deleted_during_the_check_is_not_missed(
+    songs: KeptSongs, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By a server beside it: its object is looked for when its job has gone."""
+    size = FolderObjects.size
+    gone = False
+
+    async def delete_first(store: FolderObjects, name: str) -> int | None:
+        nonlocal gone
+        if not gone:
+            gone = True
+            (owner,) = (job.id for job in songs.jobs if (asset := job.tracks[0].asset) and asset.name == name)
+            async with songs.opened() as (_, keeper):
+                await keeper.delete_job(owner)
+        return await size(store, name)
+
+    monkeypatch.setattr(FolderObjects, "size", delete_first)
+    is_well, answer = await verified(capsys)
+    assert gone
+    assert (is_well, answer["problems"]) == (True, [])
+
+
 async def test_a_conversion_that_is_gone_is_no_problem_since_it_is_made_again(
     songs: KeptSongs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -139,6 +161,22 @@ async def test_old_orphans_are_reported_and_removed_only_on_request(
     is_well, answer = await verified(capsys, remove_orphans=True)
     assert (is_well, answer["counts"]) == (True, {"removed": 1})
     assert [path.exists() for path in (old, young, foreign, songs.path(0))] == [False, True, True, True]
+
+
+async def test_a_store_of_jobs_without_its_songs_does_not_make_all_of_them_orphans(
+    songs: KeptSongs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As when the data folder is another one, and the asset store that of the server."""
+    for number in range(3):
+        os.utime(songs.path(number), (1, 1))
+    songs.database.rename(songs.folder / "other.db")
+    async with SqliteJobStore.open(songs.database):
+        pass
+    with pytest.raises(click.ClickException, match=r"no orphan was removed: there are 3, .* add --force"):
+        await verified(capsys, remove_orphans=True)
+    assert all(songs.path(number).exists() for number in range(3))
+    assert await verify_all(None, repair_from=None, remove_orphans=True, force=True, as_json=False)
+    assert not any(songs.path(number).exists() for number in range(3))
 
 
 async def test_a_check_works_beside_a_server_that_uses_the_store(

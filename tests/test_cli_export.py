@@ -13,6 +13,7 @@ import click
 import pytest
 from click.testing import CliRunner
 
+from musicgate import jobs
 from musicgate.cli import cli
 from musicgate.cli.custody import verify_all
 from musicgate.cli.export import export_all
@@ -130,6 +131,13 @@ def endings(files: list[str]) -> list[str]:
     return [name.partition(" music_")[2] for name in files if name != "index.jsonl"]
 
 
+async def test_audio_that_was_removed_for_its_age_is_not_missed(songs: KeptSongs, tmp_path: Path) -> None:
+    async with songs.opened() as (_, keeper):
+        await keeper.release("music_0")
+    is_well, files = await exported(tmp_path / "out")
+    assert (is_well, endings(files)) == (True, ["1-1.wav", "2-1.wav"])
+
+
 async def test_damage_is_not_exported(songs: KeptSongs, tmp_path: Path) -> None:
     songs.path(0).write_bytes(b"\xff" * songs.path(0).stat().st_size)
     songs.path(1).unlink()
@@ -233,9 +241,10 @@ async def test_files_become_finished_jobs(
     (made,) = answer["data"]
     assert (made["status"], made["provider"], made["public_model"]) == ("completed", "import", "suno/v3")
     assert (made["output"][0]["title"], made["output"][0]["audio"]["format"]) == ("My Song", "mp3")
-    # Again: the same job.
-    assert await import_all(None, ("My Song.mp3",), account="studio", title=None, model="x", as_json=True)
-    assert json.loads(capsys.readouterr().out)["data"][0]["id"] == made["id"]
+    # Again: the same job, but for another account.
+    for account, is_same in (("studio", True), ("other", False)):
+        assert await import_all(None, ("My Song.mp3",), account=account, title=None, model="x", as_json=True)
+        assert (json.loads(capsys.readouterr().out)["data"][0]["id"] == made["id"]) is is_same
     async with Gateway.open(load_settings(), plugins=load_plugins()) as gateway:
         job = await gateway.find(made["id"], account="studio")
         path = gateway.audio_path(job)
@@ -274,3 +283,30 @@ async def test_jobs_are_listed_by_account_with_the_end_of_their_audio(
 
 async def _invoked(run: CliRunner, *commands: list[str]) -> list[Any]:
     return [await asyncio.to_thread(run.invoke, cli, command) for command in commands]
+
+
+async def test_a_file_larger_than_the_setting_is_not_imported(
+    songs: KeptSongs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.mp3").write_bytes(MP3)
+    for max_bytes, is_well in ((len(MP3) - 1, False), (len(MP3), True)):
+        monkeypatch.setenv("MUSICGATE_ASSETS__MAX_BYTES", str(max_bytes))
+        assert is_well is await import_all(
+            None, ("a.mp3",), account="local", title=None, model="x", as_json=False
+        )
+    assert f"a.mp3 is larger than assets.max_bytes = {len(MP3) - 1}" in capsys.readouterr().err
+
+
+async def test_an_import_that_was_killed_ends_at_the_next_start(
+    songs: KeptSongs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUSICGATE_FOLLOW__SPEED", "1000")
+    now = datetime.now(UTC)
+    begun = jobs.import_job(
+        *("music_x", "G-1", "token-not-real"), account="local", title="A", model="x", now=now, steady=now
+    )
+    async with SqliteJobStore.open(songs.database) as store:
+        await store.add(begun, [])
+    async with Gateway.open(load_settings(), plugins=load_plugins()) as gateway:
+        job = await gateway.wait("music_x", 10.0)
+    assert (job.state, job.attempt) == (JobState.FAILED, begun.attempt)

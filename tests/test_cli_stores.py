@@ -135,7 +135,7 @@ async def test_jobs_of_all_accounts_and_states_are_listed(settings: Settings) ->
         # Beside the process that uses it.
         assert await stores.list_jobs(settings, 9) == jobs[::-1]
     assert await stores.list_jobs(settings, 2) == jobs[:1:-1]
-    assert await stores.list_jobs(settings, 2, "studio") == [jobs[3], jobs[1]]
+    assert await stores.list_jobs(settings, 9, "studio") == [jobs[3], jobs[1]]
     assert await stores.accounts(settings) == {"local", "studio"}
 
 

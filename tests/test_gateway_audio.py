@@ -7,11 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from musicgate import jobs
 from musicgate.emulation.tones import AudioFormat, Container, song
+from musicgate.gateway.inline_audio import keep_inline_audio
 from musicgate.model import (
     Job,
     JobState,
+    JobUpdate,
     Meter,
+    NativeTrack,
     PriceRule,
     WarningCode,
 )
@@ -124,6 +128,14 @@ async def test_a_job_without_any_audio_that_plays_says_that_the_bytes_are_kept(r
     assert "the delivered bytes are kept for the gateway's operator" in job.failure.message
     assert job.failure.may_have_cost
     assert [track.rejected is not None for track in job.tracks] == [True, True]
+
+
+async def test_bytes_that_do_not_play_of_a_deleted_job_are_not_kept(rig: Rig) -> None:
+    job = await accepted(rig)
+    await rig.gate.delete(job.id)
+    update = JobUpdate(tracks=(NativeTrack(audio=NOISE),))
+    assert await keep_inline_audio(rig.context, job, update) == jobs.NO_AUDIO
+    assert list(rig.assets.folder.rglob("*.bin")) == []
 
 
 async def test_error_pages_and_empty_bodies_are_not_kept(rig: Rig) -> None:

@@ -284,3 +284,16 @@ async def test_a_process_that_is_killed_during_a_migration_loses_nothing(tmp_pat
     await opened(path)
     assert schema(path) == schema(await opened(tmp_path / "new.db"))
     assert [row[0] for row in read(path, "SELECT account FROM webhook_deliveries")] == ["bob"]
+
+
+async def test_a_store_that_an_earlier_version_uses_is_not_read(tmp_path: Path) -> None:
+    """Its tables are others: a query would fail, or find what no longer means the same."""
+    path = tmp_path / "store.db"
+    async with SqliteJobStore.open(path):
+        with contextlib.closing(sqlite3.connect(path)) as connection:
+            connection.execute(f"PRAGMA user_version = {max(sqlite_migrate.migrations()) - 1}")
+        with pytest.raises(
+            ConfigError, match=r"an earlier version of musicgate uses the database .*store\.db"
+        ):
+            async with SqliteJobStore.open_to_read(path):
+                pass

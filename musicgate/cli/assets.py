@@ -29,9 +29,12 @@ def assets() -> None:
     is_flag=True,
     help="Remove objects that no job refers to, if they are older than an hour. No server may run.",
 )
+@click.option("--force", is_flag=True, help="Remove orphans even where they are most of the objects.")
 @AS_JSON
 @CONFIG
-def verify(*, repair_from: str | None, remove_orphans: bool, as_json: bool, config: str | None) -> None:
+def verify(
+    *, repair_from: str | None, remove_orphans: bool, force: bool, as_json: bool, config: str | None
+) -> None:
     """Read every kept object again, and compare its size and SHA-256 with what was recorded.
 
     Works beside a running server. Exits with 1 if an object is missing, damaged or unreadable, and was not
@@ -40,7 +43,9 @@ def verify(*, repair_from: str | None, remove_orphans: bool, as_json: bool, conf
     from musicgate.cli.custody import verify_all
 
     is_well = asyncio.run(
-        verify_all(config, repair_from=repair_from, remove_orphans=remove_orphans, as_json=as_json)
+        verify_all(
+            config, repair_from=repair_from, remove_orphans=remove_orphans, force=force, as_json=as_json
+        )
     )
     _exit_unless(is_well)
 

@@ -12,7 +12,7 @@ import attrs
 import click
 
 from musicgate.assets import MovedObject, Problem, move_objects, open_objects
-from musicgate.cli import stores
+from musicgate.cli import FailedError, stores
 from musicgate.cli.configuration import read_settings
 from musicgate.cli.counter import counter
 from musicgate.cli.terminal import print_json, say, visible
@@ -22,12 +22,16 @@ from musicgate.gateway import check_objects, kept_objects, open_asset_store, sto
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from musicgate.assets import CheckedObject, ObjectStore
+    from musicgate.assets import ObjectStore
     from musicgate.settings import Settings
     from musicgate.store import JobStore
 
 #: Jobs that a line names; JSON has more.
 _SHOWN_JOBS: Final = 3
+_MANY_ORPHANS: Final = (
+    "no orphan was removed: there are {0}, and only {1} objects that the jobs in {2} refer to; if that is the"
+    " right store of jobs, add --force"
+)
 
 
 @attrs.define
@@ -54,9 +58,17 @@ class _Report:
 
 
 async def verify_all(
-    config: str | None, *, repair_from: str | None, remove_orphans: bool, as_json: bool
+    config: str | None,
+    *,
+    repair_from: str | None,
+    remove_orphans: bool,
+    as_json: bool,
+    force: bool = False,
 ) -> bool:
     """Verify the objects of every store of jobs on this machine, and report it.
+
+    Args:
+        force: remove orphans even where they are more than what jobs refer to.
 
     Returns:
         True if everything that is referred to is as it was stored, perhaps after a repair.
@@ -71,18 +83,17 @@ async def verify_all(
         second = None
         if repair_from is not None:
             second = _open(stack, settings, "--repair-from", repair_from, must_exist=True)
-        with counter("verifying", "objects") as done:
-            for slot in stores.existing(settings):
-                async with (
-                    _opened(slot, alone=remove_orphans) as (store, objects),
-                    aclosing(check_objects(store, objects, second=second)) as results,
-                ):
-                    async for result in results:
-                        done.count()
-                        checked += result.problem is not Problem.ORPHAN
-                        if result.problem is not None:
-                            removal = objects if remove_orphans else None
-                            await _add(report, store, result, result.problem, removal)
+        for slot in stores.existing(settings):
+            async with _opened(slot, alone=remove_orphans) as (store, objects):
+                number, orphans = await _verify(report, store, objects, second)
+                checked += number
+                if remove_orphans and len(orphans) > number and not force:
+                    # With the wrong store of jobs, every song is an orphan.
+                    raise FailedError(_MANY_ORPHANS.format(len(orphans), number, store_path(slot)))
+                for name in orphans:
+                    if remove_orphans:
+                        await objects.delete(name)
+                    report.add(name, Problem.ORPHAN, "", [], done="removed" if remove_orphans else "")
     if as_json:
         answer = {"object": "asset_check", "ok": report.is_well, "checked": checked}
         print_json(answer | {"counts": dict(report.counts), "problems": report.problems})
@@ -94,17 +105,24 @@ async def verify_all(
     return report.is_well
 
 
-async def _add(
-    report: _Report, store: JobStore, result: CheckedObject, problem: Problem, removal: ObjectStore | None
-) -> None:
-    """Report an object; an orphan is removed from ``removal``."""
-    if problem is not Problem.ORPHAN:
-        jobs = await users_of(store, result.name)
-        report.add(result.name, problem, result.detail, jobs, done="repaired" if result.is_repaired else "")
-        return
-    if removal is not None:
-        await removal.delete(result.name)
-    report.add(result.name, problem, result.detail, [], done="removed" if removal else "")
+async def _verify(
+    report: _Report, store: JobStore, objects: ObjectStore, second: ObjectStore | None
+) -> tuple[int, list[str]]:
+    """Verify the objects of one store of jobs: how many were checked, and the names of orphans."""
+    checked, orphans = 0, list[str]()
+    with counter("verifying", "objects") as done:
+        async with aclosing(check_objects(store, objects, second=second)) as results:
+            async for result in results:
+                done.count()
+                if result.problem is Problem.ORPHAN:
+                    orphans.append(result.name)
+                    continue
+                checked += 1
+                if result.problem is not None:
+                    jobs = await users_of(store, result.name)
+                    is_repaired = "repaired" if result.is_repaired else ""
+                    report.add(result.name, result.problem, result.detail, jobs, done=is_repaired)
+    return checked, orphans
 
 
 async def move_all(

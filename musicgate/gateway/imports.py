@@ -97,6 +97,7 @@ class Importer:
             title=title or _title_of(source),
             model=model,
             now=self.clock.now(),
+            steady=self.clock.steady(),
         )
         await self.store.add(job, jobs.history(None, job, job.created_at))
         try:

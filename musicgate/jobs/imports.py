@@ -46,9 +46,24 @@ def with_imported_audio(job: Job, index: int, asset: Asset, usage: Usage, now: d
 
 
 def import_job(
-    job_id: str, generation_id: str, token: str, *, account: str, title: str, model: str, now: datetime
+    job_id: str,
+    generation_id: str,
+    token: str,
+    *,
+    account: str,
+    title: str,
+    model: str,
+    now: datetime,
+    steady: datetime,
 ) -> Job:
-    """A job for audio that was made elsewhere, open until the audio is kept."""
+    """A job for audio that was made elsewhere, open until the audio is kept.
+
+    Its deadline has passed: if the import is killed, a server that starts ends it.
+
+    Args:
+        now: wall time.
+        steady: steady time.
+    """
     attempt = Attempt(
         plugin=IMPORT,
         provider=IMPORT,
@@ -66,7 +81,7 @@ def import_job(
         state=JobState.IN_PROGRESS,
         created_at=now,
         updated_at=now,
-        deadline_at=now,
+        deadline_at=steady,
         callback_token=token,
         attempts=(attempt,),
         tracks=(Track(index=0, title=title),),

@@ -176,7 +176,13 @@ class AssetSettings:
     SECTION: ClassVar[str] = "assets"
 
     url: str = setting(
-        Text(), default="", doc="`file:///absolute/folder`; empty: `audio` in the data folder."
+        Text(),
+        default="",
+        doc=(
+            "`file:///absolute/folder`, `s3://bucket/folder`, `gs://bucket/folder` or "
+            "`az://container/folder`; empty: `audio` in the data folder. The credentials of a bucket are in "
+            "the environment: see [Custody](audio.md#custody)."
+        ),
     )
     archive: bool = setting(
         Switch(), default=True, doc="Copy audio from vendors' links, which expire, and serve the copy."
