@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.outside, pytest.mark.timeout(180)]
 WHEELS: dict[str, tuple[list[str], list[str]]] = {
     "musicgate": (
         [
+            "musicgate/assets/__init__.pyi",
+            "musicgate/assets/marks/__init__.pyi",
             "musicgate/store/sqlite_migrations/0001_jobs_and_events.sql",
             "musicgate/store/sqlite_migrations/0002_account_of_webhook_deliveries.sql",
             "musicgate/scaffold/templates/pyproject.toml.jinja",
@@ -30,7 +32,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/emulation/loops/stereo-48000.opus",
         ],
         [
-            r"__init__\.pyi",
+            r"(assets/(marks/)?)?__init__\.pyi",
             r"store/sqlite_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/src/musicgate_NAME/py\.typed",
