@@ -210,7 +210,7 @@ async def test_peaks_are_found_once_and_removed_with_their_job(
     assert first == second
     assert first.sample_rate_hz == 44_100
     assert 10_000 < len(first.pairs) <= 20_000
-    monkeypatch.setattr("musicgate.gateway.audio_keeper.find_peaks", None)
+    monkeypatch.setattr("musicgate.gateway.audio_files.find_peaks", None)
     assert await keeper.peaks(track, "m1") == first
     assert files(folder) == [f"{track.asset.sha256}.{kind}" for kind in ("peaks.json", "wav") if track.asset]
     (folder.folder / files(folder)[0][:2] / files(folder)[0]).write_bytes(b"{}")

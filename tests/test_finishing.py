@@ -12,7 +12,8 @@ from musicgate.assets import AudioKind, measure_bytes
 from musicgate.assets.marks import Tags, sign
 from musicgate.emulation.tones import AudioFormat, Container, song
 from musicgate.errors import ConfigError, StorageError
-from musicgate.gateway.audio_keeper import AudioKeeper, Marks
+from musicgate.gateway.audio_files import Marks
+from musicgate.gateway.audio_keeper import AudioKeeper
 from musicgate.gateway.compose import marks_of
 from musicgate.model import Ability, Job, JobState, OptionWarning, Track, WarningCode
 from musicgate.settings import AssetSettings, Settings

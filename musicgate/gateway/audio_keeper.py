@@ -8,9 +8,6 @@ bytes that no job uses are removed.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import hashlib
-import json
 import logging
 import re
 from contextlib import aclosing
@@ -25,27 +22,21 @@ from musicgate.aio import run_to_end
 from musicgate.assets import (
     KIND_OF_FORMAT,
     KINDS_OF_FORMAT,
-    MOST_POINTS,
-    PICTURE_SNIFF_BYTES,
     AudioKind,
     Peaks,
     content_type,
-    convert_file,
     extension,
-    find_peaks,
-    measure_and_repair,
-    sniff_picture,
 )
-from musicgate.assets.marks import SIGNABLE, read_manifest, sign, write_tags
 from musicgate.errors import StorageError
-from musicgate.model import Asset, Manifest
+from musicgate.gateway import audio_files
+from musicgate.model import Asset
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
 
-    from musicgate.assets import AudioFacts, AudioWorkers, ObjectStore, Staging
-    from musicgate.assets.marks import SigningKey, Tags
+    from musicgate.assets import AudioWorkers, ObjectStore, Staging
+    from musicgate.assets.marks import Tags
     from musicgate.model import Track
     from musicgate.store import JobStore
 
@@ -56,9 +47,6 @@ ORIGINAL: Final = "original"
 #: Bytes that do not play are kept as this.
 _REJECTED_KIND: Final = "bin"
 _REJECTED_TYPE: Final = "application/octet-stream"
-#: Shorter texts are the error pages of links.
-_LONGEST_PAGE_BYTES: Final = 65_536
-_PAGE: Final = re.compile(rb"(?:\xef\xbb\xbf)?\s*[<{\[]")
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
 _MAX_NAMES: Final = 20
 _PEAKS: Final = "peaks.json"
@@ -81,22 +69,6 @@ class Rendition:
     sha256: str | None
 
 
-@attrs.frozen(kw_only=True)
-class Marks:
-    """How finished files are marked as made by AI; nothing is, unless the operator asks for it.
-
-    Attributes:
-        tags: write tags into them.
-        signing: sign them.
-    """
-
-    tags: bool = False
-    signing: SigningKey | None = None
-
-    def __bool__(self) -> bool:
-        return self.tags or self.signing is not None
-
-
 class AudioKeeper:
     """Keeps the audio of one gateway's jobs.
 
@@ -111,9 +83,9 @@ class AudioKeeper:
         store: JobStore,
         staging: Staging,
         workers: AudioWorkers,
-        marks: Marks | None = None,
+        marks: audio_files.Marks | None = None,
     ) -> None:
-        self.marks = marks or Marks()
+        self.marks = marks or audio_files.Marks()
         self._objects = objects
         self._store = store
         self._references = store.asset_references
@@ -133,7 +105,7 @@ class AudioKeeper:
     async def keep_bytes(self, content: bytes, job_id: str, index: int) -> Asset:
         """Measure and keep audio that is in memory; errors as of `keep`."""
         with self.staged(job_id, index) as path:
-            await self._workers.run(_write, path, content)
+            await self._workers.run(audio_files.write, path, content)
             return await self.keep(path, job_id)
 
     async def keep(self, path: Path, job_id: str) -> Asset:
@@ -156,7 +128,7 @@ class AudioKeeper:
             JobNotFoundError: the job was deleted; nothing is kept.
             StorageError: the store is full, read-only or broken.
         """
-        facts = await self._workers.run(_bytes_worth_keeping, path)
+        facts = await self._workers.run(audio_files.bytes_worth_keeping, path)
         if facts is None:
             return None
         sha256, size_bytes = facts
@@ -174,7 +146,7 @@ class AudioKeeper:
     async def keep_rejected_bytes(self, content: bytes, job_id: str, index: int) -> Asset | None:
         """Keep bytes that are in memory; see `keep_rejected`."""
         with self.staged(job_id, index) as path:
-            await self._workers.run(_write, path, content)
+            await self._workers.run(audio_files.write, path, content)
             return await self.keep_rejected(path, job_id)
 
     async def finish(
@@ -195,10 +167,10 @@ class AudioKeeper:
             await self._objects.fetch(asset.name, path)
             made = path if wanted is None else path.with_name("converted")
             if wanted is not None:
-                await self._workers.run(_convert, path, made, KIND_OF_FORMAT[wanted])
+                await self._workers.run(audio_files.convert, path, made, KIND_OF_FORMAT[wanted])
             if tags is not None:
                 kind = AudioKind(asset.kind) if wanted is None else KIND_OF_FORMAT[wanted]
-                await self._workers.run(_mark, made, kind, tags, self.marks, path)
+                await self._workers.run(audio_files.mark, made, kind, tags, self.marks, path)
             return await self._put(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
@@ -229,7 +201,7 @@ class AudioKeeper:
             source,
             f"as{extension(kind)}",
             content_type(kind),
-            partial(_convert, kind=kind),
+            partial(audio_files.convert, kind=kind),
             job_id,
             track.index,
         )
@@ -263,13 +235,15 @@ class AudioKeeper:
         source = track.original or track.asset
         if source is None:
             return None
-        made = await self._derived(source, _PEAKS, "application/json", _write_peaks, job_id, track.index)
+        made = await self._derived(
+            source, _PEAKS, "application/json", audio_files.write_peaks, job_id, track.index
+        )
         if made is None:
             return None
         name, size_bytes = made
         async with aclosing(self.read(name, 0, size_bytes)) as pieces:
             content = b"".join([piece async for piece in pieces])
-        return await run_to_end(_read_peaks, name, content)
+        return await run_to_end(audio_files.read_peaks, name, content)
 
     async def keep_picture(self, path: Path, job_id: str) -> Asset | None:
         """Keep a picture for a job as it is; None if it is none that browsers show.
@@ -277,7 +251,7 @@ class AudioKeeper:
         Raises:
             StorageError: as of `keep`.
         """
-        found = await run_to_end(_picture, path)
+        found = await run_to_end(audio_files.read_picture, path)
         if found is None:
             return None
         name = await self._claim(found.name, job_id)
@@ -428,7 +402,7 @@ class AudioKeeper:
             return name, size_bytes
 
     async def _put(self, path: Path, job_id: str) -> Asset:
-        facts, manifest = await self._workers.run(_measured, path)
+        facts, manifest = await self._workers.run(audio_files.measure, path)
         name = f"{facts.sha256[:2]}/{facts.sha256}{extension(facts.kind)}"
         name = await self._claim(name, job_id)
         await self._objects.put(name, path, content_type(facts.kind))
@@ -472,87 +446,3 @@ def _names(name: str) -> Iterator[str]:
     stem, _, suffix = name.rpartition(".")
     for number in range(1, _MAX_NAMES):
         yield f"{stem}-{number}.{suffix}"
-
-
-def _write_peaks(source: Path, target: Path) -> None:
-    with _on_disk():
-        target.write_text(json.dumps(find_peaks(source, MOST_POINTS).to_json(), separators=(",", ":")))
-
-
-def _read_peaks(name: str, content: bytes) -> Peaks:
-    try:
-        return Peaks.from_json(json.loads(content))
-    except (ValueError, TypeError, KeyError) as exc:
-        raise StorageError(f"the peaks {name} are damaged") from exc
-
-
-def _picture(path: Path) -> Asset | None:
-    """What a picture is kept as, under its first name; None if it is none."""
-    with _on_disk(), path.open("rb") as file:
-        kind = sniff_picture(file.read(PICTURE_SNIFF_BYTES))
-        if kind is None:
-            return None
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Asset(
-            name=f"{sha256[:2]}/{sha256}.{kind[0]}",
-            kind=kind[0],
-            content_type=kind[1],
-            size_bytes=file.tell(),
-            duration_s=0.0,
-            sha256=sha256,
-        )
-
-
-def _write(path: Path, content: bytes) -> None:
-    with _on_disk():
-        path.write_bytes(content)
-
-
-def _bytes_worth_keeping(path: Path) -> tuple[str, int] | None:
-    """Hash and size of a file, unless it is empty or an error page."""
-    with _on_disk(), path.open("rb") as file:
-        head = file.read(_LONGEST_PAGE_BYTES)
-        if not head or (len(head) < _LONGEST_PAGE_BYTES and _PAGE.match(head)):
-            return None
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
-
-
-def _measured(path: Path) -> tuple[AudioFacts, Manifest | None]:
-    with _on_disk():
-        facts, found = measure_and_repair(path), read_manifest(path)
-    if found is None:
-        return facts, None
-    return facts, Manifest(
-        validity=found.validity.value,
-        reason=found.reason,
-        signer=found.signer,
-        issuer=found.issuer,
-        claim_generator=found.claim_generator,
-        states_ai=found.states_ai,
-    )
-
-
-def _mark(path: Path, kind: AudioKind, tags: Tags, marks: Marks, original: Path) -> None:
-    """Tag and sign a file in place; ``original`` is what it was made of, perhaps itself."""
-    parent = None if original == path else original
-    with _on_disk():
-        if marks.tags:
-            signing = marks.signing if kind in SIGNABLE else None
-            write_tags(path, kind, tags, signing=signing, parent=parent)
-        elif marks.signing is not None and kind in SIGNABLE:
-            sign(path, path, kind, tags, marks.signing, parent=original)
-
-
-def _convert(source: Path, target: Path, kind: AudioKind) -> None:
-    with _on_disk():
-        convert_file(source, target, kind)
-
-
-@contextlib.contextmanager
-def _on_disk() -> Iterator[None]:
-    try:
-        yield
-    except OSError as exc:
-        raise StorageError(f"the folder for new audio failed: {exc.strerror or exc}") from exc

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from musicgate.aio import Clock
     from musicgate.assets import ObjectStore
-    from musicgate.gateway.audio_keeper import AudioKeeper, Marks
+    from musicgate.gateway.audio_files import Marks
+    from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.gateway.imports import Importer
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.http.transport import AiohttpTransport
@@ -248,7 +249,7 @@ def marks_of(settings: Settings) -> Marks:
         ConfigError: half of what signing needs is set, or cannot be used.
     """
     from musicgate.assets.marks import SigningKey, check_signing
-    from musicgate.gateway.audio_keeper import Marks
+    from musicgate.gateway.audio_files import Marks
 
     assets = settings.assets
     named = {"assets.sign_certificate": assets.sign_certificate, "assets.sign_key": assets.sign_key}

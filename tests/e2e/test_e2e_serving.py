@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import av
 import pytest
 
-from musicgate.gateway import audio_keeper
+from musicgate.gateway import audio_files
 from tests import s3_servers
 from tests.e2e.running_server import JOBS, decoded_s, song
 
@@ -93,7 +93,7 @@ async def test_callers_at_once_convert_once(server: RunningServer, monkeypatch: 
         time.sleep(0.05)
         args[1].write_bytes(b"converted")
 
-    monkeypatch.setattr(audio_keeper, "convert_file", convert)
+    monkeypatch.setattr(audio_files, "convert_file", convert)
     calls = [server.call("GET", f"{path}?format=flac") for _ in range(5)]
     answers = {(answer.status, answer.raw) for answer in await asyncio.gather(*calls)}
     assert (answers, len(made)) == ({(200, b"converted")}, 1)

@@ -11,7 +11,8 @@ from typing import BinaryIO, Final
 
 import attrs
 
-from musicgate.assets.audio import SNIFF_BYTES, AudioKind, id3v2_size, sniff
+from musicgate.assets.audio import AudioKind, id3v2_size
+from musicgate.assets.decoding import kind_of
 from musicgate.assets.marks.id3 import MAX_TAG_BYTES, Frame, read_id3
 from musicgate.assets.marks.mp4 import top_boxes
 from musicgate.assets.marks.pieces import read_at
@@ -52,7 +53,7 @@ def find_manifest(path: Path) -> FoundManifest | None:
         OSError: the file cannot be read.
     """
     with path.open("rb") as file:
-        kind = _kind(file)
+        kind = kind_of(file)
         if kind in {AudioKind.MP3, AudioKind.AAC, AudioKind.FLAC}:
             return _in_id3(file, kind)
         if kind is AudioKind.WAV:
@@ -60,17 +61,6 @@ def find_manifest(path: Path) -> FoundManifest | None:
         if kind is AudioKind.M4A:
             return _in_mp4(file)
         return None
-
-
-def _kind(file: BinaryIO) -> AudioKind | None:
-    """The kind of the file, whatever the length of a tag before it."""
-    head = file.read(SNIFF_BYTES)
-    tag_bytes = id3v2_size(head)
-    if not tag_bytes:
-        return sniff(head)
-    file.seek(tag_bytes)
-    behind = sniff(file.read(64))
-    return behind if behind in {AudioKind.AAC, AudioKind.FLAC} else AudioKind.MP3
 
 
 def _in_id3(file: BinaryIO, kind: AudioKind) -> FoundManifest | None:
