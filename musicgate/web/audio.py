@@ -9,7 +9,7 @@ from aiohttp import web
 from musicgate.assets import KIND_OF_FORMAT
 from musicgate.errors import NotAudioError, RequestError
 from musicgate.gateway import ORIGINAL
-from musicgate.web.kept_files import redirect
+from musicgate.web.kept_files import from_the_store, redirect
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
@@ -43,7 +43,8 @@ class AudioRoutes:
                 raise RequestError("not_found", message, reason="audio_not_kept")
             return redirect(track.audio_url or "", "audio_not_found")
         try:
-            audio = await self._gateway.audio(job, track.index, wanted)
+            with from_the_store():
+                audio = await self._gateway.audio(job, track.index, wanted)
         except NotAudioError as error:
             message = f"this audio cannot be converted to {wanted}: {error}"
             raise RequestError("not_found", message, reason="audio_not_convertible") from error
@@ -55,7 +56,8 @@ class AudioRoutes:
         """``GET .../image/{index}``: a track's cover; the vendor's own link where none is kept."""
         job, track = await self._files.find(request)
         if track is not None and track.image is not None:
-            image = await self._gateway.cover(job, track.index)
+            with from_the_store():
+                image = await self._gateway.cover(job, track.index)
             if image is None:
                 raise RequestError("not_found", "this cover is no longer kept here", reason="image_gone")
             return await self._files.serve(request, job, track, image)

@@ -6,8 +6,9 @@ It knows HTTP and files by name, and must not know what is in them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from contextlib import aclosing
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
@@ -22,10 +23,13 @@ from musicgate.web.connection import CORS, write_through
 from musicgate.web.job_resource import VARY, read_conditions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from musicgate.gateway import Gateway, Rendition
     from musicgate.model import Job, Track
     from musicgate.web.auth import Accounts
 
+_log = logging.getLogger(__name__)
 #: Seconds for which a client may read nothing; then it is cut off.
 STALL_S: Final = 60.0
 #: Characters of a link that stay as they are; the rest is not allowed in a header.
@@ -40,6 +44,30 @@ _MAX_NAME_CHARS: Final = 60
 _FALSE: Final = frozenset({"0", "false", "no"})
 #: What is kept never changes under its name.
 CACHE_CONTROL: Final = "private, max-age=86400"
+
+
+#: Seconds after which a reader may ask again while the store of files fails.
+_RETRY_AFTER_S: Final = 5.0
+
+
+@contextmanager
+def from_the_store() -> Iterator[None]:
+    """Answer 503 where the store of files fails: to ask again is safe.
+
+    Raises:
+        RequestError: instead of the `StorageError`, whose text may name paths of the server.
+    """
+    try:
+        yield
+    except StorageError as error:
+        _log.error("a file cannot be read: error=%s", error)
+        raise RequestError(
+            "gateway_error",
+            "the store of audio does not answer as it should; ask again later",
+            reason="audio_store_failed",
+            http_status=503,
+            retry_after_s=_RETRY_AFTER_S,
+        ) from error
 
 
 class KeptFiles:

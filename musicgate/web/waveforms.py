@@ -21,7 +21,7 @@ from musicgate.assets import (
 from musicgate.errors import NotAudioError, RequestError
 from musicgate.web.connection import CORS
 from musicgate.web.job_resource import VARY, read_conditions
-from musicgate.web.kept_files import CACHE_CONTROL, FILE_POLICY
+from musicgate.web.kept_files import CACHE_CONTROL, FILE_POLICY, from_the_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -107,7 +107,8 @@ class WaveformRoutes:
         if status == 412:
             raise web.HTTPPreconditionFailed
         try:
-            found = await self._gateway.peaks(job, track.index)
+            with from_the_store():
+                found = await self._gateway.peaks(job, track.index)
         except NotAudioError as error:
             message = f"this audio cannot be drawn: {error}"
             raise RequestError("not_found", message, reason="audio_not_convertible") from error

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import av
 import pytest
 
+from musicgate.errors import StorageError
 from musicgate.gateway import audio_files
 from tests import s3_servers
 from tests.e2e.running_server import JOBS, decoded_s, song
@@ -112,6 +113,24 @@ async def test_what_is_gone_says_so(open_server: OpenServer, tmp_path: Path) -> 
         for missing, reason in (("audio/7/peaks", "audio_not_found"), ("image/7", "image_not_found")):
             answer = await server.call("GET", path.replace("audio/0", missing))
             assert answer.error == (404, "not_found", reason)
+
+
+async def test_a_store_that_fails_says_so_and_is_asked_again(
+    open_server: OpenServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with open_server() as server:
+        track, path = await finished(server)
+        objects = server.gateway._context.keeper._objects
+
+        async def away(_name: str) -> int | None:
+            raise StorageError("cannot look for it: /srv/secret-path is away")
+
+        monkeypatch.setattr(objects, "size", away)
+        for at in (path, f"{path}?format=flac", f"{path}/peaks", urlsplit(track["image_url"]).path):
+            answer = await server.call("GET", at)
+            assert answer.error == (503, "gateway_error", "audio_store_failed"), at
+            assert answer.headers["Retry-After"] == "5"
+            assert "secret-path" not in answer.raw.decode()
 
 
 async def test_what_is_not_kept_is_at_the_vendor(open_server: OpenServer) -> None:
