@@ -1,4 +1,4 @@
-"""What is done to files that are being kept, on the workers' threads: measured, converted, marked, drawn.
+"""What is done to kept files on the workers' threads: measured, converted, marked, drawn.
 
 A failing disk is a `StorageError`. It knows no store, no job and no link.
 """
