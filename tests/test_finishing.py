@@ -15,6 +15,7 @@ from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway.audio_files import Marks
 from musicgate.gateway.audio_keeper import AudioKeeper
 from musicgate.gateway.compose import marks_of
+from musicgate.gateway.follow import advance
 from musicgate.model import Ability, Job, JobState, OptionWarning, Track, WarningCode
 from musicgate.settings import AssetSettings, Settings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -173,6 +174,23 @@ async def test_audio_that_came_as_bytes_is_converted_after_the_create_call(tmp_p
         assert job.state is JobState.COMPLETED
         assert job.tracks[0].asset is not None
         assert job.tracks[0].asset.kind == "wav"
+
+
+async def test_audio_that_no_store_took_until_the_deadline_is_on_the_local_disk(tmp_path: Path) -> None:
+    vendor = FakeVendor("one", blocking=True)
+    async with rig_of(tmp_path / "audio", vendor, store=MemoryJobStore()) as rig:
+        rig.assets.troubles = [StorageError("the bucket is full")] * 1000
+        rig.transport.script("one", {"status": "done", "tracks": [as_bytes(MP3)]})
+        job = await rig.submit()
+        name = f"{job.id}-0"
+        assert (tmp_path / "audio" / ".rescued" / name).read_bytes() == MP3
+        await advance(rig.context, job.id)
+        job = await rig.stored(job)
+        assert job.state is JobState.FAILED
+        assert job.failure is not None
+        assert job.failure.costs
+        assert "the bucket is full" in job.failure.message
+        assert name in job.failure.message
 
 
 @pytest.mark.parametrize(("claimed_s", "warnings"), [(2.4, 0), (5.0, 1), (0.5, 1)])

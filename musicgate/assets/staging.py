@@ -1,6 +1,7 @@
 """Files that are being written, before they are kept or thrown away. It knows paths and disks only.
 
-    <folder>/<job id>-<index>-<any>/audio
+    <folder>/<job id>-<index>-<any>/audio      being written
+    <folder>, "rescued"/<job id>-<index>       what no store took
 
 Each has a folder of its own: once that is removed, a late thread can create nothing in it. What is older than
 an hour is a leftover of a crash, and is removed when the folder is opened.
@@ -57,6 +58,21 @@ class Staging:
                 _remove(path.parent)
             except OSError as exc:  # must not hide the error that the caller is handling
                 _log.warning("staged file not removed: path=%s reason=%s", path, exc.strerror or exc)
+
+    def rescue(self, job_id: str, index: int, content: bytes) -> Path:
+        """Write audio that no store takes beside the folder, where nothing removes it.
+
+        Raises:
+            StorageError: this disk takes it neither.
+        """
+        rescued = self._folder.with_name(self._folder.name.replace("incoming", "rescued"))
+        path = rescued / f"{job_id}-{index}"
+        try:
+            rescued.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        except OSError as exc:
+            raise StorageError(f"the audio folder failed: {exc.strerror or exc}") from exc
+        return path
 
 
 def _sweep(folder: Path) -> None:

@@ -102,6 +102,14 @@ class AudioKeeper:
         """
         return self._staging.file(job_id, index)
 
+    async def rescue(self, content: bytes, job_id: str, index: int) -> Path:
+        """Write audio in memory that the store does not take to a local file, which stays.
+
+        Raises:
+            StorageError: the local disk takes it neither.
+        """
+        return await self._workers.run(self._staging.rescue, job_id, index, content)
+
     async def keep_bytes(self, content: bytes, job_id: str, index: int) -> Asset:
         """Measure and keep audio that is in memory; errors as of `keep`."""
         with self.staged(job_id, index) as path:

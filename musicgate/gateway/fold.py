@@ -14,6 +14,7 @@ from musicgate.model import JobUpdate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from musicgate.gateway.context import GatewayContext
     from musicgate.model import Job, JobState, JsonValue, NativeTrack
@@ -63,6 +64,20 @@ async def _note_trouble(context: GatewayContext, job: Job, trouble: str) -> None
         )
 
 
+async def _rescue(context: GatewayContext, job: Job, update: JobUpdate, error: StorageError) -> None:
+    """Save audio that came as bytes, and that no store took in all that time, on the local disk."""
+    paths: list[Path] = []
+    with suppress(StorageError):
+        for index, track in enumerate(update.tracks):
+            if track.audio:
+                paths.append(await context.keeper.rescue(track.audio, job.id, index))
+    for path in paths:
+        _log.error("audio was paid for and cannot be stored: job=%s rescued=%s", job.id, path)
+    if paths:
+        names = ", ".join(path.name for path in paths)
+        await _note_trouble(context, job, f"{error}; it is on the gateway's disk, rescued as {names}")
+
+
 async def apply_update_until_stored(context: GatewayContext, job: Job, update: JobUpdate) -> Job:
     """Fold the answer to a create call, however long our disk fails.
 
@@ -73,7 +88,8 @@ async def apply_update_until_stored(context: GatewayContext, job: Job, update: J
     """
     try:
         return await commit.until_stored(context, job, lambda: apply_update(context, job, update))
-    except StorageError:
+    except StorageError as error:
+        await _rescue(context, job, update, error)
         raise
     except Exception:
         if update.native_id is None:

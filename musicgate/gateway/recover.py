@@ -117,8 +117,12 @@ async def _lose(context: GatewayContext, job: Job) -> Job:
     """Mark the outcome of a sent call as unknown whose answer was never stored."""
     now = context.clock.now()
     adoptable = is_adoptable(job, context.installed(job))
+    failure = _LOST
+    if job.storage_trouble is not None:
+        message = f"the vendor has sent its audio, and it could not be stored: {job.storage_trouble}"
+        failure = Failure(reason=FailureClass.GATEWAY, message=message, may_have_cost=True)
     return await commit.change(
-        context, job, lambda current: jobs.lose(current, _LOST, now, adoptable=adoptable)
+        context, job, lambda current: jobs.lose(current, failure, now, adoptable=adoptable)
     )
 
 
