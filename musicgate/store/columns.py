@@ -1,4 +1,4 @@
-"""The values of columns that every database has alike: times, texts, the place of a job. It knows no SQL."""
+"""The values of columns that the databases have alike: times, texts, claims. It knows no SQL."""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta

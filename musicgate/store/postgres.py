@@ -32,6 +32,7 @@ from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 _CLAIMS_PAGE: Final = 50
 #: What PostgreSQL says at a connection that only an operator can mend -> what to do.
 _REFUSALS: Final = {
+    "08P01": "a pooler is between that lends no sessions: set store.pgbouncer = true",
     "28000": "PostgreSQL refuses the user of store.url: look at its name and at pg_hba.conf",
     "28P01": "PostgreSQL refuses the user or the password of store.url: look at both",
     "3D000": "there is no such database: create it (CREATE DATABASE), or correct the name in store.url",
@@ -306,10 +307,10 @@ def _opening() -> Iterator[None]:
     """Turn what PostgreSQL says while a store is opened into our errors; no URL is shown."""
     try:
         yield
+    except ValueError as exc:  # of asyncpg, for a URL that it cannot read; its message may quote the URL
+        raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
     except ERRORS as exc:
         refusal = _REFUSALS.get(code_of(exc))
         if refusal is not None:
             raise ConfigError(f"{refusal} ({exc})", key="store.url") from exc
         raise StorageError(f"the job store cannot be opened: {describe(exc)}") from exc
-    except ValueError as exc:  # of asyncpg, for a URL that it cannot read; its message may quote the URL
-        raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc

@@ -182,7 +182,7 @@ class PostgresConnections:
     def _forget(self, task: "asyncio.Task[Any]") -> None:
         self._writes.discard(task)
         if not task.cancelled():
-            task.exception()  # its caller may have been cancelled, and nobody else asks
+            task.exception()  # its caller may have been cancelled, and no one else asks
 
     async def _written(self, work: Callable[["_Connection"], Coroutine[Any, Any, _T]]) -> _T:
         for repeats in range(_MOST_REPEATS + 1):

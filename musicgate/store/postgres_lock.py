@@ -9,7 +9,7 @@ minute. And a process that was stopped for longer finds its lease gone and write
 write that was on its way just then is not held back.
 
 Each kind refuses while the other one is held. While neither can be proved, writes are refused; both go on by
-themselves when PostgreSQL is there again and nobody else has come.
+themselves when PostgreSQL is there again and no other process has come.
 """
 
 import asyncio
@@ -140,9 +140,10 @@ class StoreLock:
                 async with asyncio.timeout(_RENEW_EVERY_S):
                     await self._renew()
             except (*ERRORS, ConfigError) as exc:
-                _log.warning(
-                    "job store not held: reason=%s", exc if isinstance(exc, ConfigError) else describe(exc)
-                )
+                reason = exc if isinstance(exc, ConfigError) else describe(exc)
+                _log.warning("job store not held: reason=%s", reason)
+                if isinstance(exc, ConfigError):
+                    self._trusted_until = 0.0
                 self._drop()
 
     async def _renew(self) -> None:

@@ -22,8 +22,9 @@ _REPLACE: Final = (
 )
 OF_JOB: Final = f"SELECT id, doc FROM {_TABLE} WHERE job_id = $1 ORDER BY id"
 GET: Final = f"SELECT id, doc FROM {_TABLE} WHERE id = $1"
+# The condition of its index, to the letter.
 PENDING: Final = (
-    f"SELECT id, account, origin, next_try_at_us FROM {_TABLE} WHERE next_try_at_us IS NOT NULL"
+    f"SELECT id, account, origin, next_try_at_us FROM {_TABLE} WHERE next_try_at_us >= 0"
     " ORDER BY next_try_at_us, id LIMIT $1"
 )
 #: At most so many messages of an account are searched for one to a server that is not excepted.
@@ -44,7 +45,9 @@ ACCOUNTS_DUE: Final = (
     f" AND (SELECT min(next_try_at_us) FROM {_TABLE}"
     " WHERE account = known.account AND next_try_at_us IS NOT NULL) <= $1"
 )
-NEXT_DUE: Final = f"SELECT min(next_try_at_us) FROM {_TABLE} WHERE next_try_at_us > $1"
+NEXT_DUE: Final = (
+    f"SELECT min(next_try_at_us) FROM {_TABLE} WHERE next_try_at_us > $1 AND next_try_at_us >= 0"
+)
 DELETE_OF_JOB: Final = f"DELETE FROM {_TABLE} WHERE job_id = $1"
 _THE_ADDRESS: Final = (
     "FROM musicgate.disabled_webhooks WHERE account = $1 AND url = $2"

@@ -14,26 +14,29 @@ from musicgate.codec import dump_delivery, dump_job
 from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery, JobState, origin
 from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, microseconds, place_of
 
-# A claim that another job has made already is skipped, and so is its job. An insertion that meets one of a
-# transaction which has not ended waits for its end.
+# A claim of a key that is taken is skipped, and so is its job. An insertion that meets one of a transaction
+# which has not ended waits for its end.
 ADD_JOBS: Final = """
 WITH item AS (
-    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::text[], $13::text[])
-    AS item(id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us,
+    SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[])
+    AS item(place, id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us,
         price_usd_nanos, version, doc, events)
 ), claim AS (
-    SELECT * FROM unnest($14::text[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[])
-    AS claim(account, route, key, fingerprint, job_id, created_at_us)
+    SELECT * FROM unnest($15::int[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
+    AS claim(place, account, route, key, fingerprint, job_id, created_at_us)
 ), claimed AS (
     INSERT INTO musicgate.idempotency_keys (account, route, key, fingerprint, job_id, created_at_us)
     SELECT account, route, key, fingerprint, job_id, created_at_us FROM claim
-    ON CONFLICT DO NOTHING RETURNING job_id
+    ON CONFLICT DO NOTHING RETURNING account, route, key, job_id
 )
 INSERT INTO musicgate.jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
     finished_at_us, price_usd_nanos, version, doc, events)
-SELECT * FROM item
-WHERE id NOT IN (SELECT job_id FROM claim) OR id IN (SELECT job_id FROM claimed)
+SELECT id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us, price_usd_nanos,
+    version, doc, events
+FROM item WHERE place NOT IN (SELECT place FROM claim)
+    OR place IN (SELECT min(place) FROM claim JOIN claimed USING (account, route, key, job_id)
+        GROUP BY account, route, key)
 RETURNING id
 """
 # Of several changes of one job in a batch one is made, and its place says which.
@@ -186,9 +189,10 @@ def due(delivery: Delivery) -> int | None:
 
 
 def added(batch: Sequence[NewJob]) -> list[list[Any]]:
-    """Values for `ADD_JOBS`."""
-    claims = [item.claim for item in batch if item.claim is not None]
-    return [*_turned([item.job for item in batch], 13), *_turned(claims, 6)]
+    """Values for `ADD_JOBS`; a place is an index in the batch."""
+    jobs = [(place, *item.job) for place, item in enumerate(batch)]
+    claims = [(place, *item.claim) for place, item in enumerate(batch) if item.claim is not None]
+    return [*_turned(jobs, 14), *_turned(claims, 7)]
 
 
 def replaced(batch: Sequence[Replacement]) -> list[list[Any]]:
