@@ -119,6 +119,34 @@ async def test_a_lease_that_another_process_took_stops_all_writes(
         assert await store.get("m1") == make_job()
 
 
+async def test_a_lease_of_a_stalled_process_ends_when_one_with_a_session_took_over(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lock, "_RENEW_EVERY_S", 0.05)
+    async with PostgresJobStore.open(url, has_session=False) as stalled:
+        await stalled.ping()
+        await execute(
+            url, "UPDATE musicgate.store_lease SET renewed_at = clock_timestamp() - interval '1 hour'"
+        )
+        session = await asyncpg.connect(url)
+        await session.execute(f"SELECT pg_advisory_lock({postgres_lock._USE_KEY})")
+
+        async def is_refused() -> bool:
+            try:
+                await stalled.ping()
+            except StorageError as error:
+                return "does not hold the job store" in str(error)
+            return False
+
+        await eventually(is_refused)
+        await session.close()
+
+        async def is_written() -> bool:
+            return not await is_refused()
+
+        await eventually(is_written)
+
+
 async def test_a_lost_lock_is_taken_again_and_writes_are_refused_meanwhile(url: str) -> None:
     async with PostgresJobStore.open(url) as store:
         await store.add(make_job(), [])
@@ -323,7 +351,7 @@ async def test_odd_texts_are_stored_in_every_column(pg_store: PostgresJobStore, 
     job = make_job(odd[:300], account=odd[:100], native_id=odd)
     claim = attrs.evolve(make_claim(job.id, account=odd[:100], key=odd[:100]), fingerprint=odd)
     event = make_event(odd)
-    await pg_store.add(job, [event], claim)
+    assert await pg_store.add(job, [event], claim) is None
     assert await pg_store.get(job.id) == job
     assert await pg_store.find_native(odd[:100], odd) == job
     assert await pg_store.events(job.id) == [(1, event)]

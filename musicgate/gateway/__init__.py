@@ -19,6 +19,7 @@ from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
+    copy_job_store,
     has_job_store,
     job_store_name,
     open_job_store,
@@ -36,6 +37,7 @@ __all__ = [
     "all_jobs",
     "check_asset_store",
     "check_objects",
+    "copy_job_store",
     "generate",
     "has_job_store",
     "job_store_name",

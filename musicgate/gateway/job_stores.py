@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 from musicgate.errors import ConfigError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
     from musicgate.settings import Settings
@@ -71,6 +72,36 @@ def job_store_name(settings: Settings) -> str:
 def is_postgres(settings: Settings) -> bool:
     """True if the store is a database of PostgreSQL."""
     return urlsplit(settings.store_url).scheme in _POSTGRES_SCHEMES
+
+
+async def copy_job_store(
+    source: Settings, target: Settings, copied: Callable[[str, int], None]
+) -> dict[str, int]:
+    """Copy a SQLite store into an empty one on PostgreSQL; no process may use either.
+
+    Args:
+        copied: is told the table and the number of rows that were copied since it was told last.
+
+    Returns:
+        The number of rows by table.
+
+    Raises:
+        ConfigError: one of them is in use or of the wrong kind, there is no source, or the target has rows.
+        StorageError: one of them fails; the target is as it was.
+    """
+    if is_postgres(source) or not is_postgres(target):
+        raise ConfigError("a copy goes from sqlite:///... to postgresql://...", key="store.url")
+    path = _path(source)
+    if not path.is_file():
+        raise ConfigError(f"there is no store of jobs at {path}", key="store.url")
+    kind = _postgres(target)
+    from musicgate.store.copying import copy_into_postgres
+
+    async with (
+        open_job_store(source),
+        kind.open(target.store_url, has_session=not target.store.pgbouncer) as ready,
+    ):
+        return await copy_into_postgres(path, ready, copied)
 
 
 def _postgres(settings: Settings) -> type[PostgresJobStore]:

@@ -10,9 +10,9 @@ a schema of their own, ``musicgate``.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import attrs
 
@@ -28,6 +28,7 @@ from musicgate.store.postgres_lock import StoreLock
 from musicgate.store.postgres_migrate import check_server, check_version, migrate
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
+_T = TypeVar("_T")
 #: Old idempotency keys deleted in one write.
 _CLAIMS_PAGE: Final = 50
 #: What PostgreSQL says at a connection that only an operator can mend -> what to do.
@@ -140,7 +141,7 @@ class PostgresJobStore:
             await postgres_references.release(transaction, job_id)
             return found
 
-        return await self._connections.transaction(remove)
+        return await self.transaction(remove)
 
     async def forget_claims(self, before: datetime) -> int:
         """Delete idempotency keys that were claimed before then."""
@@ -254,6 +255,14 @@ class PostgresJobStore:
         """Write and commit a row as large as a large job."""
         await self._connections.write(sql.CHECK, sql.CHECK_PADDING)
 
+    async def transaction(self, work: Callable[[Transaction], Awaitable[_T]]) -> _T:
+        """Run statements of another module of this room in one transaction.
+
+        Raises:
+            StorageError: nothing was stored, or ``maybe_stored``.
+        """
+        return await self._connections.transaction(work)
+
     async def close(self) -> None:
         """Finish the pending writes and close the connections. Closing again does nothing."""
         await self._adding.close()
@@ -261,8 +270,8 @@ class PostgresJobStore:
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:
-        found = {job_id for (job_id,) in await self._connections.write(sql.ADD_JOBS, *sql.added(batch))}
-        return [item.job_id in found for item in batch]
+        found = {place for (place,) in await self._connections.write(sql.ADD_JOBS, *sql.added(batch))}
+        return [place in found for place in range(len(batch))]
 
     async def _replace(self, batch: Sequence[sql.Replacement]) -> list[bool]:
         found = {place for (place,) in await self._connections.write(sql.REPLACE_JOBS, *sql.replaced(batch))}

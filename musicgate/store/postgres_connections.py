@@ -10,7 +10,7 @@ statement needs a transaction around it, since asyncpg sends it in two parts.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import asyncpg
@@ -222,6 +222,15 @@ class Transaction:
     async def run(self, statement: str, *values: Any) -> Rows:
         """Run a statement and return its rows."""
         return await self._connection.fetch(statement, *map(storable, values))
+
+    async def copy(self, table: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+        """Add rows to a table of musicgate, quicker than by inserting them."""
+        await self._connection.copy_records_to_table(
+            table,
+            schema_name="musicgate",
+            columns=list(columns),
+            records=[tuple(map(storable, row)) for row in rows],
+        )
 
 
 def storable(value: Any) -> Any:

@@ -40,6 +40,7 @@ LEASE_S: Final = 60
 _TRUSTED_S: Final = 40.0
 _RENEW_EVERY_S: Final = 10.0
 _RETRY_EVERY_S: Final = 1.0
+_ANSWER_TIMEOUT_S: Final = 10.0
 
 _WAIT_FOR_START: Final = "SELECT pg_advisory_xact_lock($1)"
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
@@ -74,6 +75,8 @@ class StoreLock:
         #: Until when it is believed to be held, by the steady clock.
         self._trusted_until = 0.0
         self._is_lost = asyncio.Event()
+        #: Why it was not held at the last attempt; logged once.
+        self._reported = ""
 
     def check(self) -> None:
         """Return if this process may write.
@@ -137,11 +140,13 @@ class StoreLock:
                     await self._is_lost.wait()
             self._is_lost.clear()
             try:
-                async with asyncio.timeout(_RENEW_EVERY_S):
+                async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                     await self._renew()
             except (*ERRORS, ConfigError) as exc:
                 reason = exc if isinstance(exc, ConfigError) else describe(exc)
-                _log.warning("job store not held: reason=%s", reason)
+                if str(reason) != self._reported:
+                    _log.warning("job store not held: reason=%s", reason)
+                self._reported = str(reason)
                 if isinstance(exc, ConfigError):
                     self._trusted_until = 0.0
                 self._drop()
@@ -155,11 +160,14 @@ class StoreLock:
                 connection.terminate()
                 raise
             _log.info("job store held again")
+            self._reported = ""
             return
         if self._has_session:
             await self._connection.fetchval("SELECT 1")
         else:
             async with self._connection.transaction():
+                if await self._connection.fetchval(_IS_LOCKED, _USE_KEY):
+                    raise in_use()
                 if await self._connection.fetchval(_TAKE_LEASE, self._owner) is None:
                     raise in_use()
         self._trust()
@@ -190,7 +198,7 @@ class StoreLock:
             return
         connection.remove_termination_listener(self._on_end)
         try:
-            async with asyncio.timeout(_RENEW_EVERY_S):
+            async with asyncio.timeout(_ANSWER_TIMEOUT_S):
                 if not self._has_session:
                     async with connection.transaction():
                         await connection.execute(_END_LEASE, self._owner)

@@ -29,15 +29,17 @@ WITH item AS (
     INSERT INTO musicgate.idempotency_keys (account, route, key, fingerprint, job_id, created_at_us)
     SELECT account, route, key, fingerprint, job_id, created_at_us FROM claim
     ON CONFLICT DO NOTHING RETURNING account, route, key, job_id
+), added AS (
+    INSERT INTO musicgate.jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
+        finished_at_us, price_usd_nanos, version, doc, events)
+    SELECT id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
+        finished_at_us, price_usd_nanos, version, doc, events
+    FROM item WHERE place NOT IN (SELECT place FROM claim)
+        OR place IN (SELECT min(place) FROM claim JOIN claimed USING (account, route, key, job_id)
+            GROUP BY account, route, key)
+    RETURNING id
 )
-INSERT INTO musicgate.jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
-    finished_at_us, price_usd_nanos, version, doc, events)
-SELECT id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us, price_usd_nanos,
-    version, doc, events
-FROM item WHERE place NOT IN (SELECT place FROM claim)
-    OR place IN (SELECT min(place) FROM claim JOIN claimed USING (account, route, key, job_id)
-        GROUP BY account, route, key)
-RETURNING id
+SELECT place FROM item JOIN added USING (id)
 """
 # Of several changes of one job in a batch one is made, and its place says which.
 REPLACE_JOBS: Final = """
@@ -139,9 +141,8 @@ CHECK_PADDING: Final = bytes(16_384)
 
 @attrs.frozen(kw_only=True)
 class NewJob:
-    """A job to be added, as rows."""
+    """A job to be added, as rows without their place in the batch."""
 
-    job_id: str
     job: tuple[Any, ...]
     claim: tuple[Any, ...] | None
 
@@ -161,7 +162,7 @@ def new_job(job: Job, events: Iterable[JobEvent], claim: IdempotencyClaim | None
         *(microseconds(job.created_at), microseconds(job.updated_at), *end_of(job)),
         *(job.version, dump_job(job), event_lines(events)),
     )
-    return NewJob(job_id=job.id, job=row, claim=None if claim is None else claim_row(claim))
+    return NewJob(job=row, claim=None if claim is None else claim_row(claim))
 
 
 def replacement(
