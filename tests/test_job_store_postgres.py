@@ -17,7 +17,13 @@ import pytest
 
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Job, JobQuery, JobState
-from musicgate.store import postgres_lock, postgres_migrate, postgres_outbox, postgres_references
+from musicgate.store import (
+    postgres_connections,
+    postgres_lock,
+    postgres_migrate,
+    postgres_outbox,
+    postgres_references,
+)
 from musicgate.store import postgres_statements as statements
 from musicgate.store.postgres import PostgresJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
@@ -320,18 +326,21 @@ async def test_writes_that_come_at_once_are_one_statement(
     assert written == [statements.ADD_JOBS]
 
 
-async def test_a_cancelled_caller_does_not_hold_up_the_others(pg_store: PostgresJobStore) -> None:
-    leaving = asyncio.create_task(pg_store.add(make_job("m1"), []))
-    staying = asyncio.create_task(pg_store.add(make_job("m2"), []))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await staying
-    assert await pg_store.get("m1") == make_job("m1")
-    marking = asyncio.create_task(pg_store.set_mark("audio", "1"))
-    await asyncio.sleep(0)
-    marking.cancel()
-    await pg_store.close()
+async def test_a_cancelled_caller_does_not_hold_up_the_others_and_its_write_goes_on(url: str) -> None:
+    async with PostgresJobStore.open(url) as store:
+        leaving = asyncio.create_task(store.add(make_job("m1"), []))
+        staying = asyncio.create_task(store.add(make_job("m2"), []))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await staying
+        assert await store.get("m1") == make_job("m1")
+        marking = asyncio.create_task(store.set_mark("audio", "1"))
+        await asyncio.sleep(0)
+        marking.cancel()
     assert leaving.cancelled()
+    assert marking.cancelled()
+    async with PostgresJobStore.open(url) as store:
+        assert await store.mark("audio") == "1"
 
 
 async def test_closing_finishes_the_waiting_writes(url: str) -> None:
@@ -510,14 +519,26 @@ async def test_every_acknowledged_job_survives_a_kill_and_the_store_is_free_at_o
 # --- behind a pooler ---
 
 
-async def test_without_sessions_every_statement_is_in_a_transaction_and_none_is_prepared(url: str) -> None:
+async def test_without_sessions_every_statement_is_in_a_transaction_and_none_is_prepared(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, outside = asyncpg.Connection.fetch, []
+
+    async def watched(connection: Any, statement: str, *values: Any) -> Any:
+        if not connection.is_in_transaction():
+            outside.append(statement)
+        return await fetch(connection, statement, *values)
+
+    monkeypatch.setattr(postgres_connections._QuickConnection, "fetch", watched)
     async with PostgresJobStore.open(url, has_session=False) as store:
         await store.add(make_job(), [make_event()], make_claim())
         await store.replace(make_job(), attrs.evolve(make_job(), state=JobState.IN_PROGRESS), [])
         await store.asset_references.claim("aa/a.mp3", "m1")
         assert len(await store.list_jobs(None, JobQuery())) == 1
+        assert outside == []
         async with store._connections._pool.acquire() as connection:
-            assert await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''") == []
+            prepared = await connection.fetch("SELECT name FROM pg_prepared_statements WHERE name <> ''")
+        assert prepared == []
         locks = (
             "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database"
         )
