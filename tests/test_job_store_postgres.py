@@ -190,6 +190,27 @@ async def test_a_store_in_use_can_be_read_and_not_written(pg_store: PostgresJobS
     await pg_store.ping()
 
 
+async def test_a_reader_takes_no_lock_that_would_keep_a_server_from_starting(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await opened(url)
+    monkeypatch.setattr(postgres_lock.StoreLock, "take", None)
+    async with PostgresJobStore.open_to_read(url) as reader:
+        assert await reader.accounts() == []
+
+
+async def test_a_store_that_an_earlier_version_uses_cannot_be_read(
+    pg_store: PostgresJobStore, url: str
+) -> None:
+    await execute(url, "UPDATE musicgate.schema_version SET version = 0")
+    try:
+        with pytest.raises(ConfigError, match="an earlier version of musicgate uses the database"):
+            async with PostgresJobStore.open_to_read(url):
+                pass
+    finally:
+        await execute(url, "UPDATE musicgate.schema_version SET version = 1")
+
+
 async def test_a_store_that_is_free_is_migrated_to_be_read_and_stays_free(postgres: Postgres) -> None:
     url = await without_schema(postgres.url)
     async with PostgresJobStore.open_to_read(url) as reader:

@@ -25,7 +25,7 @@ from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
 from musicgate.store.postgres_lock import StoreLock
-from musicgate.store.postgres_migrate import check_server, check_version, migrate
+from musicgate.store.postgres_migrate import check_server, is_current, migrate
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
 _T = TypeVar("_T")
@@ -293,18 +293,20 @@ async def _readable(page: Sequence[Any], what: str) -> list[Job]:
 
 
 async def _prepare_to_read(connection: Any, lock: StoreLock) -> None:
-    """Migrate the database unless another process uses it; it is not held at the end."""
+    """Migrate the database where that is needed and no other process uses it; it is not held at the end."""
     async with connection.transaction():
         await check_server(connection, for_writing=False)
+        if await is_current(connection):
+            return
     try:
         await lock.take(connection, migrate)
     except ConfigError as error:
         if not isinstance(error.__cause__, TimeoutError):
             raise
-        async with connection.transaction():
-            await check_version(connection)
-    else:
-        await lock.release()
+        raise ConfigError(
+            "an earlier version of musicgate uses the database; stop it, or start it anew", key="store.url"
+        ) from error
+    await lock.release()
 
 
 def _refuse_writes() -> None:

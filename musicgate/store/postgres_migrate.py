@@ -109,17 +109,16 @@ async def migrate(connection: "_Connection") -> None:
     await connection.execute(f"UPDATE musicgate.schema_version SET version = {missing[-1]}")  # noqa: S608 - a number
 
 
-async def check_version(connection: "_Connection") -> None:
-    """Return if the database is at the newest version.
+async def is_current(connection: "_Connection") -> bool:
+    """True if the database is at the newest version, False if it is at none or at an earlier one.
 
     Raises:
-        ConfigError: it is at another one; it is left alone.
+        ConfigError: a newer musicgate has written it.
     """
     version = await _version(connection)
     if version is not None and version > max(migrations()):
         raise _unknown_version(version)
-    if version != max(migrations()):
-        raise _unfit("an earlier version of musicgate uses the database; stop it, or start it anew")
+    return version == max(migrations())
 
 
 async def _version(connection: "_Connection") -> int | None:
