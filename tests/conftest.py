@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from musicgate.store.port import JobStore
+from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
-from tests import s3_servers
+from tests import postgres_servers, s3_servers
 from tests.loopback_vendors import Serve, Vendors, serving, starting
 
 
@@ -28,20 +29,35 @@ def vendors(serve: Serve) -> Vendors:
 
 
 @contextlib.asynccontextmanager
-async def in_memory(_folder: Path) -> AsyncIterator[JobStore]:
+async def in_memory(_: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
     yield MemoryJobStore()
 
 
-def on_sqlite(folder: Path) -> AbstractAsyncContextManager[JobStore]:
+def on_sqlite(request: pytest.FixtureRequest) -> AbstractAsyncContextManager[JobStore]:
+    folder: Path = request.getfixturevalue("tmp_path")
     return SqliteJobStore.open(folder / "store.db")
 
 
-@pytest.fixture(params=[in_memory, on_sqlite])
-async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[JobStore]:
-    """Each job store: a test with this fixture runs once for every store."""
-    opened: Callable[[Path], AbstractAsyncContextManager[JobStore]] = request.param
-    async with opened(tmp_path) as ready:
+@contextlib.asynccontextmanager
+async def on_postgres(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
+    server: postgres_servers.Postgres = request.getfixturevalue("postgres")
+    async with PostgresJobStore.open(await postgres_servers.emptied(server.url)) as ready:
         yield ready
+
+
+@pytest.fixture(params=[in_memory, on_sqlite, on_postgres])
+async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
+    """Each job store: a test with this fixture runs once for every store."""
+    opened: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[JobStore]] = request.param
+    async with opened(request) as ready:
+        yield ready
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[postgres_servers.Postgres]:
+    """A database on a real PostgreSQL, for all tests of this process."""
+    with postgres_servers.postgres() as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

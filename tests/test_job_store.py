@@ -20,6 +20,7 @@ from musicgate.model import (
     WarningCode,
 )
 from musicgate.store.port import JobStore
+from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
@@ -226,6 +227,7 @@ async def test_old_idempotency_keys_are_all_deleted_in_pages(
     store: JobStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("musicgate.store.sqlite._CLAIMS_PAGE", 2)
+    monkeypatch.setattr("musicgate.store.postgres._CLAIMS_PAGE", 2)
     for number in range(5):
         await store.add(make_job(f"m{number}"), [], make_claim(f"m{number}", key=f"k{number}", age_s=number))
     assert await store.forget_claims(NOW) == 4
@@ -335,6 +337,13 @@ async def damage(store: JobStore, *job_ids: str) -> None:
         for job_id in job_ids:
             store._jobs[job_id] = "{}"
             store._events[job_id][0] = "{}"
+        return
+    if isinstance(store, PostgresJobStore):
+        await store._connections.write(
+            "UPDATE musicgate.jobs SET doc = '{}', events = '{}' || substr(events, strpos(events, E'\\n'))"
+            " WHERE id = ANY($1::text[])",
+            list(job_ids),
+        )
         return
     assert isinstance(store, SqliteJobStore)
     ids = [(job_id,) for job_id in job_ids]

@@ -19,6 +19,7 @@ from musicgate.errors import ConfigError, StorageError
 from musicgate.model import Job, JobQuery, JobState, MusicRequest
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
+from musicgate.store.columns import microseconds
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 
@@ -556,7 +557,7 @@ async def test_the_spend_of_each_day_follows_every_change_of_a_job(sqlite_store:
                 expected = sum(
                     price
                     for owner, at, price in rows
-                    if (owner, True) == (account, at >= statements.microseconds(moment))
+                    if (owner, True) == (account, at >= microseconds(moment))
                 )
                 assert await sqlite_store.spent_usd_nanos(account, moment) == expected
 

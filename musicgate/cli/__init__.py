@@ -30,6 +30,7 @@ COMMANDS = {
     "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
     "cancel": ("jobs", "cancel", "Cancel a job."),
     "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
+    "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),
     "emulate": ("emulate", "emulate", "Serve one emulated vendor, to test a client of it."),

@@ -17,7 +17,14 @@ from musicgate.cli.configuration import read_settings
 from musicgate.cli.counter import counter
 from musicgate.cli.terminal import print_json, say, visible
 from musicgate.errors import ConfigError
-from musicgate.gateway import check_objects, kept_objects, open_asset_store, store_path, users_of
+from musicgate.gateway import (
+    check_objects,
+    has_job_store,
+    job_store_name,
+    kept_objects,
+    open_asset_store,
+    users_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -150,8 +157,8 @@ async def move_all(
     source_url, target_url = source_url or settings.assets_url, target_url or settings.assets_url
     if _as_url(source_url).rstrip("/") == _as_url(target_url).rstrip("/"):
         raise click.UsageError(f"{target_url} is the store that the objects are in.")
-    if not store_path(settings).is_file():
-        raise ConfigError(f"there is no store of jobs at {store_path(settings)}", key="store.url")
+    if not has_job_store(settings):
+        raise ConfigError(f"there is no store of jobs at {job_store_name(settings)}", key="store.url")
     is_used = await stores.is_used(settings)
     report, moved, copied, deleted = _Report(as_json), list[str](), 0, 0
     async with AsyncExitStack() as stack:

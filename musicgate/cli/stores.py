@@ -15,13 +15,17 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import attrs
-from filelock import Timeout
 
 from musicgate.errors import ConfigError, JobNotFoundError
-from musicgate.gateway import Gateway, store_path
+from musicgate.gateway import (
+    Gateway,
+    has_job_store,
+    job_store_name,
+    open_job_store,
+    open_job_store_to_read,
+)
 from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.settings import StoreSettings
-from musicgate.store.sqlite import SqliteJobStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,6 +34,7 @@ if TYPE_CHECKING:
     from musicgate.hosting import PluginHost
     from musicgate.model import Job
     from musicgate.settings import Settings
+    from musicgate.store import JobStore
 
 _LAST_SLOT = 9
 
@@ -84,17 +89,17 @@ async def open_with(
     busy = []
     for slot in existing(settings):
         try:
-            async with SqliteJobStore.open(store_path(slot)) as store:
+            async with open_job_store(slot) as store:
                 job = await store.get(job_id)
         except ConfigError as error:
             if not is_in_use(error):
                 raise
-            busy.append(str(store_path(slot)))
+            busy.append(job_store_name(slot))
             continue
         if job is not None:
             if await _is_left_to_a_server(settings, slot):
                 message = (
-                    f"{store_path(slot)} has jobs that only a server can finish; "
+                    f"{job_store_name(slot)} has jobs that only a server can finish; "
                     "start it (musicgate serve) and use --url"
                 )
                 raise ConfigError(message, key="store.url", source=settings.source)
@@ -111,7 +116,7 @@ async def list_jobs(settings: Settings, limit: int, account: str | None = None) 
     """The newest jobs of an account, or of all, in any state; also those that another process works on."""
     found: dict[str, Job] = {}
     for slot in existing(settings):
-        async with SqliteJobStore.open_to_read(store_path(slot)) as store:
+        async with open_job_store_to_read(slot) as store:
             unfinished = [job for job in await _unfinished(store) if account in {None, job.account}]
             known = [*unfinished, *await store.list_jobs(account, JobQuery(limit=limit))]
         found |= {job.id: job for job in known}
@@ -123,29 +128,29 @@ async def accounts(settings: Settings) -> set[str]:
     """The accounts that have jobs."""
     found: set[str] = set()
     for slot in existing(settings):
-        async with SqliteJobStore.open_to_read(store_path(slot)) as store:
+        async with open_job_store_to_read(slot) as store:
             found |= {*await store.accounts()}
     return found
 
 
-def open_to_read(slot: Settings) -> AbstractAsyncContextManager[SqliteJobStore]:
+def open_to_read(slot: Settings) -> AbstractAsyncContextManager[JobStore]:
     """Open the store of a slot to read it, whether or not another process uses it.
 
     Raises:
         ConfigError: a musicgate of another version uses it.
         StorageError: it cannot be opened.
     """
-    return SqliteJobStore.open_to_read(store_path(slot))
+    return open_job_store_to_read(slot)
 
 
-def open_alone(slot: Settings) -> AbstractAsyncContextManager[SqliteJobStore]:
+def open_alone(slot: Settings) -> AbstractAsyncContextManager[JobStore]:
     """Open the store of a slot, so that no other process uses it meanwhile.
 
     Raises:
         ConfigError: another process uses it.
         StorageError: it cannot be opened.
     """
-    return SqliteJobStore.open(store_path(slot))
+    return open_job_store(slot)
 
 
 async def is_used(slot: Settings) -> bool:
@@ -161,20 +166,19 @@ async def is_used(slot: Settings) -> bool:
 
 def existing(settings: Settings) -> list[Settings]:
     """The slots whose store exists."""
-    return [slot for slot in slots(settings) if store_path(slot).is_file()]
+    return [slot for slot in slots(settings) if has_job_store(slot)]
 
 
 def is_in_use(error: ConfigError) -> bool:
     """True if a store could not be opened because another process uses it."""
-    return isinstance(error.__cause__, Timeout)
+    return isinstance(error.__cause__, TimeoutError)
 
 
 async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
     """True if a short run without callbacks would harm the jobs of this store."""
-    path = store_path(slot)
-    if not path.is_file():
+    if not has_job_store(slot):
         return False
-    async with SqliteJobStore.open(path) as store:
+    async with open_job_store(slot) as store:
         attempts = [job.attempt for job in await _unfinished(store)]
     undecided = {AttemptOutcome.PLANNED}
     if settings.server.public_url:
@@ -182,5 +186,5 @@ async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
     return any(attempt.outcome in undecided and attempt.native_id is None for attempt in attempts if attempt)
 
 
-async def _unfinished(store: SqliteJobStore) -> Sequence[Job]:
+async def _unfinished(store: JobStore) -> Sequence[Job]:
     return await store.open_jobs("", 10_000)

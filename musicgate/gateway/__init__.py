@@ -7,7 +7,7 @@ it can do, with `send` for how it does it.
 
 from musicgate.gateway.audio_keeper import ORIGINAL, Rendition
 from musicgate.gateway.blocking import GeneratedMusic, generate
-from musicgate.gateway.compose import check_asset_store, open_asset_store, open_importer, store_path
+from musicgate.gateway.compose import check_asset_store, open_asset_store, open_importer
 from musicgate.gateway.custody import (
     all_jobs,
     check_objects,
@@ -18,6 +18,13 @@ from musicgate.gateway.custody import (
 from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
+from musicgate.gateway.job_stores import (
+    copy_job_store,
+    has_job_store,
+    job_store_name,
+    open_job_store,
+    open_job_store_to_read,
+)
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -30,11 +37,15 @@ __all__ = [
     "all_jobs",
     "check_asset_store",
     "check_objects",
+    "copy_job_store",
     "generate",
+    "has_job_store",
+    "job_store_name",
     "kept_assets",
     "kept_objects",
     "open_asset_store",
     "open_importer",
-    "store_path",
+    "open_job_store",
+    "open_job_store_to_read",
     "users_of",
 ]

@@ -1,4 +1,4 @@
-"""Open a gateway's context: the composition root, and the only module here that names adapters."""
+"""Open a gateway's context: the composition root, which names the adapters."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from musicgate.codec import SchemaValidator, compose_request_schema, option_bloc
 from musicgate.engine import CreateQueue, ProviderHealth, Quota
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
+from musicgate.gateway.job_stores import open_job_store
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
@@ -44,10 +45,9 @@ async def open_context(
         ConfigError: a setting names something that does not exist, or another process uses the store.
         StorageError: the store cannot be opened.
     """
-    # Imported here: opening a gateway needs sqlite3 and aiohttp, asking for --help does not.
+    # Imported here: opening a gateway needs aiohttp, asking for --help does not.
     from musicgate.aio import SystemClock, new_id, new_token
     from musicgate.http.proxies import Proxies
-    from musicgate.store.sqlite import SqliteJobStore
     from musicgate.webhooks.client import AiohttpWebhookClient
 
     settings = keep_declared(settings, (plugin.provider for plugin in host.providers.values()))
@@ -57,7 +57,7 @@ async def open_context(
     providers = installed_providers(settings, host)
     health = breakers(settings, providers)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        store = await stack.enter_async_context(open_job_store(settings))
         network = settings.network
         transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
@@ -100,11 +100,10 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
     """
     from musicgate.aio import SystemClock, new_id, new_token
     from musicgate.gateway.imports import Importer
-    from musicgate.store.sqlite import SqliteJobStore
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(SqliteJobStore.open(store_path(settings)))
+        store = await stack.enter_async_context(open_job_store(settings))
         transport = await stack.enter_async_context(_transport(settings, clock))
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
@@ -185,22 +184,6 @@ def planner(
     )
 
 
-def store_path(settings: Settings) -> Path:
-    """The SQLite file of ``store.url``. Makes its folder.
-
-    Raises:
-        ConfigError: another kind of URL.
-    """
-    url = urlsplit(settings.store_url)
-    if url.scheme != "sqlite" or url.netloc:
-        raise ConfigError(
-            "must have the form sqlite:///relative.db or sqlite:////absolute.db",
-            key="store.url",
-            source=settings.source,
-        )
-    return _made(Path(unquote(url.path).removeprefix("/")), settings, "store.url", parent=True)
-
-
 def open_asset_store(settings: Settings) -> ObjectStore:
     """The store of ``assets.url``: a local folder, which is made, or a bucket.
 
@@ -210,7 +193,7 @@ def open_asset_store(settings: Settings) -> ObjectStore:
     from musicgate.assets import open_objects
 
     if urlsplit(settings.assets_url).scheme == "file":
-        _made(_folder_of(settings), settings, "assets.url", parent=False)
+        _make(_folder_of(settings), settings)
     try:
         return open_objects(settings.assets_url, environ=settings.environ)
     except ValueError as exc:
@@ -285,12 +268,10 @@ def _folder_of(settings: Settings) -> Path:
     return Path(unquote(url.path))
 
 
-def _made(path: Path, settings: Settings, key: str, *, parent: bool) -> Path:
+def _make(folder: Path, settings: Settings) -> None:
     try:
-        (path.parent if parent else path).mkdir(parents=True, exist_ok=True)
+        folder.mkdir(parents=True, exist_ok=True)
     except OSError as exc:
-        section = settings.store if key == "store.url" else settings.assets
-        hint = "" if section.url else "; it is in the data folder, which MUSICGATE_DATA_DIR names"
+        hint = "" if settings.assets.url else "; it is in the data folder, which MUSICGATE_DATA_DIR names"
         message = f"its folder cannot be made: {exc.strerror}{hint}"
-        raise ConfigError(message, key=key, source=settings.source_of(key)) from None
-    return path
+        raise ConfigError(message, key="assets.url", source=settings.source_of("assets.url")) from None

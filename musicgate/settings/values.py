@@ -163,8 +163,18 @@ class StoreSettings:
         Text(),
         default="",
         doc=(
-            "`sqlite:///relative.db` or `sqlite:////absolute.db`; empty: `musicgate.db` in the data folder. "
+            "`sqlite:///relative.db`, `sqlite:////absolute.db`, or `postgresql://user:password@host/database` "
+            "(PostgreSQL 14 or later; needs `musicgate[postgres]`); empty: `musicgate.db` in the data folder. "
             "One process at a time may use it."
+        ),
+    )
+    pgbouncer: bool = setting(
+        Switch(),
+        default=False,
+        doc=(
+            "PostgreSQL is behind pgbouncer, or another pooler, in transaction mode. Then no prepared statement "
+            "and no lock of a session is used: writes are slower, and after a crash the store is free again "
+            "within a minute instead of at once."
         ),
     )
 

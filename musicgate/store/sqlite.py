@@ -32,7 +32,7 @@ from musicgate.model import (
     JobQuery,
     changed,
 )
-from musicgate.store import rows, sqlite_outbox, sqlite_references
+from musicgate.store import columns, rows, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_errors import describe
@@ -101,11 +101,11 @@ class SqliteJobStore:
         def insert(connection: sqlite3.Connection) -> IdempotencyClaim | None:
             if claim is not None:
                 earlier = connection.execute(
-                    sql.FIND_CLAIM, sql.claim_key(claim.account, claim.route, claim.key)
+                    sql.FIND_CLAIM, columns.claim_key(claim.account, claim.route, claim.key)
                 ).fetchone()
                 if earlier is not None:
-                    return sql.read_claim(earlier)
-                connection.execute(sql.ADD_CLAIM, sql.claim_row(claim))
+                    return columns.read_claim(earlier)
+                connection.execute(sql.ADD_CLAIM, columns.claim_row(claim))
             connection.execute(sql.ADD_JOB, row)
             if end is not None:
                 connection.execute(sql.END_ADDED_JOB, end)
@@ -132,7 +132,7 @@ class SqliteJobStore:
 
     async def delete(self, job_id: str) -> bool:
         """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""
-        key = (sql.column(job_id),)
+        key = (columns.column(job_id),)
 
         def remove(connection: sqlite3.Connection) -> bool:
             found = connection.execute(sql.DELETE_JOB, key).rowcount > 0
@@ -146,7 +146,7 @@ class SqliteJobStore:
 
     async def forget_claims(self, before: datetime) -> int:
         """Delete idempotency keys that were claimed before then."""
-        values = (sql.microseconds(before), _CLAIMS_PAGE)
+        values = (columns.microseconds(before), _CLAIMS_PAGE)
         deleted = 0
         while True:
             page = await self._writer.write(
@@ -158,20 +158,20 @@ class SqliteJobStore:
 
     async def get(self, job_id: str) -> Job | None:
         """The job with that id."""
-        return await self._job(await self._reader.by_key(sql.GET, sql.column(job_id)))
+        return await self._job(await self._reader.by_key(sql.GET, columns.column(job_id)))
 
     async def find_native(self, account: str, native_id: str) -> Job | None:
         """The newest job of the account with that native id."""
         return await self._job(
-            await self._reader.by_key(sql.FIND_NATIVE, sql.column(account), sql.column(native_id))
+            await self._reader.by_key(sql.FIND_NATIVE, columns.column(account), columns.column(native_id))
         )
 
     async def head(self, account: str, job_id: str) -> JobHead | None:
         """What the columns say of the account's job with that id, or of its newest with that native id."""
-        key, owner = sql.column(job_id), sql.column(account)
+        key, owner = columns.column(job_id), columns.column(account)
         found = await self._reader.by_key(sql.HEAD, key, owner)
         found = found or await self._reader.by_key(sql.HEAD_OF_NATIVE, owner, key)
-        return sql.read_head(found[0]) if found else None
+        return columns.read_head(found[0]) if found else None
 
     async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
         """One page of open jobs, in the order of their ids.
@@ -181,7 +181,7 @@ class SqliteJobStore:
 
         def read(connection: sqlite3.Connection) -> list[Job]:
             jobs: list[Job] = []
-            last_id = sql.column(after_id)
+            last_id = columns.column(after_id)
             while missing := limit - len(jobs):
                 page = _page(connection, sql.OPEN_JOBS, (last_id, missing), MAX_OPEN_PAGE_BYTES)
                 jobs += rows.readable(page, load_job, "open job")
@@ -195,7 +195,7 @@ class SqliteJobStore:
     async def count_open(self, account: str | None = None) -> int:
         """Number of open jobs, of one account or of all."""
         statement, values = (
-            (sql.COUNT_OPEN, ()) if account is None else (sql.COUNT_OPEN_OF, (sql.column(account),))
+            (sql.COUNT_OPEN, ()) if account is None else (sql.COUNT_OPEN_OF, (columns.column(account),))
         )
         ((count,),) = await self._reader.on_thread(lambda found: found.execute(statement, values).fetchall())
         return int(count)
@@ -213,15 +213,15 @@ class SqliteJobStore:
                 if not page or (jobs and len(page) < missing):
                     break
                 job_id, _, created_at_us = page[-1]
-                rest = attrs.evolve(rest, before=(sql.moment(created_at_us), job_id))
+                rest = attrs.evolve(rest, before=(columns.moment(created_at_us), job_id))
             return jobs
 
         return await self._reader.on_thread(read)
 
     async def find_claim(self, account: str, route: str, key: str) -> IdempotencyClaim | None:
         """The claim of an idempotency key, as long as it is kept."""
-        found = await self._reader.by_key(sql.FIND_CLAIM, *sql.claim_key(account, route, key))
-        return sql.read_claim(found[0]) if found else None
+        found = await self._reader.by_key(sql.FIND_CLAIM, *columns.claim_key(account, route, key))
+        return columns.read_claim(found[0]) if found else None
 
     async def spent_usd_nanos(self, account: str, since: datetime) -> int:
         """Cost of the account's jobs that finished at or after ``since``."""
@@ -236,16 +236,22 @@ class SqliteJobStore:
         self, account: str, after: tuple[datetime, str] | None, before: datetime, limit: int
     ) -> Sequence[tuple[datetime, str]]:
         """End times and ids of one page of the account's jobs that ended before then, the oldest first."""
-        moment, job_id = (sql.microseconds(after[0]), after[1]) if after else (-1, "")
-        values = (sql.column(account), moment, sql.column(job_id), sql.microseconds(before), limit)
+        moment, job_id = (columns.microseconds(after[0]), after[1]) if after else (-1, "")
+        values = (
+            columns.column(account),
+            moment,
+            columns.column(job_id),
+            columns.microseconds(before),
+            limit,
+        )
         page = await self._reader.on_thread(lambda found: found.execute(sql.FINISHED, values).fetchall())
-        return [(sql.moment(ended_us), found) for ended_us, found in page]
+        return [(columns.moment(ended_us), found) for ended_us, found in page]
 
     async def events(
         self, job_id: str, after: int = 0, limit: int | None = None
     ) -> Sequence[tuple[int, JobEvent]]:
         """The job's events with a number greater than ``after``. A damaged one is logged and left out."""
-        key = sql.column(job_id)
+        key = columns.column(job_id)
 
         def read(connection: sqlite3.Connection) -> list[tuple[int, JobEvent]]:
             ((lines, earlier),) = connection.execute(sql.EVENTS, (key,)).fetchall() or [("", 0)]

@@ -14,10 +14,10 @@ import attrs
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.model import Delivery, origin
 from musicgate.store import rows
+from musicgate.store.columns import column, microseconds, moment
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.port import PendingMessage
 from musicgate.store.sqlite_reader import SqliteReader
-from musicgate.store.sqlite_statements import column, microseconds, moment
 
 _ADD: Final = (
     "INSERT INTO webhook_deliveries (id, job_id, account, origin, next_try_at_us, version, doc)"

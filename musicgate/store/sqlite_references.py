@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from typing import Final
 
 from musicgate.errors import JobNotFoundError
+from musicgate.store.columns import column
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_reader import SqliteReader
-from musicgate.store.sqlite_statements import column
 
 _IS_BEING_REMOVED: Final = "SELECT 1 FROM unused_assets WHERE name = ? AND is_being_removed"
 _CLAIM: Final = (

@@ -1,16 +1,12 @@
 """The SQL statements of the SQLite job store and the rows that they take. It runs nothing."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any, Final
 
-from musicgate.codec import dump_event, dump_job
-from musicgate.model import IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, JobState
-
-_STATES: Final = {state.value: state for state in JobState}
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_DAY_US: Final = 86_400_000_000
-_MICROSECOND: Final = timedelta(microseconds=1)
+from musicgate.codec import dump_job
+from musicgate.model import Job, JobEvent, JobQuery, JobState
+from musicgate.store.columns import DAY_US, column, end_of, event_lines, microseconds, place_of
 
 # Without the end of a job, since no trigger follows inserts: one would make each of them 3 us longer.
 ADD_JOB: Final = (
@@ -108,14 +104,14 @@ def new_row(job: Job, events: Iterable[JobEvent] = ()) -> tuple[Any, ...]:
             microseconds(job.updated_at),
             job.version,
             dump_job(job),
-            _lines(events),
+            event_lines(events),
         ),
     )
 
 
 def end_of_row(job: Job) -> tuple[int | str | None, ...] | None:
     """Values for `END_ADDED_JOB`; None for a job without an end and a price, as nearly every new one is."""
-    end = _ended(job)
+    end = end_of(job)
     return None if end == (None, None) else (*end, job.id)
 
 
@@ -125,11 +121,18 @@ def replacement(old: Job, new: Job, events: Iterable[JobEvent] = ()) -> tuple[st
     Args:
         events: appended to those of the job.
     """
-    kept = (microseconds(new.updated_at), new.version, dump_job(new), _lines(events), new.id, old.version)
-    place, end = _place(new), _ended(new)
-    if end != _ended(old):
+    kept = (
+        microseconds(new.updated_at),
+        new.version,
+        dump_job(new),
+        event_lines(events),
+        new.id,
+        old.version,
+    )
+    place, end = place_of(new), end_of(new)
+    if end != end_of(old):
         return _REPLACE_ALL, (*place, *end, *kept)
-    return (_REPLACE_DOC, kept) if place == _place(old) else (_REPLACE_PLACE, (*place, *kept))
+    return (_REPLACE_DOC, kept) if place == place_of(old) else (_REPLACE_PLACE, (*place, *kept))
 
 
 def listing(account: str | None, query: JobQuery) -> tuple[str, dict[str, str | int | None]]:
@@ -174,70 +177,4 @@ def listing(account: str | None, query: JobQuery) -> tuple[str, dict[str, str | 
 def spent_since(account: str, since: datetime) -> tuple[str | int | None, ...]:
     """Values for `SPENT`."""
     since_us = microseconds(since)
-    return (column(account), since_us, -(-since_us // _DAY_US))
-
-
-def read_head(row: tuple[Any, ...]) -> JobHead:
-    """A head from a row of `HEAD` or `HEAD_OF_NATIVE`."""
-    job_id, state, plugin, version = row
-    return JobHead(job_id, _STATES[state], plugin, version)
-
-
-def claim_key(account: str, route: str, key: str) -> tuple[str | None, ...]:
-    """Values for `FIND_CLAIM`."""
-    return (column(account), column(route), column(key))
-
-
-def claim_row(claim: IdempotencyClaim) -> tuple[Any, ...]:
-    """Values for `ADD_CLAIM`."""
-    return (
-        *claim_key(claim.account, claim.route, claim.key),
-        *(claim.fingerprint, claim.job_id, microseconds(claim.created_at)),
-    )
-
-
-def read_claim(row: tuple[Any, ...]) -> IdempotencyClaim:
-    """A claim from a row of `FIND_CLAIM`."""
-    account, route, key, fingerprint, job_id, created_at_us = row
-    return IdempotencyClaim(
-        account=account,
-        route=route,
-        key=key,
-        fingerprint=fingerprint,
-        job_id=job_id,
-        created_at=moment(created_at_us),
-    )
-
-
-def microseconds(moment: datetime) -> int:
-    """Microseconds since 1970."""
-    return (moment - _EPOCH) // _MICROSECOND
-
-
-def moment(microseconds_since_1970: int) -> datetime:
-    """The time so many microseconds after 1970."""
-    return _EPOCH + timedelta(microseconds=microseconds_since_1970)
-
-
-def column(text: str | None) -> str | None:
-    """Escape lone surrogates, which SQLite refuses: ids come from vendors and from URLs."""
-    if text is None or text.isascii():
-        return text
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _place(job: Job) -> tuple[str | None, ...]:
-    """State and vendor of a job."""
-    return (job.state, job.plugin, column(job.native_id))
-
-
-def _lines(events: Iterable[JobEvent]) -> str:
-    """The documents of events, each on a line of its own: JSON escapes every line break inside."""
-    return "".join([f"{dump_event(event)}\n" for event in events])
-
-
-def _ended(job: Job) -> tuple[int | None, int | None]:
-    """When a job ended and what it cost. One that has ended never counts as open, whatever it lacks."""
-    ended = (job.completed_at or job.updated_at) if job.state.is_final else None
-    price = job.usage.total_usd_nanos if job.usage is not None else None
-    return (None if ended is None else microseconds(ended), price)
+    return (column(account), since_us, -(-since_us // DAY_US))

@@ -1,0 +1,133 @@
+"""Open the job store that ``store.url`` names: a SQLite file, or a database of PostgreSQL.
+
+Beside `compose`, the only module here that names adapters. No message shows a password of the URL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+from musicgate.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from musicgate.settings import Settings
+    from musicgate.store import JobStore
+    from musicgate.store.postgres import PostgresJobStore
+
+#: libpq reads both.
+_POSTGRES_SCHEMES: Final = frozenset({"postgresql", "postgres"})
+
+
+def open_job_store(settings: Settings) -> AbstractAsyncContextManager[JobStore]:
+    """Open the store for this process alone, and migrate it.
+
+    Raises:
+        ConfigError: another process uses it, or ``store.url`` names none that can be used.
+        StorageError: it cannot be opened.
+    """
+    # Imported here: opening a store needs sqlite3 or asyncpg, asking for --help does not.
+    if is_postgres(settings):
+        return _postgres(settings).open(settings.store_url, has_session=not settings.store.pgbouncer)
+    from musicgate.store.sqlite import SqliteJobStore
+
+    return SqliteJobStore.open(_path(settings))
+
+
+def open_job_store_to_read(settings: Settings) -> AbstractAsyncContextManager[JobStore]:
+    """Open the store to read it, whether or not another process uses it.
+
+    Raises:
+        ConfigError: a musicgate of another version uses it.
+        StorageError: it cannot be opened.
+    """
+    if is_postgres(settings):
+        return _postgres(settings).open_to_read(settings.store_url, has_session=not settings.store.pgbouncer)
+    from musicgate.store.sqlite import SqliteJobStore
+
+    return SqliteJobStore.open_to_read(_path(settings))
+
+
+def has_job_store(settings: Settings) -> bool:
+    """True if the store may have jobs: its file exists, or it is on a server.
+
+    Raises:
+        ConfigError: ``store.url`` names no store.
+    """
+    return is_postgres(settings) or _path(settings).is_file()
+
+
+def job_store_name(settings: Settings) -> str:
+    """The store as messages name it: its file, or its server and database."""
+    if not is_postgres(settings):
+        return str(_path(settings))
+    url = urlsplit(settings.store_url)
+    return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
+
+
+def is_postgres(settings: Settings) -> bool:
+    """True if the store is a database of PostgreSQL."""
+    return urlsplit(settings.store_url).scheme in _POSTGRES_SCHEMES
+
+
+async def copy_job_store(
+    source: Settings, target: Settings, copied: Callable[[str, int], None]
+) -> dict[str, int]:
+    """Copy a SQLite store into an empty one on PostgreSQL; no process may use either.
+
+    Args:
+        copied: is told the table and the number of rows that were copied since it was told last.
+
+    Returns:
+        The number of rows by table.
+
+    Raises:
+        ConfigError: one of them is in use or of the wrong kind, there is no source, or the target has rows.
+        StorageError: one of them fails; the target is as it was.
+    """
+    if is_postgres(source) or not is_postgres(target):
+        raise ConfigError("a copy goes from sqlite:///... to postgresql://...", key="store.url")
+    path = _path(source)
+    if not path.is_file():
+        raise ConfigError(f"there is no store of jobs at {path}", key="store.url")
+    kind = _postgres(target)
+    from musicgate.store.copying import copy_into_postgres
+
+    async with (
+        open_job_store(source),
+        kind.open(target.store_url, has_session=not target.store.pgbouncer) as ready,
+    ):
+        return await copy_into_postgres(path, ready, copied)
+
+
+def _postgres(settings: Settings) -> type[PostgresJobStore]:
+    try:
+        from musicgate.store.postgres import PostgresJobStore
+    except ImportError as exc:
+        message = "PostgreSQL needs another library: pip install 'musicgate[postgres]'"
+        raise ConfigError(message, key="store.url", source=settings.source_of("store.url")) from exc
+    return PostgresJobStore
+
+
+def _path(settings: Settings) -> Path:
+    """The SQLite file of ``store.url``. Makes its folder."""
+    url = urlsplit(settings.store_url)
+    if url.scheme != "sqlite" or url.netloc:
+        raise ConfigError(
+            "must have the form sqlite:///relative.db, sqlite:////absolute.db or"
+            " postgresql://user:password@host/database",
+            key="store.url",
+            source=settings.source,
+        )
+    path = Path(unquote(url.path).removeprefix("/"))
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        hint = "" if settings.store.url else "; it is in the data folder, which MUSICGATE_DATA_DIR names"
+        message = f"its folder cannot be made: {exc.strerror}{hint}"
+        raise ConfigError(message, key="store.url", source=settings.source_of("store.url")) from None
+    return path
