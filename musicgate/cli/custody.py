@@ -96,7 +96,7 @@ async def verify_all(
                 checked += number
                 if remove_orphans and len(orphans) > number and not force:
                     # With the wrong store of jobs, every song is an orphan.
-                    raise FailedError(_MANY_ORPHANS.format(len(orphans), number, store_path(slot)))
+                    raise FailedError(_MANY_ORPHANS.format(len(orphans), number, job_store_name(slot)))
                 for name in orphans:
                     if remove_orphans:
                         await objects.delete(name)
