@@ -26,6 +26,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/assets/marks/__init__.pyi",
             "musicgate/store/sqlite_migrations/0001_jobs_and_events.sql",
             "musicgate/store/sqlite_migrations/0002_account_of_webhook_deliveries.sql",
+            "musicgate/store/postgres_migrations/0001_jobs.sql",
             "musicgate/scaffold/templates/pyproject.toml.jinja",
             "musicgate/scaffold/templates/src/musicgate_NAME/py.typed",
             "musicgate/emulation/loops/stereo-44100.mp3",
@@ -33,7 +34,7 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
         ],
         [
             r"(assets/(marks/)?)?__init__\.pyi",
-            r"store/sqlite_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
+            r"store/(sqlite|postgres)_migrations/[0-9]{4}_[a-z0-9_]+\.sql",
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/src/musicgate_NAME/py\.typed",
             r"emulation/loops/[a-z0-9-]+\.(mp3|opus)",
