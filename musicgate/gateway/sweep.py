@@ -106,17 +106,11 @@ class Sweeper:
             # takes.
             done = _ago(before, self._context.settings.retention.sweep_s / 86_400), ""
         failures: list[str] = []
-        in_a_row = 0
-        async for ended in self._finished(account, done, before):
-            failure = await self._failure_of(ended[1], self._context.keeper.release(ended[1]))
-            if failure is None:
-                in_a_row = 0
-                done = done if failures else ended
-                continue
-            failures.append(failure)
-            in_a_row += 1
-            if in_a_row >= _MAX_FAILURES_IN_A_ROW:
-                break
+        async for ended, failure in self._each(account, done, before, self._context.keeper.release):
+            if failure is not None:
+                failures.append(failure)
+            elif not failures:
+                done = ended
         if done is not None and done != stored:
             await self._context.store.set_mark(_mark_of(account), f"{done[0].isoformat()} {done[1]}")
         return failures
@@ -124,17 +118,12 @@ class Sweeper:
     async def _remove_jobs(self, account: str, before: datetime) -> list[str]:
         """Remove an account's old jobs; why some stayed."""
         failures: list[str] = []
-        removed = in_a_row = 0
-        async for _, job_id in self._finished(account, None, before):
-            failure = await self._failure_of(job_id, self._remove_job(job_id))
+        removed = 0
+        async for _, failure in self._each(account, None, before, self._remove_job):
             if failure is None:
                 removed += 1
-                in_a_row = 0
-                continue
-            failures.append(failure)
-            in_a_row += 1
-            if in_a_row >= _MAX_FAILURES_IN_A_ROW:
-                break
+            else:
+                failures.append(failure)
         if removed:
             _log.info("old jobs removed: account=%s jobs=%d", account, removed)
         return failures
@@ -143,10 +132,21 @@ class Sweeper:
         await self._context.keeper.delete_job(job_id)
         self._deleted(job_id)
 
-    async def _finished(self, account: str, after: _Ended | None, before: datetime) -> AsyncIterator[_Ended]:
+    async def _each(
+        self, account: str, after: _Ended | None, before: datetime, step: Callable[[str], Awaitable[object]]
+    ) -> AsyncIterator[tuple[_Ended, str | None]]:
+        """Take a step with each job of an account that ended in between, until too many fail in a row.
+
+        Gives when each ended, with its id, and why the step failed or None.
+        """
+        in_a_row = 0
         while page := await self._context.store.finished_jobs(account, after, before, _PAGE):
-            for ended_job in page:
-                yield ended_job
+            for ended in page:
+                failure = await self._failure_of(ended[1], step(ended[1]))
+                yield ended, failure
+                in_a_row = 0 if failure is None else in_a_row + 1
+                if in_a_row >= _MAX_FAILURES_IN_A_ROW:
+                    return
             after = page[-1]
 
     def _report(self, failures: list[str]) -> None:
