@@ -90,6 +90,11 @@ class GatewayContext:
         """The provider of a job's last attempt; None when its plugin is gone."""
         return self.providers.get(job.plugin or "")
 
+    def media_headers(self, job: Job, url: str) -> Mapping[str, str] | None:
+        """The headers that a media link of a job needs: see `InstalledProvider.media_headers`."""
+        installed = self.installed(job)
+        return None if installed is None else installed.media_headers(url)
+
     def masker(self, job: Job, *, whole: bool = False, may_change: bool = False) -> Masker | None:
         """Masks the secrets of a job's provider in texts that are shown; None when its plugin is gone.
 

@@ -53,7 +53,7 @@ async def keep_covers(context: GatewayContext, job: Job, tracks: Iterable[Track]
 
 
 async def _keep(context: GatewayContext, job: Job, track: Track) -> Asset | None:
-    installed, url = context.installed(job), track.image_url or ""
+    url = track.image_url or ""
     try:
         with no_stray_cancellation(), context.keeper.staged(job.id, track.index) as staged:
             await context.transport.download(
@@ -61,7 +61,7 @@ async def _keep(context: GatewayContext, job: Job, track: Track) -> Asset | None
                 staged,
                 max_bytes=_MOST_BYTES,
                 timeout_s=_LIMIT_S,
-                own_headers=None if installed is None else installed.media_headers(url),
+                own_headers=context.media_headers(job, url),
             )
             image = await context.keeper.keep_picture(staged, job.id)
     except Exception as error:  # noqa: BLE001 - no song may fail or wait because of its cover

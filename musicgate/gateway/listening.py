@@ -35,11 +35,10 @@ async def listen(
     if not url or job.state.is_final:
         why = "has no stream" if not url else "has ended, and there is no more stream"
         raise RequestError("not_found", f"job {job.id} {why} {index}", reason="stream_not_found")
-    installed = context.installed(job)
     async with context.transport.listen(
         url,
         max_bytes=context.settings.assets.max_bytes,
-        own_headers=None if installed is None else installed.media_headers(url),
+        own_headers=context.media_headers(job, url),
     ) as (_, pieces):
         head, kind = await _begin(pieces)
         if not head:

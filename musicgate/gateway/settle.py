@@ -179,7 +179,6 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
     Raises:
         StorageError: our own disk failed.
     """
-    installed = context.installed(job)
     reasons: list[str] = []
     are_final, rejected = True, None
     with ExitStack() as held:
@@ -195,7 +194,7 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
                         staged,
                         max_bytes=context.settings.assets.max_bytes,
                         timeout_s=_DOWNLOAD_TIMEOUT_S,
-                        own_headers=None if installed is None else installed.media_headers(url),
+                        own_headers=context.media_headers(job, url),
                     )
                     return await context.keeper.keep(staged, job.id)
                 except (ProviderError, NotAudioError) as error:
