@@ -18,7 +18,9 @@ from musicgate.assets import (
     PICTURE_SNIFF_BYTES,
     AudioKind,
     Peaks,
+    content_type,
     convert_file,
+    extension,
     find_peaks,
     measure_and_repair,
     sniff_picture,
@@ -29,10 +31,10 @@ from musicgate.model import Asset, Manifest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import BufferedReader
     from pathlib import Path
 
-    from musicgate.assets import AudioFacts
-    from musicgate.assets.marks import SigningKey, Tags
+    from musicgate.assets.marks import ManifestReport, SigningKey, Tags
 
 #: Shorter texts are the error pages of links.
 _LONGEST_PAGE_BYTES: Final = 65_536
@@ -73,18 +75,34 @@ def read_picture(path: Path) -> Asset | None:
     """What a picture is kept as, under its first name; None if it is none."""
     with _on_disk(), path.open("rb") as file:
         kind = sniff_picture(file.read(PICTURE_SNIFF_BYTES))
-        if kind is None:
+        return None if kind is None else _as_it_is(file, *kind)
+
+
+def read_rejected(path: Path) -> Asset | None:
+    """What bytes that do not play are kept as; None for an empty file and an error page."""
+    with _on_disk(), path.open("rb") as file:
+        head = file.read(_LONGEST_PAGE_BYTES)
+        if not head or (len(head) < _LONGEST_PAGE_BYTES and _PAGE.match(head)):
             return None
-        file.seek(0)
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-        return Asset(
-            name=f"{sha256[:2]}/{sha256}.{kind[0]}",
-            kind=kind[0],
-            content_type=kind[1],
-            size_bytes=file.tell(),
-            duration_s=0.0,
-            sha256=sha256,
-        )
+        return _as_it_is(file, "bin", "application/octet-stream")
+
+
+def _as_it_is(file: BufferedReader, kind: str, media_type: str) -> Asset:
+    """A file in which nothing was measured."""
+    file.seek(0)
+    sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    return Asset(
+        name=_name(sha256, f".{kind}"),
+        kind=kind,
+        content_type=media_type,
+        size_bytes=file.tell(),
+        duration_s=0.0,
+        sha256=sha256,
+    )
+
+
+def _name(sha256: str, ending: str) -> str:
+    return f"{sha256[:2]}/{sha256}{ending}"
 
 
 def write(path: Path, content: bytes) -> None:
@@ -93,23 +111,34 @@ def write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
 
 
-def bytes_worth_keeping(path: Path) -> tuple[str, int] | None:
-    """Hash and size of a file, unless it is empty or an error page."""
-    with _on_disk(), path.open("rb") as file:
-        head = file.read(_LONGEST_PAGE_BYTES)
-        if not head or (len(head) < _LONGEST_PAGE_BYTES and _PAGE.match(head)):
-            return None
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+def measure(path: Path) -> Asset:
+    """Measure audio, make its header agree with its body, and read its C2PA manifest.
 
-
-def measure(path: Path) -> tuple[AudioFacts, Manifest | None]:
-    """Measure audio, make its header agree with its body, and read its C2PA manifest."""
+    Returns:
+        What it is kept as, under its first name.
+    """
     with _on_disk():
         facts, found = measure_and_repair(path), read_manifest(path)
-    if found is None:
-        return facts, None
-    return facts, Manifest(
+    return Asset(
+        name=_name(facts.sha256, extension(facts.kind)),
+        kind=facts.kind.value,
+        content_type=content_type(facts.kind),
+        size_bytes=facts.size_bytes,
+        duration_s=facts.duration_s,
+        sha256=facts.sha256,
+        codec=facts.codec,
+        sample_rate_hz=facts.sample_rate_hz,
+        channels=facts.channels,
+        bit_rate_bps=facts.bit_rate_bps,
+        loudness_lufs=facts.loudness_lufs,
+        true_peak_dbtp=facts.true_peak_dbtp,
+        is_silent=facts.is_silent,
+        manifest=None if found is None else _manifest(found),
+    )
+
+
+def _manifest(found: ManifestReport) -> Manifest:
+    return Manifest(
         validity=found.validity.value,
         reason=found.reason,
         signer=found.signer,

@@ -44,9 +44,6 @@ _log = logging.getLogger(__name__)
 
 #: What is asked for as this is the file that the vendor delivered.
 ORIGINAL: Final = "original"
-#: Bytes that do not play are kept as this.
-_REJECTED_KIND: Final = "bin"
-_REJECTED_TYPE: Final = "application/octet-stream"
 #: Other names for an object whose own name is being removed: so many removals at once do not happen.
 _MAX_NAMES: Final = 20
 _PEAKS: Final = "peaks.json"
@@ -124,7 +121,7 @@ class AudioKeeper:
             JobNotFoundError: the job was deleted; nothing is kept.
             StorageError: the store is full, read-only or broken.
         """
-        return await self._put(path, job_id)
+        return await self._store_as(await self._workers.run(audio_files.measure, path), path, job_id)
 
     async def keep_rejected(self, path: Path, job_id: str) -> Asset | None:
         """Keep what was delivered and is no audio that plays, for ``musicgate assets export``.
@@ -136,20 +133,8 @@ class AudioKeeper:
             JobNotFoundError: the job was deleted; nothing is kept.
             StorageError: the store is full, read-only or broken.
         """
-        facts = await self._workers.run(audio_files.bytes_worth_keeping, path)
-        if facts is None:
-            return None
-        sha256, size_bytes = facts
-        name = await self._claim(f"{sha256[:2]}/{sha256}.{_REJECTED_KIND}", job_id)
-        await self._objects.put(name, path, _REJECTED_TYPE)
-        return Asset(
-            name=name,
-            kind=_REJECTED_KIND,
-            content_type=_REJECTED_TYPE,
-            size_bytes=size_bytes,
-            duration_s=0.0,
-            sha256=sha256,
-        )
+        rejected = await self._workers.run(audio_files.read_rejected, path)
+        return None if rejected is None else await self._store_as(rejected, path, job_id)
 
     async def keep_rejected_bytes(self, content: bytes, job_id: str, index: int) -> Asset | None:
         """Keep bytes that are in memory; see `keep_rejected`."""
@@ -172,14 +157,16 @@ class AudioKeeper:
             StorageError: the store is full, read-only or broken, or the audio is gone.
         """
         with self.staged(job_id, index) as path:
-            await self._objects.fetch(asset.name, path)
-            made = path if wanted is None else path.with_name("converted")
-            if wanted is not None:
-                await self._workers.run(audio_files.convert, path, made, KIND_OF_FORMAT[wanted])
+            if wanted is None:
+                await self._objects.fetch(asset.name, path)  # marked in place, so it needs a copy of its own
+                source, made, kind = path, path, AudioKind(asset.kind)
+            else:
+                source, made = await self._local(asset.name, path), path.with_name("made")
+                kind = KIND_OF_FORMAT[wanted]
+                await self._workers.run(audio_files.convert, source, made, kind)
             if tags is not None:
-                kind = AudioKind(asset.kind) if wanted is None else KIND_OF_FORMAT[wanted]
-                await self._workers.run(audio_files.mark, made, kind, tags, self.marks, path)
-            return await self._put(made, job_id)
+                await self._workers.run(audio_files.mark, made, kind, tags, self.marks, source)
+            return await self.keep(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
         """The kept audio of a track in a format, converted now if it was not asked for before.
@@ -260,11 +247,7 @@ class AudioKeeper:
             StorageError: as of `keep`.
         """
         found = await run_to_end(audio_files.read_picture, path)
-        if found is None:
-            return None
-        name = await self._claim(found.name, job_id)
-        await self._objects.put(name, path, found.content_type)
-        return attrs.evolve(found, name=name)
+        return None if found is None else await self._store_as(found, path, job_id)
 
     async def picture(self, track: Track) -> Rendition | None:
         """The kept cover of a track; None if there is none, or not any more.
@@ -400,36 +383,25 @@ class AudioKeeper:
             size_bytes = await self._objects.size(name)  # another job may have made it
             if size_bytes is None:
                 with self.staged(job_id, index) as path:
-                    local = self._objects.local_path(source.name)
-                    if local is None:
-                        await self._objects.fetch(source.name, path)
                     made = path.with_name("made")
-                    await self._workers.run(make, local or path, made)
+                    await self._workers.run(make, await self._local(source.name, path), made)
                     await self._objects.put(name, made, media_type)
                     size_bytes = made.stat().st_size
             return name, size_bytes
 
-    async def _put(self, path: Path, job_id: str) -> Asset:
-        facts, manifest = await self._workers.run(audio_files.measure, path)
-        name = f"{facts.sha256[:2]}/{facts.sha256}{extension(facts.kind)}"
-        name = await self._claim(name, job_id)
-        await self._objects.put(name, path, content_type(facts.kind))
-        return Asset(
-            name=name,
-            kind=facts.kind.value,
-            content_type=content_type(facts.kind),
-            size_bytes=facts.size_bytes,
-            duration_s=facts.duration_s,
-            sha256=facts.sha256,
-            codec=facts.codec,
-            sample_rate_hz=facts.sample_rate_hz,
-            channels=facts.channels,
-            bit_rate_bps=facts.bit_rate_bps,
-            loudness_lufs=facts.loudness_lufs,
-            true_peak_dbtp=facts.true_peak_dbtp,
-            is_silent=facts.is_silent,
-            manifest=manifest,
-        )
+    async def _local(self, name: str, staged: Path) -> Path:
+        """A kept file as a local one, to be read only: itself, or a copy of it in a staged file."""
+        local = self._objects.local_path(name)
+        if local is not None:
+            return local
+        await self._objects.fetch(name, staged)
+        return staged
+
+    async def _store_as(self, asset: Asset, path: Path, job_id: str) -> Asset:
+        """Store a file for a job as an asset; see `_claim` for its name."""
+        name = await self._claim(asset.name, job_id)
+        await self._objects.put(name, path, asset.content_type)
+        return attrs.evolve(asset, name=name)
 
     async def _claim(self, name: str, job_id: str) -> str:
         """Claim a name for a job, or another one while that is being removed."""
