@@ -9,7 +9,7 @@ import asyncpg
 
 from musicgate.errors import StorageError
 
-#: What reaches us of PostgreSQL and of the network. A time-out is an `OSError`.
+#: The errors of asyncpg, and of the network: a time-out is an `OSError`.
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 #: SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) -> what went wrong.
 _REASONS: Final = {
