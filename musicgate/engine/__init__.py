@@ -8,8 +8,10 @@ from musicgate.engine.call import Call, Caller
 from musicgate.engine.create_queue import CreateQueue, Slot
 from musicgate.engine.health import ProviderHealth
 from musicgate.engine.in_flight import InFlight
+from musicgate.engine.news import News, NoNews
 from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
+from musicgate.engine.shares import LocalShares, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -22,12 +24,17 @@ __all__ = [
     "Caller",
     "CreateQueue",
     "InFlight",
+    "LocalShares",
+    "News",
+    "NoNews",
     "ProviderHealth",
     "Quota",
     "Scheduler",
     "ServiceReport",
+    "Shares",
     "Slot",
     "Supervisor",
     "is_cancelled",
     "no_stray_cancellation",
+    "own_id",
 ]

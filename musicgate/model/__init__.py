@@ -67,12 +67,14 @@ from musicgate.model.request import (
 )
 from musicgate.model.rights import Rights, RightsStatement
 from musicgate.model.settings import ProviderSettings, Secret
+from musicgate.model.share import SHARES, share_of
 from musicgate.model.state import JobState
 from musicgate.model.track import Asset, Manifest, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
 
 __all__ = [
     "RULES",
+    "SHARES",
     "Ability",
     "Array",
     "Asset",
@@ -141,6 +143,7 @@ __all__ = [
     "is_address",
     "is_blank",
     "origin",
+    "share_of",
     "utf16_units",
     "value_of",
     "violations",

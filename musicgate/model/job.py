@@ -173,6 +173,7 @@ class Job:
             time they are shown.
         progress: the last that the vendor said of how far it is and what it charges.
         storage_trouble: why delivered audio could not be stored at the last try; None when it was.
+        sender: the replica that makes its create call; empty where there is only one.
     """
 
     id: str
@@ -200,6 +201,7 @@ class Job:
     is_clean: bool = False
     progress: Progress | None = None
     storage_trouble: str | None = None
+    sender: str = ""
 
     @property
     def attempt(self) -> Attempt | None:

@@ -1,0 +1,102 @@
+"""Which open jobs this replica follows: shares of them, by the port `Shares`, and all of them in one process.
+
+The jobs of an installation are dealt out in `SHARES` shares, by a digest of their ids. At any moment one
+replica at most holds a share, and follows its open jobs. Whenever a replica takes a share, the share's *term*
+is counted up, and what a follower writes carries the term under which it began: a replica that was stalled,
+and whose share is another's meanwhile, cannot write, whatever it believes.
+
+A create call is not bound to a share. It belongs to the replica that makes it (`Job.sender`), and while that
+one lives, the job's follower leaves the call alone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Final, Protocol
+
+from musicgate.model import SHARES, share_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+ALL_SHARES: Final = frozenset(range(SHARES))
+#: A replica with a single share finds an id of its own among so many, but for one in a million.
+_MOST_IDS: Final = 900
+
+
+class Shares(Protocol):
+    """The shares that this replica holds. All methods are for the event loop that called `start`."""
+
+    @property
+    def replica(self) -> str:
+        """The id of this replica, another one at each start; empty where there is only one."""
+
+    @property
+    def held(self) -> Collection[int]:
+        """The shares that it holds; none while that is not certain."""
+
+    def term_of(self, share: int) -> int | None:
+        """The term under which it holds a share; None where writes need none, or it is not held."""
+
+    def silence_s(self, replica: str) -> float:
+        """Seconds since a replica was last seen alive; infinite for one that has ended or is not known."""
+
+    async def start(
+        self,
+        taken: Callable[[Collection[int]], Awaitable[None]],
+        lost: Callable[[Collection[int]], None],
+    ) -> None:
+        """Begin to take shares.
+
+        Args:
+            taken: called with shares that are held from now on: their open jobs are to be followed. A share
+                that is lost and taken again is told as both. One call at a time.
+            lost: called with shares that are not held any more.
+        """
+
+    async def close(self) -> None:
+        """Hand every share over to the other replicas."""
+
+
+class LocalShares:
+    """All shares, from the start to the end: there is one process."""
+
+    replica: Final = ""
+
+    def __init__(self) -> None:
+        self.held: Collection[int] = ()
+
+    def term_of(self, share: int) -> int | None:
+        """No term: nothing else writes."""
+        return None
+
+    def silence_s(self, replica: str) -> float:
+        """Infinite: a job of another process is of one that has ended."""
+        return math.inf
+
+    async def start(
+        self,
+        taken: Callable[[Collection[int]], Awaitable[None]],
+        lost: Callable[[Collection[int]], None],
+    ) -> None:
+        """Take all shares, and return when their jobs have been taken up."""
+        self.held = ALL_SHARES
+        await taken(ALL_SHARES)
+
+    async def close(self) -> None:
+        """Keep them: nothing else could follow the jobs."""
+
+
+def own_id(shares: Shares, new_id: Callable[[], str]) -> str:
+    """An id of a job whose share this replica holds, so that the job need not change hands.
+
+    Any id, where it holds none, or while luck is that bad.
+    """
+    held = shares.held
+    job_id = new_id()
+    if held and len(held) < SHARES:
+        for _ in range(_MOST_IDS):
+            if share_of(job_id) in held:
+                break
+            job_id = new_id()
+    return job_id
