@@ -13,7 +13,7 @@ from musicgate.engine import NoNews, ShareLostError, own_id
 from musicgate.gateway import commit
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S
-from musicgate.model import AttemptOutcome, share_of
+from musicgate.model import SHARES, AttemptOutcome, share_of
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, Rig, rig_of
