@@ -53,7 +53,7 @@ class HandShares:
         self._taken, self._lost = taken, lost
 
     async def take(self, shares: Collection[int]) -> None:
-        """Take shares from whoever has them; that one is not told."""
+        """Take shares from the replica that has them, without telling it."""
         for share in shares:
             self._terms[share] = self._store.terms[share] = self._store.terms.get(share, 0) + 1
         self.held |= set(shares)
