@@ -10,8 +10,8 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: Renew our row, and read how long the others have been silent: since PostgreSQL was started at most, as before
-#: that they could not be seen.
+#: Renew our row, and read how long the others have been silent. Before PostgreSQL was started they could not be
+#: seen, so that such a time does not count.
 RENEW: Final = """
 WITH renewed AS (
     INSERT INTO musicgate.replicas AS known (id, host, software, schema_version, started_at, seen_at)
