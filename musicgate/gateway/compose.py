@@ -38,9 +38,16 @@ _LONGEST_CHECK_S = 10.0
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, host: PluginHost, on_change: Callable[[Job | None, Job], None]
+    settings: Settings,
+    host: PluginHost,
+    on_change: Callable[[Job | None, Job], None],
+    *,
+    alone: bool = False,
 ) -> AsyncIterator[GatewayContext]:
     """Open the adapters that the settings name; close them in reverse order at the end.
+
+    Args:
+        alone: no other process may use the store meanwhile.
 
     Raises:
         ConfigError: a setting names something that does not exist, or another process uses the store.
@@ -58,7 +65,7 @@ async def open_context(
     providers = installed_providers(settings, host)
     health = breakers(settings, providers)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        store = await stack.enter_async_context(open_job_store(settings, alone=alone))
         network = settings.network
         transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
@@ -107,7 +114,9 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        # Alone: a job is open while its audio is fetched, with a deadline that has passed. A replica would
+        # end it.
+        store = await stack.enter_async_context(open_job_store(settings, alone=True))
         transport = await stack.enter_async_context(_transport(settings, clock))
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, NamedTuple
 
 from musicgate.engine import LocalShares, News, NoNews, Shares
-from musicgate.gateway.job_stores import is_postgres
+from musicgate.gateway.job_stores import is_postgres, session_url
 
 if TYPE_CHECKING:
     from musicgate.settings import Settings
@@ -24,14 +24,15 @@ class Replication(NamedTuple):
 
 def replication(settings: Settings) -> Replication:
     """The ports of a store that is open. Without sessions a store belongs to one process."""
-    if not is_postgres(settings) or settings.store.pgbouncer:
+    url = session_url(settings) or settings.store_url
+    if not is_postgres(settings) or (settings.store.pgbouncer and not session_url(settings)):
         return Replication(LocalShares(), NoNews())
     # Imported here: SQLite needs neither asyncpg nor pgqueuer.
     from musicgate.engine.pgqueuer_shares import PgqueuerShares
     from musicgate.store.postgres_migrate import migrations
 
     shares = PgqueuerShares(
-        settings.store_url,
+        url,
         software=version("musicgate"),
         schema_version=max(migrations()),
         heartbeat_s=settings.store.heartbeat_s,
