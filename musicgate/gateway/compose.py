@@ -13,6 +13,7 @@ from musicgate.engine import CreateQueue, ProviderHealth, Quota
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store
+from musicgate.gateway.replication import replication
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
@@ -78,6 +79,7 @@ async def open_context(
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
         keeper = _keeper(stack, settings, objects, store)
+        shares, news = replication(settings)
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -94,6 +96,8 @@ async def open_context(
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=new_id,
             new_token=new_token,
+            shares=shares,
+            news=news,
         )
 
 
