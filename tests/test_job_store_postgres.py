@@ -178,6 +178,24 @@ async def test_writes_that_come_at_once_are_one_statement(
     assert written == [statements.ADD_JOBS]
 
 
+@pytest.mark.parametrize("odd", ["\ud800", "a\x00b", "\x00\ud800 ü", "n" * 5_000 + "\U0001f3b5" * 5_000])
+async def test_odd_texts_are_stored_in_every_column(pg_store: PostgresJobStore, odd: str) -> None:
+    job = make_job(odd[:300], account=odd[:100], native_id=odd)
+    claim = attrs.evolve(make_claim(job.id, account=odd[:100], key=odd[:100]), fingerprint=odd)
+    event = make_event(odd)
+    assert await pg_store.add(job, [event], claim) is None
+    assert await pg_store.get(job.id) == job
+    assert await pg_store.find_native(odd[:100], odd) == job
+    assert await pg_store.events(job.id) == [(1, event)]
+    assert await pg_store.find_claim(odd[:100], claim.route, odd[:100]) is not None
+    assert await pg_store.add(make_job("m2"), [], claim) is not None
+    await pg_store.outbox.disable("default", odd, NOW)
+    await pg_store.outbox.disable("default", odd, NOW)
+    assert await pg_store.outbox.is_disabled("default", odd)
+    assert await pg_store.outbox.enable("default", odd)
+    assert await pg_store.delete(job.id)
+
+
 async def test_the_spend_by_day_is_that_of_the_jobs_themselves(pg_store: PostgresJobStore, url: str) -> None:
     jobs: list[Job] = []
     for number in range(12):

@@ -16,12 +16,11 @@ import pytest
 
 from musicgate.codec import dump_event
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobQuery, JobState, MusicRequest
+from musicgate.model import Job, JobQuery, JobState
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
-from musicgate.store.columns import microseconds
 from musicgate.store.sqlite import SqliteJobStore
-from tests.job_samples import NOW, ended, make_claim, make_event, make_job
+from tests.job_samples import NOW, ended, make_claim, make_delivery, make_event, make_job
 
 
 @pytest.fixture
@@ -573,7 +572,9 @@ async def test_what_is_due_is_found_in_the_indexes_alone(tmp_path: Path) -> None
 
 async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
     async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        await put(store, make_delivery("msg_1", due_s=-5), make_delivery("msg_2"))
+        await store.add(make_job(), [])
+        messages = (make_delivery("msg_1", due_s=-5), make_delivery("msg_2"))
+        await store.replace(make_job(), make_job(), [], messages)
         damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = 'msg_1'"
         await store._writer.write(lambda connection: connection.execute(damage).close())
         assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]

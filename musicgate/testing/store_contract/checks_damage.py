@@ -58,7 +58,7 @@ async def check_damaged_row_is_left_out(subject: StoreUnderTest) -> None:
 
 
 async def check_damaged_rows_do_not_end_the_open_jobs(subject: StoreUnderTest) -> None:
-    """A page of open jobs goes on behind rows that cannot be read: all others are followed after a restart."""
+    """A page of open jobs goes on behind rows that cannot be read."""
     for number in range(1, 7):
         await subject.store.add(make_job(f"m{number}"), [make_event()])
     await subject.damage("m1", "m2", "m4")

@@ -82,8 +82,8 @@ async def check_one_racing_replacement_wins(subject: StoreUnderTest) -> None:
     await store.add(old, [])
     rivals = [attrs.evolve(old, native_status=str(number)) for number in range(20)]
     answers = await asyncio.gather(*(store.replace(old, rival, [make_event()]) for rival in rivals))
-    (winner,) = [answer for answer in answers if answer is not None]
-    assert await store.get("m1") == winner
+    winners = [answer for answer in answers if answer is not None]
+    assert winners == [await store.get("m1")]
     assert len(await store.events("m1")) == 1
 
 
@@ -195,25 +195,19 @@ async def check_head_is_for_its_account(subject: StoreUnderTest) -> None:
 
 
 async def check_odd_texts_are_stored(subject: StoreUnderTest) -> None:
-    """Ids, keys, addresses and labels may be any text: lone surrogates, NUL, SQL, 10,000 characters."""
+    """Native ids, labels and addresses may be any text: lone surrogates, NUL, SQL, 10,000 characters."""
     store = subject.store
     for number, odd in enumerate(ODD_TEXTS):
-        job = make_job(odd[:300] or "m", account=odd[:100], native_id=odd)
-        claim = attrs.evolve(make_claim(job.id, account=odd[:100], key=odd[:100]), fingerprint=odd)
-        assert await store.add(job, [make_event(odd)], claim) is None
-        assert await store.get(job.id) == job
-        assert await store.find_native(odd[:100], odd) == job
+        job = make_job(f"m{number}", native_id=odd)
+        await store.add(job, [make_event(odd)])
+        assert await store.find_native("default", odd) == job
+        assert await store.get(odd) is None
+        assert await store.events(odd) == []
         assert await store.events(job.id) == [(1, make_event(odd))]
-        assert await store.find_claim(odd[:100], claim.route, odd[:100]) == claim
-        assert await store.add(make_job(f"other{number}"), [], claim) == claim
         await store.outbox.disable("default", odd, NOW)
         await store.outbox.disable("default", odd, NOW)
         assert await store.outbox.is_disabled("default", odd)
         assert await store.outbox.enable("default", odd)
-        await store.set_mark(odd[:100], odd)
-        assert await store.mark(odd[:100]) == odd
-        assert await store.delete(job.id)
-    assert await store.accounts() == []
 
 
 async def check_bytes_are_refused(subject: StoreUnderTest) -> None:

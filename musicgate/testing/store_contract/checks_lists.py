@@ -142,7 +142,7 @@ async def check_finished_jobs_are_paged(subject: StoreUnderTest) -> None:
 
 
 async def check_spend_follows_every_change(subject: StoreUnderTest) -> None:
-    """The spend since any time is the sum of the jobs, however they end, change their price or are deleted."""
+    """The spend since any time is the sum over the jobs, also of changed prices and deleted jobs."""
     store = subject.store
     midnight = NOW.replace(hour=0, minute=0)
     since = [NOW + timedelta(seconds=s) for s in (-9 * _DAY_S, -_DAY_S, 0, _DAY_S / 2, 9 * _DAY_S)]

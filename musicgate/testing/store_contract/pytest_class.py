@@ -31,7 +31,7 @@ class JobStoreContract:
 
     @pytest.fixture
     def open_store(self) -> Callable[[], AbstractAsyncContextManager[JobStore]]:
-        """Make an empty place for a store, and return what opens the store there, as often as it is called."""
+        """Make an empty place for a store, and return what opens the store there, again and again."""
         raise NotImplementedError("the class needs a fixture open_store")
 
     async def damage(self, store: JobStore, job_ids: Sequence[str]) -> None:

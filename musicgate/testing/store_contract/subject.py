@@ -51,7 +51,10 @@ class StoreUnderTest:
             yield
 
     async def reopen(self) -> JobStore:
-        """Close the store and open it again, as a restart does. Skips the check where nothing survives that."""
+        """Close the store and open it again, as a restart does.
+
+        Skips the check where nothing survives that.
+        """
         if not self._abilities.is_durable:
             pytest.skip("is_durable = False: jobs end with the store")
         await self._stack.aclose()
