@@ -62,6 +62,7 @@ class HandShares:
 
     def lose(self, shares: Collection[int]) -> None:
         self.held -= set(shares)
+        self._terms = {share: term for share, term in self._terms.items() if share not in shares}
         if self._lost is not None:
             self._lost(shares)
 

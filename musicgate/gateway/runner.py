@@ -162,7 +162,8 @@ class Runner:
     def _follow(self, job_id: str, delay_s: float, lane: str = "") -> None:
         """Hand an open job to the scheduler; or tell the replica that holds its share."""
         shares = self._context.shares
-        if not shares.replica or share_of(job_id) in shares.held:
+        # Also while a heartbeat is overdue: the share is lost only when another replica has it.
+        if not shares.replica or shares.term_of(share_of(job_id)) is not None:
             self.scheduler.take(job_id, delay_s, lane)
         else:
             self._context.news.due(job_id)
