@@ -2,7 +2,6 @@
 
 import contextlib
 import os
-import pwd
 import shutil
 import socket
 import subprocess
@@ -15,9 +14,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.free_port import free_port
+from tests.postgres_servers import other_than_root
 
 #: The program, where it is neither on PATH nor where Debian's package has it. No package of PyPI has one.
 NAMED = "MUSICGATE_TEST_PGBOUNCER"
+_NAMED_PROGRAM = os.environ.get(NAMED)
 _CONFIG = """\
 [databases]
 {database} = {target}
@@ -36,7 +37,7 @@ default_pool_size = {connections}
 @contextlib.contextmanager
 def pgbouncer(url: str, *, connections: int = 4) -> Iterator[str]:
     """The URL of the same database by a pooler that lends few connections, each for one transaction."""
-    program = os.environ.get(NAMED) or shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
+    program = _NAMED_PROGRAM or shutil.which("pgbouncer") or shutil.which("/usr/sbin/pgbouncer")
     if program is None:
         pytest.skip(f"no pgbouncer: install it (Debian: apt-get install pgbouncer), or name it in {NAMED}")
     parts = urlsplit(url)
@@ -55,7 +56,8 @@ def pgbouncer(url: str, *, connections: int = 4) -> Iterator[str]:
                 connections=connections,
             )
         )
-        owner = _other_than_root(host)
+        # It refuses to run as root, and must be able to open the socket of the server.
+        owner = Path(host).stat().st_uid if host.startswith("/") and os.geteuid() == 0 else other_than_root()
         if owner is not None:
             os.chown(folder, owner, -1)
             os.chown(config, owner, -1)
@@ -70,13 +72,6 @@ def pgbouncer(url: str, *, connections: int = 4) -> Iterator[str]:
             finally:
                 process.terminate()
                 process.wait(10)
-
-
-def _other_than_root(host: str) -> int | None:
-    """Pgbouncer refuses to run as root: whom the server's socket belongs to, or a user without rights."""
-    if os.geteuid() != 0:
-        return None
-    return Path(host).stat().st_uid if host.startswith("/") else pwd.getpwnam("nobody").pw_uid
 
 
 def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
