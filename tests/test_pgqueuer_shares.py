@@ -28,10 +28,10 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from pgqueuer.queries import Queries
 from pgqueuer.types import JobId, QueueEntrypoint, QueueManagerId
 
-from musicgate.engine import pgqueuer_queries, pgqueuer_tables, pgqueuer_worker
+from musicgate.engine import pgqueuer_queries, pgqueuer_run, pgqueuer_tables, pgqueuer_worker
 from musicgate.engine.pgqueuer_queries import SETTINGS, FencedQueries
+from musicgate.engine.pgqueuer_run import Held
 from musicgate.engine.pgqueuer_shares import PgqueuerShares
-from musicgate.engine.pgqueuer_worker import Held
 from musicgate.engine.replicas import Neighbours, Replica
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store import postgres_lock
@@ -286,7 +286,7 @@ async def test_a_row_that_was_held_elsewhere_meanwhile_begins_another_term(url: 
 async def test_a_share_whose_row_was_deleted_is_lost_and_gets_another(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueuer_worker, "_SEED_EVERY_S", 0.5)
+    monkeypatch.setattr(pgqueuer_run, "_SEED_EVERY_S", 0.5)
     async with replica(url, heartbeat_s=1.0) as a:
         await until(lambda: a.held == ALL)
         await execute(url, "DELETE FROM musicgate.pgqueuer WHERE payload = '7'")
@@ -297,7 +297,7 @@ async def test_a_share_whose_row_was_deleted_is_lost_and_gets_another(
 async def test_old_rows_of_the_log_and_of_dead_replicas_are_deleted(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueuer_worker, "_CLEAN_EVERY_S", 0.5)
+    monkeypatch.setattr(pgqueuer_run, "_CLEAN_EVERY_S", 0.5)
     async with replica(url) as a:
         await until(lambda: a.held == ALL)
         await execute(
