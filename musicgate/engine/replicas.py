@@ -1,4 +1,4 @@
-"""The replicas that use a database, as its table ``musicgate.replicas`` shows them; opens no connection."""
+"""The replicas that use a database, as the table ``musicgate.replicas`` shows them; no connection."""
 
 from __future__ import annotations
 
