@@ -125,6 +125,8 @@ class Run:
                 await asyncio.wait((running, *ends), timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED)
                 missed_polls = missed_polls + 1 if self._queries.asked_s == seen_s else 0
                 seen_s = self._queries.asked_s
+            if missed_polls == _MOST_MISSED_POLLS:
+                self.failure = self.failure or "pgqueuer polls no longer"
         finally:
             self.stop()
             for task in ends:
