@@ -247,7 +247,7 @@ async def test_every_share_is_taken_anew_when_postgresql_was_restarted_at_once(
 
 
 async def test_every_share_is_taken_anew_long_before_its_heartbeat_when_a_connection_is_killed(
-    url: str,
+    url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with replica(url, heartbeat_s=600.0) as a:
         await until(lambda: sum(map(len, a.taken)) == 64)
@@ -258,6 +258,7 @@ async def test_every_share_is_taken_anew_long_before_its_heartbeat_when_a_connec
         await until(lambda: sum(map(len, a.taken)) == 128)
         assert set.union(*a.lost) == ALL
         assert {a.shares.term_of(share) for share in ALL} == {2}
+    assert "reason=the connection was lost" in caplog.text
 
 
 async def test_a_blocked_event_loop_loses_no_share(url: str) -> None:
