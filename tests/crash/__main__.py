@@ -84,7 +84,7 @@ async def run(folder: Path, kills: int, seed: int, *, faults: bool = False) -> t
         campaign = Campaign(harness, seed, faults=faults)
         await campaign.run(kills)
         await campaign.settle(DEADLINE_S + 30)
-        found = audit.disagreements(campaign)
+        found = await audit.disagreements(campaign)
         await harness.stop()
         return campaign, found
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import random
-import sqlite3
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from musicgate.codec import load_job
 from musicgate.model import AttemptOutcome
 from tests.crash.answers import Answers, read_answer
 from tests.crash.faults import FAULTS
@@ -107,7 +105,7 @@ class Campaign:
                 await self.owners.check(self.harness)
             # Every moment is chosen equally often.
             await self._kill(MOMENTS[(number + self.seed) % len(MOMENTS)], rng, requests_per_kill)
-            self.caught.update(step_of(job) for job in open_jobs(self.harness))
+            self.caught.update(step_of(job) for job in await self.harness.books.open_jobs())
         await self.harness.start()
         async with asyncio.timeout(90):
             await asyncio.gather(*self._callers)
@@ -116,14 +114,14 @@ class Campaign:
         """Wait until no job is open and every webhook has been received, then read each job."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while open_jobs(self.harness) or not self._all_received():  # noqa: ASYNC110 - another process
+                while await self.harness.books.open_jobs() or not await self._all_received():  # noqa: ASYNC110 - it is in other processes
                     await asyncio.sleep(0.2)
         await self.owners.check(self.harness)
         await self._read_all()
 
     async def _kill(self, moment: str, rng: random.Random, requests: int) -> None:
         delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2)))
-        self.harness.trigger.arm(moment, delay_s)
+        self.harness.trigger.arm(moment, delay_s, self.harness.kill)
         for _ in range(requests):
             self._create(rng.choice(REQUESTS)[0])
         try:
@@ -141,8 +139,8 @@ class Campaign:
         seconds = longest_s if fault == "store locked" else rng.uniform(0.3, longest_s)
         running: list[asyncio.Task[None]] = []
 
-        def begin() -> None:
-            running.append(asyncio.create_task(_awaited(act(self.harness, seconds))))
+        def begin(_: str) -> None:
+            running.append(asyncio.create_task(_awaited(act(self.harness, seconds, None))))
 
         self.harness.trigger.arm(moment, 0.0, begin)
         self._create(rng.choice(REQUESTS)[0])
@@ -159,8 +157,8 @@ class Campaign:
         self.disturbed[f"{fault} at: {moment}"] += 1
         await self._read_all(at_most=5)
 
-    def _all_received(self) -> bool:
-        return all(job.id in self.harness.receiver.jobs for job in all_jobs(self.harness))
+    async def _all_received(self) -> bool:
+        return all(job.id in self.harness.receiver.jobs for job in await self.harness.books.jobs())
 
     def _create(self, name: str, *, only_once: bool = False) -> None:
         number = len(self.requests)
@@ -196,7 +194,7 @@ class Campaign:
 
     async def _read_all(self, at_most: int = 0) -> None:
         """Read jobs, the newest first, and record the answers."""
-        for job in all_jobs(self.harness)[-at_most:]:
+        for job in (await self.harness.books.jobs())[-at_most:]:
             asked_at = datetime.now(UTC)
             try:
                 status, body = await self.harness.get(f"/v1/music/generate/{job.id}")
@@ -214,21 +212,6 @@ async def _awaited(work: Awaitable[None]) -> None:
 def number_of(job: Job) -> int:
     """The number of the request that a job was made for."""
     return int(str(job.request.metadata["request"]))
-
-
-def all_jobs(harness: Harness) -> list[Job]:
-    """Every job in the database file."""
-    with contextlib.closing(sqlite3.connect(harness.database, timeout=10)) as connection:
-        try:
-            rows = connection.execute("SELECT doc FROM jobs").fetchall()
-        except sqlite3.OperationalError:  # killed before the tables were made
-            return []
-    return [load_job(doc) for (doc,) in rows]
-
-
-def open_jobs(harness: Harness) -> list[Job]:
-    """The jobs that are not final."""
-    return [job for job in all_jobs(harness) if not job.state.is_final]
 
 
 def description(job: Job) -> str:
