@@ -13,7 +13,7 @@ from musicgate.engine import NoNews, ShareLostError, own_id
 from musicgate.gateway import commit
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S
-from musicgate.model import AttemptOutcome, share_of
+from musicgate.model import SHARES, AttemptOutcome, share_of
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
 from tests.fake_vendor import FakeVendor, Rig, rig_of
@@ -53,7 +53,7 @@ class HandShares:
         self._taken, self._lost = taken, lost
 
     async def take(self, shares: Collection[int]) -> None:
-        """Take shares from whoever has them; that one is not told."""
+        """Take shares from the replica that has them, without telling it."""
         for share in shares:
             self._terms[share] = self._store.terms[share] = self._store.terms.get(share, 0) + 1
         self.held |= set(shares)
