@@ -214,7 +214,12 @@ class Runner:
     async def _recover(self, share: int | None) -> None:
         """Give every open job of a share, or of the store, an owner, unless it has one here."""
         shares = self._context.shares
-        context = self._context if share is None else self._context.under(shares.term_of(share))
+        context = self._context
+        if share is not None:
+            term = shares.term_of(share)
+            if term is None:  # another thread has just lost it; without a term, nothing would hold us back
+                return
+            context = context.under(term)
         async for job in recover.open_jobs(context, share):
             if job.id in self.in_flight or job.id in self.scheduler:
                 continue
