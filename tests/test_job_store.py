@@ -243,6 +243,13 @@ async def test_a_mark_has_the_value_that_was_set_last(store: JobStore) -> None:
     assert (await store.mark("audio"), await store.mark("other")) == ("2 ü", "7")
 
 
+async def test_a_mark_is_swapped_by_one_of_two_writers(store: JobStore) -> None:
+    first = await asyncio.gather(store.swap_mark("place", None, "1"), store.swap_mark("place", None, "2"))
+    assert first[0] == first[1] == await store.mark("place")
+    assert await store.swap_mark("place", "9", "3") == first[0]
+    assert await store.swap_mark("place", first[0], "4") == await store.mark("place") == "4"
+
+
 async def test_jobs_are_listed_newest_first_in_pages(store: JobStore) -> None:
     for number in range(5):
         await store.add(make_job(f"m{number}", age_s=100 - number), [])

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.engine import CreateQueue, ProviderHealth, Quota
+from musicgate.engine import CreateQueue, LocalShares, ProviderHealth, Quota
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
-from musicgate.gateway.job_stores import open_job_store
+from musicgate.gateway.job_stores import open_job_store, open_news
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
@@ -71,6 +71,7 @@ async def open_context(
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
         keeper = _keeper(stack, settings, objects, store)
+        shares = LocalShares()
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -87,6 +88,8 @@ async def open_context(
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=new_id,
             new_token=new_token,
+            shares=shares,
+            news=open_news(settings, shares.replica),
         )
 
 

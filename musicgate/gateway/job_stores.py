@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from musicgate.engine import NoNews
 from musicgate.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractAsyncContextManager
 
+    from musicgate.engine import News
     from musicgate.settings import Settings
     from musicgate.store import JobStore
     from musicgate.store.postgres import PostgresJobStore
@@ -50,6 +52,22 @@ def open_job_store_to_read(settings: Settings) -> AbstractAsyncContextManager[Jo
     from musicgate.store.sqlite import SqliteJobStore
 
     return SqliteJobStore.open_to_read(_path(settings))
+
+
+def open_news(settings: Settings, replica: str, session_url: str = "") -> News:
+    """What replicas tell each other over the database that ``store.url`` names.
+
+    Args:
+        replica: the id of this one; empty where there is only one.
+        session_url: the same database without the pooler, where there is one; empty = it has none.
+    """
+    if not replica or not is_postgres(settings):
+        return NoNews()
+    from musicgate.store.postgres_news import PostgresNews
+
+    url = session_url if settings.store.pgbouncer else settings.store_url
+    # No notification comes through a pooler that lends transactions.
+    return PostgresNews(url, replica) if url else NoNews(PostgresNews.reread_s)
 
 
 def has_job_store(settings: Settings) -> bool:

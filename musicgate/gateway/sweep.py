@@ -9,6 +9,9 @@ never passes a job where that failed. A job must never end behind it: while the 
 a mark that is later than the oldest job to keep shows that the clock was set back (or that the audio is kept
 for longer now); then it is taken back as far.
 
+Of several replicas one sweeps, and one that is not on duty any more stops before the next job. Two that sweep
+at once, because one was stalled, do no harm: to delete again changes nothing, and a mark may go back.
+
 Failures are logged when they change, not in every round.
 """
 
@@ -52,7 +55,8 @@ class Sweeper:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            await self.sweep()
+            if self._context.is_on_duty:
+                await self.sweep()
             await asyncio.sleep(self._context.settings.retention.sweep_s)
 
     async def sweep(self) -> None:
@@ -142,6 +146,8 @@ class Sweeper:
         in_a_row = 0
         while page := await self._context.store.finished_jobs(account, after, before, _PAGE):
             for ended in page:
+                if not self._context.is_on_duty:
+                    return
                 failure = await self._failure_of(ended[1], step(ended[1]))
                 yield ended, failure
                 in_a_row = 0 if failure is None else in_a_row + 1

@@ -7,6 +7,13 @@ ALTER TABLE musicgate.jobs ALTER COLUMN share SET NOT NULL;
 DROP INDEX musicgate.jobs_open;
 CREATE INDEX jobs_open ON musicgate.jobs (share, id) WHERE finished_at_us IS NULL;
 
+-- Which process is removing the bytes of an object, and since when. Where another one had to take a removal over, the
+-- first may only have been stalled, and remove the bytes at any later time: such a name is not used again (is_retired).
+ALTER TABLE musicgate.unused_assets ADD COLUMN remover text COLLATE "C";
+ALTER TABLE musicgate.unused_assets ADD COLUMN began_at timestamptz;
+ALTER TABLE musicgate.unused_assets ADD COLUMN is_retired boolean NOT NULL DEFAULT false;
+ALTER TABLE musicgate.unused_assets ADD COLUMN is_removed boolean NOT NULL DEFAULT false;
+
 -- Who follows which share. The term is counted up whenever a replica takes the share; what a follower writes carries it.
 CREATE TABLE musicgate.shares (
     share smallint NOT NULL,
