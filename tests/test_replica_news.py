@@ -19,7 +19,7 @@ from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import open_news
 from musicgate.jobs import fail
 from musicgate.model import AttemptOutcome, Failure, FailureClass, Secret
-from musicgate.settings import Account, RetentionSettings, ServerSettings, StoreSettings, WebhookSettings
+from musicgate.settings import Account, ServerSettings, StoreSettings, WebhookSettings
 from musicgate.store.postgres_news import PostgresNews
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.webhooks.courier import Courier
@@ -398,23 +398,26 @@ async def test_the_courier_reads_the_outbox_of_other_replicas_without_news(pair:
     assert await Courier(pair.a.context)._start_due() == REREAD_S
 
 
-async def test_only_the_replica_on_duty_sweeps(tmp_path: Path) -> None:
-    retention = RetentionSettings(jobs_days=1.0, sweep_s=1.0)
-    store, sweeps = MemoryJobStore(), []
+async def test_the_sweeper_begins_when_the_replica_gets_on_duty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.sweep._OFF_DUTY_S", 0.001)
+    store, swept = MemoryJobStore(), asyncio.Event()
     shares = HandShares("a", store, {})
-    async with rig_of(tmp_path, CALLING, store=store, shares=shares, retention=retention) as rig:
+    async with rig_of(tmp_path, CALLING, store=store, shares=shares) as rig:
         sweeper = rig.gate._runner.sweeper
 
         async def sweep() -> None:
-            sweeps.append(1)
+            swept.set()
 
         sweeper.sweep = sweep  # type: ignore[method-assign]
-        for held in (set(), {FIRST_SHARE}):
-            shares.held = held
-            running = asyncio.create_task(sweeper.run())
-            await asyncio.sleep(0)
-            running.cancel()
-            assert bool(sweeps) is bool(held)
+        running = asyncio.create_task(sweeper.run())
+        await asyncio.sleep(0.005)
+        assert not swept.is_set()
+        shares.held = {FIRST_SHARE}
+        async with asyncio.timeout(5):
+            await swept.wait()
+        running.cancel()
 
 
 async def test_a_sweeper_that_loses_its_share_stops_and_what_it_deletes_is_told(told_pair: Pair) -> None:

@@ -1,4 +1,4 @@
-"""Unused audio is removed by one replica at a time, and one that was stalled removes nothing that is used."""
+"""Unused audio is removed by one replica at a time; one that was stalled removes nothing in use."""
 
 import asyncio
 import contextlib

@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 200
 #: So many failures in a row end a round of an account: the disk or the store is the reason.
 _MAX_FAILURES_IN_A_ROW = 50
+#: Seconds until a replica looks again whether it is on duty.
+_OFF_DUTY_S = 5.0
 #: The mark of the last job of an account whose audio is removed, with that of all that ended before. Without
 #: the account: of all accounts, from before each had its own times.
 _AUDIO_MARK = "audio_removed_up_to"
@@ -54,10 +56,13 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
+        sweep_s = self._context.settings.retention.sweep_s
         while True:
             if self._context.is_on_duty:
                 await self.sweep()
-            await asyncio.sleep(self._context.settings.retention.sweep_s)
+                await asyncio.sleep(sweep_s)
+            else:
+                await asyncio.sleep(min(sweep_s, _OFF_DUTY_S))
 
     async def sweep(self) -> None:
         """Sweep once. A failure is logged, and does not stop the rest."""
