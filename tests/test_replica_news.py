@@ -16,7 +16,7 @@ from musicgate.errors import ConfigError, LimitReachedError
 from musicgate.gateway import commit, shared_assets
 from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
-from musicgate.gateway.job_stores import open_news
+from musicgate.gateway.replication import replication
 from musicgate.jobs import fail
 from musicgate.model import AttemptOutcome, Failure, FailureClass, Secret
 from musicgate.settings import Account, ServerSettings, StoreSettings, WebhookSettings
@@ -526,18 +526,22 @@ DIRECT = "postgresql://user@direct/music"
 
 
 @pytest.mark.parametrize(
-    ("url", "pgbouncer", "replica", "session_url", "kind", "reread_s"),
+    ("store", "kind", "reread_s"),
     [
-        ("", False, "a", "", NoNews, None),
-        ("postgresql://user@host/music", False, "", "", NoNews, None),
-        ("postgresql://user@host/music", False, "a", "", PostgresNews, 2.0),
-        ("postgresql://user@pooler/music", True, "a", "", NoNews, 2.0),
-        ("postgresql://user@pooler/music", True, "a", DIRECT, PostgresNews, 2.0),
+        (StoreSettings(), NoNews, None),
+        (StoreSettings(url="postgresql://user@host/music"), PostgresNews, 2.0),
+        (StoreSettings(url="postgresql://user@pooler/music", pgbouncer=True), NoNews, 2.0),
+        (
+            StoreSettings(url="postgresql://user@pooler/music", pgbouncer=True, session_url=DIRECT),
+            PostgresNews,
+            2.0,
+        ),
     ],
 )
-def test_news_need_replicas_and_a_session(
-    url: str, pgbouncer: bool, replica: str, session_url: str, kind: type, reread_s: float | None
+async def test_news_need_replicas_and_a_session(
+    store: StoreSettings, kind: type, reread_s: float | None
 ) -> None:
-    settings = settings_for(CALLING, store=StoreSettings(url=url, pgbouncer=pgbouncer))
-    news = open_news(settings, replica, session_url)
+    shares, news = replication(settings_for(CALLING, store=store))
     assert (type(news), news.reread_s) == (kind, reread_s)
+    if isinstance(news, PostgresNews):
+        assert (news._url, news._replica) == (store.session_url or store.url, shares.replica)

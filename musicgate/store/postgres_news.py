@@ -75,17 +75,15 @@ class _Hearing:
 class PostgresNews:
     """News over one connection, which is made again when it is lost. For callers on one event loop."""
 
-    #: Seconds after which who waits for a change reads again: NOTIFY says within some 30 ms what changed, and
-    #: this is for when it does not.
-    reread_s: float | None = 2.0
-
-    def __init__(self, url: str, replica: str) -> None:
+    def __init__(self, url: str, replica: str, *, reread_s: float = 2.0) -> None:
         """Prepare; `start` connects.
 
         Args:
             url: of PostgreSQL itself: a pooler that lends transactions passes no notification on.
             replica: the id of this process, which ignores its own news.
+            reread_s: see `musicgate.engine.News`.
         """
+        self.reread_s: float | None = reread_s
         self._url = url
         self._replica = replica
         self._changed: dict[str, None] = {}
