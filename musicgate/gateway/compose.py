@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.engine import CreateQueue, LocalShares, ProviderHealth, Quota
+from musicgate.engine import CreateQueue, ProviderHealth, Quota
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store

@@ -14,7 +14,7 @@ from musicgate.gateway.job_stores import is_postgres, session_url
 if TYPE_CHECKING:
     from musicgate.settings import Settings
 
-#: Seconds after which what waits for a change reads again. NOTIFY tells of it within some 30 ms, and this is for
+#: Seconds after which what waits for a change reads again. NOTIFY tells of it within some 30 ms; this is for
 #: when it does not.
 REREAD_S: Final = 2.0
 

@@ -227,7 +227,7 @@ class Runner:
         self._context.quiet_polls.forget(job_id)
         if self.in_flight.wake(job_id) or self.scheduler.wake(job_id):
             return
-        if share_of(job_id) in self._context.shares.held:
+        if self._context.shares.term_of(share_of(job_id)) is not None:
             self.scheduler.take(job_id, 0.0)
 
     def _hear_of_loss(self) -> None:
