@@ -239,6 +239,13 @@ async def test_a_job_that_is_due_is_followed_by_the_replica_that_holds_its_share
     assert (told_pair.a.gate.jobs_scheduled, told_pair.b.gate.jobs_scheduled) == (1, 0)
 
 
+async def test_each_change_is_told_once_and_a_new_job_is_not(told_pair: Pair) -> None:
+    job = await accepted(told_pair.a)
+    assert told_pair.line.told == [("changed", job.id)], "that it was accepted"
+    await end(told_pair.a, job)
+    assert told_pair.line.told == [("changed", job.id)] * 2
+
+
 async def test_a_job_whose_share_is_not_held_is_not_taken(told_pair: Pair) -> None:
     told_pair.shares(told_pair.a).lose(ALL_SHARES)
     await accepted(told_pair.b)

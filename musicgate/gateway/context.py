@@ -94,7 +94,8 @@ class GatewayContext:
         self.quiet_polls.forget(after.id)
         self.quota.note(after)
         self.on_change(before, after)
-        self.news.changed(after.id)
+        if before is not None:  # a new job is waited for and followed by none yet
+            self.news.changed(after.id)
 
     def ended(self, job: Job) -> None:
         """Report a job that has ended, possibly again: its end may have been stored without a report."""
