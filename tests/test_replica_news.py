@@ -383,6 +383,16 @@ async def test_the_replica_on_duty_tells_nobody_of_its_messages(told_pair: Pair)
     assert ("outbox", "") not in told_pair.line.told
 
 
+async def test_a_replay_at_any_replica_is_told_to_the_one_on_duty(told_pair: Pair) -> None:
+    job = await end(told_pair.a, await accepted(told_pair.a))
+    await until(lambda: webhooks_of(told_pair.a).sent)
+    (message,) = await told_pair.b.gate.webhooks.log(job)
+    told_pair.line.told.clear()
+    await told_pair.b.gate.webhooks.replay(job, message.id)
+    await until(lambda: len(webhooks_of(told_pair.a).sent) == 2)
+    assert told_pair.line.told == [("outbox", "")]
+
+
 async def test_a_courier_takes_over_with_the_share(told_pair: Pair) -> None:
     told_pair.shares(told_pair.a).lose([FIRST_SHARE])
     await end(told_pair.b, await accepted(told_pair.b))
