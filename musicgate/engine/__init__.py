@@ -11,7 +11,7 @@ from musicgate.engine.in_flight import InFlight
 from musicgate.engine.news import News, NoNews
 from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
-from musicgate.engine.shares import LocalShares, ShareLostError, Shares, own_id
+from musicgate.engine.shares import FIRST_SHARE, LocalShares, ShareLostError, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -20,6 +20,7 @@ from musicgate.engine.supervisor import (
 )
 
 __all__ = [
+    "FIRST_SHARE",
     "Call",
     "Caller",
     "CreateQueue",
