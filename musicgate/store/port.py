@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
+    from musicgate.store.ledger import Ledger
 
 
 @attrs.frozen(kw_only=True)
@@ -133,6 +134,14 @@ class JobStore(Protocol):
     @property
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
+
+    def ledger(self, replica: str, silent_after_s: float) -> Ledger | None:
+        """What limits have used, counted for all replicas; None where one process uses the store.
+
+        Args:
+            replica: the id of this one.
+            silent_after_s: another one that was not seen for so long has ended.
+        """
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None

@@ -24,6 +24,7 @@ from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
+from musicgate.store.postgres_ledger import PostgresLedger
 from musicgate.store.postgres_lock import StoreLock
 from musicgate.store.postgres_migrate import check_server, is_current, migrate
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
@@ -50,6 +51,7 @@ class PostgresJobStore:
         self._connections = connections
         self._adding = Batches(self._add, is_of_one=is_of_one_row)
         self._replacing = Batches(self._replace, is_of_one=is_of_one_row)
+        self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
 
@@ -108,6 +110,14 @@ class PostgresJobStore:
             store = cls(connections)
             stack.push_async_callback(store.close)
             yield store
+
+    def ledger(self, replica: str, silent_after_s: float) -> PostgresLedger | None:
+        """The ledger of a replica; None for a process that is the only one, and has no id."""
+        if not replica:
+            return None
+        ledger = PostgresLedger(self._connections, replica, silent_after_s)
+        self._ledgers.append(ledger)
+        return ledger
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -267,6 +277,8 @@ class PostgresJobStore:
         """Finish the pending writes and close the connections. Closing again does nothing."""
         await self._adding.close()
         await self._replacing.close()
+        for ledger in self._ledgers:
+            await ledger.close()
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:

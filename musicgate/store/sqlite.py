@@ -92,6 +92,9 @@ class SqliteJobStore:
         finally:
             await store.close()
 
+    def ledger(self, replica: str, silent_after_s: float) -> None:
+        """None: one process uses the file, and counts in memory."""
+
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:

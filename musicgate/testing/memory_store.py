@@ -47,6 +47,9 @@ class MemoryJobStore:
         self._marks: dict[str, str] = {}
         self._is_closed = False
 
+    def ledger(self, replica: str, silent_after_s: float) -> None:
+        """None: one process uses the store, and counts in memory."""
+
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
     ) -> IdempotencyClaim | None:
