@@ -403,6 +403,12 @@ class ScriptedWebhooks:
         return HttpResponse(status=answer) if isinstance(answer, int) else answer
 
 
+def quota_of(context: GatewayContext) -> Quota:
+    """The quota of a gateway that counts in memory."""
+    assert isinstance(context.quota, Quota)
+    return context.quota
+
+
 @attrs.frozen(kw_only=True)
 class Rig:
     """A gateway without a socket, and its parts."""

@@ -48,6 +48,7 @@ from tests.fake_vendor import (
     host_of,
     lost,
     open_context_with,
+    quota_of,
     rig_of,
     settings_for,
     unreached,
@@ -257,7 +258,7 @@ async def test_windows_of_idle_accounts_are_dropped(folder: Path, monkeypatch: p
             rig.clock.pass_s(30)
             rig.transport.script("one", {"id": f"n-{number}"})
             await rig.gate.submit(request, account=f"account {number}")
-        assert len(rig.context.quota._windows) <= 3
+        assert len(quota_of(rig.context)._windows) <= 3
 
 
 async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
@@ -280,7 +281,7 @@ async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
         monkeypatch.setattr(CallWindow, "left", counted)
         for number in range(64):
             await rig.gate.submit(asked, account=f"account {number}")
-    assert len(rig.context.quota._windows) == 64
+    assert len(quota_of(rig.context)._windows) == 64
     assert looked_at < 64 * 4  # one access per request, and each window a few times in all
 
 
@@ -740,4 +741,4 @@ async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: 
     async with Gateway.open(settings_for(ONE, limits=limits), plugins=host_of(ONE)) as gate:
         with pytest.raises(LimitReachedError):
             await gate.submit(gate.read({"model": MODEL}))
-        assert gate._context.quota._usd_nanos_of == {"local": 60_000_000}
+        assert quota_of(gate._context)._usd_nanos_of == {"local": 60_000_000}

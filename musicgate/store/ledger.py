@@ -53,7 +53,7 @@ class AccountAnswer:
 
     Attributes:
         calls: admitted in the last minute; 0 without a limit of them.
-        calls_wait_s: seconds until there is one more, where none is left.
+        calls_wait_s: seconds until there is one more, where none is left after this request.
         open_jobs: jobs and admitted requests that have not ended.
         usd_nanos: cost of today's ended jobs and expected cost of the open ones.
         at: when, by the clock of the store.

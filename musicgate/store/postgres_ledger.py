@@ -8,13 +8,11 @@ statement waits until it is durable, and the other does not.
 import asyncio
 import contextlib
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-import attrs
 import orjson
 
 from musicgate.errors import StorageError
@@ -110,7 +108,7 @@ class PostgresLedger:
         await self._connections.write(SWEEP)
 
     async def close(self) -> None:
-        """Answer what is asked, and give back what is left, if that succeeds soon. Closing again does nothing."""
+        """Answer what is asked, and give back what is left, if that succeeds soon."""
         await self._asking.close()
         self._is_closed.set()
         giving = self._giving
@@ -121,7 +119,9 @@ class PostgresLedger:
         if self._back:
             _log.warning("ledger closed before it was told of all: entries=%d", len(self._back))
 
-    async def _ask(self, batch: Sequence[tuple[AccountRequest | None, SlotRequest | None]]) -> list[LedgerAnswer]:
+    async def _ask(
+        self, batch: Sequence[tuple[AccountRequest | None, SlotRequest | None]]
+    ) -> list[LedgerAnswer]:
         asked = orjson.dumps([_item(account, slot) for account, slot in batch]).decode()
         fresh = list(self._fresh.items())[:_LARGEST_BACK]
         for place, _ in fresh:

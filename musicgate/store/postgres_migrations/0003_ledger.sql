@@ -91,7 +91,7 @@ EXECUTE FUNCTION musicgate.end_reservation();
 
 -- Admit one more request of an account if that exceeds none of its limits, of which 0 means unlimited, and count it. Its
 -- cheapest price decides about the budget; reserved_nanos is what it reserves, NULL where it makes no job.
--- Gives what was used before it; calls_wait_s: seconds until there is one more call, where none is left.
+-- Gives what was used before it; calls_wait_s: seconds until there is one more call, where none is left after it.
 CREATE FUNCTION musicgate.admit_request(
     of_account text, request_id text, calls_a_minute bigint, most_open_jobs bigint, budget_nanos bigint,
     price_nanos bigint, reserved_nanos bigint,
@@ -133,10 +133,11 @@ BEGIN
         OR (budget_nanos > 0 AND (used_nanos >= budget_nanos OR used_nanos + price_nanos > budget_nanos))
     );
     calls_wait_s := 0;
-    IF calls_a_minute > 0 AND used_calls >= calls_a_minute THEN
+    IF calls_a_minute > 0 AND used_calls >= calls_a_minute - 1 THEN
         SELECT extract(epoch FROM called_at + interval '1 minute' - asked_at) INTO calls_wait_s
         FROM musicgate.account_calls WHERE account = of_account
-        ORDER BY called_at OFFSET used_calls - calls_a_minute LIMIT 1;
+        ORDER BY called_at OFFSET greatest(used_calls - calls_a_minute, 0) LIMIT 1;
+        calls_wait_s := coalesce(calls_wait_s, 60);
     END IF;
     IF is_admitted AND calls_a_minute > 0 THEN
         INSERT INTO musicgate.account_calls VALUES (of_account, asked_at, request_id);
