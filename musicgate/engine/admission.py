@@ -125,7 +125,7 @@ class SharedAdmission:
         both = await self._ledger.ask(demand, wanted)
         if demand is not None and both.account is not None:
             self._quota.answered(demand, both.account, self._clock)
-        slot = queue.begin(wanted, asked_s) if wanted is not None and both.has_slot else None
+        slot = None if both.slot is None else queue.begin(both.slot, asked_s)
         return Admitted(SharedReservation(self._ledger, demand, both.account), slot, choice, routing)
 
     async def _count(self, request: MusicRequest, account: str, job_id: str) -> None:

@@ -75,12 +75,12 @@ class SharedCreateQueue(CreateQueue):
         """What to ask the ledger for together with something else; None while others wait here."""
         if self._closed.is_set() or self._waiting:
             return None
-        return self._request(f"{self._replica}/{self._plugin}/{next(self._numbers)}")
+        return self._request()
 
-    def begin(self, request: SlotRequest, asked_s: float) -> Slot:
-        """The slot that the ledger gave for a request, which it was asked for at that steady second."""
+    def begin(self, slot_id: str, asked_s: float) -> Slot:
+        """A slot that the ledger gave, which it was asked for at that steady second."""
         self._running += 1
-        return _SharedSlot(self, request.id, asked_s)
+        return _SharedSlot(self, slot_id, asked_s)
 
     def now_s(self) -> float:
         """Seconds of the steady clock."""
@@ -88,12 +88,11 @@ class SharedCreateQueue(CreateQueue):
 
     async def _take(self) -> Slot | float:
         """A slot, or the seconds until the ledger is to be asked again."""
-        request = self._request(f"{self._replica}/{self._plugin}/{next(self._numbers)}")
         asked_s = self._now_s()
-        wait_s = await self._ask(request)
-        if wait_s is not None:
+        slot_id, wait_s = await self._ask(self._request())
+        if slot_id is None:
             return wait_s
-        slot = self.begin(request, asked_s)
+        slot = self.begin(slot_id, asked_s)
         if self._closed.is_set():
             slot.release()
             raise GatewayClosedError
@@ -107,47 +106,48 @@ class SharedCreateQueue(CreateQueue):
         except TimeoutError:
             self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S)
 
-    async def _ask(self, request: SlotRequest) -> float | None:
-        """None with the slot; or the seconds until the next question, infinite = until a call ends."""
+    async def _ask(self, request: SlotRequest) -> tuple[str | None, float]:
+        """The id of a slot; or None and the seconds until the next question, infinite = until a call ends."""
         try:
             answer = await self._ledger.ask(None, request)
         except StorageError as error:
             if not self._has_failed:
                 _log.warning("no slot, the store is asked again: plugin=%s error=%s", self._plugin, error)
             self._has_failed = True
-            return _RETRY_S
+            return None, _RETRY_S
         self._has_failed = False
         if not math.isinf(answer.slot_wait_s):
             self._pause_s = _FIRST_PAUSE_S
-        return None if answer.has_slot else answer.slot_wait_s
+        return answer.slot, answer.slot_wait_s
 
     def is_fresh(self, taken_s: float) -> bool:
         """True if a slot is certainly held that was taken at that steady second."""
         return self._now_s() - taken_s <= self._fresh_s
 
-    async def confirm(self, slot_id: str, taken_s: float) -> float:
-        """Confirm a slot; the steady second at which it was held.
+    async def confirm(self, slot_id: str, taken_s: float) -> tuple[str, float]:
+        """Confirm a slot, or take another one for it; its id, and the steady second at which it was held.
 
         Raises:
             GatewayClosedError: the gateway closes, and it is held no longer.
         """
         while not self.is_fresh(taken_s):
             asked_s = self._now_s()
-            wait_s = await self._ask(self._request(slot_id))
-            if wait_s is None:
-                taken_s = asked_s
-            else:
+            confirmed, wait_s = await self._ask(self._request(slot_id))
+            if confirmed is None:
                 await self.pause(min(wait_s, _LONGEST_PAUSE_S))
-        return taken_s
+            else:
+                slot_id, taken_s = confirmed, asked_s
+        return slot_id, taken_s
 
     def ended(self, slot_id: str, *, has_called: bool) -> None:
         """Tell the ledger that a slot is not used any more."""
         self._ledger.end_slot(slot_id, has_called=has_called)
 
-    def _request(self, slot_id: str) -> SlotRequest:
+    def _request(self, held: str | None = None) -> SlotRequest:
         return SlotRequest(
             plugin=self._plugin,
-            id=slot_id,
+            id=f"{self._replica}/{self._plugin}/{next(self._numbers)}",
+            held=held,
             parallel=self._parallel_calls,
             calls=self._window_calls,
             per_s=self._window_s,
@@ -172,7 +172,7 @@ class _SharedSlot(Slot):
 
     async def confirm(self) -> None:
         """Make sure that the slot is still held; it may have to wait for another place."""
-        self._taken_s = await self._shared.confirm(self._id, self._taken_s)
+        self._id, self._taken_s = await self._shared.confirm(self._id, self._taken_s)
 
     def release(self) -> None:
         """Give the slot back; a second time does nothing."""

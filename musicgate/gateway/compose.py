@@ -11,15 +11,16 @@ from urllib.parse import unquote, urlsplit
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
 from musicgate.engine import (
     CreateQueue,
-    LocalShares,
     ProviderHealth,
     Quota,
     SharedCreateQueue,
     SharedQuota,
+    Shares,
 )
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store
+from musicgate.gateway.replication import replication
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
@@ -48,9 +49,16 @@ _LONGEST_CHECK_S = 10.0
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, host: PluginHost, on_change: Callable[[Job | None, Job], None]
+    settings: Settings,
+    host: PluginHost,
+    on_change: Callable[[Job | None, Job], None],
+    *,
+    alone: bool = False,
 ) -> AsyncIterator[GatewayContext]:
     """Open the adapters that the settings name; close them in reverse order at the end.
+
+    Args:
+        alone: no other process may use the store meanwhile.
 
     Raises:
         ConfigError: a setting names something that does not exist, or another process uses the store.
@@ -68,7 +76,7 @@ async def open_context(
     providers = installed_providers(settings, host)
     health = breakers(settings, providers)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        store = await stack.enter_async_context(open_job_store(settings, alone=alone))
         network = settings.network
         transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
@@ -82,8 +90,8 @@ async def open_context(
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
         keeper = _keeper(stack, settings, objects, store)
-        shares = LocalShares()
-        ledger = store.ledger(shares.replica, silent_after_s(settings))
+        shares, news = replication(settings)
+        ledger = ledger_of(settings, store, shares)
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -99,9 +107,10 @@ async def open_context(
             on_change=on_change,
             quota=account_quota(settings, providers, ledger),
             ledger=ledger,
-            shares=shares,
             new_id=new_id,
             new_token=new_token,
+            shares=shares,
+            news=news,
         )
 
 
@@ -118,7 +127,9 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        # Alone: a job is open while its audio is fetched, with a deadline that has passed. A replica would
+        # end it.
+        store = await stack.enter_async_context(open_job_store(settings, alone=True))
         transport = await stack.enter_async_context(_transport(settings, clock))
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
@@ -161,7 +172,15 @@ def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, sto
     )
 
 
-def silent_after_s(settings: Settings) -> float:
+def ledger_of(settings: Settings, store: JobStore, shares: Shares) -> Ledger | None:
+    """What counts limits for all replicas; None where this process is the only one."""
+    if not shares.replica:
+        return None
+    silent_after_s = _silent_after_s(settings)
+    return store.ledger(shares.replica, lambda replica: shares.silence_s(replica) > silent_after_s)
+
+
+def _silent_after_s(settings: Settings) -> float:
     """Seconds of silence after which a replica counts as dead, and its create calls as ended."""
     return settings.store.heartbeat_s + _SILENCE_MARGIN_S
 
@@ -183,7 +202,7 @@ def create_queues(
 ) -> dict[str, CreateQueue]:
     """A create queue per provider, as its plugin declares it and its operator limits it."""
     speed = settings.follow.speed
-    fresh_s = min(_FRESH_S, silent_after_s(settings) * _FRESH_PART)
+    fresh_s = min(_FRESH_S, _silent_after_s(settings) * _FRESH_PART)
     queues: dict[str, CreateQueue] = {}
     for name, installed in providers.items():
         parallel, window = installed.provider.max_parallel_creates, installed.provider.create_window

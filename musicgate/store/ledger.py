@@ -32,10 +32,11 @@ class AccountRequest:
 
 @attrs.frozen(kw_only=True)
 class SlotRequest:
-    """A request for a slot at a provider, or for one that was taken before, to go on with it.
+    """A request for a slot at a provider.
 
     Attributes:
         id: of the slot; unique.
+        held: of a slot that was taken before, to go on with it if it was not taken for one of a dead replica.
         parallel: how many calls may run at a time; None = any number.
         calls: how many may be made in a window of ``per_s`` seconds; None = any number.
     """
@@ -45,6 +46,7 @@ class SlotRequest:
     parallel: int | None
     calls: int | None
     per_s: float | None
+    held: str | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -73,13 +75,13 @@ class LedgerAnswer:
 
     Attributes:
         account: None where no admission was asked for.
-        has_slot: True if the slot is taken; never where admission was refused.
+        slot: the id of the slot; None where there is none, or admission was refused.
         slot_wait_s: seconds until there is one; infinite = one that runs must end first. 0.0 where it is
             taken, or was not asked for.
     """
 
     account: AccountAnswer | None
-    has_slot: bool
+    slot: str | None
     slot_wait_s: float
 
 

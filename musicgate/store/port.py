@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
     from musicgate.store.ledger import Ledger
@@ -135,12 +135,12 @@ class JobStore(Protocol):
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
 
-    def ledger(self, replica: str, silent_after_s: float) -> Ledger | None:
-        """What limits have used, counted for all replicas; None where one process uses the store.
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> Ledger | None:
+        """What limits have used, counted for all replicas; None where only one process can use the store.
 
         Args:
             replica: the id of this one.
-            silent_after_s: another one that was not seen for so long has ended.
+            is_dead: True for another one that was silent for so long that its create calls have ended.
         """
 
     async def add(

@@ -35,8 +35,8 @@ _CLOSE_S: Final = 5.0
 _LARGEST_BACK: Final = 500
 
 ASK: Final = (
-    "SELECT is_admitted, used_calls, calls_wait_s, used_jobs, used_nanos, asked_at, has_slot, slot_wait_s"
-    " FROM musicgate.ask_ledger($1::jsonb, $2::jsonb, $3, $4)"
+    "SELECT is_admitted, used_calls, calls_wait_s, used_jobs, used_nanos, asked_at, slot, slot_wait_s,"
+    " foreign_slots, foreign_replicas FROM musicgate.ask_ledger($1::jsonb, $2::jsonb, $3)"
 )
 GIVE_BACK: Final = "SELECT musicgate.give_back($1::jsonb)"
 SWEEP: Final = "SELECT musicgate.sweep_ledger()"
@@ -49,14 +49,16 @@ class PostgresLedger:
     """The ledger of one replica.
 
     Args:
-        replica: its id, whose row in ``musicgate.replicas`` is renewed.
-        silent_after_s: a replica whose row is older has ended, and so have the calls that it was making.
+        replica: its id.
+        is_dead: True for another one whose calls have ended, although it does not tell.
     """
 
-    def __init__(self, connections: PostgresConnections, replica: str, silent_after_s: float) -> None:
+    def __init__(
+        self, connections: PostgresConnections, replica: str, is_dead: Callable[[str], bool]
+    ) -> None:
         self._connections = connections
         self._replica = replica
-        self._silent_after_s = silent_after_s
+        self._is_dead = is_dead
         self._asking = Batches(self._ask, is_of_one=is_of_one_row, largest=_LARGEST_BATCH)
         self._back: _Back = {}
         #: What of it has not gone along with a request.
@@ -127,7 +129,13 @@ class PostgresLedger:
         for place, _ in fresh:
             del self._fresh[place]
         back = _doc(fresh)
-        found = await self._connections.write(ASK, asked, back, self._replica, self._silent_after_s)
+        found = await self._connections.write(ASK, asked, back, self._replica)
+        for *_, slots, replicas in found:
+            for slot_id, replica in zip(slots or (), replicas or (), strict=True):
+                # It may have called until now.
+                if ("slots", slot_id) not in self._back and self._is_dead(replica):
+                    _log.warning("slot of a dead replica ended: slot=%s replica=%s", slot_id, replica)
+                    self.end_slot(slot_id, has_called=True)
         return [_answer(row) for row in found]
 
     def _undo(
@@ -139,7 +147,7 @@ class PostgresLedger:
         """Give back what was got, or may have been, for a caller that has gone."""
         if answer is not None and (answer.cancelled() or answer.exception() is not None):
             answer = None  # perhaps it was got, and its answer lost
-        if slot is not None and (answer is None or answer.result().has_slot):
+        if slot is not None and slot.held is None and (answer is None or answer.result().slot is not None):
             self.end_slot(slot.id, has_called=False)
         if account is not None and account.reserved_usd_nanos is not None:
             self.release(account.id)
@@ -201,7 +209,8 @@ def _item(account: AccountRequest | None, slot: SlotRequest | None) -> dict[str,
     if slot is not None:
         item |= {
             "plugin": slot.plugin,
-            "slot": slot.id,
+            "new_slot": slot.id,
+            "held_slot": slot.held,
             "parallel": slot.parallel,
             "window_calls": slot.calls,
             "window_s": slot.per_s,
@@ -210,7 +219,7 @@ def _item(account: AccountRequest | None, slot: SlotRequest | None) -> dict[str,
 
 
 def _answer(row: Any) -> LedgerAnswer:
-    is_admitted, calls, calls_wait_s, open_jobs, usd_nanos, at, has_slot, slot_wait_s = row
+    is_admitted, calls, calls_wait_s, open_jobs, usd_nanos, at, slot, slot_wait_s, _, _ = row
     account = None
     if is_admitted is not None:
         account = AccountAnswer(
@@ -221,4 +230,4 @@ def _answer(row: Any) -> LedgerAnswer:
             usd_nanos=usd_nanos,
             at=at,
         )
-    return LedgerAnswer(account=account, has_slot=has_slot, slot_wait_s=slot_wait_s or 0.0)
+    return LedgerAnswer(account=account, slot=slot, slot_wait_s=slot_wait_s)

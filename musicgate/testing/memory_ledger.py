@@ -46,12 +46,15 @@ class MemoryLedger:
     async def ask(self, account: AccountRequest | None, slot: SlotRequest | None = None) -> LedgerAnswer:
         """Admit a request, and take a slot."""
         self.asked += 1
+        now = self._clock.steady()
         async with self._lock:
             admitted = None if account is None else await self._admit(account)
             if slot is None or (admitted is not None and not admitted.is_admitted):
-                return LedgerAnswer(account=admitted, has_slot=False, slot_wait_s=0.0)
+                return LedgerAnswer(account=admitted, slot=None, slot_wait_s=0.0)
+            if slot.held is not None and self._slots.get(slot.held, ("", now))[1] is None:
+                return LedgerAnswer(account=admitted, slot=slot.held, slot_wait_s=0.0)
             wait_s = self._take(slot)
-            return LedgerAnswer(account=admitted, has_slot=wait_s == 0, slot_wait_s=wait_s)
+            return LedgerAnswer(account=admitted, slot=None if wait_s else slot.id, slot_wait_s=wait_s)
 
     def end_slot(self, slot_id: str, *, has_called: bool) -> None:
         """Give a slot back."""
@@ -126,8 +129,6 @@ class MemoryLedger:
     def _take(self, request: SlotRequest) -> float:
         """Seconds until there is a slot; 0 = it is taken."""
         now = self._clock.steady()
-        if self._slots.get(request.id, ("", now))[1] is None:
-            return 0.0
         window_s = request.per_s or 0.0
         ages = sorted(
             (now - ended).total_seconds()

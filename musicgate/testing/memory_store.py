@@ -52,7 +52,7 @@ class MemoryJobStore:
         self._marks: dict[str, str] = {}
         self._is_closed = False
 
-    def ledger(self, replica: str, silent_after_s: float) -> None:
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
         """None: one process uses the store, and counts in memory."""
 
     async def add(

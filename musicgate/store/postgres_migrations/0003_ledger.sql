@@ -1,3 +1,4 @@
+-- works with: 3
 -- What the limits of accounts and of vendors have used, counted for all replicas by PostgreSQL's clock.
 --
 -- Everything about an account or a provider happens under an advisory lock of its own, for the rest of the transaction;
@@ -156,48 +157,42 @@ BEGIN
 END
 $$;
 
--- Take a slot at a provider, whose limits are NULL where it has none; or go on with one that was taken before.
--- Gives NULL with the slot; else seconds until there is one, which are infinite where one that runs must end first.
+-- Take a slot at a provider, whose limits are NULL where it has none; or go on with one that is held, if it is.
+-- Gives its id; or the seconds until there is one, infinite where one that runs must end first. Then it names those of
+-- other replicas, which may be dead: of such a one no end will be told.
 CREATE FUNCTION musicgate.take_slot(
-    of_plugin text, slot_id text, of_replica text, most_running bigint, calls_in_window bigint, window_s float8,
-    silent_after_s float8
-) RETURNS float8 LANGUAGE plpgsql AS $$
+    of_plugin text, new_id text, held_id text, of_replica text, most_running bigint, calls_in_window bigint,
+    window_s float8,
+    OUT slot text, OUT slot_wait_s float8, OUT foreign_slots text[], OUT foreign_replicas text[]
+) LANGUAGE plpgsql AS $$
 DECLARE
     asked_at CONSTANT timestamptz := clock_timestamp();
     in_window CONSTANT interval := make_interval(secs => coalesce(window_s, 0));
     running bigint;
     counted bigint;
-    next_end timestamptz;
 BEGIN
-    IF EXISTS (SELECT FROM musicgate.create_slots WHERE id = slot_id AND ended_at IS NULL) THEN
-        RETURN NULL;
+    slot_wait_s := 0;
+    IF held_id IS NOT NULL AND EXISTS (SELECT FROM musicgate.create_slots WHERE id = held_id AND ended_at IS NULL) THEN
+        slot := held_id;
+        RETURN;
     END IF;
     -- The clock was set back: at worst a whole window is waited for.
     UPDATE musicgate.create_slots SET ended_at = asked_at WHERE plugin = of_plugin AND ended_at > asked_at;
     DELETE FROM musicgate.create_slots WHERE plugin = of_plugin AND ended_at <= asked_at - in_window;
-    LOOP
-        SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) INTO running, counted
-        FROM musicgate.create_slots WHERE plugin = of_plugin;
-        IF (most_running IS NULL OR running < most_running) AND (calls_in_window IS NULL OR counted < calls_in_window)
-        THEN
-            INSERT INTO musicgate.create_slots VALUES (slot_id, of_plugin, of_replica)
-            ON CONFLICT (id) DO UPDATE SET replica = of_replica, ended_at = NULL;
-            RETURN NULL;
-        END IF;
-        -- Of a replica that died no end will be told. It may have called until now.
-        UPDATE musicgate.create_slots SET ended_at = asked_at
-        WHERE plugin = of_plugin AND ended_at IS NULL AND replica <> of_replica AND NOT EXISTS (
-            SELECT FROM musicgate.replicas WHERE replicas.id = create_slots.replica
-                AND replicas.seen_at > asked_at - make_interval(secs => silent_after_s)
-        );
-        EXIT WHEN NOT FOUND;
-    END LOOP;
+    SELECT count(*) FILTER (WHERE ended_at IS NULL), count(*) INTO running, counted
+    FROM musicgate.create_slots WHERE plugin = of_plugin;
     IF running >= most_running OR running >= calls_in_window THEN
-        RETURN 'Infinity';
+        slot_wait_s := 'Infinity';
+        SELECT array_agg(id), array_agg(replica) INTO foreign_slots, foreign_replicas
+        FROM musicgate.create_slots WHERE plugin = of_plugin AND ended_at IS NULL AND replica <> of_replica;
+    ELSIF counted >= calls_in_window THEN
+        SELECT extract(epoch FROM ended_at + in_window - asked_at) INTO slot_wait_s
+        FROM musicgate.create_slots WHERE plugin = of_plugin AND ended_at IS NOT NULL
+        ORDER BY ended_at OFFSET counted - calls_in_window LIMIT 1;
+    ELSE
+        INSERT INTO musicgate.create_slots VALUES (new_id, of_plugin, of_replica);
+        slot := new_id;
     END IF;
-    SELECT ended_at INTO next_end FROM musicgate.create_slots WHERE plugin = of_plugin AND ended_at IS NOT NULL
-    ORDER BY ended_at OFFSET counted - calls_in_window LIMIT 1;
-    RETURN extract(epoch FROM next_end + in_window - asked_at);
 END
 $$;
 
@@ -255,10 +250,9 @@ $$;
 -- Answer a batch of requests: each may ask for the admission of an account, and then for a slot at a provider.
 -- What is given back comes first, as far as a crash of PostgreSQL may forget it. The commit is not waited for: nothing is
 -- sent before the job itself is stored, and the commit of that one makes all earlier ones durable.
-CREATE FUNCTION musicgate.ask_ledger(asked jsonb, back jsonb, of_replica text, silent_after_s float8)
-RETURNS TABLE (
+CREATE FUNCTION musicgate.ask_ledger(asked jsonb, back jsonb, of_replica text) RETURNS TABLE (
     is_admitted boolean, used_calls bigint, calls_wait_s float8, used_jobs bigint, used_nanos bigint,
-    asked_at timestamptz, has_slot boolean, slot_wait_s float8
+    asked_at timestamptz, slot text, slot_wait_s float8, foreign_slots text[], foreign_replicas text[]
 ) LANGUAGE plpgsql AS $$
 DECLARE
     item record;
@@ -266,30 +260,32 @@ BEGIN
     PERFORM set_config('synchronous_commit', 'off', true);
     -- Where the commit is a statement of its own (behind a pooler), a stopped replica keeps no lock.
     PERFORM set_config('idle_in_transaction_session_timeout', '10s', true);
-    -- All locks of the batch, accounts first, in one order for all replicas: two of them cannot wait for each other.
+    -- All locks of the batch ("mgla", "mglp"), in one order for all replicas: two of them cannot wait for each other.
     PERFORM pg_advisory_xact_lock(kind, key) FROM (
         SELECT DISTINCT kind, hashtext(name) AS key
         FROM jsonb_to_recordset(asked) AS wanted (account text, plugin text)
-        CROSS JOIN LATERAL (VALUES (1836411747, account), (1836411748, plugin)) AS named (kind, name)
+        CROSS JOIN LATERAL (VALUES (1835494497, account), (1835494512, plugin)) AS named (kind, name)
         WHERE name IS NOT NULL ORDER BY 1, 2
     ) AS keys;
     PERFORM musicgate.give_back(back);
     FOR item IN SELECT * FROM jsonb_to_recordset(asked) AS wanted (
         account text, id text, calls bigint, open_jobs bigint, budget bigint, price bigint, reserved bigint,
-        plugin text, slot text, parallel bigint, window_calls bigint, window_s float8
+        plugin text, new_slot text, held_slot text, parallel bigint, window_calls bigint, window_s float8
     ) LOOP
         is_admitted := NULL;
-        has_slot := false;
-        slot_wait_s := NULL;
+        slot := NULL;
+        slot_wait_s := 0;
+        foreign_slots := NULL;
+        foreign_replicas := NULL;
         IF item.account IS NOT NULL THEN
             SELECT admitted.* INTO is_admitted, used_calls, calls_wait_s, used_jobs, used_nanos, asked_at
             FROM musicgate.admit_request(item.account, item.id, item.calls, item.open_jobs, item.budget, item.price,
                 item.reserved) AS admitted;
         END IF;
         IF item.plugin IS NOT NULL AND is_admitted IS NOT FALSE THEN
-            slot_wait_s := musicgate.take_slot(item.plugin, item.slot, of_replica, item.parallel, item.window_calls,
-                item.window_s, silent_after_s);
-            has_slot := slot_wait_s IS NULL;
+            SELECT taken.* INTO slot, slot_wait_s, foreign_slots, foreign_replicas
+            FROM musicgate.take_slot(item.plugin, item.new_slot, item.held_slot, of_replica, item.parallel,
+                item.window_calls, item.window_s) AS taken;
         END IF;
         RETURN NEXT;
     END LOOP;
