@@ -122,6 +122,10 @@ async def test_a_server_that_is_too_old_is_refused(url: str, monkeypatch: pytest
     [
         ("default_transaction_read_only = on", "is read-only for {0}: ALTER ROLE {0} SET"),
         ("synchronous_commit = off", "ALTER ROLE {0} SET synchronous_commit = on"),
+        (
+            "default_transaction_isolation = 'repeatable read'",
+            "ALTER ROLE {0} SET default_transaction_isolation = 'read committed'",
+        ),
         ("application_name = x", "GRANT CREATE ON DATABASE .* TO {0}, or CREATE SCHEMA musicgate"),
     ],
 )

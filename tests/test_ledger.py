@@ -102,6 +102,15 @@ class Replica:
     ledger: Ledger
 
 
+async def all_told(replicas: list[Replica]) -> None:
+    """Wait until what was given back is stored."""
+
+    async def is_so() -> bool:
+        return not any(replica.ledger._back for replica in replicas)  # type: ignore[attr-defined]
+
+    await eventually(is_so)
+
+
 @contextlib.asynccontextmanager
 async def replica_of(url: str, name: str, *dead: str) -> AsyncIterator[Replica]:
     """A replica that takes those for dead."""
@@ -193,11 +202,15 @@ async def test_an_open_job_without_a_reservation_gets_one(one: Replica) -> None:
     for job_id in ("m1", "m2"):
         await one.store.add(make_job(job_id, account="a"), [])
     await end(one.store, "m2")
+
+    async def is_noted() -> bool:
+        answer = await answer_to(one.ledger, asks(max_open_jobs=9))
+        return (answer.open_jobs, answer.usd_nanos) == (1, 7)
+
     for _ in range(2):
         for job_id in ("m1", "m2", "unknown"):
             one.ledger.note_job(job_id, 7)
-        answer = await answer_to(one.ledger, asks(max_open_jobs=9))
-        assert (answer.open_jobs, answer.usd_nanos) == (1, 7)
+        await eventually(is_noted)
     await end(one.store, "m1")
     assert (await answer_to(one.ledger, asks(max_open_jobs=9))).open_jobs == 0
 
@@ -375,14 +388,10 @@ async def test_no_burst_at_three_replicas_exceeds_a_limit(url: str, three: list[
         )
     await running
     open_jobs, spent = burst.most
-    assert open_jobs == 7
-    assert 900 < spent <= 1_000
+    assert 4 < open_jobs <= 7
+    assert 800 < spent <= 1_000
     assert max(burst.calls.values()) <= 60
-
-    async def is_settled() -> bool:
-        return not any(replica.ledger._back for replica in three)  # type: ignore[attr-defined]
-
-    await eventually(is_settled)
+    await all_told(three)
     ((kept, counted),) = await execute(url, SUMS)
     assert kept == counted
 
@@ -518,6 +527,7 @@ async def test_calls_of_a_dead_replica_count_as_ended_when_their_places_are_need
     assert await slot_of(three[0].ledger, wants(**limit))
     limit["parallel"] = 9
     assert 59 < (await three[0].ledger.ask(None, wants(**limit))).slot_wait_s <= 60
+    await all_told(three)
     await execute(url, "UPDATE musicgate.create_slots SET ended_at = ended_at - interval '60 s'")
     assert await slot_of(three[0].ledger, wants(**limit))
 
@@ -572,6 +582,19 @@ async def test_the_sweeper_forgets_reservations_whose_replica_died_before_the_jo
     assert kept == counted
 
 
+async def test_a_call_is_free_again_after_a_minute(url: str, three: list[Replica]) -> None:
+    for _ in range(3):
+        assert await is_admitted(three[0].ledger, asks(calls=3))
+    earlier = "UPDATE musicgate.account_calls SET called_at = called_at - interval '{} s'"
+    await execute(url, earlier.format(59))
+    assert 0 < (await answer_to(three[1].ledger, asks(calls=3))).calls_wait_s <= 1
+    # A limit that is lower than it was is reached until enough calls have passed.
+    assert 0 < (await answer_to(three[1].ledger, asks(calls=1))).calls_wait_s <= 1
+    await execute(url, earlier.format(1))
+    answers = [await answer_to(three[1].ledger, asks(calls=3)) for _ in range(4)]
+    assert [answer.calls for answer in answers] == [0, 1, 2, 3]
+
+
 async def test_a_clock_that_is_set_back_costs_a_window_at_most(url: str, three: list[Replica]) -> None:
     one = three[0]
     assert await is_admitted(one.ledger, asks(calls=1))
@@ -579,6 +602,7 @@ async def test_a_clock_that_is_set_back_costs_a_window_at_most(url: str, three: 
     assert slot is not None
     one.ledger.end_slot(slot, has_called=True)
     assert await slot_of(one.ledger, wants(calls=1, per_s=60.0)) is None
+    await all_told(three)
     await execute(url, "UPDATE musicgate.account_calls SET called_at = now() + interval '1 hour'")
     await execute(url, "UPDATE musicgate.create_slots SET ended_at = now() + interval '1 hour'")
     assert 59 < (await answer_to(one.ledger, asks(calls=1))).calls_wait_s <= 60

@@ -4,7 +4,7 @@ It knows tasks, times and counts, and must not know what a step does: the step f
 with `supervisor`.
 """
 
-from musicgate.engine.admission import Admission, Admitted, LocalAdmission, SharedAdmission
+from musicgate.engine.admission import Admission, LocalAdmission, SharedAdmission
 from musicgate.engine.call import Call, Caller
 from musicgate.engine.create_queue import CreateQueue, Slot
 from musicgate.engine.health import ProviderHealth
@@ -13,7 +13,7 @@ from musicgate.engine.news import News, NoNews
 from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
 from musicgate.engine.shared_queue import SharedCreateQueue
-from musicgate.engine.shared_quota import SharedQuota, SharedReservation
+from musicgate.engine.shared_quota import SharedQuota
 from musicgate.engine.shares import LocalShares, ShareLostError, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
@@ -24,7 +24,6 @@ from musicgate.engine.supervisor import (
 
 __all__ = [
     "Admission",
-    "Admitted",
     "Call",
     "Caller",
     "CreateQueue",
@@ -41,7 +40,6 @@ __all__ = [
     "SharedAdmission",
     "SharedCreateQueue",
     "SharedQuota",
-    "SharedReservation",
     "Shares",
     "Slot",
     "Supervisor",

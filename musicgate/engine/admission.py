@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from musicgate.engine.shared_quota import SharedQuota
     from musicgate.model import JsonValue, MusicRequest
     from musicgate.planning import Choice
-    from musicgate.store import JobStore, Ledger
+    from musicgate.store import AccountAnswer, AccountRequest, JobStore, Ledger
 
     #: The candidates of a request, and the plan as its caller sees it.
     Planned = tuple[Choice, JsonValue]
@@ -116,17 +116,18 @@ class SharedAdmission:
             answer = None if demand is None else (await self._ledger.ask(demand)).account
             if demand is not None and answer is not None:
                 self._quota.answered(demand, answer, self._clock)
-            return Admitted(
-                SharedReservation(self._ledger, demand, answer), queue.try_slot(), choice, routing
-            )
+            return Admitted(self._reservation(demand, answer), queue.try_slot(), choice, routing)
         wanted, asked_s = queue.wanted(), queue.now_s()
         if demand is None and wanted is None:
-            return Admitted(SharedReservation(self._ledger, None, None), None, choice, routing)
+            return Admitted(self._reservation(None, None), None, choice, routing)
         both = await self._ledger.ask(demand, wanted)
         if demand is not None and both.account is not None:
             self._quota.answered(demand, both.account, self._clock)
         slot = None if both.slot is None else queue.begin(both.slot, asked_s)
-        return Admitted(SharedReservation(self._ledger, demand, both.account), slot, choice, routing)
+        return Admitted(self._reservation(demand, both.account), slot, choice, routing)
+
+    def _reservation(self, demand: AccountRequest | None, answer: AccountAnswer | None) -> SharedReservation:
+        return SharedReservation(self._ledger, self._clock, demand, answer)
 
     async def _count(self, request: MusicRequest, account: str, job_id: str) -> None:
         demand = self._quota.request(request, account, job_id, None)

@@ -1,6 +1,6 @@
-"""A provider's create queue where there are replicas: the ledger counts the calls of all of them together.
+"""A provider's create queue where there are replicas: the ledger counts the calls of all of them.
 
-Within a replica it is first come, first served; between replicas whoever asks when a place is free. Only the
+Within a replica it is first come, first served; between replicas the one that asks when a place is free. Only the
 first of those that wait here asks, when the ledger says that there will be a place. Where a call of another
 replica must end first, it asks again after a pause.
 

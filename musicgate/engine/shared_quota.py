@@ -7,6 +7,7 @@ whichever replica that ends. What an account was last told of its limits is reme
 from __future__ import annotations
 
 from collections import OrderedDict
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 from uuid import uuid4
 
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
 
 #: Accounts whose last answer is remembered.
 _MAX_ANSWERS = 10_000
+#: A reservation without a job is dropped after ten minutes. One whose job is stored late is noted anew.
+_LATE = timedelta(minutes=5)
 #: Seconds for which an answer says how many calls are left: the window of the rate limit.
 _ANSWER_LASTS_S = 60.0
 
@@ -37,10 +40,14 @@ _ANSWER_LASTS_S = 60.0
 class SharedReservation:
     """A request's share of its account's quota, as the ledger holds it."""
 
-    __slots__ = ("_answer", "_is_kept", "_ledger", "_request")
+    __slots__ = ("_answer", "_clock", "_is_kept", "_ledger", "_made_at", "_request")
 
-    def __init__(self, ledger: Ledger, request: AccountRequest | None, answer: AccountAnswer | None) -> None:
+    def __init__(
+        self, ledger: Ledger, clock: Clock, request: AccountRequest | None, answer: AccountAnswer | None
+    ) -> None:
         self._ledger = ledger
+        self._clock = clock
+        self._made_at = clock.steady()
         self._request = request
         self._answer = answer
         self._is_kept = False
@@ -54,6 +61,11 @@ class SharedReservation:
     def keep(self) -> None:
         """Count the job until it ends: it is stored."""
         self._is_kept = True
+        request = self._request
+        if request is None or request.reserved_usd_nanos is None:
+            return
+        if self._clock.steady() - self._made_at > _LATE:
+            self._ledger.note_job(request.id, request.reserved_usd_nanos)
 
     def uncount_call(self) -> None:
         """Give the call back to the rate limit: it was an idempotent replay."""

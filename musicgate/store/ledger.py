@@ -1,4 +1,4 @@
-"""The port `Ledger`: what limits of accounts and of vendors have used, counted for all replicas together.
+"""The port `Ledger`: what limits of accounts and vendors have used, counted for all replicas.
 
 A store that one process uses has none: there, counts in memory are exact. No SQL, no library's types.
 """

@@ -1,4 +1,4 @@
-"""The ledger on PostgreSQL. The functions of the migration ``0003_ledger`` count; this hands them batches.
+"""The ledger on PostgreSQL: functions of the migration ``0003_ledger`` count; this hands them batches.
 
 A batch of requests is one statement: one round trip, whatever is asked. What is given back goes along with
 it, to be counted at once. It goes by itself as well, a moment later, and is forgotten here only then: that
@@ -11,11 +11,11 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Any, Final
 
-import orjson
-
 from musicgate.errors import StorageError
+from musicgate.plugin import write_json
 from musicgate.store.batches import Batches
 from musicgate.store.ledger import AccountAnswer, AccountRequest, LedgerAnswer, SlotRequest
 from musicgate.store.postgres_connections import PostgresConnections, storable
@@ -124,8 +124,8 @@ class PostgresLedger:
     async def _ask(
         self, batch: Sequence[tuple[AccountRequest | None, SlotRequest | None]]
     ) -> list[LedgerAnswer]:
-        asked = orjson.dumps([_item(account, slot) for account, slot in batch]).decode()
-        fresh = list(self._fresh.items())[:_LARGEST_BACK]
+        asked = write_json([_item(account, slot) for account, slot in batch]).decode()
+        fresh = list(islice(self._fresh.items(), _LARGEST_BACK))
         for place, _ in fresh:
             del self._fresh[place]
         back = _doc(fresh)
@@ -153,8 +153,9 @@ class PostgresLedger:
             self.release(account.id)
 
     def _give(self, kind: str, key: str, entry: Callable[[], object]) -> None:
-        # The last word about the same thing holds, and goes last.
-        for back in (self._back, self._fresh):
+        # The last word about the same thing holds, and goes last. Jobs are noted by thousands after a start,
+        # and no request waits for them.
+        for back in (self._back,) if kind == "jobs" else (self._back, self._fresh):
             back.pop((kind, key), None)
             back[kind, key] = entry
         if self._giving is None and not self._is_closed.is_set():
@@ -168,7 +169,7 @@ class PostgresLedger:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause_s):
                     await self._is_closed.wait()
-            told = list(self._back.items())[:_LARGEST_BACK]
+            told = list(islice(self._back.items(), _LARGEST_BACK))
             try:
                 await self._connections.write(GIVE_BACK, _doc(told))
             except StorageError as error:
@@ -179,7 +180,7 @@ class PostgresLedger:
                 pause_s = _RETRY_S[min(failures, len(_RETRY_S) - 1)]
                 failures += 1
                 continue
-            failures, pause_s = 0, _GATHER_S
+            failures, pause_s = 0, _GATHER_S if len(self._back) < 2 * _LARGEST_BACK else 0.0
             for place, entry in told:
                 for back in (self._back, self._fresh):
                     if back.get(place) is entry:
@@ -191,7 +192,7 @@ def _doc(back: Sequence[tuple[tuple[str, str], Callable[[], object]]]) -> str:
     parts: dict[str, list[object]] = {}
     for (kind, _), entry in back:
         parts.setdefault(kind, []).append(entry())
-    return orjson.dumps(parts).decode()
+    return write_json(parts).decode()
 
 
 def _item(account: AccountRequest | None, slot: SlotRequest | None) -> dict[str, object]:
