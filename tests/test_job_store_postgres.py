@@ -115,6 +115,10 @@ async def test_a_server_that_is_too_old_is_refused(url: str, monkeypatch: pytest
     [
         ("default_transaction_read_only = on", "is read-only for {0}: ALTER ROLE {0} SET"),
         ("synchronous_commit = off", "ALTER ROLE {0} SET synchronous_commit = on"),
+        (
+            "default_transaction_isolation = 'repeatable read'",
+            "ALTER ROLE {0} SET default_transaction_isolation = 'read committed'",
+        ),
         ("application_name = x", "GRANT CREATE ON DATABASE .* TO {0}, or CREATE SCHEMA musicgate"),
     ],
 )
@@ -279,7 +283,9 @@ async def test_a_connection_that_postgresql_has_just_ended_counts_as_lost(
     async def ended_once(self: Any, connection: Any, statement: str, values: Any) -> Any:
         if failures:
             failures.pop()
-            raise asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress")
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 12; another operation (2) is in progress"
+            )
         return await fetch(self, connection, statement, values)
 
     monkeypatch.setattr(PostgresConnections, "_fetch", ended_once)
