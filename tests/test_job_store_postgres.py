@@ -26,6 +26,7 @@ from musicgate.store import (
 )
 from musicgate.store import postgres_statements as statements
 from musicgate.store.postgres import PostgresJobStore
+from musicgate.store.postgres_connections import PostgresConnections
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 from tests.postgres_servers import Postgres, emptied, execute, without_schema
 
@@ -114,6 +115,10 @@ async def test_a_server_that_is_too_old_is_refused(url: str, monkeypatch: pytest
     [
         ("default_transaction_read_only = on", "is read-only for {0}: ALTER ROLE {0} SET"),
         ("synchronous_commit = off", "ALTER ROLE {0} SET synchronous_commit = on"),
+        (
+            "default_transaction_isolation = 'repeatable read'",
+            "ALTER ROLE {0} SET default_transaction_isolation = 'read committed'",
+        ),
         ("application_name = x", "GRANT CREATE ON DATABASE .* TO {0}, or CREATE SCHEMA musicgate"),
     ],
 )
@@ -267,6 +272,27 @@ async def test_a_write_whose_answer_was_lost_may_be_stored_and_a_read_is_repeate
     await transaction.rollback()
     await blocker.close()
     assert await read == make_job()
+
+
+async def test_a_connection_that_postgresql_has_just_ended_counts_as_lost(
+    pg_store: PostgresJobStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pg_store.add(make_job(), [])
+    fetch, failures = PostgresConnections._fetch, [1, 1]
+
+    async def ended_once(self: Any, connection: Any, statement: str, values: Any) -> Any:
+        if failures:
+            failures.pop()
+            raise asyncpg.InternalClientError(
+                "cannot switch to state 12; another operation (2) is in progress"
+            )
+        return await fetch(self, connection, statement, values)
+
+    monkeypatch.setattr(PostgresConnections, "_fetch", ended_once)
+    with pytest.raises(StorageError, match="connection to PostgreSQL was lost") as caught:
+        await pg_store.replace(make_job(), make_job(), [])
+    assert caught.value.maybe_stored
+    assert await pg_store.get("m1") == make_job()
 
 
 async def test_everything_goes_on_when_postgresql_was_restarted(postgres: Postgres, url: str) -> None:

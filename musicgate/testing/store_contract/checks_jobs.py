@@ -267,6 +267,15 @@ async def check_mark_has_its_last_value(subject: StoreUnderTest) -> None:
     assert (await store.mark("audio"), await store.mark("other")) == ("2 ü", "7")
 
 
+async def check_mark_is_swapped_by_one_writer(subject: StoreUnderTest) -> None:
+    """Of two writers that swap a mark one wins, and both get the value that is set then."""
+    store = subject.store
+    first = await asyncio.gather(store.swap_mark("place", None, "1"), store.swap_mark("place", None, "2"))
+    assert first[0] == first[1] == await store.mark("place")
+    assert await store.swap_mark("place", "9", "3") == first[0]
+    assert await store.swap_mark("place", first[0], "4") == await store.mark("place") == "4"
+
+
 async def check_ping_passes(subject: StoreUnderTest) -> None:
     """`ping` passes on a healthy store, again and again."""
     await subject.store.ping()
