@@ -1,8 +1,8 @@
 """A provider's create queue where there are replicas: the ledger counts the calls of all of them.
 
-Within a replica it is first come, first served; between replicas the one that asks when a place is free. Only the
-first of those that wait here asks, when the ledger says that there will be a place. Where a call of another
-replica must end first, it asks again after a pause.
+Within a replica it is first come, first served; between replicas the one that asks when a place is free. Only
+the first of those that wait here asks, when the ledger says that there will be a place. Where a call of
+another replica must end first, it asks again after a pause.
 
 A replica that is silent for long is taken for dead, and its calls for ended. It may only have been stopped.
 So a slot that is not fresh any more is confirmed by the ledger before the call is made.
