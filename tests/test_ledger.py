@@ -465,9 +465,12 @@ async def test_no_window_of_a_vendor_is_exceeded_by_three_replicas(
     assert [queue.waiting for queue in queues] == [0, 0, 0]
 
 
-async def test_a_caller_that_gives_up_leaves_nothing_behind(url: str, three: list[Replica]) -> None:
+@pytest.mark.parametrize("held", [None, "one that was lost"])
+async def test_a_caller_that_gives_up_leaves_nothing_behind(
+    url: str, three: list[Replica], held: str | None
+) -> None:
     fields: dict[str, Any] = {"max_open_jobs": 1, "reserved_usd_nanos": 1}
-    asking = asyncio.create_task(three[0].ledger.ask(asks(**fields), wants(parallel=1)))
+    asking = asyncio.create_task(three[0].ledger.ask(asks(**fields), wants(parallel=1, held=held)))
     await asyncio.sleep(0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
