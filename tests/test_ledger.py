@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import attrs
 import pytest
 
@@ -613,6 +614,18 @@ async def test_the_reservation_of_a_job_that_is_open_cannot_be_released(
     await three[0].store.add(make_job("m1", account="a"), [])
     three[0].ledger.release("m1")
     assert not await is_admitted(three[0].ledger, asks(**fields))
+
+
+async def test_a_job_that_ends_while_it_is_noted_keeps_no_reservation(url: str, three: list[Replica]) -> None:
+    await three[0].store.add(make_job("m1", account="a"), [])
+    other = await asyncpg.connect(url)
+    async with other.transaction():
+        await other.execute("UPDATE musicgate.jobs SET state = 'completed', finished_at_us = 1")
+        three[0].ledger.note_job("m1", 1)
+        await asyncio.sleep(0.2)
+    await other.close()
+    await all_told(three)
+    assert await execute(url, "SELECT count(*) FROM musicgate.reservations") == [(0,)]
 
 
 async def test_a_call_is_free_again_after_a_minute(url: str, three: list[Replica]) -> None:
