@@ -14,7 +14,7 @@ from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
 from musicgate.engine.shared_queue import SharedCreateQueue
 from musicgate.engine.shared_quota import SharedQuota
-from musicgate.engine.shares import LocalShares, ShareLostError, Shares, own_id
+from musicgate.engine.shares import FIRST_SHARE, LocalShares, ShareLostError, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -23,6 +23,7 @@ from musicgate.engine.supervisor import (
 )
 
 __all__ = [
+    "FIRST_SHARE",
     "Admission",
     "Call",
     "Caller",

@@ -78,7 +78,7 @@ async def accept(
         )
     except LimitReachedError:
         # A duplicate of this call may have taken the last place: then both get the same job.
-        duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
+        duplicate = None if key is None else await _duplicate(context, in_flight, account, key)
         if duplicate is None:
             raise
         return duplicate
@@ -101,6 +101,16 @@ async def accept(
             slot.release()
         reservation.release()
         raise
+
+
+async def _duplicate(
+    context: GatewayContext, in_flight: InFlight, account: str, key: IdempotencyKey
+) -> IdempotencyClaim | None:
+    """The use of a key by a call that began before this one, here or at another replica."""
+    duplicate = await in_flight.duplicate(account, key.route, key.key)
+    if duplicate is None and context.shares.replica:
+        duplicate = await context.store.find_claim(account, key.route, key.key)
+    return duplicate
 
 
 def _new_job(

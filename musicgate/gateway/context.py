@@ -9,6 +9,7 @@ import attrs
 
 from musicgate.aio import TimeLimits
 from musicgate.engine import (
+    FIRST_SHARE,
     LocalAdmission,
     LocalShares,
     NoNews,
@@ -93,6 +94,16 @@ class GatewayContext:
         """Divides every interval and grace period."""
         return self.settings.follow.speed
 
+    @property
+    def is_on_duty(self) -> bool:
+        """True if this replica runs the courier and the sweeper, as one of all replicas does."""
+        return not self.shares.replica or FIRST_SHARE in self.shares.held
+
+    @property
+    def reread_s(self) -> float | None:
+        """Seconds after which what other processes may have written is read again; None = they do not."""
+        return self.news.reread_s
+
     def under(self, term: int | None) -> Self:
         """The same for a follower whose share has that term."""
         return self if term == self.term else attrs.evolve(self, term=term)
@@ -102,14 +113,22 @@ class GatewayContext:
         self.quiet_polls.forget(after.id)
         self.quota.changed(before, after)
         self.on_change(before, after)
-        self.news.changed(after.id)
+        if before is not None:  # a new job is waited for and followed by none yet
+            self.news.changed(after.id)
 
     def ended(self, job: Job) -> None:
         """Report a job that has ended, possibly again: its end may have been stored without a report."""
         self.quiet_polls.forget(job.id)
         self.quota.forget(job.id)
         self.on_change(job, job)
+        self.news.changed(job.id)
+        self.outbox_written()
+
+    def outbox_written(self) -> None:
+        """Wake the courier, wherever it runs: there is something new in the outbox."""
         self.outbox_changed.set()
+        if not self.is_on_duty:
+            self.news.outbox()
 
     def callback_url(self, job_id: str, token: str) -> str | None:
         """The URL for a vendor's callbacks about a job; None without ``server.public_url``."""

@@ -81,6 +81,10 @@ class AssetReferences(Protocol):
     no job uses it any more, by `begin_removal`, the removal itself and `end_removal`: a process that is
     killed in between leaves an entry in `unused`. In between no job can claim the object, since its bytes may
     go at any moment; a caller takes another name then.
+
+    Where several processes use the store, a removal belongs to the one that began it, and another one can
+    begin it again only after a long time. The first may only have been stalled, and remove the bytes later
+    still; so from then on the name cannot be claimed any more.
     """
 
     async def claim(self, name: str, job_id: str) -> bool:
@@ -111,7 +115,11 @@ class AssetReferences(Protocol):
         """One page of names of objects that no job uses, until their removal has ended; after that name."""
 
     async def begin_removal(self, name: str) -> bool:
-        """Note that the bytes of an unused object are being removed; False if it is not unused any more."""
+        """Note that the bytes of an unused object are being removed by this process.
+
+        Returns:
+            False if it is not unused any more, or if another process is removing it.
+        """
 
     async def end_removal(self, name: str) -> None:
         """Note that the bytes of an object are removed."""
@@ -250,6 +258,13 @@ class JobStore(Protocol):
 
     async def set_mark(self, name: str, value: str) -> None:
         """Set a mark; it replaces the earlier value."""
+
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; None = unless it has a value.
+
+        Returns:
+            The value that it has now.
+        """
 
     async def ping(self) -> None:
         """Check that the store can be written.

@@ -288,6 +288,11 @@ class PostgresJobStore:
         """Set a mark."""
         await self._connections.write(sql.SET_MARK, name, value)
 
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+        ((value,),) = await self._connections.write(sql.SWAP_MARK, name, old, new)
+        return str(value)
+
     async def ping(self) -> None:
         """Write and commit a row as large as a large job."""
         await self._connections.write(sql.CHECK, sql.CHECK_PADDING)

@@ -292,6 +292,15 @@ class SqliteJobStore:
         """Set a mark."""
         await self._writer.write(lambda connection: connection.execute(sql.SET_MARK, (name, value)).close())
 
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+
+        def swap(connection: sqlite3.Connection) -> str:
+            connection.execute(sql.SWAP_MARK, (name, old, new))
+            return str(connection.execute(sql.MARK, (name,)).fetchone()[0])
+
+        return await self._writer.write(swap)
+
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.
 

@@ -202,6 +202,13 @@ class MemoryJobStore:
         self._check()
         self._marks[name] = value
 
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+        self._check()
+        if self._marks.get(name, old) == old:
+            self._marks[name] = new
+        return self._marks[name]
+
     async def ping(self) -> None:
         """Return if a write would succeed."""
         self._check()

@@ -87,7 +87,7 @@ class Webhooks:
                 raise RequestError("not_supported", message, reason="webhook_disabled", http_status=409)
             stored = await outbox.replace(found, rules.replay(found, self._context.clock.now()))
             if stored is not None:
-                self._context.outbox_changed.set()
+                self._context.outbox_written()
                 return stored
 
     async def test(self, account: str, url: str | None = None) -> WebhookTest:
