@@ -465,7 +465,7 @@ async def start(folder: Path, store: MemoryJobStore, *, is_first: bool = False) 
 
 
 async def test_replicas_with_one_store_of_audio_start_and_others_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(shared_assets, "_RETRY_S", ())
     store = MemoryJobStore()
@@ -473,7 +473,9 @@ async def test_replicas_with_one_store_of_audio_start_and_others_do_not(
     await start(tmp_path / "a", store)
     with pytest.raises(ConfigError, match=r"^assets\.url: names another store of audio"):
         await start(tmp_path / "b", store)
+    assert "than before" not in caplog.text
     await start(tmp_path / "b", store, is_first=True)
+    assert "names another store of audio than before" in caplog.text
     with pytest.raises(ConfigError):
         await start(tmp_path / "a", store)
 
