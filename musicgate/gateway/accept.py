@@ -1,7 +1,4 @@
-"""Accept a request: quota, plan, job, create call. The order of these steps is part of the contract.
-
-Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that
-is refused after that counts as a call, and as nothing else.
+"""Accept a request: admission, job, create call. Admission says in which order callers learn what.
 
 The reservation and the slot of a request are released here, unless its create call took them over.
 """
@@ -71,9 +68,13 @@ async def accept(
     """
     account, key = submission.account, submission.idempotency
     job_id = own_id(context.shares, lambda: context.new_id("music_"))
+    token, steady = context.new_token(), context.clock.steady()
     try:
-        reservation = await context.quota.reserve(
-            context.store, submission.request, account=account, job_id=job_id, clock=context.clock
+        admitted = await context.admission.admit(
+            submission.request,
+            account=account,
+            job_id=job_id,
+            plan=lambda: choose(context, submission, steady, context.callback_url(job_id, token)),
         )
     except LimitReachedError:
         # A duplicate of this call may have taken the last place: then both get the same job.
@@ -81,13 +82,10 @@ async def accept(
         if duplicate is None:
             raise
         return duplicate
-    slot = None
+    reservation, slot, choice, routing = admitted
     try:
-        token, steady = context.new_token(), context.clock.steady()
-        choice, routing = choose(context, submission, steady, context.callback_url(job_id, token))
         for installed in choice.providers:
             context.health[installed.name].note_request(steady)
-        slot = context.create_queues[choice.first.installed.name].try_slot()
         has_slot = slot is not None
         job = _new_job(context, submission, choice, job_id, token, steady, routing, has_slot=has_slot)
         return in_flight.start(

@@ -64,14 +64,16 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
     shares = context.shares
     if shares.replica:
         share = share_of(job_id)
-        if share not in shares.held:
+        # Another thread takes and loses shares: it may be lost between the two lines.
+        term = shares.term_of(share)
+        if term is None or share not in shares.held:
             return _NOT_HELD_S  # it is dropped when the share is lost for good
-        context = context.under(shares.term_of(share))
+        context = context.under(term)
     last = context.quiet_polls.of(job_id)
     steady = context.clock.steady()
-    if last is not None and last.is_usable(steady):
-        return await _poll_again(context, job_id, last, steady, launch)
     try:
+        if last is not None and last.is_usable(steady):
+            return await _poll_again(context, job_id, last, steady, launch)
         return await _read_and_step(context, job_id, steady, launch, None)
     except ShareLostError:
         return _NOT_HELD_S

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from musicgate.gateway.events import Changes
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.model import IdempotencyClaim, Job
+    from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
 #: Seconds in which each share is searched once for open jobs that are not followed.
@@ -283,18 +284,18 @@ class Runner:
     async def _recover(self, share: int | None) -> None:
         """Give every open job of a share, or of the store, an owner, unless it has one here."""
         shares = self._context.shares
-        context = self._context if share is None else self._context.under(shares.term_of(share))
+        context = self._context
+        if share is not None:
+            term = shares.term_of(share)
+            if term is None:  # another thread has just lost it; without a term, nothing would hold us back
+                return
+            context = context.under(term)
         async for job in recover.open_jobs(context, share):
             if job.id in self.in_flight or job.id in self.scheduler:
                 continue
             context.quota.note(job)
             try:
-                if shares.is_first:
-                    job = await recover.clamp_deadline(context, job)  # noqa: PLW2901
-                job, candidates = await recover.recover(context, job)  # noqa: PLW2901
-            except MusicgateError as error:
-                _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
-                candidates = ()
+                job, candidates = await self._recovered(context, job)  # noqa: PLW2901
             except ShareLostError:
                 return
             if share is not None and share not in shares.held:
@@ -305,6 +306,16 @@ class Runner:
                 spread_s = recover.recovery_spread_s(job) * (1.0 if share is None else _SHARE_SPREAD)
                 delay_s = 0.0 if job.delivered_at else spread_s / context.speed
                 self.scheduler.take(job.id, delay_s, job.plugin or "")
+
+    async def _recovered(self, context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
+        """The job, with candidates if it is still to be sent; as it was where that cannot be found out yet."""
+        try:
+            if context.shares.is_first:
+                job = await recover.clamp_deadline(context, job)
+            return await recover.recover(context, job)
+        except MusicgateError as error:
+            _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
+            return job, ()
 
     async def _look_for_jobs(self) -> None:
         """Look for open jobs of our shares that have no owner here, share by share: news may be lost."""

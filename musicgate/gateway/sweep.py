@@ -73,6 +73,8 @@ class Sweeper:
             await self._failure_of("accounts", self._sweep_accounts(keys_up_to)),
             await self._failure_of("unused audio", context.keeper.remove_unused()),
         ]
+        if context.ledger is not None:
+            failures.append(await self._failure_of("reservations", context.ledger.sweep()))
         self._report([failure for failure in failures if failure])
 
     async def _failure_of(self, what: str, step: Awaitable[object]) -> str | None:

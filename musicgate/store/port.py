@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
+    from musicgate.store.ledger import Ledger
 
 
 @attrs.frozen(kw_only=True)
@@ -141,6 +142,14 @@ class JobStore(Protocol):
     @property
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> Ledger | None:
+        """What limits have used, counted for all replicas; None where only one process can use the store.
+
+        Args:
+            replica: the id of this one.
+            is_dead: True for another one that was silent for so long that its create calls have ended.
+        """
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None

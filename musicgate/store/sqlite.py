@@ -13,7 +13,7 @@ import contextlib
 import functools
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -92,6 +92,9 @@ class SqliteJobStore:
             yield store
         finally:
             await store.close()
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
+        """None: one process uses the file, and counts in memory."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None

@@ -61,9 +61,10 @@ class WebhookContext(Protocol):
     def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
         """The masker of a job's provider, for texts that are shown; None when its plugin is gone."""
 
-    def count_call(self, account: str) -> None:
+    async def count_call(self, account: str) -> None:
         """Count a call against the account's rate limit.
 
         Raises:
             LimitReachedError: one more would exceed the limit; it was not counted.
+            StorageError: it cannot be counted now.
         """
