@@ -12,6 +12,7 @@ import pytest
 
 from musicgate.store import postgres_news
 from musicgate.store.postgres_news import CHANNEL, PostgresNews
+from tests.loopback_vendors import Serve
 from tests.postgres_servers import Postgres, execute
 
 UNREACHABLE = "postgresql://user:secret-of-user@127.0.0.1:1/music"
@@ -173,6 +174,22 @@ async def test_without_postgresql_telling_costs_nothing_and_closing_is_quick(
     assert ear.heard == []
     assert caplog.text.count("not heard, retrying") == 1
     assert "secret-of-user" not in caplog.text
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_silent(serve: Serve) -> None:
+    began = asyncio.Event()
+
+    async def be_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        began.set()
+        await reader.read()
+
+    port = await serve(be_silent)
+    ear = Ear(PostgresNews(f"postgresql://user@127.0.0.1:{port}/music?sslmode=disable", "a"))
+    starting = asyncio.create_task(ear.start())
+    async with asyncio.timeout(5):
+        await began.wait()
+        await ear.news.close()
+    starting.cancel()
 
 
 async def test_commits_that_tell_news_do_not_wait_for_the_disk(postgres: Postgres) -> None:
