@@ -281,6 +281,13 @@ async def test_a_job_adopted_by_a_callback_elsewhere_is_found_without_news(pair:
     assert (await pair.a.stored(job)).state is JobState.IN_PROGRESS
 
 
+async def test_a_deletion_is_told(told_pair: Pair) -> None:
+    job = await end(told_pair.a, await accepted(told_pair.a))
+    told_pair.line.told.clear()
+    await told_pair.b.gate.delete(job.id)
+    assert told_pair.line.told == [("changed", job.id)]
+
+
 async def test_an_end_that_is_found_late_is_told(told_pair: Pair) -> None:
     job = await end(told_pair.a, await accepted(told_pair.a))
     told_pair.line.told.clear()
