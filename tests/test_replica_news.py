@@ -330,6 +330,24 @@ async def test_a_duplicate_waits_for_the_call_of_another_replica(any_pair: Pair)
     assert any_pair.b.transport.sent == []
 
 
+async def test_a_duplicate_waits_for_a_call_that_is_sent_whatever_its_own_wait(told_pair: Pair) -> None:
+    submission, going_on = await calling(told_pair)
+    duplicate = asyncio.create_task(submit(told_pair.b, wait_s=0.0))
+    await until(lambda: told_pair.b.gate._changes._flags or duplicate.done())
+    going_on.set()
+    assert (await duplicate).id == (await submission).id
+    assert (await duplicate).native_id == "n-1"
+
+
+async def test_a_duplicate_does_not_wait_for_a_call_that_should_have_ended_long_ago(pair: Pair) -> None:
+    submission, going_on = await calling(pair)
+    pair.b.clock.pass_s(600)
+    async with asyncio.timeout(3):
+        assert (await submit(pair.b)).outcome is AttemptOutcome.SENT
+    going_on.set()
+    await submission
+
+
 async def test_a_duplicate_waits_no_longer_than_its_call_may_take(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
