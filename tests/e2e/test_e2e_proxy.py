@@ -1,0 +1,138 @@
+"""The proxy of the examples keeps streams, ranges and conditions, and repeats only what is safe."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import pytest_asyncio
+
+from musicgate.hosting.discovery import PluginHost
+from tests.e2e.behind_proxy import FailingReplica, Proxied, caddy, proxied_servers
+from tests.e2e.running_server import JOBS, UNFINISHED, song
+from tests.free_port import free_port
+from tests.loopback_vendors import Serve
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def proxied(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[Proxied]:
+    async with proxied_servers(tmp_path_factory.mktemp("proxied"), plugins) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def track(proxied: Proxied) -> dict[str, Any]:
+    """The first track of a finished song of a minute."""
+    request, waiting = song(switches="song_s=60,3"), {"Prefer": "wait=30"}
+    async with proxied.session.post(JOBS, json=request, headers=waiting) as answer:
+        job = await answer.json()
+    assert job["status"] == "completed", job
+    return dict(job["output"][0])
+
+
+async def next_event(stream: aiohttp.StreamReader) -> str:
+    """The name of the next event of a stream, empty at its end."""
+    async with asyncio.timeout(10):
+        async for line in stream:
+            if line.startswith(b"event: "):
+                return line.removeprefix(b"event: ").decode().strip()
+    return ""
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_events_pass_the_proxy_while_their_stream_is_open(proxied: Proxied) -> None:
+    async with proxied.session.post(JOBS, json=UNFINISHED) as answer:
+        job = await answer.json()
+    async with proxied.session.get(f"{JOBS}/{job['id']}/events") as answer:
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        # Nothing more comes until the job is cancelled: a proxy that collected bytes would hold these back.
+        events = [await next_event(answer.content) for _ in range(4)]
+        assert events[:3] == ["created", "attempt", "attempt"]
+        async with proxied.session.post(f"{JOBS}/{job['id']}/cancel") as cancelled:
+            assert cancelled.status == 200
+        while events[-1]:
+            events.append(await next_event(answer.content))
+    assert events[-2:] == ["settled", ""]
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_links_lead_through_the_proxy(proxied: Proxied, track: dict[str, Any]) -> None:
+    assert track["audio_url"].startswith(f"{proxied.url}{JOBS}/")
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_ranges_head_and_conditions_pass_the_proxy(proxied: Proxied, track: dict[str, Any]) -> None:
+    url, size = track["audio_url"], track["size_bytes"]
+    async with proxied.session.get(url) as answer:
+        whole, etag = await answer.read(), answer.headers["ETag"]
+        assert answer.headers["Content-Length"] == str(size)
+    assert hashlib.sha256(whole).hexdigest() == track["audio"]["sha256"] == etag.strip('"')
+    async with proxied.session.get(url, headers={"Range": "bytes=1000-1999"}) as answer:
+        assert (answer.status, answer.headers["Content-Range"]) == (206, f"bytes 1000-1999/{size}")
+        assert await answer.read() == whole[1000:2000]
+    async with proxied.session.get(url, headers={"Range": f"bytes={size}-"}) as answer:
+        assert answer.status == 416
+    async with proxied.session.head(url) as answer:
+        assert (answer.status, answer.headers["Content-Length"]) == (200, str(size))
+        assert answer.headers["Accept-Ranges"] == "bytes"
+    async with proxied.session.get(url, headers={"If-None-Match": etag, "Accept-Encoding": "gzip"}) as answer:
+        assert (answer.status, answer.headers["ETag"]) == (304, etag)
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_a_large_download_is_whole(proxied: Proxied, track: dict[str, Any]) -> None:
+    async with proxied.session.get(f"{track['audio_url']}&format=wav") as answer:
+        content = await answer.read()
+        assert answer.headers["Content-Length"] == str(len(content))
+    assert len(content) > 10_000_000
+    direct = f"{track['audio_url']}&format=wav".replace(proxied.url, proxied.replicas[0])
+    async with proxied.session.get(direct) as answer:
+        assert await answer.read() == content
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [{"json": {"model": "suno/v5"}}, {"json": {}, "headers": {"Idempotency-Key": "a"}}, {}],
+    ids=["plain", "with a key", "without a body"],
+)
+async def test_a_post_whose_replica_dies_is_not_repeated(
+    serve: Serve, tmp_path: Path, sent: dict[str, Any]
+) -> None:
+    replica = FailingReplica(failures=1)
+    ports = [await serve(replica.serve) for _ in range(2)]
+    async with caddy(tmp_path, ports) as url, aiohttp.ClientSession(url) as session:
+        async with session.post(JOBS, **sent) as answer:
+            assert answer.status == 502
+        assert replica.methods == ["POST"]
+
+
+async def test_requests_that_cannot_have_bought_a_song_are_repeated(serve: Serve, tmp_path: Path) -> None:
+    replica = FailingReplica(failures=1)
+    ports = [await serve(replica.serve), free_port()]
+    async with caddy(tmp_path, ports) as url, aiohttp.ClientSession(url) as session:
+        async with session.get(JOBS) as answer:
+            assert (answer.status, await answer.text()) == (200, "done")
+        assert replica.methods == ["GET", "GET"]
+        # Half of them are for the replica that cannot be reached.
+        for _ in range(8):
+            async with session.post(JOBS, json={"model": "suno/v5"}) as answer:
+                assert answer.status == 200
+        assert replica.methods[2:] == ["POST"] * 8
+
+
+async def test_a_caller_who_leaves_ends_the_request_to_the_replica(serve: Serve, tmp_path: Path) -> None:
+    replica = FailingReplica(failures=0)
+    async with (
+        caddy(tmp_path, [await serve(replica.serve)]) as url,
+        aiohttp.ClientSession(url) as session,
+        asyncio.timeout(10),
+    ):
+        waiting = asyncio.create_task(session.get(f"{JOBS}/music_1", headers={"Prefer": "wait=60"}))
+        await replica.is_waiting.wait()
+        waiting.cancel()
+        await replica.is_left.wait()
