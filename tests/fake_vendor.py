@@ -47,6 +47,7 @@ from musicgate.aio.clock import SystemClock
 from musicgate.assets import AudioWorkers, Staging
 from musicgate.assets.folder import FolderObjects
 from musicgate.codec.schema import SchemaValidator, compose_request_schema
+from musicgate.engine import LocalShares, News, NoNews, Shares
 from musicgate.engine.health import ProviderHealth
 from musicgate.engine.quota import Quota
 from musicgate.errors import StorageError
@@ -471,6 +472,8 @@ def context_of(
     clock: Any,
     changed: Callable[[Job | None, Job], None] | None = None,
     workers: Any = None,
+    shares: Shares | None = None,
+    news: News | None = None,
 ) -> GatewayContext:
     """A gateway context on the given ports, with ids that count."""
     numbers, providers = count(1), installed_providers(settings, host)
@@ -494,14 +497,22 @@ def context_of(
         webhooks=ScriptedWebhooks(),
         on_change=changed or _ignore_change,
         quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
-        new_id=lambda prefix: f"{prefix}{next(numbers):04}",
+        new_id=lambda prefix: f"{prefix}{'' if shares is None else shares.replica}{next(numbers):04}",
         new_token=lambda: "token-not-real",
+        shares=shares or LocalShares(),
+        news=news or NoNews(),
     )
 
 
 @asynccontextmanager
 async def rig_of(
-    folder: Path, *vendors: FakeVendor, store: Any, keyless: tuple[str, ...] = (), **sections: Any
+    folder: Path,
+    *vendors: FakeVendor,
+    store: Any,
+    keyless: tuple[str, ...] = (),
+    shares: Shares | None = None,
+    news: News | None = None,
+    **sections: Any,
 ) -> AsyncIterator[Rig]:
     """A gateway whose scheduler does not run: a test takes each step with `advance`."""
     settings = settings_for(*vendors, keyless=keyless, **sections)
@@ -509,7 +520,15 @@ async def rig_of(
     assets = FolderAssets(folder)
     changes = Changes()
     context = context_of(
-        settings, host, store, transport, assets, clock, lambda _, after: changes.notify(after.id)
+        settings,
+        host,
+        store,
+        transport,
+        assets,
+        clock,
+        lambda _, after: changes.notify(after.id),
+        shares=shares,
+        news=news,
     )
     gate = Gateway(context, changes)
     try:

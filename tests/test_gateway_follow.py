@@ -466,11 +466,16 @@ async def test_delivered_job_that_cannot_be_settled_yet_is_followed(
     replace = store.replace
 
     async def replace_unless_completed(
-        old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery]
+        old: Job,
+        new: Job,
+        events: Sequence[JobEvent],
+        deliveries: Sequence[Delivery],
+        *,
+        term: int | None = None,
     ) -> Job | None:
         if new.state is JobState.COMPLETED:
             raise StorageError("disk full")
-        return await replace(old, new, events, deliveries)
+        return await replace(old, new, events, deliveries, term=term)
 
     monkeypatch.setattr(store, "replace", replace_unless_completed)
     async with rig_of(tmp_path / "a", FakeVendor("one", blocking=True), store=store) as rig:

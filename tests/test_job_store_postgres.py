@@ -208,7 +208,10 @@ async def test_a_store_that_an_earlier_version_uses_cannot_be_read(
             async with PostgresJobStore.open_to_read(url):
                 pass
     finally:
-        await execute(url, "UPDATE musicgate.schema_version SET version = 1")
+        await execute(
+            url,
+            f"UPDATE musicgate.schema_version SET version = {max(postgres_migrate.migrations())}",  # noqa: S608
+        )
 
 
 async def test_a_store_that_is_free_is_migrated_to_be_read_and_stays_free(postgres: Postgres) -> None:
@@ -571,9 +574,9 @@ async def test_without_sessions_every_statement_is_in_a_transaction_and_none_is_
 #: Many finished jobs, few open ones, and what belongs to them.
 _MANY = """
 INSERT INTO musicgate.jobs SELECT 'm' || n, 'a' || n % 5, 'completed', 'p', 'n' || n, 'suno/v' || n % 3, n, n, n, 1, 2,
-    '{}', '' FROM generate_series(1, 8000) AS n;
-INSERT INTO musicgate.jobs SELECT 'o' || n, 'a' || n % 5, 'queued', 'p', NULL, 'suno/v4', n, n, NULL, NULL, 2, '{}', ''
-    FROM generate_series(1, 50) AS n;
+    '{}', '', n % 64 FROM generate_series(1, 8000) AS n;
+INSERT INTO musicgate.jobs SELECT 'o' || n, 'a' || n % 5, 'queued', 'p', NULL, 'suno/v4', n, n, NULL, NULL, 2, '{}', '',
+    n % 64 FROM generate_series(1, 50) AS n;
 INSERT INTO musicgate.idempotency_keys SELECT 'a' || n % 5, 'r', 'k' || n, 'f', 'm' || n, n
     FROM generate_series(1, 8000) AS n;
 INSERT INTO musicgate.webhook_deliveries SELECT 'd' || n, 'm' || n, 'a' || n % 5, 'https://h',
@@ -586,6 +589,8 @@ ANALYZE;
 #: Statement, values, and the indexes that it may read.
 QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (statements.OPEN_JOBS, (100, "", 10), {"jobs_open"}),
+    (statements.OPEN_JOBS_OF_SHARE, (100, "", 10, 7), {"jobs_open"}),
+    (statements.OPEN_IDS, (7,), {"jobs_open"}),
     (statements.COUNT_OPEN, (), {"jobs_open"}),
     (statements.COUNT_OPEN_OF, ("a1",), {"jobs_of_state"}),
     (statements.FIND_NATIVE, ("a1", "n1"), {"jobs_native"}),
@@ -610,8 +615,8 @@ QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (postgres_references.USERS, ("f1", "m1", 5), {"asset_references_pkey"}),
     (
         statements.REPLACE_JOBS,
-        statements.replaced([statements.replacement(make_job(), make_job(), [])]),
-        {"jobs_pkey"},
+        statements.replaced([statements.replacement(make_job(), make_job(), [], term=1)]),
+        {"jobs_pkey", "shares_pkey"},
     ),
 )
 

@@ -11,7 +11,7 @@ from musicgate.engine.in_flight import InFlight
 from musicgate.engine.news import News, NoNews
 from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
-from musicgate.engine.shares import LocalShares, Shares, own_id
+from musicgate.engine.shares import LocalShares, ShareLostError, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -31,6 +31,7 @@ __all__ = [
     "Quota",
     "Scheduler",
     "ServiceReport",
+    "ShareLostError",
     "Shares",
     "Slot",
     "Supervisor",

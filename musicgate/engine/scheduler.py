@@ -3,7 +3,8 @@
 It knows neither vendors nor the store; it calls one step function, which says when the job is due next.
 Nothing is stored per step: after a crash the scheduler is filled again from the store.
 
-A job stays here until its step says that nothing is left to do. A step that raises, or whose task ends by a
+A job stays here until its step says that nothing is left to do, or until it is dropped: another replica
+follows it then. A step that raises, or whose task ends by a
 stray cancellation, is logged, counted and tried again: the scheduler never loses a job.
 """
 
@@ -51,6 +52,7 @@ class _Entry:
         is_running: its step runs.
         is_woken: step once more right after the running step, unless nothing is left to do.
         is_taken: the job was handed over again while its step ran: it stays, whatever that step says.
+        is_dropped: the job was dropped while its step ran: it goes, unless it is taken again.
         stepped_s: loop time of the end of its last step.
         errors: number of failed steps in a row.
     """
@@ -62,6 +64,7 @@ class _Entry:
     is_running: bool = False
     is_woken: bool = False
     is_taken: bool = False
+    is_dropped: bool = False
     stepped_s: float | None = None
     errors: int = 0
 
@@ -144,6 +147,19 @@ class Scheduler:
             last_s = -self._min_gap_s if entry.stepped_s is None else entry.stepped_s
             self._plan(entry, max(0.0, last_s + self._min_gap_s - now))
         return True
+
+    def drop(self, is_gone: Callable[[str], bool]) -> list[str]:
+        """Own jobs no longer; their ids. A step that runs goes on to its end, and is the last."""
+        gone = [job_id for job_id in self._entries if is_gone(job_id)]
+        for job_id in gone:
+            entry = self._entries[job_id]
+            if entry.is_running:
+                entry.is_dropped, entry.is_taken, entry.is_woken = True, False, False
+                continue
+            del self._entries[job_id]
+            if entry.is_waiting:
+                entry.lane.waiting.remove(entry)
+        return gone
 
     async def run(self) -> None:
         """Work until cancelled. A step that is cut off then is repeated after a restart."""
@@ -254,11 +270,11 @@ class Scheduler:
     def _stepped(self, entry: _Entry, delay_s: float | None) -> None:
         """Forget a job whose step left nothing to do, or plan its next step."""
         entry.is_running = False
-        if delay_s is None and not entry.is_taken:
+        if (delay_s is None or entry.is_dropped) and not entry.is_taken:
             del self._entries[entry.job_id]
             return
         is_soon = entry.is_woken or entry.is_taken or delay_s is None
-        entry.is_woken = entry.is_taken = False
+        entry.is_woken = entry.is_taken = entry.is_dropped = False
         entry.stepped_s = self._loop.time()
         self._plan(entry, self._min_gap_s if is_soon else max(delay_s or 0.0, self._min_gap_s))
 

@@ -1,4 +1,4 @@
-"""Which open jobs this replica follows: shares of them, by the port `Shares`, and all of them in one process.
+"""Which open jobs this replica follows: shares of them, by the port `Shares`; in one process all.
 
 The jobs of an installation are dealt out in `SHARES` shares, by a digest of their ids. At any moment one
 replica at most holds a share, and follows its open jobs. Whenever a replica takes a share, the share's *term*
@@ -19,9 +19,16 @@ from musicgate.model import SHARES, share_of
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
-ALL_SHARES: Final = frozenset(range(SHARES))
+_ALL_SHARES: Final = frozenset(range(SHARES))
 #: A replica with a single share finds an id of its own among so many, but for one in a million.
 _MOST_IDS: Final = 900
+
+
+class ShareLostError(Exception):
+    """A follower's write was refused: another replica has taken the job's share, and nothing was stored.
+
+    It is no error of a job, and no handler of those may take it for one.
+    """
 
 
 class Shares(Protocol):
@@ -37,6 +44,10 @@ class Shares(Protocol):
 
     def term_of(self, share: int) -> int | None:
         """The term under which it holds a share; None where writes need none, or it is not held."""
+
+    @property
+    def is_first(self) -> bool:
+        """True if no other replica was alive when it started: open jobs were not followed until then."""
 
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive; infinite for one that has ended or is not known."""
@@ -54,14 +65,18 @@ class Shares(Protocol):
             lost: called with shares that are not held any more.
         """
 
+    async def hand_over(self) -> None:
+        """Give every share to the other replicas, and take none any more. This one goes on being alive."""
+
     async def close(self) -> None:
-        """Hand every share over to the other replicas."""
+        """Be a replica no longer: it makes no create call any more."""
 
 
 class LocalShares:
     """All shares, from the start to the end: there is one process."""
 
     replica: Final = ""
+    is_first: Final = True
 
     def __init__(self) -> None:
         self.held: Collection[int] = ()
@@ -80,11 +95,14 @@ class LocalShares:
         lost: Callable[[Collection[int]], None],
     ) -> None:
         """Take all shares, and return when their jobs have been taken up."""
-        self.held = ALL_SHARES
-        await taken(ALL_SHARES)
+        self.held = _ALL_SHARES
+        await taken(_ALL_SHARES)
+
+    async def hand_over(self) -> None:
+        """Keep them: nothing else could follow the jobs."""
 
     async def close(self) -> None:
-        """Keep them: nothing else could follow the jobs."""
+        """Nothing is left."""
 
 
 def own_id(shares: Shares, new_id: Callable[[], str]) -> str:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
 from musicgate import jobs
+from musicgate.engine import own_id
 from musicgate.errors import LimitReachedError, ProviderError
 from musicgate.gateway.candidates import (
     QUEUE_DEADLINE_S,
@@ -69,7 +70,7 @@ async def accept(
         GatewayClosedError: the gateway closes; nothing was sent.
     """
     account, key = submission.account, submission.idempotency
-    job_id = context.new_id("music_")
+    job_id = own_id(context.shares, lambda: context.new_id("music_"))
     try:
         reservation = await context.quota.reserve(
             context.store, submission.request, account=account, job_id=job_id, clock=context.clock
@@ -128,6 +129,7 @@ def _new_job(
         generation_id=submission.generation_id or context.new_id("G-"),
         callback_token=token,
         deadline_at=steady + lifetime,
+        sender=context.shares.replica,
         in_progress=has_slot and candidate.installed.provider.blocking,
         warnings=choice.warnings + candidate.translation.warnings,
         native_request=shown_request(candidate, request, token),

@@ -10,7 +10,7 @@ import logging
 from typing import TYPE_CHECKING
 
 from musicgate import jobs
-from musicgate.engine import no_stray_cancellation
+from musicgate.engine import ShareLostError, no_stray_cancellation
 from musicgate.errors import StorageError
 from musicgate.model import Failure, FailureClass
 from musicgate.webhooks import messages_about
@@ -28,7 +28,7 @@ _MAX_RACES = 50
 _DISK_RETRY_S = (1.0, 3.0, 10.0, 30.0)
 #: Retries of a write that fails otherwise than by a `StorageError`: it may do so each time.
 _MAX_BROKEN_TRIES = 3
-_DELETED = Failure(reason=FailureClass.CANCELLED, message="the job was deleted")
+DELETED = Failure(reason=FailureClass.CANCELLED, message="the job was deleted")
 
 
 async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) -> Job:
@@ -45,6 +45,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
 
     Raises:
         StorageError: the store is full, read-only or broken.
+        ShareLostError: another replica follows the job now; nothing was stored.
     """
     for _ in range(_MAX_RACES):
         wanted = edit(job)
@@ -52,7 +53,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
             return job
         messages = messages_about(context, job, wanted)
         events = jobs.history(job, wanted, wanted.updated_at)
-        stored = await context.store.replace(job, wanted, events, messages)
+        stored = await context.store.replace(job, wanted, events, messages, term=context.term)
         if stored is not None:
             context.changed(job, stored)
             if messages:
@@ -61,7 +62,9 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         newest = await context.store.get(job.id)
         if newest is None:
             await context.keeper.release(job.id)  # audio that came after its job was deleted
-            return jobs.fail(wanted, _DELETED, wanted.updated_at)
+            return jobs.fail(wanted, DELETED, wanted.updated_at)
+        if newest.version == job.version and context.term is not None:
+            raise ShareLostError(job.id)
         if newest.state.is_final:
             context.ended(newest)  # perhaps by this very write, and its answer was lost
         job = newest

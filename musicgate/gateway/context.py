@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import attrs
 
 from musicgate.aio import TimeLimits
+from musicgate.engine import LocalShares, NoNews
 from musicgate.gateway.quiet_polls import QuietPolls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from musicgate.aio import Clock
-    from musicgate.engine import CreateQueue, ProviderHealth, Quota
+    from musicgate.engine import CreateQueue, News, ProviderHealth, Quota, Shares
     from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.http import Transport
@@ -40,6 +41,9 @@ class GatewayContext:
         outbox_changed: set when there is something new in the outbox.
         quiet_polls: the polls that changed nothing.
         time_limits: the time-outs of calls.
+        shares: which open jobs this replica follows.
+        news: what replicas tell each other.
+        term: the term under which a follower writes; None for writers that do not follow a job.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -59,6 +63,9 @@ class GatewayContext:
     quota: Quota
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
+    shares: Shares = attrs.field(factory=LocalShares)
+    news: News = attrs.field(factory=NoNews)
+    term: int | None = None
     outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
@@ -68,11 +75,16 @@ class GatewayContext:
         """Divides every interval and grace period."""
         return self.settings.follow.speed
 
+    def under(self, term: int | None) -> Self:
+        """The same for a follower whose share has that term."""
+        return self if term == self.term else attrs.evolve(self, term=term)
+
     def changed(self, before: Job | None, after: Job) -> None:
         """Count a stored job version, and report it."""
         self.quiet_polls.forget(after.id)
         self.quota.note(after)
         self.on_change(before, after)
+        self.news.changed(after.id)
 
     def ended(self, job: Job) -> None:
         """Report a job that has ended, possibly again: its end may have been stored without a report."""

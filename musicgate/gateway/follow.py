@@ -12,16 +12,19 @@ each time, a vendor whose answers cannot be read and audio that breaks our own c
 from __future__ import annotations
 
 import logging
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import attrs
 
 from musicgate import jobs
+from musicgate.engine import ShareLostError
 from musicgate.errors import PluginError, ProviderError
 from musicgate.gateway import commit, fold
-from musicgate.gateway.recover import recover
+from musicgate.gateway.recover import is_called_elsewhere, recover
 from musicgate.gateway.settle import settle
 from musicgate.gateway.vendor_call import Exchange, call_vendor, repeat_poll
+from musicgate.model import share_of
 from musicgate.plugin import Step
 
 if TYPE_CHECKING:
@@ -38,6 +41,12 @@ if TYPE_CHECKING:
     Launch = Callable[[Job, tuple[Candidate, ...]], None]
 
 _log = logging.getLogger(__name__)
+#: Seconds until a job is tried again whose share is not held for certain just now.
+_NOT_HELD_S = 1.0
+#: Seconds between two looks at a job whose create call another replica makes; it tells when that ends.
+_LOOK_AGAIN_S = 5.0
+#: Seconds beyond its deadline for which such a job is left to that call.
+_FOREIGN_GRACE_S = 60.0
 
 
 async def advance(context: GatewayContext, job_id: str, launch: Launch | None = None) -> float | None:
@@ -50,11 +59,20 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
         Seconds until the next step; None when nothing is left to do: the job is final, gone, or its call owns
         it again.
     """
+    shares = context.shares
+    if shares.replica:
+        share = share_of(job_id)
+        if share not in shares.held:
+            return _NOT_HELD_S  # it is dropped when the share is lost for good
+        context = context.under(shares.term_of(share))
     last = context.quiet_polls.of(job_id)
     steady = context.clock.steady()
     if last is not None and last.is_usable(steady):
         return await _poll_again(context, job_id, last, steady, launch)
-    return await _read_and_step(context, job_id, steady, launch, None)
+    try:
+        return await _read_and_step(context, job_id, steady, launch, None)
+    except ShareLostError:
+        return _NOT_HELD_S
 
 
 async def _poll_again(
@@ -97,6 +115,12 @@ async def _read_and_step(
         if job.state.is_final:
             context.ended(job)
             return None
+        wait_s = _LOOK_AGAIN_S / context.speed
+        # However long its sender is alive: the deadline is unconditional, a little later.
+        if is_called_elsewhere(context, job) and steady < job.deadline_at + timedelta(
+            seconds=_FOREIGN_GRACE_S / context.speed
+        ):
+            return wait_s
         step = _Step(context, mark, steady, exchange)
         if steady < job.deadline_at:
             return await step.run(job, launch)

@@ -33,16 +33,18 @@ _log = logging.getLogger(__name__)
 _PAGE = 500
 #: Seconds that an open job has at least after a start, however long the gateway was down.
 GRACE_S = 300.0
+#: Seconds for which the answer of a sender is awaited that is silent, where its vendor cannot call us back.
+SENDER_GRACE_S = 150.0
 _LOST = Failure(
     reason=FailureClass.UNKNOWN_OUTCOME,
     message="the gateway stopped while the vendor was being asked; the answer was lost",
 )
 
 
-async def open_jobs(context: GatewayContext) -> AsyncIterator[Job]:
-    """Every unfinished job of the store, in the order in which they were made."""
+async def open_jobs(context: GatewayContext, share: int | None) -> AsyncIterator[Job]:
+    """Every unfinished job of a share, or of the store, in the order in which they were made."""
     after_id = ""
-    while page := await context.store.open_jobs(after_id, _PAGE):
+    while page := await context.store.open_jobs(after_id, _PAGE, share):
         after_id = page[-1].id
         for job in page:
             yield job
@@ -55,13 +57,46 @@ async def recover(context: GatewayContext, job: Job) -> tuple[Job, tuple[Candida
         The job as it is stored now; with candidates if it is still to be sent, without if it is to be
         followed or has ended.
     """
+    if is_called_elsewhere(context, job):
+        return job, ()
     if job.outcome is AttemptOutcome.PLANNED:
-        return await _plan_again(context, job)
+        return await _taken_over(context, *await _plan_again(context, job))
     if job.outcome is AttemptOutcome.REFUSED:
-        return await _plan_after_refusal(context, job)
+        return await _taken_over(context, *await _plan_after_refusal(context, job))
     if job.outcome is AttemptOutcome.SENT and job.native_id is None and job.delivered_at is None:
         return await _lose(context, job), ()
     return job, ()
+
+
+def is_called_elsewhere(context: GatewayContext, job: Job) -> bool:
+    """True if another replica makes the job's create call, or is to make it: nothing is to be done here.
+
+    A replica that is silent counts as dead. Where that would end the job, it gets more time: it may have been
+    stopped while its vendor works, and bring the answer when it goes on.
+    """
+    shares = context.shares
+    if job.sender in {"", shares.replica} or job.native_id is not None or job.delivered_at is not None:
+        return False
+    patience_s = context.settings.store.heartbeat_s
+    if job.outcome is AttemptOutcome.SENT:
+        if not is_adoptable(job, context.installed(job)):
+            patience_s = max(patience_s, SENDER_GRACE_S / context.speed)
+    elif job.outcome not in {AttemptOutcome.PLANNED, AttemptOutcome.REFUSED}:
+        return False
+    return shares.silence_s(job.sender) <= patience_s
+
+
+async def _taken_over(
+    context: GatewayContext, job: Job, candidates: tuple[Candidate, ...]
+) -> tuple[Job, tuple[Candidate, ...]]:
+    """Make this replica the sender of a job; without candidates where another one was first."""
+    replica, now = context.shares.replica, context.clock.now()
+    if candidates and job.sender != replica:
+        seen, before = job.outcome, job.sender
+        job = await commit.change(context, job, lambda current: jobs.take_over(current, before, replica, now))
+        if job.state.is_final or job.sender != replica or job.outcome is not seen:
+            return job, ()
+    return job, candidates
 
 
 def recovery_spread_s(job: Job) -> float:

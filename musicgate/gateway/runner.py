@@ -1,18 +1,19 @@
 """Runs the use cases of an open gateway: its services, its calls, and who owns which open job.
 
-Every open job has one owner: its create call in flight, or the scheduler. This module hands jobs from one to
-    the other.
+Every open job has one owner: its create call in flight, or the scheduler of the replica that holds its share.
+This module hands jobs from one to the other.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
 from musicgate import jobs
-from musicgate.engine import InFlight, Scheduler, Supervisor
-from musicgate.errors import JobNotFoundError, MusicgateError
-from musicgate.gateway import recover, send
+from musicgate.engine import InFlight, Scheduler, ShareLostError, Supervisor
+from musicgate.errors import JobNotFoundError, MusicgateError, StorageError
+from musicgate.gateway import commit, recover, send
 from musicgate.gateway.accept import accept
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import stop_vendor
@@ -20,10 +21,11 @@ from musicgate.gateway.finishing import tracks_to_finish
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
 from musicgate.gateway.sweep import Sweeper
+from musicgate.model import AttemptOutcome, share_of
 from musicgate.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from musicgate.engine import Call
     from musicgate.gateway.accept import Submission
@@ -32,6 +34,13 @@ if TYPE_CHECKING:
     from musicgate.model import IdempotencyClaim, Job
 
 _log = logging.getLogger(__name__)
+#: Seconds in which each share is searched once for open jobs that are not followed.
+_LOOK_FOR_JOBS_S = 30.0
+#: Seconds between tries to read the jobs of a new share.
+_STORE_RETRY_S = (0.2, 1.0, 3.0)
+#: The first polls of a share are spread over so much of the time over which those of all jobs are.
+_SHARE_SPREAD = 0.2
+_WITHOUT_OUTCOME = frozenset({AttemptOutcome.PLANNED, AttemptOutcome.SENT})
 
 
 class Runner:
@@ -68,8 +77,10 @@ class Runner:
         self._callbacks = SeenCallbacks()
 
     async def start(self) -> None:
-        """Recover the open jobs of earlier processes, then start the services."""
-        await self._recover()
+        """Recover the open jobs of earlier processes, as far as they are ours, then start the services."""
+        await self._context.shares.start(self._take_up, self._give_up)
+        if self._context.shares.replica:
+            self.supervisor.start("open jobs", self._look_for_jobs)
         self.supervisor.start("scheduler", self.scheduler.run)
         self.supervisor.start("sweeper", self.sweeper.run)
         self.supervisor.start("courier", self.webhooks.run)
@@ -77,8 +88,11 @@ class Runner:
     async def close(self) -> None:
         """Stop the services. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored."""
         self.in_flight.close()
+        await self._context.shares.hand_over()
         await self.supervisor.stop_services()
         await self.supervisor.finish(self._context.settings.server.drain_s)
+        await self._context.news.close()
+        await self._context.shares.close()
 
     async def accept(self, submission: Submission) -> Call | IdempotencyClaim:
         """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`."""
@@ -114,7 +128,7 @@ class Runner:
         """
         hint = await receive_callback(self._context, self._callbacks, job_id, token, headers, body)
         if hint is Hint.POLL and not (self.in_flight.wake(job_id) or self.scheduler.wake(job_id)):
-            self.scheduler.take(job_id, 0.0)
+            self._follow(job_id, 0.0)
         if hint is Hint.STOP:
             self.supervisor.spawn(f"stop {job_id}", self._stop_late(job_id))
 
@@ -140,7 +154,27 @@ class Runner:
         installed = self._context.installed(job)
         if installed is not None and not has_failed and not call.is_woken and job.delivered_at is None:
             delay_s = jobs.next_poll_s(job, installed.provider.poll, job.updated_at, self._context.speed)
-        self.scheduler.take(job.id, delay_s, job.plugin or "")
+        self._follow(job.id, delay_s, job.plugin or "")
+        replica = self._context.shares.replica
+        if replica and job.sender == replica and job.outcome in _WITHOUT_OUTCOME:
+            self.supervisor.spawn(f"leave {job.id}", self._leave(job))
+
+    def _follow(self, job_id: str, delay_s: float, lane: str = "") -> None:
+        """Hand an open job to the scheduler; or tell the replica that holds its share."""
+        shares = self._context.shares
+        if not shares.replica or share_of(job_id) in shares.held:
+            self.scheduler.take(job_id, delay_s, lane)
+        else:
+            self._context.news.due(job_id)
+
+    async def _leave(self, job: Job) -> None:
+        """Tell the job's follower that our create call has ended and its outcome is not known."""
+        replica, now = self._context.shares.replica, self._context.clock.now()
+        left = await commit.change_until_stored(
+            self._context, job, lambda current: jobs.leave(current, replica, now)
+        )
+        if not left.state.is_final:
+            self._follow(job.id, 0.0, job.plugin or "")
 
     async def _stop_late(self, job_id: str) -> None:
         """Ask the vendor to stop a job whose native id arrived after the cancel."""
@@ -148,18 +182,67 @@ class Runner:
         if job is not None:
             await stop_vendor(self._context, job)
 
-    async def _recover(self) -> None:
-        """Give every open job of an earlier process an owner."""
-        context = self._context
-        async for job in recover.open_jobs(context):
+    async def _take_up(self, taken: Collection[int]) -> None:
+        """Give every open job of these shares an owner, as long as they are held."""
+        shares = self._context.shares
+        if not shares.replica:
+            await self._recover(None)
+            return
+        for share in sorted(taken):
+            for pause_s in (*_STORE_RETRY_S, None):
+                if share not in shares.held:
+                    break
+                try:
+                    await self._recover(share)
+                    break
+                except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
+                    _log.error("share not taken up yet: share=%d error=%r", share, error)
+                    if pause_s is not None:
+                        await asyncio.sleep(pause_s)
+
+    def _give_up(self, lost: Collection[int]) -> None:
+        """Follow the jobs of these shares no longer."""
+        for job_id in self.scheduler.drop(lambda job_id: share_of(job_id) in lost):
+            self._context.quiet_polls.forget(job_id)
+
+    async def _recover(self, share: int | None) -> None:
+        """Give every open job of a share, or of the store, an owner, unless it has one here."""
+        shares = self._context.shares
+        context = self._context if share is None else self._context.under(shares.term_of(share))
+        async for job in recover.open_jobs(context, share):
+            if job.id in self.in_flight or job.id in self.scheduler:
+                continue
             context.quota.note(job)
             try:
-                job, candidates = await recover.recover(context, await recover.clamp_deadline(context, job))  # noqa: PLW2901
+                if shares.is_first:
+                    job = await recover.clamp_deadline(context, job)  # noqa: PLW2901
+                job, candidates = await recover.recover(context, job)  # noqa: PLW2901
             except MusicgateError as error:
                 _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
                 candidates = ()
+            except ShareLostError:
+                return
+            if share is not None and share not in shares.held:
+                return
             if candidates:
                 self.in_flight.resume(job, candidates)
             elif not job.state.is_final:
-                delay_s = 0.0 if job.delivered_at else recover.recovery_spread_s(job) / context.speed
+                spread_s = recover.recovery_spread_s(job) * (1.0 if share is None else _SHARE_SPREAD)
+                delay_s = 0.0 if job.delivered_at else spread_s / context.speed
                 self.scheduler.take(job.id, delay_s, job.plugin or "")
+
+    async def _look_for_jobs(self) -> None:
+        """Look for open jobs of our shares that have no owner here, share by share: news may be lost."""
+        shares, store = self._context.shares, self._context.store
+        while True:
+            held = sorted(shares.held)
+            for share in held:
+                try:
+                    for job_id in await store.open_ids(share) if share in shares.held else ():
+                        if job_id not in self.in_flight and job_id not in self.scheduler:
+                            self._follow(job_id, 0.0)
+                except StorageError as error:
+                    _log.warning("open jobs cannot be looked for: share=%d error=%s", share, error)
+                await asyncio.sleep(_LOOK_FOR_JOBS_S / len(held))
+            if not held:
+                await asyncio.sleep(1.0)

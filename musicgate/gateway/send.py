@@ -11,6 +11,10 @@ byte leaves. So after a crash at any point we know that a call may have been mad
   another vendor. Where the vendor can call us back, the job stays open: a callback adopts it, else the
   deadline ends it. Where it cannot, the job ends at once and says that it may have cost money.
 
+A create call belongs to the process that makes it, which the job names (`Job.sender`). Another replica may
+take a job over of which nothing was sent, when that process is silent; then this one, should it wake up,
+sends and plans nothing more. What it was answered meanwhile is a fact, and is stored.
+
 What an answer brought exists only in this process until it is stored. So storing it is tried for as long as
 the job lives (`commit.change_until_stored`), and the bare id of the vendor's task is stored even where the
 rest of its answer breaks our own code.
@@ -34,7 +38,7 @@ from musicgate.model import AttemptOutcome
 from musicgate.plugin import Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from musicgate.engine import Slot
     from musicgate.gateway.context import GatewayContext
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
     from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
+#: A call that begins so long after it was stored reads its job again first.
+_STALLED = timedelta(seconds=5)
 #: Bound once: on Python 3.11 a member costs five times as much by the name of its class, for each create ten
 #: times.
 _PLANNED, _SENT, _REFUSED = AttemptOutcome.PLANNED, AttemptOutcome.SENT, AttemptOutcome.REFUSED
@@ -77,6 +83,8 @@ async def run(
     called: list[Candidate] = []
     failure = _refusal(job)
     for candidate in candidates:
+        if not _is_ours(context, job):
+            return job
         if candidate.installed.name != job.plugin or job.outcome is _REFUSED:
             job = await _plan(context, job, candidate)
         job = await _call(context, job, candidate, caller, slot)
@@ -90,7 +98,7 @@ async def run(
 
 async def _retry_busy(context: GatewayContext, job: Job, called: Sequence[Candidate], caller: Caller) -> Job:
     """Retry providers that were only busy, whichever is free first; fail the job when none is left."""
-    while (failure := _refusal(job)) is not None:
+    while (failure := _refusal(job)) is not None and _is_ours(context, job):
         retry = _first_retry(context, job, called)
         if retry is None or caller.is_waiting or not failure.rule.try_next:
             return await _fail(context, job, failure)
@@ -124,7 +132,19 @@ def _first_retry(
 
 async def _fail(context: GatewayContext, job: Job, failure: Failure) -> Job:
     now = context.clock.now()
-    return await commit.change_until_stored(context, job, lambda current: jobs.fail(current, failure, now))
+    return await commit.change_until_stored(
+        context, job, _ours(context, lambda current: jobs.fail(current, failure, now))
+    )
+
+
+def _is_ours(context: GatewayContext, job: Job) -> bool:
+    """True if this replica makes the job's create call; another one may have taken it over meanwhile."""
+    return job.sender == context.shares.replica
+
+
+def _ours(context: GatewayContext, edit: Callable[[Job], Job]) -> Callable[[Job], Job]:
+    """An edit that changes nothing once another replica makes the job's create call."""
+    return lambda current: edit(current) if _is_ours(context, current) else current
 
 
 async def _plan(context: GatewayContext, job: Job, candidate: Candidate, wait_s: float | None = None) -> Job:
@@ -136,7 +156,10 @@ async def _plan(context: GatewayContext, job: Job, candidate: Candidate, wait_s:
     return await commit.change_until_stored(
         context,
         job,
-        lambda current: jobs.add_attempt(current, attempt, candidate.translation.warnings, shown),
+        _ours(
+            context,
+            lambda current: jobs.add_attempt(current, attempt, candidate.translation.warnings, shown),
+        ),
     )
 
 
@@ -150,6 +173,8 @@ async def _call(
     outcome = job.outcome
     if job.state.is_final or (outcome is not _PLANNED and outcome is not _SENT):
         return job
+    if not _is_ours(context, job):
+        return job
     queue = context.create_queues[candidate.installed.name]
     if slot is None:
         try:
@@ -162,7 +187,9 @@ async def _call(
         except TimeoutError:
             now, steady = context.clock.now(), context.clock.steady()
             return await commit.change_until_stored(
-                context, job, lambda current: jobs.expire(current, now, context.speed, steady)
+                context,
+                job,
+                _ours(context, lambda current: jobs.expire(current, now, context.speed, steady)),
             )
     with slot:
         return await _send(context, job, candidate, slot)
@@ -181,10 +208,15 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
         job = await commit.change_until_stored(
             context,
             job,
-            lambda current: jobs.start(current, now, deadline, blocking=installed.provider.blocking),
+            _ours(
+                context,
+                lambda current: jobs.start(current, now, deadline, blocking=installed.provider.blocking),
+            ),
         )
-        if job.state.is_final:
-            return job
+    if context.clock.now() - job.updated_at > _STALLED:
+        job = await _read_again(context, job)
+    if job.state.is_final or job.outcome is not _SENT or not _is_ours(context, job):
+        return job
     slot.call()
     try:
         update = await call_vendor(context, installed, Step.CREATE, candidate.translation.request, job)
@@ -197,6 +229,15 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
         return await _note_answer(context, job, update)
     body = update.body if job.request.debug.return_upstream_response else None
     return await _note_refusal(context, job, refusal, body)
+
+
+async def _read_again(context: GatewayContext, job: Job) -> Job:
+    """The job as it is now, where this process was stalled before the first byte left.
+
+    The job's follower may have thought it dead, and the call's outcome unknown. Then it is not made.
+    """
+    found = await context.store.get(job.id)
+    return jobs.fail(job, commit.DELETED, job.updated_at) if found is None else found
 
 
 async def _note_answer(context: GatewayContext, job: Job, update: JobUpdate) -> Job:

@@ -7,11 +7,13 @@ as arguments. Start with `lifecycle`: the rest follows from its essay and its tr
 from musicgate.jobs.attempts import (
     accept,
     add_attempt,
+    leave,
     lose,
     new_attempt,
     new_job,
     refuse,
     start,
+    take_over,
 )
 from musicgate.jobs.history import as_settled, history
 from musicgate.jobs.imports import IMPORT, end_import, import_job, with_imported_audio
@@ -68,6 +70,7 @@ __all__ = [
     "history",
     "import_job",
     "keep_audio",
+    "leave",
     "lose",
     "merge_tracks",
     "new_attempt",
@@ -79,6 +82,7 @@ __all__ = [
     "says_stopped",
     "settle",
     "start",
+    "take_over",
     "was_cancelled",
     "with_audio",
     "with_imported_audio",

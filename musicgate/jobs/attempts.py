@@ -62,6 +62,7 @@ def new_job(
     generation_id: str,
     callback_token: str,
     deadline_at: datetime,
+    sender: str = "",
     in_progress: bool = False,
     warnings: Sequence[OptionWarning] = (),
     native_request: JsonValue = None,
@@ -70,6 +71,7 @@ def new_job(
     """A job with its first attempt; one that is only planned is not sent before it has a slot.
 
     Args:
+        sender: the replica that makes the create call; empty where there is only one.
         in_progress: the create call is about to be made, and lasts as long as the song.
     """
     return Job(
@@ -87,6 +89,7 @@ def new_job(
         native_request=native_request,
         routing=routing,
         is_clean=True,
+        sender=sender,
     )
 
 
@@ -118,6 +121,20 @@ def add_attempt(
         native_response=None,
         updated_at=attempt.planned_at,
     )
+
+
+def take_over(job: Job, before: str, sender: str, now: datetime) -> Job:
+    """Make another replica the sender of an open job, instead of the one before; nothing was created."""
+    if job.state.is_final or job.outcome in _MAYBE_ACCEPTED or job.sender != before:
+        return job
+    return changed(job, sender=sender, updated_at=now)
+
+
+def leave(job: Job, sender: str, now: datetime) -> Job:
+    """Note that a replica's create call has ended without an outcome: the job's follower decides."""
+    if job.sender != sender or job.outcome not in {AttemptOutcome.PLANNED, AttemptOutcome.SENT}:
+        return job
+    return changed(job, sender="", updated_at=now)
 
 
 def start(job: Job, now: datetime, deadline: datetime, *, blocking: bool) -> Job:

@@ -177,6 +177,14 @@ class StoreSettings:
             "within a minute instead of at once."
         ),
     )
+    heartbeat_s: float = setting(
+        Number(at_least=1, at_most=600, unit="seconds"),
+        default=30.0,
+        doc=(
+            "With PostgreSQL, the time after which a replica that shows no sign of life counts as dead, and the "
+            "others follow its jobs."
+        ),
+    )
 
 
 @attrs.frozen(kw_only=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from musicgate.errors import ConfigError, StorageError
+from musicgate.model import share_of
 from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.postgres_connections import Transaction
 from musicgate.store.sqlite_errors import describe
@@ -36,6 +37,8 @@ _TABLES: Final = {
     "asset_references": ("name", "job_id"),
     "unused_assets": ("name", "is_being_removed"),
 }
+#: Columns that SQLite has not.
+_ADDED: Final = {"jobs": ("share",)}
 #: Columns that are not read as they are.
 _READ_AS: Final = {"jobs.events": f"{_EARLIER_EVENTS} || events"}
 
@@ -70,7 +73,7 @@ async def copy_into_postgres(
             cursor = connection.execute(f"SELECT {names} FROM {table}")  # noqa: S608 - names above
             while page := await asyncio.to_thread(cursor.fetchmany, _ROWS):
                 rows = [_row(table, row) for row in page]
-                await transaction.copy(table, columns, rows)
+                await transaction.copy(table, (*columns, *_ADDED.get(table, ())), rows)
                 counts[table] += len(rows)
                 copied(table, len(rows))
         return counts
@@ -84,4 +87,6 @@ async def copy_into_postgres(
 
 
 def _row(table: str, row: tuple[Any, ...]) -> tuple[Any, ...]:
+    if table == "jobs":
+        return (*row, share_of(row[0]))
     return (row[0], bool(row[1])) if table == "unused_assets" else row

@@ -150,15 +150,24 @@ class JobStore(Protocol):
         """
 
     async def replace(
-        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+        self,
+        old: Job,
+        new: Job,
+        events: Sequence[JobEvent],
+        deliveries: Sequence[Delivery] = (),
+        *,
+        term: int | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old`` (compare-and-set).
 
         Args:
             deliveries: messages about the change, stored with it: both or neither.
+            term: of the job's share, under which the writer follows the job; None = the writer does not
+                follow it, or the store is of one process and has no terms.
 
         Returns:
-            The stored job with its new version, or None when another writer was first.
+            The stored job with its new version, or None when another writer was first, or the share has
+            another term.
         """
 
     async def get(self, job_id: str) -> Job | None:
@@ -173,11 +182,17 @@ class JobStore(Protocol):
         For answers that need no document; it does not check that there is a readable one.
         """
 
-    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+    async def open_jobs(self, after_id: str, limit: int, share: int | None = None) -> Sequence[Job]:
         """One page of open jobs with an id greater than ``after_id``, in the order of their ids.
 
         A page of large jobs is shorter than ``limit``; an empty page is the end.
+
+        Args:
+            share: of which share (`musicgate.model.share_of`); None = of all.
         """
+
+    async def open_ids(self, share: int) -> Sequence[str]:
+        """The ids of the open jobs of a share."""
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of open jobs, of one account or of all."""

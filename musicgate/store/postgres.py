@@ -124,11 +124,17 @@ class PostgresJobStore:
         return None
 
     async def replace(
-        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+        self,
+        old: Job,
+        new: Job,
+        events: Sequence[JobEvent],
+        deliveries: Sequence[Delivery] = (),
+        *,
+        term: int | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
-        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries))
+        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries, term))
         return stored if is_stored else None
 
     async def delete(self, job_id: str) -> bool:
@@ -168,7 +174,7 @@ class PostgresJobStore:
         found = found or await self._connections.read(sql.HEAD_OF_NATIVE, account, job_id)
         return columns.read_head(tuple(found[0])) if found else None
 
-    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+    async def open_jobs(self, after_id: str, limit: int, share: int | None = None) -> Sequence[Job]:
         """One page of open jobs, in the order of their ids.
 
         A damaged row is logged and left out: it must not keep the others from being followed after a restart.
@@ -176,12 +182,20 @@ class PostgresJobStore:
         jobs: list[Job] = []
         last_id = after_id
         while missing := limit - len(jobs):
-            page = await self._connections.read(sql.OPEN_JOBS, MAX_OPEN_PAGE_BYTES, last_id, missing)
+            values: list[Any] = [MAX_OPEN_PAGE_BYTES, last_id, missing]
+            if share is None:
+                page = await self._connections.read(sql.OPEN_JOBS, *values)
+            else:
+                page = await self._connections.read(sql.OPEN_JOBS_OF_SHARE, *values, share)
             jobs += await _readable(page, "open job")
             if not page or (jobs and len(page) < missing):
                 break
             last_id = page[-1][0]
         return jobs
+
+    async def open_ids(self, share: int) -> Sequence[str]:
+        """The ids of the open jobs of a share."""
+        return [job_id for (job_id,) in await self._connections.read(sql.OPEN_IDS, share)]
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of open jobs, of one account or of all."""

@@ -11,7 +11,17 @@ from typing import Any, Final
 import attrs
 
 from musicgate.codec import dump_delivery, dump_job
-from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobQuery, JobState, origin
+from musicgate.model import (
+    SHARES,
+    Delivery,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobQuery,
+    JobState,
+    origin,
+    share_of,
+)
 from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, microseconds, place_of
 
 # A claim of a key that is taken is skipped, and so is its job. An insertion that meets one of a transaction
@@ -19,11 +29,12 @@ from musicgate.store.columns import DAY_US, claim_row, end_of, event_lines, micr
 ADD_JOBS: Final = """
 WITH item AS (
     SELECT * FROM unnest($1::int[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[])
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::text[], $14::text[],
+        $15::smallint[])
     AS item(place, id, account, state, plugin, native_id, model, created_at_us, updated_at_us, finished_at_us,
-        price_usd_nanos, version, doc, events)
+        price_usd_nanos, version, doc, events, share)
 ), claim AS (
-    SELECT * FROM unnest($15::int[], $16::text[], $17::text[], $18::text[], $19::text[], $20::text[], $21::bigint[])
+    SELECT * FROM unnest($16::int[], $17::text[], $18::text[], $19::text[], $20::text[], $21::text[], $22::bigint[])
     AS claim(place, account, route, key, fingerprint, job_id, created_at_us)
 ), claimed AS (
     INSERT INTO musicgate.idempotency_keys (account, route, key, fingerprint, job_id, created_at_us)
@@ -31,9 +42,9 @@ WITH item AS (
     ON CONFLICT DO NOTHING RETURNING account, route, key, job_id
 ), added AS (
     INSERT INTO musicgate.jobs (id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
-        finished_at_us, price_usd_nanos, version, doc, events)
+        finished_at_us, price_usd_nanos, version, doc, events, share)
     SELECT id, account, state, plugin, native_id, model, created_at_us, updated_at_us,
-        finished_at_us, price_usd_nanos, version, doc, events
+        finished_at_us, price_usd_nanos, version, doc, events, share
     FROM item WHERE place NOT IN (SELECT place FROM claim)
         OR place IN (SELECT min(place) FROM claim JOIN claimed USING (account, route, key, job_id)
             GROUP BY account, route, key)
@@ -41,13 +52,14 @@ WITH item AS (
 )
 SELECT place FROM item JOIN added USING (id)
 """
-# Of several changes of one job in a batch one is made, and its place says which.
+# Of several changes of one job in a batch one is made, and its place says which. A follower of a job has the
+# term of the job's share, and may write until another replica takes the share.
 REPLACE_JOBS: Final = """
 WITH item AS (
     SELECT * FROM unnest($1::int[], $2::text[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::bigint[],
-        $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[])
+        $8::bigint[], $9::bigint[], $10::bigint[], $11::text[], $12::text[], $13::bigint[])
     AS item(place, id, old_version, state, plugin, native_id, finished_at_us, price_usd_nanos, updated_at_us,
-        version, doc, events)
+        version, doc, events, term)
 ), changed AS (
     UPDATE musicgate.jobs AS job
     SET state = item.state, plugin = item.plugin, native_id = item.native_id,
@@ -55,12 +67,13 @@ WITH item AS (
         updated_at_us = item.updated_at_us, version = item.version, doc = item.doc,
         events = job.events || item.events
     FROM item WHERE job.id = item.id AND job.version = item.old_version
+        AND (item.term IS NULL OR item.term = (SELECT term FROM musicgate.shares WHERE share = job.share))
     RETURNING item.place
 ), sent AS (
     INSERT INTO musicgate.webhook_deliveries (id, job_id, account, origin, next_try_at_us, version, doc)
     SELECT message.id, job_id, account, origin, next_try_at_us, version, doc
-    FROM unnest($13::int[], $14::text[], $15::text[], $16::text[], $17::text[], $18::bigint[], $19::bigint[],
-        $20::text[])
+    FROM unnest($14::int[], $15::text[], $16::text[], $17::text[], $18::text[], $19::bigint[], $20::bigint[],
+        $21::text[])
     AS message(place, id, job_id, account, origin, next_try_at_us, version, doc)
     WHERE place IN (SELECT place FROM changed)
 )
@@ -81,11 +94,18 @@ SELECT id, doc, created_at_us FROM (
     FROM ({page}) AS page
 ) AS sized WHERE $1::bigint IS NULL OR total <= $1 OR total = octet_length(doc) ORDER BY {order}
 """
+_OPEN: Final = (
+    "SELECT id, doc, created_at_us FROM musicgate.jobs WHERE finished_at_us IS NULL AND id > $2 AND share = {share}"
+    " ORDER BY id LIMIT $3"
+)
+OPEN_JOBS_OF_SHARE: Final = _PAGE.format(page=_OPEN.format(share="$4"), order="id")
+# The first of each share, merged: one look-up a share.
 OPEN_JOBS: Final = _PAGE.format(
-    page="SELECT id, doc, created_at_us FROM musicgate.jobs WHERE finished_at_us IS NULL AND id > $2"
-    " ORDER BY id LIMIT $3",
+    page=f"SELECT found.* FROM generate_series(0, {SHARES - 1}) AS one(share) CROSS JOIN LATERAL"
+    f" ({_OPEN.format(share='one.share')}) AS found ORDER BY id LIMIT $3",
     order="id",
 )
+OPEN_IDS: Final = "SELECT id FROM musicgate.jobs WHERE finished_at_us IS NULL AND share = $1 ORDER BY id"
 COUNT_OPEN: Final = "SELECT count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL"
 COUNT_OPEN_OF: Final = (
     "SELECT count(*) FROM musicgate.jobs WHERE account = $1 AND state IN ('queued', 'in_progress')"
@@ -160,18 +180,22 @@ def new_job(job: Job, events: Iterable[JobEvent], claim: IdempotencyClaim | None
     row = (
         *(job.id, job.account, *place_of(job), job.request.model),
         *(microseconds(job.created_at), microseconds(job.updated_at), *end_of(job)),
-        *(job.version, dump_job(job), event_lines(events)),
+        *(job.version, dump_job(job), event_lines(events), share_of(job.id)),
     )
     return NewJob(job=row, claim=None if claim is None else claim_row(claim))
 
 
 def replacement(
-    old: Job, new: Job, events: Iterable[JobEvent], deliveries: Iterable[Delivery] = ()
+    old: Job,
+    new: Job,
+    events: Iterable[JobEvent],
+    deliveries: Iterable[Delivery] = (),
+    term: int | None = None,
 ) -> Replacement:
-    """The rows of a change, made if the version of ``old`` is still the stored one."""
+    """The rows of a change, made if the version of ``old`` is still the stored one, and the share's term."""
     row = (
         *(new.id, old.version, *place_of(new), *end_of(new)),
-        *(microseconds(new.updated_at), new.version, dump_job(new), event_lines(events)),
+        *(microseconds(new.updated_at), new.version, dump_job(new), event_lines(events), term),
     )
     return Replacement(job=row, messages=tuple(message_row(delivery) for delivery in deliveries))
 
@@ -193,14 +217,14 @@ def added(batch: Sequence[NewJob]) -> list[list[Any]]:
     """Values for `ADD_JOBS`; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     claims = [(place, *item.claim) for place, item in enumerate(batch) if item.claim is not None]
-    return [*_turned(jobs, 14), *_turned(claims, 7)]
+    return [*_turned(jobs, 15), *_turned(claims, 7)]
 
 
 def replaced(batch: Sequence[Replacement]) -> list[list[Any]]:
     """Values for `REPLACE_JOBS`; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     messages = [(place, *message) for place, item in enumerate(batch) for message in item.messages]
-    return [*_turned(jobs, 12), *_turned(messages, 8)]
+    return [*_turned(jobs, 13), *_turned(messages, 8)]
 
 
 def listing(account: str | None, query: JobQuery) -> tuple[str, list[Any]]:

@@ -31,6 +31,7 @@ from musicgate.model import (
     JobHead,
     JobQuery,
     changed,
+    share_of,
 )
 from musicgate.store import columns, rows, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
@@ -114,7 +115,13 @@ class SqliteJobStore:
         return await self._writer.write(insert)
 
     async def replace(
-        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+        self,
+        old: Job,
+        new: Job,
+        events: Sequence[JobEvent],
+        deliveries: Sequence[Delivery] = (),
+        *,
+        term: int | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
@@ -173,7 +180,7 @@ class SqliteJobStore:
         found = found or await self._reader.by_key(sql.HEAD_OF_NATIVE, owner, key)
         return columns.read_head(found[0]) if found else None
 
-    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+    async def open_jobs(self, after_id: str, limit: int, share: int | None = None) -> Sequence[Job]:
         """One page of open jobs, in the order of their ids.
 
         A damaged row is logged and left out: it must not keep the others from being followed after a restart.
@@ -184,11 +191,20 @@ class SqliteJobStore:
             last_id = columns.column(after_id)
             while missing := limit - len(jobs):
                 page = _page(connection, sql.OPEN_JOBS, (last_id, missing), MAX_OPEN_PAGE_BYTES)
-                jobs += rows.readable(page, load_job, "open job")
+                found = (row for row in page if share in {None, share_of(row[0])})
+                jobs += rows.readable(found, load_job, "open job")
                 if not page or (jobs and len(page) < missing):
                     break
                 last_id = page[-1][0]
             return jobs
+
+        return await self._reader.on_thread(read)
+
+    async def open_ids(self, share: int) -> Sequence[str]:
+        """The ids of the open jobs of a share."""
+
+        def read(connection: sqlite3.Connection) -> list[str]:
+            return [job_id for (job_id,) in connection.execute(sql.OPEN_IDS) if share_of(job_id) == share]
 
         return await self._reader.on_thread(read)
 

@@ -38,6 +38,7 @@ HEAD_OF_NATIVE: Final = (
 )
 # Exactly the condition of the partial index `jobs_open`; otherwise SQLite does not use it.
 OPEN_JOBS: Final = "SELECT id, doc FROM jobs WHERE finished_at_us IS NULL AND id > ? ORDER BY id LIMIT ?"
+OPEN_IDS: Final = "SELECT id FROM jobs WHERE finished_at_us IS NULL ORDER BY id"
 COUNT_OPEN: Final = "SELECT count(*) FROM jobs WHERE finished_at_us IS NULL"
 COUNT_OPEN_OF: Final = "SELECT count(*) FROM jobs WHERE account = ? AND state IN ('queued', 'in_progress')"
 # The whole days from a moment on, and the rest of its own day.

@@ -24,6 +24,7 @@ from musicgate.model import (
     JobEvent,
     JobHead,
     JobQuery,
+    share_of,
 )
 from musicgate.testing.memory_asset_references import MemoryAssetReferences
 from musicgate.testing.memory_outbox import MemoryOutbox
@@ -35,10 +36,12 @@ class MemoryJobStore:
 
     Attributes:
         trouble: while this is set, every write raises a `StorageError` with this message and stores nothing.
+        terms: the terms of shares, for writes that carry one.
     """
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.terms: dict[int, int] = {}
         self.outbox = MemoryOutbox(self._check)
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
         self._jobs: dict[str, str] = {}
@@ -64,12 +67,20 @@ class MemoryJobStore:
         return None
 
     async def replace(
-        self, old: Job, new: Job, events: Sequence[JobEvent], deliveries: Sequence[Delivery] = ()
+        self,
+        old: Job,
+        new: Job,
+        events: Sequence[JobEvent],
+        deliveries: Sequence[Delivery] = (),
+        *,
+        term: int | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         self._check()
         current = await self.get(old.id)
         if current is None or current.version != old.version:
+            return None
+        if term is not None and self.terms.get(share_of(old.id)) != term:
             return None
         stored = attrs.evolve(new, version=old.version + 1)
         self.outbox.insert(deliveries)
@@ -93,10 +104,18 @@ class MemoryJobStore:
             job = await self.find_native(account, job_id)
         return None if job is None else JobHead(job.id, job.state, job.plugin, job.version)
 
-    async def open_jobs(self, after_id: str, limit: int) -> Sequence[Job]:
+    async def open_jobs(self, after_id: str, limit: int, share: int | None = None) -> Sequence[Job]:
         """Return one page of open jobs, sorted by id."""
-        found = (job for job in self._all() if job.id > after_id and not job.state.is_final)
+        found = (
+            job
+            for job in self._all()
+            if job.id > after_id and not job.state.is_final and share in {None, share_of(job.id)}
+        )
         return self._page(sorted(found, key=lambda job: job.id)[:limit], MAX_OPEN_PAGE_BYTES)
+
+    async def open_ids(self, share: int) -> Sequence[str]:
+        """Return the ids of the open jobs of a share."""
+        return [job.id for job in self._all() if not job.state.is_final and share_of(job.id) == share]
 
     async def count_open(self, account: str | None = None) -> int:
         """Count the open jobs of one account, or of all."""
