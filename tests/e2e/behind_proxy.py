@@ -1,4 +1,4 @@
-"""Caddy with the Caddyfile of the examples, in front of `musicgate serve` or of replicas that fail on purpose."""
+"""Caddy with the Caddyfile of the examples, in front of `musicgate serve` or of replicas that fail."""
 
 from __future__ import annotations
 
@@ -131,13 +131,10 @@ class FailingReplica:
 
     Attributes:
         methods: of the requests that arrived, without health checks.
-        is_waiting, is_left: set when a request with ``Prefer: wait`` has come, and when its caller has left.
     """
 
     def __init__(self, failures: int) -> None:
         self.methods: list[str] = []
-        self.is_waiting = asyncio.Event()
-        self.is_left = asyncio.Event()
         self._failures = failures
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -157,14 +154,9 @@ class FailingReplica:
         if head.startswith("GET /readyz "):
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             return
-        self.methods.append(head.split()[0])
+        self.methods.append(head.split(maxsplit=1)[0])
         if self._failures:
             self._failures -= 1
-            writer.close()
-        elif "prefer" in fields:
-            self.is_waiting.set()
-            await reader.read()
-            self.is_left.set()
             writer.close()
         else:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone")

@@ -123,16 +123,3 @@ async def test_requests_that_cannot_have_bought_a_song_are_repeated(serve: Serve
             async with session.post(JOBS, json={"model": "suno/v5"}) as answer:
                 assert answer.status == 200
         assert replica.methods[2:] == ["POST"] * 8
-
-
-async def test_a_caller_who_leaves_ends_the_request_to_the_replica(serve: Serve, tmp_path: Path) -> None:
-    replica = FailingReplica(failures=0)
-    async with (
-        caddy(tmp_path, [await serve(replica.serve)]) as url,
-        aiohttp.ClientSession(url) as session,
-        asyncio.timeout(10),
-    ):
-        waiting = asyncio.create_task(session.get(f"{JOBS}/music_1", headers={"Prefer": "wait=60"}))
-        await replica.is_waiting.wait()
-        waiting.cancel()
-        await replica.is_left.wait()
