@@ -1,4 +1,4 @@
-"""What is particular to the job store on PostgreSQL: its lock, its server, lost connections, indexes."""
+"""What is particular to the job store on PostgreSQL: its server, lost connections, indexes."""
 
 import asyncio
 import json
@@ -51,9 +51,9 @@ async def role(postgres: Postgres) -> AsyncIterator[str]:
     await execute(postgres.url, f"DROP ROLE {name}")
 
 
-async def opened(url: str, *, has_session: bool = True) -> None:
+async def opened(url: str, *, exclusive: bool = False) -> None:
     """Open the store, write to it and close it."""
-    async with PostgresJobStore.open(url, has_session=has_session) as store:
+    async with PostgresJobStore.open(url, exclusive=exclusive) as store:
         await store.ping()
 
 
@@ -71,7 +71,7 @@ def as_role(url: str, role: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{role}:secret-of-role@{host}"))
 
 
-# --- one process ---
+# --- opening ---
 
 
 async def test_a_reopened_database_holds_everything(url: str) -> None:
@@ -80,104 +80,6 @@ async def test_a_reopened_database_holds_everything(url: str) -> None:
     async with PostgresJobStore.open(url) as store:
         assert await store.get("m1") == make_job()
         assert await store.events("m1") == [(1, make_event())]
-
-
-@pytest.mark.parametrize("first", [True, False])
-@pytest.mark.parametrize("second", [True, False])
-async def test_a_second_process_is_refused_with_and_without_sessions(
-    url: str, *, first: bool, second: bool
-) -> None:
-    async with PostgresJobStore.open(url, has_session=first):
-        with pytest.raises(ConfigError, match="another musicgate uses the database"):
-            await opened(url, has_session=second)
-    await opened(url, has_session=second)
-
-
-async def test_a_lease_that_was_not_renewed_for_a_minute_is_taken_over(url: str) -> None:
-    await opened(url, has_session=False)
-    lease = (
-        "INSERT INTO musicgate.store_lease VALUES (1, 'crashed', clock_timestamp() - interval '{} seconds')"
-    )
-    await execute(url, lease.format(50))
-    with pytest.raises(ConfigError, match="another musicgate uses the database"):
-        await opened(url, has_session=False)
-    await execute(url, "DELETE FROM musicgate.store_lease")
-    await execute(url, lease.format(61))
-    await opened(url, has_session=False)
-
-
-async def test_a_lease_that_another_process_took_stops_all_writes(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_lock, "_RENEW_EVERY_S", 0.05)
-    async with PostgresJobStore.open(url, has_session=False) as store:
-        await store.add(make_job(), [])
-        await execute(url, "UPDATE musicgate.store_lease SET owner = 'other', renewed_at = clock_timestamp()")
-
-        async def is_refused() -> bool:
-            try:
-                await store.ping()
-            except StorageError as error:
-                return "does not hold the job store" in str(error) and not error.maybe_stored
-            return False
-
-        await eventually(is_refused)
-        assert await store.get("m1") == make_job()
-
-
-async def test_a_lease_of_a_stalled_process_ends_when_one_with_a_session_took_over(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(postgres_lock, "_RENEW_EVERY_S", 0.05)
-    async with PostgresJobStore.open(url, has_session=False) as stalled:
-        await stalled.ping()
-        await execute(
-            url, "UPDATE musicgate.store_lease SET renewed_at = clock_timestamp() - interval '1 hour'"
-        )
-        session = await asyncpg.connect(url)
-        await session.execute(f"SELECT pg_advisory_lock({postgres_lock._USE_KEY})")
-
-        async def is_refused() -> bool:
-            try:
-                await stalled.ping()
-            except StorageError as error:
-                return "does not hold the job store" in str(error)
-            return False
-
-        await eventually(is_refused)
-        await session.close()
-
-        async def is_written() -> bool:
-            return not await is_refused()
-
-        await eventually(is_written)
-
-
-async def test_a_lost_lock_is_taken_again_and_writes_are_refused_meanwhile(url: str) -> None:
-    async with PostgresJobStore.open(url) as store:
-        await store.add(make_job(), [])
-        thief = await asyncpg.connect(url)
-        holders = await execute(url, "SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1")
-        assert len(holders) == 1
-        await thief.execute(f"SELECT pg_terminate_backend({holders[0][0]})")
-        await thief.execute(f"SELECT pg_advisory_lock({postgres_lock._USE_KEY})")
-
-        async def is_refused() -> bool:
-            try:
-                await store.ping()
-            except StorageError as error:
-                return "does not hold the job store" in str(error)
-            return False
-
-        await eventually(is_refused)
-        assert await store.get("m1") == make_job()
-        await thief.close()
-
-        async def is_written() -> bool:
-            return not await is_refused()
-
-        await eventually(is_written)
-        await store.add(make_job("m2"), [])
 
 
 async def test_a_store_in_use_can_be_read_and_not_written(pg_store: PostgresJobStore, url: str) -> None:
@@ -199,26 +101,11 @@ async def test_a_reader_takes_no_lock_that_would_keep_a_server_from_starting(
         assert await reader.accounts() == []
 
 
-async def test_a_store_that_an_earlier_version_uses_cannot_be_read(
-    pg_store: PostgresJobStore, url: str
-) -> None:
-    await execute(url, "UPDATE musicgate.schema_version SET version = 0")
-    try:
-        with pytest.raises(ConfigError, match="an earlier version of musicgate uses the database"):
-            async with PostgresJobStore.open_to_read(url):
-                pass
-    finally:
-        await execute(
-            url,
-            f"UPDATE musicgate.schema_version SET version = {max(postgres_migrate.migrations())}",  # noqa: S608
-        )
-
-
 async def test_a_store_that_is_free_is_migrated_to_be_read_and_stays_free(postgres: Postgres) -> None:
     url = await without_schema(postgres.url)
     async with PostgresJobStore.open_to_read(url) as reader:
         assert await reader.accounts() == []
-        await opened(url)
+        await opened(url, exclusive=True)
 
 
 # --- the server ---
@@ -228,44 +115,6 @@ async def test_a_server_that_is_too_old_is_refused(url: str, monkeypatch: pytest
     monkeypatch.setattr(postgres_migrate, "_OLDEST_SERVER", 990_000)
     with pytest.raises(ConfigError, match=r"store\.url: PostgreSQL 1\d\..* is too old: use 14 or later"):
         await opened(url)
-
-
-async def test_a_database_of_a_newer_version_is_refused_and_left_alone(url: str) -> None:
-    await opened(url)
-    await execute(url, "UPDATE musicgate.schema_version SET version = 99")
-    try:
-        for opening in (PostgresJobStore.open(url), PostgresJobStore.open_to_read(url)):
-            with pytest.raises(ConfigError, match="at schema version 99, which this version of musicgate"):
-                async with opening:
-                    pass
-        assert await execute(url, "SELECT version FROM musicgate.schema_version") == [(99,)]
-    finally:
-        await without_schema(url)
-
-
-async def test_a_migration_that_fails_leaves_nothing(
-    postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    url = await without_schema(postgres.url)
-    for file in postgres_migrate.migrations().values():
-        (tmp_path / file.name).write_text(file.read_text("utf-8"), "utf-8")
-    broken = tmp_path / "0099_broken.sql"
-    broken.write_text("CREATE TABLE musicgate.later (id text); nonsense;")
-    with monkeypatch.context() as patched:
-        patched.setattr(postgres_migrate, "_FOLDER", tmp_path)
-        with pytest.raises(StorageError, match=r"cannot be opened: .*nonsense"):
-            await opened(url)
-    assert await execute(url, "SELECT to_regnamespace('musicgate') IS NULL") == [(True,)]
-    await opened(url)
-
-
-async def test_two_processes_that_start_at_once_migrate_once(postgres: Postgres) -> None:
-    url = await without_schema(postgres.url)
-    answers = await asyncio.gather(*(opened(url) for _ in range(4)), return_exceptions=True)
-    assert answers.count(None) >= 1
-    assert {str(answer) for answer in answers if answer is not None} <= {
-        "store.url: another musicgate uses the database; stop it, or give this one a store of its own"
-    }
 
 
 @pytest.mark.parametrize(
@@ -498,7 +347,7 @@ async def test_everything_goes_on_when_postgresql_was_restarted(postgres: Postgr
             assert await store.get(f"before{number}") is not None
             assert await store.get("meanwhile") is None
             with pytest.raises(ConfigError, match="another musicgate uses the database"):
-                await opened(url)
+                await opened(url, exclusive=True)
 
 
 _ADD_UNTIL_KILLED = """
@@ -529,7 +378,7 @@ async def test_every_acknowledged_job_survives_a_kill_and_the_store_is_free_at_o
 
     async def is_free() -> bool:
         try:
-            await opened(url)
+            await opened(url, exclusive=True)
         except ConfigError:
             return False
         return True

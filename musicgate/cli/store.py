@@ -36,12 +36,11 @@ async def _copy(source: str, target: str | None, config: str | None, *, as_json:
     from musicgate.cli.counter import counter
     from musicgate.cli.terminal import print_json, say
     from musicgate.gateway import copy_job_store, job_store_name
+    from musicgate.settings import StoreSettings
 
     settings = read_settings(config)
-    old, new = (
-        attrs.evolve(settings, store=attrs.evolve(settings.store, url=url))
-        for url in (source, target or settings.store_url)
-    )
+    old = attrs.evolve(settings, store=StoreSettings(url=source))
+    new = attrs.evolve(settings, store=attrs.evolve(settings.store, url=target or settings.store_url))
     with counter("copying", "jobs") as done:
 
         def copied(table: str, rows: int) -> None:

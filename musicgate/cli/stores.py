@@ -1,7 +1,8 @@
 """Chooses the job store of a command: the default one, or another one while that is in use.
 
-A store belongs to one process at a time. So that ``generate`` works beside a server or another ``generate``,
-there are further slots: ``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
+A command uses a store alone, on PostgreSQL too: it has no callbacks and ends soon, so it must not take jobs
+from a server. So that ``generate`` works beside a server or another ``generate``, there are further slots:
+``cli-2.db`` to ``cli-9.db`` in the data folder, each with a folder for its audio.
 
 A store whose server is down is left to that server if a short run could harm its jobs. A gateway that opens a
 store sends the queued jobs, and this process would end in the middle of those calls: paid songs would be
@@ -69,7 +70,7 @@ async def open_free(stack: AsyncExitStack, settings: Settings, host: PluginHost)
         try:
             if await _is_left_to_a_server(settings, slot):
                 continue
-            return await stack.enter_async_context(Gateway.open(slot, plugins=host))
+            return await stack.enter_async_context(Gateway.open(slot, plugins=host, alone=True))
         except ConfigError as error:
             if not is_in_use(error):
                 raise
@@ -89,7 +90,7 @@ async def open_with(
     busy = []
     for slot in existing(settings):
         try:
-            async with open_job_store(slot) as store:
+            async with open_alone(slot) as store:
                 job = await store.get(job_id)
         except ConfigError as error:
             if not is_in_use(error):
@@ -103,7 +104,7 @@ async def open_with(
                     "start it (musicgate serve) and use --url"
                 )
                 raise ConfigError(message, key="store.url", source=settings.source)
-            gateway = await stack.enter_async_context(Gateway.open(slot, plugins=host))
+            gateway = await stack.enter_async_context(Gateway.open(slot, plugins=host, alone=True))
             return gateway, job
     if busy:
         names = ", ".join(busy)
@@ -150,7 +151,7 @@ def open_alone(slot: Settings) -> AbstractAsyncContextManager[JobStore]:
         ConfigError: another process uses it.
         StorageError: it cannot be opened.
     """
-    return open_job_store(slot)
+    return open_job_store(slot, alone=True)
 
 
 async def is_used(slot: Settings) -> bool:
@@ -178,7 +179,7 @@ async def _is_left_to_a_server(settings: Settings, slot: Settings) -> bool:
     """True if a short run without callbacks would harm the jobs of this store."""
     if not has_job_store(slot):
         return False
-    async with open_job_store(slot) as store:
+    async with open_alone(slot) as store:
         attempts = [job.attempt for job in await _unfinished(store)]
     undecided = {AttemptOutcome.PLANNED}
     if settings.server.public_url:

@@ -13,6 +13,7 @@ from musicgate.engine import CreateQueue, ProviderHealth, Quota
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store
+from musicgate.gateway.replication import replication
 from musicgate.hosting import installed_providers
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
@@ -37,9 +38,16 @@ _LONGEST_CHECK_S = 10.0
 
 @asynccontextmanager
 async def open_context(
-    settings: Settings, host: PluginHost, on_change: Callable[[Job | None, Job], None]
+    settings: Settings,
+    host: PluginHost,
+    on_change: Callable[[Job | None, Job], None],
+    *,
+    alone: bool = False,
 ) -> AsyncIterator[GatewayContext]:
     """Open the adapters that the settings name; close them in reverse order at the end.
+
+    Args:
+        alone: no other process may use the store meanwhile.
 
     Raises:
         ConfigError: a setting names something that does not exist, or another process uses the store.
@@ -57,7 +65,7 @@ async def open_context(
     providers = installed_providers(settings, host)
     health = breakers(settings, providers)
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        store = await stack.enter_async_context(open_job_store(settings, alone=alone))
         network = settings.network
         transport = await stack.enter_async_context(_transport(settings, clock))
         webhooks = await stack.enter_async_context(
@@ -71,6 +79,7 @@ async def open_context(
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
         keeper = _keeper(stack, settings, objects, store)
+        shares, news = replication(settings)
         yield GatewayContext(
             settings=settings,
             host=host,
@@ -87,6 +96,8 @@ async def open_context(
             quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
             new_id=new_id,
             new_token=new_token,
+            shares=shares,
+            news=news,
         )
 
 
@@ -103,7 +114,9 @@ async def open_importer(settings: Settings) -> AsyncIterator[Importer]:
 
     clock = SystemClock()
     async with AsyncExitStack() as stack:
-        store = await stack.enter_async_context(open_job_store(settings))
+        # Alone: a job is open while its audio is fetched, with a deadline that has passed. A replica would
+        # end it.
+        store = await stack.enter_async_context(open_job_store(settings, alone=True))
         transport = await stack.enter_async_context(_transport(settings, clock))
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)

@@ -74,13 +74,18 @@ class Gateway:
     @classmethod
     @asynccontextmanager
     async def open(
-        cls, settings: Settings | None = None, *, plugins: PluginHost | None = None
+        cls,
+        settings: Settings | None = None,
+        *,
+        plugins: PluginHost | None = None,
+        alone: bool = False,
     ) -> AsyncIterator[Gateway]:
         """Open the store, load the plugins, recover open jobs; close everything at the end.
 
         Args:
             settings: None = ``musicgate.toml`` and the environment.
             plugins: None = every plugin that is installed.
+            alone: no replica may use the store meanwhile. A store on SQLite belongs to one process anyway.
 
         Raises:
             ConfigError: a setting is wrong, or another process uses the store.
@@ -100,7 +105,7 @@ class Gateway:
             for name in host.notify(before, after):
                 _log.error("plugin raised in job_changed: plugin=%s job=%s", name, after.id)
 
-        async with open_context(settings, host, changed) as context:
+        async with open_context(settings, host, changed, alone=alone) as context:
             gateway = cls(context, changes)
             try:
                 await gateway._runner.start()

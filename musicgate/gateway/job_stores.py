@@ -23,18 +23,24 @@ if TYPE_CHECKING:
 _POSTGRES_SCHEMES: Final = frozenset({"postgresql", "postgres"})
 
 
-def open_job_store(settings: Settings) -> AbstractAsyncContextManager[JobStore]:
-    """Open the store for this process alone, and migrate it.
+def open_job_store(settings: Settings, *, alone: bool = False) -> AbstractAsyncContextManager[JobStore]:
+    """Open the store for this process, and migrate it.
+
+    A SQLite store belongs to one process, one on PostgreSQL to any number of replicas.
+
+    Args:
+        alone: no other process may use it meanwhile, on PostgreSQL either.
 
     Raises:
-        ConfigError: another process uses it, or ``store.url`` names none that can be used.
+        ConfigError: another process is in the way, or ``store.url`` names none that can be used.
         StorageError: it cannot be opened.
     """
     # Imported here: opening a store needs sqlite3 or asyncpg, asking for --help does not.
     if is_postgres(settings):
-        return _postgres(settings).open(settings.store_url, has_session=not settings.store.pgbouncer)
+        return _open_postgres(settings, alone=alone)
     from musicgate.store.sqlite import SqliteJobStore
 
+    session_url(settings)
     return SqliteJobStore.open(_path(settings))
 
 
@@ -46,7 +52,11 @@ def open_job_store_to_read(settings: Settings) -> AbstractAsyncContextManager[Jo
         StorageError: it cannot be opened.
     """
     if is_postgres(settings):
-        return _postgres(settings).open_to_read(settings.store_url, has_session=not settings.store.pgbouncer)
+        return _postgres(settings).open_to_read(
+            settings.store_url,
+            has_session=not settings.store.pgbouncer,
+            session_url=session_url(settings),
+        )
     from musicgate.store.sqlite import SqliteJobStore
 
     return SqliteJobStore.open_to_read(_path(settings))
@@ -74,6 +84,28 @@ def is_postgres(settings: Settings) -> bool:
     return urlsplit(settings.store_url).scheme in _POSTGRES_SCHEMES
 
 
+def session_url(settings: Settings) -> str:
+    """``store.session_url``, or empty text: `store.url` has sessions, or there are none.
+
+    Raises:
+        ConfigError: it is set where it has no meaning.
+    """
+    url = settings.store.session_url
+    if not url:
+        return ""
+    source = settings.source_of("store.session_url")
+    if not (is_postgres(settings) and settings.store.pgbouncer):
+        raise ConfigError(
+            "is only for PostgreSQL behind a pooler: set store.pgbouncer = true, or remove it",
+            key="store.session_url",
+            source=source,
+        )
+    if urlsplit(url).scheme not in _POSTGRES_SCHEMES:
+        message = "must have the form postgresql://user:password@host/database"
+        raise ConfigError(message, key="store.session_url", source=source)
+    return url
+
+
 async def copy_job_store(
     source: Settings, target: Settings, copied: Callable[[str, int], None]
 ) -> dict[str, int]:
@@ -94,14 +126,20 @@ async def copy_job_store(
     path = _path(source)
     if not path.is_file():
         raise ConfigError(f"there is no store of jobs at {path}", key="store.url")
-    kind = _postgres(target)
+    _postgres(target)
     from musicgate.store.copying import copy_into_postgres
 
-    async with (
-        open_job_store(source),
-        kind.open(target.store_url, has_session=not target.store.pgbouncer) as ready,
-    ):
+    async with open_job_store(source), _open_postgres(target, alone=True) as ready:
         return await copy_into_postgres(path, ready, copied)
+
+
+def _open_postgres(settings: Settings, *, alone: bool) -> AbstractAsyncContextManager[PostgresJobStore]:
+    return _postgres(settings).open(
+        settings.store_url,
+        has_session=not settings.store.pgbouncer,
+        session_url=session_url(settings),
+        exclusive=alone,
+    )
 
 
 def _postgres(settings: Settings) -> type[PostgresJobStore]:

@@ -165,7 +165,7 @@ class StoreSettings:
         doc=(
             "`sqlite:///relative.db`, `sqlite:////absolute.db`, or `postgresql://user:password@host/database` "
             "(PostgreSQL 14 or later; needs `musicgate[postgres]`); empty: `musicgate.db` in the data folder. "
-            "One process at a time may use it."
+            "One process at a time may use SQLite, any number of replicas PostgreSQL."
         ),
     )
     pgbouncer: bool = setting(
@@ -173,8 +173,18 @@ class StoreSettings:
         default=False,
         doc=(
             "PostgreSQL is behind pgbouncer, or another pooler, in transaction mode. Then no prepared statement "
-            "and no lock of a session is used: writes are slower, and after a crash the store is free again "
-            "within a minute instead of at once."
+            "is used, and writes are slower. Without `session_url` there is no lock of a session, either: one "
+            "process at a time may use the store, and after a crash it is free again within a minute instead "
+            "of at once."
+        ),
+    )
+    session_url: str = setting(
+        Text(),
+        default="",
+        doc=(
+            "Only with `pgbouncer`: the same database and user as in `url`, but past the pooler. It is used for "
+            "what needs a session of its own, a few connections for each replica. Without it there can be only "
+            "one."
         ),
     )
     heartbeat_s: float = setting(

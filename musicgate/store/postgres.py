@@ -3,8 +3,8 @@
 Each write is one statement where that is possible, and the two that every job needs, `add` and `replace`, are
 written in batches (`batches`). A write is durable when the call returns, as PostgreSQL commits it.
 
-One process per database, because two would both follow every open job: see `postgres_lock`. All tables are in
-a schema of their own, ``musicgate``.
+Replicas share a database, and a process that must be alone takes it alone: see `postgres_lock`. All tables
+are in a schema of their own, ``musicgate``.
 """
 
 import asyncio
@@ -24,8 +24,8 @@ from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
-from musicgate.store.postgres_lock import StoreLock
-from musicgate.store.postgres_migrate import check_server, is_current, migrate
+from musicgate.store.postgres_lock import StoreLock, check_session
+from musicgate.store.postgres_migrate import check_server, is_current
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
 
 _T = TypeVar("_T")
@@ -33,12 +33,16 @@ _T = TypeVar("_T")
 _CLAIMS_PAGE: Final = 50
 #: What PostgreSQL says at a connection that only an operator can mend -> what to do.
 _REFUSALS: Final = {
-    "08P01": "a pooler is between that lends no sessions: set store.pgbouncer = true",
-    "28000": "PostgreSQL refuses the user of store.url: look at its name and at pg_hba.conf",
-    "28P01": "PostgreSQL refuses the user or the password of store.url: look at both",
-    "3D000": "there is no such database: create it (CREATE DATABASE), or correct the name in store.url",
-    "42501": "the user of store.url lacks a permission: it must own the schema musicgate and its tables",
+    "28000": "PostgreSQL refuses the user: look at its name and at pg_hba.conf",
+    "28P01": "PostgreSQL refuses the user or the password: look at both",
+    "3D000": "there is no such database: create it (CREATE DATABASE), or correct its name",
+    "42501": "the user lacks a permission: it must own the schema musicgate and its tables",
     "25006": "the database is read-only: name the primary server",
+}
+#: The same for a pooler that gets what it does not know of a session, by setting.
+_NO_SESSION: Final = {
+    "store.url": "a pooler is between that lends no sessions: set store.pgbouncer = true",
+    "store.session_url": "a pooler is between that lends no sessions: name PostgreSQL itself",
 }
 
 
@@ -55,25 +59,33 @@ class PostgresJobStore:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open(cls, url: str, *, has_session: bool = True) -> AsyncIterator[Self]:
+    async def open(
+        cls, url: str, *, has_session: bool = True, session_url: str = "", exclusive: bool = False
+    ) -> AsyncIterator[Self]:
         """Hold the database for this process, migrate it, and close it at the end.
 
         Args:
             url: as libpq reads it: ``postgresql://user:password@host:5432/database?sslmode=require``.
             has_session: False behind a pooler that lends a connection for each transaction.
+            session_url: the same database past that pooler; without it a single process can use it.
+            exclusive: no other process may use it meanwhile.
 
         Raises:
-            ConfigError: another musicgate uses it, a newer one has written it, or it cannot hold a store.
+            ConfigError: a process uses it that this one cannot work beside, a newer musicgate has written it,
+                it cannot hold a store, or the session is on another one.
             StorageError: it cannot be reached.
         """
-        lock = StoreLock(url, has_session=has_session)
+        lock = _lock(url, has_session=has_session, session_url=session_url, exclusive=exclusive)
         async with contextlib.AsyncExitStack() as stack:
-            with _opening():
-                connection = await connect(url, has_session=has_session)
+            with _opening("store.session_url" if session_url else "store.url"):
+                connection = await connect(session_url or url, has_session=has_session or bool(session_url))
+            with _opening("store.url"):
                 try:
                     async with connection.transaction():
                         await check_server(connection, for_writing=True)
-                    await lock.take(connection, migrate)
+                    if session_url:
+                        await check_session(connection, url)
+                    await lock.take(connection)
                 except BaseException:
                     connection.terminate()
                     raise
@@ -87,21 +99,24 @@ class PostgresJobStore:
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def open_to_read(cls, url: str, *, has_session: bool = True) -> AsyncIterator[Self]:
-        """Open the database without holding it, perhaps beside the process that uses it. Every write fails.
+    async def open_to_read(
+        cls, url: str, *, has_session: bool = True, session_url: str = ""
+    ) -> AsyncIterator[Self]:
+        """Open the database without holding it, perhaps beside processes that use it. Every write fails.
 
         Raises:
             ConfigError: a musicgate of another version uses it, so that its tables are others.
             StorageError: it cannot be reached.
         """
-        with _opening():
-            connection = await connect(url, has_session=has_session)
+        with _opening("store.url"):
+            connection = await connect(session_url or url, has_session=has_session or bool(session_url))
             try:
-                await _prepare_to_read(connection, StoreLock(url, has_session=has_session))
+                lock = _lock(url, has_session=has_session, session_url=session_url, exclusive=False)
+                await _prepare_to_read(connection, lock)
             finally:
                 connection.terminate()
         async with contextlib.AsyncExitStack() as stack:
-            with _opening():
+            with _opening("store.url"):
                 connections = await stack.enter_async_context(
                     PostgresConnections.open(url, has_session=has_session, check=_refuse_writes)
                 )
@@ -306,14 +321,18 @@ async def _readable(page: Sequence[Any], what: str) -> list[Job]:
     return await asyncio.to_thread(lambda: list(rows.readable(page, load_job, what)))
 
 
+def _lock(url: str, *, has_session: bool, session_url: str, exclusive: bool) -> StoreLock:
+    return StoreLock(session_url or url, has_session=has_session or bool(session_url), exclusive=exclusive)
+
+
 async def _prepare_to_read(connection: Any, lock: StoreLock) -> None:
-    """Migrate the database where that is needed and no other process uses it; it is not held at the end."""
+    """Migrate the database where that is needed and no process is in the way; it is not held at the end."""
     async with connection.transaction():
         await check_server(connection, for_writing=False)
         if await is_current(connection):
             return
     try:
-        await lock.take(connection, migrate)
+        await lock.take(connection)
     except ConfigError as error:
         if not isinstance(error.__cause__, TimeoutError):
             raise
@@ -328,14 +347,19 @@ def _refuse_writes() -> None:
 
 
 @contextlib.contextmanager
-def _opening() -> Iterator[None]:
-    """Turn what PostgreSQL says while a store is opened into our errors; no URL is shown."""
+def _opening(key: str) -> Iterator[None]:
+    """Turn what PostgreSQL says while a store is opened into our errors; no URL is shown.
+
+    Args:
+        key: the setting that names it.
+    """
     try:
         yield
     except ValueError as exc:  # of asyncpg, for a URL that it cannot read; its message may quote the URL
-        raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
+        raise ConfigError("is no URL of PostgreSQL", key=key) from exc
     except ERRORS as exc:
-        refusal = _REFUSALS.get(code_of(exc))
+        code = code_of(exc)
+        refusal = _NO_SESSION[key] if code == "08P01" else _REFUSALS.get(code)
         if refusal is not None:
-            raise ConfigError(f"{refusal} ({exc})", key="store.url") from exc
+            raise ConfigError(f"{refusal} ({exc})", key=key) from exc
         raise StorageError(f"the job store cannot be opened: {describe(exc)}") from exc

@@ -1,28 +1,34 @@
-"""Only one process may use a PostgreSQL store: by a lock of a session, or by a lease in a row.
+"""Which processes may use a PostgreSQL store: by a lock of a session, or by a lease in a row.
 
-Two processes would both follow every open job. A session keeps an advisory lock as long as its connection
-lives: it ends with the process, at once, however it ends; and a process that is merely stopped keeps it.
+Replicas hold one advisory lock *shared*. Who must be alone takes it *exclusively*: a copy into the store, the
+commands of the command line that write, and every musicgate from before there were replicas. So one kind
+refuses while the other one is there. A session keeps its lock as long as its connection lives: it ends with
+the process, at once, however it ends; and a process that is merely stopped keeps it. Beside it each replica
+holds a lock that says its schema version, so that no migration takes away tables that it needs.
 
-Behind a pooler there are no sessions. There the process renews a row every ten seconds, and another one may
-take the row when it is a minute old. That loses two things. After a crash, a restart has to wait for up to a
-minute. And a process that was stopped for longer finds its lease gone and writes nothing any more, but a
-write that was on its way just then is not held back.
+Behind a pooler there are no sessions, unless ``store.session_url`` goes past it. Without one a single process
+may use the store. It renews a row every ten seconds, and another one may take the row when it is a minute
+old. That loses two things. After a crash, a restart has to wait for up to a minute. And a process that was
+stopped for longer finds its lease gone and writes nothing any more, but a write that was on its way just then
+is not held back.
 
-Each kind refuses while the other one is held. While neither can be proved, writes are refused; both go on by
-themselves when PostgreSQL is there again and no other process has come.
+Lease and lock refuse while the other one is held. While neither can be proved, writes are refused; both go on
+by themselves when PostgreSQL is there again and no other process is in the way.
 """
 
 import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Final
+from collections.abc import AsyncIterator, Awaitable, Callable
+from secrets import randbits
+from typing import TYPE_CHECKING, Any, Final
 from uuid import uuid4
 
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres_connections import connect
 from musicgate.store.postgres_errors import ERRORS, describe
+from musicgate.store.postgres_migrate import check_schema, hold_version, migrate
 
 if TYPE_CHECKING:
     import asyncpg
@@ -44,11 +50,14 @@ _ANSWER_TIMEOUT_S: Final = 10.0
 
 _WAIT_FOR_START: Final = "SELECT pg_advisory_xact_lock($1)"
 _TRY_LOCK: Final = "SELECT pg_try_advisory_lock($1)"
+_TRY_LOCK_SHARED: Final = "SELECT pg_try_advisory_lock_shared($1)"
+_UNLOCK: Final = "SELECT pg_advisory_unlock($1)"
 _IS_LOCKED: Final = """
 SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objsubid = 1 AND granted
     AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
     AND classid::bigint = $1::bigint >> 32 AND objid::bigint = $1::bigint & 4294967295)
 """
+_WHO: Final = "SELECT current_user::text"
 _HAS_LEASES: Final = "SELECT to_regclass('musicgate.store_lease') IS NOT NULL"
 _IS_LEASED: Final = f"""
 SELECT EXISTS (SELECT 1 FROM musicgate.store_lease WHERE owner <> $1
@@ -66,10 +75,17 @@ _END_LEASE: Final = "DELETE FROM musicgate.store_lease WHERE owner = $1"
 class StoreLock:
     """The right of this process to write."""
 
-    def __init__(self, url: str, *, has_session: bool) -> None:
-        """Begin without it; `take` gets it, and `keep` keeps it."""
+    def __init__(self, url: str, *, has_session: bool, exclusive: bool) -> None:
+        """Begin without it; `take` gets it, and `keep` keeps it.
+
+        Args:
+            url: of the database, past a pooler if ``has_session``.
+            has_session: False where a pooler lends a connection for each transaction; then it is exclusive.
+            exclusive: no other process may use the store meanwhile.
+        """
         self._url = url
         self._has_session = has_session
+        self._exclusive = exclusive
         self._owner = uuid4().hex
         self._connection: _Connection | None = None
         #: Until when it is believed to be held, by the steady clock.
@@ -90,15 +106,17 @@ class StoreLock:
                 " musicgate has taken it"
             )
 
-    async def take(self, connection: "_Connection", prepare: "Callable[[_Connection], object]") -> None:
+    async def take(
+        self, connection: "_Connection", prepare: "Callable[[_Connection], Awaitable[None]]" = migrate
+    ) -> None:
         """Take the lock on this connection, and keep the connection.
 
         Args:
-            connection: a new one; closed by `close`.
-            prepare: migrates, between the check whether the store is in use and taking the lease.
+            connection: a new one; closed by `release`.
+            prepare: migrates or checks the tables, once no process can be in the way.
 
         Raises:
-            ConfigError: another musicgate uses the store.
+            ConfigError: a process uses the store that this one cannot work beside, or the tables are such.
         """
         async with connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
@@ -106,18 +124,22 @@ class StoreLock:
             await self._take(connection, prepare)
         self._trust()
 
-    async def _take(self, connection: "_Connection", prepare: "Callable[[_Connection], object]") -> None:
+    async def _take(
+        self, connection: "_Connection", prepare: "Callable[[_Connection], Awaitable[None]]"
+    ) -> None:
         if await connection.fetchval(_HAS_LEASES) and await connection.fetchval(_IS_LEASED, self._owner):
             raise in_use()
+        if not self._has_session:
+            if await connection.fetchval(_IS_LOCKED, _USE_KEY):
+                raise in_use(
+                    "stop it, or set store.session_url, so that several processes can use the database"
+                )
+        elif not await connection.fetchval(_TRY_LOCK if self._exclusive else _TRY_LOCK_SHARED, _USE_KEY):
+            raise in_use() if self._exclusive else used_alone()
+        await prepare(connection)
         if self._has_session:
-            if not await connection.fetchval(_TRY_LOCK, _USE_KEY):
-                raise in_use()
-        elif await connection.fetchval(_IS_LOCKED, _USE_KEY):
-            raise in_use()
-        prepared = prepare(connection)
-        if asyncio.iscoroutine(prepared):
-            await prepared
-        if not self._has_session and await connection.fetchval(_TAKE_LEASE, self._owner) is None:
+            await hold_version(connection)
+        elif await connection.fetchval(_TAKE_LEASE, self._owner) is None:
             raise in_use()
         self._connection = connection
         connection.add_termination_listener(self._on_end)
@@ -155,7 +177,7 @@ class StoreLock:
         if self._connection is None:
             connection = await connect(self._url, has_session=self._has_session)
             try:
-                await self.take(connection, lambda _: None)
+                await self.take(connection, check_schema)
             except BaseException:
                 connection.terminate()
                 raise
@@ -207,11 +229,45 @@ class StoreLock:
             connection.terminate()
 
 
-def in_use() -> ConfigError:
+async def check_session(session: "_Connection", url: str) -> None:
+    """Return if a session is on the same database as the pooler of ``url``, and of the same user.
+
+    An advisory lock shows it: it belongs to one database of one server, also where a copy of the server has
+    the same names and the same system identifier.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    connection = await connect(url, has_session=False)
+    try:
+        key = randbits(62)
+        await session.fetchval(_TRY_LOCK, key)
+        async with connection.transaction():
+            is_same: Any = await connection.fetchval(_IS_LOCKED, key)
+            user = await connection.fetchval(_WHO)
+        await session.fetchval(_UNLOCK, key)
+        if not is_same:
+            raise ConfigError("names another database than store.url", key="store.session_url")
+        if user != await session.fetchval(_WHO):
+            raise ConfigError("names another user than store.url", key="store.session_url")
+    finally:
+        connection.terminate()
+
+
+def in_use(mend: str = "stop it, or give this one a store of its own") -> ConfigError:
     """The error of a store that another process uses."""
-    error = ConfigError(
-        "another musicgate uses the database; stop it, or give this one a store of its own", key="store.url"
-    )
+    error = ConfigError(f"another musicgate uses the database; {mend}", key="store.url")
     # What a lock file raises: the command line asks for it, to use another store.
+    error.__cause__ = TimeoutError()
+    return error
+
+
+def used_alone() -> ConfigError:
+    """The error of a store that another process uses alone."""
+    error = ConfigError(
+        "another musicgate uses the database alone: wait for the end of the command (a copy, an import, a song"
+        " of the command line), or stop the server of an earlier version",
+        key="store.url",
+    )
     error.__cause__ = TimeoutError()
     return error

@@ -1,3 +1,4 @@
+-- works with: 1
 -- Everything of musicgate, in a schema of its own. Times are microseconds since 1970 (..._us). Texts that are compared
 -- have the collation "C": the order of their bytes, in every database alike.
 

@@ -1,3 +1,4 @@
+-- works with: 2
 -- Open jobs are dealt out to replicas in 64 shares, by the first byte of the MD5 digest of their ids. It is written with
 -- the job: a server in FIPS mode has no md5().
 ALTER TABLE musicgate.jobs ADD COLUMN share smallint;
@@ -6,6 +7,9 @@ ALTER TABLE musicgate.jobs ALTER COLUMN share SET NOT NULL;
 
 DROP INDEX musicgate.jobs_open;
 CREATE INDEX jobs_open ON musicgate.jobs (share, id) WHERE finished_at_us IS NULL;
+
+-- The oldest schema version whose software can use these tables: a newer one adds to them where it can.
+ALTER TABLE musicgate.schema_version ADD COLUMN works_with int NOT NULL DEFAULT 2;
 
 -- Who follows which share. The term is counted up whenever a replica takes the share; what a follower writes carries it.
 CREATE TABLE musicgate.shares (

@@ -1,0 +1,195 @@
+"""Shares of the open jobs over the engine pgqueuer; knows two threads, and neither SQL nor a job.
+
+pgqueuer runs in a thread with an event loop of its own (`pgqueuer_worker`): on the loop of the callers, a
+step that blocks it would keep the heartbeats back until all shares are lost. What it takes and loses is told
+on the callers' loop.
+"""
+
+import asyncio
+import contextlib
+import logging
+import socket
+import threading
+import time
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from typing import Final
+from uuid import uuid4
+
+from musicgate.engine.pgqueuer_worker import ShareWorker, prepare
+from musicgate.engine.replicas import Replica
+from musicgate.errors import ConfigError, StorageError
+from musicgate.store.postgres_errors import ERRORS, describe
+
+_log = logging.getLogger(__name__)
+
+#: Shares that are taken within it are told in one call.
+_GATHER_S: Final = 0.05
+
+
+class PgqueuerShares:
+    """The shares that this replica holds, of a store on PostgreSQL that is open and migrated.
+
+    A share whose replica dies is followed elsewhere after ``heartbeat_s`` and two seconds at most.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        software: str,
+        schema_version: int,
+        heartbeat_s: float = 30.0,
+        replica: str | None = None,
+    ) -> None:
+        """Prepare, on the event loop that uses it; `start` begins.
+
+        Args:
+            url: as libpq reads it; of PostgreSQL itself, no pooler that lends transactions.
+            software: the version of musicgate.
+            schema_version: of the database.
+            replica: the id of this replica; a new one where None.
+        """
+        self._replica = Replica(
+            id=replica or uuid4().hex,
+            host=socket.gethostname(),
+            software=software,
+            schema_version=schema_version,
+        )
+        self._url = url
+        self._worker = ShareWorker(
+            url, self._replica, heartbeat_s, taken=self._has_taken, lost=self._has_lost
+        )
+        self._loop = asyncio.get_running_loop()
+        self._engine_loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = asyncio.Event()
+        self._has_ended = asyncio.Event()
+        self._is_closed = False
+        self._taken: Callable[[Collection[int]], Awaitable[None]] = _take_none
+        self._lost: Callable[[Collection[int]], None] = _lose_none
+        #: Shares to be told as taken, and those that were.
+        self._untold: set[int] = set()
+        self._told: set[int] = set()
+        self._telling: asyncio.Task[None] | None = None
+
+    @property
+    def replica(self) -> str:
+        """The id of this replica."""
+        return self._replica.id
+
+    @property
+    def held(self) -> Collection[int]:
+        """The shares that it holds; none when a heartbeat is overdue, until the next one is confirmed."""
+        held = self._worker.held
+        return () if self._is_closed or time.monotonic() >= held.until_s else held.terms.keys()
+
+    def term_of(self, share: int) -> int | None:
+        """The term under which it holds a share, also while a heartbeat is overdue; None if it does not."""
+        return None if self._is_closed else self._worker.held.terms.get(share)
+
+    def silence_s(self, replica: str) -> float:
+        """Seconds since a replica was last seen alive, as of the last second, by the database's clock.
+
+        Infinite for one that has ended or is not known. While PostgreSQL could not be reached nothing could
+        be seen of the others, so that such a time does not count.
+        """
+        return 0.0 if replica == self.replica else self._worker.neighbours.silence_s(replica)
+
+    async def start(
+        self,
+        taken: Callable[[Collection[int]], Awaitable[None]],
+        lost: Callable[[Collection[int]], None],
+    ) -> None:
+        """Begin to take shares, and return when the others see this replica. Then nothing is raised any more.
+
+        Raises:
+            ConfigError: the URL cannot be read, or another version of pgqueuer is in use.
+            StorageError: PostgreSQL refuses, or cannot be reached.
+        """
+        self._taken, self._lost = taken, lost
+        try:
+            await prepare(self._url, self._replica)
+        except ValueError as exc:  # its message may quote the URL
+            raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
+        except ERRORS as exc:
+            raise StorageError(f"the engine cannot be started: {describe(exc)}") from exc
+        self._engine_loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(
+            target=self._run, args=(self._engine_loop,), name="musicgate shares", daemon=True
+        )
+        self._thread.start()
+
+    async def close(self) -> None:
+        """Hand every share over to the other replicas. Every one is told as lost."""
+        self._is_closed = True
+        if self._thread is None or self._engine_loop is None:
+            return
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self._engine_loop.call_soon_threadsafe(self._closing.set)
+        await self._has_ended.wait()
+        self._thread.join()
+        self._thread = None
+        if self._telling is not None:
+            self._telling.cancel()
+            await asyncio.wait([self._telling])
+
+    def _run(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            with asyncio.Runner(loop_factory=lambda: loop) as runner:
+                runner.run(self._worker.run(self._closing))
+        except Exception:  # noqa: BLE001 - it ends the thread only
+            _log.exception("engine ended")
+        finally:
+            self._post(self._has_ended.set)
+
+    def _has_taken(self, share: int) -> None:
+        self._post(self._note_taken, share)
+
+    def _has_lost(self, shares: Sequence[int]) -> None:
+        self._post(self._note_lost, frozenset(shares))
+
+    def _post(self, note: Callable[..., None], *values: object) -> None:
+        """Call on the callers' loop; in the order of the calls."""
+        try:
+            self._loop.call_soon_threadsafe(note, *values)
+        except RuntimeError:  # it was closed, and we were not
+            self._closing.set()
+
+    def _note_taken(self, share: int) -> None:
+        self._untold.add(share)
+        if self._telling is None and not self._is_closed:
+            self._telling = asyncio.ensure_future(self._tell())
+
+    def _note_lost(self, shares: frozenset[int]) -> None:
+        self._untold -= shares
+        told = shares & self._told
+        if told:
+            self._told -= told
+            try:
+                self._lost(told)
+            except Exception:  # noqa: BLE001 - the loop goes on
+                _log.exception("shares lost, and the jobs of them were not let go: shares=%s", sorted(told))
+
+    async def _tell(self) -> None:
+        try:
+            await asyncio.sleep(_GATHER_S)
+            while self._untold:
+                shares = frozenset(self._untold)
+                self._untold.clear()
+                self._told |= shares
+                try:
+                    await self._taken(shares)
+                except Exception:  # noqa: BLE001 - what was missed is looked for now and then
+                    _log.exception(
+                        "shares taken, and their jobs could not be read: shares=%s", sorted(shares)
+                    )
+        finally:
+            self._telling = None
+
+
+async def _take_none(shares: Collection[int]) -> None:
+    pass
+
+
+def _lose_none(shares: Collection[int]) -> None:
+    pass

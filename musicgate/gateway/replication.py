@@ -1,0 +1,40 @@
+"""What a replica knows of the others: shares of the open jobs, and news; of no others with SQLite.
+
+Beside `compose` and `job_stores`, the only module here that names adapters.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import TYPE_CHECKING, NamedTuple
+
+from musicgate.engine import LocalShares, News, NoNews, Shares
+from musicgate.gateway.job_stores import is_postgres, session_url
+
+if TYPE_CHECKING:
+    from musicgate.settings import Settings
+
+
+class Replication(NamedTuple):
+    """The ports to the other replicas."""
+
+    shares: Shares
+    news: News
+
+
+def replication(settings: Settings) -> Replication:
+    """The ports of a store that is open. Without sessions a store belongs to one process."""
+    url = session_url(settings) or settings.store_url
+    if not is_postgres(settings) or (settings.store.pgbouncer and not session_url(settings)):
+        return Replication(LocalShares(), NoNews())
+    # Imported here: SQLite needs neither asyncpg nor pgqueuer.
+    from musicgate.engine.pgqueuer_shares import PgqueuerShares
+    from musicgate.store.postgres_migrate import migrations
+
+    shares = PgqueuerShares(
+        url,
+        software=version("musicgate"),
+        schema_version=max(migrations()),
+        heartbeat_s=settings.store.heartbeat_s,
+    )
+    return Replication(shares, NoNews())
