@@ -250,3 +250,11 @@ def test_no_secret_is_in_an_example() -> None:
         if name.endswith(("_KEY", "_SECRET"))
     }
     assert keys == {"any-key-not-real"}
+
+
+def test_every_log_line_that_the_page_explains_is_logged() -> None:
+    page = (ROOT / "docs/operate.md").read_text("utf-8").partition("\nLogs go to standard error")[2]
+    lines = re.findall(r"`([^`]+)`", "".join(re.findall(r"^\| (`.*?`) \|", page, re.MULTILINE)))
+    assert len(lines) > 8
+    code = "".join(path.read_text("utf-8") for path in (ROOT / "musicgate").rglob("*.py"))
+    assert [line for line in lines if f'"{line}' not in code] == []
