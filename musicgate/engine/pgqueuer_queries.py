@@ -6,6 +6,7 @@ owner and the status too, and what it does not find is not held any more (docs/p
 """
 # ruff: noqa: S608 - every text is made of names in this file, and every value is bound
 
+import asyncio
 import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -51,6 +52,10 @@ _GIVE_BACK: Final = (
     f"{_REQUEUE} WHERE id = ANY($1::bigint[]) AND queue_manager_id = $2::uuid AND status = 'picked'"
 )
 _GIVE_BACK_ALL: Final = f"{_REQUEUE} WHERE queue_manager_id = ANY($1::uuid[]) AND status = 'picked'"
+
+
+#: Rows that are let go within it are given back in one statement.
+_GATHER_S: Final = 0.01
 
 
 class Holder(Protocol):
@@ -121,6 +126,8 @@ class FencedQueries(Queries):
     def __init__(self, driver: AsyncpgDriver, holder: Holder) -> None:
         super().__init__(driver, *_builders())
         self._holder = holder
+        #: Rows that are to be given back in one statement.
+        self._returned: list[JobId] = []
         #: When it was last asked for rows: pgqueuer does that every second, if it is well.
         self.asked_s = time.monotonic()
 
@@ -156,9 +163,11 @@ class FencedQueries(Queries):
         """Give back every row of these owners."""
         await self.driver.execute(_GIVE_BACK_ALL, list(owners))
 
-    async def _give_back(self, ids: list[JobId]) -> None:
-        if self._holder.is_stopping:
-            return
+    async def _give_back(self, ids: Sequence[JobId]) -> None:
+        self._returned += ids
+        await asyncio.sleep(_GATHER_S)
+        returned, self._returned = self._returned, []
         # What fails is given back with the others, when all is begun anew.
-        with contextlib.suppress(*ERRORS):
-            await self.driver.execute(_GIVE_BACK, ids, self.owner)
+        if returned and not self._holder.is_stopping:
+            with contextlib.suppress(*ERRORS):
+                await self.driver.execute(_GIVE_BACK, returned, self.owner)

@@ -24,6 +24,8 @@ _log = logging.getLogger(__name__)
 
 #: Shares that are taken within it are told in one call.
 _GATHER_S: Final = 0.05
+#: The first term that a share has is 1, and before it 0.
+_NO_TERM: Final = -1
 
 
 class PgqueuerShares:
@@ -62,9 +64,12 @@ class PgqueuerShares:
         self._loop = asyncio.get_running_loop()
         self._engine_loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
-        self._closing = asyncio.Event()
-        self._has_ended = asyncio.Event()
-        self._is_closed = False
+        # Those that the engine waits for are set on its own loop.
+        self._leaving, self._closing = asyncio.Event(), asyncio.Event()
+        self._has_left, self._has_ended = asyncio.Event(), asyncio.Event()
+        self._is_leaving = False
+        #: No other replica was alive when this one started.
+        self.is_first = False
         self._taken: Callable[[Collection[int]], Awaitable[None]] = _take_none
         self._lost: Callable[[Collection[int]], None] = _lose_none
         #: Shares to be told as taken, and those that were.
@@ -81,11 +86,15 @@ class PgqueuerShares:
     def held(self) -> Collection[int]:
         """The shares that it holds; none when a heartbeat is overdue, until the next one is confirmed."""
         held = self._worker.held
-        return () if self._is_closed or time.monotonic() >= held.until_s else held.terms.keys()
+        return () if self._is_leaving or time.monotonic() >= held.until_s else held.terms.keys()
 
-    def term_of(self, share: int) -> int | None:
-        """The term under which it holds a share, also while a heartbeat is overdue; None if it does not."""
-        return None if self._is_closed else self._worker.held.terms.get(share)
+    def term_of(self, share: int) -> int:
+        """The term under which it holds a share, also while a heartbeat is overdue.
+
+        A share that it does not hold has a term here that no write passes with: it may have been lost since
+        the caller looked, on the other thread.
+        """
+        return self._worker.held.terms.get(share, _NO_TERM)
 
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive, as of the last second, by the database's clock.
@@ -108,7 +117,7 @@ class PgqueuerShares:
         """
         self._taken, self._lost = taken, lost
         try:
-            await prepare(self._url, self._replica)
+            self.is_first = await prepare(self._url, self._replica)
         except ValueError as exc:  # its message may quote the URL
             raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
         except ERRORS as exc:
@@ -119,27 +128,44 @@ class PgqueuerShares:
         )
         self._thread.start()
 
-    async def close(self) -> None:
-        """Hand every share over to the other replicas. Every one is told as lost."""
-        self._is_closed = True
-        if self._thread is None or self._engine_loop is None:
-            return
-        with contextlib.suppress(RuntimeError):  # its loop has ended
-            self._engine_loop.call_soon_threadsafe(self._closing.set)
-        await self._has_ended.wait()
-        self._thread.join()
-        self._thread = None
+    async def hand_over(self) -> None:
+        """Give every share to the other replicas, and take none any more. Each is told as lost.
+
+        It takes two seconds at most. Where PostgreSQL is away, the others get them by time.
+        """
+        self._is_leaving = True
         if self._telling is not None:
             self._telling.cancel()
             await asyncio.wait([self._telling])
+        if self._set(self._leaving):
+            await self._has_left.wait()
+
+    async def close(self) -> None:
+        """Be a replica no longer, within two seconds."""
+        await self.hand_over()
+        if self._thread is not None and self._set(self._closing):
+            await self._has_ended.wait()
+            self._thread.join()
+            self._thread = None
+
+    def _set(self, event: asyncio.Event) -> bool:
+        """Set an event of the engine; False if it does not run."""
+        if self._engine_loop is None:
+            return False
+        with contextlib.suppress(RuntimeError):  # its loop has ended
+            self._engine_loop.call_soon_threadsafe(event.set)
+        return True
 
     def _run(self, loop: asyncio.AbstractEventLoop) -> None:
         try:
             with asyncio.Runner(loop_factory=lambda: loop) as runner:
-                runner.run(self._worker.run(self._closing))
+                runner.run(self._worker.hold(self._leaving))
+                self._post(self._has_left.set)
+                runner.run(self._worker.stay(self._closing))
         except Exception:  # noqa: BLE001 - it ends the thread only
             _log.exception("engine ended")
         finally:
+            self._post(self._has_left.set)
             self._post(self._has_ended.set)
 
     def _has_taken(self, share: int) -> None:
@@ -153,11 +179,12 @@ class PgqueuerShares:
         try:
             self._loop.call_soon_threadsafe(note, *values)
         except RuntimeError:  # it was closed, and we were not
+            self._leaving.set()
             self._closing.set()
 
     def _note_taken(self, share: int) -> None:
         self._untold.add(share)
-        if self._telling is None and not self._is_closed:
+        if self._telling is None and not self._is_leaving:
             self._telling = asyncio.ensure_future(self._tell())
 
     def _note_lost(self, shares: frozenset[int]) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
@@ -49,7 +49,9 @@ _STUCK_S: Final = 10.0
 #: No statement of ours takes a hundredth of it.
 _STATEMENT_TIMEOUT_S: Final = 10.0
 #: Ends a run whose tasks do not end by themselves, or a connection that does not answer.
-_END_TIMEOUT_S: Final = 0.8
+_END_TIMEOUT_S: Final = 0.5
+#: All of that, and a connection that is just being made.
+_HAND_OVER_TIMEOUT_S: Final = 1.9
 
 # The row in the queue is locked, so that it cannot change hands before the term is counted up: of two
 # replicas that hold a share one after the other, the later one has the higher term.
@@ -134,32 +136,43 @@ class ShareWorker:
         self.owners: list[UUID] = []
         self._reported = ""
 
-    async def run(self, closing: asyncio.Event) -> None:
-        """Hold shares until the event is set, whatever happens to PostgreSQL."""
+    async def hold(self, leaving: asyncio.Event) -> None:
+        """Hold shares until the event is set, whatever happens to PostgreSQL; then give them back."""
         # It logs a line for each share that changes hands.
         logging.getLogger("pgqueuer").setLevel(logging.WARNING)
-        while not closing.is_set():
-            try:
-                await self._run_once(closing)
-            except ERRORS as exc:
-                self._report(describe(exc))
-            except Exception as exc:  # noqa: BLE001 - the engine goes on
-                if str(exc) != self._reported:
-                    _log.exception("engine failed, its shares are let go")
-                self._reported = str(exc)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(closing.wait(), _RESTART_S)
+        while not leaving.is_set():
+            await self._attempt(self._run_once(leaving), leaving)
 
-    async def _run_once(self, closing: asyncio.Event) -> None:
+    async def stay(self, closing: asyncio.Event) -> None:
+        """Be seen by the others, without shares, until the event is set; then leave their table."""
+        while not closing.is_set():
+            await self._attempt(self._stay_once(closing), closing)
+
+    async def _attempt(self, work: Coroutine[Any, Any, None], ending: asyncio.Event) -> None:
+        """Do some work that ends with the event, or soon after it. If it ends earlier, pause."""
+        task = asyncio.create_task(work)
+        ended = asyncio.create_task(ending.wait())
+        await asyncio.wait((task, ended), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((task,), timeout=_HAND_OVER_TIMEOUT_S)
+        task.cancel()
+        await asyncio.wait((task,))
+        error = None if task.cancelled() else task.exception()
+        if isinstance(error, ERRORS):
+            self._report(describe(error))
+        elif error is not None and str(error) != self._reported:
+            _log.error("engine failed, its shares are let go", exc_info=error)
+            self._reported = str(error)
+        await asyncio.wait((ended,), timeout=_RESTART_S)
+        ended.cancel()
+
+    async def _run_once(self, leaving: asyncio.Event) -> None:
         connection = await connect(self.url)
         try:
             run = _Run(self, connection)
             await run.prepare()
-            if self._reported:
-                _log.info("engine runs again")
-                self._reported = ""
-            await run.whole(closing)
-            if closing.is_set():
+            self._report("")
+            await run.whole(leaving)
+            if leaving.is_set():
                 async with asyncio.timeout(_END_TIMEOUT_S):
                     await run.hand_over()
                     await connection.close()
@@ -168,9 +181,30 @@ class ShareWorker:
         finally:
             connection.terminate()
 
+    async def _stay_once(self, closing: asyncio.Event) -> None:
+        connection = await connect(self.url)
+        try:
+            while not closing.is_set():
+                await self.renew(connection.fetch, takes_shares=False)
+                self._report("")
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(closing.wait(), _RENEW_EVERY_S)
+            await connection.execute(replicas.REMOVE, self.replica.id)
+            await connection.close()
+        finally:
+            connection.terminate()
+
+    async def renew(self, fetch: Callable[..., Awaitable[Any]], *, takes_shares: bool = True) -> None:
+        """Renew our row, and look at those of the others."""
+        rows = await fetch(replicas.RENEW, *self.replica.row(takes_shares=takes_shares))
+        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s)
+
     def _report(self, reason: str) -> None:
-        if reason != self._reported:
+        """Log that it stopped, or that it goes on where there is no reason; once."""
+        if reason and reason != self._reported:
             _log.warning("engine stopped, its shares are let go: reason=%s", reason)
+        elif self._reported and not reason:
+            _log.info("engine runs again")
         self._reported = reason
 
 
@@ -197,7 +231,7 @@ class _Run:
         await self._queries.give_back_all(self._worker.owners)
         self._worker.owners = [self._owner]
 
-    async def whole(self, closing: asyncio.Event) -> None:
+    async def whole(self, leaving: asyncio.Event) -> None:
         """Run until something fails or the event is set; no share is held at the end."""
         running = asyncio.create_task(
             self._pgq.run(
@@ -207,7 +241,7 @@ class _Run:
                 shutdown_on_listener_failure=True,
             )
         )
-        ends = [asyncio.create_task(event.wait()) for event in (closing, self._pgq.shutdown)]
+        ends = [asyncio.create_task(event.wait()) for event in (leaving, self._pgq.shutdown)]
         try:
             while not any(task.done() for task in (running, *ends)) and not self._is_stuck:
                 with contextlib.suppress(*ERRORS):  # the driver has told of it
@@ -225,9 +259,9 @@ class _Run:
             running.result()
 
     async def hand_over(self) -> None:
-        """Give every row back, leave the table of replicas, and tell the others."""
+        """Give every row back, take no part any more, and tell the others."""
         await self._queries.give_back_all([self._owner])
-        await self._driver.execute(replicas.REMOVE, self._worker.replica.id)
+        await self._worker.renew(self._driver.fetch, takes_shares=False)
         changed = TableChangedEvent(
             channel=SETTINGS.channel,
             sent_at=datetime.now(UTC),
@@ -257,10 +291,10 @@ class _Run:
         if now_s - self._renewed_s < _RENEW_EVERY_S:
             return self._limit
         self._renewed_s = now_s
-        rows = await self._driver.fetch(replicas.RENEW, *self._worker.replica.row)
-        worker = self._worker
-        worker.neighbours = worker.neighbours.read(rows, time.monotonic(), worker.live_s)
-        self._limit = math.ceil(SHARES / (1 + worker.neighbours.count_live(worker.live_s)))
+        await self._worker.renew(self._driver.fetch)
+        neighbours = self._worker.neighbours
+        others = neighbours.takers & neighbours.live(self._worker.live_s)
+        self._limit = math.ceil(SHARES / (1 + len(others)))
         # The first ones are kept: the holder of share 0 has more to do than follow jobs.
         kept = sorted(self._current(), key=lambda holding: holding.share)
         self._let_go(kept[self._limit :])
@@ -345,8 +379,11 @@ class _Run:
             await self._driver.execute(replicas.FORGET)
 
 
-async def prepare(url: str, replica: replicas.Replica) -> None:
+async def prepare(url: str, replica: replicas.Replica) -> bool:
     """Make the tables where they are missing, and write the row of this replica.
+
+    Returns:
+        True if no other replica is alive.
 
     Raises:
         ConfigError: the tables are those of another version, which is in use.
@@ -358,9 +395,10 @@ async def prepare(url: str, replica: replicas.Replica) -> None:
         async with connection.transaction():
             # Another one may be migrating.
             await connection.execute("SELECT pg_advisory_xact_lock($1)", tables.START_KEY, timeout=600.0)
-            rows: list[Any] = await connection.fetch(replicas.RENEW, *replica.row)
-            neighbours = replicas.Neighbours().read(rows, time.monotonic(), math.inf)
-            await tables.install(connection, is_alone=not neighbours.count_live(_LIVE_S))
+            rows: list[Any] = await connection.fetch(replicas.RENEW, *replica.row(takes_shares=True))
+            is_alone = not replicas.Neighbours().read(rows, 0.0, math.inf).live(_LIVE_S)
+            await tables.install(connection, is_alone=is_alone)
         await connection.close()
+        return is_alone
     finally:
         connection.terminate()

@@ -8,17 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping, Sequence
 
-#: Renew our row, and read how long the others have been silent. Before PostgreSQL was started they could not be
-#: seen, so that such a time does not count.
+#: Renew our row, and read how long the others have been silent. A time before PostgreSQL was started does not
+#: count: they could not be seen.
 RENEW: Final = """
 WITH renewed AS (
-    INSERT INTO musicgate.replicas AS known (id, host, software, schema_version, started_at, seen_at)
-    VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp())
-    ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at
+    INSERT INTO musicgate.replicas AS known (id, host, software, schema_version, started_at, seen_at, takes_shares)
+    VALUES ($1, $2, $3, $4, clock_timestamp(), clock_timestamp(), $5)
+    ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, takes_shares = excluded.takes_shares
 )
-SELECT id, extract(epoch FROM clock_timestamp() - greatest(seen_at, pg_postmaster_start_time()))::float8 AS silence_s
+SELECT id, takes_shares,
+    extract(epoch FROM clock_timestamp() - greatest(seen_at, pg_postmaster_start_time()))::float8 AS silence_s
 FROM musicgate.replicas WHERE id <> $1
 """
 REMOVE: Final = "DELETE FROM musicgate.replicas WHERE id = $1"
@@ -40,10 +41,9 @@ class Replica:
     software: str
     schema_version: int
 
-    @property
-    def row(self) -> tuple[str, str, str, int]:
+    def row(self, *, takes_shares: bool) -> tuple[str, str, str, int, bool]:
         """Values for `RENEW`."""
-        return (self.id, self.host, self.software, self.schema_version)
+        return (self.id, self.host, self.software, self.schema_version, takes_shares)
 
 
 @attrs.frozen(kw_only=True)
@@ -54,13 +54,15 @@ class Neighbours:
         read_s: when, by the steady clock.
         since_s: since when they were read without a longer pause. In a pause the others could not be seen.
         silent_s: how long each had been silent, by the database's clock.
+        takers: those that take shares.
     """
 
     read_s: float = -math.inf
     since_s: float = -math.inf
     silent_s: Mapping[str, float] = attrs.field(factory=dict)
+    takers: frozenset[str] = frozenset()
 
-    def read(self, rows: Iterable[Mapping[str, Any]], now_s: float, max_pause_s: float) -> Neighbours:
+    def read(self, rows: Sequence[Mapping[str, Any]], now_s: float, max_pause_s: float) -> Neighbours:
         """What the rows of `RENEW` say, read now."""
         is_first = self.read_s == -math.inf
         has_pause = not is_first and now_s - self.read_s > max_pause_s
@@ -68,6 +70,7 @@ class Neighbours:
             read_s=now_s,
             since_s=now_s if has_pause else self.since_s,
             silent_s={row["id"]: max(0.0, row["silence_s"]) for row in rows},
+            takers=frozenset(row["id"] for row in rows if row["takes_shares"]),
         )
 
     def silence_s(self, replica: str) -> float:
@@ -75,6 +78,6 @@ class Neighbours:
         silent_s = self.silent_s.get(replica)
         return math.inf if silent_s is None else min(silent_s, self.read_s - self.since_s)
 
-    def count_live(self, max_silence_s: float) -> int:
-        """The number of those that were seen so lately."""
-        return sum(self.silence_s(replica) < max_silence_s for replica in self.silent_s)
+    def live(self, max_silence_s: float) -> frozenset[str]:
+        """Those that were seen so lately."""
+        return frozenset(replica for replica in self.silent_s if self.silence_s(replica) < max_silence_s)

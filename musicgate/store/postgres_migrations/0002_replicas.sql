@@ -22,6 +22,7 @@ CREATE TABLE musicgate.shares (
 INSERT INTO musicgate.shares (share) SELECT generate_series(0, 63);
 
 -- The processes that use this database, each with a row that it renews. One that has ended is removed, or is silent.
+-- One that is about to end takes no shares any more, and makes the calls to their end that it has begun.
 CREATE TABLE musicgate.replicas (
     id text COLLATE "C" NOT NULL,
     host text NOT NULL,
@@ -29,5 +30,6 @@ CREATE TABLE musicgate.replicas (
     schema_version int NOT NULL,
     started_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,
+    takes_shares boolean NOT NULL DEFAULT true,
     PRIMARY KEY (id)
 ) WITH (fillfactor = 50);
