@@ -4,31 +4,42 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import aiohttp
 import pytest
 import pytest_asyncio
 
 from musicgate.hosting.discovery import PluginHost
-from tests.e2e.behind_proxy import FailingReplica, Proxied, caddy, proxied_servers
+from tests.e2e.behind_proxy import FailingReplica, Proxied, caddy, proxied_replicas
 from tests.e2e.running_server import JOBS, UNFINISHED, song
 from tests.free_port import free_port
 from tests.loopback_vendors import Serve
+from tests.postgres_servers import Postgres, execute
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def proxied(tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost) -> AsyncIterator[Proxied]:
-    async with proxied_servers(tmp_path_factory.mktemp("proxied"), plugins) as started:
+async def proxied(
+    tmp_path_factory: pytest.TempPathFactory, plugins: PluginHost, postgres: Postgres
+) -> AsyncIterator[Proxied]:
+    """Two replicas on a database of their own, behind the proxy."""
+    name = f"proxied_{uuid4().hex}"
+    await execute(postgres.url, f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8'")
+    url = urlunsplit(urlsplit(postgres.url)._replace(path=f"/{name}"))
+    async with proxied_replicas(tmp_path_factory.mktemp("proxied"), plugins, url) as started:
         yield started
+    await execute(postgres.url, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def track(proxied: Proxied) -> dict[str, Any]:
-    """The first track of a finished song of a minute."""
-    request, waiting = song(switches="song_s=60,3"), {"Prefer": "wait=30"}
+    """The first track of a finished song of half a minute."""
+    request, waiting = song(switches="song_s=30,3"), {"Prefer": "wait=30"}
     async with proxied.session.post(JOBS, json=request, headers=waiting) as answer:
         job = await answer.json()
     assert job["status"] == "completed", job
@@ -42,6 +53,17 @@ async def next_event(stream: aiohttp.StreamReader) -> str:
             if line.startswith(b"event: "):
                 return line.removeprefix(b"event: ").decode().strip()
     return ""
+
+
+async def end_of(proxied: Proxied, job_id: str) -> str:
+    """Poll until a job is final; its state."""
+    async with asyncio.timeout(20):
+        while True:
+            async with proxied.session.get(f"{JOBS}/{job_id}") as answer:
+                state = str((await answer.json())["status"])
+            if state in {"completed", "failed"}:
+                return state
+            await asyncio.sleep(0.05)
 
 
 @pytest.mark.asyncio(loop_scope="module")
@@ -89,10 +111,41 @@ async def test_a_large_download_is_whole(proxied: Proxied, track: dict[str, Any]
     async with proxied.session.get(f"{track['audio_url']}&format=wav") as answer:
         content = await answer.read()
         assert answer.headers["Content-Length"] == str(len(content))
-    assert len(content) > 10_000_000
-    direct = f"{track['audio_url']}&format=wav".replace(proxied.url, proxied.replicas[0])
+    assert len(content) > 5_000_000
+    direct = f"{track['audio_url']}&format=wav".replace(proxied.url, proxied.replicas[0].url)
     async with proxied.session.get(direct) as answer:
         assert await answer.read() == content
+
+
+@pytest.mark.asyncio(loop_scope="module")
+async def test_no_job_is_lost_while_one_replica_after_the_other_restarts(proxied: Proxied) -> None:
+    jobs: dict[str, str] = {}
+    is_over = asyncio.Event()
+
+    async def create_songs(caller: int) -> None:
+        for number in itertools.count():
+            if is_over.is_set():
+                return
+            key = f"{caller}-{number}"
+            while key not in jobs:  # as a caller does whose create call was cut off
+                headers = {"Idempotency-Key": key}
+                async with proxied.session.post(JOBS, json=song(), headers=headers) as answer:
+                    if answer.status == 200:
+                        jobs[key] = (await answer.json())["id"]
+            await asyncio.sleep(0.05)
+
+    before = len(proxied.vendor.books.creates)
+    async with asyncio.timeout(30), asyncio.TaskGroup() as callers:
+        for caller in range(2):
+            callers.create_task(create_songs(caller))
+        for replica in proxied.replicas:
+            assert await replica.program.stop() == 0
+            await replica.start()
+        is_over.set()
+    for job_id in jobs.values():
+        assert await end_of(proxied, job_id) == "completed"
+    assert len(set(jobs.values())) == len(jobs) > 20
+    assert len(proxied.vendor.books.creates) - before == len(jobs)
 
 
 @pytest.mark.parametrize(
