@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import Job, JobState
+from musicgate import Job, JobState, StorageError
 from musicgate.engine import NoNews, ShareLostError, own_id
 from musicgate.gateway import commit
 from musicgate.gateway.follow import advance
@@ -62,6 +62,7 @@ class HandShares:
 
     def lose(self, shares: Collection[int]) -> None:
         self.held -= set(shares)
+        self._terms = {share: term for share, term in self._terms.items() if share not in shares}
         if self._lost is not None:
             self._lost(shares)
 
@@ -352,3 +353,28 @@ def test_new_ids_are_of_shares_that_are_held() -> None:
 
 def test_the_share_of_a_job_never_changes() -> None:
     assert [share_of(job_id) for job_id in ("music_1", "music_2", "music_ü", "\ud800")] == [46, 12, 55, 52]
+
+
+async def test_a_share_that_cannot_be_read_keeps_no_other_one_waiting(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.runner._STORE_RETRY_S", (0.001,))
+    runner = pair.b.gate._runner
+    pair.a.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+    jobs = sorted([await pair.a.submit(), await pair.a.submit()], key=lambda job: share_of(job.id))
+    failures = [StorageError("away")]
+    open_jobs = pair.b.store.open_jobs
+    read: list[int] = []
+
+    async def fails_once(after_id: str, limit: int, share: int) -> Any:
+        if not after_id:
+            read.append(share)
+        if share == share_of(jobs[0].id) and failures:
+            raise failures.pop()
+        return await open_jobs(after_id, limit, share)
+
+    monkeypatch.setattr(pair.b.store, "open_jobs", fails_once)
+    await runner._take_up({share_of(job.id) for job in jobs})
+    first, second = (share_of(job.id) for job in jobs)
+    assert read == [first, second, first]
+    assert all(job.id in runner.scheduler for job in jobs)

@@ -162,7 +162,8 @@ class Runner:
     def _follow(self, job_id: str, delay_s: float, lane: str = "") -> None:
         """Hand an open job to the scheduler; or tell the replica that holds its share."""
         shares = self._context.shares
-        if not shares.replica or share_of(job_id) in shares.held:
+        # Also while a heartbeat is overdue: the share is lost only when another replica has it.
+        if not shares.replica or shares.term_of(share_of(job_id)) is not None:
             self.scheduler.take(job_id, delay_s, lane)
         else:
             self._context.news.due(job_id)
@@ -188,17 +189,22 @@ class Runner:
         if not shares.replica:
             await self._recover(None)
             return
-        for share in sorted(taken):
-            for pause_s in (*_STORE_RETRY_S, None):
-                if share not in shares.held:
-                    break
-                try:
-                    await self._recover(share)
-                    break
-                except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
-                    _log.error("share not taken up yet: share=%d error=%r", share, error)
-                    if pause_s is not None:
-                        await asyncio.sleep(pause_s)
+        left = sorted(taken)
+        for pause_s in (0.0, *_STORE_RETRY_S):
+            await asyncio.sleep(pause_s)
+            # One that fails keeps none of the others waiting.
+            left = [share for share in left if share in shares.held and not await self._took_up(share)]
+            if not left:
+                return
+        _log.error("jobs of shares not taken up yet, they are looked for again: shares=%s", left)
+
+    async def _took_up(self, share: int) -> bool:
+        try:
+            await self._recover(share)
+        except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
+            _log.warning("jobs of a share not taken up: share=%d error=%r", share, error)
+            return False
+        return True
 
     def _give_up(self, lost: Collection[int]) -> None:
         """Follow the jobs of these shares no longer."""

@@ -58,10 +58,10 @@ async def test_an_answer_of_a_vendor_that_cannot_be_stored_at_first_is_not_lost(
     store = server.gateway._context.store
     replace, failures = store.replace, [StorageError("full"), StorageError("full")]
 
-    async def fails_twice(*arguments: Any) -> Any:
+    async def fails_twice(*arguments: Any, **options: Any) -> Any:
         if failures:
             raise failures.pop()
-        return await replace(*arguments)
+        return await replace(*arguments, **options)
 
     with monkeypatch.context() as patch, server.vendor_calls() as calls:
         patch.setattr(store, "replace", fails_twice)
