@@ -91,7 +91,7 @@ async def proxied_replicas(folder: Path, plugins: PluginHost, store_url: str) ->
     """Two replicas with an emulated vendor and a folder for their audio, behind the proxy."""
     async with AsyncExitStack() as stack:
         emulator = plugins.providers["suno_kie"].emulator(
-            EmulatorOptions(speed=_SPEED, switches={"rate": "off"})
+            EmulatorOptions(speed=_SPEED, switches={"rate": "off", "song_s": "3"})
         )
         (folder / "musicgate.toml").write_text(f'[[accounts]]\nname = "test"\nkey = "{KEY}"\n')
         environ = {
