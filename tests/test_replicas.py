@@ -299,6 +299,32 @@ async def test_a_refused_write_of_a_follower_is_no_error_of_its_job(pair: Pair) 
         await commit.change(stale, job, lambda current: attrs.evolve(current, native_status="x"))
 
 
+async def test_a_repeated_poll_of_a_lost_share_is_no_error(pair: Pair) -> None:
+    pair.b.transport.script(
+        "one", {"id": "n-1"}, {"status": "works"}, {"status": "works"}, {"status": "done"}
+    )
+    job = await pair.b.submit()
+    for _ in range(2):
+        await advance(pair.b.context, job.id)
+    assert pair.b.context.quiet_polls.of(job.id)
+    before = await pair.b.stored(job)
+    await pair.shares(pair.a).take(ALL_SHARES)
+    assert await advance(pair.b.context, job.id) == 1.0
+    assert await pair.b.stored(job) == before
+
+
+async def test_a_share_that_is_lost_at_this_moment_is_not_stepped(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.b.transport.script("one", {"id": "n-1"})
+    job = await pair.b.submit()
+    monkeypatch.setattr(pair.shares(pair.b), "term_of", lambda _: None)
+    assert await advance(pair.b.context, job.id) == 1.0
+    pair.b.gate._runner._give_up(ALL_SHARES)
+    await pair.b.gate._runner._take_up([share_of(job.id)])
+    assert (len(pair.b.transport.sent), pair.b.gate.jobs_scheduled) == (1, 0)
+
+
 async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
     pair.b.transport.script("one", {"id": "n-1"})
     job = await pair.b.submit()
