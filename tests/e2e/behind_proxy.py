@@ -21,7 +21,7 @@ from tests.free_port import free_port
 
 CADDYFILE = Path(__file__).resolve().parents[2] / "examples/container/Caddyfile"
 KEY = "test-key-not-real"
-_LONGEST_START_S = 20.0
+_LONGEST_START_S = 40.0
 _SPEED = 100.0
 
 
