@@ -8,6 +8,8 @@ folder=$(dirname "$0")/../secrets
 mkdir "$folder" || { echo "$folder exists already; nothing was changed" >&2; exit 1; }
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
+# macOS has no sha256sum.
+digest() { sha256sum 2>/dev/null || shasum -a 256; }
 password=$(random)
 key=$(random)
 
@@ -18,7 +20,7 @@ url = "postgresql://musicgate:$password@database/musicgate"
 
 [[accounts]]
 name = "studio"
-key_hash = "sha256:$(printf %s "$key" | sha256sum | cut -d ' ' -f 1)"
+key_hash = "sha256:$(printf %s "$key" | digest | cut -d ' ' -f 1)"
 
 # [providers.suno_kie]
 # api_key = "..."
