@@ -45,12 +45,18 @@ class OwnerCheck:
             if job_id not in self.late:
                 self.late.append(job_id)
                 self.found.append(sentence)
-        seen: object = None
+        seen = "nothing"
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             before = len(await harness.books.open_jobs())
             answers = [await server.readiness() for server in harness.servers]
-            if None in answers:  # not ready, or gone
+            if None in answers:
+                gone = [
+                    server.not_ready
+                    for server, answer in zip(harness.servers, answers, strict=True)
+                    if not answer
+                ]
+                seen = f"not ready: {gone}"
                 await asyncio.sleep(0.1)
                 continue
             work = [answer.get("jobs") for answer in answers if answer is not None]
@@ -66,7 +72,9 @@ class OwnerCheck:
                 self.checked += 1
                 return
             await asyncio.sleep(0.1)
-        if seen is not None:
+        if True:
+            import json, pathlib
+            pathlib.Path(f'/work/tmp/dbg-{time.time():.0f}.json').write_text(json.dumps({'open': [j.id for j in await harness.books.open_jobs()], 'servers': [await s.readiness() for s in harness.servers], 'jobs': {j.id: [j.state, str(j.created_at), str(j.updated_at), j.account, j.sender, [a.outcome for a in j.attempts], j.version] for j in await harness.books.jobs()}}))
             self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
 
     def __str__(self) -> str:
