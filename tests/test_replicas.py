@@ -300,7 +300,9 @@ async def test_a_refused_write_of_a_follower_is_no_error_of_its_job(pair: Pair) 
 
 
 async def test_a_repeated_poll_of_a_lost_share_is_no_error(pair: Pair) -> None:
-    pair.b.transport.script("one", {"id": "n-1"}, {"status": "works"}, {"status": "works"}, {"status": "done"})
+    pair.b.transport.script(
+        "one", {"id": "n-1"}, {"status": "works"}, {"status": "works"}, {"status": "done"}
+    )
     job = await pair.b.submit()
     for _ in range(2):
         await advance(pair.b.context, job.id)

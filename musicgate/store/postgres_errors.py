@@ -9,8 +9,8 @@ import asyncpg
 
 from musicgate.errors import StorageError
 
-#: The errors of asyncpg, and of the network: a time-out is an `OSError`. An `InternalClientError` is what asyncpg
-#: raises when a connection is used that PostgreSQL has just ended: it has read the message, and not yet the end.
+#: The errors of asyncpg, and of the network: a time-out is an `OSError`. An `InternalClientError` is what
+#: asyncpg raises when a connection is used that PostgreSQL has just ended, and whose end it has not read yet.
 ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 _LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)
 #: SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) -> what went wrong.

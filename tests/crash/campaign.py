@@ -141,7 +141,6 @@ class Campaign:
         await self.owners.check(self.harness, self.owned_s)
         await self.read_all()
 
-
     async def _kill(self, moment: str, rng: random.Random, requests: int) -> None:
         delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2)))
         self.harness.trigger.arm(moment, delay_s, self.harness.kill)
