@@ -72,10 +72,7 @@ class OwnerCheck:
                 self.checked += 1
                 return
             await asyncio.sleep(0.1)
-        if True:
-            import json, pathlib
-            pathlib.Path(f'/work/tmp/dbg-{time.time():.0f}.json').write_text(json.dumps({'open': [j.id for j in await harness.books.open_jobs()], 'servers': [await s.readiness() for s in harness.servers], 'jobs': {j.id: [j.state, str(j.created_at), str(j.updated_at), j.account, j.sender, [a.outcome for a in j.attempts], j.version] for j in await harness.books.jobs()}}))
-            self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
+        self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
 
     def __str__(self) -> str:
         if not self.checked and self.unable:
