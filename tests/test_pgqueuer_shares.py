@@ -405,7 +405,16 @@ async def test_nothing_is_held_while_a_heartbeat_is_overdue_and_terms_are_still_
     assert set(shares.held) == {3}
     shares._worker.held = Held(terms={3: 7}, until_s=time.monotonic())
     assert set(shares.held) == set()
-    assert (shares.term_of(3), shares.term_of(4)) == (7, -1)
+    assert (shares.term_of(3), shares.term_of(4)) == (7, None)
+
+
+async def test_a_share_that_is_lost_before_it_was_told_is_told_as_lost() -> None:
+    told = Told("")
+    told.shares._lost = told.lost.append  # type: ignore[assignment]
+    told.shares._note_taken(3)
+    told.shares._note_lost(frozenset({3}))
+    await asyncio.sleep(0.1)
+    assert (told.terms, told.lost) == ([], [{3}])
 
 
 async def test_a_share_that_is_lost_is_told_at_once_and_not_at_all_before_it_was_told_as_taken() -> None:
