@@ -17,6 +17,7 @@ import asyncpg
 import attrs
 
 from musicgate.gateway.recover import SENDER_GRACE_S
+from musicgate.store.postgres_errors import ERRORS
 from tests.crash.campaign import MOMENT_TIMEOUT_S, MOMENTS, REQUESTS, Campaign, step_of
 from tests.crash.faults import fill_disk, lock_store, send_nonsense
 from tests.crash.harness import SPEED
@@ -140,9 +141,8 @@ class ReplicaCampaign(Campaign):
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every message has come, then read each job, and watch no longer."""
         await super().settle(timeout_s)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._watching is not None and not self._watching.cancel():
+            self.trouble.append(f"nothing was watched any more: {self._watching.exception()!r}")
 
     async def _round(self, number: int, requests: int) -> None:
         """One kill or stop at a moment, perhaps with another fault at the same time."""
@@ -268,7 +268,7 @@ class ReplicaCampaign(Campaign):
 
     async def _end_connections(self, url: str, part: float) -> None:
         """End a random part of all connections."""
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*ERRORS):
             connection = await asyncpg.connect(url, timeout=5)
             try:
                 await connection.execute(

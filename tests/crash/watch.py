@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import attrs
 
+from musicgate.store.postgres_errors import ERRORS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -79,18 +81,18 @@ class ShareWatch:
                         await asyncio.sleep(_EVERY_S)
                 finally:
                     connection.terminate()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except ERRORS:
                 await asyncio.sleep(_EVERY_S)
 
     async def replicas(self) -> set[str]:
         """The ids in ``musicgate.replicas``; empty while that cannot be read."""
         try:
             connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
-        except (asyncpg.PostgresError, OSError):
+        except ERRORS:
             return set()
         try:
             return {str(row[0]) for row in await connection.fetch(_REPLICAS)}
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except ERRORS:
             return set()
         finally:
             connection.terminate()
