@@ -417,6 +417,27 @@ async def test_a_share_that_is_lost_before_it_was_told_is_told_as_lost() -> None
     assert (told.terms, told.lost) == ([], [{3}])
 
 
+async def test_a_share_that_is_lost_is_told_at_once_and_not_at_all_before_it_was_told_as_taken() -> None:
+    told = Told("")
+    shares, going_on = told.shares, asyncio.Event()
+
+    async def take(found: Collection[int]) -> None:
+        told.taken.append(set(found))
+        await going_on.wait()
+
+    shares._taken, shares._lost = take, told.lose
+    shares._note_taken(1)
+    shares._note_taken(2)
+    shares._note_lost(frozenset({1}))
+    await until(lambda: told.taken == [{2}])
+    assert told.lost == []
+    shares._note_lost(frozenset({2}))
+    shares._note_taken(2)
+    assert (told.taken, told.lost) == ([{2}], [{2}])
+    going_on.set()
+    await until(lambda: told.taken == [{2}, {2}])
+
+
 def row(name: str, silence_s: float, uptime_s: float = 9999.0) -> dict[str, Any]:
     return {"id": name, "silence_s": silence_s, "uptime_s": uptime_s, "takes_shares": True}
 
