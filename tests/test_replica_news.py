@@ -559,7 +559,7 @@ async def test_no_job_is_followed_before_the_store_of_audio_is_checked(
 
     taking: list[asyncio.Task[None]] = []
     monkeypatch.setattr("musicgate.gateway.runner.check_shared_assets", check)
-    monkeypatch.setattr("musicgate.gateway.runner.Runner._recover", recover)
+    monkeypatch.setattr("musicgate.gateway.owners.Owners._recover", recover)
     async with rig_of(tmp_path, CALLING, store=store, shares=shares) as rig:
         await rig.gate._runner.start()
         await asyncio.gather(*taking)
