@@ -1,6 +1,6 @@
-"""Who owns which open job: its create call in flight, or the scheduler of the replica that holds its share.
+"""Who owns which open job: its create call in flight, or the scheduler.
 
-Jobs go from one to the other here, and with the shares from replica to replica. With one process all shares
+Of the replicas, it is the scheduler of the one that holds the job's share. Jobs go from one to the other here, and with the shares from replica to replica. With one process all shares
 are held, from the start to the end.
 """
 

@@ -1,4 +1,4 @@
-"""Runs the use cases of an open gateway: its services and its calls. It hears what other replicas tell."""
+"""Runs the services and the calls of an open gateway, and hears what other replicas tell."""
 
 from __future__ import annotations
 
