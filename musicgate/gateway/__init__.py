@@ -25,6 +25,7 @@ from musicgate.gateway.job_stores import (
     open_job_store,
     open_job_store_to_read,
 )
+from musicgate.gateway.measures import Measures
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -33,6 +34,7 @@ __all__ = [
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "Measures",
     "Rendition",
     "all_jobs",
     "check_asset_store",

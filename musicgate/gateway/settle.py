@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError, StorageError
 from musicgate.gateway import commit
+from musicgate.gateway.counting import OTHER
 from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.gateway.inline_audio import REJECTED_ARE_KEPT
@@ -189,13 +191,7 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
             with ExitStack() as own:
                 staged = own.enter_context(context.keeper.staged(job.id, track.index))
                 try:
-                    await context.transport.download(
-                        url,
-                        staged,
-                        max_bytes=context.settings.assets.max_bytes,
-                        timeout_s=_DOWNLOAD_TIMEOUT_S,
-                        own_headers=context.media_headers(job, url),
-                    )
+                    await _download(context, job, url, staged)
                     return await context.keeper.keep(staged, job.id)
                 except (ProviderError, NotAudioError) as error:
                     reasons.append(str(error))
@@ -209,6 +205,24 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
     if rejected is not None:
         message += REJECTED_ARE_KEPT
     return Missing(message, is_final=are_final and bool(reasons), rejected=rejected)
+
+
+async def _download(context: GatewayContext, job: Job, url: str, staged: Path) -> None:
+    """Download a vendor's link into a file, and count how that went."""
+    outcome, began_s = "failed", time.perf_counter()
+    try:
+        await context.transport.download(
+            url,
+            staged,
+            max_bytes=context.settings.assets.max_bytes,
+            timeout_s=_DOWNLOAD_TIMEOUT_S,
+            own_headers=context.media_headers(job, url),
+        )
+        outcome = "fetched"
+    finally:
+        installed = context.installed(job)
+        plugin = OTHER if installed is None else installed.name
+        context.figures.downloads.observe((plugin, outcome), time.perf_counter() - began_s)
 
 
 def _contradictions(job: Job, audio: jobs.KeptAudio) -> list[OptionWarning]:

@@ -21,7 +21,7 @@ import asyncio
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -29,6 +29,7 @@ from musicgate.aio import offload
 from musicgate.engine import is_cancelled
 from musicgate.errors import PluginError, ProviderError, failure_of
 from musicgate.gateway.trace import trace_exchange
+from musicgate.metrics import STATUS_CLASSES
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugin import HttpRequest, Step
 from musicgate.text import LARGE_ANSWER_BYTES
@@ -48,6 +49,8 @@ _T = TypeVar("_T")
 _MAX_FURTHER_CALLS = 3
 #: Seconds beyond all time-outs of the transport: it ends its calls by itself, unless it is broken.
 _MARGIN_S = 5.0
+#: Outcomes of calls, as they are counted.
+_NO_ANSWER: Final = "no_answer"
 
 
 @attrs.define
@@ -246,12 +249,18 @@ async def _send(
     timeouts = installed.provider.timeouts
     exchange.request = complete
     exchange.calls += 1
-    response = await context.transport.send(
-        complete,
-        timeouts=timeouts,
-        read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
-        max_body_bytes=installed.provider.max_answer_bytes,
-    )
+    outcome, began_s = _NO_ANSWER, time.perf_counter()
+    try:
+        response = await context.transport.send(
+            complete,
+            timeouts=timeouts,
+            read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
+            max_body_bytes=installed.provider.max_answer_bytes,
+        )
+        outcome = STATUS_CLASSES.get(response.status // 100, _NO_ANSWER)
+    finally:
+        labels = installed.name, step._value_, outcome
+        context.figures.vendor_calls.observe(labels, time.perf_counter() - began_s)
     exchange.response = response
     return response
 

@@ -95,6 +95,7 @@ class MusicRoutes:
             wait_s=default_s if preferences.wait_s is None else min(default_s, preferences.wait_s),
             idempotency=key,
         )
+        request[STATE].job_id = job.id
         headers = preferences.applied
         if job.generation_id != own_id:
             headers["Idempotency-Replayed"] = "true"

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from musicgate.aio import Clock
+    from musicgate.metrics import Figures
     from musicgate.model import Job
     from musicgate.settings import Settings
     from musicgate.store import JobStore
@@ -50,6 +51,10 @@ class WebhookContext(Protocol):
     @property
     def reread_s(self) -> float | None:
         """Seconds after which the outbox is read again, where other processes may write to it."""
+
+    @property
+    def figures(self) -> Figures:
+        """What is counted."""
 
     @property
     def speed(self) -> float:

@@ -27,6 +27,7 @@ import attrs
 
 from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
+from musicgate.metrics import STATUS_CLASSES
 from musicgate.plugin import lenient, write_json
 from musicgate.views import AudioEnd, links_at, render_job, render_message
 from musicgate.webhooks import rules
@@ -258,6 +259,7 @@ class Courier:
         if not context.is_on_duty:
             return
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
+        context.figures.webhook_tries.observe((_outcome_of(answer),), answer.duration_s)
         jitter = self._jitter()
         if answer.is_gone:
             # First the address, then the message: after a crash between the two the message is not sent
@@ -301,6 +303,15 @@ def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker 
     links = links_at(base_url, lifetime_s, made_s) if base_url else _no_link
     rendered = render_job(as_settled(job), links, masker, ends=AudioEnd(settings))
     return write_json(render_message(delivery.type, delivery.created_at, rendered))
+
+
+def _outcome_of(answer: Answer) -> str:
+    """What became of a try, as it is counted."""
+    if answer.is_delivered:
+        return "delivered"
+    if answer.http_status is None:
+        return "no_answer"
+    return STATUS_CLASSES.get(answer.http_status // 100, "no_answer")
 
 
 def _base_url(server: ServerSettings) -> str | None:
