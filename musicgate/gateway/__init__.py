@@ -15,7 +15,7 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
+from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
@@ -45,6 +45,7 @@ __all__ = [
     "job_store_name",
     "kept_assets",
     "kept_objects",
+    "measure_gateway",
     "open_asset_store",
     "open_importer",
     "open_job_store",

@@ -103,4 +103,6 @@ def _reason_of(error: Exception) -> str:
     """A class or code of ours; reasons of errors may name what a caller sent."""
     if isinstance(error, ProviderError):
         return error.failure.reason.value
+    if isinstance(error, LimitReachedError):
+        return error.reason or ""  # the name of the limit
     return error.code if isinstance(error, MusicgateError) else ""

@@ -603,10 +603,6 @@ class Gateway:
         """
         await self._context.store.ping()
 
-    async def measure(self) -> Measures:
-        """What this process has counted, and what it has to do now."""
-        return await measure(self._context, self._runner.owners, self.background, self.providers())
-
     async def download(self, url: str, sink: Path, *, timeout_s: float = 300.0) -> None:
         """Fetch a vendor's link into a file, within ``assets.max_bytes``.
 
@@ -635,3 +631,12 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
+
+
+async def measure_gateway(gateway: Gateway) -> Measures:
+    """What a gateway has counted, and what it has to do now.
+
+    For servers of this distribution: the figures may change, so they are no part of the public `Gateway`.
+    """
+    context, owners = gateway._context, gateway._runner.owners  # noqa: SLF001 - of the same module
+    return await measure(context, owners, gateway.background, gateway.providers())

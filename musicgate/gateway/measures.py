@@ -1,4 +1,4 @@
-"""Read what an open gateway counts and has to do now; for `/metrics`, so nothing here is kept up to date."""
+"""Read what an open gateway has counted, and what it has to do now. Nothing here is kept up to date."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ def _calls() -> Histograms:
 
 @attrs.define(eq=False)
 class Figures:
-    """Counts since the gateway was opened. What is counted once in all is counted by the process that did it.
+    """Counts since the gateway was opened, each of what this process did.
 
     Attributes:
         creates: create calls of callers, by outcome and reason.

@@ -155,7 +155,7 @@ class ServerSettings:
         default="token",
         doc=(
             "Who may read `/metrics`: `token` = who sends `metrics_token`, and without accounts this machine; "
-            "`open` = everybody, as `/readyz`; `off` = there is no such route. The figures name models and money."
+            "`open` = every client, as of `/readyz`; `off` = there is no such route. The figures name models and money."
         ),
     )
     metrics_token: Secret | None = setting(

@@ -1,4 +1,4 @@
-"""Every figure of ``/metrics``: its name, labels and meaning, and where it is read. No library, no HTTP.
+"""Every figure of ``/metrics``: name, labels, meaning, and where it is read. No library, no HTTP.
 
 Adding a figure is adding a row of `FAMILIES`; the documentation is made from the table, too.
 """

@@ -1,4 +1,4 @@
-"""``GET /metrics``: the figures of `musicgate.web.families` as Prometheus reads them, also as OpenMetrics.
+"""``GET /metrics``: the figures of `musicgate.web.families` for Prometheus, also as OpenMetrics.
 
 The only module that knows prometheus-client. Values are read on the event loop and written as text on a
 thread, so that an answer shows one moment and holds nothing up.
@@ -25,6 +25,7 @@ from prometheus_client.utils import floatToGoString
 
 from musicgate.aio import offload
 from musicgate.errors import UnauthorisedError
+from musicgate.gateway import measure_gateway
 from musicgate.metrics import Histogram
 from musicgate.web.families import FAMILIES, Reading
 
@@ -80,7 +81,7 @@ class MetricsRoute:
         """``GET /metrics``."""
         self._check(request)
         reading = Reading(
-            measures=await self._gateway.measure(),
+            measures=await measure_gateway(self._gateway),
             requests=self._requests,
             held={capacity.name: capacity.count for capacity in self._capacities},
             loop_lag=self._loop_lag.histogram,

@@ -1,4 +1,4 @@
-"""One line for each request that was answered, and its seconds in a histogram. No path, query or body.
+"""Count and log each request that was answered: no path, query or body.
 
 A path may hold a callback token, and an unknown one anything; so a request is named by its route's template.
 """
@@ -35,9 +35,8 @@ class RequestLog:
         self, method: str, route: str | None, status: int, duration_s: float, state: RequestState
     ) -> None:
         """Note an answered request; ``route`` None = its path is unknown."""
-        if method not in _METHODS:
-            method = _OTHER
-        labels = method, route or _OTHER, STATUS_CLASSES.get(status // 100, _OTHER)
+        method, route = method if method in _METHODS else _OTHER, route or _OTHER
+        labels = method, route, STATUS_CLASSES.get(status // 100, _OTHER)
         self.durations.observe(labels, duration_s)
         if _log.isEnabledFor(logging.INFO):
             job = (state.job_id or state.music_id or "")[:_MAX_ID_CHARS]
