@@ -64,6 +64,24 @@ each request that was answered, and one for each change of a job's state. `reque
 
 No line has a key, a prompt, a path or a body. Only a request with `debug.trace` has its exchanges with the vendor
 logged, secrets masked.
+
+## Traces
+
+With `musicgate[tracing]` and a configured SDK of [OpenTelemetry](https://opentelemetry.io/docs/languages/python/), a
+create call that its caller records (`traceparent`, [W3C](https://www.w3.org/TR/trace-context/)) is one trace, from the
+request through each call to the vendor (`vendor create`, `vendor poll`, ...), `settle`, `download` and `webhook`. The job
+keeps its `traceparent`, so the trace goes on after a restart and at another replica. musicgate uses the API only: the
+application, or an agent, brings the SDK, its sampler and its exporter.
+
+```text
+pip install 'musicgate[tracing]' opentelemetry-distro opentelemetry-exporter-otlp
+export OTEL_SERVICE_NAME=musicgate OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
+opentelemetry-instrument musicgate serve
+```
+
+Spans have the ids of job and message, the plugin, and HTTP statuses. An error is shown by its type: no span has a
+key, a prompt, a URL or a text of a vendor, and no vendor and no receiver is told the trace. Without an SDK nothing is
+made, and a caller's `traceparent` is not kept.
 """
 
 

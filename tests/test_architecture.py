@@ -56,6 +56,7 @@ BORDERS = {
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
     "orjson": ("codec.stored", "planning.plan", "plugin.wire", "text.quick_json", "views.scalars"),
+    "opentelemetry": ("tracing",),
     "pgqueuer": ("engine.pgqueuer_queries", "engine.pgqueuer_run", "engine.pgqueuer_tables"),
     "pluggy": ("hosting", "plugin.hooks"),
     "prometheus_client": ("web.metrics",),

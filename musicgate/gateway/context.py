@@ -19,6 +19,7 @@ from musicgate.engine import (
 from musicgate.gateway.counting import note_state
 from musicgate.gateway.quiet_polls import QuietPolls
 from musicgate.metrics import Figures
+from musicgate.tracing import Tracing, find_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,6 +62,7 @@ class GatewayContext:
         quiet_polls: the polls that changed nothing.
         time_limits: the time-outs of calls.
         figures: what is counted.
+        tracing: makes spans; None where tracing is not configured.
         shares: which open jobs this replica follows.
         news: what replicas tell each other.
         term: the term under which a follower writes; None for writers that do not follow a job.
@@ -92,6 +94,7 @@ class GatewayContext:
     quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
     figures: Figures = attrs.field(factory=Figures)
+    tracing: Tracing | None = attrs.field(factory=find_tracing)
 
     @property
     def speed(self) -> float:

@@ -63,6 +63,13 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     Returns:
         Seconds until the next try; None when the job is final.
     """
+    if context.tracing is None or not job.trace:
+        return await _settle(context, job)
+    with context.tracing.span("settle", {"musicgate.job": job.id}, parent=job.trace):
+        return await _settle(context, job)
+
+
+async def _settle(context: GatewayContext, job: Job) -> float | None:
     # Before the fetch: what its last try keeps of broken audio depends on it.
     steady = context.clock.steady()
     since_s = (steady - (job.delivered_at or steady)).total_seconds()
@@ -209,20 +216,24 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
 
 async def _download(context: GatewayContext, job: Job, url: str, staged: Path) -> None:
     """Download a vendor's link into a file, and count how that went."""
+    installed = context.installed(job)
+    plugin = OTHER if installed is None else installed.name
+    attributes = {"musicgate.job": job.id, "musicgate.plugin": plugin}
     outcome, began_s = "failed", time.perf_counter()
-    try:
-        await context.transport.download(
-            url,
-            staged,
-            max_bytes=context.settings.assets.max_bytes,
-            timeout_s=_DOWNLOAD_TIMEOUT_S,
-            own_headers=context.media_headers(job, url),
-        )
-        outcome = "fetched"
-    finally:
-        installed = context.installed(job)
-        plugin = OTHER if installed is None else installed.name
-        context.figures.downloads.observe((plugin, outcome), time.perf_counter() - began_s)
+    with ExitStack() as span:
+        if context.tracing is not None and job.trace:
+            span.enter_context(context.tracing.span("download", attributes, kind="CLIENT"))
+        try:
+            await context.transport.download(
+                url,
+                staged,
+                max_bytes=context.settings.assets.max_bytes,
+                timeout_s=_DOWNLOAD_TIMEOUT_S,
+                own_headers=context.media_headers(job, url),
+            )
+            outcome = "fetched"
+        finally:
+            context.figures.downloads.observe((plugin, outcome), time.perf_counter() - began_s)
 
 
 def _contradictions(job: Job, audio: jobs.KeptAudio) -> list[OptionWarning]:

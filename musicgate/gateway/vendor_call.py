@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
     from musicgate.text import Masker
+    from musicgate.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -93,7 +94,11 @@ def call_vendor(
 
 
 def repeat_poll(
-    context: GatewayContext, installed: InstalledProvider, request: HttpRequest, job_id: str
+    context: GatewayContext,
+    installed: InstalledProvider,
+    request: HttpRequest,
+    job_id: str,
+    trace: str = "",
 ) -> Awaitable[HttpResponse]:
     """Send a poll once more, as `Exchange` has it, and return the answer unread.
 
@@ -101,7 +106,9 @@ def repeat_poll(
         ProviderError: and nothing else, as of `call_vendor`.
     """
     exchange = Exchange()
-    work = _send(context, installed, Step.POLL, request, exchange)
+    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, request, exchange)
+    if context.tracing is not None:
+        work = _spanned(context.tracing, installed, Step.POLL, job_id, trace, work)
     return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
@@ -215,9 +222,34 @@ def _sent(
     exchange: Exchange,
 ) -> Awaitable[HttpResponse]:
     """Send a request; log the exchange if the caller's request asks for it."""
+    work: Awaitable[HttpResponse]
     if job.request.debug.trace:
-        return _traced(context, installed, step, complete, job, exchange)
-    return _send(context, installed, step, complete, exchange)
+        work = _traced(context, installed, step, complete, job, exchange)
+    else:
+        work = _send(context, installed, step, complete, exchange)
+    return (
+        work
+        if context.tracing is None
+        else _spanned(context.tracing, installed, step, job.id, job.trace, work)
+    )
+
+
+async def _spanned(
+    tracing: Tracing,
+    installed: InstalledProvider,
+    step: Step,
+    job_id: str,
+    trace: str,
+    work: Awaitable[HttpResponse],
+) -> HttpResponse:
+    """Send a request in a span of the job's trace. The vendor is not told of it."""
+    if not trace:
+        return await work
+    attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    with tracing.span(f"vendor {step.value}", attributes, parent=trace, kind="CLIENT") as span:
+        response = await work
+        span.set_attribute("http.response.status_code", response.status)
+        return response
 
 
 async def _traced(

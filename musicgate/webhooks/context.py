@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from musicgate.settings import Settings
     from musicgate.store import JobStore
     from musicgate.text import Masker
+    from musicgate.tracing import Tracing
     from musicgate.webhooks.port import WebhookClient
 
 
@@ -55,6 +56,10 @@ class WebhookContext(Protocol):
     @property
     def figures(self) -> Figures:
         """What is counted."""
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Makes spans; None where tracing is not configured."""
 
     @property
     def speed(self) -> float:

@@ -21,6 +21,7 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -38,6 +39,7 @@ from musicgate.webhooks.targets import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from musicgate.model import Delivery, Job, Track
@@ -258,7 +260,8 @@ class Courier:
         body = body_about(context.settings, delivery, job, masker)
         if not context.is_on_duty:
             return
-        answer = await self.send(delivery.account, delivery.url, delivery.id, body)
+        with self._span(job, delivery):
+            answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         context.figures.webhook_tries.observe((_outcome_of(answer),), answer.duration_s)
         jitter = self._jitter()
         if answer.is_gone:
@@ -271,6 +274,14 @@ class Courier:
         await self._note(
             delivery, lambda current: rules.after_try(current, answer, jitter, self._context.speed)
         )
+
+    def _span(self, job: Job, delivery: Delivery) -> AbstractContextManager[object]:
+        """A span of the job's trace, where it has one."""
+        tracing = self._context.tracing
+        if tracing is None or not job.trace:
+            return nullcontext()
+        attributes = {"musicgate.job": job.id, "musicgate.message": delivery.id}
+        return tracing.span("webhook", attributes, parent=job.trace, kind="PRODUCER")
 
     async def _note(self, delivery: Delivery, edit: Callable[[Delivery], Delivery]) -> None:
         """Store the result of a try, however long our disk fails: otherwise it would be repeated meanwhile.

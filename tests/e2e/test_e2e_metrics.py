@@ -6,6 +6,7 @@ import logging
 from typing import TYPE_CHECKING
 
 import pytest
+from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 from prometheus_client.parser import text_string_to_metric_families as parse_text
 
@@ -23,6 +24,10 @@ OPENMETRICS = "application/openmetrics-text;version=1.0.0;q=0.5,text/plain;versi
 
 async def scrape(server: RunningServer, accept: str = "*/*", key: str | None = TOKEN) -> Reply:
     return await server.call("GET", "/metrics", headers={"Accept": accept}, key=key)
+
+
+def _families(openmetrics: str) -> list[Metric]:
+    return list(parse_openmetrics(openmetrics))  # type: ignore[no-untyped-call]
 
 
 def samples(text: str) -> dict[tuple[str, tuple[str, ...]], float]:
@@ -49,7 +54,7 @@ async def test_a_song_and_a_refusal_are_counted_once(
     assert text.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     assert openmetrics.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
     assert {f"musicgate_{family.name.removesuffix('_total')}" for family in FAMILIES} <= {
-        family.name for family in parse_openmetrics(openmetrics.raw.decode())
+        family.name for family in _families(openmetrics.raw.decode())
     }
     found = samples(text.raw.decode())
     assert found["creates_total", ("accepted", "")] == 1
