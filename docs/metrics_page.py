@@ -57,7 +57,7 @@ and the facts of the event by their names. Errors have a `traceback`. With `serv
 each request that was answered, and one for each change of a job's state. `request` is the id that answers name as
 `generation_id`; a job has that of the request that made it.
 
-```json
+```text
 {"time": "2026-11-29T11:20:00.123+00:00", "level": "INFO", "logger": "musicgate.web.request_log", "event": "request answered", "request": "G-01KB7E", "method": "POST", "route": "/v1/music/generate", "status": 200, "duration_ms": 212.4, "account": "ann", "job": "music_01KB7E"}
 {"time": "2026-11-29T11:20:00.119+00:00", "level": "INFO", "logger": "musicgate.gateway.counting", "event": "job state changed", "job": "music_01KB7E", "request": "G-01KB7E", "account": "ann", "state": "in_progress", "before": "queued", "plugin": "suno_kie", "model": "suno/v4.5plus", "failure": null}
 ```

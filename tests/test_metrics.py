@@ -1,4 +1,4 @@
-"""Counting without a library, what is counted of jobs and errors, and the examples that read the figures."""
+"""What is counted of jobs and errors, histograms, and the examples that read the figures."""
 
 import asyncio
 import json

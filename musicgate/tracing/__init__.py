@@ -1,4 +1,4 @@
-"""Spans of OpenTelemetry, by its API only: an application or an agent configures the SDK, musicgate none.
+"""Spans of OpenTelemetry, by its API only: the application or an agent configures the SDK.
 
 It knows `traceparent` (W3C Trace Context) and the API, and must not know what is traced. Without the API, or
 without a configured SDK, there is no `Tracing`, and its callers do nothing.

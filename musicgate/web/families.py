@@ -245,6 +245,7 @@ FAMILIES: Final[tuple[Family, ...]] = (
         name="webhook_messages_pending",
         kind="gauge",
         about="Messages to be sent, or sent again. Only the replica that sends them has this figure.",
+        over_replicas="max",
         read=lambda reading: _one(reading.measures.pending),
     ),
     Family(

@@ -1,4 +1,4 @@
-"""``/metrics`` of a real server: both formats, figures that add up, who may read; the lines of the log."""
+"""``/metrics`` of a real server: both formats, figures that add up, who may read; the log."""
 
 from __future__ import annotations
 

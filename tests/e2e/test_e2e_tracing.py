@@ -1,4 +1,4 @@
-"""One trace from the caller's ``traceparent`` to the webhook, also across a restart; no trace, no spans."""
+"""One trace from the caller's ``traceparent`` to the webhook, also across a restart."""
 
 from __future__ import annotations
 
