@@ -1,4 +1,4 @@
-"""Several servers on one database: kills and stops of one of them at chosen moments, faults of PostgreSQL.
+"""Several servers on one database: kills and stops at chosen moments, faults of PostgreSQL.
 
 Callers spread their calls over the servers, and retry on another one with the same key, as the client of a
 load balancer does. Accounts with limits, and vendors with windows, are asked for more than they allow.

@@ -1,4 +1,4 @@
-"""Who held which share when, watched from outside, and what each server did with a share that it had lost.
+"""Who held which share when, as seen from outside, and what was done with a share that was lost.
 
 The table ``musicgate.shares`` is read ten times a second. What a server believes is not asked: its polls are
 seen at the vendors.
