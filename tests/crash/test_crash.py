@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tests.postgres_servers import Postgres
 
 
-# The moments of the kills follow one another in `campaign.MOMENTS`, from that of the seed on: what one of these
+# The moments of the kills follow one another in `campaign.MOMENTS`, from that of the seed on: what one of the
 # campaigns leaves out is in the other one.
 
 
