@@ -132,7 +132,7 @@ class ReplicaCampaign(Campaign):
                     break
                 if number % _QUIET_EVERY == _QUIET_EVERY - 1:
                     await self._calm()
-                    await self.owners.check(self.harness, self.owned_s)
+                    await self._check_owners()
             await self._calm()
         finally:
             for task in pressing:
@@ -144,8 +144,20 @@ class ReplicaCampaign(Campaign):
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every message has come, then read each job, and watch no longer."""
         await super().settle(timeout_s)
+        await self._note_queue()
         if self._watching is not None and not self._watching.cancel():
             self.trouble.append(f"nothing was watched any more: {self._watching.exception()!r}")
+
+    async def _check_owners(self) -> None:
+        """Check that every open job has one owner."""
+        known = len(self.owners.found)
+        await self.owners.check(self.harness, self.owned_s)
+        if len(self.owners.found) > known:
+            await self._note_queue()
+
+    async def _note_queue(self) -> None:
+        """Note what the engine's table says."""
+        self.events += [(time.monotonic(), f"queue: {row}") for row in await self.watch.queue()]
 
     async def _round(self, number: int, requests: int) -> None:
         """One kill or stop at a moment, perhaps with another fault at the same time."""
