@@ -81,8 +81,13 @@ class Owners:
         left = sorted(taken)
         for pause_s in (0.0, *_STORE_RETRY_S):
             await asyncio.sleep(pause_s)
-            # One that fails keeps none of the others waiting.
-            left = [share for share in left if share in shares.held and not await self._took_up(share)]
+            # One that fails keeps none of the others waiting. One that is not certain, as all are while a heartbeat
+            # is overdue, is taken up nevertheless: its term guards it, and nothing would tell of it again.
+            left = [
+                share
+                for share in left
+                if shares.term_of(share) is not None and not await self._took_up(share)
+            ]
             if not left:
                 return
         _log.error("jobs of shares not taken up yet, they are looked for again: shares=%s", left)
@@ -164,7 +169,7 @@ class Owners:
     async def _recover(self, share: int | None) -> None:
         """Give every open job of a share, or of the store, an owner, unless it has one here."""
         shares = self._context.shares
-        context = self._context
+        context, term = self._context, None
         if share is not None:
             term = shares.term_of(share)
             if term is None:  # another thread has just lost it; without a term, nothing would hold us back
@@ -178,7 +183,9 @@ class Owners:
                 job, candidates = await self._recovered(context, job)  # noqa: PLW2901
             except ShareLostError:
                 return
-            if share is not None and share not in shares.held:
+            if (
+                share is not None and shares.term_of(share) != term
+            ):  # if it was taken again, that is told as well
                 return
             if candidates:
                 self.in_flight.resume(job, candidates)
