@@ -1,7 +1,8 @@
 """Who owns which open job: its create call in flight, or the scheduler.
 
-Of the replicas, it is the scheduler of the one that holds the job's share. Jobs go from one to the other here, and with the shares from replica to replica. With one process all shares
-are held, from the start to the end.
+Of the replicas, it is the scheduler of the one that holds the job's share. Jobs go from one to the other
+here, and with the shares from replica to replica. With one process all shares are held, from the start to the
+end.
 """
 
 from __future__ import annotations
@@ -81,8 +82,8 @@ class Owners:
         left = sorted(taken)
         for pause_s in (0.0, *_STORE_RETRY_S):
             await asyncio.sleep(pause_s)
-            # One that fails keeps none of the others waiting. One that is not certain, as all are while a heartbeat
-            # is overdue, is taken up nevertheless: its term guards it, and nothing would tell of it again.
+            # One that fails keeps none of the others waiting. While a heartbeat is overdue, none is certain;
+            # it is taken up all the same: its term guards it, and nothing would tell of it again.
             left = [
                 share
                 for share in left

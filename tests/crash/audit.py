@@ -81,6 +81,8 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         yield from _of_audio(campaign, job)
         if not tasks:
             yield f"{job.id} is completed, and no vendor made a song"
+    elif job.failure is not None and campaign.excuses_refusal(job):
+        pass
     elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
         yield f"{job.id} failed as {job.failure}"
     elif accepted and not campaign.excuses(job):

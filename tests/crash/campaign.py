@@ -187,6 +187,10 @@ class Campaign:
         """True if a job may be lost although its vendor accepted it."""
         return False
 
+    def excuses_refusal(self, job: Job) -> bool:
+        """True if its vendor may have refused a job that the servers had let through."""
+        return False
+
     async def _all_received(self) -> bool:
         return all(job.id in self.harness.receiver.jobs for job in await self.harness.books.jobs())
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from musicgate.model import Job, Provider
+    from tests.crash.outside import WatchedVendor
     from tests.crash.replicas import ReplicaCampaign
     from tests.crash.server import Life, Server
 
@@ -184,6 +185,7 @@ def _note_vendors(
                 most_within(calls, window.per_s / speed),
                 window.calls,
             )
+            result.found += _beyond(vendor, window.per_s / speed, window.calls, servers)
         if declared.max_parallel_creates is not None:
             spans, counted = [], []
             for call in vendor.creates:
@@ -194,6 +196,22 @@ def _note_vendors(
                 counted.append((call.began_s, min(end_s, silent_s)))
             result.most[f"calls at a time at {name}"] = (most_at_once(counted), declared.max_parallel_creates)
             result.excused[f"calls at a time at {name}, with those of silent servers"] = most_at_once(spans)
+
+
+def _beyond(
+    vendor: WatchedVendor, per_s: float, allowed: int, servers: Mapping[str, Server]
+) -> Iterator[str]:
+    """Which calls are too many, by which replicas, and when."""
+    ahead_s = time.time() - time.monotonic()
+    for place, last in enumerate(vendor.creates):
+        inside = [call for call in vendor.creates[: place + 1] if call.began_s > last.began_s - per_s]
+        if len(inside) > allowed:
+            by = []
+            for call in inside:
+                life = _life(servers[call.server], call.began_s)
+                at = datetime.fromtimestamp(call.began_s + ahead_s, UTC)
+                by.append(f"{at:%H:%M:%S.%f} {call.server} {'' if life is None else life.replica[:8]}")
+            yield f"too many calls at {vendor.name} in {per_s:.2f} s: {by}"
 
 
 def _silent_from(life: Life | None, began_s: float, ended_s: float, heartbeat_s: float) -> float:
