@@ -38,12 +38,15 @@ class Report:
     Attributes:
         followed_s: how long shares were without an owner, by what had happened to it.
         most: the most that was seen of each limited thing, and the limit.
+        excused: the same with what is allowed to exceed it.
+        late_s: how long the harness itself did nothing.
         found: complaints.
     """
 
     polls: StalePolls = attrs.field(factory=StalePolls)
     followed_s: dict[str, list[float]] = attrs.field(factory=dict)
     most: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    late_s: float = 0.0
     excused: dict[str, float] = attrs.field(factory=dict)
     found: list[str] = attrs.field(factory=list)
 
@@ -55,7 +58,7 @@ async def report(campaign: ReplicaCampaign, providers: Mapping[str, Provider], s
         providers: the declarations, as the settings change them.
     """
     jobs = await campaign.harness.books.jobs()
-    result = Report(found=[*campaign.trouble, *campaign.watch.found])
+    result = Report(found=[*campaign.trouble, *campaign.watch.found], late_s=campaign.late_s)
     result.polls = stale_polls(_polls(campaign, jobs), campaign.watch.holdings)
     result.found += list(dict.fromkeys(result.polls.found))[:20]
     result.found += _unexplained(campaign, jobs)
@@ -236,6 +239,7 @@ def lines(result: Report) -> Iterator[str]:
         yield f"most {name}: {most:g} of {limit:g}"
     for name, most in result.excused.items():
         yield f"most {name}: {most:g}"
+    yield f"the harness itself was late by {result.late_s:.1f} s at most"
 
 
 def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
