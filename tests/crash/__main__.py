@@ -162,6 +162,7 @@ async def run_replicas(
     *,
     replicas: int = 3,
     heartbeat_s: float = 3.0,
+    slow_s: float = 3.0,
     faults: bool = False,
 ) -> tuple[ReplicaCampaign, list[str]]:
     """Run a campaign of several servers on one database; the campaign and the disagreements."""
@@ -176,7 +177,12 @@ async def run_replicas(
         store={"heartbeat_s": heartbeat_s},
     ) as harness:
         campaign = ReplicaCampaign(
-            harness, seed, faults=faults, heartbeat_s=heartbeat_s, owned_s=heartbeat_s + 15.0
+            harness,
+            seed,
+            faults=faults,
+            heartbeat_s=heartbeat_s,
+            slow_s=slow_s,
+            owned_s=heartbeat_s + 15.0,
         )
         await campaign.run(kills)
         await campaign.settle(DEADLINE_S + 30)

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from tests.crash.replicas import ReplicaCampaign
     from tests.crash.server import Life, Server
 
-#: How much longer than ``heartbeat_s`` a share may be followed by none, and how much a busy machine adds.
-FOLLOWED_S, SLOW_S = 2.0, 3.0
+#: How much longer than ``heartbeat_s`` a share may be followed by none.
+FOLLOWED_S = 2.0
 #: How long the servers may need to connect to PostgreSQL again.
 _RECONNECT_S = 8.0
 _USD_NANOS = 1e9
@@ -130,8 +130,10 @@ def _note_loss(
     late: list[float] = []
     for share in campaign.watch.held_at(replica, from_s):
         took_s = campaign.watch.followed_s(share, replica, from_s)
-        allowed_s = longest_s + SLOW_S + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
-        if took_s <= longest_s + SLOW_S:
+        allowed_s = (
+            longest_s + campaign.slow_s + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
+        )
+        if took_s <= longest_s + campaign.slow_s:
             result.followed_s.setdefault(kind, []).append(took_s)
         elif took_s > allowed_s:
             late.append(took_s)

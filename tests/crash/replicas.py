@@ -75,6 +75,7 @@ class ReplicaCampaign(Campaign):
 
     Attributes:
         heartbeat_s: of the servers.
+        slow_s: how much later than promised a share may be followed again, because the machine is busy.
         watch: who held which share when.
         away: from when to when PostgreSQL was down.
         stops: SIGSTOPs by moment.
@@ -84,6 +85,7 @@ class ReplicaCampaign(Campaign):
     """
 
     heartbeat_s: float = 30.0
+    slow_s: float = 3.0
     call_timeout_s: float = CALL_TIMEOUT_S
     retry_s: float = 0.25
     watch: ShareWatch = attrs.field(init=False)
