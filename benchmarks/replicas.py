@@ -1,0 +1,220 @@
+"""What a second replica is worth: creates and polls of two on one PostgreSQL, against one."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import sys
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, nullcontext
+from typing import Final
+
+import attrs
+
+from benchmarks import quotas
+from benchmarks.bench import Bench
+from benchmarks.database import Database
+from benchmarks.gateway import MeasuredGateway, must_be_good
+from benchmarks.installation import NAME, Installation
+from benchmarks.load import Latencies, Load, run_load
+from benchmarks.relay import Relay
+
+#: Of a core for each replica. Both fit on one core, and the other one is left to PostgreSQL, load and vendor.
+SHARE: Final = 0.35
+CONNECTIONS: Final = 64
+_ROUNDS: Final = 5
+_SECONDS: Final = 5.0
+_WARM_UP_S: Final = 1.5
+#: Open jobs, and a speed at which they want more polls than two replicas can make.
+_JOBS: Final = 20_000
+_POLL_SPEED: Final = 5.0
+_SEQUENTIAL: Final = 500
+_IDLE_S: Final = 6.0
+
+
+@attrs.frozen(kw_only=True)
+class Run:
+    """What one or two replicas did in a few seconds; times of CPU by answer or poll."""
+
+    per_s: float
+    cpu_ms: float
+    postgres_cpu_ms: float
+    cpu_share: float
+    rest_cpu_share: float
+    p50_ms: float = 0.0
+    p99_ms: float = 0.0
+
+
+async def replicas(bench: Bench) -> dict[str, object]:
+    """Creates and polls of two replicas on one PostgreSQL, each with a fixed part of a core, against one."""
+    is_limited = quotas.can_limit()
+    if not is_limited:
+        bench.say("  no CPU quota possible here (cgroups v1): only CPU times are comparable")
+    with Database.running(bench.new_folder("database"), bench.cores.load) as database:
+        return {
+            "share_of_core": SHARE if is_limited else None,
+            "create": await _creates(bench, database, is_limited=is_limited),
+            "polls": await _polls(bench, database, is_limited=is_limited),
+            "round_trips": await _round_trips(bench, database),
+        }
+
+
+async def _creates(bench: Bench, database: Database, *, is_limited: bool) -> dict[str, object]:
+    """A new database for each run: what a replica does beside, such as reading open jobs, is the same."""
+    installation = Installation(bench=bench, database=database)
+    runs: dict[int, list[Run]] = {1: [], 2: []}
+    for _ in range(1 if bench.is_quick else _ROUNDS):
+        for count, rows in runs.items():
+            bench.vendor.forget()
+            await database.renew(NAME)
+            gateways = [installation.replica() for _ in range(count)]
+            try:
+                for gateway in gateways:
+                    await gateway.start()
+                await installation.until_even(gateways)
+                rows.append(await _create_run(bench, database, gateways, is_limited=is_limited))
+            finally:
+                for gateway in gateways:
+                    gateway.kill()
+    return _figures(bench, "creates", runs)
+
+
+async def _create_run(
+    bench: Bench, database: Database, gateways: Sequence[MeasuredGateway], *, is_limited: bool
+) -> Run:
+    async def load(seconds: float) -> Sequence[Load]:
+        connections = CONNECTIONS // len(gateways)
+        loads = await asyncio.gather(
+            *(
+                run_load(gateway.port, [gateway.create_request()], connections=connections, seconds=seconds)
+                for gateway in gateways
+            )
+        )
+        for seen in loads:
+            must_be_good(seen)
+        return loads
+
+    seen: list[Load] = []
+
+    async def work(seconds: float) -> int:
+        loads = await load(seconds)
+        seen[:] = loads
+        return sum(one.sent for one in loads)
+
+    with quotas.limited([one.pid for one in gateways], SHARE) if is_limited else nullcontext():
+        made = bench.vendor.calls["create"]
+        sent = await work(_WARM_UP_S)
+        run = await _weighed(database, gateways, work)
+    sent += sum(one.sent for one in seen)
+    if bench.vendor.calls["create"] - made != sent:
+        sys.exit(f"{sent} answers, but {bench.vendor.calls['create'] - made} calls to the vendor")
+    latencies = Latencies(sorted_s=sorted(took for one in seen for took in one.latencies.sorted_s))
+    rate = sum(one.rate for one in seen)
+    p50_ms, p99_ms = latencies.quantile_ms(0.5), latencies.quantile_ms(0.99)
+    return attrs.evolve(run, per_s=rate, p50_ms=p50_ms, p99_ms=p99_ms)
+
+
+async def _polls(bench: Bench, database: Database, *, is_limited: bool) -> dict[str, object]:
+    """The same jobs in every run; the second replica comes and goes."""
+    vendor = bench.vendor
+    vendor.forget()
+    await database.renew(NAME)
+    installation = Installation(bench=bench, database=database, speed=_POLL_SPEED)
+    first, second = installation.replica(), installation.replica()
+    runs: dict[int, list[Run]] = {1: [], 2: []}
+
+    async def work(seconds: float) -> int:
+        polled = vendor.calls["poll"]
+        await asyncio.sleep(seconds)
+        return vendor.calls["poll"] - polled
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(first.running())
+        await installation.until_even([first])
+        await first.create(_JOBS)
+        for _ in range(1 if bench.is_quick else _ROUNDS):
+            for count, rows in runs.items():
+                gateways = [first, second][:count]
+                if count == 2:
+                    await second.start()
+                    stack.callback(second.stop)
+                await installation.until_even(gateways, _JOBS)
+                with quotas.limited([one.pid for one in gateways], SHARE) if is_limited else nullcontext():
+                    await work(_WARM_UP_S)
+                    rows.append(await _weighed(database, gateways, work))
+            second.stop()
+    return {"jobs": _JOBS, **_figures(bench, "polls", runs)}
+
+
+async def _weighed(
+    database: Database,
+    gateways: Sequence[MeasuredGateway],
+    work: Callable[[float], Awaitable[int]],
+    seconds: float = _SECONDS,
+) -> Run:
+    before, server = sum(one.usage().cpu_s for one in gateways), database.cpu_s()
+    own, began = time.process_time(), time.monotonic()
+    count = await work(seconds)
+    took = time.monotonic() - began
+    cpu_s = sum(one.usage().cpu_s for one in gateways) - before
+    server_s, own_s = database.cpu_s() - server, time.process_time() - own
+    return Run(
+        per_s=count / took,
+        cpu_ms=1000 * cpu_s / count,
+        postgres_cpu_ms=1000 * server_s / count,
+        cpu_share=cpu_s / took / len(gateways),
+        rest_cpu_share=(server_s + own_s) / took,
+    )
+
+
+def _figures(bench: Bench, what: str, runs: dict[int, list[Run]]) -> dict[str, object]:
+    """Medians over the rounds; the ratio is that of rates of the same round."""
+    ratios = [two.per_s / one.per_s for one, two in zip(runs[1], runs[2], strict=True)]
+    found: dict[str, object] = {
+        "ratio": round(statistics.median(ratios), 3),
+        "ratio_min": round(min(ratios), 3),
+        "ratio_max": round(max(ratios), 3),
+    }
+    for count, rows in runs.items():
+        names = [field.name for field in attrs.fields(Run)]
+        found[str(count)] = {
+            name: round(statistics.median(getattr(row, name) for row in rows), 4) for name in names
+        }
+        bench.say(f"  {what}, replicas: {count}: {found[str(count)]}")
+    bench.say(f"  {what}: ratio {found['ratio']} ({min(ratios):.3f} to {max(ratios):.3f})")
+    return found
+
+
+async def _round_trips(bench: Bench, database: Database) -> dict[str, object]:
+    """Answers of PostgreSQL for each create: one at a time, and many in flight."""
+    bench.vendor.forget()
+    await database.renew(NAME)
+    installation = Installation(bench=bench, database=database)
+    async with Relay(database.socket).running() as relay:
+        replica = installation.replica(store_url=relay.url(NAME))
+        async with replica.running():
+            await installation.until_even([replica])
+            await asyncio.sleep(_IDLE_S)  # it has just taken its shares
+            before = relay.round_trips
+            await asyncio.sleep(_IDLE_S)
+            idle_per_s = (relay.round_trips - before) / _IDLE_S
+
+            async def counted(count: int, connections: int) -> tuple[float, float]:
+                before, wal, began = relay.round_trips, await database.wal_bytes(), time.monotonic()
+                await replica.create(count, connections=connections)
+                idle = idle_per_s * (time.monotonic() - began)
+                trips = (relay.round_trips - before - idle) / count
+                return round(trips, 2), round((await database.wal_bytes() - wal) / count)
+
+            await counted(200, CONNECTIONS)
+            one, wal_one = await counted(_SEQUENTIAL, 1)
+            many, wal_many = await counted(4 * _SEQUENTIAL, CONNECTIONS)
+    bench.say(f"  round trips a create: {one} one at a time, {many} at {CONNECTIONS} connections")
+    return {
+        "one_at_a_time": one,
+        "at_64_connections": many,
+        "wal_bytes_one_at_a_time": wal_one,
+        "wal_bytes_at_64_connections": wal_many,
+        "idle_per_s": round(idle_per_s, 2),
+    }
