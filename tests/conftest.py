@@ -11,7 +11,7 @@ from musicgate.store.port import JobStore
 from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_store import MemoryJobStore
-from tests import postgres_servers, s3_servers
+from tests import pgbouncers, postgres_servers, s3_servers
 from tests.loopback_vendors import Serve, Vendors, serving, starting
 
 
@@ -51,6 +51,15 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[JobStore]:
     opened: Callable[[pytest.FixtureRequest], AbstractAsyncContextManager[JobStore]] = request.param
     async with opened(request) as ready:
         yield ready
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_variables_of_the_tests() -> Iterator[None]:
+    """Hide the variables that are for the tests: musicgate refuses a MUSICGATE_... that is no setting."""
+    with pytest.MonkeyPatch.context() as patched:
+        for name in (postgres_servers.NAMED, pgbouncers.NAMED):
+            patched.delenv(name, raising=False)
+        yield
 
 
 @pytest.fixture(scope="session")

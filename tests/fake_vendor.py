@@ -71,6 +71,7 @@ from musicgate.model import (
 )
 from musicgate.planning.plan import Planner
 from musicgate.settings import ServerSettings
+from musicgate.store import Ledger
 from musicgate.store.port import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 
@@ -403,6 +404,12 @@ class ScriptedWebhooks:
         return HttpResponse(status=answer) if isinstance(answer, int) else answer
 
 
+def quota_of(context: GatewayContext) -> Quota:
+    """The quota of a gateway that counts in memory."""
+    assert isinstance(context.quota, Quota)
+    return context.quota
+
+
 @attrs.frozen(kw_only=True)
 class Rig:
     """A gateway without a socket, and its parts."""
@@ -438,6 +445,11 @@ def settings_for(*vendors: FakeVendor, keyless: tuple[str, ...] = (), **sections
     """Settings with a key for every vendor but the keyless ones."""
     keys = {vendor.declared.key_env: KEY for vendor in vendors if vendor.declared.plugin not in keyless}
     return Settings(environ=keys, **{"server": ServerSettings(drain_s=0.0), **sections})
+
+
+def ledger_of(_store: JobStore, _clock: Any) -> Ledger | None:
+    """None: one process counts in memory. Tests replace it to count for replicas."""
+    return None
 
 
 def _ignore_change(_before: Job | None, _after: Job) -> None:
@@ -478,11 +490,12 @@ def context_of(
     """A gateway context on the given ports, with ids that count."""
     numbers, providers = count(1), installed_providers(settings, host)
     health = compose.breakers(settings, providers)
+    ledger = ledger_of(store, clock)
     return GatewayContext(
         settings=settings,
         host=host,
         providers=providers,
-        create_queues=compose.create_queues(settings, providers, clock),
+        create_queues=compose.create_queues(settings, providers, clock, ledger),
         health=health,
         planner=_planner(settings, providers, health),
         clock=clock,
@@ -496,7 +509,8 @@ def context_of(
         ),
         webhooks=ScriptedWebhooks(),
         on_change=changed or _ignore_change,
-        quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
+        quota=compose.account_quota(settings, providers, ledger),
+        ledger=ledger,
         new_id=lambda prefix: f"{prefix}{'' if shares is None else shares.replica}{next(numbers):04}",
         new_token=lambda: "token-not-real",
         shares=shares or LocalShares(),

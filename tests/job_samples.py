@@ -1,84 +1,12 @@
-"""Jobs, events and idempotency claims for tests of the job stores."""
+"""Jobs, events and idempotency claims for tests; the contract of job stores has them."""
 
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
-
-import attrs
-
-from musicgate.model import (
-    Attempt,
-    AttemptOutcome,
-    EventKind,
-    IdempotencyClaim,
-    Job,
-    JobEvent,
-    JobState,
-    Meter,
-    MusicRequest,
-    PriceLine,
-    Usage,
+from musicgate.testing.store_contract.samples import (
+    NOW,
+    ended,
+    make_claim,
+    make_delivery,
+    make_event,
+    make_job,
 )
 
-NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-
-
-def make_job(
-    job_id: str = "m1",
-    *,
-    account: str = "default",
-    native_id: str | None = None,
-    state: JobState = JobState.QUEUED,
-    age_s: float = 0,
-) -> Job:
-    created = NOW - timedelta(seconds=age_s)
-    attempt = Attempt(
-        plugin="suno_kie",
-        provider="suno",
-        model="suno/v4",
-        native_model="V4",
-        outcome=AttemptOutcome.SENT,
-        planned_at=created,
-        native_id=native_id,
-    )
-    return Job(
-        id=job_id,
-        account=account,
-        generation_id="G-1",
-        request=MusicRequest(model="suno/v4", prompt="p", metadata={"a": "ü"}),
-        state=state,
-        created_at=created,
-        updated_at=created,
-        deadline_at=created + timedelta(minutes=20),
-        callback_token=f"token-{job_id}",
-        attempts=(attempt,),
-    )
-
-
-def make_event(label: str = "x") -> JobEvent:
-    return JobEvent(kind=EventKind.STATE, at=NOW, data={"label": label})
-
-
-def make_claim(
-    job_id: str = "m1", *, key: str = "k", account: str = "default", age_s: float = 0
-) -> IdempotencyClaim:
-    return IdempotencyClaim(
-        account=account,
-        route="create",
-        key=key,
-        fingerprint=f"body of {job_id}",
-        job_id=job_id,
-        created_at=NOW - timedelta(seconds=age_s),
-    )
-
-
-def ended(job: Job, *, at_s: float = 0, price_usd_nanos: int | None = None) -> Job:
-    line = PriceLine(
-        meter=Meter.REQUESTS,
-        quantity=Decimal(1),
-        unit_size=Decimal(1),
-        price_per_unit_usd=Decimal(1),
-        price_usd_nanos=price_usd_nanos or 0,
-    )
-    usage = Usage(lines=None if price_usd_nanos is None else (line,))
-    finished = NOW + timedelta(seconds=at_s)
-    return attrs.evolve(job, state=JobState.COMPLETED, completed_at=finished, usage=usage)
+__all__ = ["NOW", "ended", "make_claim", "make_delivery", "make_event", "make_job"]

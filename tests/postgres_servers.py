@@ -3,9 +3,12 @@
 import asyncio
 import contextlib
 import os
+import pwd
 import signal
+import subprocess
 import tempfile
 import threading
+import time
 import warnings
 from collections.abc import Coroutine, Iterator
 from pathlib import Path
@@ -19,6 +22,11 @@ import pytest
 
 #: The URL of a server where the tests may create databases.
 NAMED = "MUSICGATE_TEST_PG"
+#: Read before `conftest` hides it from the settings, which know no such variable.
+_NAMED_URL = os.environ.get(NAMED)
+#: Where Debian and its relatives have PostgreSQL, by version.
+_OF_DISTRIBUTION = Path("/usr/lib/postgresql")
+_OLDEST_SUPPORTED = 14
 
 
 @attrs.frozen
@@ -46,7 +54,7 @@ class Postgres:
 @contextlib.contextmanager
 def postgres() -> Iterator[Postgres]:
     """A database of its own: on the named server, or on one that is started for it."""
-    named = os.environ.get(NAMED)
+    named = _NAMED_URL
     if named:
         database = f"musicgate_test_{uuid4().hex}"
         run(execute(named, f'CREATE DATABASE "{database}" ENCODING UTF8 TEMPLATE template0'))
@@ -73,6 +81,53 @@ def postgres() -> Iterator[Postgres]:
             run(execute(url, "ALTER SYSTEM SET fsync = off"))
             run(execute(url, "SELECT pg_reload_conf()"))
             yield Postgres(url, server)
+
+
+@contextlib.contextmanager
+def postgres_of_distribution() -> Iterator[Postgres]:
+    """A server of the oldest version that the operating system has and musicgate supports."""
+    versions = {
+        int(path.name): path / "bin" for path in _OF_DISTRIBUTION.glob("[0-9]*") if path.name.isdigit()
+    }
+    supported = [version for version in versions if version >= _OLDEST_SUPPORTED]
+    if not supported:
+        pytest.skip(
+            f"no PostgreSQL of the distribution in {_OF_DISTRIBUTION} (Debian: apt-get install postgresql)"
+        )
+    programs = versions[min(supported)]
+    owner = other_than_root()
+    with tempfile.TemporaryDirectory(prefix="musicgate-pg-", ignore_cleanup_errors=True) as folder:
+        if owner is not None:
+            os.chown(folder, owner, -1)
+        log = Path(folder, "log")
+        make = [programs / "initdb", "--no-sync", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust"]
+        with log.open("wb") as written:
+            subprocess.run(  # noqa: S603 - our own
+                [*make, "-E", "UTF8", "--no-locale"], check=True, user=owner, stdout=written, stderr=written
+            )
+            start = [programs / "postgres", "-D", f"{folder}/data", "-h", "", "-k", folder, "-c", "fsync=off"]
+            with subprocess.Popen(start, user=owner, stdout=written, stderr=written) as server:  # noqa: S603 - our own
+                try:
+                    _wait_for(server, log)
+                    yield Postgres(f"postgresql://postgres@/postgres?host={folder}", None)
+                finally:
+                    server.send_signal(signal.SIGINT)
+                    server.wait(20)
+
+
+def other_than_root() -> int | None:
+    """Whom a server runs as that refuses to run as root; None if this process is not root."""
+    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+
+
+def _wait_for(server: "subprocess.Popen[bytes]", log: Path) -> None:
+    for _ in range(400):
+        if b"ready to accept connections" in log.read_bytes():
+            return
+        if server.poll() is not None:
+            break
+        time.sleep(0.05)
+    pytest.fail(f"PostgreSQL did not start: {log.read_text()}")
 
 
 async def execute(url: str, script: str) -> list[Any]:

@@ -48,13 +48,14 @@ IMPURE = frozenset(
 #: Library -> the modules of the core that may import it. A name covers the module and all below it.
 BORDERS = {
     "aiohttp": ("cli", "emulation.mount", "http", "web", "webhooks.client"),
-    "asyncpg": ("store",),
+    "asyncpg": ("engine.pgqueuer_run", "engine.pgqueuer_tables", "engine.pgqueuer_worker", "store"),
     "cattrs": ("codec", "settings"),
     "click": ("cli",),
     "jinja2": ("scaffold",),
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
     "orjson": ("codec.stored", "planning.plan", "plugin.wire", "text.quick_json", "views.scalars"),
+    "pgqueuer": ("engine.pgqueuer_queries", "engine.pgqueuer_run", "engine.pgqueuer_tables"),
     "pluggy": ("hosting", "plugin.hooks"),
     "rich": ("cli",),
     "sqlite3": ("store",),

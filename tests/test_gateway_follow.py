@@ -31,7 +31,7 @@ from musicgate.model import (
 )
 from musicgate.settings import AssetSettings, FollowSettings, ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import KEY, START, FakeVendor, Rig, broken_link, lost, rig_of, unreached
+from tests.fake_vendor import KEY, START, FakeVendor, Rig, broken_link, lost, quota_of, rig_of, unreached
 
 #: One and a half seconds of silence, and two seconds.
 SHORT = riff_wav(bytes(24_000), sample_rate_hz=8_000, channels=1)
@@ -374,9 +374,9 @@ async def test_end_of_a_job_that_was_stored_without_a_report_is_reported_by_the_
     )
     ended = jobs.fail(job, Failure(reason=FailureClass.EXPIRED, message="too late"), rig.clock.now())
     assert await rig.store.replace(await rig.stored(job), ended, ()) is not None
-    assert context.quota.open_jobs == 1
+    assert quota_of(context).open_jobs == 1
     assert await advance(context, job.id) is None
-    assert (reported, context.quota.open_jobs, context.outbox_changed.is_set()) == (
+    assert (reported, quota_of(context).open_jobs, context.outbox_changed.is_set()) == (
         [JobState.FAILED],
         0,
         True,

@@ -35,6 +35,7 @@ from musicgate.model.health import BreakerState
 from musicgate.settings import FollowSettings
 from musicgate.settings.limits import AccountLimits
 from musicgate.store.sqlite import SqliteJobStore
+from musicgate.testing.memory_ledger import MemoryLedger
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.views.plan import render_plan
 from tests import sample_jobs
@@ -48,6 +49,7 @@ from tests.fake_vendor import (
     host_of,
     lost,
     open_context_with,
+    quota_of,
     rig_of,
     settings_for,
     unreached,
@@ -60,6 +62,8 @@ SONG = riff_wav(bytes(8_000), sample_rate_hz=8_000, channels=1)
 LINK = "https://cdn.test/1.wav"
 DONE = {"status": "done", "tracks": [{"id": "t1", "url": LINK}]}
 BUSY = {"no": "rate_limited"}
+#: For what only the counts in memory do.
+ONE_PROCESS = pytest.mark.parametrize("counting", ["one process"], indirect=True)
 
 
 def outcomes(job: Job) -> list[tuple[str, str]]:
@@ -69,6 +73,14 @@ def outcomes(job: Job) -> list[tuple[str, str]]:
 async def let_others_run() -> None:
     for _ in range(60):
         await asyncio.sleep(0)
+
+
+@pytest.fixture(params=["one process", "replicas"], autouse=True)
+def counting(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test here holds for counts in memory, and for those of a ledger."""
+    if request.param == "replicas":
+        monkeypatch.setattr("tests.fake_vendor.ledger_of", MemoryLedger)
+    return str(request.param)
 
 
 @pytest.fixture
@@ -248,6 +260,7 @@ async def test_limits_of_accounts_are_independent(folder: Path) -> None:
             await rig.gate.submit(request, account="a")
 
 
+@ONE_PROCESS
 async def test_windows_of_idle_accounts_are_dropped(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("musicgate.engine.quota._MAX_IDLE_WINDOWS", 3)
     limits = AccountLimits(requests_per_minute=5)
@@ -257,9 +270,10 @@ async def test_windows_of_idle_accounts_are_dropped(folder: Path, monkeypatch: p
             rig.clock.pass_s(30)
             rig.transport.script("one", {"id": f"n-{number}"})
             await rig.gate.submit(request, account=f"account {number}")
-        assert len(rig.context.quota._windows) <= 3
+        assert len(quota_of(rig.context)._windows) <= 3
 
 
+@ONE_PROCESS
 async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -280,7 +294,7 @@ async def test_windows_that_are_all_in_use_are_not_swept_for_each_new_account(
         monkeypatch.setattr(CallWindow, "left", counted)
         for number in range(64):
             await rig.gate.submit(asked, account=f"account {number}")
-    assert len(rig.context.quota._windows) == 64
+    assert len(quota_of(rig.context)._windows) == 64
     assert looked_at < 64 * 4  # one access per request, and each window a few times in all
 
 
@@ -729,7 +743,9 @@ async def test_a_job_that_waits_for_a_busy_vendor_goes_on_waiting(
         assert await asyncio.wait_for(sent_at, timeout=20) >= not_before - timedelta(milliseconds=5)
 
 
-async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_open_jobs_of_an_earlier_process_count(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, counting: str
+) -> None:
     await reopened(
         folder,
         monkeypatch,
@@ -740,4 +756,5 @@ async def test_open_jobs_of_an_earlier_process_count(folder: Path, monkeypatch: 
     async with Gateway.open(settings_for(ONE, limits=limits), plugins=host_of(ONE)) as gate:
         with pytest.raises(LimitReachedError):
             await gate.submit(gate.read({"model": MODEL}))
-        assert gate._context.quota._usd_nanos_of == {"local": 60_000_000}
+        if counting == "one process":
+            assert quota_of(gate._context)._usd_nanos_of == {"local": 60_000_000}

@@ -16,12 +16,11 @@ import pytest
 
 from musicgate.codec import dump_event
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobQuery, JobState, MusicRequest
+from musicgate.model import Job, JobQuery, JobState
 from musicgate.store import sqlite
 from musicgate.store import sqlite_statements as statements
-from musicgate.store.columns import microseconds
 from musicgate.store.sqlite import SqliteJobStore
-from tests.job_samples import NOW, ended, make_claim, make_event, make_job
+from tests.job_samples import NOW, ended, make_claim, make_delivery, make_event, make_job
 
 
 @pytest.fixture
@@ -281,20 +280,6 @@ async def test_a_damaged_row_is_a_storage_error(sqlite_store: SqliteJobStore) ->
         await sqlite_store.get("m1")
 
 
-async def test_a_damaged_row_does_not_hide_the_open_jobs_behind_it(
-    sqlite_store: SqliteJobStore, caplog: pytest.LogCaptureFixture
-) -> None:
-    for number in range(1, 7):
-        await sqlite_store.add(make_job(f"m{number}"), [])
-    await run_on_writer(sqlite_store, "UPDATE jobs SET doc = '{}' WHERE id IN ('m1', 'm2', 'm4')")
-    assert [job.id for job in await sqlite_store.open_jobs("", 2)] == ["m3", "m5"]
-    assert [job.id for job in await sqlite_store.open_jobs("m5", 2)] == ["m6"]
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == [
-        f"open job left out: id={job_id} reason=a stored Job cannot be read: a field is missing @ $.id"
-        for job_id in ("m1", "m2", "m4")
-    ]
-
-
 async def test_closing_finishes_the_waiting_writes(tmp_path: Path) -> None:
     path = tmp_path / "store.db"
     async with SqliteJobStore.open(path) as store:
@@ -305,17 +290,6 @@ async def test_closing_finishes_the_waiting_writes(tmp_path: Path) -> None:
         assert await asyncio.gather(*writes) == [None] * 1500
     async with SqliteJobStore.open(path) as store:
         assert await store.count_open() == 1500
-
-
-async def test_a_cancelled_caller_does_not_hold_up_the_others(sqlite_store: SqliteJobStore) -> None:
-    leaving = asyncio.create_task(sqlite_store.add(make_job("m1"), []))
-    staying = asyncio.create_task(sqlite_store.add(make_job("m2"), []))
-    await asyncio.sleep(0)
-    leaving.cancel()
-    await staying
-    with pytest.raises(asyncio.CancelledError):
-        await leaving
-    assert await sqlite_store.get("m2") == make_job("m2")
 
 
 _ADD_UNTIL_KILLED = """
@@ -482,13 +456,6 @@ async def test_a_new_job_with_its_events_is_one_row(sqlite_store: SqliteJobStore
     assert await sqlite_store.events("m1", 1) == [(2, make_event("b")), (3, make_event("c"))]
 
 
-async def test_line_breaks_in_an_event_do_not_end_it(sqlite_store: SqliteJobStore) -> None:
-    # The last one cannot be written by orjson.
-    events = [make_event("a\nb\r\n"), make_event("\u2028\x85\x0b\x1e"), make_event("\ud800\u2028\n")]
-    await sqlite_store.add(make_job(), events)
-    assert await sqlite_store.events("m1") == list(enumerate(events, 1))
-
-
 async def test_events_count_on_from_those_of_before_they_were_in_the_row(
     sqlite_store: SqliteJobStore,
 ) -> None:
@@ -539,49 +506,6 @@ async def test_the_spend_is_read_by_days_and_the_rest_of_a_day_by_an_index(
     ]
 
 
-async def test_the_spend_of_each_day_follows_every_change_of_a_job(sqlite_store: SqliteJobStore) -> None:
-    """Jobs that end, change their price, lose it and are deleted, against a sum over the jobs."""
-    day_s = 86_400
-    jobs = [make_job(f"m{number}", account="ab"[number % 2]) for number in range(8)]
-    since = [NOW + timedelta(seconds=s) for s in (-9 * day_s, -day_s, 0, day_s / 2, 9 * day_s)]
-    midnight = NOW.replace(hour=0, minute=0)
-    since += [midnight + timedelta(days=days) for days in (-1, 0, 1)] + [midnight - timedelta(microseconds=1)]
-
-    async def check() -> None:
-        rows = await run_on_writer(
-            sqlite_store,
-            "SELECT account, finished_at_us, price_usd_nanos FROM jobs WHERE price_usd_nanos > 0",
-        )
-        for account in ("a", "b", "c"):
-            for moment in since:
-                expected = sum(
-                    price
-                    for owner, at, price in rows
-                    if (owner, True) == (account, at >= microseconds(moment))
-                )
-                assert await sqlite_store.spent_usd_nanos(account, moment) == expected
-
-    for number, job in enumerate(jobs):
-        if number < 2:
-            await sqlite_store.add(ended(job, at_s=-day_s * number, price_usd_nanos=5), [])
-            continue
-        await sqlite_store.add(job, [])
-        done = await sqlite_store.replace(
-            job, ended(job, at_s=(number - 4) * day_s / 3, price_usd_nanos=10**number), []
-        )
-        assert done is not None
-        if number % 3 == 0:
-            changed = await sqlite_store.replace(done, ended(done, at_s=day_s, price_usd_nanos=7), [])
-            assert changed is not None
-        if number == 4:
-            assert await sqlite_store.replace(done, ended(done, at_s=0), []) is not None
-        await check()
-    for job in jobs:
-        await sqlite_store.delete(job.id)
-        await check()
-    assert {row[0] for row in await run_on_writer(sqlite_store, "SELECT jobs FROM spent_by_day")} <= {0}
-
-
 @pytest.mark.parametrize("account", ["a", None])
 @pytest.mark.parametrize("before", [None, (NOW, "m1")])
 @pytest.mark.parametrize("states", [(), (JobState.FAILED,), (JobState.QUEUED, JobState.COMPLETED)])
@@ -621,31 +545,38 @@ async def test_no_list_walks_jobs_that_it_does_not_show(
     assert scans <= {f"SCAN {name}" for name in ("accounts", "before", "kinds", "page", "states")}
 
 
-async def test_a_filtered_list_is_merged_from_all_states_and_models(sqlite_store: SqliteJobStore) -> None:
-    """Against a plain search of all jobs, page by page, for each combination of filters."""
-    jobs = [
-        attrs.evolve(
-            make_job(f"m{number}", account="ab"[number % 2], state=state, age_s=number // 3),
-            request=MusicRequest(model=f"suno/v{number % 3}"),
-        )
-        for number, state in enumerate(list(JobState) * 10)
-    ]
-    for job in jobs:
-        await sqlite_store.add(job, [])
-    newest = sorted(jobs, key=lambda job: (job.created_at, job.id), reverse=True)
-    for account in ("a", "b", "c", None):
-        for states in ((), (JobState.FAILED,), (JobState.QUEUED, JobState.COMPLETED), (JobState.FAILED,) * 2):
-            for model in (None, "suno/v1", "suno/v9"):
-                wanted = [
-                    job
-                    for job in newest
-                    if account in {None, job.account}
-                    and (not states or job.state in states)
-                    and model in {None, job.request.model}
-                ]
-                found: list[Job] = []
-                query = JobQuery(states=states, model=model, limit=4)
-                while page := await sqlite_store.list_jobs(account, query):
-                    found += page
-                    query = attrs.evolve(query, before=(page[-1].created_at, page[-1].id))
-                assert found == wanted
+async def test_what_is_due_is_found_in_the_indexes_alone(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        statements: list[str] = []
+        await store._reader.on_thread(lambda connection: connection.set_trace_callback(statements.append))
+        store._reader._quick.set_trace_callback(statements.append)
+        await store.outbox.pending(5)
+        await store.outbox.pending_of("a", 5, except_origins=["b", "c"])
+        await store.outbox.accounts_due(NOW)
+        await store.outbox.next_due(NOW)
+        await store.outbox.of_job("m1")
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
+        plans = [
+            " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
+            for statement in statements
+        ]
+    assert not any("B-TREE" in plan for plan in plans)
+    pending, pending_of, accounts_due, next_due, of_job = plans
+    assert "USING COVERING INDEX webhook_deliveries_due" in pending
+    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in pending_of
+    assert accounts_due.count("USING COVERING INDEX webhook_deliveries_due_of (account>?)") == 2
+    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in accounts_due
+    assert "USING COVERING INDEX webhook_deliveries_due (next_try_at_us>?)" in next_due
+    assert "USING INDEX webhook_deliveries_of" in of_job
+
+
+async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
+    async with SqliteJobStore.open(tmp_path / "store.db") as store:
+        await store.add(make_job(), [])
+        messages = (make_delivery("msg_1", due_s=-5), make_delivery("msg_2"))
+        await store.replace(make_job(), make_job(), [], messages)
+        damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = 'msg_1'"
+        await store._writer.write(lambda connection: connection.execute(damage).close())
+        assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]
+        with pytest.raises(StorageError):
+            await store.outbox.get("msg_1")

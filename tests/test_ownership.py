@@ -17,7 +17,7 @@ from musicgate.gateway.follow import advance
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.model import RateWindow
 from musicgate.testing.memory_store import MemoryJobStore
-from tests.fake_vendor import MODEL, FakeVendor, Rig, lost, rig_of
+from tests.fake_vendor import MODEL, FakeVendor, Rig, lost, quota_of, rig_of
 
 ONE = FakeVendor("one", priority=1)
 TWO = FakeVendor("two", priority=2)
@@ -89,7 +89,7 @@ async def test_end_of_a_job_whose_write_lost_its_answer_frees_its_reservation(ri
     rig.transport.script("one", lost())
     job = await rig.submit()
     assert job.state is JobState.FAILED
-    assert rig.context.quota.open_jobs == 0
+    assert quota_of(rig.context).open_jobs == 0
 
 
 async def test_store_that_loses_the_answer_to_a_write_makes_no_second_job(rig: Rig) -> None:
@@ -146,7 +146,7 @@ async def test_reservation_and_slot_are_given_back_whatever_breaks_between_them(
     monkeypatch.setattr("musicgate.gateway.accept._new_job", break_down)
     with pytest.raises(TypeError):
         await rig.submit()
-    assert rig.context.quota.open_jobs == 0
+    assert quota_of(rig.context).open_jobs == 0
     assert rig.context.create_queues["one"].running == 0
 
 

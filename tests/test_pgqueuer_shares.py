@@ -28,10 +28,10 @@ from pgqueuer.ports.repository import EntrypointExecutionParameter
 from pgqueuer.queries import Queries
 from pgqueuer.types import JobId, QueueEntrypoint, QueueManagerId
 
-from musicgate.engine import pgqueuer_queries, pgqueuer_tables, pgqueuer_worker
+from musicgate.engine import pgqueuer_queries, pgqueuer_run, pgqueuer_tables, pgqueuer_worker
 from musicgate.engine.pgqueuer_queries import SETTINGS, FencedQueries
+from musicgate.engine.pgqueuer_run import Held
 from musicgate.engine.pgqueuer_shares import PgqueuerShares
-from musicgate.engine.pgqueuer_worker import Held
 from musicgate.engine.replicas import Neighbours, Replica
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store import postgres_lock
@@ -247,7 +247,7 @@ async def test_every_share_is_taken_anew_when_postgresql_was_restarted_at_once(
 
 
 async def test_every_share_is_taken_anew_long_before_its_heartbeat_when_a_connection_is_killed(
-    url: str,
+    url: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with replica(url, heartbeat_s=600.0) as a:
         await until(lambda: sum(map(len, a.taken)) == 64)
@@ -258,6 +258,7 @@ async def test_every_share_is_taken_anew_long_before_its_heartbeat_when_a_connec
         await until(lambda: sum(map(len, a.taken)) == 128)
         assert set.union(*a.lost) == ALL
         assert {a.shares.term_of(share) for share in ALL} == {2}
+    assert "reason=the connection was lost" in caplog.text
 
 
 async def test_a_blocked_event_loop_loses_no_share(url: str) -> None:
@@ -283,10 +284,37 @@ async def test_a_row_that_was_held_elsewhere_meanwhile_begins_another_term(url: 
         assert a.lost == [{7}]
 
 
+async def test_a_statement_that_fails_lets_every_share_go_until_it_works_again(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pgqueuer_run, "_MOST_MISSED_POLLS", 1_000_000)
+    async with replica(url, heartbeat_s=600.0) as a:
+        await until(lambda: a.held == ALL)
+        await execute(url, "ALTER TABLE musicgate.pgqueuer RENAME TO away;")
+        await until(lambda: not a.held)
+        await execute(url, "ALTER TABLE musicgate.away RENAME TO pgqueuer;")
+        await until(lambda: a.held == ALL)
+
+
+async def test_an_engine_that_is_stuck_is_begun_anew(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pgqueuer_run, "_MOST_MISSED_POLLS", 1)
+    original, calls = pgqueuer_run.Run.may_hold, []
+
+    async def may_hold(self: pgqueuer_run.Run) -> int:
+        calls.append(self)
+        if calls[0] is self:
+            await asyncio.Event().wait()
+        return await original(self)
+
+    monkeypatch.setattr(pgqueuer_run.Run, "may_hold", may_hold)
+    async with replica(url) as a:
+        await until(lambda: a.held == ALL)
+
+
 async def test_a_share_whose_row_was_deleted_is_lost_and_gets_another(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueuer_worker, "_SEED_EVERY_S", 0.5)
+    monkeypatch.setattr(pgqueuer_run, "_SEED_EVERY_S", 0.5)
     async with replica(url, heartbeat_s=1.0) as a:
         await until(lambda: a.held == ALL)
         await execute(url, "DELETE FROM musicgate.pgqueuer WHERE payload = '7'")
@@ -297,7 +325,7 @@ async def test_a_share_whose_row_was_deleted_is_lost_and_gets_another(
 async def test_old_rows_of_the_log_and_of_dead_replicas_are_deleted(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pgqueuer_worker, "_CLEAN_EVERY_S", 0.5)
+    monkeypatch.setattr(pgqueuer_run, "_CLEAN_EVERY_S", 0.5)
     async with replica(url) as a:
         await until(lambda: a.held == ALL)
         await execute(
@@ -380,20 +408,27 @@ async def test_nothing_is_held_while_a_heartbeat_is_overdue_and_terms_are_still_
     assert (shares.term_of(3), shares.term_of(4)) == (7, -1)
 
 
-def row(name: str, silence_s: float) -> dict[str, Any]:
-    return {"id": name, "silence_s": silence_s, "takes_shares": True}
+def row(name: str, silence_s: float, uptime_s: float = 9999.0) -> dict[str, Any]:
+    return {"id": name, "silence_s": silence_s, "uptime_s": uptime_s, "takes_shares": True}
 
 
-def test_a_time_in_which_the_others_could_not_be_seen_is_no_silence() -> None:
-    seen = Neighbours().read([row("a", 500.0), row("b", 1.0)], 1000.0, 5.0)
-    assert (seen.silence_s("a"), seen.silence_s("b"), seen.silence_s("c")) == (500.0, 1.0, math.inf)
-    seen = seen.read([row("a", 530.0), row("b", 31.0)], 1030.0, 5.0)
-    assert (seen.silence_s("a"), seen.silence_s("b")) == (0.0, 0.0)
-    assert seen.live(5.0) == {"a", "b"}
-    seen = seen.read([row("a", 533.0), row("b", 0.5)], 1033.0, 5.0)
-    seen = seen.read([row("a", 536.0)], 1036.0, 5.0)
-    assert (seen.silence_s("a"), seen.silence_s("b")) == (6.0, math.inf)
+def test_a_pause_in_which_the_others_could_not_be_seen_is_no_silence() -> None:
+    seen = Neighbours().read([row("dead", 500.0), row("b", 1.0)], 1000.0, 5.0)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("none")) == (500.0, 1.0, math.inf)
+    seen = seen.read([row("dead", 530.0), row("b", 31.0), row("new", 9.0)], 1030.0, 5.0)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (500.0, 1.0, 0.0)
+    assert seen.live(5.0) == {"b", "new"}
+    seen = seen.read([row("dead", 533.0), row("b", 34.0), row("new", 0.5)], 1033.0, 5.0)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (503.0, 4.0, 0.5)
+    seen = seen.read([row("b", 37.0)], 1036.0, 5.0)
+    assert (seen.silence_s("b"), seen.silence_s("new")) == (7.0, math.inf)
     assert seen.live(5.0) == set()
+
+
+def test_the_time_before_postgresql_was_started_is_no_silence_for_a_new_replica() -> None:
+    seen = Neighbours().read([row("a", 500.0, 3.0)], 1000.0, 5.0)
+    assert seen.silence_s("a") == 3.0
+    assert seen.read([row("a", 502.0, 5.0)], 1002.0, 5.0).silence_s("a") == 5.0
 
 
 class Noted:

@@ -105,7 +105,10 @@ async def test_a_process_of_a_version_before_replicas_and_a_replica_refuse_each_
     await session.close()
 
 
-async def test_a_lost_lock_is_taken_again_and_writes_are_refused_meanwhile(url: str) -> None:
+async def test_a_lost_lock_is_taken_again_and_writes_are_refused_meanwhile(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(postgres_lock, "_RETRY_EVERY_S", 0.05)
     async with PostgresJobStore.open(url) as store:
         await store.add(make_job(), [])
         thief = await asyncpg.connect(url)
@@ -124,6 +127,7 @@ async def test_a_replica_that_was_away_while_the_tables_changed_writes_no_more(
     url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with PostgresJobStore.open(url) as store:
+        monkeypatch.setattr(postgres_lock, "_RETRY_EVERY_S", 0.05)
         monkeypatch.setattr(postgres_lock, "check_schema", refusing)
         ((pid, _),) = await execute(url, HOLDERS)
         await execute(url, f"SELECT pg_terminate_backend({pid})")
@@ -176,6 +180,7 @@ async def test_a_lease_of_a_stalled_process_ends_when_one_with_a_session_took_ov
         await execute(
             url, "UPDATE musicgate.store_lease SET renewed_at = clock_timestamp() - interval '1 hour'"
         )
+        monkeypatch.setattr(postgres_lock, "_RETRY_EVERY_S", 0.05)
         session = await asyncpg.connect(url)
         await session.execute(f"SELECT pg_advisory_lock_shared({postgres_lock._USE_KEY})")
         await eventually(lambda: is_refused(stalled))

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 import pytest
 
-from musicgate import Job, JobState
+from musicgate import Job, JobState, StorageError
 from musicgate.engine import NoNews, ShareLostError, own_id
 from musicgate.gateway import commit
 from musicgate.gateway.follow import advance
@@ -62,6 +62,7 @@ class HandShares:
 
     def lose(self, shares: Collection[int]) -> None:
         self.held -= set(shares)
+        self._terms = {share: term for share, term in self._terms.items() if share not in shares}
         if self._lost is not None:
             self._lost(shares)
 
@@ -298,6 +299,32 @@ async def test_a_refused_write_of_a_follower_is_no_error_of_its_job(pair: Pair) 
         await commit.change(stale, job, lambda current: attrs.evolve(current, native_status="x"))
 
 
+async def test_a_repeated_poll_of_a_lost_share_is_no_error(pair: Pair) -> None:
+    pair.b.transport.script(
+        "one", {"id": "n-1"}, {"status": "works"}, {"status": "works"}, {"status": "done"}
+    )
+    job = await pair.b.submit()
+    for _ in range(2):
+        await advance(pair.b.context, job.id)
+    assert pair.b.context.quiet_polls.of(job.id)
+    before = await pair.b.stored(job)
+    await pair.shares(pair.a).take(ALL_SHARES)
+    assert await advance(pair.b.context, job.id) == 1.0
+    assert await pair.b.stored(job) == before
+
+
+async def test_a_share_that_is_lost_at_this_moment_is_not_stepped(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair.b.transport.script("one", {"id": "n-1"})
+    job = await pair.b.submit()
+    monkeypatch.setattr(pair.shares(pair.b), "term_of", lambda _: None)
+    assert await advance(pair.b.context, job.id) == 1.0
+    pair.b.gate._runner._give_up(ALL_SHARES)
+    await pair.b.gate._runner._take_up([share_of(job.id)])
+    assert (len(pair.b.transport.sent), pair.b.gate.jobs_scheduled) == (1, 0)
+
+
 async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
     pair.b.transport.script("one", {"id": "n-1"})
     job = await pair.b.submit()
@@ -352,3 +379,28 @@ def test_new_ids_are_of_shares_that_are_held() -> None:
 
 def test_the_share_of_a_job_never_changes() -> None:
     assert [share_of(job_id) for job_id in ("music_1", "music_2", "music_ü", "\ud800")] == [46, 12, 55, 52]
+
+
+async def test_a_share_that_cannot_be_read_keeps_no_other_one_waiting(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("musicgate.gateway.runner._STORE_RETRY_S", (0.001,))
+    runner = pair.b.gate._runner
+    pair.a.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
+    jobs = sorted([await pair.a.submit(), await pair.a.submit()], key=lambda job: share_of(job.id))
+    failures = [StorageError("away")]
+    open_jobs = pair.b.store.open_jobs
+    read: list[int] = []
+
+    async def fails_once(after_id: str, limit: int, share: int) -> Any:
+        if not after_id:
+            read.append(share)
+        if share == share_of(jobs[0].id) and failures:
+            raise failures.pop()
+        return await open_jobs(after_id, limit, share)
+
+    monkeypatch.setattr(pair.b.store, "open_jobs", fails_once)
+    await runner._take_up({share_of(job.id) for job in jobs})
+    first, second = (share_of(job.id) for job in jobs)
+    assert read == [first, second, first]
+    assert all(job.id in runner.scheduler for job in jobs)

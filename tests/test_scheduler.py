@@ -474,3 +474,43 @@ async def test_jobs_due_at_nearly_the_same_time_are_started_together(monkeypatch
             scheduler.take(f"job {number}", 0.001 * number)
         await emptied(scheduler)
     assert sleeps <= 4
+
+
+async def test_dropped_jobs_are_not_stepped_any_more() -> None:
+    seen: list[str] = []
+    going_on = asyncio.Event()
+
+    async def step(job_id: str) -> float | None:
+        seen.append(job_id)
+        await going_on.wait()
+        return 0.0
+
+    async with running(step, concurrency=1) as scheduler:
+        for job_id in ("runs", "waits", "later"):
+            scheduler.take(job_id, 60.0 if job_id == "later" else 0.0)
+        while not seen:  # noqa: ASYNC110 - a scheduler sends no signal
+            await asyncio.sleep(0.001)
+        assert sorted(scheduler.drop(lambda _: True)) == ["later", "runs", "waits"]
+        assert "runs" not in scheduler
+        going_on.set()
+        await emptied(scheduler)
+    assert seen == ["runs"]
+
+
+async def test_a_job_that_was_dropped_and_taken_again_while_its_step_ran_stays() -> None:
+    steps: list[float | None] = [0.0, None]
+    going_on = asyncio.Event()
+
+    async def step(_: str) -> float | None:
+        await going_on.wait()
+        return steps.pop(0)
+
+    async with running(step) as scheduler:
+        scheduler.take("a", 0.0)
+        await asyncio.sleep(0.01)
+        scheduler.drop(lambda _: True)
+        scheduler.take("a", 0.0)
+        assert "a" in scheduler
+        going_on.set()
+        await emptied(scheduler)
+    assert steps == []

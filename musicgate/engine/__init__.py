@@ -4,6 +4,7 @@ It knows tasks, times and counts, and must not know what a step does: the step f
 with `supervisor`.
 """
 
+from musicgate.engine.admission import Admission, LocalAdmission, SharedAdmission
 from musicgate.engine.call import Call, Caller
 from musicgate.engine.create_queue import CreateQueue, Slot
 from musicgate.engine.health import ProviderHealth
@@ -11,7 +12,9 @@ from musicgate.engine.in_flight import InFlight
 from musicgate.engine.news import News, NoNews
 from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
-from musicgate.engine.shares import LocalShares, ShareLostError, Shares, own_id
+from musicgate.engine.shared_queue import SharedCreateQueue
+from musicgate.engine.shared_quota import SharedQuota
+from musicgate.engine.shares import FIRST_SHARE, LocalShares, ShareLostError, Shares, own_id
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -20,10 +23,13 @@ from musicgate.engine.supervisor import (
 )
 
 __all__ = [
+    "FIRST_SHARE",
+    "Admission",
     "Call",
     "Caller",
     "CreateQueue",
     "InFlight",
+    "LocalAdmission",
     "LocalShares",
     "News",
     "NoNews",
@@ -32,6 +38,9 @@ __all__ = [
     "Scheduler",
     "ServiceReport",
     "ShareLostError",
+    "SharedAdmission",
+    "SharedCreateQueue",
+    "SharedQuota",
     "Shares",
     "Slot",
     "Supervisor",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from musicgate.engine.create_queue import Slot
     from musicgate.engine.quota import Reservation
+    from musicgate.engine.shared_quota import SharedReservation
     from musicgate.model import IdempotencyClaim, Job
     from musicgate.planning import Candidate
 
@@ -64,7 +65,7 @@ class Call:
     until_s: float | None = None
     budget_s: float = 0.0
     claim: IdempotencyClaim | None = None
-    reservation: Reservation | None = None
+    reservation: Reservation | SharedReservation | None = None
     slot: Slot | None = None
     caller: Caller = attrs.field(factory=Caller)
     stored: asyncio.Future[IdempotencyClaim | None]

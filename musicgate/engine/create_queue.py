@@ -4,9 +4,10 @@ A call counts from its beginning until ``per_s`` after its *end*. When the vendo
 that it was between the two; so no delay on the way can bring more calls into a vendor's window than it
 allows.
 
-Everything is in memory. A job that waits here is stored as *planned*, so a crash loses no place: jobs are
-recovered in the order in which they were made. The calls before a crash are forgotten, however. A vendor that
-still counts them refuses plainly, and the job waits once more.
+Who waits is in memory. A job that waits here is stored as *planned*, so a crash loses no place: jobs are
+recovered in the order in which they were made. `CreateQueue` counts calls in memory as well, for the only
+process that uses a store, and a crash forgets them. A vendor that still counts them refuses plainly, and the
+job waits once more. Where there are replicas, `musicgate.engine.shared_queue` counts.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from musicgate.engine.limits import CallWindow
 from musicgate.errors import GatewayClosedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
 
     from musicgate.aio import Clock
@@ -79,24 +81,30 @@ class CreateQueue:
             return None
         return self._begin()
 
-    async def slot(self) -> Slot:
+    async def slot(self, waits: Callable[[], None] = lambda: None) -> Slot:
         """Wait for a slot.
+
+        Args:
+            waits: called when it is not free at once.
 
         Raises:
             GatewayClosedError: the gateway closes.
         """
+        if self._waiting:
+            waits()
         self._waiting += 1
         try:
             async with self._queue:
                 while not self._closed.is_set():
-                    wait_s = self._wait_s()
-                    if wait_s <= 0:
-                        return self._begin()
-                    if math.isinf(wait_s):
-                        self._released.clear()
-                        await self._released.wait()
+                    self._released.clear()
+                    taken = await self._take()
+                    if isinstance(taken, Slot):
+                        return taken
+                    waits()
+                    if math.isinf(taken):
+                        await self._wait_for_end()
                     else:
-                        await self.pause(wait_s)
+                        await self.pause(taken)
         finally:
             self._waiting -= 1
         raise GatewayClosedError
@@ -134,6 +142,14 @@ class CreateQueue:
         if has_called and self._window is not None:
             self._window.count(self._now_s())
 
+    async def _take(self) -> Slot | float:
+        """A slot, or the seconds until there may be one; infinite = not before a call ends here."""
+        wait_s = self._wait_s()
+        return self._begin() if wait_s <= 0 else wait_s
+
+    async def _wait_for_end(self) -> None:
+        await self._released.wait()
+
     def _begin(self) -> Slot:
         self._running += 1
         return Slot(self)
@@ -163,6 +179,18 @@ class Slot:
     def __init__(self, queue: CreateQueue) -> None:
         self._queue: CreateQueue | None = queue
         self._has_called = False
+
+    @property
+    def is_fresh(self) -> bool:
+        """True if the slot is certainly held; else it is to be confirmed before the call is made."""
+        return True
+
+    async def confirm(self) -> None:
+        """Make sure that the slot is still held; it may have to wait for another place.
+
+        Raises:
+            GatewayClosedError: the gateway closes, and the slot is held no longer.
+        """
 
     def __enter__(self) -> Self:
         return self

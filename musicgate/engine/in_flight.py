@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from musicgate.aio import TimeLimits
     from musicgate.engine.create_queue import CreateQueue, Slot
     from musicgate.engine.quota import Reservation
+    from musicgate.engine.shared_quota import SharedReservation
     from musicgate.engine.supervisor import Supervisor
     from musicgate.model import Job
     from musicgate.planning import Candidate
@@ -83,7 +84,7 @@ class InFlight:
         candidates: Iterable[Candidate],
         *,
         claim: IdempotencyClaim | None,
-        reservation: Reservation,
+        reservation: Reservation | SharedReservation,
         slot: Slot | None,
         budget_s: float,
     ) -> Call:

@@ -46,9 +46,15 @@ class News(Protocol):
 
 
 class NoNews:
-    """There is no other process."""
+    """There is no other process, or no way to hear of it."""
 
-    reread_s: float | None = None
+    def __init__(self, reread_s: float | None = None) -> None:
+        """Tell and hear nothing.
+
+        Args:
+            reread_s: None where there is no other process.
+        """
+        self.reread_s = reread_s
 
     def changed(self, job_id: str) -> None:
         """Tell nothing."""

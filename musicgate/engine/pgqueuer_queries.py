@@ -90,7 +90,7 @@ class WatchedDriver(AsyncpgDriver):
     pgqueuer goes on after some failures, and after others it waits for jobs that nothing ends.
     """
 
-    def __init__(self, connection: Any, failed: Callable[[], None]) -> None:
+    def __init__(self, connection: Any, failed: Callable[[Exception], None]) -> None:
         super().__init__(connection)
         self._failed = failed
 
@@ -113,8 +113,8 @@ class WatchedDriver(AsyncpgDriver):
     def _watched(self) -> Iterator[None]:
         try:
             yield
-        except Exception:
-            self._failed()
+        except Exception as exc:
+            self._failed(exc)
             raise
 
 

@@ -1,11 +1,8 @@
-"""Hold shares as long-running tasks of pgqueuer: everything that runs on the engine's own event loop.
+"""Run pgqueuer again and again: what the engine's own event loop does, whatever happens to PostgreSQL.
 
-pgqueuer is run on one connection of its own, and whatever fails ends this run: all shares are let go, and a
-second later another run begins on a new connection. The first thing that it does is give back the rows of the
-runs before it, so that no share waits for its heartbeat to time out.
-
-An executor holds one share: it counts the share's term up, and returns only by asking pgqueuer for a retry,
-which gives the row back. Anything else would end the row.
+A run that fails has let go of all shares, and a second later another one begins on a new connection. The
+first thing that it does is give back the rows of the runs before it, so that no share waits until its
+heartbeat has timed out.
 """
 
 import asyncio
@@ -13,21 +10,15 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 import asyncpg
-import attrs
-from pgqueuer import PgQueuer, RetryRequested
-from pgqueuer.models import Job, TableChangedEvent
-from pgqueuer.types import JobId
 
 from musicgate.engine import pgqueuer_tables as tables
 from musicgate.engine import replicas
-from musicgate.engine.pgqueuer_queries import SETTINGS, FencedQueries, WatchedDriver
-from musicgate.model import SHARES
+from musicgate.engine.pgqueuer_run import Held, Run
 from musicgate.store.postgres_errors import ERRORS, describe
 
 if TYPE_CHECKING:
@@ -35,58 +26,16 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-#: pgqueuer polls for rows so often: it is not notified of those that are given back or whose owner has died.
-_POLL_S: Final = 1.0
 _RENEW_EVERY_S: Final = 0.9
 _RESTART_S: Final = 1.0
-#: Whether a share has no row is looked at so often, and the log is cleaned so often.
-_SEED_EVERY_S: Final = 10.0
-_CLEAN_EVERY_S: Final = 3600.0
 #: A replica that was not seen for so long gets no part of the shares.
 _LIVE_S: Final = 5.0
-#: pgqueuer that has not asked for rows for so long is begun anew.
-_STUCK_S: Final = 10.0
 #: No statement of ours takes a hundredth of it.
 _STATEMENT_TIMEOUT_S: Final = 10.0
-#: Ends a run whose tasks do not end by themselves, or a connection that does not answer.
+#: For shares to be given back over a connection that may not answer.
 _END_TIMEOUT_S: Final = 0.5
 #: All of that, and a connection that is just being made.
 _HAND_OVER_TIMEOUT_S: Final = 1.9
-
-# The row in the queue is locked, so that it cannot change hands before the term is counted up: of two
-# replicas that hold a share one after the other, the later one has the higher term.
-_BEGIN_TERM: Final = f"""
-WITH mine AS (
-    SELECT FROM {SETTINGS.qualified.queue_table}
-    WHERE id = $3::bigint AND queue_manager_id = $4::uuid AND status = 'picked' FOR UPDATE
-)
-INSERT INTO musicgate.shares AS known (share, term, replica) SELECT $1::smallint, 1, $2 FROM mine
-ON CONFLICT (share) DO UPDATE SET term = known.term + 1, replica = excluded.replica
-RETURNING term
-"""  # noqa: S608 - a name
-
-
-@attrs.frozen(kw_only=True)
-class Held:
-    """The shares that this replica holds, as other threads may read them: it never changes.
-
-    Attributes:
-        terms: by share.
-        until_s: then the first of them may be picked by another replica, by the steady clock.
-    """
-
-    terms: Mapping[int, int] = attrs.field(factory=dict)
-    until_s: float = math.inf
-
-
-@attrs.define(kw_only=True)
-class _Holding:
-    """A row of the queue that this replica has picked."""
-
-    share: int
-    confirmed_s: float
-    term: int | None = None
-    ended: asyncio.Event = attrs.field(factory=asyncio.Event)
 
 
 async def connect(url: str) -> "_Connection":
@@ -118,7 +67,7 @@ class ShareWorker:
         taken: Callable[[int], None],
         lost: Callable[[Sequence[int]], None],
     ) -> None:
-        """Prepare; `run` begins.
+        """Prepare; `hold` begins.
 
         Args:
             taken: told a share that is held from now on. Neither may wait.
@@ -145,8 +94,10 @@ class ShareWorker:
 
     async def stay(self, closing: asyncio.Event) -> None:
         """Be seen by the others, without shares, until the event is set; then leave their table."""
-        while not closing.is_set():
+        while True:
             await self._attempt(self._stay_once(closing), closing)
+            if closing.is_set():
+                return
 
     async def _attempt(self, work: Coroutine[Any, Any, None], ending: asyncio.Event) -> None:
         """Do some work that ends with the event, or soon after it. If it ends earlier, pause."""
@@ -168,7 +119,7 @@ class ShareWorker:
     async def _run_once(self, leaving: asyncio.Event) -> None:
         connection = await connect(self.url)
         try:
-            run = _Run(self, connection)
+            run = Run(self, connection)
             await run.prepare()
             self._report("")
             await run.whole(leaving)
@@ -177,7 +128,7 @@ class ShareWorker:
                     await run.hand_over()
                     await connection.close()
             else:
-                self._report("the connection was lost")
+                self._report(run.failure or "the connection was lost")
         finally:
             connection.terminate()
 
@@ -206,177 +157,6 @@ class ShareWorker:
         elif self._reported and not reason:
             _log.info("engine runs again")
         self._reported = reason
-
-
-class _Run:
-    """One run of pgqueuer on one connection. It is the `Holder` of its statements."""
-
-    def __init__(self, worker: ShareWorker, connection: "_Connection") -> None:
-        self._worker = worker
-        self._driver = WatchedDriver(connection, self.stop)
-        self._queries = FencedQueries(self._driver, self)
-        self._pgq = PgQueuer(self._driver, channel=SETTINGS.channel, queries=self._queries)
-        self._queries.owner = self._owner = self._pgq.qm.queue_manager_id
-        self._pgq.entrypoint(tables.ENTRYPOINT, accepts_context=False)(self._hold)
-        self._holdings: dict[JobId, _Holding] = {}
-        #: When rows were picked that no executor has begun to hold.
-        self._picked_s: dict[JobId, float] = {}
-        self._limit = 0
-        self._renewed_s = self._seeded_s = -math.inf
-        self._cleaned_s = time.monotonic()
-        connection.add_termination_listener(lambda _: self.stop())
-
-    async def prepare(self) -> None:
-        """Give back what earlier runs of this process held."""
-        await self._queries.give_back_all(self._worker.owners)
-        self._worker.owners = [self._owner]
-
-    async def whole(self, leaving: asyncio.Event) -> None:
-        """Run until something fails or the event is set; no share is held at the end."""
-        running = asyncio.create_task(
-            self._pgq.run(
-                dequeue_timeout=timedelta(seconds=_POLL_S),
-                batch_size=SHARES,
-                heartbeat_timeout=timedelta(seconds=self._worker.heartbeat_s),
-                shutdown_on_listener_failure=True,
-            )
-        )
-        ends = [asyncio.create_task(event.wait()) for event in (leaving, self._pgq.shutdown)]
-        try:
-            while not any(task.done() for task in (running, *ends)) and not self._is_stuck:
-                with contextlib.suppress(*ERRORS):  # the driver has told of it
-                    await self._keep_house()
-                await asyncio.wait((running, *ends), timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            self.stop()
-            for task in ends:
-                task.cancel()
-            await asyncio.wait((running,), timeout=_END_TIMEOUT_S)
-            running.cancel()
-        # It may have ended by an error, which says why.
-        await asyncio.wait((running,), timeout=_END_TIMEOUT_S)
-        if running.done() and not running.cancelled():
-            running.result()
-
-    async def hand_over(self) -> None:
-        """Give every row back, take no part any more, and tell the others."""
-        await self._queries.give_back_all([self._owner])
-        await self._worker.renew(self._driver.fetch, takes_shares=False)
-        changed = TableChangedEvent(
-            channel=SETTINGS.channel,
-            sent_at=datetime.now(UTC),
-            type="table_changed_event",
-            operation="update",
-            table=SETTINGS.queue_table,
-        )
-        await self._driver.notify(SETTINGS.channel, changed.model_dump_json(exclude={"received_at"}))
-
-    def stop(self) -> None:
-        """Let every share go, and end pgqueuer."""
-        self._pgq.shutdown.set()
-        self._let_go(self._holdings.values())
-
-    @property
-    def is_stopping(self) -> bool:
-        """True if the rows are given back by `hand_over` or by the next run."""
-        return self._pgq.shutdown.is_set()
-
-    @property
-    def _is_stuck(self) -> bool:
-        return time.monotonic() - self._queries.asked_s > _STUCK_S
-
-    async def may_hold(self) -> int:
-        """The part of this replica. Every second the others are looked at, and what is too much is let go."""
-        now_s = time.monotonic()
-        if now_s - self._renewed_s < _RENEW_EVERY_S:
-            return self._limit
-        self._renewed_s = now_s
-        await self._worker.renew(self._driver.fetch)
-        neighbours = self._worker.neighbours
-        others = neighbours.takers & neighbours.live(self._worker.live_s)
-        self._limit = math.ceil(SHARES / (1 + len(others)))
-        # The first ones are kept: the holder of share 0 has more to do than follow jobs.
-        kept = sorted(self._current(), key=lambda holding: holding.share)
-        self._let_go(kept[self._limit :])
-        return self._limit
-
-    def picked(self, jobs: Sequence[Job], asked_s: float) -> list[Job]:
-        """Note when rows were picked."""
-        for job in jobs:
-            holding = self._holdings.get(job.id)
-            if holding is None:
-                self._picked_s[job.id] = asked_s
-            else:
-                # It was stale, and may have been held elsewhere meanwhile: another term has to begin.
-                self._let_go([holding])
-        return list(jobs)
-
-    def confirmed(self, sent: Iterable[JobId], found: Iterable[JobId], asked_s: float) -> None:
-        """Note which rows are held for another while, and let the others go."""
-        kept = set(found)
-        for job_id in kept & self._holdings.keys():
-            self._holdings[job_id].confirmed_s = asked_s
-        self._let_go([self._holdings[job_id] for job_id in set(sent) - kept if job_id in self._holdings])
-        self._publish()
-
-    async def _hold(self, job: Job) -> None:
-        """Hold a share until it is lost or let go. It is the executor of pgqueuer."""
-        share = int(job.payload or b"")
-        holding = _Holding(share=share, confirmed_s=self._picked_s.pop(job.id, -math.inf))
-        self._holdings[job.id] = holding
-        try:
-            if not self.is_stopping:
-                await self._begin_term(holding, job.id)
-                await holding.ended.wait()
-        except ERRORS:
-            pass  # the driver has told of it
-        except Exception:  # noqa: BLE001 - the row must not end
-            _log.exception("share let go: share=%d", share)
-        finally:
-            self._let_go([holding])
-            del self._holdings[job.id]
-        raise RetryRequested(timedelta(0))
-
-    async def _begin_term(self, holding: _Holding, job_id: JobId) -> None:
-        values = (holding.share, self._worker.replica.id, job_id, self._owner)
-        rows: list[dict[str, Any]] = await self._driver.fetch(_BEGIN_TERM, *values)
-        if not rows or holding.ended.is_set():
-            holding.ended.set()
-            return
-        holding.term = rows[0]["term"]
-        self._publish()
-        self._worker.taken(holding.share)
-
-    def _current(self) -> list[_Holding]:
-        return [holding for holding in self._holdings.values() if not holding.ended.is_set()]
-
-    def _let_go(self, holdings: Iterable[_Holding]) -> None:
-        ending = [holding for holding in holdings if not holding.ended.is_set()]
-        for holding in ending:
-            holding.ended.set()
-        if ending:
-            self._publish()
-        told = [holding.share for holding in ending if holding.term is not None]
-        if told:
-            self._worker.lost(told)
-
-    def _publish(self) -> None:
-        held = [holding for holding in self._current() if holding.term is not None]
-        first_s = min((holding.confirmed_s for holding in held), default=math.inf)
-        self._worker.held = Held(
-            terms={holding.share: holding.term for holding in held if holding.term is not None},
-            until_s=first_s + self._worker.heartbeat_s,
-        )
-
-    async def _keep_house(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._seeded_s > _SEED_EVERY_S:
-            self._seeded_s = now_s
-            await tables.seed(self._queries)
-        if now_s - self._cleaned_s > _CLEAN_EVERY_S:
-            self._cleaned_s = now_s
-            await tables.clean(self._queries)
-            await self._driver.execute(replicas.FORGET)
 
 
 async def prepare(url: str, replica: replicas.Replica) -> bool:

@@ -1,22 +1,22 @@
-"""Enforce per-account quotas (rate, open jobs, daily spend) before a job is created.
+"""Enforce per-account quotas (rate, open jobs, daily spend) in the only process that uses a store.
 
-The rules are in `musicgate.engine.limits`. The record of open jobs is complete because a store belongs to one
-process: it is filled from the store at the start and follows every stored version from then on. A request is
-in it from its admission on, before it is stored, and no other task runs between the check and the entry. So
-no burst of requests can pass a limit together.
+The rules are in `musicgate.engine.limits`. The record of open jobs is complete because the store belongs to
+this process: it is filled from the store at the start and follows every stored version from then on. A
+request is in it from its admission on, before it is stored, and no other task runs between the check and the
+entry. So no burst of requests can pass a limit together.
 """
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
 import attrs
 
 from musicgate.engine import limits
+from musicgate.engine.expected_prices import ExpectedPrices
 from musicgate.errors import LimitReachedError
-from musicgate.planning import NANOS_PER_USD, OfferIndex, expected_usd_nanos, strip_suffix
+from musicgate.planning import NANOS_PER_USD
 from musicgate.settings import AccountLimits
 
 if TYPE_CHECKING:
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 #: Windows of accounts without a call in the last minute are dropped when there are more windows than this.
 _MAX_IDLE_WINDOWS = 1_000
-#: Prices that are remembered: a rate card is exact arithmetic, and the same few models are asked for.
-_MAX_PRICES = 1_000
 
 
 class Reservation:
@@ -75,8 +73,7 @@ class Quota:
     def __init__(self, settings: Settings, providers: Mapping[str, Provider]) -> None:
         self._usual = settings.limits
         self._limits = settings.limits_by_account()
-        self._offers = OfferIndex(providers.values())
-        self._price = functools.lru_cache(_MAX_PRICES)(self._expected)
+        self._prices = ExpectedPrices(providers)
         self._windows: dict[str, limits.CallWindow] = {}
         self._sweep_windows_at = _MAX_IDLE_WINDOWS
         self._open: dict[str, _OpenJob] = {}
@@ -97,7 +94,7 @@ class Quota:
             LimitReachedError: one more would exceed a limit; nothing was counted.
         """
         allowed = self._limits_of(account)
-        expected_nanos, counted_s = self._price(strip_suffix(request.model), None, request.duration_s), 0.0
+        expected_nanos, counted_s = self._prices.of_request(request), 0.0
         if allowed.has_any:
             counted_s = await self._admit(store, account, allowed, expected_nanos, clock)
         # Nothing is awaited between the check and the entry.
@@ -123,7 +120,7 @@ class Quota:
         usage = attrs.evolve(usage, usd_nanos=usage.usd_nanos + spent)
         reached = limits.reached_limit(allowed, usage, expected_nanos, now)
         if reached is not None:
-            raise _error_of(reached)
+            raise error_of(reached)
         counted_s = steady.timestamp()
         if allowed.requests_per_minute:
             self._window(account, counted_s).count(counted_s)
@@ -134,7 +131,7 @@ class Quota:
         if account in self._windows:
             self._windows[account].uncount(counted_s)
 
-    def count_call(self, account: str, clock: Clock) -> None:
+    async def count_call(self, account: str, clock: Clock) -> None:
         """Count a call that creates no job against the account's rate limit.
 
         Raises:
@@ -146,19 +143,19 @@ class Quota:
         steady = clock.steady()
         reached = limits.reached_limit(allowed, self._usage(account, steady), 0, clock.now())
         if reached is not None:
-            raise _error_of(reached)
+            raise error_of(reached)
         self._window(account, steady.timestamp()).count(steady.timestamp())
 
     def note(self, job: Job) -> None:
+        """Note an open job of an earlier process."""
+        self.changed(None, job)
+
+    def changed(self, before: Job | None, after: Job) -> None:
         """Note a stored version of a job."""
-        attempt = job.attempt
-        if job.state.is_final:
-            self.forget(job.id)
-        elif attempt is None:
-            self._put(job.id, _OpenJob(job.account, 0))
+        if after.state.is_final:
+            self.forget(after.id)
         else:
-            price = self._price(attempt.model, attempt.plugin, job.request.duration_s)
-            self._put(job.id, _OpenJob(job.account, price))
+            self._put(after.id, _OpenJob(after.account, self._prices.of_job(after)))
 
     def forget(self, job_id: str) -> None:
         """Count a job no longer that has ended, was deleted, or was never stored."""
@@ -207,22 +204,9 @@ class Quota:
             window = self._windows[account] = limits.requests_window(self._limits_of(account))
         return window
 
-    def _expected(self, model: str, plugin: str | None, duration_s: int | None) -> int:
-        """The expected price of a request in billionths of a dollar; 0 when it is not known.
 
-        Args:
-            plugin: whose; None = the lowest known price of any provider.
-        """
-        if plugin is None:
-            offers = list(self._offers.offers(model).values())
-        else:
-            offer = self._offers.offer_of(plugin, model)
-            offers = [] if offer is None else [offer]
-        prices = [expected_usd_nanos(offer, duration_s) for offer in offers]
-        return min((price for price in prices if price is not None), default=0)
-
-
-def _error_of(reached: limits.ReachedLimit) -> LimitReachedError:
+def error_of(reached: limits.ReachedLimit) -> LimitReachedError:
+    """The error of a request that a limit refuses."""
     return LimitReachedError(
         reached.limit.value,
         reached.message,

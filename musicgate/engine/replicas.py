@@ -1,4 +1,4 @@
-"""The replicas that use a database, as its table ``musicgate.replicas`` shows them; opens no connection."""
+"""The replicas that use a database, as the table ``musicgate.replicas`` shows them; no connection."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-#: Renew our row, and read how long the others have been silent. A time before PostgreSQL was started does not
-#: count: they could not be seen.
+#: Renew our row, and read those of the others.
 RENEW: Final = """
 WITH renewed AS (
     INSERT INTO musicgate.replicas AS known (id, host, software, schema_version, started_at, seen_at, takes_shares)
@@ -19,7 +18,8 @@ WITH renewed AS (
     ON CONFLICT (id) DO UPDATE SET seen_at = excluded.seen_at, takes_shares = excluded.takes_shares
 )
 SELECT id, takes_shares,
-    extract(epoch FROM clock_timestamp() - greatest(seen_at, pg_postmaster_start_time()))::float8 AS silence_s
+    extract(epoch FROM clock_timestamp() - seen_at)::float8 AS silence_s,
+    extract(epoch FROM clock_timestamp() - pg_postmaster_start_time())::float8 AS uptime_s
 FROM musicgate.replicas WHERE id <> $1
 """
 REMOVE: Final = "DELETE FROM musicgate.replicas WHERE id = $1"
@@ -50,34 +50,46 @@ class Replica:
 class Neighbours:
     """The other replicas, as they were read last.
 
+    Silence counts while it can be heard: not while PostgreSQL was away or we were stalled, for then the
+    others may have been unable to write, or we to read.
+
     Attributes:
         read_s: when, by the steady clock.
-        since_s: since when they were read without a longer pause. In a pause the others could not be seen.
         silent_s: how long each had been silent, by the database's clock.
+        counted_from_s: the silence of each counts from then on, by the steady clock.
         takers: those that take shares.
     """
 
-    read_s: float = -math.inf
-    since_s: float = -math.inf
+    read_s: float = math.inf
     silent_s: Mapping[str, float] = attrs.field(factory=dict)
+    counted_from_s: Mapping[str, float] = attrs.field(factory=dict)
     takers: frozenset[str] = frozenset()
 
     def read(self, rows: Sequence[Mapping[str, Any]], now_s: float, max_pause_s: float) -> Neighbours:
         """What the rows of `RENEW` say, read now."""
-        is_first = self.read_s == -math.inf
-        has_pause = not is_first and now_s - self.read_s > max_pause_s
+        has_pause = now_s - self.read_s > max_pause_s
+        counted_from_s: dict[str, float] = {}
+        for row in rows:
+            name = row["id"]
+            if name not in self.silent_s:
+                counted_from_s[name] = now_s - (0.0 if has_pause else row["uptime_s"])
+            elif has_pause:
+                counted_from_s[name] = now_s - self.silent_s[name]
+            else:
+                counted_from_s[name] = self.counted_from_s[name]
         return Neighbours(
             read_s=now_s,
-            since_s=now_s if has_pause else self.since_s,
-            silent_s={row["id"]: max(0.0, row["silence_s"]) for row in rows},
+            silent_s={
+                row["id"]: max(0.0, min(row["silence_s"], now_s - counted_from_s[row["id"]])) for row in rows
+            },
+            counted_from_s=counted_from_s,
             takers=frozenset(row["id"] for row in rows if row["takes_shares"]),
         )
 
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was seen alive; infinite for one that is not known."""
-        silent_s = self.silent_s.get(replica)
-        return math.inf if silent_s is None else min(silent_s, self.read_s - self.since_s)
+        return self.silent_s.get(replica, math.inf)
 
     def live(self, max_silence_s: float) -> frozenset[str]:
         """Those that were seen so lately."""
-        return frozenset(replica for replica in self.silent_s if self.silence_s(replica) < max_silence_s)
+        return frozenset(name for name, silent_s in self.silent_s.items() if silent_s < max_silence_s)

@@ -52,7 +52,7 @@ class _Entry:
         is_running: its step runs.
         is_woken: step once more right after the running step, unless nothing is left to do.
         is_taken: the job was handed over again while its step ran: it stays, whatever that step says.
-        is_dropped: the job was dropped while its step ran: it goes, unless it is taken again.
+        is_dropped: the job was dropped while its step ran: it goes with that step.
         stepped_s: loop time of the end of its last step.
         errors: number of failed steps in a row.
     """
@@ -120,8 +120,9 @@ class Scheduler:
         return len(self._entries)
 
     def __contains__(self, job_id: str) -> bool:
-        """True if the scheduler owns the job."""
-        return job_id in self._entries
+        """True if the scheduler owns the job, also after the step that runs."""
+        entry = self._entries.get(job_id)
+        return entry is not None and not entry.is_dropped
 
     def take(self, job_id: str, delay_s: float, lane: str = "") -> None:
         """Own a job from now on, and step it after a delay. A step that is planned earlier stays."""
@@ -131,7 +132,7 @@ class Scheduler:
         elif lane and not entry.is_waiting and not entry.is_running:
             entry.lane = self._lane(lane)
         if entry.is_running:
-            entry.is_taken = True
+            entry.is_taken, entry.is_dropped = True, False
         else:
             self._plan(entry, delay_s)
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Collection
 
 _ALL_SHARES: Final = frozenset(range(SHARES))
+#: The replica that holds it runs the courier and the sweeper.
+FIRST_SHARE: Final = 0
 #: A replica with a single share finds an id of its own among so many, but for one in a million.
 _MOST_IDS: Final = 900
 

@@ -1,7 +1,4 @@
-"""Accept a request: quota, plan, job, create call. The order of these steps is part of the contract.
-
-Quotas come before routing, so that a caller beyond its quota learns nothing about providers. A request that
-is refused after that counts as a call, and as nothing else.
+"""Accept a request: admission, job, create call. Admission says in which order callers learn what.
 
 The reservation and the slot of a request are released here, unless its create call took them over.
 """
@@ -71,23 +68,24 @@ async def accept(
     """
     account, key = submission.account, submission.idempotency
     job_id = own_id(context.shares, lambda: context.new_id("music_"))
+    token, steady = context.new_token(), context.clock.steady()
     try:
-        reservation = await context.quota.reserve(
-            context.store, submission.request, account=account, job_id=job_id, clock=context.clock
+        admitted = await context.admission.admit(
+            submission.request,
+            account=account,
+            job_id=job_id,
+            plan=lambda: choose(context, submission, steady, context.callback_url(job_id, token)),
         )
     except LimitReachedError:
         # A duplicate of this call may have taken the last place: then both get the same job.
-        duplicate = None if key is None else await in_flight.duplicate(account, key.route, key.key)
+        duplicate = None if key is None else await _duplicate(context, in_flight, account, key)
         if duplicate is None:
             raise
         return duplicate
-    slot = None
+    reservation, slot, choice, routing = admitted
     try:
-        token, steady = context.new_token(), context.clock.steady()
-        choice, routing = choose(context, submission, steady, context.callback_url(job_id, token))
         for installed in choice.providers:
             context.health[installed.name].note_request(steady)
-        slot = context.create_queues[choice.first.installed.name].try_slot()
         has_slot = slot is not None
         job = _new_job(context, submission, choice, job_id, token, steady, routing, has_slot=has_slot)
         return in_flight.start(
@@ -103,6 +101,16 @@ async def accept(
             slot.release()
         reservation.release()
         raise
+
+
+async def _duplicate(
+    context: GatewayContext, in_flight: InFlight, account: str, key: IdempotencyKey
+) -> IdempotencyClaim | None:
+    """The use of a key by a call that began before this one, here or at another replica."""
+    duplicate = await in_flight.duplicate(account, key.route, key.key)
+    if duplicate is None and context.shares.replica:
+        duplicate = await context.store.find_claim(account, key.route, key.key)
+    return duplicate
 
 
 def _new_job(

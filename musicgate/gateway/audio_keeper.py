@@ -91,6 +91,11 @@ class AudioKeeper:
         self._removing = asyncio.Lock()
         self._making: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
+    @property
+    def objects(self) -> ObjectStore:
+        """The store that has the bytes."""
+        return self._objects
+
     def staged(self, job_id: str, index: int) -> AbstractContextManager[Path]:
         """An empty file to write a track's audio to; it is removed at the end.
 
@@ -304,7 +309,10 @@ class AudioKeeper:
             await self.remove_unused()
 
     async def remove_unused(self) -> None:
-        """Remove the bytes of files that no job uses. What cannot be removed is logged, and stays noted."""
+        """Remove the bytes of files that no job uses, but those that another replica is removing.
+
+        What cannot be removed is logged, and stays noted.
+        """
         # One at a time: once the first of two has ended a removal, a job may store the bytes again, and the
         # second would remove those.
         async with self._removing:

@@ -57,7 +57,7 @@ async def change(context: GatewayContext, job: Job, edit: Callable[[Job], Job]) 
         if stored is not None:
             context.changed(job, stored)
             if messages:
-                context.outbox_changed.set()
+                context.outbox_written()
             return stored
         newest = await context.store.get(job.id)
         if newest is None:

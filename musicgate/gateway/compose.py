@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from musicgate.codec import SchemaValidator, compose_request_schema, option_blocks
-from musicgate.engine import CreateQueue, ProviderHealth, Quota
+from musicgate.engine import (
+    CreateQueue,
+    ProviderHealth,
+    Quota,
+    SharedCreateQueue,
+    SharedQuota,
+    Shares,
+)
 from musicgate.errors import ConfigError, MarksError, StorageError
 from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store
@@ -30,8 +37,12 @@ if TYPE_CHECKING:
     from musicgate.http.transport import AiohttpTransport
     from musicgate.model import Job
     from musicgate.settings import Settings
-    from musicgate.store import JobStore
+    from musicgate.store import JobStore, Ledger
 
+#: Seconds beyond `store.heartbeat_s` after which a silent replica counts as dead.
+_SILENCE_MARGIN_S = 2.0
+#: Seconds for which a slot is trusted at most, and the part of the time until its replica counts as dead.
+_FRESH_S, _FRESH_PART = 5.0, 1 / 3
 #: A server that starts waits no longer for its asset store.
 _LONGEST_CHECK_S = 10.0
 
@@ -80,11 +91,12 @@ async def open_context(
         stack.push_async_callback(objects.close)
         keeper = _keeper(stack, settings, objects, store)
         shares, news = replication(settings)
+        ledger = ledger_of(settings, store, shares)
         yield GatewayContext(
             settings=settings,
             host=host,
             providers=providers,
-            create_queues=create_queues(settings, providers, clock),
+            create_queues=create_queues(settings, providers, clock, ledger, shares.replica),
             health=health,
             planner=planner(settings, providers, health),
             clock=clock,
@@ -93,7 +105,8 @@ async def open_context(
             keeper=keeper,
             webhooks=webhooks,
             on_change=on_change,
-            quota=Quota(settings, {name: installed.provider for name, installed in providers.items()}),
+            quota=account_quota(settings, providers, ledger),
+            ledger=ledger,
             new_id=new_id,
             new_token=new_token,
             shares=shares,
@@ -159,19 +172,54 @@ def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, sto
     )
 
 
+def ledger_of(settings: Settings, store: JobStore, shares: Shares) -> Ledger | None:
+    """What counts limits for all replicas; None where this process is the only one."""
+    if not shares.replica:
+        return None
+    silent_after_s = _silent_after_s(settings)
+    return store.ledger(shares.replica, lambda replica: shares.silence_s(replica) > silent_after_s)
+
+
+def _silent_after_s(settings: Settings) -> float:
+    """Seconds of silence after which a replica counts as dead, and its create calls as ended."""
+    return settings.store.heartbeat_s + _SILENCE_MARGIN_S
+
+
+def account_quota(
+    settings: Settings, providers: Mapping[str, InstalledProvider], ledger: Ledger | None
+) -> Quota | SharedQuota:
+    """The limits of accounts, counted by the ledger where there is one."""
+    declared = {name: installed.provider for name, installed in providers.items()}
+    return Quota(settings, declared) if ledger is None else SharedQuota(settings, declared, ledger)
+
+
 def create_queues(
-    settings: Settings, providers: Mapping[str, InstalledProvider], clock: Clock
+    settings: Settings,
+    providers: Mapping[str, InstalledProvider],
+    clock: Clock,
+    ledger: Ledger | None = None,
+    replica: str = "",
 ) -> dict[str, CreateQueue]:
     """A create queue per provider, as its plugin declares it and its operator limits it."""
-    return {
-        name: CreateQueue(
-            clock,
-            parallel=installed.provider.max_parallel_creates,
-            window=installed.provider.create_window,
-            speed=settings.follow.speed,
-        )
-        for name, installed in providers.items()
-    }
+    speed = settings.follow.speed
+    fresh_s = min(_FRESH_S, _silent_after_s(settings) * _FRESH_PART)
+    queues: dict[str, CreateQueue] = {}
+    for name, installed in providers.items():
+        parallel, window = installed.provider.max_parallel_creates, installed.provider.create_window
+        if ledger is None or (parallel is None and window is None):
+            queues[name] = CreateQueue(clock, parallel=parallel, window=window, speed=speed)
+        else:
+            queues[name] = SharedCreateQueue(
+                clock,
+                ledger,
+                plugin=name,
+                replica=replica,
+                fresh_s=fresh_s,
+                parallel=parallel,
+                window=window,
+                speed=speed,
+            )
+    return queues
 
 
 def breakers(settings: Settings, providers: Mapping[str, InstalledProvider]) -> dict[str, ProviderHealth]:

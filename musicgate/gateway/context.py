@@ -8,23 +8,38 @@ from typing import TYPE_CHECKING, Self
 import attrs
 
 from musicgate.aio import TimeLimits
-from musicgate.engine import LocalShares, NoNews
+from musicgate.engine import (
+    FIRST_SHARE,
+    LocalAdmission,
+    LocalShares,
+    NoNews,
+    SharedAdmission,
+    SharedQuota,
+)
 from musicgate.gateway.quiet_polls import QuietPolls
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from musicgate.aio import Clock
-    from musicgate.engine import CreateQueue, News, ProviderHealth, Quota, Shares
+    from musicgate.engine import Admission, CreateQueue, News, ProviderHealth, Quota, Shares
     from musicgate.gateway.audio_keeper import AudioKeeper
     from musicgate.hosting import InstalledProvider, PluginHost
     from musicgate.http import Transport
     from musicgate.model import Job, JobHead
     from musicgate.planning import Planner
     from musicgate.settings import Settings
-    from musicgate.store import JobStore
+    from musicgate.store import JobStore, Ledger
     from musicgate.text import Masker
     from musicgate.webhooks import WebhookClient
+
+
+def _admission(context: GatewayContext) -> Admission:
+    quota, queues, clock = context.quota, context.create_queues, context.clock
+    if context.ledger is not None and isinstance(quota, SharedQuota):
+        return SharedAdmission(quota, queues, context.ledger, clock)
+    assert not isinstance(quota, SharedQuota)  # noqa: S101 - it is made with a ledger
+    return LocalAdmission(quota, queues, context.store, clock)
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +53,8 @@ class GatewayContext:
         webhooks: the client that posts to customers.
         on_change: called with every stored job version, and the version before it.
         quota: the usage of all accounts.
+        ledger: what counts it for all replicas, and the vendors' windows; None = counted in memory.
+        admission: admits requests, by quota and create queues.
         outbox_changed: set when there is something new in the outbox.
         quiet_polls: the polls that changed nothing.
         time_limits: the time-outs of calls.
@@ -60,12 +77,14 @@ class GatewayContext:
     keeper: AudioKeeper
     webhooks: WebhookClient
     on_change: Callable[[Job | None, Job], None]
-    quota: Quota
+    quota: Quota | SharedQuota
     new_id: Callable[[str], str]
     new_token: Callable[[], str]
     shares: Shares = attrs.field(factory=LocalShares)
     news: News = attrs.field(factory=NoNews)
     term: int | None = None
+    ledger: Ledger | None = None
+    admission: Admission = attrs.field(default=attrs.Factory(_admission, takes_self=True))
     outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
@@ -75,6 +94,16 @@ class GatewayContext:
         """Divides every interval and grace period."""
         return self.settings.follow.speed
 
+    @property
+    def is_on_duty(self) -> bool:
+        """True if this replica runs the courier and the sweeper, as one of all replicas does."""
+        return not self.shares.replica or FIRST_SHARE in self.shares.held
+
+    @property
+    def reread_s(self) -> float | None:
+        """Seconds after which what other processes may have written is read again; None = they do not."""
+        return self.news.reread_s
+
     def under(self, term: int | None) -> Self:
         """The same for a follower whose share has that term."""
         return self if term == self.term else attrs.evolve(self, term=term)
@@ -82,16 +111,24 @@ class GatewayContext:
     def changed(self, before: Job | None, after: Job) -> None:
         """Count a stored job version, and report it."""
         self.quiet_polls.forget(after.id)
-        self.quota.note(after)
+        self.quota.changed(before, after)
         self.on_change(before, after)
-        self.news.changed(after.id)
+        if before is not None:  # a new job is waited for and followed by none yet
+            self.news.changed(after.id)
 
     def ended(self, job: Job) -> None:
         """Report a job that has ended, possibly again: its end may have been stored without a report."""
         self.quiet_polls.forget(job.id)
         self.quota.forget(job.id)
         self.on_change(job, job)
+        self.news.changed(job.id)
+        self.outbox_written()
+
+    def outbox_written(self) -> None:
+        """Wake the courier, wherever it runs: there is something new in the outbox."""
         self.outbox_changed.set()
+        if not self.is_on_duty:
+            self.news.outbox()
 
     def callback_url(self, job_id: str, token: str) -> str | None:
         """The URL for a vendor's callbacks about a job; None without ``server.public_url``."""
@@ -120,10 +157,11 @@ class GatewayContext:
             else installed.masker(job.callback_token, whole=whole)
         )
 
-    def count_call(self, account: str) -> None:
+    async def count_call(self, account: str) -> None:
         """Count a call that makes no job among the account's calls of this minute.
 
         Raises:
             LimitReachedError: one more is too many; it was not counted.
+            StorageError: it cannot be counted now.
         """
-        self.quota.count_call(account, self.clock)
+        await self.quota.count_call(account, self.clock)

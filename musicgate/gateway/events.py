@@ -4,6 +4,9 @@ The store is the truth, and no event is held here. A reader has one flag in memo
 it is busy: a slow one costs nothing, delays no job, and misses nothing, since it goes on after the last event
 that it has read.
 
+Where other processes write to the store, too, a reader also looks at the version of its job every few
+seconds: their news may be lost.
+
 Readers of the same job wake together and read the same thing, so they share the read while it runs. Nothing
 is kept after that.
 """
@@ -11,11 +14,12 @@ is kept after that.
 from __future__ import annotations
 
 import asyncio
+import random
 from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from musicgate.errors import JobNotFoundError
+from musicgate.errors import JobNotFoundError, StorageError
 from musicgate.model import EventKind
 
 if TYPE_CHECKING:
@@ -51,6 +55,13 @@ class Changes:
         for flag in self._flags.get(job_id, ()):
             flag.set()
 
+    def notify_all(self) -> None:
+        """Wake the readers of every job: any of them may have changed."""
+        self._reads.clear()
+        for flags in self._flags.values():
+            for flag in flags:
+                flag.set()
+
     @contextmanager
     def listening(self, job_id: str) -> Iterator[asyncio.Event]:
         """A flag that is set whenever the job changes; clear it before reading the job."""
@@ -83,8 +94,13 @@ class Changes:
         return await asyncio.shield(task)  # a reader that leaves takes nothing away from the others
 
 
-async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGenerator[Job, None]:
+async def watch_job(
+    store: JobStore, changes: Changes, job_id: str, reread_s: float | None = None
+) -> AsyncGenerator[Job, None]:
     """The job as it is, then after each change, until it is final; of quick changes only the last.
+
+    Args:
+        reread_s: see `musicgate.engine.News`.
 
     Raises:
         JobNotFoundError: there is no such job, or no longer.
@@ -101,11 +117,17 @@ async def watch_job(store: JobStore, changes: Changes, job_id: str) -> AsyncGene
                 yield job
             if job.state.is_final:
                 return
-            await changed.wait()
+            await _changes_within(store, changes, job, changed, None, reread_s)
 
 
 async def follow_events(
-    store: JobStore, changes: Changes, job_id: str, *, after: int, pause_s: float
+    store: JobStore,
+    changes: Changes,
+    job_id: str,
+    *,
+    after: int,
+    pause_s: float,
+    reread_s: float | None = None,
 ) -> AsyncGenerator[tuple[int, JobEvent] | None, None]:
     """A job's events after number ``after``, stored ones first, then new ones, up to the final event.
 
@@ -128,13 +150,41 @@ async def follow_events(
             if job is None:
                 return
             if not job.state.is_final:
-                if not await _is_set_within(changed, pause_s):
+                if not await _changes_within(store, changes, job, changed, pause_s, reread_s):
                     yield None
             elif not await store.events(job_id, after, 1):  # it may have ended between the two reads
                 return
 
 
-async def _is_set_within(flag: asyncio.Event, pause_s: float) -> bool:
+async def _changes_within(
+    store: JobStore,
+    changes: Changes,
+    job: Job,
+    changed: asyncio.Event,
+    pause_s: float | None,
+    reread_s: float | None,
+) -> bool:
+    """Wait until a job changes; False after ``pause_s`` seconds without a change."""
+    if reread_s is None:
+        return await _is_set_within(changed, pause_s)
+    loop = asyncio.get_running_loop()
+    until_s = float("inf") if pause_s is None else loop.time() + pause_s
+    while (left_s := until_s - loop.time()) > 0:
+        # Not all at once: many may have begun to wait together.
+        again_s = reread_s * (0.8 + 0.4 * random.random())  # noqa: S311 - no secret
+        if await _is_set_within(changed, min(left_s, again_s)):
+            return True
+        if left_s > again_s:
+            try:
+                head = await changes.read(job.id, "head", partial(store.head, job.account, job.id))
+            except StorageError:
+                continue  # who waits need not know: it may pass
+            if head is None or head.version != job.version:
+                return True
+    return False
+
+
+async def _is_set_within(flag: asyncio.Event, pause_s: float | None) -> bool:
     try:
         async with asyncio.timeout(pause_s):
             await flag.wait()

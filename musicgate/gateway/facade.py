@@ -69,7 +69,7 @@ class Gateway:
         """Take an open context, and the readers to wake on every stored change."""
         self._context = context
         self._changes = changes
-        self._runner = Runner(context, changes.notify)
+        self._runner = Runner(context, changes)
 
     @classmethod
     @asynccontextmanager
@@ -199,9 +199,9 @@ class Gateway:
         if isinstance(begun, Call):
             earlier = await self._runner.in_flight.stored(begun)
             self._runner.in_flight.leave(begun)
-            job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency)
+            job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency, 0.0)
         else:
-            job = await self._runner.replay(begun, idempotency)
+            job = await self._runner.replay(begun, idempotency, 0.0)
         return JobHandle(job, wait=self.wait, watch=self.watch)
 
     async def submit(
@@ -263,7 +263,7 @@ class Gateway:
             if not isinstance(answer, IdempotencyClaim):
                 return answer
             begun = answer
-        return await self._runner.replay(begun, idempotency)
+        return await self._runner.replay(begun, idempotency, wait_s)
 
     async def generate(
         self, prompt: str | None = None, *, timeout_s: float | None = None, **fields: object
@@ -355,7 +355,7 @@ class Gateway:
                 await cancel(self._context, job)
         await self._context.keeper.delete_job(job.id)
         self._context.quota.forget(job.id)
-        self._changes.notify(job.id)
+        self._runner.note_deleted(job.id)
 
     def call_on_change(self, listener: Callable[[str], None]) -> None:
         """Call a function with the id of every job that this gateway stores or deletes from now on."""
@@ -367,7 +367,7 @@ class Gateway:
         Raises:
             JobNotFoundError: there is no such job, or no longer.
         """
-        return watch_job(self._context.store, self._changes, job_id)
+        return watch_job(self._context.store, self._changes, job_id, self._context.reread_s)
 
     def events(
         self, job_id: str, *, after: int = 0, pause_s: float = 15.0
@@ -378,7 +378,14 @@ class Gateway:
             Numbered events, and None after every ``pause_s`` seconds without one. A slow reader misses
             nothing.
         """
-        return follow_events(self._context.store, self._changes, job_id, after=after, pause_s=pause_s)
+        return follow_events(
+            self._context.store,
+            self._changes,
+            job_id,
+            after=after,
+            pause_s=pause_s,
+            reread_s=self._context.reread_s,
+        )
 
     async def wait(self, job_id: str, timeout_s: float | None = None) -> Job:
         """Wait until a job is final.

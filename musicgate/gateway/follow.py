@@ -45,6 +45,8 @@ _log = logging.getLogger(__name__)
 _NOT_HELD_S = 1.0
 #: Seconds between two looks at a job whose create call another replica makes; it tells when that ends.
 _LOOK_AGAIN_S = 5.0
+#: Seconds until a job is read again that cannot be polled: its callback may have reached another replica.
+_ADOPTED_ELSEWHERE_S = 30.0
 #: Seconds beyond its deadline for which such a job is left to that call.
 _FOREIGN_GRACE_S = 60.0
 
@@ -62,14 +64,16 @@ async def advance(context: GatewayContext, job_id: str, launch: Launch | None = 
     shares = context.shares
     if shares.replica:
         share = share_of(job_id)
-        if share not in shares.held:
+        # Another thread takes and loses shares: it may be lost between the two lines.
+        term = shares.term_of(share)
+        if term is None or share not in shares.held:
             return _NOT_HELD_S  # it is dropped when the share is lost for good
-        context = context.under(shares.term_of(share))
+        context = context.under(term)
     last = context.quiet_polls.of(job_id)
     steady = context.clock.steady()
-    if last is not None and last.is_usable(steady):
-        return await _poll_again(context, job_id, last, steady, launch)
     try:
+        if last is not None and last.is_usable(steady):
+            return await _poll_again(context, job_id, last, steady, launch)
         return await _read_and_step(context, job_id, steady, launch, None)
     except ShareLostError:
         return _NOT_HELD_S
@@ -174,7 +178,7 @@ class _Step:
             return await settle(context, job)
         installed = context.installed(job)
         if installed is None or job.native_id is None:
-            return _until_s(context, job.deadline_at)
+            return _until_adopted_s(context, job.deadline_at)
         return await self._poll(installed, job)
 
     async def _poll(self, installed: InstalledProvider, job: Job) -> float | None:
@@ -184,7 +188,7 @@ class _Step:
             if exchange is None:
                 request, exchange = installed.plugin.poll(job, installed.settings), Exchange()
                 if request is None:
-                    return _until_s(context, job.deadline_at)
+                    return _until_adopted_s(context, job.deadline_at)
             update = await call_vendor(context, installed, Step.POLL, request, job, exchange)
         except ProviderError as error:
             retry_after_s = _note_failed_poll(job.id, installed, error)
@@ -209,6 +213,12 @@ def _note_failed_poll(job_id: str, installed: InstalledProvider, error: Provider
     """
     _log.info("poll failed: job=%s plugin=%s error=%s", job_id, installed.name, error)
     return error.retry_after_s or 0.0
+
+
+def _until_adopted_s(context: GatewayContext, deadline_at: datetime) -> float:
+    """Seconds until the next step of a job that only a callback takes further."""
+    wait_s = _until_s(context, deadline_at)
+    return min(wait_s, _ADOPTED_ELSEWHERE_S / context.speed) if context.shares.replica else wait_s
 
 
 def _until_s(context: GatewayContext, deadline_at: datetime) -> float:

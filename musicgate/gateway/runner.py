@@ -1,13 +1,14 @@
 """Runs the use cases of an open gateway: its services, its calls, and who owns which open job.
 
 Every open job has one owner: its create call in flight, or the scheduler of the replica that holds its share.
-This module hands jobs from one to the other.
+This module hands jobs from one to the other, and hears what the other replicas tell.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from musicgate import jobs
@@ -17,21 +18,26 @@ from musicgate.gateway import commit, recover, send
 from musicgate.gateway.accept import accept
 from musicgate.gateway.callbacks import Hint, SeenCallbacks, receive_callback
 from musicgate.gateway.cancel import stop_vendor
+from musicgate.gateway.candidates import create_budget_s
+from musicgate.gateway.events import watch_job
 from musicgate.gateway.finishing import tracks_to_finish
 from musicgate.gateway.follow import advance
 from musicgate.gateway.settle import settle
+from musicgate.gateway.shared_assets import check_shared_assets
 from musicgate.gateway.sweep import Sweeper
 from musicgate.model import AttemptOutcome, share_of
 from musicgate.webhooks import Webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Collection, Mapping
 
     from musicgate.engine import Call
     from musicgate.gateway.accept import Submission
     from musicgate.gateway.context import GatewayContext
+    from musicgate.gateway.events import Changes
     from musicgate.gateway.idempotency import IdempotencyKey
     from musicgate.model import IdempotencyClaim, Job
+    from musicgate.planning import Candidate
 
 _log = logging.getLogger(__name__)
 #: Seconds in which each share is searched once for open jobs that are not followed.
@@ -54,10 +60,11 @@ class Runner:
         sweeper: removes what is too old.
     """
 
-    def __init__(self, context: GatewayContext, deleted: Callable[[str], None]) -> None:
-        """Take an open context, and what to call with the id of a job that the sweeper has deleted."""
+    def __init__(self, context: GatewayContext, changes: Changes) -> None:
+        """Take an open context, and the readers to wake when a job changes."""
         self._context = context
-        self.sweeper = Sweeper(context, deleted)
+        self._changes = changes
+        self.sweeper = Sweeper(context, self.note_deleted)
         self.supervisor = Supervisor()
         self.webhooks = Webhooks(context)
         self.in_flight = InFlight(
@@ -75,11 +82,29 @@ class Runner:
             min_gap_s=1.0 / context.speed,
         )
         self._callbacks = SeenCallbacks()
+        #: Set unless something is still to be checked before jobs are followed.
+        self._may_follow = asyncio.Event()
+        self._may_follow.set()
 
     async def start(self) -> None:
-        """Recover the open jobs of earlier processes, as far as they are ours, then start the services."""
-        await self._context.shares.start(self._take_up, self._give_up)
-        if self._context.shares.replica:
+        """Recover the open jobs of earlier processes, as far as they are ours, then start the services.
+
+        Raises:
+            ConfigError: the other replicas keep audio elsewhere.
+        """
+        await self._context.news.start(
+            changed=self._hear_of_change,
+            due=self._hear_of_due,
+            outbox=self._context.outbox_changed.set,
+            missed=self._hear_of_loss,
+        )
+        shares = self._context.shares
+        if shares.replica:
+            self._may_follow.clear()
+        await shares.start(self._take_up, self._give_up)
+        if shares.replica:
+            await check_shared_assets(self._context)
+            self._may_follow.set()
             self.supervisor.start("open jobs", self._look_for_jobs)
         self.supervisor.start("scheduler", self.scheduler.run)
         self.supervisor.start("sweeper", self.sweeper.run)
@@ -104,8 +129,11 @@ class Runner:
         self.webhooks.check(submission.account, submission.request.webhook_url)
         return await accept(self._context, self.in_flight, submission)
 
-    async def replay(self, earlier: IdempotencyClaim, key: IdempotencyKey | None) -> Job:
+    async def replay(self, earlier: IdempotencyClaim, key: IdempotencyKey | None, wait_s: float) -> Job:
         """The job of an idempotent replay, once its own caller has been answered.
+
+        Args:
+            wait_s: as in `Submission`; counts only where that caller called another replica.
 
         Raises:
             RequestError: 422, the key was used for another body.
@@ -117,7 +145,12 @@ class Runner:
         job = await self._context.store.get(earlier.job_id)
         if job is None:
             raise JobNotFoundError(earlier.job_id)
-        return job
+        return await self._after_call(job, wait_s) if recover.is_called_elsewhere(self._context, job) else job
+
+    def note_deleted(self, job_id: str) -> None:
+        """Report a job that was deleted."""
+        self._changes.notify(job_id)
+        self._context.news.changed(job_id)
 
     async def callback(self, job_id: str, token: str, headers: Mapping[str, str], body: bytes) -> None:
         """Receive a vendor's callback, and poll the job if it is worth it.
@@ -162,10 +195,46 @@ class Runner:
     def _follow(self, job_id: str, delay_s: float, lane: str = "") -> None:
         """Hand an open job to the scheduler; or tell the replica that holds its share."""
         shares = self._context.shares
-        if not shares.replica or share_of(job_id) in shares.held:
+        # Also while a heartbeat is overdue: the share is lost only when another replica has it.
+        if not shares.replica or shares.term_of(share_of(job_id)) is not None:
             self.scheduler.take(job_id, delay_s, lane)
         else:
             self._context.news.due(job_id)
+
+    async def _after_call(self, job: Job, wait_s: float) -> Job:
+        """The job once the create call of another replica has ended, or after the time that one may take."""
+        context, installed = self._context, self._context.installed(job)
+        age_s = max(0.0, (context.clock.now() - job.updated_at).total_seconds())
+        if installed is not None and job.outcome is AttemptOutcome.SENT:
+            wait_s = create_budget_s((installed,), wait_s)
+        versions = watch_job(context.store, self._changes, job.id, context.reread_s)
+        try:
+            async with asyncio.timeout(max(0.0, wait_s - age_s)), aclosing(versions):
+                async for job in versions:  # noqa: PLR1704 - the newest version
+                    if job.state.is_final or not recover.is_called_elsewhere(context, job):
+                        break
+        except TimeoutError:
+            pass
+        return job
+
+    def _hear_of_change(self, job_id: str) -> None:
+        """Hear that another replica has stored or deleted a job."""
+        self._context.quiet_polls.forget(job_id)
+        self._changes.notify(job_id)
+        self.scheduler.wake(job_id)
+
+    def _hear_of_due(self, job_id: str) -> None:
+        """Hear that a job is to be polled now by the replica that follows it."""
+        self._context.quiet_polls.forget(job_id)
+        if self.in_flight.wake(job_id) or self.scheduler.wake(job_id):
+            return
+        if self._context.shares.term_of(share_of(job_id)) is not None:
+            self.scheduler.take(job_id, 0.0)
+
+    def _hear_of_loss(self) -> None:
+        """Hear that news were lost. Jobs are looked for anyway; who waits, and the courier, read again."""
+        self._changes.notify_all()
+        self._context.outbox_changed.set()
 
     async def _leave(self, job: Job) -> None:
         """Tell the job's follower that our create call has ended and its outcome is not known."""
@@ -188,17 +257,24 @@ class Runner:
         if not shares.replica:
             await self._recover(None)
             return
-        for share in sorted(taken):
-            for pause_s in (*_STORE_RETRY_S, None):
-                if share not in shares.held:
-                    break
-                try:
-                    await self._recover(share)
-                    break
-                except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
-                    _log.error("share not taken up yet: share=%d error=%r", share, error)
-                    if pause_s is not None:
-                        await asyncio.sleep(pause_s)
+        await self._may_follow.wait()
+        self._context.outbox_changed.set()  # the courier's share may be among them
+        left = sorted(taken)
+        for pause_s in (0.0, *_STORE_RETRY_S):
+            await asyncio.sleep(pause_s)
+            # One that fails keeps none of the others waiting.
+            left = [share for share in left if share in shares.held and not await self._took_up(share)]
+            if not left:
+                return
+        _log.error("jobs of shares not taken up yet, they are looked for again: shares=%s", left)
+
+    async def _took_up(self, share: int) -> bool:
+        try:
+            await self._recover(share)
+        except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
+            _log.warning("jobs of a share not taken up: share=%d error=%r", share, error)
+            return False
+        return True
 
     def _give_up(self, lost: Collection[int]) -> None:
         """Follow the jobs of these shares no longer."""
@@ -208,18 +284,18 @@ class Runner:
     async def _recover(self, share: int | None) -> None:
         """Give every open job of a share, or of the store, an owner, unless it has one here."""
         shares = self._context.shares
-        context = self._context if share is None else self._context.under(shares.term_of(share))
+        context = self._context
+        if share is not None:
+            term = shares.term_of(share)
+            if term is None:  # another thread has just lost it; without a term, nothing would hold us back
+                return
+            context = context.under(term)
         async for job in recover.open_jobs(context, share):
             if job.id in self.in_flight or job.id in self.scheduler:
                 continue
             context.quota.note(job)
             try:
-                if shares.is_first:
-                    job = await recover.clamp_deadline(context, job)  # noqa: PLW2901
-                job, candidates = await recover.recover(context, job)  # noqa: PLW2901
-            except MusicgateError as error:
-                _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
-                candidates = ()
+                job, candidates = await self._recovered(context, job)  # noqa: PLW2901
             except ShareLostError:
                 return
             if share is not None and share not in shares.held:
@@ -230,6 +306,16 @@ class Runner:
                 spread_s = recover.recovery_spread_s(job) * (1.0 if share is None else _SHARE_SPREAD)
                 delay_s = 0.0 if job.delivered_at else spread_s / context.speed
                 self.scheduler.take(job.id, delay_s, job.plugin or "")
+
+    async def _recovered(self, context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
+        """The job, with candidates if it is still to be sent; as it was where that cannot be found out yet."""
+        try:
+            if context.shares.is_first:
+                job = await recover.clamp_deadline(context, job)
+            return await recover.recover(context, job)
+        except MusicgateError as error:
+            _log.error("job cannot be recovered yet: job=%s error=%s", job.id, error)
+            return job, ()
 
     async def _look_for_jobs(self) -> None:
         """Look for open jobs of our shares that have no owner here, share by share: news may be lost."""

@@ -178,21 +178,24 @@ async def _call(
     queue = context.create_queues[candidate.installed.name]
     if slot is None:
         try:
-            async with asyncio.timeout(max(0.0, (job.deadline_at - context.clock.steady()).total_seconds())):
+            async with _until_deadline(context, job):
                 await queue.pause(_pause_s(context, job))
-                slot = queue.try_slot()
-                if slot is None:
-                    caller.move()
-                    slot = await queue.slot()
+                slot = await queue.slot(caller.move)
         except TimeoutError:
-            now, steady = context.clock.now(), context.clock.steady()
-            return await commit.change_until_stored(
-                context,
-                job,
-                _ours(context, lambda current: jobs.expire(current, now, context.speed, steady)),
-            )
+            return await _expire(context, job)
     with slot:
         return await _send(context, job, candidate, slot)
+
+
+def _until_deadline(context: GatewayContext, job: Job) -> asyncio.Timeout:
+    return asyncio.timeout(max(0.0, (job.deadline_at - context.clock.steady()).total_seconds()))
+
+
+async def _expire(context: GatewayContext, job: Job) -> Job:
+    now, steady = context.clock.now(), context.clock.steady()
+    return await commit.change_until_stored(
+        context, job, _ours(context, lambda current: jobs.expire(current, now, context.speed, steady))
+    )
 
 
 def _pause_s(context: GatewayContext, job: Job) -> float:
@@ -213,6 +216,12 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
                 lambda current: jobs.start(current, now, deadline, blocking=installed.provider.blocking),
             ),
         )
+    if not slot.is_fresh:
+        try:
+            async with _until_deadline(context, job):
+                await slot.confirm()
+        except TimeoutError:
+            return await _expire(context, job)
     if context.clock.now() - job.updated_at > _STALLED:
         job = await _read_again(context, job)
     if job.state.is_final or job.outcome is not _SENT or not _is_ours(context, job):

@@ -9,6 +9,9 @@ never passes a job where that failed. A job must never end behind it: while the 
 a mark that is later than the oldest job to keep shows that the clock was set back (or that the audio is kept
 for longer now); then it is taken back as far.
 
+Of several replicas one sweeps, and one that is not on duty any more stops before the next job. Two that sweep
+at once, because one was stalled, do no harm: to delete again changes nothing, and a mark may go back.
+
 Failures are logged when they change, not in every round.
 """
 
@@ -31,6 +34,8 @@ _log = logging.getLogger(__name__)
 _PAGE = 200
 #: So many failures in a row end a round of an account: the disk or the store is the reason.
 _MAX_FAILURES_IN_A_ROW = 50
+#: Seconds until a replica looks again whether it is on duty.
+_OFF_DUTY_S = 5.0
 #: The mark of the last job of an account whose audio is removed, with that of all that ended before. Without
 #: the account: of all accounts, from before each had its own times.
 _AUDIO_MARK = "audio_removed_up_to"
@@ -51,9 +56,13 @@ class Sweeper:
 
     async def run(self) -> None:
         """Sweep until cancelled."""
+        sweep_s = self._context.settings.retention.sweep_s
         while True:
-            await self.sweep()
-            await asyncio.sleep(self._context.settings.retention.sweep_s)
+            if self._context.is_on_duty:
+                await self.sweep()
+                await asyncio.sleep(sweep_s)
+            else:
+                await asyncio.sleep(min(sweep_s, _OFF_DUTY_S))
 
     async def sweep(self) -> None:
         """Sweep once. A failure is logged, and does not stop the rest."""
@@ -64,6 +73,8 @@ class Sweeper:
             await self._failure_of("accounts", self._sweep_accounts(keys_up_to)),
             await self._failure_of("unused audio", context.keeper.remove_unused()),
         ]
+        if context.ledger is not None:
+            failures.append(await self._failure_of("reservations", context.ledger.sweep()))
         self._report([failure for failure in failures if failure])
 
     async def _failure_of(self, what: str, step: Awaitable[object]) -> str | None:
@@ -142,6 +153,8 @@ class Sweeper:
         in_a_row = 0
         while page := await self._context.store.finished_jobs(account, after, before, _PAGE):
             for ended in page:
+                if not self._context.is_on_duty:
+                    return
                 failure = await self._failure_of(ended[1], step(ended[1]))
                 yield ended, failure
                 in_a_row = 0 if failure is None else in_a_row + 1

@@ -4,6 +4,7 @@ It knows SQL and the stored documents, and must not know what a job's state mean
 `port`, the contract of every store, then `sqlite`. The schema is in `sqlite_migrations`.
 """
 
+from musicgate.store.ledger import AccountAnswer, AccountRequest, Ledger, LedgerAnswer, SlotRequest
 from musicgate.store.port import JobStore, PendingMessage
 from musicgate.store.rows import (
     loaded,
@@ -13,8 +14,13 @@ from musicgate.store.rows import (
 )
 
 __all__ = [
+    "AccountAnswer",
+    "AccountRequest",
     "JobStore",
+    "Ledger",
+    "LedgerAnswer",
     "PendingMessage",
+    "SlotRequest",
     "loaded",
     "readable",
     "readable_pairs",

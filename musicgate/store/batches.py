@@ -28,15 +28,18 @@ class Batches(Generic[_Item, _Result]):
         write: Callable[[Sequence[_Item]], Awaitable[Sequence[_Result]]],
         *,
         is_of_one: Callable[[Exception], bool],
+        largest: int = _LARGEST_BATCH,
     ) -> None:
         """Begin without items.
 
         Args:
             write: writes a batch, all or nothing, and returns a result for each item, in their order.
             is_of_one: whether an error of ``write`` is that of one item, so that the others can be written.
+            largest: how many items a batch has at most.
         """
         self._write = write
         self._is_of_one = is_of_one
+        self._largest = largest
         self._waiting: list[tuple[_Item, asyncio.Future[_Result]]] = []
         self._running: asyncio.Task[None] | None = None
         self._is_closed = False
@@ -49,13 +52,21 @@ class Batches(Generic[_Item, _Result]):
         Raises:
             StorageError: as the function raises it, for this item alone or for its whole batch.
         """
+        return await self.submit(item)
+
+    def submit(self, item: _Item) -> "asyncio.Future[_Result]":
+        """The result of `write`, as a future. It may be cancelled, and the write goes on.
+
+        Raises:
+            StorageError: the store is closed.
+        """
         if self._is_closed:
             raise StorageError("the job store is closed")
         answer: asyncio.Future[_Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, answer))
         if self._running is None:
             self._running = asyncio.create_task(self._run())
-        return await answer
+        return answer
 
     async def close(self) -> None:
         """Finish the waiting writes. Closing again does nothing."""
@@ -65,8 +76,8 @@ class Batches(Generic[_Item, _Result]):
 
     async def _run(self) -> None:
         while self._waiting:
-            batch = self._waiting[:_LARGEST_BATCH]
-            del self._waiting[:_LARGEST_BATCH]
+            batch = self._waiting[: self._largest]
+            del self._waiting[: self._largest]
             await self._write_batch(batch)
         self._running = None
 

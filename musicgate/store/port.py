@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
+    from musicgate.store.ledger import Ledger
 
 
 @attrs.frozen(kw_only=True)
@@ -80,6 +81,10 @@ class AssetReferences(Protocol):
     no job uses it any more, by `begin_removal`, the removal itself and `end_removal`: a process that is
     killed in between leaves an entry in `unused`. In between no job can claim the object, since its bytes may
     go at any moment; a caller takes another name then.
+
+    Where several processes use the store, a removal belongs to the one that began it, and another one can
+    begin it again only after a long time. The first may only have been stalled, and remove the bytes later
+    still; so from then on the name cannot be claimed any more.
     """
 
     async def claim(self, name: str, job_id: str) -> bool:
@@ -110,7 +115,11 @@ class AssetReferences(Protocol):
         """One page of names of objects that no job uses, until their removal has ended; after that name."""
 
     async def begin_removal(self, name: str) -> bool:
-        """Note that the bytes of an unused object are being removed; False if it is not unused any more."""
+        """Note that the bytes of an unused object are being removed by this process.
+
+        Returns:
+            False if it is not unused any more, or if another process is removing it.
+        """
 
     async def end_removal(self, name: str) -> None:
         """Note that the bytes of an object are removed."""
@@ -133,6 +142,14 @@ class JobStore(Protocol):
     @property
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> Ledger | None:
+        """What limits have used, counted for all replicas; None where only one process can use the store.
+
+        Args:
+            replica: the id of this one.
+            is_dead: True for another one that was silent for so long that its create calls have ended.
+        """
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -241,6 +258,13 @@ class JobStore(Protocol):
 
     async def set_mark(self, name: str, value: str) -> None:
         """Set a mark; it replaces the earlier value."""
+
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; None = unless it has a value.
+
+        Returns:
+            The value that it has now.
+        """
 
     async def ping(self) -> None:
         """Check that the store can be written.

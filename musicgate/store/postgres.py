@@ -24,6 +24,7 @@ from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
 from musicgate.store.postgres_errors import ERRORS, code_of, describe, is_of_one_row
+from musicgate.store.postgres_ledger import PostgresLedger
 from musicgate.store.postgres_lock import StoreLock, check_session
 from musicgate.store.postgres_migrate import check_server, is_current
 from musicgate.text import LARGE_DOC_BYTES, MAX_OPEN_PAGE_BYTES
@@ -54,6 +55,7 @@ class PostgresJobStore:
         self._connections = connections
         self._adding = Batches(self._add, is_of_one=is_of_one_row)
         self._replacing = Batches(self._replace, is_of_one=is_of_one_row)
+        self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
 
@@ -123,6 +125,12 @@ class PostgresJobStore:
             store = cls(connections)
             stack.push_async_callback(store.close)
             yield store
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> PostgresLedger:
+        """The ledger of a replica."""
+        ledger = PostgresLedger(self._connections, replica, is_dead)
+        self._ledgers.append(ledger)
+        return ledger
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -280,6 +288,11 @@ class PostgresJobStore:
         """Set a mark."""
         await self._connections.write(sql.SET_MARK, name, value)
 
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+        ((value,),) = await self._connections.write(sql.SWAP_MARK, name, old, new)
+        return str(value)
+
     async def ping(self) -> None:
         """Write and commit a row as large as a large job."""
         await self._connections.write(sql.CHECK, sql.CHECK_PADDING)
@@ -296,6 +309,8 @@ class PostgresJobStore:
         """Finish the pending writes and close the connections. Closing again does nothing."""
         await self._adding.close()
         await self._replacing.close()
+        for ledger in self._ledgers:
+            await ledger.close()
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:

@@ -9,8 +9,10 @@ import asyncpg
 
 from musicgate.errors import StorageError
 
-#: The errors of asyncpg, and of the network: a time-out is an `OSError`.
-ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+#: The errors of asyncpg, and of the network: a time-out is an `OSError`. An `InternalClientError` is what
+#: asyncpg raises when a connection is used that PostgreSQL has just ended, and whose end it has not read yet.
+ERRORS: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
+_LOST: Final = (OSError, asyncpg.PostgresConnectionError, asyncpg.InternalClientError)
 #: SQLSTATE (postgresql.org/docs/current/errcodes-appendix.html) -> what went wrong.
 _REASONS: Final = {
     "23505": "it is already stored",
@@ -39,6 +41,8 @@ def describe(exc: BaseException) -> str:
         return "PostgreSQL gave no answer in time"
     if isinstance(exc, OSError):
         return f"PostgreSQL cannot be reached ({exc.strerror or exc})"
+    if isinstance(exc, asyncpg.InternalClientError):
+        return f"the connection to PostgreSQL was lost ({exc})"
     code = code_of(exc)
     reason = _REASONS.get(code) or _CLASSES.get(code[:2], "the database refused")
     return f"{reason} ({exc})"
@@ -51,7 +55,7 @@ def code_of(exc: BaseException) -> str:
 
 def is_lost(exc: BaseException) -> bool:
     """True if the answer of a statement that was sent did not come, so that it may have happened."""
-    return isinstance(exc, OSError | asyncpg.PostgresConnectionError) or code_of(exc) in _ENDED
+    return isinstance(exc, _LOST) or code_of(exc) in _ENDED
 
 
 def is_repeatable(exc: BaseException) -> bool:

@@ -40,7 +40,8 @@ _SEEN_S: Final = 60
 _FACTS: Final = """
 SELECT current_setting('server_version_num')::int AS server, current_setting('server_version') AS server_name,
     current_setting('server_encoding') AS encoding, current_setting('synchronous_commit') AS synchronous_commit,
-    current_setting('fsync') AS fsync, pg_is_in_recovery() AS is_standby,
+    current_setting('fsync') AS fsync, current_setting('default_transaction_isolation') AS isolation,
+    pg_is_in_recovery() AS is_standby,
     current_setting('transaction_read_only') AS read_only, current_user::text AS role,
     current_database()::text AS database, to_regnamespace('musicgate') IS NOT NULL AS has_schema,
     has_database_privilege(current_database(), 'CREATE') AS can_create
@@ -137,6 +138,11 @@ async def check_server(connection: "_Connection", *, for_writing: bool) -> None:
         raise _unfit(
             "synchronous_commit is off, so that a crash would lose jobs that were answered: ALTER ROLE"
             f" {facts['role']} SET synchronous_commit = on"
+        )
+    if facts["isolation"] != "read committed":
+        raise _unfit(
+            f"default_transaction_isolation is {facts['isolation']}: ALTER ROLE {facts['role']}"
+            " SET default_transaction_isolation = 'read committed'"
         )
     if facts["fsync"] == "off":
         _log.warning("PostgreSQL runs with fsync = off: a power cut may lose jobs that were answered")

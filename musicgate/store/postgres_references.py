@@ -3,10 +3,16 @@
 Whether an object is used is decided behind a lock on its name, which a transaction holds to its end. It is
 taken in a statement of its own: the next one sees what those before it have done. Who locks a job and names
 locks the job first, and the names in their order, so that no two wait for each other.
+
+Any replica may remove bytes, and one that was stalled between `begin_removal` and the removal itself may wake
+up at any later time. So a removal belongs to the process that began it. Another one takes it over after ten
+minutes, and from then on the name is retired: no job gets it again, and late removals hit nothing. Its row
+stays.
 """
 
 from collections.abc import Collection, Sequence
 from typing import Final
+from uuid import uuid4
 
 from musicgate.errors import JobNotFoundError
 from musicgate.store.postgres_connections import PostgresConnections, Transaction
@@ -25,9 +31,26 @@ _NOTE_UNUSED: Final = (
     " WHERE NOT EXISTS (SELECT 1 FROM musicgate.asset_references AS used WHERE used.name = released.name)"
     " ON CONFLICT DO NOTHING"
 )
-UNUSED: Final = "SELECT name FROM musicgate.unused_assets WHERE name > $1 ORDER BY name LIMIT $2"
-_BEGIN_REMOVAL: Final = (
-    "UPDATE musicgate.unused_assets SET is_being_removed = true WHERE name = $1 RETURNING 1"
+UNUSED: Final = (
+    "SELECT name FROM musicgate.unused_assets WHERE name > $1 AND NOT is_removed ORDER BY name LIMIT $2"
+)
+#: Longer than any removal takes: a removal that is taken over retires a name.
+TAKE_OVER_MINUTES: Final = 10
+# A removal without a remover is of a version that had one process: it has ended.
+_BEGIN_REMOVAL: Final = f"""
+UPDATE musicgate.unused_assets SET is_being_removed = true, remover = $2, began_at = clock_timestamp(),
+    is_retired = is_retired OR (is_being_removed AND remover IS NOT NULL AND remover <> $2)
+WHERE name = $1 AND NOT is_removed AND (
+    NOT is_being_removed OR remover IS NULL OR remover = $2
+    OR began_at < clock_timestamp() - interval '{TAKE_OVER_MINUTES} minutes'
+)
+RETURNING 1
+"""  # noqa: S608 - a number
+_RETIRE: Final = (
+    "UPDATE musicgate.unused_assets SET is_removed = true WHERE name = $1 AND remover = $2 AND is_retired"
+)
+_END_REMOVAL: Final = (
+    "DELETE FROM musicgate.unused_assets WHERE name = $1 AND remover = $2 AND NOT is_retired"
 )
 USERS: Final = (
     "SELECT name, job_id FROM musicgate.asset_references WHERE (name, job_id) > ($1, $2)"
@@ -41,6 +64,7 @@ class PostgresAssetReferences:
     def __init__(self, connections: PostgresConnections) -> None:
         """Share the job store's connections."""
         self._connections = connections
+        self._remover = uuid4().hex
 
     async def claim(self, name: str, job_id: str) -> bool:
         """Note that a job uses an object; False while the object is being removed."""
@@ -71,17 +95,23 @@ class PostgresAssetReferences:
         return [name for (name,) in await self._connections.read(UNUSED, after, limit)]
 
     async def begin_removal(self, name: str) -> bool:
-        """Note that the bytes are being removed; False if a job uses the object again."""
+        """Note that the bytes are being removed; False if a job uses them, or another process does that."""
 
         async def begin(transaction: Transaction) -> bool:
             await transaction.run(_LOCK, [name])
-            return bool(await transaction.run(_BEGIN_REMOVAL, name))
+            return bool(await transaction.run(_BEGIN_REMOVAL, name, self._remover))
 
         return await self._connections.transaction(begin)
 
     async def end_removal(self, name: str) -> None:
-        """Note that the bytes are removed."""
-        await self._connections.write(_IS_USED_AGAIN, name)
+        """Note that the bytes are removed; nothing, if another process has taken the removal over."""
+
+        async def end(transaction: Transaction) -> None:
+            await transaction.run(_LOCK, [name])
+            await transaction.run(_RETIRE, name, self._remover)
+            await transaction.run(_END_REMOVAL, name, self._remover)
+
+        await self._connections.transaction(end)
 
     async def users(self, after: tuple[str, str], limit: int) -> Sequence[tuple[str, str]]:
         """One page of names and the ids of jobs that use them, in their order."""

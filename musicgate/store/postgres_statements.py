@@ -151,6 +151,11 @@ SET_MARK: Final = (
     "INSERT INTO musicgate.marks (name, value) VALUES ($1, $2)"
     " ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 )
+SWAP_MARK: Final = """
+INSERT INTO musicgate.marks AS known (name, value) VALUES ($1, $3)
+ON CONFLICT (name) DO UPDATE SET value = CASE known.value WHEN $2 THEN excluded.value ELSE known.value END
+RETURNING value
+"""
 CHECK: Final = (
     "INSERT INTO musicgate.store_check (id, padding) VALUES (1, $1)"
     " ON CONFLICT (id) DO UPDATE SET padding = excluded.padding"

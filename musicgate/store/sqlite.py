@@ -13,7 +13,7 @@ import contextlib
 import functools
 import itertools
 import sqlite3
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, Self
@@ -92,6 +92,9 @@ class SqliteJobStore:
             yield store
         finally:
             await store.close()
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
+        """None: one process uses the file, and counts in memory."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -288,6 +291,15 @@ class SqliteJobStore:
     async def set_mark(self, name: str, value: str) -> None:
         """Set a mark."""
         await self._writer.write(lambda connection: connection.execute(sql.SET_MARK, (name, value)).close())
+
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+
+        def swap(connection: sqlite3.Connection) -> str:
+            connection.execute(sql.SWAP_MARK, (name, old, new))
+            return str(connection.execute(sql.MARK, (name,)).fetchone()[0])
+
+        return await self._writer.write(swap)
 
     async def ping(self) -> None:
         """Write and commit a row as large as a large job, through the same thread as every job.

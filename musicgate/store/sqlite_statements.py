@@ -92,6 +92,10 @@ DELETE_OLD_CLAIMS: Final = (
 )
 MARK: Final = "SELECT value FROM marks WHERE name = ?"
 SET_MARK: Final = "REPLACE INTO marks (name, value) VALUES (?, ?)"
+SWAP_MARK: Final = (
+    "INSERT INTO marks (name, value) VALUES (?1, ?3)"
+    " ON CONFLICT (name) DO UPDATE SET value = excluded.value WHERE value = ?2"
+)
 # As large as a large job, so that a disk with room for a page or two does not pass.
 CHECK: Final = "REPLACE INTO store_check (id, padding) VALUES (1, zeroblob(16384))"
 

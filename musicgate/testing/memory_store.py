@@ -4,7 +4,7 @@ It passes the contract suite of the real ones. Jobs are stored as the same JSON 
 value that cannot be stored fails here too.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 
 import attrs
@@ -36,11 +36,13 @@ class MemoryJobStore:
 
     Attributes:
         trouble: while this is set, every write raises a `StorageError` with this message and stores nothing.
+        on_end: called with the id of each job that ends or is deleted.
         terms: the terms of shares, for writes that carry one.
     """
 
     def __init__(self) -> None:
         self.trouble: str | None = None
+        self.on_end: list[Callable[[str], None]] = []
         self.terms: dict[int, int] = {}
         self.outbox = MemoryOutbox(self._check)
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
@@ -49,6 +51,9 @@ class MemoryJobStore:
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
         self._marks: dict[str, str] = {}
         self._is_closed = False
+
+    def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
+        """None: one process uses the store, and counts in memory."""
 
     async def add(
         self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
@@ -85,6 +90,8 @@ class MemoryJobStore:
         stored = attrs.evolve(new, version=old.version + 1)
         self.outbox.insert(deliveries)
         self._put(stored, events)
+        if stored.state.is_final:
+            self._ended(stored.id)
         return stored
 
     async def get(self, job_id: str) -> Job | None:
@@ -153,6 +160,7 @@ class MemoryJobStore:
         self.outbox.delete_of_job(job_id)
         await self.asset_references.release(job_id)
         self._claims = {key: claim for key, claim in self._claims.items() if claim.job_id != job_id}
+        self._ended(job_id)
         return self._jobs.pop(job_id, None) is not None
 
     async def accounts(self) -> Sequence[str]:
@@ -194,6 +202,13 @@ class MemoryJobStore:
         self._check()
         self._marks[name] = value
 
+    async def swap_mark(self, name: str, old: str | None, new: str) -> str:
+        """Set a mark unless it has another value than ``old``; return the value that it has now."""
+        self._check()
+        if self._marks.get(name, old) == old:
+            self._marks[name] = new
+        return self._marks[name]
+
     async def ping(self) -> None:
         """Return if a write would succeed."""
         self._check()
@@ -214,6 +229,10 @@ class MemoryJobStore:
             raise StorageError("the job store is closed")
         if self.trouble is not None:
             raise StorageError(self.trouble)
+
+    def _ended(self, job_id: str) -> None:
+        for told in self.on_end:
+            told(job_id)
 
     def _put(self, job: Job, events: Sequence[JobEvent]) -> None:
         text, docs = dump_job(job), [dump_event(event) for event in events]

@@ -44,15 +44,27 @@ class WebhookContext(Protocol):
         """Set when there is something new in the outbox."""
 
     @property
+    def is_on_duty(self) -> bool:
+        """True if messages are sent by this replica, as by one of all replicas."""
+
+    @property
+    def reread_s(self) -> float | None:
+        """Seconds after which the outbox is read again, where other processes may write to it."""
+
+    @property
     def speed(self) -> float:
         """Divides every interval and grace period."""
+
+    def outbox_written(self) -> None:
+        """Wake the courier, wherever it runs: there is something new in the outbox."""
 
     def masker(self, job: Job, *, whole: bool = False) -> Masker | None:
         """The masker of a job's provider, for texts that are shown; None when its plugin is gone."""
 
-    def count_call(self, account: str) -> None:
+    async def count_call(self, account: str) -> None:
         """Count a call against the account's rate limit.
 
         Raises:
             LimitReachedError: one more would exceed the limit; it was not counted.
+            StorageError: it cannot be counted now.
         """

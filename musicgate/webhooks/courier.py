@@ -7,6 +7,10 @@ id, by which the receiver recognises it.
 `musicgate.webhooks.fair_share` shares the connections: neither a receiver that hangs nor an account with
 thousands of messages holds up the others. Jobs never wait: they only write a row.
 
+Of several replicas one sends (`WebhookContext.is_on_duty`). One that is not on duty any more starts no
+message, and ends those that it has started. A message that two replicas send in such a moment carries one id,
+and what became of it is noted by compare-and-set.
+
 A delivery that raises is our own fault, not the receiver's. It is logged once, its message stays due and is
 tried again after a pause, and the courier goes on.
 """
@@ -144,7 +148,11 @@ class Courier:
             Seconds until the outbox is to be read again, unless it changes or a message in flight ends
             before.
         """
+        reread_s = self._context.reread_s
+        longest_s = _LONGEST_SLEEP_S if reread_s is None else min(reread_s, _LONGEST_SLEEP_S)
         while True:
+            if not self._context.is_on_duty:
+                return longest_s
             now, started = self._context.clock.now(), 0
             for message in self._share.take(await self._due(now)):
                 self._start(message)
@@ -157,7 +165,7 @@ class Courier:
         waits_s = [pause.until - asyncio.get_running_loop().time() for pause in self._paused().values()]
         if next_due is not None:
             waits_s.append((next_due - now).total_seconds())
-        return max(0.0, min([_LONGEST_SLEEP_S, *waits_s]))
+        return max(0.0, min([longest_s, *waits_s]))
 
     async def _due(self, now: datetime) -> Sequence[PendingMessage]:
         """Messages that may be sent now, enough of each account to fill its share."""
@@ -247,6 +255,8 @@ class Courier:
             return  # deleted just now, and its messages with it
         masker = context.masker(job, whole=True)
         body = body_about(context.settings, delivery, job, masker)
+        if not context.is_on_duty:
+            return
         answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         jitter = self._jitter()
         if answer.is_gone:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,7 @@ from musicgate.webhooks.courier import Courier
 from musicgate.webhooks.targets import check_url, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from musicgate.model import Delivery, Job
     from musicgate.webhooks.context import WebhookContext
@@ -87,7 +87,7 @@ class Webhooks:
                 raise RequestError("not_supported", message, reason="webhook_disabled", http_status=409)
             stored = await outbox.replace(found, rules.replay(found, self._context.clock.now()))
             if stored is not None:
-                self._context.outbox_changed.set()
+                self._context.outbox_written()
                 return stored
 
     async def test(self, account: str, url: str | None = None) -> WebhookTest:
@@ -99,6 +99,7 @@ class Webhooks:
         Raises:
             RequestError: 400; there is no address, it is invalid, or nothing can be signed.
             LimitReachedError: 429; too many calls in a minute, or too many tests in flight. Nothing was sent.
+            StorageError: calls cannot be counted now. Nothing was sent.
         """
         context = self._context
         chosen = url or target_of(context.settings, account).url
@@ -106,7 +107,7 @@ class Webhooks:
             message = "there is no address: send a url, or have the operator set one"
             raise RequestError("validation_error", message, reason="webhook_url_missing", path=("url",))
         check_url(context.settings, account, chosen)
-        with self._one_more_test(account):
+        async with self._one_more_test(account):
             return await self._test(account, chosen)
 
     async def _test(self, account: str, url: str) -> WebhookTest:
@@ -119,8 +120,8 @@ class Webhooks:
         enabled_again = answer.is_delivered and await context.store.outbox.enable(account, url)
         return WebhookTest(id=message_id, url=url, answer=answer, enabled_again=enabled_again)
 
-    @contextmanager
-    def _one_more_test(self, account: str) -> Iterator[None]:
+    @asynccontextmanager
+    async def _one_more_test(self, account: str) -> AsyncIterator[None]:
         now = self._context.clock.now()
         if self._tests[account] >= _MAX_TESTS:
             raise LimitReachedError(
@@ -129,9 +130,9 @@ class Webhooks:
                 reset_at=now + timedelta(seconds=_TESTS_RETRY_S),
                 retry_after_s=_TESTS_RETRY_S,
             )
-        self._context.count_call(account)
         self._tests[account] += 1
         try:
+            await self._context.count_call(account)
             yield
         finally:
             self._tests[account] -= 1

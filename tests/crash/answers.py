@@ -26,6 +26,7 @@ class Answer:
         job_id: the job that the answer names; None = nothing was stored.
         state: the state of the job, where the answer has it.
         is_only_call: no other call was made for the same request.
+        has_rival: another server may have been busy with the same request meanwhile: it did not answer.
     """
 
     asked_at: datetime
@@ -34,6 +35,7 @@ class Answer:
     job_id: str | None
     state: str | None = None
     is_only_call: bool = False
+    has_rival: bool = False
 
     @property
     def is_refusal(self) -> bool:
@@ -85,7 +87,7 @@ class Answers:
 
 def _of_refusal(answer: Answer, jobs: Sequence[Job], songs: int) -> Iterator[str]:
     for job in jobs:
-        if answer.asked_at <= job.created_at <= answer.at:
+        if answer.asked_at <= job.created_at <= answer.at and not answer.has_rival:
             yield f"answered {answer.status} 'nothing was stored', and {job.id} of that moment is {job.state}"
     if answer.is_only_call and songs:
         yield f"answered {answer.status} 'nothing was sent', and {songs} songs were made"

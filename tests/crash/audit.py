@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from musicgate.assets.measure import measure
 from musicgate.errors import NotAudioError
 from musicgate.model import AttemptOutcome, FailureClass, JobState
-from tests.crash.campaign import all_jobs, number_of
+from tests.crash.campaign import number_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,16 @@ if TYPE_CHECKING:
 _HONEST_LOSS = FailureClass.UNKNOWN_OUTCOME
 
 
-def disagreements(campaign: Campaign) -> list[str]:
+async def disagreements(campaign: Campaign) -> list[str]:
     """Every disagreement; empty when all is well."""
     jobs: dict[int, list[Job]] = {}
-    for job in all_jobs(campaign.harness):
+    stored = await campaign.harness.books.jobs()
+    for job in stored:
         jobs.setdefault(number_of(job), []).append(job)
     found = list(dict.fromkeys(campaign.owners.found))
+    rows = await campaign.harness.books.rows()
+    if rows != len(stored):
+        found.append(f"{rows} jobs are stored, and {len(stored)} can be read")
     for number, name in campaign.requests.items():
         request = f"request {number} ({name})"
         found += [
@@ -33,10 +37,10 @@ def disagreements(campaign: Campaign) -> list[str]:
     return found
 
 
-def summary(campaign: Campaign) -> dict[str, int]:
+async def summary(campaign: Campaign) -> dict[str, int]:
     """How the jobs ended."""
     counts: dict[str, int] = {}
-    for job in all_jobs(campaign.harness):
+    for job in await campaign.harness.books.jobs():
         end = job.state.value if job.failure is None else f"failed: {job.failure.reason}"
         counts[end] = counts.get(end, 0) + 1
     return counts

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import random
-import sqlite3
 from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -14,17 +13,17 @@ from typing import TYPE_CHECKING
 import aiohttp
 import attrs
 
-from musicgate.codec import load_job
 from musicgate.model import AttemptOutcome
-from tests.crash.answers import Answers, read_answer
+from tests.crash.answers import Answer, Answers, read_answer
 from tests.crash.faults import FAULTS
-from tests.crash.owners import OwnerCheck
+from tests.crash.owners import TIMEOUT_S, OwnerCheck
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from musicgate.model import Job
     from tests.crash.harness import Harness
+    from tests.crash.server import Server
 
 #: When the server is killed or disturbed: "asked" = before the other side acts, "done" = before it answers.
 MOMENTS = (
@@ -52,6 +51,8 @@ REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("minimax", {"model": "minimax/music-2.6"}),
     ("minimax, link", {"model": "minimax/music-2.6", "minimax": {"output_format": "url"}}),
 )
+#: Requests by name, also of one that is open for a while.
+_BODIES = {**dict(REQUESTS), "apiin, slow": dict(REQUESTS)["apiin"]}
 #: Switches of the emulators, by the name of the request.
 _SWITCHES = {
     "kie": "song_s=3,3",
@@ -59,6 +60,7 @@ _SWITCHES = {
     "kie, answer lost": "song_s=3,3 create=drop",
     "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
+    "apiin, slow": "song_s=3 done_s=60",
     "apiin, then kie": "song_s=3 apiin_one.create=402",
     "elevenlabs": "song_s=3",
     "minimax": "song_s=3",
@@ -72,8 +74,11 @@ ROUNDS: tuple[str | None, ...] = (
 )
 #: Number of rounds between two checks of the owners and deadlines of jobs.
 _QUIET_EVERY = 4
-_TIMEOUT_S = 4.0
+#: How long a moment is waited for.
+MOMENT_TIMEOUT_S = 4.0
 _RETRY_S = 0.05
+#: Answers to an account that has used what it may.
+_AT_LIMIT = (402, 429)
 
 
 @attrs.define
@@ -84,9 +89,21 @@ class Campaign:
     seed: int
     #: True if there are other faults than kills.
     faults: bool = False
+    #: How soon each open job has to have an owner.
+    owned_s: float = TIMEOUT_S
+    #: Accounts with limits. Their callers give up when they are told so.
+    limited: frozenset[str] = frozenset()
+    #: Answers that were errors, by account and reason.
+    reasons: Counter[tuple[str, str]] = attrs.field(factory=Counter)
+    #: Seconds that a caller waits for an answer.
+    call_timeout_s: float = 30.0
     requests: dict[int, str] = attrs.field(factory=dict)
     #: Requests of careful callers that have their answer.
     settled: set[int] = attrs.field(factory=set)
+    #: When each request was made first.
+    asked_at: dict[int, datetime] = attrs.field(factory=dict)
+    #: Requests with a call that had no answer although its server was not killed: it may go on with it.
+    unanswered: set[int] = attrs.field(factory=set)
     answers: Answers = attrs.field(factory=Answers)
     owners: OwnerCheck = attrs.field(factory=OwnerCheck)
     kills: Counter[str] = attrs.field(factory=Counter)
@@ -94,7 +111,10 @@ class Campaign:
     disturbed: Counter[str] = attrs.field(factory=Counter)
     #: Steps at which open jobs were caught by a kill.
     caught: Counter[str] = attrs.field(factory=Counter)
-    _callers: set[asyncio.Task[None]] = attrs.field(factory=set)
+    #: How the jobs ended, and lines about what else was seen; set at the end.
+    ends: dict[str, int] = attrs.field(factory=dict)
+    report: list[str] = attrs.field(factory=list)
+    callers: set[asyncio.Task[None]] = attrs.field(factory=set)
 
     async def run(self, kills: int, *, requests_per_kill: int = 2) -> None:
         """Kill so many times; at the end the server runs and every careful caller has an answer."""
@@ -104,30 +124,30 @@ class Campaign:
             if self.faults and (fault := ROUNDS[number % len(ROUNDS)]):
                 await self._disturb(fault, MOMENTS[(number * 5 + self.seed) % len(MOMENTS)], rng)
             if number % _QUIET_EVERY == _QUIET_EVERY - 1:
-                await self.owners.check(self.harness)
+                await self.owners.check(self.harness, self.owned_s)
             # Every moment is chosen equally often.
             await self._kill(MOMENTS[(number + self.seed) % len(MOMENTS)], rng, requests_per_kill)
-            self.caught.update(step_of(job) for job in open_jobs(self.harness))
+            self.caught.update(step_of(job) for job in await self.harness.books.open_jobs())
         await self.harness.start()
         async with asyncio.timeout(90):
-            await asyncio.gather(*self._callers)
+            await asyncio.gather(*self.callers)
 
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every webhook has been received, then read each job."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                while open_jobs(self.harness) or not self._all_received():  # noqa: ASYNC110 - another process
+                while await self.harness.books.open_jobs() or not await self._all_received():  # noqa: ASYNC110 - it is in other processes
                     await asyncio.sleep(0.2)
-        await self.owners.check(self.harness)
-        await self._read_all()
+        await self.owners.check(self.harness, self.owned_s)
+        await self.read_all()
 
     async def _kill(self, moment: str, rng: random.Random, requests: int) -> None:
         delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2)))
-        self.harness.trigger.arm(moment, delay_s)
+        self.harness.trigger.arm(moment, delay_s, self.harness.kill)
         for _ in range(requests):
-            self._create(rng.choice(REQUESTS)[0])
+            self.create(rng.choice(REQUESTS)[0])
         try:
-            async with asyncio.timeout(rng.uniform(0.1, 1.5) if moment == "any moment" else _TIMEOUT_S):
+            async with asyncio.timeout(rng.uniform(0.1, 1.5) if moment == "any moment" else MOMENT_TIMEOUT_S):
                 await self.harness.trigger.done.wait()
         except TimeoutError:
             self.harness.trigger.act()
@@ -141,12 +161,12 @@ class Campaign:
         seconds = longest_s if fault == "store locked" else rng.uniform(0.3, longest_s)
         running: list[asyncio.Task[None]] = []
 
-        def begin() -> None:
-            running.append(asyncio.create_task(_awaited(act(self.harness, seconds))))
+        def begin(_: str) -> None:
+            running.append(asyncio.create_task(_awaited(act(self.harness, seconds, None))))
 
         self.harness.trigger.arm(moment, 0.0, begin)
-        self._create(rng.choice(REQUESTS)[0])
-        self._create(rng.choice(REQUESTS)[0], only_once=True)
+        self.create(rng.choice(REQUESTS)[0])
+        self.create(rng.choice(REQUESTS)[0], only_once=True)
         try:
             async with asyncio.timeout(rng.uniform(0.1, 0.5) if moment == "any moment" else 2.0):
                 await self.harness.trigger.done.wait()
@@ -154,52 +174,75 @@ class Campaign:
             self.harness.trigger.act()
             moment = "any moment"
         for _ in range(2):
-            self._create(rng.choice(REQUESTS)[0], only_once=True)
+            self.create(rng.choice(REQUESTS)[0], only_once=True)
         await asyncio.gather(*running)
         self.disturbed[f"{fault} at: {moment}"] += 1
-        await self._read_all(at_most=5)
+        await self.read_all(at_most=5)
 
-    def _all_received(self) -> bool:
-        return all(job.id in self.harness.receiver.jobs for job in all_jobs(self.harness))
+    async def _all_received(self) -> bool:
+        return all(job.id in self.harness.receiver.jobs for job in await self.harness.books.jobs())
 
-    def _create(self, name: str, *, only_once: bool = False) -> None:
+    def chosen_server(self) -> Server:
+        """The server that the next call goes to."""
+        return self.harness.server
+
+    def create(self, name: str, *, only_once: bool = False, account: str = "test") -> asyncio.Task[None]:
+        """Start a caller that makes a request."""
         number = len(self.requests)
         self.requests[number] = name
-        body = dict(REQUESTS)[name] | {
+        body = _BODIES[name] | {
             "prompt": f"request-{number}- [emulate {_SWITCHES[name]}]",
             "metadata": {"request": str(number)},
         }
-        self._callers.add(asyncio.create_task(self._caller(number, body, only_once=only_once)))
+        caller = asyncio.create_task(self._caller(number, body, account, only_once=only_once))
+        self.callers.add(caller)
+        return caller
 
-    async def _caller(self, number: int, body: dict[str, object], *, only_once: bool) -> None:
+    async def _caller(self, number: int, body: dict[str, object], account: str, *, only_once: bool) -> None:
         """Repeat a create call with one key until it is answered; or make it once, without a key."""
         if only_once:
-            await self._call(number, body, None)
+            await self.call(number, body, None, account)
             return
         while number not in self.settled:
             self.harness.trigger.reached("caller asked")
-            if await self._call(number, body, f"request-{number}"):
+            answer = await self.call(number, body, f"request-{number}", account)
+            if answer is not None and account in self.limited and answer.status in _AT_LIMIT:
+                return
+            if answer is not None and (not answer.is_refusal or answer.status < 429):
                 self.settled.add(number)
             else:
                 await asyncio.sleep(_RETRY_S)
 
-    async def _call(self, number: int, body: dict[str, object], key: str | None) -> bool:
-        """Make one create call; True if it need not be repeated."""
+    async def call(
+        self, number: int, body: dict[str, object], key: str | None, account: str
+    ) -> Answer | None:
+        """Make one create call; None if it had no answer."""
         asked_at = datetime.now(UTC)
+        self.asked_at.setdefault(number, asked_at)
+        server = self.chosen_server()
         try:
-            status, answered = await self.harness.post(body, key)
+            status, answered = await self.harness.post(
+                body, key, server=server, account=account, timeout_s=self.call_timeout_s
+            )
         except (aiohttp.ClientError, TimeoutError, ValueError):
-            return False
+            if server.is_up:
+                self.unanswered.add(number)
+            return None
         answer = read_answer(status, answered, asked_at, datetime.now(UTC), is_only_call=key is None)
+        if number in self.unanswered:
+            answer = attrs.evolve(answer, has_rival=True)
         self.answers.add(number, answer)
-        return not answer.is_refusal or status < 429
+        self.reasons[account, str(answered.get("reason") or status)] += status >= 400
+        return answer
 
-    async def _read_all(self, at_most: int = 0) -> None:
+    async def read_all(self, at_most: int = 0) -> None:
         """Read jobs, the newest first, and record the answers."""
-        for job in all_jobs(self.harness)[-at_most:]:
+        for job in (await self.harness.books.jobs())[-at_most:]:
             asked_at = datetime.now(UTC)
             try:
-                status, body = await self.harness.get(f"/v1/music/generate/{job.id}")
+                status, body = await self.harness.get(
+                    f"/v1/music/generate/{job.id}", server=self.chosen_server(), account=job.account
+                )
                 answer = read_answer(status, json.loads(body), asked_at, datetime.now(UTC))
             except (aiohttp.ClientError, TimeoutError, ValueError):
                 return
@@ -214,21 +257,6 @@ async def _awaited(work: Awaitable[None]) -> None:
 def number_of(job: Job) -> int:
     """The number of the request that a job was made for."""
     return int(str(job.request.metadata["request"]))
-
-
-def all_jobs(harness: Harness) -> list[Job]:
-    """Every job in the database file."""
-    with contextlib.closing(sqlite3.connect(harness.database, timeout=10)) as connection:
-        try:
-            rows = connection.execute("SELECT doc FROM jobs").fetchall()
-        except sqlite3.OperationalError:  # killed before the tables were made
-            return []
-    return [load_job(doc) for (doc,) in rows]
-
-
-def open_jobs(harness: Harness) -> list[Job]:
-    """The jobs that are not final."""
-    return [job for job in all_jobs(harness) if not job.state.is_final]
 
 
 def description(job: Job) -> str:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import resource
 import shutil
-import signal
 import sqlite3
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import asyncpg
 
 from musicgate.plugin.wire import HttpResponse
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.crash.harness import Harness
+    from tests.crash.server import Server
 
 #: Longer than a write waits for the lock (5 s), so that writes fail.
 LOCKED_S = 6.5
@@ -55,21 +56,21 @@ def install_broken_hooks(site: Path) -> None:
     (metadata / "entry_points.txt").write_text("[musicgate]\nbroken_hooks = crash_broken_hooks:plugin\n")
 
 
-async def stop_for_a_while(harness: Harness, seconds: float) -> None:
-    """Send SIGSTOP, and SIGCONT after a while."""
-    pid = harness.trigger.pid
-    if pid is None:
-        return
-    os.kill(pid, signal.SIGSTOP)
+async def stop_for_a_while(harness: Harness, seconds: float, server: Server | None = None) -> None:
+    """Send SIGSTOP to a server, and SIGCONT after a while."""
+    server = server or harness.server
+    server.halt()
     try:
         await asyncio.sleep(seconds)
     finally:
-        if harness.trigger.pid == pid:  # otherwise it was killed meanwhile
-            os.kill(pid, signal.SIGCONT)
+        server.go_on()
 
 
-async def lock_store(harness: Harness, seconds: float = LOCKED_S) -> None:
+async def lock_store(harness: Harness, seconds: float = LOCKED_S, _: Server | None = None) -> None:
     """Hold the write lock of the database, as a backup program does."""
+    if harness.postgres is not None:
+        await _lock_tables(harness.postgres.url, seconds)
+        return
 
     def hold() -> None:
         connection = sqlite3.connect(harness.database, timeout=30, isolation_level=None)
@@ -81,18 +82,31 @@ async def lock_store(harness: Harness, seconds: float = LOCKED_S) -> None:
     await asyncio.to_thread(hold)
 
 
-async def fill_disk(harness: Harness, seconds: float) -> None:
-    """Keep the server's files from growing for a while."""
-    pid = harness.trigger.pid
+async def _lock_tables(url: str, seconds: float) -> None:
+    """Keep the table of jobs locked for so long, as a change of a schema does, or until PostgreSQL stops."""
+    with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection = await asyncpg.connect(url)
+        try:
+            async with connection.transaction():
+                await connection.execute("LOCK TABLE musicgate.jobs IN ACCESS EXCLUSIVE MODE")
+                await asyncio.sleep(seconds)
+        finally:
+            await connection.close()
+
+
+async def fill_disk(harness: Harness, seconds: float, server: Server | None = None) -> None:
+    """Keep a server's files from growing for a while."""
+    server = server or harness.server
+    pid = server.pid
     if pid is None:
         return
     limit_file_size(pid, 1)
     await asyncio.sleep(seconds)
-    if harness.trigger.pid == pid:
+    if server.pid == pid:
         limit_file_size(pid, resource.RLIM_INFINITY)
 
 
-async def send_nonsense(harness: Harness, seconds: float) -> None:
+async def send_nonsense(harness: Harness, seconds: float, _: Server | None = None) -> None:
     """Make the next few answers of every vendor unreadable."""
     for vendor in harness.vendors.values():
         vendor.nonsense_left = 3
@@ -108,7 +122,7 @@ def limit_file_size(pid: int, size: int) -> None:
 
 
 #: By name: the fault, and how long it lasts at most.
-FAULTS: dict[str, tuple[Callable[[Harness, float], Awaitable[None]], float]] = {
+FAULTS: dict[str, tuple[Callable[[Harness, float, Server | None], Awaitable[None]], float]] = {
     "SIGSTOP": (stop_for_a_while, 2.0),
     "store locked": (lock_store, LOCKED_S),
     "disk full": (fill_disk, 1.5),

@@ -23,9 +23,10 @@ import attrs
 from musicgate.codec import dump_job
 from tests.crash.answers import Answers, read_answer
 from tests.crash.broken_hooks import ERRORS, HOOKS
-from tests.crash.campaign import all_jobs, description, number_of, open_jobs
+from tests.crash.campaign import description, number_of
 from tests.crash.faults import limit_file_size, lock_store, stop_for_a_while
-from tests.crash.harness import DEADLINE_S, KEY, Harness, make_harness
+from tests.crash.harness import DEADLINE_S, Harness, make_harness
+from tests.crash.outside import KEY
 from tests.crash.owners import OwnerCheck
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ async def run_all(folder: Path, plugins: PluginHost, only: Collection[str] = ())
 async def full_disk(harness: Harness) -> str:
     """The store cannot grow: no vendor is called, stored jobs can be read, and later all is well."""
     kept = await create(harness, KIE, "kept [emulate song_s=3,3]")
-    await until(lambda: not open_jobs(harness))
+    await until(lambda: none_open(harness))
     made = len(harness.vendors["suno_kie"].books.creates)
     limit_file_size(pid_of(harness), 1)
     status, body = await harness.post({**KIE, "prompt": "no room"}, "full")
@@ -108,17 +109,16 @@ async def asked_to_stop(harness: Harness) -> str:
     took_s = time.monotonic() - started
     expect(code == 0, f"exit code {code}")
     expect(len(harness.vendors["elevenlabs"].books.creates) == len(ids), "a waiting call was started")
-    stored = {job.id: job for job in all_jobs(harness)}
+    stored = {job.id: job for job in await harness.books.jobs()}
     expect(all(stored[job].tracks for job in ids), "a call that ended was not stored")
     expect(
         all(stored[job].attempts[-1].outcome == "planned" for job in waiting),
         "a waiting job is no longer planned",
     )
     await harness.start()
-    await until(lambda: not open_jobs(harness))
-    expect(
-        all(job.state == "completed" for job in all_jobs(harness)), "not all were completed after the restart"
-    )
+    await until(lambda: none_open(harness))
+    ends = {job.state for job in await harness.books.jobs()}
+    expect(ends == {"completed"}, f"after the restart they ended as {ends}")
     return f"2 running calls ended, 2 waiting ones stayed planned; stopped in {took_s:.1f} s; all completed after restart"
 
 
@@ -129,12 +129,8 @@ async def hanging_vendor(harness: Harness) -> str:
     harness.vendors["suno_kie"].hold_polls_s = 25.0
     started = time.monotonic()
     ids = [await create(harness, APIIN, f"goes on {number} [emulate song_s=3]") for number in range(20)]
-    await until(lambda: all(job.state.is_final for job in all_jobs(harness) if job.id in ids))
+    await until(lambda: are_completed(harness, ids))
     took_s = time.monotonic() - started
-    expect(
-        all(job.state == "completed" for job in all_jobs(harness) if job.id in ids),
-        "a job at another vendor failed",
-    )
     return f"150 polls hang at one vendor; 20 jobs at another completed in {took_s:.1f} s"
 
 
@@ -151,11 +147,11 @@ async def many_at_once(harness: Harness) -> str:
         f"{count - len(good)} were refused: {[body for status, body in answers if status != 200][:1]}",
     )
     expect(len(set(good)) == count, "two requests share a job")
-    await until(lambda: not open_jobs(harness), timeout_s=240)
+    await until(lambda: none_open(harness), timeout_s=240)
     done_s = time.monotonic() - started
     made = len(harness.vendors["suno_kie"].books.creates)
     expect(made == count, f"{made} were made")
-    expect(all(job.state == "completed" for job in all_jobs(harness)), "not all were completed")
+    expect(all(job.state == "completed" for job in await harness.books.jobs()), "not all were completed")
     return (
         f"{count} creates answered in {took_s:.1f} s, each song made once, all completed after {done_s:.0f} s"
     )
@@ -170,9 +166,7 @@ async def slow_event_readers(harness: Harness) -> str:
     for _, writer in readers:
         writer.write(request)
     ids = [await create(harness, KIE, f"beside {number} [emulate song_s=3,3]") for number in range(10)]
-    await until(
-        lambda: all(job.state == "completed" for job in all_jobs(harness) if job.id in {*ids, job_id})
-    )
+    await until(lambda: are_completed(harness, {*ids, job_id}))
     for _, writer in readers:
         writer.close()
     return "50 event streams were not read; 11 jobs completed, and the server accepts new ones"
@@ -183,7 +177,7 @@ async def slow_receivers(harness: Harness) -> str:
     harness.receiver.delay_s = 5.0
     started = time.monotonic()
     ids = [await create(harness, APIIN, f"webhook {number} [emulate song_s=3]") for number in range(8)]
-    await until(lambda: all(job.state == "completed" for job in all_jobs(harness) if job.id in ids))
+    await until(lambda: are_completed(harness, ids))
     took_s = time.monotonic() - started
     await until(lambda: all(len(harness.receiver.jobs.get(job, ())) == 1 for job in ids))
     return f"8 jobs completed in {took_s:.1f} s at 5 s a message; all 8 messages arrived, each with one id"
@@ -198,12 +192,12 @@ async def clock_jump(harness: Harness) -> str:
                 harness, KIE, f"before the jump by {hours} [emulate song_s=3,3 done_s=60 callbacks=off]"
             )
         )
-        harness.trigger.kill()
+        harness.kill()
         await harness.gone()
-        shift(harness, timedelta(hours=-hours))
+        await shift(harness, timedelta(hours=-hours))
         await harness.start()
-    await until(lambda: not open_jobs(harness))
-    ends = {job.id: job.state for job in all_jobs(harness)}
+    await until(lambda: none_open(harness))
+    ends = {job.id: job.state for job in await harness.books.jobs()}
     expect(all(ends[job] == "completed" for job in ids), f"ended as {ends}")
     return "8 h ahead and 8 h back while the server was down: both jobs completed"
 
@@ -214,7 +208,7 @@ async def locked_store(harness: Harness) -> str:
     await fill_window_and_lock(harness, callers)
     found = await callers.verdict()
     expect_none(found)
-    return f"database locked for {LOCK_S:g} s while {CREATES - WINDOW} jobs waited for a slot; {callers.summary()}"
+    return f"database locked for {LOCK_S:g} s while {CREATES - WINDOW} jobs waited for a slot; {await callers.summary()}"
 
 
 async def answers_while_locked(harness: Harness) -> str:
@@ -222,21 +216,19 @@ async def answers_while_locked(harness: Harness) -> str:
     callers = Callers(harness)
     await fill_window_and_lock(harness, callers)
     await callers.answered()
-    harness.trigger.kill()
+    harness.kill()
     await harness.gone()
     await harness.start()
     found = await callers.verdict()
     expect_none(found)
-    return (
-        f"callers waited for a slot while the database was locked, then kill and restart; {callers.summary()}"
-    )
+    return f"callers waited for a slot while the database was locked, then kill and restart; {await callers.summary()}"
 
 
 async def fill_window_and_lock(harness: Harness, callers: Callers) -> None:
     """Create more jobs than the window allows, and lock the database before it opens again."""
     for _ in range(CREATES):
         callers.ask(KIE, "[emulate song_s=3,3]")
-    await until(lambda: len(all_jobs(harness)) == CREATES)
+    await until(lambda: has_jobs(harness, CREATES))
     await lock_store(harness, LOCK_S)
 
 
@@ -261,7 +253,7 @@ async def plugin_raises(harness: Harness) -> str:
         callers.ask(ELEVEN, "[emulate song_s=3]")
     found = await callers.verdict()
     expect_none(found)
-    return f"{len(HOOKS)} hooks x {len(ERRORS) + 1} faults x 2; {callers.summary()}"
+    return f"{len(HOOKS)} hooks x {len(ERRORS) + 1} faults x 2; {await callers.summary()}"
 
 
 async def nonsense_for_ever(harness: Harness) -> str:
@@ -279,7 +271,7 @@ async def nonsense_for_ever(harness: Harness) -> str:
     found = await callers.verdict()
     sent = sum(vendor.nonsense_sent for vendor in harness.vendors.values())
     expect_none(found)
-    return f"{sent} answers of nonsense; {callers.summary()}"
+    return f"{sent} answers of nonsense; {await callers.summary()}"
 
 
 async def stopped_past_deadlines(harness: Harness) -> str:
@@ -290,8 +282,8 @@ async def stopped_past_deadlines(harness: Harness) -> str:
     await asyncio.gather(done, late)
     await stop_for_a_while(harness, DEADLINE_S + 5)
     started = time.monotonic()
-    await until(lambda: not open_jobs(harness), timeout_s=20)
-    ends = sorted(job.state.value for job in all_jobs(harness))
+    await until(lambda: none_open(harness), timeout_s=20)
+    ends = sorted(job.state.value for job in await harness.books.jobs())
     expect(ends == ["completed", "failed"], f"ended as {ends}")
     return f"stopped for {DEADLINE_S + 5:g} s: one completed, one expired, {time.monotonic() - started:.1f} s after SIGCONT"
 
@@ -344,16 +336,16 @@ class Callers:
         """Wait until every job has ended, or should have; then every complaint."""
         await self.answered()
         with contextlib.suppress(TimeoutError):
-            await until(lambda: not open_jobs(self.harness))
+            await until(lambda: none_open(self.harness))
         await self.owners.check(self.harness)
         jobs: dict[int, list[Job]] = {}
-        for job in all_jobs(self.harness):
+        for job in await self.harness.books.jobs():
             jobs.setdefault(number_of(job), []).append(job)
         found = list(self.owners.found)
         late = set(self.owners.late)
         found += [
             f"{description(job)} is still {job.state}"
-            for job in open_jobs(self.harness)
+            for job in await self.harness.books.open_jobs()
             if job.id not in late
         ]
         for number in range(1, self.numbers + 1):
@@ -364,9 +356,9 @@ class Callers:
             found += [f"request {number}: {complaint}" for complaint in complaints]
         return found
 
-    def summary(self) -> str:
+    async def summary(self) -> str:
         """How the jobs ended."""
-        ends = Counter(job.state.value for job in all_jobs(self.harness))
+        ends = Counter(job.state.value for job in await self.harness.books.jobs())
         counts = ", ".join(f"{count} {end}" for end, count in sorted(ends.items()))
         return f"{self.numbers} calls, {len(self.answers)} answers, jobs: {counts}; owners: {self.owners}"
 
@@ -407,6 +399,23 @@ async def create(harness: Harness, request: dict[str, object], prompt: str) -> s
     return str(body["id"])
 
 
+async def none_open(harness: Harness) -> bool:
+    """True if no job is open."""
+    return not await harness.books.open_jobs()
+
+
+async def has_jobs(harness: Harness, count: int) -> bool:
+    """True if there are so many jobs."""
+    return len(await harness.books.jobs()) == count
+
+
+async def are_completed(harness: Harness, ids: Collection[str]) -> bool:
+    """True if all of these jobs have ended; and none may have failed."""
+    states = {job.state for job in await harness.books.jobs() if job.id in ids}
+    expect("failed" not in states, "a job failed")
+    return states == {"completed"}
+
+
 async def until(holds: Callable[[], object], *, timeout_s: float = DEADLINE_S + 15) -> None:
     """Wait until something holds, by default for as long as a job may take."""
     async with asyncio.timeout(timeout_s):
@@ -417,11 +426,11 @@ async def until(holds: Callable[[], object], *, timeout_s: float = DEADLINE_S + 
             await asyncio.sleep(0.2)
 
 
-def shift(harness: Harness, by: timedelta) -> None:
+async def shift(harness: Harness, by: timedelta) -> None:
     """Shift the times of the open jobs, which has the effect of setting the clock."""
     moved = ("created_at", "updated_at", "deadline_at")
     with contextlib.closing(sqlite3.connect(harness.database)) as connection, connection:
-        for job in open_jobs(harness):
+        for job in await harness.books.open_jobs():
             later = attrs.evolve(job, **{name: getattr(job, name) + by for name in moved})
             connection.execute("UPDATE jobs SET doc = ? WHERE id = ?", (dump_job(later), job.id))
 

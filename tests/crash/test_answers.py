@@ -9,7 +9,6 @@ import attrs
 import pytest
 
 from musicgate.model import Job, JobState, MusicRequest
-from tests.crash import owners
 from tests.crash.answers import Answer, Answers, read_answer
 from tests.crash.owners import OwnerCheck
 
@@ -93,8 +92,6 @@ def test_an_answer_that_the_store_contradicts_is_found(
 class Ready:
     """A server whose ``/readyz`` answers from a list, and repeats the last answer."""
 
-    up_since = None
-
     def __init__(self, *answers: dict[str, Any] | None) -> None:
         self.answers = list(answers)
 
@@ -102,31 +99,43 @@ class Ready:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def jobs(opened: int, in_flight: int, scheduled: int) -> dict[str, Any]:
-    return {"jobs": {"open": opened, "in_flight": in_flight, "scheduled": scheduled}}
+class Installation:
+    """Servers, and a store with so many open jobs."""
+
+    up_since = None
+
+    def __init__(self, opened: int, *servers: Ready) -> None:
+        self.books = self
+        self.servers = servers
+        self.opened = opened
+
+    async def open_jobs(self) -> list[None]:
+        return [None] * self.opened
+
+
+def jobs(in_flight: int, scheduled: int) -> dict[str, Any]:
+    return {"jobs": {"open": in_flight + scheduled, "in_flight": in_flight, "scheduled": scheduled}}
 
 
 @pytest.mark.parametrize(
     ("answers", "checked", "unable", "found"),
     [
-        ([jobs(3, 1, 2)], 1, 0, 0),
-        ([None, jobs(3, 1, 1), jobs(3, 1, 2)], 1, 0, 0),
-        ([jobs(3, 1, 1)], 0, 0, 1),
-        ([jobs(3, 2, 2)], 0, 0, 1),
-        ([{"status": "ok"}], 0, 1, 0),
-        ([{"jobs": {"open": 3}}], 0, 1, 0),
-        ([None], 0, 0, 0),
+        ([[jobs(1, 2)]], 1, 0, 0),
+        ([[None, jobs(1, 1), jobs(1, 2)]], 1, 0, 0),
+        ([[jobs(1, 1)]], 0, 0, 1),
+        ([[jobs(2, 2)]], 0, 0, 1),
+        ([[{"status": "ok"}]], 0, 1, 0),
+        ([[{"jobs": {"open": 3}}]], 0, 1, 0),
+        ([[None]], 0, 0, 0),
+        ([[jobs(1, 1)], [jobs(0, 1)]], 1, 0, 0),
+        ([[jobs(1, 1)], [jobs(0, 2)]], 0, 0, 1),
+        ([[jobs(1, 2)], [None]], 0, 0, 0),
     ],
 )
 async def test_an_open_job_without_an_owner_is_found(
-    monkeypatch: pytest.MonkeyPatch,
-    answers: list[dict[str, Any] | None],
-    checked: int,
-    unable: int,
-    found: int,
+    answers: list[list[dict[str, Any] | None]], checked: int, unable: int, found: int
 ) -> None:
-    monkeypatch.setattr(owners, "_TIMEOUT_S", 0.3)
     check = OwnerCheck()
-    await check.check(Ready(*answers))  # type: ignore[arg-type]
+    await check.check(Installation(3, *(Ready(*each) for each in answers)), 0.3)  # type: ignore[arg-type]
     assert (check.checked, check.unable, len(check.found)) == (checked, unable, found)
     assert ("NOT CHECKED" in str(check)) is bool(unable)

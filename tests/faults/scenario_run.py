@@ -30,7 +30,16 @@ from musicgate.hosting.discovery import PluginHost
 from musicgate.model import AttemptOutcome, JobQuery
 from musicgate.settings import FollowSettings, ServerSettings
 from musicgate.store.sqlite import SqliteJobStore
-from tests.fake_vendor import MODEL, START, FolderAssets, ScriptedWebhooks, context_of, host_of, settings_for
+from tests.fake_vendor import (
+    MODEL,
+    START,
+    FolderAssets,
+    ScriptedWebhooks,
+    context_of,
+    host_of,
+    quota_of,
+    settings_for,
+)
 from tests.faults.injection import Fault, Faulty, Injector, Kind
 from tests.faults.vendors import FaultyVendor, Task, Vendors
 from tests.virtual_loop import NothingLeftToDoError, VirtualLoop
@@ -273,7 +282,7 @@ class ScenarioRun:
             self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
         if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
             self.find("(a) a job with two owners")
-        reserved = set(self.gate._context.quota._open)
+        reserved = set(quota_of(self.gate._context)._open)
         if not in_flight._calls and not self._has_steps and reserved != stored:
             self.find(f"(d) {len(reserved)} reservations for {len(stored)} open jobs")
         return len(stored)
@@ -301,7 +310,7 @@ class ScenarioRun:
             await self._check_paid(prompt, count)
         for answer in self.answers:
             await self._check_answer(answer)
-        quota = self.gate._context.quota
+        quota = quota_of(self.gate._context)
         if quota.open_jobs:
             self.find(f"(d) {quota.open_jobs} reservations left")
 

@@ -11,6 +11,13 @@ CREATE INDEX jobs_open ON musicgate.jobs (share, id) WHERE finished_at_us IS NUL
 -- The oldest schema version whose software can use these tables: a newer one adds to them where it can.
 ALTER TABLE musicgate.schema_version ADD COLUMN works_with int NOT NULL DEFAULT 2;
 
+-- Which process is removing the bytes of an object, and since when. Where another one had to take a removal over, the
+-- first may only have been stalled, and remove the bytes at any later time: such a name is not used again (is_retired).
+ALTER TABLE musicgate.unused_assets ADD COLUMN remover text COLLATE "C";
+ALTER TABLE musicgate.unused_assets ADD COLUMN began_at timestamptz;
+ALTER TABLE musicgate.unused_assets ADD COLUMN is_retired boolean NOT NULL DEFAULT false;
+ALTER TABLE musicgate.unused_assets ADD COLUMN is_removed boolean NOT NULL DEFAULT false;
+
 -- Who follows which share. The term is counted up whenever a replica takes the share; what a follower writes carries it.
 CREATE TABLE musicgate.shares (
     share smallint NOT NULL,

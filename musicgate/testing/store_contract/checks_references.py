@@ -1,25 +1,32 @@
-"""Which jobs use which kept object: what every job store promises."""
+"""Which jobs use which kept object, and the removal of what none uses."""
+
+from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from musicgate.errors import JobNotFoundError, StorageError
-from musicgate.store.port import JobStore
-from tests.job_samples import make_job
+from musicgate.errors import JobNotFoundError
+from musicgate.testing.store_contract.samples import make_job
 
-A, B = "aa/aa11.mp3", "bb/bb22.mp3"
+if TYPE_CHECKING:
+    from musicgate.store import JobStore
+    from musicgate.testing.store_contract.subject import StoreUnderTest
+
+A: Final = "aa/aa11.mp3"
+B: Final = "bb/bb22.mp3"
 
 
-@pytest.fixture
-async def jobs(store: JobStore) -> JobStore:
+async def _with_jobs(subject: StoreUnderTest) -> JobStore:
     for job_id in ("m1", "m2"):
-        await store.add(make_job(job_id), [])
-    return store
+        await subject.store.add(make_job(job_id), [])
+    return subject.store
 
 
-async def test_a_job_uses_what_it_claimed(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_job_uses_what_it_claimed(subject: StoreUnderTest) -> None:
+    """A job uses the objects that it claimed, also if it claimed one twice."""
+    references = (await _with_jobs(subject)).asset_references
     assert await references.claim(B, "m1")
     assert await references.claim(A, "m1")
     assert await references.claim(A, "m1")
@@ -28,14 +35,17 @@ async def test_a_job_uses_what_it_claimed(jobs: JobStore) -> None:
     assert await references.unused("", 10) == []
 
 
-async def test_a_job_that_does_not_exist_cannot_claim(jobs: JobStore) -> None:
+async def check_missing_job_cannot_claim(subject: StoreUnderTest) -> None:
+    """A job that does not exist cannot claim an object."""
+    jobs = await _with_jobs(subject)
     with pytest.raises(JobNotFoundError):
         await jobs.asset_references.claim(A, "m3")
     assert await jobs.asset_references.users(("", ""), 10) == []
 
 
-async def test_an_object_is_unused_when_the_last_job_releases_it(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_object_is_unused_after_its_last_job(subject: StoreUnderTest) -> None:
+    """An object is unused when the last job that uses it releases it."""
+    references = (await _with_jobs(subject)).asset_references
     await references.claim(A, "m1")
     await references.claim(B, "m1")
     await references.claim(A, "m2")
@@ -48,22 +58,26 @@ async def test_an_object_is_unused_when_the_last_job_releases_it(jobs: JobStore)
     assert await references.release("m2") == []
 
 
-async def test_an_object_from_before_there_were_references_is_released_by_its_name(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_object_without_a_reference_is_released(subject: StoreUnderTest) -> None:
+    """An object from before there were references is released by its name."""
+    references = (await _with_jobs(subject)).asset_references
     await references.claim(A, "m2")
     assert await references.release("m1", [A, "m1/0.mp3"]) == [A, "m1/0.mp3"]
     assert await references.unused("", 10) == ["m1/0.mp3"]
 
 
-async def test_deleting_a_job_releases_what_it_uses(jobs: JobStore) -> None:
+async def check_deleting_releases(subject: StoreUnderTest) -> None:
+    """Deleting a job releases what it uses."""
+    jobs = await _with_jobs(subject)
     await jobs.asset_references.claim(A, "m1")
     await jobs.delete("m1")
     assert await jobs.asset_references.of_job("m1") == []
     assert await jobs.asset_references.unused("", 10) == [A]
 
 
-async def test_an_unused_object_can_be_claimed_until_its_removal_begins(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_removal_is_begun_and_ended(subject: StoreUnderTest) -> None:
+    """An unused object can be claimed until its removal begins, and again when it has ended."""
+    references = (await _with_jobs(subject)).asset_references
     await references.claim(A, "m1")
     await references.release("m1")
     assert await references.claim(A, "m2")
@@ -82,16 +96,18 @@ async def test_an_unused_object_can_be_claimed_until_its_removal_begins(jobs: Jo
     assert await references.claim(A, "m1")
 
 
-async def test_users_are_paged_by_name_and_job(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_users_are_paged(subject: StoreUnderTest) -> None:
+    """The users of objects are paged by name and job."""
+    references = (await _with_jobs(subject)).asset_references
     for name, job_id in ((B, "m1"), (A, "m2"), (A, "m1")):
         await references.claim(name, job_id)
     assert await references.users(("", ""), 2) == [(A, "m1"), (A, "m2")]
     assert await references.users((A, "m2"), 2) == [(B, "m1")]
 
 
-async def test_of_a_claim_and_a_removal_at_the_same_time_one_wins(jobs: JobStore) -> None:
-    references = jobs.asset_references
+async def check_claim_or_removal_wins(subject: StoreUnderTest) -> None:
+    """Of a claim and a removal at the same time one wins."""
+    references = (await _with_jobs(subject)).asset_references
     for _ in range(20):
         await references.claim(A, "m1")
         await references.release("m1")
@@ -100,11 +116,3 @@ async def test_of_a_claim_and_a_removal_at_the_same_time_one_wins(jobs: JobStore
         await references.end_removal(A)
         await references.release("m2")
         await references.end_removal(A)
-
-
-async def test_a_store_in_trouble_says_so(jobs: JobStore) -> None:
-    await jobs.close()
-    with pytest.raises(StorageError):
-        await jobs.asset_references.claim(A, "m1")
-    with pytest.raises(StorageError):
-        await jobs.asset_references.release("m1")

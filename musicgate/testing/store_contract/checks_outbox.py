@@ -1,61 +1,22 @@
-"""What every outbox promises, run against that of each job store."""
+"""The outbox: messages stored with the change of their job, and found when they are due."""
+
+from __future__ import annotations
 
 import asyncio
-import contextlib
-import sqlite3
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import attrs
 import pytest
 
 from musicgate.errors import StorageError
-from musicgate.model import (
-    Delivery,
-    DeliveryStatus,
-    DeliveryTry,
-    Job,
-    JobState,
-    MusicRequest,
-)
-from musicgate.store.port import JobStore, PendingMessage
-from musicgate.store.sqlite import SqliteJobStore
-from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.model import Delivery, DeliveryStatus, DeliveryTry, Job, JobState
+from musicgate.store import PendingMessage
+from musicgate.testing.store_contract.samples import NOW, make_delivery, make_job
 
-NOW = datetime(2026, 11, 20, 12, 30, tzinfo=UTC)
-
-
-def make_job(job_id: str = "m1") -> Job:
-    return Job(
-        id=job_id,
-        account="default",
-        generation_id="G-1",
-        request=MusicRequest(model="suno/v4"),
-        state=JobState.IN_PROGRESS,
-        created_at=NOW,
-        updated_at=NOW,
-        deadline_at=NOW + timedelta(minutes=20),
-        callback_token=f"token-{job_id}",
-    )
-
-
-def make_delivery(
-    message_id: str = "msg_1",
-    job_id: str = "m1",
-    *,
-    url: str = "https://hooks.test/a",
-    account: str = "default",
-    due_s: float | None = 0,
-) -> Delivery:
-    return Delivery(
-        id=message_id,
-        job_id=job_id,
-        account=account,
-        url=url,
-        type="music.completed",
-        created_at=NOW,
-        next_try_at=None if due_s is None else NOW + timedelta(seconds=due_s),
-    )
+if TYPE_CHECKING:
+    from musicgate.store import JobStore
+    from musicgate.testing.store_contract.subject import StoreUnderTest
 
 
 async def put(store: JobStore, *deliveries: Delivery, job_id: str = "m1") -> Job:
@@ -67,7 +28,9 @@ async def put(store: JobStore, *deliveries: Delivery, job_id: str = "m1") -> Job
     return ended
 
 
-async def test_a_message_is_stored_with_the_change_of_its_job(store: JobStore) -> None:
+async def check_message_is_stored_with_its_change(subject: StoreUnderTest) -> None:
+    """A message is stored with the change of its job, and found by its id and by its job."""
+    store = subject.store
     await put(store, make_delivery("msg_2"), make_delivery("msg_1"))
     assert await store.outbox.of_job("m1") == [make_delivery("msg_1"), make_delivery("msg_2")]
     assert await store.outbox.get("msg_2") == make_delivery("msg_2")
@@ -75,14 +38,18 @@ async def test_a_message_is_stored_with_the_change_of_its_job(store: JobStore) -
     assert await store.outbox.of_job("m2") == []
 
 
-async def test_no_message_is_stored_when_the_change_comes_too_late(store: JobStore) -> None:
+async def check_late_change_stores_no_message(subject: StoreUnderTest) -> None:
+    """A change of a job that comes too late stores no message."""
+    store = subject.store
     job = await put(store)
     stale = attrs.evolve(job, version=job.version - 1)
     assert await store.replace(stale, stale, [], [make_delivery()]) is None
     assert await store.outbox.pending(10) == []
 
 
-async def test_no_change_is_stored_when_its_message_cannot_be(store: JobStore) -> None:
+async def check_no_change_without_its_message(subject: StoreUnderTest) -> None:
+    """A change of a job is not stored when its message cannot be."""
+    store = subject.store
     await put(store, make_delivery())
     other = make_job("m2")
     await store.add(other, [])
@@ -91,7 +58,9 @@ async def test_no_change_is_stored_when_its_message_cannot_be(store: JobStore) -
     assert await store.get("m2") == other
 
 
-async def test_a_message_is_deleted_with_its_job(store: JobStore) -> None:
+async def check_message_is_deleted_with_its_job(subject: StoreUnderTest) -> None:
+    """A message is deleted with its job, and not replaced afterwards."""
+    store = subject.store
     await put(store, make_delivery("msg_1"))
     await put(store, make_delivery("msg_2", "m2"), job_id="m2")
     await store.delete("m1")
@@ -100,7 +69,9 @@ async def test_a_message_is_deleted_with_its_job(store: JobStore) -> None:
     assert await store.outbox.replace(make_delivery("msg_1"), make_delivery("msg_1")) is None
 
 
-async def test_the_second_of_two_replacements_loses(store: JobStore) -> None:
+async def check_late_replacement_of_a_message_loses(subject: StoreUnderTest) -> None:
+    """The second of two replacements of a message returns None and changes nothing."""
+    store = subject.store
     old = make_delivery()
     await put(store, old)
     tried = DeliveryTry(at=NOW, duration_s=0.25, http_status=500, error="no")
@@ -110,7 +81,9 @@ async def test_the_second_of_two_replacements_loses(store: JobStore) -> None:
     assert await store.outbox.get("msg_1") == attrs.evolve(new, version=1)
 
 
-async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
+async def check_one_racing_replacement_of_a_message_wins(subject: StoreUnderTest) -> None:
+    """Of many replacements of a message at the same time one is stored."""
+    store = subject.store
     old = make_delivery()
     await put(store, old)
     rivals = [attrs.evolve(old, attempts=number) for number in range(1, 11)]
@@ -118,7 +91,9 @@ async def test_one_of_many_racing_replacements_wins(store: JobStore) -> None:
     assert [answer for answer in answers if answer is not None] == [await store.outbox.get("msg_1")]
 
 
-async def test_pending_messages_are_ordered_by_due_time(store: JobStore) -> None:
+async def check_pending_messages_are_in_order(subject: StoreUnderTest) -> None:
+    """Pending messages come by the time at which they are due, then by their ids."""
+    store = subject.store
     await put(
         store,
         make_delivery("msg_1", due_s=20),
@@ -131,7 +106,9 @@ async def test_pending_messages_are_ordered_by_due_time(store: JobStore) -> None
     assert [found.id for found in await store.outbox.pending(2)] == ["msg_2", "msg_4"]
 
 
-async def test_a_message_without_a_next_time_is_sent_no_more(store: JobStore) -> None:
+async def check_message_without_a_next_time_is_not_pending(subject: StoreUnderTest) -> None:
+    """A message without a time for its next attempt is not pending, until it has one again."""
+    store = subject.store
     old = make_delivery()
     await put(store, old)
     done = attrs.evolve(old, status=DeliveryStatus.DELIVERED, next_try_at=None)
@@ -142,7 +119,9 @@ async def test_a_message_without_a_next_time_is_sent_no_more(store: JobStore) ->
     assert len(await store.outbox.pending(10)) == 1
 
 
-async def test_messages_of_one_account_are_found_past_servers_that_are_full(store: JobStore) -> None:
+async def check_messages_of_an_account_by_server(subject: StoreUnderTest) -> None:
+    """Messages of one account are found without those to servers that are full."""
+    store = subject.store
     await put(
         store,
         make_delivery("msg_1", url="https://slow.test/a?job=1"),
@@ -167,7 +146,9 @@ async def test_messages_of_one_account_are_found_past_servers_that_are_full(stor
     )
 
 
-async def test_accounts_with_a_due_message_are_found_and_the_next_due_time(store: JobStore) -> None:
+async def check_accounts_due(subject: StoreUnderTest) -> None:
+    """The accounts with a due message are found, and the next time at which one is due."""
+    store = subject.store
     outbox = store.outbox
     assert (await outbox.accounts_due(NOW), await outbox.next_due(NOW)) == ([], None)
     await put(
@@ -186,7 +167,9 @@ async def test_accounts_with_a_due_message_are_found_and_the_next_due_time(store
     assert await outbox.next_due(NOW + timedelta(seconds=20)) is None
 
 
-async def test_a_disabled_address_is_disabled_for_its_account_only(store: JobStore) -> None:
+async def check_address_is_disabled_for_its_account(subject: StoreUnderTest) -> None:
+    """An address is disabled for its account only, until it is enabled again."""
+    store = subject.store
     outbox = store.outbox
     await outbox.disable("default", "https://hooks.test/a", NOW)
     await outbox.disable("default", "https://hooks.test/a", NOW)
@@ -198,73 +181,15 @@ async def test_a_disabled_address_is_disabled_for_its_account_only(store: JobSto
     assert await outbox.is_disabled("default", "https://hooks.test/a") is False
 
 
-@pytest.mark.parametrize(
-    "url", ["https://h.test/\ud800", "https://h.test/音楽?'; DROP TABLE jobs", "http://[x"]
-)
-async def test_odd_addresses_are_stored(store: JobStore, url: str) -> None:
-    await put(store, make_delivery(url=url))
-    (found,) = await store.outbox.pending(1)
-    stored = await store.outbox.get(found.id)
-    assert stored is not None
-    assert stored.url == url
-    await store.outbox.disable("default", url, NOW)
-    assert await store.outbox.is_disabled("default", url)
-
-
-async def test_a_memory_store_that_fails_fails_its_outbox() -> None:
-    store = MemoryJobStore()
-    await put(store, make_delivery())
-    store.trouble = "the disk is full"
-    outbox = store.outbox
-    for write in (
-        outbox.replace(make_delivery(), make_delivery()),
-        outbox.disable("default", "u", NOW),
-        outbox.enable("default", "u"),
+async def check_odd_addresses_are_stored(subject: StoreUnderTest) -> None:
+    """An address may be any text that a caller got past us."""
+    store = subject.store
+    for number, url in enumerate(
+        ("https://h.test/\ud800", "https://h.test/音楽?'; DROP TABLE jobs", "http://[x")
     ):
-        with pytest.raises(StorageError, match="the disk is full"):
-            await write
-
-
-async def test_messages_survive_a_restart(tmp_path: Path) -> None:
-    async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        await put(store, make_delivery())
-        await store.outbox.disable("default", "https://gone.test/", NOW)
-    async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        assert [found.id for found in await store.outbox.pending(9)] == ["msg_1"]
-        assert await store.outbox.get("msg_1") == make_delivery()
-        assert await store.outbox.is_disabled("default", "https://gone.test/")
-
-
-async def test_what_is_due_is_found_in_the_indexes_alone(tmp_path: Path) -> None:
-    async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        statements: list[str] = []
-        await store._reader.on_thread(lambda connection: connection.set_trace_callback(statements.append))
-        store._reader._quick.set_trace_callback(statements.append)
-        await store.outbox.pending(5)
-        await store.outbox.pending_of("a", 5, except_origins=["b", "c"])
-        await store.outbox.accounts_due(NOW)
-        await store.outbox.next_due(NOW)
-        await store.outbox.of_job("m1")
-    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as connection:
-        plans = [
-            " | ".join(row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}"))
-            for statement in statements
-        ]
-    assert not any("B-TREE" in plan for plan in plans)
-    pending, pending_of, accounts_due, next_due, of_job = plans
-    assert "USING COVERING INDEX webhook_deliveries_due" in pending
-    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in pending_of
-    assert accounts_due.count("USING COVERING INDEX webhook_deliveries_due_of (account>?)") == 2
-    assert "USING COVERING INDEX webhook_deliveries_due_of (account=? AND next_try_at_us>?)" in accounts_due
-    assert "USING COVERING INDEX webhook_deliveries_due (next_try_at_us>?)" in next_due
-    assert "USING INDEX webhook_deliveries_of" in of_job
-
-
-async def test_a_damaged_message_hides_no_other(tmp_path: Path) -> None:
-    async with SqliteJobStore.open(tmp_path / "store.db") as store:
-        await put(store, make_delivery("msg_1", due_s=-5), make_delivery("msg_2"))
-        damage = "UPDATE webhook_deliveries SET doc = '{' WHERE id = 'msg_1'"
-        await store._writer.write(lambda connection: connection.execute(damage).close())
-        assert [found.id for found in await store.outbox.pending(9)] == ["msg_1", "msg_2"]
-        with pytest.raises(StorageError):
-            await store.outbox.get("msg_1")
+        job_id, message_id = f"m{number}", f"msg_{number}"
+        await put(store, make_delivery(message_id, job_id, url=url, due_s=-number), job_id=job_id)
+        (found,) = await store.outbox.pending(1)
+        stored = await store.outbox.get(found.id)
+        assert stored is not None
+        assert stored.url == url
