@@ -6,6 +6,7 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final
 
 import attrs
@@ -22,7 +23,7 @@ _EVEN_TIMEOUT_S: Final = 60.0
 _READY: Final = request_bytes("GET", "/readyz")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.define(kw_only=True)
 class Installation:
     """A database, and how its replicas are started."""
 
@@ -30,6 +31,12 @@ class Installation:
     database: Database
     speed: float = NO_POLLS
     heartbeat_s: float = 10.0
+    _audio: Path | None = None
+
+    async def renew(self) -> None:
+        """Begin with an empty database and an empty folder for audio."""
+        await self.database.renew(NAME)
+        self._audio = self.bench.new_folder("audio")
 
     def replica(
         self,
@@ -37,6 +44,7 @@ class Installation:
         core: int | None = None,
         store_url: str = "",
         vendor_url: str = "",
+        webhook_url: str = "",
         launcher: Sequence[str] = (),
     ) -> MeasuredGateway:
         """A replica, not started yet; on the server's core unless another one is given."""
@@ -45,8 +53,12 @@ class Installation:
             vendor_url or self.bench.vendor.url,
             self.bench.cores.server if core is None else core,
             speed=self.speed,
+            webhook_url=webhook_url,
             store_url=store_url or self.database.url(NAME),
-            more_environ={"MUSICGATE_STORE__HEARTBEAT_S": str(self.heartbeat_s)},
+            more_environ={
+                "MUSICGATE_STORE__HEARTBEAT_S": str(self.heartbeat_s),
+                "MUSICGATE_ASSETS__URL": f"file://{self._audio}",
+            },
             launcher=launcher,
         )
 

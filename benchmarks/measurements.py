@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import audio, growth, listeners, polls, replicas, songs, start, streams, throughput
+from benchmarks import (
+    audio,
+    failover,
+    growth,
+    listeners,
+    many,
+    polls,
+    replicas,
+    songs,
+    start,
+    streams,
+    throughput,
+)
 from benchmarks.bench import Bench
 
 MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] = {
@@ -14,6 +26,8 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] 
     "get": throughput.get,
     "polls": polls.polls,
     "replicas": replicas.replicas,
+    "many": many.many,
+    "failover": failover.failover,
     "accounts": throughput.accounts,
     "songs": songs.songs,
     "audio": audio.audio,

@@ -19,6 +19,8 @@ from benchmarks.gateway import MeasuredGateway, must_be_good
 from benchmarks.installation import NAME, Installation
 from benchmarks.load import Latencies, Load, run_load
 from benchmarks.relay import Relay
+from benchmarks.vendor import Stage
+from benchmarks.workloads import report_ends
 
 #: Of a core for each replica. Both fit on one core, and the other one is left to PostgreSQL, load and vendor.
 SHARE: Final = 0.35
@@ -30,6 +32,8 @@ _WARM_UP_S: Final = 1.5
 _JOBS: Final = 20_000
 _POLL_SPEED: Final = 5.0
 _SEQUENTIAL: Final = 500
+_SONGS: Final = 600
+_SONGS_TIMEOUT_S: Final = 60.0
 _IDLE_S: Final = 6.0
 
 
@@ -57,6 +61,7 @@ async def replicas(bench: Bench) -> dict[str, object]:
             "create": await _creates(bench, database, is_limited=is_limited),
             "polls": await _polls(bench, database, is_limited=is_limited),
             "round_trips": await _round_trips(bench, database),
+            "song": await _song(bench, database),
         }
 
 
@@ -67,7 +72,7 @@ async def _creates(bench: Bench, database: Database, *, is_limited: bool) -> dic
     for _ in range(1 if bench.is_quick else _ROUNDS):
         for count, rows in runs.items():
             bench.vendor.forget()
-            await database.renew(NAME)
+            await installation.renew()
             gateways = [installation.replica() for _ in range(count)]
             try:
                 for gateway in gateways:
@@ -119,8 +124,8 @@ async def _polls(bench: Bench, database: Database, *, is_limited: bool) -> dict[
     """The same jobs in every run; the second replica comes and goes."""
     vendor = bench.vendor
     vendor.forget()
-    await database.renew(NAME)
     installation = Installation(bench=bench, database=database, speed=_POLL_SPEED)
+    await installation.renew()
     first, second = installation.replica(), installation.replica()
     runs: dict[int, list[Run]] = {1: [], 2: []}
 
@@ -189,16 +194,13 @@ def _figures(bench: Bench, what: str, runs: dict[int, list[Run]]) -> dict[str, o
 async def _round_trips(bench: Bench, database: Database) -> dict[str, object]:
     """Answers of PostgreSQL for each create: one at a time, and many in flight."""
     bench.vendor.forget()
-    await database.renew(NAME)
     installation = Installation(bench=bench, database=database)
+    await installation.renew()
     async with Relay(database.socket).running() as relay:
         replica = installation.replica(store_url=relay.url(NAME))
         async with replica.running():
             await installation.until_even([replica])
-            await asyncio.sleep(_IDLE_S)  # it has just taken its shares
-            before = relay.round_trips
-            await asyncio.sleep(_IDLE_S)
-            idle_per_s = (relay.round_trips - before) / _IDLE_S
+            idle_per_s = await _idle_per_s(relay)
 
             async def counted(count: int, connections: int) -> tuple[float, float]:
                 before, wal, began = relay.round_trips, await database.wal_bytes(), time.monotonic()
@@ -218,3 +220,42 @@ async def _round_trips(bench: Bench, database: Database) -> dict[str, object]:
         "wal_bytes_at_64_connections": wal_many,
         "idle_per_s": round(idle_per_s, 2),
     }
+
+
+async def _song(bench: Bench, database: Database) -> dict[str, object]:
+    """Whole songs of one replica: create, callback, poll, two tracks kept, webhook delivered."""
+    vendor, count = bench.vendor, _SONGS
+    vendor.forget()
+    installation = Installation(bench=bench, database=database)
+    await installation.renew()
+    async with Relay(database.socket).running() as relay:
+        replica = installation.replica(store_url=relay.url(NAME), webhook_url=f"{vendor.url}/hook")
+        async with replica.running():
+            await installation.until_even([replica])
+            idle_per_s = await _idle_per_s(relay)
+            before, wal, began = relay.round_trips, await database.wal_bytes(), time.monotonic()
+            cpu_s, server_s = replica.usage().cpu_s, database.cpu_s()
+            await replica.create(count)
+            vendor.stage = Stage.DONE
+            await report_ends(bench, replica)(_SONGS_TIMEOUT_S)
+            async with asyncio.timeout(_SONGS_TIMEOUT_S):
+                while vendor.calls["hook"] < count:
+                    await asyncio.sleep(0.01)
+            idle = idle_per_s * (time.monotonic() - began)
+            found: dict[str, object] = {
+                "cpu_ms": round(1000 * (replica.usage().cpu_s - cpu_s) / count, 3),
+                "postgres_cpu_ms": round(1000 * (database.cpu_s() - server_s) / count, 3),
+                "wal_bytes": round((await database.wal_bytes() - wal) / count),
+                "round_trips": round((relay.round_trips - before - idle) / count, 2),
+            }
+    vendor.stage = Stage.PENDING
+    bench.say(f"  songs: {found}")
+    return found
+
+
+async def _idle_per_s(relay: Relay) -> float:
+    """Round trips of a replica that has nothing to do."""
+    await asyncio.sleep(_IDLE_S)  # it has just taken its shares
+    before = relay.round_trips
+    await asyncio.sleep(_IDLE_S)
+    return (relay.round_trips - before) / _IDLE_S

@@ -1,4 +1,4 @@
-"""What is seen from outside while replicas fail: by the vendor, by callers, and by triggers of the database."""
+"""What is seen while replicas fail: by the vendor, by callers, and by triggers of the database."""
 
 from __future__ import annotations
 
@@ -32,6 +32,9 @@ CREATE FUNCTION watch.took() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER A
     INSERT INTO watch.takes VALUES (extract(epoch FROM clock_timestamp()), session_user, NEW.share); RETURN NULL; END $$;
 CREATE TRIGGER wrote AFTER UPDATE ON musicgate.jobs FOR EACH ROW EXECUTE FUNCTION watch.wrote();
 CREATE TRIGGER took AFTER INSERT OR UPDATE ON musicgate.shares FOR EACH ROW EXECUTE FUNCTION watch.took();
+UPDATE musicgate.shares SET term = term WHERE replica IS NOT NULL;
+UPDATE watch.takes SET who = 'a';
+GRANT SELECT ON ALL TABLES IN SCHEMA watch TO a, b;
 """
 
 
@@ -95,7 +98,7 @@ class WatchedVendor(Vendor):
     async def all_polled_s(
         self, jobs: Collection[str], since_s: float, who: str = "", timeout_s: float = 90.0
     ) -> float:
-        """Wait until each of these jobs was polled after that time; how long after. Infinite = not in time."""
+        """Seconds from then until each of these jobs was polled; waits for it. Infinite = not in time."""
         while len(found := self.first_polls(jobs, since_s, who)) < len(jobs):
             if time.time() - since_s > timeout_s:
                 return float("inf")
@@ -153,9 +156,7 @@ class Callers:
 
     def works_again_s(self, kind: str, since_s: float) -> float:
         """Seconds from then until the first call was begun after which none was refused any more."""
-        bad = [
-            call.at_s for call in self.calls if call.kind == kind and not 200 <= call.status < 300
-        ]
+        bad = [call.at_s for call in self.calls if call.kind == kind and not 200 <= call.status < 300]
         last = max(bad, default=-1.0)
         good = [call.at_s for call in self.calls if call.kind == kind and call.at_s > last]
         return max(0.0, min(good, default=float("inf")) - since_s) if bad else 0.0
@@ -200,6 +201,6 @@ class Callers:
 def _message(answer: Answer) -> str:
     try:
         found: Any = answer.json()
-        return str(found["error"]["message"])
+        return str(found["description"])
     except (ValueError, KeyError, TypeError):
         return repr(answer.body[:200])
