@@ -270,7 +270,7 @@ async def _stale(trial: Trial, who: str, since_s: float, created: Collection[str
 
     def is_stale(job: str, at_s: float) -> bool:
         holders = [name for taken_s, name, share in takes if share == share_of(job) and taken_s <= at_s]
-        return holders[-1] != who
+        return bool(holders[-1] != who)
 
     polls = [
         poll.at_s - since_s

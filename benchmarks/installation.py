@@ -66,7 +66,8 @@ class Installation:
         """Number of shares by the id of the replica that holds them, those that are picked at the moment."""
         rows = await self.database.run(
             "SELECT replica, count(*) FROM musicgate.pgqueuer JOIN musicgate.shares"
-            " ON share = convert_from(payload, 'UTF8')::int WHERE status = 'picked' GROUP BY replica",
+            " ON share = convert_from(payload, 'UTF8')::int WHERE status = 'picked' AND replica IS NOT NULL"
+            " GROUP BY replica",
             NAME,
         )
         return {str(replica): int(count) for replica, count in rows}
