@@ -91,6 +91,8 @@ lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer ver
 	$$compile pyproject.toml --extra testing --group dev $(LOCK_ARGS) --output-file .ci/requirements-dev.txt >/dev/null; \
 	$$compile pyproject.toml --group build --constraint .ci/requirements-dev.txt \
 		--output-file .ci/requirements.txt >/dev/null; \
+	$$compile pyproject.toml --extra postgres --constraint .ci/requirements-dev.txt \
+		--output-file .ci/requirements-container.txt >/dev/null; \
 	$$compile --group site --constraint .ci/requirements-dev.txt $(LOCK_ARGS) \
 		--output-file .ci/requirements-site.txt >/dev/null; \
 	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby
 
 from docs.markdown import GENERATED, table, ticks
-from musicgate.testing.compliance import CHECKS, Check, name_of
+from musicgate.testing import compliance, store_contract
 
 _INTRODUCTION = """\
 # Testing a plugin
@@ -91,7 +91,35 @@ the plugin's own settings. `noise` holds every error that a poll ended in, `answ
 ## Fakes
 
 `musicgate.testing.memory_store` and `musicgate.testing.memory_outbox` are the stores without a database, for
-applications that embed the gateway. They pass the same contract tests as the real ones.
+applications that embed the gateway. They pass the same contract as the real ones.
+"""
+
+_CONTRACT = """\
+## The contract of job stores
+
+What `musicgate.store.JobStore` promises, as tests. The stores on SQLite and PostgreSQL and the one in memory run them,
+and so can a third one. Its test file is a class; every check is one test of it, on an event loop of its own. It needs
+pytest, and no plugin of pytest.
+
+```python
+import pytest
+from musicgate.store.sqlite import SqliteJobStore
+from musicgate.testing.store_contract import JobStoreContract
+
+
+class TestContract(JobStoreContract):
+    @pytest.fixture
+    def open_store(self, tmp_path):
+        return lambda: SqliteJobStore.open(tmp_path / "jobs.db")
+```
+
+| member | meaning |
+| --- | --- |
+| `open_store` | a fixture that makes an empty place, and returns what opens the store there: an asynchronous context manager, which is called again by checks on durability |
+| `is_durable` | False for a store whose jobs end with it; checks that open it again are skipped |
+| `damage` | an asynchronous method `(store, job_ids)` that makes the stored documents of these jobs, and their first events, unreadable; without it, checks on damage are skipped |
+| `take_share` | an asynchronous method `(store, share)` that counts up the term of a share and returns it; without it, checks on terms are skipped: a store of one process has none |
+| `skip_checks` | checks that are turned off, each with the reason |
 """
 
 
@@ -100,17 +128,28 @@ def testing_page() -> str:
     parts = [
         GENERATED,
         _INTRODUCTION.strip(),
-        *(_group(module, checks) for module, checks in groupby(CHECKS, key=lambda check: check.__module__)),
+        *_groups(compliance.CHECKS),
         _REHEARSAL.strip(),
+        _CONTRACT.strip(),
+        *_groups(store_contract.CHECKS),
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def _group(module: str, checks: Iterable[Check]) -> str:
-    rows = [(f"`{name_of(check)}`", _sentence(check)) for check in checks]
+def _groups(checks: Iterable[Callable[..., object]]) -> Iterator[str]:
+    for module, found in groupby(checks, key=lambda check: check.__module__):
+        yield _group(module, found)
+
+
+def _group(module: str, checks: Iterable[Callable[..., object]]) -> str:
+    rows = [(f"`{_name(check)}`", _sentence(check)) for check in checks]
     about = module.rsplit("_", 1)[-1].capitalize()
     return f"#### {about}\n\n" + table(("check", "what a green one proves"), rows)
 
 
-def _sentence(check: Check) -> str:
+def _name(check: Callable[..., object]) -> str:
+    return getattr(check, "__name__", "check").removeprefix("check_")
+
+
+def _sentence(check: Callable[..., object]) -> str:
     return ticks(" ".join((inspect.getdoc(check) or "").split()))

@@ -558,7 +558,7 @@ def open_context_with(
 
     @asynccontextmanager
     async def open_context(
-        settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None]
+        settings: Settings, host: PluginHost, changed: Callable[[Job | None, Job], None], *, alone: bool
     ) -> AsyncIterator[GatewayContext]:
         async with SqliteJobStore.open(path) as store:
             yield context_of(settings, host, store, transport, assets, SystemClock(), changed)

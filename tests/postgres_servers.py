@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import os
-import pwd
 import signal
 import subprocess
 import tempfile
@@ -27,6 +26,8 @@ _NAMED_URL = os.environ.get(NAMED)
 #: Where Debian and its relatives have PostgreSQL, by version.
 _OF_DISTRIBUTION = Path("/usr/lib/postgresql")
 _OLDEST_SUPPORTED = 14
+#: The user of Linux that owns nothing.
+_WITHOUT_RIGHTS_UID = 65534
 
 
 @attrs.frozen
@@ -100,12 +101,12 @@ def postgres_of_distribution() -> Iterator[Postgres]:
         if owner is not None:
             os.chown(folder, owner, -1)
         log = Path(folder, "log")
-        make = [programs / "initdb", "--no-sync", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust"]
+        make = [f"{programs}/initdb", "--no-sync", "-D", f"{folder}/data", "-U", "postgres", "-A", "trust"]
+        start = [f"{programs}/postgres", "-D", f"{folder}/data", "-h", "", "-k", folder, "-c", "fsync=off"]
         with log.open("wb") as written:
             subprocess.run(  # noqa: S603 - our own
                 [*make, "-E", "UTF8", "--no-locale"], check=True, user=owner, stdout=written, stderr=written
             )
-            start = [programs / "postgres", "-D", f"{folder}/data", "-h", "", "-k", folder, "-c", "fsync=off"]
             with subprocess.Popen(start, user=owner, stdout=written, stderr=written) as server:  # noqa: S603 - our own
                 try:
                     _wait_for(server, log)
@@ -117,7 +118,7 @@ def postgres_of_distribution() -> Iterator[Postgres]:
 
 def other_than_root() -> int | None:
     """Whom a server runs as that refuses to run as root; None if this process is not root."""
-    return pwd.getpwnam("nobody").pw_uid if os.geteuid() == 0 else None
+    return _WITHOUT_RIGHTS_UID if os.geteuid() == 0 else None
 
 
 def _wait_for(server: "subprocess.Popen[bytes]", log: Path) -> None:

@@ -1,4 +1,4 @@
-"""Lower bounds of the dependencies: raised by security advisories, and respected by both locks."""
+"""Lower bounds of the dependencies: raised by security advisories, and respected by the locks."""
 
 import re
 import tomllib
@@ -34,7 +34,7 @@ def test_lower_bounds_exclude_versions_with_a_known_vulnerability(name: str, las
     assert f"{name}{bound.specifier}" in (ROOT / "SECURITY.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize("lock", ["requirements.txt", "requirements-container.txt", "requirements-dev.txt"])
 def test_no_lock_holds_a_version_below_a_bound(lock: str) -> None:
     versions = locked(ROOT / ".ci" / lock)
     assert "aiohttp" in versions

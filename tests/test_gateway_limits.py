@@ -242,6 +242,19 @@ async def test_a_request_is_admitted_if_its_cheapest_offer_fits_the_budget(folde
             await rig.submit()
 
 
+async def test_a_job_that_goes_on_to_a_dearer_provider_is_expected_to_cost_more(folder: Path) -> None:
+    (offer,) = ONE.declared.offers
+    dear = attrs.evolve(offer, prices=(attrs.evolve(offer.prices[0], price_usd=Decimal(5)),))
+    vendors = (FakeVendor("one", priority=1), FakeVendor("dear", priority=2, offers=(dear,)))
+    limits = AccountLimits(max_usd_per_day=1.0)
+    async with rig_of(folder, *vendors, store=MemoryJobStore(), limits=limits) as rig:
+        rig.transport.script("one", {"no": "credits"})
+        rig.transport.script("dear", {"id": "n-1"})
+        assert outcomes(await rig.submit()) == [("one", "refused"), ("dear", "accepted")]
+        with pytest.raises(LimitReachedError, match="0 of 1 USD are left"):
+            await rig.submit()
+
+
 async def test_a_failed_job_costs_nothing(folder: Path) -> None:
     async with rig_of(folder, ONE, store=MemoryJobStore(), limits=AccountLimits(max_usd_per_day=0.07)) as rig:
         rig.transport.script("one", {"no": "credits"}, {"id": "n-1"})

@@ -7,15 +7,25 @@ import pytest
 
 from musicgate.cli import stores
 from musicgate.errors import ConfigError, StorageError
-from musicgate.gateway import has_job_store, job_store_name, open_job_store, open_job_store_to_read
+from musicgate.gateway import (
+    Gateway,
+    has_job_store,
+    job_store_name,
+    open_importer,
+    open_job_store,
+    open_job_store_to_read,
+)
+from musicgate.hosting import load_plugins
 from musicgate.settings import Settings, StoreSettings
 from musicgate.store.postgres import PostgresJobStore
 from tests.job_samples import make_event, make_job
 from tests.postgres_servers import Postgres, emptied
 
 
-def settings_for(url: str, folder: Path, *, pgbouncer: bool = False) -> Settings:
-    return Settings(data_dir=folder, store=StoreSettings(url=url, pgbouncer=pgbouncer))
+def settings_for(url: str, folder: Path, *, pgbouncer: bool = False, session_url: str = "") -> Settings:
+    return Settings(
+        data_dir=folder, store=StoreSettings(url=url, pgbouncer=pgbouncer, session_url=session_url)
+    )
 
 
 @pytest.mark.parametrize("pgbouncer", [False, True])
@@ -30,6 +40,41 @@ async def test_a_url_of_postgresql_opens_a_store_there(
         async with open_job_store_to_read(settings) as reader:
             assert await reader.get("m1") == make_job()
             assert await reader.events("m1") == [(1, make_event())]
+
+
+@pytest.mark.parametrize(
+    ("url", "pgbouncer", "session_url", "reason"),
+    [
+        ("", True, "postgresql://h/d", r"store\.session_url: is only for PostgreSQL behind a pooler"),
+        ("postgresql://h/d", False, "postgresql://h/d", "behind a pooler: set store.pgbouncer = true"),
+        ("postgresql://h/d", True, "sqlite:///hush.db", r"store\.session_url: must have the form postgres"),
+    ],
+)
+def test_a_session_url_without_a_meaning_is_refused(
+    tmp_path: Path, url: str, session_url: str, reason: str, *, pgbouncer: bool
+) -> None:
+    settings = settings_for(url, tmp_path, pgbouncer=pgbouncer, session_url=session_url)
+    with pytest.raises(ConfigError, match=reason) as caught:
+        open_job_store(settings)
+    assert "hush" not in str(caught.value)
+    assert "hush" not in repr(settings)
+
+
+async def test_commands_and_replicas_refuse_each_other(postgres: Postgres, tmp_path: Path) -> None:
+    settings = settings_for(await emptied(postgres.url), tmp_path)
+    async with open_job_store(settings), open_job_store(settings):
+        for alone in (
+            stores.open_alone(settings),
+            open_importer(settings),
+            Gateway.open(settings, plugins=load_plugins({}), alone=True),
+        ):
+            with pytest.raises(ConfigError, match="another musicgate uses the database; stop it"):
+                async with alone:
+                    pass
+    async with open_importer(settings):
+        with pytest.raises(ConfigError, match="uses the database alone: wait for the end of the command"):
+            async with open_job_store(settings):
+                pass
 
 
 async def test_the_command_line_lists_the_jobs_of_a_server_beside_it(

@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import attrs
 import pytest
 
@@ -465,9 +466,12 @@ async def test_no_window_of_a_vendor_is_exceeded_by_three_replicas(
     assert [queue.waiting for queue in queues] == [0, 0, 0]
 
 
-async def test_a_caller_that_gives_up_leaves_nothing_behind(url: str, three: list[Replica]) -> None:
+@pytest.mark.parametrize("held", [None, "one that was lost"])
+async def test_a_caller_that_gives_up_leaves_nothing_behind(
+    url: str, three: list[Replica], held: str | None
+) -> None:
     fields: dict[str, Any] = {"max_open_jobs": 1, "reserved_usd_nanos": 1}
-    asking = asyncio.create_task(three[0].ledger.ask(asks(**fields), wants(parallel=1)))
+    asking = asyncio.create_task(three[0].ledger.ask(asks(**fields), wants(parallel=1, held=held)))
     await asyncio.sleep(0)
     asking.cancel()
     await asyncio.gather(asking, return_exceptions=True)
@@ -479,6 +483,26 @@ async def test_a_caller_that_gives_up_leaves_nothing_behind(url: str, three: lis
 
     await asyncio.sleep(0.1)
     await eventually(is_free)
+    assert (await three[1].ledger.ask(asks(**fields), wants(parallel=1))).slot
+
+
+async def test_a_question_whose_answer_is_lost_leaves_nothing_behind(
+    url: str, three: list[Replica], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields: dict[str, Any] = {"max_open_jobs": 1, "reserved_usd_nanos": 1}
+    connections = three[0].store._connections  # type: ignore[attr-defined]
+    write = connections.write
+
+    async def losing(statement: str, *values: Any) -> Any:
+        found = await write(statement, *values)
+        if statement == postgres_ledger.ASK:
+            raise StorageError("away", maybe_stored=True)
+        return found
+
+    monkeypatch.setattr(connections, "write", losing)
+    with pytest.raises(StorageError):
+        await three[0].ledger.ask(asks(**fields), wants(parallel=1))
+    await all_told(three)
     assert (await three[1].ledger.ask(asks(**fields), wants(parallel=1))).slot
 
 
@@ -580,6 +604,28 @@ async def test_the_sweeper_forgets_reservations_whose_replica_died_before_the_jo
         assert (answer.is_admitted, answer.open_jobs, answer.calls) == (False, 2, 1)
     ((kept, counted),) = await execute(url, SUMS)
     assert kept == counted
+
+
+async def test_the_reservation_of_a_job_that_is_open_cannot_be_released(
+    url: str, three: list[Replica]
+) -> None:
+    fields: dict[str, Any] = {"max_open_jobs": 1, "reserved_usd_nanos": 1}
+    assert await is_admitted(three[0].ledger, asks(id="m1", **fields))
+    await three[0].store.add(make_job("m1", account="a"), [])
+    three[0].ledger.release("m1")
+    assert not await is_admitted(three[0].ledger, asks(**fields))
+
+
+async def test_a_job_that_ends_while_it_is_noted_keeps_no_reservation(url: str, three: list[Replica]) -> None:
+    await three[0].store.add(make_job("m1", account="a"), [])
+    other = await asyncpg.connect(url)
+    async with other.transaction():
+        await other.execute("UPDATE musicgate.jobs SET state = 'completed', finished_at_us = 1")
+        three[0].ledger.note_job("m1", 1)
+        await asyncio.sleep(0.2)
+    await other.close()
+    await all_told(three)
+    assert await execute(url, "SELECT count(*) FROM musicgate.reservations") == [(0,)]
 
 
 async def test_a_call_is_free_again_after_a_minute(url: str, three: list[Replica]) -> None:
@@ -691,3 +737,29 @@ async def test_two_gateways_count_together(url: str, tmp_path: Path) -> None:
             await one.submit(model="unknown/song")
         with pytest.raises(LimitReachedError):
             await one.context.count_call("local")
+        assert (
+            one.gate.rate_limit_headers("local")["RateLimit"]
+            == '"requests-per-minute";r=0;t=60, "open-jobs";r=0'
+        )
+        one.clock.pass_s(60)
+        assert "RateLimit" not in one.gate.rate_limit_headers("local")
+
+
+async def test_a_job_that_was_stored_late_has_its_reservation_all_the_same(url: str, tmp_path: Path) -> None:
+    async with gateway_of(url, tmp_path, WIDE, limits=AccountLimits(max_open_jobs=1)) as (rig, _):
+        rig.transport.script("one", {"id": "n-1"})
+        add = rig.store.add
+
+        async def stalled(*values: Any) -> Any:
+            rig.clock.pass_s(601)
+            await execute(url, "DELETE FROM musicgate.reservations")  # as the sweeper of another replica does
+            return await add(*values)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(rig.store, "add", stalled)
+            await rig.submit()
+
+        async def is_reserved() -> bool:
+            return await execute(url, "SELECT count(*) FROM musicgate.reservations") == [(1,)]
+
+        await eventually(is_reserved)

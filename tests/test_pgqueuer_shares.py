@@ -405,7 +405,37 @@ async def test_nothing_is_held_while_a_heartbeat_is_overdue_and_terms_are_still_
     assert set(shares.held) == {3}
     shares._worker.held = Held(terms={3: 7}, until_s=time.monotonic())
     assert set(shares.held) == set()
-    assert (shares.term_of(3), shares.term_of(4)) == (7, -1)
+    assert (shares.term_of(3), shares.term_of(4)) == (7, None)
+
+
+async def test_a_share_that_is_lost_before_it_was_told_is_told_as_lost() -> None:
+    told = Told("")
+    told.shares._lost = told.lost.append  # type: ignore[assignment]
+    told.shares._note_taken(3)
+    told.shares._note_lost(frozenset({3}))
+    await asyncio.sleep(0.1)
+    assert (told.terms, told.lost) == ([], [{3}])
+
+
+async def test_a_share_that_is_lost_is_told_at_once_and_not_at_all_before_it_was_told_as_taken() -> None:
+    told = Told("")
+    shares, going_on = told.shares, asyncio.Event()
+
+    async def take(found: Collection[int]) -> None:
+        told.taken.append(set(found))
+        await going_on.wait()
+
+    shares._taken, shares._lost = take, told.lose
+    shares._note_taken(1)
+    shares._note_taken(2)
+    shares._note_lost(frozenset({1}))
+    await until(lambda: told.taken == [{2}])
+    assert told.lost == []
+    shares._note_lost(frozenset({2}))
+    shares._note_taken(2)
+    assert (told.taken, told.lost) == ([{2}], [{2}])
+    going_on.set()
+    await until(lambda: told.taken == [{2}, {2}])
 
 
 def row(name: str, silence_s: float, uptime_s: float = 9999.0) -> dict[str, Any]:

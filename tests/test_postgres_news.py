@@ -12,6 +12,7 @@ import pytest
 
 from musicgate.store import postgres_news
 from musicgate.store.postgres_news import CHANNEL, PostgresNews
+from tests.loopback_vendors import Serve
 from tests.postgres_servers import Postgres, execute
 
 UNREACHABLE = "postgresql://user:secret-of-user@127.0.0.1:1/music"
@@ -67,17 +68,11 @@ async def test_news_are_heard_by_others_and_not_by_their_teller(postgres: Postgr
         assert b.heard == []
 
 
-async def test_many_ids_fit_into_few_payloads(postgres: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_many_ids_fit_into_few_payloads(postgres: Postgres) -> None:
     async with ears(postgres.url) as (a, b):
         payloads: list[str] = []
-        hear = b.news._hear
-
-        def counted(connection: object, pid: int, channel: str, payload: object) -> None:
-            payloads.append(str(payload))
-            hear(connection, pid, channel, payload)
-
         assert b.news._connection is not None
-        await b.news._connection.add_listener(CHANNEL, counted)
+        await b.news._connection.add_listener(CHANNEL, lambda *told: payloads.append(str(told[3])))
         ids = [f"music_{number:032}" for number in range(5_000)]
         for job_id in ids:
             a.news.changed(job_id)
@@ -87,6 +82,23 @@ async def test_many_ids_fit_into_few_payloads(postgres: Postgres, monkeypatch: p
         assert {job_id for _, job_id in b.heard} == {*ids, "ü" * 80}
         assert max(map(len, payloads)) < 8_000
         assert len(payloads) == 28
+
+
+async def test_news_of_a_moment_are_told_together(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with ears(postgres.url) as (a, b):
+        a.news.outbox()
+        await b.hears(("outbox",))
+        monkeypatch.setattr(postgres_news, "_GATHER_S", 0.3)
+        payloads: list[object] = []
+        assert b.news._connection is not None
+        await b.news._connection.add_listener(CHANNEL, lambda *told: payloads.append(told))
+        for number in range(9):
+            a.news.changed(f"music_{number}")
+            await asyncio.sleep(0.001)
+        await b.hears(*(("changed", f"music_{number}") for number in range(9)))
+        assert len(payloads) == 1
 
 
 async def test_too_many_news_are_dropped_and_the_others_are_told_so(
@@ -126,6 +138,8 @@ async def test_what_could_not_be_told_is_told_as_missed(postgres: Postgres) -> N
 
 async def test_a_replica_that_ends_tells_the_rest(postgres: Postgres) -> None:
     async with ears(postgres.url) as (a, b):
+        a.news.outbox()
+        await b.hears(("outbox",))
         a.news.due("music_1")
         await a.news.close()
         await b.hears(("due", "music_1"))
@@ -160,6 +174,22 @@ async def test_without_postgresql_telling_costs_nothing_and_closing_is_quick(
     assert ear.heard == []
     assert caplog.text.count("not heard, retrying") == 1
     assert "secret-of-user" not in caplog.text
+
+
+async def test_closing_does_not_wait_for_a_server_that_is_silent(serve: Serve) -> None:
+    began = asyncio.Event()
+
+    async def be_silent(reader: asyncio.StreamReader, _: asyncio.StreamWriter) -> None:
+        began.set()
+        await reader.read()
+
+    port = await serve(be_silent)
+    ear = Ear(PostgresNews(f"postgresql://user@127.0.0.1:{port}/music?sslmode=disable", "a"))
+    starting = asyncio.create_task(ear.start())
+    async with asyncio.timeout(5):
+        await began.wait()
+        await ear.news.close()
+    starting.cancel()
 
 
 async def test_commits_that_tell_news_do_not_wait_for_the_disk(postgres: Postgres) -> None:

@@ -1,4 +1,4 @@
-"""The contract of stores on the PostgreSQL of the operating system: of the oldest version that is there."""
+"""The contract of stores on the oldest PostgreSQL that the operating system has."""
 
 from collections.abc import Iterator
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from musicgate.errors import ConfigError, StorageError
-from musicgate.store import postgres_migrate
+from musicgate.store import postgres_connections, postgres_migrate
 from musicgate.store.postgres import PostgresJobStore
 from tests.job_samples import make_job
 from tests.postgres_servers import Postgres, emptied, execute, run, without_schema
@@ -88,6 +88,17 @@ async def test_a_migration_that_fails_leaves_nothing(
             await opened(url)
     assert await execute(url, "SELECT to_regnamespace('musicgate') IS NULL") == [(True,)]
     await opened(url)
+
+
+async def test_a_long_migration_ends_and_who_starts_meanwhile_waits_for_it(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = "-- works with: 2\nSELECT pg_sleep(0.6); CREATE TABLE musicgate.later (id int);\n"
+    monkeypatch.setattr(postgres_migrate, "_FOLDER", with_another(tmp_path, script))
+    monkeypatch.setattr(postgres_connections, "_STATEMENT_TIMEOUT_S", 0.3)
+    await asyncio.gather(opened(url), opened(url))
+    assert await execute(url, VERSION) == [(NEWEST + 1, 2)]
+    await without_schema(url)
 
 
 async def test_replicas_that_start_at_once_migrate_once(postgres: Postgres) -> None:

@@ -281,6 +281,13 @@ async def test_a_job_adopted_by_a_callback_elsewhere_is_found_without_news(pair:
     assert (await pair.a.stored(job)).state is JobState.IN_PROGRESS
 
 
+async def test_a_deletion_is_told(told_pair: Pair) -> None:
+    job = await end(told_pair.a, await accepted(told_pair.a))
+    told_pair.line.told.clear()
+    await told_pair.b.gate.delete(job.id)
+    assert told_pair.line.told == [("changed", job.id)]
+
+
 async def test_an_end_that_is_found_late_is_told(told_pair: Pair) -> None:
     job = await end(told_pair.a, await accepted(told_pair.a))
     told_pair.line.told.clear()
@@ -321,6 +328,24 @@ async def test_a_duplicate_waits_for_the_call_of_another_replica(any_pair: Pair)
     going_on.set()
     assert (await duplicate).native_id == (await submission).native_id == "n-1"
     assert any_pair.b.transport.sent == []
+
+
+async def test_a_duplicate_waits_for_a_call_that_is_sent_whatever_its_own_wait(told_pair: Pair) -> None:
+    submission, going_on = await calling(told_pair)
+    duplicate = asyncio.create_task(submit(told_pair.b, wait_s=0.0))
+    await until(lambda: told_pair.b.gate._changes._flags or duplicate.done())
+    going_on.set()
+    assert (await duplicate).id == (await submission).id
+    assert (await duplicate).native_id == "n-1"
+
+
+async def test_a_duplicate_does_not_wait_for_a_call_that_should_have_ended_long_ago(pair: Pair) -> None:
+    submission, going_on = await calling(pair)
+    pair.b.clock.pass_s(600)
+    async with asyncio.timeout(3):
+        assert (await submit(pair.b)).outcome is AttemptOutcome.SENT
+    going_on.set()
+    await submission
 
 
 async def test_a_duplicate_waits_no_longer_than_its_call_may_take(
@@ -465,7 +490,7 @@ async def start(folder: Path, store: MemoryJobStore, *, is_first: bool = False) 
 
 
 async def test_replicas_with_one_store_of_audio_start_and_others_do_not(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(shared_assets, "_RETRY_S", ())
     store = MemoryJobStore()
@@ -473,7 +498,9 @@ async def test_replicas_with_one_store_of_audio_start_and_others_do_not(
     await start(tmp_path / "a", store)
     with pytest.raises(ConfigError, match=r"^assets\.url: names another store of audio"):
         await start(tmp_path / "b", store)
+    assert "than before" not in caplog.text
     await start(tmp_path / "b", store, is_first=True)
+    assert "names another store of audio than before" in caplog.text
     with pytest.raises(ConfigError):
         await start(tmp_path / "a", store)
 

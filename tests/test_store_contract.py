@@ -2,7 +2,10 @@
 
 import asyncio
 import functools
+import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
@@ -85,6 +88,39 @@ class TestPostgres(JobStoreContract):
             share,
         )
         return int(term)
+
+
+# --- another author's store ---
+
+_TEN_LINES = """
+import contextlib
+import pytest
+from musicgate.testing.memory_store import MemoryJobStore
+from musicgate.testing.store_contract import JobStoreContract
+
+class TestContract(JobStoreContract):
+    is_durable = False
+
+    @pytest.fixture
+    def open_store(self):
+        return lambda: contextlib.nullcontext(MemoryJobStore())
+"""
+
+
+def test_ten_lines_run_the_contract_with_pytest_alone(tmp_path: Path) -> None:
+    (tmp_path / "test_third.py").write_text(_TEN_LINES)
+    (tmp_path / "pytest.ini").write_text("[pytest]")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_third.py"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    # Of durability, damage and terms.
+    assert f"{len(CHECKS) - 9} passed, 9 skipped" in done.stdout
 
 
 # --- broken stores ---

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from musicgate.cli import cli
 from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway import copy_job_store, open_job_store
-from musicgate.model import Delivery, JobQuery, JobState
+from musicgate.model import Delivery, JobQuery, JobState, share_of
 from musicgate.settings import Settings, StoreSettings
 from musicgate.store import JobStore
 from musicgate.store.sqlite import SqliteJobStore
@@ -99,6 +99,8 @@ async def test_a_copy_holds_everything(source: Settings, target: Settings) -> No
         "unused_assets": 1,
     }
     assert told == counts
+    shares = await execute(target.store_url, "SELECT id, share FROM musicgate.jobs")
+    assert [share for _, share in shares] == [share_of(job_id) for job_id, _ in shares]
     async with open_job_store(target) as store:
         assert await content(store) == expected
         job = await store.get("m003")

@@ -1,4 +1,4 @@
-"""``emulate``: serve one emulated vendor on loopback, for people who test their own client of it."""
+"""``emulate``: serve one emulated vendor, for people who test their own client of it."""
 
 from __future__ import annotations
 
@@ -28,11 +28,17 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 @click.command(epilog=_EPILOG)
 @click.argument("name")
 @click.option(
+    "--host",
+    default="127.0.0.1",
+    metavar="ADDRESS",
+    help="Address to listen on, such as 0.0.0.0 in a container.  [default: 127.0.0.1]",
+)
+@click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=0,
     metavar="PORT",
-    help="Port on 127.0.0.1; 0 = any free one.  [default: 0]",
+    help="Port to listen on; 0 = any free one.  [default: 0]",
 )
 @click.option(
     "--key",
@@ -65,6 +71,7 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 def emulate(
     *,
     name: str,
+    host: str,
     port: int,
     key: str | None,
     secret: str | None,
@@ -93,7 +100,7 @@ def emulate(
     if only_list:
         say("\n".join(description(emulator)))
         return
-    asyncio.run(_serve(plugin, emulator, options, port))
+    asyncio.run(_serve(plugin, emulator, options, host, port))
 
 
 def _plugin(name: str) -> ProviderPlugin:
@@ -109,7 +116,9 @@ def _plugin(name: str) -> ProviderPlugin:
     return host.providers[name]
 
 
-async def _serve(plugin: ProviderPlugin, emulator: Emulator, options: EmulatorOptions, port: int) -> None:
+async def _serve(
+    plugin: ProviderPlugin, emulator: Emulator, options: EmulatorOptions, host: str, port: int
+) -> None:
     """Serve until SIGINT or SIGTERM."""
     from musicgate.cli.terminal import say
     from musicgate.emulation.mount import mounted
@@ -119,7 +128,7 @@ async def _serve(plugin: ProviderPlugin, emulator: Emulator, options: EmulatorOp
     for number in _STOPPING:
         with suppress(NotImplementedError):  # Windows: only Ctrl-C, as KeyboardInterrupt
             loop.add_signal_handler(number, stop.set)
-    async with mounted(emulator, port=port) as origin:
+    async with mounted(emulator, host=host, port=port) as origin:
         say(
             "\n".join(
                 [*greeting(plugin, origin, options), *description(emulator), "", "Press Ctrl-C to stop."]

@@ -1,4 +1,4 @@
-"""Serve an emulator on loopback over HTTP, with its faults and callbacks; it knows no vendor."""
+"""Serve an emulator over HTTP, with its faults and callbacks; it knows no vendor."""
 
 from __future__ import annotations
 
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger(__name__)
 
-_HOST = "127.0.0.1"
 #: Seconds between two calls of `due_callbacks`.
 _CALLBACK_TICK_S = 0.025
 #: Callbacks in flight at a time; more wait.
@@ -38,15 +37,19 @@ _FRAMING = frozenset({"content-length", "transfer-encoding", "connection"})
 
 
 @asynccontextmanager
-async def mounted(emulator: Emulator, *, port: int = 0) -> AsyncIterator[str]:
-    """Serve an emulator on loopback until the block ends.
+async def mounted(emulator: Emulator, *, host: str = "127.0.0.1", port: int = 0) -> AsyncIterator[str]:
+    """Serve an emulator on loopback until the block ends, or where containers of one network reach it.
 
     Args:
         emulator: the vendor.
+        host: address to listen on.
         port: 0 = any free one.
 
     Yields:
-        Its origin, ``http://127.0.0.1:<port>``: the base URL for the plugin's settings.
+        Its origin, ``http://<host>:<port>``: on loopback, the base URL for the plugin's settings.
+
+    Raises:
+        OSError: the address is taken, or not this machine's.
     """
     clock = _Clock()
     running: set[asyncio.Task[object]] = set()
@@ -63,11 +66,11 @@ async def mounted(emulator: Emulator, *, port: int = 0) -> AsyncIterator[str]:
     await runner.setup()
     calling: asyncio.Task[None] | None = None
     try:
-        site = web.TCPSite(runner, _HOST, port)
+        site = web.TCPSite(runner, host, port)
         await site.start()
         bound = int(runner.addresses[0][1])
         calling = asyncio.create_task(_call_back(emulator, clock), name=f"callbacks of :{bound}")
-        yield f"http://{_HOST}:{bound}"
+        yield f"http://{host}:{bound}"
     finally:
         if calling is not None:
             calling.cancel()

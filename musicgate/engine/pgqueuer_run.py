@@ -6,7 +6,6 @@ the row.
 """
 
 import asyncio
-import contextlib
 import logging
 import math
 import time
@@ -39,8 +38,8 @@ _RENEW_EVERY_S: Final = 0.9
 #: Whether a share has no row is looked at so often, and the log is cleaned so often.
 _SEED_EVERY_S: Final = 10.0
 _CLEAN_EVERY_S: Final = 3600.0
-#: pgqueuer that has not polled for so long ends.
-_MOST_MISSED_POLLS: Final = 10
+#: pgqueuer that has missed so many in a row is ended.
+_MOST_MISSED_POLLS: Final = 7
 #: For tasks to end by themselves.
 _END_TIMEOUT_S: Final = 0.5
 
@@ -94,8 +93,7 @@ class Run:
         #: When rows were picked that no executor has begun to hold.
         self._picked_s: dict[JobId, float] = {}
         self._limit = 0
-        self._renewed_s = self._seeded_s = -math.inf
-        self._cleaned_s = time.monotonic()
+        self._renewed_s = -math.inf
         connection.add_termination_listener(lambda _: self.stop())
 
         #: What failed first.
@@ -108,35 +106,26 @@ class Run:
 
     async def whole(self, leaving: asyncio.Event) -> None:
         """Run until something fails or the event is set; no share is held at the end."""
-        running = asyncio.create_task(
-            self._pgq.run(
-                dequeue_timeout=timedelta(seconds=_POLL_S),
-                batch_size=SHARES,
-                heartbeat_timeout=timedelta(seconds=self._worker.heartbeat_s),
-                shutdown_on_listener_failure=True,
-            )
+        engine = self._pgq.run(
+            dequeue_timeout=timedelta(seconds=_POLL_S),
+            batch_size=SHARES,
+            heartbeat_timeout=timedelta(seconds=self._worker.heartbeat_s),
+            shutdown_on_listener_failure=True,
         )
-        ends = [asyncio.create_task(event.wait()) for event in (leaving, self._pgq.shutdown)]
-        missed_polls, seen_s = 0, self._queries.asked_s
+        works = (engine, self._watch(), leaving.wait(), self._pgq.shutdown.wait())
+        running, *others = (asyncio.create_task(work) for work in works)
         try:
-            while missed_polls < _MOST_MISSED_POLLS and not any(task.done() for task in (running, *ends)):
-                with contextlib.suppress(*ERRORS):  # the driver has told of it
-                    await self._keep_house()
-                await asyncio.wait((running, *ends), timeout=_POLL_S, return_when=asyncio.FIRST_COMPLETED)
-                missed_polls = missed_polls + 1 if self._queries.asked_s == seen_s else 0
-                seen_s = self._queries.asked_s
-            if missed_polls == _MOST_MISSED_POLLS:
-                self.failure = self.failure or "pgqueuer polls no longer"
+            await asyncio.wait((running, *others), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self.stop()
-            for task in ends:
+            for task in others:
                 task.cancel()
-            await asyncio.wait((running,), timeout=_END_TIMEOUT_S)
+            await asyncio.wait((running, *others), timeout=_END_TIMEOUT_S)
             running.cancel()
-        # It may have ended by an error, which says why.
-        await asyncio.wait((running,), timeout=_END_TIMEOUT_S)
-        if running.done() and not running.cancelled():
-            running.result()
+        ended, _ = await asyncio.wait((running, *others), timeout=_END_TIMEOUT_S)
+        errors = [task.exception() for task in ended if not task.cancelled()]
+        for error in filter(None, errors):
+            raise error
 
     async def hand_over(self) -> None:
         """Give every row back, take no part any more, and tell the others."""
@@ -248,12 +237,19 @@ class Run:
             until_s=first_s + self._worker.heartbeat_s,
         )
 
-    async def _keep_house(self) -> None:
-        now_s = time.monotonic()
-        if now_s - self._seeded_s > _SEED_EVERY_S:
-            self._seeded_s = now_s
-            await tables.seed(self._queries)
-        if now_s - self._cleaned_s > _CLEAN_EVERY_S:
-            self._cleaned_s = now_s
-            await tables.clean(self._queries)
-            await self._driver.execute(replicas.FORGET)
+    async def _watch(self) -> None:
+        """Add missing shares and delete old rows, now and then; end when pgqueuer has polled no longer."""
+        seeded_s, cleaned_s, missed_polls = -math.inf, time.monotonic(), 0
+        while missed_polls < _MOST_MISSED_POLLS:
+            now_s = time.monotonic()
+            if now_s - seeded_s > _SEED_EVERY_S:
+                seeded_s = now_s
+                await tables.seed(self._queries)
+            if now_s - cleaned_s > _CLEAN_EVERY_S:
+                cleaned_s = now_s
+                await tables.clean(self._queries)
+                await self._driver.execute(replicas.FORGET)
+            polled_s = self._queries.asked_s
+            await asyncio.sleep(1.5 * _POLL_S)
+            missed_polls = missed_polls + 1 if self._queries.asked_s == polled_s else 0
+        self.failure = self.failure or "pgqueuer polls no longer"

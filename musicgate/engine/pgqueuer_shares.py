@@ -24,8 +24,6 @@ _log = logging.getLogger(__name__)
 
 #: Shares that are taken within it are told in one call.
 _GATHER_S: Final = 0.05
-#: The first term that a share has is 1, and before it 0.
-_NO_TERM: Final = -1
 
 
 class PgqueuerShares:
@@ -72,9 +70,8 @@ class PgqueuerShares:
         self.is_first = False
         self._taken: Callable[[Collection[int]], Awaitable[None]] = _take_none
         self._lost: Callable[[Collection[int]], None] = _lose_none
-        #: Shares to be told as taken, and those that were.
+        #: Shares to be told as taken.
         self._untold: set[int] = set()
-        self._told: set[int] = set()
         self._telling: asyncio.Task[None] | None = None
 
     @property
@@ -88,13 +85,12 @@ class PgqueuerShares:
         held = self._worker.held
         return () if self._is_leaving or time.monotonic() >= held.until_s else held.terms.keys()
 
-    def term_of(self, share: int) -> int:
-        """The term under which it holds a share, also while a heartbeat is overdue.
+    def term_of(self, share: int) -> int | None:
+        """The term under which it holds a share, also while a heartbeat is overdue; None if it does not.
 
-        A share that it does not hold has a term here that no write passes with: it may have been lost since
-        the caller looked, on the other thread.
+        It may be lost at any moment, on the other thread: a caller has to ask once, and to look at None.
         """
-        return self._worker.held.terms.get(share, _NO_TERM)
+        return self._worker.held.terms.get(share)
 
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive, as of the last second, by the database's clock.
@@ -188,14 +184,12 @@ class PgqueuerShares:
             self._telling = asyncio.ensure_future(self._tell())
 
     def _note_lost(self, shares: frozenset[int]) -> None:
+        # Also what was not told as taken yet: it was held, and jobs of it may have been made here.
         self._untold -= shares
-        told = shares & self._told
-        if told:
-            self._told -= told
-            try:
-                self._lost(told)
-            except Exception:  # noqa: BLE001 - the loop goes on
-                _log.exception("shares lost, and the jobs of them were not let go: shares=%s", sorted(told))
+        try:
+            self._lost(shares)
+        except Exception:  # noqa: BLE001 - the loop goes on
+            _log.exception("shares lost, and the jobs of them were not let go: shares=%s", sorted(shares))
 
     async def _tell(self) -> None:
         try:
@@ -203,7 +197,6 @@ class PgqueuerShares:
             while self._untold:
                 shares = frozenset(self._untold)
                 self._untold.clear()
-                self._told |= shares
                 try:
                     await self._taken(shares)
                 except Exception:  # noqa: BLE001 - what was missed is looked for now and then

@@ -141,10 +141,11 @@ class SharedQuota:
             self._told.popitem(last=False)
         if answer.is_admitted:
             return
+        max_usd_per_day = self._limits_of(request.account).max_usd_per_day
         allowed = AccountLimits(
             requests_per_minute=request.requests_per_minute,
             max_open_jobs=request.max_open_jobs,
-            max_usd_per_day=request.budget_usd_nanos / NANOS_PER_USD,
+            max_usd_per_day=max_usd_per_day if request.budget_usd_nanos else 0.0,
         )
         reached = limits.reached_limit(allowed, usage, request.price_usd_nanos, answer.at)
         if reached is None:

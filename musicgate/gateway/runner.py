@@ -308,7 +308,7 @@ class Runner:
                 self.scheduler.take(job.id, delay_s, job.plugin or "")
 
     async def _recovered(self, context: GatewayContext, job: Job) -> tuple[Job, tuple[Candidate, ...]]:
-        """The job, with candidates if it is still to be sent; as it was where that cannot be found out yet."""
+        """The job, with candidates if it is to be sent; unchanged where that cannot be found out yet."""
         try:
             if context.shares.is_first:
                 job = await recover.clamp_deadline(context, job)

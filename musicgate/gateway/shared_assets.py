@@ -68,6 +68,8 @@ async def _is_shared(context: GatewayContext) -> bool:
         await objects.put(_name(own), path, "text/plain")
     stored = await store.swap_mark(MARK, known, own)
     if stored == own:
+        if known is not None:
+            _log.warning("assets.url names another store of audio than before; was the audio moved there?")
         return True
     await objects.delete(_name(own))
     return await objects.size(_name(stored)) is not None

@@ -147,7 +147,7 @@ class PostgresLedger:
         """Give back what was got, or may have been, for a caller that has gone."""
         if answer is not None and (answer.cancelled() or answer.exception() is not None):
             answer = None  # perhaps it was got, and its answer lost
-        if slot is not None and slot.held is None and (answer is None or answer.result().slot is not None):
+        if slot is not None and (answer is None or answer.result().slot == slot.id):
             self.end_slot(slot.id, has_called=False)
         if account is not None and account.reserved_usd_nanos is not None:
             self.release(account.id)

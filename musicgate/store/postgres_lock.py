@@ -28,7 +28,7 @@ from uuid import uuid4
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres_connections import connect
 from musicgate.store.postgres_errors import ERRORS, describe
-from musicgate.store.postgres_migrate import check_schema, hold_version, migrate
+from musicgate.store.postgres_migrate import MIGRATION_TIMEOUT_S, check_schema, hold_version, migrate
 
 if TYPE_CHECKING:
     import asyncpg
@@ -121,7 +121,7 @@ class StoreLock:
         """
         async with connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
-            await connection.fetchval(_WAIT_FOR_START, _START_KEY)
+            await connection.fetchval(_WAIT_FOR_START, _START_KEY, timeout=MIGRATION_TIMEOUT_S)
             await self._take(connection, prepare)
         self._trust()
 

@@ -34,6 +34,8 @@ _WORKS_WITH: Final = re.compile(r"-- works with: (\d+)\n")
 _OLDEST_SERVER: Final = 140_000
 #: "mgsv": the class of shared advisory locks that say which schema version a process was made for.
 _VERSION_CLASS: Final = 0x6D677376
+#: A migration of a large table takes as long as it takes, and other processes that start wait for it.
+MIGRATION_TIMEOUT_S: Final = 86_400.0
 #: A replica that was seen so lately may be there, although its connection is lost just now.
 _SEEN_S: Final = 60
 
@@ -174,7 +176,7 @@ async def migrate(connection: "_Connection") -> None:
         await connection.execute(_START)
     _log.info("migrating database: from_version=%d to_version=%d", found.version, missing[-1])
     for number in missing:
-        await connection.execute(known[number].script)
+        await connection.execute(known[number].script, timeout=MIGRATION_TIMEOUT_S)
     await connection.execute(_SET_VERSION, missing[-1], max(found.works_with, works_with))
 
 

@@ -47,7 +47,7 @@ def main() -> int:
     parser.add_argument("--store", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--replicas", type=int, default=1, help="servers on one PostgreSQL")
     parser.add_argument(
-        "--heartbeat", type=float, default=5.0, help="seconds after which a silent server counts as dead"
+        "--heartbeat", type=float, default=3.0, help="seconds after which a silent server counts as dead"
     )
     parser.add_argument("--keep", type=Path, help="a folder for the logs of the servers")
     arguments = parser.parse_args()
@@ -138,7 +138,7 @@ async def run(
     *,
     faults: bool = False,
     database: Postgres | None = None,
-    heartbeat_s: float = 5.0,
+    heartbeat_s: float = 3.0,
 ) -> tuple[Campaign, list[str]]:
     """Run a campaign of one server in a folder; the campaign and the disagreements."""
     store = {"heartbeat_s": heartbeat_s}
@@ -161,7 +161,7 @@ async def run_replicas(
     database: Postgres,
     *,
     replicas: int = 3,
-    heartbeat_s: float = 5.0,
+    heartbeat_s: float = 3.0,
     faults: bool = False,
 ) -> tuple[ReplicaCampaign, list[str]]:
     """Run a campaign of several servers on one database; the campaign and the disagreements."""
@@ -185,6 +185,8 @@ async def run_replicas(
         declared = {name: limited(name, plugins.providers[name].provider) for name in harness.vendors}
         report = await replica_audit.report(campaign, declared, SPEED)
         campaign.report = list(replica_audit.lines(report))
+        timeline = "\n".join(replica_audit.timeline(campaign))
+        (folder / "timeline.txt").write_text(timeline, "utf-8")
         await harness.stop()
         return campaign, found + report.found
 

@@ -83,8 +83,8 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
             yield f"{job.id} is completed, and no vendor made a song"
     elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
         yield f"{job.id} failed as {job.failure}"
-    elif accepted:
-        yield f"{job.id} was accepted, and lost all the same"
+    elif accepted and not campaign.excuses(job):
+        yield f"{job.id} was accepted, and lost all the same: {job.failure.message}"
     elif not job.failure.costs:
         yield f"{job.id} is unknown, and does not say that it may have cost"
     messages = campaign.harness.receiver.jobs.get(job.id, set())

@@ -45,12 +45,18 @@ class OwnerCheck:
             if job_id not in self.late:
                 self.late.append(job_id)
                 self.found.append(sentence)
-        seen: object = None
+        seen = "nothing"
         end = time.monotonic() + timeout_s
         while time.monotonic() < end:
             before = len(await harness.books.open_jobs())
             answers = [await server.readiness() for server in harness.servers]
-            if None in answers:  # not ready, or gone
+            if None in answers:
+                gone = [
+                    server.not_ready
+                    for server, answer in zip(harness.servers, answers, strict=True)
+                    if not answer
+                ]
+                seen = f"not ready: {gone}"
                 await asyncio.sleep(0.1)
                 continue
             work = [answer.get("jobs") for answer in answers if answer is not None]
@@ -66,8 +72,7 @@ class OwnerCheck:
                 self.checked += 1
                 return
             await asyncio.sleep(0.1)
-        if seen is not None:
-            self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
+        self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
 
     def __str__(self) -> str:
         if not self.checked and self.unable:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import statistics
+import time
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import attrs
@@ -196,3 +198,28 @@ def lines(result: Report) -> Iterator[str]:
         yield f"most {name}: {most:g} of {limit:g}"
     for name, most in result.excused.items():
         yield f"most {name}: {most:g}"
+
+
+def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
+    """What happened when, with the times of the logs."""
+    happened: list[tuple[float, str]] = []
+    for server in campaign.harness.servers:
+        for life in server.lives:
+            name = f"{server.name} {life.replica[:8]}"
+            happened += [(life.began_s, f"{name} begins"), (life.ready_s, f"{name} is ready")]
+            happened += [(life.asked_s, f"{name} SIGTERM")]
+            happened += [(life.ended_s, f"{name} {'SIGKILL' if life.is_killed else 'has ended'}")]
+            for from_s, until_s in life.stops:
+                happened += [(from_s, f"{name} SIGSTOP"), (until_s, f"{name} SIGCONT")]
+    for from_s, until_s in campaign.away:
+        happened += [(from_s, "PostgreSQL stops"), (until_s, "PostgreSQL runs")]
+    happened += campaign.events
+    moves: dict[tuple[float, str], list[int]] = {}
+    for share, terms in campaign.watch.holdings.items():
+        for held in terms:
+            moves.setdefault((held.seen_s, held.replica), []).append(share)
+    happened += [(at_s, f"{replica[:8]} holds {shares}") for (at_s, replica), shares in moves.items()]
+    ahead_s = time.time() - time.monotonic()
+    for at_s, text in sorted(happened):
+        if not math.isinf(at_s):
+            yield f"{datetime.fromtimestamp(at_s + ahead_s, UTC):%H:%M:%S.%f} {text}"

@@ -16,14 +16,16 @@ from typing import TYPE_CHECKING
 import asyncpg
 import attrs
 
+from musicgate.gateway.recover import SENDER_GRACE_S
 from tests.crash.campaign import MOMENT_TIMEOUT_S, MOMENTS, REQUESTS, Campaign, step_of
 from tests.crash.faults import fill_disk, lock_store, send_nonsense
+from tests.crash.harness import SPEED
 from tests.crash.watch import ShareWatch
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping
 
-    from musicgate.model import Provider
+    from musicgate.model import Job, Provider
     from tests.crash.server import Server
 
 #: Limits that a campaign exceeds unless the servers keep them; the budget is for so many songs at kie.ai.
@@ -47,6 +49,8 @@ _DATABASE = ("restart -m immediate", "connections ended", "restart -m fast", "ta
 _OTHERS = ("SIGTERM", "short SIGSTOP", "vendor nonsense", "disk full")
 #: Number of rounds between two checks of owners and deadlines.
 _QUIET_EVERY = 8
+#: A server was last seen alive at most so long before it was stopped.
+_UNSEEN_S = 1.5
 #: How long a server that starts may find no database.
 _START_TRIES = 20
 
@@ -69,6 +73,7 @@ class ReplicaCampaign(Campaign):
         away: from when to when PostgreSQL was down.
         stops: SIGSTOPs by moment.
         restarts: other faults by kind.
+        events: what happened to the database, and when.
         trouble: what broke a fault, such as a server that did not start.
     """
 
@@ -78,6 +83,7 @@ class ReplicaCampaign(Campaign):
     away: list[tuple[float, float]] = attrs.field(factory=list)
     stops: Counter[str] = attrs.field(factory=Counter)
     restarts: Counter[str] = attrs.field(factory=Counter)
+    events: list[tuple[float, str]] = attrs.field(factory=list)
     trouble: list[str] = attrs.field(factory=list)
     limited: frozenset[str] = frozenset(ACCOUNTS)
     _callers_rng: random.Random = attrs.field(init=False)
@@ -94,6 +100,20 @@ class ReplicaCampaign(Campaign):
         """Any server that is not known to be gone; one that is stopped is not known to be."""
         up = [server for server in self.harness.servers if server.is_up]
         return self._callers_rng.choice(up or self.harness.servers)
+
+    def excuses(self, job: Job) -> bool:
+        """True if its sender was stopped for longer than its answer is waited for.
+
+        It cannot be told from one that is dead, and a vendor that cannot call back cannot be asked. Then the
+        job has ended as unknown before the answer came.
+        """
+        patience_s = max(self.heartbeat_s, SENDER_GRACE_S / SPEED)
+        lives = [
+            life for server in self.harness.servers for life in server.lives if life.replica == job.sender
+        ]
+        return any(
+            until_s - from_s > patience_s - _UNSEEN_S for life in lives for from_s, until_s in life.stops
+        )
 
     async def run(self, kills: int, *, requests_per_kill: int = 2) -> None:
         """Kill or stop a server so many times; at the end all run and every careful caller has an answer."""
@@ -226,10 +246,12 @@ class ReplicaCampaign(Campaign):
                 fault = "connections ended"
             else:
                 await self._restart_database(rng, at_once="immediate" in fault)
+        self.events.append((time.monotonic(), f"PostgreSQL: {fault}"))
         if fault == "connections ended":
             await self._end_connections(postgres.url, rng.choice((0.3, 1.0)))
         if fault == "tables locked":
             await lock_store(self.harness, rng.uniform(1.0, 4.0))
+        self.events.append((time.monotonic(), f"PostgreSQL: {fault} is over"))
         self.restarts[f"PostgreSQL: {fault}"] += 1
 
     async def _restart_database(self, rng: random.Random, *, at_once: bool) -> None:

@@ -74,6 +74,8 @@ class Server:
         self.url = f"http://127.0.0.1:{self.port}"
         self.process: Process | None = None
         self.lives: list[Life] = []
+        #: Why it was not ready at the last try.
+        self.not_ready = ""
         self._folder = folder
         self._session = session
         self._environ = environ or {}
@@ -129,8 +131,8 @@ class Server:
             )
         async with asyncio.timeout(45):
             while await self.readiness() is None:
-                if self.pid is None:
-                    return  # killed while it was starting
+                if self.life.is_killed or not math.isinf(self.life.asked_s):
+                    return
                 if self.process.returncode is not None:
                     message = f"the server ended by itself ({self.process.returncode}): {self.log_tail()}"
                     raise AssertionError(message)
@@ -182,9 +184,13 @@ class Server:
         """The answer of ``/readyz``; None unless it is 200."""
         try:
             async with self._session.get(f"{self.url}/readyz") as answer:
-                return dict(await answer.json()) if answer.status == 200 else None
-        except (aiohttp.ClientError, TimeoutError, ValueError):
-            return None
+                body = dict(await answer.json())
+                if answer.status == 200:
+                    return body
+                self.not_ready = str(body)
+        except (aiohttp.ClientError, TimeoutError, ValueError) as error:
+            self.not_ready = repr(error)
+        return None
 
     @property
     def log(self) -> Path:

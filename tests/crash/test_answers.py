@@ -92,6 +92,8 @@ def test_an_answer_that_the_store_contradicts_is_found(
 class Ready:
     """A server whose ``/readyz`` answers from a list, and repeats the last answer."""
 
+    not_ready = "a background service failed"
+
     def __init__(self, *answers: dict[str, Any] | None) -> None:
         self.answers = list(answers)
 
@@ -126,10 +128,10 @@ def jobs(in_flight: int, scheduled: int) -> dict[str, Any]:
         ([[jobs(2, 2)]], 0, 0, 1),
         ([[{"status": "ok"}]], 0, 1, 0),
         ([[{"jobs": {"open": 3}}]], 0, 1, 0),
-        ([[None]], 0, 0, 0),
+        ([[None]], 0, 0, 1),
         ([[jobs(1, 1)], [jobs(0, 1)]], 1, 0, 0),
         ([[jobs(1, 1)], [jobs(0, 2)]], 0, 0, 1),
-        ([[jobs(1, 2)], [None]], 0, 0, 0),
+        ([[jobs(1, 2)], [None]], 0, 0, 1),
     ],
 )
 async def test_an_open_job_without_an_owner_is_found(

@@ -41,6 +41,7 @@ def test_list_shows_every_route_and_switch() -> None:
         (("suno_kie", "--switch", "create=gibberish"), 3, "create: 'gibberish' is not a script of a number"),
         (("gibberish",), 2, "no provider plugin 'gibberish' is installed; there are: acestep"),
         (("suno_kie", "--speed", "0"), 2, "--speed"),
+        (("suno_kie", "--host", "192.0.2.1"), 1, "bind on address ('192.0.2.1', 0)"),
     ],
 )
 def test_unknown_vendor_switch_or_value_ends_with_what_there_is(

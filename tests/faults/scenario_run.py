@@ -159,7 +159,7 @@ class ScenarioRun:
                 loop.leave_outside()
 
         @asynccontextmanager
-        async def open_context(settings: Any, host: Any, changed: Any) -> AsyncIterator[Any]:
+        async def open_context(settings: Any, host: Any, changed: Any, **_: Any) -> AsyncIterator[Any]:
             async with SqliteJobStore.open(self.folder / "jobs.db") as store:
                 self.store = store
                 faulty: dict[str, Any] = {

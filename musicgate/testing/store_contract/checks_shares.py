@@ -77,7 +77,7 @@ async def check_terms_of_one_batch(subject: StoreUnderTest) -> None:
 
 
 async def check_write_without_a_term(subject: StoreUnderTest) -> None:
-    """A writer that does not follow the job, such as a cancel, needs no term, whoever holds the share."""
+    """A writer that does not follow the job, such as a cancel, needs no term."""
     job = make_job()
     await subject.store.add(job, [])
     await subject.take_share(share_of(job.id))
