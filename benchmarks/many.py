@@ -8,13 +8,16 @@ from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from typing import Final
 
+import asyncpg
+
 from benchmarks.bench import Bench
 from benchmarks.database import Database
 from benchmarks.gateway import MeasuredGateway
 from benchmarks.installation import NAME, Installation, followed
 from benchmarks.polls import lateness
 from benchmarks.vendor import PollGaps, Task
-from musicgate.model import share_of
+from musicgate.model import SHARES, share_of
+from musicgate.store.postgres_statements import OPEN_IDS
 
 _JOBS: Final = 200_000
 _WARM_JOBS: Final = 200
@@ -42,10 +45,11 @@ async def many(bench: Bench) -> dict[str, object]:
             made = await _make(installation, replicas, jobs)
             await asyncio.sleep(max(0.0, _FIRST_POLL_S + 5.0 - (time.monotonic() - began)))
             watched = await _watch(installation, replicas)
+            searched = await _search(database, jobs + _WARM_JOBS)
             rows = await database.run("SELECT share, replica FROM musicgate.shares", NAME)
             shares = {share for share, holder in rows if holder == first}
             killed = await _kill(installation, replicas, shares, jobs + _WARM_JOBS)
-    return {"jobs": jobs, "speed": _SPEED, **made, **watched, **killed}
+    return {"jobs": jobs, "speed": _SPEED, **made, **watched, **searched, **killed}
 
 
 async def _make(
@@ -82,6 +86,24 @@ async def _watch(installation: Installation, replicas: Sequence[MeasuredGateway]
     }
     installation.bench.say(f"  {found}")
     return found
+
+
+async def _search(database: Database, jobs: int) -> dict[str, object]:
+    """What the search for open jobs that no replica follows costs, and how large they are."""
+    connection = await asyncpg.connect(database.url(NAME))
+    try:
+        server_s, own_s = database.cpu_s(), time.process_time()
+        for share in range(SHARES):
+            await connection.fetch(OPEN_IDS, share)
+        server_s, own_s = database.cpu_s() - server_s, time.process_time() - own_s
+        size = await connection.fetchval("SELECT pg_total_relation_size('musicgate.jobs')")
+    finally:
+        await connection.close()
+    return {
+        "search_postgres_us_per_job": round(1e6 * server_s / jobs, 3),
+        "search_us_per_job": round(1e6 * own_s / jobs, 3),
+        "database_kb_per_job": round(size / 1024 / jobs, 2),
+    }
 
 
 async def _kill(

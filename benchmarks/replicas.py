@@ -18,9 +18,6 @@ from benchmarks.database import Database
 from benchmarks.gateway import MeasuredGateway, must_be_good
 from benchmarks.installation import NAME, Installation
 from benchmarks.load import Latencies, Load, run_load
-from benchmarks.relay import Relay
-from benchmarks.vendor import Stage
-from benchmarks.workloads import report_ends
 
 #: Of a core for each replica. Both fit on one core, and the other one is left to PostgreSQL, load and vendor.
 SHARE: Final = 0.35
@@ -31,10 +28,6 @@ _WARM_UP_S: Final = 1.5
 #: Open jobs, and a speed at which they want more polls than two replicas can make.
 _JOBS: Final = 20_000
 _POLL_SPEED: Final = 5.0
-_SEQUENTIAL: Final = 500
-_SONGS: Final = 600
-_SONGS_TIMEOUT_S: Final = 60.0
-_IDLE_S: Final = 6.0
 
 
 @attrs.frozen(kw_only=True)
@@ -60,8 +53,6 @@ async def replicas(bench: Bench) -> dict[str, object]:
             "share_of_core": SHARE if is_limited else None,
             "create": await _creates(bench, database, is_limited=is_limited),
             "polls": await _polls(bench, database, is_limited=is_limited),
-            "round_trips": await _round_trips(bench, database),
-            "song": await _song(bench, database),
         }
 
 
@@ -189,73 +180,3 @@ def _figures(bench: Bench, what: str, runs: dict[int, list[Run]]) -> dict[str, o
         bench.say(f"  {what}, replicas: {count}: {found[str(count)]}")
     bench.say(f"  {what}: ratio {found['ratio']} ({min(ratios):.3f} to {max(ratios):.3f})")
     return found
-
-
-async def _round_trips(bench: Bench, database: Database) -> dict[str, object]:
-    """Answers of PostgreSQL for each create: one at a time, and many in flight."""
-    bench.vendor.forget()
-    installation = Installation(bench=bench, database=database)
-    await installation.renew()
-    async with Relay(database.socket).running() as relay:
-        replica = installation.replica(store_url=relay.url(NAME))
-        async with replica.running():
-            await installation.until_even([replica])
-            idle_per_s = await _idle_per_s(relay)
-
-            async def counted(count: int, connections: int) -> tuple[float, float]:
-                before, wal, began = relay.round_trips, await database.wal_bytes(), time.monotonic()
-                await replica.create(count, connections=connections)
-                idle = idle_per_s * (time.monotonic() - began)
-                trips = (relay.round_trips - before - idle) / count
-                return round(trips, 2), round((await database.wal_bytes() - wal) / count)
-
-            await counted(200, CONNECTIONS)
-            one, wal_one = await counted(_SEQUENTIAL, 1)
-            many, wal_many = await counted(4 * _SEQUENTIAL, CONNECTIONS)
-    bench.say(f"  round trips a create: {one} one at a time, {many} at {CONNECTIONS} connections")
-    return {
-        "one_at_a_time": one,
-        "at_64_connections": many,
-        "wal_bytes_one_at_a_time": wal_one,
-        "wal_bytes_at_64_connections": wal_many,
-        "idle_per_s": round(idle_per_s, 2),
-    }
-
-
-async def _song(bench: Bench, database: Database) -> dict[str, object]:
-    """Whole songs of one replica: create, callback, poll, two tracks kept, webhook delivered."""
-    vendor, count = bench.vendor, _SONGS
-    vendor.forget()
-    installation = Installation(bench=bench, database=database)
-    await installation.renew()
-    async with Relay(database.socket).running() as relay:
-        replica = installation.replica(store_url=relay.url(NAME), webhook_url=f"{vendor.url}/hook")
-        async with replica.running():
-            await installation.until_even([replica])
-            idle_per_s = await _idle_per_s(relay)
-            before, wal, began = relay.round_trips, await database.wal_bytes(), time.monotonic()
-            cpu_s, server_s = replica.usage().cpu_s, database.cpu_s()
-            await replica.create(count)
-            vendor.stage = Stage.DONE
-            await report_ends(bench, replica)(_SONGS_TIMEOUT_S)
-            async with asyncio.timeout(_SONGS_TIMEOUT_S):
-                while vendor.calls["hook"] < count:
-                    await asyncio.sleep(0.01)
-            idle = idle_per_s * (time.monotonic() - began)
-            found: dict[str, object] = {
-                "cpu_ms": round(1000 * (replica.usage().cpu_s - cpu_s) / count, 3),
-                "postgres_cpu_ms": round(1000 * (database.cpu_s() - server_s) / count, 3),
-                "wal_bytes": round((await database.wal_bytes() - wal) / count),
-                "round_trips": round((relay.round_trips - before - idle) / count, 2),
-            }
-    vendor.stage = Stage.PENDING
-    bench.say(f"  songs: {found}")
-    return found
-
-
-async def _idle_per_s(relay: Relay) -> float:
-    """Round trips of a replica that has nothing to do."""
-    await asyncio.sleep(_IDLE_S)  # it has just taken its shares
-    before = relay.round_trips
-    await asyncio.sleep(_IDLE_S)
-    return (relay.round_trips - before) / _IDLE_S
