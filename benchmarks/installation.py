@@ -25,12 +25,18 @@ _READY: Final = request_bytes("GET", "/readyz")
 
 @attrs.define(kw_only=True)
 class Installation:
-    """A database, and how its replicas are started."""
+    """A database, and how its replicas are started.
+
+    Attributes:
+        speed: of polls, ``follow.speed``.
+        deadline_s: of jobs, ``follow.deadline_s``; 0 = the vendor's.
+    """
 
     bench: Bench
     database: Database
     speed: float = NO_POLLS
     heartbeat_s: float = 10.0
+    deadline_s: float = 0.0
     _audio: Path | None = None
 
     async def renew(self) -> None:
@@ -57,6 +63,7 @@ class Installation:
             store_url=store_url or self.database.url(NAME),
             more_environ={
                 "MUSICGATE_STORE__HEARTBEAT_S": str(self.heartbeat_s),
+                "MUSICGATE_FOLLOW__DEADLINE_S": str(self.deadline_s),
                 "MUSICGATE_ASSETS__URL": f"file://{self._audio}",
             },
             launcher=launcher,

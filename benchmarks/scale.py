@@ -26,8 +26,8 @@ _HEARD_US: Final = 0.4
 
 def rows(measured: Json, jobs: int, replicas: int, open_s: float) -> Iterator[tuple[str, str, str]]:
     """The load of each part, and what bears how much of it."""
-    polls, song = measured["replicas"]["polls"]["2"], measured["replicas"]["song"]
-    webhook, many = measured["replicas"]["webhook"], measured["many"]
+    polls, song = measured["replicas"]["polls"]["2"], measured["postgres"]["song"]
+    webhook, many = measured["postgres"]["webhook"], measured["many"]
     followers = min(SHARES, replicas)
     each, songs_per_s, ids_per_s = jobs / followers, jobs / open_s, jobs / open_s * _CHANGES_A_JOB
     search_us, server_us = many["search_us_per_job"], many["search_postgres_us_per_job"]

@@ -248,7 +248,6 @@ def _load(measured: Json) -> str:
 
 def _replicas(measured: Json) -> str:
     create, polls = measured["create"], measured["polls"]
-    trips, song = measured["round_trips"], measured["song"]
     share = measured["share_of_core"]
     quota = "not limited: compare the CPU times" if share is None else f"{share:.0%} of a core each"
 
@@ -268,7 +267,13 @@ def _replicas(measured: Json) -> str:
         ("CPU of the replicas per poll, ms", *both(polls, "cpu_ms", ".3f"), ""),
         ("CPU of PostgreSQL per poll, ms", *both(polls, "postgres_cpu_ms", ".3f"), ""),
     ]
-    more = [
+    head = (f"each replica: {quota}", "1 replica", "2 replicas", "ratio")
+    return table(head, rows)
+
+
+def _postgres(measured: Json) -> str:
+    trips, song, webhook = measured["round_trips"], measured["song"], measured["webhook"]
+    rows = [
         ("round trips of a create", f"{trips['one_at_a_time']:.2f}"),
         ("the same, 64 connections in batches", f"{trips['at_64_connections']:.2f}"),
         ("round trips of an idle replica, per second", f"{trips['idle_per_s']:.1f}"),
@@ -277,9 +282,10 @@ def _replicas(measured: Json) -> str:
         ("a whole song with webhook: CPU of PostgreSQL", f"{song['postgres_cpu_ms']:.1f} ms"),
         ("a whole song with webhook: write-ahead log", f"{song['wal_bytes'] / 1000:.1f} kB"),
         ("a whole song with webhook: round trips, in batches", f"{song['round_trips']:.1f}"),
+        ("of it the webhook: CPU of the replica", f"{webhook['cpu_ms']:.1f} ms"),
+        ("of it the webhook: CPU of PostgreSQL", f"{webhook['postgres_cpu_ms']:.1f} ms"),
     ]
-    head = (f"each replica: {quota}", "1 replica", "2 replicas", "ratio")
-    return f"{table(head, rows)}\n\n{table(('', ''), more)}"
+    return table(("", ""), rows)
 
 
 def _many(measured: Json) -> str:
@@ -355,6 +361,7 @@ _RENDERERS: Final[dict[str, Callable[[Json], str]]] = {
     "get": _by_target,
     "polls": _polls,
     "replicas": _replicas,
+    "postgres": _postgres,
     "many": _many,
     "failover": _failover,
     "songs": _songs,
