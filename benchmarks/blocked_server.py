@@ -1,4 +1,4 @@
-"""``musicgate`` whose event loop is blocked by SIGUSR1, for as many seconds as the first argument says."""
+"""``musicgate`` whose event loop SIGUSR1 blocks for as many seconds as the first argument says."""
 
 from __future__ import annotations
 

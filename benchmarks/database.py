@@ -1,4 +1,4 @@
-"""A PostgreSQL of the benchmark: started with default settings, weighed, stopped; knows no table of ours."""
+"""A PostgreSQL with its default settings: start, weigh and stop it; knows no table of ours."""
 
 from __future__ import annotations
 

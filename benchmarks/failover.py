@@ -1,4 +1,4 @@
-"""Faults of replicas, of PostgreSQL and of the network between them: how long until everything goes on.
+"""Faults of replicas, of PostgreSQL and of the network: how long until everything goes on.
 
 Two replicas share a few hundred open jobs, and callers go on making creates and GETs. The vendor notes who
 polls which job, triggers of the database note who writes which, so that a replica that was stalled is seen.

@@ -1,4 +1,4 @@
-"""Several musicgates on one PostgreSQL, and what is true of all of them together; knows no measurement."""
+"""Several replicas on one PostgreSQL: start them, wait until their shares are even."""
 
 from __future__ import annotations
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks import scale
 from benchmarks.results import Json
 from docs.markdown import table
 
@@ -49,6 +50,8 @@ def blocks(found: Json) -> dict[str, str]:
     made |= {name: render(measurements[name]) for name, render in _RENDERERS.items() if name in measurements}
     if {"songs", "polls", "create"} <= set(measurements):
         made["summary"] = _summary(measurements)
+    if {"replicas", "postgres", "many"} <= set(measurements):
+        made["scale"] = scale.shown(measurements)
     return made
 
 
