@@ -22,7 +22,8 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 def test_every_example_is_run_by_a_test() -> None:
-    assert sorted(path.name for path in EXAMPLES.iterdir() if path.is_file()) == [
+    # `test_deployment` reads the files for containers.
+    assert sorted(path.name for path in EXAMPLES.iterdir() if path.suffix in {".py", ".sh"}) == [
         "curl.sh",
         "ten_lines.py",
         "webhook_receiver.py",

@@ -613,7 +613,7 @@ async def test_callback_for_a_final_job_or_a_plugin_that_is_gone_is_ignored(rig:
 
 async def test_callback_makes_the_next_poll_due(rig: Rig) -> None:
     job = await accepted(rig)
-    entry = rig.gate._runner.scheduler._entries[job.id]
+    entry = rig.gate._runner.owners.scheduler._entries[job.id]
     due_before = entry.due_s
     assert due_before is not None
     await rig.gate.callback(job.id, TOKEN, {}, b'{"id": "n-1"}')
@@ -623,9 +623,9 @@ async def test_callback_makes_the_next_poll_due(rig: Rig) -> None:
 
 async def test_another_tasks_callback_leaves_the_next_poll_where_it_is(rig: Rig) -> None:
     job = await accepted(rig)
-    due_before = rig.gate._runner.scheduler._entries[job.id].due_s
+    due_before = rig.gate._runner.owners.scheduler._entries[job.id].due_s
     await rig.gate.callback(job.id, TOKEN, {}, b'{"id": "n-other"}')
-    assert rig.gate._runner.scheduler._entries[job.id].due_s == due_before
+    assert rig.gate._runner.owners.scheduler._entries[job.id].due_s == due_before
 
 
 async def test_callback_during_a_poll_does_no_harm(rig: Rig) -> None:

@@ -163,7 +163,7 @@ async def test_key_of_a_request_that_was_not_stored_can_be_used_again(rig: Rig) 
     rig.store.trouble = "disk full"
     with pytest.raises(StorageError):
         await submit(rig)
-    assert (rig.gate.jobs_in_flight, rig.gate._runner.in_flight._claims) == (0, {})
+    assert (rig.gate.jobs_in_flight, rig.gate._runner.owners.in_flight._claims) == (0, {})
     rig.store.trouble = None
     rig.transport.script("one", {"id": "n-1"})
     assert (await submit(rig)).native_id == "n-1"
@@ -184,7 +184,7 @@ async def test_duplicates_wait_for_the_one_call_and_get_its_job(rig: Rig) -> Non
     jobs = await asyncio.gather(*duplicates)
     assert {(job.id, job.state) for job in jobs} == {(jobs[0].id, JobState.FAILED)}
     assert len(rig.transport.sent) == 1
-    assert (rig.gate.jobs_in_flight, rig.gate._runner.in_flight._claims) == (0, {})
+    assert (rig.gate.jobs_in_flight, rig.gate._runner.owners.in_flight._claims) == (0, {})
 
 
 async def test_duplicate_waits_no_longer_than_the_first_caller(tmp_path: Path) -> None:

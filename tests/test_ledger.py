@@ -581,6 +581,8 @@ async def test_a_slot_is_confirmed_before_the_call_where_its_replica_was_stalled
     await asyncio.wait_for(confirming, 5)
     slot.release()
     assert (queue.running, other.running) == (0, 0)
+    await all_told(three)
+    assert await execute(url, "SELECT count(*) FROM musicgate.create_slots WHERE ended_at IS NULL") == [(0,)]
 
 
 async def test_the_sweeper_forgets_reservations_whose_replica_died_before_the_job(

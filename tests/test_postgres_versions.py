@@ -15,6 +15,8 @@ from tests.job_samples import make_job
 from tests.postgres_servers import Postgres, emptied, execute, run, without_schema
 
 NEWEST = postgres_migrate.newest_version()
+#: The oldest schema version whose software works with the newest one.
+OLDEST = postgres_migrate.migrations()[NEWEST].works_with
 IN_THE_WAY = "an earlier version uses the database, and could not work with its next tables"
 NOT_KNOWN = "which this version of musicgate does not know: use a newer one"
 VERSION = "SELECT version, works_with FROM musicgate.schema_version"
@@ -81,7 +83,7 @@ async def test_a_migration_that_fails_leaves_nothing(
     postgres: Postgres, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = await without_schema(postgres.url)
-    script = "-- works with: 2\nCREATE TABLE musicgate.later (id text); nonsense;"
+    script = f"-- works with: {OLDEST}\nCREATE TABLE musicgate.later (id text); nonsense;"
     with monkeypatch.context() as patched:
         patched.setattr(postgres_migrate, "_FOLDER", with_another(tmp_path, script))
         with pytest.raises(StorageError, match=r"cannot be opened: .*nonsense"):
@@ -93,18 +95,18 @@ async def test_a_migration_that_fails_leaves_nothing(
 async def test_a_long_migration_ends_and_who_starts_meanwhile_waits_for_it(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    script = "-- works with: 2\nSELECT pg_sleep(0.6); CREATE TABLE musicgate.later (id int);\n"
+    script = f"-- works with: {OLDEST}\nSELECT pg_sleep(0.6); CREATE TABLE musicgate.later (id int);\n"
     monkeypatch.setattr(postgres_migrate, "_FOLDER", with_another(tmp_path, script))
     monkeypatch.setattr(postgres_connections, "_STATEMENT_TIMEOUT_S", 0.3)
     await asyncio.gather(opened(url), opened(url))
-    assert await execute(url, VERSION) == [(NEWEST + 1, 2)]
+    assert await execute(url, VERSION) == [(NEWEST + 1, OLDEST)]
     await without_schema(url)
 
 
 async def test_replicas_that_start_at_once_migrate_once(postgres: Postgres) -> None:
     url = await without_schema(postgres.url)
     await asyncio.gather(*(opened(url) for _ in range(4)))
-    assert await execute(url, VERSION) == [(NEWEST, 2)]
+    assert await execute(url, VERSION) == [(NEWEST, OLDEST)]
 
 
 async def test_a_database_of_the_version_before_replicas_is_migrated_with_its_jobs(
@@ -124,7 +126,7 @@ async def test_a_database_of_the_version_before_replicas_is_migrated_with_its_jo
     assert await execute(url, "SELECT id, share FROM musicgate.jobs ORDER BY id") == [
         *(("m1", 46), ("m2", 42), ("m3", 22)),
     ]
-    assert await execute(url, VERSION) == [(NEWEST, 2)]
+    assert await execute(url, VERSION) == [(NEWEST, OLDEST)]
     await without_schema(url)
 
 
@@ -158,7 +160,7 @@ async def test_an_incompatible_migration_waits_for_the_end_of_the_version_before
                 async with PostgresJobStore.open_to_read(url):
                     pass
         await earlier.ping()
-        assert await execute(url, VERSION) == [(NEWEST, 2)]
+        assert await execute(url, VERSION) == [(NEWEST, OLDEST)]
     with next_version(NEWEST + 1):
         await opened(url)
     assert await execute(url, VERSION) == [(NEWEST + 1, NEWEST + 1)]

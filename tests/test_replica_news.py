@@ -421,6 +421,7 @@ async def test_a_replay_at_any_replica_is_told_to_the_one_on_duty(told_pair: Pai
 async def test_a_courier_takes_over_with_the_share(told_pair: Pair) -> None:
     told_pair.shares(told_pair.a).lose([FIRST_SHARE])
     await end(told_pair.b, await accepted(told_pair.b))
+    await until(lambda: not told_pair.b.context.outbox_changed.is_set())
     assert webhooks_of(told_pair.b).sent == []
     await told_pair.shares(told_pair.b).take([FIRST_SHARE])
     await until(lambda: webhooks_of(told_pair.b).sent)
@@ -433,7 +434,8 @@ async def test_a_courier_that_loses_its_share_starts_no_message(told_pair: Pair)
     (message,) = await told_pair.b.store.outbox.pending(9)
     courier = Courier(told_pair.a.context)
     await courier._try(message.id)
-    assert (await courier._start_due(), webhooks_of(told_pair.a).sent) == (30.0, [])
+    assert (await courier._start_due(), courier._running) == (30.0, {})
+    assert webhooks_of(told_pair.a).sent == []
 
 
 async def test_the_courier_reads_the_outbox_of_other_replicas_without_news(pair: Pair) -> None:
@@ -557,7 +559,7 @@ async def test_no_job_is_followed_before_the_store_of_audio_is_checked(
 
     taking: list[asyncio.Task[None]] = []
     monkeypatch.setattr("musicgate.gateway.runner.check_shared_assets", check)
-    monkeypatch.setattr("musicgate.gateway.runner.Runner._recover", recover)
+    monkeypatch.setattr("musicgate.gateway.owners.Owners._recover", recover)
     async with rig_of(tmp_path, CALLING, store=store, shares=shares) as rig:
         await rig.gate._runner.start()
         await asyncio.gather(*taking)

@@ -230,9 +230,9 @@ async def test_a_silent_replica_s_planned_job_is_sent_by_the_follower_and_never_
     assert waiting.outcome is AttemptOutcome.PLANNED
     narrow.a.transport.script("one", {"id": "n-2"})
     narrow.b.transport.script("one", {"id": "n-3"})
-    assert await advance(narrow.b.context, waiting.id, narrow.b.gate._runner.in_flight.resume) == 5.0
+    assert await advance(narrow.b.context, waiting.id, narrow.b.gate._runner.owners.in_flight.resume) == 5.0
     narrow.silences_s["a"] = 31.0
-    assert await advance(narrow.b.context, waiting.id, narrow.b.gate._runner.in_flight.resume) is None
+    assert await advance(narrow.b.context, waiting.id, narrow.b.gate._runner.owners.in_flight.resume) is None
     job = await until(narrow.b, waiting, lambda found: found.native_id is not None)
     going_on.set()
     await submission
@@ -320,8 +320,8 @@ async def test_a_share_that_is_lost_at_this_moment_is_not_stepped(
     job = await pair.b.submit()
     monkeypatch.setattr(pair.shares(pair.b), "term_of", lambda _: None)
     assert await advance(pair.b.context, job.id) == 1.0
-    pair.b.gate._runner._give_up(ALL_SHARES)
-    await pair.b.gate._runner._take_up([share_of(job.id)])
+    pair.b.gate._runner.owners.give_up(ALL_SHARES)
+    await pair.b.gate._runner.owners.take_up([share_of(job.id)])
     assert (len(pair.b.transport.sent), pair.b.gate.jobs_scheduled) == (1, 0)
 
 
@@ -335,7 +335,7 @@ async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
 
 async def test_jobs_go_with_their_shares(pair: Pair) -> None:
     for rig in (pair.a, pair.b):
-        await rig.context.shares.start(rig.gate._runner._take_up, rig.gate._runner._give_up)
+        await rig.context.shares.start(rig.gate._runner.owners.take_up, rig.gate._runner.owners.give_up)
     pair.a.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
     jobs = [await pair.a.submit(), await pair.a.submit()]
     assert pair.a.gate.jobs_scheduled == 2
@@ -384,7 +384,7 @@ def test_the_share_of_a_job_never_changes() -> None:
 async def test_a_share_that_cannot_be_read_keeps_no_other_one_waiting(
     pair: Pair, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("musicgate.gateway.runner._STORE_RETRY_S", (0.001,))
+    monkeypatch.setattr("musicgate.gateway.owners._STORE_RETRY_S", (0.001,))
     runner = pair.b.gate._runner
     pair.a.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
     jobs = sorted([await pair.a.submit(), await pair.a.submit()], key=lambda job: share_of(job.id))
@@ -400,7 +400,7 @@ async def test_a_share_that_cannot_be_read_keeps_no_other_one_waiting(
         return await open_jobs(after_id, limit, share)
 
     monkeypatch.setattr(pair.b.store, "open_jobs", fails_once)
-    await runner._take_up({share_of(job.id) for job in jobs})
+    await runner.owners.take_up({share_of(job.id) for job in jobs})
     first, second = (share_of(job.id) for job in jobs)
     assert read == [first, second, first]
-    assert all(job.id in runner.scheduler for job in jobs)
+    assert all(job.id in runner.owners.scheduler for job in jobs)

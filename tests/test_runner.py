@@ -28,7 +28,7 @@ async def rig(tmp_path: Path) -> AsyncIterator[Rig]:
 async def test_callbacks_of_a_job_that_was_just_polled_do_not_shorten_the_gap_between_polls(rig: Rig) -> None:
     """Whatever a vendor sends, and however often, costs at most one poll a second at normal speed."""
     job = await rig.submit()
-    entry = rig.gate._runner.scheduler._entries[job.id]
+    entry = rig.gate._runner.owners.scheduler._entries[job.id]
     entry.stepped_s = asyncio.get_running_loop().time()
     for _ in range(10):
         await rig.gate.callback(job.id, TOKEN, {}, CALLBACK)
@@ -37,7 +37,7 @@ async def test_callbacks_of_a_job_that_was_just_polled_do_not_shorten_the_gap_be
 
 async def test_a_callback_gives_a_job_without_an_owner_to_the_scheduler(rig: Rig) -> None:
     job = await rig.submit()
-    scheduler = rig.gate._runner.scheduler
+    scheduler = rig.gate._runner.owners.scheduler
     del scheduler._entries[job.id]
     await rig.gate.callback(job.id, TOKEN, {}, CALLBACK)
     assert job.id in scheduler
@@ -47,13 +47,13 @@ async def test_a_callback_during_the_create_call_leaves_the_job_to_that_call(rig
     runner = rig.gate._runner
 
     async def call_back(_: object) -> None:
-        (job_id,) = runner.in_flight._calls
+        (job_id,) = runner.owners.in_flight._calls
         await rig.gate.callback(job_id, TOKEN, {}, CALLBACK)
-        assert job_id not in runner.scheduler
+        assert job_id not in runner.owners.scheduler
 
     rig.transport.on_send = call_back
     job = await rig.submit()
-    assert job.id in runner.scheduler
+    assert job.id in runner.owners.scheduler
 
 
 async def test_a_callback_for_a_job_that_has_ended_asks_for_nothing(rig: Rig) -> None:

@@ -118,6 +118,7 @@ class PgqueuerShares:
             raise ConfigError("is no URL of PostgreSQL", key="store.url") from exc
         except ERRORS as exc:
             raise StorageError(f"the engine cannot be started: {describe(exc)}") from exc
+        _log.info("replica started: replica=%s is_first=%s", self.replica, self.is_first)
         self._engine_loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=self._run, args=(self._engine_loop,), name="musicgate shares", daemon=True

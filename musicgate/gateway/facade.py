@@ -197,8 +197,8 @@ class Gateway:
         )
         begun = await self._runner.accept(submission)
         if isinstance(begun, Call):
-            earlier = await self._runner.in_flight.stored(begun)
-            self._runner.in_flight.leave(begun)
+            earlier = await self._runner.owners.in_flight.stored(begun)
+            self._runner.owners.in_flight.leave(begun)
             job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency, 0.0)
         else:
             job = await self._runner.replay(begun, idempotency, 0.0)
@@ -257,9 +257,9 @@ class Gateway:
         )
         begun = await self._runner.accept(submission)
         if isinstance(begun, Call):
-            if on_stored is not None and await self._runner.in_flight.stored(begun) is None:
+            if on_stored is not None and await self._runner.owners.in_flight.stored(begun) is None:
                 on_stored(begun.job)
-            answer = await self._runner.in_flight.answer(begun, wait_s)
+            answer = await self._runner.owners.in_flight.answer(begun, wait_s)
             if not isinstance(answer, IdempotencyClaim):
                 return answer
             begun = answer
@@ -603,12 +603,12 @@ class Gateway:
     @property
     def jobs_in_flight(self) -> int:
         """Number of jobs whose create call is in flight, or waits for a slot."""
-        return len(self._runner.in_flight)
+        return len(self._runner.owners.in_flight)
 
     @property
     def jobs_scheduled(self) -> int:
         """Number of jobs that wait for their next step."""
-        return len(self._runner.scheduler)
+        return len(self._runner.owners.scheduler)
 
     @property
     def background(self) -> Mapping[str, ServiceReport]:

@@ -76,7 +76,7 @@ ROUNDS: tuple[str | None, ...] = (
 _QUIET_EVERY = 4
 #: How long a moment is waited for.
 MOMENT_TIMEOUT_S = 4.0
-_RETRY_S = 0.05
+
 #: Answers to an account that has used what it may.
 _AT_LIMIT = (402, 429)
 
@@ -97,6 +97,8 @@ class Campaign:
     reasons: Counter[tuple[str, str]] = attrs.field(factory=Counter)
     #: Seconds that a caller waits for an answer.
     call_timeout_s: float = 30.0
+    #: Seconds until a caller asks again.
+    retry_s: float = 0.05
     requests: dict[int, str] = attrs.field(factory=dict)
     #: Requests of careful callers that have their answer.
     settled: set[int] = attrs.field(factory=set)
@@ -215,7 +217,7 @@ class Campaign:
             if answer is not None and (not answer.is_refusal or answer.status < 429):
                 self.settled.add(number)
             else:
-                await asyncio.sleep(_RETRY_S)
+                await asyncio.sleep(self.retry_s)
 
     async def call(
         self, number: int, body: dict[str, object], key: str | None, account: str

@@ -25,7 +25,7 @@ from tests.crash.server import Server
 
 if TYPE_CHECKING:
     from asyncio.subprocess import Process
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
     from musicgate.hosting.discovery import PluginHost
@@ -253,7 +253,9 @@ def _table(title: str, settings: Mapping[str, object]) -> list[str]:
     return [title, *(f"{key} = {json.dumps(value)}" for key, value in settings.items())]
 
 
-async def _serve(stack: AsyncExitStack, path: str, handle: Callable[[web.Request], object]) -> str:
+async def _serve(
+    stack: AsyncExitStack, path: str, handle: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> str:
     """Serve a path, or with an empty one all of them, until the stack ends; its address."""
     app = web.Application()
     app.router.add_route("*", path or "/{path:.*}", handle)

@@ -9,13 +9,18 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from musicgate.model import share_of
+
 if TYPE_CHECKING:
+    from musicgate.model import Job
     from tests.crash.harness import Harness
 
 #: Keys of ``jobs`` in the answer of ``/readyz``: the jobs that a server owns.
 _KEYS = ("in_flight", "scheduled")
 #: How long the numbers may differ: a job is between two owners for a moment.
 TIMEOUT_S = 5.0
+#: How many open jobs a complaint names.
+_SHOWN = 5
 #: How much later than its deadline a job may end: a poll may be in flight, and the machine may be busy.
 GRACE_S = 15.0
 
@@ -72,12 +77,19 @@ class OwnerCheck:
                 self.checked += 1
                 return
             await asyncio.sleep(0.1)
-        self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}")
+        left = [_owner_of(job) for job in (await harness.books.open_jobs())[:_SHOWN]]
+        self.found.append(f"open jobs and their owners differ for {timeout_s:g} s: {seen}; open are {left}")
 
     def __str__(self) -> str:
         if not self.checked and self.unable:
             return f"NOT CHECKED: /readyz has no numbers of owners ({self.unable} moments)"
         return f"open = in flight + scheduled at {self.checked} quiet moments, {self.unable} not checked"
+
+
+def _owner_of(job: Job) -> str:
+    """What decides who owns an open job."""
+    outcome = job.attempt.outcome if job.attempt is not None else "no attempt"
+    return f"{job.id} (share {share_of(job.id)}, sender {job.sender[:8]}, {outcome})"
 
 
 async def overdue(harness: Harness) -> list[tuple[str, str]]:

@@ -1,4 +1,4 @@
-"""What only several servers can break: one owner for each share, and the limits of accounts and vendors."""
+"""What only several servers can break: one owner a share, the limits of accounts and vendors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several servers on one database: kills and stops of one of them at chosen moments, faults of PostgreSQL.
+"""Several servers on one database: kills and stops at chosen moments, faults of PostgreSQL.
 
 Callers spread their calls over the servers, and retry on another one with the same key, as the client of a
 load balancer does. Accounts with limits, and vendors with windows, are asked for more than they allow.
@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 import asyncpg
 import attrs
 
+from musicgate.errors import StorageError
 from musicgate.gateway.recover import SENDER_GRACE_S
+from musicgate.store.postgres_errors import ERRORS
 from tests.crash.campaign import MOMENT_TIMEOUT_S, MOMENTS, REQUESTS, Campaign, step_of
 from tests.crash.faults import fill_disk, lock_store, send_nonsense
 from tests.crash.harness import SPEED
@@ -39,7 +41,7 @@ ACCOUNTS: Mapping[str, Mapping[str, object]] = {
 #: What each of these accounts asks for, and how often.
 _PRESSING = {"rate": ("apiin", 2.5), "open": ("apiin, slow", 0.8), "budget": ("kie", 4.0)}
 #: The window of kie.ai is 10 s, divided by the speed.
-PROVIDERS: Mapping[str, Mapping[str, object]] = {"suno_kie": {"create_window_calls": 3}}
+PROVIDERS: Mapping[str, Mapping[str, int]] = {"suno_kie": {"create_window_calls": 3}}
 #: As many calls at once as exceed them.
 _BURST = ("kie", "kie", "kie", "kie", "elevenlabs", "elevenlabs", "elevenlabs")
 #: How long a caller waits, before it asks another server.
@@ -79,6 +81,7 @@ class ReplicaCampaign(Campaign):
 
     heartbeat_s: float = 30.0
     call_timeout_s: float = CALL_TIMEOUT_S
+    retry_s: float = 0.25
     watch: ShareWatch = attrs.field(init=False)
     away: list[tuple[float, float]] = attrs.field(factory=list)
     stops: Counter[str] = attrs.field(factory=Counter)
@@ -88,7 +91,6 @@ class ReplicaCampaign(Campaign):
     limited: frozenset[str] = frozenset(ACCOUNTS)
     _callers_rng: random.Random = attrs.field(init=False)
     _watching: asyncio.Task[None] | None = None
-    _starting: asyncio.Lock = attrs.field(factory=asyncio.Lock)
     _going_on: set[asyncio.Task[None]] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -117,8 +119,10 @@ class ReplicaCampaign(Campaign):
 
     async def run(self, kills: int, *, requests_per_kill: int = 2) -> None:
         """Kill or stop a server so many times; at the end all run and every careful caller has an answer."""
-        for server in self.harness.servers:
-            await self._start(server)
+        # The first one makes the tables; the others need not wait for one another.
+        first, *others = self.harness.servers
+        await self._start(first)
+        await asyncio.gather(*(self._start(server) for server in others))
         self._watching = asyncio.create_task(self.watch.run())
         pressing = [asyncio.create_task(self._press(account)) for account in ACCOUNTS]
         try:
@@ -140,9 +144,8 @@ class ReplicaCampaign(Campaign):
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every message has come, then read each job, and watch no longer."""
         await super().settle(timeout_s)
-        if self._watching is not None:
-            self._watching.cancel()
-            await asyncio.gather(self._watching, return_exceptions=True)
+        if self._watching is not None and not self._watching.cancel():
+            self.trouble.append(f"nothing was watched any more: {self._watching.exception()!r}")
 
     async def _round(self, number: int, requests: int) -> None:
         """One kill or stop at a moment, perhaps with another fault at the same time."""
@@ -160,33 +163,32 @@ class ReplicaCampaign(Campaign):
             victim = self._victim(name, rng)
             if victim is not None:
                 victims.append(victim)
-                self._spawn(
-                    self._stop(victim, self.heartbeat_s + rng.uniform(0.5, 3.0))
-                    if is_stop
-                    else self._kill_and_start(victim, rng)
-                )
+                stop_s = self.heartbeat_s + rng.uniform(0.5, 3.0)
+                self._spawn(self._stop(victim, stop_s) if is_stop else self._kill_and_start(victim, rng))
 
-        delay_s = rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2)))
-        self.harness.trigger.arm(moment, delay_s, act)
-        for _ in range(requests):
-            self.create(rng.choice(REQUESTS)[0])
-        if number % 3 == 0:
-            for name in _BURST:
-                self.create(name)
+        self.harness.trigger.arm(
+            moment, rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2))), act
+        )
+        wanted = [rng.choice(REQUESTS)[0] for _ in range(requests)]
+        for name in (*wanted, *(_BURST if number % 3 == 0 else ())):
+            self.create(name)
+        is_any = moment == "any moment"
         try:
-            is_any = moment == "any moment"
             async with asyncio.timeout(rng.uniform(0.1, 1.5) if is_any else MOMENT_TIMEOUT_S):
                 await self.harness.trigger.done.wait()
         except TimeoutError:
             self.harness.trigger.act()
-            moment = moment if moment == "any moment" else f"did not come: {moment}"
-        if not victims:
-            return
-        (self.stops if is_stop else self.kills)[moment] += 1
-        if not is_stop:
-            with contextlib.suppress(Exception):  # the database may be away; it is a statistic
-                self.caught.update(step_of(job) for job in await self.harness.books.open_jobs())
+            moment = moment if is_any else f"did not come: {moment}"
+        if victims:
+            (self.stops if is_stop else self.kills)[moment] += 1
+            await self._note_steps()
         await asyncio.sleep(rng.uniform(0, 0.5))
+
+    async def _note_steps(self) -> None:
+        """Note at which steps open jobs are; not while the database is away."""
+        with contextlib.suppress(StorageError, TimeoutError):
+            async with asyncio.timeout(2.0):
+                self.caught.update(step_of(job) for job in await self.harness.books.open_jobs())
 
     def _victim(self, name: str, rng: random.Random) -> Server | None:
         """Mostly the server that is in the moment; None if there would be no other one left."""
@@ -197,29 +199,23 @@ class ReplicaCampaign(Campaign):
         return own[0] if own and rng.random() < 0.7 else rng.choice(serving)
 
     async def _until_two_serve(self) -> None:
-        while not self.trouble and sum(server.is_serving for server in self.harness.servers) < 2:
+        """Wait until one may be taken away."""
+        while not self.trouble and sum(server.is_serving for server in self.harness.servers) < 2:  # noqa: ASYNC110 - it is in other processes
             await asyncio.sleep(0.05)
 
     async def _start(self, server: Server) -> None:
-        """Start a server, again where PostgreSQL was away; one at a time, so that its replica is known."""
-        async with self._starting:
-            for _ in range(_START_TRIES):
-                known = await self.watch.replicas()
-                try:
-                    await server.start()
-                except (AssertionError, TimeoutError):
-                    began_s = server.life.began_s
-                    if not any(until_s >= began_s for _, until_s in self.away):
-                        raise
-                    server.kill()
-                    await server.gone()
-                    await asyncio.sleep(0.5)
-                    continue
-                while not (replicas := await self.watch.replicas()):
-                    await asyncio.sleep(0.2)
-                new = replicas - known
-                if len(new) == 1:
-                    server.life.replica = new.pop()
+        """Start a server, again where PostgreSQL was away."""
+        for _ in range(_START_TRIES):
+            try:
+                await server.start()
+            except (AssertionError, TimeoutError):
+                began_s = server.life.began_s
+                if not any(until_s >= began_s for _, until_s in self.away):
+                    raise
+                server.kill()
+                await server.gone()
+                await asyncio.sleep(0.5)
+            else:
                 return
 
     async def _kill_and_start(self, server: Server, rng: random.Random) -> None:
@@ -268,7 +264,7 @@ class ReplicaCampaign(Campaign):
 
     async def _end_connections(self, url: str, part: float) -> None:
         """End a random part of all connections."""
-        with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        with contextlib.suppress(*ERRORS):
             connection = await asyncpg.connect(url, timeout=5)
             try:
                 await connection.execute(

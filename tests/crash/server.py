@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import os
+import re
 import signal
 import sys
 import time
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
     from asyncio.subprocess import Process
     from collections.abc import Mapping
     from pathlib import Path
+
+
+#: How a server that is one of several logs its id.
+_REPLICA = re.compile(rb"replica started: replica=(\w+)")
 
 
 @attrs.define
@@ -115,6 +120,7 @@ class Server:
             AssertionError: it ended by itself.
         """
         self.lives.append(Life(began_s=time.monotonic()))
+        logged = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "musicgate", "serve", "--config", str(self._folder / "gate.toml")),
@@ -138,6 +144,8 @@ class Server:
                     raise AssertionError(message)
                 await asyncio.sleep(0.02)
         self.life.ready_s = time.monotonic()
+        if found := _REPLICA.search(self.log.read_bytes()[logged:]):
+            self.life.replica = found[1].decode()
 
     def _path(self) -> str:
         """``PYTHONPATH`` of the server: the plugin that breaks hooks, and this tree."""
@@ -147,10 +155,11 @@ class Server:
     def kill(self) -> None:
         """``kill -9`` now."""
         if (pid := self.pid) is not None:
-            self.go_on()
+            os.kill(pid, signal.SIGKILL)
             self.life.is_killed = True
             self.life.ended_s = time.monotonic()
-            os.kill(pid, signal.SIGKILL)
+            if self.life.is_stopped:
+                self.life.stops[-1] = (self.life.stops[-1][0], self.life.ended_s)
 
     async def gone(self) -> None:
         """Wait until the process has ended."""

@@ -111,8 +111,8 @@ class Installation:
         self.servers = servers
         self.opened = opened
 
-    async def open_jobs(self) -> list[None]:
-        return [None] * self.opened
+    async def open_jobs(self) -> list[Job]:
+        return [attrs.evolve(JOB, state=JobState.QUEUED)] * self.opened
 
 
 def jobs(in_flight: int, scheduled: int) -> dict[str, Any]:

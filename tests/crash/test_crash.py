@@ -1,4 +1,4 @@
-"""A short campaign of kills and other faults, after which store, vendors and callers agree."""
+"""Short campaigns of kills and other faults, after which store, vendors and callers agree."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.crash.__main__ import run
+from tests.crash.__main__ import run, run_replicas
+from tests.postgres_servers import without_schema
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from tests.postgres_servers import Postgres
 
 
 @pytest.mark.timeout(240)
@@ -24,3 +27,14 @@ async def test_no_request_is_lost_or_made_twice_by_kills(tmp_path: Path) -> None
     }
     assert len(campaign.answers) > len(campaign.requests) > 22
     assert campaign.owners.checked + campaign.owners.unable >= 3
+
+
+@pytest.mark.timeout(240)
+async def test_replicas_lose_nothing_and_keep_every_limit(tmp_path: Path, postgres: Postgres) -> None:
+    await without_schema(postgres.url)
+    campaign, found = await run_replicas(tmp_path, kills=4, seed=7, database=postgres, heartbeat_s=1.0)
+    await without_schema(postgres.url)
+    assert found == [], campaign.harness.log_tail()
+    assert (sum(campaign.kills.values()), sum(campaign.stops.values())) == (3, 1)
+    assert sum(campaign.restarts.values()) == 1
+    assert campaign.owners.checked >= 1

@@ -1,4 +1,4 @@
-"""Who held which share when, watched from outside, and what each server did with a share that it had lost.
+"""Who held which share when, as seen from outside, and what was done with a share that was lost.
 
 The table ``musicgate.shares`` is read ten times a second. What a server believes is not asked: its polls are
 seen at the vendors.
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import asyncpg
 import attrs
 
+from musicgate.store.postgres_errors import ERRORS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -23,7 +25,6 @@ if TYPE_CHECKING:
 _EVERY_S = 0.1
 _SHARES = "SELECT share, term, replica FROM musicgate.shares WHERE replica IS NOT NULL"
 _OPEN = "SELECT account, count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL GROUP BY account"
-_REPLICAS = "SELECT id FROM musicgate.replicas"
 #: A server that was stopped, or cut off from PostgreSQL, is told by then that its shares are lost.
 TOLD_S = 2.0
 
@@ -58,7 +59,6 @@ class ShareWatch:
         self.holdings: defaultdict[int, list[Holding]] = defaultdict(list)
         self.most_open: Counter[str] = Counter()
         self.found: list[str] = []
-        self.away: list[tuple[float, float]] = []
         self._url = url
 
     async def run(self) -> None:
@@ -79,21 +79,8 @@ class ShareWatch:
                         await asyncio.sleep(_EVERY_S)
                 finally:
                     connection.terminate()
-            except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            except ERRORS:
                 await asyncio.sleep(_EVERY_S)
-
-    async def replicas(self) -> set[str]:
-        """The ids in ``musicgate.replicas``; empty while that cannot be read."""
-        try:
-            connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
-        except (asyncpg.PostgresError, OSError):
-            return set()
-        try:
-            return {str(row[0]) for row in await connection.fetch(_REPLICAS)}
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            return set()
-        finally:
-            connection.terminate()
 
     def note(self, rows: Iterable[tuple[int, int, str]], before_s: float, at_s: float) -> None:
         """Note what the table said between two times, the first of which is that of the last reading."""

@@ -85,7 +85,7 @@ async def test_a_create_call_to_a_closing_gateway_is_refused_and_stores_nothing(
     open_server: OpenServer,
 ) -> None:
     async with open_server() as server:
-        server.gateway._runner.in_flight.close()
+        server.gateway._runner.owners.in_flight.close()
         reply = await server.create(song())
         assert (reply.status, reply.headers["Retry-After"]) == (503, "5")
         assert reply.body["description"] == "the gateway is closed; nothing was stored or sent"

@@ -277,7 +277,7 @@ class ScenarioRun:
     async def check_owners(self) -> int:
         """Check that each open job has one owner (a) and one reservation (d); the number of open jobs."""
         stored = {job.id for job in await self.store.open_jobs("", 1_000)}
-        in_flight, scheduler = self.gate._runner.in_flight, self.gate._runner.scheduler
+        in_flight, scheduler = self.gate._runner.owners.in_flight, self.gate._runner.owners.scheduler
         if orphans := [job_id for job_id in stored if job_id not in in_flight and job_id not in scheduler]:
             self.find(f"(a) {len(orphans)} of {len(stored)} open jobs without an owner")
         if [job_id for job_id in stored if job_id in in_flight and job_id in scheduler]:
@@ -291,7 +291,7 @@ class ScenarioRun:
     def _has_steps(self) -> bool:
         """True while a step runs, or one failed: the quota learns of the change only afterwards."""
         return any(
-            entry.is_running or entry.errors for entry in self.gate._runner.scheduler._entries.values()
+            entry.is_running or entry.errors for entry in self.gate._runner.owners.scheduler._entries.values()
         )
 
     def find(self, text: str) -> None:
