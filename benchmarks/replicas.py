@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, nullcontext
 from typing import Final
 
@@ -21,13 +21,14 @@ from benchmarks.load import Latencies, Load, run_load
 
 #: Of a core for each replica. Both fit on one core, and the other one is left to PostgreSQL, load and vendor.
 SHARE: Final = 0.35
-CONNECTIONS: Final = 64
 _ROUNDS: Final = 5
-_SECONDS: Final = 5.0
+_SECONDS: Final = 4.0
 _WARM_UP_S: Final = 1.5
+#: Name of a run of creates -> connections to each replica.
+_LOADS: Final[dict[str, tuple[int, ...]]] = {"1": (64,), "2": (64, 64), "2, half each": (32, 32)}
 #: Open jobs, and a speed at which they want more polls than two replicas can make.
 _JOBS: Final = 6000
-_POLL_SPEED: Final = 15.0
+_POLL_SPEED: Final = 30.0
 #: Divided by the speed: the jobs stay open for as long as they are polled here.
 _DEADLINE_S: Final = 36_000.0
 
@@ -61,17 +62,18 @@ async def replicas(bench: Bench) -> dict[str, object]:
 async def _creates(bench: Bench, database: Database, *, is_limited: bool) -> dict[str, object]:
     """A new database for each run: what a replica does beside, such as reading open jobs, is the same."""
     installation = Installation(bench=bench, database=database)
-    runs: dict[int, list[Run]] = {1: [], 2: []}
+    runs: dict[str, list[Run]] = {name: [] for name in _LOADS}
     for _ in range(1 if bench.is_quick else _ROUNDS):
-        for count, rows in runs.items():
+        for name, connections in _LOADS.items():
             bench.vendor.forget()
             await installation.renew()
-            gateways = [installation.replica() for _ in range(count)]
+            gateways = [installation.replica() for _ in connections]
             try:
                 for gateway in gateways:
                     await gateway.start()
                 await installation.until_even(gateways)
-                rows.append(await _create_run(bench, database, gateways, is_limited=is_limited))
+                load = dict(zip(gateways, connections, strict=True))
+                runs[name].append(await _create_run(bench, database, load, is_limited=is_limited))
             finally:
                 for gateway in gateways:
                     gateway.kill()
@@ -79,14 +81,15 @@ async def _creates(bench: Bench, database: Database, *, is_limited: bool) -> dic
 
 
 async def _create_run(
-    bench: Bench, database: Database, gateways: Sequence[MeasuredGateway], *, is_limited: bool
+    bench: Bench, database: Database, connections: Mapping[MeasuredGateway, int], *, is_limited: bool
 ) -> Run:
+    gateways = list(connections)
+
     async def load(seconds: float) -> Sequence[Load]:
-        connections = CONNECTIONS // len(gateways)
         loads = await asyncio.gather(
             *(
-                run_load(gateway.port, [gateway.create_request()], connections=connections, seconds=seconds)
-                for gateway in gateways
+                run_load(gateway.port, [gateway.create_request()], connections=count, seconds=seconds)
+                for gateway, count in connections.items()
             )
         )
         for seen in loads:
@@ -121,7 +124,7 @@ async def _polls(bench: Bench, database: Database, *, is_limited: bool) -> dict[
     installation = Installation(bench=bench, database=database, speed=_POLL_SPEED, deadline_s=_DEADLINE_S)
     await installation.renew()
     first, second = installation.replica(), installation.replica()
-    runs: dict[int, list[Run]] = {1: [], 2: []}
+    runs: dict[str, list[Run]] = {"1": [], "2": []}
 
     async def work(seconds: float) -> int:
         polled = vendor.calls["poll"]
@@ -133,9 +136,9 @@ async def _polls(bench: Bench, database: Database, *, is_limited: bool) -> dict[
         await installation.until_even([first])
         await first.create(_JOBS)
         for _ in range(1 if bench.is_quick else _ROUNDS):
-            for count, rows in runs.items():
-                gateways = [first, second][:count]
-                if count == 2:
+            for name, rows in runs.items():
+                gateways = [first, second][: int(name)]
+                if second in gateways:
                     await second.start()
                     stack.callback(second.stop)
                 await installation.until_even(gateways, _JOBS)
@@ -177,18 +180,21 @@ async def _weighed(
     )
 
 
-def _figures(bench: Bench, what: str, runs: dict[int, list[Run]]) -> dict[str, object]:
-    """Medians over the rounds; the ratio is that of rates of the same round."""
-    ratios = [two.per_s / one.per_s for one, two in zip(runs[1], runs[2], strict=True)]
-    found: dict[str, object] = {
-        "ratio": round(statistics.median(ratios), 3),
-        "ratio_min": round(min(ratios), 3),
-        "ratio_max": round(max(ratios), 3),
-    }
-    for count, rows in runs.items():
-        names = [field.name for field in attrs.fields(Run)]
-        medians = {name: round(statistics.median(getattr(row, name) for row in rows), 4) for name in names}
-        found[str(count)] = {**medians, "rates": [round(row.per_s) for row in rows]}
-        bench.say(f"  {what}, replicas: {count}: {found[str(count)]}")
-    bench.say(f"  {what}: ratio {found['ratio']} ({min(ratios):.3f} to {max(ratios):.3f})")
+def _figures(bench: Bench, what: str, runs: Mapping[str, Sequence[Run]]) -> dict[str, object]:
+    """Medians over the rounds. Ratios are to one replica, of rates of the same round."""
+    found: dict[str, object] = {}
+    for name, rows in runs.items():
+        ratios = [row.per_s / one.per_s for one, row in zip(runs["1"], rows, strict=True)]
+        medians = {
+            field.name: round(statistics.median(getattr(row, field.name) for row in rows), 4)
+            for field in attrs.fields(Run)
+        }
+        found[name] = {
+            **medians,
+            "rates": [round(row.per_s) for row in rows],
+            "ratio": round(statistics.median(ratios), 3),
+            "ratio_min": round(min(ratios), 3),
+            "ratio_max": round(max(ratios), 3),
+        }
+        bench.say(f"  {what}, replicas: {name}: {found[name]}")
     return found

@@ -250,28 +250,31 @@ def _load(measured: Json) -> str:
 
 
 def _replicas(measured: Json) -> str:
-    create, polls = measured["create"], measured["polls"]
-    share = measured["share_of_core"]
-    quota = "not limited: compare the CPU times" if share is None else f"{share:.0%} of a core each"
+    create, polls, share = measured["create"], measured["polls"], measured["share_of_core"]
+    names = ("1", "2", "2, half each")
 
-    def both(runs: Json, field: str, form: str) -> tuple[str, str]:
-        return format(runs["1"][field], form), format(runs["2"][field], form)
+    def row(label: str, runs: Json, field: str, form: str) -> Sequence[str]:
+        return (label, *(format(runs[name][field], form) if name in runs else "" for name in names))
 
-    def ratio(runs: Json) -> str:
-        return f"**{runs['ratio']:.2f}** ({runs['ratio_min']:.2f} to {runs['ratio_max']:.2f})"
+    def ratios(label: str, runs: Json) -> Sequence[str]:
+        found = [runs.get(name) for name in names]
+        text = "**{ratio:.2f}** ({ratio_min:.2f} to {ratio_max:.2f})"
+        return (label, *(text.format(**one) if one else "" for one in found))
 
     rows = [
-        ("creates/s, 64 connections", *both(create, "per_s", ",.0f"), ratio(create)),
-        ("create, p50 ms", *both(create, "p50_ms", ".0f"), ""),
-        ("create, p99 ms", *both(create, "p99_ms", ".0f"), ""),
-        ("CPU of the replicas per create, ms", *both(create, "cpu_ms", ".3f"), ""),
-        ("CPU of PostgreSQL per create, ms", *both(create, "postgres_cpu_ms", ".3f"), ""),
-        (f"polls/s, {polls['jobs']:,} open jobs", *both(polls, "per_s", ",.0f"), ratio(polls)),
-        ("CPU of the replicas per poll, ms", *both(polls, "cpu_ms", ".3f"), ""),
-        ("CPU of PostgreSQL per poll, ms", *both(polls, "postgres_cpu_ms", ".3f"), ""),
+        row("creates/s", create, "per_s", ",.0f"),
+        ratios("ratio", create),
+        row("create, p50 ms", create, "p50_ms", ".0f"),
+        row("create, p99 ms", create, "p99_ms", ".0f"),
+        row("CPU of the replicas per create, ms", create, "cpu_ms", ".3f"),
+        row("CPU of PostgreSQL per create, ms", create, "postgres_cpu_ms", ".3f"),
+        row(f"polls/s, {polls['jobs']:,} open jobs", polls, "per_s", ",.0f"),
+        ratios("ratio", polls),
+        row("CPU of the replicas per poll, ms", polls, "cpu_ms", ".3f"),
+        row("CPU of PostgreSQL per poll, ms", polls, "postgres_cpu_ms", ".3f"),
     ]
-    head = (f"each replica: {quota}", "1 replica", "2 replicas", "ratio")
-    return table(head, rows)
+    quota = "no quota: compare the CPU times" if share is None else f"{share:.0%} of a core for each replica"
+    return table((quota, "1 replica", "2 replicas", "2 replicas, 64 connections in all"), rows)
 
 
 def _postgres(measured: Json) -> str:
