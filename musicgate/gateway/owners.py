@@ -184,10 +184,8 @@ class Owners:
                 job, candidates = await self._recovered(context, job)  # noqa: PLW2901
             except ShareLostError:
                 return
-            if (
-                share is not None and shares.term_of(share) != term
-            ):  # if it was taken again, that is told as well
-                return
+            if share is not None and shares.term_of(share) != term:
+                return  # if it was taken again, that is told as well
             if candidates:
                 self.in_flight.resume(job, candidates)
             elif not job.state.is_final:
