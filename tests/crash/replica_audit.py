@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 #: How much longer than ``heartbeat_s`` a share may be followed by none.
 FOLLOWED_S = 2.0
+_MOMENT_S = 0.001
 #: How soon after SIGCONT a call leaves that was being made at SIGSTOP.
 _GOING_ON_S = 1.0
 #: How long the servers may need to connect to PostgreSQL again.
@@ -197,14 +198,19 @@ def _note_vendors(
             result.excused[f"calls in a window of {name}, with those of servers that had just gone on"] = most
             result.found += _beyond(name, calls, per_s, window.calls, servers)
         if declared.max_parallel_creates is not None:
-            spans, counted = [], []
+            spans, counted, told = [], [], []
             for call in vendor.creates:
                 life = _life(servers[call.server], call.began_s)
-                end_s = min(call.ends_s, math.inf if life is None else life.ended_s)
+                # One that is refused at once counts as well, at this moment.
+                end_s = max(
+                    min(call.ends_s, math.inf if life is None else life.ended_s), call.began_s + _MOMENT_S
+                )
                 spans.append((call.began_s, end_s))
                 silent_s = _silent_from(life, call.began_s, end_s, campaign.heartbeat_s)
                 counted.append((call.began_s, min(end_s, silent_s)))
+                told.append(f"{_clock(call.began_s)} to {_clock(end_s)} {call.server}")
             result.most[f"calls at a time at {name}"] = (most_at_once(counted), declared.max_parallel_creates)
+            result.found += _at_once(name, counted, told, declared.max_parallel_creates)
             result.excused[f"calls at a time at {name}, with those of silent servers"] = most_at_once(spans)
 
 
@@ -224,16 +230,29 @@ def _beyond(
     name: str, calls: Sequence[CreateCall], per_s: float, allowed: int, servers: Mapping[str, Server]
 ) -> Iterator[str]:
     """Which calls are too many, by which replicas, and when."""
-    ahead_s = time.time() - time.monotonic()
     for place, last in enumerate(calls):
         inside = [call for call in calls[: place + 1] if call.began_s > last.began_s - per_s]
         if len(inside) > allowed:
             by = []
             for call in inside:
                 life = _life(servers[call.server], call.began_s)
-                at = datetime.fromtimestamp(call.began_s + ahead_s, UTC)
-                by.append(f"{at:%H:%M:%S.%f} {call.server} {'' if life is None else life.replica[:8]}")
+                by.append(f"{_clock(call.began_s)} {call.server} {'' if life is None else life.replica[:8]}")
             yield f"too many calls at {name} in {per_s:.2f} s: {by}"
+
+
+def _at_once(
+    name: str, spans: Sequence[tuple[float, float]], told: Sequence[str], allowed: int
+) -> Iterator[str]:
+    """Which calls are too many at a time."""
+    for began_s, _ in spans:
+        running = [place for place, (from_s, until_s) in enumerate(spans) if from_s <= began_s < until_s]
+        if len(running) > allowed:
+            yield f"too many calls at a time at {name}: {[told[place] for place in running]}"
+
+
+def _clock(steady_s: float) -> str:
+    """The time of day of a steady one."""
+    return f"{datetime.fromtimestamp(steady_s - time.monotonic() + time.time(), UTC):%H:%M:%S.%f}"
 
 
 def _silent_from(life: Life | None, began_s: float, ended_s: float, heartbeat_s: float) -> float:
@@ -280,7 +299,6 @@ def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
         for held in terms:
             moves.setdefault((held.seen_s, held.replica), []).append(share)
     happened += [(at_s, f"{replica[:8]} holds {shares}") for (at_s, replica), shares in moves.items()]
-    ahead_s = time.time() - time.monotonic()
     for at_s, text in sorted(happened):
         if not math.isinf(at_s):
-            yield f"{datetime.fromtimestamp(at_s + ahead_s, UTC):%H:%M:%S.%f} {text}"
+            yield f"{_clock(at_s)} {text}"

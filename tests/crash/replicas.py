@@ -45,6 +45,8 @@ _PRESSING = {"rate": ("apiin", 2.5), "open": ("apiin, slow", 0.8), "budget": ("k
 PROVIDERS: Mapping[str, Mapping[str, int]] = {"suno_kie": {"create_window_calls": 3}}
 #: As many calls at once as exceed them.
 _BURST = ("kie", "kie", "kie", "kie", "elevenlabs", "elevenlabs", "elevenlabs")
+#: Followed for longer than a server is stopped.
+_LONG = ("apiin, long",) * 6
 #: How long a caller waits, before it asks another server.
 CALL_TIMEOUT_S = 4.0
 #: Other faults of successive rounds; their number and that of `MOMENTS` are coprime.
@@ -215,7 +217,8 @@ class ReplicaCampaign(Campaign):
             moment, rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2))), act
         )
         wanted = [rng.choice(REQUESTS)[0] for _ in range(requests)]
-        for name in (*wanted, *(_BURST if number % 3 == 0 else ())):
+        more = _BURST if number % 3 == 0 else _LONG if is_stop else ()
+        for name in (*wanted, *more):
             self.create(name)
         is_any = moment == "any moment"
         try:
