@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import share_of
-from tests.crash.campaign import number_of
+from musicgate.model import FailureClass, share_of
+from tests.crash.campaign import ANSWER_LOST, description, number_of
 from tests.crash.limits import most_amount, most_at_once, most_within
 from tests.crash.replicas import CALLS_A_MINUTE, OPEN_JOBS, SONG_USD, SONGS_A_DAY
 from tests.crash.watch import AskedPoll, StalePolls, stale_polls
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from musicgate.model import Job, Provider
+    from tests.crash.outside import WatchedVendor
     from tests.crash.replicas import ReplicaCampaign
     from tests.crash.server import Life, Server
 
@@ -57,6 +58,7 @@ async def report(campaign: ReplicaCampaign, providers: Mapping[str, Provider], s
     result = Report(found=[*campaign.trouble, *campaign.watch.found])
     result.polls = stale_polls(_polls(campaign, jobs), campaign.watch.holdings)
     result.found += list(dict.fromkeys(result.polls.found))[:20]
+    result.found += _unexplained(campaign, jobs)
     _note_followed(campaign, result)
     _note_accounts(campaign, jobs, result)
     _note_vendors(campaign, providers, speed, result)
@@ -81,6 +83,25 @@ def _polls(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[AskedPoll
 def _life(server: Server, at_s: float) -> Life | None:
     """The process of a server at a time."""
     return next((life for life in reversed(server.lives) if life.began_s <= at_s), None)
+
+
+def _unexplained(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[str]:
+    """Jobs whose outcome is unknown although their sender was there, and their vendor answered."""
+    confused = set[int]().union(*(vendor.confused for vendor in campaign.harness.vendors.values()))
+    lives = {life.replica: life for server in campaign.harness.servers for life in server.lives}
+    ahead_s = time.time() - time.monotonic()
+    for job in jobs:
+        is_unknown = job.failure is not None and job.failure.reason is FailureClass.UNKNOWN_OUTCOME
+        number = number_of(job)
+        if not is_unknown or number in confused or campaign.requests[number] == ANSWER_LOST:
+            continue
+        life = lives.get(job.sender)
+        ended_s = _ended_at(job) - ahead_s
+        was_there = life is not None and not (
+            (life.is_killed and life.ended_s <= ended_s) or any(from_s <= ended_s for from_s, _ in life.stops)
+        )
+        if was_there:
+            yield f"{description(job)}: its outcome is unknown, and its sender was neither killed nor stopped"
 
 
 def _note_followed(campaign: ReplicaCampaign, result: Report) -> None:
@@ -164,6 +185,7 @@ def _note_vendors(
                 most_within(calls, window.per_s / speed),
                 window.calls,
             )
+            result.found += _beyond(vendor, window.per_s / speed, window.calls, servers)
         if declared.max_parallel_creates is not None:
             spans, counted = [], []
             for call in vendor.creates:
@@ -174,6 +196,22 @@ def _note_vendors(
                 counted.append((call.began_s, min(end_s, silent_s)))
             result.most[f"calls at a time at {name}"] = (most_at_once(counted), declared.max_parallel_creates)
             result.excused[f"calls at a time at {name}, with those of silent servers"] = most_at_once(spans)
+
+
+def _beyond(
+    vendor: WatchedVendor, per_s: float, allowed: int, servers: Mapping[str, Server]
+) -> Iterator[str]:
+    """Which calls are too many, by which replicas, and when."""
+    ahead_s = time.time() - time.monotonic()
+    for place, last in enumerate(vendor.creates):
+        inside = [call for call in vendor.creates[: place + 1] if call.began_s > last.began_s - per_s]
+        if len(inside) > allowed:
+            by = []
+            for call in inside:
+                life = _life(servers[call.server], call.began_s)
+                at = datetime.fromtimestamp(call.began_s + ahead_s, UTC)
+                by.append(f"{at:%H:%M:%S.%f} {call.server} {'' if life is None else life.replica[:8]}")
+            yield f"too many calls at {vendor.name} in {per_s:.2f} s: {by}"
 
 
 def _silent_from(life: Life | None, began_s: float, ended_s: float, heartbeat_s: float) -> float:

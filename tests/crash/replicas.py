@@ -18,6 +18,7 @@ import attrs
 
 from musicgate.errors import StorageError
 from musicgate.gateway.recover import SENDER_GRACE_S
+from musicgate.model import FailureClass
 from musicgate.store.postgres_errors import ERRORS
 from tests.crash.campaign import MOMENT_TIMEOUT_S, MOMENTS, REQUESTS, Campaign, step_of
 from tests.crash.faults import fill_disk, lock_store, send_nonsense
@@ -53,6 +54,8 @@ _OTHERS = ("SIGTERM", "short SIGSTOP", "vendor nonsense", "disk full")
 _QUIET_EVERY = 8
 #: A server was last seen alive at most so long before it was stopped.
 _UNSEEN_S = 1.5
+#: The answer of a vendor is stored within it.
+_REFUSED_S = 2.0
 #: How long a server that starts may find no database.
 _START_TRIES = 20
 
@@ -117,6 +120,18 @@ class ReplicaCampaign(Campaign):
             until_s - from_s > patience_s - _UNSEEN_S for life in lives for from_s, until_s in life.stops
         )
 
+    def excuses_refusal(self, job: Job) -> bool:
+        """True if its vendor still made songs of a server that had been killed: it counts them for longer."""
+        if job.failure is None or job.failure.reason is not FailureClass.RATE_LIMITED:
+            return False
+        asked_s = job.updated_at.timestamp() - time.time() + time.monotonic()
+        lives = {server.name: server.lives for server in self.harness.servers}
+        return any(
+            life.is_killed and call.began_s < life.ended_s < asked_s <= call.ends_s + _REFUSED_S
+            for call in self.harness.vendors[str(job.plugin)].creates
+            for life in lives[call.server]
+        )
+
     async def run(self, kills: int, *, requests_per_kill: int = 2) -> None:
         """Kill or stop a server so many times; at the end all run and every careful caller has an answer."""
         # The first one makes the tables; the others need not wait for one another.
@@ -132,7 +147,7 @@ class ReplicaCampaign(Campaign):
                     break
                 if number % _QUIET_EVERY == _QUIET_EVERY - 1:
                     await self._calm()
-                    await self.owners.check(self.harness, self.owned_s)
+                    await self._check_owners()
             await self._calm()
         finally:
             for task in pressing:
@@ -144,8 +159,20 @@ class ReplicaCampaign(Campaign):
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every message has come, then read each job, and watch no longer."""
         await super().settle(timeout_s)
+        await self._note_queue()
         if self._watching is not None and not self._watching.cancel():
             self.trouble.append(f"nothing was watched any more: {self._watching.exception()!r}")
+
+    async def _check_owners(self) -> None:
+        """Check that every open job has one owner."""
+        known = len(self.owners.found)
+        await self.owners.check(self.harness, self.owned_s)
+        if len(self.owners.found) > known:
+            await self._note_queue()
+
+    async def _note_queue(self) -> None:
+        """Note what the engine's table says."""
+        self.events += [(time.monotonic(), f"queue: {row}") for row in await self.watch.queue()]
 
     async def _round(self, number: int, requests: int) -> None:
         """One kill or stop at a moment, perhaps with another fault at the same time."""

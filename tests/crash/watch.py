@@ -7,6 +7,7 @@ seen at the vendors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import Counter, defaultdict
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 _EVERY_S = 0.1
 _SHARES = "SELECT share, term, replica FROM musicgate.shares WHERE replica IS NOT NULL"
 _OPEN = "SELECT account, count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL GROUP BY account"
+_QUEUE = """
+SELECT row.status::text, coalesce(share.replica, '-'), array_agg(number ORDER BY number)::text,
+    round(max(extract(epoch FROM now() - heartbeat))::numeric, 1)::float8, coalesce(queue_manager_id::text, '-')
+FROM (SELECT *, convert_from(payload, 'UTF8')::int AS number FROM musicgate.pgqueuer) AS row
+LEFT JOIN musicgate.shares AS share ON share.share = row.number
+GROUP BY 1, 2, 7 ORDER BY 1, 2
+"""
 #: A server that was stopped, or cut off from PostgreSQL, is told by then that its shares are lost.
 TOLD_S = 2.0
 
@@ -81,6 +89,16 @@ class ShareWatch:
                     connection.terminate()
             except ERRORS:
                 await asyncio.sleep(_EVERY_S)
+
+    async def queue(self) -> list[str]:
+        """Who has picked which rows of the engine, and how long ago that was renewed."""
+        with contextlib.suppress(*ERRORS):
+            connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
+            try:
+                return [str(tuple(row)) for row in await connection.fetch(_QUEUE)]
+            finally:
+                connection.terminate()
+        return []
 
     def note(self, rows: Iterable[tuple[int, int, str]], before_s: float, at_s: float) -> None:
         """Note what the table said between two times, the first of which is that of the last reading."""
