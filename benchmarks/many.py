@@ -21,9 +21,9 @@ from musicgate.store.postgres_statements import OPEN_IDS
 
 _JOBS: Final = 200_000
 _WARM_JOBS: Final = 200
-#: So slow that two cores can make their polls: each job is polled every 100 seconds, at first after as many.
-_SPEED: Final = 0.05
-_FIRST_POLL_S: Final = 100.0
+#: So slow that two cores can make their polls: each job is polled every 125 seconds, at first after as many.
+_SPEED: Final = 0.04
+_FIRST_POLL_S: Final = 125.0
 _WATCH_S: Final = 30.0
 _TIMEOUT_S: Final = 150.0
 

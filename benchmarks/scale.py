@@ -14,6 +14,10 @@ from musicgate.model import SHARES
 _POLL_EVERY_S: Final = 15.0
 #: Stored versions of a job from the create call to its end: each is news.
 _CHANGES_A_JOB: Final = 6
+#: Of the measurement of many jobs.
+_HEARTBEAT_S: Final = 10.0
+#: Of three minutes each.
+_TRACKS: Final = 2
 _NEWS_ID_BYTES: Final = 35
 #: A process tells its news at most so often; each is a transaction under one lock of the server.
 _NEWS_PER_S: Final = 50
@@ -31,6 +35,13 @@ def rows(measured: Json, jobs: int, replicas: int, open_s: float) -> Iterator[tu
     followers = min(SHARES, replicas)
     each, songs_per_s, ids_per_s = jobs / followers, jobs / open_s, jobs / open_s * _CHANGES_A_JOB
     search_us, server_us = many["search_us_per_job"], many["search_postgres_us_per_job"]
+
+    cores = songs_per_s * _TRACKS * measured["audio"]["measure"]["cpu_s"]
+    yield (
+        "measuring audio",
+        f"{songs_per_s * _TRACKS:,.0f} tracks/s: {cores:,.0f} cores",
+        f"{replicas} machines",
+    )
 
     most = f"{SHARES} followers: {max(0, replicas - SHARES)} replicas follow nothing"
     yield "shares", f"{replicas} replicas, {each:,.0f} jobs for each follower", most
@@ -56,12 +67,15 @@ def rows(measured: Json, jobs: int, replicas: int, open_s: float) -> Iterator[tu
     load = f"{songs_per_s:,.0f} songs/s: {cores:.0f} cores, {log:,.0f} MB/s of log"
     yield "writes of PostgreSQL", load, "one server"
 
-    cores = songs_per_s * song["cpu_ms"] / 1000
-    yield "songs", f"{cores:.0f} cores of the replicas", f"{replicas} event loops"
+    cores = songs_per_s * (webhook["cpu_ms"] + measured["replicas"]["create"]["2"]["cpu_ms"]) / 1000
+    yield "creates and webhooks", f"{cores:.0f} cores of the replicas", f"{replicas} event loops"
 
     load = f"{jobs / _SEARCH_EVERY_S * server_us / 1e6:.1f} cores of PostgreSQL, replicas held for"
     load += f" {jobs / SHARES * search_us / 1000:,.0f} ms at a time"
     yield "search for open jobs", load, "polls are late by as much"
+
+    again_s = each * max(0.0, many["all_followed_s"] - _HEARTBEAT_S) / many["orphans"]
+    yield "death of a replica", f"its jobs are read in {again_s:.0f} s by one other", "an event loop"
 
     yield "connections", f"{replicas * _CONNECTIONS:,}", "100 by default; some 500 are useful"
     yield "memory of a follower", f"{each * many['rss_kb_per_job'] / 1024:,.0f} MB", "-"
