@@ -1,7 +1,7 @@
-"""Check the OpenAPI document with tools of others, against a server in the sandbox: `make openapi-check`.
+"""Check the OpenAPI document with tools of others: `make openapi-check`.
 
-The only argument is the Python of the environment that has the validator, schemathesis and
-openapi-python-client. Generated clients are left in ``generated/``.
+A server in the sandbox is asked. The only argument is the Python of the environment that has the validator,
+schemathesis and openapi-python-client. Generated clients are left in ``generated/``.
 """
 
 from __future__ import annotations

@@ -190,7 +190,7 @@ def _schema(schema: str | Mapping[str, Any]) -> dict[str, Any]:
 
 def _parameter(name: str) -> dict[str, Any]:
     place, text, schema = PARAMETERS[name]
-    described = {"name": name, "in": place, "description": text, "schema": dict(schema)}
+    described: dict[str, Any] = {"name": name, "in": place, "description": text, "schema": dict(schema)}
     if schema.get("type") == "array":
         described |= {"style": "form", "explode": False}
     return described

@@ -269,7 +269,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 text="It will be sent.", content={_JSON: "WebhookDelivery"}, headers=("Cache-Control",)
             )
         },
-        errors=(404,),
+        errors=(404, 409),
     ),
     ("POST", "/v1/webhooks/test"): Operation(
         id="testWebhook",
