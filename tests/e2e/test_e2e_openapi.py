@@ -97,6 +97,13 @@ async def test_components_have_the_properties_and_rules_of_the_published_schemas
         assert shown["externalDocs"]["url"] == f"v1/schemas/{name}"
         for key in published.get("$defs", {}):
             assert "".join(part.capitalize() for part in key.split("_")) in components
+    # Generators would take a rule beside properties for a type, and need to know what is in a list.
+    assert [
+        name
+        for name, shown in components.items()
+        if "properties" in shown and {"allOf", "anyOf"} & set(shown)
+    ] == []
+    assert components["HttpRequest"]["properties"]["body"]["items"] == {}
     description = Description({"paths": {}, "components": {"schemas": components}})
     job = {
         "id": "a",
@@ -142,26 +149,16 @@ async def test_events_are_as_described(server: RunningServer) -> None:
     assert (seen[0], seen[-1]) == ("created", "settled")
 
 
-async def test_catalogue_files_and_probes_are_as_described(server: RunningServer) -> None:
-    """`RunningServer.call` compares."""
-    job = await server.generate(song())
-    track = f"{JOBS}/{job['id']}/audio/0"
-    for path, status in (
-        ("/v1/music/models", 200),
-        ("/v1/music/providers", 200),
-        ("/livez", 200),
-        ("/readyz", 200),
-        ("/v1/schemas/options%2Fsuno", 200),
-        (f"{JOBS}?limit=1", 200),
-        (f"{track}/peaks?points=2", 200),
-        (f"{track}/waveform.svg", 200),
-        (f"{track}/waveform.png", 200),
-        (track, 200),
-        (f"{JOBS}/{job['id']}/image/0", 200),
-        (f"{JOBS}/{job['id']}/webhooks", 200),
-        (f"{JOBS}/none/stream/0", 404),
+async def test_catalogue_probes_and_schemas_are_as_described(server: RunningServer) -> None:
+    """`RunningServer.call` compares; what belongs to a job is compared by the tests about it."""
+    for path in (
+        "/v1/music/models",
+        "/v1/music/providers",
+        "/livez",
+        "/readyz",
+        *(f"/v1/schemas/{name.replace('/', '%2F')}" for name in musicgate_schemas.NAMES),
     ):
-        assert (await server.call("GET", path)).status == status, path
+        assert (await server.call("GET", path)).status == 200, path
 
 
 async def test_servers_are_where_the_client_reaches_them(

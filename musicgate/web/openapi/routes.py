@@ -29,8 +29,8 @@ _POLICY: Final = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _MAX_AGE: Final = "max-age=3600"
-#: Descriptions that differ in their server: one, unless a client sends many values of ``Host``.
-_MOST_DOCUMENTS: Final = 8
+#: Where the address of the server is in the document, which is made once: its clients may use several.
+_BASE_URL: Final = "{base_url}"
 
 
 class OpenApiRoutes:
@@ -45,7 +45,7 @@ class OpenApiRoutes:
         self._public_url = gateway.settings.server.public_url.rstrip("/")
         self._needs_key = not accounts.is_open
         self._bases = bases
-        self._document = functools.lru_cache(_MOST_DOCUMENTS)(self._describe)
+        self._document: bytes | None = None
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -58,7 +58,11 @@ class OpenApiRoutes:
     async def document(self, request: web.Request) -> web.Response:
         """``GET /openapi.json``: every route of this server, in OpenAPI 3.1."""
         base_url = self._public_url or f"{request.scheme}://{request.host}"
-        body, tag = self._document(request.app, base_url)
+        if self._document is None:
+            document = describe(request.app, self._bases, base_url=_BASE_URL, needs_key=self._needs_key)
+            self._document = write_json(document)
+        body = self._document.replace(write_json(_BASE_URL), write_json(base_url))
+        tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
         if check_conditions(request, tag):
             return web.Response(status=304, headers=headers)
@@ -91,10 +95,6 @@ class OpenApiRoutes:
             headers["Content-Encoding"] = "gzip"
         body = packed if is_packed else await run_to_end(gzip.decompress, packed)
         return web.Response(body=body, content_type=media_type, charset="utf-8", headers=headers)
-
-    def _describe(self, app: web.Application, base_url: str) -> tuple[bytes, str]:
-        body = write_json(describe(app, self._bases, base_url=base_url, needs_key=self._needs_key))
-        return body, f'"{hashlib.sha256(body).hexdigest()[:32]}"'
 
 
 @functools.cache
