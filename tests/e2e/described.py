@@ -100,4 +100,4 @@ def description_of(gateway: Gateway) -> Description:
 
 
 def _describe(gateway: Gateway) -> Description:
-    return Description(describe(make_app(gateway), BASES, base_url=_SERVER, needs_key=True))
+    return Description(describe(make_app(gateway), BASES, {}, base_url=_SERVER, needs_key=True))

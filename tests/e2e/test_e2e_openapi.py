@@ -64,7 +64,7 @@ async def test_a_route_that_is_not_described_is_named(server: RunningServer) -> 
     app = make_app(server.gateway)
     app.router.add_get("/v1/secret", secret)
     with pytest.raises(LookupError, match="GET /v1/secret is not described"):
-        describe(app, BASES, base_url="https://music.example", needs_key=True)
+        describe(app, BASES, {}, base_url="https://music.example", needs_key=True)
 
 
 async def test_the_document_is_complete_and_nothing_in_it_is_unused(server: RunningServer) -> None:
@@ -89,7 +89,7 @@ async def test_the_document_is_complete_and_nothing_in_it_is_unused(server: Runn
 
 
 async def test_components_have_the_properties_and_rules_of_the_published_schemas() -> None:
-    components = load_components()
+    components = load_components({})
     for name, component in COMPONENT_OF_SCHEMA.items():
         published, shown = musicgate_schemas.load(name), components[component]
         assert list(shown["properties"]) == list(published["properties"])
@@ -117,6 +117,17 @@ async def test_components_have_the_properties_and_rules_of_the_published_schemas
     assert ['"error" is a required property' in text for text in broken] == [True]
     failed = {**job, "error": {"reason": "timeout", "message": "it was late"}}
     assert description.broken({"$ref": "#/components/schemas/MusicJob"}, failed) == []
+
+
+async def test_blocks_of_installed_plugins_are_part_of_the_request(server: RunningServer) -> None:
+    document = await document_of(server)
+    properties = document["components"]["schemas"]["MusicRequest"]["properties"]
+    assert properties["acestep"]["$ref"] == "#/components/schemas/AcestepOptions"
+    assert "seed" in document["components"]["schemas"]["AcestepOptions"]["properties"]
+    assert properties["suno"]["$ref"] == "#/components/schemas/SunoOptions"
+    own = {"type": "object", "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"type": "string"}}}
+    shown = load_components({"harmonia": own})["HarmoniaOptions"]
+    assert shown == {"description": "", "type": "object", "additionalProperties": True}
 
 
 async def test_what_is_not_described_is_noticed(server: RunningServer) -> None:

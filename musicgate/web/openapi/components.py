@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import functools
 import json
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any, Final, cast
 
@@ -48,8 +49,13 @@ def component_of_reference() -> dict[str, str]:
     return found
 
 
-def load_components() -> dict[str, dict[str, Any]]:
-    """Load every component: the published schemas, and those of answers without a published file."""
+def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Load every component: the published schemas, and those of answers without a published file.
+
+    Args:
+        option_blocks: schemas of the blocks that installed plugins read, by name; added to the request where
+            they are not published.
+    """
     components: dict[str, dict[str, Any]] = {}
     for name, component in COMPONENT_OF_SCHEMA.items():
         schema = musicgate_schemas.load(name)
@@ -61,6 +67,15 @@ def load_components() -> dict[str, dict[str, Any]]:
             "description": "The published JSON Schema",
             "url": f"v1/schemas/{name}",
         }
+    properties = components["MusicRequest"]["properties"]
+    for block, schema in option_blocks.items():
+        if block not in properties:
+            name = f"{_camel(block)}Options"
+            components[name] = _as_component(_without_references(schema), "")
+            properties[block] = {
+                "description": "Options of an installed plugin; they override the neutral fields of the request.",
+                "$ref": _HERE + name,
+            }
     text = files(__package__).joinpath("answers.json").read_text(encoding="utf-8")
     return components | cast("dict[str, dict[str, Any]]", json.loads(text))
 
@@ -70,6 +85,13 @@ def _as_component(schema: dict[str, Any], own_id: str) -> dict[str, Any]:
     component = cast("dict[str, Any]", _with_references(kept, own_id))
     rules = {key: component.pop(key) for key in _RULES if key in component}
     return component | {"if": {}, "then": rules} if rules else component
+
+
+def _without_references(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the schema of a plugin, or what is known without its definitions, whose names may be in use."""
+    if '"$ref"' in json.dumps(schema):
+        return {"description": schema.get("description", ""), "type": "object", "additionalProperties": True}
+    return dict(schema)
 
 
 def _with_references(node: object, own_id: str) -> object:

@@ -63,11 +63,19 @@ _LINKED: Final = (
 )
 
 
-def describe(app: web.Application, bases: Sequence[str], *, base_url: str, needs_key: bool) -> dict[str, Any]:
+def describe(
+    app: web.Application,
+    bases: Sequence[str],
+    option_blocks: Mapping[str, Mapping[str, Any]],
+    *,
+    base_url: str,
+    needs_key: bool,
+) -> dict[str, Any]:
     """Describe every route of an application.
 
     Args:
         bases: the paths of the collection; the first one is the documented one.
+        option_blocks: schemas of the blocks of a request that installed plugins read, by name.
         base_url: where the application is reached, with the prefix of a proxy.
         needs_key: False if the server has no accounts.
 
@@ -102,7 +110,7 @@ def describe(app: web.Application, bases: Sequence[str], *, base_url: str, needs
         "paths": paths,
         "webhooks": _webhooks(),
         "components": {
-            "schemas": load_components(),
+            "schemas": load_components(option_blocks),
             "parameters": {name: _parameter(name) for name in PARAMETERS},
             "headers": {
                 name: {"description": text, "schema": dict(schema)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import web
 
@@ -42,6 +42,7 @@ class OpenApiRoutes:
         Args:
             bases: the paths of the collection.
         """
+        self._gateway = gateway
         self._public_url = gateway.settings.server.public_url.rstrip("/")
         self._needs_key = not accounts.is_open
         self._bases = bases
@@ -59,8 +60,7 @@ class OpenApiRoutes:
         """``GET /openapi.json``: every route of this server, in OpenAPI 3.1."""
         base_url = self._public_url or f"{request.scheme}://{request.host}"
         if self._document is None:
-            document = describe(request.app, self._bases, base_url=_BASE_URL, needs_key=self._needs_key)
-            self._document = write_json(document)
+            self._document = write_json(self._describe(request.app))
         body = self._document.replace(write_json(_BASE_URL), write_json(base_url))
         tag = f'"{hashlib.sha256(body).hexdigest()[:32]}"'
         headers = {"ETag": tag, "Cache-Control": "no-cache"}
@@ -95,6 +95,11 @@ class OpenApiRoutes:
             headers["Content-Encoding"] = "gzip"
         body = packed if is_packed else await run_to_end(gzip.decompress, packed)
         return web.Response(body=body, content_type=media_type, charset="utf-8", headers=headers)
+
+    def _describe(self, app: web.Application) -> dict[str, Any]:
+        providers = [status.provider for status in self._gateway.providers()]
+        blocks = {provider.option_block: provider.options_schema for provider in providers}
+        return describe(app, self._bases, blocks, base_url=_BASE_URL, needs_key=self._needs_key)
 
 
 @functools.cache
