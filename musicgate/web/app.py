@@ -21,6 +21,7 @@ from musicgate.web.kept_files import KeptFiles
 from musicgate.web.live_streams import LiveStreamRoutes
 from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
+from musicgate.web.openapi import OpenApiRoutes
 from musicgate.web.quick_routes import QuickRoutes
 from musicgate.web.request_state import STATE
 from musicgate.web.timeouts import RequestTimeouts
@@ -80,6 +81,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
+    app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
     return app
 
 
