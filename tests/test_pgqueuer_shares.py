@@ -173,6 +173,8 @@ async def test_a_new_replica_gets_its_part_and_gives_it_back_when_it_ends(url: s
             assert {b.shares.term_of(share) for share in b.held} == {2}
             assert a.shares.silence_s("b") < HEARTBEAT_S
             assert (a.shares.silence_s("a"), a.shares.silence_s("c")) == (0.0, math.inf)
+            assert [found.state()[:2] for found in (a.shares, b.shares)] == [(32, 2), (32, 2)]
+            assert a.shares.state().heartbeat_age_s < HEARTBEAT_S
 
             await b.shares.hand_over()
             assert b.held == set()

@@ -8,6 +8,7 @@ on the callers' loop.
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
@@ -17,6 +18,7 @@ from uuid import uuid4
 
 from musicgate.engine.pgqueuer_worker import ShareWorker, prepare
 from musicgate.engine.replicas import Replica
+from musicgate.engine.shares import ReplicaState
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres_errors import ERRORS, describe
 
@@ -99,6 +101,16 @@ class PgqueuerShares:
         be seen of the others, so that such a time does not count.
         """
         return 0.0 if replica == self.replica else self._worker.neighbours.silence_s(replica)
+
+    def state(self) -> ReplicaState:
+        """How this replica is among the others, as of the last second."""
+        neighbours = self._worker.neighbours
+        age_s = time.monotonic() - neighbours.read_s
+        return ReplicaState(
+            shares=len(self.held),
+            replicas=1 + len(neighbours.live(self._worker.live_s)),
+            heartbeat_age_s=max(0.0, age_s) if math.isfinite(age_s) else math.inf,
+        )
 
     async def start(
         self,
