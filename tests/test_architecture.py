@@ -400,7 +400,10 @@ def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
 
 def test_test_folders_are_no_packages() -> None:
     folders = [ROOT / "tests", *ROOT.glob("plugins/*/tests"), *ROOT.glob("schemas/tests")]
-    assert [str(path) for folder in folders for path in folder.rglob("__init__.py")] == []
+    found = [path for folder in folders for path in folder.rglob("__init__.py")]
+    # `make openapi-check` leaves clients and tools there.
+    made = ROOT / "tests/openapi"
+    assert [str(path) for path in found if made not in path.parents] == []
 
 
 def test_every_distribution_ships_its_types() -> None:

@@ -435,17 +435,24 @@ def row(name: str, silence_s: float, uptime_s: float = 9999.0) -> dict[str, Any]
     return {"id": name, "silence_s": silence_s, "uptime_s": uptime_s, "takes_shares": True}
 
 
-def test_a_pause_in_which_the_others_could_not_be_seen_is_no_silence() -> None:
+def test_a_pause_in_which_the_others_could_not_be_seen_is_hardly_a_silence() -> None:
     seen = Neighbours().read([row("dead", 500.0), row("b", 1.0)], 1000.0, 5.0)
     assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("none")) == (500.0, 1.0, math.inf)
     seen = seen.read([row("dead", 530.0), row("b", 31.0), row("new", 9.0)], 1030.0, 5.0)
-    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (500.0, 1.0, 0.0)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (502.5, 3.5, 0.0)
     assert seen.live(5.0) == {"b", "new"}
     seen = seen.read([row("dead", 533.0), row("b", 34.0), row("new", 0.5)], 1033.0, 5.0)
-    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (503.0, 4.0, 0.5)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (505.5, 6.5, 0.5)
+    assert seen.live(5.0) == {"new"}
     seen = seen.read([row("b", 37.0)], 1036.0, 5.0)
-    assert (seen.silence_s("b"), seen.silence_s("new")) == (7.0, math.inf)
-    assert seen.live(5.0) == set()
+    assert (seen.silence_s("b"), seen.silence_s("new")) == (9.5, math.inf)
+
+
+def test_a_dead_replica_is_dead_although_every_reading_is_late() -> None:
+    seen = Neighbours().read([row("dead", 0.0), row("b", 0.0)], 1000.0, 5.0)
+    for number in range(1, 4):
+        seen = seen.read([row("dead", 6.0 * number), row("b", 0.5)], 1000.0 + 6.0 * number, 5.0)
+    assert seen.live(5.0) == {"b"}
 
 
 def test_the_time_before_postgresql_was_started_is_no_silence_for_a_new_replica() -> None:

@@ -66,6 +66,8 @@ class HandShares:
 
     def lose(self, shares: Collection[int]) -> None:
         self.held -= set(shares)
+        for share in shares:
+            self._terms.pop(share, None)
         self._terms = {share: term for share, term in self._terms.items() if share not in shares}
         if self._lost is not None:
             self._lost(shares)
@@ -356,6 +358,15 @@ async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
     pair.shares(pair.b).held.clear()
     assert await advance(pair.b.context, job.id) == 1.0
     assert len(pair.b.transport.sent) == 1
+
+
+async def test_a_share_that_is_taken_while_a_heartbeat_is_overdue_is_taken_up(pair: Pair) -> None:
+    pair.b.transport.script("one", {"id": "n-1"})
+    job = await pair.b.submit()
+    pair.b.gate._runner.owners.give_up(ALL_SHARES)
+    pair.shares(pair.b).held.clear()
+    await pair.b.gate._runner.owners.take_up([share_of(job.id)])
+    assert pair.b.gate.jobs_scheduled == 1
 
 
 async def test_jobs_go_with_their_shares(pair: Pair) -> None:

@@ -26,6 +26,10 @@ REMOVE: Final = "DELETE FROM musicgate.replicas WHERE id = $1"
 FORGET: Final = "DELETE FROM musicgate.replicas WHERE seen_at < clock_timestamp() - interval '1 day'"
 
 
+#: The part of the longest time between two readings that counts of a longer one.
+_COUNTED_OF_PAUSE: Final = 0.5
+
+
 @attrs.frozen(kw_only=True)
 class Replica:
     """This process, as the others see it.
@@ -51,7 +55,8 @@ class Neighbours:
     """The other replicas, as they were read last.
 
     Silence counts while it can be heard: not while PostgreSQL was away or we were stalled, for then the
-    others may have been unable to write, or we to read.
+    others may have been unable to write, or we to read. A little of such a pause counts: where a starved
+    machine makes a pause of every reading, a dead replica would else be alive for ever.
 
     Attributes:
         read_s: when, by the steady clock.
@@ -74,7 +79,7 @@ class Neighbours:
             if name not in self.silent_s:
                 counted_from_s[name] = now_s - (0.0 if has_pause else row["uptime_s"])
             elif has_pause:
-                counted_from_s[name] = now_s - self.silent_s[name]
+                counted_from_s[name] = now_s - self.silent_s[name] - max_pause_s * _COUNTED_OF_PAUSE
             else:
                 counted_from_s[name] = self.counted_from_s[name]
         return Neighbours(

@@ -23,6 +23,7 @@ from musicgate.web.loop_lag import LoopLag
 from musicgate.web.metrics import MetricsRoute
 from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
+from musicgate.web.openapi import OpenApiRoutes
 from musicgate.web.quick_routes import QuickRoutes
 from musicgate.web.request_log import REQUEST_LOG, RequestLog
 from musicgate.web.request_state import STATE
@@ -91,6 +92,7 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     held = (requests, streams, waits, live)
     app.add_routes(MetricsRoute(gateway, accounts, log.durations, held, app[LOOP_LAG]).routes())
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
+    app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
     return app
 
 
