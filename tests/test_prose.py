@@ -17,9 +17,10 @@ OTHER_NAMES = re.compile(
     r"|\b(?:take up|takes up|taken up|took up) (?:the |an? |open |unfinished )?jobs?\b",
     re.IGNORECASE,
 )
-#: Recorded bodies, binary files, locks, and the history of names.
+#: Recorded bodies, binary files, locks, files of others, and the history of names.
 _LEFT_OUT = re.compile(
     r"cases/|docs/changes/|CHANGELOG|published_v1|package-lock|\.mp3$|\.opus$|\.jpg$|\.sql$|\.ci/requirements"
+    r"|swagger_ui/swagger-ui"
 )
 
 

@@ -1,6 +1,7 @@
 """Two replicas on one store: who follows a job, who sends it, and who may write."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import attrs
 import pytest
 
 from musicgate import Job, JobState, StorageError
-from musicgate.engine import NoNews, ShareLostError, own_id
-from musicgate.gateway import commit
+from musicgate.engine import NoNews, ReplicaState, ShareLostError, own_id
+from musicgate.gateway import commit, measure_gateway
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S
 from musicgate.model import SHARES, AttemptOutcome, share_of
@@ -46,6 +47,9 @@ class HandShares:
 
     def silence_s(self, replica: str) -> float:
         return self._silences_s.get(replica, float("inf"))
+
+    def state(self) -> ReplicaState:
+        return ReplicaState(shares=len(self.held), replicas=1 + len(self._silences_s), heartbeat_age_s=0.5)
 
     async def start(
         self, taken: Callable[[Collection[int]], Awaitable[None]], lost: Callable[[Collection[int]], None]
@@ -156,6 +160,27 @@ async def until(rig: Rig, job: Job, fact: Callable[[Job], bool]) -> Job:
         while not fact(job := await rig.stored(job)):  # noqa: ASYNC110 - a store sends no signal
             await asyncio.sleep(0.001)
     return job
+
+
+async def test_figures_of_two_replicas_count_each_thing_once(pair: Pair) -> None:
+    pair.a.transport.script("one", {"id": "n-1"}, {"code": 422})
+    await pair.a.submit()
+    await pair.a.submit()
+    both = [await measure_gateway(pair.a.gate), await measure_gateway(pair.b.gate)]
+    states = sum((measures.figures.states for measures in both), Counter[tuple[str, ...]]())
+    assert states["one", "queued"] == 2
+    creates = sum((measures.figures.creates for measures in both), Counter[tuple[str, ...]]())
+    assert creates.total() == 2
+    assert (
+        sum(sum(measures.open_jobs.values()) for measures in both)
+        == states["one", "queued"] - states["one", "failed"]
+    )
+    # Those who hold share 0 send; at a change of hands both may, so the larger figure counts.
+    assert [measures.pending for measures in both] == [0, 0]
+    pair.shares(pair.a).held.clear()
+    both = [await measure_gateway(pair.a.gate), await measure_gateway(pair.b.gate)]
+    assert [measures.pending for measures in both] == [None, 0]
+    assert [measures.replica is None for measures in both] == [False, False]
 
 
 # --- calls in flight elsewhere ---

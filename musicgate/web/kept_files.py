@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 #: Seconds for which a client may read nothing; then it is cut off.
 STALL_S: Final = 60.0
 #: Characters of a link that stay as they are; the rest is not allowed in a header.
-_LINK_LETTERS: Final = "%/:?#[]@!$&'()*+,;=-._~|"
+LINK_LETTERS: Final = "%/:?#[]@!$&'()*+,;=-._~|"
 #: A browser opens a link to audio or a picture in a page that it makes itself; nothing else may run or load
 #: there, whatever is in the file.
 FILE_POLICY: Final = (
@@ -171,7 +171,7 @@ def redirect(url: str, reason: str) -> web.Response:
         message = "the provider's link is neither http nor https"
         raise RequestError("not_found", message, reason=reason)
     return web.Response(
-        status=302, headers={"Location": quote(url, safe=_LINK_LETTERS), "Cache-Control": "no-store"}
+        status=302, headers={"Location": quote(url, safe=LINK_LETTERS), "Cache-Control": "no-store"}
     )
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 from aiohttp import web
 
 from musicgate.errors import ProviderError, RequestError
 from musicgate.web.connection import CORS, while_connected, write_through
-from musicgate.web.kept_files import FILE_POLICY, STALL_S, counted_as
+from musicgate.web.kept_files import FILE_POLICY, LINK_LETTERS, STALL_S, counted_as
 
 if TYPE_CHECKING:
     from musicgate.gateway import Gateway
@@ -48,7 +49,9 @@ class LiveStreamRoutes:
         """
         job, track = await self._files.find(request)
         if track is not None and (track.asset is not None or (job.state.is_final and track.has_audio)):
-            query = f"?{request.query_string}" if request.query_string else ""
+            # As it was sent: decoded, it may have characters that no header can hold.
+            sent = request.rel_url.raw_query_string
+            query = f"?{quote(sent, safe=LINK_LETTERS)}" if sent else ""
             location = f"../audio/{track.index}{query}"
             return web.Response(status=307, headers={"Location": location, "Cache-Control": "no-store"})
         response = web.StreamResponse(

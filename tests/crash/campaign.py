@@ -53,8 +53,8 @@ REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("minimax", {"model": "minimax/music-2.6"}),
     ("minimax, link", {"model": "minimax/music-2.6", "minimax": {"output_format": "url"}}),
 )
-#: Requests by name, also of one that is open for a while.
-_BODIES = {**dict(REQUESTS), "apiin, slow": dict(REQUESTS)["apiin"]}
+#: Requests by name, also of some that are open for a while.
+_BODIES = dict(REQUESTS) | dict.fromkeys(("apiin, slow", "apiin, long"), dict(REQUESTS)["apiin"])
 #: Switches of the emulators, by the name of the request.
 _SWITCHES = {
     "kie": "song_s=3,3",
@@ -63,6 +63,7 @@ _SWITCHES = {
     "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
     "apiin, slow": "song_s=3 done_s=60",
+    "apiin, long": "song_s=3 done_s=300",
     "apiin, then kie": "song_s=3 apiin_one.create=402",
     "elevenlabs": "song_s=3",
     "minimax": "song_s=3",

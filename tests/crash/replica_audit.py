@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from musicgate.model import Job, Provider
-    from tests.crash.outside import WatchedVendor
+    from tests.crash.outside import CreateCall
     from tests.crash.replicas import ReplicaCampaign
     from tests.crash.server import Life, Server
 
-#: How much longer than ``heartbeat_s`` a share may be followed by none, and how much a busy machine adds.
-FOLLOWED_S, SLOW_S = 2.0, 3.0
+#: How much longer than ``heartbeat_s`` a share may be followed by none.
+FOLLOWED_S = 2.0
+_MOMENT_S = 0.001
+#: How soon after SIGCONT a call leaves that was being made at SIGSTOP.
+_GOING_ON_S = 1.0
 #: How long the servers may need to connect to PostgreSQL again.
 _RECONNECT_S = 8.0
 _USD_NANOS = 1e9
@@ -38,12 +41,15 @@ class Report:
     Attributes:
         followed_s: how long shares were without an owner, by what had happened to it.
         most: the most that was seen of each limited thing, and the limit.
+        excused: the same with what is allowed to exceed it.
+        late_s: how long the harness itself did nothing.
         found: complaints.
     """
 
     polls: StalePolls = attrs.field(factory=StalePolls)
     followed_s: dict[str, list[float]] = attrs.field(factory=dict)
     most: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    late_s: float = 0.0
     excused: dict[str, float] = attrs.field(factory=dict)
     found: list[str] = attrs.field(factory=list)
 
@@ -55,7 +61,7 @@ async def report(campaign: ReplicaCampaign, providers: Mapping[str, Provider], s
         providers: the declarations, as the settings change them.
     """
     jobs = await campaign.harness.books.jobs()
-    result = Report(found=[*campaign.trouble, *campaign.watch.found])
+    result = Report(found=[*campaign.trouble, *campaign.watch.found], late_s=campaign.late_s)
     result.polls = stale_polls(_polls(campaign, jobs), campaign.watch.holdings)
     result.found += list(dict.fromkeys(result.polls.found))[:20]
     result.found += _unexplained(campaign, jobs)
@@ -127,8 +133,10 @@ def _note_loss(
     late: list[float] = []
     for share in campaign.watch.held_at(replica, from_s):
         took_s = campaign.watch.followed_s(share, replica, from_s)
-        allowed_s = longest_s + SLOW_S + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
-        if took_s <= longest_s + SLOW_S:
+        allowed_s = (
+            longest_s + campaign.slow_s + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
+        )
+        if took_s <= longest_s + campaign.slow_s:
             result.followed_s.setdefault(kind, []).append(took_s)
         elif took_s > allowed_s:
             late.append(took_s)
@@ -180,38 +188,71 @@ def _note_vendors(
         declared = providers[name]
         if declared.create_window is not None:
             window = declared.create_window
-            calls = [(call.began_s, call.began_s) for call in vendor.creates]
-            result.most[f"calls in a window of {name}"] = (
-                most_within(calls, window.per_s / speed),
-                window.calls,
-            )
-            result.found += _beyond(vendor, window.per_s / speed, window.calls, servers)
+            per_s = window.per_s / speed
+            calls = [
+                call for call in vendor.creates if not _has_just_gone_on(call, servers, campaign.heartbeat_s)
+            ]
+            most = most_within(((call.began_s, call.began_s) for call in calls), per_s)
+            result.most[f"calls in a window of {name}"] = (most, window.calls)
+            most = most_within(((call.began_s, call.began_s) for call in vendor.creates), per_s)
+            result.excused[f"calls in a window of {name}, with those of servers that had just gone on"] = most
+            result.found += _beyond(name, calls, per_s, window.calls, servers)
         if declared.max_parallel_creates is not None:
-            spans, counted = [], []
+            spans, counted, told = [], [], []
             for call in vendor.creates:
                 life = _life(servers[call.server], call.began_s)
-                end_s = min(call.ends_s, math.inf if life is None else life.ended_s)
+                # One that is refused at once counts as well, at this moment.
+                end_s = max(
+                    min(call.ends_s, math.inf if life is None else life.ended_s), call.began_s + _MOMENT_S
+                )
                 spans.append((call.began_s, end_s))
                 silent_s = _silent_from(life, call.began_s, end_s, campaign.heartbeat_s)
                 counted.append((call.began_s, min(end_s, silent_s)))
+                told.append(f"{_clock(call.began_s)} to {_clock(end_s)} {call.server}")
             result.most[f"calls at a time at {name}"] = (most_at_once(counted), declared.max_parallel_creates)
+            result.found += _at_once(name, counted, told, declared.max_parallel_creates)
             result.excused[f"calls at a time at {name}, with those of silent servers"] = most_at_once(spans)
 
 
+def _has_just_gone_on(call: CreateCall, servers: Mapping[str, Server], heartbeat_s: float) -> bool:
+    """True if its server was stopped, and taken for dead, after it had looked at its slot for the last time.
+
+    That is between two lines of the server, and nothing but the vendor could hold such a call back.
+    """
+    life = _life(servers[call.server], call.began_s)
+    return life is not None and any(
+        until_s - from_s > heartbeat_s and until_s <= call.began_s < until_s + _GOING_ON_S
+        for from_s, until_s in life.stops
+    )
+
+
 def _beyond(
-    vendor: WatchedVendor, per_s: float, allowed: int, servers: Mapping[str, Server]
+    name: str, calls: Sequence[CreateCall], per_s: float, allowed: int, servers: Mapping[str, Server]
 ) -> Iterator[str]:
     """Which calls are too many, by which replicas, and when."""
-    ahead_s = time.time() - time.monotonic()
-    for place, last in enumerate(vendor.creates):
-        inside = [call for call in vendor.creates[: place + 1] if call.began_s > last.began_s - per_s]
+    for place, last in enumerate(calls):
+        inside = [call for call in calls[: place + 1] if call.began_s > last.began_s - per_s]
         if len(inside) > allowed:
             by = []
             for call in inside:
                 life = _life(servers[call.server], call.began_s)
-                at = datetime.fromtimestamp(call.began_s + ahead_s, UTC)
-                by.append(f"{at:%H:%M:%S.%f} {call.server} {'' if life is None else life.replica[:8]}")
-            yield f"too many calls at {vendor.name} in {per_s:.2f} s: {by}"
+                by.append(f"{_clock(call.began_s)} {call.server} {'' if life is None else life.replica[:8]}")
+            yield f"too many calls at {name} in {per_s:.2f} s: {by}"
+
+
+def _at_once(
+    name: str, spans: Sequence[tuple[float, float]], told: Sequence[str], allowed: int
+) -> Iterator[str]:
+    """Which calls are too many at a time."""
+    for began_s, _ in spans:
+        running = [place for place, (from_s, until_s) in enumerate(spans) if from_s <= began_s < until_s]
+        if len(running) > allowed:
+            yield f"too many calls at a time at {name}: {[told[place] for place in running]}"
+
+
+def _clock(steady_s: float) -> str:
+    """The time of day of a steady one."""
+    return f"{datetime.fromtimestamp(steady_s - time.monotonic() + time.time(), UTC):%H:%M:%S.%f}"
 
 
 def _silent_from(life: Life | None, began_s: float, ended_s: float, heartbeat_s: float) -> float:
@@ -236,6 +277,7 @@ def lines(result: Report) -> Iterator[str]:
         yield f"most {name}: {most:g} of {limit:g}"
     for name, most in result.excused.items():
         yield f"most {name}: {most:g}"
+    yield f"the harness itself was late by {result.late_s:.1f} s at most"
 
 
 def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
@@ -257,7 +299,6 @@ def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
         for held in terms:
             moves.setdefault((held.seen_s, held.replica), []).append(share)
     happened += [(at_s, f"{replica[:8]} holds {shares}") for (at_s, replica), shares in moves.items()]
-    ahead_s = time.time() - time.monotonic()
     for at_s, text in sorted(happened):
         if not math.isinf(at_s):
-            yield f"{datetime.fromtimestamp(at_s + ahead_s, UTC):%H:%M:%S.%f} {text}"
+            yield f"{_clock(at_s)} {text}"

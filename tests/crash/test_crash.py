@@ -36,7 +36,9 @@ async def test_no_request_is_lost_or_made_twice_by_kills(tmp_path: Path) -> None
 @pytest.mark.timeout(240)
 async def test_replicas_lose_nothing_and_keep_every_limit(tmp_path: Path, postgres: Postgres) -> None:
     await without_schema(postgres.url)
-    campaign, found = await run_replicas(tmp_path, kills=3, seed=8, database=postgres, heartbeat_s=1.0)
+    campaign, found = await run_replicas(
+        tmp_path, kills=3, seed=8, database=postgres, heartbeat_s=2.0, slow_s=30.0
+    )
     await without_schema(postgres.url)
     assert found == [], campaign.harness.log_tail()
     assert (sum(campaign.kills.values()), sum(campaign.stops.values())) == (2, 1)

@@ -49,6 +49,7 @@ from musicgate.settings import (
     WebhookSettings,
 )
 from musicgate.web.serve import serve
+from tests.e2e.described import description_of
 from tests.free_port import free_port
 
 PLUGINS = ("suno_kie", "apiin_one", "elevenlabs", "minimax", "fal", "acestep")
@@ -198,6 +199,9 @@ class RunningServer:
         ) as answer:
             reply = Reply(status=answer.status, headers=answer.headers.copy(), raw=await answer.read())
         check_answer(method, path, reply)
+        if url.startswith(self.url):
+            described = description_of(self.gateway)
+            assert described.violations(method, url, reply.status, reply.headers, reply.raw) == []
         return reply
 
     async def create(self, request: Mapping[str, object], **headers: str) -> Reply:

@@ -44,9 +44,10 @@ FILLED = {
     "job_id": "music_x",
     "token": "x",
     "name": "job",
+    "file": "docs.js",
 }
 #: Routes that need no key.
-PUBLIC = ("/livez", "/readyz", "/v1/schemas/", "/v1/callbacks/")
+PUBLIC = ("/livez", "/readyz", "/openapi.json", "/docs", "/v1/schemas/", "/v1/callbacks/")
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "TRACE")
 
 

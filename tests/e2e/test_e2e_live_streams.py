@@ -13,7 +13,7 @@ import pytest
 from musicgate.emulation.tones import AudioFormat, Container
 from musicgate.emulation.tones import song as tones
 from musicgate.model import Track
-from tests.e2e.raw import connect
+from tests.e2e.raw import connect, exchange
 from tests.e2e.running_server import ACCOUNT_KEY, JOBS, UNFINISHED, decoded_s, song
 
 if TYPE_CHECKING:
@@ -113,6 +113,16 @@ async def test_a_song_is_heard_while_it_is_made_and_then_found(server: RunningSe
         assert answer.history[0].status == 307
         assert str(answer.url) == track["audio_url"]
         assert len(await answer.read()) == track["size_bytes"]
+
+
+async def test_the_redirect_to_the_audio_keeps_the_query_as_it_was_sent(server: RunningServer) -> None:
+    job = await server.generate(song(switches="song_s=3,3 skip=text"))
+    for query in ("", "?x=%1F", "?x=%0D%0ASet-Cookie:%20a=b", "?x=%C3%BC", "?x=a%2Bb+c&y"):
+        got = await server.call("GET", f"{JOBS}/{job['id']}/stream/0{query}")
+        assert (got.status, got.headers["Location"]) == (307, f"../audio/0{query}")
+    head = f"GET {JOBS}/{job['id']}/stream/0?x=".encode() + b"\xff HTTP/1.1\r\nHost: localhost\r\n"
+    (raw,) = await exchange(server, head + f"Authorization: Bearer {ACCOUNT_KEY}\r\n\r\n".encode())
+    assert raw.status == 400
 
 
 async def test_a_stream_ends_with_its_job(server: RunningServer) -> None:

@@ -31,6 +31,10 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             "musicgate/scaffold/templates/src/musicgate_NAME/py.typed",
             "musicgate/emulation/loops/stereo-44100.mp3",
             "musicgate/emulation/loops/stereo-48000.opus",
+            "musicgate/web/openapi/answers.json",
+            "musicgate/web/openapi/swagger_ui/LICENSE",
+            "musicgate/web/openapi/swagger_ui/docs.html",
+            "musicgate/web/openapi/swagger_ui/swagger-ui-bundle.js",
         ],
         [
             r"(assets/(marks/)?)?__init__\.pyi",
@@ -38,6 +42,9 @@ WHEELS: dict[str, tuple[list[str], list[str]]] = {
             r"scaffold/templates/.+\.jinja",
             r"scaffold/templates/src/musicgate_NAME/py\.typed",
             r"emulation/loops/[a-z0-9-]+\.(mp3|opus)",
+            r"web/openapi/answers\.json",
+            r"web/openapi/swagger_ui/(LICENSE|NOTICE|vendored\.json|docs\.(css|html|js))",
+            r"web/openapi/swagger_ui/swagger-ui(-bundle)?\.(js|js\.LICENSE\.txt|css)",
         ],
     ),
     "musicgate-schemas": (
