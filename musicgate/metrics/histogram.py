@@ -90,8 +90,8 @@ class Histograms:
 
     def observe(self, labels: tuple[str, ...], value: float) -> None:
         """Count a number under its labels."""
-        found = self._by_labels.get(labels) or self.of(*labels)
-        found.observe(value)
+        found = self._by_labels.get(labels)
+        (self.of(*labels) if found is None else found).observe(value)
 
     def items(self) -> Iterator[tuple[tuple[str, ...], Histogram]]:
         """Labels and histograms."""
