@@ -78,7 +78,7 @@ def rows(measured: Json, jobs: int, replicas: int, open_s: float) -> Iterator[tu
     yield "death of a replica", f"its jobs are read in {again_s:.0f} s by one other", "an event loop"
 
     yield "connections", f"{replicas * _CONNECTIONS:,}", "100 by default; some 500 are useful"
-    yield "memory of a follower", f"{each * many['rss_kb_per_job'] / 1024:,.0f} MB", "-"
+    yield "memory of a follower", f"{each * measured['polls']['rss_kb_per_job'] / 1024:,.0f} MB", "-"
     yield "table of open jobs", f"{jobs * many['database_kb_per_job'] / 1e6:,.0f} GB", "-"
 
 

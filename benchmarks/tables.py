@@ -298,7 +298,7 @@ def _many(measured: Json) -> str:
     rows = (
         ("open jobs over two replicas", f"{measured['jobs']:,}"),
         ("creates/s while they were made", f"{measured['creates_per_s']:,}"),
-        ("memory per open job", f"{measured['rss_kb_per_job']:.2f} kB"),
+        ("memory per open job, before its first poll", f"{measured['rss_kb_per_job']:.2f} kB"),
         ("memory of both processes", f"{measured['rss_mb']:,} MB"),
         (f"polls/s, at {measured['speed']:g} of the vendor's pace", f"{measured['polls_per_s']:,}"),
         ("CPU of the replicas per first poll of a job", f"{measured['poll_cpu_ms']:.2f} ms"),
@@ -318,14 +318,19 @@ def _many(measured: Json) -> str:
 
 
 def _failover(measured: Json) -> str:
-    head = ("fault", "all polled again after", "creates again after", "creates refused", "GETs refused")
+    head = (
+        *("fault", "all polled again after", "creates again after", "creates refused", "GETs refused"),
+        "longest wait for an answer",
+    )
     rows = []
     for found in measured["faults"]:
         name = str(found["fault"])
         if name == "SIGKILL":
             name += f", heartbeat {found['heartbeat_s']:g} s"
         answers = [_statuses(found[key]) for key in ("creates_refused", "gets_refused")]
-        rows.append((name, f"{found['again_s']:.1f} s", f"{found['creates_again_s']:.1f} s", *answers))
+        slowest_s = max(found["slowest_create_s"], found["slowest_get_s"])
+        times = (f"{found['again_s']:.1f} s", f"{found['creates_again_s']:.1f} s")
+        rows.append((name, *times, *answers, f"{slowest_s:.1f} s"))
     books = {
         key: sum(found.get(key, 0) for found in measured["faults"])
         for key in ("creates", "lost", "twice", "unknown", *_STALE)

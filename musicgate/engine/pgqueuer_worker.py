@@ -149,8 +149,9 @@ class ShareWorker:
 
     async def renew(self, fetch: Callable[..., Awaitable[Any]], *, takes_shares: bool = True) -> None:
         """Renew our row, and look at those of the others."""
+        asked_s = time.monotonic()
         rows = await fetch(replicas.RENEW, *self.replica.row(takes_shares=takes_shares))
-        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s)
+        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s, asked_s)
 
     def _report(self, reason: str) -> None:
         """Log that it stopped, or that it goes on where there is no reason; once."""

@@ -59,19 +59,27 @@ class Neighbours:
     machine makes a pause of every reading, a dead replica would else be alive for ever.
 
     Attributes:
-        read_s: when, by the steady clock.
+        asked_s: when the reading was begun, by the steady clock; never where there was none.
+        read_s: when it was read.
         silent_s: how long each had been silent, by the database's clock.
         counted_from_s: the silence of each counts from then on, by the steady clock.
         takers: those that take shares.
     """
 
+    asked_s: float = -math.inf
     read_s: float = math.inf
     silent_s: Mapping[str, float] = attrs.field(factory=dict)
     counted_from_s: Mapping[str, float] = attrs.field(factory=dict)
     takers: frozenset[str] = frozenset()
 
-    def read(self, rows: Sequence[Mapping[str, Any]], now_s: float, max_pause_s: float) -> Neighbours:
-        """What the rows of `RENEW` say, read now."""
+    def read(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        now_s: float,
+        max_pause_s: float,
+        asked_s: float = -math.inf,
+    ) -> Neighbours:
+        """What the rows of `RENEW` say, asked for then and read now."""
         has_pause = now_s - self.read_s > max_pause_s
         counted_from_s: dict[str, float] = {}
         for row in rows:
@@ -83,6 +91,7 @@ class Neighbours:
             else:
                 counted_from_s[name] = self.counted_from_s[name]
         return Neighbours(
+            asked_s=asked_s,
             read_s=now_s,
             silent_s={
                 row["id"]: max(0.0, min(row["silence_s"], now_s - counted_from_s[row["id"]])) for row in rows
