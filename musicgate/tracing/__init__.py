@@ -27,16 +27,21 @@ class Tracing:
     """
 
     def __init__(self, tracer: Tracer) -> None:
+        # Here and not in each call: an import that is there already still takes a microsecond.
+        from opentelemetry.context import Context
+        from opentelemetry.trace import SpanKind, StatusCode, get_current_span
         from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
         self._tracer = tracer
+        self._nothing = Context()
+        self._kinds = {kind.name: kind for kind in SpanKind}
+        self._error = StatusCode.ERROR
+        self._current_span = get_current_span
         self._propagator = TraceContextTextMapPropagator()
 
     def current(self) -> str:
         """The ``traceparent`` of the current span; empty where there is none, or an unsampled one."""
-        from opentelemetry.trace import get_current_span
-
-        if not get_current_span().get_span_context().trace_flags.sampled:
+        if not self._current_span().get_span_context().trace_flags.sampled:
             return ""
         carrier: dict[str, str] = {}
         self._propagator.inject(carrier)
@@ -57,14 +62,13 @@ class Tracing:
             parent: a ``traceparent``, valid or not; None = the current span.
             kind: ``SERVER``, ``CLIENT``, ``PRODUCER`` or ``INTERNAL``.
         """
-        from opentelemetry.context import Context
-        from opentelemetry.trace import SpanKind, StatusCode
-
-        context = None if parent is None else self._propagator.extract({"traceparent": parent}, Context())
+        context = None
+        if parent is not None:
+            context = self._propagator.extract({"traceparent": parent}, self._nothing)
         with self._tracer.start_as_current_span(
             name,
             context=context,
-            kind=SpanKind[kind],
+            kind=self._kinds[kind],
             attributes=dict(attributes),
             # Texts of errors may quote a vendor, and are masked later.
             record_exception=False,
@@ -75,7 +79,7 @@ class Tracing:
             except BaseException as error:
                 span.set_attribute("error.type", type(error).__name__)
                 if not isinstance(error, MusicgateError) or error.http_status >= 500:
-                    span.set_status(StatusCode.ERROR)
+                    span.set_status(self._error)
                 raise
 
 
