@@ -215,7 +215,7 @@ def _note_vendors(
 
 
 def _has_just_gone_on(call: CreateCall, servers: Mapping[str, Server], heartbeat_s: float) -> bool:
-    """True if its server was stopped, and taken for dead, after it had looked at its slot for the last time.
+    """True if its server was stopped, and taken for dead, after its last look at the slot.
 
     That is between two lines of the server, and nothing but the vendor could hold such a call back.
     """
