@@ -68,10 +68,10 @@ def load_components(option_blocks: Mapping[str, Mapping[str, Any]]) -> dict[str,
             "url": f"v1/schemas/{name}",
         }
     properties = components["MusicRequest"]["properties"]
-    for block, schema in option_blocks.items():
+    for block, options in option_blocks.items():
         if block not in properties:
             name = f"{_camel(block)}Options"
-            components[name] = _as_component(_without_references(schema), "")
+            components[name] = _as_component(_without_references(options), "")
             properties[block] = {
                 "description": "Options of an installed plugin; they override the neutral fields of the request.",
                 "$ref": _HERE + name,

@@ -51,6 +51,7 @@ class Operation:
         is_body_required: whether it may be left out.
         answers: by status.
         errors: statuses beside those that every route may answer with.
+        links: the ``id`` of its answer leads to the operations of one job.
     """
 
     id: str
