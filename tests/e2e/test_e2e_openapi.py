@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page. Answers of all end-to-end tests are held against it, see `described`."""
+"""The OpenAPI document and its page; `described` holds the answers of all end-to-end tests against it."""
 
 from __future__ import annotations
 
