@@ -59,8 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     run.set_defaults(run=_run)
 
     record = commands.add_parser(
-        "record", help="measure everything; write recorded.json and the page's tables"
+        "record", help="measure everything, or what is named; write recorded.json and the page's tables"
     )
+    record.add_argument("names", nargs="*", choices=[*MEASUREMENTS, []], metavar="NAME")
     record.set_defaults(run=_record)
 
     check = commands.add_parser("check", help="fail if a ratio is a third below the recorded one")
@@ -93,7 +94,10 @@ def _run(arguments: argparse.Namespace) -> None:
 
 
 def _record(arguments: argparse.Namespace) -> None:
-    found = _measure(tuple(MEASUREMENTS), arguments)
+    found = _measure(arguments.names or tuple(MEASUREMENTS), arguments)
+    if arguments.names:
+        recorded = results.read(results.RECORDED)
+        found = {**recorded, "measurements": recorded["measurements"] | found["measurements"]}
     results.write(found, results.RECORDED)
     tables.write_page(found)
     print(f"recorded: {results.RECORDED} and the tables of {tables.PAGE}", file=sys.stderr)

@@ -29,7 +29,7 @@ _HOOK_SECRET: Final = "whsec_" + "bm90LXJlYWwtbm90LXJlYWwtbm90LXJlYWwh"
 
 
 class MeasuredGateway(Server):
-    """``musicgate serve`` with a real SQLite store and a folder for audio, both in one folder."""
+    """``musicgate serve`` with a real store and a folder for audio; a SQLite store is in the same folder."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class MeasuredGateway(Server):
         speed: float = NO_POLLS,
         accounts: int = 1,
         webhook_url: str = "",
+        store_url: str = "",
         more_environ: Mapping[str, str] | None = None,
         launcher: Sequence[str] = (),
     ) -> None:
@@ -48,6 +49,7 @@ class MeasuredGateway(Server):
         Args:
             speed: of polls, ``follow.speed``.
             webhook_url: where the webhooks of every account go; empty = nowhere.
+            store_url: of a PostgreSQL; empty = a SQLite file in the folder.
             launcher: words before ``-m musicgate``, after the interpreter.
         """
         port = free_port()
@@ -55,7 +57,16 @@ class MeasuredGateway(Server):
         self.database = folder / "musicgate.db"
         self.config = folder / "musicgate.toml"
         self.config.write_text(
-            settings_text(port, folder, vendor_url, self.keys, speed=speed, webhook_url=webhook_url), "utf-8"
+            settings_text(
+                port,
+                folder,
+                vendor_url,
+                self.keys,
+                speed=speed,
+                webhook_url=webhook_url,
+                store_url=store_url,
+            ),
+            "utf-8",
         )
         command = [sys.executable, *(launcher or ("-m", "musicgate")), "serve", "--config", str(self.config)]
         super().__init__("musicgate", command, port, folder, core, _environ(more_environ or {}))
@@ -100,7 +111,14 @@ def must_be_good(load: Load) -> None:
 
 
 def settings_text(
-    port: int, folder: Path, vendor_url: str, keys: Sequence[str], *, speed: float, webhook_url: str = ""
+    port: int,
+    folder: Path,
+    vendor_url: str,
+    keys: Sequence[str],
+    *,
+    speed: float,
+    webhook_url: str = "",
+    store_url: str = "",
 ) -> str:
     """The settings file: everything at its default, unless a default would be what is measured.
 
@@ -118,7 +136,7 @@ def settings_text(
         "max_event_streams = 5000",
         "max_event_streams_per_account = 2500",
         "[store]",
-        f"url = {text(f'sqlite:///{folder}/musicgate.db')}",
+        f"url = {text(store_url or f'sqlite:///{folder}/musicgate.db')}",
         "[assets]",
         f"url = {text(f'file://{folder}/audio')}",
         "[network]",

@@ -42,10 +42,10 @@ class Usage:
     rss_bytes: int
 
 
-def pin(core: int | None) -> None:
-    """Keep this process on a core."""
+def pin(core: int | None, pid: int = 0) -> None:
+    """Keep a process on a core; 0 = this one."""
     if _IS_LINUX and core is not None:
-        os.sched_setaffinity(0, {core})
+        os.sched_setaffinity(pid, {core})
 
 
 def raise_open_file_limit() -> None:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from benchmarks import audio, growth, listeners, polls, songs, start, streams, throughput
+from benchmarks import (
+    audio,
+    failover,
+    growth,
+    listeners,
+    many,
+    polls,
+    postgres,
+    replicas,
+    songs,
+    start,
+    streams,
+    throughput,
+)
 from benchmarks.bench import Bench
 
 MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] = {
@@ -13,6 +26,10 @@ MEASUREMENTS: Final[dict[str, Callable[[Bench], Awaitable[dict[str, object]]]]] 
     "create": throughput.create,
     "get": throughput.get,
     "polls": polls.polls,
+    "replicas": replicas.replicas,
+    "postgres": postgres.postgres,
+    "many": many.many,
+    "failover": failover.failover,
     "accounts": throughput.accounts,
     "songs": songs.songs,
     "audio": audio.audio,

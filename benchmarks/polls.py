@@ -99,7 +99,7 @@ async def _follow(bench: Bench, gateway: MeasuredGateway, seconds: float) -> dic
     }
 
 
-def lateness(gaps: PollGaps) -> Latencies:
+def lateness(gaps: PollGaps, speed: float = 1.0) -> Latencies:
     """How much longer each gap was than the one that the schedule asks for at that age of a job."""
     job = Job(
         id="",
@@ -114,9 +114,9 @@ def lateness(gaps: PollGaps) -> Latencies:
     )
     # The vendor's clock begins when it creates the task, the gateway's a little earlier: a task that has been
     # polled is past its first interval, although it may look younger here.
-    ages_s = [max(age_s, PROVIDER.poll.first_s) if age_s else 0.0 for age_s in gaps.ages_s]
+    ages_s = [max(age_s, PROVIDER.poll.first_s / speed) if age_s else 0.0 for age_s in gaps.ages_s]
     late = [
-        gap_s - next_poll_s(job, PROVIDER.poll, _EPOCH + timedelta(seconds=age_s))
+        gap_s - next_poll_s(job, PROVIDER.poll, _EPOCH + timedelta(seconds=age_s), speed)
         for age_s, gap_s in zip(ages_s, gaps.gaps_s, strict=True)
     ]
     return Latencies(sorted_s=sorted(late))

@@ -92,18 +92,18 @@ class Server:
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
         """Suspend the process, so that it takes nothing from another one on the same core."""
-        self._signal(signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self._signal(signal.SIGCONT)
+            self.signal(signal.SIGCONT)
 
     def stop(self) -> None:
         """Ask the process to end; kill it when it does not."""
         if self._process is None:
             return
-        self._signal(signal.SIGCONT)
-        self._signal(signal.SIGTERM)
+        self.signal(signal.SIGCONT)
+        self.signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
             self._process.wait(_STOP_TIMEOUT_S)
         self.kill()
@@ -111,10 +111,16 @@ class Server:
     def kill(self) -> None:
         """End the process without a warning, and wait for its end."""
         if self._process is not None:
-            self._signal(signal.SIGKILL)
+            self.signal(signal.SIGKILL)
             self._process.wait()
 
-    def _signal(self, number: int) -> None:
+    @property
+    def has_ended(self) -> bool:
+        """True if it was started and runs no longer."""
+        return self._process is not None and self._process.poll() is not None
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it runs."""
         if self._process is not None and self._process.poll() is None:
             os.killpg(self._process.pid, number)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from benchmarks import scale
 from benchmarks.results import Json
 from docs.markdown import table
 
@@ -48,6 +50,8 @@ def blocks(found: Json) -> dict[str, str]:
     made |= {name: render(measurements[name]) for name, render in _RENDERERS.items() if name in measurements}
     if {"songs", "polls", "create"} <= set(measurements):
         made["summary"] = _summary(measurements)
+    if {"replicas", "postgres", "many"} <= set(measurements):
+        made["scale"] = scale.shown(measurements)
     return made
 
 
@@ -245,6 +249,111 @@ def _load(measured: Json) -> str:
     )
 
 
+def _replicas(measured: Json) -> str:
+    create, polls, share = measured["create"], measured["polls"], measured["share_of_core"]
+    names = ("1", "2", "2, half each")
+
+    def row(label: str, runs: Json, field: str, form: str) -> Sequence[str]:
+        return (label, *(format(runs[name][field], form) if name in runs else "" for name in names))
+
+    def ratios(label: str, runs: Json) -> Sequence[str]:
+        found = [runs.get(name) for name in names]
+        text = "**{ratio:.2f}** ({ratio_min:.2f} to {ratio_max:.2f})"
+        return (label, *(text.format(**one) if one else "" for one in found))
+
+    rows = [
+        row("creates/s", create, "per_s", ",.0f"),
+        ratios("ratio", create),
+        row("create, p50 ms", create, "p50_ms", ".0f"),
+        row("create, p99 ms", create, "p99_ms", ".0f"),
+        row("CPU of the replicas per create, ms", create, "cpu_ms", ".3f"),
+        row("CPU of PostgreSQL per create, ms", create, "postgres_cpu_ms", ".3f"),
+        row(f"polls/s, {polls['jobs']:,} open jobs", polls, "per_s", ",.0f"),
+        ratios("ratio", polls),
+        row("CPU of the replicas per poll, ms", polls, "cpu_ms", ".3f"),
+        row("CPU of PostgreSQL per poll, ms", polls, "postgres_cpu_ms", ".3f"),
+    ]
+    quota = "no quota: compare the CPU times" if share is None else f"{share:.0%} of a core for each replica"
+    return table((quota, "1 replica", "2 replicas", "2 replicas, 64 connections in all"), rows)
+
+
+def _postgres(measured: Json) -> str:
+    trips, song, webhook = measured["round_trips"], measured["song"], measured["webhook"]
+    rows = [
+        ("round trips of a create", f"{trips['one_at_a_time']:.2f}"),
+        ("the same, 64 connections in batches", f"{trips['at_64_connections']:.2f}"),
+        ("round trips of an idle replica, per second", f"{trips['idle_per_s']:.1f}"),
+        ("write-ahead log of a create", f"{trips['wal_bytes_at_64_connections'] / 1000:.1f} kB"),
+        ("a whole song with webhook: CPU of the replica", f"{song['cpu_ms']:.1f} ms"),
+        ("a whole song with webhook: CPU of PostgreSQL", f"{song['postgres_cpu_ms']:.1f} ms"),
+        ("a whole song with webhook: write-ahead log", f"{song['wal_bytes'] / 1000:.1f} kB"),
+        ("a whole song with webhook: round trips, in batches", f"{song['round_trips']:.1f}"),
+        ("of it the webhook: CPU of the replica", f"{webhook['cpu_ms']:.1f} ms"),
+        ("of it the webhook: CPU of PostgreSQL", f"{webhook['postgres_cpu_ms']:.1f} ms"),
+    ]
+    return table(("", ""), rows)
+
+
+def _many(measured: Json) -> str:
+    rows = (
+        ("open jobs over two replicas", f"{measured['jobs']:,}"),
+        ("creates/s while they were made", f"{measured['creates_per_s']:,}"),
+        ("memory per open job, before its first poll", f"{measured['rss_kb_per_job']:.2f} kB"),
+        ("memory of both processes", f"{measured['rss_mb']:,} MB"),
+        (f"polls/s, at {measured['speed']:g} of the vendor's pace", f"{measured['polls_per_s']:,}"),
+        ("CPU of the replicas per first poll of a job", f"{measured['poll_cpu_ms']:.2f} ms"),
+        ("CPU of PostgreSQL meanwhile", f"{measured['postgres_cpu_share']:.0%} of a core"),
+        (
+            "lateness of a poll, p50 and p99",
+            f"{measured['late_p50_s']:.3f} s, {measured['late_p99_s']:.3f} s",
+        ),
+        ("SIGKILL of one replica: jobs without a follower", f"{measured['orphans']:,}"),
+        ("all of them known to the other one after", f"{measured['all_followed_s']:.1f} s"),
+        ("all of them polled by the other one after", f"{measured['all_polled_s']:.1f} s"),
+        ("jobs never polled again", str(measured["never_polled"])),
+        ("jobs lost", str(measured["lost"])),
+        ("songs created twice", str(measured["created_twice"])),
+    )
+    return table(("", ""), rows)
+
+
+def _failover(measured: Json) -> str:
+    head = (
+        *("fault", "all polled again after", "creates again after", "creates refused", "GETs refused"),
+        "longest wait for an answer",
+    )
+    rows = []
+    for found in measured["faults"]:
+        name = str(found["fault"])
+        if name == "SIGKILL":
+            name += f", heartbeat {found['heartbeat_s']:g} s"
+        answers = [_statuses(found[key]) for key in ("creates_refused", "gets_refused")]
+        slowest_s = max(found["slowest_create_s"], found["slowest_get_s"])
+        times = (f"{found['again_s']:.1f} s", f"{found['creates_again_s']:.1f} s")
+        rows.append((name, *times, *answers, f"{slowest_s:.1f} s"))
+    books = {
+        key: sum(found.get(key, 0) for found in measured["faults"])
+        for key in ("creates", "lost", "twice", "unknown", *_STALE)
+    }
+    return (
+        f"{table(head, rows)}\n\nOf {books['creates']:,} creates in all rows {books['lost']} were lost, and"
+        f" {books['twice']} were made twice; the outcome of {books['unknown']} stayed unknown.\nThe replica that"
+        f" went on after SIGSTOP: {books['late_answers_adopted']} of {books['late_answers']} late create answers"
+        f" adopted, {books['stale_polls']} polls and\n{books['stale_writes']} writes of jobs that were another's."
+    )
+
+
+_STALE: Final = ("late_answers", "late_answers_adopted", "stale_polls", "stale_writes")
+
+
+def _statuses(refused: Sequence[Json]) -> str:
+    """How many answers had which status; 0 is no answer."""
+    counts: Counter[str] = Counter()
+    for one in refused:
+        counts[str(one["status"] or "no answer")] += one["count"]
+    return ", ".join(f"{count} x {status}" for status, count in counts.items()) or "-"
+
+
 def _summary(measurements: Json) -> str:
     """What the figures mean, in two sentences."""
     polls, song_ms = measurements["polls"], measurements["songs"]["cpu_ms_per_song"]
@@ -262,6 +371,10 @@ _RENDERERS: Final[dict[str, Callable[[Json], str]]] = {
     "create": _by_target,
     "get": _by_target,
     "polls": _polls,
+    "replicas": _replicas,
+    "postgres": _postgres,
+    "many": _many,
+    "failover": _failover,
     "songs": _songs,
     "audio": _audio,
     "listeners": _listeners,

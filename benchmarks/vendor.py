@@ -109,6 +109,10 @@ class Vendor:
         """Its base URL."""
         return f"http://127.0.0.1:{self.port}"
 
+    def serve(self, transport: asyncio.Transport, method: bytes, target: bytes, body: bytes) -> None:
+        """Answer one request."""
+        transport.write(self.answer(method, target, body))
+
     def answer(self, method: bytes, target: bytes, body: bytes) -> bytes:
         """The answer to one request, as bytes of the wire."""
         if target.startswith(POLL):
@@ -203,7 +207,7 @@ class VendorConnection(asyncio.Protocol):
             length = 0 if method == b"GET" else _length(data[:end])
             if len(data) < body_at + length:
                 break
-            self._transport.write(self._vendor.answer(method, target, data[body_at : body_at + length]))
+            self._vendor.serve(self._transport, method, target, data[body_at : body_at + length])
             data = data[body_at + length :]
         self._partial = data
 

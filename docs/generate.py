@@ -16,6 +16,7 @@ sys.path.insert(0, str(ROOT))  # started as a script, Python looks beside this f
 from docs.case_files_page import case_files_page  # noqa: E402  after the path is set
 from docs.declarations_page import errors_page, fields_page  # noqa: E402
 from docs.hooks_page import hooks_page  # noqa: E402
+from docs.metrics_page import metrics_page  # noqa: E402
 from docs.providers_page import providers_page  # noqa: E402
 from docs.settings_page import settings_page  # noqa: E402
 from docs.testing_page import testing_page  # noqa: E402
@@ -41,6 +42,7 @@ def pages() -> dict[Path, str]:
         ROOT / "docs" / "fields.md": fields_page(),
         ROOT / "docs" / "case-files.md": case_files_page(),
         ROOT / "docs" / "hooks.md": hooks_page(),
+        ROOT / "docs" / "metrics.md": metrics_page(),
         ROOT / "docs" / "testing.md": testing_page(),
         ROOT / "docs" / "providers.md": providers_page(plugins),
         ROOT / "docs" / "settings.md": settings_page(plugins),

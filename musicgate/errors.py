@@ -40,6 +40,8 @@ if TYPE_CHECKING:
 
 #: Longest list of failed calls that one answer shows.
 _MAX_SAMPLES: Final = 3
+#: A PostgreSQL that is restarted, or replaced by its standby, is back after seconds.
+_AWAY_S: Final = 2.0
 
 
 @attrs.frozen(kw_only=True)
@@ -450,12 +452,24 @@ class StorageError(MusicgateError):
         maybe_stored: the write may have happened all the same, since its answer was lost. False = nothing was
             stored, and so nothing was sent.
         is_refusal: it fails until that is mended: wrong credentials, no permission, no such bucket.
+        is_away: it does not answer at the moment, and nothing was stored: the same call may succeed soon.
     """
 
-    def __init__(self, message: str, *, maybe_stored: bool = False, is_refusal: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        maybe_stored: bool = False,
+        is_refusal: bool = False,
+        is_away: bool = False,
+    ) -> None:
         super().__init__(message)
         self.maybe_stored = maybe_stored
         self.is_refusal = is_refusal
+        self.is_away = is_away and not maybe_stored  # or a client would repeat what was perhaps sent
+        if self.is_away:
+            self.http_status = 503
+            self.retry_after_s = _AWAY_S
 
     @property
     def description(self) -> str:
@@ -465,7 +479,8 @@ class StorageError(MusicgateError):
                 "the gateway's own store failed, and the request may have been stored and sent: look for its"
                 " job before you send it again, or repeat it with the same Idempotency-Key"
             )
-        return "the gateway's own store failed; nothing was stored, and nothing was sent"
+        what = "does not answer at the moment" if self.is_away else "failed"
+        return f"the gateway's own store {what}; nothing was stored, and nothing was sent"
 
 
 def failure_of(error: MusicgateError) -> Failure:

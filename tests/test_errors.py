@@ -246,6 +246,34 @@ LOST = StorageError("/var/lib/musicgate is full", maybe_stored=True)
             1,
         ),
         (
+            StorageError("PostgreSQL is starting or stopping", is_away=True),
+            503,
+            {
+                "error": "gateway_error",
+                "description": (
+                    "the gateway's own store does not answer at the moment; nothing was stored, and nothing"
+                    " was sent"
+                ),
+                "error_type": "system",
+            },
+            "upstream",
+            1,
+        ),
+        (
+            StorageError("the answer was lost", is_away=True, maybe_stored=True),
+            500,
+            {
+                "error": "gateway_error",
+                "description": (
+                    "the gateway's own store failed, and the request may have been stored and sent: look for"
+                    " its job before you send it again, or repeat it with the same Idempotency-Key"
+                ),
+                "error_type": "system",
+            },
+            "upstream",
+            1,
+        ),
+        (
             RequestError("not_supported", "already over", reason="already_final", http_status=409),
             409,
             {

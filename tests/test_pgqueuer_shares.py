@@ -172,7 +172,10 @@ async def test_a_new_replica_gets_its_part_and_gives_it_back_when_it_ends(url: s
             assert 0 in a.held
             assert {b.shares.term_of(share) for share in b.held} == {2}
             assert a.shares.silence_s("b") < HEARTBEAT_S
-            assert (a.shares.silence_s("a"), a.shares.silence_s("c")) == (0.0, math.inf)
+            assert [found.state()[:2] for found in (a.shares, b.shares)] == [(32, 2), (32, 2)]
+            assert a.shares.state().heartbeat_age_s < HEARTBEAT_S
+            assert a.shares.silence_s("a") == 0.0
+            await until(lambda: a.shares.silence_s("c") == math.inf)
 
             await b.shares.hand_over()
             assert b.held == set()
@@ -337,7 +340,9 @@ async def test_old_rows_of_the_log_and_of_dead_replicas_are_deleted(
             " ('new', '', '', 2, now(), now() - interval '23 hours'),"
             " ('old', '', '', 2, now(), now() - interval '25 hours')",
         )
-        await until(lambda: a.shares.silence_s("old") == math.inf and a.shares.silence_s("new") < math.inf)
+        await until(
+            lambda: a.shares.silence_s("old") == math.inf and 0.0 < a.shares.silence_s("new") < math.inf
+        )
         assert await execute(url, "SELECT DISTINCT job_id FROM musicgate.pgqueuer_log") == [(1,)]
 
 
@@ -433,17 +438,24 @@ def row(name: str, silence_s: float, uptime_s: float = 9999.0) -> dict[str, Any]
     return {"id": name, "silence_s": silence_s, "uptime_s": uptime_s, "takes_shares": True}
 
 
-def test_a_pause_in_which_the_others_could_not_be_seen_is_no_silence() -> None:
+def test_a_pause_in_which_the_others_could_not_be_seen_is_hardly_a_silence() -> None:
     seen = Neighbours().read([row("dead", 500.0), row("b", 1.0)], 1000.0, 5.0)
     assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("none")) == (500.0, 1.0, math.inf)
     seen = seen.read([row("dead", 530.0), row("b", 31.0), row("new", 9.0)], 1030.0, 5.0)
-    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (500.0, 1.0, 0.0)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (502.5, 3.5, 0.0)
     assert seen.live(5.0) == {"b", "new"}
     seen = seen.read([row("dead", 533.0), row("b", 34.0), row("new", 0.5)], 1033.0, 5.0)
-    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (503.0, 4.0, 0.5)
+    assert (seen.silence_s("dead"), seen.silence_s("b"), seen.silence_s("new")) == (505.5, 6.5, 0.5)
+    assert seen.live(5.0) == {"new"}
     seen = seen.read([row("b", 37.0)], 1036.0, 5.0)
-    assert (seen.silence_s("b"), seen.silence_s("new")) == (7.0, math.inf)
-    assert seen.live(5.0) == set()
+    assert (seen.silence_s("b"), seen.silence_s("new")) == (9.5, math.inf)
+
+
+def test_a_dead_replica_is_dead_although_every_reading_is_late() -> None:
+    seen = Neighbours().read([row("dead", 0.0), row("b", 0.0)], 1000.0, 5.0)
+    for number in range(1, 4):
+        seen = seen.read([row("dead", 6.0 * number), row("b", 0.5)], 1000.0 + 6.0 * number, 5.0)
+    assert seen.live(5.0) == {"b"}
 
 
 def test_the_time_before_postgresql_was_started_is_no_silence_for_a_new_replica() -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+import asyncpg
 import attrs
 import pytest
 
@@ -194,5 +195,12 @@ async def test_closing_does_not_wait_for_a_server_that_is_silent(serve: Serve) -
 
 async def test_commits_that_tell_news_do_not_wait_for_the_disk(postgres: Postgres) -> None:
     async with ears(postgres.url) as (a, _):
-        assert a.news._connection is not None
-        assert await a.news._connection.fetchval("SHOW synchronous_commit") == "off"
+        setting = None
+        async with asyncio.timeout(5):
+            while setting is None:
+                assert a.news._connection is not None
+                try:
+                    setting = await a.news._connection.fetchval("SHOW synchronous_commit")
+                except asyncpg.InterfaceError:  # it tells something just now
+                    await asyncio.sleep(0.01)
+        assert setting == "off"

@@ -1,6 +1,7 @@
 """Two replicas on one store: who follows a job, who sends it, and who may write."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ import attrs
 import pytest
 
 from musicgate import Job, JobState, StorageError
-from musicgate.engine import NoNews, ShareLostError, own_id
-from musicgate.gateway import commit
+from musicgate.engine import NoNews, ReplicaState, ShareLostError, own_id
+from musicgate.gateway import commit, measure_gateway
 from musicgate.gateway.follow import advance
 from musicgate.gateway.recover import SENDER_GRACE_S
 from musicgate.model import SHARES, AttemptOutcome, share_of
@@ -47,6 +48,9 @@ class HandShares:
     def silence_s(self, replica: str) -> float:
         return self._silences_s.get(replica, float("inf"))
 
+    def state(self) -> ReplicaState:
+        return ReplicaState(shares=len(self.held), replicas=1 + len(self._silences_s), heartbeat_age_s=0.5)
+
     async def start(
         self, taken: Callable[[Collection[int]], Awaitable[None]], lost: Callable[[Collection[int]], None]
     ) -> None:
@@ -62,6 +66,8 @@ class HandShares:
 
     def lose(self, shares: Collection[int]) -> None:
         self.held -= set(shares)
+        for share in shares:
+            self._terms.pop(share, None)
         self._terms = {share: term for share, term in self._terms.items() if share not in shares}
         if self._lost is not None:
             self._lost(shares)
@@ -154,6 +160,27 @@ async def until(rig: Rig, job: Job, fact: Callable[[Job], bool]) -> Job:
         while not fact(job := await rig.stored(job)):  # noqa: ASYNC110 - a store sends no signal
             await asyncio.sleep(0.001)
     return job
+
+
+async def test_figures_of_two_replicas_count_each_thing_once(pair: Pair) -> None:
+    pair.a.transport.script("one", {"id": "n-1"}, {"code": 422})
+    await pair.a.submit()
+    await pair.a.submit()
+    both = [await measure_gateway(pair.a.gate), await measure_gateway(pair.b.gate)]
+    states = sum((measures.figures.states for measures in both), Counter[tuple[str, ...]]())
+    assert states["one", "queued"] == 2
+    creates = sum((measures.figures.creates for measures in both), Counter[tuple[str, ...]]())
+    assert creates.total() == 2
+    assert (
+        sum(sum(measures.open_jobs.values()) for measures in both)
+        == states["one", "queued"] - states["one", "failed"]
+    )
+    # Those who hold share 0 send; at a change of hands both may, so the larger figure counts.
+    assert [measures.pending for measures in both] == [0, 0]
+    pair.shares(pair.a).held.clear()
+    both = [await measure_gateway(pair.a.gate), await measure_gateway(pair.b.gate)]
+    assert [measures.pending for measures in both] == [None, 0]
+    assert [measures.replica is None for measures in both] == [False, False]
 
 
 # --- calls in flight elsewhere ---
@@ -331,6 +358,15 @@ async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
     pair.shares(pair.b).held.clear()
     assert await advance(pair.b.context, job.id) == 1.0
     assert len(pair.b.transport.sent) == 1
+
+
+async def test_a_share_that_is_taken_while_a_heartbeat_is_overdue_is_taken_up(pair: Pair) -> None:
+    pair.b.transport.script("one", {"id": "n-1"})
+    job = await pair.b.submit()
+    pair.b.gate._runner.owners.give_up(ALL_SHARES)
+    pair.shares(pair.b).held.clear()
+    await pair.b.gate._runner.owners.take_up([share_of(job.id)])
+    assert pair.b.gate.jobs_scheduled == 1
 
 
 async def test_jobs_go_with_their_shares(pair: Pair) -> None:

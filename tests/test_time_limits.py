@@ -1,4 +1,6 @@
 import asyncio
+import socket
+import time
 
 import pytest
 
@@ -144,3 +146,28 @@ async def test_wait_that_is_cancelled_leaves_nothing_behind() -> None:
         await task
     assert not limits._group(0.02).running
     await asyncio.sleep(0.04)  # its timer rings all the same
+
+
+async def test_answer_that_came_while_the_loop_was_held_up_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(time_limits, "_STALLED_S", 0.05)
+    limits = TimeLimits()
+    here, there = socket.socketpair()
+    reader, writer = await asyncio.open_connection(sock=here)
+
+    async def read() -> bytes:
+        with limits.of(0.02) as limit:
+            limit.start()
+            return await reader.readexactly(6)
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    there.send(b"answer")
+    time.sleep(0.1)  # noqa: ASYNC251 - as a process that is stopped
+    assert await task == b"answer"
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 - the same, and no answer comes
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(task, 1.0)
+    there.close()
+    writer.close()

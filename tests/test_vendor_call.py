@@ -25,6 +25,7 @@ from musicgate.errors import PluginError
 from musicgate.gateway import trace, vendor_call
 from musicgate.gateway.vendor_call import call_vendor
 from musicgate.hosting.installed import InstalledProvider, installed_providers
+from musicgate.metrics import Figures
 from musicgate.model import (
     DebugOptions,
     Failure,
@@ -72,7 +73,9 @@ def transport() -> ScriptedTransport:
 async def ask(
     installed: InstalledProvider, transport: Any, step: Step = Step.CREATE, *, keeps_body: bool = False
 ) -> JobUpdate:
-    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
+    context: Any = SimpleNamespace(
+        transport=transport, time_limits=TimeLimits(), figures=Figures(), tracing=None
+    )
     return await call_vendor(context, installed, step, POST, job_for(keeps_body=keeps_body))
 
 
@@ -354,7 +357,9 @@ async def test_traced_exchange_is_one_log_line_without_a_secret(
     caplog.set_level(logging.INFO, "musicgate.gateway.trace")
     transport.script("one", {"id": "n-1", "says": KEY, "callback": TOKEN, "url": SIGNED})
     request = HttpRequest.post_json(f"https://one.test/create?t={TOKEN}", {"prompt": "jazz", "at": TOKEN})
-    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
+    context: Any = SimpleNamespace(
+        transport=transport, time_limits=TimeLimits(), figures=Figures(), tracing=None
+    )
     await call_vendor(context, installed, Step.CREATE, request, traced(level))
     (line,) = [record.message for record in caplog.records]
     assert "job=music_1 plugin=one step=create method=POST url=https://one.test/create?***" in line
@@ -369,7 +374,9 @@ async def test_traced_call_without_an_answer_is_logged(
 ) -> None:
     caplog.set_level(logging.INFO, "musicgate.gateway.trace")
     transport.script("one", broken_link(f"reset {KEY}"))
-    context: Any = SimpleNamespace(transport=transport, time_limits=TimeLimits())
+    context: Any = SimpleNamespace(
+        transport=transport, time_limits=TimeLimits(), figures=Figures(), tracing=None
+    )
     with pytest.raises(ProviderError):
         await call_vendor(context, installed, Step.POLL, POST, traced("full"))
     (line,) = [record.message for record in caplog.records]

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
 
+#: A timer that rings so late was held up: the process was stopped, or its loop blocked.
+_STALLED_S = 1.0
 #: Lengths that nothing waits for any more are forgotten beyond so many.
 _MAX_GROUPS = 256
 
@@ -111,11 +113,14 @@ class TimeLimit:
 class _Group:
     """The running time limits of one length, the oldest first."""
 
-    __slots__ = ("_has_timer", "_limit_s", "loop", "running")
+    __slots__ = ("_has_timer", "_has_waited", "_limit_s", "_rings_s", "loop", "running")
 
     def __init__(self, limit_s: float) -> None:
         self._limit_s = limit_s
         self._has_timer = False
+        self._rings_s = 0.0
+        #: The timer rang late, and was set once more.
+        self._has_waited = False
         # Kept, since asyncio asks the system for the process id each time that it is asked for the loop.
         self.loop = asyncio.get_running_loop()
         #: When each of them ends, in loop time.
@@ -124,18 +129,27 @@ class _Group:
     def start(self, limit: TimeLimit | _Waiter) -> None:
         self.running[limit] = ends_s = self.loop.time() + self._limit_s
         if not self._has_timer:
-            self._has_timer = True
-            self.loop.call_at(ends_s, self._end_due)
+            self._set_timer(ends_s)
+
+    def _set_timer(self, rings_s: float) -> None:
+        self._has_timer = True
+        self._rings_s = rings_s
+        self.loop.call_at(rings_s, self._end_due)
 
     def _end_due(self) -> None:
         """End those whose time is over. The timer may be that of one that was left long ago."""
         self._has_timer = False
         now = self.loop.time()
+        if now - self._rings_s > _STALLED_S and not self._has_waited:
+            # What arrived meanwhile is read after the timers, and may be a vendor's answer to a paid call.
+            self._has_waited = True
+            self._set_timer(now + _STALLED_S)
+            return
+        self._has_waited = False
         over = []
         for limit, ends_s in self.running.items():
             if ends_s > now:
-                self._has_timer = True
-                self.loop.call_at(ends_s, self._end_due)
+                self._set_timer(ends_s)
                 break
             over.append(limit)
         for limit in over:

@@ -32,6 +32,8 @@ _STOPPING = (signal.SIGINT, signal.SIGTERM)
 #: New objects between two collections, and collections of a generation before the next older one is walked.
 _GARBAGE_OBJECTS = 10_000
 _GARBAGE_GENERATIONS = (20, 50)
+#: They have a line for each request, and for each change of a job's state.
+_ACCESS_LOGS = ("musicgate.web.request_log", "musicgate.gateway.counting")
 _EXAMPLE_PROMPT = "Warm jazz trio with brushed drums"
 
 
@@ -44,7 +46,7 @@ def serve(*, host: str | None, port: int | None, config: str | None) -> None:
     from musicgate.cli.configuration import read_all
 
     settings, plugins = read_all(config)
-    _log_to_stderr()
+    _log_to_stderr(settings)
     run_on_fast_loop(_serve(_bound_to(settings, host, port), plugins))
 
 
@@ -87,7 +89,7 @@ def sandbox(
     from musicgate.cli.configuration import read_all
 
     settings, plugins = read_all(config)
-    _log_to_stderr()
+    _log_to_stderr(settings)
     folder = Path(data_dir) if data_dir else None
     given = read_switches(switches)
     run_on_fast_loop(
@@ -271,12 +273,18 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _log_to_stderr() -> None:
+def _log_to_stderr(settings: Settings) -> None:
     import logging
 
+    from musicgate.cli.log_format import JsonFormatter
     from musicgate.cli.terminal import LineFormatter
 
+    is_json = settings.server.log_format == "json"
+    text = "%(asctime)s %(levelname)s %(name)s: %(message)s"
     handler = logging.StreamHandler()
-    handler.setFormatter(LineFormatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    handler.setFormatter(JsonFormatter() if is_json else LineFormatter(text))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
     logging.getLogger("musicgate").setLevel(logging.INFO)
+    if not settings.server.access_log:
+        for name in _ACCESS_LOGS:
+            logging.getLogger(name).setLevel(logging.WARNING)

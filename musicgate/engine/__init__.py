@@ -14,7 +14,14 @@ from musicgate.engine.quota import Quota
 from musicgate.engine.scheduler import Scheduler
 from musicgate.engine.shared_queue import SharedCreateQueue
 from musicgate.engine.shared_quota import SharedQuota
-from musicgate.engine.shares import FIRST_SHARE, LocalShares, ShareLostError, Shares, own_id
+from musicgate.engine.shares import (
+    FIRST_SHARE,
+    LocalShares,
+    ReplicaState,
+    ShareLostError,
+    Shares,
+    own_id,
+)
 from musicgate.engine.supervisor import (
     ServiceReport,
     Supervisor,
@@ -35,6 +42,7 @@ __all__ = [
     "NoNews",
     "ProviderHealth",
     "Quota",
+    "ReplicaState",
     "Scheduler",
     "ServiceReport",
     "ShareLostError",

@@ -288,7 +288,8 @@ class InFlight:
             lost = StorageError("the job store failed, and the job may be stored", maybe_stored=True)
             call.stored.set_exception(lost)
             raise lost from again
-        failed = StorageError("the job store failed; nothing was stored")
+        is_lost = isinstance(error, StorageError)  # a connection was, and there is one again
+        failed = StorageError("the job store failed; nothing was stored", is_away=is_lost)
         call.stored.set_exception(failed)
         raise failed from error
 

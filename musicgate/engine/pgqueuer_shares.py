@@ -8,6 +8,7 @@ on the callers' loop.
 import asyncio
 import contextlib
 import logging
+import math
 import socket
 import threading
 import time
@@ -17,11 +18,14 @@ from uuid import uuid4
 
 from musicgate.engine.pgqueuer_worker import ShareWorker, prepare
 from musicgate.engine.replicas import Replica
+from musicgate.engine.shares import ReplicaState
 from musicgate.errors import ConfigError, StorageError
 from musicgate.store.postgres_errors import ERRORS, describe
 
 _log = logging.getLogger(__name__)
 
+#: As many replicas that have ended are remembered.
+_MOST_UNKNOWN: Final = 1_000
 #: Shares that are taken within it are told in one call.
 _GATHER_S: Final = 0.05
 
@@ -70,6 +74,8 @@ class PgqueuerShares:
         self.is_first = False
         self._taken: Callable[[Collection[int]], Awaitable[None]] = _take_none
         self._lost: Callable[[Collection[int]], None] = _lose_none
+        #: Replicas that were asked for and are not known, and when that was first.
+        self._unknown_s: dict[str, float] = {}
         #: Shares to be told as taken.
         self._untold: set[int] = set()
         self._telling: asyncio.Task[None] | None = None
@@ -95,10 +101,30 @@ class PgqueuerShares:
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive, as of the last second, by the database's clock.
 
-        Infinite for one that has ended or is not known. While PostgreSQL could not be reached nothing could
-        be seen of the others, so that such a time does not count.
+        Infinite for one that has ended. While PostgreSQL could not be reached nothing could be seen of the
+        others, so that such a time does not count. One that is not known may have started since the others
+        were read last, and makes calls already: it counts as alive until a later reading does not show it.
         """
-        return 0.0 if replica == self.replica else self._worker.neighbours.silence_s(replica)
+        if replica == self.replica:
+            return 0.0
+        neighbours = self._worker.neighbours
+        if replica in neighbours.silent_s:
+            self._unknown_s.pop(replica, None)
+            return neighbours.silence_s(replica)
+        if len(self._unknown_s) >= _MOST_UNKNOWN:
+            self._unknown_s.clear()
+        first_s = self._unknown_s.setdefault(replica, time.monotonic())
+        return math.inf if neighbours.asked_s > first_s else 0.0
+
+    def state(self) -> ReplicaState:
+        """How this replica is among the others, as of the last second."""
+        neighbours = self._worker.neighbours
+        age_s = time.monotonic() - neighbours.read_s
+        return ReplicaState(
+            shares=len(self.held),
+            replicas=1 + len(neighbours.live(self._worker.live_s)),
+            heartbeat_age_s=max(0.0, age_s) if math.isfinite(age_s) else math.inf,
+        )
 
     async def start(
         self,

@@ -30,6 +30,8 @@ _RENEW_EVERY_S: Final = 0.9
 _RESTART_S: Final = 1.0
 #: A replica that was not seen for so long gets no part of the shares.
 _LIVE_S: Final = 5.0
+#: However short the heartbeat is: the others are read once a second, and each writes as often.
+_LEAST_LIVE_S: Final = 2.5
 #: No statement of ours takes a hundredth of it.
 _STATEMENT_TIMEOUT_S: Final = 10.0
 #: For shares to be given back over a connection that may not answer.
@@ -78,7 +80,7 @@ class ShareWorker:
         self.url = url
         self.replica = replica
         self.heartbeat_s = heartbeat_s
-        self.live_s = min(_LIVE_S, heartbeat_s)
+        self.live_s = max(_LEAST_LIVE_S, min(_LIVE_S, heartbeat_s))
         self.taken = taken
         self.lost = lost
         #: Under which ids pgqueuer's earlier runs picked rows.
@@ -147,8 +149,9 @@ class ShareWorker:
 
     async def renew(self, fetch: Callable[..., Awaitable[Any]], *, takes_shares: bool = True) -> None:
         """Renew our row, and look at those of the others."""
+        asked_s = time.monotonic()
         rows = await fetch(replicas.RENEW, *self.replica.row(takes_shares=takes_shares))
-        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s)
+        self.neighbours = self.neighbours.read(rows, time.monotonic(), self.live_s, asked_s)
 
     def _report(self, reason: str) -> None:
         """Log that it stopped, or that it goes on where there is no reason; once."""

@@ -26,6 +26,10 @@ REMOVE: Final = "DELETE FROM musicgate.replicas WHERE id = $1"
 FORGET: Final = "DELETE FROM musicgate.replicas WHERE seen_at < clock_timestamp() - interval '1 day'"
 
 
+#: The part of the longest time between two readings that counts of a longer one.
+_COUNTED_OF_PAUSE: Final = 0.5
+
+
 @attrs.frozen(kw_only=True)
 class Replica:
     """This process, as the others see it.
@@ -51,22 +55,31 @@ class Neighbours:
     """The other replicas, as they were read last.
 
     Silence counts while it can be heard: not while PostgreSQL was away or we were stalled, for then the
-    others may have been unable to write, or we to read.
+    others may have been unable to write, or we to read. A little of such a pause counts: where a starved
+    machine makes a pause of every reading, a dead replica would else be alive for ever.
 
     Attributes:
-        read_s: when, by the steady clock.
+        asked_s: when the reading was begun, by the steady clock; never where there was none.
+        read_s: when it was read.
         silent_s: how long each had been silent, by the database's clock.
         counted_from_s: the silence of each counts from then on, by the steady clock.
         takers: those that take shares.
     """
 
+    asked_s: float = -math.inf
     read_s: float = math.inf
     silent_s: Mapping[str, float] = attrs.field(factory=dict)
     counted_from_s: Mapping[str, float] = attrs.field(factory=dict)
     takers: frozenset[str] = frozenset()
 
-    def read(self, rows: Sequence[Mapping[str, Any]], now_s: float, max_pause_s: float) -> Neighbours:
-        """What the rows of `RENEW` say, read now."""
+    def read(
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        now_s: float,
+        max_pause_s: float,
+        asked_s: float = -math.inf,
+    ) -> Neighbours:
+        """What the rows of `RENEW` say, asked for then and read now."""
         has_pause = now_s - self.read_s > max_pause_s
         counted_from_s: dict[str, float] = {}
         for row in rows:
@@ -74,10 +87,11 @@ class Neighbours:
             if name not in self.silent_s:
                 counted_from_s[name] = now_s - (0.0 if has_pause else row["uptime_s"])
             elif has_pause:
-                counted_from_s[name] = now_s - self.silent_s[name]
+                counted_from_s[name] = now_s - self.silent_s[name] - max_pause_s * _COUNTED_OF_PAUSE
             else:
                 counted_from_s[name] = self.counted_from_s[name]
         return Neighbours(
+            asked_s=asked_s,
             read_s=now_s,
             silent_s={
                 row["id"]: max(0.0, min(row["silence_s"], now_s - counted_from_s[row["id"]])) for row in rows

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from musicgate.engine.supervisor import no_stray_cancellation
+from musicgate.metrics import DELAY_BOUNDS_S, Histogram, Histograms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,6 +38,7 @@ _MAX_STARTS = 1_000
 class _Lane:
     """The steps that run at one provider, and the due jobs that wait for one, in order."""
 
+    lateness: Histogram
     running: int = 0
     waiting: deque[_Entry] = attrs.field(factory=deque)
 
@@ -48,6 +50,7 @@ class _Entry:
     Attributes:
         lane: its provider's.
         due_s: loop time of its next step; None = a step runs, or the job waits in its lane.
+        was_due_s: loop time at which the last step was due.
         is_waiting: it is due, and waits in its lane.
         is_running: its step runs.
         is_woken: step once more right after the running step, unless nothing is left to do.
@@ -60,6 +63,7 @@ class _Entry:
     job_id: str
     lane: _Lane
     due_s: float | None = None
+    was_due_s: float = 0.0
     is_waiting: bool = False
     is_running: bool = False
     is_woken: bool = False
@@ -114,10 +118,16 @@ class Scheduler:
         self._is_running = False
         #: Number of steps that failed.
         self.failures = 0
+        #: Seconds between the time at which a step was due and its begin, by lane.
+        self.lateness = Histograms(DELAY_BOUNDS_S)
 
     def __len__(self) -> int:
         """Number of jobs that it owns."""
         return len(self._entries)
+
+    def lanes(self) -> dict[str, tuple[int, int]]:
+        """How many steps run in each lane, and how many due jobs wait for one."""
+        return {name: (lane.running, len(lane.waiting)) for name, lane in self._lanes.items()}
 
     def __contains__(self, job_id: str) -> bool:
         """True if the scheduler owns the job, also after the step that runs."""
@@ -184,7 +194,7 @@ class Scheduler:
     def _lane(self, name: str) -> _Lane:
         lane = self._lanes.get(name)
         if lane is None:
-            lane = self._lanes[name] = _Lane()
+            lane = self._lanes[name] = _Lane(self.lateness.of(name))
         return lane
 
     def _plan(self, entry: _Entry, delay_s: float) -> None:
@@ -207,7 +217,7 @@ class Scheduler:
             entry = self._entries.get(job_id)
             if entry is None or entry.due_s != due_s:  # replaced by an earlier step, or gone
                 continue
-            entry.due_s = None
+            entry.due_s, entry.was_due_s = None, due_s
             entry.is_waiting = True
             entry.lane.waiting.append(entry)
             self._pump(entry.lane)
@@ -244,6 +254,7 @@ class Scheduler:
         entry = lane.waiting.popleft()
         entry.is_waiting = False
         entry.is_running = True
+        lane.lateness.observe(max(0.0, self._loop.time() - entry.was_due_s))
         return entry
 
     async def _work(self, worker: _Worker) -> None:

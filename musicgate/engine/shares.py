@@ -12,7 +12,7 @@ one lives, the job's follower leaves the call alone.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from musicgate.model import SHARES, share_of
 
@@ -31,6 +31,20 @@ class ShareLostError(Exception):
 
     It is no error of a job, and no handler of those may take it for one.
     """
+
+
+class ReplicaState(NamedTuple):
+    """How a replica is among the others.
+
+    Attributes:
+        shares: how many shares it holds.
+        replicas: how many replicas are alive, this one included.
+        heartbeat_age_s: seconds since it was last confirmed by the database that it is alive.
+    """
+
+    shares: int
+    replicas: int
+    heartbeat_age_s: float
 
 
 class Shares(Protocol):
@@ -53,6 +67,9 @@ class Shares(Protocol):
 
     def silence_s(self, replica: str) -> float:
         """Seconds since a replica was last seen alive; infinite for one that has ended or is not known."""
+
+    def state(self) -> ReplicaState | None:
+        """How this replica is among the others; None where there is only one."""
 
     async def start(
         self,
@@ -90,6 +107,9 @@ class LocalShares:
     def silence_s(self, replica: str) -> float:
         """Infinite: a job of another process is of one that has ended."""
         return math.inf
+
+    def state(self) -> None:
+        """There are no others."""
 
     async def start(
         self,

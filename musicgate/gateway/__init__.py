@@ -15,7 +15,7 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway
+from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
@@ -25,6 +25,7 @@ from musicgate.gateway.job_stores import (
     open_job_store,
     open_job_store_to_read,
 )
+from musicgate.gateway.measures import Measures
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -33,6 +34,7 @@ __all__ = [
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "Measures",
     "Rendition",
     "all_jobs",
     "check_asset_store",
@@ -43,6 +45,7 @@ __all__ = [
     "job_store_name",
     "kept_assets",
     "kept_objects",
+    "measure_gateway",
     "open_asset_store",
     "open_importer",
     "open_job_store",

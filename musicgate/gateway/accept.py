@@ -138,6 +138,7 @@ def _new_job(
         callback_token=token,
         deadline_at=steady + lifetime,
         sender=context.shares.replica,
+        trace="" if context.tracing is None else context.tracing.current(),
         in_progress=has_slot and candidate.installed.provider.blocking,
         warnings=choice.warnings + candidate.translation.warnings,
         native_request=shown_request(candidate, request, token),

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from contextlib import aclosing
+import time
+from contextlib import aclosing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,7 @@ from musicgate.assets import (
 )
 from musicgate.errors import StorageError
 from musicgate.gateway import audio_files
+from musicgate.metrics import Figures
 from musicgate.model import Asset
 
 if TYPE_CHECKING:
@@ -81,7 +83,9 @@ class AudioKeeper:
         staging: Staging,
         workers: AudioWorkers,
         marks: audio_files.Marks | None = None,
+        figures: Figures | None = None,
     ) -> None:
+        self._figures = figures or Figures()
         self.marks = marks or audio_files.Marks()
         self._objects = objects
         self._store = store
@@ -168,9 +172,11 @@ class AudioKeeper:
             else:
                 source, made = await self._local(asset.name, path), path.with_name("made")
                 kind = KIND_OF_FORMAT[wanted]
-                await self._workers.run(audio_files.convert, source, made, kind)
+                with self._timed(f"as{extension(kind)}"):
+                    await self._workers.run(audio_files.convert, source, made, kind)
             if tags is not None:
-                await self._workers.run(audio_files.mark, made, kind, tags, self.marks, source)
+                with self._timed("marks"):
+                    await self._workers.run(audio_files.mark, made, kind, tags, self.marks, source)
             return await self.keep(made, job_id)
 
     async def rendition(self, track: Track, wanted: str | None, job_id: str) -> Rendition | None:
@@ -392,10 +398,23 @@ class AudioKeeper:
             if size_bytes is None:
                 with self.staged(job_id, index) as path:
                     made = path.with_name("made")
-                    await self._workers.run(make, await self._local(source.name, path), made)
+                    local = await self._local(source.name, path)
+                    with self._timed(what):
+                        await self._workers.run(make, local, made)
                     await self._objects.put(name, made, media_type)
                     size_bytes = made.stat().st_size
+                    self._figures.kept_bytes[(what,)] += size_bytes
             return name, size_bytes
+
+    @contextmanager
+    def _timed(self, what: str) -> Iterator[None]:
+        """Count work on audio, and how long it takes."""
+        outcome, began_s = "failed", time.perf_counter()
+        try:
+            yield
+            outcome = "made"
+        finally:
+            self._figures.conversions.observe((what, outcome), time.perf_counter() - began_s)
 
     async def _local(self, name: str, staged: Path) -> Path:
         """A kept file as a local one, to be read only: itself, or a copy of it in a staged file."""
@@ -409,6 +428,7 @@ class AudioKeeper:
         """Store a file for a job as an asset; see `_claim` for its name."""
         name = await self._claim(asset.name, job_id)
         await self._objects.put(name, path, asset.content_type)
+        self._figures.kept_bytes[(asset.kind,)] += asset.size_bytes
         return attrs.evolve(asset, name=name)
 
     async def _claim(self, name: str, job_id: str) -> str:

@@ -22,6 +22,7 @@ from musicgate.gateway.context import GatewayContext
 from musicgate.gateway.job_stores import open_job_store
 from musicgate.gateway.replication import replication
 from musicgate.hosting import installed_providers
+from musicgate.metrics import Figures
 from musicgate.planning import Planner
 from musicgate.settings import check_webhooks, keep_declared
 
@@ -89,7 +90,8 @@ async def open_context(
         )
         objects = open_asset_store(settings)
         stack.push_async_callback(objects.close)
-        keeper = _keeper(stack, settings, objects, store)
+        figures = Figures()
+        keeper = _keeper(stack, settings, objects, store, figures)
         shares, news = replication(settings)
         ledger = ledger_of(settings, store, shares)
         yield GatewayContext(
@@ -111,6 +113,7 @@ async def open_context(
             new_token=new_token,
             shares=shares,
             news=news,
+            figures=figures,
         )
 
 
@@ -157,7 +160,13 @@ def _transport(settings: Settings, clock: Clock) -> AiohttpTransport:
     )
 
 
-def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, store: JobStore) -> AudioKeeper:
+def _keeper(
+    stack: AsyncExitStack,
+    settings: Settings,
+    objects: ObjectStore,
+    store: JobStore,
+    figures: Figures | None = None,
+) -> AudioKeeper:
     from musicgate.assets import AudioWorkers, Staging
     from musicgate.gateway.audio_keeper import AudioKeeper
 
@@ -169,6 +178,7 @@ def _keeper(stack: AsyncExitStack, settings: Settings, objects: ObjectStore, sto
         staging=Staging(staging_path(settings)),
         workers=workers,
         marks=marks_of(settings),
+        figures=figures,
     )
 
 

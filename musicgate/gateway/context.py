@@ -16,7 +16,10 @@ from musicgate.engine import (
     SharedAdmission,
     SharedQuota,
 )
+from musicgate.gateway.counting import note_state
 from musicgate.gateway.quiet_polls import QuietPolls
+from musicgate.metrics import Figures
+from musicgate.tracing import Tracing, find_tracing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +61,8 @@ class GatewayContext:
         outbox_changed: set when there is something new in the outbox.
         quiet_polls: the polls that changed nothing.
         time_limits: the time-outs of calls.
+        figures: what is counted.
+        tracing: makes spans; None where tracing is not configured.
         shares: which open jobs this replica follows.
         news: what replicas tell each other.
         term: the term under which a follower writes; None for writers that do not follow a job.
@@ -88,6 +93,8 @@ class GatewayContext:
     outbox_changed: asyncio.Event = attrs.field(factory=asyncio.Event)
     quiet_polls: QuietPolls = attrs.field(factory=QuietPolls)
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
+    figures: Figures = attrs.field(factory=Figures)
+    tracing: Tracing | None = attrs.field(factory=find_tracing)
 
     @property
     def speed(self) -> float:
@@ -112,6 +119,8 @@ class GatewayContext:
         """Count a stored job version, and report it."""
         self.quiet_polls.forget(after.id)
         self.quota.changed(before, after)
+        if before is None or before.state is not after.state:
+            note_state(self.figures, self.providers, before, after)
         self.on_change(before, after)
         if before is not None:  # a new job is waited for and followed by none yet
             self.news.changed(after.id)

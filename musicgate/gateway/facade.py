@@ -21,9 +21,11 @@ from musicgate.gateway.accept import Submission
 from musicgate.gateway.callbacks import job_of_token
 from musicgate.gateway.cancel import cancel
 from musicgate.gateway.compose import open_context
+from musicgate.gateway.counting import note_create, note_refusal
 from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.listening import listen
+from musicgate.gateway.measures import Measures, measure
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
 from musicgate.model import IdempotencyClaim, ProviderStatus
@@ -195,13 +197,20 @@ class Gateway:
             wait_s=0.0,
             idempotency=idempotency,
         )
-        begun = await self._runner.accept(submission)
-        if isinstance(begun, Call):
-            earlier = await self._runner.owners.in_flight.stored(begun)
-            self._runner.owners.in_flight.leave(begun)
-            job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency, 0.0)
-        else:
-            job = await self._runner.replay(begun, idempotency, 0.0)
+        figures, is_replay = self._context.figures, True
+        try:
+            begun = await self._runner.accept(submission)
+            if isinstance(begun, Call):
+                earlier = await self._runner.owners.in_flight.stored(begun)
+                self._runner.owners.in_flight.leave(begun)
+                is_replay = earlier is not None
+                job = begun.job if earlier is None else await self._runner.replay(earlier, idempotency, 0.0)
+            else:
+                job = await self._runner.replay(begun, idempotency, 0.0)
+        except Exception as error:
+            note_refusal(figures, error)
+            raise
+        note_create(figures, job, is_replay=is_replay)
         return JobHandle(job, wait=self.wait, watch=self.watch)
 
     async def submit(
@@ -255,15 +264,23 @@ class Gateway:
             wait_s=wait_s,
             idempotency=idempotency,
         )
-        begun = await self._runner.accept(submission)
-        if isinstance(begun, Call):
-            if on_stored is not None and await self._runner.owners.in_flight.stored(begun) is None:
-                on_stored(begun.job)
-            answer = await self._runner.owners.in_flight.answer(begun, wait_s)
-            if not isinstance(answer, IdempotencyClaim):
-                return answer
-            begun = answer
-        return await self._runner.replay(begun, idempotency, wait_s)
+        figures = self._context.figures
+        try:
+            begun = await self._runner.accept(submission)
+            if isinstance(begun, Call):
+                if on_stored is not None and await self._runner.owners.in_flight.stored(begun) is None:
+                    on_stored(begun.job)
+                answer = await self._runner.owners.in_flight.answer(begun, wait_s)
+                if not isinstance(answer, IdempotencyClaim):
+                    note_create(figures, answer, is_replay=False)
+                    return answer
+                begun = answer
+            job = await self._runner.replay(begun, idempotency, wait_s)
+        except Exception as error:
+            note_refusal(figures, error)
+            raise
+        note_create(figures, job, is_replay=True)
+        return job
 
     async def generate(
         self, prompt: str | None = None, *, timeout_s: float | None = None, **fields: object
@@ -614,3 +631,12 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
+
+
+async def measure_gateway(gateway: Gateway) -> Measures:
+    """What a gateway has counted, and what it has to do now.
+
+    For servers of this distribution: the figures may change, so they are no part of the public `Gateway`.
+    """
+    context, owners = gateway._context, gateway._runner.owners  # noqa: SLF001 - of the same module
+    return await measure(context, owners, gateway.background, gateway.providers())

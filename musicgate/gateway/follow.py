@@ -85,7 +85,7 @@ async def _poll_again(
     """Repeat a poll that changed nothing; the job is only read if the answer is another one now."""
     retry_after_s = 0.0
     try:
-        response = await repeat_poll(context, last.installed, last.request, job_id)
+        response = await repeat_poll(context, last.installed, last.request, job_id, last.trace)
     except ProviderError as error:
         retry_after_s = _note_failed_poll(job_id, last.installed, error)
     else:

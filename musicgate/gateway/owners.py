@@ -1,7 +1,8 @@
 """Who owns which open job: its create call in flight, or the scheduler.
 
-Of the replicas, it is the scheduler of the one that holds the job's share. Jobs go from one to the other here, and with the shares from replica to replica. With one process all shares
-are held, from the start to the end.
+Of the replicas, it is the scheduler of the one that holds the job's share. Jobs go from one to the other
+here, and with the shares from replica to replica. With one process all shares are held, from the start to the
+end.
 """
 
 from __future__ import annotations
@@ -81,8 +82,13 @@ class Owners:
         left = sorted(taken)
         for pause_s in (0.0, *_STORE_RETRY_S):
             await asyncio.sleep(pause_s)
-            # One that fails keeps none of the others waiting.
-            left = [share for share in left if share in shares.held and not await self._took_up(share)]
+            # One that fails keeps none of the others waiting. While a heartbeat is overdue, none is certain;
+            # it is taken up all the same: its term guards it, and nothing would tell of it again.
+            left = [
+                share
+                for share in left
+                if shares.term_of(share) is not None and not await self._took_up(share)
+            ]
             if not left:
                 return
         _log.error("jobs of shares not taken up yet, they are looked for again: shares=%s", left)
@@ -164,7 +170,7 @@ class Owners:
     async def _recover(self, share: int | None) -> None:
         """Give every open job of a share, or of the store, an owner, unless it has one here."""
         shares = self._context.shares
-        context = self._context
+        context, term = self._context, None
         if share is not None:
             term = shares.term_of(share)
             if term is None:  # another thread has just lost it; without a term, nothing would hold us back
@@ -178,8 +184,8 @@ class Owners:
                 job, candidates = await self._recovered(context, job)  # noqa: PLW2901
             except ShareLostError:
                 return
-            if share is not None and share not in shares.held:
-                return
+            if share is not None and shares.term_of(share) != term:
+                return  # if it was taken again, that is told as well
             if candidates:
                 self.in_flight.resume(job, candidates)
             elif not job.state.is_final:

@@ -51,6 +51,7 @@ class QuietPoll:
         deadline_at: of the job; a steady time.
         read_again_at: steady time at which the job is to be read from the store again.
         digest: of the answer.
+        trace: of the job.
     """
 
     installed: InstalledProvider
@@ -59,6 +60,7 @@ class QuietPoll:
     deadline_at: datetime
     read_again_at: datetime
     digest: int
+    trace: str
 
     def is_usable(self, steady: datetime) -> bool:
         """True if the poll may be repeated without reading the job."""
@@ -121,7 +123,9 @@ class QuietPolls:
         else:
             self._headers[installed.name] = request.headers
         again_at = read_at + timedelta(seconds=READ_AGAIN_S * (1 + random.random()))  # noqa: S311 - no secret
-        self._polls[job.id] = QuietPoll(installed, request, job.created_at, job.deadline_at, again_at, digest)
+        self._polls[job.id] = QuietPoll(
+            installed, request, job.created_at, job.deadline_at, again_at, digest, job.trace
+        )
 
     def forget(self, job_id: str) -> None:
         """Forget what is known of a job that has changed."""

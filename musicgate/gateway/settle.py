@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ from musicgate import jobs, planning
 from musicgate.engine import no_stray_cancellation
 from musicgate.errors import JobNotFoundError, NotAudioError, ProviderError, StorageError
 from musicgate.gateway import commit
+from musicgate.gateway.counting import OTHER
 from musicgate.gateway.covers import keep_covers
 from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.gateway.inline_audio import REJECTED_ARE_KEPT
@@ -61,6 +63,13 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     Returns:
         Seconds until the next try; None when the job is final.
     """
+    if context.tracing is None or not job.trace:
+        return await _settle(context, job)
+    with context.tracing.span("settle", {"musicgate.job": job.id}, parent=job.trace):
+        return await _settle(context, job)
+
+
+async def _settle(context: GatewayContext, job: Job) -> float | None:
     # Before the fetch: what its last try keeps of broken audio depends on it.
     steady = context.clock.steady()
     since_s = (steady - (job.delivered_at or steady)).total_seconds()
@@ -189,13 +198,7 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
             with ExitStack() as own:
                 staged = own.enter_context(context.keeper.staged(job.id, track.index))
                 try:
-                    await context.transport.download(
-                        url,
-                        staged,
-                        max_bytes=context.settings.assets.max_bytes,
-                        timeout_s=_DOWNLOAD_TIMEOUT_S,
-                        own_headers=context.media_headers(job, url),
-                    )
+                    await _download(context, job, url, staged)
                     return await context.keeper.keep(staged, job.id)
                 except (ProviderError, NotAudioError) as error:
                     reasons.append(str(error))
@@ -209,6 +212,28 @@ async def _fetch(context: GatewayContext, job: Job, track: Track, *, is_over: bo
     if rejected is not None:
         message += REJECTED_ARE_KEPT
     return Missing(message, is_final=are_final and bool(reasons), rejected=rejected)
+
+
+async def _download(context: GatewayContext, job: Job, url: str, staged: Path) -> None:
+    """Download a vendor's link into a file, and count how that went."""
+    installed = context.installed(job)
+    plugin = OTHER if installed is None else installed.name
+    attributes = {"musicgate.job": job.id, "musicgate.plugin": plugin}
+    outcome, began_s = "failed", time.perf_counter()
+    with ExitStack() as span:
+        if context.tracing is not None and job.trace:
+            span.enter_context(context.tracing.span("download", attributes, kind="CLIENT"))
+        try:
+            await context.transport.download(
+                url,
+                staged,
+                max_bytes=context.settings.assets.max_bytes,
+                timeout_s=_DOWNLOAD_TIMEOUT_S,
+                own_headers=context.media_headers(job, url),
+            )
+            outcome = "fetched"
+        finally:
+            context.figures.downloads.observe((plugin, outcome), time.perf_counter() - began_s)
 
 
 def _contradictions(job: Job, audio: jobs.KeptAudio) -> list[OptionWarning]:

@@ -21,7 +21,7 @@ import asyncio
 import functools
 import logging
 import time
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import attrs
 
@@ -29,6 +29,7 @@ from musicgate.aio import offload
 from musicgate.engine import is_cancelled
 from musicgate.errors import PluginError, ProviderError, failure_of
 from musicgate.gateway.trace import trace_exchange
+from musicgate.metrics import STATUS_CLASSES
 from musicgate.model import Failure, FailureClass, JobUpdate
 from musicgate.plugin import HttpRequest, Step
 from musicgate.text import LARGE_ANSWER_BYTES
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from musicgate.model import Job, NativeTrack
     from musicgate.plugin import HttpResponse
     from musicgate.text import Masker
+    from musicgate.tracing import Tracing
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -48,6 +50,8 @@ _T = TypeVar("_T")
 _MAX_FURTHER_CALLS = 3
 #: Seconds beyond all time-outs of the transport: it ends its calls by itself, unless it is broken.
 _MARGIN_S = 5.0
+#: Outcomes of calls, as they are counted.
+_NO_ANSWER: Final = "no_answer"
 
 
 @attrs.define
@@ -90,7 +94,11 @@ def call_vendor(
 
 
 def repeat_poll(
-    context: GatewayContext, installed: InstalledProvider, request: HttpRequest, job_id: str
+    context: GatewayContext,
+    installed: InstalledProvider,
+    request: HttpRequest,
+    job_id: str,
+    trace: str = "",
 ) -> Awaitable[HttpResponse]:
     """Send a poll once more, as `Exchange` has it, and return the answer unread.
 
@@ -98,7 +106,9 @@ def repeat_poll(
         ProviderError: and nothing else, as of `call_vendor`.
     """
     exchange = Exchange()
-    work = _send(context, installed, Step.POLL, request, exchange)
+    work: Awaitable[HttpResponse] = _send(context, installed, Step.POLL, request, exchange)
+    if context.tracing is not None:
+        work = _spanned(context.tracing, installed, Step.POLL, job_id, trace, work)
     return _guarded(context, installed, Step.POLL, job_id, "", exchange, work)
 
 
@@ -212,9 +222,34 @@ def _sent(
     exchange: Exchange,
 ) -> Awaitable[HttpResponse]:
     """Send a request; log the exchange if the caller's request asks for it."""
+    work: Awaitable[HttpResponse]
     if job.request.debug.trace:
-        return _traced(context, installed, step, complete, job, exchange)
-    return _send(context, installed, step, complete, exchange)
+        work = _traced(context, installed, step, complete, job, exchange)
+    else:
+        work = _send(context, installed, step, complete, exchange)
+    return (
+        work
+        if context.tracing is None
+        else _spanned(context.tracing, installed, step, job.id, job.trace, work)
+    )
+
+
+async def _spanned(
+    tracing: Tracing,
+    installed: InstalledProvider,
+    step: Step,
+    job_id: str,
+    trace: str,
+    work: Awaitable[HttpResponse],
+) -> HttpResponse:
+    """Send a request in a span of the job's trace. The vendor is not told of it."""
+    if not trace:
+        return await work
+    attributes = {"musicgate.job": job_id, "musicgate.plugin": installed.name}
+    with tracing.span(f"vendor {step.value}", attributes, parent=trace, kind="CLIENT") as span:
+        response = await work
+        span.set_attribute("http.response.status_code", response.status)
+        return response
 
 
 async def _traced(
@@ -246,12 +281,18 @@ async def _send(
     timeouts = installed.provider.timeouts
     exchange.request = complete
     exchange.calls += 1
-    response = await context.transport.send(
-        complete,
-        timeouts=timeouts,
-        read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
-        max_body_bytes=installed.provider.max_answer_bytes,
-    )
+    outcome, began_s = _NO_ANSWER, time.perf_counter()
+    try:
+        response = await context.transport.send(
+            complete,
+            timeouts=timeouts,
+            read_timeout_s=timeouts.create_s if step is Step.CREATE else timeouts.read_s,
+            max_body_bytes=installed.provider.max_answer_bytes,
+        )
+        outcome = STATUS_CLASSES.get(response.status // 100, _NO_ANSWER)
+    finally:
+        labels = installed.name, step._value_, outcome
+        context.figures.vendor_calls.observe(labels, time.perf_counter() - began_s)
     exchange.response = response
     return response
 

@@ -63,6 +63,7 @@ def new_job(
     callback_token: str,
     deadline_at: datetime,
     sender: str = "",
+    trace: str = "",
     in_progress: bool = False,
     warnings: Sequence[OptionWarning] = (),
     native_request: JsonValue = None,
@@ -72,6 +73,7 @@ def new_job(
 
     Args:
         sender: the replica that makes the create call; empty where there is only one.
+        trace: the ``traceparent`` of the span that makes it.
         in_progress: the create call is about to be made, and lasts as long as the song.
     """
     return Job(
@@ -90,6 +92,7 @@ def new_job(
         routing=routing,
         is_clean=True,
         sender=sender,
+        trace=trace,
     )
 
 

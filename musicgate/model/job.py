@@ -174,6 +174,7 @@ class Job:
         progress: the last that the vendor said of how far it is and what it charges.
         storage_trouble: why delivered audio could not be stored at the last try; None when it was.
         sender: the replica that makes its create call; empty where there is only one.
+        trace: the ``traceparent`` of the span that made it; empty where none was recorded.
     """
 
     id: str
@@ -202,6 +203,7 @@ class Job:
     progress: Progress | None = None
     storage_trouble: str | None = None
     sender: str = ""
+    trace: str = ""
 
     @property
     def attempt(self) -> Attempt | None:

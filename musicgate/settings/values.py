@@ -150,6 +150,32 @@ class ServerSettings:
             "At most a quarter of the connections."
         ),
     )
+    metrics: str = setting(
+        OneOf(words=("token", "open", "off")),
+        default="token",
+        doc=(
+            "Who may read `/metrics`: `token` = who sends `metrics_token`, and without accounts this machine; "
+            "`open` = every client, as of `/readyz`; `off` = there is no such route. The figures name models and money."
+        ),
+    )
+    metrics_token: Secret | None = setting(
+        Hidden(is_word=True, max_chars=_MAX_KEY_CHARS),
+        default=None,
+        doc=(
+            "The bearer token for `/metrics`. Better set in the environment than in the file. "
+            "With accounts and without it, `/metrics` is a 401."
+        ),
+    )
+    log_format: str = setting(
+        OneOf(words=("text", "json")),
+        default="text",
+        doc="Lines of the log on standard error: `key=value` facts for people, or one JSON object each.",
+    )
+    access_log: bool = setting(
+        Switch(),
+        default=False,
+        doc="Log a line for each request that was answered, and for each change of a job's state.",
+    )
     pricing_required: bool = setting(Switch(), default=False, doc="Refuse models whose price is not known.")
 
 

@@ -8,10 +8,12 @@ four batches at a time, since each is smaller.
 """
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
 from musicgate.errors import StorageError
+from musicgate.metrics import Commits
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -29,6 +31,7 @@ class Batches(Generic[_Item, _Result]):
         *,
         is_of_one: Callable[[Exception], bool],
         largest: int = _LARGEST_BATCH,
+        commits: Commits | None = None,
     ) -> None:
         """Begin without items.
 
@@ -36,7 +39,9 @@ class Batches(Generic[_Item, _Result]):
             write: writes a batch, all or nothing, and returns a result for each item, in their order.
             is_of_one: whether an error of ``write`` is that of one item, so that the others can be written.
             largest: how many items a batch has at most.
+            commits: counts the batches.
         """
+        self._commits = commits or Commits()
         self._write = write
         self._is_of_one = is_of_one
         self._largest = largest
@@ -78,7 +83,9 @@ class Batches(Generic[_Item, _Result]):
         while self._waiting:
             batch = self._waiting[: self._largest]
             del self._waiting[: self._largest]
+            began_s = time.perf_counter()
             await self._write_batch(batch)
+            self._commits.note(len(batch), time.perf_counter() - began_s)
         self._running = None
 
     async def _write_batch(self, batch: Sequence[tuple[_Item, "asyncio.Future[_Result]"]]) -> None:

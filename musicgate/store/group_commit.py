@@ -35,6 +35,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from musicgate.errors import StorageError
+from musicgate.metrics import Commits
 from musicgate.store.sqlite_errors import as_caller_sees
 
 _T = TypeVar("_T")
@@ -76,6 +77,9 @@ class GroupWriter:
         self._last_size = 0
         self._handed_over: queue.SimpleQueue[list[_Write] | None] = queue.SimpleQueue()
         self._connection: sqlite3.Connection | None = None
+        self._handed_over_s = 0.0
+        #: What was committed.
+        self.commits = Commits()
         self._is_closed = False
         self._has_ended = False
         # A daemon: a program that ends without closing loses only writes whose callers have had no answer.
@@ -135,6 +139,7 @@ class GroupWriter:
             rest = group[_LARGEST_GROUP:]
             del group[_LARGEST_GROUP:]
             self._last_size = len(group)
+            self._handed_over_s = time.perf_counter()
             self._handed_over.put(group)
         except Exception as exc:  # noqa: BLE001 - out of memory: every caller must get an answer
             self._waiting = []
@@ -147,6 +152,7 @@ class GroupWriter:
 
     def _end(self, outcomes: Sequence[_Outcome]) -> None:
         """Answer the callers of a group and gather the next one."""
+        self.commits.note(len(outcomes), time.perf_counter() - self._handed_over_s)
         _deliver_all(outcomes)
         self._is_busy = bool(self._waiting)
         if self._is_busy:

@@ -10,6 +10,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Sequence
 
+    from musicgate.metrics import Commits
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
     from musicgate.store.ledger import Ledger
 
@@ -23,6 +24,19 @@ class PendingMessage:
     #: Scheme, host and port of its address.
     origin: str
     next_try_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Backlog:
+    """Messages that are still to be sent, or sent again.
+
+    Attributes:
+        messages: how many there are.
+        oldest_id: the one that was made first; None if there is none.
+    """
+
+    messages: int
+    oldest_id: str | None = None
 
 
 class Outbox(Protocol):
@@ -63,6 +77,9 @@ class Outbox(Protocol):
 
     async def next_due(self, after: datetime) -> datetime | None:
         """The earliest time later than ``after`` at which a message becomes due, or None."""
+
+    async def backlog(self) -> Backlog:
+        """The messages that have a time for their next attempt, counted; their ids sort by time."""
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Send no more messages of the account to that address."""
@@ -142,6 +159,10 @@ class JobStore(Protocol):
     @property
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
+
+    @property
+    def commits(self) -> Commits:
+        """The commits of this process, in groups as the store makes them."""
 
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> Ledger | None:
         """What limits have used, counted for all replicas; None where only one process can use the store.

@@ -18,6 +18,7 @@ import attrs
 
 from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
+from musicgate.metrics import Commits
 from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, changed
 from musicgate.store import columns, postgres_outbox, postgres_references, rows
 from musicgate.store import postgres_statements as sql
@@ -53,8 +54,9 @@ class PostgresJobStore:
     def __init__(self, connections: PostgresConnections) -> None:
         """Use a database that is migrated and held; `open` does both."""
         self._connections = connections
-        self._adding = Batches(self._add, is_of_one=is_of_one_row)
-        self._replacing = Batches(self._replace, is_of_one=is_of_one_row)
+        self.commits = Commits()
+        self._adding = Batches(self._add, is_of_one=is_of_one_row, commits=self.commits)
+        self._replacing = Batches(self._replace, is_of_one=is_of_one_row, commits=self.commits)
         self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)

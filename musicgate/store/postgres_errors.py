@@ -29,6 +29,7 @@ _REASONS: Final = {
 _CLASSES: Final = {"08": "the connection to PostgreSQL was lost", "23": "it breaks a rule of the tables"}
 #: PostgreSQL ended the connection, perhaps after the commit.
 _ENDED: Final = frozenset({"57P01", "57P02"})
+_AWAY: Final = frozenset({"53300", "57P03"})
 #: The values of a row were refused: too long, against a rule, already there.
 _OF_ONE_ROW: Final = frozenset({"22", "23", "54"})
 #: A group of writes that met another one: nothing of it is stored, and the same writes may succeed.
@@ -58,6 +59,11 @@ def is_lost(exc: BaseException) -> bool:
     return isinstance(exc, _LOST) or code_of(exc) in _ENDED
 
 
+def is_away(exc: BaseException) -> bool:
+    """True if PostgreSQL cannot be reached or has no connection left, which may be over soon."""
+    return is_lost(exc) or isinstance(exc, asyncpg.InterfaceError) or code_of(exc) in _AWAY
+
+
 def is_repeatable(exc: BaseException) -> bool:
     """True if nothing of a write happened, and the same write may succeed."""
     return code_of(exc) in _REPEATABLE
@@ -74,4 +80,5 @@ def storage_error(exc: Exception, *, was_sent: bool) -> StorageError:
     Args:
         was_sent: the error is that of a write, not of getting a connection for it.
     """
-    return StorageError(f"the job store failed: {describe(exc)}", maybe_stored=was_sent and is_lost(exc))
+    message = f"the job store failed: {describe(exc)}"
+    return StorageError(message, maybe_stored=was_sent and is_lost(exc), is_away=is_away(exc))

@@ -103,7 +103,8 @@ class StoreLock:
         if time.monotonic() >= self._trusted_until:
             raise StorageError(
                 "this process does not hold the job store at the moment: PostgreSQL is away, or another"
-                " musicgate has taken it"
+                " musicgate has taken it",
+                is_away=True,
             )
 
     async def take(

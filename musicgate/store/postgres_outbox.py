@@ -11,7 +11,7 @@ from musicgate.codec import dump_delivery, load_delivery
 from musicgate.model import Delivery
 from musicgate.store import rows
 from musicgate.store.columns import microseconds, moment
-from musicgate.store.port import PendingMessage
+from musicgate.store.port import Backlog, PendingMessage
 from musicgate.store.postgres_connections import PostgresConnections
 from musicgate.store.postgres_statements import due
 
@@ -48,6 +48,8 @@ ACCOUNTS_DUE: Final = (
 NEXT_DUE: Final = (
     f"SELECT min(next_try_at_us) FROM {_TABLE} WHERE next_try_at_us > $1 AND next_try_at_us >= 0"
 )
+# The condition of its index, to the letter.
+BACKLOG: Final = f"SELECT count(*), min(id) FROM {_TABLE} WHERE next_try_at_us >= 0"
 DELETE_OF_JOB: Final = f"DELETE FROM {_TABLE} WHERE job_id = $1"
 _THE_ADDRESS: Final = (
     "FROM musicgate.disabled_webhooks WHERE account = $1 AND url = $2"
@@ -103,6 +105,11 @@ class PostgresOutbox:
         """The earliest time later than ``after`` at which a message becomes due."""
         ((found,),) = await self._connections.read(NEXT_DUE, microseconds(after))
         return None if found is None else moment(found)
+
+    async def backlog(self) -> Backlog:
+        """The messages that have a time for their next attempt, counted."""
+        ((messages, oldest_id),) = await self._connections.read(BACKLOG)
+        return Backlog(messages=messages, oldest_id=oldest_id)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Send no more messages of the account to that address."""

@@ -23,6 +23,7 @@ from filelock import FileLock, Timeout
 
 from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
+from musicgate.metrics import Commits
 from musicgate.model import (
     Delivery,
     IdempotencyClaim,
@@ -92,6 +93,11 @@ class SqliteJobStore:
             yield store
         finally:
             await store.close()
+
+    @property
+    def commits(self) -> Commits:
+        """The commits of this process."""
+        return self._writer.commits
 
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
         """None: one process uses the file, and counts in memory."""

@@ -16,7 +16,7 @@ from musicgate.model import Delivery, origin
 from musicgate.store import rows
 from musicgate.store.columns import column, microseconds, moment
 from musicgate.store.group_commit import GroupWriter
-from musicgate.store.port import PendingMessage
+from musicgate.store.port import Backlog, PendingMessage
 from musicgate.store.sqlite_reader import SqliteReader
 
 _ADD: Final = (
@@ -52,6 +52,7 @@ _ACCOUNTS_DUE: Final = (
     " WHERE account = known.account AND next_try_at_us IS NOT NULL) <= ?"
 )
 _NEXT_DUE: Final = "SELECT min(next_try_at_us) FROM webhook_deliveries WHERE next_try_at_us > ?"
+_BACKLOG: Final = "SELECT count(*), min(id) FROM webhook_deliveries WHERE next_try_at_us IS NOT NULL"
 _DELETE_OF_JOB: Final = "DELETE FROM webhook_deliveries WHERE job_id = ?"
 _DISABLE: Final = "INSERT OR IGNORE INTO disabled_webhooks (account, url, disabled_at_us) VALUES (?, ?, ?)"
 _ENABLE: Final = "DELETE FROM disabled_webhooks WHERE account = ? AND url = ?"
@@ -107,6 +108,11 @@ class SqliteOutbox:
         """The earliest time later than ``after`` at which a message becomes due."""
         ((found,),) = await self._reader.listed(_NEXT_DUE, microseconds(after))
         return None if found is None else moment(found)
+
+    async def backlog(self) -> Backlog:
+        """The messages that have a time for their next attempt, counted."""
+        ((messages, oldest_id),) = await self._reader.listed(_BACKLOG)
+        return Backlog(messages=messages, oldest_id=oldest_id)
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Send no more messages of the account to that address."""

@@ -9,7 +9,7 @@ from musicgate import store
 from musicgate.codec import dump_delivery, load_delivery
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, origin
-from musicgate.store import PendingMessage
+from musicgate.store import Backlog, PendingMessage
 
 
 class MemoryOutbox:
@@ -60,6 +60,11 @@ class MemoryOutbox:
     async def next_due(self, after: datetime) -> datetime | None:
         """Return the earliest time after ``after`` at which a message becomes due."""
         return next((found.next_try_at for found in self._pending() if found.next_try_at > after), None)
+
+    async def backlog(self) -> Backlog:
+        """Count the messages that are still to be sent."""
+        ids = [found.id for found in self._pending()]
+        return Backlog(messages=len(ids), oldest_id=min(ids, default=None))
 
     async def disable(self, account: str, url: str, at: datetime) -> None:
         """Send no more messages to an account's address."""

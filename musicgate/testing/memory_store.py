@@ -17,6 +17,7 @@ from musicgate.codec import (
     load_job,
 )
 from musicgate.errors import StorageError
+from musicgate.metrics import Commits
 from musicgate.model import (
     Delivery,
     IdempotencyClaim,
@@ -51,6 +52,7 @@ class MemoryJobStore:
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
         self._marks: dict[str, str] = {}
         self._is_closed = False
+        self.commits = Commits()
 
     def ledger(self, replica: str, is_dead: Callable[[str], bool]) -> None:
         """None: one process uses the store, and counts in memory."""

@@ -19,10 +19,13 @@ from musicgate.web.job_resource import JobResource
 from musicgate.web.jobs import JobRoutes
 from musicgate.web.kept_files import KeptFiles
 from musicgate.web.live_streams import LiveStreamRoutes
+from musicgate.web.loop_lag import LoopLag
+from musicgate.web.metrics import MetricsRoute
 from musicgate.web.middleware import BODY_TIMEOUT_S, QUICK_ROUTES
 from musicgate.web.music import MusicRoutes
 from musicgate.web.openapi import OpenApiRoutes
 from musicgate.web.quick_routes import QuickRoutes
+from musicgate.web.request_log import REQUEST_LOG, RequestLog
 from musicgate.web.request_state import STATE
 from musicgate.web.timeouts import RequestTimeouts
 from musicgate.web.waveforms import WaveformRoutes
@@ -33,6 +36,10 @@ if TYPE_CHECKING:
 
 #: The documented path of the collection, and the one that the reference gateway accepts as well.
 _BASES = ("/v1/music/generate", "/v1/music/generations")
+
+
+#: Is started with the server.
+LOOP_LAG = web.AppKey("loop_lag", LoopLag)
 
 
 def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Application:
@@ -80,6 +87,10 @@ def make_app(gateway: Gateway, max_connections: int | None = None) -> web.Applic
     app.add_routes(music.other_routes())
     app.add_routes(WebhookRoutes(gateway, accounts).routes())
     app.add_routes(_health(gateway))
+    app[REQUEST_LOG] = log = RequestLog()
+    app[LOOP_LAG] = LoopLag()
+    held = (requests, streams, waits, live)
+    app.add_routes(MetricsRoute(gateway, accounts, log.durations, held, app[LOOP_LAG]).routes())
     app.router.add_get("/v1/schemas/{name:.+}", _schema)
     app.add_routes(OpenApiRoutes(gateway, accounts, _BASES).routes())
     return app

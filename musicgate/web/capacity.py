@@ -24,7 +24,7 @@ class Capacity:
     """
 
     def __init__(self, name: str, *, per_account: int, total: int | None = None) -> None:
-        self._name = name
+        self.name = name
         self._counted = name.replace("_", " ")
         self._per_account = per_account
         self._total = total
@@ -42,11 +42,11 @@ class Capacity:
         if held >= self._per_account:
             message = f"this account has {held} {self._counted} at a time, which is its limit"
             reset_at = datetime.now(UTC) + timedelta(seconds=RETRY_S)
-            raise LimitReachedError(self._name, message, reset_at=reset_at, retry_after_s=RETRY_S)
+            raise LimitReachedError(self.name, message, reset_at=reset_at, retry_after_s=RETRY_S)
         if self._total is not None and self.count >= self._total:
             message = f"the server has as many {self._counted} as it takes"
             raise RequestError(
-                "gateway_error", message, reason=self._name, http_status=503, retry_after_s=RETRY_S
+                "gateway_error", message, reason=self.name, http_status=503, retry_after_s=RETRY_S
             )
         self._held[account] = held + 1
         self.count += 1

@@ -7,6 +7,7 @@ aiohttp, by 6 us.
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 from aiohttp import HttpVersion10, HttpVersion11, web
@@ -18,6 +19,7 @@ from musicgate.web.errors import envelope_response, error_response
 from musicgate.web.host_header import read_host
 from musicgate.web.job_answer import JobAnswer
 from musicgate.web.quick_routes import QuickRoutes
+from musicgate.web.request_log import REQUEST_LOG
 from musicgate.web.request_state import STATE, RequestState
 
 if TYPE_CHECKING:
@@ -40,13 +42,14 @@ def request_handler(
     app: web.Application, handle: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 ) -> Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]:
     """Wrap the whole application, since aiohttp answers some requests before any middleware sees them."""
-    body_timeout_s, routes = app[BODY_TIMEOUT_S], app[QUICK_ROUTES]
+    body_timeout_s, routes, log = app[BODY_TIMEOUT_S], app[QUICK_ROUTES], app[REQUEST_LOG]
 
     async def answer(request: web.BaseRequest) -> web.StreamResponse:
         connection = request.protocol
         if not isinstance(connection, Connection):
             return await handle(request)
         connection.begin(request)
+        began_s = time.perf_counter()
         request[STATE] = state = RequestState(body_timeout_s)
         try:
             checked = _checked(request, state)
@@ -59,7 +62,10 @@ def request_handler(
         finally:
             state.release()
             connection.end()
-        return _finished(request, response, state)
+        finished = _finished(request, response, state)
+        route = state.route or _route(request)
+        log.note(request.method, route, finished.status, time.perf_counter() - began_s, state)
+        return finished
 
     return answer
 

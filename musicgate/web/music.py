@@ -10,6 +10,7 @@ from aiohttp import web
 from musicgate import views
 from musicgate.errors import RequestError
 from musicgate.model import AttemptOutcome, FailureClass, Job, JobState
+from musicgate.tracing import find_tracing
 from musicgate.web.body import read_body, read_json
 from musicgate.web.errors import refusal_response
 from musicgate.web.idempotency_key import read_key
@@ -39,6 +40,7 @@ class MusicRoutes:
         self._gateway = gateway
         self._accounts = accounts
         self._jobs = job_resource
+        self._tracing = find_tracing()
 
     def routes(self, base: str) -> list[web.RouteDef]:
         """Return the documented routes under one path of the collection."""
@@ -64,7 +66,17 @@ class MusicRoutes:
         try:
             preferences = read_preferences(request)
             self._jobs.count_wait(request, account, preferences.wait_s)
-            return await self._create(request, account, preferences)
+            if self._tracing is None:
+                return await self._create(request, account, preferences)
+            with self._tracing.span(
+                _CREATE,
+                {"http.request.method": "POST", "http.route": request[STATE].route or request.path},
+                parent=request.headers.get("traceparent", ""),
+                kind="SERVER",
+            ) as span:
+                response = await self._create(request, account, preferences)
+                span.set_attribute("http.response.status_code", response.status)
+                return response
         finally:
             request[STATE].extra_headers = self._gateway.rate_limit_headers(account.name)
 
@@ -95,6 +107,7 @@ class MusicRoutes:
             wait_s=default_s if preferences.wait_s is None else min(default_s, preferences.wait_s),
             idempotency=key,
         )
+        request[STATE].job_id = job.id
         headers = preferences.applied
         if job.generation_id != own_id:
             headers["Idempotency-Replayed"] = "true"

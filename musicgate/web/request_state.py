@@ -22,6 +22,7 @@ class RequestState:
     Attributes:
         body_timeout_s: seconds within which its body must arrive.
         music_id: the id in its path, if `musicgate.web.quick_routes` has read it.
+        job_id: the id of the job that it made, for the log.
         route: the template of its route, if `musicgate.web.quick_routes` has found it.
         awaits_continue: its client waits for ``100 Continue`` before it sends the body.
         extra_headers: added to the answer, also to an error.
@@ -30,6 +31,7 @@ class RequestState:
 
     body_timeout_s: float
     music_id: str | None = None
+    job_id: str | None = None
     route: str | None = None
     awaits_continue: bool = False
     extra_headers: Mapping[str, str] | None = None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from aiohttp import web
 
 from musicgate.errors import ConfigError
-from musicgate.web.app import make_app
+from musicgate.web.app import LOOP_LAG, make_app
 from musicgate.web.host_header import is_loopback
 from musicgate.web.listener import Listener
 from musicgate.web.middleware import request_handler
@@ -54,7 +54,9 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
         except OSError as exc:
             message = f"cannot listen on {host}:{port}: {exc.strerror or exc}"
             raise ConfigError(message, key="server.port", source=settings.source) from exc
+        app[LOOP_LAG].start()
         yield bound
     finally:
+        app[LOOP_LAG].stop()
         await listener.close()
         await runner.cleanup()

@@ -9,10 +9,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from musicgate.aio import Clock
+    from musicgate.metrics import Figures
     from musicgate.model import Job
     from musicgate.settings import Settings
     from musicgate.store import JobStore
     from musicgate.text import Masker
+    from musicgate.tracing import Tracing
     from musicgate.webhooks.port import WebhookClient
 
 
@@ -50,6 +52,14 @@ class WebhookContext(Protocol):
     @property
     def reread_s(self) -> float | None:
         """Seconds after which the outbox is read again, where other processes may write to it."""
+
+    @property
+    def figures(self) -> Figures:
+        """What is counted."""
+
+    @property
+    def tracing(self) -> Tracing | None:
+        """Makes spans; None where tracing is not configured."""
 
     @property
     def speed(self) -> float:

@@ -21,12 +21,14 @@ import asyncio
 import logging
 import random
 from collections import Counter
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
 
 from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
+from musicgate.metrics import STATUS_CLASSES
 from musicgate.plugin import lenient, write_json
 from musicgate.views import AudioEnd, links_at, render_job, render_message
 from musicgate.webhooks import rules
@@ -37,6 +39,7 @@ from musicgate.webhooks.targets import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from musicgate.model import Delivery, Job, Track
@@ -257,7 +260,9 @@ class Courier:
         body = body_about(context.settings, delivery, job, masker)
         if not context.is_on_duty:
             return
-        answer = await self.send(delivery.account, delivery.url, delivery.id, body)
+        with self._span(job, delivery):
+            answer = await self.send(delivery.account, delivery.url, delivery.id, body)
+        context.figures.webhook_tries.observe((_outcome_of(answer),), answer.duration_s)
         jitter = self._jitter()
         if answer.is_gone:
             # First the address, then the message: after a crash between the two the message is not sent
@@ -269,6 +274,14 @@ class Courier:
         await self._note(
             delivery, lambda current: rules.after_try(current, answer, jitter, self._context.speed)
         )
+
+    def _span(self, job: Job, delivery: Delivery) -> AbstractContextManager[object]:
+        """A span of the job's trace, where it has one."""
+        tracing = self._context.tracing
+        if tracing is None or not job.trace:
+            return nullcontext()
+        attributes = {"musicgate.job": job.id, "musicgate.message": delivery.id}
+        return tracing.span("webhook", attributes, parent=job.trace, kind="PRODUCER")
 
     async def _note(self, delivery: Delivery, edit: Callable[[Delivery], Delivery]) -> None:
         """Store the result of a try, however long our disk fails: otherwise it would be repeated meanwhile.
@@ -301,6 +314,15 @@ def body_about(settings: Settings, delivery: Delivery, job: Job, masker: Masker 
     links = links_at(base_url, lifetime_s, made_s) if base_url else _no_link
     rendered = render_job(as_settled(job), links, masker, ends=AudioEnd(settings))
     return write_json(render_message(delivery.type, delivery.created_at, rendered))
+
+
+def _outcome_of(answer: Answer) -> str:
+    """What became of a try, as it is counted."""
+    if answer.is_delivered:
+        return "delivered"
+    if answer.http_status is None:
+        return "no_answer"
+    return STATUS_CLASSES.get(answer.http_status // 100, "no_answer")
 
 
 def _base_url(server: ServerSettings) -> str | None:

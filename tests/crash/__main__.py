@@ -19,7 +19,7 @@ from musicgate.hosting.discovery import load_plugins
 from tests.crash import audit, replica_audit, scenarios
 from tests.crash.campaign import Campaign
 from tests.crash.harness import DEADLINE_S, SPEED, make_harness
-from tests.crash.owners import TIMEOUT_S
+from tests.crash.owners import LOOKED_FOR_S, TIMEOUT_S
 from tests.crash.replicas import ACCOUNTS, PROVIDERS, ReplicaCampaign, limited
 from tests.postgres_servers import postgres
 
@@ -144,7 +144,7 @@ async def run(
     store = {"heartbeat_s": heartbeat_s}
     async with make_harness(folder, load_plugins(), postgres=database, store=store) as harness:
         # On PostgreSQL a server follows the jobs of a killed one when that counts as dead.
-        owned_s = TIMEOUT_S if database is None else heartbeat_s + 15.0
+        owned_s = TIMEOUT_S if database is None else heartbeat_s + LOOKED_FOR_S
         campaign = Campaign(harness, seed, faults=faults, owned_s=owned_s)
         await campaign.run(kills)
         await campaign.settle(DEADLINE_S + 30)
@@ -162,6 +162,7 @@ async def run_replicas(
     *,
     replicas: int = 3,
     heartbeat_s: float = 3.0,
+    slow_s: float = 3.0,
     faults: bool = False,
 ) -> tuple[ReplicaCampaign, list[str]]:
     """Run a campaign of several servers on one database; the campaign and the disagreements."""
@@ -176,7 +177,12 @@ async def run_replicas(
         store={"heartbeat_s": heartbeat_s},
     ) as harness:
         campaign = ReplicaCampaign(
-            harness, seed, faults=faults, heartbeat_s=heartbeat_s, owned_s=heartbeat_s + 15.0
+            harness,
+            seed,
+            faults=faults,
+            heartbeat_s=heartbeat_s,
+            slow_s=slow_s,
+            owned_s=heartbeat_s + LOOKED_FOR_S,
         )
         await campaign.run(kills)
         await campaign.settle(DEADLINE_S + 30)

@@ -73,7 +73,6 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         for attempt in job.attempts
         if attempt.outcome in {AttemptOutcome.UNKNOWN, AttemptOutcome.SENT}
     }
-    accepted = any(attempt.outcome is AttemptOutcome.ACCEPTED for attempt in job.attempts)
     for name, task in tasks:
         if (name, task) not in known and name not in unclear and job.state is not JobState.COMPLETED:
             yield f"{job.id}: {name} made {task}, and the job has no such attempt"
@@ -81,15 +80,21 @@ def _of_job(campaign: Campaign, job: Job, tasks: list[tuple[str, str]]) -> Itera
         yield from _of_audio(campaign, job)
         if not tasks:
             yield f"{job.id} is completed, and no vendor made a song"
-    elif job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
+    elif not campaign.excuses_refusal(job):
+        yield from _of_loss(campaign, job)
+    messages = campaign.harness.receiver.jobs.get(job.id, set())
+    if len(messages) != 1:
+        yield f"{job.id}: the customer got {len(messages)} different messages"
+
+
+def _of_loss(campaign: Campaign, job: Job) -> Iterator[str]:
+    accepted = any(attempt.outcome is AttemptOutcome.ACCEPTED for attempt in job.attempts)
+    if job.failure is None or not (job.failure.reason is _HONEST_LOSS or _is_unclear(job)):
         yield f"{job.id} failed as {job.failure}"
     elif accepted and not campaign.excuses(job):
         yield f"{job.id} was accepted, and lost all the same: {job.failure.message}"
     elif not job.failure.costs:
         yield f"{job.id} is unknown, and does not say that it may have cost"
-    messages = campaign.harness.receiver.jobs.get(job.id, set())
-    if len(messages) != 1:
-        yield f"{job.id}: the customer got {len(messages)} different messages"
 
 
 def _is_unclear(job: Job) -> bool:

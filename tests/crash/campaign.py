@@ -39,11 +39,13 @@ MOMENTS = (
     "webhook done",
     "any moment",
 )
+#: The vendor makes the song of this request, and its answer does not come.
+ANSWER_LOST = "kie, answer lost"
 #: Requests by name.
 REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("kie", {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}),
     ("kie, noise", {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}),
-    ("kie, answer lost", {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}),
+    (ANSWER_LOST, {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}),
     ("kie, links late", {"model": "suno/v5", "provider": {"only": ["suno_kie"]}}),
     ("apiin", {"model": "suno/v5", "provider": {"only": ["apiin_one"]}}),
     ("apiin, then kie", {"model": "suno/v5", "provider": {"order": ["apiin_one", "suno_kie"]}}),
@@ -51,16 +53,17 @@ REQUESTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("minimax", {"model": "minimax/music-2.6"}),
     ("minimax, link", {"model": "minimax/music-2.6", "minimax": {"output_format": "url"}}),
 )
-#: Requests by name, also of one that is open for a while.
-_BODIES = {**dict(REQUESTS), "apiin, slow": dict(REQUESTS)["apiin"]}
+#: Requests by name, also of some that are open for a while.
+_BODIES = dict(REQUESTS) | dict.fromkeys(("apiin, slow", "apiin, long"), dict(REQUESTS)["apiin"])
 #: Switches of the emulators, by the name of the request.
 _SWITCHES = {
     "kie": "song_s=3,3",
     "kie, noise": "song_s=3,3 poll=429:1,html:1,500:1",
-    "kie, answer lost": "song_s=3,3 create=drop",
+    ANSWER_LOST: "song_s=3,3 create=drop",
     "kie, links late": "song_s=3,3 media=403:2,empty:1",
     "apiin": "song_s=3",
     "apiin, slow": "song_s=3 done_s=60",
+    "apiin, long": "song_s=3 done_s=300",
     "apiin, then kie": "song_s=3 apiin_one.create=402",
     "elevenlabs": "song_s=3",
     "minimax": "song_s=3",
@@ -183,6 +186,10 @@ class Campaign:
 
     def excuses(self, job: Job) -> bool:
         """True if a job may be lost although its vendor accepted it."""
+        return False
+
+    def excuses_refusal(self, job: Job) -> bool:
+        """True if its vendor may have refused a job that the servers had let through."""
         return False
 
     async def _all_received(self) -> bool:

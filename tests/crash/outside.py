@@ -100,6 +100,8 @@ class WatchedVendor:
         #: How many of the next answers to creates and polls are nonsense.
         self.nonsense_left = 0
         self.nonsense_sent = 0
+        #: The numbers of requests whose create call was answered with nonsense.
+        self.confused: set[int] = set()
         #: Task ids by the number of the request that they were made for.
         self.made_for: defaultdict[int, list[str]] = defaultdict(list)
         self.creates: list[CreateCall] = []
@@ -129,6 +131,8 @@ class WatchedVendor:
         if self.nonsense_left and kind != "media":
             self.nonsense_left -= 1
             self.nonsense_sent += 1
+            if mark and kind == "create":
+                self.confused.add(int(mark[1]))
             return attrs.evolve(answer, response=NONSENSE[self.nonsense_sent % len(NONSENSE)])
         if self.hold_polls_s and kind == "poll":
             return attrs.evolve(answer, delay_s=self.hold_polls_s)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from musicgate.model import share_of
-from tests.crash.campaign import number_of
+from musicgate.model import FailureClass, share_of
+from tests.crash.campaign import ANSWER_LOST, description, number_of
 from tests.crash.limits import most_amount, most_at_once, most_within
 from tests.crash.replicas import CALLS_A_MINUTE, OPEN_JOBS, SONG_USD, SONGS_A_DAY
 from tests.crash.watch import AskedPoll, StalePolls, stale_polls
@@ -20,11 +20,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from musicgate.model import Job, Provider
+    from tests.crash.outside import CreateCall
     from tests.crash.replicas import ReplicaCampaign
     from tests.crash.server import Life, Server
 
-#: How much longer than ``heartbeat_s`` a share may be followed by none, and how much a busy machine adds.
-FOLLOWED_S, SLOW_S = 2.0, 3.0
+#: How much longer than ``heartbeat_s`` a share may be followed by none.
+FOLLOWED_S = 2.0
+_MOMENT_S = 0.001
+#: How soon after SIGCONT a call leaves that was being made at SIGSTOP.
+_GOING_ON_S = 1.0
 #: How long the servers may need to connect to PostgreSQL again.
 _RECONNECT_S = 8.0
 _USD_NANOS = 1e9
@@ -37,12 +41,15 @@ class Report:
     Attributes:
         followed_s: how long shares were without an owner, by what had happened to it.
         most: the most that was seen of each limited thing, and the limit.
+        excused: the same with what is allowed to exceed it.
+        late_s: how long the harness itself did nothing.
         found: complaints.
     """
 
     polls: StalePolls = attrs.field(factory=StalePolls)
     followed_s: dict[str, list[float]] = attrs.field(factory=dict)
     most: dict[str, tuple[float, float]] = attrs.field(factory=dict)
+    late_s: float = 0.0
     excused: dict[str, float] = attrs.field(factory=dict)
     found: list[str] = attrs.field(factory=list)
 
@@ -54,9 +61,10 @@ async def report(campaign: ReplicaCampaign, providers: Mapping[str, Provider], s
         providers: the declarations, as the settings change them.
     """
     jobs = await campaign.harness.books.jobs()
-    result = Report(found=[*campaign.trouble, *campaign.watch.found])
+    result = Report(found=[*campaign.trouble, *campaign.watch.found], late_s=campaign.late_s)
     result.polls = stale_polls(_polls(campaign, jobs), campaign.watch.holdings)
     result.found += list(dict.fromkeys(result.polls.found))[:20]
+    result.found += _unexplained(campaign, jobs)
     _note_followed(campaign, result)
     _note_accounts(campaign, jobs, result)
     _note_vendors(campaign, providers, speed, result)
@@ -83,6 +91,25 @@ def _life(server: Server, at_s: float) -> Life | None:
     return next((life for life in reversed(server.lives) if life.began_s <= at_s), None)
 
 
+def _unexplained(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[str]:
+    """Jobs whose outcome is unknown although their sender was there, and their vendor answered."""
+    confused = set[int]().union(*(vendor.confused for vendor in campaign.harness.vendors.values()))
+    lives = {life.replica: life for server in campaign.harness.servers for life in server.lives}
+    ahead_s = time.time() - time.monotonic()
+    for job in jobs:
+        is_unknown = job.failure is not None and job.failure.reason is FailureClass.UNKNOWN_OUTCOME
+        number = number_of(job)
+        if not is_unknown or number in confused or campaign.requests[number] == ANSWER_LOST:
+            continue
+        life = lives.get(job.sender)
+        ended_s = _ended_at(job) - ahead_s
+        was_there = life is not None and not (
+            (life.is_killed and life.ended_s <= ended_s) or any(from_s <= ended_s for from_s, _ in life.stops)
+        )
+        if was_there:
+            yield f"{description(job)}: its outcome is unknown, and its sender was neither killed nor stopped"
+
+
 def _note_followed(campaign: ReplicaCampaign, result: Report) -> None:
     """How long it took until the shares of a server that was killed or stopped were another one's."""
     heartbeat_s = campaign.heartbeat_s
@@ -106,8 +133,10 @@ def _note_loss(
     late: list[float] = []
     for share in campaign.watch.held_at(replica, from_s):
         took_s = campaign.watch.followed_s(share, replica, from_s)
-        allowed_s = longest_s + SLOW_S + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
-        if took_s <= longest_s + SLOW_S:
+        allowed_s = (
+            longest_s + campaign.slow_s + _excuse_s(campaign, from_s, from_s + min(took_s, 3 * longest_s))
+        )
+        if took_s <= longest_s + campaign.slow_s:
             result.followed_s.setdefault(kind, []).append(took_s)
         elif took_s > allowed_s:
             late.append(took_s)
@@ -159,21 +188,71 @@ def _note_vendors(
         declared = providers[name]
         if declared.create_window is not None:
             window = declared.create_window
-            calls = [(call.began_s, call.began_s) for call in vendor.creates]
-            result.most[f"calls in a window of {name}"] = (
-                most_within(calls, window.per_s / speed),
-                window.calls,
-            )
+            per_s = window.per_s / speed
+            calls = [
+                call for call in vendor.creates if not _has_just_gone_on(call, servers, campaign.heartbeat_s)
+            ]
+            most = most_within(((call.began_s, call.began_s) for call in calls), per_s)
+            result.most[f"calls in a window of {name}"] = (most, window.calls)
+            most = most_within(((call.began_s, call.began_s) for call in vendor.creates), per_s)
+            result.excused[f"calls in a window of {name}, with those of servers that had just gone on"] = most
+            result.found += _beyond(name, calls, per_s, window.calls, servers)
         if declared.max_parallel_creates is not None:
-            spans, counted = [], []
+            spans, counted, told = [], [], []
             for call in vendor.creates:
                 life = _life(servers[call.server], call.began_s)
-                end_s = min(call.ends_s, math.inf if life is None else life.ended_s)
+                # One that is refused at once counts as well, at this moment.
+                end_s = max(
+                    min(call.ends_s, math.inf if life is None else life.ended_s), call.began_s + _MOMENT_S
+                )
                 spans.append((call.began_s, end_s))
                 silent_s = _silent_from(life, call.began_s, end_s, campaign.heartbeat_s)
                 counted.append((call.began_s, min(end_s, silent_s)))
+                told.append(f"{_clock(call.began_s)} to {_clock(end_s)} {call.server}")
             result.most[f"calls at a time at {name}"] = (most_at_once(counted), declared.max_parallel_creates)
+            result.found += _at_once(name, counted, told, declared.max_parallel_creates)
             result.excused[f"calls at a time at {name}, with those of silent servers"] = most_at_once(spans)
+
+
+def _has_just_gone_on(call: CreateCall, servers: Mapping[str, Server], heartbeat_s: float) -> bool:
+    """True if its server was stopped, and taken for dead, after its last look at the slot.
+
+    That is between two lines of the server, and nothing but the vendor could hold such a call back.
+    """
+    life = _life(servers[call.server], call.began_s)
+    return life is not None and any(
+        until_s - from_s > heartbeat_s and until_s <= call.began_s < until_s + _GOING_ON_S
+        for from_s, until_s in life.stops
+    )
+
+
+def _beyond(
+    name: str, calls: Sequence[CreateCall], per_s: float, allowed: int, servers: Mapping[str, Server]
+) -> Iterator[str]:
+    """Which calls are too many, by which replicas, and when."""
+    for place, last in enumerate(calls):
+        inside = [call for call in calls[: place + 1] if call.began_s > last.began_s - per_s]
+        if len(inside) > allowed:
+            by = []
+            for call in inside:
+                life = _life(servers[call.server], call.began_s)
+                by.append(f"{_clock(call.began_s)} {call.server} {'' if life is None else life.replica[:8]}")
+            yield f"too many calls at {name} in {per_s:.2f} s: {by}"
+
+
+def _at_once(
+    name: str, spans: Sequence[tuple[float, float]], told: Sequence[str], allowed: int
+) -> Iterator[str]:
+    """Which calls are too many at a time."""
+    for began_s, _ in spans:
+        running = [place for place, (from_s, until_s) in enumerate(spans) if from_s <= began_s < until_s]
+        if len(running) > allowed:
+            yield f"too many calls at a time at {name}: {[told[place] for place in running]}"
+
+
+def _clock(steady_s: float) -> str:
+    """The time of day of a steady one."""
+    return f"{datetime.fromtimestamp(steady_s - time.monotonic() + time.time(), UTC):%H:%M:%S.%f}"
 
 
 def _silent_from(life: Life | None, began_s: float, ended_s: float, heartbeat_s: float) -> float:
@@ -198,6 +277,7 @@ def lines(result: Report) -> Iterator[str]:
         yield f"most {name}: {most:g} of {limit:g}"
     for name, most in result.excused.items():
         yield f"most {name}: {most:g}"
+    yield f"the harness itself was late by {result.late_s:.1f} s at most"
 
 
 def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
@@ -219,7 +299,6 @@ def timeline(campaign: ReplicaCampaign) -> Iterator[str]:
         for held in terms:
             moves.setdefault((held.seen_s, held.replica), []).append(share)
     happened += [(at_s, f"{replica[:8]} holds {shares}") for (at_s, replica), shares in moves.items()]
-    ahead_s = time.time() - time.monotonic()
     for at_s, text in sorted(happened):
         if not math.isinf(at_s):
-            yield f"{datetime.fromtimestamp(at_s + ahead_s, UTC):%H:%M:%S.%f} {text}"
+            yield f"{_clock(at_s)} {text}"

@@ -18,6 +18,7 @@ import attrs
 
 from musicgate.errors import StorageError
 from musicgate.gateway.recover import SENDER_GRACE_S
+from musicgate.model import FailureClass
 from musicgate.store.postgres_errors import ERRORS
 from tests.crash.campaign import MOMENT_TIMEOUT_S, MOMENTS, REQUESTS, Campaign, step_of
 from tests.crash.faults import fill_disk, lock_store, send_nonsense
@@ -44,6 +45,8 @@ _PRESSING = {"rate": ("apiin", 2.5), "open": ("apiin, slow", 0.8), "budget": ("k
 PROVIDERS: Mapping[str, Mapping[str, int]] = {"suno_kie": {"create_window_calls": 3}}
 #: As many calls at once as exceed them.
 _BURST = ("kie", "kie", "kie", "kie", "elevenlabs", "elevenlabs", "elevenlabs")
+#: Followed for longer than a server is stopped.
+_LONG = ("apiin, long",) * 6
 #: How long a caller waits, before it asks another server.
 CALL_TIMEOUT_S = 4.0
 #: Other faults of successive rounds; their number and that of `MOMENTS` are coprime.
@@ -53,6 +56,9 @@ _OTHERS = ("SIGTERM", "short SIGSTOP", "vendor nonsense", "disk full")
 _QUIET_EVERY = 8
 #: A server was last seen alive at most so long before it was stopped.
 _UNSEEN_S = 1.5
+#: The answer of a vendor is stored within it.
+_REFUSED_S = 2.0
+_TICK_S = 0.05
 #: How long a server that starts may find no database.
 _START_TRIES = 20
 
@@ -71,6 +77,7 @@ class ReplicaCampaign(Campaign):
 
     Attributes:
         heartbeat_s: of the servers.
+        slow_s: how much later than promised a share may be followed again, because the machine is busy.
         watch: who held which share when.
         away: from when to when PostgreSQL was down.
         stops: SIGSTOPs by moment.
@@ -80,6 +87,7 @@ class ReplicaCampaign(Campaign):
     """
 
     heartbeat_s: float = 30.0
+    slow_s: float = 3.0
     call_timeout_s: float = CALL_TIMEOUT_S
     retry_s: float = 0.25
     watch: ShareWatch = attrs.field(init=False)
@@ -90,7 +98,10 @@ class ReplicaCampaign(Campaign):
     trouble: list[str] = attrs.field(factory=list)
     limited: frozenset[str] = frozenset(ACCOUNTS)
     _callers_rng: random.Random = attrs.field(init=False)
+    #: The longest time for which the harness itself, with its vendors and callers, did nothing.
+    late_s: float = 0.0
     _watching: asyncio.Task[None] | None = None
+    _noting: asyncio.Task[None] | None = None
     _going_on: set[asyncio.Task[None]] = attrs.field(factory=set)
 
     def __attrs_post_init__(self) -> None:
@@ -117,6 +128,18 @@ class ReplicaCampaign(Campaign):
             until_s - from_s > patience_s - _UNSEEN_S for life in lives for from_s, until_s in life.stops
         )
 
+    def excuses_refusal(self, job: Job) -> bool:
+        """True if its vendor still made songs of a server that had been killed: it counts them for longer."""
+        if job.failure is None or job.failure.reason is not FailureClass.RATE_LIMITED:
+            return False
+        asked_s = job.updated_at.timestamp() - time.time() + time.monotonic()
+        lives = {server.name: server.lives for server in self.harness.servers}
+        return any(
+            life.is_killed and call.began_s < life.ended_s < asked_s <= call.ends_s + _REFUSED_S
+            for call in self.harness.vendors[str(job.plugin)].creates
+            for life in lives[call.server]
+        )
+
     async def run(self, kills: int, *, requests_per_kill: int = 2) -> None:
         """Kill or stop a server so many times; at the end all run and every careful caller has an answer."""
         # The first one makes the tables; the others need not wait for one another.
@@ -124,6 +147,7 @@ class ReplicaCampaign(Campaign):
         await self._start(first)
         await asyncio.gather(*(self._start(server) for server in others))
         self._watching = asyncio.create_task(self.watch.run())
+        self._noting = asyncio.create_task(self._note_delays())
         pressing = [asyncio.create_task(self._press(account)) for account in ACCOUNTS]
         try:
             for number in range(kills):
@@ -132,7 +156,7 @@ class ReplicaCampaign(Campaign):
                     break
                 if number % _QUIET_EVERY == _QUIET_EVERY - 1:
                     await self._calm()
-                    await self.owners.check(self.harness, self.owned_s)
+                    await self._check_owners()
             await self._calm()
         finally:
             for task in pressing:
@@ -144,8 +168,31 @@ class ReplicaCampaign(Campaign):
     async def settle(self, timeout_s: float) -> None:
         """Wait until no job is open and every message has come, then read each job, and watch no longer."""
         await super().settle(timeout_s)
+        await self._note_queue()
+        if self._noting is not None:
+            self._noting.cancel()
         if self._watching is not None and not self._watching.cancel():
             self.trouble.append(f"nothing was watched any more: {self._watching.exception()!r}")
+
+    async def _note_delays(self) -> None:
+        while True:
+            began_s = time.monotonic()
+            await asyncio.sleep(_TICK_S)
+            late_s = time.monotonic() - began_s - _TICK_S
+            self.late_s = max(self.late_s, late_s)
+            if late_s > 1.0:
+                self.events.append((began_s, f"the harness is late by {late_s:.1f} s"))
+
+    async def _check_owners(self) -> None:
+        """Check that every open job has one owner."""
+        known = len(self.owners.found)
+        await self.owners.check(self.harness, self.owned_s)
+        if len(self.owners.found) > known:
+            await self._note_queue()
+
+    async def _note_queue(self) -> None:
+        """Note what the engine's table says."""
+        self.events += [(time.monotonic(), f"queue: {row}") for row in await self.watch.queue()]
 
     async def _round(self, number: int, requests: int) -> None:
         """One kill or stop at a moment, perhaps with another fault at the same time."""
@@ -170,7 +217,8 @@ class ReplicaCampaign(Campaign):
             moment, rng.choice((0.0, 0.0, rng.uniform(0, 0.02), rng.uniform(0, 0.2))), act
         )
         wanted = [rng.choice(REQUESTS)[0] for _ in range(requests)]
-        for name in (*wanted, *(_BURST if number % 3 == 0 else ())):
+        more = _BURST if number % 3 == 0 else _LONG if is_stop else ()
+        for name in (*wanted, *more):
             self.create(name)
         is_any = moment == "any moment"
         try:

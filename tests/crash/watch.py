@@ -7,10 +7,11 @@ seen at the vendors.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import time
 from collections import Counter, defaultdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import attrs
@@ -18,13 +19,20 @@ import attrs
 from musicgate.store.postgres_errors import ERRORS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 
     from tests.crash.server import Life
 
 _EVERY_S = 0.1
 _SHARES = "SELECT share, term, replica FROM musicgate.shares WHERE replica IS NOT NULL"
 _OPEN = "SELECT account, count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL GROUP BY account"
+_QUEUE = """
+SELECT row.status::text, coalesce(share.replica, '-'), array_agg(number ORDER BY number)::text,
+    round(max(extract(epoch FROM now() - heartbeat))::numeric, 1)::float8, coalesce(queue_manager_id::text, '-')
+FROM (SELECT *, convert_from(payload, 'UTF8')::int AS number FROM musicgate.pgqueuer) AS row
+LEFT JOIN musicgate.shares AS share ON share.share = row.number
+GROUP BY 1, 2, 7 ORDER BY 1, 2
+"""
 #: A server that was stopped, or cut off from PostgreSQL, is told by then that its shares are lost.
 TOLD_S = 2.0
 
@@ -60,27 +68,46 @@ class ShareWatch:
         self.most_open: Counter[str] = Counter()
         self.found: list[str] = []
         self._url = url
+        #: When the shares were read last.
+        self._last_s = time.monotonic()
 
     async def run(self) -> None:
-        """Watch until cancelled."""
-        last_s = time.monotonic()
+        """Watch until cancelled. The jobs may be locked, and the shares are watched all the same."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._watch(self._note_shares))
+            tasks.create_task(self._watch(self._note_open_jobs))
+
+    async def _watch(self, note: Callable[[Any], Awaitable[None]]) -> None:
         while True:
-            try:
+            with contextlib.suppress(*ERRORS):
                 connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
                 try:
                     while True:
-                        began_s = time.monotonic()
-                        shares = await connection.fetch(_SHARES)
-                        opened = await connection.fetch(_OPEN)
-                        self.note([tuple(row) for row in shares], last_s, time.monotonic())
-                        last_s = began_s
-                        for account, count in opened:
-                            self.most_open[account] = max(self.most_open[account], count)
+                        await note(connection)
                         await asyncio.sleep(_EVERY_S)
                 finally:
                     connection.terminate()
-            except ERRORS:
-                await asyncio.sleep(_EVERY_S)
+            await asyncio.sleep(_EVERY_S)
+
+    async def _note_shares(self, connection: Any) -> None:
+        began_s = time.monotonic()
+        shares = await connection.fetch(_SHARES)
+        self.note([tuple(row) for row in shares], self._last_s, time.monotonic())
+        self._last_s = began_s
+
+    async def _note_open_jobs(self, connection: Any) -> None:
+        for account, count in await connection.fetch(_OPEN):
+            self.most_open[account] = max(self.most_open[account], count)
+
+    async def queue(self) -> list[str]:
+        """Who has picked which rows of the engine, and how long ago that was renewed."""
+        with contextlib.suppress(*ERRORS):
+            connection = await asyncpg.connect(self._url, timeout=5, command_timeout=10)
+            try:
+                return [str(tuple(row)) for row in await connection.fetch(_QUEUE)]
+            finally:
+                connection.terminate()
+        return []
 
     def note(self, rows: Iterable[tuple[int, int, str]], before_s: float, at_s: float) -> None:
         """Note what the table said between two times, the first of which is that of the last reading."""

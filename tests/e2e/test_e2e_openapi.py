@@ -1,4 +1,4 @@
-"""The OpenAPI document and its page; `described` holds the answers of all end-to-end tests against it."""
+"""The OpenAPI document and its page; `described` holds answers of all tests here against it."""
 
 from __future__ import annotations
 

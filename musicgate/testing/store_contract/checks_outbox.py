@@ -11,7 +11,7 @@ import pytest
 
 from musicgate.errors import StorageError
 from musicgate.model import Delivery, DeliveryStatus, DeliveryTry, Job, JobState
-from musicgate.store import PendingMessage
+from musicgate.store import Backlog, PendingMessage
 from musicgate.testing.store_contract.samples import NOW, make_delivery, make_job
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ async def check_pending_messages_are_in_order(subject: StoreUnderTest) -> None:
     )
     assert [found.id for found in await store.outbox.pending(10)] == ["msg_2", "msg_4", "msg_5", "msg_1"]
     assert [found.id for found in await store.outbox.pending(2)] == ["msg_2", "msg_4"]
+    assert await store.outbox.backlog() == Backlog(messages=4, oldest_id="msg_1")
 
 
 async def check_message_without_a_next_time_is_not_pending(subject: StoreUnderTest) -> None:
@@ -151,6 +152,7 @@ async def check_accounts_due(subject: StoreUnderTest) -> None:
     store = subject.store
     outbox = store.outbox
     assert (await outbox.accounts_due(NOW), await outbox.next_due(NOW)) == ([], None)
+    assert await outbox.backlog() == Backlog(messages=0)
     await put(
         store,
         make_delivery("msg_1", account="carol", due_s=20),

@@ -1,0 +1,101 @@
+"""Generate docs/metrics.md: every figure of ``/metrics``, who may read it, and what to make of it."""
+
+from __future__ import annotations
+
+from docs.markdown import GENERATED, table, ticks
+from musicgate.web.families import FAMILIES
+
+_INTRODUCTION = """\
+# Metrics
+
+`GET /metrics` answers with the figures of one process, as text for [Prometheus](https://prometheus.io) (0.0.4), or as
+[OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/) 1.0 if the `Accept` header names it.
+
+## Who may read them
+
+The figures name models and money, so `server.metrics` says who reads them:
+
+| `server.metrics` | |
+| --- | --- |
+| `token` (default) | who sends `server.metrics_token` as a bearer token. Without `[[accounts]]` and without a token: this machine, and no web page. With accounts and without a token: a 401 |
+| `open` | every client that reaches the server, as of `/readyz` |
+| `off` | no client: there is no such route |
+
+```sh
+export MUSICGATE_SERVER_METRICS_TOKEN=some-long-word
+musicgate serve --config musicgate.toml
+curl -H "Authorization: Bearer $MUSICGATE_SERVER_METRICS_TOKEN" http://127.0.0.1:8080/metrics
+```
+
+`examples/prometheus/prometheus.yml` scrapes with that token, `examples/prometheus/alerts.yml` has alerts, and
+`examples/grafana/musicgate.json` is a dashboard to import into Grafana.
+
+## Several replicas
+
+Each process shows its own figures, and nothing is counted twice: what happened to a job is counted by the process
+that stored it, and a call by the process that made it. So scrape every replica by itself, not through the proxy, and
+combine the values as the table says: *sum*, or *max*, where each replica sees the same thing from its place; *each*
+is not to be combined. Counters begin at 0 with each start of a process, which `rate()` and `increase()` know.
+A call or a stored change whose process was killed right after it is missing: figures are for graphs, and bills are
+made from the jobs.
+
+Labels are bounded: routes are templates, plugins and models are those that are declared (`other` stands for the
+rest), reasons are classes of ours. No label names a job, an account or anything that a caller wrote. Requests that
+are no HTTP at all are not counted.
+
+## All figures
+
+Each name begins with `musicgate_`. The process's own figures (`process_*`, `python_*`) are those of
+[prometheus-client](https://prometheus.github.io/client_python/).
+"""
+
+_LOGS = """\
+## Logs
+
+With `server.log_format = "json"` each line on standard error is one JSON object: `time`, `level`, `logger`, `event`,
+and the facts of the event by their names. Errors have a `traceback`. With `server.access_log = true` there is a line for
+each request that was answered, and one for each change of a job's state. `request` is the id that answers name as
+`generation_id`; a job has that of the request that made it.
+
+```text
+{"time": "2026-11-29T11:20:00.123+00:00", "level": "INFO", "logger": "musicgate.web.request_log", "event": "request answered", "request": "G-01KB7E", "method": "POST", "route": "/v1/music/generate", "status": 200, "duration_ms": 212.4, "account": "ann", "job": "music_01KB7E"}
+{"time": "2026-11-29T11:20:00.119+00:00", "level": "INFO", "logger": "musicgate.gateway.counting", "event": "job state changed", "job": "music_01KB7E", "request": "G-01KB7E", "account": "ann", "state": "in_progress", "before": "queued", "plugin": "suno_kie", "model": "suno/v4.5plus", "failure": null}
+```
+
+No line has a key, a prompt, a path or a body. Only a request with `debug.trace` has its exchanges with the vendor
+logged, secrets masked.
+
+## Traces
+
+With `musicgate[tracing]` and a configured SDK of [OpenTelemetry](https://opentelemetry.io/docs/languages/python/), a
+create call that its caller records (`traceparent`, [W3C](https://www.w3.org/TR/trace-context/)) is one trace, from the
+request through each call to the vendor (`vendor create`, `vendor poll`, ...), `settle`, `download` and `webhook`. The job
+keeps its `traceparent`, so the trace goes on after a restart and at another replica. musicgate uses the API only: the
+application, or an agent, brings the SDK, its sampler and its exporter.
+
+```text
+pip install 'musicgate[tracing]' opentelemetry-distro opentelemetry-exporter-otlp
+export OTEL_SERVICE_NAME=musicgate OTEL_EXPORTER_OTLP_ENDPOINT=http://127.0.0.1:4318
+opentelemetry-instrument musicgate serve
+```
+
+Spans have the ids of job and message, the plugin, and HTTP statuses. An error is shown by its type: no span has a
+key, a prompt, a URL or a text of a vendor, and no vendor and no receiver is told the trace. Without an SDK nothing is
+made, and a caller's `traceparent` is not kept.
+"""
+
+
+def metrics_page() -> str:
+    """The page as Markdown."""
+    rows = [
+        [
+            f"`{family.name}`",
+            family.kind,
+            ", ".join(f"`{label}`" for label in family.labels) or "-",
+            ticks(family.about),
+            family.over_replicas,
+        ]
+        for family in FAMILIES
+    ]
+    figures = table(["name", "kind", "labels", "meaning", "over replicas"], rows)
+    return f"{GENERATED}\n\n{_INTRODUCTION}\n{figures}\n\n{_LOGS}"
