@@ -79,7 +79,7 @@ class Description:
         return dict(found)
 
 
-_made: Final[list[Description]] = []
+_made: Final[dict[str, Description]] = {}
 #: Headers that are always there where they are described.
 _ALWAYS: Final = frozenset(
     {"ETag", "X-Gateway-Error-Attribution", "Location", "Content-Range", "Accept-Ranges"}
@@ -93,11 +93,9 @@ def _is_in(media_type: str, described: str) -> bool:
 
 
 def description_of(gateway: Gateway) -> Description:
-    """The description of a server, made once: every gateway has the same routes."""
-    if not _made:
-        _made.append(_describe(gateway))
-    return _made[0]
-
-
-def _describe(gateway: Gateway) -> Description:
-    return Description(describe(make_app(gateway), BASES, {}, base_url=_SERVER, needs_key=True))
+    """The description of a server, made once for each set of routes: one setting decides about one route."""
+    kind = gateway.settings.server.metrics
+    if kind not in _made:
+        document = describe(make_app(gateway), BASES, {}, base_url=_SERVER, needs_key=True)
+        _made[kind] = Description(document)
+    return _made[kind]

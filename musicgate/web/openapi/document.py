@@ -46,12 +46,15 @@ a 405 with `Allow`.
 
 Every answer that is not a success has the body `ErrorAnswer`. Readers ignore keys that they do not know: answers may
 gain some."""
-_SECURITY_SCHEMES: Final = {
-    "key": {
-        "type": "http",
-        "scheme": "bearer",
-        "description": "The key of an account, as `Authorization: Bearer <key>`, exactly so.",
-    },
+_KEY: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "The key of an account, as `Authorization: Bearer <key>`, exactly so.",
+}
+_METRICS_TOKEN: Final = {
+    "type": "http",
+    "scheme": "bearer",
+    "description": "`server.metrics_token`, unless `server.metrics` is open.",
 }
 #: Operations that take the id that a create call returns.
 _LINKED: Final = (
@@ -117,7 +120,7 @@ def describe(
                 for name, (text, schema) in HEADERS.items()
             },
             "responses": {name: _error(text, headers) for name, text, headers in ERRORS.values()},
-            **({"securitySchemes": _SECURITY_SCHEMES} if needs_key else {}),
+            "securitySchemes": {**({"key": _KEY} if needs_key else {}), "metrics_token": _METRICS_TOKEN},
         },
     }
 
@@ -161,7 +164,7 @@ def _operation(operation: Operation, path: str, alias: str, *, needs_key: bool) 
             "content": {"application/json": content},
         }
     statuses = {*OF_EVERY_ROUTE, *operation.errors}
-    if operation.access is not Access.PUBLIC:
+    if operation.access in {Access.KEY, Access.LINK}:
         statuses.update(OF_A_KEY)
     responses = {status: _answer(answer) for status, answer in operation.answers.items()}
     if operation.links:
@@ -175,6 +178,8 @@ def _operation(operation: Operation, path: str, alias: str, *, needs_key: bool) 
 
 
 def _security(access: Access, *, needs_key: bool) -> list[dict[str, list[str]]]:
+    if access is Access.METRICS:
+        return [{"metrics_token": []}, {}]
     if access is Access.PUBLIC or not needs_key:
         return []
     # The signature of a link is a parameter: as a scheme of its own, clients would send the key as signature.

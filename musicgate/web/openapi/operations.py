@@ -23,6 +23,8 @@ class Access(Enum):
     KEY = "key"
     #: With a key, or with the signature of a link.
     LINK = "link"
+    #: As `server.metrics` says.
+    METRICS = "metrics"
 
 
 @attrs.frozen(kw_only=True)
@@ -372,6 +374,24 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
             304: _NOT_MODIFIED,
         },
         errors=(404,),
+    ),
+    ("GET", "/metrics"): Operation(
+        id="getMetrics",
+        tag="Operation",
+        summary="Figures for Prometheus",
+        text="The text of Prometheus, or OpenMetrics if `Accept` names it.",
+        access=Access.METRICS,
+        answers={
+            200: Answer(
+                text="The figures.",
+                content={
+                    "text/plain": {"type": "string"},
+                    "application/openmetrics-text": {"type": "string"},
+                },
+                headers=("Cache-Control",),
+            )
+        },
+        errors=(401,),
     ),
     ("GET", "/livez"): Operation(
         id="getLiveness",
