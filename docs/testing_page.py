@@ -120,6 +120,8 @@ class TestContract(JobStoreContract):
 | `damage` | an asynchronous method `(store, job_ids)` that makes the stored documents of these jobs, and their first events, unreadable; without it, checks on damage are skipped |
 | `take_share` | an asynchronous method `(store, share)` that counts up the term of a share and returns it; without it, checks on terms are skipped: a store of one process has none |
 | `skip_checks` | checks that are turned off, each with the reason |
+
+### The checks of stores
 """
 
 
