@@ -391,7 +391,7 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
                 headers=("Cache-Control",),
             )
         },
-        errors=(401,),
+        errors=(401, 404, 429),
     ),
     ("GET", "/livez"): Operation(
         id="getLiveness",
@@ -399,27 +399,6 @@ OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
         summary="Whether the process answers",
         access=Access.PUBLIC,
         answers={200: Answer(text="It does.", content={_JSON: "Liveness"})},
-    ),
-    ("GET", "/metrics"): Operation(
-        id="getMetrics",
-        tag="Operation",
-        summary="Figures for Prometheus",
-        text=(
-            "Not with the key of an account: `server.metrics` and `server.metrics_token` say who reads. As OpenMetrics "
-            "where `Accept` names it."
-        ),
-        access=Access.PUBLIC,
-        answers={
-            200: Answer(
-                text="The figures of this process.",
-                content={
-                    "text/plain": {"type": "string"},
-                    "application/openmetrics-text": {"type": "string"},
-                },
-                headers=("Cache-Control",),
-            )
-        },
-        errors=(401, 404, 429),
     ),
     ("GET", "/readyz"): Operation(
         id="getReadiness",
