@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -296,9 +296,14 @@ async def test_a_planned_job_is_sent_once_however_many_calls_it_has(narrow: Pair
 async def test_a_job_that_is_resumed_twice_has_one_call(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     pair.b.transport.script("one", {"id": "n-1"})
     job = await pair.b.submit()
-    begun: list[object] = []
+    begun: list[str] = []
     in_flight = pair.b.gate._runner.owners.in_flight
-    monkeypatch.setattr(in_flight._supervisor, "spawn", lambda *call: begun.append(call))
+
+    def spawn(name: str, work: Coroutine[Any, Any, None], _: object) -> None:
+        begun.append(name)
+        work.close()
+
+    monkeypatch.setattr(in_flight._supervisor, "spawn", spawn)
     for _ in range(2):
         in_flight.resume(job, ())
     assert len(begun) == 1
