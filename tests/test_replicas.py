@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ import pytest
 
 from musicgate import Job, JobState, StorageError
 from musicgate.engine import NoNews, ReplicaState, ShareLostError, own_id
-from musicgate.gateway import commit, measure_gateway
+from musicgate.gateway import commit, measure_gateway, send
 from musicgate.gateway.follow import advance
-from musicgate.gateway.recover import SENDER_GRACE_S
+from musicgate.gateway.recover import SENDER_GRACE_S, recover
 from musicgate.model import SHARES, AttemptOutcome, share_of
 from musicgate.settings import ServerSettings
 from musicgate.testing.memory_store import MemoryJobStore
@@ -267,6 +267,47 @@ async def test_a_silent_replica_s_planned_job_is_sent_by_the_follower_and_never_
     assert (job.native_id, job.sender) == ("n-3", "b")
     assert len(narrow.a.transport.sent) == 1
     assert len(narrow.b.transport.sent) == 1
+
+
+async def test_a_planned_job_is_sent_once_however_many_calls_it_has(narrow: Pair) -> None:
+    submission, going_on, _ = await being_sent(narrow, {"id": "n-1"})
+    waiting = await narrow.a.submit()
+    narrow.silences_s["a"] = 31.0
+    job, candidates = await recover(narrow.b.context, waiting)
+    narrow.b.context.create_queues["one"]._parallel = 2
+    narrow.b.transport.script("one", {"id": "n-2"}, {"id": "n-3"})
+    began = asyncio.Event()
+
+    async def wait(_: object) -> None:
+        began.set()
+        await going_on.wait()
+
+    narrow.b.transport.on_send = wait
+    first = asyncio.create_task(send.run(narrow.b.context, job, candidates))
+    await began.wait()
+    narrow.pass_s(0.001)
+    second = asyncio.create_task(send.run(narrow.b.context, job, candidates))
+    await asyncio.wait([second], timeout=0.2)
+    going_on.set()
+    await asyncio.gather(first, second, submission)
+    assert len(narrow.b.transport.sent) == 1
+
+
+async def test_a_job_that_is_resumed_twice_has_one_call(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    pair.b.transport.script("one", {"id": "n-1"})
+    job = await pair.b.submit()
+    begun: list[str] = []
+    in_flight = pair.b.gate._runner.owners.in_flight
+
+    def spawn(name: str, work: Coroutine[Any, Any, None], _: object) -> None:
+        begun.append(name)
+        work.close()
+
+    monkeypatch.setattr(in_flight._supervisor, "spawn", spawn)
+    for _ in range(2):
+        in_flight.resume(job, ())
+    assert len(begun) == 1
+    in_flight._calls.clear()
 
 
 async def test_a_job_is_taken_over_once(narrow: Pair) -> None:

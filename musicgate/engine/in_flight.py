@@ -116,13 +116,15 @@ class InFlight:
         return call
 
     def resume(self, job: Job, candidates: Iterable[Candidate]) -> None:
-        """Send a stored job that was never sent.
+        """Send a stored job that was never sent, unless its call is in flight.
 
         Raises:
             GatewayClosedError: it stays stored as it is.
         """
         if self._is_closed:
             raise GatewayClosedError
+        if job.id in self._calls:  # it was resumed twice, and may be paid once
+            return
         stored: asyncio.Future[IdempotencyClaim | None] = self._loop.create_future()
         stored.set_result(None)
         call = Call(job=job, candidates=candidates, stored=stored, is_stored=True)

@@ -186,6 +186,8 @@ class Owners:
                 return
             if share is not None and shares.term_of(share) != term:
                 return  # if it was taken again, that is told as well
+            if job.id in self.in_flight or job.id in self.scheduler:  # since we have waited
+                continue
             if candidates:
                 self.in_flight.resume(job, candidates)
             elif not job.state.is_final:

@@ -216,6 +216,8 @@ async def _send(context: GatewayContext, job: Job, candidate: Candidate, slot: S
                 lambda current: jobs.start(current, now, deadline, blocking=installed.provider.blocking),
             ),
         )
+        if job.updated_at != now:  # not we have started it: another call of this job has, and makes it
+            return job
     if not slot.is_fresh:
         try:
             async with _until_deadline(context, job):

@@ -71,11 +71,13 @@ class CreateCall:
     Attributes:
         server: its name.
         ends_s: when the answer leaves.
+        made: the tasks that it made.
     """
 
     server: str
     began_s: float
     ends_s: float
+    made: Sequence[str] = ()
 
 
 @attrs.frozen
@@ -123,7 +125,7 @@ class WatchedVendor:
         if mark:
             self.made_for[int(mark[1])] += made
         if kind == "create":
-            self.creates.append(CreateCall(server, at_s, at_s + answer.delay_s))
+            self.creates.append(CreateCall(server, at_s, at_s + answer.delay_s, made))
         elif kind == "poll":
             text = request.url + request.body.decode("utf-8", "replace")
             self.polls += [Poll(server, task, at_s) for task in re.findall(r"[\w-]{8,}", text)]

@@ -65,6 +65,7 @@ async def report(campaign: ReplicaCampaign, providers: Mapping[str, Provider], s
     result.polls = stale_polls(_polls(campaign, jobs), campaign.watch.holdings)
     result.found += list(dict.fromkeys(result.polls.found))[:20]
     result.found += _unexplained(campaign, jobs)
+    result.found += _made_twice(campaign, jobs)
     _note_followed(campaign, result)
     _note_accounts(campaign, jobs, result)
     _note_vendors(campaign, providers, speed, result)
@@ -89,6 +90,22 @@ def _polls(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[AskedPoll
 def _life(server: Server, at_s: float) -> Life | None:
     """The process of a server at a time."""
     return next((life for life in reversed(server.lives) if life.began_s <= at_s), None)
+
+
+def _made_twice(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[str]:
+    """Which replicas asked for the same song, and when: more about a complaint of `audit`."""
+    servers = {server.name: server for server in campaign.harness.servers}
+    by_number = {number_of(job): job for job in jobs}
+    for name, vendor in campaign.harness.vendors.items():
+        for number, tasks in vendor.made_for.items():
+            if len(tasks) > 1:
+                calls = [call for call in vendor.creates if set(call.made) & set(tasks)]
+                by = [
+                    f"{_clock(call.began_s)} {call.server}"
+                    f" {getattr(_life(servers[call.server], call.began_s), 'replica', '')[:8]}"
+                    for call in calls
+                ]
+                yield f"request {number} was made by {name} at {by}; its job: {by_number.get(number)}"
 
 
 def _unexplained(campaign: ReplicaCampaign, jobs: Sequence[Job]) -> Iterator[str]:
