@@ -140,7 +140,7 @@ async def test_no_job_is_lost_while_one_replica_after_the_other_restarts(proxied
         is_over.set()
     for job_id in jobs.values():
         assert await end_of(proxied, job_id) == "completed"
-    assert len(set(jobs.values())) == len(jobs) > 5
+    assert len(set(jobs.values())) == len(jobs) > 2  # while the proxy finds no replica, none is made
     assert len(proxied.vendor.books.creates) - before == len(jobs)
 
 
