@@ -137,10 +137,12 @@ async def test_no_job_is_lost_while_one_replica_after_the_other_restarts(proxied
         for replica in proxied.replicas:
             assert await replica.program.stop() == 0
             await replica.start()
+        while len(jobs) <= 5:  # noqa: ASYNC110 - the proxy leaves a replica out for some seconds
+            await asyncio.sleep(0.05)
         is_over.set()
     for job_id in jobs.values():
         assert await end_of(proxied, job_id) == "completed"
-    assert len(set(jobs.values())) == len(jobs) > 2  # while the proxy finds no replica, none is made
+    assert len(set(jobs.values())) == len(jobs) > 5
     assert len(proxied.vendor.books.creates) - before == len(jobs)
 
 
