@@ -34,7 +34,6 @@ from musicgate.engine.pgqueuer_run import Held
 from musicgate.engine.pgqueuer_shares import PgqueuerShares
 from musicgate.engine.replicas import Neighbours, Replica
 from musicgate.errors import ConfigError, StorageError
-from musicgate.store import postgres_lock
 from musicgate.store.postgres import PostgresJobStore
 from tests.postgres_servers import Postgres, emptied, execute
 
@@ -519,10 +518,6 @@ async def test_the_rows_of_another_owner_are_left_alone(url: str) -> None:
 
 def test_pgqueuer_takes_no_name_from_the_environment() -> None:
     assert SETTINGS.model_fields_set == set(DBSettings.model_fields)
-
-
-def test_pgqueuer_installs_behind_the_lock_of_migrations() -> None:
-    assert pgqueuer_tables.START_KEY == postgres_lock._START_KEY
 
 
 def digest(text: str) -> str:

@@ -34,7 +34,8 @@ _log = logging.getLogger(__name__)
 
 #: pgqueuer polls for rows so often: it is not notified of those that are given back or whose owner has died.
 _POLL_S: Final = 1.0
-_RENEW_EVERY_S: Final = 0.9
+#: This replica says so often that it lives, and reads of the others.
+RENEW_EVERY_S: Final = 0.9
 #: Whether a share has no row is looked at so often, and the log is cleaned so often.
 _SEED_EVERY_S: Final = 10.0
 _CLEAN_EVERY_S: Final = 3600.0
@@ -157,7 +158,7 @@ class Run:
     async def may_hold(self) -> int:
         """The part of this replica. Every second the others are looked at, and what is too much is let go."""
         now_s = time.monotonic()
-        if now_s - self._renewed_s < _RENEW_EVERY_S:
+        if now_s - self._renewed_s < RENEW_EVERY_S:
             return self._limit
         self._renewed_s = now_s
         await self._worker.renew(self._driver.fetch)

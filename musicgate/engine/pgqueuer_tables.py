@@ -25,8 +25,6 @@ _log = logging.getLogger(__name__)
 
 #: The name of pgqueuer's task that holds a share. Its payload is the number of the share.
 ENTRYPOINT: Final = "share"
-#: The advisory lock that migrations take (`store.postgres_lock`).
-START_KEY: Final = 0x6D75736963676174 + 1
 _OF_SHARES: Final = "WHERE entrypoint = 'share' AND status IN ('queued', 'picked')"
 _MISSING: Final = (
     f"SELECT {SHARES} > count(*) AS are_missing FROM {SETTINGS.qualified.queue_table} {_OF_SHARES}"

@@ -14,19 +14,20 @@ from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
-import asyncpg
-
 from musicgate.engine import pgqueuer_tables as tables
 from musicgate.engine import replicas
-from musicgate.engine.pgqueuer_run import Held, Run
+from musicgate.engine.pgqueuer_run import RENEW_EVERY_S, Held, Run
+from musicgate.store.postgres_connections import connect
 from musicgate.store.postgres_errors import ERRORS, describe
+from musicgate.store.postgres_lock import START_KEY
 
 if TYPE_CHECKING:
+    import asyncpg
+
     _Connection = asyncpg.Connection[asyncpg.Record]
 
 _log = logging.getLogger(__name__)
 
-_RENEW_EVERY_S: Final = 0.9
 _RESTART_S: Final = 1.0
 #: A replica that was not seen for so long gets no part of the shares.
 _LIVE_S: Final = 5.0
@@ -38,23 +39,6 @@ _STATEMENT_TIMEOUT_S: Final = 10.0
 _END_TIMEOUT_S: Final = 0.5
 #: All of that, and a connection that is just being made.
 _HAND_OVER_TIMEOUT_S: Final = 1.9
-
-
-async def connect(url: str) -> "_Connection":
-    """Connect the engine.
-
-    Raises:
-        asyncpg.PostgresError: PostgreSQL refused.
-        OSError: it cannot be reached, or not in time.
-    """
-    # The server gives up a connection whose client's machine is gone within a minute.
-    keepalives = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-    return await asyncpg.connect(
-        url,
-        timeout=_STATEMENT_TIMEOUT_S,
-        command_timeout=_STATEMENT_TIMEOUT_S,
-        server_settings={"application_name": "musicgate shares", **keepalives},
-    )
 
 
 class ShareWorker:
@@ -119,7 +103,7 @@ class ShareWorker:
         ended.cancel()
 
     async def _run_once(self, leaving: asyncio.Event) -> None:
-        connection = await connect(self.url)
+        connection = await _connect(self.url)
         try:
             run = Run(self, connection)
             await run.prepare()
@@ -135,13 +119,13 @@ class ShareWorker:
             connection.terminate()
 
     async def _stay_once(self, closing: asyncio.Event) -> None:
-        connection = await connect(self.url)
+        connection = await _connect(self.url)
         try:
             while not closing.is_set():
                 await self.renew(connection.fetch, takes_shares=False)
                 self._report("")
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(closing.wait(), _RENEW_EVERY_S)
+                    await asyncio.wait_for(closing.wait(), RENEW_EVERY_S)
             await connection.execute(replicas.REMOVE, self.replica.id)
             await connection.close()
         finally:
@@ -173,11 +157,11 @@ async def prepare(url: str, replica: replicas.Replica) -> bool:
         asyncpg.PostgresError: PostgreSQL refused.
         OSError: it cannot be reached, or not in time.
     """
-    connection = await connect(url)
+    connection = await _connect(url)
     try:
         async with connection.transaction():
             # Another one may be migrating.
-            await connection.execute("SELECT pg_advisory_xact_lock($1)", tables.START_KEY, timeout=600.0)
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", START_KEY, timeout=600.0)
             rows: list[Any] = await connection.fetch(replicas.RENEW, *replica.row(takes_shares=True))
             is_alone = not replicas.Neighbours().read(rows, 0.0, math.inf).live(_LIVE_S)
             await tables.install(connection, is_alone=is_alone)
@@ -185,3 +169,9 @@ async def prepare(url: str, replica: replicas.Replica) -> bool:
         return is_alone
     finally:
         connection.terminate()
+
+
+async def _connect(url: str) -> "_Connection":
+    return await connect(
+        url, has_session=True, name="musicgate shares", statement_timeout_s=_STATEMENT_TIMEOUT_S
+    )

@@ -44,24 +44,29 @@ class _QuickConnection(_AsyncpgConnection):
         return ""
 
 
-async def connect(url: str, *, has_session: bool) -> "_Connection":
+async def connect(
+    url: str, *, has_session: bool, name: str = "musicgate", statement_timeout_s: float = _STATEMENT_TIMEOUT_S
+) -> "_Connection":
     """Connect once, outside of the pool.
+
+    Args:
+        name: what PostgreSQL shows of a session as its ``application_name``.
 
     Raises:
         asyncpg.PostgresError: PostgreSQL refused.
         OSError: it cannot be reached, or not in time.
     """
     return await asyncpg.connect(
-        url, timeout=_CONNECT_TIMEOUT_S, command_timeout=_STATEMENT_TIMEOUT_S, **_options(has_session)
+        url, timeout=_CONNECT_TIMEOUT_S, command_timeout=statement_timeout_s, **_options(has_session, name)
     )
 
 
-def _options(has_session: bool) -> dict[str, Any]:
+def _options(has_session: bool, name: str = "musicgate") -> dict[str, Any]:
     if not has_session:
         return {"statement_cache_size": 0}
     # The server gives up a connection whose client's machine is gone within a minute.
     keepalives = {"tcp_keepalives_idle": "30", "tcp_keepalives_interval": "10", "tcp_keepalives_count": "3"}
-    return {"server_settings": {"application_name": "musicgate", **keepalives}}
+    return {"server_settings": {"application_name": name, **keepalives}}
 
 
 class PostgresConnections:

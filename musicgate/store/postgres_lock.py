@@ -39,7 +39,7 @@ _log = logging.getLogger(__name__)
 
 #: "musicgat", and the next number. Advisory locks belong to one database.
 _USE_KEY: Final = 0x6D75736963676174
-_START_KEY: Final = _USE_KEY + 1
+START_KEY: Final = _USE_KEY + 1
 #: A lease ends so long after it was renewed last, by PostgreSQL's clock.
 LEASE_S: Final = 60
 #: Its owner believes in it for less long, by its own clock: a write takes time, too.
@@ -121,7 +121,7 @@ class StoreLock:
         """
         async with connection.transaction():
             await connection.execute("SET LOCAL statement_timeout = 0")
-            await connection.fetchval(_WAIT_FOR_START, _START_KEY, timeout=MIGRATION_TIMEOUT_S)
+            await connection.fetchval(_WAIT_FOR_START, START_KEY, timeout=MIGRATION_TIMEOUT_S)
             await self._take(connection, prepare)
         self._trust()
 
