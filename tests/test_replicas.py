@@ -388,8 +388,8 @@ async def test_a_share_that_is_lost_at_this_moment_is_not_stepped(
     job = await pair.b.submit()
     monkeypatch.setattr(pair.shares(pair.b), "term_of", lambda _: None)
     assert await advance(pair.b.context, job.id) == 1.0
-    pair.b.gate._runner.owners.give_up(ALL_SHARES)
-    await pair.b.gate._runner.owners.take_up([share_of(job.id)])
+    pair.b.gate._runner.owners.drop_shares(ALL_SHARES)
+    await pair.b.gate._runner.owners.recover_shares([share_of(job.id)])
     assert (len(pair.b.transport.sent), pair.b.gate.jobs_scheduled) == (1, 0)
 
 
@@ -404,15 +404,17 @@ async def test_shares_that_are_not_certain_are_not_stepped(pair: Pair) -> None:
 async def test_a_share_that_is_taken_while_a_heartbeat_is_overdue_is_taken_up(pair: Pair) -> None:
     pair.b.transport.script("one", {"id": "n-1"})
     job = await pair.b.submit()
-    pair.b.gate._runner.owners.give_up(ALL_SHARES)
+    pair.b.gate._runner.owners.drop_shares(ALL_SHARES)
     pair.shares(pair.b).held.clear()
-    await pair.b.gate._runner.owners.take_up([share_of(job.id)])
+    await pair.b.gate._runner.owners.recover_shares([share_of(job.id)])
     assert pair.b.gate.jobs_scheduled == 1
 
 
 async def test_jobs_go_with_their_shares(pair: Pair) -> None:
     for rig in (pair.a, pair.b):
-        await rig.context.shares.start(rig.gate._runner.owners.take_up, rig.gate._runner.owners.give_up)
+        await rig.context.shares.start(
+            rig.gate._runner.owners.recover_shares, rig.gate._runner.owners.drop_shares
+        )
     pair.a.transport.script("one", {"id": "n-1"}, {"id": "n-2"})
     jobs = [await pair.a.submit(), await pair.a.submit()]
     assert pair.a.gate.jobs_scheduled == 2
@@ -477,7 +479,7 @@ async def test_a_share_that_cannot_be_read_keeps_no_other_one_waiting(
         return await open_jobs(after_id, limit, share)
 
     monkeypatch.setattr(pair.b.store, "open_jobs", fails_once)
-    await runner.owners.take_up({share_of(job.id) for job in jobs})
+    await runner.owners.recover_shares({share_of(job.id) for job in jobs})
     first, second = (share_of(job.id) for job in jobs)
     assert read == [first, second, first]
     assert all(job.id in runner.owners.scheduler for job in jobs)

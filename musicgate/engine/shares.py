@@ -116,7 +116,7 @@ class LocalShares:
         taken: Callable[[Collection[int]], Awaitable[None]],
         lost: Callable[[Collection[int]], None],
     ) -> None:
-        """Take all shares, and return when their jobs have been taken up."""
+        """Take all shares, and return when their jobs have been recovered."""
         self.held = _ALL_SHARES
         await taken(_ALL_SHARES)
 

@@ -33,7 +33,7 @@ _LOOK_FOR_JOBS_S = 30.0
 _STORE_RETRY_S = (0.2, 1.0, 3.0)
 #: The first polls of a share are spread over so much of the time over which those of all jobs are.
 _SHARE_SPREAD = 0.2
-#: Seconds after the start in which the first replica takes jobs up that were not followed before.
+#: Seconds after the start in which the first replica recovers jobs that were not followed before.
 _CATCHING_UP_S = 60.0
 _WITHOUT_OUTCOME = frozenset({AttemptOutcome.PLANNED, AttemptOutcome.SENT})
 
@@ -71,7 +71,7 @@ class Owners:
         self.may_follow.set()
         self._catching_up_until_s = asyncio.get_running_loop().time() + _CATCHING_UP_S
 
-    async def take_up(self, taken: Collection[int]) -> None:
+    async def recover_shares(self, taken: Collection[int]) -> None:
         """Give every open job of these shares an owner, as long as they are held."""
         shares = self._context.shares
         if not shares.replica:
@@ -83,17 +83,17 @@ class Owners:
         for pause_s in (0.0, *_STORE_RETRY_S):
             await asyncio.sleep(pause_s)
             # One that fails keeps none of the others waiting. While a heartbeat is overdue, none is certain;
-            # it is taken up all the same: its term guards it, and nothing would tell of it again.
+            # its jobs are recovered all the same: its term guards them, and nothing would tell of it again.
             left = [
                 share
                 for share in left
-                if shares.term_of(share) is not None and not await self._took_up(share)
+                if shares.term_of(share) is not None and not await self._recovered_share(share)
             ]
             if not left:
                 return
-        _log.error("jobs of shares not taken up yet, they are looked for again: shares=%s", left)
+        _log.error("jobs of shares not recovered yet, they are looked for again: shares=%s", left)
 
-    def give_up(self, lost: Collection[int]) -> None:
+    def drop_shares(self, lost: Collection[int]) -> None:
         """Follow the jobs of these shares no longer."""
         for job_id in self.scheduler.drop(lambda job_id: share_of(job_id) in lost):
             self._context.quiet_polls.forget(job_id)
@@ -159,11 +159,11 @@ class Owners:
         if not left.state.is_final:
             self.follow(job.id, 0.0, job.plugin or "")
 
-    async def _took_up(self, share: int) -> bool:
+    async def _recovered_share(self, share: int) -> bool:
         try:
             await self._recover(share)
         except Exception as error:  # noqa: BLE001 - whatever breaks, they are looked for again later
-            _log.warning("jobs of a share not taken up: share=%d error=%r", share, error)
+            _log.warning("jobs of a share not recovered: share=%d error=%r", share, error)
             return False
         return True
 

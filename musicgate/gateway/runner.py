@@ -71,7 +71,7 @@ class Runner:
         shares = self._context.shares
         if shares.replica:
             self.owners.may_follow.clear()
-        await shares.start(self.owners.take_up, self.owners.give_up)
+        await shares.start(self.owners.recover_shares, self.owners.drop_shares)
         if shares.replica:
             await check_shared_assets(self._context)
             self.owners.may_follow.set()
