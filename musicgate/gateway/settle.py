@@ -34,6 +34,7 @@ from musicgate.gateway.finishing import finish_all, tracks_to_finish
 from musicgate.gateway.inline_audio import REJECTED_ARE_KEPT
 from musicgate.model import Asset, OptionWarning, WarningCode
 from musicgate.planning import find_offer
+from musicgate.tracing import span_of_job
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -63,9 +64,8 @@ async def settle(context: GatewayContext, job: Job) -> float | None:
     Returns:
         Seconds until the next try; None when the job is final.
     """
-    if context.tracing is None or not job.trace:
-        return await _settle(context, job)
-    with context.tracing.span("settle", {"musicgate.job": job.id}, parent=job.trace):
+    about = {"musicgate.job": job.id}
+    with span_of_job(context.tracing, job.trace, "settle", about, parent=job.trace):
         return await _settle(context, job)
 
 
@@ -220,9 +220,7 @@ async def _download(context: GatewayContext, job: Job, url: str, staged: Path) -
     plugin = OTHER if installed is None else installed.name
     attributes = {"musicgate.job": job.id, "musicgate.plugin": plugin}
     outcome, began_s = "failed", time.perf_counter()
-    with ExitStack() as span:
-        if context.tracing is not None and job.trace:
-            span.enter_context(context.tracing.span("download", attributes, kind="CLIENT"))
+    with span_of_job(context.tracing, job.trace, "download", attributes, kind="CLIENT"):
         try:
             await context.transport.download(
                 url,

@@ -6,17 +6,18 @@ without a configured SDK, there is no `Tracing`, and its callers do nothing.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from musicgate.errors import MusicgateError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     from opentelemetry.trace import Span, Tracer
 
-__all__ = ["Tracing", "find_tracing"]
+__all__ = ["Tracing", "find_tracing", "span_of_job"]
 
 
 class Tracing:
@@ -81,6 +82,26 @@ class Tracing:
                 if not isinstance(error, MusicgateError) or error.http_status >= 500:
                     span.set_status(self._error)
                 raise
+
+
+def span_of_job(
+    tracing: Tracing | None,
+    trace: str,
+    name: str,
+    attributes: Mapping[str, str | int],
+    *,
+    parent: str | None = None,
+    kind: str = "INTERNAL",
+) -> AbstractContextManager[object]:
+    """A span about a job whose caller is traced; nothing for any other job.
+
+    Args:
+        trace: of the job; empty = its caller is not traced.
+        parent: as in `Tracing.span`.
+    """
+    if tracing is None or not trace:
+        return nullcontext()
+    return tracing.span(name, attributes, parent=parent, kind=kind)
 
 
 def find_tracing() -> Tracing | None:

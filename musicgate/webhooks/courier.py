@@ -21,7 +21,6 @@ import asyncio
 import logging
 import random
 from collections import Counter
-from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import attrs
@@ -30,6 +29,7 @@ from musicgate.errors import ProviderError, StorageError
 from musicgate.jobs import as_settled
 from musicgate.metrics import STATUS_CLASSES
 from musicgate.plugin import lenient, write_json
+from musicgate.tracing import span_of_job
 from musicgate.views import AudioEnd, links_at, render_job, render_message
 from musicgate.webhooks import rules
 from musicgate.webhooks.fair_share import FairShare
@@ -39,7 +39,6 @@ from musicgate.webhooks.targets import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from datetime import datetime
 
     from musicgate.model import Delivery, Job, Track
@@ -260,7 +259,10 @@ class Courier:
         body = body_about(context.settings, delivery, job, masker)
         if not context.is_on_duty:
             return
-        with self._span(job, delivery):
+        attributes = {"musicgate.job": job.id, "musicgate.message": delivery.id}
+        with span_of_job(
+            context.tracing, job.trace, "webhook", attributes, parent=job.trace, kind="PRODUCER"
+        ):
             answer = await self.send(delivery.account, delivery.url, delivery.id, body)
         context.figures.webhook_tries.observe((_outcome_of(answer),), answer.duration_s)
         jitter = self._jitter()
@@ -274,14 +276,6 @@ class Courier:
         await self._note(
             delivery, lambda current: rules.after_try(current, answer, jitter, self._context.speed)
         )
-
-    def _span(self, job: Job, delivery: Delivery) -> AbstractContextManager[object]:
-        """A span of the job's trace, where it has one."""
-        tracing = self._context.tracing
-        if tracing is None or not job.trace:
-            return nullcontext()
-        attributes = {"musicgate.job": job.id, "musicgate.message": delivery.id}
-        return tracing.span("webhook", attributes, parent=job.trace, kind="PRODUCER")
 
     async def _note(self, delivery: Delivery, edit: Callable[[Delivery], Delivery]) -> None:
         """Store the result of a try, however long our disk fails: otherwise it would be repeated meanwhile.
