@@ -158,6 +158,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -168,6 +169,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -196,6 +198,7 @@ class Gateway:
             explain=explain,
             wait_s=0.0,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures, is_replay = self._context.figures, True
         try:
@@ -218,6 +221,7 @@ class Gateway:
         request: MusicRequest,
         *,
         account: str = LOCAL_ACCOUNT,
+        key_id: str = "",
         generation_id: str | None = None,
         strict: bool = False,
         beta_channel: bool = False,
@@ -230,6 +234,7 @@ class Gateway:
 
         Args:
             account: the job's account.
+            key_id: id of the API key of the call, kept with the job; empty = there is none.
             generation_id: id of the HTTP request; None makes one.
             strict: every warning is an error.
             beta_channel: the account may use providers in stage beta.
@@ -263,6 +268,7 @@ class Gateway:
             explain=explain,
             wait_s=wait_s,
             idempotency=idempotency,
+            key_id=key_id,
         )
         figures = self._context.figures
         try:

@@ -38,6 +38,7 @@ class Accounts:
         # Found by digest, which tells a client nothing by the time that it takes: to come close to a digest
         # that it does not know, a client would have to invert SHA-256.
         self._by_digest = {_digest(account): account for account in accounts}
+        self._key_ids = {account.name: f"file:{account.name}" for account in accounts}
         self._local = Account(name=LOCAL_ACCOUNT)
         self._requests = requests
 
@@ -49,12 +50,16 @@ class Accounts:
     def identify(self, request: web.Request) -> Account:
         """Return the account of a request, and count the request as in progress until it is answered.
 
+        The request's state gets the id of its key.
+
         Raises:
             UnauthorisedError: the key is missing, malformed, unknown or expired; ``reason`` says which.
             LimitReachedError: the account has too many requests in progress.
         """
         account = self._authenticate(request)
-        request[STATE].hold(self._requests, account.name)
+        state = request[STATE]
+        state.hold(self._requests, account.name)
+        state.key_id = self._key_ids.get(account.name, "")
         return account
 
     def count(self, request: web.Request, name: str) -> None:
