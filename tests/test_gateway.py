@@ -689,5 +689,6 @@ async def test_job_is_found_by_either_id_in_its_own_account_only(rig: Rig) -> No
 
 async def test_job_keeps_the_id_of_the_key_that_made_it(rig: Rig) -> None:
     rig.transport.script("one", {"id": "n-1"})
-    job = await rig.submit(key_id="key-1")
+    request = rig.gate.read({"model": MODEL, "prompt": "jazz"})
+    job = await rig.gate.submit(request, key_id="key-1")
     assert (await rig.stored(job)).key_id == "key-1"
