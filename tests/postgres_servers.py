@@ -152,7 +152,8 @@ async def emptied(url: str) -> str:
     )
     if tables:
         names = ", ".join(f"musicgate.{name}" for (name,) in tables)
-        await execute(url, f"TRUNCATE {names}")
+        # Past the triggers: that of the audit log refuses it.
+        await execute(url, f"SET session_replication_role = replica; TRUNCATE {names}")
         await execute(url, "UPDATE musicgate.shares SET term = 0, replica = NULL")
     return url
 

@@ -3,6 +3,7 @@
 Frozen attrs, no I/O, and no rule beyond what a value knows of itself.
 """
 
+from musicgate.model.audit import AuditAction, AuditEntry
 from musicgate.model.callback_signature import CallbackSignature, SignatureEncoding
 from musicgate.model.changes import changed
 from musicgate.model.delivery import Delivery, DeliveryStatus, DeliveryTry, is_address, origin
@@ -71,8 +72,10 @@ from musicgate.model.share import SHARES, share_of
 from musicgate.model.state import JobState
 from musicgate.model.track import Asset, Manifest, NativeTrack, Track
 from musicgate.model.usage import PriceLine, Usage
+from musicgate.model.usage_sum import COMPLETED, UsageGroup, UsageQuery, UsageSum
 
 __all__ = [
+    "COMPLETED",
     "RULES",
     "SHARES",
     "Ability",
@@ -81,6 +84,8 @@ __all__ = [
     "Attempt",
     "AttemptOutcome",
     "Attribution",
+    "AuditAction",
+    "AuditEntry",
     "BreakerState",
     "CallbackSignature",
     "Choice",
@@ -136,6 +141,9 @@ __all__ = [
     "Timeouts",
     "Track",
     "Usage",
+    "UsageGroup",
+    "UsageQuery",
+    "UsageSum",
     "WarningCode",
     "changed",
     "contradiction",

@@ -13,12 +13,15 @@ from typing import Any, Final
 
 from musicgate.errors import ConfigError, StorageError
 from musicgate.model import share_of
+from musicgate.store import books
 from musicgate.store.postgres import PostgresJobStore
 from musicgate.store.postgres_connections import Transaction
 from musicgate.store.sqlite_errors import describe
 
 #: Rows that are in memory at a time, and the bytes of one COPY.
 _ROWS: Final = 200
+#: The numbers of the copied entries are not given out again.
+_GO_ON_AFTER: Final = "SELECT setval('musicgate.audit_log_number_seq', max(number)) FROM musicgate.audit_log"
 #: The events from before they were in the rows of their jobs, one a line.
 _EARLIER_EVENTS: Final = (
     "(SELECT coalesce(group_concat(doc || char(10), ''), '') FROM"
@@ -36,6 +39,8 @@ _TABLES: Final = {
     "marks": ("name", "value"),
     "asset_references": ("name", "job_id"),
     "unused_assets": ("name", "is_being_removed"),
+    "usage_by_day": (*books.KEYS, *books.SUMS),
+    "audit_log": ("number", *books.AUDIT),
 }
 #: Columns that SQLite has not.
 _ADDED: Final = {"jobs": ("share",)}
@@ -76,6 +81,8 @@ async def copy_into_postgres(
                 await transaction.copy(table, (*columns, *_ADDED.get(table, ())), rows)
                 counts[table] += len(rows)
                 copied(table, len(rows))
+        if counts["audit_log"]:
+            await transaction.run(_GO_ON_AFTER)
         return counts
 
     try:

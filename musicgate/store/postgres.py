@@ -19,8 +19,19 @@ import attrs
 from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.metrics import Commits
-from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, changed
-from musicgate.store import columns, postgres_outbox, postgres_references, rows
+from musicgate.model import (
+    AuditEntry,
+    Delivery,
+    IdempotencyClaim,
+    Job,
+    JobEvent,
+    JobHead,
+    JobQuery,
+    UsageQuery,
+    UsageSum,
+    changed,
+)
+from musicgate.store import books, columns, postgres_books, postgres_outbox, postgres_references, rows
 from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
@@ -60,6 +71,7 @@ class PostgresJobStore:
         self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
+        self.audit_log = postgres_books.PostgresAuditLog(connections)
 
     @classmethod
     @contextlib.asynccontextmanager
@@ -135,10 +147,15 @@ class PostgresJobStore:
         return ledger
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        *,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""
-        item = sql.new_job(job, events, claim)
+        item = sql.new_job(job, events, claim, audit)
         # An earlier claim may be deleted before it is read. Then the key is free.
         while not await self._adding.write(item):
             if claim is None:
@@ -156,13 +173,22 @@ class PostgresJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         stored = changed(new, version=old.version + 1)
-        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries, term))
+        is_stored = await self._replacing.write(sql.replacement(old, stored, events, deliveries, term, audit))
         return stored if is_stored else None
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sums over the jobs that ended."""
+        statement, values = postgres_books.usage(query)
+        return [
+            books.read_sum(query.group_by, tuple(row))
+            for row in await self._connections.read(statement, *values)
+        ]
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Delete a job with its events, its idempotency key, its messages and its use of kept objects."""
 
         async def remove(transaction: Transaction) -> bool:
@@ -170,6 +196,8 @@ class PostgresJobStore:
             await transaction.run(sql.DELETE_CLAIMS_OF, job_id)
             await transaction.run(postgres_outbox.DELETE_OF_JOB, job_id)
             await postgres_references.release(transaction, job_id)
+            if found and audit is not None:
+                await transaction.run(postgres_books.ADD_ENTRIES, *postgres_books.entries([audit]))
             return found
 
         return await self.transaction(remove)
@@ -316,11 +344,11 @@ class PostgresJobStore:
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(sql.ADD_JOBS, *sql.added(batch))}
+        found = {place for (place,) in await self._connections.write(*sql.added(batch))}
         return [place in found for place in range(len(batch))]
 
     async def _replace(self, batch: Sequence[sql.Replacement]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(sql.REPLACE_JOBS, *sql.replaced(batch))}
+        found = {place for (place,) in await self._connections.write(*sql.replaced(batch))}
         return [place in found for place in range(len(batch))]
 
 

@@ -19,15 +19,19 @@ from musicgate.codec import (
 from musicgate.errors import StorageError
 from musicgate.metrics import Commits
 from musicgate.model import (
+    AuditEntry,
     Delivery,
     IdempotencyClaim,
     Job,
     JobEvent,
     JobHead,
     JobQuery,
+    UsageQuery,
+    UsageSum,
     share_of,
 )
 from musicgate.testing.memory_asset_references import MemoryAssetReferences
+from musicgate.testing.memory_books import MemoryAuditLog, MemoryUsage
 from musicgate.testing.memory_outbox import MemoryOutbox
 from musicgate.text import MAX_OPEN_PAGE_BYTES
 
@@ -47,6 +51,8 @@ class MemoryJobStore:
         self.terms: dict[int, int] = {}
         self.outbox = MemoryOutbox(self._check)
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
+        self.audit_log = MemoryAuditLog(self._check)
+        self._usage = MemoryUsage()
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
@@ -58,7 +64,12 @@ class MemoryJobStore:
         """None: one process uses the store, and counts in memory."""
 
     async def add(
-        self, job: Job, events: Sequence[JobEvent], claim: IdempotencyClaim | None = None
+        self,
+        job: Job,
+        events: Sequence[JobEvent],
+        claim: IdempotencyClaim | None = None,
+        *,
+        audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its events, or return the earlier use of its idempotency key."""
         self._check()
@@ -71,6 +82,8 @@ class MemoryJobStore:
         self._put(job, events)
         if claim is not None:
             self._claims[claim.account, claim.route, claim.key] = claim
+        if audit is not None:
+            self.audit_log.append(audit)
         return None
 
     async def replace(
@@ -81,6 +94,7 @@ class MemoryJobStore:
         deliveries: Sequence[Delivery] = (),
         *,
         term: int | None = None,
+        audit: AuditEntry | None = None,
     ) -> Job | None:
         """Store ``new`` if the stored version is still that of ``old``; None when it is not."""
         self._check()
@@ -92,6 +106,9 @@ class MemoryJobStore:
         stored = attrs.evolve(new, version=old.version + 1)
         self.outbox.insert(deliveries)
         self._put(stored, events)
+        self._usage.count(old, stored)
+        if audit is not None:
+            self.audit_log.append(audit)
         if stored.state.is_final:
             self._ended(stored.id)
         return stored
@@ -155,9 +172,15 @@ class MemoryJobStore:
             if job.account == account and job.usage and job.completed_at and job.completed_at >= since
         )
 
-    async def delete(self, job_id: str) -> bool:
+    async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
+        """Sum up the jobs that ended."""
+        return self._usage.sums(query)
+
+    async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
         """Remove a job with its events, its idempotency key and the messages about it."""
         self._check()
+        if audit is not None and job_id in self._jobs:
+            self.audit_log.append(audit)
         self._events.pop(job_id, None)
         self.outbox.delete_of_job(job_id)
         await self.asset_references.release(job_id)

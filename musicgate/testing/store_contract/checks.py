@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from musicgate.testing.store_contract import (
+    checks_books,
     checks_claims,
     checks_damage,
     checks_durability,
@@ -46,6 +47,7 @@ CHECKS: Final[tuple[Check, ...]] = tuple(
         checks_lists,
         checks_outbox,
         checks_references,
+        checks_books,
         checks_durability,
         checks_damage,
         checks_shares,
