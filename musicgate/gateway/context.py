@@ -16,7 +16,9 @@ from musicgate.engine import (
     SharedAdmission,
     SharedQuota,
 )
+from musicgate.gateway.audit import Audit
 from musicgate.gateway.counting import note_state
+from musicgate.gateway.drain import Drain
 from musicgate.gateway.quiet_polls import QuietPolls
 from musicgate.metrics import Figures
 from musicgate.tracing import Tracing, find_tracing
@@ -45,6 +47,10 @@ def _admission(context: GatewayContext) -> Admission:
     return LocalAdmission(quota, queues, context.store, clock)
 
 
+def _audit(context: GatewayContext) -> Audit:
+    return Audit(context.store.audit_log, context.clock, context.settings.audit)
+
+
 @attrs.frozen(kw_only=True)
 class GatewayContext:
     """The ports, providers and settings of an open gateway.
@@ -66,6 +72,8 @@ class GatewayContext:
         shares: which open jobs this replica follows.
         news: what replicas tell each other.
         term: the term under which a follower writes; None for writers that do not follow a job.
+        audit: who did what.
+        drain: whether new jobs are taken.
         new_id: makes an id; the argument is its prefix.
         new_token: makes an unguessable token.
     """
@@ -95,6 +103,8 @@ class GatewayContext:
     time_limits: TimeLimits = attrs.field(factory=TimeLimits)
     figures: Figures = attrs.field(factory=Figures)
     tracing: Tracing | None = attrs.field(factory=find_tracing)
+    audit: Audit = attrs.field(default=attrs.Factory(_audit, takes_self=True))
+    drain: Drain = attrs.field(factory=Drain)
 
     @property
     def speed(self) -> float:

@@ -28,7 +28,7 @@ from musicgate.gateway.listening import listen
 from musicgate.gateway.measures import Measures, measure
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
-from musicgate.model import IdempotencyClaim, ProviderStatus
+from musicgate.model import AuditAction, IdempotencyClaim, ProviderStatus
 from musicgate.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -356,17 +356,33 @@ class Gateway:
         """List the account's jobs that match a query, newest first."""
         return await self._context.store.list_jobs(account, query)
 
-    async def cancel(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> Job:
+    async def cancel(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> Job:
         """Cancel a job here, and at the vendor where its plugin knows how.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
             RequestError: 409, it has ended, or its audio has been delivered.
         """
-        return await cancel(self._context, await self.find(job_id, account=account))
+        job = await self.find(job_id, account=account)
+        audit = self._context.audit.entry(
+            AuditAction.CANCELLED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        return await cancel(self._context, job, audit=audit)
 
-    async def delete(self, job_id: str, *, account: str = LOCAL_ACCOUNT) -> None:
+    async def delete(
+        self, job_id: str, *, account: str = LOCAL_ACCOUNT, key_id: str = "", request_id: str = ""
+    ) -> None:
         """Delete a job with its history and its audio; an open one is cancelled first.
+
+        Args:
+            key_id: id of the API key of the call, for the audit log.
+            request_id: id of the HTTP request, for the audit log.
 
         Raises:
             JobNotFoundError: the account has no such job.
@@ -376,7 +392,10 @@ class Gateway:
         if not job.state.is_final and job.delivered_at is None:
             with suppress(RequestError):  # it ended meanwhile, or was delivered
                 await cancel(self._context, job)
-        await self._context.keeper.delete_job(job.id)
+        audit = self._context.audit.entry(
+            AuditAction.DELETED.value, account, key_id=key_id, job_id=job.id, request_id=request_id
+        )
+        await self._context.keeper.delete_job(job.id, audit=audit)
         self._context.quota.forget(job.id)
         self._runner.note_deleted(job.id)
 

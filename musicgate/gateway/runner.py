@@ -79,6 +79,8 @@ class Runner:
         self.supervisor.start("scheduler", self.owners.scheduler.run)
         self.supervisor.start("sweeper", self.sweeper.run)
         self.supervisor.start("courier", self.webhooks.run)
+        if self._context.audit.is_on:
+            self.supervisor.start("audit log", self._context.audit.run)
 
     async def close(self) -> None:
         """Stop the services. Calls in flight get ``server.drain_s`` to end; jobs that wait stay stored."""
@@ -86,16 +88,22 @@ class Runner:
         await self._context.shares.hand_over()
         await self.supervisor.stop_services()
         await self.supervisor.finish(self._context.settings.server.drain_s)
+        await self._context.audit.flush()
         await self._context.news.close()
         await self._context.shares.close()
 
     async def accept(self, submission: Submission) -> Call | IdempotencyClaim:
-        """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`."""
+        """Begin a create call; or find the earlier use of its key. See `musicgate.gateway.accept`.
+
+        Raises:
+            RequestError: 503, the gateway is being drained; or as `accept` does.
+        """
         key = submission.idempotency
         if key is not None:
             earlier = await self._context.store.find_claim(submission.account, key.route, key.key)
             if earlier is not None:
                 return earlier
+        self._context.drain.check()
         self.webhooks.check(submission.account, submission.request.webhook_url)
         return await accept(self._context, self.owners.in_flight, submission)
 

@@ -1,4 +1,4 @@
-"""Remove old jobs, old audio and old idempotency keys. Open jobs are never touched.
+"""Remove old jobs, old audio, old idempotency keys and old audit entries. Open jobs are never touched.
 
 Each account has its own times (``[retention]``, or what its entry says instead), and its jobs are swept in
 the order of their ends. To remove audio is to note that its job does not use it any more; the bytes go with
@@ -73,6 +73,10 @@ class Sweeper:
             await self._failure_of("accounts", self._sweep_accounts(keys_up_to)),
             await self._failure_of("unused audio", context.keeper.remove_unused()),
         ]
+        keep_days = context.settings.audit.keep_days
+        if keep_days:
+            old = context.store.audit_log.forget(_ago(context.clock.now(), keep_days))
+            failures.append(await self._failure_of("audit log", old))
         if context.ledger is not None:
             failures.append(await self._failure_of("reservations", context.ledger.sweep()))
         self._report([failure for failure in failures if failure])

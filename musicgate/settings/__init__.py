@@ -4,6 +4,7 @@ Start with `values`, which has every setting as a field. `rules` knows types and
 and the environment, `resolve` adds what a plugin declares. No error message shows a value.
 """
 
+from musicgate.settings.audit import AuditSettings
 from musicgate.settings.decode import NotTextError, decoded
 from musicgate.settings.environment import PROXY_VARIABLES, keep_declared
 from musicgate.settings.limits import AccountLimits, RetentionSettings
@@ -32,6 +33,7 @@ __all__ = [
     "Account",
     "AccountLimits",
     "AssetSettings",
+    "AuditSettings",
     "FollowSettings",
     "Hidden",
     "NetworkSettings",

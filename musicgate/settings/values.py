@@ -15,6 +15,7 @@ import platformdirs
 
 from musicgate.errors import ConfigError
 from musicgate.model import Secret
+from musicgate.settings.audit import AuditSettings
 from musicgate.settings.limits import AccountLimits, RetentionSettings, override
 from musicgate.settings.rules import (
     Hidden,
@@ -33,6 +34,7 @@ from musicgate.settings.secrets import SigningSecret
 
 _NO_LIMITS = AccountLimits()
 _FOREVER = RetentionSettings()
+_NO_AUDIT = AuditSettings()
 _YEAR_S = 31_536_000
 _TIB = 2**40
 #: The server refuses a longer key in a request's header.
@@ -464,6 +466,7 @@ class Settings:
     retention: RetentionSettings = _FOREVER
     webhooks: WebhookSettings = WebhookSettings()
     limits: AccountLimits = _NO_LIMITS
+    audit: AuditSettings = _NO_AUDIT
     accounts: tuple[Account, ...] = ()
     providers: Mapping[str, Mapping[str, Any]] = attrs.field(
         factory=dict, repr=lambda tables: repr(sorted(tables))
