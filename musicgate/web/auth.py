@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import hmac
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from musicgate.errors import ConfigError, UnauthorisedError
+import attrs
+
+from musicgate.errors import ConfigError, RequestError, UnauthorisedError
 from musicgate.gateway import LOCAL_ACCOUNT
 from musicgate.settings import Account
 from musicgate.web.host_header import is_loopback, read_host, read_origin
@@ -17,20 +20,34 @@ if TYPE_CHECKING:
 
     from aiohttp import web
 
+    from musicgate.model import Secret
     from musicgate.web.capacity import Capacity
 
 _SCHEME = "Bearer "
 _MAX_KEY_CHARS = 512
+_ADMIN = "admin_key"
+
+
+@attrs.frozen
+class Caller:
+    """Who sent a request."""
+
+    account: Account
+    key_id: str
+    is_admin: bool = False
 
 
 class Accounts:
     """The configured accounts, by their keys."""
 
-    def __init__(self, accounts: Sequence[Account], requests: Capacity) -> None:
+    def __init__(
+        self, accounts: Sequence[Account], requests: Capacity, admin_key: Secret | None = None
+    ) -> None:
         """Read the hashes of the keys.
 
         Args:
             requests: counts the requests that each account has in progress.
+            admin_key: the key of administrators; None = there is none.
 
         Raises:
             ConfigError: a hash cannot be read.
@@ -39,13 +56,14 @@ class Accounts:
         # that it does not know, a client would have to invert SHA-256.
         self._by_digest = {_digest(account): account for account in accounts}
         self._key_ids = {account.name: f"file:{account.name}" for account in accounts}
+        self._admin_key = None if admin_key is None else admin_key.reveal().encode()
         self._local = Account(name=LOCAL_ACCOUNT)
         self._requests = requests
 
     @property
     def is_open(self) -> bool:
         """True if no account is configured, so that requests need no key."""
-        return not self._by_digest
+        return not self._by_digest and self._admin_key is None
 
     def identify(self, request: web.Request) -> Account:
         """Return the account of a request, and count the request as in progress until it is answered.
@@ -61,6 +79,26 @@ class Accounts:
         state.hold(self._requests, account.name)
         state.key_id = self._key_ids.get(account.name, "")
         return account
+
+    def administrator(self, request: web.Request) -> Caller:
+        """Return who sent a request that only an administrator may send, and count it.
+
+        Raises:
+            UnauthorisedError: the key is missing, malformed, unknown or expired.
+            RequestError: 403, the key is not an administrator's.
+            LimitReachedError: the account has too many requests in progress.
+        """
+        sent = (
+            request.headers.get("Authorization", "").removeprefix(_SCHEME).encode("utf-8", "surrogateescape")
+        )
+        if self._admin_key is None or not hmac.compare_digest(sent, self._admin_key):
+            self.identify(request)
+            message = "this key is not an administrator's"
+            raise RequestError("unauthorised", message, reason="not_an_admin", http_status=403)
+        state = request[STATE]
+        state.hold(self._requests, _ADMIN)
+        state.key_id = _ADMIN
+        return Caller(Account(name=_ADMIN), _ADMIN, is_admin=True)
 
     def count(self, request: web.Request, name: str) -> None:
         """Count a request as in progress under a name: an account's, or another one.
