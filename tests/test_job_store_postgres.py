@@ -424,6 +424,7 @@ QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (statements.OPEN_JOBS_OF_SHARE, (100, "", 10, 7), {"jobs_open"}),
     (statements.OPEN_IDS, (7,), {"jobs_open"}),
     (statements.COUNT_OPEN, (), {"jobs_open"}),
+    (statements.COUNT_OPEN_BY_PLUGIN, (), {"jobs_open"}),
     (statements.COUNT_OPEN_OF, ("a1",), {"jobs_of_state"}),
     (statements.FIND_NATIVE, ("a1", "n1"), {"jobs_native"}),
     (statements.HEAD, ("a1", "m1"), {"jobs_pkey"}),
@@ -450,7 +451,7 @@ QUERIES: tuple[tuple[str, Sequence[Any], set[str]], ...] = (
     (postgres_references.USERS, ("f1", "m1", 5), {"asset_references_pkey"}),
     (
         statements.REPLACE_JOBS,
-        statements.replaced([statements.replacement(make_job(), make_job(), [], term=1)])[1:],
+        statements.replaced([statements.replacement(make_job(), make_job(), [], term=1)])[1],
         {"jobs_pkey", "shares_pkey"},
     ),
 )

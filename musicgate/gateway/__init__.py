@@ -15,7 +15,7 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
+from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway, operation_of
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
@@ -26,6 +26,7 @@ from musicgate.gateway.job_stores import (
     open_job_store_to_read,
 )
 from musicgate.gateway.measures import Measures
+from musicgate.gateway.operation import Operation
 
 __all__ = [
     "LOCAL_ACCOUNT",
@@ -35,6 +36,7 @@ __all__ = [
     "IdempotencyKey",
     "JobHandle",
     "Measures",
+    "Operation",
     "Rendition",
     "all_jobs",
     "check_asset_store",
@@ -50,5 +52,6 @@ __all__ = [
     "open_importer",
     "open_job_store",
     "open_job_store_to_read",
+    "operation_of",
     "users_of",
 ]

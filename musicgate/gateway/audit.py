@@ -1,9 +1,9 @@
 """Note who did what; it decides nothing, and knows no prompt and no secret.
 
 An entry about a job that is written anyway is stored with it, in the same transaction: created, cancelled,
-deleted. Those are in the log exactly when they happened. A download writes nothing else, so its entries
-gather, and are written together every second: a crash loses at most that, and so does a store that is out of
-order for long.
+deleted. Those are in the log exactly when they happened. A download or a drain writes nothing else, so its
+entries gather, and are written together every second: a crash loses at most that, and so does a store that is
+out of order for long.
 """
 
 from __future__ import annotations
@@ -76,24 +76,36 @@ class Audit:
         if entry is not None:
             await self._log.add(entry)
 
-    def downloaded(self, job: Job, index: int, *, key_id: str, request_id: str) -> None:
-        """Note that audio was asked for, within a second."""
-        if not (self._settings.enabled and self._settings.downloads):
+    def note(
+        self,
+        action: str,
+        account: str,
+        *,
+        key_id: str = "",
+        job_id: str = "",
+        request_id: str = "",
+        subject: str = "",
+    ) -> None:
+        """Note something within a second."""
+        if not self._settings.enabled:
             return
         if len(self._gathered) >= _MOST_GATHERED:
             self._lost += 1
             return
-        self._gathered.append(
-            AuditEntry(
-                self._clock.now(),
+        now = self._clock.now()
+        self._gathered.append(AuditEntry(now, action, account, key_id, job_id, request_id, subject))
+
+    def downloaded(self, job: Job, index: int, *, key_id: str, request_id: str) -> None:
+        """Note that the audio of a track is sent, within a second."""
+        if self._settings.downloads:
+            self.note(
                 AuditAction.DOWNLOADED.value,
                 job.account,
-                key_id,
-                job.id,
-                request_id,
-                str(index),
+                key_id=key_id,
+                job_id=job.id,
+                request_id=request_id,
+                subject=str(index),
             )
-        )
 
     async def run(self) -> None:
         """Write what has gathered, until cancelled."""
@@ -111,7 +123,7 @@ class Audit:
                 return
             del self._gathered[: len(page)]
         if self._lost:
-            _log.error("audit entries of downloads lost: entries=%d", self._lost)
+            _log.error("audit entries lost: entries=%d", self._lost)
             self._lost = 0
 
 

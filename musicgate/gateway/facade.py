@@ -26,6 +26,7 @@ from musicgate.gateway.events import Changes, follow_events, watch_job
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.listening import listen
 from musicgate.gateway.measures import Measures, measure
+from musicgate.gateway.operation import Operation
 from musicgate.gateway.runner import Runner
 from musicgate.hosting import load_plugins
 from musicgate.model import AuditAction, IdempotencyClaim, ProviderStatus
@@ -656,6 +657,11 @@ class Gateway:
     def background(self) -> Mapping[str, ServiceReport]:
         """Reports on the background services, by name."""
         return self._runner.supervisor.services
+
+
+def operation_of(gateway: Gateway) -> Operation:
+    """What operators see and do. For servers of this distribution, as `measure_gateway`."""
+    return Operation(gateway._context, gateway._runner.owners)  # noqa: SLF001 - of the same module
 
 
 async def measure_gateway(gateway: Gateway) -> Measures:

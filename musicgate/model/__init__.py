@@ -46,6 +46,7 @@ from musicgate.model.job import (
     WarningCode,
 )
 from musicgate.model.json_types import JsonObject, JsonValue
+from musicgate.model.operation import DrainReport, Latency, ProviderReport
 from musicgate.model.provider import (
     Ability,
     HeaderAuth,
@@ -95,6 +96,7 @@ __all__ = [
     "DeliveryStatus",
     "DeliveryTry",
     "Doubt",
+    "DrainReport",
     "EventKind",
     "Failure",
     "FailureClass",
@@ -113,6 +115,7 @@ __all__ = [
     "JobUpdate",
     "JsonObject",
     "JsonValue",
+    "Latency",
     "Limits",
     "Manifest",
     "Meter",
@@ -126,6 +129,7 @@ __all__ = [
     "PriceRule",
     "Progress",
     "Provider",
+    "ProviderReport",
     "ProviderSettings",
     "ProviderStatus",
     "RateWindow",

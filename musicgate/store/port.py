@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from musicgate.metrics import Commits
     from musicgate.model import (
@@ -284,6 +284,9 @@ class JobStore(Protocol):
 
     async def count_open(self, account: str | None = None) -> int:
         """Number of open jobs, of one account or of all."""
+
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt, for operators: it reads each of them."""
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, of one account or of all, newest first."""

@@ -10,7 +10,7 @@ are in a schema of their own, ``musicgate``.
 import asyncio
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, Self, TypeVar
 
@@ -259,6 +259,10 @@ class PostgresJobStore:
         )
         return int(count)
 
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt."""
+        return dict(map(tuple, await self._connections.read(sql.COUNT_OPEN_BY_PLUGIN)))
+
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, newest first. A damaged row is logged and left out."""
         jobs: list[Job] = []
@@ -344,11 +348,13 @@ class PostgresJobStore:
         await self._connections.close()
 
     async def _add(self, batch: Sequence[sql.NewJob]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(*sql.added(batch))}
+        statement, values = sql.added(batch)
+        found = {place for (place,) in await self._connections.write(statement, *values)}
         return [place in found for place in range(len(batch))]
 
     async def _replace(self, batch: Sequence[sql.Replacement]) -> list[bool]:
-        found = {place for (place,) in await self._connections.write(*sql.replaced(batch))}
+        statement, values = sql.replaced(batch)
+        found = {place for (place,) in await self._connections.write(statement, *values)}
         return [place in found for place in range(len(batch))]
 
 

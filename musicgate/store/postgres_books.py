@@ -73,9 +73,9 @@ class PostgresAuditLog:
 
     async def forget(self, before: datetime) -> int:
         """Delete entries of before then, page by page."""
-        forgotten = 0
+        forgotten: int = 0
         while True:
             ((page,),) = await self._connections.write(_FORGET, microseconds(before), _PAGE)
-            forgotten += page
+            forgotten += int(page)
             if page < _PAGE:
                 return forgotten

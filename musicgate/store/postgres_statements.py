@@ -145,6 +145,9 @@ OPEN_JOBS: Final = _PAGE.format(
 )
 OPEN_IDS: Final = "SELECT id FROM musicgate.jobs WHERE finished_at_us IS NULL AND share = $1 ORDER BY id"
 COUNT_OPEN: Final = "SELECT count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL"
+COUNT_OPEN_BY_PLUGIN: Final = (
+    "SELECT coalesce(plugin, ''), count(*) FROM musicgate.jobs WHERE finished_at_us IS NULL GROUP BY 1"
+)
 COUNT_OPEN_OF: Final = (
     "SELECT count(*) FROM musicgate.jobs WHERE account = $1 AND state IN ('queued', 'in_progress')"
 )
@@ -274,25 +277,25 @@ def due(delivery: Delivery) -> int | None:
     return None if delivery.next_try_at is None else microseconds(delivery.next_try_at)
 
 
-def added(batch: Sequence[NewJob]) -> tuple[str, *tuple[list[Any], ...]]:
+def added(batch: Sequence[NewJob]) -> tuple[str, list[list[Any]]]:
     """The statement that adds a batch, and its values; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     claims = [(place, *item.claim) for place, item in enumerate(batch) if item.claim is not None]
-    values = *_turned(jobs, 15), *_turned(claims, 7)
+    values = [*_turned(jobs, 15), *_turned(claims, 7)]
     audited = [(place, *item.audit) for place, item in enumerate(batch) if item.audit is not None]
-    return (ADD_AUDITED_JOBS, *values, *_turned(audited, 8)) if audited else (ADD_JOBS, *values)
+    return (ADD_AUDITED_JOBS, [*values, *_turned(audited, 8)]) if audited else (ADD_JOBS, values)
 
 
-def replaced(batch: Sequence[Replacement]) -> tuple[str, *tuple[list[Any], ...]]:
+def replaced(batch: Sequence[Replacement]) -> tuple[str, list[list[Any]]]:
     """The statement that replaces a batch, and its values; a place is an index in the batch."""
     jobs = [(place, *item.job) for place, item in enumerate(batch)]
     messages = [(place, *message) for place, item in enumerate(batch) for message in item.messages]
-    values = *_turned(jobs, 13), *_turned(messages, 8)
+    values = [*_turned(jobs, 13), *_turned(messages, 8)]
     used = [(place, *item.used) for place, item in enumerate(batch) if item.used is not None]
     audited = [(place, *item.audit) for place, item in enumerate(batch) if item.audit is not None]
     if not used and not audited:
-        return REPLACE_JOBS, *values
-    return REPLACE_AND_COUNT_JOBS, *values, *_turned(used, 12), *_turned(audited, 8)
+        return REPLACE_JOBS, values
+    return REPLACE_AND_COUNT_JOBS, [*values, *_turned(used, 12), *_turned(audited, 8)]
 
 
 def listing(account: str | None, query: JobQuery) -> tuple[str, list[Any]]:

@@ -166,7 +166,8 @@ class SqliteJobStore:
 
     async def usage(self, query: UsageQuery) -> Sequence[UsageSum]:
         """Sums over the jobs that ended."""
-        found = await self._reader.listed(*sqlite_books.usage(query))
+        statement, values = sqlite_books.usage(query)
+        found = await self._reader.listed(statement, *values)
         return [books.read_sum(query.group_by, row) for row in found]
 
     async def delete(self, job_id: str, *, audit: AuditEntry | None = None) -> bool:
@@ -249,6 +250,10 @@ class SqliteJobStore:
         )
         ((count,),) = await self._reader.on_thread(lambda found: found.execute(statement, values).fetchall())
         return int(count)
+
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Number of open jobs by the plugin of their last attempt."""
+        return {plugin: int(count) for plugin, count in await self._reader.listed(sql.COUNT_OPEN_BY_PLUGIN)}
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """The jobs that match a query, newest first. A damaged row is logged and left out."""

@@ -35,7 +35,7 @@ _ALLOW: Final = "UPDATE audit_sweep SET before_us = ?"
 _PAGE: Final = 200
 
 
-def usage(query: UsageQuery) -> tuple[str, *tuple[str | int | None, ...]]:
+def usage(query: UsageQuery) -> tuple[str, list[str | int | None]]:
     """The statement for the sums, and its values."""
     names = [books.COLUMN_OF[group] for group in query.group_by]
     by = ", ".join(names)
@@ -51,7 +51,7 @@ def usage(query: UsageQuery) -> tuple[str, *tuple[str | int | None, ...]]:
         f" FROM usage_by_day WHERE {' AND '.join(conditions)}"
         f"{f' GROUP BY {by} ORDER BY {by}' if by else ' HAVING count(*) > 0'} LIMIT ?"
     )
-    return statement, *values, query.limit
+    return statement, [*values, query.limit]
 
 
 class SqliteAuditLog:

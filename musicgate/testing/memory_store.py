@@ -4,7 +4,8 @@ It passes the contract suite of the real ones. Jobs are stored as the same JSON 
 value that cannot be stored fails here too.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 
 import attrs
@@ -146,6 +147,10 @@ class MemoryJobStore:
     async def count_open(self, account: str | None = None) -> int:
         """Count the open jobs of one account, or of all."""
         return sum(not job.state.is_final and account in {None, job.account} for job in self._all())
+
+    async def count_open_by_plugin(self) -> Mapping[str, int]:
+        """Count the open jobs by the plugin of their last attempt."""
+        return Counter(job.plugin or "" for job in self._all() if not job.state.is_final)
 
     async def list_jobs(self, account: str | None, query: JobQuery) -> Sequence[Job]:
         """Return the jobs that match a query, of one account or of all, newest first."""

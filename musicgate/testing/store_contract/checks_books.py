@@ -28,6 +28,8 @@ from musicgate.testing.store_contract.samples import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from musicgate.model import Job
     from musicgate.store import JobStore
     from musicgate.testing.store_contract.subject import StoreUnderTest
@@ -80,16 +82,15 @@ async def check_usage_outlives_its_jobs(subject: StoreUnderTest) -> None:
 async def check_usage_is_told_apart(subject: StoreUnderTest) -> None:
     """Sums are by day of the end, account, key, provider, plugin, model and outcome, in their order."""
     store = subject.store
-    for number, (account, key_id, end) in enumerate(
-        (
-            ("a", "k1", lambda job: ended(job, price_usd_nanos=3)),
-            ("a", "k1", lambda job: ended(job, price_usd_nanos=4)),
-            ("a", "k2", ended),
-            ("b", "", lambda job: _failed(job, FailureClass.MODERATION)),
-            ("b", "", lambda job: _failed(job, FailureClass.EXPIRED)),
-            ("a", "k1", lambda job: ended(job, at_s=_DAY_S, price_usd_nanos=5)),
-        )
-    ):
+    ends: tuple[tuple[str, str, Callable[[Job], Job]], ...] = (
+        ("a", "k1", lambda job: ended(job, price_usd_nanos=3)),
+        ("a", "k1", lambda job: ended(job, price_usd_nanos=4)),
+        ("a", "k2", ended),
+        ("b", "", lambda job: _failed(job, FailureClass.MODERATION)),
+        ("b", "", lambda job: _failed(job, FailureClass.EXPIRED)),
+        ("a", "k1", lambda job: ended(job, at_s=_DAY_S, price_usd_nanos=5)),
+    )
+    for number, (account, key_id, end) in enumerate(ends):
         job = attrs.evolve(make_job(f"m{number}", account=account), key_id=key_id)
         await store.add(job, [])
         assert await store.replace(job, end(job), [])
@@ -132,6 +133,20 @@ async def check_ends_of_one_batch_are_all_counted(subject: StoreUnderTest) -> No
     assert (await asyncio.gather(*ends))[-1] is None
     (total,) = await store.usage(_ALL)
     assert (total.jobs, total.usd_nanos) == (40, 80)
+
+
+async def check_open_jobs_are_counted_by_plugin(subject: StoreUnderTest) -> None:
+    """Open jobs are counted by plugin, without those that have ended."""
+    store, done = subject.store, make_job("m3")
+    for job in (
+        make_job("m1"),
+        make_job("m2", account="other"),
+        done,
+        attrs.evolve(make_job("m4"), attempts=()),
+    ):
+        await store.add(job, [])
+    await store.replace(done, ended(done), [])
+    assert await store.count_open_by_plugin() == {"suno_kie": 2, "": 1}
 
 
 async def check_audit_entries_come_with_their_jobs(subject: StoreUnderTest) -> None:
