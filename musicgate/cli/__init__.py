@@ -29,6 +29,8 @@ COMMANDS = {
     "jobs": ("jobs", "jobs", "List the jobs on this machine."),
     "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
     "cancel": ("jobs", "cancel", "Cancel a job."),
+    "usage": ("usage", "usage", "Show what ended jobs used, by day, account, key, model ..."),
+    "audit": ("usage", "audit", "Export the audit log: who did what."),
     "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
