@@ -1,4 +1,4 @@
-"""The ports of a store: `JobStore`, `Outbox`, `AssetReferences`, `AuditLog`. No SQL, no library's types."""
+"""The ports `JobStore`, `Outbox`, `AssetReferences` and `AuditLog`. No SQL, no library's types."""
 
 from __future__ import annotations
 

@@ -18,7 +18,8 @@ ADD_ENTRIES: Final = (
     f"INSERT INTO musicgate.audit_log ({_COLUMNS}) SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[],"
     " $4::text[], $5::text[], $6::text[], $7::text[])"
 )
-#: The last number that was given out. Whoever got it, or one before it, has ended: see `hold_audit_log`.
+#: The last number that was given out. The writers that got it, or an earlier one, have ended: see
+#: `hold_audit_log`.
 _UP_TO: Final = "SELECT known.last_value FROM musicgate.audit_log_number_seq AS known, pg_advisory_xact_lock(1835491692, 0)"
 ENTRIES: Final = (
     f"SELECT number, {_COLUMNS} FROM musicgate.audit_log WHERE number > $1 AND number <= $2"

@@ -1,4 +1,4 @@
-"""What operators read: usage, the audit log, how providers do, and a drain; as JSON and as rows of CSV."""
+"""What operators read, as JSON and as CSV: usage, audit log, providers, drain."""
 
 from __future__ import annotations
 

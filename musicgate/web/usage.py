@@ -1,4 +1,4 @@
-"""Usage by day, account, key, provider and model: an account's own, and that of all for administrators."""
+"""Usage: an account's own, and that of all accounts for administrators."""
 
 from __future__ import annotations
 
