@@ -16,7 +16,7 @@ import attrs
 import pytest
 
 from musicgate.errors import ConfigError, StorageError
-from musicgate.model import Job, JobQuery, JobState, UsageQuery
+from musicgate.model import AuditEntry, Job, JobQuery, JobState, UsageQuery
 from musicgate.store import (
     postgres_books,
     postgres_connections,
@@ -394,6 +394,40 @@ async def test_without_sessions_every_statement_is_in_a_transaction_and_none_is_
             "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database"
         )
         assert await execute(url, f"{locks} WHERE datname = current_database())") == []
+
+
+# --- the audit log ---
+
+_ENTRY = AuditEntry(NOW, "first", "default", "k1")
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE musicgate.audit_log SET action = 'x'",
+        "DELETE FROM musicgate.audit_log",
+        "TRUNCATE musicgate.audit_log",
+    ],
+)
+async def test_audit_log_is_append_only(pg_store: PostgresJobStore, url: str, statement: str) -> None:
+    await pg_store.audit_log.add(_ENTRY)
+    await pg_store.audit_log.forget(NOW)
+    with pytest.raises(asyncpg.RaiseError, match="append-only"):
+        await execute(url, statement)
+    assert [found for _, found in await pg_store.audit_log.entries(0, 9)] == [_ENTRY]
+
+
+async def test_no_entry_is_shown_before_one_with_a_smaller_number(
+    pg_store: PostgresJobStore, url: str
+) -> None:
+    slow = await asyncpg.connect(url)
+    async with slow.transaction():
+        await slow.execute(postgres_books.ADD_ENTRIES, *postgres_books.entries([_ENTRY]))
+        await pg_store.audit_log.add(_ENTRY._replace(action="second"))
+        reading = asyncio.create_task(pg_store.audit_log.entries(0, 9))
+        await asyncio.wait({reading}, timeout=0.3)
+    assert [entry.action for _, entry in await reading] == ["first", "second"]
+    await slow.close()
 
 
 # --- no query grows with finished jobs ---

@@ -116,12 +116,14 @@ class Audit:
     async def flush(self) -> None:
         """Write what has gathered. What cannot be written now is tried again with the next ones."""
         while page := self._gathered[:_PAGE]:
+            # Before the write: one whose caller is cancelled goes on, and must not be made again.
+            del self._gathered[: len(page)]
             try:
                 await self._log.add(*page)
             except StorageError as error:
+                self._gathered[:0] = page
                 _log.error("audit entries not stored, retrying: entries=%d error=%s", len(page), error)
                 return
-            del self._gathered[: len(page)]
         if self._lost:
             _log.error("audit entries lost: entries=%d", self._lost)
             self._lost = 0

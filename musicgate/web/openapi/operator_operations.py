@@ -27,7 +27,7 @@ def _answer(text: str, component: str, *others: str) -> Answer:
 OPERATOR_OPERATIONS: Final[Mapping[tuple[str, str], Operation]] = {
     ("GET", "/v1/music/usage"): Operation(
         id="getUsage",
-        tag="Catalogue",
+        tag="Music",
         summary="What the account used",
         text=_COUNTED,
         parameters=_OF_USAGE,
