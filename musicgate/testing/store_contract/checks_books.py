@@ -68,6 +68,17 @@ async def check_end_is_counted_once(subject: StoreUnderTest) -> None:
     assert await store.usage(_ALL) == [expected]
 
 
+async def check_song_of_a_failed_job_is_not_counted(subject: StoreUnderTest) -> None:
+    """A job that failed stays counted as failed, also when it is completed with audio of an operator."""
+    store, job = subject.store, make_job()
+    await store.add(job, [])
+    failed = await store.replace(job, _failed(job, FailureClass.EXPIRED), [])
+    assert failed is not None
+    await store.replace(failed, attrs.evolve(ended(failed), failure=None), [])
+    (total,) = await store.usage(_ALL)
+    assert (total.jobs, total.failed) == (1, 1)
+
+
 async def check_usage_outlives_its_jobs(subject: StoreUnderTest) -> None:
     """A job that is deleted, or a store that is opened again, leaves usage as it was."""
     store, job = subject.store, make_job()
