@@ -665,7 +665,7 @@ async def test_change_that_never_wins_is_an_error(rig: Rig, monkeypatch: pytest.
     rig.transport.script("one", {"id": "n-1"})
     job = await rig.submit()
 
-    async def lose(*_: object, term: int | None) -> None:
+    async def lose(*_: object, **__: object) -> None:
         return None
 
     monkeypatch.setattr(rig.store, "replace", lose)

@@ -161,7 +161,6 @@ class ForgetsClaims(MemoryJobStore):
         job: Job,
         events: Sequence[JobEvent],
         claim: IdempotencyClaim | None = None,
-        *,
         audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         return await super().add(job, events, audit=audit)

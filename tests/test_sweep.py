@@ -147,11 +147,11 @@ async def test_a_failed_round_does_not_stop_the_next_ones(
     await leave(rig, "old", ended_days_ago=10)
     delete, tries = rig.store.delete, []
 
-    async def broken_once(job_id: str) -> Any:
+    async def broken_once(job_id: str, **more: Any) -> Any:
         tries.append(job_id)
         if len(tries) == 1:
             raise error
-        return await delete(job_id)
+        return await delete(job_id, **more)
 
     monkeypatch.setattr(rig.store, "delete", broken_once)
     running = asyncio.create_task(swept.run())
@@ -174,10 +174,10 @@ def stubborn(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> set[str]:
             raise StorageError("the job store failed: disk I/O error")
         return await release(job_id, names)
 
-    async def refused_delete(job_id: str) -> Any:
+    async def refused_delete(job_id: str, **more: Any) -> Any:
         if job_id in ids:
             raise StorageError("the job store failed: disk I/O error")
-        return await delete(job_id)
+        return await delete(job_id, **more)
 
     monkeypatch.setattr(references, "release", refused_release)
     monkeypatch.setattr(rig.store, "delete", refused_delete)

@@ -246,11 +246,10 @@ class InFlight:
     async def _add(self, call: Call) -> IdempotencyClaim | None:
         """Store the job, and keep its reservation."""
         job, store = call.job, self._store
-        audit = None if self._audit is None else self._audit(job)
         try:
             with no_stray_cancellation():
-                events = jobs.history(None, job, job.created_at)
-                earlier = await store.add(job, events, call.claim, audit=audit)
+                audit = self._audit and self._audit(job)
+                earlier = await store.add(job, jobs.history(None, job, job.created_at), call.claim, audit)
         except StorageError as error:
             if not error.maybe_stored:
                 call.stored.set_exception(error)

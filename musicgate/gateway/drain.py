@@ -37,17 +37,13 @@ class Drain:
             self.since = None
             _log.warning("drain ends, new jobs are taken")
 
-    def check(self) -> None:
-        """Return if new jobs are taken.
-
-        Raises:
-            RequestError: 503 ``draining``.
-        """
-        if self.since is not None:
-            raise RequestError(
-                "gateway_error",
-                "this server is being drained and takes no new jobs; nothing was stored or sent",
-                reason="draining",
-                http_status=503,
-                retry_after_s=_RETRY_S,
-            )
+    @staticmethod
+    def refusal() -> RequestError:
+        """The 503 ``draining`` of a create call."""
+        return RequestError(
+            "gateway_error",
+            "this server is being drained and takes no new jobs; nothing was stored or sent",
+            reason="draining",
+            http_status=503,
+            retry_after_s=_RETRY_S,
+        )

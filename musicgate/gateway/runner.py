@@ -49,6 +49,7 @@ class Runner:
     def __init__(self, context: GatewayContext, changes: Changes) -> None:
         """Take an open context, and the readers to wake when a job changes."""
         self._context = context
+        self._drain = context.drain
         self._changes = changes
         self.sweeper = Sweeper(context, self.note_deleted)
         self.supervisor = Supervisor()
@@ -103,7 +104,8 @@ class Runner:
             earlier = await self._context.store.find_claim(submission.account, key.route, key.key)
             if earlier is not None:
                 return earlier
-        self._context.drain.check()
+        if self._drain.since is not None:
+            raise self._drain.refusal()
         self.webhooks.check(submission.account, submission.request.webhook_url)
         return await accept(self._context, self.owners.in_flight, submission)
 

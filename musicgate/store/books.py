@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any, Final
 
-from musicgate.model import COMPLETED, AuditEntry, Job, UsageGroup, UsageSum
+from musicgate.model import COMPLETED, AuditEntry, Job, JobState, UsageGroup, UsageSum
 from musicgate.store.columns import DAY_US, column, microseconds, moment
 from musicgate.text import MAX_AUDIT_CHARS
 
@@ -19,12 +19,16 @@ SUMS: Final = ("jobs", "usd_nanos", "unpriced_jobs", "audio_ms")
 AUDIT: Final = ("at_us", "action", "account", "key_id", "job_id", "request_id", "subject")
 #: Columns of usage by what it is told apart by.
 COLUMN_OF: Final = {group: "key_id" if group is UsageGroup.KEY else group.value for group in UsageGroup}
+_COMPLETED: Final = JobState.COMPLETED
+_FAILED: Final = JobState.FAILED
 _EPOCH: Final = date(1970, 1, 1)
 
 
 def usage_row(old: Job, new: Job) -> tuple[Any, ...] | None:
     """What is counted when a change makes a job end: `KEYS` and `SUMS`; None for every other change."""
-    if old.state is new.state or old.state.is_final or not new.state.is_final:
+    state = new.state
+    # By identity: each create comes here, and to ask a state whether it is final takes a call.
+    if (state is not _COMPLETED and state is not _FAILED) or old.state.is_final:
         return None
     attempt, usage, failure = new.attempt, new.usage, new.failure
     provider, plugin, model = (

@@ -218,7 +218,6 @@ class JobStore(Protocol):
         job: Job,
         events: Sequence[JobEvent],
         claim: IdempotencyClaim | None = None,
-        *,
         audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job together with its claim of an idempotency key and its audit entry: all or none.

@@ -111,7 +111,6 @@ class SqliteJobStore:
         job: Job,
         events: Sequence[JobEvent],
         claim: IdempotencyClaim | None = None,
-        *,
         audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its first events, or return the earlier claim of its idempotency key."""

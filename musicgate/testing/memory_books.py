@@ -14,8 +14,8 @@ class MemoryUsage:
         self._ended: list[Job] = []
 
     def count(self, old: Job, new: Job) -> None:
-        """Count a job that a change made end."""
-        if new.state.is_final and not old.state.is_final:
+        """Count a job that has ended, unless it had ended before."""
+        if not old.state.is_final:
             self._ended.append(new)
 
     def sums(self, query: UsageQuery) -> Sequence[UsageSum]:

@@ -69,7 +69,6 @@ class MemoryJobStore:
         job: Job,
         events: Sequence[JobEvent],
         claim: IdempotencyClaim | None = None,
-        *,
         audit: AuditEntry | None = None,
     ) -> IdempotencyClaim | None:
         """Store a new job with its events, or return the earlier use of its idempotency key."""
@@ -107,10 +106,10 @@ class MemoryJobStore:
         stored = attrs.evolve(new, version=old.version + 1)
         self.outbox.insert(deliveries)
         self._put(stored, events)
-        self._usage.count(old, stored)
         if audit is not None:
             self.audit_log.append(audit)
         if stored.state.is_final:
+            self._usage.count(old, stored)
             self._ended(stored.id)
         return stored
 
