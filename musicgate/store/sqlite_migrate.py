@@ -50,7 +50,7 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
         sqlite3.Error: the version cannot be read.
     """
     known = migrations()
-    version, is_alembic = _found_version(connection, path)
+    version, is_alembic = found_version(connection, path)
     if not 0 <= version <= max(known):
         raise _unknown_version(str(version), path)
     missing = [number for number in known if number > version]
@@ -72,7 +72,7 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         ConfigError: it is at another one; it is left alone.
         sqlite3.Error: the version cannot be read.
     """
-    version, _ = _found_version(connection, path)
+    version, _ = found_version(connection, path)
     if version > max(migrations()):
         raise _unknown_version(str(version), path)
     if version < max(migrations()):
@@ -80,8 +80,12 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
         raise ConfigError(message, key="store.url")
 
 
-def _found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
-    """The version of the database (0 for a new one), and whether it comes from Alembic's table."""
+def found_version(connection: sqlite3.Connection, path: Path) -> tuple[int, bool]:
+    """The version of the database (0 for a new one), and whether it comes from Alembic's table.
+
+    Raises:
+        ConfigError: the version is not known.
+    """
     ((version,),) = connection.execute("PRAGMA user_version").fetchall()
     has_table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'alembic_version'"
     if version or not connection.execute(has_table).fetchall():
