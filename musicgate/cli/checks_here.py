@@ -201,12 +201,14 @@ async def _is_musicgate(host: str, number: int) -> bool:
     import aiohttp
     from yarl import URL
 
+    from musicgate.views import render_live
+
     timeout = aiohttp.ClientTimeout(total=_PROBE_S)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(URL.build(scheme="http", host=host, port=number, path="/livez")) as response,
         ):
-            return response.status == 200 and "X-Request-Id" in response.headers
-    except (aiohttp.ClientError, TimeoutError, OSError):
+            return bool(await response.json(content_type=None) == render_live())
+    except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return False

@@ -28,23 +28,6 @@ def doctor(*, offline: bool, as_json: bool, config: str | None) -> None:
     request without the key, which costs nothing; so whether a key is accepted is not known before the first
     song. No key is printed.
     """
-    from musicgate.cli.checks import Check
-
-
-@click.command()
-@click.option(
-    "--offline",
-    is_flag=True,
-    help="Check nothing that needs the network: vendors, the clock, audio in a bucket.",
-)
-@AS_JSON
-@CONFIG
-def doctor(*, offline: bool, as_json: bool, config: str | None) -> None:
-    """Check settings, keys, vendors, clock, store, disk, FFmpeg, port and plugins.
-
-    Exits with 1 if a check fails. Works beside a running server: the store is only read. Vendors get a HEAD request without the key, which
-    costs nothing; so whether a key is accepted is not known before the first song. No key is printed.
-    """
     from musicgate.cli.checks import check_lines, is_well, render_checks
     from musicgate.cli.terminal import print_json, say
 
