@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from musicgate.cli import run, stores
 from musicgate.cli.configuration import read_all
-from musicgate.cli.progress import display
+from musicgate.cli.estimate import typical_s
+from musicgate.cli.progress import describe_delivery, display
 from musicgate.cli.terminal import print_json, say
 from musicgate.emulation.sandbox import DEFAULT_SPEED, sandbox
 from musicgate.views import AudioEnd, render_job
@@ -88,14 +89,16 @@ async def cancel_locally(job_id: str, *, config: str | None) -> dict[str, Any]:
 
 async def _follow(gateway: Gateway, job: Job, shown: Display) -> Job:
     """Show every change of a job until it is final."""
-    shown.typical_s = _typical_s(gateway, job)
     shown_warnings: list[object] = []
+    plugin = None
     async for newer in gateway.watch(job.id):
         job, answer = newer, _answer(gateway, newer)
+        if job.plugin != plugin:  # at first, and when another provider is asked
+            plugin, shown.typical_s = job.plugin, await typical_s(gateway, job)
         warnings = answer.get("warnings") or []
         run.note_warnings(shown, [warning for warning in warnings if warning not in shown_warnings])
         shown_warnings = warnings
-        shown.show(answer)
+        shown.show(answer, describe_delivery(job))
     return job
 
 
@@ -130,11 +133,6 @@ def _answer(gateway: Gateway, job: Job) -> dict[str, Any]:
         return path.absolute().as_uri() if path else None
 
     return render_job(job, link, gateway.masker(job), ends=AudioEnd(gateway.settings))
-
-
-def _typical_s(gateway: Gateway, job: Job) -> float:
-    provider = gateway.provider_of(job)
-    return (provider.typical_s if provider else 60.0) / gateway.settings.follow.speed
 
 
 def _note_earlier_jobs(gateway: Gateway) -> None:

@@ -42,6 +42,22 @@ KEY = click.option(
     help="API key for that server.  [env: MUSICGATE_API_KEY]",
 )
 
+#: Where the context keeps it: `musicgate.cli.progress` asks there, so no command has to hand it on.
+QUIET_KEY = "musicgate.quiet"
+
+
+def _keep_quiet(context: click.Context, parameter: click.Parameter, value: bool) -> None:
+    context.meta[QUIET_KEY] = value
+
+
+QUIET = click.option(
+    "--quiet",
+    is_flag=True,
+    expose_value=False,
+    callback=_keep_quiet,
+    help="Print a line for each step instead of a progress bar, as where there is no terminal.",
+)
+
 
 def run_options(command: Any) -> Any:
     """Add the options of commands that wait for a job and write its audio."""
@@ -67,6 +83,7 @@ def run_options(command: Any) -> Any:
             metavar="SECONDS",
             help="Stop waiting after this time; the job continues.",
         ),
+        QUIET,
         CONFIG,
     )(command)
 
