@@ -38,6 +38,7 @@ _STATES: Final = {
     "completed": "done",
     "failed": "failed",
 }
+_OVER: Final = frozenset({"completed", "failed"})
 _DAY_S: Final = 86_400.0
 #: Terminals that cannot move the cursor.
 _DUMB: Final = frozenset({"dumb", "unknown"})
@@ -168,7 +169,9 @@ class _Lines:
         text = doing or describe(answer)
         if text != self._last:
             elapsed_s = time.monotonic() - self._started
-            say(f"{text} ({time_text(elapsed_s, self.typical_s, _remaining_s(answer))})", err=True)
+            is_over = answer.get("status") in _OVER
+            times = "" if is_over else f" ({time_text(elapsed_s, self.typical_s, _remaining_s(answer))})"
+            say(f"{text}{times}", err=True)
         self._last = text
         for index, line in previews(answer).items():
             if index not in self._announced:
@@ -244,8 +247,9 @@ def _remaining_s(answer: Mapping[str, Any]) -> float | None:
 def _number(answer: Mapping[str, Any], name: str) -> float | None:
     progress = answer.get("progress")
     value = progress.get(name) if isinstance(progress, dict) else None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if is_number else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+        return None
+    return float(value)
 
 
 def _clock(seconds: float) -> str:
