@@ -156,6 +156,7 @@ def test_validate_as_json(clean_folder: Path) -> None:
     done = run("validate", "-", "--strict", "--json", input='{"model": "suno/v5", "tempo": 3}')
     assert done.exit_code == 2
     assert json.loads(done.stdout) == {
+        "object": "validation",
         "valid": False,
         "violations": [
             {
@@ -307,4 +308,4 @@ def test_a_mistake_is_reported_without_a_traceback(
 def test_jobs_is_empty_on_a_new_machine(clean_folder: Path) -> None:
     done = run("jobs")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "no jobs here yet\n")
-    assert json.loads(run("jobs", "--json").stdout) == {"object": "list", "data": []}
+    assert json.loads(run("jobs", "--json").stdout) == {"object": "list", "data": [], "next_cursor": None}

@@ -1,4 +1,4 @@
-"""What a run shows while it waits: what is happening, for how long, and how much longer if that is known."""
+"""What a run shows while it waits: what is happening, and how long it takes."""
 
 import os
 import re

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import json
 import shutil
 import socket
 import tempfile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 _LOW_BYTES: Final = 1_000_000_000
 _TOO_LOW_BYTES: Final = 100_000_000
 _PROBE_S: Final = 2.0
+#: Many times the answer of ``/livez``: the other program may send anything.
+_ALIVE_BYTES: Final = 1_000
 _ANY_ADDRESS: Final = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 - asked about, not bound
 
 
@@ -209,6 +212,6 @@ async def _is_musicgate(host: str, number: int) -> bool:
             aiohttp.ClientSession(timeout=timeout) as session,
             session.get(URL.build(scheme="http", host=host, port=number, path="/livez")) as response,
         ):
-            return bool(await response.json(content_type=None) == render_live())
+            return bool(json.loads(await response.content.read(_ALIVE_BYTES)) == render_live())
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
         return False

@@ -1,4 +1,4 @@
-"""``doctor``: check what a song needs, one line each with the mend. Nothing is spent, changed or locked."""
+"""``doctor``: check what a song needs; nothing is spent, changed or locked."""
 
 from __future__ import annotations
 

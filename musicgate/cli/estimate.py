@@ -1,4 +1,4 @@
-"""How long a song usually takes, from the jobs that ended before; without enough of them nothing is said."""
+"""How long a song usually takes, by the jobs that ended before; with too few nothing is said."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Groups of commands: each command is imported when it is called, and a misspelt one gets a suggestion.
+"""Groups of commands: each is imported when it is called, and a misspelt one gets a suggestion.
 
 No heavy import: ``musicgate --help`` and shell completion load it.
 """

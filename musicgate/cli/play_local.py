@@ -13,7 +13,7 @@ from musicgate.cli.configuration import read_all
 from musicgate.cli.files import length_text
 from musicgate.cli.local import answer_of, fetch_track, follow
 from musicgate.cli.progress import display
-from musicgate.cli.terminal import visible
+from musicgate.cli.terminal import say, visible
 from musicgate.errors import JobNotFoundError, RequestError
 from musicgate.gateway import open_asset_store
 
@@ -104,10 +104,12 @@ async def _streamed(gateway: Gateway, job: Job, index: int, playback: Playback) 
         try:
             async with gateway.listen(job, index) as (_, pieces):
                 await playback.stream(pieces, about=_about(job, _track(job, index)))
-                return True
         except RequestError as error:
             if error.reason != "stream_not_ready":
                 return False  # it has ended meanwhile
+        else:
+            say(f"the job continues; {run.fetch_hint({'id': job.id})}", err=True)
+            return True
         await asyncio.sleep(_AGAIN_S)
         job = await gateway.get(job.id) or job
         if job.state.is_final:

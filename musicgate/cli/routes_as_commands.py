@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_ID: Final = r"[\w{}-]+"
+#: Possessive: "{id}/events" does not match as "{id" with something behind it.
+_ID: Final = r"[\w{}-]++"
 #: Route -> the command that does the same, the longest path first.
 COMMANDS_OF_ROUTES: Final = {
     rf"GET /v1/music/generat(?:e|ions)/{_ID}/stream/{_ID}": "musicgate play JOB",

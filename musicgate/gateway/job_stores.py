@@ -102,7 +102,7 @@ def has_job_store(settings: Settings) -> bool:
 def job_store_name(settings: Settings) -> str:
     """The store as messages name it: its file, or its server and database."""
     if not is_postgres(settings):
-        return str(_path(settings))
+        return str(_named_path(settings))
     url = urlsplit(settings.store_url)
     return f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"
 

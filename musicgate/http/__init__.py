@@ -13,14 +13,13 @@ from musicgate.http.client_errors import (
 )
 from musicgate.http.port import Transport
 from musicgate.http.proxies import Proxies
-from musicgate.http.reach import Reached, reach
+from musicgate.http.reach import reach
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 
 __all__ = [
     "CLIENT_ERRORS",
     "CONNECT_ERRORS",
     "Proxies",
-    "Reached",
     "Transport",
     "UntrustedUrlClient",
     "answer_reason",

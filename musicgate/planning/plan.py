@@ -177,9 +177,11 @@ class Planner:
         if strict and warnings:
             raise _as_error(warnings[0])
         route = self._offers.route(model, request.routing, beta_channel=beta_channel)
+        closest = functools.partial(
+            self._offers.closest_model, model, request.routing, beta_channel=beta_channel
+        )
         if not route.offered:
-            meant = self._offers.closest_model(model, request.routing, beta_channel=beta_channel)
-            raise _not_offered(model, meant=meant)
+            raise _not_offered(model, closest())
         if not route.candidates:
             reasons = "; ".join(
                 f"{item.plugin}: {item.message}"
@@ -203,7 +205,7 @@ class Planner:
         translate = functools.partial(self._translate, request, callback_url, now, strict=strict)
         candidates = self._translated(request, route.candidates, translate, refused)
         if not candidates:
-            raise _most_telling(model, refusals)
+            raise _most_telling(model, refusals, closest)
         return Plan(model=model, candidates=tuple(candidates), excluded=tuple(excluded), warnings=warnings)
 
     def _meant_providers(self, routing: RoutingOptions, *, beta_channel: bool) -> str:
@@ -341,16 +343,18 @@ def _refuse_lone_surrogates(body: object) -> None:
         ) from exc
 
 
-def _most_telling(model: str, refusals: list[MusicgateError]) -> MusicgateError:
+def _most_telling(
+    model: str, refusals: list[MusicgateError], closest: Callable[[], str | None]
+) -> MusicgateError:
     """The first refusal that the caller can fix; a violation says more than "model not offered"."""
     requests = [error for error in refusals if isinstance(error, RequestError)]
     telling = [error for error in requests if error.code != "unsupported_model_or_endpoint"]
     if requests and not telling:
-        return _not_offered(model, "; ".join(error.message for error in requests))
+        return _not_offered(model, closest(), "; ".join(error.message for error in requests))
     return next(iter(telling or refusals))
 
 
-def _not_offered(model: str, why: str = "", *, meant: str | None = None) -> RequestError:
+def _not_offered(model: str, meant: str | None, why: str = "") -> RequestError:
     suggestion = f"; did you mean {meant}?" if meant else ";"
     listed = f"no provider offers {model} for music{suggestion} GET /v1/music/models lists what there is"
     return RequestError("unsupported_model_or_endpoint", f"{listed} ({why})" if why else listed)

@@ -175,6 +175,7 @@ class OfferIndex:
                 if self._refusal(plugin, options, beta_channel=beta_channel) is None
                 for offer in provider.offers
                 for name in (offer.model, *offer.aliases)
+                if name.lower() != _folded(model)  # a listed one that every provider disclaims
             ),
         )
 

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from musicgate.errors import StorageError
 from musicgate.store.port import StoreReport
 from musicgate.store.sqlite_errors import describe
-from musicgate.store.sqlite_migrate import found_version, migrations
+from musicgate.store.sqlite_migrate import known_version, migrations
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +32,7 @@ def inspect(path: Path) -> StoreReport:
         return StoreReport(version=0, newest_version=newest, write_trouble=_write_trouble(folder))
     try:
         with contextlib.closing(sqlite3.connect(_uri(path), timeout=_BUSY_TIMEOUT_S, uri=True)) as connection:
-            version, _ = found_version(connection, path)
+            version, _ = known_version(connection, path)
     except sqlite3.Error as exc:
         raise StorageError(f"the job store {path} cannot be read: {describe(exc)}") from exc
     trouble = _open_trouble(path) or _write_trouble(folder)
