@@ -165,6 +165,17 @@ def test_error_of_a_command_names_a_command(clean_folder: Path) -> None:
     assert "GET /v1" in as_click_error(RequestError("not_found", "see GET /v1/music/models")).message
 
 
+def test_message_of_a_server_keeps_its_routes(clean_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from musicgate.cli import remote
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise RequestError("not_found", "see GET /v1/music/models")
+
+    monkeypatch.setattr(remote, "generate_remotely", refuse)
+    done = run("generate", "x", "--url", "http://127.0.0.1:1")
+    assert (done.exit_code, "see GET /v1/music/models" in done.stderr) == (2, True)
+
+
 def test_every_route_stands_for_a_command_that_exists() -> None:
     words = {
         command.removeprefix("musicgate ").removesuffix(" JOB") for command in COMMANDS_OF_ROUTES.values()

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import click
 import pytest
+from aiohttp import web
 from click.testing import CliRunner
 
 from musicgate.assets.audio import AudioKind, sniff
-from musicgate.cli import FailedError, cli
+from musicgate.cli import FailedError, RefusedError, cli
 from musicgate.cli.configuration import read_all
 from musicgate.cli.files import find_target
 from musicgate.cli.local import generate_locally
 from musicgate.cli.play_local import play_locally
+from musicgate.cli.play_remote import play_remotely
 from musicgate.cli.playback import Playback, audio_file
 from musicgate.cli.players import PLAYERS, find_player, play_file, play_stream
 from musicgate.cli.run import Order
@@ -29,6 +31,7 @@ from tests.test_cli_runs import vendor
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="players are shell scripts here")
 
+KEY = "test-key-not-real"
 SONG = song(AudioFormat(), 6.0, seed=1)
 FFPLAY, MPV, PAPLAY = (
     next(one for one in PLAYERS if one.program == name) for name in ("ffplay", "mpv", "paplay")
@@ -242,6 +245,55 @@ async def test_kept_song_is_played_and_saved_while_a_server_uses_the_store(
     assert Path(arguments(folder)[-1]).is_relative_to(folder / "data" / "audio")
     assert (folder / "second.mp3").read_bytes() == (folder / "made-2.mp3").read_bytes()
     assert 'playing "Midnight Blue" (0:' in capsys.readouterr().err
+
+
+# --- jobs of a server ---
+
+
+async def test_song_of_a_server_is_streamed_and_played_with_the_key_for_that_server_only(
+    folder: Path,
+) -> None:
+    install(folder, "ffplay")
+    ready = dict[str, object](id="music_1", status="completed", output=[{"index": 0, "title": "Blue\x1b"}])
+    pending = {**ready, "status": "in_progress"}
+    keys = []
+
+    async def answer(request: web.BaseRequest) -> web.Response:
+        keys.append((request.path, request.headers.get("Authorization")))
+        if request.path.endswith(("/s", "/a")):
+            return web.Response(body=SONG)
+        if request.path.endswith("/music_1"):
+            return web.json_response(ready)
+        if request.path.endswith("/music_2"):
+            return web.json_response(pending)
+        return web.json_response({"description": f"no such job for {KEY}"}, status=404)
+
+    runner = web.ServerRunner(web.Server(answer), shutdown_timeout=0.1)
+    await runner.setup()
+    for _ in range(2):
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    own, other = (f"http://127.0.0.1:{address[1]}" for address in runner.addresses)
+    ready["output"] = [{"index": 0, "title": "Blue\x1b", "audio_url": f"{other}/a"}]
+    pending["output"] = [{"index": 0, "title": "Blue\x1b", "stream_audio_url": "/s"}]
+    try:
+        kept = Playback(FFPLAY, str(folder / "bin" / "ffplay"), None)
+        await play_remotely(own, KEY, "music_1", 0, kept)
+        assert (kept.was_streamed, arguments(folder)[-2]) == (False, "-i")
+        live = Playback(FFPLAY, str(folder / "bin" / "ffplay"), None)
+        await play_remotely(own, KEY, "music_2", 0, live)
+        assert (live.was_streamed, (folder / "read").read_bytes()) == (True, SONG)
+        saved = Playback(None, "", find_target("saved.mp3", force=False))
+        await play_remotely(own, KEY, "music_1", 0, saved)
+        assert (folder / "saved.mp3").read_bytes() == SONG
+        with pytest.raises(FailedError, match="has no track 2 with audio"):
+            await play_remotely(own, KEY, "music_1", 1, kept)
+        with pytest.raises(RefusedError, match=r"no such job for \*\*\*"):
+            await play_remotely(own, KEY, "music_3", 0, kept)
+    finally:
+        await runner.cleanup()
+    assert {path: key for path, key in keys if path in {"/a", "/s"}} == {"/a": None, "/s": f"Bearer {KEY}"}
+    with pytest.raises(FailedError, match="does not answer as a musicgate server"):
+        await play_remotely(own, KEY, "music_1", 0, kept)
 
 
 def use(env: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import click
 
 from musicgate.cli.groups import LazyGroup
+from musicgate.cli.options import SERVER_KEY
 from musicgate.cli.routes_as_commands import with_commands
 from musicgate.cli.terminal import guard, printable
 
@@ -96,7 +97,7 @@ class _Commands(LazyGroup):
         except KeyboardInterrupt:
             ctx.exit(EXIT_INTERRUPTED)
         except click.ClickException as error:
-            raise _printable(error) from error.__cause__
+            raise _printable(error, ctx) from error.__cause__
         except (click.exceptions.Exit, click.Abort):
             raise
         except Exception as exc:
@@ -105,12 +106,19 @@ class _Commands(LazyGroup):
                 raise
             from musicgate.cli.error_text import as_click_error
 
-            raise _printable(as_click_error(exc)) from exc
+            raise _printable(as_click_error(exc), ctx) from exc
 
 
-def _printable(error: click.ClickException) -> click.ClickException:
-    """Name commands instead of routes, and escape what the message quotes of vendors, servers and callers."""
-    error.message = printable(with_commands(error.message), err=True)  # type: ignore[misc]  # click itself assigns it
+def _printable(error: click.ClickException, ctx: click.Context | None = None) -> click.ClickException:
+    """Name commands instead of routes, and escape what the message quotes of vendors, servers and callers.
+
+    A server's message is about what the server has, and commands such as ``musicgate models`` list what is
+    here: so it keeps the routes.
+    """
+    message = error.message
+    if ctx is None or not ctx.meta.get(SERVER_KEY):
+        message = with_commands(message)
+    error.message = printable(message, err=True)  # type: ignore[misc]  # click itself assigns it
     return error
 
 

@@ -25,6 +25,15 @@ class Positive(click.FloatRange):
         return number
 
 
+#: Where the context keeps that a server is used: its messages name its own routes.
+SERVER_KEY = "musicgate.server"
+
+
+def _note_server(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    context.meta[SERVER_KEY] = bool(value)
+    return value
+
+
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 CONFIG = click.option(
     "--config", metavar="FILE", help="Settings file.  [default: musicgate.toml, if it exists]"
@@ -33,6 +42,7 @@ URL = click.option(
     "--url",
     envvar="MUSICGATE_URL",
     metavar="URL",
+    callback=_note_server,
     help="Use this musicgate server instead of this process.  [env: MUSICGATE_URL]",
 )
 KEY = click.option(

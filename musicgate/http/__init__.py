@@ -13,7 +13,7 @@ from musicgate.http.client_errors import (
 )
 from musicgate.http.port import Transport
 from musicgate.http.proxies import Proxies
-from musicgate.http.reach import reach
+from musicgate.http.reachability import reach
 from musicgate.http.untrusted_url_client import UntrustedUrlClient
 
 __all__ = [
