@@ -21,6 +21,7 @@ from musicgate.cli.groups import SuggestingGroup
 from musicgate.cli.play import PLAYERS
 from musicgate.cli.players import names
 from musicgate.cli.routes_as_commands import COMMANDS_OF_ROUTES, with_commands
+from musicgate.codec import SchemaValidator, bundle
 from musicgate.errors import RequestError
 
 #: Command -> why it has no --json.
@@ -102,6 +103,23 @@ def test_json_is_one_object_with_stable_keys(
     done = run(*arguments, "--json")
     assert (done.exit_code, done.stderr) == (0, "")
     assert json.loads(done.stdout).keys() == keys
+
+
+@pytest.mark.parametrize(
+    ("arguments", "schema", "missing"),
+    [
+        (("models",), "model_list", set()),
+        (("jobs",), "job_list", set()),
+        (("providers",), "provider_list", {"health", "waiting"}),
+        (("plan", "Hello", "-m", "suno/v5"), "plan", set()),
+    ],
+)
+def test_json_is_valid_by_the_schema_of_the_http_answer(
+    clean_folder: Path, arguments: tuple[str, ...], schema: str, missing: set[str]
+) -> None:
+    answer = json.loads(run(*arguments, "--json").stdout)
+    found = SchemaValidator(bundle(schema)).violations(answer)
+    assert {(one.keyword, one.path[-1]) for one in found} == {("required", name) for name in missing}
 
 
 def test_emulate_refuses_json_without_the_list() -> None:
