@@ -192,16 +192,25 @@ async def test_store_on_a_server_that_is_away_fails_without_its_password() -> No
     ("free_bytes", "verdict"),
     [(50_000_000, Verdict.FAILED), (500_000_000, Verdict.WARNING), (5_000_000_000, Verdict.OK)],
 )
-def test_full_disk_is_told(
+async def test_full_disk_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free_bytes: int, verdict: Verdict
 ) -> None:
     class Usage:
         free = free_bytes
 
     monkeypatch.setattr(checks_here.shutil, "disk_usage", lambda _: Usage)  # type: ignore[attr-defined]
-    (check,) = checks_here.disk(Settings(data_dir=tmp_path / "data"))
+    (check,) = await checks_here.disk(Settings(data_dir=tmp_path / "data"))
     assert check.verdict is verdict
     assert check.message == f"{free_bytes / 1e9:.1f} GB free for jobs and audio in {tmp_path}"
+
+
+def test_folder_that_may_not_be_looked_at_is_told(clean: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refuse(_: Settings) -> list[Check]:
+        raise PermissionError(13, "Permission denied", "/secret")
+
+    monkeypatch.setattr(checks_here, "disk", refuse)
+    code, found, _ = doctor()
+    assert (code, found["disk"][0].message, len(found)) == (1, "/secret: Permission denied", 8)
 
 
 async def test_audio_that_is_not_kept_is_a_warning() -> None:

@@ -145,6 +145,22 @@ async def test_audio_is_converted_for_a_player_of_wav_only(folder: Path) -> None
     assert sniff(kept.read_bytes()[:4096]) is AudioKind.WAV
 
 
+async def test_program_that_opens_a_temporary_file_later_finds_it(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(folder))
+    install(folder, "xdg-open")
+    opener, program = find_player("xdg-open", "linux") or (PAPLAY, "")
+    source = folder / "download"
+    source.write_bytes(SONG)
+    await Playback(opener, program, None).file(source, is_temporary=True)
+    source.unlink()
+    assert arguments(folder)[-1].endswith("/song.mp3")
+    assert Path(arguments(folder)[-1]).read_bytes() == SONG
+    await Playback(opener, program, None).file(folder / "song.mp3")
+    assert arguments(folder)[-1] == str(folder / "song.mp3")
+
+
 # --- the command ---
 
 

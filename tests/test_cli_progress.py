@@ -151,9 +151,10 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-termin
 def test_terminal_shows_a_bar_that_names_what_happens_and_how_long(tmp_path: Path) -> None:
     text = shown(tmp_path, typical_s=None)
     assert "━" in text
-    assert re.search(r"queued at fal \(0:00\)", text)
-    assert "making music at fal (0:00, about 1:05 left)" in text
-    assert "converting and marking the audio (0:0" in text
+    # A loaded machine may take seconds for a step.
+    assert re.search(r"queued at fal \(0:\d\d\)", text)
+    assert re.search(r"making music at fal \(0:\d\d, about (?:1:0\d|0:5\d) left\)", text)
+    assert re.search(r"converting and marking the audio \(0:\d\d\)", text)
     assert "\x1b[38;5;" in text or re.search(r"\x1b\[3\dm", text)
     assert "about" not in text.partition("making music")[0]
 
@@ -161,7 +162,7 @@ def test_terminal_shows_a_bar_that_names_what_happens_and_how_long(tmp_path: Pat
 def test_bar_has_no_colour_with_no_color(tmp_path: Path) -> None:
     text = shown(tmp_path, typical_s=60.0, NO_COLOR="1")
     assert "━" in text
-    assert "about 1:00 left" in text
+    assert re.search(r"about (?:1:00|0:\d\d) left", text)
     assert re.findall(r"\x1b\[(?:3\d|38;[\d;]*|9\d)m", text) == []
 
 
@@ -170,7 +171,7 @@ def test_quiet_and_a_simple_terminal_get_one_plain_line_for_each_step(
     tmp_path: Path, arguments: list[str], term: str
 ) -> None:
     lines = shown(tmp_path, *arguments, typical_s=None, TERM=term).splitlines()
-    assert [re.sub(r"\(0:0\d", "(T", line) for line in lines] == [
+    assert [re.sub(r"\(0:\d\d", "(T", line) for line in lines] == [
         "queued at fal (T)",
         "making music at fal (T, about 1:05 left)",
         "converting and marking the audio (T)",

@@ -95,7 +95,7 @@ async def store(settings: Settings) -> Check:
     return ok("store", f"{name}: schema version {report.version}, can be read and written")
 
 
-def disk(settings: Settings) -> list[Check]:
+async def disk(settings: Settings) -> list[Check]:
     """The free space where jobs and audio are kept on this machine."""
     from musicgate.gateway import job_store_file
 

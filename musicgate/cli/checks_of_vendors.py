@@ -36,7 +36,7 @@ def keys(providers: Iterable[InstalledProvider]) -> list[Check]:
     for installed in ordered:
         trouble = key_trouble(installed)
         if trouble:
-            mend = f"copy the key again: {installed.provider.key_env}"
+            mend = f"copy it again into {installed.provider.key_env} or providers.{installed.name}.api_key"
             checks.append(failed("key", f"{installed.name}: {trouble}", mend))
         elif installed.key:
             checks.append(ok("key", f"{installed.name}: is set"))

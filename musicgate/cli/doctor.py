@@ -10,6 +10,8 @@ import click
 from musicgate.cli.options import AS_JSON, CONFIG
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
     from musicgate.cli.checks import Check
 
 
@@ -59,6 +61,20 @@ async def _checks(config: str | None, *, offline: bool) -> list[Check]:
     found = [checks_here.settings(settings), *first, *checks_of_vendors.keys(providers.values())]
     if not offline:
         found += await checks_of_vendors.reachable(settings, providers.values())
-    found += [await checks_here.store(settings), *checks_here.disk(settings)]
-    found += [await checks_here.audio(settings, offline=offline), await checks_here.port(settings)]
+    found += await _guarded("store", checks_here.store(settings))
+    found += await _guarded("disk", checks_here.disk(settings))
+    found += await _guarded("audio", checks_here.audio(settings, offline=offline))
+    found += await _guarded("port", checks_here.port(settings))
     return found
+
+
+async def _guarded(name: str, check: Awaitable[Check | list[Check]]) -> list[Check]:
+    """Await a check. Where the system refuses even to look, that is its result."""
+    from musicgate.cli.checks import failed
+
+    try:
+        found = await check
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        return [failed(name, f"{where}{exc.strerror or exc}", "run it as the user of the server")]
+    return found if isinstance(found, list) else [found]

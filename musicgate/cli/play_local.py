@@ -64,11 +64,12 @@ async def _play_kept(slot: Settings, job: Job, index: int, playback: Playback) -
         objects = open_asset_store(slot)
         stack.push_async_callback(objects.close)
         path = objects.local_path(track.asset.name)
+        is_temporary = path is None
         if path is None:
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-"))
             path = Path(folder) / f"song.{track.asset.kind}"
             await objects.fetch(track.asset.name, path)
-        await playback.file(path, about=_about(job, track))
+        await playback.file(path, about=_about(job, track), is_temporary=is_temporary)
 
 
 async def _play_by_gateway(
@@ -83,10 +84,11 @@ async def _play_by_gateway(
         run.refuse_failed(answer_of(gateway, job))
         track = _track(job, index)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="musicgate-")))
-        path = gateway.audio_path(job, index) or await fetch_track(gateway, job, track, folder)
+        kept = gateway.audio_path(job, index)
+        path = kept or await fetch_track(gateway, job, track, folder)
         if path is None:
             raise FailedError(visible(f"track {index + 1} of {job.id} has no audio that can be fetched"))
-        await playback.file(path, about=_about(job, track))
+        await playback.file(path, about=_about(job, track), is_temporary=kept is None)
 
 
 async def _streamed(gateway: Gateway, job: Job, index: int, playback: Playback) -> bool:

@@ -78,7 +78,8 @@ async def _play(server: _Server, job_id: str, index: int, playback: Playback) ->
     if not isinstance(item.get("audio_url"), str):
         raise FailedError(visible(f"job {job_id} has no track {index + 1} with audio"))
     with tempfile.TemporaryDirectory(prefix="musicgate-") as folder:
-        await playback.file(await server.download(item["audio_url"], Path(folder) / "song"), about=about)
+        path = await server.download(item["audio_url"], Path(folder) / "song")
+        await playback.file(path, about=about, is_temporary=True)
 
 
 def _is_ready(answer: Mapping[str, Any], index: int, playback: Playback) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -65,11 +66,12 @@ class Playback:
         """True if bytes can be played as they come."""
         return self.player is not None and bool(self.player.stream)
 
-    async def file(self, path: Path, *, about: str = "") -> None:
+    async def file(self, path: Path, *, about: str = "", is_temporary: bool = False) -> None:
         """Play or write an audio file.
 
         Args:
             about: what is played, for people.
+            is_temporary: the file is removed when this returns.
 
         Raises:
             FailedError: it is not audio, or the player failed, or the file cannot be written.
@@ -85,9 +87,11 @@ class Playback:
         if self.player.plays_wav_only and kind is not AudioKind.WAV:
             await self._converted(path)
             return
+        if self.player.only_opens and is_temporary:
+            # The program that gets it reads it later, and knows it by its extension.
+            path = _lasting(path, kind)
+            say(f"the file stays in {path}", err=True)
         await play_file(self.player, self.program, path)
-        if self.player.only_opens:
-            say("it was handed to the program that the system has for it", err=True)
 
     async def stream(self, pieces: AsyncIterator[bytes], *, about: str = "") -> None:
         """Play bytes as they come.
@@ -120,6 +124,10 @@ class Playback:
             except NotAudioError as error:
                 raise FailedError(f"{path} cannot be decoded: {error}") from error
             await play_file(self.player, self.program, wav)
+
+
+def _lasting(path: Path, kind: AudioKind) -> Path:
+    return Path(shutil.copyfile(path, Path(tempfile.mkdtemp(prefix="musicgate-")) / f"song{extension(kind)}"))
 
 
 def audio_file(name: str) -> Path | None:
