@@ -65,6 +65,10 @@ def arguments(folder: Path) -> list[str]:
     return [Path(program).name, *rest]
 
 
+def content(path: str) -> bytes:
+    return Path(path).read_bytes()
+
+
 async def pieces(*parts: bytes, error: Exception | None = None) -> AsyncIterator[bytes]:
     for part in parts:
         await asyncio.sleep(0)
@@ -155,8 +159,8 @@ async def test_program_that_opens_a_temporary_file_later_finds_it(
     source.write_bytes(SONG)
     await Playback(opener, program, None).file(source, is_temporary=True)
     source.unlink()
-    assert arguments(folder)[-1].endswith("/song.mp3")
-    assert Path(arguments(folder)[-1]).read_bytes() == SONG
+    kept = arguments(folder)[-1]
+    assert (kept.endswith("/song.mp3"), content(kept)) == (True, SONG)
     await Playback(opener, program, None).file(folder / "song.mp3")
     assert arguments(folder)[-1] == str(folder / "song.mp3")
 
