@@ -12,7 +12,7 @@ import attrs
 import pytest
 
 from musicgate.cli.estimate import typical_of, typical_s
-from musicgate.cli.progress import describe_delivery, time_text
+from musicgate.cli.progress import _Bar, describe_delivery, time_text
 from musicgate.model import Asset, Job, JobQuery, JobState, Track
 from tests.sample_jobs import START, at, attempt
 from tests.sample_jobs import job as sample_job
@@ -114,6 +114,28 @@ def test_delivery_is_described_step_by_step() -> None:
     waiting = describe_delivery(delivered(link, trouble="disk\x1b full"))
     assert waiting == "waiting for the audio store: disk\\x1b full"
     assert describe_delivery(attrs.evolve(delivered(kept), state=JobState.COMPLETED)) == ""
+
+
+def test_bar_fills_by_the_vendor_else_by_the_usual_time_else_not_at_all() -> None:
+    class Drawn:
+        total: float | None = None
+        completed = 0.0
+
+        def update(self, _: int, *, description: str, total: float | None, completed: float) -> None:
+            self.total, self.completed = total, completed
+
+    drawn = Drawn()
+    bar = _Bar(drawn, 0)  # type: ignore[arg-type]  # all of a rich bar that is used
+    bar.show({"status": "queued"})
+    assert (drawn.total, drawn.completed) == (None, 0.0)
+    bar.typical_s = 0.001
+    bar.show({"status": "queued"})
+    assert drawn.total == 1.0
+    assert drawn.completed > 0.0
+    bar.show({"status": "queued", "progress": {"fraction": 0.25}})
+    assert (drawn.total, drawn.completed) == (1.0, 0.25)
+    bar.show({"status": "queued", "progress": {"fraction": "much", "remaining_seconds": 1e300}})
+    assert drawn.completed != 0.25
 
 
 # --- where it is shown ---
