@@ -196,8 +196,8 @@ def test_validate_and_schema_load_no_plugin_and_no_server() -> None:
 
 def test_schema_contains_its_definitions_and_all_adds_those_of_plugins() -> None:
     assert run("schema").output.splitlines() == [
-        "request", "job", "error", "plan", "options/suno", "options/elevenlabs", "options/minimax",
-        "case",
+        "request", "job", "error", "plan", "job_list", "event", "model_list", "provider_list", "webhook",
+        "webhook_delivery_list", "webhook_test", "options/suno", "options/elevenlabs", "options/minimax", "case",
     ]  # fmt: skip
     request = json.loads(run("schema", "request").output)
     assert request["$id"] == "urn:musicgate:schema:v1:request"
