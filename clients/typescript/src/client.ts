@@ -67,11 +67,11 @@ export class MusicgateClient {
   }
 
   /** Create a job; it is returned as soon as it is stored. */
-  submit(request: MusicRequest, options: SubmitOptions = {}): Promise<MusicJob> {
+  async submit(request: MusicRequest, options: SubmitOptions = {}): Promise<MusicJob> {
     const { idempotencyKey = randomKey(), strict = false, signal } = options;
-    const headers: Record<string, string> = { "Idempotency-Key": idempotencyKey };
+    const headers: Record<string, string> = { "Idempotency-Key": quoted(idempotencyKey) };
     if (strict) headers["Prefer"] = "handling=strict";
-    return this.#connection.json({ method: "POST", path: JOBS, headers, body: request, signal });
+    return this.#connection.json("music", { method: "POST", path: JOBS, headers, body: request, signal });
   }
 
   /**
@@ -122,8 +122,8 @@ export class MusicgateClient {
   }
 
   /** A job in its current state, by our id or the vendor's. */
-  get(id: string, { signal }: CallOptions = {}): Promise<MusicJob> {
-    return this.#connection.json({ path: jobPath(id), signal });
+  async get(id: string, { signal }: CallOptions = {}): Promise<MusicJob> {
+    return this.#connection.json("music", { path: jobPath(id), signal });
   }
 
   /** All jobs of the account, newest first. */
@@ -133,20 +133,23 @@ export class MusicgateClient {
     let cursor: string | undefined;
     do {
       const call = { path: JOBS, query: { ...query, cursor }, signal };
-      const page: JobList = await this.#connection.json(call);
+      const page = await this.#connection.json<JobList>("list", call);
       yield* page.data;
       cursor = page.next_cursor ?? undefined;
     } while (cursor !== undefined);
   }
 
   /** What happens to a job, from its beginning to `settled`; lost connections are made again. */
-  events(id: string, { after = 0, signal }: EventsOptions = {}): AsyncGenerator<JobEvent, void, undefined> {
-    return followEvents(this.#connection, `${jobPath(id)}/events`, after, signal);
+  async *events(
+    id: string,
+    { after = 0, signal }: EventsOptions = {},
+  ): AsyncGenerator<JobEvent, void, undefined> {
+    yield* followEvents(this.#connection, `${jobPath(id)}/events`, after, signal);
   }
 
   /** End an open job; `error.may_have_cost` of the answer says whether it may be billed. */
-  cancel(id: string, { signal }: CallOptions = {}): Promise<MusicJob> {
-    return this.#connection.json({ method: "POST", path: `${jobPath(id)}/cancel`, signal });
+  async cancel(id: string, { signal }: CallOptions = {}): Promise<MusicJob> {
+    return this.#connection.json("music", { method: "POST", path: `${jobPath(id)}/cancel`, signal });
   }
 
   /** Delete a job with its events and its audio; an open one is cancelled first. */
@@ -156,18 +159,21 @@ export class MusicgateClient {
 
   /** Dry run: which providers would be asked, with which request, at what price. */
   plan(request: MusicRequest, { signal }: CallOptions = {}): Promise<Plan> {
-    return this.#connection.json({ method: "POST", path: "/v1/music/plan", body: request, signal });
+    return this.#connection.json("plan", { method: "POST", path: "/v1/music/plan", body: request, signal });
   }
 
   /** Every model with its providers, limits, prices and rights. */
   async models({ signal }: CallOptions = {}): Promise<Model[]> {
-    const { data } = await this.#connection.json<{ data: Model[] }>({ path: "/v1/music/models", signal });
+    const { data } = await this.#connection.json<{ data: Model[] }>("list", {
+      path: "/v1/music/models",
+      signal,
+    });
     return data;
   }
 
   /** The providers, and whether each has a key. */
   async providers({ signal }: CallOptions = {}): Promise<Provider[]> {
-    const { data } = await this.#connection.json<{ data: Provider[] }>({
+    const { data } = await this.#connection.json<{ data: Provider[] }>("list", {
       path: "/v1/music/providers",
       signal,
     });
@@ -179,7 +185,7 @@ export class MusicgateClient {
    *
    * In Node.js, `download` of `musicgate/node` writes it into a file and resumes where it was cut.
    */
-  audio(id: string, options: AudioOptions = {}): Promise<Response> {
+  async audio(id: string, options: AudioOptions = {}): Promise<Response> {
     const { index = 0, format, fromByte = 0, etag, signal } = options;
     const headers: Record<string, string> = fromByte > 0 ? { Range: `bytes=${fromByte}-` } : {};
     if (fromByte > 0 && etag !== undefined) headers["If-Range"] = etag;
@@ -202,7 +208,18 @@ function isFinal(job: MusicJob): boolean {
 async function readJob(response: Response): Promise<[MusicJob, number]> {
   const pauseS = retryAfterS(response.headers);
   const pauseMs = pauseS === undefined ? POLL_MS : Math.min(pauseS * 1000, MAX_PAUSE_MS);
-  return [(await readJson(response)) as MusicJob, pauseMs];
+  return [await readJson<MusicJob>(response, "music"), pauseMs];
+}
+
+/** A key as a string of structured fields. Source: draft-ietf-httpapi-idempotency-key-header-07. */
+function quoted(key: string): string {
+  if (!/^[\x20-\x7e]{1,255}$/.test(key)) {
+    throw new MusicgateError(
+      "invalid_idempotency_key",
+      "an idempotencyKey is 1 to 255 printable letters of ASCII",
+    );
+  }
+  return `"${key.replace(/["\\]/g, "\\$&")}"`;
 }
 
 /** Random, also where a page has no `crypto.randomUUID` because it came without TLS. */

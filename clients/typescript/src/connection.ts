@@ -5,6 +5,7 @@ import {
   NotFoundError,
   UnreachableError,
   apiError,
+  placeOf,
   unreachable,
 } from "./errors.ts";
 import type { ErrorAnswer } from "./schema.ts";
@@ -37,7 +38,7 @@ export interface Call {
 }
 
 export class Connection {
-  readonly maxRetries: number;
+  readonly #maxRetries: number;
   readonly #base: string;
   readonly #headers: Record<string, string>;
   readonly #fetch: typeof globalThis.fetch;
@@ -57,12 +58,12 @@ export class Connection {
     this.#headers = key === undefined ? {} : { Authorization: `Bearer ${key}` };
     this.#fetch = fetch ?? ((input, init) => globalThis.fetch(input, init));
     this.#timeoutMs = timeoutMs;
-    this.maxRetries = maxRetries;
+    this.#maxRetries = maxRetries;
   }
 
-  /** Send a request until it is answered, and read the JSON of the answer. */
-  json<T>(call: Call): Promise<T> {
-    return this.send(call, async (response) => (await readJson(response)) as T);
+  /** Send a request until it is answered, and read the JSON of the answer, which names this `object`. */
+  json<T>(object: string, call: Call): Promise<T> {
+    return this.send(call, (response) => readJson<T>(response, object));
   }
 
   /**
@@ -81,7 +82,7 @@ export class Connection {
         const isDeleted = call.method === "DELETE" && attempt > 0 && error instanceof NotFoundError;
         if (isDeleted) return read(new Response(null, { status: 204 }));
         const pauseMs = pauseBeforeRetry(error, attempt, wasReached);
-        if (pauseMs === undefined || attempt >= this.maxRetries) throw error;
+        if (pauseMs === undefined || attempt >= this.#maxRetries) throw error;
         await sleep(pauseMs, call.signal);
       }
     }
@@ -153,35 +154,27 @@ function readBase(url: string): string {
   return parsed.origin + parsed.pathname.replace(/\/+$/, "");
 }
 
-/** Read an answer that has to be JSON. */
-export async function readJson(response: Response): Promise<unknown> {
-  const text = await response.text();
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw foreign(response, "without JSON");
-  }
+/** Read an answer with this `object`, which every answer of musicgate has. */
+export async function readJson<T>(response: Response, object: string): Promise<T> {
+  const answer = parse(await response.text());
+  if (isObject(answer) && answer["object"] === object) return answer as T;
+  throw foreign(response, "in another form than musicgate");
 }
 
 async function readError(response: Response): Promise<MusicgateError> {
+  const text = await response.text();
   if (response.type === "opaqueredirect" || (response.status >= 300 && response.status < 400)) {
     const target = response.headers.get("Location");
     return foreign(response, `with a redirect${target === null ? "" : ` to ${target}`}`);
   }
-  const text = await response.text();
-  let answer: unknown;
-  try {
-    answer = JSON.parse(text);
-  } catch {
-    // Not an answer of musicgate.
-  }
+  const answer = parse(text);
   if (isErrorAnswer(answer)) return apiError(response.status, answer, retryAfterS(response.headers));
   return foreign(response, "in another form than musicgate");
 }
 
 /** Something else answered: a proxy without its server, or another service. */
 function foreign(response: Response, how: string): UnreachableError {
-  const place = response.url ? new URL(response.url).origin : "the server";
+  const place = placeOf(response.url);
   if ([502, 503, 504].includes(response.status)) {
     return new UnreachableError("no_answer", `a proxy at ${place} answers with HTTP ${response.status}`);
   }
@@ -190,12 +183,19 @@ function foreign(response: Response, how: string): UnreachableError {
 }
 
 function isErrorAnswer(answer: unknown): answer is ErrorAnswer {
-  return (
-    typeof answer === "object" &&
-    answer !== null &&
-    "error" in answer &&
-    typeof answer.error === "string" &&
-    "description" in answer &&
-    "status_code" in answer
-  );
+  if (!isObject(answer)) return false;
+  return typeof answer["error"] === "string" && "description" in answer && "status_code" in answer;
+}
+
+function isObject(answer: unknown): answer is Record<string, unknown> {
+  return typeof answer === "object" && answer !== null;
+}
+
+/** JSON, or undefined. */
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

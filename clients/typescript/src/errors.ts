@@ -67,7 +67,7 @@ export function apiError(status: number, answer: ErrorAnswer, retryAfterS?: numb
   const kind =
     status === 401 && answer.error === "unauthorised"
       ? AuthenticationError
-      : status === 404
+      : status === 404 && answer.error === "not_found"
         ? NotFoundError
         : status === 429
           ? RateLimitError
@@ -111,19 +111,24 @@ const CERTIFICATE = /CERT|^UNABLE_TO_|^INVALID_(CA|PURPOSE)$|^HOSTNAME_MISMATCH$
 const ADDRESS =
   /^(ENOTFOUND|ECONNREFUSED|EHOSTUNREACH|ENETUNREACH|EPROTO|ERR_SSL_|HPE_|UND_ERR_CONNECT_TIMEOUT)/;
 
+/** What a URL leads to, for messages. A `fetch` of the caller may know none. */
+export function placeOf(url: string): string {
+  return url === "" ? "the server" : new URL(url).origin;
+}
+
 /** Say why `fetch` failed, by the code that Node.js gives to the cause. Browsers give none. */
 export function unreachable(url: string, error: unknown): UnreachableError {
   const cause = error instanceof Error && error.cause ? error.cause : error;
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
-  const origin = new URL(url).origin;
+  const place = placeOf(url);
   if (CERTIFICATE.test(code)) {
-    const text = `the certificate of ${origin} is not trusted (${code})`;
+    const text = `the certificate of ${place} is not trusted (${code})`;
     return new UnreachableError("wrong_certificate", text, { cause: error });
   }
   const detail = code || (cause instanceof Error ? cause.message : String(cause));
   if (ADDRESS.test(code) || detail === "bad port") {
-    const text = `nothing answers at ${origin} (${detail}): is the URL right?`;
+    const text = `nothing answers at ${place} (${detail}): is the URL right?`;
     return new UnreachableError("wrong_url", text, { cause: error });
   }
-  return new UnreachableError("no_answer", `no answer from ${origin}: ${detail}`, { cause: error });
+  return new UnreachableError("no_answer", `no answer from ${place}: ${detail}`, { cause: error });
 }

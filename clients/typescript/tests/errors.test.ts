@@ -66,6 +66,20 @@ test("a certificate that is not trusted is named", async () => {
   });
 });
 
+for (const [code, expected] of [
+  ["UNABLE_TO_VERIFY_LEAF_SIGNATURE", "wrong_certificate"],
+  ["ERR_TLS_CERT_ALTNAME_INVALID", "wrong_certificate"],
+  ["ENOTFOUND", "wrong_url"],
+  ["ECONNRESET", "no_answer"],
+] as const) {
+  test(`${code} of Node.js is ${expected}`, async () => {
+    const { fetch } = answering(
+      new TypeError("fetch failed", { cause: Object.assign(new Error(), { code }) }),
+    );
+    await assert.rejects(client({ fetch, maxRetries: 0 }).models(), { code: expected });
+  });
+}
+
 test("a wrong key is an AuthenticationError, and none shows the key", async () => {
   await assert.rejects(client({ key: "another-key-not-real" }).models(), (error) => {
     assert(error instanceof AuthenticationError);
@@ -94,12 +108,17 @@ test("what is wrong with a request is said by path", async () => {
   });
 });
 
-test("an id that would lead to another route is refused", () => {
-  for (const id of ["", ".", ".."]) assert.throws(() => client().get(id), { code: "invalid_id" });
+test("an id that would lead to another route is refused, and a key that no header can have", async () => {
+  for (const id of ["", ".", ".."]) await assert.rejects(client().delete(id), { code: "invalid_id" });
+  for (const idempotencyKey of ["", "ключ", "two\nlines", "x".repeat(256)]) {
+    const refused = client().submit({ model: "suno/v5" }, { idempotencyKey });
+    await assert.rejects(refused, { code: "invalid_idempotency_key" });
+  }
 });
 
 for (const [what, answer] of [
   ["HTML", new Response("<html>Hello</html>")],
+  ["other JSON", json({ object: "list", data: [] })],
   ["a 404 of another server", new Response("not found", { status: 404 })],
   [
     "a redirect, by which a POST would become a GET",
@@ -184,6 +203,22 @@ test("a server where too many wait is polled, when it says", async () => {
   assert.deepEqual(
     requests.map((request) => request.headers.get("Prefer")),
     ["wait=30", null, null],
+  );
+});
+
+test("an event stream goes on after the last event, and shows none twice", async () => {
+  const lost = new ReadableStream<Uint8Array>({
+    start: (controller) => controller.enqueue(new TextEncoder().encode('retry: 0\ndata: {"number": 1}\n\n')),
+    pull: (controller) => controller.error(new TypeError("terminated")),
+  });
+  const again = 'data: {"number": 1}\n\ndata: {"number": 2, "type": "settled"}\n\n';
+  const { fetch, requests } = answering(new Response(lost), inPieces(new TextEncoder().encode(again)));
+  const numbers: number[] = [];
+  for await (const event of client({ fetch }).events("music_1")) numbers.push(event.number);
+  assert.deepEqual(numbers, [1, 2]);
+  assert.deepEqual(
+    requests.map((request) => request.headers.get("Last-Event-ID")),
+    ["0", "1"],
   );
 });
 
