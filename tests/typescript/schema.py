@@ -1,8 +1,7 @@
 """The TypeScript types of requests and answers, made from the published schemas: `make client`.
 
-openapi-typescript reads the components of the OpenAPI document, which are made from the files in ``schemas/``
-and have the events and lists beside them. Only what the client shows is kept, so that a change of other
-routes changes nothing here.
+openapi-typescript reads the components of the OpenAPI document, which are made from the files in ``schemas/``.
+Only what the client shows is kept, in the order of names, so that a change of other routes changes nothing here.
 """
 
 from __future__ import annotations
@@ -40,7 +39,7 @@ def make_types() -> str:
         "openapi": "3.1.1",
         "info": {"title": "musicgate", "version": "1"},
         "paths": {},
-        "components": {"schemas": {name: part for name, part in components.items() if name in found}},
+        "components": {"schemas": {name: components[name] for name in sorted(found)}},
     }
     with tempfile.TemporaryDirectory() as folder:
         source, target = Path(folder, "openapi.json"), Path(folder, "schema.ts")
