@@ -1,7 +1,8 @@
 """The TypeScript types of requests and answers, made from the published schemas: `make client`.
 
-openapi-typescript reads the components of the OpenAPI document, which are made from the files in ``schemas/``.
-Only what the client shows is kept, in the order of names, so that a change of other routes changes nothing here.
+openapi-typescript reads the components of the OpenAPI document, which are made from the files in
+``schemas/``. Only what the client shows is kept, in the order of names, so that a change of other routes
+changes nothing here.
 """
 
 from __future__ import annotations
