@@ -15,7 +15,7 @@ from musicgate.gateway.custody import (
     kept_objects,
     users_of,
 )
-from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, measure_gateway
+from musicgate.gateway.facade import LOCAL_ACCOUNT, Gateway, account_book, key_admin, measure_gateway
 from musicgate.gateway.handle import JobHandle
 from musicgate.gateway.idempotency import IdempotencyKey
 from musicgate.gateway.job_stores import (
@@ -25,6 +25,7 @@ from musicgate.gateway.job_stores import (
     open_job_store,
     open_job_store_to_read,
 )
+from musicgate.gateway.keyring import KeyAdmin, ShownKey
 from musicgate.gateway.measures import Measures
 
 __all__ = [
@@ -34,8 +35,11 @@ __all__ = [
     "GeneratedMusic",
     "IdempotencyKey",
     "JobHandle",
+    "KeyAdmin",
     "Measures",
     "Rendition",
+    "ShownKey",
+    "account_book",
     "all_jobs",
     "check_asset_store",
     "check_objects",
@@ -45,6 +49,7 @@ __all__ = [
     "job_store_name",
     "kept_assets",
     "kept_objects",
+    "key_admin",
     "measure_gateway",
     "open_asset_store",
     "open_importer",

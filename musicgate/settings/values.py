@@ -37,6 +37,8 @@ _YEAR_S = 31_536_000
 _TIB = 2**40
 #: The server refuses a longer key in a request's header.
 _MAX_KEY_CHARS = 512
+#: A shorter one could be guessed: 20 random letters have some 100 bits.
+_MIN_ADMIN_KEY_CHARS = 20
 #: A shorter key is a mistake, and could not be masked without masking other text.
 _MIN_PROVIDER_KEY_CHARS = 8
 
@@ -55,7 +57,7 @@ class ServerSettings:
     host: str = setting(
         Text(),
         default="127.0.0.1",
-        doc="Address to listen on. Any but a loopback address needs `[[accounts]]`.",
+        doc="Address to listen on. Any but a loopback address needs accounts, or `admin_key`.",
     )
     port: int = setting(
         Whole(at_least=0, at_most=65_535), default=8080, doc="Port to listen on; 0 = any free one."
@@ -82,6 +84,14 @@ class ServerSettings:
         doc=(
             "How long calls to vendors that are in flight may take to end when the gateway stops. "
             "A call that is cut off counts as unknown."
+        ),
+    )
+    admin_key: Secret | None = setting(
+        Hidden(is_word=True, min_chars=_MIN_ADMIN_KEY_CHARS, max_chars=_MAX_KEY_CHARS),
+        default=None,
+        doc=(
+            "A key that makes the first accounts and keys (`/v1/admin`), and no music. "
+            "Better set in the environment than in the file. With it, every request needs a key."
         ),
     )
     max_body_bytes: int = setting(

@@ -1,4 +1,4 @@
-"""The ports `JobStore`, `Outbox` and `AssetReferences` of every store. No SQL, no library's types."""
+"""The ports of every store: `JobStore`, with `Outbox`, `AssetReferences` and `KeyStore`. No SQL."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
+    from musicgate.accounts import Keyring, KeyringChange
     from musicgate.metrics import Commits
     from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery
     from musicgate.store.ledger import Ledger
@@ -145,6 +146,32 @@ class AssetReferences(Protocol):
         """One page of names and ids of jobs that use them, in their order, after such a pair."""
 
 
+class KeyStore(Protocol):
+    """Accounts and keys; a write is durable when the call returns.
+
+    They are few and change seldom, so they are read and decided on as a whole (`musicgate.accounts`).
+    """
+
+    async def version(self) -> int:
+        """The number of changes so far: what `load` returned holds while this is the same."""
+
+    async def load(self) -> Keyring:
+        """All accounts and keys. A row that cannot be read is logged and left out.
+
+        While it is read, others may change something: then it may be newer than its version says.
+        """
+
+    async def change(self, version: int, change: KeyringChange) -> bool:
+        """Store a change that was decided on that version (compare-and-set), all of it or nothing.
+
+        Returns:
+            False if there is a newer version; nothing was stored.
+        """
+
+    async def note_uses(self, used_at: Mapping[str, datetime]) -> None:
+        """Note when keys were last used, by their ids. That is no change; an earlier time is left out."""
+
+
 class JobStore(Protocol):
     """Jobs and their events; a write is durable when the call returns.
 
@@ -159,6 +186,10 @@ class JobStore(Protocol):
     @property
     def asset_references(self) -> AssetReferences:
         """Which of these jobs use which kept object."""
+
+    @property
+    def keys(self) -> KeyStore:
+        """Accounts and keys."""
 
     @property
     def commits(self) -> Commits:

@@ -20,7 +20,7 @@ from musicgate.codec import doc_bytes, load_event, load_job
 from musicgate.errors import ConfigError, StorageError
 from musicgate.metrics import Commits
 from musicgate.model import Delivery, IdempotencyClaim, Job, JobEvent, JobHead, JobQuery, changed
-from musicgate.store import columns, postgres_outbox, postgres_references, rows
+from musicgate.store import columns, postgres_keys, postgres_outbox, postgres_references, rows
 from musicgate.store import postgres_statements as sql
 from musicgate.store.batches import Batches
 from musicgate.store.postgres_connections import PostgresConnections, Transaction, connect
@@ -60,6 +60,7 @@ class PostgresJobStore:
         self._ledgers: list[PostgresLedger] = []
         self.outbox = postgres_outbox.PostgresOutbox(connections)
         self.asset_references = postgres_references.PostgresAssetReferences(connections)
+        self.keys = postgres_keys.PostgresKeys(connections)
 
     @classmethod
     @contextlib.asynccontextmanager

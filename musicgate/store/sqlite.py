@@ -34,7 +34,7 @@ from musicgate.model import (
     changed,
     share_of,
 )
-from musicgate.store import columns, rows, sqlite_outbox, sqlite_references
+from musicgate.store import columns, rows, sqlite_keys, sqlite_outbox, sqlite_references
 from musicgate.store import sqlite_statements as sql
 from musicgate.store.group_commit import GroupWriter
 from musicgate.store.sqlite_errors import describe
@@ -58,6 +58,7 @@ class SqliteJobStore:
         self._writer = GroupWriter(functools.partial(_connect, path, is_writable=is_writable))
         self.outbox = sqlite_outbox.SqliteOutbox(self._writer, self._reader)
         self.asset_references = sqlite_references.SqliteAssetReferences(self._writer, self._reader)
+        self.keys = sqlite_keys.SqliteKeys(self._writer, self._reader)
 
     @classmethod
     @contextlib.asynccontextmanager

@@ -28,6 +28,7 @@ from musicgate.model import (
     share_of,
 )
 from musicgate.testing.memory_asset_references import MemoryAssetReferences
+from musicgate.testing.memory_keys import MemoryKeys
 from musicgate.testing.memory_outbox import MemoryOutbox
 from musicgate.text import MAX_OPEN_PAGE_BYTES
 
@@ -47,6 +48,7 @@ class MemoryJobStore:
         self.terms: dict[int, int] = {}
         self.outbox = MemoryOutbox(self._check)
         self.asset_references = MemoryAssetReferences(self._check, lambda job_id: job_id in self._jobs)
+        self.keys = MemoryKeys(self._check)
         self._jobs: dict[str, str] = {}
         self._events: dict[str, list[str]] = {}
         self._claims: dict[tuple[str, str, str], IdempotencyClaim] = {}
