@@ -30,6 +30,8 @@ COMMANDS = {
     "fetch": ("jobs", "fetch", "Wait for a job and write its audio to files."),
     "cancel": ("jobs", "cancel", "Cancel a job."),
     "assets": ("assets", "assets", "Verify, move, import and export the kept audio."),
+    "accounts": ("accounts", "accounts", "List, make, limit and disable accounts."),
+    "keys": ("keys", "keys", "List, make, rotate and revoke the keys of callers."),
     "store": ("store", "store", "Copy the store of jobs to another database."),
     "serve": ("serve", "serve", "Run the HTTP server."),
     "sandbox": ("serve", "sandbox", "Run the HTTP server with emulated vendors, at no cost."),

@@ -24,6 +24,8 @@ PATH_PARAMETERS: Final[Mapping[str, tuple[str, _Schema]]] = {
     "message_id": ("Id of the message.", {"type": "string", "minLength": 1}),
     "job_id": ("Id of the job.", {"type": "string", "minLength": 1}),
     "token": ("Secret of the callback.", {"type": "string", "minLength": 1}),
+    "account": ("Name of the account.", {"type": "string", "minLength": 1}),
+    "key_id": ("Id of the key.", {"type": "string", "minLength": 1}),
     "name": (
         "Name of the schema; `.json` may follow it.",
         {"type": "string", "enum": list(musicgate_schemas.NAMES)},
@@ -94,6 +96,7 @@ PARAMETERS: Final[Mapping[str, tuple[str, str, _Schema]]] = {
         "Jobs of a page; 20 when left out.",
         {"type": "integer", "minimum": 1, "maximum": 100},
     ),
+    "account": ("query", "Only those of this account.", _TEXT),
     "cursor": ("query", "`next_cursor` of the previous page.", _TEXT),
     "format": (
         "query",
@@ -166,14 +169,22 @@ ERRORS: Final[Mapping[int, tuple[str, str, tuple[str, ...]]]] = {
         ("WWW-Authenticate", *_LIMITS),
     ),
     402: ("PaymentRequired", "The account or the gateway has no funds left, or the model no price.", _LIMITS),
-    403: ("Forbidden", "A vendor refuses the gateway, or a guardrail the request.", _LIMITS),
+    403: (
+        "Forbidden",
+        "The key may not do this; or a vendor refuses the gateway, or a guardrail the request.",
+        _LIMITS,
+    ),
     404: (
         "NotFound",
         "There is nothing of this name, or it is not the account's; `reason` says why.",
         _LIMITS,
     ),
     408: ("RequestTimeout", "The body did not arrive in time.", _LIMITS),
-    409: ("Conflict", "The job has ended, or is not ready.", _LIMITS),
+    409: (
+        "Conflict",
+        "The job has ended, or is not ready; or no administrator could call any more.",
+        _LIMITS,
+    ),
     412: ("PreconditionFailed", "`If-Match` or `If-Unmodified-Since` does not hold.", ()),
     413: ("TooLarge", "The body is larger than `server.max_body_bytes`.", _LIMITS),
     414: ("TargetTooLong", "The path and query are too long.", ()),
@@ -209,4 +220,4 @@ ERRORS: Final[Mapping[int, tuple[str, str, tuple[str, ...]]]] = {
 #: Statuses that HTTP itself has for any request, and that the server has when it fails.
 OF_EVERY_ROUTE: Final = (400, 414, 417, 431, 500, 501, 503, 505)
 #: Statuses of every route that asks for a key.
-OF_A_KEY: Final = (401, 429)
+OF_A_KEY: Final = (401, 403, 429)
