@@ -286,7 +286,7 @@ async def test_a_message_is_given_up_after_ten_tries(rig: Rig) -> None:
 async def test_a_message_without_a_secret_names_the_missing_setting(rig: Rig) -> None:
     job = await ended(rig)
     settings = attrs.evolve(rig.context.settings, webhooks=WebhookSettings())
-    await deliver(rig, attrs.evolve(rig.context, settings=settings))
+    await deliver(rig, attrs.evolve(rig.context, settings=settings, accounts=AccountBook(settings)))
     found = await message_about(rig, job)
     assert found.tries[0].error == "there is no secret to sign with; the operator sets webhooks.secret"
     assert (found.status, webhooks_of(rig).sent) == (DeliveryStatus.PENDING, [])

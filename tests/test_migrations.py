@@ -21,7 +21,7 @@ from tests.old_databases.make_dump import NOW, completed, message, open_job, sec
 DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
 #: The version that a database has after all migrations.
-NEWEST = 5
+NEWEST = 6
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -72,7 +72,7 @@ def use_migrations(folder: Path, monkeypatch: pytest.MonkeyPatch, added: Mapping
 
 
 def test_migrations_are_numbered_from_one_without_gaps() -> None:
-    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4, 5]
+    assert list(sqlite_migrate.migrations()) == [1, 2, 3, 4, 5, 6]
     assert [file.name for file in sqlite_migrate.migrations().values()] == [
         "0001_jobs_and_events.sql",
         "0002_account_of_webhook_deliveries.sql",
@@ -273,6 +273,8 @@ migrate(connection, path)
         "CREATE TABLE unused_assets",
         "CREATE INDEX jobs_ended",
         "PRAGMA user_version = 5",
+        "CREATE TABLE keyring",
+        "PRAGMA user_version = 6",
         "COMMIT",
     ],
 )

@@ -32,6 +32,7 @@ class Ear:
             lambda job_id: self.heard.append(("due", job_id)),
             lambda: self.heard.append(("outbox",)),
             lambda: self.heard.append(("missed",)),
+            lambda: self.heard.append(("keys",)),
         )
 
     async def hears(self, *wanted: tuple[str, ...]) -> None:

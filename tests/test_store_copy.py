@@ -11,17 +11,20 @@ import attrs
 import pytest
 from click.testing import CliRunner
 
+from musicgate.accounts import ApiKey, KeyringChange, ManagedAccount
 from musicgate.cli import cli
 from musicgate.errors import ConfigError, StorageError
 from musicgate.gateway import copy_job_store, open_job_store
 from musicgate.model import Delivery, JobQuery, JobState, share_of
-from musicgate.settings import Settings, StoreSettings
+from musicgate.settings import Account, Settings, StoreSettings
 from musicgate.store import JobStore
 from musicgate.store.sqlite import SqliteJobStore
 from tests.job_samples import NOW, ended, make_claim, make_event, make_job
 from tests.old_databases.make_dump import NOW as OLD_NOW
 from tests.postgres_servers import Postgres, emptied, execute
 
+ACCOUNT = ManagedAccount(account=Account(name="studio", max_open_jobs=2), created_at=NOW)
+API_KEY = ApiKey(id="0123456789abcdef", account="studio", digest=bytes(32), is_admin=True, created_at=NOW)
 ODD = "\ud800\x00 ü"
 
 
@@ -57,6 +60,9 @@ async def fill(store: JobStore) -> None:
     await store.asset_references.begin_removal("bb/b.mp3")
     await store.outbox.disable("default", f"https://gone.test/{ODD}", NOW)
     await store.set_mark("audio", "9")
+    await store.keys.change(0, KeyringChange(accounts=(ACCOUNT,)))
+    await store.keys.change(1, KeyringChange(keys=(API_KEY,)))
+    await store.keys.note_uses({API_KEY.id: NOW})
 
 
 async def content(store: JobStore) -> dict[str, Any]:
@@ -74,6 +80,7 @@ async def content(store: JobStore) -> dict[str, Any]:
         "unused": await store.asset_references.unused("", 9),
         "removing": await store.asset_references.claim("bb/b.mp3", "m002"),
         "mark": await store.mark("audio"),
+        "keys": await store.keys.load(),
     }
 
 
@@ -97,6 +104,8 @@ async def test_a_copy_holds_everything(source: Settings, target: Settings) -> No
         "marks": 1,
         "asset_references": 1,
         "unused_assets": 1,
+        "accounts": 1,
+        "api_keys": 1,
     }
     assert told == counts
     shares = await execute(target.store_url, "SELECT id, share FROM musicgate.jobs")

@@ -5,12 +5,10 @@ then `edits`, where every change is a pure function; `book` merges the accounts 
 the store, and is what everything else asks.
 """
 
-from musicgate.accounts.book import ADMIN_KEY_ID, AccountBook, KeyInForce
+from musicgate.accounts.book import ADMIN_KEY_ID, AccountBook
 from musicgate.accounts.documents import FIELDS as ACCOUNT_FIELDS
 from musicgate.accounts.documents import account_from_text, account_text
 from musicgate.accounts.edits import (
-    MAX_ACCOUNTS,
-    MAX_KEYS,
     add_account,
     add_key,
     change_account,
@@ -20,22 +18,18 @@ from musicgate.accounts.edits import (
     revoke_key,
     rotate_key,
 )
-from musicgate.accounts.tokens import NewKey, digest_of, id_of, make_key
+from musicgate.accounts.tokens import digest_of, id_of, make_key
 from musicgate.accounts.values import ApiKey, Caller, Keyring, KeyringChange, ManagedAccount
 
 __all__ = [
     "ACCOUNT_FIELDS",
     "ADMIN_KEY_ID",
-    "MAX_ACCOUNTS",
-    "MAX_KEYS",
     "AccountBook",
     "ApiKey",
     "Caller",
-    "KeyInForce",
     "Keyring",
     "KeyringChange",
     "ManagedAccount",
-    "NewKey",
     "account_from_text",
     "account_text",
     "add_account",

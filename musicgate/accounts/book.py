@@ -86,12 +86,12 @@ class AccountBook:
     @property
     def is_open(self) -> bool:
         """True if requests need no key: none is configured, and none was ever made in the store."""
-        return not self._keys and not self.version
+        return not self._keys and not self._in_settings and not self.version
 
     @property
     def names(self) -> Collection[str]:
         """The names of all accounts."""
-        return self._entries
+        return self._entries.keys()
 
     def find(self, digest: bytes) -> KeyInForce | None:
         """What the key with that digest stands for; None for an unknown one, and for one that was revoked."""
@@ -171,6 +171,8 @@ def _keys_of(settings: Settings) -> dict[bytes, KeyInForce]:
     """The keys of the settings, by their digests."""
     found: dict[bytes, KeyInForce] = {}
     for account in settings.accounts:
+        if account.key is None and not account.key_hash:
+            continue  # made in code, for an application that names its accounts itself
         caller = Caller(account=account, key_id=f"file:{account.name}")
         found[_digest(account)] = KeyInForce(caller, account.expires_at, is_stored=False)
     admin_key = settings.server.admin_key
