@@ -22,6 +22,7 @@ DUMPS = Path(__file__).with_name("old_databases")
 REVISIONS = ["0001", "0002"]
 #: The version that a database has after all migrations.
 NEWEST = 6
+LATER = f"{NEWEST + 1:04}_later.sql"
 
 
 def read(path: Path, statement: str) -> list[tuple[object, ...]]:
@@ -79,6 +80,7 @@ def test_migrations_are_numbered_from_one_without_gaps() -> None:
         "0003_constant_cost.sql",
         "0004_fewer_pages.sql",
         "0005_asset_references.sql",
+        "0006_accounts_and_keys.sql",
     ]
 
 
@@ -216,7 +218,7 @@ async def test_a_migration_that_fails_leaves_the_version_before_it(
     expected = schema(path)
     broken = "CREATE TABLE later (id TEXT);\nDELETE FROM jobs;\nCREATE TABLE jobs (id TEXT);"
     with monkeypatch.context() as patched:
-        use_migrations(tmp_path / "migrations", patched, {"0006_broken.sql": broken})
+        use_migrations(tmp_path / "migrations", patched, {f"{NEWEST + 1:04}_broken.sql": broken})
         with pytest.raises(StorageError, match=r"store\.db cannot be brought up to date: .*already exists"):
             await opened(path)
     assert schema(path) == expected
@@ -229,12 +231,10 @@ async def test_a_migration_that_failed_runs_at_the_next_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = await opened(tmp_path / "store.db")
-    use_migrations(
-        tmp_path / "migrations", monkeypatch, {"0006_later.sql": "CREATE TABLE later (id TEXT); nonsense;"}
-    )
+    use_migrations(tmp_path / "migrations", monkeypatch, {LATER: "CREATE TABLE later (id TEXT); nonsense;"})
     with pytest.raises(StorageError, match="cannot be brought up to date"):
         await opened(path)
-    (tmp_path / "migrations" / "0006_later.sql").write_text("CREATE TABLE later (id TEXT);")
+    (tmp_path / "migrations" / LATER).write_text("CREATE TABLE later (id TEXT);")
     await opened(path)
     assert read(path, "PRAGMA user_version") == [(NEWEST + 1,)]
     assert read(path, "SELECT count(*) FROM later") == [(0,)]

@@ -1,7 +1,7 @@
 """The accounts and keys that are in force now: those of the settings and those of the store, merged.
 
 Everything that depends on an account asks here, by a dictionary in memory. `AccountBook.update` replaces what
-the store has, at once and for everybody; who keeps something that follows from it registers a listener.
+the store has, at once; who keeps something that follows from it registers a listener.
 
 An account of the settings goes before one of the store that has its name: that one is left out,
 with its keys.

@@ -1,7 +1,7 @@
 """Every change of accounts and keys as a pure function of the keyring: what to write, or why not.
 
 An edit decides on one version of the whole keyring, and the store takes it only while that is the newest one.
-So two edits that would be right alone, and together lock everybody out, do not both happen.
+So two edits that would be right alone, and together leave no administrator, do not both happen.
 """
 
 from __future__ import annotations
@@ -321,4 +321,4 @@ def _conflict(reason: str, message: str) -> RequestError:
 
 
 def _invalid(field: str, message: str) -> RequestError:
-    return RequestError("validation_error", message, reason="invalid_value", path=(field,))
+    return RequestError("validation_error", f"{field}: {message}", reason="invalid_value", path=(field,))

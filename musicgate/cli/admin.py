@@ -1,4 +1,4 @@
-"""Accounts and keys for the commands ``accounts`` and ``keys``: on the store itself, or through a server.
+"""Accounts and keys for commands: on the store itself, or through a server.
 
 Both give what ``/v1/admin`` answers, as JSON objects. Without ``--url`` the store of the settings is opened,
 so that the first key can be made before there is a server. A store on SQLite belongs to one process: while a

@@ -114,9 +114,9 @@ def create(
 def rotate(
     *, key_id: str, grace: str, as_json: bool, url: str | None, key: str | None, config: str | None
 ) -> None:
-    """Make a key that takes the place of KEY_ID, and print it, once. The old one works until --grace is over.
+    """Make a key that takes the place of KEY_ID, and print it, once.
 
-    KEY_ID is what stands between the first two underscores of a key.
+    The old one works until --grace is over. KEY_ID is what stands between the first two underscores of a key.
     """
     from musicgate.cli.admin import open_admin
 

@@ -38,7 +38,10 @@ async def serve(gateway: Gateway, host: str, port: int) -> AsyncIterator[tuple[s
         ConfigError: the address is taken or not ours, or not loopback although no account is configured.
     """
     if account_book(gateway).is_open and not is_loopback(host):
-        message = f"without [[accounts]], server.admin_key or keys in the store the server binds loopback only, not {host}"
+        message = (
+            f"without [[accounts]] the server binds loopback only, not {host}; to let callers with a key in, set"
+            " server.admin_key, or make the first key with musicgate keys create --admin"
+        )
         raise ConfigError(message, key="server.host", source=gateway.settings.source)
     settings = gateway.settings
     max_connections = connections_that_fit(settings)

@@ -11,6 +11,8 @@ import pytest
 import pytest_asyncio
 
 from musicgate.accounts import AccountBook
+from musicgate.cli import FailedError, RefusedError, SettingsError
+from musicgate.cli.admin import open_admin
 from musicgate.gateway import KeyAdmin
 from musicgate.model import Secret
 from musicgate.settings import Settings
@@ -106,7 +108,7 @@ async def test_every_reason_of_a_refusal_is_told(server: RunningServer) -> None:
     soon = datetime.now(UTC) + timedelta(seconds=0.4)
     assert (await call(server, "PATCH", path, {"expires_at": soon.isoformat()})).status == 200
     async with asyncio.timeout(TIMEOUT_S):
-        while (refused := await works(server, key))[0] == 200:
+        while (refused := await works(server, key))[0] == 200:  # noqa: ASYNC110 - it asks the server
             await asyncio.sleep(0.05)
     assert refused == (401, "unauthorised", "key_expired")
     other = await made_key(server, "refused")
@@ -256,3 +258,28 @@ async def test_an_open_server_has_no_administrator_and_stays_open(
     assert refused.error == (403, "unauthorised", "not_an_admin")
     assert "musicgate keys create --admin" in refused.body["description"]
     assert (await server_without_accounts.call("GET", JOBS, key=None)).status == 200
+
+
+async def test_the_command_line_does_the_same_through_the_server(server: RunningServer) -> None:
+    async with open_admin(None, server.url, ADMIN_KEY) as admin:
+        account = await admin.create_account("remote", {"max_open_jobs": 2})
+        changed = await admin.change_account("remote", {"max_open_jobs": None}, is_disabled=True)
+        assert (account["max_open_jobs"], changed["max_open_jobs"], changed["disabled"]) == (2, None, True)
+        await admin.change_account("remote", {}, is_disabled=False)
+        ends = datetime.now(UTC) + timedelta(days=1)
+        made = await admin.create_key("remote", "laptop", is_admin=False, expires_at=ends)
+        new = await admin.rotate_key(made["id"], timedelta(0))
+        assert (await works(server, new["key"]))[0] == 200
+        assert [entry["id"] for entry in await admin.keys("remote")] == [new["id"], made["id"]]
+        assert (await admin.revoke_key(new["id"]))["status"] == "revoked"
+        assert {"test", "remote"} <= {entry["name"] for entry in await admin.accounts()}
+        await admin.delete_account("remote")
+        with pytest.raises(RefusedError, match="there is no such account"):
+            await admin.delete_account("remote")
+    async with open_admin(None, server.url, ACCOUNT_KEY) as admin:
+        with pytest.raises(SettingsError, match=r"refuses the key: .*not_an_admin") as caught:
+            await admin.keys(None)
+        assert ACCOUNT_KEY not in str(caught.value)
+    async with open_admin(None, "http://127.0.0.1:1", None) as admin:
+        with pytest.raises(FailedError, match="cannot be reached"):
+            await admin.accounts()

@@ -72,6 +72,7 @@ def moment_of(fields: dict[str, Any], name: str) -> datetime | None:
         moment: datetime | None = Moment().read(text, key=name)
     except ConfigError as error:
         message = str(error).removeprefix(f"{name}: ")
+        message = f"{name}: {message}"
         raise RequestError("validation_error", message, reason="invalid_value", path=(name,)) from None
     return moment
 
