@@ -51,6 +51,7 @@ class AccountBook:
     Attributes:
         settings: the operator's settings.
         version: that of the store's keyring.
+        is_open: requests need no key: none is configured, and none was ever made in the store.
         used: ids of keys of the store that were used since they were last taken from here.
         listeners: called after each change, with the names of the accounts that changed.
     """
@@ -71,6 +72,7 @@ class AccountBook:
         self._stored: Mapping[str, Account] = {}
         self._clashes: frozenset[str] = frozenset()
         self._keys: Mapping[bytes, KeyInForce] = self._own_keys
+        self.is_open = not self._own_keys and not self._in_settings
         self._merge()
 
     @property
@@ -82,11 +84,6 @@ class AccountBook:
     def has_admin_key(self) -> bool:
         """True if ``server.admin_key`` is set."""
         return self.settings.server.admin_key is not None
-
-    @property
-    def is_open(self) -> bool:
-        """True if requests need no key: none is configured, and none was ever made in the store."""
-        return not self._keys and not self._in_settings and not self.version
 
     @property
     def names(self) -> Collection[str]:
@@ -146,6 +143,7 @@ class AccountBook:
         self._merge()
         self._keys = {**keys, **self._own_keys}
         self.version = ring.version
+        self.is_open = self.is_open and not ring.version and not keys
         changed = {name for name in {*before, *self._stored} if before.get(name) != self._stored.get(name)}
         for told in self.listeners:
             told(changed)

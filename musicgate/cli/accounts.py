@@ -160,7 +160,7 @@ def _print(answer: dict[str, Any], done: str, *, as_json: bool) -> None:
     if as_json:
         print_json(answer)
         return
-    limits = ", ".join(f"{name} {answer[name]}" for name in _FIELDS[:5] if answer[name] is not None)
+    limits = ", ".join(f"{name} {answer[name]:g}" for name in _FIELDS[:5] if answer[name] is not None)
     state = "; disabled" if answer["disabled"] else ""
     say(visible(f"{done}: account {answer['name']} ({limits or 'no limits of its own'}){state}"))
 

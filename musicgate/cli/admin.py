@@ -8,6 +8,7 @@ server runs on it, what changes something needs ``--url``. One on PostgreSQL is 
 from __future__ import annotations
 
 import json
+import os
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
@@ -241,8 +242,7 @@ class ServerAdmin:
                 raw = await response.content.read(_MAX_ANSWER_BYTES)
                 status = response.status
         except (aiohttp.ClientError, TimeoutError) as exc:
-            reason = "too slow" if isinstance(exc, TimeoutError) else str(exc)
-            raise FailedError(f"{self._origin} cannot be reached: {reason}") from None
+            raise FailedError(f"{self._origin} cannot be reached: {_reason(exc)}") from None
         text = raw.decode("utf-8", "replace")
         if status == 204:
             return {}
@@ -266,6 +266,14 @@ class ServerAdmin:
         if status >= 500:
             return FailedError(message)
         return RefusedError(message)
+
+
+def _reason(error: Exception) -> str:
+    """Why a server cannot be reached."""
+    if isinstance(error, TimeoutError):
+        return "too slow"
+    number = error.errno if isinstance(error, OSError) else None
+    return os.strerror(number) if number else str(error)
 
 
 @asynccontextmanager
