@@ -159,6 +159,14 @@ def test_a_removed_account_leaves_no_key_that_works() -> None:
     assert after.keys["a"].revoked_at is None
 
 
+def test_an_account_that_the_settings_hide_can_be_removed() -> None:
+    change = remove_account(RING, "studio", now=NOW, in_settings=("studio", "filed"))
+    assert change.removed_accounts == ("studio",)
+    assert refusal(lambda: remove_account(RING, "filed", now=NOW, in_settings=("filed",))) == (
+        *(409, "account_in_settings"),
+    )
+
+
 def test_the_first_admin_key_makes_its_account_and_another_key_does_not() -> None:
     def make(ring: Keyring, owner: str, *, is_admin: bool) -> KeyringChange:
         return add_key(

@@ -81,10 +81,11 @@ def test_a_key_is_rotated_and_revoked() -> None:
     assert answer("keys", "revoke", new)["status"] == "revoked"
 
 
-def test_an_account_is_changed_disabled_and_deleted() -> None:
+def test_an_account_is_changed_disabled_and_deleted(monkeypatch: pytest.MonkeyPatch) -> None:
     made("create", "--admin")
     answer("accounts", "create", "studio", "--max-open-jobs", "3")
-    hooks = ("--webhook-url", "https://hooks.test/", "--webhook-secret", WHSEC)
+    monkeypatch.setenv("MUSICGATE_WEBHOOK_SECRET", WHSEC)
+    hooks = ("--webhook-url", "https://hooks.test/")
     changed = answer("accounts", "set", "studio", "--unset", "max-open-jobs", "--audio-days", "7", *hooks)
     assert (changed["max_open_jobs"], changed["audio_days"], changed["has_webhook_secret"]) == (None, 7, True)
     assert "; disabled" in run("accounts", "set", "studio", "--disable").stdout

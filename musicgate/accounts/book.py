@@ -13,8 +13,6 @@ import logging
 from collections import defaultdict
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-import attrs
-
 from musicgate.accounts.tokens import digest_of
 from musicgate.accounts.values import Caller, Keyring
 from musicgate.errors import ConfigError
@@ -100,18 +98,27 @@ class AccountBook:
 
     def limits_of(self, account: str) -> AccountLimits:
         """What an account may use."""
-        return self._limits.get(account, self._usual_limits)
+        known = self._limits.get(account)
+        if known is not None:
+            return known
+        entries = self._entries.get(account)
+        if entries is None:
+            return self.settings.limits
+        # When they are first asked for: a change must not hold everything up for thousands of accounts.
+        limits = self._limits[account] = self.settings.limits_of(entries)
+        return limits
 
     def retention_of(self, account: str) -> RetentionSettings:
         """How long an account's jobs and audio are kept."""
-        return self._retention.get(account, self.settings.retention)
+        entries = self._entries.get(account)
+        return self.settings.retention if entries is None else self.settings.retention_of(entries)
 
     @property
     def has_retention(self) -> bool:
         """True if anything of any account is removed at some time."""
-        return any(
-            entry.audio_days or entry.jobs_days
-            for entry in (self.settings.retention, *self._retention.values())
+        usual = self.settings.retention
+        return bool(usual.audio_days or usual.jobs_days) or any(
+            entry.audio_days or entry.jobs_days for entries in self._entries.values() for entry in entries
         )
 
     def entries_of(self, account: str) -> Sequence[Account]:
@@ -149,15 +156,11 @@ class AccountBook:
             told(changed)
 
     def _merge(self) -> None:
-        """Work out limits and times with the rules of the settings, which know overrides."""
-        merged = attrs.evolve(self.settings, accounts=(*self.settings.accounts, *self._stored.values()))
         entries: defaultdict[str, list[Account]] = defaultdict(list)
-        for entry in merged.accounts:
+        for entry in (*self.settings.accounts, *self._stored.values()):
             entries[entry.name].append(entry)
         self._entries: Mapping[str, Sequence[Account]] = dict(entries)
-        self._usual_limits = self.settings.limits
-        self._limits = merged.limits_by_account()
-        self._retention = merged.retention_by_account()
+        self._limits: dict[str, AccountLimits] = {}
 
     def _report_clashes(self, clashes: frozenset[str]) -> None:
         for name in sorted(clashes - self._clashes):

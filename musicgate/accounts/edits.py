@@ -93,9 +93,11 @@ def remove_account(ring: Keyring, name: str, *, now: datetime, in_settings: Coll
     """Remove an account and revoke its keys. Its jobs stay.
 
     Raises:
-        RequestError: 404, there is no such account; 409, it is one of the settings.
+        RequestError: 404, there is no such account; 409, it is one of the settings, and the store has none of
+            its name.
     """
-    _account_of(ring, name, in_settings)
+    if name not in ring.accounts:
+        _account_of(ring, name, in_settings)
     keys = tuple(
         attrs.evolve(key, revoked_at=now)
         for key in ring.keys.values()

@@ -12,6 +12,7 @@ import os
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Protocol
+from urllib.parse import quote
 
 from musicgate.cli import FailedError, RefusedError, SettingsError
 from musicgate.errors import ConfigError
@@ -231,9 +232,8 @@ class ServerAdmin:
         import aiohttp
         from yarl import URL
 
-        address = URL(self._origin) / "v1/admin"
-        for part in parts:
-            address /= part
+        path = "/".join(quote(part, safe="") for part in parts)
+        address = URL(f"{self._origin}/v1/admin/{path}", encoded=True)
         headers = {} if self._key is None else {"Authorization": f"Bearer {self._key}"}
         try:
             async with self._session.request(

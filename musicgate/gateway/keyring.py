@@ -287,9 +287,10 @@ class KeyringReader:
     async def _count_open_jobs(self) -> None:
         """Count the open jobs of accounts that have got limits: without any, they were not counted."""
         while self._limited:
-            account = self._limited.pop()
+            account = next(iter(self._limited))
             query = JobQuery(states=_OPEN, limit=_PAGE)
             while page := await self._context.store.list_jobs(account, query):
                 for job in page:
                     self._context.quota.note(job)
                 query = JobQuery(states=_OPEN, limit=_PAGE, before=(page[-1].created_at, page[-1].id))
+            self._limited.discard(account)

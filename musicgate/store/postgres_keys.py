@@ -1,5 +1,6 @@
 """Accounts and keys in the PostgreSQL job store; it knows rows, not what they allow."""
 
+import asyncio
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
@@ -54,7 +55,8 @@ class PostgresKeys:
         """All accounts and keys."""
         version = await self.version()  # first: what is read after it may be newer, never older
         accounts = await self._connections.read(_ACCOUNTS)
-        return rows.read_keyring(version, accounts, await self._connections.read(_KEYS))
+        keys = await self._connections.read(_KEYS)
+        return await asyncio.to_thread(rows.read_keyring, version, accounts, keys)
 
     async def change(self, version: int, change: KeyringChange) -> bool:
         """Store a change that was decided on that version."""
