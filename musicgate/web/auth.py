@@ -64,7 +64,9 @@ class Accounts:
             # It has no account, so there would be no owner of what it makes.
             message = "server.admin_key is for /v1/admin only; make a key with it, and use that one here"
             raise RequestError("unauthorised", message, reason="admin_key_only", http_status=403)
-        request[STATE].hold(self._requests, caller.account.name)
+        state = request[STATE]
+        state.hold(self._requests, caller.account.name)
+        state.key_id = caller.key_id
         return caller
 
     def administrator(self, request: web.Request) -> Caller:
@@ -84,7 +86,9 @@ class Accounts:
                     "musicgate keys create --admin; from then on every request needs a key"
                 )
             raise RequestError("unauthorised", message, reason="not_an_admin", http_status=403)
-        request[STATE].hold(self._requests, caller.account.name)
+        state = request[STATE]
+        state.hold(self._requests, caller.account.name)
+        state.key_id = caller.key_id
         return caller
 
     def count(self, request: web.Request, name: str) -> None:

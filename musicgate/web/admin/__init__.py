@@ -8,7 +8,7 @@ from musicgate.gateway import key_admin
 from musicgate.web.admin.accounts import AccountRoutes
 from musicgate.web.admin.guard import Guard
 from musicgate.web.admin.keys import KeyRoutes
-from musicgate.web.admin.notes import NoAudit
+from musicgate.web.admin.notes import NoAudit, Notes
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -21,5 +21,5 @@ __all__ = ["Guard", "admin_routes"]
 
 def admin_routes(gateway: Gateway, accounts: Accounts) -> list[web.RouteDef]:
     """Return the routes of one gateway."""
-    guard, admin, audit = Guard(accounts), key_admin(gateway), NoAudit()
-    return [*AccountRoutes(admin, guard, audit).routes(), *KeyRoutes(admin, guard, audit).routes()]
+    guard, admin, notes = Guard(accounts), key_admin(gateway), Notes(NoAudit())
+    return [*AccountRoutes(admin, guard, notes).routes(), *KeyRoutes(admin, guard, notes).routes()]

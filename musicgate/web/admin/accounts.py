@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from musicgate.gateway import KeyAdmin
     from musicgate.settings import Account
     from musicgate.web.admin.guard import Guard
-    from musicgate.web.admin.notes import Audit
+    from musicgate.web.admin.notes import Notes
 
 _PATH: Final = "/v1/admin/accounts"
 
@@ -23,10 +23,10 @@ _PATH: Final = "/v1/admin/accounts"
 class AccountRoutes:
     """Handlers of the routes around accounts."""
 
-    def __init__(self, admin: KeyAdmin, guard: Guard, audit: Audit) -> None:
+    def __init__(self, admin: KeyAdmin, guard: Guard, notes: Notes) -> None:
         self._admin = admin
         self._guard = guard
-        self._audit = audit
+        self._notes = notes
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -63,7 +63,7 @@ class AccountRoutes:
         fields = await read_fields(request, ("name", *ACCOUNT_FIELDS))
         name = text_of(fields, "name")
         entry = await self._admin.add_account(name, {key: fields[key] for key in fields if key != "name"})
-        await self._audit.note("account.created", request, caller, about=entry.name)
+        self._notes.account("account.created", request, caller, entry.name)
         return respond(render_account(entry), status=201)
 
     async def change(self, request: web.Request) -> web.Response:
@@ -74,7 +74,7 @@ class AccountRoutes:
         entry = await self._admin.change_account(
             request.match_info["account"], changes, switch_of(fields, "disabled")
         )
-        await self._audit.note("account.changed", request, caller, about=entry.name)
+        self._notes.account("account.changed", request, caller, entry.name)
         return respond(render_account(entry))
 
     async def delete(self, request: web.Request) -> web.Response:
@@ -82,7 +82,7 @@ class AccountRoutes:
         caller = self._guard.admin(request)
         name = request.match_info["account"]
         await self._admin.remove_account(name)
-        await self._audit.note("account.deleted", request, caller, about=name)
+        self._notes.account("account.deleted", request, caller, name)
         return web.Response(status=204)
 
 

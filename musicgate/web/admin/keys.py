@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from musicgate.accounts import ApiKey
     from musicgate.gateway import KeyAdmin
     from musicgate.web.admin.guard import Guard
-    from musicgate.web.admin.notes import Audit
+    from musicgate.web.admin.notes import Notes
 
 _PATH: Final = "/v1/admin/keys"
 #: How long a rotated key goes on working, unless the body says otherwise.
@@ -36,10 +36,10 @@ _MOST_S: Final = 1e12
 class KeyRoutes:
     """Handlers of the routes around keys."""
 
-    def __init__(self, admin: KeyAdmin, guard: Guard, audit: Audit) -> None:
+    def __init__(self, admin: KeyAdmin, guard: Guard, notes: Notes) -> None:
         self._admin = admin
         self._guard = guard
-        self._audit = audit
+        self._notes = notes
 
     def routes(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -79,7 +79,7 @@ class KeyRoutes:
             is_admin=bool(switch_of(fields, "is_admin")),
             expires_at=moment_of(fields, "expires_at"),
         )
-        await self._audit.note("key.created", request, caller, about=made.key.id)
+        self._notes.key("key.created", request, caller, made.key.account, made.key.id)
         return respond({**_render(made.key), "key": made.secret.reveal()}, status=201)
 
     async def change(self, request: web.Request) -> web.Response:
@@ -93,7 +93,7 @@ class KeyRoutes:
             return attrs.evolve(named, expires_at=expires_at) if "expires_at" in fields else named
 
         key = await self._admin.change_key(request.match_info["key_id"], edit)
-        await self._audit.note("key.changed", request, caller, about=key.id)
+        self._notes.key("key.changed", request, caller, key.account, key.id)
         return respond(_render(key))
 
     async def rotate(self, request: web.Request) -> web.Response:
@@ -102,7 +102,7 @@ class KeyRoutes:
         grace_s = number_of(await read_fields(request, ("grace_s",)), "grace_s", _GRACE_S)
         grace = timedelta(seconds=max(-1.0, min(grace_s, _MOST_S)))
         made = await self._admin.rotate_key(request.match_info["key_id"], grace)
-        await self._audit.note("key.rotated", request, caller, about=request.match_info["key_id"])
+        self._notes.key("key.rotated", request, caller, made.key.account, request.match_info["key_id"])
         return respond({**_render(made.key), "key": made.secret.reveal()}, status=201)
 
     async def revoke(self, request: web.Request) -> web.Response:
@@ -110,7 +110,7 @@ class KeyRoutes:
         caller = self._guard.admin(request)
         await read_fields(request, ())
         key = await self._admin.revoke_key(request.match_info["key_id"])
-        await self._audit.note("key.revoked", request, caller, about=key.id)
+        self._notes.key("key.revoked", request, caller, key.account, key.id)
         return respond(_render(key))
 
 
