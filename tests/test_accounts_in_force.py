@@ -83,6 +83,9 @@ async def test_webhooks_go_where_the_account_says_when_its_job_ends(rig: Rig) ->
     await rig.gate.cancel(job.id, account="studio")
     (message,) = await rig.store.outbox.of_job(job.id)
     assert message.url == "https://hooks.test/"
+    courier = rig.gate.webhooks._courier
+    await courier._start_due()
+    assert courier._share.is_shared, "with a second account the connections are shared"
 
 
 async def test_jobs_are_kept_for_as_long_as_the_account_says_now(rig: Rig) -> None:

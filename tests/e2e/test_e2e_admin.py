@@ -88,6 +88,21 @@ async def test_from_nothing_to_a_limited_key(server: RunningServer) -> None:
     assert (await server.get(first.body["id"])).status == 404, "another account does not see it"
 
 
+async def test_a_finished_job_says_until_when_its_audio_is_kept_now(server: RunningServer) -> None:
+    await call(server, "POST", ACCOUNTS, {"name": "keeping"})
+    key = (await made_key(server, "keeping"))["key"]
+    job = (await server.call("POST", JOBS, body=song(), key=key)).body["id"]
+    await server.gateway.wait(job, TIMEOUT_S)
+
+    async def ends() -> list[bool]:
+        shown = await server.call("GET", f"{JOBS}/{job}", key=key)
+        return ["expires_at" in item for item in shown.body["output"]]
+
+    assert [await ends() for _ in range(2)] == [[False, False]] * 2, "the second answer is the kept one"
+    await call(server, "PATCH", f"{ACCOUNTS}/keeping", {"audio_days": 30})
+    assert await ends() == [True, True]
+
+
 async def test_a_rotated_key_works_beside_the_new_one(server: RunningServer) -> None:
     await call(server, "POST", ACCOUNTS, {"name": "turning"})
     old = await made_key(server, "turning")
