@@ -13,12 +13,14 @@ from musicgate import Gateway, RequestError, StorageError
 from musicgate.accounts import AccountBook
 from musicgate.errors import LimitReachedError
 from musicgate.gateway import KeyAdmin, account_book, key_admin
+from musicgate.gateway.compose import open_context
 from musicgate.gateway.keyring import KeyringReader
 from musicgate.gateway.sweep import Sweeper
 from musicgate.hosting.discovery import load_plugins
 from musicgate.settings import ServerSettings, Settings, StoreSettings
 from musicgate.store import JobStore
 from musicgate.store.postgres import PostgresJobStore
+from musicgate.store.sqlite import SqliteJobStore
 from musicgate.testing.memory_ledger import MemoryLedger
 from musicgate.testing.memory_store import MemoryJobStore
 from musicgate.web.serve import serve
@@ -195,3 +197,12 @@ async def test_every_replica_obeys_a_change_whoever_made_it(postgres: Postgres, 
         await until(lambda: both_answer(key, 200))
         await called(1, f"/v1/admin/keys/{key.split('_')[1]}/revoke", admin)
         await until(lambda: both_answer(key, 401))
+
+
+async def test_a_gateway_knows_the_keys_of_its_store_before_it_serves(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    async with SqliteJobStore.open(tmp_path / "musicgate.db") as store:
+        made = await KeyAdmin(store.keys, AccountBook(settings)).add_key("ops", is_admin=True)
+    host = load_plugins(installed=False)
+    async with open_context(settings, host, lambda *_: None) as context:
+        assert (context.accounts.is_open, context.accounts.knows_id(made.key.id)) == (False, True)
