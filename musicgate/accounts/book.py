@@ -29,6 +29,8 @@ _log = logging.getLogger(__name__)
 #: The id of ``server.admin_key``.
 ADMIN_KEY_ID: Final = "admin_key"
 _DIGEST_BYTES: Final = 32
+#: Accounts whose limits are remembered.
+_MAX_LIMITS: Final = 20_000
 
 
 class KeyInForce(NamedTuple):
@@ -41,6 +43,25 @@ class KeyInForce(NamedTuple):
     caller: Caller
     expires_at: datetime | None
     is_stored: bool
+
+
+class _Limits(dict[str, "AccountLimits"]):
+    """The limits of accounts, worked out when they are first asked for.
+
+    A change must not hold everything up for thousands of accounts, and each create call asks several times.
+    """
+
+    def __init__(self, settings: Settings, entries: Mapping[str, Sequence[Account]]) -> None:
+        super().__init__()
+        self._settings = settings
+        self._entries = entries
+
+    def __missing__(self, account: str) -> AccountLimits:
+        entries = self._entries.get(account)
+        limits = self._settings.limits if entries is None else self._settings.limits_of(entries)
+        if len(self) < _MAX_LIMITS:  # an application may name any account
+            self[account] = limits
+        return limits
 
 
 class AccountBook:
@@ -98,15 +119,7 @@ class AccountBook:
 
     def limits_of(self, account: str) -> AccountLimits:
         """What an account may use."""
-        known = self._limits.get(account)
-        if known is not None:
-            return known
-        entries = self._entries.get(account)
-        if entries is None:
-            return self.settings.limits
-        # When they are first asked for: a change must not hold everything up for thousands of accounts.
-        limits = self._limits[account] = self.settings.limits_of(entries)
-        return limits
+        return self._limits[account]
 
     def retention_of(self, account: str) -> RetentionSettings:
         """How long an account's jobs and audio are kept."""
@@ -160,7 +173,7 @@ class AccountBook:
         for entry in (*self.settings.accounts, *self._stored.values()):
             entries[entry.name].append(entry)
         self._entries: Mapping[str, Sequence[Account]] = dict(entries)
-        self._limits: dict[str, AccountLimits] = {}
+        self._limits = _Limits(self.settings, self._entries)
 
     def _report_clashes(self, clashes: frozenset[str]) -> None:
         for name in sorted(clashes - self._clashes):
