@@ -32,6 +32,7 @@ from musicgate.accounts import (
 from musicgate.errors import RequestError
 from musicgate.model import Secret
 from musicgate.settings import Account, AccountLimits, RetentionSettings, ServerSettings, Settings
+from musicgate.store.keyring_rows import account_row, key_row, read_keyring
 
 NOW = datetime(2026, 11, 20, 10, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -235,7 +236,11 @@ def test_what_has_ended_is_neither_changed_nor_rotated_and_may_be_revoked_again(
         400,
         "invalid_value",
     )
-    assert refusal(lambda: change_key(RING, "s", name="", expires_at=NOW, now=NOW)) == (400, "invalid_value")
+    for end in (NOW, datetime.max.replace(tzinfo=UTC)):
+        assert refusal(lambda end=end: change_key(RING, "s", name="", expires_at=end, now=NOW)) == (  # type: ignore[misc]
+            400,
+            "invalid_value",
+        )
     assert refusal(lambda: revoke_key(RING, "mg_a_secret", now=NOW)) == (404, "key_not_found")
     once = RING.after(revoke_key(RING, "s", now=NOW)[0])
     assert once.after(revoke_key(once, "s", now=later)[0]).keys["s"].revoked_at == NOW
@@ -339,3 +344,16 @@ def test_the_admin_key_is_not_an_accounts_key() -> None:
         AccountBook(Settings(server=same, accounts=(attrs.evolve(FILE, key=Secret("test-key-of-filed-20")),)))
     with pytest.raises(ConfigError, match="at least 20 characters"):
         ServerSettings(admin_key=Secret("short"))
+
+
+def test_a_row_that_cannot_be_read_is_left_out_and_the_others_work(caplog: pytest.LogCaptureFixture) -> None:
+    row = account_row(account("studio", max_open_jobs=2))
+    good = (*key_row(key("s", "studio")), None)
+    ring = read_keyring(
+        3,
+        [row, ("odd", *row[1:3], "{"), ("wrong", *row[1:3], '{"webhook_secret": "whsec_secret", "beta": 1}')],
+        [good, ("bad", *good[1:3], "no hex", *good[4:]), ("late", *good[1:6], 2**62, *good[7:])],
+    )
+    assert (ring.version, set(ring.accounts), set(ring.keys)) == (3, {"studio"}, {"s"})
+    assert len(caplog.records) == 4
+    assert "secret" not in caplog.text.replace("test_", "")

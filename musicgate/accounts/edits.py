@@ -32,6 +32,8 @@ _MAX_NAME_CHARS: Final = 100
 _ACCOUNT_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST_GRACE: Final = timedelta(days=90)
+#: The end of the calendar is none that every offset can be applied to.
+_LONGEST_LIFE: Final = timedelta(days=36_525)
 _MAX_URL_CHARS: Final = 2048
 
 
@@ -276,8 +278,8 @@ def _check_key(name: str, expires_at: datetime | None, now: datetime) -> None:
         raise _invalid(
             "name", f"must be at most {_MAX_NAME_CHARS} characters, none of them a control character"
         )
-    if expires_at is not None and expires_at <= now:
-        raise _invalid("expires_at", "must be in the future")
+    if expires_at is not None and not now < expires_at <= now + _LONGEST_LIFE:
+        raise _invalid("expires_at", "must be in the future, and within a hundred years")
 
 
 def _account_of(ring: Keyring, name: str, in_settings: Collection[str]) -> ManagedAccount:

@@ -53,7 +53,13 @@ def read_keyring(version: int, accounts: Iterable[Sequence[Any]], keys: Iterable
             created_at=columns.moment(created_at_us),
             disabled_at=_moment(disabled_at_us),
         )
-    return Keyring(version=version, accounts=found, keys={row[0]: _key(row) for row in keys})
+    read: dict[str, ApiKey] = {}
+    for row in keys:
+        try:
+            read[row[0]] = _key(row)
+        except (ValueError, TypeError, OverflowError):
+            _log.error("key of the store cannot be read, left out: key=%s", row[0])
+    return Keyring(version=version, accounts=found, keys=read)
 
 
 def _key(row: Sequence[Any]) -> ApiKey:

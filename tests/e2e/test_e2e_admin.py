@@ -256,7 +256,7 @@ async def test_the_last_administrator_cannot_be_removed(tmp_path: Path, open_ser
     async with open_server(accounts=()) as server:
         for method, where, body in (
             ("POST", f"{path}/revoke", None),
-            ("PATCH", path, {"expires_at": "2999-01-01T00:00:00Z"}),
+            ("PATCH", path, {"expires_at": "2099-01-01T00:00:00Z"}),
             ("PATCH", f"{ACCOUNTS}/ops", {"disabled": True}),
             ("DELETE", f"{ACCOUNTS}/ops", None),
         ):

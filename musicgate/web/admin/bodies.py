@@ -34,7 +34,7 @@ async def read_fields(request: web.Request, known: Collection[str]) -> dict[str,
         raise RequestError("validation_error", "the body must be a JSON object", reason="invalid_type")
     unknown = [name for name in body if name not in known]
     if unknown:
-        message = f"is not known here; there are {', '.join(known)}"
+        message = f"is not known here; there are {', '.join(known) or 'none'}"
         raise RequestError("validation_error", message, reason="unknown_field", path=(unknown[0],))
     return body
 
